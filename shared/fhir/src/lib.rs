@@ -1,0 +1,1 @@
+//! FHIR R4 bytes to clinical views and back, byte for byte

@@ -1,0 +1,1 @@
+//! SQLCipher: the server's embedded default and the workstation's cache

@@ -1,0 +1,1 @@
+//! The storage traits, MemoryStore, FaultyStore and the one conformance suite

@@ -1,0 +1,1 @@
+//! Every message between the ends and to the screen, once

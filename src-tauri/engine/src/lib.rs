@@ -1,0 +1,1 @@
+//! The workstation without a window

@@ -1,0 +1,1 @@
+//! A recording, fault-injecting SQLite VFS for tests
