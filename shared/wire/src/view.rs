@@ -1,0 +1,505 @@
+//! View models: ready strings for the screen, made once, in Rust (dates, ages, doses and units are never formatted
+//! in TypeScript). Exported to `ui/src/wire/` by `cargo xtask gen-types`.
+//!
+//! Strings ending in `_text` are for showing as they are. Nothing here is FHIR.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// The data-age vocabulary (screens.md A5), used on every screen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum DataAge {
+    /// Heartbeat within 5 s and the section complete.
+    Live,
+    /// 5 to 60 s behind.
+    Delayed,
+    /// More than 60 s behind.
+    Stale,
+    /// No server.
+    Offline,
+    /// Offline for more than 4 h.
+    Old,
+    /// Not fully loaded.
+    Partial,
+    /// Cannot be read (decryption, permission, error).
+    Unavailable,
+    /// The workstation does not hold it.
+    NotOnThisWorkstation,
+}
+
+/// Where one section's data come from and how old they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct SectionAge {
+    /// Vocabulary word.
+    pub age: DataAge,
+    /// Ready words, e.g. "as of 21-Nov-2026 04:31 (12 min)".
+    pub text: String,
+    /// True only when the section holds everything the server had at that time.
+    pub complete: bool,
+    /// Server time of the newest state held, ms since the epoch.
+    #[ts(type = "number | null")]
+    pub as_of_ms: Option<i64>,
+}
+
+/// The strip that is always on the screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct StatusView {
+    /// State of the feed as a whole.
+    pub age: DataAge,
+    /// One sentence, e.g. "OFFLINE — data as of 21-Nov-2026 04:31 (12 min). Others' changes are not shown."
+    pub sentence: String,
+    /// Ward of this workstation.
+    pub ward: String,
+    /// Name of this workstation.
+    pub workstation: String,
+    /// Wall clock, 24 h, "21-Nov-2026 04:31:07".
+    pub clock_text: String,
+    /// Set when the clock cannot be trusted: "clock not verified".
+    pub clock_warning: Option<String>,
+    /// Entries not yet acknowledged by the server.
+    pub outbox: u32,
+    /// Age of the oldest of them, e.g. "3 min".
+    pub outbox_oldest_text: Option<String>,
+    /// Patients whose essentials are on this workstation.
+    pub patients: u32,
+    /// True while the first snapshot is being fetched, with its progress.
+    pub loading_text: Option<String>,
+    /// Sticky alarms (audit log not writable, database damaged, device revoked), most serious first.
+    pub alarms: Vec<String>,
+    /// True in a data folder marked as demo: the screen says so.
+    pub demo: bool,
+}
+
+/// Lock and sign-in screen. No PHI.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct LockView {
+    /// Ward of this workstation.
+    pub ward: String,
+    /// Name of this workstation.
+    pub workstation: String,
+    /// "enrolled", "not-enrolled", "revoked", "keys-missing".
+    pub device_state: DeviceState,
+    /// Sentence for that state, when it is not enrolled.
+    pub device_text: Option<String>,
+    /// Up to six recent users.
+    pub recent_users: Vec<RecentUserView>,
+}
+
+/// Whether this workstation can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum DeviceState {
+    /// Ready.
+    Enrolled,
+    /// Needs `vitrine-cli enrol`.
+    NotEnrolled,
+    /// The server has revoked this workstation.
+    Revoked,
+    /// Stored data cannot be opened.
+    KeysMissing,
+}
+
+/// A tile on the lock screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct RecentUserView {
+    /// Sign-in name.
+    pub user: String,
+    /// Initials.
+    pub initials: String,
+    /// Role in words.
+    pub role: String,
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct SessionView {
+    /// Sign-in name.
+    pub user: String,
+    /// Name as shown.
+    pub display: String,
+    /// Role in words.
+    pub role: String,
+    /// True when signed in without the server.
+    pub offline: bool,
+}
+
+/// The fixed banner (NHS CUI Patient Banner, see screens.md A1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct BannerView {
+    /// FHIR id; every section of the same screen carries the same.
+    pub patient: String,
+    /// "JONES, Mary (Ms)".
+    pub name: String,
+    /// "04-Feb-1958 (68y)"; "Not recorded".
+    pub born_text: String,
+    /// "Female"; "Not recorded".
+    pub gender_text: String,
+    /// Label of the number, "MRN".
+    pub number_label: String,
+    /// The number, grouped for reading; "Not recorded".
+    pub number_text: String,
+    /// Ward and bed; "No current encounter on record".
+    pub place_text: String,
+    /// "72 kg (18-Nov-2026)"; absent where not recorded.
+    pub weight_text: Option<String>,
+    /// Set when deceased: "Died 03-Mar-2026".
+    pub deceased_text: Option<String>,
+    /// The age in words, e.g. "68y".
+    pub age_text: Option<String>,
+    /// Another patient here has the same or a similar name.
+    pub similar_name: bool,
+}
+
+/// The four states of an allergy strip, and what else the screen may have to say of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum AllergyStripState {
+    /// Active allergies follow.
+    Known,
+    /// Somebody stated that there are none.
+    NoneKnown,
+    /// Nobody has asked, or it is not written down.
+    NotRecorded,
+    /// Could not be read: treat as unknown.
+    Unavailable,
+}
+
+/// The allergy strip.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AllergyStripView {
+    /// Exactly one state.
+    pub state: AllergyStripState,
+    /// "KNOWN ALLERGIES", "NO KNOWN ALLERGIES", "ALLERGIES NOT RECORDED", "ALLERGIES UNAVAILABLE — treat as unknown".
+    pub label: String,
+    /// Active allergies, most dangerous first.
+    pub items: Vec<AllergyView>,
+    /// Statements of absence: "No known allergies — Dr RAO, 18-Nov-2026 09:12".
+    pub negatives: Vec<String>,
+    /// "Conflict: …" when a "none known" statement stands beside an active allergy.
+    pub conflict_text: Option<String>,
+    /// "updated 12-Oct-2026".
+    pub updated_text: Option<String>,
+}
+
+/// One allergy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AllergyView {
+    /// Agent, never shortened.
+    pub agent: String,
+    /// "anaphylaxis (2019)"; "reaction not recorded".
+    pub detail_text: String,
+    /// False for free text: shown as NOT CHECKED, normal weight.
+    pub coded: bool,
+    /// Life-threatening.
+    pub dangerous: bool,
+    /// "unconfirmed", …; absent when confirmed or not recorded.
+    pub verification_text: Option<String>,
+}
+
+/// Whether a block has entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum BlockViewState {
+    /// Entries follow.
+    Recorded,
+    /// Nothing of this kind on record.
+    NotRecorded,
+    /// Could not be read.
+    Unavailable,
+}
+
+/// A titled block of lines with its own as-of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct BlockView<T> {
+    /// Whether entries follow.
+    pub state: BlockViewState,
+    /// What to say when there are none: "Not recorded", "Unavailable — treat as unknown", with what was looked at.
+    pub empty_text: String,
+    /// The entries.
+    pub items: Vec<T>,
+    /// "as of 18-Nov-2026 09:12"; absent where nothing states it.
+    pub as_of_text: Option<String>,
+}
+
+/// One medicine line (NHS CUI medication line, screens.md A1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct MedicationView {
+    /// Name, never shortened.
+    pub name: String,
+    /// "3 mg", shown after the label DOSE; absent where not recorded.
+    pub dose: Option<String>,
+    /// Further attributes in order (route, frequency), to be set with em dashes between.
+    pub details: Vec<String>,
+    /// "active", "on hold", "stopped 15-Nov-2026".
+    pub status_text: String,
+    /// "started 02-Feb-2024".
+    pub start_text: Option<String>,
+    /// "anticoagulant", …; shown with ▲.
+    pub high_risk_text: Option<String>,
+    /// Suspended: to be marked visibly.
+    pub suspended: bool,
+    /// "reported, not ordered here".
+    pub reported: bool,
+}
+
+/// A line of text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct LineView {
+    /// The words.
+    pub text: String,
+    /// "18-Nov-2026, Dr RAO"; absent where not recorded.
+    pub detail_text: Option<String>,
+}
+
+/// One measured value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct MeasuredView {
+    /// Short label.
+    pub label: String,
+    /// Digits as recorded.
+    pub value: String,
+    /// Unit; "" where the record has none.
+    pub unit: String,
+    /// "HH", "H", "L", "LL", "A" or "".
+    pub flag: String,
+    /// Shape for the flag: "▲▲", "▲", "▼", "▼▼", "●" or "".
+    pub flag_shape: String,
+    /// Reference range text.
+    pub range_text: Option<String>,
+    /// "21-Nov-2026 04:05".
+    pub at_text: String,
+    /// "corrected", "preliminary", …; absent when final.
+    pub status_text: Option<String>,
+}
+
+/// The emergency card as shown.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct EmergencyCardView {
+    /// The access that the audit row carries.
+    pub access_id: String,
+    /// "BREAK-GLASS · Dr LEE · Life-threatening emergency · ends 08:31".
+    pub frame_text: String,
+    /// Age of the data.
+    pub age: SectionAge,
+    /// Engine time from the key to the data, ms.
+    pub elapsed_ms: f64,
+    /// Who this is.
+    pub banner: BannerView,
+    /// Allergies.
+    pub allergies: AllergyStripView,
+    /// Active medicines, high-risk first.
+    pub medications: BlockView<MedicationView>,
+    /// "recently stopped (7 d)".
+    pub recently_stopped: Vec<MedicationView>,
+    /// Problems.
+    pub conditions: BlockView<LineView>,
+    /// Code status.
+    pub code_status: BlockView<LineView>,
+    /// Devices and implants.
+    pub devices: BlockView<LineView>,
+    /// Newest vital signs.
+    pub vitals: BlockView<MeasuredView>,
+    /// Key laboratory values.
+    pub labs: BlockView<MeasuredView>,
+    /// Blood group.
+    pub blood_group: BlockView<LineView>,
+    /// Isolation.
+    pub isolation: BlockView<LineView>,
+    /// Other flags.
+    pub flags: BlockView<LineView>,
+    /// Contacts.
+    pub contacts: BlockView<LineView>,
+    /// True when the grant also opens the full chart on this workstation.
+    pub full_chart_available: bool,
+}
+
+/// One row of the patient search or of the board.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct PatientRowView {
+    /// FHIR id.
+    pub patient: String,
+    /// "JONES, Mary (Ms)".
+    pub name: String,
+    /// "04-Feb-1958 (68y)".
+    pub born_text: String,
+    /// "Female".
+    pub gender_text: String,
+    /// MRN.
+    pub number_text: String,
+    /// "ICU bed 4"; "no current encounter on record".
+    pub place_text: String,
+    /// Bed alone, for the board.
+    pub bed: String,
+    /// Complaint or reason of the encounter.
+    pub reason_text: Option<String>,
+    /// Length of stay, e.g. "0:42", "2d 4hr".
+    pub stay_text: Option<String>,
+    /// Acuity 1–5.
+    pub acuity: Option<String>,
+    /// Why it matched: "name", "MRN", "born".
+    pub match_text: Option<String>,
+    /// ▲ similar name on this list.
+    pub similar_name: bool,
+    /// Allergy flag in words for the board: "ALLERGY", "NO KNOWN ALLERGIES", "NOT RECORDED".
+    pub allergy_text: String,
+    /// Further flags in words.
+    pub flags: Vec<String>,
+    /// True when the signed-in user may not open the chart without breaking the glass.
+    pub restricted: bool,
+    /// "Died 03-Mar-2026".
+    pub deceased_text: Option<String>,
+}
+
+/// Result of a search.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct SearchView {
+    /// What was typed.
+    pub query: String,
+    /// Rows, best first.
+    pub rows: Vec<PatientRowView>,
+    /// Said in words: "5 of 4,212 patients on this workstation", "more than 50: type more", "No match in …".
+    pub summary_text: String,
+    /// More rows exist than are shown.
+    pub more: bool,
+}
+
+/// The board of a ward.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct BoardView {
+    /// Ward id.
+    pub ward: String,
+    /// Ward name.
+    pub ward_name: String,
+    /// Rows by acuity, then wait.
+    pub rows: Vec<PatientRowView>,
+    /// "38 patients · sort: acuity, wait".
+    pub summary_text: String,
+    /// Age.
+    pub age: SectionAge,
+}
+
+/// Labs of one test, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct LabRowView {
+    /// Name of the test.
+    pub label: String,
+    /// Newest first, at most eight.
+    pub values: Vec<MeasuredView>,
+    /// Digits of all shown values oldest to newest as numbers, for the sparkline only; never shown as text.
+    pub trend: Vec<f64>,
+}
+
+/// A note, newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct NoteView {
+    /// Title or type.
+    pub title: String,
+    /// "18-Nov-2026 09:12, Dr RAO".
+    pub detail_text: String,
+    /// The text where it is plain text and on this workstation.
+    pub text: Option<String>,
+}
+
+/// The chart summary.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ChartView {
+    /// The access that the audit row carries.
+    pub access_id: String,
+    /// Set when the chart is open under a break-glass grant: its frame.
+    pub break_glass_text: Option<String>,
+    /// Who this is.
+    pub banner: BannerView,
+    /// Allergies.
+    pub allergies: AllergyStripView,
+    /// Age of the essentials (banner, allergies, medicines, conditions).
+    pub essentials_age: SectionAge,
+    /// Age of the rest of the record.
+    pub record_age: SectionAge,
+    /// Current medicines.
+    pub medications: BlockView<MedicationView>,
+    /// Past medicines.
+    pub past_medications: BlockView<MedicationView>,
+    /// Active problems.
+    pub conditions: BlockView<LineView>,
+    /// Code status.
+    pub code_status: BlockView<LineView>,
+    /// Newest vital signs.
+    pub vitals: BlockView<MeasuredView>,
+    /// Recent labs, one row a test.
+    pub labs: BlockView<LabRowView>,
+    /// Notes.
+    pub notes: BlockView<NoteView>,
+    /// Encounters.
+    pub encounters: BlockView<LineView>,
+    /// Resources on this workstation for this patient.
+    pub resources: u32,
+    /// Set while the full record is still arriving: "Still loading — 1,200 of 3,400".
+    pub loading_text: Option<String>,
+}
+
+/// A reason for breaking the glass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ReasonView {
+    /// Digit that chooses it.
+    pub digit: u8,
+    /// Code, e.g. "life-threatening".
+    pub code: String,
+    /// Words.
+    pub text: String,
+    /// Words must be typed with it.
+    pub needs_words: bool,
+}
+
+/// An error as the screen gets it: switch on `code`, show `text`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ErrorView {
+    /// Code.
+    pub code: crate::ErrorCode,
+    /// What failed, what it means, what to do.
+    pub text: String,
+    /// Seconds until another try is allowed, for a throttled secret.
+    pub retry_after_s: Option<u32>,
+    /// True when breaking the glass would allow it.
+    pub break_glass_offered: bool,
+}
+
+/// What the engine tells the screen without being asked.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case", tag = "kind", content = "value")]
+#[ts(export)]
+pub enum EngineEvent {
+    /// The status strip changed.
+    Status(StatusView),
+    /// These patients' data changed: re-read what is on the screen.
+    PatientsChanged(Vec<String>),
+    /// A board changed.
+    BoardChanged(String),
+    /// The session ended (locked, revoked): hide everything at once.
+    Locked,
+}
