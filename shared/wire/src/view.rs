@@ -178,6 +178,8 @@ pub enum AllergyStripState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct AllergyStripView {
+    /// Patient these rows were read for; the screen shows nothing unless it equals the banner's (screens.md S8).
+    pub patient: String,
     /// Exactly one state.
     pub state: AllergyStripState,
     /// "KNOWN ALLERGIES", "NO KNOWN ALLERGIES", "ALLERGIES NOT RECORDED", "ALLERGIES UNAVAILABLE — treat as unknown".
@@ -225,6 +227,8 @@ pub enum BlockViewState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct BlockView<T> {
+    /// Patient these rows were read for; the screen shows nothing unless it equals the banner's (screens.md S8).
+    pub patient: String,
     /// Whether entries follow.
     pub state: BlockViewState,
     /// What to say when there are none: "Not recorded", "Unavailable — treat as unknown", with what was looked at.
@@ -409,6 +413,10 @@ pub struct LabRowView {
     pub values: Vec<MeasuredView>,
     /// Digits of all shown values oldest to newest as numbers, for the sparkline only; never shown as text.
     pub trend: Vec<f64>,
+    /// Lower end of the reference range in the same unit, for the sparkline's band only; never shown as text.
+    pub trend_low: Option<f64>,
+    /// Upper end, likewise.
+    pub trend_high: Option<f64>,
 }
 
 /// A note, newest first.
