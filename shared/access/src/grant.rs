@@ -1,0 +1,104 @@
+//! Break-glass grants: immutable, one patient, one user, one workstation, for a limited time.
+
+use crate::AccessId;
+use serde::{Deserialize, Serialize};
+use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
+
+/// A grant's id; the access id of the act that broke the glass.
+pub type GrantId = AccessId;
+
+/// Default life of a grant, four hours in ms (product.md).
+pub const GRANT_MS: i64 = 4 * 3_600_000;
+
+/// Review is due this long after the event, in ms (24 h; product.md).
+pub const REVIEW_DUE_MS: i64 = 24 * 3_600_000;
+
+/// Why the glass was broken. The digit is the key that chooses it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// 1 Life-threatening emergency.
+    LifeThreatening,
+    /// 2 Unconscious or cannot consent.
+    CannotConsent,
+    /// 3 Covering for the team.
+    Covering,
+    /// 4 Mass casualty or downtime.
+    MassCasualty,
+    /// 5 Other, in words.
+    Other,
+}
+
+impl Reason {
+    /// All reasons in the order of their digits 1 to 5.
+    pub const ALL: [Self; 5] =
+        [Self::LifeThreatening, Self::CannotConsent, Self::Covering, Self::MassCasualty, Self::Other];
+
+    /// The code, e.g. `life-threatening`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::LifeThreatening => "life-threatening",
+            Self::CannotConsent => "cannot-consent",
+            Self::Covering => "covering",
+            Self::MassCasualty => "mass-casualty",
+            Self::Other => "other",
+        }
+    }
+    /// The words on the screen.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::LifeThreatening => "Life-threatening emergency",
+            Self::CannotConsent => "Unconscious / cannot consent",
+            Self::Covering => "Covering for team",
+            Self::MassCasualty => "Mass casualty / downtime",
+            Self::Other => "Other (words)",
+        }
+    }
+    /// Reads a code or a digit.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .enumerate()
+            .find(|(i, r)| r.code() == text || (i + 1).to_string() == text)
+            .map(|(_, r)| r)
+    }
+}
+
+/// A grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The access that broke the glass.
+    pub id: GrantId,
+    /// For whom.
+    pub user: UserId,
+    /// At which workstation only; `None` for a grant made at the server's own API.
+    pub device: Option<DeviceId>,
+    /// For which patient only.
+    pub patient: PatientId,
+    /// Why.
+    pub reason: Reason,
+    /// Words, where given.
+    pub words: Option<String>,
+    /// From.
+    pub at: UtcMs,
+    /// Until.
+    pub until: UtcMs,
+    /// Made without the server.
+    pub offline: bool,
+}
+
+impl Grant {
+    /// Whether it covers this user, workstation and patient at that time. A clock set back before the grant's
+    /// beginning does not prolong it.
+    #[must_use]
+    pub fn covers(&self, user: &UserId, device: Option<&DeviceId>, patient: &PatientId, at: UtcMs) -> bool {
+        self.user == *user
+            && self.device.as_ref() == device
+            && self.patient == *patient
+            && at >= self.at
+            && at < self.until
+    }
+}
