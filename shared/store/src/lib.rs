@@ -1,1 +1,24 @@
-//! The storage traits, MemoryStore, FaultyStore and the one conformance suite
+//! The storage traits, their in-memory backend, a faulty wrapper, and the ONE conformance suite every backend runs.
+//!
+//! Lives here: what a store must do ([`ChartStore`], [`AuditLog`], [`Feed`], [`Accounts`]), the types that cross it,
+//! [`memory::MemoryStore`], [`faulty::FaultyStore`], [`conformance`]. Never here: a database driver, FHIR parsing
+//! (a store is given a [`Projector`]), policy (it is given permits).
+//! Called by the server; implemented by `store-sqlcipher` (and by PostgreSQL next).
+//!
+//! Rules every backend keeps: a change, its projections, its change-log rows and its audit row commit in ONE
+//! transaction; nothing is acknowledged before it is durable; an operation id is applied once; the feed has no gap
+//! and follows commit order; a read gives `Sealed` data and nothing else.
+
+mod error;
+mod model;
+mod project;
+mod traits;
+
+pub use error::StoreError;
+pub use model::{
+    Account, AccountChange, Applied, AppliedChange, AuditChainRow, ChangeBatch, ChangeKind, ChangeOp, Counts, DeviceRow, DeviceState,
+    EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef, NewDevice, Page, PatientHit, Precondition,
+    QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource,
+};
+pub use project::{Extract, FactOut, FactRow, PersonRow, Projection, ProjectError, Projector, Resolved};
+pub use traits::{Accounts, AuditLog, ChartStore, Feed, Store};

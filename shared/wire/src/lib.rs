@@ -1,9 +1,13 @@
 //! Every message between the ends and to the screen, once.
 //!
-//! Lives here: frames and their bodies ([`frame`], [`message`]), view models for the screen ([`view`]), the one
+//! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), view models for the screen ([`view`]), the one
 //! [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
 
+pub mod digest;
 mod error_code;
+pub mod frame;
+pub mod http;
+pub mod message;
 pub mod view;
 pub use error_code::ErrorCode;

@@ -1,0 +1,86 @@
+//! What can go wrong in a store, said by what was being done.
+
+use vitrine_access::chain::ChainFault;
+use vitrine_clinical::ResourceKey;
+
+/// A storage failure. Carries no PHI: keys are ids, never names.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The permit is about another patient than the data asked for.
+    #[error("the permit is for another patient than {0}")]
+    WrongPatient(String),
+    /// A precondition (If-Match, create-only) does not hold.
+    #[error("{key}: expected version {expected:?}, the store has {found:?}")]
+    VersionConflict {
+        /// Which resource.
+        key: ResourceKey,
+        /// What the caller expected; `None` = must not exist.
+        expected: Option<u64>,
+        /// What there is.
+        found: Option<u64>,
+    },
+    /// The same operation id came again with other content.
+    #[error("operation {0} was applied before with other content: use a new operation id")]
+    OpReused(uuid::Uuid),
+    /// The projector could not read a resource; nothing of the batch was applied.
+    #[error("entry {index} ({key}): {reason}")]
+    Unprojectable {
+        /// Index in the batch, from 0.
+        index: usize,
+        /// Which resource.
+        key: ResourceKey,
+        /// Why, without PHI.
+        reason: String,
+    },
+    /// The database is of a newer version than this program.
+    #[error("the database has schema {found}, this program knows up to {known}: install the newer program")]
+    NewerSchema {
+        /// Version found.
+        found: u32,
+        /// Newest version known.
+        known: u32,
+    },
+    /// The file is a plain SQLite database.
+    #[error("{0} is not encrypted: it is refused and left untouched")]
+    Unencrypted(String),
+    /// The key does not open the file.
+    #[error("{0} cannot be opened with this key: it is left untouched")]
+    WrongKey(String),
+    /// A page or the file is damaged.
+    #[error("{0} is damaged: restore it or fetch it again")]
+    Damaged(String),
+    /// The audit chain is not whole.
+    #[error("the audit chain is broken: {0}")]
+    Chain(#[from] ChainFault),
+    /// A device's audit upload does not continue what the server has.
+    #[error("device audit does not continue: expected row {expected}, got {got}")]
+    AuditGap {
+        /// Next row expected.
+        expected: u64,
+        /// Row got.
+        got: u64,
+    },
+    /// A device's audit upload contradicts what the server has (a clone or a disk rolled back).
+    #[error("device audit row {seq} differs from the row the server holds: the device was cloned or rolled back")]
+    AuditFork {
+        /// The first differing row.
+        seq: u64,
+    },
+    /// Already there, or gone.
+    #[error("{0}")]
+    Refused(String),
+    /// The disk is full.
+    #[error("no space left while {0}")]
+    Full(&'static str),
+    /// The database failed; nothing was acknowledged.
+    #[error("while {doing}: {cause}")]
+    Backend {
+        /// What was being done.
+        doing: &'static str,
+        /// The backend's own words.
+        cause: String,
+    },
+    /// The store is closing.
+    #[error("the store is closed")]
+    Closed,
+}

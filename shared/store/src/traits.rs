@@ -1,0 +1,125 @@
+//! What a store must do.
+
+use crate::{
+    Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch, GrantRow,
+    HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
+    SessionRow, StoreError, StoredCard, StoredResource,
+};
+use async_trait::async_trait;
+use vitrine_access::{
+    AuditEntry, Permit, Receipt, Sealed,
+    action::{ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope, WriteClinical},
+    chain,
+};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
+
+/// The record.
+#[async_trait]
+pub trait ChartStore: Send + Sync {
+    /// Applies a batch: resources, facts, cards, change log and the audit row in one transaction, durable on return.
+    async fn apply(&self, permit: &Permit<WriteClinical>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError>;
+    /// The same for an import.
+    async fn import(&self, permit: &Permit<ImportData>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError>;
+    /// Keeps what could not be taken, with its reason; one audit row.
+    async fn quarantine(&self, permit: &Permit<ImportData>, at: UtcMs, items: Vec<QuarantineItem>) -> Result<Receipt, StoreError>;
+    /// Lists what is in quarantine, newest first.
+    async fn quarantined(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError>;
+    /// One resource, current version (deleted ones included, marked).
+    async fn read(&self, permit: &Permit<ReadResource>, key: &ResourceKey) -> Result<Sealed<Option<StoredResource>>, StoreError>;
+    /// One old or current version.
+    async fn vread(&self, permit: &Permit<ReadResource>, key: &ResourceKey, version: u64) -> Result<Sealed<Option<StoredResource>>, StoreError>;
+    /// A patient's whole record, paged in a stable order: the essentials' types first, then newest first.
+    async fn everything(&self, permit: &Permit<ReadChart>, page: Page) -> Result<Sealed<HistoryPage>, StoreError>;
+    /// A patient's emergency card.
+    async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError>;
+    /// Finds patients.
+    async fn search(&self, permit: &Permit<SearchPatients>, query: &SearchQuery) -> Result<Sealed<SearchHits>, StoreError>;
+
+    /// The patient a resource belongs to and that patient's ward: for the policy, not for showing.
+    async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError>;
+    /// The owner of a resource: `Some(None)` = exists, belongs to no patient.
+    async fn owner(&self, key: &ResourceKey) -> Result<Option<Option<PatientId>>, StoreError>;
+    /// Resources of a type that carry an identifier; for conditional references (at most two are returned).
+    async fn by_identifier(&self, kind: &str, system: Option<&str>, value: &str) -> Result<Vec<ResourceKey>, StoreError>;
+    /// Bytes of a resource for extracting what refers to it; not for showing.
+    async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError>;
+    /// Counts.
+    async fn counts(&self) -> Result<Counts, StoreError>;
+}
+
+/// The change feed and the state of scopes, for workstations.
+#[async_trait]
+pub trait Feed: Send + Sync {
+    /// The epoch: changes on restore, failover or by command; positions of different epochs do not compare.
+    async fn epoch(&self) -> Result<String, StoreError>;
+    /// Tells the newest committed position; wakes on every commit.
+    fn watch(&self) -> tokio::sync::watch::Receiver<u64>;
+    /// Rows after `pos`, of all scopes or of one.
+    async fn changes_since(&self, pos: u64, scope: Option<&str>, limit: usize) -> Result<FeedBatch, StoreError>;
+    /// Current bodies of items, for building deltas (missing ones are left out). System access: the disclosure to
+    /// a device is audited once, when it subscribes ([`Feed::scope_page`]).
+    async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError>;
+    /// A page of a scope in key order, for a snapshot.
+    async fn scope_page(&self, permit: &Permit<SyncScope>, scope: &str, after: Option<&str>, max_bytes: usize) -> Result<Sealed<ScopePage>, StoreError>;
+    /// All items of a scope without bodies, in key order, and the position they were read at.
+    async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError>;
+    /// A patient's revision (0 = unknown patient).
+    async fn revision(&self, patient: &PatientId) -> Result<u64, StoreError>;
+    /// Drops feed rows up to `pos` (retention).
+    async fn prune(&self, up_to: u64) -> Result<(), StoreError>;
+}
+
+/// The audit log: the server's chain and the chains of the devices.
+#[async_trait]
+pub trait AuditLog: Send + Sync {
+    /// Appends a row to the server's chain; durable on return.
+    async fn append(&self, entry: AuditEntry) -> Result<Receipt, StoreError>;
+    /// Takes rows a device uploads: they must continue the device's chain. Same row again = fine; a gap or another
+    /// row under the same number is refused. Returns the device's last row now held; durable on return.
+    async fn accept_device_rows(&self, device: &DeviceId, rows: Vec<chain::Row>) -> Result<u64, StoreError>;
+    /// Rows of a chain (`server` or a device id) after `after`, in order.
+    async fn rows(&self, permit: &Permit<ReadAudit>, chain: &str, after: u64, limit: usize) -> Result<Vec<AuditChainRow>, StoreError>;
+    /// Chains and their heads.
+    async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError>;
+}
+
+/// Accounts, devices, sessions, grants.
+#[async_trait]
+pub trait Accounts: Send + Sync {
+    /// Changes an account; appears in the `dir` scope.
+    async fn change_account(&self, permit: &Permit<ManageUsers>, change: AccountChange) -> Result<Receipt, StoreError>;
+    /// One account.
+    async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError>;
+    /// All accounts by name.
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
+    /// Keeps a one-time code.
+    async fn put_enrol_code(&self, permit: &Permit<ManageDevices>, code: EnrolCode) -> Result<Receipt, StoreError>;
+    /// Uses a code up and enrols the device, once.
+    async fn enrol(&self, code_hash: [u8; 32], device: NewDevice, at: UtcMs) -> Result<DeviceRow, StoreError>;
+    /// One device.
+    async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
+    /// All devices.
+    async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError>;
+    /// Revokes a device.
+    async fn revoke_device(&self, permit: &Permit<ManageDevices>, id: &DeviceId) -> Result<Receipt, StoreError>;
+    /// Notes that a device was seen and what it reports.
+    async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError>;
+    /// Keeps a session.
+    async fn put_session(&self, session: SessionRow) -> Result<(), StoreError>;
+    /// A session by its token's hash.
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError>;
+    /// Ends a session.
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
+    /// Adds a SMART backend client: id, SHA-256 of its secret, scopes.
+    async fn put_client(&self, permit: &Permit<ManageUsers>, id: &str, secret_hash: [u8; 32], scopes: Vec<String>) -> Result<Receipt, StoreError>;
+    /// A client's secret hash and scopes.
+    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError>;
+    /// Keeps a break-glass grant (uploaded or made online), once by its id.
+    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError>;
+    /// Grants, newest first.
+    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError>;
+}
+
+/// A whole backend.
+pub trait Store: ChartStore + Feed + AuditLog + Accounts {}
+impl<T: ChartStore + Feed + AuditLog + Accounts> Store for T {}
