@@ -262,8 +262,14 @@ pub struct EmergencyCard {
     pub medications: Block<MedicationItem>,
     /// Medicines stopped within seven days before the newest statement.
     pub recently_stopped: Vec<MedicationItem>,
+    /// "No known medications", "not taking warfarin": statements of absence, beside and never instead of `medications`.
+    #[serde(default)]
+    pub medication_statements: Vec<NegativeStatement>,
     /// Active problems.
     pub conditions: Block<ConditionItem>,
+    /// "No current problems", "pregnancy: refuted": statements of absence, beside and never instead of `conditions`.
+    #[serde(default)]
+    pub condition_statements: Vec<NegativeStatement>,
     /// Code status / resuscitation orders.
     pub code_status: Block<StatementItem>,
     /// Implants and devices.
