@@ -1,0 +1,3 @@
+fn main() {
+    vitrine_app::run();
+}

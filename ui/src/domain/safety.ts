@@ -1,0 +1,143 @@
+/**
+ * The safety rules of the screen as pure functions (screens.md A6), so that no component decides them again.
+ *
+ * Lives here: S1 (no empty list from incomplete data), S2 and S3 (states of allergies), S7 and S8 (no banner or
+ * another patient's section: nothing is shown). Never here: markup, calls to the engine.
+ * Called by the views and `shared/Section.svelte`; tests/safety.test.ts holds each rule.
+ */
+import { AGE_MEANING, AGE_WORDS, WORDS } from '../i18n/words';
+import type { AllergyStripView } from '../wire/AllergyStripView';
+import type { AllergyView } from '../wire/AllergyView';
+import type { BannerView } from '../wire/BannerView';
+import type { BlockView } from '../wire/BlockView';
+import type { ChartView } from '../wire/ChartView';
+import type { DataAge } from '../wire/DataAge';
+import type { EmergencyCardView } from '../wire/EmergencyCardView';
+import type { SectionAge } from '../wire/SectionAge';
+import type { StatusView } from '../wire/StatusView';
+
+/** What a section shows: rows, or one sentence that says why there are none. */
+export type BlockShown<T> =
+  | { kind: 'rows'; rows: T[]; warning: string | null }
+  | { kind: 'empty'; text: string }
+  | { kind: 'unknown'; text: string };
+
+/** S1, S30: an empty list is shown only where everything was loaded and nothing is recorded. */
+export function showBlock<T>(block: BlockView<T>, age: SectionAge, what: string): BlockShown<T> {
+  if (age.age === 'not-on-this-workstation') return { kind: 'unknown', text: WORDS.notHere(what) };
+  if (block.state === 'unavailable' || age.age === 'unavailable') {
+    return { kind: 'unknown', text: sentence(block.empty_text, WORDS.broken(what)) };
+  }
+  const complete = age.complete && age.age !== 'partial';
+  if (block.items.length > 0) {
+    return { kind: 'rows', rows: block.items, warning: complete ? null : WORDS.partialRows(what) };
+  }
+  if (block.state === 'recorded') return { kind: 'unknown', text: WORDS.broken(what) };
+  if (!complete) return { kind: 'unknown', text: WORDS.partialEmpty(what) };
+  return { kind: 'empty', text: sentence(block.empty_text, WORDS.noneRecorded(what)) };
+}
+
+function sentence(given: string, otherwise: string): string {
+  return given.trim() === '' ? otherwise : given;
+}
+
+/** The states of the allergy strip: the four of the record, and "partial" where it is not fully loaded. */
+export type AllergyState = 'known' | 'none-known' | 'not-recorded' | 'unavailable' | 'partial';
+
+/** What the strip shows. */
+export interface AllergyShown {
+  state: AllergyState;
+  label: string;
+  items: AllergyView[];
+  /** Statements of absence with author and time, conflicts, "there may be more". */
+  remarks: string[];
+}
+
+/** S2, S3: exactly one state; absence is claimed only from complete data and always with who and when. */
+export function showAllergies(strip: AllergyStripView, age: SectionAge): AllergyShown {
+  const complete = age.complete && age.age !== 'partial';
+  const unreadable = age.age === 'unavailable' || age.age === 'not-on-this-workstation';
+  const conflict = strip.conflict_text === null ? [] : [strip.conflict_text];
+  if (unreadable || strip.state === 'unavailable' || (strip.state === 'known' && strip.items.length === 0)) {
+    return {
+      state: 'unavailable',
+      label: strip.state === 'unavailable' ? strip.label : 'ALLERGIES UNAVAILABLE — treat as unknown',
+      items: strip.items,
+      remarks: conflict,
+    };
+  }
+  if (strip.items.length > 0) {
+    const more = complete ? [] : ['Not fully loaded: there may be more allergies'];
+    // Never "no known allergies" above a list of them.
+    const label = strip.state === 'known' ? strip.label : 'KNOWN ALLERGIES';
+    return { state: 'known', label, items: strip.items, remarks: [...more, ...conflict, ...strip.negatives] };
+  }
+  if (!complete) {
+    return {
+      state: 'partial',
+      label: 'ALLERGIES NOT FULLY LOADED — treat as unknown',
+      items: [],
+      remarks: [...conflict, ...strip.negatives],
+    };
+  }
+  if (strip.state === 'none-known') {
+    const said = strip.negatives.length > 0 ? strip.negatives : ['who said so and when is not recorded'];
+    return { state: 'none-known', label: strip.label, items: [], remarks: [...conflict, ...said] };
+  }
+  return { state: 'not-recorded', label: strip.label, items: [], remarks: [...conflict, ...strip.negatives] };
+}
+
+/** S7, S8: true only when the banner names the patient that was asked for and every part carries the same id. */
+export function samePatient(asked: string, banner: BannerView, parts: { patient: string }[]): boolean {
+  if (asked === '' || banner.patient !== asked || banner.name.trim() === '') return false;
+  return parts.every((part) => part.patient === asked);
+}
+
+/** Whether this chart may be shown for the patient that was asked for. */
+export function chartIsOf(asked: string, chart: ChartView): boolean {
+  return samePatient(asked, chart.banner, [
+    chart.allergies,
+    chart.medications,
+    chart.past_medications,
+    chart.conditions,
+    chart.code_status,
+    chart.vitals,
+    chart.labs,
+    chart.notes,
+    chart.encounters,
+  ]);
+}
+
+/** Whether this emergency card may be shown for the patient that was asked for. */
+export function cardIsOf(asked: string, card: EmergencyCardView): boolean {
+  return samePatient(asked, card.banner, [
+    card.allergies,
+    card.medications,
+    card.conditions,
+    card.code_status,
+    card.devices,
+    card.vitals,
+    card.labs,
+    card.blood_group,
+    card.isolation,
+    card.flags,
+    card.contacts,
+  ]);
+}
+
+/** S15: the words of the strip for every state, also when the engine gives none. */
+export function stripWords(status: StatusView, silent: boolean): { age: DataAge; lead: string; sentence: string } {
+  if (silent) return { age: 'unavailable', lead: AGE_WORDS.unavailable, sentence: WORDS.engineSilent };
+  const lead = AGE_WORDS[status.age];
+  const said = status.sentence.trim();
+  if (said === '') return { age: status.age, lead, sentence: AGE_MEANING[status.age] };
+  // The engine's sentence may open with the same word ("OFFLINE — data as of …"): it is said once.
+  const rest = said.toUpperCase().startsWith(lead) ? said.slice(lead.length).replace(/^[\s—–:.·-]+/u, '') : said;
+  return { age: status.age, lead, sentence: rest === '' ? AGE_MEANING[status.age] : rest };
+}
+
+/** S5: names what cannot be seen, all of it counted. */
+export function hiddenText(names: string[], what: string): string | null {
+  if (names.length === 0) return null;
+  return `${names.length} more ${what} below: ${names.join(' · ')}`;
+}

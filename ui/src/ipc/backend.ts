@@ -1,0 +1,65 @@
+/**
+ * What the screen may ask of the engine, one function per act.
+ *
+ * Lives here: the interface alone. Its two makers are `tauri.ts` (the window) and `fake.ts` (a plain browser).
+ * Called by `state/`. Every rejected promise carries an `ErrorView`.
+ */
+import type { BoardView } from '../wire/BoardView';
+import type { ChartView } from '../wire/ChartView';
+import type { EmergencyCardView } from '../wire/EmergencyCardView';
+import type { EngineEvent } from '../wire/EngineEvent';
+import type { ErrorView } from '../wire/ErrorView';
+import type { LockView } from '../wire/LockView';
+import type { ReasonView } from '../wire/ReasonView';
+import type { SearchView } from '../wire/SearchView';
+import type { SessionView } from '../wire/SessionView';
+import type { StatusView } from '../wire/StatusView';
+
+/** Breaking the glass: either an identity proven a moment ago (`token`) or a secret given now. */
+export interface BreakGlass {
+  patient: string;
+  reason: string;
+  words: string | null;
+  token: string | null;
+  user: string | null;
+  secret: string | null;
+}
+
+/** How this workstation shows things. Holds no clinical word; kept beside the profile. */
+export interface Preferences {
+  night: boolean;
+  /** 100, 125, 150 or 200 per cent. */
+  scale: number;
+}
+
+/** The acts. */
+export interface Backend {
+  status(): Promise<StatusView>;
+  lockView(): Promise<LockView>;
+  signIn(user: string, secret: string): Promise<SessionView>;
+  lock(): Promise<void>;
+  search(query: string): Promise<SearchView>;
+  board(ward: string | null): Promise<BoardView>;
+  chartOpen(patient: string): Promise<ChartView>;
+  chartClose(patient: string): Promise<void>;
+  reasons(): Promise<ReasonView[]>;
+  /** Proves who is asking, without a session; the token serves the emergency search and the breaking of the glass. */
+  emergencyIdentify(user: string, secret: string): Promise<string>;
+  emergencySearch(token: string, query: string): Promise<SearchView>;
+  breakGlass(request: BreakGlass): Promise<EmergencyCardView>;
+  /** Ends the emergency card on this screen; the grant stays until its time ends. */
+  cardClose(patient: string): Promise<void>;
+  preferences(): Promise<Preferences>;
+  setPreferences(preferences: Preferences): Promise<void>;
+  /** Told two animation frames after something was painted; `sinceKeyMs` counts from the key that asked for it. */
+  painted(mark: string, sinceKeyMs: number | null): Promise<void>;
+  listen(hear: (events: EngineEvent[]) => void): Promise<void>;
+}
+
+/** Makes an `ErrorView` of whatever was thrown. */
+export function errorOf(thrown: unknown, fallback: string): ErrorView {
+  if (typeof thrown === 'object' && thrown !== null && 'code' in thrown && 'text' in thrown) {
+    return thrown as ErrorView;
+  }
+  return { code: 'internal', text: fallback, retry_after_s: null, break_glass_offered: false };
+}

@@ -1,0 +1,511 @@
+/**
+ * What is on the screen: one place, changed by acts and by what the engine tells.
+ *
+ * Lives here: the views and layers, what they show, and the lock that clears all of it. Never here: markup, words
+ * of the clinic, formatting. Called by `App.svelte` and the views.
+ */
+import { errorOf, type Backend, type Preferences } from '../ipc/backend';
+import { chartIsOf, cardIsOf } from '../domain/safety';
+import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
+import { WORDS } from '../i18n/words';
+import type { BoardView } from '../wire/BoardView';
+import type { ChartView } from '../wire/ChartView';
+import type { EmergencyCardView } from '../wire/EmergencyCardView';
+import type { EngineEvent } from '../wire/EngineEvent';
+import type { ErrorView } from '../wire/ErrorView';
+import type { LockView } from '../wire/LockView';
+import type { SearchView } from '../wire/SearchView';
+import type { SessionView } from '../wire/SessionView';
+import type { StatusView } from '../wire/StatusView';
+import { BreakGlassDialog } from './breakGlass.svelte';
+import { actOf, type Act, type Focus, type Key } from './keys';
+import { PatientList } from './list.svelte';
+import { afterPaint } from './paint';
+
+/** The screens. */
+export type ViewName = 'lock' | 'search' | 'board' | 'chart';
+
+/** Sections of the chart, in the order of Ctrl+1 … Ctrl+7. */
+export const CHART_SECTIONS = ['summary', 'medicines', 'allergies', 'labs', 'vitals', 'notes', 'encounters'] as const;
+export type ChartSection = (typeof CHART_SECTIONS)[number];
+
+/** Steps of the user's scale, per cent. */
+export const SCALES = [100, 125, 150, 200] as const;
+
+/** Without a key or a movement for this long the workstation locks itself (security.md §1). */
+export const IDLE_LOCK_MS = 2 * 60_000;
+/** An open emergency card is being read with both hands busy: it stays longer. */
+export const IDLE_LOCK_CARD_MS = 10 * 60_000;
+/** The last part of it is announced. */
+export const IDLE_WARNING_MS = 20_000;
+/** An engine that has not answered for this long is said to be silent. */
+export const SILENT_AFTER_MS = 5_000;
+
+/** One chart on the screen. */
+interface OpenChart {
+  asked: string;
+  view: ChartView | null;
+  error: ErrorView | null;
+}
+
+/** Whole state of the screen. */
+export class App {
+  view = $state<ViewName>('lock');
+  status = $state.raw<StatusView | null>(null);
+  silent = $state(false);
+  lockInfo = $state.raw<LockView | null>(null);
+  lockError = $state.raw<ErrorView | null>(null);
+  session = $state.raw<SessionView | null>(null);
+  signInError = $state.raw<ErrorView | null>(null);
+  signingIn = $state(false);
+  query = $state('');
+  readonly search = new PatientList<SearchView>();
+  readonly board = new PatientList<BoardView>();
+  chart = $state.raw<OpenChart | null>(null);
+  section = $state<ChartSection>('summary');
+  dialog = $state.raw<BreakGlassDialog | null>(null);
+  card = $state.raw<EmergencyCardView | null>(null);
+  cardError = $state.raw<ErrorView | null>(null);
+  help = $state(false);
+  /** Counts requests to put the focus into the search field. */
+  searchFocus = $state(0);
+  preferences = $state.raw<Preferences>({ night: false, scale: 100 });
+  /** Seconds to the idle lock, while it is announced. */
+  locksIn = $state<number | null>(null);
+  readonly backend: Backend;
+  /** Rises with every lock: answers asked for before it are dropped. */
+  #epoch = 0;
+  #from: ViewName = 'search';
+  #lastInput = performance.now();
+  #lastAnswer = performance.now();
+
+  constructor(backend: Backend) {
+    this.backend = backend;
+  }
+
+  // ---- start and what the engine tells ----
+
+  async start(): Promise<void> {
+    await this.#quietly(async () => this.usePreferences(await this.backend.preferences()));
+    await this.#quietly(() => this.backend.listen((events) => this.hear(events)));
+    await Promise.all([this.readStatus(), this.readLock()]);
+    this.mark('first-screen', null);
+  }
+
+  hear(events: EngineEvent[]): void {
+    for (const event of events) {
+      switch (event.kind) {
+        case 'status':
+          this.useStatus(event.value);
+          break;
+        case 'patients-changed':
+          if (this.chart !== null && event.value.includes(this.chart.asked)) void this.readChart();
+          break;
+        case 'board-changed':
+          if (this.view === 'board') void this.readBoard();
+          break;
+        case 'locked':
+          this.hideEverything();
+          void this.readLock();
+          break;
+      }
+    }
+  }
+
+  useStatus(status: StatusView): void {
+    const before = this.status?.age;
+    this.status = status;
+    this.silent = false;
+    this.#lastAnswer = performance.now();
+    // The ages of the sections changed with the feed: read them again.
+    if (before !== undefined && before !== status.age) {
+      if (this.chart?.view) void this.readChart();
+      if (this.view === 'board') void this.readBoard();
+      if (this.view === 'lock') void this.readLock();
+    }
+  }
+
+  async readStatus(): Promise<void> {
+    try {
+      this.useStatus(await this.backend.status());
+    } catch {
+      this.silent = true;
+    }
+  }
+
+  /** Once a second: the clock, the watch over the engine, the idle lock. */
+  tick(now: number): void {
+    void this.readStatus();
+    if (now - this.#lastAnswer > SILENT_AFTER_MS) this.silent = true;
+    const open = this.session !== null || this.card !== null || this.dialog !== null || this.chart !== null;
+    const left = (this.card === null ? IDLE_LOCK_MS : IDLE_LOCK_CARD_MS) - (now - this.#lastInput);
+    if (open && left <= 0) {
+      this.lock();
+      return;
+    }
+    this.locksIn = open && left <= IDLE_WARNING_MS ? Math.ceil(left / 1000) : null;
+  }
+
+  /** Any key, click or movement. */
+  touched(now: number): void {
+    this.#lastInput = now;
+    this.locksIn = null;
+  }
+
+  // ---- lock and sign-in ----
+
+  async readLock(): Promise<void> {
+    try {
+      this.lockInfo = await this.backend.lockView();
+      this.lockError = null;
+    } catch (thrown) {
+      this.lockError = errorOf(thrown, WORDS.notAnswered);
+    }
+  }
+
+  async signIn(user: string, secret: string): Promise<void> {
+    if (this.signingIn) return;
+    this.signingIn = true;
+    this.signInError = null;
+    const epoch = this.#epoch;
+    try {
+      const session = await this.backend.signIn(user, secret);
+      if (epoch !== this.#epoch) return;
+      this.session = session;
+      this.view = 'search';
+      this.touched(performance.now());
+      this.mark('signed-in', null);
+    } catch (thrown) {
+      this.signInError = errorOf(thrown, WORDS.notAnswered);
+    } finally {
+      this.signingIn = false;
+    }
+  }
+
+  /** S18: the screen is clear before the engine is even told. */
+  lock(): void {
+    this.hideEverything();
+    void this.#quietly(() => this.backend.lock()).then(() => this.readLock());
+  }
+
+  hideEverything(): void {
+    this.#epoch++;
+    this.dialog?.forget();
+    this.view = 'lock';
+    this.session = null;
+    this.signInError = null;
+    this.query = '';
+    this.search.clear();
+    this.board.clear();
+    this.chart = null;
+    this.section = 'summary';
+    this.dialog = null;
+    this.card = null;
+    this.cardError = null;
+    this.help = false;
+    this.locksIn = null;
+    this.#from = 'search';
+  }
+
+  // ---- lists ----
+
+  showSearch(): void {
+    if (this.session === null) return;
+    this.#leaveChart();
+    this.view = 'search';
+    this.searchFocus++;
+  }
+
+  lookFor(query: string): void {
+    this.query = query;
+    if (query.trim() === '') this.search.clear();
+    else void this.search.load(() => this.backend.search(query));
+  }
+
+  showBoard(): void {
+    if (this.session === null) return;
+    this.#leaveChart();
+    this.view = 'board';
+    void this.readBoard();
+  }
+
+  readBoard(): Promise<void> {
+    return this.board.load(() => this.backend.board(null));
+  }
+
+  /** Opens the chart of a row, or the emergency dialog where only breaking the glass would open it. */
+  openRow(from: 'search' | 'board'): void {
+    const row = from === 'search' ? this.search.row : this.board.row;
+    if (row === null) return;
+    if (row.restricted) this.openBreakGlass(whoOfRow(row));
+    else void this.openChart(row.patient, from);
+  }
+
+  // ---- chart ----
+
+  async openChart(patient: string, from: ViewName): Promise<void> {
+    this.#leaveChart();
+    this.#from = from;
+    this.chart = { asked: patient, view: null, error: null };
+    this.section = 'summary';
+    this.view = 'chart';
+    await this.readChart();
+    this.mark('chart', null);
+  }
+
+  async readChart(): Promise<void> {
+    const asked = this.chart?.asked;
+    if (asked === undefined) return;
+    const epoch = this.#epoch;
+    try {
+      const view = await this.backend.chartOpen(asked);
+      if (epoch !== this.#epoch || this.chart?.asked !== asked) return;
+      // S8: a record of somebody else is never shown, not even in part.
+      if (chartIsOf(asked, view)) this.chart = { asked, view, error: null };
+      else this.chart = { asked, view: null, error: wrongPatient() };
+    } catch (thrown) {
+      if (epoch !== this.#epoch || this.chart?.asked !== asked) return;
+      this.chart = { asked, view: null, error: errorOf(thrown, WORDS.notAnswered) };
+    }
+  }
+
+  closeChart(): void {
+    this.#leaveChart();
+    this.view = this.#from;
+    if (this.view === 'board') void this.readBoard();
+  }
+
+  #leaveChart(): void {
+    const asked = this.chart?.asked;
+    if (asked === undefined) return;
+    this.chart = null;
+    void this.#quietly(() => this.backend.chartClose(asked));
+  }
+
+  // ---- breaking the glass ----
+
+  /** Opens the dialog, for the patient in view where there is one. */
+  openBreakGlass(patient: Who | null): void {
+    if (this.dialog !== null || this.card !== null) return;
+    if (this.lockInfo !== null && this.lockInfo.device_state !== 'enrolled') return;
+    this.help = false;
+    this.dialog = new BreakGlassDialog(this.backend, this.session?.user ?? null, patient);
+    void this.dialog.loadReasons();
+    this.mark('break-glass', null);
+  }
+
+  #patientInView(): Who | null {
+    if (this.view === 'chart') {
+      if (this.chart?.view) return whoOfBanner(this.chart.view.banner);
+      // The chart was refused: the row it was opened from still says who it is.
+      const list = this.#from === 'board' ? this.board : this.search;
+      return list.row !== null && list.row.patient === this.chart?.asked ? whoOfRow(list.row) : null;
+    }
+    const row = this.view === 'board' ? this.board.row : this.view === 'search' ? this.search.row : null;
+    return row === null ? null : whoOfRow(row);
+  }
+
+  breakGlassHere(): void {
+    this.openBreakGlass(this.#patientInView());
+  }
+
+  cancelBreakGlass(): void {
+    this.dialog?.forget();
+    this.dialog = null;
+  }
+
+  /** The last key: shows the card, or says why not. `keyAt` is when the key went down. */
+  async showCard(keyAt: number): Promise<void> {
+    const dialog = this.dialog;
+    const asked = dialog?.patient?.patient;
+    if (dialog === null || asked === undefined) return;
+    const epoch = this.#epoch;
+    const card = await dialog.show();
+    if (card === null || epoch !== this.#epoch || this.dialog !== dialog) return;
+    this.touched(performance.now());
+    this.dialog = null;
+    if (cardIsOf(asked, card)) {
+      this.card = card;
+      this.mark('emergency-card', keyAt);
+    } else {
+      this.cardError = wrongPatient();
+    }
+  }
+
+  closeCard(): void {
+    const patient = this.card?.banner.patient;
+    this.card = null;
+    this.cardError = null;
+    if (patient !== undefined) void this.#quietly(() => this.backend.cardClose(patient));
+    if (this.session === null) void this.readLock();
+  }
+
+  /** From the card to the whole chart under the same grant. */
+  openFullChart(): void {
+    const card = this.card;
+    if (card === null || !card.full_chart_available) return;
+    this.card = null;
+    void this.openChart(card.banner.patient, this.view === 'chart' ? this.#from : this.view);
+  }
+
+  // ---- how it looks ----
+
+  usePreferences(preferences: Preferences): void {
+    this.preferences = preferences;
+    document.documentElement.dataset.theme = preferences.night ? 'night' : 'light';
+  }
+
+  changePreferences(change: Partial<Preferences>): void {
+    this.usePreferences({ ...this.preferences, ...change });
+    void this.#quietly(() => this.backend.setPreferences(this.preferences));
+  }
+
+  #scale(by: number): void {
+    const at = SCALES.findIndex((step) => step === this.preferences.scale);
+    const next = SCALES[Math.min(Math.max(0, at + by), SCALES.length - 1)] ?? 100;
+    this.changePreferences({ scale: next });
+  }
+
+  // ---- keys ----
+
+  /** Does what a key asks for; true when nothing else may act on it. */
+  onKey(key: Key, focus: Focus, at: number): boolean {
+    this.touched(at);
+    const act = actOf(key, focus);
+    return act === null ? false : this.perform(act, focus, at);
+  }
+
+  perform(act: Act, focus: Focus, at: number): boolean {
+    // These answer everywhere, whatever lies on top.
+    switch (act) {
+      case 'break-glass':
+        this.breakGlassHere();
+        return true;
+      case 'lock':
+        this.lock();
+        return true;
+      case 'night':
+        this.changePreferences({ night: !this.preferences.night });
+        return true;
+      case 'larger':
+      case 'smaller':
+        this.#scale(act === 'larger' ? 1 : -1);
+        return true;
+      case 'normal-size':
+        this.changePreferences({ scale: 100 });
+        return true;
+      case 'help':
+        this.help = !this.help;
+        return true;
+      case 'ignore':
+        return true;
+      case 'next-pane':
+      case 'previous-pane':
+        return false;
+    }
+    if (this.help) return act === 'escape' ? this.#do(() => (this.help = false)) : act === 'refresh';
+    if (this.card !== null || this.cardError !== null) return this.#onCard(act);
+    if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
+    return this.#onView(act);
+  }
+
+  #onCard(act: Act): boolean {
+    if (act === 'escape') return this.#do(() => this.closeCard());
+    if (act === 'open') return this.#do(() => this.openFullChart());
+    return act === 'refresh';
+  }
+
+  #onDialog(dialog: BreakGlassDialog, act: Act, focus: Focus, at: number): boolean {
+    if (typeof act === 'object' && 'digit' in act) return dialog.chooseDigit(act.digit);
+    switch (act) {
+      case 'escape':
+        return this.#do(() => this.cancelBreakGlass());
+      case 'down':
+      case 'up':
+        if (dialog.found.result === null || dialog.patient !== null) return false;
+        return this.#do(() => dialog.found.move(act === 'down' ? 1 : -1));
+      case 'open':
+        return this.#do(() => {
+          void dialog.enter().then((ready) => {
+            // Enter in a field shows the card only where the patient was there before the dialog: a patient just
+            // picked is confirmed on the button.
+            if (ready && (dialog.preset || !focus.typing)) void this.showCard(at);
+            else if (ready) dialog.moveOn();
+          });
+        });
+      default:
+        return act === 'refresh';
+    }
+  }
+
+  #onView(act: Act): boolean {
+    if (this.view === 'lock') return act === 'refresh' ? this.#do(() => void this.readLock()) : false;
+    if (typeof act === 'object') {
+      const section = 'section' in act ? CHART_SECTIONS[act.section - 1] : undefined;
+      if (this.view !== 'chart' || section === undefined) return false;
+      return this.#do(() => (this.section = section));
+    }
+    switch (act) {
+      case 'search':
+        return this.#do(() => this.showSearch());
+      case 'board':
+        return this.#do(() => this.showBoard());
+      case 'refresh':
+        return this.#do(() => this.refresh());
+      case 'escape':
+        return this.view === 'chart' ? this.#do(() => this.closeChart()) : this.#clearSearch();
+      case 'down':
+      case 'up': {
+        const list = this.view === 'search' ? this.search : this.view === 'board' ? this.board : null;
+        if (list === null) return false;
+        return this.#do(() => list.move(act === 'down' ? 1 : -1));
+      }
+      case 'open': {
+        const from = this.view;
+        if (from !== 'search' && from !== 'board') return false;
+        return this.#do(() => this.openRow(from));
+      }
+      default:
+        return false;
+    }
+  }
+
+  #clearSearch(): boolean {
+    if (this.view !== 'search') return false;
+    return this.#do(() => this.lookFor(''));
+  }
+
+  /** F5: read again what is on the screen. */
+  refresh(): void {
+    void this.readStatus();
+    if (this.view === 'chart') void this.readChart();
+    if (this.view === 'board') void this.readBoard();
+    if (this.view === 'search' && this.query !== '') this.lookFor(this.query);
+  }
+
+  #do(act: () => unknown): true {
+    act();
+    return true;
+  }
+
+  /** Tells the engine when this change has been painted. */
+  mark(name: string, keyAt: number | null): void {
+    afterPaint(() => {
+      const since = keyAt === null ? null : performance.now() - keyAt;
+      void this.#quietly(() => this.backend.painted(name, since));
+    });
+  }
+
+  /** For calls whose failure the next status answer shows anyway. */
+  async #quietly(call: () => Promise<unknown>): Promise<void> {
+    try {
+      await call();
+    } catch {
+      this.silent = this.status === null;
+    }
+  }
+}
+
+function wrongPatient(): ErrorView {
+  return errorOf(null, WORDS.wrongPatient);
+}

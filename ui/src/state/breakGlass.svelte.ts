@@ -1,0 +1,186 @@
+/**
+ * The break-glass dialog (screens.md W2): reason, identity, patient, in whatever order they are given.
+ *
+ * Nothing is chosen beforehand and nothing happens before all three are there. With nobody signed in, the person is
+ * identified first and only then may look for a patient. Secrets are dropped as soon as they were used.
+ * Called by `app.svelte.ts`, shown by `views/BreakGlass.svelte`.
+ */
+import { errorOf, type Backend } from '../ipc/backend';
+import { WORDS } from '../i18n/words';
+import { whoOfRow, type Who } from '../domain/who';
+import type { EmergencyCardView } from '../wire/EmergencyCardView';
+import type { ErrorView } from '../wire/ErrorView';
+import type { ReasonView } from '../wire/ReasonView';
+import type { SearchView } from '../wire/SearchView';
+import { PatientList } from './list.svelte';
+
+/** What is still missing, in the order in which the focus walks. */
+export type Step = 'reason' | 'words' | 'user' | 'secret' | 'patient' | 'ready';
+
+/** One opening of the dialog. */
+export class BreakGlassDialog {
+  reasons = $state.raw<ReasonView[] | null>(null);
+  reason = $state.raw<ReasonView | null>(null);
+  words = $state('');
+  user = $state('');
+  secret = $state('');
+  /** Set once the person was identified without a session. */
+  token = $state<string | null>(null);
+  patient = $state.raw<Who | null>(null);
+  query = $state('');
+  readonly found = new PatientList<SearchView>();
+  error = $state.raw<ErrorView | null>(null);
+  busy = $state(false);
+  /** Counts requests to move the focus to `step`. */
+  focusAsked = $state(0);
+  /** The patient was chosen before the dialog opened. */
+  readonly preset: boolean;
+  /** Signed-in user: the name cannot be changed, only proven. */
+  readonly known: string | null;
+  #backend: Backend;
+
+  constructor(backend: Backend, known: string | null, patient: Who | null) {
+    this.#backend = backend;
+    this.known = known;
+    this.user = known ?? '';
+    this.patient = patient;
+    this.preset = patient !== null;
+  }
+
+  /** The first thing missing. */
+  get step(): Step {
+    if (this.reason === null) return 'reason';
+    if (this.reason.needs_words && this.words.trim() === '') return 'words';
+    if (this.token === null) {
+      if (this.user.trim() === '') return 'user';
+      if (this.secret === '') return 'secret';
+    }
+    if (this.patient === null) return 'patient';
+    return 'ready';
+  }
+
+  /** Whether the search may be used: somebody has been identified. */
+  get maySearch(): boolean {
+    return this.token !== null;
+  }
+
+  async loadReasons(): Promise<void> {
+    try {
+      this.reasons = await this.#backend.reasons();
+    } catch (thrown) {
+      this.error = errorOf(thrown, WORDS.notAnswered);
+    }
+  }
+
+  /** A digit, while no field has the focus. */
+  chooseDigit(digit: number): boolean {
+    const reason = this.reasons?.find((each) => each.digit === digit);
+    if (reason === undefined) return false;
+    this.choose(reason);
+    return true;
+  }
+
+  choose(reason: ReasonView): void {
+    this.reason = reason;
+    this.moveOn();
+  }
+
+  /** Puts the focus where the next thing is missing. */
+  moveOn(): void {
+    this.focusAsked++;
+  }
+
+  /** Enter in a field: identify, pick the row, or go to what is missing. Returns true when all is ready to show. */
+  async enter(): Promise<boolean> {
+    if (this.busy) return false;
+    this.error = null;
+    if (this.patient === null && this.token === null && this.user.trim() !== '' && this.secret !== '') {
+      await this.identify();
+      return false;
+    }
+    if (this.patient === null && this.found.row !== null) {
+      this.pick(this.found.cursor);
+      return false;
+    }
+    if (this.step === 'ready') return true;
+    this.moveOn();
+    return false;
+  }
+
+  async identify(): Promise<void> {
+    this.busy = true;
+    try {
+      this.token = await this.#backend.emergencyIdentify(this.user.trim(), this.secret);
+      this.secret = '';
+    } catch (thrown) {
+      this.fail(thrown);
+    }
+    this.busy = false;
+    this.moveOn();
+  }
+
+  lookFor(query: string): void {
+    this.query = query;
+    const token = this.token;
+    if (token === null) return;
+    if (query.trim() === '') this.found.clear();
+    else void this.found.load(() => this.#backend.emergencySearch(token, query));
+  }
+
+  pick(index: number): void {
+    const row = this.found.result?.rows[index];
+    if (row === undefined) return;
+    this.found.cursor = index;
+    this.patient = whoOfRow(row);
+    this.moveOn();
+  }
+
+  /** Back to the search: the wrong patient was picked. */
+  unpick(): void {
+    if (this.preset) return;
+    this.patient = null;
+    this.moveOn();
+  }
+
+  /** Breaks the glass. The engine writes the audit row before it answers. */
+  async show(): Promise<EmergencyCardView | null> {
+    if (this.busy || this.step !== 'ready' || this.patient === null || this.reason === null) {
+      this.moveOn();
+      return null;
+    }
+    this.busy = true;
+    this.error = null;
+    const words = this.words.trim();
+    try {
+      const card = await this.#backend.breakGlass({
+        patient: this.patient.patient,
+        reason: this.reason.code,
+        words: words === '' ? null : words,
+        token: this.token,
+        user: this.token === null ? this.user.trim() : null,
+        secret: this.token === null ? this.secret : null,
+      });
+      this.forget();
+      return card;
+    } catch (thrown) {
+      this.fail(thrown);
+      this.moveOn();
+      return null;
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Drops every secret. */
+  forget(): void {
+    this.secret = '';
+    this.token = null;
+    this.found.clear();
+  }
+
+  private fail(thrown: unknown): void {
+    this.error = errorOf(thrown, WORDS.notAnswered);
+    this.secret = '';
+    if (this.error.code === 'not-signed-in') this.token = null;
+  }
+}
