@@ -13,6 +13,7 @@ pub mod action;
 pub mod chain;
 pub mod entry;
 pub mod grant;
+pub mod matrix;
 pub mod policy;
 mod permit;
 

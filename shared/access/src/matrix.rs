@@ -1,0 +1,143 @@
+//! The golden matrix: every role × act × situation, as text that a nurse manager can read.
+//!
+//! Rendered by [`render`] from any evaluator of requests, so that the server's and the workstation's entry points can
+//! be compared with the same committed file, `tests/policy_matrix.golden`.
+
+use crate::grant::{GRANT_MS, Reason};
+use crate::policy::{PatientFacts, Request, Role, Subject, Verdict};
+use crate::{AccessId, Grant};
+use std::fmt::Write as _;
+use vitrine_clinical::{DeviceId, IdError, PatientId, UserId, UtcMs, WardId};
+
+const AT: UtcMs = UtcMs(1_800_000_000_000);
+
+/// The situations a person can be in.
+const SITUATIONS: [(&str, Situation); 7] = [
+    ("own ward", Situation::OwnWard),
+    ("other ward", Situation::OtherWard),
+    ("other ward, glass broken", Situation::Granted),
+    ("other ward, grant ended", Situation::Ended),
+    ("other ward, grant of a colleague", Situation::OfColleague),
+    ("other ward, grant at another workstation", Situation::Elsewhere),
+    ("no patient named", Situation::NoPatient),
+];
+
+#[derive(Clone, Copy)]
+enum Situation {
+    OwnWard,
+    OtherWard,
+    Granted,
+    Ended,
+    OfColleague,
+    Elsewhere,
+    NoPatient,
+}
+
+/// Renders the matrix. `evaluate` is the entry point under test.
+///
+/// # Errors
+/// [`IdError`] never occurs with the fixed ids used here.
+pub fn render(mut evaluate: impl FnMut(&str, &Request) -> Verdict) -> Result<String, IdError> {
+    let mut out = String::from("# role | act | situation | verdict | rule\n");
+    for role in Role::all() {
+        for act in crate::action::NAMES {
+            for (words, situation) in SITUATIONS {
+                let v = evaluate(act, &person(role, situation)?);
+                line(&mut out, role.name(), act, words, v);
+            }
+        }
+    }
+    for (who, words, request) in others()? {
+        for act in crate::action::NAMES {
+            line(&mut out, who, act, words, evaluate(act, &request));
+        }
+    }
+    Ok(out)
+}
+
+fn line(out: &mut String, who: &str, act: &str, situation: &str, v: Verdict) {
+    let verdict = match (v.allow, v.break_glass_offered) {
+        (true, _) => "ALLOW",
+        (false, true) => "deny, break-glass offered",
+        (false, false) => "deny",
+    };
+    let _ = writeln!(out, "{who} | {act} | {situation} | {verdict} | {}", v.rule);
+}
+
+fn base(subject: Subject) -> Request {
+    Request {
+        access_id: AccessId(uuid::Uuid::nil()),
+        at: AT,
+        subject,
+        device: None,
+        patient: None,
+        ward: None,
+        kind: None,
+        grant: None,
+    }
+}
+
+fn person(role: Role, situation: Situation) -> Result<Request, IdError> {
+    let (own, other) = (WardId::new("ED")?, WardId::new("ICU")?);
+    let user = UserId::new("a.person")?;
+    let device = DeviceId::new("ed-07")?;
+    let patient = PatientId::new("p1")?;
+    let mut r = base(Subject::User { user: user.clone(), role, wards: vec![own.clone()] });
+    r.device = Some(device.clone());
+    let ward = if matches!(situation, Situation::OwnWard) { own } else { other };
+    if !matches!(situation, Situation::NoPatient) {
+        r.patient = Some(PatientFacts { patient: patient.clone(), ward: Some(ward.clone()) });
+        r.ward = Some(ward);
+    }
+    let grant = Grant {
+        id: AccessId(uuid::Uuid::nil()),
+        user,
+        device: Some(device),
+        patient,
+        reason: Reason::LifeThreatening,
+        words: None,
+        at: AT.plus_ms(-60_000),
+        until: AT.plus_ms(GRANT_MS),
+        offline: true,
+    };
+    r.grant = match situation {
+        Situation::OwnWard | Situation::OtherWard | Situation::NoPatient => None,
+        Situation::Granted => Some(grant),
+        Situation::Ended => Some(Grant { until: AT, ..grant }),
+        Situation::OfColleague => Some(Grant { user: UserId::new("b.person")?, ..grant }),
+        Situation::Elsewhere => Some(Grant { device: Some(DeviceId::new("icu-01")?), ..grant }),
+    };
+    Ok(r)
+}
+
+fn others() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
+    let patient = PatientFacts { patient: PatientId::new("p1")?, ward: Some(WardId::new("ICU")?) };
+    let mut out = Vec::new();
+    for (words, site, ward) in [
+        ("its own ward's scope", false, Some("ED")),
+        ("another ward's scope, enrolled for its ward", false, Some("ICU")),
+        ("another ward's scope, enrolled for the site", true, Some("ICU")),
+        ("the site's essentials, enrolled for its ward", false, None),
+        ("the site's essentials, enrolled for the site", true, None),
+    ] {
+        let mut r = base(Subject::Device { ward: WardId::new("ED")?, site });
+        r.device = Some(DeviceId::new("ed-07")?);
+        r.ward = ward.map(WardId::new).transpose()?;
+        out.push(("(workstation)", words, r));
+    }
+    for (words, scope, kind) in [
+        ("system/*.cruds on Observation", "system/*.cruds", "Observation"),
+        ("system/Observation.rs on Observation", "system/Observation.rs", "Observation"),
+        ("system/Observation.rs on Patient", "system/Observation.rs", "Patient"),
+        ("patient/*.cruds on Observation", "patient/*.cruds", "Observation"),
+    ] {
+        let mut r = base(Subject::Client { id: "lab".to_owned(), scopes: vec![scope.to_owned()] });
+        r.kind = Some(kind.to_owned());
+        r.patient = Some(patient.clone());
+        out.push(("(client)", words, r));
+    }
+    let mut r = base(Subject::Operator { account: "root".to_owned() });
+    r.patient = Some(patient);
+    out.push(("(operator)", "on the server's own machine", r));
+    Ok(out)
+}
