@@ -94,6 +94,8 @@ pub trait Accounts: Send + Sync {
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
     /// Keeps a one-time code.
     async fn put_enrol_code(&self, permit: &Permit<ManageDevices>, code: EnrolCode) -> Result<Receipt, StoreError>;
+    /// The codes not yet used and valid at `at`: the hello before enrolment proves that the server knows the code.
+    async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError>;
     /// Uses a code up and enrols the device, once.
     async fn enrol(&self, code_hash: [u8; 32], device: NewDevice, at: UtcMs) -> Result<DeviceRow, StoreError>;
     /// One device.
