@@ -1,0 +1,75 @@
+//! Running other programs, from the root of the project, loudly.
+
+use anyhow::{Context, Result, bail};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The features every build, check and test of the workspace uses: another set would recompile half of the tree.
+pub const FEATURES: &str = "tauri/custom-protocol,vitrine/automation";
+
+/// The project's root.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Where cargo puts what it builds.
+pub fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// A command at the project's root.
+pub fn command(program: &str, args: &[&str]) -> Command {
+    let mut c = Command::new(program);
+    c.args(args).current_dir(root());
+    c
+}
+
+/// The cargo that runs us.
+pub fn cargo(args: &[&str]) -> Command {
+    let program = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    command(&program, args)
+}
+
+/// Runs a command and fails with its words when it fails.
+pub fn run(mut c: Command) -> Result<()> {
+    eprintln!("$ {}", words(&c));
+    let status = c
+        .status()
+        .with_context(|| format!("cannot start: {}", words(&c)))?;
+    if !status.success() {
+        bail!("{} ended with {status}", words(&c));
+    }
+    Ok(())
+}
+
+/// Runs a command and gives its standard output.
+pub fn output(mut c: Command) -> Result<String> {
+    let out = c
+        .output()
+        .with_context(|| format!("cannot start: {}", words(&c)))?;
+    if !out.status.success() {
+        bail!(
+            "{} ended with {}: {}",
+            words(&c),
+            out.status,
+            String::from_utf8_lossy(&out.stderr)
+        );
+    }
+    Ok(String::from_utf8(out.stdout)?)
+}
+
+/// Whether a program can be found.
+pub fn has(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|p| std::env::split_paths(&p).any(|d| d.join(program).is_file()))
+}
+
+fn words(c: &Command) -> String {
+    let mut s = c.get_program().to_string_lossy().into_owned();
+    for a in c.get_args() {
+        s.push(' ');
+        s.push_str(&a.to_string_lossy());
+    }
+    s
+}

@@ -1,0 +1,96 @@
+//! `test`, `ci` and `bench`.
+
+use crate::run::{FEATURES, cargo, output, root, run, target_dir};
+use crate::{packages, tidy, ui};
+use anyhow::{Context, Result, bail};
+use std::path::Path;
+
+/// Every test. Servers, displays and browsers are started and stopped by the tests themselves, on loopback.
+pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
+    packages::ensure(with_ui, with_ui)?;
+    ui::build()?;
+    if with_ui && filter.is_none() {
+        run(ui::npm(&["run", "check"]))?;
+        run(ui::npm(&["test"]))?;
+        run(ui::npm(&["run", "a11y"]))?;
+    }
+    // the binaries first: tests start them as processes and must not meet stale ones
+    run(cargo(&["build", "--workspace", "--features", FEATURES, "--bins"]))?;
+    let bin = target_dir().join("debug");
+    let app = bin.join(format!("vitrine{}", std::env::consts::EXE_SUFFIX));
+    no_leaked_symbols(&app)?;
+    let mut args = vec!["test", "--workspace", "--features", FEATURES, "--no-fail-fast"];
+    if !with_ui {
+        args.extend(["--exclude", "vitrine-desktop-tests"]);
+    }
+    args.extend(filter);
+    let mut c = cargo(&args);
+    c.env("VITRINE_BIN_DIR", &bin);
+    run(c)
+}
+
+/// The executable must not offer its SQLCipher to the system libraries that WebKit loads into the same process.
+fn no_leaked_symbols(app: &Path) -> Result<()> {
+    if !cfg!(target_os = "linux") {
+        return Ok(());
+    }
+    let symbols = output(crate::run::command(
+        "nm",
+        &["-D", "--defined-only", &app.to_string_lossy()],
+    ))?;
+    let leaked: Vec<&str> = symbols.lines().filter(|l| l.contains("sqlite3")).collect();
+    if !leaked.is_empty() {
+        bail!(
+            "{} exports {} sqlite3 symbols: --exclude-libs is missing in src-tauri/build.rs",
+            app.display(),
+            leaked.len()
+        );
+    }
+    Ok(())
+}
+
+/// What CI runs.
+pub fn ci(with_test: bool) -> Result<()> {
+    packages::ensure(true, true)?;
+    ui::build()?;
+    run(cargo(&["fmt", "--all", "--check"]))?;
+    tidy::tidy()?;
+    run(cargo(&[
+        "clippy",
+        "--workspace",
+        "--features",
+        FEATURES,
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ]))?;
+    ui::gen_types(true)?;
+    if with_test { test(None, true) } else { Ok(()) }
+}
+
+/// Builds the release and runs the benches.
+pub fn bench(names: &[String], quick: bool, json: Option<&Path>) -> Result<()> {
+    packages::ensure(true, false)?;
+    ui::build()?;
+    run(cargo(&[
+        "build",
+        "--release",
+        "--workspace",
+        "--features",
+        FEATURES,
+        "--bins",
+    ]))?;
+    let bin = target_dir().join("release");
+    let mut c = crate::run::command(&bin.join("vitrine-bench").to_string_lossy(), &[]);
+    c.env("VITRINE_BIN_DIR", &bin).args(names);
+    if quick {
+        c.arg("--quick");
+    }
+    if let Some(file) = json {
+        let file = std::path::absolute(file).context("--json")?;
+        c.arg("--json").arg(file);
+    }
+    c.current_dir(root());
+    run(c)
+}

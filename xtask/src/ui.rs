@@ -1,0 +1,138 @@
+//! The screen: npm packages, build, generated types, pictures, packages.
+
+use crate::run::{FEATURES, cargo, command, output, root, run, target_dir};
+use anyhow::{Context, Result, bail};
+use std::fs;
+
+/// Installs the npm packages when the lock file has changed since, and builds `ui/dist` (the app embeds it).
+pub fn build() -> Result<()> {
+    install()?;
+    let mut c = npm(&["run", "build"]);
+    c.stdout(std::io::stderr());
+    run(c)
+}
+
+/// `npm ci`, unless what is installed is what the lock file says.
+pub fn install() -> Result<()> {
+    let ui = root().join("ui");
+    let lock = fs::read(ui.join("package-lock.json")).context("ui/package-lock.json")?;
+    let stamp = ui.join("node_modules/.vitrine-lock");
+    if fs::read(&stamp).is_ok_and(|s| s == lock) {
+        return Ok(());
+    }
+    let mut c = npm(&["ci", "--no-audit", "--no-fund"]);
+    c.stdout(std::io::stderr());
+    run(c)?;
+    fs::write(stamp, lock).context("ui/node_modules/.vitrine-lock")
+}
+
+/// npm in `ui/`.
+pub fn npm(args: &[&str]) -> std::process::Command {
+    let mut c = command("npm", args);
+    c.current_dir(root().join("ui"));
+    c
+}
+
+/// Writes `ui/src/wire/`, or with `check` fails when it is not what `wire` says.
+pub fn gen_types(check: bool) -> Result<()> {
+    let committed = root().join("ui/src/wire");
+    let fresh = target_dir().join("wire-types");
+    if fresh.exists() {
+        fs::remove_dir_all(&fresh)?;
+    }
+    fs::create_dir_all(&fresh)?;
+    let mut c = cargo(&[
+        "test",
+        "--quiet",
+        "--workspace",
+        "--features",
+        FEATURES,
+        "--lib",
+        "export_bindings",
+    ]);
+    c.env("TS_RS_EXPORT_DIR", &fresh);
+    c.stdout(std::io::stderr());
+    run(c)?;
+    let read = |dir: &std::path::Path| -> Result<std::collections::BTreeMap<String, String>> {
+        fs::read_dir(dir)?
+            .map(|e| {
+                let e = e?;
+                Ok((
+                    e.file_name().to_string_lossy().into_owned(),
+                    fs::read_to_string(e.path())?,
+                ))
+            })
+            .filter(|e: &Result<(String, String)>| e.as_ref().map_or(true, |(n, _)| n.ends_with(".ts")))
+            .collect()
+    };
+    let now = read(&fresh)?;
+    if now.is_empty() {
+        bail!("no type was exported: is the test `export_bindings` of vitrine-wire still there?");
+    }
+    if check {
+        let was = read(&committed)?;
+        let differing: Vec<&String> = now
+            .keys()
+            .chain(was.keys())
+            .filter(|n| now.get(*n) != was.get(*n))
+            .collect();
+        if !differing.is_empty() {
+            bail!(
+                "ui/src/wire is not what `wire` says ({differing:?}): run `cargo xtask gen-types` and commit it"
+            );
+        }
+        return Ok(());
+    }
+    if committed.exists() {
+        for e in fs::read_dir(&committed)? {
+            let p = e?.path();
+            if p.extension().is_some_and(|x| x == "ts") {
+                fs::remove_file(p)?;
+            }
+        }
+    }
+    fs::create_dir_all(&committed)?;
+    for (name, text) in &now {
+        fs::write(committed.join(name), text)?;
+    }
+    eprintln!("{} types written to ui/src/wire", now.len());
+    Ok(())
+}
+
+/// Renders the screens.
+pub fn screens(names: &[String]) -> Result<()> {
+    crate::packages::ensure(false, true)?;
+    build()?;
+    let out = root().join("target/screens");
+    fs::create_dir_all(&out)?;
+    let out_text = out.to_string_lossy().into_owned();
+    let mut args = vec!["run", "screens", "--", "--out", out_text.as_str()];
+    args.extend(names.iter().map(String::as_str));
+    run(npm(&args))?;
+    eprintln!("open {}", out.join("index.html").display());
+    Ok(())
+}
+
+/// Builds the app's packages: without the automation feature, so that no local program can drive the window.
+pub fn dist() -> Result<()> {
+    crate::packages::ensure(false, false)?;
+    build()?;
+    run(command(
+        "ui/node_modules/.bin/tauri",
+        &["build", "--bundles", "deb,rpm"],
+    ))?;
+    let dir = target_dir().join("release/bundle");
+    let listing = output(command(
+        "find",
+        &[
+            dir.to_string_lossy().as_ref(),
+            "-name",
+            "*.deb",
+            "-o",
+            "-name",
+            "*.rpm",
+        ],
+    ))?;
+    print!("{listing}");
+    Ok(())
+}
