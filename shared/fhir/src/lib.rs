@@ -1,1 +1,27 @@
-//! FHIR R4 bytes to clinical views and back, byte for byte
+//! FHIR R4 JSON to clinical views and back, byte for byte.
+//!
+//! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]),
+//! byte-exact edits ([`edit`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome ([`outcome`]).
+//! The bytes a client sent are what we keep: nothing here ever writes a resource anew.
+//! Never here: I/O, a clock, ids made up (they are arguments), a decimal in a float, a decision about access.
+//! Called by the server, the importer and the workstation engine.
+
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic))]
+#![deny(missing_docs)]
+
+mod bindings;
+pub mod bundle;
+mod compartment;
+pub mod edit;
+mod issue;
+mod json;
+pub mod outcome;
+mod read;
+mod scan;
+mod validate;
+
+pub use compartment::{compartment, identifiers};
+pub use issue::{FhirError, Issue, IssueCode};
+pub use read::{deps, read, read_with_deps};
+pub use validate::{Envelope, MAX_DEPTH, MAX_RESOURCE_BYTES, is_resource_type, validate};
