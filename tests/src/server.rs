@@ -1,0 +1,211 @@
+//! `vitrine-server` as a process of its own.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A running server. Ended by SIGKILL when dropped.
+pub struct Server {
+    child: Option<Child>,
+    /// Its data folder.
+    pub data: PathBuf,
+    /// Where it listens.
+    pub addr: SocketAddr,
+    /// The line it printed when ready.
+    pub ready: Value,
+}
+
+/// A port that was free a moment ago.
+///
+/// # Errors
+/// When no port can be bound on loopback.
+pub fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+impl Server {
+    /// Seeds the synthetic hospital in `data` and starts the server there. Gives the seed's JSON too (staff, wards,
+    /// patients worth opening).
+    ///
+    /// # Errors
+    /// When seeding or starting fails.
+    pub fn demo(data: &Path) -> Result<(Self, Value)> {
+        let seed = run_json("vitrine-server", &["demo", "--data", &text(data), "--json"], None)?;
+        Ok((Self::start(data, free_port()?)?, seed))
+    }
+
+    /// Starts a server on `data` and waits for its ready line.
+    ///
+    /// # Errors
+    /// When it ends before it is ready.
+    pub fn start(data: &Path, port: u16) -> Result<Self> {
+        Self::start_with(data, port, &[])
+    }
+
+    /// The same with further arguments.
+    ///
+    /// # Errors
+    /// When it ends before it is ready.
+    pub fn start_with(data: &Path, port: u16, more: &[&str]) -> Result<Self> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(data.with_extension("log"))?;
+        let mut child = Command::new(crate::bin("vitrine-server"))
+            .args(["serve", "--data", &text(data), "--listen", &format!("127.0.0.1:{port}")])
+            .args(more)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .context("vitrine-server")?;
+        let mut line = String::new();
+        let out = child.stdout.take().context("stdout")?;
+        BufReader::new(out).read_line(&mut line)?;
+        if line.trim().is_empty() {
+            let status = child.wait()?;
+            let log = std::fs::read_to_string(data.with_extension("log")).unwrap_or_default();
+            bail!("the server ended with {status} before it was ready: {log}");
+        }
+        let ready: Value = serde_json::from_str(&line).with_context(|| format!("ready line {line:?}"))?;
+        Ok(Self { child: Some(child), data: data.to_path_buf(), addr: SocketAddr::from(([127, 0, 0, 1], port)), ready })
+    }
+
+    /// `https://127.0.0.1:port`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.addr)
+    }
+
+    /// Process id, for memory readings.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Ends it as a power cut of the process would: SIGKILL.
+    pub fn kill(&mut self) {
+        if let Some(mut c) = self.child.take() {
+            let _ = c.kill();
+            let _ = c.wait();
+        }
+    }
+
+    /// Kills it and starts it again on the same port and data.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub fn restart(&mut self) -> Result<()> {
+        self.kill();
+        *self = Self::start(&self.data.clone(), self.addr.port())?;
+        Ok(())
+    }
+
+    /// One-time enrolment code for a ward.
+    ///
+    /// # Errors
+    /// When the command fails.
+    pub fn enrol_code(&self, ward: &str) -> Result<Value> {
+        run_json("vitrine-server", &["enrol", "--data", &text(&self.data), "--ward", ward, "--json"], None)
+    }
+
+    /// A client token with all system scopes.
+    ///
+    /// # Errors
+    /// When the client cannot be made or the token is refused.
+    pub async fn token(&self, http: &reqwest::Client) -> Result<String> {
+        let c = run_json(
+            "vitrine-server",
+            &["client", "add", "harness", "--scope", "system/*.cruds", "--data", &text(&self.data), "--json"],
+            None,
+        )?;
+        let id = c["client_id"].as_str().context("client_id")?;
+        let secret = c["client_secret"].as_str().context("client_secret")?;
+        let body = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+        let answer = http
+            .post(format!("{}/auth/token", self.url()))
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(body)
+            .send()
+            .await?;
+        let status = answer.status();
+        let v: Value = serde_json::from_slice(&answer.bytes().await?)?;
+        ensure!(status.is_success(), "token: {status} {v}");
+        Ok(v["access_token"].as_str().context("access_token")?.to_owned())
+    }
+
+    /// A client that trusts this server's CA and nothing else.
+    ///
+    /// # Errors
+    /// When the CA cannot be read.
+    pub fn http(&self) -> Result<reqwest::Client> {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let pem = std::fs::read(self.data.join("ca.pem")).context("ca.pem")?;
+        Ok(reqwest::Client::builder()
+            .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
+            .timeout(Duration::from_secs(60))
+            .build()?)
+    }
+
+    /// Resident memory in bytes.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn rss(&self) -> Result<u64> {
+        let pid = self.pid().context("the server is not running")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let kib = status
+            .lines()
+            .find_map(|l| l.strip_prefix("VmRSS:"))
+            .and_then(|l| l.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
+            .context("VmRSS")?;
+        Ok(kib * 1024)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A path as a command's argument.
+#[must_use]
+pub fn text(p: &Path) -> String {
+    p.to_string_lossy().into_owned()
+}
+
+/// Runs one of our programs.
+///
+/// # Errors
+/// When it cannot be started.
+pub fn run(program: &str, args: &[&str], stdin: Option<&str>) -> Result<std::process::Output> {
+    let mut child = Command::new(crate::bin(program))
+        .args(args)
+        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| program.to_owned())?;
+    if let (Some(words), Some(mut pipe)) = (stdin, child.stdin.take()) {
+        pipe.write_all(words.as_bytes())?;
+    }
+    Ok(child.wait_with_output()?)
+}
+
+/// Runs one of our programs and reads the JSON it prints.
+///
+/// # Errors
+/// When it fails or prints no JSON.
+pub fn run_json(program: &str, args: &[&str], stdin: Option<&str>) -> Result<Value> {
+    let out = run(program, args, stdin)?;
+    ensure!(
+        out.status.success(),
+        "{program} {} ended with {}: {}",
+        args.join(" "),
+        out.status,
+        String::from_utf8_lossy(&out.stderr)
+    );
+    serde_json::from_slice(&out.stdout).with_context(|| format!("{program}: {}", String::from_utf8_lossy(&out.stdout)))
+}

@@ -1,0 +1,1 @@
+//! Workstations of the harness: a profile folder, enrolled by the real one-time code.
