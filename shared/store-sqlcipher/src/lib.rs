@@ -1,1 +1,11 @@
-//! SQLCipher: the server's embedded default and the workstation's cache
+//! SQLCipher: the server's embedded default and the workstation's cache.
+//!
+//! Lives here: opening an encrypted file ([`cipher`]), the writer and reader threads that both ends use
+//! ([`writer`], [`readers`]), the server's backend ([`SqlcipherStore`]). This is the only crate with rusqlite and
+//! the only one with SQL. Never here: FHIR (a `Projector` is given), policy (permits are given), where keys come from.
+//! Called by the server and by the workstation's engine.
+
+pub mod cipher;
+mod key;
+
+pub use cipher::{Key, OpenOptions, Synchronous};
