@@ -7,5 +7,9 @@
 
 pub mod cipher;
 mod key;
+pub mod readers;
+pub mod writer;
 
 pub use cipher::{Key, OpenOptions, Synchronous};
+pub use readers::Readers;
+pub use writer::{Group, Writer};

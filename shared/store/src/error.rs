@@ -4,7 +4,7 @@ use vitrine_access::chain::ChainFault;
 use vitrine_clinical::ResourceKey;
 
 /// A storage failure. Carries no PHI: keys are ids, never names.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The permit is about another patient than the data asked for.
     #[error("the permit is for another patient than {0}")]

@@ -1,0 +1,159 @@
+//! The connections of one workstation database: one that writes, a few that read, one kept for emergencies.
+//!
+//! After a page that does not verify, every further read of the same connection fails; a new connection reads the
+//! other pages. So a connection is thrown away on any fault and the read is tried once more on a new one: what is
+//! damaged stays unavailable, everything else is served.
+
+use crate::cipher::{self, Key, Migration, OpenOptions, OpenedAs, Synchronous};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use vitrine_store::StoreError;
+
+/// Readers kept open.
+const READERS: usize = 2;
+
+pub(super) struct Lines {
+    path: PathBuf,
+    key: Key,
+    options: OpenOptions,
+    writer: Mutex<Option<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+    /// A connection of its own, so that the emergency card never waits for a search or a snapshot.
+    reserved: Mutex<Option<Connection>>,
+    /// The disk gave no room to open for writing: this is the only connection.
+    opened: OpenedAs,
+}
+
+fn hold<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
+    m.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Lines {
+    /// Opens, creating and migrating. On a full disk opens for reading alone ([`Lines::writable`] tells).
+    pub(super) fn open(
+        path: &Path,
+        key: &Key,
+        application_id: i32,
+        migrations: &[Migration],
+        synchronous: Synchronous,
+        cache_kib: u32,
+    ) -> Result<Self, StoreError> {
+        let options = OpenOptions { create: true, synchronous, cache_kib, ..OpenOptions::default() };
+        let made = cipher::open(path, key, &options).and_then(|mut conn| {
+            cipher::migrate(&mut conn, path, application_id, migrations, &options)?;
+            Ok(conn)
+        });
+        let (writer, reserved, opened) = match made {
+            Ok(writer) => {
+                let reserved = cipher::open(path, key, &reading(&options))?;
+                (Some(writer), reserved, OpenedAs::Shared)
+            }
+            Err(e @ (StoreError::Full(_) | StoreError::Backend { .. })) => {
+                let (conn, opened) = cipher::open_on_full_disk(path, key, &options).map_err(|_| e)?;
+                (None, conn, opened)
+            }
+            Err(e) => return Err(e),
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            key: key.clone(),
+            options,
+            writer: Mutex::new(writer),
+            readers: Mutex::new(Vec::new()),
+            reserved: Mutex::new(Some(reserved)),
+            opened,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the file was opened for writing.
+    pub(super) fn writable(&self) -> bool {
+        hold(&self.writer).is_some() || self.opened == OpenedAs::Shared
+    }
+
+    pub(super) fn fault(&self, doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
+        move |e| cipher::fault(&self.path, doing, &e)
+    }
+
+    /// Reads; on a fault once more on a new connection.
+    pub(super) fn read<T>(
+        &self,
+        doing: &'static str,
+        read: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        if self.opened != OpenedAs::Shared {
+            return self.read_reserved(doing, read);
+        }
+        let kept = hold(&self.readers).pop();
+        if let Some(conn) = kept
+            && let Ok(value) = read(&conn)
+        {
+            self.give_back(conn);
+            return Ok(value);
+        }
+        let conn = cipher::open(&self.path, &self.key, &reading(&self.options))?;
+        let value = read(&conn).map_err(self.fault(doing))?;
+        self.give_back(conn);
+        Ok(value)
+    }
+
+    fn give_back(&self, conn: Connection) {
+        let mut readers = hold(&self.readers);
+        if readers.len() < READERS {
+            readers.push(conn);
+        }
+    }
+
+    /// Reads on the connection kept for emergencies.
+    pub(super) fn read_reserved<T>(
+        &self,
+        doing: &'static str,
+        read: impl Fn(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let mut reserved = hold(&self.reserved);
+        if let Some(conn) = reserved.as_ref()
+            && let Ok(value) = read(conn)
+        {
+            return Ok(value);
+        }
+        *reserved = None;
+        let conn = match self.opened {
+            OpenedAs::Shared => cipher::open(&self.path, &self.key, &reading(&self.options))?,
+            _ => cipher::open_on_full_disk(&self.path, &self.key, &self.options)?.0,
+        };
+        let value = read(&conn).map_err(self.fault(doing));
+        *reserved = Some(conn);
+        value
+    }
+
+    /// One transaction on the writer; rolled back whole on any error, the connection thrown away on a fault.
+    pub(super) fn write<T>(
+        &self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut writer = hold(&self.writer);
+        if writer.is_none() {
+            *writer = Some(cipher::open(&self.path, &self.key, &self.options)?);
+        }
+        let Some(conn) = writer.as_mut() else { return Err(StoreError::Closed) };
+        let done = (|| {
+            let txn = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.fault(doing))?;
+            let value = work(&txn)?;
+            txn.commit().map_err(self.fault(doing))?;
+            Ok(value)
+        })();
+        if done.as_ref().is_err_and(cipher::must_recycle) {
+            *writer = None;
+        }
+        done
+    }
+}
+
+fn reading(options: &OpenOptions) -> OpenOptions {
+    OpenOptions { create: false, read_only: true, ..options.clone() }
+}

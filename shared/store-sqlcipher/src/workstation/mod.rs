@@ -1,0 +1,22 @@
+//! The workstation's three encrypted databases.
+//!
+//! Lives here: the scopes a workstation holds ([`scopes`]: items, staged snapshots, digests), the essentials with
+//! their search index ([`Essentials`]), one user's cached records ([`Records`]), and the outbox ([`Outbox`]: audit
+//! chain, grants, counters of wrong secrets). Never here: keys' origin, the network, a clock, the meaning of FHIR (a
+//! caller says which words find an item), policy (permits are given).
+//! Called by the workstation's engine alone.
+//!
+//! Reads for showing take a permit and return `Sealed` data; the receipt comes from [`Outbox`], after the commit.
+//! Essentials and records can be fetched again, so their commits may be lost in a power cut (`NORMAL`); the outbox
+//! can not, so every commit is synced (`FULL`).
+
+mod essentials;
+mod lines;
+mod outbox;
+mod records;
+pub mod scopes;
+
+pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow, ListRows};
+pub use outbox::{Attempt, AuditPage, Kept, Outbox, PendingGrant, Reserve, Tally, ThrottleRule, Written};
+pub use records::{CachedRecord, RecordRow, Records};
+pub use scopes::{Fold, Incoming, ItemRefRow, Mode, Outcome, Prepared, ScopeState, StagedState};

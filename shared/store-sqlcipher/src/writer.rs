@@ -1,0 +1,266 @@
+//! The one writer: a thread that owns the writing connection and commits many jobs together.
+//!
+//! Lives here: [`Writer`], [`Group`]. Never here: SQL of a table. Called by the server's store and by the
+//! workstation's databases.
+//!
+//! Problem: a FULL commit costs an fsync (0.3 ms on a good disk, 10–20 ms on a poor one), so one commit per change
+//! bounds the whole hospital. Decision: whatever is queued while a commit runs goes into the next one. Each job has
+//! its own savepoint, so that one that is refused takes no other with it; every answer waits for the COMMIT; a COMMIT
+//! that fails fails all its jobs. After a failed write or sync the connection is opened anew and the carried state is
+//! read from the database again: what the disk did with the pages is not known, so nothing in memory is trusted.
+//! Readers stay open meanwhile and keep the WAL index, in which an unfinished commit does not exist: the next commit
+//! writes over its frames instead of after them.
+
+use crate::cipher::fault;
+use rusqlite::Connection;
+use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::thread::JoinHandle;
+use tokio::sync::{mpsc, oneshot};
+use vitrine_store::StoreError;
+
+/// State in memory that follows the transaction, e.g. the head of an audit chain.
+pub trait Group: Send + 'static {
+    /// What [`Group::back_to`] needs to undo a job.
+    type Mark;
+    /// Remembers the state before a job.
+    fn mark(&self) -> Self::Mark;
+    /// Undoes what a refused job did.
+    fn back_to(&mut self, mark: Self::Mark);
+    /// The last words in the transaction.
+    ///
+    /// # Errors
+    /// Fails the whole group.
+    fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError>;
+    /// The group is durable; its answers go out after this.
+    fn committed(&mut self);
+    /// Reads the state from the database: at the start and after a group failed.
+    ///
+    /// # Errors
+    /// When the database does not hold what was last committed: the writer refuses until it does.
+    fn reload(&mut self, conn: &Connection) -> Result<(), StoreError>;
+}
+
+impl Group for () {
+    type Mark = ();
+    fn mark(&self) {}
+    fn back_to(&mut self, (): ()) {}
+    fn before_commit(&mut self, _: &Connection) -> Result<(), StoreError> {
+        Ok(())
+    }
+    fn committed(&mut self) {}
+    fn reload(&mut self, _: &Connection) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
+
+/// Opens the writing connection (again).
+pub type OpenConnection = Box<dyn Fn() -> Result<Connection, StoreError> + Send>;
+
+/// A group is committed when its jobs weigh this much together (a job weighs about its number of changes).
+const GROUP_WEIGHT: usize = 4_000;
+/// Jobs that may wait; who comes later waits for a place.
+const QUEUE: usize = 4_096;
+
+type Answer = Box<dyn FnOnce(Option<StoreError>) + Send>;
+struct Done {
+    /// The job's own error, if it was refused.
+    refused: Option<StoreError>,
+    /// Sends the answer; `Some` = the commit failed with this.
+    answer: Answer,
+}
+type Turn<'t, G> = Result<(&'t Connection, &'t mut G), StoreError>;
+struct Job<G> {
+    weight: usize,
+    /// Runs the job, or answers with the error that keeps it from being run.
+    run: Box<dyn FnOnce(Turn<'_, G>) -> Done + Send>,
+}
+
+/// The handle of the writer thread. Dropping it finishes what is queued and closes the connection.
+pub struct Writer<G: Group> {
+    jobs: Option<mpsc::Sender<Job<G>>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<G: Group> Writer<G> {
+    /// Starts the thread with an open connection; `reopen` makes another after a fault.
+    ///
+    /// # Errors
+    /// What `open` or [`Group::reload`] says; then there is no thread.
+    pub fn start(name: &str, open: OpenConnection, mut group: G) -> Result<Self, StoreError> {
+        let conn = open()?;
+        group.reload(&conn)?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name(format!("{name}-writer"))
+            .spawn(move || Loop { open, conn: Some(conn), group, queue }.run())
+            .map_err(|e| StoreError::Backend { doing: "starting the writer", cause: e.to_string() })?;
+        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Runs a job in the next group and answers when it is durable. `Err` from the job undoes the job alone.
+    ///
+    /// # Errors
+    /// The job's own; the commit's, and then nothing of the job is there; [`StoreError::Closed`].
+    pub async fn run<T, F>(&self, weight: usize, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &mut G) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answer) = package(weight, job);
+        self.jobs.as_ref().ok_or(StoreError::Closed)?.send(job).await.map_err(|_| StoreError::Closed)?;
+        answer.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// The same for a thread that is not a runtime's.
+    ///
+    /// # Errors
+    /// As [`Writer::run`].
+    pub fn run_blocking<T, F>(&self, weight: usize, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &mut G) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (job, answer) = package(weight, job);
+        self.jobs.as_ref().ok_or(StoreError::Closed)?.blocking_send(job).map_err(|_| StoreError::Closed)?;
+        answer.blocking_recv().map_err(|_| StoreError::Closed)?
+    }
+}
+
+impl<G: Group> Drop for Writer<G> {
+    fn drop(&mut self) {
+        self.jobs = None;
+        let thread = self.thread.lock().ok().and_then(|mut t| t.take());
+        if let Some(thread) = thread
+            && thread.thread().id() != std::thread::current().id()
+        {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn package<G, T, F>(weight: usize, job: F) -> (Job<G>, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection, &mut G) -> Result<T, StoreError> + Send + 'static,
+{
+    let (tx, rx) = oneshot::channel();
+    let run = move |turn: Turn<'_, G>| {
+        // A panic in a job (a parser met what nobody thought of) refuses that job; the writer lives on.
+        let result = turn.and_then(|(conn, group)| {
+            catch_unwind(AssertUnwindSafe(|| job(conn, group))).unwrap_or_else(|_| {
+                Err(StoreError::Backend { doing: "running a job", cause: "it panicked; nothing was kept".to_owned() })
+            })
+        });
+        let refused = result.as_ref().err().cloned();
+        let answer: Answer = Box::new(move |commit| {
+            let _ = tx.send(match commit {
+                Some(e) => Err(e),
+                None => result,
+            });
+        });
+        Done { refused, answer }
+    };
+    (Job { weight, run: Box::new(run) }, rx)
+}
+
+struct Loop<G: Group> {
+    open: OpenConnection,
+    conn: Option<Connection>,
+    group: G,
+    queue: mpsc::Receiver<Job<G>>,
+}
+
+impl<G: Group> Loop<G> {
+    fn run(mut self) {
+        while let Some(first) = self.queue.blocking_recv() {
+            let mut answers = Vec::new();
+            let failed = self.one_group(first, &mut answers).err();
+            if failed.is_some() {
+                self.recover();
+            }
+            for answer in answers {
+                answer(failed.clone());
+            }
+        }
+        if let Some(conn) = self.conn.take() {
+            let _ = conn.execute_batch("PRAGMA optimize;");
+        }
+    }
+
+    /// Runs jobs until nothing is queued or the group is heavy enough, then commits. Refused jobs are answered at
+    /// once, the others are left in `answers`. An error fails all of those.
+    fn one_group(&mut self, first: Job<G>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+        if let Err(e) = self.begin() {
+            ((first.run)(Err(e.clone())).answer)(None);
+            return Err(e);
+        }
+        let Self { conn: Some(conn), group, queue, .. } = self else { return Err(StoreError::Closed) };
+        let mut weight = 0;
+        let mut next = Some(first);
+        while let Some(job) = next {
+            weight += job.weight.max(1);
+            let mark = group.mark();
+            sql(conn, "SAVEPOINT job")?;
+            let done = (job.run)(Ok((conn, group)));
+            match done.refused {
+                None => {
+                    answers.push(done.answer);
+                    sql(conn, "RELEASE job")?;
+                }
+                Some(e) => {
+                    group.back_to(mark);
+                    (done.answer)(None);
+                    // A full or failing disk makes SQLite roll back everything, not the savepoint alone.
+                    if conn.is_autocommit() {
+                        return Err(e);
+                    }
+                    sql(conn, "ROLLBACK TO job")?;
+                    sql(conn, "RELEASE job")?;
+                }
+            }
+            next = if weight < GROUP_WEIGHT { queue.try_recv().ok() } else { None };
+        }
+        if answers.is_empty() {
+            return sql(conn, "ROLLBACK");
+        }
+        group.before_commit(conn)?;
+        sql(conn, "COMMIT")?;
+        group.committed();
+        Ok(())
+    }
+
+    fn begin(&mut self) -> Result<(), StoreError> {
+        let conn = match self.conn.take() {
+            Some(conn) => conn,
+            None => {
+                let conn = (self.open)()?;
+                self.group.reload(&conn)?;
+                tracing::warn!("the writing connection was opened anew and verified");
+                conn
+            }
+        };
+        sql(&conn, "BEGIN IMMEDIATE")?;
+        self.conn = Some(conn);
+        Ok(())
+    }
+
+    /// Nothing of the group is there, and the connection is not trusted any more: the next job opens another.
+    fn recover(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            if !conn.is_autocommit() {
+                let _ = conn.execute_batch("ROLLBACK");
+            }
+            tracing::warn!("a commit failed; the writing connection is closed");
+        }
+    }
+}
+
+fn sql(conn: &Connection, text: &'static str) -> Result<(), StoreError> {
+    let run = conn.prepare_cached(text).and_then(|mut s| s.execute([]));
+    run.map(|_| ()).map_err(|e| {
+        let path = conn.path().unwrap_or_default();
+        fault(Path::new(path), if text == "COMMIT" { "committing" } else { "running a transaction" }, &e)
+    })
+}
