@@ -367,7 +367,7 @@ pub struct Ref {
     /// `Type/id`, `#contained`, `urn:uuid:…` or a URL, as recorded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
-    /// The name to show: of the resource, else the reference's own display.
+    /// The name to show: the reference's own words, else the name of the resource behind it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub display: Option<String>,
 }
