@@ -1,0 +1,482 @@
+//! `essentials.db`: emergency cards, boards and the staff list, readable with the device's own key.
+//!
+//! Lives here: the reads by permit, and the search index (FTS5 over folded words, numbers and birth dates).
+//! Never here: how a query or a name is folded into words; that is the caller's.
+
+use super::lines::Lines;
+use super::scopes::{
+    INDEX, ItemRefRow, Mode, OpenFold, Outcome, Prepared, ScopeState, Scopes, TABLES, u,
+};
+use crate::cipher::{Key, Migration, Synchronous};
+use rusqlite::{Connection, OptionalExtension, params_from_iter};
+use std::collections::BTreeSet;
+use std::path::Path;
+use vitrine_access::action::{ReadCard, ReadChart, SearchPatients, ViewBoard};
+use vitrine_access::{Action, Disclosed, Disclosure, Permit, Sealed};
+use vitrine_clinical::{PatientId, ResourceKey, WardId};
+use vitrine_store::StoreError;
+
+/// "VtEs".
+const APPLICATION: i32 = 0x5674_4573;
+
+/// The acts under which a card may be read: the card alone, or as the essentials of a chart.
+pub trait CardAct: Action {}
+impl CardAct for ReadCard {}
+impl CardAct for ReadChart {}
+
+/// A card as it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedCard {
+    /// Version.
+    pub version: u64,
+    /// JSON of `EmergencyCard`.
+    pub body: Vec<u8>,
+    /// The scope it was read from.
+    pub scope: String,
+    /// Server time up to which that scope is known to be whole, ms.
+    pub as_of: Option<i64>,
+}
+
+/// One word of a search: as it stands in the index, matched whole or as a beginning.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FindTerm {
+    /// The word.
+    pub text: String,
+    /// Its beginning is enough.
+    pub prefix: bool,
+}
+
+/// One patient found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundRow {
+    /// Who.
+    pub patient: PatientId,
+    /// Version of the card.
+    pub version: u64,
+    /// JSON of the card.
+    pub body: Vec<u8>,
+}
+
+/// What a search found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Whole matches first, then beginnings; not ranked further.
+    pub rows: Vec<FoundRow>,
+    /// There are more than the limit.
+    pub more: bool,
+    /// Patients searched.
+    pub of: u64,
+    /// Some part of the store could not be read: the rows are not all there is.
+    pub damaged: bool,
+}
+
+/// The rows of a board.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListRows {
+    /// Patient, version, JSON.
+    pub rows: Vec<(PatientId, u64, Vec<u8>)>,
+    /// Server time up to which the board is known to be whole, ms.
+    pub as_of: Option<i64>,
+}
+
+/// The essentials of a workstation.
+pub struct Essentials {
+    db: Scopes,
+}
+
+const LIVE_CARDS: &str = "SELECT live FROM scope WHERE live <> 0 AND name >= 'ess:' AND name < 'ess;'";
+
+impl Essentials {
+    /// Opens, making the file when it is missing.
+    ///
+    /// # Errors
+    /// As `cipher::open` and `cipher::migrate`: a plain file, a wrong key or a newer schema are refused, untouched.
+    pub fn open(path: &Path, key: &Key, fold: OpenFold) -> Result<Self, StoreError> {
+        let sql: &'static str = const_format_tables();
+        let migrations = [Migration { number: 1, name: "first", sql }];
+        let lines = Lines::open(path, key, APPLICATION, &migrations, Synchronous::Normal, 32 * 1024)?;
+        Ok(Self { db: Scopes::new(lines, fold, true) })
+    }
+
+    /// False when the disk gave no room to open for writing.
+    #[must_use]
+    pub fn writable(&self) -> bool {
+        self.db.lines.writable()
+    }
+
+    /// A patient's card.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when its page cannot be read; other patients can.
+    pub fn card<A: CardAct>(&self, permit: &Permit<A>) -> Result<Sealed<Option<CachedCard>>, StoreError> {
+        let patient = subject(permit)?;
+        let row = self.db.lines.read("reading a card", |c| card_row(c, patient))?;
+        self.seal_card(permit, patient, row)
+    }
+
+    /// A patient's card over the connection that is kept for emergencies.
+    ///
+    /// # Errors
+    /// As [`Self::card`].
+    pub fn card_reserved(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<CachedCard>>, StoreError> {
+        let patient = subject(permit)?;
+        let row = self.db.lines.read_reserved("reading a card", |c| card_row(c, patient))?;
+        self.seal_card(permit, patient, row)
+    }
+
+    fn seal_card<A: Action>(
+        &self,
+        permit: &Permit<A>,
+        patient: &PatientId,
+        row: Option<CachedCard>,
+    ) -> Result<Sealed<Option<CachedCard>>, StoreError> {
+        let mut disclosure = Disclosure::default();
+        let card = match row {
+            None => None,
+            Some(c) => {
+                let body = self.db.whole(&c.body)?;
+                disclosure.patients.push(patient.clone());
+                disclosure.resources.push(shown("EmergencyCard", patient, c.version)?);
+                disclosure.total = 1;
+                Some(CachedCard { body, ..c })
+            }
+        };
+        Ok(Sealed::seal(permit, card, disclosure))
+    }
+
+    /// Patients that match every group (any term of a group is enough). With `reserved` over the connection that is
+    /// kept for emergencies.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the index cannot be read.
+    pub fn search(
+        &self,
+        permit: &Permit<SearchPatients>,
+        groups: &[Vec<FindTerm>],
+        limit: usize,
+        reserved: bool,
+    ) -> Result<Sealed<Found>, StoreError> {
+        let whole = expression(groups, false);
+        let begins = expression(groups, true);
+        let work = |c: &Connection| find(c, &[whole.as_str(), begins.as_str()], limit);
+        let (ids, of) = if reserved {
+            self.db.lines.read_reserved("searching patients", work)?
+        } else {
+            self.db.lines.read("searching patients", work)?
+        };
+        let more = ids.len() > limit;
+        let mut found = Found { rows: Vec::new(), more, of, damaged: false };
+        let mut disclosure = Disclosure::default();
+        for id in ids.into_iter().take(limit) {
+            // One by one, so that one damaged page costs one row.
+            let row = self.db.lines.read("reading a patient found", |c| {
+                c.prepare_cached("SELECT key, ver, body FROM item WHERE id = ?1")?
+                    .query_row([id], |r| Ok((r.get::<_, String>(0)?, u(r.get(1)?), r.get::<_, Vec<u8>>(2)?)))
+                    .optional()
+            });
+            let Ok(Some((key, version, stored))) = row else {
+                found.damaged = true;
+                continue;
+            };
+            let (Ok(patient), Ok(body)) = (PatientId::new(key), self.db.whole(&stored)) else {
+                found.damaged = true;
+                continue;
+            };
+            disclosure.resources.push(shown("Patient", &patient, version)?);
+            disclosure.patients.push(patient.clone());
+            found.rows.push(FoundRow { patient, version, body });
+        }
+        disclosure.total = found.rows.len() as u64;
+        disclosure.patients.sort();
+        Ok(Sealed::seal(permit, found, disclosure))
+    }
+
+    /// The board of a ward; `None` when this workstation does not hold it.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when a page of it cannot be read.
+    pub fn board(&self, permit: &Permit<ViewBoard>, ward: &WardId) -> Result<Sealed<Option<ListRows>>, StoreError> {
+        let scope = format!("board:{ward}");
+        let as_of = self.db.states(Some(&scope))?.first().filter(|s| s.complete).map(|s| s.as_of);
+        let Some(as_of) = as_of else { return Ok(Sealed::seal(permit, None, Disclosure::default())) };
+        let stored = self.db.lines.read("reading a board", |c| {
+            let mut s = c.prepare_cached(
+                "SELECT i.key, i.ver, i.body FROM scope s JOIN item i ON i.content = s.live WHERE s.name = ?1 ORDER BY i.key",
+            )?;
+            let rows = s.query_map([&scope], |r| Ok((r.get(0)?, u(r.get(1)?), r.get(2)?)))?;
+            rows.collect::<rusqlite::Result<Vec<(String, u64, Vec<u8>)>>>()
+        })?;
+        let mut rows = Vec::with_capacity(stored.len());
+        let mut disclosure = Disclosure::default();
+        for (key, version, body) in stored {
+            let patient = PatientId::new(key).map_err(|e| odd(&e))?;
+            disclosure.resources.push(shown("Patient", &patient, version)?);
+            disclosure.patients.push(patient.clone());
+            rows.push((patient, version, self.db.whole(&body)?));
+        }
+        disclosure.total = rows.len() as u64;
+        disclosure.patients.sort();
+        Ok(Sealed::seal(permit, Some(ListRows { rows, as_of }), disclosure))
+    }
+
+    /// Where a patient is: for the policy, not for showing. `None` = not on this workstation.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn whereabouts(&self, patient: &PatientId, reserved: bool) -> Result<Option<Option<WardId>>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Place {
+            ward: Option<WardId>,
+        }
+        #[derive(serde::Deserialize)]
+        struct Card {
+            place: Option<Place>,
+        }
+        let row = if reserved {
+            self.db.lines.read_reserved("reading where a patient is", |c| card_row(c, patient))?
+        } else {
+            self.db.lines.read("reading where a patient is", |c| card_row(c, patient))?
+        };
+        let Some(row) = row else { return Ok(None) };
+        let card: Card = serde_json::from_slice(&self.db.whole(&row.body)?)
+            .map_err(|_| StoreError::Damaged(self.db.lines.path().display().to_string()))?;
+        Ok(Some(card.place.and_then(|p| p.ward)))
+    }
+
+    /// Patients with exactly this folded number, at most two: for reading an MRN that was given, not for showing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn by_term(&self, term: &str) -> Result<Vec<PatientId>, StoreError> {
+        let groups = [vec![FindTerm { text: term.to_owned(), prefix: false }]];
+        let whole = expression(&groups, false);
+        let keys = self.db.lines.read("looking up a number", |c| {
+            let (ids, _) = find(c, &[whole.as_str()], 2)?;
+            ids.iter()
+                .map(|id| c.prepare_cached("SELECT key FROM item WHERE id = ?1")?.query_row([id], |r| r.get::<_, String>(0)))
+                .collect::<rusqlite::Result<Vec<_>>>()
+        })?;
+        keys.into_iter().map(|k| PatientId::new(k).map_err(|e| odd(&e))).collect()
+    }
+
+    /// A person of the staff list, JSON.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn staff(&self, user: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        Ok(self.db.get("dir", &format!("user/{user}"))?.map(|(_, body)| body))
+    }
+
+    /// Patients whose card is here.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn patients(&self) -> Result<u64, StoreError> {
+        self.db.lines.read("counting patients", patients)
+    }
+}
+
+/// The synchronisation's side: no permit, nothing is shown.
+impl Essentials {
+    /// All scopes.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Backend`]; so all below.
+    pub fn scopes(&self) -> Result<Vec<ScopeState>, StoreError> {
+        self.db.states(None)
+    }
+    /// One scope.
+    ///
+    /// # Errors
+    /// As [`Self::scopes`].
+    pub fn scope(&self, name: &str) -> Result<Option<ScopeState>, StoreError> {
+        Ok(self.db.states(Some(name))?.pop())
+    }
+}
+
+macro_rules! synchronised {
+    ($name:ident) => {
+        /// Writing, for the synchronisation alone.
+        impl $name {
+            /// Begins a snapshot; `resumed` continues the one that was interrupted.
+            ///
+            /// # Errors
+            /// [`StoreError::Full`], [`StoreError::Damaged`], [`StoreError::Backend`]; so all below.
+            pub fn begin(&self, scope: &str, epoch: &str, pos: u64, rev: u64, total: u64, resumed: bool) -> Result<(), StoreError> {
+                self.db.begin(scope, epoch, pos, rev, total, resumed)
+            }
+            /// Writes part of a snapshot beside what is shown.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn stage(&self, scope: &str, items: &[Prepared], after: &str) -> Result<(), StoreError> {
+                self.db.stage(scope, items, after)
+            }
+            /// Shows the snapshot, in one transaction.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn finish(&self, scope: &str, as_of: Option<i64>) -> Result<bool, StoreError> {
+                self.db.finish(scope, as_of)
+            }
+            /// Forgets a snapshot under way.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn abandon(&self, scope: &str) -> Result<(), StoreError> {
+                self.db.abandon(scope)
+            }
+            /// Applies changes and moves position and revision in the same transaction.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn apply(&self, scope: &str, mode: Mode, at: Option<(u64, u64)>, as_of: Option<i64>, items: &[Prepared]) -> Result<Vec<Outcome>, StoreError> {
+                self.db.apply(scope, mode, at, as_of, items)
+            }
+            /// Sets epoch, position or time.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn mark(&self, scope: &str, epoch: Option<&str>, pos: Option<u64>, as_of: Option<i64>) -> Result<(), StoreError> {
+                self.db.mark(scope, epoch, pos, as_of)
+            }
+            /// Notes the server time up to which these scopes are known to be whole.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn seen(&self, scopes: &[String], as_of: i64) -> Result<(), StoreError> {
+                self.db.seen(scopes, as_of)
+            }
+            /// Drops a scope.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn forget(&self, scope: &str) -> Result<(), StoreError> {
+                self.db.forget(scope)
+            }
+            /// Clears away items nothing shows any more; true while there are more.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn clear(&self, limit: usize) -> Result<bool, StoreError> {
+                self.db.clear(limit)
+            }
+            /// All items of a scope without bodies.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn refs(&self, scope: &str) -> Result<Vec<ItemRefRow>, StoreError> {
+                self.db.refs(scope)
+            }
+            /// Versions here of these keys.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn versions(&self, scope: &str, keys: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
+                self.db.versions(scope, keys)
+            }
+            /// A note kept beside the scopes.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
+                self.db.note(name)
+            }
+            /// Keeps a note.
+            ///
+            /// # Errors
+            /// As [`Self::begin`].
+            pub fn set_note(&self, name: &str, value: &str) -> Result<(), StoreError> {
+                self.db.set_note(name, value)
+            }
+        }
+    };
+}
+pub(super) use synchronised;
+synchronised!(Essentials);
+
+fn const_format_tables() -> &'static str {
+    static SQL: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    SQL.get_or_init(|| format!("{TABLES}{INDEX}"))
+}
+
+fn subject<A: Action>(permit: &Permit<A>) -> Result<&PatientId, StoreError> {
+    permit.patient().ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))
+}
+
+fn odd(e: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Backend { doing: "reading a key", cause: e.to_string() }
+}
+
+fn shown(kind: &str, patient: &PatientId, version: u64) -> Result<Disclosed, StoreError> {
+    Ok(Disclosed { key: ResourceKey::new(kind, patient.as_str()).map_err(|e| odd(&e))?, version })
+}
+
+/// The newest copy of a card among the scopes that hold it, still packed.
+fn card_row(c: &Connection, patient: &PatientId) -> rusqlite::Result<Option<CachedCard>> {
+    c.prepare_cached(
+        "SELECT i.ver, i.body, s.name, s.as_of FROM scope s JOIN item i ON i.content = s.live AND i.key = ?1
+         WHERE s.live <> 0 AND s.name >= 'ess:' AND s.name < 'ess;' ORDER BY i.ver DESC, s.as_of DESC LIMIT 1",
+    )?
+    .query_row([patient.as_str()], |r| {
+        Ok(CachedCard { version: u(r.get(0)?), body: r.get(1)?, scope: r.get(2)?, as_of: r.get(3)? })
+    })
+    .optional()
+}
+
+fn patients(c: &Connection) -> rusqlite::Result<u64> {
+    // The site's essentials contain the ward's: the largest scope is the count, unless there is only the ward's.
+    c.prepare_cached(
+        "SELECT coalesce(max(k.items), 0) FROM scope s JOIN content k ON k.id = s.live WHERE s.name >= 'ess:' AND s.name < 'ess;'",
+    )?
+    .query_row([], |r| r.get::<_, i64>(0))
+    .map(u)
+}
+
+/// The FTS5 expression: `("a" OR "b"*) AND "c"`. Words are quoted, so nothing typed is ever syntax.
+fn expression(groups: &[Vec<FindTerm>], prefixes: bool) -> String {
+    let word = |t: &FindTerm| {
+        let star = if prefixes && t.prefix { " *" } else { "" };
+        format!("\"{}\"{star}", t.text.replace('"', ""))
+    };
+    let group = |g: &Vec<FindTerm>| format!("({})", g.iter().map(word).collect::<Vec<_>>().join(" OR "));
+    groups.iter().map(group).collect::<Vec<_>>().join(" AND ")
+}
+
+/// Row ids of the newest copy of each patient that matches, whole matches first; at most `limit + 1`.
+fn find(c: &Connection, expressions: &[&str], limit: usize) -> rusqlite::Result<(Vec<i64>, u64)> {
+    let of = patients(c)?;
+    let live = c
+        .prepare_cached(LIVE_CARDS)?
+        .query_map([], |r| r.get::<_, i64>(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let mut out: Vec<i64> = Vec::new();
+    let mut seen: BTreeSet<String> = BTreeSet::new();
+    if live.is_empty() {
+        return Ok((out, of));
+    }
+    let marks = vec!["?"; live.len()].join(",");
+    let sql = format!(
+        "SELECT i.id, i.key FROM find f JOIN item i ON i.id = f.rowid WHERE f.terms MATCH ? AND i.content IN ({marks}) LIMIT ?"
+    );
+    // A patient may be in the ward's and in the site's essentials.
+    let take = i64::try_from((limit + 1) * live.len()).unwrap_or(i64::MAX);
+    for expression in expressions {
+        if out.len() > limit || expression.is_empty() {
+            break;
+        }
+        let mut values: Vec<rusqlite::types::Value> = vec![(*expression).to_owned().into()];
+        values.extend(live.iter().map(|id| rusqlite::types::Value::from(*id)));
+        // Those found whole come again among the beginnings.
+        values.push((take.saturating_add(i64::try_from(seen.len()).unwrap_or(0))).into());
+        let mut s = c.prepare_cached(&sql)?;
+        let rows = s.query_map(params_from_iter(values), |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?)))?;
+        for row in rows {
+            let (id, key) = row?;
+            if out.len() <= limit && seen.insert(key) {
+                out.push(id);
+            }
+        }
+    }
+    Ok((out, of))
+}

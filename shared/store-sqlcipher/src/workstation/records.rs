@@ -1,0 +1,179 @@
+//! `records-*.db`: the full records one user has opened here, readable with that user's key alone.
+//!
+//! Each `pat:` scope is one patient's record. A damaged page makes the types it touches unreadable, not the record.
+
+use super::essentials::synchronised;
+use super::lines::Lines;
+use super::scopes::{ItemRefRow, Mode, OpenFold, Outcome, Prepared, ScopeState, Scopes, TABLES, u};
+use crate::cipher::{Key, Migration, Synchronous};
+use rusqlite::params;
+use std::path::Path;
+use vitrine_access::action::ReadChart;
+use vitrine_access::{Disclosed, Disclosure, Permit, Sealed};
+use vitrine_clinical::ResourceKey;
+use vitrine_store::StoreError;
+
+/// "VtRe".
+const APPLICATION: i32 = 0x5674_5265;
+
+/// Resources named one by one in an audit row; a larger record is covered by a digest over all.
+const NAMED: usize = 1_000;
+
+/// One resource of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// `Type/id`.
+    pub key: ResourceKey,
+    /// Patient revision at which it last changed.
+    pub version: u64,
+    /// JSON as the server sent it.
+    pub body: Vec<u8>,
+}
+
+/// A record as it is here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedRecord {
+    /// The scope: position, revision, age, progress of a snapshot.
+    pub state: ScopeState,
+    /// The resources in key order.
+    pub rows: Vec<RecordRow>,
+    /// Types of which at least one resource could not be read.
+    pub unreadable: Vec<String>,
+}
+
+/// One user's cached records.
+pub struct Records {
+    db: Scopes,
+}
+
+synchronised!(Records);
+
+impl Records {
+    /// Opens, making the file when it is missing.
+    ///
+    /// # Errors
+    /// As `cipher::open` and `cipher::migrate`.
+    pub fn open(path: &Path, key: &Key, fold: OpenFold) -> Result<Self, StoreError> {
+        let migrations = [Migration { number: 1, name: "first", sql: TABLES }];
+        let lines = Lines::open(path, key, APPLICATION, &migrations, Synchronous::Normal, 16 * 1024)?;
+        Ok(Self { db: Scopes::new(lines, fold, false) })
+    }
+
+    /// All scopes.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Backend`].
+    pub fn scopes(&self) -> Result<Vec<ScopeState>, StoreError> {
+        self.db.states(None)
+    }
+
+    /// One scope.
+    ///
+    /// # Errors
+    /// As [`Self::scopes`].
+    pub fn scope(&self, name: &str) -> Result<Option<ScopeState>, StoreError> {
+        Ok(self.db.states(Some(name))?.pop())
+    }
+
+    /// A patient's record; `None` when no whole state of it is here.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when not even the list of its resources can be read.
+    pub fn record(&self, permit: &Permit<ReadChart>) -> Result<Sealed<Option<CachedRecord>>, StoreError> {
+        let patient = permit.patient().ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))?;
+        let scope = format!("pat:{patient}");
+        let Some(state) = self.db.states(Some(&scope))?.pop().filter(|s| s.complete) else {
+            return Ok(Sealed::seal(permit, None, Disclosure::default()));
+        };
+        let mut rows = Vec::with_capacity(usize::try_from(state.items).unwrap_or(0));
+        let mut unreadable = Vec::new();
+        for kind in self.kinds(&scope)? {
+            match self.of_kind(&scope, &kind) {
+                Ok(found) => rows.extend(found),
+                Err(StoreError::Damaged(_)) => unreadable.push(kind),
+                Err(e) => return Err(e),
+            }
+        }
+        let disclosure = disclosure(permit, &rows);
+        Ok(Sealed::seal(permit, Some(CachedRecord { state, rows, unreadable }), disclosure))
+    }
+
+    fn kinds(&self, scope: &str) -> Result<Vec<String>, StoreError> {
+        // A loose walk over the index: one step for each type, whatever the number of resources.
+        self.db.lines.read("listing the kinds of a record", |c| {
+            let live: i64 = c.query_row("SELECT live FROM scope WHERE name = ?1", [scope], |r| r.get(0))?;
+            let mut next = c.prepare_cached("SELECT key FROM item WHERE content = ?1 AND key >= ?2 ORDER BY key LIMIT 1")?;
+            let mut kinds: Vec<String> = Vec::new();
+            let mut from = String::new();
+            loop {
+                let mut rows = next.query(params![live, from])?;
+                let Some(row) = rows.next()? else { return Ok(kinds) };
+                let key: String = row.get(0)?;
+                let kind = key.split('/').next().unwrap_or_default().to_owned();
+                // '0' follows '/'.
+                from = format!("{kind}0");
+                kinds.push(kind);
+            }
+        })
+    }
+
+    fn of_kind(&self, scope: &str, kind: &str) -> Result<Vec<RecordRow>, StoreError> {
+        let stored = self.db.lines.read("reading a record", |c| {
+            let mut s = c.prepare_cached(
+                "SELECT i.key, i.ver, i.body FROM scope s JOIN item i ON i.content = s.live
+                 WHERE s.name = ?1 AND i.key >= ?2 AND i.key < ?3 ORDER BY i.key",
+            )?;
+            let rows = s.query_map(params![scope, format!("{kind}/"), format!("{kind}0")], |r| {
+                Ok((r.get(0)?, u(r.get(1)?), r.get(2)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<(String, u64, Vec<u8>)>>>()
+        })?;
+        stored
+            .into_iter()
+            .map(|(key, version, body)| {
+                let key = ResourceKey::parse(&key)
+                    .map_err(|e| StoreError::Backend { doing: "reading a key", cause: e.to_string() })?;
+                Ok(RecordRow { key, version, body: self.db.whole(&body)? })
+            })
+            .collect()
+    }
+
+    /// Notes that a record was opened, for keeping the most recently used.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`].
+    pub fn used(&self, scope: &str, at_ms: i64) -> Result<(), StoreError> {
+        self.db.mark_used(scope, at_ms)
+    }
+
+    /// Drops the least recently used records beyond `keep`; returns the scopes dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`].
+    pub fn evict(&self, keep: usize) -> Result<Vec<String>, StoreError> {
+        let mut all = self.db.states(None)?;
+        all.sort_by_key(|s| std::cmp::Reverse(s.used));
+        let gone = all.into_iter().skip(keep).map(|s| s.name).collect::<Vec<_>>();
+        for scope in &gone {
+            self.db.forget(scope)?;
+        }
+        Ok(gone)
+    }
+}
+
+fn disclosure(permit: &Permit<ReadChart>, rows: &[RecordRow]) -> Disclosure {
+    let named = |r: &RecordRow| Disclosed { key: r.key.clone(), version: r.version };
+    let digest = (rows.len() > NAMED).then(|| {
+        let mut h = blake3::Hasher::new();
+        for r in rows {
+            h.update(format!("{}@{}\n", r.key, r.version).as_bytes());
+        }
+        h.finalize().to_hex().to_string()
+    });
+    Disclosure {
+        patients: permit.patient().cloned().into_iter().collect(),
+        resources: rows.iter().take(NAMED).map(named).collect(),
+        total: rows.len() as u64,
+        digest,
+    }
+}

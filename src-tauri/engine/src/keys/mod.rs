@@ -1,0 +1,22 @@
+//! Keys: the device's secret, the keys of the three databases, the slots of the users.
+//!
+//! ```text
+//! Sealer ── DK (32 B) + device signing key           device.key
+//!   DK ── device slot: wraps E-DEK, O-DEK            slots.json
+//!   HKDF(Argon2id(secret, salt, 64 MiB, t=3) ‖ DK ‖ user ‖ ver) ── user slot: wraps that user's R-DEK
+//! ```
+//! A user's slot opens that user's own record cache alone: a colleague's secret never does.
+//! Never here: a database, the network, a decision about who may do what.
+//! Called by `profile` (open, enrol), `session` (user slots), `break_glass` (PIN verification).
+
+mod device;
+mod pin;
+mod sealer;
+mod slots;
+mod wrap;
+
+pub use device::{DeviceKey, DeviceSecret};
+pub use pin::{PinError, hash_pin, verify_pin};
+pub use sealer::{FileSealer, SealedBlob, Sealer, SealerKind, SealerProperties};
+pub use slots::{DeviceDeks, SlotKind, Slots, UserSlot};
+pub use wrap::{Dek, open_with, seal_with};

@@ -1,0 +1,286 @@
+//! `slots.json`: the wrapped data keys. Holds nothing that opens without DK, and a user's key not without the secret.
+
+use super::wrap::{Dek, open_with, seal_with};
+use crate::{EngineError, entropy};
+use argon2::{Algorithm, Argon2, Params, Version};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// What secret a slot was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotKind {
+    /// The PIN of the staff list.
+    Pin,
+    /// Anything else the server took.
+    Password,
+}
+
+/// The keys that need no user: the device opens them by itself.
+#[derive(Debug, Clone)]
+pub struct DeviceDeks {
+    /// Key of `essentials.db`.
+    pub essentials: Dek,
+    /// Key of `outbox.db`.
+    pub outbox: Dek,
+}
+
+/// One user's slot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserSlot {
+    /// Sign-in name.
+    pub user: String,
+    /// What secret it was made with.
+    pub kind: SlotKind,
+    /// Grows when the slot is made anew; part of the key's derivation.
+    pub version: u32,
+    salt: String,
+    wrapped: String,
+    /// File name of the records this key opens.
+    pub records: String,
+}
+
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+struct SlotFile {
+    version: u32,
+    essentials: String,
+    outbox: String,
+    users: Vec<UserSlot>,
+}
+
+/// The slots of a profile.
+#[derive(Debug)]
+pub struct Slots {
+    path: PathBuf,
+    device: String,
+    file: SlotFile,
+}
+
+const FILE_VERSION: u32 = 1;
+/// Argon2id of a sign-in slot: 64 MiB, t=3 (security.md §1).
+const SLOT_MEMORY_KIB: u32 = 64 * 1024;
+const SLOT_PASSES: u32 = 3;
+
+fn dk_kek(dk: &Dek, info: &str) -> Result<Dek, EngineError> {
+    hkdf(&[dk.bytes()], b"vitrine-device-slot", info)
+}
+
+fn hkdf(secret: &[&[u8]], salt: &[u8], info: &str) -> Result<Dek, EngineError> {
+    struct Len;
+    impl ring::hkdf::KeyType for Len {
+        fn len(&self) -> usize {
+            32
+        }
+    }
+    let mut input = Zeroizing::new(Vec::with_capacity(96));
+    for part in secret {
+        input.extend_from_slice(part);
+    }
+    let prk = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, salt).extract(&input);
+    let mut out = Zeroizing::new([0; 32]);
+    prk.expand(&[info.as_bytes()], Len)
+        .and_then(|okm| okm.fill(out.as_mut_slice()))
+        .map_err(|_| EngineError::Internal("deriving a key"))?;
+    Dek::from_bytes(out.as_slice()).ok_or(EngineError::Internal("deriving a key"))
+}
+
+impl Slots {
+    /// Makes the device slot with new keys and writes the file.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] of the file.
+    pub fn create(path: &Path, device: &str, dk: &Dek) -> Result<(Self, DeviceDeks), EngineError> {
+        let deks = DeviceDeks { essentials: Dek::random()?, outbox: Dek::random()? };
+        let mut slots = Self { path: path.to_owned(), device: device.to_owned(), file: SlotFile { version: FILE_VERSION, ..SlotFile::default() } };
+        slots.file.essentials = slots.wrap_device(dk, "essentials", &deks.essentials)?;
+        slots.file.outbox = slots.wrap_device(dk, "outbox", &deks.outbox)?;
+        slots.write()?;
+        Ok((slots, deks))
+    }
+
+    /// Opens the file and the device slot.
+    ///
+    /// # Errors
+    /// [`EngineError::KeysMissing`] when it is missing, damaged, of a newer program, or not of this device.
+    pub fn open(path: &Path, device: &str, dk: &Dek) -> Result<(Self, DeviceDeks), EngineError> {
+        let slots = Self { path: path.to_owned(), device: device.to_owned(), file: read(path)? };
+        let deks = DeviceDeks {
+            essentials: slots.unwrap_device(dk, "essentials", &slots.file.essentials)?,
+            outbox: slots.unwrap_device(dk, "outbox", &slots.file.outbox)?,
+        };
+        Ok((slots, deks))
+    }
+
+    /// Reads the users' slots again: another process of this profile may have changed them.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn refresh(&mut self) -> Result<(), EngineError> {
+        self.file = read(&self.path)?;
+        Ok(())
+    }
+
+    fn aad(&self, db: &str, slot: &str, version: u32) -> Vec<u8> {
+        format!("vitrine\n{}\n{db}\n{slot}\n{version}", self.device).into_bytes()
+    }
+
+    fn wrap_device(&self, dk: &Dek, db: &str, dek: &Dek) -> Result<String, EngineError> {
+        let sealed = seal_with(&dk_kek(dk, db)?, &self.aad(db, "device", FILE_VERSION), dek.bytes())?;
+        Ok(entropy::hex(&sealed))
+    }
+
+    fn unwrap_device(&self, dk: &Dek, db: &str, wrapped: &str) -> Result<Dek, EngineError> {
+        let kek = dk_kek(dk, db)?;
+        entropy::unhex(wrapped)
+            .and_then(|w| open_with(&kek, &self.aad(db, "device", FILE_VERSION), &w))
+            .and_then(|k| Dek::from_bytes(&k))
+            .ok_or_else(|| {
+                EngineError::KeysMissing(format!("the key of {db}.db does not open on this device: enrol it again"))
+            })
+    }
+
+    /// The slots of a user.
+    pub fn of(&self, user: &str) -> impl Iterator<Item = &UserSlot> {
+        self.file.users.iter().filter(move |s| s.user == user)
+    }
+
+    /// Names of users with a slot, the latest made last.
+    pub fn users(&self) -> impl Iterator<Item = &str> {
+        self.file.users.iter().map(|s| s.user.as_str())
+    }
+
+    /// Opens a slot; `None` when the secret is wrong. Takes about 0.3 s by design.
+    ///
+    /// # Errors
+    /// [`EngineError::Internal`] when derivation fails.
+    pub fn unlock(&self, slot: &UserSlot, secret: &str, dk: &Dek) -> Result<Option<Dek>, EngineError> {
+        let Some(salt) = entropy::unhex(&slot.salt) else { return Ok(None) };
+        let kek = user_kek(secret, &salt, dk, &slot.user, slot.version)?;
+        Ok(entropy::unhex(&slot.wrapped)
+            .and_then(|w| open_with(&kek, &self.aad("records", &slot.user, slot.version), &w))
+            .and_then(|k| Dek::from_bytes(&k)))
+    }
+
+    /// Makes a user's slot of this kind anew, with a new key and so a new record cache. Returns the key, the new
+    /// slot and the name of a record file that no slot opens any more.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] of the file.
+    pub fn enrol_user(
+        &mut self,
+        user: &str,
+        kind: SlotKind,
+        secret: &str,
+        dk: &Dek,
+    ) -> Result<(Dek, UserSlot, Option<String>), EngineError> {
+        let old = self.file.users.iter().find(|s| s.user == user && s.kind == kind).cloned();
+        let version = old.as_ref().map_or(1, |s| s.version.saturating_add(1));
+        let salt = entropy::bytes::<16>()?;
+        let dek = Dek::random()?;
+        let kek = user_kek(secret, &salt, dk, user, version)?;
+        let wrapped = seal_with(&kek, &self.aad("records", user, version), dek.bytes())?;
+        let slot = UserSlot {
+            user: user.to_owned(),
+            kind,
+            version,
+            salt: entropy::hex(&salt),
+            wrapped: entropy::hex(&wrapped),
+            records: format!("records-{}.db", entropy::hex(&entropy::bytes::<8>()?)),
+        };
+        self.file.users.retain(|s| !(s.user == user && s.kind == kind));
+        self.file.users.push(slot.clone());
+        self.write()?;
+        Ok((dek, slot, old.map(|s| s.records)))
+    }
+
+    /// Removes a user's slots; returns the record files that no key opens any more.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] of the file.
+    pub fn remove(&mut self, user: &str) -> Result<Vec<String>, EngineError> {
+        let gone = self.of(user).map(|s| s.records.clone()).collect::<Vec<_>>();
+        if !gone.is_empty() {
+            self.file.users.retain(|s| s.user != user);
+            self.write()?;
+        }
+        Ok(gone)
+    }
+
+    fn write(&self) -> Result<(), EngineError> {
+        let json = serde_json::to_vec_pretty(&self.file).map_err(|_| EngineError::Internal("writing slots.json"))?;
+        crate::profile::write_private(&self.path, &json)
+    }
+}
+
+fn read(path: &Path) -> Result<SlotFile, EngineError> {
+    let bytes = std::fs::read(path)
+        .map_err(|e| EngineError::KeysMissing(format!("slots.json: {e}: enrol this workstation again")))?;
+    let file: SlotFile = serde_json::from_slice(&bytes)
+        .map_err(|_| EngineError::KeysMissing("slots.json is damaged: enrol this workstation again".to_owned()))?;
+    if file.version > FILE_VERSION {
+        return Err(EngineError::Unsafe(format!(
+            "slots.json has version {}, this program knows up to {FILE_VERSION}: install the newer program",
+            file.version
+        )));
+    }
+    Ok(file)
+}
+
+fn user_kek(secret: &str, salt: &[u8], dk: &Dek, user: &str, version: u32) -> Result<Dek, EngineError> {
+    let params = Params::new(SLOT_MEMORY_KIB, SLOT_PASSES, 1, Some(32))
+        .map_err(|_| EngineError::Internal("deriving a user's key"))?;
+    let mut stretched = Zeroizing::new([0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(secret.as_bytes(), salt, stretched.as_mut_slice())
+        .map_err(|_| EngineError::Internal("deriving a user's key"))?;
+    hkdf(&[stretched.as_slice(), dk.bytes()], b"vitrine-user-slot", &format!("{user}\n{version}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots() -> (tempfile::TempDir, Slots, DeviceDeks, Dek) {
+        let dir = tempfile::tempdir().unwrap();
+        let dk = Dek::random().unwrap();
+        let (s, d) = Slots::create(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
+        (dir, s, d, dk)
+    }
+
+    #[test]
+    fn the_device_slot_opens_with_dk_on_its_device_alone() {
+        let (dir, _, deks, dk) = slots();
+        let path = dir.path().join("slots.json");
+        let (_, again) = Slots::open(&path, "dev1", &dk).unwrap();
+        assert_eq!(again.essentials.bytes(), deks.essentials.bytes());
+        assert_ne!(again.essentials.bytes(), again.outbox.bytes());
+        assert!(matches!(Slots::open(&path, "dev2", &dk), Err(EngineError::KeysMissing(_))));
+        assert!(matches!(Slots::open(&path, "dev1", &Dek::random().unwrap()), Err(EngineError::KeysMissing(_))));
+        let swapped = std::fs::read_to_string(&path).unwrap().replace("\"essentials\"", "\"x\"").replace("\"outbox\"", "\"essentials\"").replace("\"x\"", "\"outbox\"");
+        std::fs::write(&path, swapped).unwrap();
+        assert!(Slots::open(&path, "dev1", &dk).is_err(), "a wrap opens for its own database alone");
+    }
+
+    #[test]
+    fn a_user_slot_needs_the_secret_and_dk() {
+        let (dir, mut s, _, dk) = slots();
+        let (dek, slot, old) = s.enrol_user("lee", SlotKind::Pin, "482915", &dk).unwrap();
+        assert!(old.is_none());
+        assert_eq!(s.unlock(&slot, "482915", &dk).unwrap().unwrap().bytes(), dek.bytes());
+        assert!(s.unlock(&slot, "482916", &dk).unwrap().is_none());
+        assert!(s.unlock(&slot, "482915", &Dek::random().unwrap()).unwrap().is_none(), "a copy of the file elsewhere");
+
+        let (dek2, slot2, old) = s.enrol_user("lee", SlotKind::Pin, "111222", &dk).unwrap();
+        assert_eq!(old.as_deref(), Some(slot.records.as_str()));
+        assert_ne!(dek.bytes(), dek2.bytes());
+        assert!(s.unlock(&slot2, "482915", &dk).unwrap().is_none());
+        assert_eq!(s.of("lee").count(), 1);
+
+        s.enrol_user("rao", SlotKind::Password, "long words", &dk).unwrap();
+        let (again, _) = Slots::open(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
+        assert_eq!(again.users().collect::<Vec<_>>(), ["lee", "rao"]);
+        assert_eq!(s.remove("lee").unwrap(), [slot2.records]);
+        assert_eq!(s.of("lee").count(), 0);
+    }
+}
