@@ -251,7 +251,10 @@ pub(crate) fn staff(hospital: Hospital) -> Vec<Staff> {
         .zip(0..)
         .map(|(person, k)| {
             let mut rng = Rng::stream(hospital.seed, k, 9_001);
-            let (a, b, c) = (rng.word(WORDS), rng.word(WORDS), rng.word(WORDS));
+            // Three thirds of the list: three different words.
+            let mut third =
+                |k: usize| rng.word(WORDS.chunks(WORDS.len().div_ceil(3)).nth(k).unwrap_or(WORDS));
+            let (a, b, c) = (third(1), third(0), third(2));
             Staff {
                 user: person.2.to_owned(),
                 display: display(person),
@@ -323,7 +326,7 @@ pub(crate) fn foundation() -> String {
     }
     for drug in FORMULARY.iter().filter(|d| d.stocked) {
         bundle.put("Medication", &drug.medication_id(), |w| {
-            fhir::concept(w, "code", RXNORM, drug.rxcui, drug.name, drug.name);
+            fhir::concept(w, "code", RXNORM, drug.rxcui, "", drug.name);
             w.str("status", "active");
         });
     }

@@ -77,7 +77,8 @@ fn coding(w: &mut Json, system: &str, code: &str, display: &str) {
     w.str("display", display);
 }
 
-/// `"key":{"coding":[…],"text":…}`; without a code only the text.
+/// `"key":{"coding":[…],"text":…}`; without a code only the text. `display` is the code system's own wording or empty;
+/// our words go into `text`.
 pub(crate) fn concept(w: &mut Json, key: &str, system: &str, code: &str, display: &str, text: &str) {
     w.obj(key, |w| concept_body(w, system, code, display, text));
 }

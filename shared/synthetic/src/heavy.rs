@@ -5,6 +5,7 @@
 
 use crate::Hospital;
 use crate::calendar::{DAY, MINUTE, YEAR, instant};
+use crate::draw;
 use crate::facility::{self, HEAVY_BED, ICU, StaffRole};
 use crate::fhir::{self, Bundle, HL7, LOINC};
 use crate::formulary::*;
@@ -13,7 +14,7 @@ use crate::measures::*;
 use crate::names::PersonName;
 use crate::problems::VENTILATED;
 use crate::rng::Rng;
-use crate::story::{self, Allergy, CodeStatus, Implant, Known, Medicine, Stay, Story, Taken};
+use crate::story::{Allergy, CodeStatus, Implant, Known, Medicine, Stay, Story, Taken};
 use crate::write;
 
 /// FHIR id of the patient with the long record.
@@ -32,7 +33,7 @@ pub(crate) fn person() -> PersonName {
 
 /// The story of the patient with the long record: a lung patient in intensive care.
 fn story(hospital: Hospital) -> Story {
-    let mut s = story::draw(hospital, u64::MAX / 2);
+    let mut s = draw::draw(hospital, u64::MAX / 2);
     let now = hospital.now_ms;
     s.id = HEAVY_PATIENT.to_owned();
     s.mrn = HEAVY_MRN.to_owned();
@@ -51,7 +52,7 @@ fn story(hospital: Hospital) -> Story {
     s.diagnoses.clear();
     s.medicines.clear();
     let mut rng = s.rng(79);
-    story::this_stay(&mut s, &mut rng);
+    draw::this_stay(&mut s, &mut rng);
     for drug in [&WARFARIN, &AMIODARONE, &PREDNISOLONE, &GLARGINE, &TIOTROPIUM] {
         s.medicines.push(Medicine {
             drug,
@@ -191,31 +192,31 @@ fn encounter(bundle: &mut Bundle, visit: &str, start: i64, rng: &mut Rng) {
 }
 
 fn vital(bundle: &mut Bundle, visit: &str, place: usize, start: i64, rng: &mut Rng) {
-    let (code, name, value, unit, ucum) = match place % 4 {
+    let (code, value, unit, ucum) = match place % 4 {
         0 => (
-            "8867-4",
-            "Heart rate",
+            ("8867-4", "Heart rate", "Heart rate"),
             rng.between(62, 118).to_string(),
             "beats/minute",
             "/min",
         ),
         1 => (
-            "9279-1",
-            "Respiratory rate",
+            ("9279-1", "Respiratory rate", "Respiratory rate"),
             rng.between(12, 27).to_string(),
             "breaths/minute",
             "/min",
         ),
         2 => (
-            "59408-5",
-            "Oxygen saturation in Arterial blood by Pulse oximetry",
+            (
+                "59408-5",
+                "Oxygen saturation in Arterial blood by Pulse oximetry",
+                "SpO2",
+            ),
             rng.between(86, 98).to_string(),
             "%",
             "%",
         ),
         _ => (
-            "8310-5",
-            "Body temperature",
+            ("8310-5", "Body temperature", "Temperature"),
             decimal(rng.between(361, 389), 1),
             "C",
             "Cel",
@@ -226,7 +227,7 @@ fn vital(bundle: &mut Bundle, visit: &str, place: usize, start: i64, rng: &mut R
         &format!("{visit}-v{place}"),
         visit,
         "vital-signs",
-        (code, name),
+        code,
         start + (place as i64 / 4) * 30 * MINUTE,
         |w| {
             fhir::quantity(w, "valueQuantity", &value, unit, ucum);
@@ -239,14 +240,14 @@ fn observation(
     id: &str,
     visit: &str,
     category: &str,
-    code: (&str, &str),
+    code: (&str, &str, &str),
     at: i64,
     value: impl FnOnce(&mut Json),
 ) {
     bundle.put("Observation", id, |w| {
         w.str("status", "final");
         fhir::hl7s(w, "category", "observation-category", category, "");
-        fhir::concept(w, "code", LOINC, code.0, code.1, code.1);
+        fhir::concept(w, "code", LOINC, code.0, code.1, code.2);
         about(w, visit);
         w.str("effectiveDateTime", &instant(at));
         value(w);
@@ -263,7 +264,7 @@ fn lab(bundle: &mut Bundle, visit: &str, place: usize, start: i64, rng: &mut Rng
         &format!("{visit}-l{turn}"),
         visit,
         "laboratory",
-        (test.loinc, test.name),
+        (test.loinc, test.name, test.said),
         at,
         |w| {
             fhir::quantity(
@@ -292,7 +293,7 @@ fn report(bundle: &mut Bundle, visit: &str, start: i64) {
     bundle.put("DiagnosticReport", &format!("{visit}-r1"), |w| {
         w.str("status", "final");
         fhir::hl7s(w, "category", "v2-0074", "LAB", "Laboratory");
-        fhir::concept(w, "code", LOINC, CHEMISTRY.loinc, CHEMISTRY.name, CHEMISTRY.name);
+        fhir::concept(w, "code", LOINC, CHEMISTRY.loinc, CHEMISTRY.name, CHEMISTRY.said);
         about(w, visit);
         w.str("effectiveDateTime", &instant(start + 12 * MINUTE));
         w.str("issued", &instant(start + 40 * MINUTE));

@@ -8,7 +8,25 @@
 //! drug, interaction and limit tables make plausible screens and decide nothing. Called by the server's `demo`, by
 //! `tests` and by `bench`.
 
+#![deny(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic
+)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+#![deny(missing_docs)]
+
 mod calendar;
+mod draw;
 mod facility;
 mod fhir;
 mod formulary;
@@ -78,7 +96,7 @@ impl Hospital {
     /// Medical record number of patient `n`: eight digits.
     #[must_use]
     pub fn mrn(&self, n: u64) -> String {
-        story::mrn(n)
+        draw::mrn(n)
     }
 
     /// Everything recorded of patient `n`, as one transaction Bundle (JSON). References lead into it or into the
@@ -98,7 +116,6 @@ impl Hospital {
     /// One patient ([`HEAVY_PATIENT`]) with exactly `resources` resources of fifteen years, as consecutive
     /// transaction Bundles of at most 500 entries. A reference leads into the same or an earlier bundle, or into the
     /// foundation.
-    #[must_use]
     pub fn heavy_patient(&self, resources: usize) -> impl Iterator<Item = String> + use<> {
         heavy::Bundles::new(*self, resources)
     }

@@ -5,12 +5,13 @@
 
 use crate::Hospital;
 use crate::calendar::{DAY, HOUR, MINUTE, YEAR};
+use crate::draw::{self, this_stay};
 use crate::formulary::*;
 use crate::heavy::{HEAVY_MRN, HEAVY_PATIENT};
 use crate::measures::*;
 use crate::names::PersonName;
 use crate::problems::*;
-use crate::story::{self, *};
+use crate::story::*;
 use serde::Serialize;
 
 /// A patient worth opening.
@@ -134,7 +135,7 @@ static SHOWN: &[(u64, &str, Bend)] = &[
 
 /// The story of patient `n`, bent where it is one of those shown.
 pub(crate) fn story(hospital: Hospital, n: u64) -> Story {
-    let mut story = story::draw(hospital, n);
+    let mut story = draw::draw(hospital, n);
     if let Some((_, _, bend)) = SHOWN.iter().find(|s| s.0 == n) {
         story.shown = true;
         story.isolation = "";

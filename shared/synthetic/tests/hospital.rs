@@ -124,7 +124,15 @@ fn golden_fingerprints() {
     assert_eq!(got, GOLDEN);
 }
 
-const GOLDEN: [&str; 7] = ["", "", "", "", "", "", ""];
+const GOLDEN: [&str; 7] = [
+    "f784aba569bfe35f",
+    "b3a65d844f33872e",
+    "e734109eb797738d",
+    "589e275bc60312d0",
+    "5e820740b6dd1ab1",
+    "214212b8a75c74ff",
+    "6605e8032fd00a21",
+];
 
 #[test]
 fn ids_are_unique_and_references_resolve() {

@@ -41,7 +41,7 @@ fn one(w: &mut Json, story: &Story, allergy: &Allergy, k: u64) {
         "code",
         allergy.agent.system,
         allergy.agent.code,
-        allergy.agent.name,
+        "",
         allergy.agent.name,
     );
     fhir::reference(w, "patient", "Patient", &story.id);
@@ -65,7 +65,7 @@ fn one(w: &mut Json, story: &Story, allergy: &Allergy, k: u64) {
     w.one("reaction", |w| {
         w.arr("manifestation", |w| {
             for m in &allergy.reactions {
-                w.item(|w| fhir::concept_body(w, SNOMED, m.code, m.name, m.name));
+                w.item(|w| fhir::concept_body(w, SNOMED, m.code, "", m.name));
             }
         });
         w.str("severity", allergy.severity);

@@ -119,7 +119,7 @@ fn device(bundle: &mut Bundle, story: &Story, implant: Implant, k: u64) {
         w.str("status", "active");
         w.str("manufactureDate", &date(placed - 60 * DAY));
         w.str("serialNumber", &format!("SYN-{}-{k}", story.mrn));
-        fhir::concept(w, "type", SNOMED, code, name, name);
+        fhir::concept(w, "type", SNOMED, code, "", name);
         fhir::reference(w, "patient", "Patient", &story.id);
     });
     bundle.put("Procedure", &story.sub(&format!("proc{k}")), |w| {

@@ -4,6 +4,7 @@ use super::*;
 use crate::Hospital;
 use crate::calendar::{DAY, HOUR, MINUTE, instant};
 use crate::fhir::{HL7, LOINC};
+use crate::formulary::WARFARIN;
 use crate::json::decimal;
 use crate::measures::*;
 use crate::rng::Rng;
@@ -56,12 +57,30 @@ fn stream_of(lab: &Lab) -> u64 {
     lab.key.bytes().fold(7, |sum, b| sum * 31 + u64::from(b))
 }
 
+/// What is usual for this patient: kidney disease and warfarin move it for good.
+fn baseline(story: &Story, lab: &'static Lab) -> i64 {
+    let kidneys = story.diagnoses.iter().any(|d| d.icd == "N18.4");
+    let warfarin = || {
+        story
+            .medicines
+            .iter()
+            .any(|m| m.drug == &WARFARIN && m.taken == Taken::Active)
+    };
+    match lab.key {
+        "cr" if kidneys => 230,
+        "urea" if kidneys => 148,
+        "hb" if kidneys => 108,
+        "inr" if warfarin() => 25,
+        _ => lab.usual,
+    }
+}
+
 /// The value of a test in a draw: the newest as the story has it, older ones on the way there, long ago as usual.
 fn value(story: &Story, lab: &'static Lab, draw: Draw) -> i64 {
     let own = story
         .rng(WRITE + stream_of(lab) * 64)
         .between(-lab.spread, lab.spread);
-    let usual = lab.usual + own;
+    let usual = baseline(story, lab) + own;
     let target = story
         .labs
         .iter()
@@ -220,7 +239,7 @@ fn observation(bundle: &mut Bundle, story: &Story, lab: &'static Lab, draw: Draw
 
 fn code(w: &mut Json, lab: &Lab) {
     fhir::hl7s(w, "category", "observation-category", "laboratory", "Laboratory");
-    fhir::concept(w, "code", LOINC, lab.loinc, lab.name, lab.name);
+    fhir::concept(w, "code", LOINC, lab.loinc, lab.name, lab.said);
 }
 
 /// Value, interpretation and reference range.
@@ -254,7 +273,7 @@ fn report(bundle: &mut Bundle, story: &Story, panel: &Panel, draw: Draw) {
         |w| {
             w.str("status", "final");
             fhir::hl7s(w, "category", "v2-0074", "LAB", "Laboratory");
-            fhir::concept(w, "code", LOINC, panel.loinc, panel.name, panel.name);
+            fhir::concept(w, "code", LOINC, panel.loinc, panel.name, panel.said);
             subject(w, story);
             if draw.acute {
                 encounter(w, story);

@@ -29,7 +29,7 @@ const fn status(taken: Taken) -> &'static str {
 
 /// `medicationReference` for every other stocked medicine, else `medicationCodeableConcept`.
 fn medication(w: &mut Json, story: &Story, drug: &Drug, k: u64) {
-    if drug.stocked && (story.n + k) % 2 == 0 {
+    if drug.stocked && story.n.wrapping_add(k).is_multiple_of(2) {
         fhir::reference_named(
             w,
             "medicationReference",
@@ -38,14 +38,7 @@ fn medication(w: &mut Json, story: &Story, drug: &Drug, k: u64) {
             drug.name,
         );
     } else {
-        fhir::concept(
-            w,
-            "medicationCodeableConcept",
-            RXNORM,
-            drug.rxcui,
-            drug.name,
-            drug.name,
-        );
+        fhir::concept(w, "medicationCodeableConcept", RXNORM, drug.rxcui, "", drug.name);
     }
 }
 

@@ -26,7 +26,7 @@ fn one(w: &mut Json, story: &Story, d: &Diagnosis, k: u64) {
         ("problem-list-item", "Problem List Item")
     };
     fhir::hl7s(w, "category", "condition-category", code, shown);
-    fhir::concept(w, "code", ICD10, d.icd, d.text, d.text);
+    fhir::concept(w, "code", ICD10, d.icd, "", d.text);
     subject(w, story);
     if d.acute {
         encounter(w, story);

@@ -96,7 +96,7 @@ pub(super) fn newest(bundle: &mut Bundle, story: &Story) {
 }
 
 /// What every vital sign begins with.
-fn head(w: &mut Json, story: &Story, k: u64, at: i64, code: (&str, &str)) {
+fn head(w: &mut Json, story: &Story, k: u64, at: i64, code: (&str, &str, &str)) {
     w.str("status", "final");
     fhir::hl7s(
         w,
@@ -105,7 +105,7 @@ fn head(w: &mut Json, story: &Story, k: u64, at: i64, code: (&str, &str)) {
         "vital-signs",
         "Vital Signs",
     );
-    fhir::concept(w, "code", LOINC, code.0, code.1, code.1);
+    fhir::concept(w, "code", LOINC, code.0, code.1, code.2);
     subject(w, story);
     encounter(w, story);
     w.str("effectiveDateTime", &instant(at));
@@ -119,7 +119,7 @@ fn simple(
     k: u64,
     at: i64,
     key: &str,
-    code: (&str, &str),
+    code: (&str, &str, &str),
     value: &str,
     unit: (&str, &str),
 ) {
@@ -136,7 +136,7 @@ fn pulse(bundle: &mut Bundle, story: &Story, k: u64, at: i64, v: &Vitals) {
         k,
         at,
         "hr",
-        ("8867-4", "Heart rate"),
+        ("8867-4", "Heart rate", "Heart rate"),
         &v.pulse.to_string(),
         ("beats/minute", "/min"),
     );
@@ -149,7 +149,11 @@ fn pressure(bundle: &mut Bundle, story: &Story, k: u64, at: i64, v: &Vitals) {
             story,
             k,
             at,
-            ("85354-9", "Blood pressure panel with all children optional"),
+            (
+                "85354-9",
+                "Blood pressure panel with all children optional",
+                "Blood pressure",
+            ),
         );
         w.arr("component", |w| {
             for (code, name, value) in [
@@ -175,7 +179,7 @@ fn set(bundle: &mut Bundle, story: &Story, k: u64, at: i64, v: &Vitals, temperat
         k,
         at,
         "rr",
-        ("9279-1", "Respiratory rate"),
+        ("9279-1", "Respiratory rate", "Respiratory rate"),
         &v.breaths.to_string(),
         breath,
     );
@@ -187,13 +191,19 @@ fn set(bundle: &mut Bundle, story: &Story, k: u64, at: i64, v: &Vitals, temperat
             k,
             at,
             "t",
-            ("8310-5", "Body temperature"),
+            ("8310-5", "Body temperature", "Temperature"),
             &decimal(v.temperature, 1),
             ("C", "Cel"),
         );
     }
     bundle.put("Observation", &story.sub(&format!("v{k}-avpu")), |w| {
-        head(w, story, k, at, ("67775-7", "Level of responsiveness"));
+        head(
+            w,
+            story,
+            k,
+            at,
+            ("67775-7", "Level of responsiveness", "Consciousness (ACVPU)"),
+        );
         let words = match v.awareness {
             'A' => "Alert",
             'C' => "New confusion",
@@ -217,7 +227,7 @@ fn set(bundle: &mut Bundle, story: &Story, k: u64, at: i64, v: &Vitals, temperat
             k,
             at,
             "gcs",
-            ("9269-2", "Glasgow coma score total"),
+            ("9269-2", "Glasgow coma score total", "GCS"),
             &coma.to_string(),
             ("{score}", "{score}"),
         );
@@ -274,7 +284,7 @@ fn saturation(bundle: &mut Bundle, story: &Story, k: u64, at: i64, v: &Vitals) {
             k,
             at,
             "o2",
-            ("3151-8", "Inhaled oxygen flow rate"),
+            ("3151-8", "Inhaled oxygen flow rate", "Oxygen"),
             &flow,
             ("L/min", "L/min"),
         );
