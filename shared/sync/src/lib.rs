@@ -1,1 +1,23 @@
-//! Pure state machines of the sync protocol, both ends
+//! The sync protocol as pure state machines, both ends.
+//!
+//! Lives here: the workstation's end ([`client`]), the rules of the upload queue ([`outbox`]), waiting before a new attempt ([`backoff`]), credit for snapshots ([`credit`]), scope names
+//! ([`scope`]) and the texts that are signed ([`proof`]).
+//! Never here: sockets, files, threads, a clock or a source of randomness. Time and random numbers are arguments;
+//! what has to be done comes out as effects.
+//! Called by `engine/link` and `server/ws`, which carry the effects out, and by the simulator in `tests/`.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
+
+pub mod backoff;
+pub mod client;
+pub mod credit;
+pub mod outbox;
+pub mod proof;
+pub mod scope;

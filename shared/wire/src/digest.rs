@@ -22,12 +22,19 @@ fn first16(h: blake3::Hash) -> [u8; 16] {
 /// The bucket of a key.
 #[must_use]
 pub fn bucket_of(key: &str) -> u8 {
-    blake3::hash(key.as_bytes()).as_bytes().first().copied().unwrap_or(0)
+    blake3::hash(key.as_bytes())
+        .as_bytes()
+        .first()
+        .copied()
+        .unwrap_or(0)
 }
 
 fn item_digest(key: &str, ver: u64, hash: &[u8; 16]) -> u128 {
     let mut h = blake3::Hasher::new();
-    h.update(key.as_bytes()).update(&[0]).update(&ver.to_be_bytes()).update(hash);
+    h.update(key.as_bytes())
+        .update(&[0])
+        .update(&ver.to_be_bytes())
+        .update(hash);
     u128::from_be_bytes(first16(h.finalize()))
 }
 
@@ -39,7 +46,9 @@ pub struct ScopeDigest {
 
 impl Default for ScopeDigest {
     fn default() -> Self {
-        Self { buckets: vec![0; 256] }
+        Self {
+            buckets: vec![0; 256],
+        }
     }
 }
 
@@ -74,7 +83,9 @@ impl ScopeDigest {
     #[must_use]
     pub fn differing(&self, other: &[String]) -> Vec<u8> {
         let mine = self.buckets_hex();
-        (0..=255_u8).filter(|i| mine.get(usize::from(*i)) != other.get(usize::from(*i))).collect()
+        (0..=255_u8)
+            .filter(|i| mine.get(usize::from(*i)) != other.get(usize::from(*i)))
+            .collect()
     }
     /// The buckets as stored bytes (256 × 16).
     #[must_use]
@@ -85,7 +96,8 @@ impl ScopeDigest {
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (chunks, rest) = bytes.as_chunks::<16>();
-        (chunks.len() == 256 && rest.is_empty())
-            .then(|| Self { buckets: chunks.iter().map(|c| u128::from_be_bytes(*c)).collect() })
+        (chunks.len() == 256 && rest.is_empty()).then(|| Self {
+            buckets: chunks.iter().map(|c| u128::from_be_bytes(*c)).collect(),
+        })
     }
 }

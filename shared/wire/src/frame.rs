@@ -93,7 +93,8 @@ impl Frame {
     /// [`FrameError::TooLarge`] when even compressed it exceeds [`MAX_FRAME`].
     pub fn encode(&self) -> Result<Bytes, FrameError> {
         let packed = if self.body.len() >= COMPRESS_FROM {
-            let z = zstd::bulk::compress(&self.body, LEVEL).map_err(|_| FrameError::Compression("compressed"))?;
+            let z =
+                zstd::bulk::compress(&self.body, LEVEL).map_err(|_| FrameError::Compression("compressed"))?;
             if z.len() < self.body.len() { Some(z) } else { None }
         } else {
             None
@@ -104,7 +105,11 @@ impl Frame {
         };
         let total = HEADER + body.len();
         if total > MAX_FRAME {
-            return Err(FrameError::TooLarge { what: "frame", bytes: total, max: MAX_FRAME });
+            return Err(FrameError::TooLarge {
+                what: "frame",
+                bytes: total,
+                max: MAX_FRAME,
+            });
         }
         let mut out = Vec::with_capacity(total);
         out.extend_from_slice(&[PROTOCOL, self.kind, self.lane as u8, flags, 0, 0, 0, 0]);
@@ -119,10 +124,32 @@ impl Frame {
     /// [`FrameError`]; the connection is then closed, nothing is guessed.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
         if bytes.len() > MAX_FRAME {
-            return Err(FrameError::TooLarge { what: "frame", bytes: bytes.len(), max: MAX_FRAME });
+            return Err(FrameError::TooLarge {
+                what: "frame",
+                bytes: bytes.len(),
+                max: MAX_FRAME,
+            });
         }
-        let &[version, kind, lane, flags, d0, d1, r0, r1, l0, l1, l2, l3, ref body @ ..] = bytes else {
-            return Err(FrameError::Short { got: bytes.len(), want: HEADER });
+        let &[
+            version,
+            kind,
+            lane,
+            flags,
+            d0,
+            d1,
+            r0,
+            r1,
+            l0,
+            l1,
+            l2,
+            l3,
+            ref body @ ..,
+        ] = bytes
+        else {
+            return Err(FrameError::Short {
+                got: bytes.len(),
+                want: HEADER,
+            });
         };
         if version != PROTOCOL {
             return Err(FrameError::Version(version));
@@ -143,9 +170,16 @@ impl Frame {
         }
         let want = u32::from_be_bytes([l0, l1, l2, l3]) as usize;
         if want != body.len() {
-            return Err(FrameError::Short { got: body.len(), want });
+            return Err(FrameError::Short {
+                got: body.len(),
+                want,
+            });
         }
-        let body = if flags & 1 == 1 { Bytes::from(unpack(body)?) } else { Bytes::copy_from_slice(body) };
+        let body = if flags & 1 == 1 {
+            Bytes::from(unpack(body)?)
+        } else {
+            Bytes::copy_from_slice(body)
+        };
         Ok(Self { kind, lane, body })
     }
 }
@@ -157,7 +191,11 @@ fn unpack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
         .ok_or(FrameError::Compression("read: it does not say its size"))?;
     let size = usize::try_from(size).unwrap_or(usize::MAX);
     if size > MAX_BODY {
-        return Err(FrameError::TooLarge { what: "body", bytes: size, max: MAX_BODY });
+        return Err(FrameError::TooLarge {
+            what: "body",
+            bytes: size,
+            max: MAX_BODY,
+        });
     }
     zstd::bulk::decompress(body, size).map_err(|_| FrameError::Compression("decompressed"))
 }

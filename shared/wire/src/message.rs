@@ -130,7 +130,12 @@ trait ClassifyText {
 }
 impl ClassifyText for serde_json::Error {
     fn classify_text(&self) -> String {
-        format!("{:?} error at line {} column {}", self.classify(), self.line(), self.column())
+        format!(
+            "{:?} error at line {} column {}",
+            self.classify(),
+            self.line(),
+            self.column()
+        )
     }
 }
 
@@ -164,6 +169,9 @@ messages! {
         4 Control Sub {
             /// Scope.
             scope: String,
+            /// Number of this subscription, growing within a connection; its answers carry it, so that an answer to
+            /// an older subscription of the same scope is never taken for this one's.
+            n: u64,
             /// State held, to resume from.
             have: Option<Have>,
             /// Snapshot to continue.
@@ -271,6 +279,8 @@ messages! {
             total: u64,
             /// True when it continues an interrupted one.
             resumed: bool,
+            /// Number of the subscription this answers.
+            n: u64,
         }
         /// Part of a snapshot, items in key order.
         69 Bulk SnapChunk {
@@ -289,14 +299,17 @@ messages! {
             epoch: String,
             /// Its position.
             pos: u64,
+            /// Number of the subscription this answers.
+            n: u64,
         }
         /// Changes of a board or of essentials.
         71 Essentials Delta {
             /// Scope.
             scope: String,
-            /// Position after it.
+            /// Everything up to this position is in this delta or was sent before it. When one stretch of the feed is
+            /// split over several deltas, only the last carries the stretch's end.
             pos: u64,
-            /// Changes.
+            /// Changes, one per key.
             changes: Vec<Change>,
         }
         /// Changes of an open patient: revision `rev_prev` becomes `rev`.
@@ -312,7 +325,8 @@ messages! {
             /// Changes.
             changes: Vec<Change>,
         }
-        /// The scope is current up to this position.
+        /// The scope is current up to this position. In a `pat:` scope it travels in the lane of the open patient, so
+        /// that it never overtakes that scope's deltas.
         73 Essentials Current {
             /// Scope.
             scope: String,
@@ -320,6 +334,8 @@ messages! {
             pos: u64,
             /// In a `pat:` scope the patient's revision.
             rev: u64,
+            /// Number of the subscription this answers.
+            n: u64,
         }
         /// Heartbeat, every 5 s and after a ping.
         74 Control Beat {
@@ -375,8 +391,10 @@ messages! {
         }
         /// Refused.
         80 Control Reject {
-            /// Scope it is about, or "".
+            /// Scope it is about; `audit` = rows of the device's chain, `user` = the user's session, "" = the connection.
             scope: String,
+            /// Number of the subscription it refuses or ends; 0 when it is not about one.
+            n: u64,
             /// Code.
             code: ErrorCode,
             /// A sentence, without PHI.
@@ -386,6 +404,8 @@ messages! {
         81 Control Dirty {
             /// Scope.
             scope: String,
+            /// Number of the subscription it ends.
+            n: u64,
         }
         /// Come back later.
         82 Control Overload {

@@ -1,0 +1,380 @@
+//! What of the outbox goes up, and when it may be forgotten.
+//!
+//! Rules: grants before audit rows; rows in order, one message under way, at most [`ROWS_MAX`] rows or
+//! [`BYTES_MAX`] bytes; the number of rows the server says it holds at Welcome decides where to go on, so rows the
+//! server lost in a restore go up again; an acknowledgement of a row never sent is a breach of the protocol, because
+//! believing it would delete rows that nobody else has; rows and grants are kept for seven days after they were
+//! acknowledged. After a change of the server's epoch every grant still kept is offered again.
+//! Lives here: these rules. Never here: the outbox database. Called by the client machine.
+
+use crate::client::{Alarm, GrantDue, GrantsWanted};
+use std::collections::BTreeSet;
+use vitrine_wire::message::{AuditRow, AuditUp, ClientMessage, GrantUp};
+
+/// Most rows in one message.
+pub const ROWS_MAX: usize = 100;
+/// Most bytes of row bodies in one message.
+pub const BYTES_MAX: usize = 128 * 1024;
+
+/// Something the client machine has to do for the outbox.
+#[derive(Debug, Clone)]
+pub enum Act {
+    /// Read rows after this number, with these grants.
+    Read {
+        /// Rows after this number.
+        after: u64,
+        /// Grants to add.
+        grants: GrantsWanted,
+    },
+    /// Send this.
+    Send(ClientMessage),
+    /// Rows up to this one are durable on the server.
+    RowsAcked(u64),
+    /// This grant is durable on the server.
+    GrantAcked(String),
+    /// All grants were offered again to the new epoch.
+    EpochDone,
+    /// Something is wrong with the chain.
+    Alarm(Alarm),
+}
+
+/// The server acknowledged something that was never sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AckedUnsent;
+
+/// The upload on one connection.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    acked: u64,
+    sent: u64,
+    head: u64,
+    reading: bool,
+    again: bool,
+    welcomed: bool,
+    rows_stopped: bool,
+    rewinds: u8,
+    all_grants: bool,
+    grants_out: BTreeSet<String>,
+}
+
+impl Upload {
+    /// Begins after Welcome: the server holds `audit_seq` rows; `epoch_changed` when its epoch is not the one whose
+    /// grants were all offered.
+    #[must_use]
+    pub fn begin(audit_seq: u64, epoch_changed: bool) -> (Self, Vec<Act>) {
+        let upload = Self {
+            acked: audit_seq,
+            sent: audit_seq,
+            head: 0,
+            reading: true,
+            again: false,
+            welcomed: false,
+            rows_stopped: false,
+            rewinds: 0,
+            all_grants: epoch_changed,
+            grants_out: BTreeSet::new(),
+        };
+        let grants = if epoch_changed {
+            GrantsWanted::All
+        } else {
+            GrantsWanted::Unacked
+        };
+        (
+            upload,
+            vec![Act::Read {
+                after: audit_seq,
+                grants,
+            }],
+        )
+    }
+
+    /// True while an answer from the server is due.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.sent > self.acked || !self.grants_out.is_empty()
+    }
+
+    /// The outbox has something new.
+    pub fn changed(&mut self) -> Vec<Act> {
+        if self.reading || self.sent > self.acked {
+            self.again = true;
+            return Vec::new();
+        }
+        self.read()
+    }
+
+    fn read(&mut self) -> Vec<Act> {
+        self.reading = true;
+        self.again = false;
+        vec![Act::Read {
+            after: self.acked,
+            grants: GrantsWanted::Unacked,
+        }]
+    }
+
+    /// What the outbox holds.
+    pub fn has(&mut self, rows: Vec<AuditRow>, head: u64, oldest: u64, grants: Vec<GrantDue>) -> Vec<Act> {
+        let mut acts = Vec::new();
+        self.reading = false;
+        self.head = head;
+        for g in grants {
+            if self.grants_out.insert(g.id) {
+                acts.push(Act::Send(GrantUp { grant: g.json }.into()));
+            }
+        }
+        self.first_look(oldest, &mut acts);
+        if !self.rows_stopped {
+            self.offer(rows, &mut acts);
+        }
+        if self.all_grants && self.grants_out.is_empty() {
+            self.all_grants = false;
+            acts.push(Act::EpochDone);
+        }
+        if self.again && self.sent == self.acked {
+            acts.extend(self.read());
+        }
+        acts
+    }
+
+    /// Compares the chain here with what the server said at Welcome, once.
+    fn first_look(&mut self, oldest: u64, acts: &mut Vec<Act>) {
+        if self.welcomed {
+            return;
+        }
+        self.welcomed = true;
+        if self.acked > self.head {
+            self.rows_stopped = true;
+            acts.push(Act::Alarm(Alarm::AuditFork {
+                server: self.acked,
+                here: self.head,
+            }));
+            return;
+        }
+        let first_missing = self.acked.saturating_add(1);
+        if self.head > self.acked && oldest > first_missing {
+            self.rows_stopped = true;
+            acts.push(Act::Alarm(Alarm::AuditGap {
+                first_missing,
+                oldest,
+            }));
+            return;
+        }
+        if self.acked > 0 {
+            acts.push(Act::RowsAcked(self.acked));
+        }
+    }
+
+    fn offer(&mut self, rows: Vec<AuditRow>, acts: &mut Vec<Act>) {
+        if self.sent > self.acked {
+            return;
+        }
+        let mut expected = self.acked;
+        let mut bytes = 0_usize;
+        let mut batch = Vec::new();
+        for row in rows {
+            expected = expected.saturating_add(1);
+            bytes = bytes.saturating_add(row.body.len());
+            if batch.len() >= ROWS_MAX || (bytes > BYTES_MAX && !batch.is_empty()) {
+                break;
+            }
+            if row.seq != expected {
+                self.rows_stopped = true;
+                acts.push(Act::Alarm(Alarm::AuditGap {
+                    first_missing: expected,
+                    oldest: row.seq,
+                }));
+                break;
+            }
+            batch.push(row);
+        }
+        if let Some(last) = batch.last() {
+            self.sent = last.seq;
+            acts.push(Act::Send(AuditUp { rows: batch }.into()));
+        }
+    }
+
+    /// The server holds rows up to `seq`.
+    ///
+    /// # Errors
+    /// [`AckedUnsent`] for a row that was not sent on this connection nor held at Welcome.
+    pub fn rows_acked(&mut self, seq: u64) -> Result<Vec<Act>, AckedUnsent> {
+        if seq > self.sent {
+            return Err(AckedUnsent);
+        }
+        let mut acts = Vec::new();
+        if seq > self.acked {
+            acts.push(Act::RowsAcked(seq));
+            self.rewinds = 0;
+        } else if self.sent > self.acked {
+            self.rewinds = self.rewinds.saturating_add(1);
+            if self.rewinds > 3 {
+                self.rows_stopped = true;
+                acts.push(Act::Alarm(Alarm::AuditRefused));
+            }
+        }
+        self.acked = seq;
+        self.sent = seq;
+        if !self.rows_stopped && !self.reading && (self.again || self.head > self.acked) {
+            acts.extend(self.read());
+        }
+        Ok(acts)
+    }
+
+    /// The server refuses rows as contradicting what it holds.
+    pub fn rows_refused(&mut self) -> Vec<Act> {
+        self.rows_stopped = true;
+        self.sent = self.acked;
+        vec![Act::Alarm(Alarm::AuditRefused)]
+    }
+
+    /// The server holds this grant.
+    pub fn grant_acked(&mut self, id: String) -> Vec<Act> {
+        if !self.grants_out.remove(&id) {
+            return Vec::new();
+        }
+        let mut acts = vec![Act::GrantAcked(id)];
+        if self.all_grants && self.grants_out.is_empty() && !self.reading {
+            self.all_grants = false;
+            acts.push(Act::EpochDone);
+        }
+        acts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seq: u64) -> AuditRow {
+        AuditRow {
+            seq,
+            prev: String::new(),
+            hash: String::new(),
+            body: "{}".into(),
+        }
+    }
+    fn rows(from: u64, to: u64) -> Vec<AuditRow> {
+        (from..=to).map(row).collect()
+    }
+    fn grant(id: &str) -> GrantDue {
+        GrantDue {
+            id: id.into(),
+            json: serde_json::value::to_raw_value(id).unwrap(),
+        }
+    }
+    fn sent_rows(acts: &[Act]) -> Vec<u64> {
+        acts.iter()
+            .filter_map(|a| match a {
+                Act::Send(ClientMessage::AuditUp(u)) => Some(u.rows.iter().map(|r| r.seq)),
+                _ => None,
+            })
+            .flatten()
+            .collect()
+    }
+
+    #[test]
+    fn goes_on_where_the_server_stands_and_in_order() {
+        let (mut up, acts) = Upload::begin(40, false);
+        assert!(matches!(
+            acts.as_slice(),
+            [Act::Read {
+                after: 40,
+                grants: GrantsWanted::Unacked
+            }]
+        ));
+        let acts = up.has(rows(41, 300), 300, 1, vec![grant("g1")]);
+        assert!(
+            matches!(acts.first(), Some(Act::Send(ClientMessage::GrantUp(_)))),
+            "grants go first"
+        );
+        assert_eq!(sent_rows(&acts), (41..=140).collect::<Vec<_>>());
+        assert!(up.changed().is_empty(), "one message under way");
+        let acts = up.rows_acked(140).unwrap();
+        assert!(matches!(
+            acts.as_slice(),
+            [Act::RowsAcked(140), Act::Read { after: 140, .. }]
+        ));
+    }
+
+    #[test]
+    fn rows_the_server_lost_go_up_again() {
+        let (mut up, _) = Upload::begin(10, true);
+        let acts = up.has(rows(11, 20), 20, 5, vec![]);
+        assert_eq!(sent_rows(&acts), (11..=20).collect::<Vec<_>>());
+        assert!(
+            acts.iter().any(|a| matches!(a, Act::EpochDone)),
+            "no grant left to offer"
+        );
+    }
+
+    #[test]
+    fn a_server_that_knows_more_rows_raises_the_alarm_and_gets_nothing() {
+        let (mut up, _) = Upload::begin(50, false);
+        let acts = up.has(vec![], 30, 1, vec![]);
+        assert!(matches!(
+            acts.as_slice(),
+            [Act::Alarm(Alarm::AuditFork { server: 50, here: 30 })]
+        ));
+        assert!(sent_rows(&up.has(rows(51, 52), 52, 1, vec![])).is_empty());
+    }
+
+    #[test]
+    fn rows_deleted_here_but_lacking_there_raise_the_alarm() {
+        let (mut up, _) = Upload::begin(3, true);
+        let acts = up.has(rows(10, 12), 12, 10, vec![]);
+        assert!(acts.iter().any(|a| matches!(
+            a,
+            Act::Alarm(Alarm::AuditGap {
+                first_missing: 4,
+                oldest: 10
+            })
+        )));
+        assert!(sent_rows(&acts).is_empty());
+    }
+
+    #[test]
+    fn an_acknowledgement_of_unsent_rows_is_a_breach() {
+        let (mut up, _) = Upload::begin(0, false);
+        up.has(rows(1, 5), 500, 1, vec![]);
+        assert_eq!(up.rows_acked(6).err(), Some(AckedUnsent));
+    }
+
+    #[test]
+    fn a_server_that_never_advances_is_given_up() {
+        let (mut up, _) = Upload::begin(0, false);
+        let mut alarmed = false;
+        for _ in 0..10 {
+            up.has(rows(1, 5), 5, 1, vec![]);
+            alarmed |= up
+                .rows_acked(0)
+                .unwrap()
+                .iter()
+                .any(|a| matches!(a, Act::Alarm(Alarm::AuditRefused)));
+        }
+        assert!(alarmed);
+    }
+
+    #[test]
+    fn after_an_epoch_change_the_epoch_is_known_once_every_grant_is_acknowledged() {
+        let (mut up, acts) = Upload::begin(0, true);
+        assert!(matches!(
+            acts.as_slice(),
+            [Act::Read {
+                grants: GrantsWanted::All,
+                ..
+            }]
+        ));
+        up.has(vec![], 0, 0, vec![grant("a"), grant("b")]);
+        assert!(
+            !up.grant_acked("a".into())
+                .iter()
+                .any(|a| matches!(a, Act::EpochDone))
+        );
+        assert!(up.grant_acked("zzz".into()).is_empty());
+        assert!(
+            up.grant_acked("b".into())
+                .iter()
+                .any(|a| matches!(a, Act::EpochDone))
+        );
+    }
+}
