@@ -114,21 +114,36 @@ pub fn open_on_full_disk(
     key: &Key,
     options: &OpenOptions,
 ) -> Result<(Connection, OpenedAs), StoreError> {
-    let options = OpenOptions { create: false, read_only: true, ..options.clone() };
+    let options = OpenOptions {
+        create: false,
+        read_only: true,
+        ..options.clone()
+    };
     let first = match open(path, key, &options) {
         Ok(conn) => return Ok((conn, OpenedAs::Shared)),
         Err(e @ (StoreError::Full(_) | StoreError::Backend { .. })) => e,
         Err(e) => return Err(e),
     };
     // Not read-only: an exclusive reader of a WAL has to hold the write lock. Nothing is written.
-    let exclusive = OpenOptions { read_only: false, exclusive: true, ..options.clone() };
+    let exclusive = OpenOptions {
+        read_only: false,
+        exclusive: true,
+        ..options.clone()
+    };
     if let Ok(conn) = open(path, key, &exclusive) {
         let _ = conn.pragma_update(None, "query_only", true);
         return Ok((conn, OpenedAs::Exclusive));
     }
     let wal = std::fs::metadata(beside(path, "-wal")).map_or(0, |m| m.len());
     if wal == 0
-        && let Ok(conn) = open(path, key, &OpenOptions { immutable: true, ..options })
+        && let Ok(conn) = open(
+            path,
+            key,
+            &OpenOptions {
+                immutable: true,
+                ..options
+            },
+        )
     {
         return Ok((conn, OpenedAs::Immutable));
     }
@@ -150,9 +165,10 @@ fn refuse(path: &Path, key: &Key, options: &OpenOptions) -> Result<(), StoreErro
         Fit::Plain => Err(StoreError::Unencrypted(shown())),
         Fit::WrongKey => Err(StoreError::WrongKey(shown())),
         Fit::Damaged => Err(StoreError::Damaged(shown())),
-        Fit::Missing | Fit::Empty if !options.create => {
-            Err(StoreError::Refused(format!("{}: there is no database here", shown())))
-        }
+        Fit::Missing | Fit::Empty if !options.create => Err(StoreError::Refused(format!(
+            "{}: there is no database here",
+            shown()
+        ))),
         Fit::Empty => Ok(()),
         Fit::Missing => create_private(path).map_err(|e| io_fault("making the database file", &e)),
     }
@@ -161,11 +177,20 @@ fn refuse(path: &Path, key: &Key, options: &OpenOptions) -> Result<(), StoreErro
 #[cfg(unix)]
 fn create_private(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
-    std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.sync_all()
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .sync_all()
 }
 #[cfg(not(unix))]
 fn create_private(path: &Path) -> std::io::Result<()> {
-    std::fs::OpenOptions::new().write(true).create_new(true).open(path)?.sync_all()
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)?
+        .sync_all()
 }
 
 fn connect(path: &Path, options: &OpenOptions) -> rusqlite::Result<Connection> {
@@ -245,7 +270,10 @@ fn version(conn: &Connection, path: &Path, application_id: i32) -> Result<u32, S
     let found = read("user_version").map_err(|e| fault(path, "reading the schema version", &e))?;
     let kind = read("application_id").map_err(|e| fault(path, "reading the schema version", &e))?;
     if found > 0 && kind != i64::from(application_id) {
-        return Err(StoreError::Refused(format!("{}: this is a database of another kind", path.display())));
+        return Err(StoreError::Refused(format!(
+            "{}: this is a database of another kind",
+            path.display()
+        )));
     }
     Ok(u32::try_from(found).unwrap_or(u32::MAX))
 }
@@ -276,9 +304,12 @@ pub fn migrate(
     }
     for m in migrations.iter().filter(|m| m.number > found) {
         let doing = |e: rusqlite::Error| fault(path, "migrating the schema", &e);
-        let txn = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(doing)?;
+        let txn = conn
+            .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+            .map_err(doing)?;
         txn.execute_batch(m.sql).map_err(doing)?;
-        txn.pragma_update(None, "application_id", application_id).map_err(doing)?;
+        txn.pragma_update(None, "application_id", application_id)
+            .map_err(doing)?;
         txn.pragma_update(None, "user_version", m.number).map_err(doing)?;
         txn.commit().map_err(doing)?;
         tracing::info!(migration = m.number, name = m.name, "schema migrated");
@@ -298,7 +329,10 @@ fn keep_copy(conn: &Connection, path: &Path, found: u32) -> Result<(), StoreErro
 /// the same connection, also of whole pages; after a failed read or sync its cache cannot be trusted.
 #[must_use]
 pub fn must_recycle(e: &StoreError) -> bool {
-    matches!(e, StoreError::Damaged(_) | StoreError::Backend { .. } | StoreError::Full(_))
+    matches!(
+        e,
+        StoreError::Damaged(_) | StoreError::Backend { .. } | StoreError::Full(_)
+    )
 }
 
 /// Says what SQLite's error means. The cause names codes and, for a statement that is wrong, SQLite's words; values
@@ -319,9 +353,15 @@ pub fn fault(path: &Path, doing: &'static str, e: &rusqlite::Error) -> StoreErro
                 }
                 _ => String::new(),
             };
-            StoreError::Backend { doing, cause: format!("{code:?} ({extended}){words}") }
+            StoreError::Backend {
+                doing,
+                cause: format!("{code:?} ({extended}){words}"),
+            }
         }
-        None => StoreError::Backend { doing, cause: e.to_string() },
+        None => StoreError::Backend {
+            doing,
+            cause: e.to_string(),
+        },
     }
 }
 
@@ -331,6 +371,9 @@ pub fn io_fault(doing: &'static str, e: &std::io::Error) -> StoreError {
     if e.kind() == std::io::ErrorKind::StorageFull {
         StoreError::Full(doing)
     } else {
-        StoreError::Backend { doing, cause: e.to_string() }
+        StoreError::Backend {
+            doing,
+            cause: e.to_string(),
+        }
     }
 }

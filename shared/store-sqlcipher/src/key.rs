@@ -117,13 +117,21 @@ fn mac_key(key: &Key, salt: &[u8]) -> hmac::Key {
     let masked: Vec<u8> = salt.iter().map(|b| b ^ SALT_MASK).collect();
     let mut out = Zeroizing::new([0; 32]);
     let rounds = NonZeroU32::new(MAC_ROUNDS).unwrap_or(NonZeroU32::MIN);
-    pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, rounds, &masked, &key.0[..], &mut out[..]);
+    pbkdf2::derive(
+        pbkdf2::PBKDF2_HMAC_SHA512,
+        rounds,
+        &masked,
+        &key.0[..],
+        &mut out[..],
+    );
     hmac::Key::new(hmac::HMAC_SHA512, &out[..])
 }
 
 /// `bytes`: a page, or the first page without its salt.
 fn page_is_whole(key: &hmac::Key, number: u32, bytes: &[u8]) -> bool {
-    let Some(content) = bytes.len().checked_sub(RESERVE) else { return false };
+    let Some(content) = bytes.len().checked_sub(RESERVE) else {
+        return false;
+    };
     let (signed, rest) = bytes.split_at(content + RESERVE - MAC);
     let mut ctx = hmac::Context::with_key(key);
     ctx.update(signed);
@@ -135,7 +143,9 @@ fn page_is_whole(key: &hmac::Key, number: u32, bytes: &[u8]) -> bool {
 fn wal_fits(path: &Path, key: &hmac::Key) -> io::Result<bool> {
     let mut name = path.as_os_str().to_owned();
     name.push("-wal");
-    let Ok(mut wal) = File::open(name) else { return Ok(false) };
+    let Ok(mut wal) = File::open(name) else {
+        return Ok(false);
+    };
     wal.seek(SeekFrom::Start(WAL_HEADER))?;
     let mut frame = vec![0; FRAME_HEADER + PAGE];
     for _ in 0..PAGES_TRIED {

@@ -8,6 +8,7 @@
 pub mod cipher;
 mod key;
 pub mod readers;
+pub mod workstation;
 pub mod writer;
 
 pub use cipher::{Key, OpenOptions, Synchronous};

@@ -55,13 +55,19 @@ impl Readers {
     /// # Errors
     /// What `open` says for any of them.
     pub fn start(name: &str, count: usize, open: &OpenReader) -> Result<Self, StoreError> {
-        let mut pool = Self { shared: Arc::default(), threads: Vec::with_capacity(count) };
+        let mut pool = Self {
+            shared: Arc::default(),
+            threads: Vec::with_capacity(count),
+        };
         for n in 0..count {
             let (shared, open, conn) = (pool.shared.clone(), open.clone(), open()?);
             let thread = std::thread::Builder::new()
                 .name(format!("{name}-{n}"))
                 .spawn(move || serve(&shared, &open, conn))
-                .map_err(|e| StoreError::Backend { doing: "starting a reader", cause: e.to_string() })?;
+                .map_err(|e| StoreError::Backend {
+                    doing: "starting a reader",
+                    cause: e.to_string(),
+                })?;
             pool.threads.push(thread);
         }
         Ok(pool)
@@ -100,7 +106,10 @@ impl Readers {
         let run: Job = Box::new(move |conn| {
             let result = conn.and_then(|c| {
                 catch_unwind(AssertUnwindSafe(|| in_transaction(c, job))).unwrap_or_else(|_| {
-                    Err(StoreError::Backend { doing: "reading", cause: "the job panicked".to_owned() })
+                    Err(StoreError::Backend {
+                        doing: "reading",
+                        cause: "the job panicked".to_owned(),
+                    })
                 })
             });
             let recycle = result.as_ref().is_err_and(must_recycle);
@@ -112,7 +121,9 @@ impl Readers {
             return Err(StoreError::Closed);
         }
         if queue.jobs.len() >= QUEUE {
-            return Err(StoreError::Refused("too many reads are waiting; try again".to_owned()));
+            return Err(StoreError::Refused(
+                "too many reads are waiting; try again".to_owned(),
+            ));
         }
         queue.jobs.push_back(run);
         drop(queue);

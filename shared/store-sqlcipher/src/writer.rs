@@ -13,8 +13,8 @@
 
 use crate::cipher::fault;
 use rusqlite::Connection;
-use std::path::Path;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Mutex;
 use std::thread::JoinHandle;
 use tokio::sync::{mpsc, oneshot};
@@ -94,9 +94,23 @@ impl<G: Group> Writer<G> {
         let (jobs, queue) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name(format!("{name}-writer"))
-            .spawn(move || Loop { open, conn: Some(conn), group, queue }.run())
-            .map_err(|e| StoreError::Backend { doing: "starting the writer", cause: e.to_string() })?;
-        Ok(Self { jobs: Some(jobs), thread: Mutex::new(Some(thread)) })
+            .spawn(move || {
+                Loop {
+                    open,
+                    conn: Some(conn),
+                    group,
+                    queue,
+                }
+                .run()
+            })
+            .map_err(|e| StoreError::Backend {
+                doing: "starting the writer",
+                cause: e.to_string(),
+            })?;
+        Ok(Self {
+            jobs: Some(jobs),
+            thread: Mutex::new(Some(thread)),
+        })
     }
 
     /// Runs a job in the next group and answers when it is durable. `Err` from the job undoes the job alone.
@@ -109,7 +123,12 @@ impl<G: Group> Writer<G> {
         F: FnOnce(&Connection, &mut G) -> Result<T, StoreError> + Send + 'static,
     {
         let (job, answer) = package(weight, job);
-        self.jobs.as_ref().ok_or(StoreError::Closed)?.send(job).await.map_err(|_| StoreError::Closed)?;
+        self.jobs
+            .as_ref()
+            .ok_or(StoreError::Closed)?
+            .send(job)
+            .await
+            .map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -123,7 +142,11 @@ impl<G: Group> Writer<G> {
         F: FnOnce(&Connection, &mut G) -> Result<T, StoreError> + Send + 'static,
     {
         let (job, answer) = package(weight, job);
-        self.jobs.as_ref().ok_or(StoreError::Closed)?.blocking_send(job).map_err(|_| StoreError::Closed)?;
+        self.jobs
+            .as_ref()
+            .ok_or(StoreError::Closed)?
+            .blocking_send(job)
+            .map_err(|_| StoreError::Closed)?;
         answer.blocking_recv().map_err(|_| StoreError::Closed)?
     }
 }
@@ -150,7 +173,10 @@ where
         // A panic in a job (a parser met what nobody thought of) refuses that job; the writer lives on.
         let result = turn.and_then(|(conn, group)| {
             catch_unwind(AssertUnwindSafe(|| job(conn, group))).unwrap_or_else(|_| {
-                Err(StoreError::Backend { doing: "running a job", cause: "it panicked; nothing was kept".to_owned() })
+                Err(StoreError::Backend {
+                    doing: "running a job",
+                    cause: "it panicked; nothing was kept".to_owned(),
+                })
             })
         });
         let refused = result.as_ref().err().cloned();
@@ -162,7 +188,13 @@ where
         });
         Done { refused, answer }
     };
-    (Job { weight, run: Box::new(run) }, rx)
+    (
+        Job {
+            weight,
+            run: Box::new(run),
+        },
+        rx,
+    )
 }
 
 struct Loop<G: Group> {
@@ -196,7 +228,15 @@ impl<G: Group> Loop<G> {
             ((first.run)(Err(e.clone())).answer)(None);
             return Err(e);
         }
-        let Self { conn: Some(conn), group, queue, .. } = self else { return Err(StoreError::Closed) };
+        let Self {
+            conn: Some(conn),
+            group,
+            queue,
+            ..
+        } = self
+        else {
+            return Err(StoreError::Closed);
+        };
         let mut weight = 0;
         let mut next = Some(first);
         while let Some(job) = next {
@@ -220,7 +260,11 @@ impl<G: Group> Loop<G> {
                     sql(conn, "RELEASE job")?;
                 }
             }
-            next = if weight < GROUP_WEIGHT { queue.try_recv().ok() } else { None };
+            next = if weight < GROUP_WEIGHT {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
         }
         if answers.is_empty() {
             return sql(conn, "ROLLBACK");
@@ -261,6 +305,14 @@ fn sql(conn: &Connection, text: &'static str) -> Result<(), StoreError> {
     let run = conn.prepare_cached(text).and_then(|mut s| s.execute([]));
     run.map(|_| ()).map_err(|e| {
         let path = conn.path().unwrap_or_default();
-        fault(Path::new(path), if text == "COMMIT" { "committing" } else { "running a transaction" }, &e)
+        fault(
+            Path::new(path),
+            if text == "COMMIT" {
+                "committing"
+            } else {
+                "running a transaction"
+            },
+            &e,
+        )
     })
 }

@@ -61,7 +61,9 @@ pub enum StoreError {
         got: u64,
     },
     /// A device's audit upload contradicts what the server has (a clone or a disk rolled back).
-    #[error("device audit row {seq} differs from the row the server holds: the device was cloned or rolled back")]
+    #[error(
+        "device audit row {seq} differs from the row the server holds: the device was cloned or rolled back"
+    )]
     AuditFork {
         /// The first differing row.
         seq: u64,

@@ -9,16 +9,26 @@
 //! transaction; nothing is acknowledged before it is durable; an operation id is applied once; the feed has no gap
 //! and follows commit order; a read gives `Sealed` data and nothing else.
 
+pub mod batch;
+pub mod device_chain;
+pub mod disclosure;
 mod error;
+pub mod memory;
 mod model;
 mod project;
+pub mod scope;
+pub mod search;
 mod traits;
 
 pub use error::StoreError;
+pub use memory::MemoryStore;
 pub use model::{
-    Account, AccountChange, Applied, AppliedChange, AuditChainRow, ChangeBatch, ChangeKind, ChangeOp, Counts, DeviceRow, DeviceState,
-    EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef, NewDevice, Page, PatientHit, Precondition,
-    QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource,
+    Account, AccountChange, Applied, AppliedChange, AuditChainRow, ChangeBatch, ChangeKind, ChangeOp, Counts,
+    DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
+    PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
+    SessionRow, StoredCard, StoredResource,
 };
-pub use project::{Extract, FactOut, FactRow, PersonRow, Projection, ProjectError, Projector, Resolved};
+pub use project::{
+    Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
+};
 pub use traits::{Accounts, AuditLog, ChartStore, Feed, Store};

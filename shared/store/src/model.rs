@@ -405,4 +405,3 @@ pub struct Counts {
     /// Devices.
     pub devices: u64,
 }
-

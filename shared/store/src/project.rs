@@ -89,7 +89,12 @@ pub trait Projector: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`ProjectError`] when the bytes are not what `key.kind` says.
-    fn extract(&self, key: &ResourceKey, body: &[u8], lookup: &mut Lookup<'_>) -> Result<Extract, ProjectError>;
+    fn extract(
+        &self,
+        key: &ResourceKey,
+        body: &[u8],
+        lookup: &mut Lookup<'_>,
+    ) -> Result<Extract, ProjectError>;
 
     /// Derives card, board row and ward from the facts the slots keep.
     ///

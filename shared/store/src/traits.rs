@@ -1,14 +1,17 @@
 //! What a store must do.
 
 use crate::{
-    Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch, GrantRow,
-    HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    SessionRow, StoreError, StoredCard, StoredResource,
+    Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
+    GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
+    SearchHits, SearchQuery, SessionRow, StoreError, StoredCard, StoredResource,
 };
 use async_trait::async_trait;
 use vitrine_access::{
     AuditEntry, Permit, Receipt, Sealed,
-    action::{ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope, WriteClinical},
+    action::{
+        ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
+        SyncScope, WriteClinical,
+    },
     chain,
 };
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
@@ -17,30 +20,65 @@ use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 #[async_trait]
 pub trait ChartStore: Send + Sync {
     /// Applies a batch: resources, facts, cards, change log and the audit row in one transaction, durable on return.
-    async fn apply(&self, permit: &Permit<WriteClinical>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError>;
+    async fn apply(
+        &self,
+        permit: &Permit<WriteClinical>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError>;
     /// The same for an import.
-    async fn import(&self, permit: &Permit<ImportData>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError>;
+    async fn import(
+        &self,
+        permit: &Permit<ImportData>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError>;
     /// Keeps what could not be taken, with its reason; one audit row.
-    async fn quarantine(&self, permit: &Permit<ImportData>, at: UtcMs, items: Vec<QuarantineItem>) -> Result<Receipt, StoreError>;
+    async fn quarantine(
+        &self,
+        permit: &Permit<ImportData>,
+        at: UtcMs,
+        items: Vec<QuarantineItem>,
+    ) -> Result<Receipt, StoreError>;
     /// Lists what is in quarantine, newest first.
     async fn quarantined(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError>;
     /// One resource, current version (deleted ones included, marked).
-    async fn read(&self, permit: &Permit<ReadResource>, key: &ResourceKey) -> Result<Sealed<Option<StoredResource>>, StoreError>;
+    async fn read(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError>;
     /// One old or current version.
-    async fn vread(&self, permit: &Permit<ReadResource>, key: &ResourceKey, version: u64) -> Result<Sealed<Option<StoredResource>>, StoreError>;
+    async fn vread(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+        version: u64,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError>;
     /// A patient's whole record, paged in a stable order: the essentials' types first, then newest first.
-    async fn everything(&self, permit: &Permit<ReadChart>, page: Page) -> Result<Sealed<HistoryPage>, StoreError>;
+    async fn everything(
+        &self,
+        permit: &Permit<ReadChart>,
+        page: Page,
+    ) -> Result<Sealed<HistoryPage>, StoreError>;
     /// A patient's emergency card.
     async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError>;
     /// Finds patients.
-    async fn search(&self, permit: &Permit<SearchPatients>, query: &SearchQuery) -> Result<Sealed<SearchHits>, StoreError>;
+    async fn search(
+        &self,
+        permit: &Permit<SearchPatients>,
+        query: &SearchQuery,
+    ) -> Result<Sealed<SearchHits>, StoreError>;
 
     /// The patient a resource belongs to and that patient's ward: for the policy, not for showing.
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError>;
     /// The owner of a resource: `Some(None)` = exists, belongs to no patient.
     async fn owner(&self, key: &ResourceKey) -> Result<Option<Option<PatientId>>, StoreError>;
     /// Resources of a type that carry an identifier; for conditional references (at most two are returned).
-    async fn by_identifier(&self, kind: &str, system: Option<&str>, value: &str) -> Result<Vec<ResourceKey>, StoreError>;
+    async fn by_identifier(
+        &self,
+        kind: &str,
+        system: Option<&str>,
+        value: &str,
+    ) -> Result<Vec<ResourceKey>, StoreError>;
     /// Bytes of a resource for extracting what refers to it; not for showing.
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError>;
     /// Counts.
@@ -55,12 +93,23 @@ pub trait Feed: Send + Sync {
     /// Tells the newest committed position; wakes on every commit.
     fn watch(&self) -> tokio::sync::watch::Receiver<u64>;
     /// Rows after `pos`, of all scopes or of one.
-    async fn changes_since(&self, pos: u64, scope: Option<&str>, limit: usize) -> Result<FeedBatch, StoreError>;
+    async fn changes_since(
+        &self,
+        pos: u64,
+        scope: Option<&str>,
+        limit: usize,
+    ) -> Result<FeedBatch, StoreError>;
     /// Current bodies of items, for building deltas (missing ones are left out). System access: the disclosure to
     /// a device is audited once, when it subscribes ([`Feed::scope_page`]).
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError>;
     /// A page of a scope in key order, for a snapshot.
-    async fn scope_page(&self, permit: &Permit<SyncScope>, scope: &str, after: Option<&str>, max_bytes: usize) -> Result<Sealed<ScopePage>, StoreError>;
+    async fn scope_page(
+        &self,
+        permit: &Permit<SyncScope>,
+        scope: &str,
+        after: Option<&str>,
+        max_bytes: usize,
+    ) -> Result<Sealed<ScopePage>, StoreError>;
     /// All items of a scope without bodies, in key order, and the position they were read at.
     async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError>;
     /// A patient's revision (0 = unknown patient).
@@ -78,7 +127,13 @@ pub trait AuditLog: Send + Sync {
     /// row under the same number is refused. Returns the device's last row now held; durable on return.
     async fn accept_device_rows(&self, device: &DeviceId, rows: Vec<chain::Row>) -> Result<u64, StoreError>;
     /// Rows of a chain (`server` or a device id) after `after`, in order.
-    async fn rows(&self, permit: &Permit<ReadAudit>, chain: &str, after: u64, limit: usize) -> Result<Vec<AuditChainRow>, StoreError>;
+    async fn rows(
+        &self,
+        permit: &Permit<ReadAudit>,
+        chain: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditChainRow>, StoreError>;
     /// Chains and their heads.
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError>;
 }
@@ -87,23 +142,36 @@ pub trait AuditLog: Send + Sync {
 #[async_trait]
 pub trait Accounts: Send + Sync {
     /// Changes an account; appears in the `dir` scope.
-    async fn change_account(&self, permit: &Permit<ManageUsers>, change: AccountChange) -> Result<Receipt, StoreError>;
+    async fn change_account(
+        &self,
+        permit: &Permit<ManageUsers>,
+        change: AccountChange,
+    ) -> Result<Receipt, StoreError>;
     /// One account.
     async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError>;
     /// All accounts by name.
     async fn accounts(&self) -> Result<Vec<Account>, StoreError>;
     /// Keeps a one-time code.
-    async fn put_enrol_code(&self, permit: &Permit<ManageDevices>, code: EnrolCode) -> Result<Receipt, StoreError>;
+    async fn put_enrol_code(
+        &self,
+        permit: &Permit<ManageDevices>,
+        code: EnrolCode,
+    ) -> Result<Receipt, StoreError>;
     /// The codes not yet used and valid at `at`: the hello before enrolment proves that the server knows the code.
     async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError>;
     /// Uses a code up and enrols the device, once.
-    async fn enrol(&self, code_hash: [u8; 32], device: NewDevice, at: UtcMs) -> Result<DeviceRow, StoreError>;
+    async fn enrol(&self, code_hash: [u8; 32], device: NewDevice, at: UtcMs)
+    -> Result<DeviceRow, StoreError>;
     /// One device.
     async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError>;
     /// All devices.
     async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError>;
     /// Revokes a device.
-    async fn revoke_device(&self, permit: &Permit<ManageDevices>, id: &DeviceId) -> Result<Receipt, StoreError>;
+    async fn revoke_device(
+        &self,
+        permit: &Permit<ManageDevices>,
+        id: &DeviceId,
+    ) -> Result<Receipt, StoreError>;
     /// Notes that a device was seen and what it reports.
     async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError>;
     /// Keeps a session.
@@ -113,7 +181,13 @@ pub trait Accounts: Send + Sync {
     /// Ends a session.
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
     /// Adds a SMART backend client: id, SHA-256 of its secret, scopes.
-    async fn put_client(&self, permit: &Permit<ManageUsers>, id: &str, secret_hash: [u8; 32], scopes: Vec<String>) -> Result<Receipt, StoreError>;
+    async fn put_client(
+        &self,
+        permit: &Permit<ManageUsers>,
+        id: &str,
+        secret_hash: [u8; 32],
+        scopes: Vec<String>,
+    ) -> Result<Receipt, StoreError>;
     /// A client's secret hash and scopes.
     async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError>;
     /// Keeps a break-glass grant (uploaded or made online), once by its id.

@@ -4,9 +4,7 @@
 //! Never here: how a query or a name is folded into words; that is the caller's.
 
 use super::lines::Lines;
-use super::scopes::{
-    INDEX, ItemRefRow, Mode, OpenFold, Outcome, Prepared, ScopeState, Scopes, TABLES, u,
-};
+use super::scopes::{INDEX, ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, u};
 use crate::cipher::{Key, Migration, Synchronous};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::BTreeSet;
@@ -93,9 +91,22 @@ impl Essentials {
     /// As `cipher::open` and `cipher::migrate`: a plain file, a wrong key or a newer schema are refused, untouched.
     pub fn open(path: &Path, key: &Key, fold: OpenFold) -> Result<Self, StoreError> {
         let sql: &'static str = const_format_tables();
-        let migrations = [Migration { number: 1, name: "first", sql }];
-        let lines = Lines::open(path, key, APPLICATION, &migrations, Synchronous::Normal, 32 * 1024)?;
-        Ok(Self { db: Scopes::new(lines, fold, true) })
+        let migrations = [Migration {
+            number: 1,
+            name: "first",
+            sql,
+        }];
+        let lines = Lines::open(
+            path,
+            key,
+            APPLICATION,
+            &migrations,
+            Synchronous::Normal,
+            32 * 1024,
+        )?;
+        Ok(Self {
+            db: Scopes::new(lines, fold, true),
+        })
     }
 
     /// False when the disk gave no room to open for writing.
@@ -120,7 +131,10 @@ impl Essentials {
     /// As [`Self::card`].
     pub fn card_reserved(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<CachedCard>>, StoreError> {
         let patient = subject(permit)?;
-        let row = self.db.lines.read_reserved("reading a card", |c| card_row(c, patient))?;
+        let row = self
+            .db
+            .lines
+            .read_reserved("reading a card", |c| card_row(c, patient))?;
         self.seal_card(permit, patient, row)
     }
 
@@ -136,7 +150,9 @@ impl Essentials {
             Some(c) => {
                 let body = self.db.whole(&c.body)?;
                 disclosure.patients.push(patient.clone());
-                disclosure.resources.push(shown("EmergencyCard", patient, c.version)?);
+                disclosure
+                    .resources
+                    .push(shown("EmergencyCard", patient, c.version)?);
                 disclosure.total = 1;
                 Some(CachedCard { body, ..c })
             }
@@ -165,13 +181,20 @@ impl Essentials {
             self.db.lines.read("searching patients", work)?
         };
         let more = ids.len() > limit;
-        let mut found = Found { rows: Vec::new(), more, of, damaged: false };
+        let mut found = Found {
+            rows: Vec::new(),
+            more,
+            of,
+            damaged: false,
+        };
         let mut disclosure = Disclosure::default();
         for id in ids.into_iter().take(limit) {
             // One by one, so that one damaged page costs one row.
             let row = self.db.lines.read("reading a patient found", |c| {
                 c.prepare_cached("SELECT key, ver, body FROM item WHERE id = ?1")?
-                    .query_row([id], |r| Ok((r.get::<_, String>(0)?, u(r.get(1)?), r.get::<_, Vec<u8>>(2)?)))
+                    .query_row([id], |r| {
+                        Ok((r.get::<_, String>(0)?, u(r.get(1)?), r.get::<_, Vec<u8>>(2)?))
+                    })
                     .optional()
             });
             let Ok(Some((key, version, stored))) = row else {
@@ -184,7 +207,11 @@ impl Essentials {
             };
             disclosure.resources.push(shown("Patient", &patient, version)?);
             disclosure.patients.push(patient.clone());
-            found.rows.push(FoundRow { patient, version, body });
+            found.rows.push(FoundRow {
+                patient,
+                version,
+                body,
+            });
         }
         disclosure.total = found.rows.len() as u64;
         disclosure.patients.sort();
@@ -195,10 +222,21 @@ impl Essentials {
     ///
     /// # Errors
     /// [`StoreError::Damaged`] when a page of it cannot be read.
-    pub fn board(&self, permit: &Permit<ViewBoard>, ward: &WardId) -> Result<Sealed<Option<ListRows>>, StoreError> {
+    pub fn board(
+        &self,
+        permit: &Permit<ViewBoard>,
+        ward: &WardId,
+    ) -> Result<Sealed<Option<ListRows>>, StoreError> {
         let scope = format!("board:{ward}");
-        let as_of = self.db.states(Some(&scope))?.first().filter(|s| s.complete).map(|s| s.as_of);
-        let Some(as_of) = as_of else { return Ok(Sealed::seal(permit, None, Disclosure::default())) };
+        let as_of = self
+            .db
+            .states(Some(&scope))?
+            .first()
+            .filter(|s| s.complete)
+            .map(|s| s.as_of);
+        let Some(as_of) = as_of else {
+            return Ok(Sealed::seal(permit, None, Disclosure::default()));
+        };
         let stored = self.db.lines.read("reading a board", |c| {
             let mut s = c.prepare_cached(
                 "SELECT i.key, i.ver, i.body FROM scope s JOIN item i ON i.content = s.live WHERE s.name = ?1 ORDER BY i.key",
@@ -223,7 +261,11 @@ impl Essentials {
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
-    pub fn whereabouts(&self, patient: &PatientId, reserved: bool) -> Result<Option<Option<WardId>>, StoreError> {
+    pub fn whereabouts(
+        &self,
+        patient: &PatientId,
+        reserved: bool,
+    ) -> Result<Option<Option<WardId>>, StoreError> {
         #[derive(serde::Deserialize)]
         struct Place {
             ward: Option<WardId>,
@@ -233,9 +275,13 @@ impl Essentials {
             place: Option<Place>,
         }
         let row = if reserved {
-            self.db.lines.read_reserved("reading where a patient is", |c| card_row(c, patient))?
+            self.db
+                .lines
+                .read_reserved("reading where a patient is", |c| card_row(c, patient))?
         } else {
-            self.db.lines.read("reading where a patient is", |c| card_row(c, patient))?
+            self.db
+                .lines
+                .read("reading where a patient is", |c| card_row(c, patient))?
         };
         let Some(row) = row else { return Ok(None) };
         let card: Card = serde_json::from_slice(&self.db.whole(&row.body)?)
@@ -248,15 +294,23 @@ impl Essentials {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn by_term(&self, term: &str) -> Result<Vec<PatientId>, StoreError> {
-        let groups = [vec![FindTerm { text: term.to_owned(), prefix: false }]];
+        let groups = [vec![FindTerm {
+            text: term.to_owned(),
+            prefix: false,
+        }]];
         let whole = expression(&groups, false);
         let keys = self.db.lines.read("looking up a number", |c| {
             let (ids, _) = find(c, &[whole.as_str()], 2)?;
             ids.iter()
-                .map(|id| c.prepare_cached("SELECT key FROM item WHERE id = ?1")?.query_row([id], |r| r.get::<_, String>(0)))
+                .map(|id| {
+                    c.prepare_cached("SELECT key FROM item WHERE id = ?1")?
+                        .query_row([id], |r| r.get::<_, String>(0))
+                })
                 .collect::<rusqlite::Result<Vec<_>>>()
         })?;
-        keys.into_iter().map(|k| PatientId::new(k).map_err(|e| odd(&e))).collect()
+        keys.into_iter()
+            .map(|k| PatientId::new(k).map_err(|e| odd(&e)))
+            .collect()
     }
 
     /// A person of the staff list, JSON.
@@ -298,53 +352,45 @@ macro_rules! synchronised {
     ($name:ident) => {
         /// Writing, for the synchronisation alone.
         impl $name {
-            /// Begins a snapshot; `resumed` continues the one that was interrupted.
+            /// Begins a snapshot beside what is shown; one under way is dropped.
             ///
             /// # Errors
             /// [`StoreError::Full`], [`StoreError::Damaged`], [`StoreError::Backend`]; so all below.
-            pub fn begin(&self, scope: &str, epoch: &str, pos: u64, rev: u64, total: u64, resumed: bool) -> Result<(), StoreError> {
-                self.db.begin(scope, epoch, pos, rev, total, resumed)
+            pub fn begin(&self, scope: &str, epoch: &str, pos: u64, rev: u64) -> Result<(), StoreError> {
+                self.db.begin(scope, epoch, pos, rev)
             }
-            /// Writes part of a snapshot beside what is shown.
+            /// Writes part of a snapshot, in key order.
             ///
             /// # Errors
-            /// As [`Self::begin`].
-            pub fn stage(&self, scope: &str, items: &[Prepared], after: &str) -> Result<(), StoreError> {
-                self.db.stage(scope, items, after)
+            /// As [`Self::begin`]; also when no snapshot is under way.
+            pub fn stage(&self, scope: &str, items: &[Prepared]) -> Result<(), StoreError> {
+                self.db.stage(scope, items)
             }
             /// Shows the snapshot, in one transaction.
             ///
             /// # Errors
-            /// As [`Self::begin`].
-            pub fn finish(&self, scope: &str, as_of: Option<i64>) -> Result<bool, StoreError> {
-                self.db.finish(scope, as_of)
+            /// As [`Self::stage`].
+            pub fn finish(&self, scope: &str, epoch: &str, pos: u64, rev: u64) -> Result<(), StoreError> {
+                self.db.finish(scope, epoch, pos, rev)
             }
-            /// Forgets a snapshot under way.
+            /// Applies changes and sets position and revision in the same transaction.
+            ///
+            /// # Errors
+            /// As [`Self::begin`]; also when nothing is held of the scope.
+            pub fn apply(
+                &self,
+                scope: &str,
+                items: &[Prepared],
+                pos: u64,
+                rev: u64,
+            ) -> Result<(), StoreError> {
+                self.db.apply(scope, items, pos, rev)
+            }
+            /// Notes the server time at which these scopes were complete up to these positions.
             ///
             /// # Errors
             /// As [`Self::begin`].
-            pub fn abandon(&self, scope: &str) -> Result<(), StoreError> {
-                self.db.abandon(scope)
-            }
-            /// Applies changes and moves position and revision in the same transaction.
-            ///
-            /// # Errors
-            /// As [`Self::begin`].
-            pub fn apply(&self, scope: &str, mode: Mode, at: Option<(u64, u64)>, as_of: Option<i64>, items: &[Prepared]) -> Result<Vec<Outcome>, StoreError> {
-                self.db.apply(scope, mode, at, as_of, items)
-            }
-            /// Sets epoch, position or time.
-            ///
-            /// # Errors
-            /// As [`Self::begin`].
-            pub fn mark(&self, scope: &str, epoch: Option<&str>, pos: Option<u64>, as_of: Option<i64>) -> Result<(), StoreError> {
-                self.db.mark(scope, epoch, pos, as_of)
-            }
-            /// Notes the server time up to which these scopes are known to be whole.
-            ///
-            /// # Errors
-            /// As [`Self::begin`].
-            pub fn seen(&self, scopes: &[String], as_of: i64) -> Result<(), StoreError> {
+            pub fn seen(&self, scopes: &[(String, u64)], as_of: i64) -> Result<(), StoreError> {
                 self.db.seen(scopes, as_of)
             }
             /// Drops a scope.
@@ -368,12 +414,12 @@ macro_rules! synchronised {
             pub fn refs(&self, scope: &str) -> Result<Vec<ItemRefRow>, StoreError> {
                 self.db.refs(scope)
             }
-            /// Versions here of these keys.
+            /// Version here of an item.
             ///
             /// # Errors
             /// As [`Self::begin`].
-            pub fn versions(&self, scope: &str, keys: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
-                self.db.versions(scope, keys)
+            pub fn version(&self, scope: &str, key: &str) -> Result<Option<u64>, StoreError> {
+                self.db.version(scope, key)
             }
             /// A note kept beside the scopes.
             ///
@@ -401,15 +447,23 @@ fn const_format_tables() -> &'static str {
 }
 
 fn subject<A: Action>(permit: &Permit<A>) -> Result<&PatientId, StoreError> {
-    permit.patient().ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))
+    permit
+        .patient()
+        .ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))
 }
 
 fn odd(e: &dyn std::fmt::Display) -> StoreError {
-    StoreError::Backend { doing: "reading a key", cause: e.to_string() }
+    StoreError::Backend {
+        doing: "reading a key",
+        cause: e.to_string(),
+    }
 }
 
 fn shown(kind: &str, patient: &PatientId, version: u64) -> Result<Disclosed, StoreError> {
-    Ok(Disclosed { key: ResourceKey::new(kind, patient.as_str()).map_err(|e| odd(&e))?, version })
+    Ok(Disclosed {
+        key: ResourceKey::new(kind, patient.as_str()).map_err(|e| odd(&e))?,
+        version,
+    })
 }
 
 /// The newest copy of a card among the scopes that hold it, still packed.
@@ -470,7 +524,9 @@ fn find(c: &Connection, expressions: &[&str], limit: usize) -> rusqlite::Result<
         // Those found whole come again among the beginnings.
         values.push((take.saturating_add(i64::try_from(seen.len()).unwrap_or(0))).into());
         let mut s = c.prepare_cached(&sql)?;
-        let rows = s.query_map(params_from_iter(values), |r| Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?)))?;
+        let rows = s.query_map(params_from_iter(values), |r| {
+            Ok((r.get::<_, i64>(0)?, r.get::<_, String>(1)?))
+        })?;
         for row in rows {
             let (id, key) = row?;
             if out.len() <= limit && seen.insert(key) {

@@ -39,7 +39,12 @@ impl Lines {
         synchronous: Synchronous,
         cache_kib: u32,
     ) -> Result<Self, StoreError> {
-        let options = OpenOptions { create: true, synchronous, cache_kib, ..OpenOptions::default() };
+        let options = OpenOptions {
+            create: true,
+            synchronous,
+            cache_kib,
+            ..OpenOptions::default()
+        };
         let made = cipher::open(path, key, &options).and_then(|mut conn| {
             cipher::migrate(&mut conn, path, application_id, migrations, &options)?;
             Ok(conn)
@@ -140,9 +145,13 @@ impl Lines {
         if writer.is_none() {
             *writer = Some(cipher::open(&self.path, &self.key, &self.options)?);
         }
-        let Some(conn) = writer.as_mut() else { return Err(StoreError::Closed) };
+        let Some(conn) = writer.as_mut() else {
+            return Err(StoreError::Closed);
+        };
         let done = (|| {
-            let txn = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(self.fault(doing))?;
+            let txn = conn
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(self.fault(doing))?;
             let value = work(&txn)?;
             txn.commit().map_err(self.fault(doing))?;
             Ok(value)
@@ -155,5 +164,9 @@ impl Lines {
 }
 
 fn reading(options: &OpenOptions) -> OpenOptions {
-    OpenOptions { create: false, read_only: true, ..options.clone() }
+    OpenOptions {
+        create: false,
+        read_only: true,
+        ..options.clone()
+    }
 }

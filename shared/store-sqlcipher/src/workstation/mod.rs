@@ -19,4 +19,4 @@ pub mod scopes;
 pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow, ListRows};
 pub use outbox::{Attempt, AuditPage, Kept, Outbox, PendingGrant, Reserve, Tally, ThrottleRule, Written};
 pub use records::{CachedRecord, RecordRow, Records};
-pub use scopes::{Fold, Incoming, ItemRefRow, Mode, Outcome, Prepared, ScopeState, StagedState};
+pub use scopes::{Fold, Incoming, ItemRefRow, OpenFold, Prepared, ScopeState, StagedState};

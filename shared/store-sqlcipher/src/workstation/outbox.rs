@@ -104,6 +104,8 @@ pub struct Written {
 pub struct Tally {
     /// Audit rows not acknowledged.
     pub audit: u64,
+    /// Number of the oldest row kept; 0 when none is.
+    pub first: u64,
     /// Grants not acknowledged.
     pub grants: u64,
     /// When the oldest of them was written, ms.
@@ -136,9 +138,16 @@ impl Outbox {
     /// # Errors
     /// As `cipher::open` and `cipher::migrate`.
     pub fn open(path: &Path, key: &Key) -> Result<Self, StoreError> {
-        let migrations = [Migration { number: 1, name: "first", sql: TABLES }];
+        let migrations = [Migration {
+            number: 1,
+            name: "first",
+            sql: TABLES,
+        }];
         let lines = Lines::open(path, key, APPLICATION, &migrations, Synchronous::Full, 2 * 1024)?;
-        Ok(Self { lines, memory: Mutex::new(Vec::new()) })
+        Ok(Self {
+            lines,
+            memory: Mutex::new(Vec::new()),
+        })
     }
 
     /// False when the disk gave no room to open for writing.
@@ -159,7 +168,8 @@ impl Outbox {
             let mut seqs = Vec::with_capacity(bodies.len());
             for (entry, body) in entries.iter().zip(&bodies) {
                 let next = head.after(body.as_bytes());
-                put_row(t, &head, &next, entry.at.0, body).map_err(self.lines.fault("writing the audit row"))?;
+                put_row(t, &head, &next, entry.at.0, body)
+                    .map_err(self.lines.fault("writing the audit row"))?;
                 seqs.push(next.seq);
                 head = next;
             }
@@ -168,7 +178,11 @@ impl Outbox {
             }
             Ok(seqs)
         })?;
-        Ok(entries.iter().zip(seqs).map(|(e, seq)| Receipt::of_committed_row(e.access_id, seq)).collect())
+        Ok(entries
+            .iter()
+            .zip(seqs)
+            .map(|(e, seq)| Receipt::of_committed_row(e.access_id, seq))
+            .collect())
     }
 
     /// Appends one row of an emergency access. When the chain cannot be written, the row goes to the reserve, and if
@@ -185,15 +199,28 @@ impl Outbox {
         if let Ok(mut receipts) = self.append(std::slice::from_ref(entry), grant)
             && let Some(receipt) = receipts.pop()
         {
-            return Ok(Written { receipt, kept: Kept::Chain });
+            return Ok(Written {
+                receipt,
+                kept: Kept::Chain,
+            });
         }
         let line = json(&(entry, grant))?;
-        let kept = if reserve.write(line.as_bytes()).is_ok() { Kept::Reserve } else { Kept::Memory };
+        let kept = if reserve.write(line.as_bytes()).is_ok() {
+            Kept::Reserve
+        } else {
+            Kept::Memory
+        };
         if kept == Kept::Memory {
-            self.memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(entry.clone());
+            self.memory
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .push(entry.clone());
         }
         // Row 0: not in the chain yet; it is appended when there is room again.
-        Ok(Written { receipt: Receipt::of_committed_row(entry.access_id, 0), kept })
+        Ok(Written {
+            receipt: Receipt::of_committed_row(entry.access_id, 0),
+            kept,
+        })
     }
 
     /// Moves rows kept in memory into the chain; returns how many.
@@ -201,7 +228,10 @@ impl Outbox {
     /// # Errors
     /// As [`Self::append`]; the rows stay in memory then.
     pub fn settle_memory(&self) -> Result<usize, StoreError> {
-        let mut memory = self.memory.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut memory = self
+            .memory
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         if memory.is_empty() {
             return Ok(0);
         }
@@ -216,8 +246,11 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Backend`] for a line that is not one, else as [`Self::append`].
     pub fn append_line(&self, line: &[u8]) -> Result<(), StoreError> {
-        let (entry, grant): (AuditEntry, Option<Grant>) = serde_json::from_slice(line)
-            .map_err(|e| StoreError::Backend { doing: "reading the reserve", cause: format!("line {}", e.line()) })?;
+        let (entry, grant): (AuditEntry, Option<Grant>) =
+            serde_json::from_slice(line).map_err(|e| StoreError::Backend {
+                doing: "reading the reserve",
+                cause: format!("line {}", e.line()),
+            })?;
         self.append(&[entry], grant.as_ref()).map(|_| ())
     }
 
@@ -235,12 +268,20 @@ impl Outbox {
     /// [`StoreError::Damaged`].
     pub fn rows(&self, after: u64, limit: usize) -> Result<AuditPage, StoreError> {
         self.lines.read("reading the audit chain", |c| {
-            let mut s = c.prepare_cached("SELECT seq, prev, hash, body FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2")?;
+            let mut s = c.prepare_cached(
+                "SELECT seq, prev, hash, body FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            )?;
             let rows = s
-                .query_map(params![signed(after), i64::try_from(limit).unwrap_or(i64::MAX)], row)?
+                .query_map(
+                    params![signed(after), i64::try_from(limit).unwrap_or(i64::MAX)],
+                    row,
+                )?
                 .collect::<rusqlite::Result<Vec<_>>>()?;
             let total = c.query_row("SELECT count(*) FROM audit", [], |r| r.get::<_, i64>(0))?;
-            Ok(AuditPage { rows, total: u(total) })
+            Ok(AuditPage {
+                rows,
+                total: u(total),
+            })
         })
     }
 
@@ -274,7 +315,9 @@ impl Outbox {
     /// The last row that was cleared away after the server had it; the chain continues from it.
     fn base(&self) -> Result<Head, StoreError> {
         let text = self.note("base")?;
-        Ok(text.and_then(|t| serde_json::from_str(&t).ok()).unwrap_or(Head::EMPTY))
+        Ok(text
+            .and_then(|t| serde_json::from_str(&t).ok())
+            .unwrap_or(Head::EMPTY))
     }
 
     /// Notes that the server holds the rows up to `seq`.
@@ -285,8 +328,11 @@ impl Outbox {
         let last = self.head()?.seq;
         let seq = seq.min(last);
         let before = self.tally()?.acked;
-        if seq > before {
+        if seq != before {
+            // Also downwards: a server restored from a backup holds fewer rows, and they go up again.
             self.set_note("acked", &seq.to_string())?;
+        }
+        if seq > before {
             self.set_note(&format!("acked-at:{seq}"), &at.0.to_string())?;
         }
         Ok(())
@@ -328,29 +374,49 @@ impl Outbox {
     /// [`StoreError::Damaged`].
     pub fn tally(&self) -> Result<Tally, StoreError> {
         self.lines.read("counting what waits for the server", |c| {
-            let acked: Option<String> =
-                c.query_row("SELECT value FROM note WHERE name = 'acked'", [], |r| r.get(0)).optional()?;
+            let acked: Option<String> = c
+                .query_row("SELECT value FROM note WHERE name = 'acked'", [], |r| r.get(0))
+                .optional()?;
             let acked: i64 = acked.and_then(|a| a.parse().ok()).unwrap_or(0);
-            let (audit, oldest_row, last): (i64, Option<i64>, Option<i64>) = c.query_row(
-                "SELECT count(*), min(at), (SELECT max(seq) FROM audit) FROM audit WHERE seq > ?1",
-                [acked],
-                |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?)),
+            let (audit, oldest_row, last, first): (i64, Option<i64>, Option<i64>, Option<i64>) = c
+                .query_row(
+                    "SELECT count(*), min(at), (SELECT max(seq) FROM audit), (SELECT min(seq) FROM audit)
+                 FROM audit WHERE seq > ?1",
+                    [acked],
+                    |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)),
+                )?;
+            let (grants, oldest_grant): (i64, Option<i64>) = c.query_row(
+                "SELECT count(*), min(at) FROM made_grant WHERE sent = 0",
+                [],
+                |r| Ok((r.get(0)?, r.get(1)?)),
             )?;
-            let (grants, oldest_grant): (i64, Option<i64>) = c
-                .query_row("SELECT count(*), min(at) FROM made_grant WHERE sent = 0", [], |r| Ok((r.get(0)?, r.get(1)?)))?;
             let oldest = [oldest_row, oldest_grant].into_iter().flatten().min();
-            Ok(Tally { audit: u(audit), grants: u(grants), oldest, last: u(last.unwrap_or(acked)), acked: u(acked) })
+            Ok(Tally {
+                audit: u(audit),
+                first: u(first.unwrap_or(0)),
+                grants: u(grants),
+                oldest,
+                last: u(last.unwrap_or(acked)),
+                acked: u(acked),
+            })
         })
     }
 
-    /// Grants the server has not acknowledged.
+    /// Grants the server has not acknowledged, or all that are kept.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
-    pub fn pending_grants(&self) -> Result<Vec<PendingGrant>, StoreError> {
+    pub fn grants(&self, all: bool) -> Result<Vec<PendingGrant>, StoreError> {
         self.lines.read("reading grants", |c| {
-            let mut s = c.prepare_cached("SELECT id, body, at FROM made_grant WHERE sent = 0 ORDER BY at, id")?;
-            let rows = s.query_map([], |r| Ok(PendingGrant { id: r.get(0)?, body: r.get(1)?, at: r.get(2)? }))?;
+            let mut s =
+                c.prepare_cached("SELECT id, body, at FROM made_grant WHERE sent = 0 OR ?1 ORDER BY at, id")?;
+            let rows = s.query_map([all], |r| {
+                Ok(PendingGrant {
+                    id: r.get(0)?,
+                    body: r.get(1)?,
+                    at: r.get(2)?,
+                })
+            })?;
             rows.collect()
         })
     }
@@ -431,8 +497,11 @@ impl Outbox {
     /// As [`Self::append`].
     pub fn right_secret(&self, user: &str, path: &str) -> Result<(), StoreError> {
         self.lines.write("forgetting wrong tries", |t| {
-            t.execute("DELETE FROM wrong_secret WHERE user = ?1 AND path = ?2", [user, path])
-                .map_err(self.lines.fault("forgetting wrong tries"))?;
+            t.execute(
+                "DELETE FROM wrong_secret WHERE user = ?1 AND path = ?2",
+                [user, path],
+            )
+            .map_err(self.lines.fault("forgetting wrong tries"))?;
             Ok(())
         })
     }
@@ -443,7 +512,9 @@ impl Outbox {
     /// [`StoreError::Damaged`].
     pub fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.lines.read("reading a note", |c| {
-            c.prepare_cached("SELECT value FROM note WHERE name = ?1")?.query_row([name], |r| r.get(0)).optional()
+            c.prepare_cached("SELECT value FROM note WHERE name = ?1")?
+                .query_row([name], |r| r.get(0))
+                .optional()
         })
     }
 
@@ -452,14 +523,19 @@ impl Outbox {
     /// # Errors
     /// As [`Self::append`].
     pub fn set_note(&self, name: &str, value: &str) -> Result<(), StoreError> {
-        self.lines.write("writing a note", |t| put_note(t, name, value).map_err(self.lines.fault("writing a note")))
+        self.lines.write("writing a note", |t| {
+            put_note(t, name, value).map_err(self.lines.fault("writing a note"))
+        })
     }
 }
 
 fn wait_after(fails: u32, rule: &ThrottleRule) -> i64 {
     match fails.checked_sub(rule.free) {
         None => 0,
-        Some(over) => rule.first_wait_ms.saturating_mul(1_i64 << over.min(20)).min(rule.longest_wait_ms),
+        Some(over) => rule
+            .first_wait_ms
+            .saturating_mul(1_i64 << over.min(20))
+            .min(rule.longest_wait_ms),
     }
 }
 
@@ -468,23 +544,40 @@ fn signed(n: u64) -> i64 {
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|e| StoreError::Backend { doing: "wording a row", cause: e.to_string() })
+    serde_json::to_string(value).map_err(|e| StoreError::Backend {
+        doing: "wording a row",
+        cause: e.to_string(),
+    })
 }
 
 fn row(r: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
-    Ok(Row { seq: u(r.get(0)?), prev: r.get(1)?, hash: r.get(2)?, body: r.get(3)? })
+    Ok(Row {
+        seq: u(r.get(0)?),
+        prev: r.get(1)?,
+        hash: r.get(2)?,
+        body: r.get(3)?,
+    })
 }
 
 fn head(c: &Connection) -> rusqlite::Result<Head> {
     let last = c
         .prepare_cached("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |r| Ok(Head { seq: u(r.get(0)?), hash: r.get(1)? }))
+        .query_row([], |r| {
+            Ok(Head {
+                seq: u(r.get(0)?),
+                hash: r.get(1)?,
+            })
+        })
         .optional()?;
     if let Some(head) = last {
         return Ok(head);
     }
-    let base: Option<String> = c.query_row("SELECT value FROM note WHERE name = 'base'", [], |r| r.get(0)).optional()?;
-    Ok(base.and_then(|b| serde_json::from_str(&b).ok()).unwrap_or(Head::EMPTY))
+    let base: Option<String> = c
+        .query_row("SELECT value FROM note WHERE name = 'base'", [], |r| r.get(0))
+        .optional()?;
+    Ok(base
+        .and_then(|b| serde_json::from_str(&b).ok())
+        .unwrap_or(Head::EMPTY))
 }
 
 fn put_row(t: &Transaction<'_>, head: &Head, next: &Head, at: i64, body: &str) -> rusqlite::Result<()> {
@@ -500,7 +593,9 @@ fn put_grant(t: &Transaction<'_>, g: &Grant, body: &str) -> rusqlite::Result<()>
 }
 
 fn put_note(t: &Transaction<'_>, name: &str, value: &str) -> rusqlite::Result<()> {
-    t.prepare_cached("INSERT INTO note(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2")?
-        .execute([name, value])?;
+    t.prepare_cached(
+        "INSERT INTO note(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2",
+    )?
+    .execute([name, value])?;
     Ok(())
 }

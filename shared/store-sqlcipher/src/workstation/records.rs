@@ -4,7 +4,7 @@
 
 use super::essentials::synchronised;
 use super::lines::Lines;
-use super::scopes::{ItemRefRow, Mode, OpenFold, Outcome, Prepared, ScopeState, Scopes, TABLES, u};
+use super::scopes::{ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, u};
 use crate::cipher::{Key, Migration, Synchronous};
 use rusqlite::params;
 use std::path::Path;
@@ -54,9 +54,22 @@ impl Records {
     /// # Errors
     /// As `cipher::open` and `cipher::migrate`.
     pub fn open(path: &Path, key: &Key, fold: OpenFold) -> Result<Self, StoreError> {
-        let migrations = [Migration { number: 1, name: "first", sql: TABLES }];
-        let lines = Lines::open(path, key, APPLICATION, &migrations, Synchronous::Normal, 16 * 1024)?;
-        Ok(Self { db: Scopes::new(lines, fold, false) })
+        let migrations = [Migration {
+            number: 1,
+            name: "first",
+            sql: TABLES,
+        }];
+        let lines = Lines::open(
+            path,
+            key,
+            APPLICATION,
+            &migrations,
+            Synchronous::Normal,
+            16 * 1024,
+        )?;
+        Ok(Self {
+            db: Scopes::new(lines, fold, false),
+        })
     }
 
     /// All scopes.
@@ -80,7 +93,9 @@ impl Records {
     /// # Errors
     /// [`StoreError::Damaged`] when not even the list of its resources can be read.
     pub fn record(&self, permit: &Permit<ReadChart>) -> Result<Sealed<Option<CachedRecord>>, StoreError> {
-        let patient = permit.patient().ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))?;
+        let patient = permit
+            .patient()
+            .ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))?;
         let scope = format!("pat:{patient}");
         let Some(state) = self.db.states(Some(&scope))?.pop().filter(|s| s.complete) else {
             return Ok(Sealed::seal(permit, None, Disclosure::default()));
@@ -95,14 +110,24 @@ impl Records {
             }
         }
         let disclosure = disclosure(permit, &rows);
-        Ok(Sealed::seal(permit, Some(CachedRecord { state, rows, unreadable }), disclosure))
+        Ok(Sealed::seal(
+            permit,
+            Some(CachedRecord {
+                state,
+                rows,
+                unreadable,
+            }),
+            disclosure,
+        ))
     }
 
     fn kinds(&self, scope: &str) -> Result<Vec<String>, StoreError> {
         // A loose walk over the index: one step for each type, whatever the number of resources.
         self.db.lines.read("listing the kinds of a record", |c| {
             let live: i64 = c.query_row("SELECT live FROM scope WHERE name = ?1", [scope], |r| r.get(0))?;
-            let mut next = c.prepare_cached("SELECT key FROM item WHERE content = ?1 AND key >= ?2 ORDER BY key LIMIT 1")?;
+            let mut next = c.prepare_cached(
+                "SELECT key FROM item WHERE content = ?1 AND key >= ?2 ORDER BY key LIMIT 1",
+            )?;
             let mut kinds: Vec<String> = Vec::new();
             let mut from = String::new();
             loop {
@@ -131,9 +156,15 @@ impl Records {
         stored
             .into_iter()
             .map(|(key, version, body)| {
-                let key = ResourceKey::parse(&key)
-                    .map_err(|e| StoreError::Backend { doing: "reading a key", cause: e.to_string() })?;
-                Ok(RecordRow { key, version, body: self.db.whole(&body)? })
+                let key = ResourceKey::parse(&key).map_err(|e| StoreError::Backend {
+                    doing: "reading a key",
+                    cause: e.to_string(),
+                })?;
+                Ok(RecordRow {
+                    key,
+                    version,
+                    body: self.db.whole(&body)?,
+                })
             })
             .collect()
     }
@@ -162,7 +193,10 @@ impl Records {
 }
 
 fn disclosure(permit: &Permit<ReadChart>, rows: &[RecordRow]) -> Disclosure {
-    let named = |r: &RecordRow| Disclosed { key: r.key.clone(), version: r.version };
+    let named = |r: &RecordRow| Disclosed {
+        key: r.key.clone(),
+        version: r.version,
+    };
     let digest = (rows.len() > NAMED).then(|| {
         let mut h = blake3::Hasher::new();
         for r in rows {

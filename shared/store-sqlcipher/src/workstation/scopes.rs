@@ -29,9 +29,7 @@ pub type OpenFold = fn(&[u8]) -> Box<dyn Fold>;
 pub struct Incoming<'a> {
     /// Key within the scope.
     pub key: &'a str,
-    /// Version before, 0 = was not in the scope.
-    pub prev: u64,
-    /// Version after.
+    /// Its version.
     pub ver: u64,
     /// JSON; `None` = the item left the scope.
     pub body: Option<&'a [u8]>,
@@ -43,7 +41,6 @@ pub struct Incoming<'a> {
 #[derive(Debug, Clone)]
 pub struct Prepared {
     key: String,
-    prev: u64,
     ver: u64,
     body: Option<([u8; 16], Vec<u8>)>,
     terms: String,
@@ -55,7 +52,6 @@ impl Prepared {
     pub fn new(item: &Incoming<'_>) -> Self {
         Self {
             key: item.key.to_owned(),
-            prev: item.prev,
             ver: item.ver,
             body: item.body.map(|b| (hash16(b), pack(b))),
             terms: item.terms.to_owned(),
@@ -66,29 +62,6 @@ impl Prepared {
     pub fn key(&self) -> &str {
         &self.key
     }
-}
-
-/// How a change meets what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// Each item has its own chain: applied when the local version is `prev`, known when it is `ver` or newer, else
-    /// a gap.
-    Chain,
-    /// The caller has checked the patient's revision; an item that is at `ver` or newer is known, all else applies.
-    Patient,
-    /// Taken as it is: the answer to a question for these very items. An item that is newer here stays.
-    Replace,
-}
-
-/// What became of one change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Written.
-    Applied,
-    /// This version or a newer one is here already.
-    Known,
-    /// The version before it is not here: ask for the item.
-    Gap,
 }
 
 /// A snapshot under way.
@@ -104,8 +77,6 @@ pub struct StagedState {
     pub after: String,
     /// Items written.
     pub items: u64,
-    /// Items in all.
-    pub total: u64,
 }
 
 /// A scope.
@@ -150,7 +121,7 @@ CREATE TABLE scope(
   name TEXT PRIMARY KEY, live INTEGER NOT NULL DEFAULT 0, epoch TEXT NOT NULL DEFAULT '',
   pos INTEGER NOT NULL DEFAULT 0, rev INTEGER NOT NULL DEFAULT 0, as_of INTEGER, used INTEGER NOT NULL DEFAULT 0,
   staged INTEGER NOT NULL DEFAULT 0, s_epoch TEXT NOT NULL DEFAULT '', s_pos INTEGER NOT NULL DEFAULT 0,
-  s_rev INTEGER NOT NULL DEFAULT 0, s_after TEXT NOT NULL DEFAULT '', s_total INTEGER NOT NULL DEFAULT 0
+  s_rev INTEGER NOT NULL DEFAULT 0, s_after TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID, STRICT;
 CREATE TABLE content(
   id INTEGER PRIMARY KEY AUTOINCREMENT, items INTEGER NOT NULL DEFAULT 0, digest BLOB NOT NULL DEFAULT x'',
@@ -241,14 +212,18 @@ struct Running {
 
 impl Scopes {
     pub(super) const fn new(lines: Lines, fold: OpenFold, searchable: bool) -> Self {
-        Self { lines, fold, searchable }
+        Self {
+            lines,
+            fold,
+            searchable,
+        }
     }
 
     pub(super) fn states(&self, only: Option<&str>) -> Result<Vec<ScopeState>, StoreError> {
         self.lines.read("reading the state of the scopes", |c| {
             let mut s = c.prepare_cached(
                 "SELECT s.name, s.live, s.epoch, s.pos, s.rev, s.as_of, s.used, l.items, l.digest, s.staged, s.s_epoch,
-                        s.s_pos, s.s_rev, s.s_after, s.s_total, g.items
+                        s.s_pos, s.s_rev, s.s_after, g.items
                  FROM scope s LEFT JOIN content l ON l.id = s.live LEFT JOIN content g ON g.id = s.staged
                  WHERE ?1 IS NULL OR s.name = ?1 ORDER BY s.name",
             )?;
@@ -272,8 +247,7 @@ impl Scopes {
                             pos: u(r.get(11)?),
                             rev: u(r.get(12)?),
                             after: r.get(13)?,
-                            total: u(r.get(14)?),
-                            items: u(r.get::<_, Option<i64>>(15)?.unwrap_or(0)),
+                            items: u(r.get::<_, Option<i64>>(14)?.unwrap_or(0)),
                         })
                     },
                 })
@@ -282,142 +256,89 @@ impl Scopes {
         })
     }
 
-    /// Begins a snapshot. `resumed` keeps what was staged before, otherwise that is dropped.
-    pub(super) fn begin(
-        &self,
-        scope: &str,
-        epoch: &str,
-        pos: u64,
-        rev: u64,
-        total: u64,
-        resumed: bool,
-    ) -> Result<(), StoreError> {
+    /// Begins a snapshot; one that was under way is dropped, what is shown stays.
+    pub(super) fn begin(&self, scope: &str, epoch: &str, pos: u64, rev: u64) -> Result<(), StoreError> {
         self.write("beginning a snapshot", |t| {
             t.prepare_cached("INSERT OR IGNORE INTO scope(name) VALUES (?1)")?.execute([scope])?;
             let staged: i64 =
                 t.prepare_cached("SELECT staged FROM scope WHERE name = ?1")?.query_row([scope], |r| r.get(0))?;
-            let id = if resumed && staged != 0 {
-                staged
-            } else {
-                bury(t, staged)?;
-                t.execute("INSERT INTO content(digest) VALUES (x'')", [])?;
-                t.execute("UPDATE scope SET s_after = '' WHERE name = ?1", [scope])?;
-                t.last_insert_rowid()
-            };
+            bury(t, staged)?;
+            t.execute("INSERT INTO content(digest) VALUES (x'')", [])?;
             t.execute(
-                "UPDATE scope SET staged = ?2, s_epoch = ?3, s_pos = ?4, s_rev = ?5, s_total = ?6 WHERE name = ?1",
-                params![scope, id, epoch, i(pos), i(rev), i(total)],
+                "UPDATE scope SET staged = ?2, s_epoch = ?3, s_pos = ?4, s_rev = ?5, s_after = '' WHERE name = ?1",
+                params![scope, t.last_insert_rowid(), epoch, i(pos), i(rev)],
             )?;
             Ok(())
         })
     }
 
-    /// Writes part of a snapshot; afterwards it can continue after `after`.
-    pub(super) fn stage(&self, scope: &str, items: &[Prepared], after: &str) -> Result<(), StoreError> {
+    /// Writes part of a snapshot, in key order; after a crash it continues after the last key.
+    pub(super) fn stage(&self, scope: &str, items: &[Prepared]) -> Result<(), StoreError> {
+        let Some(last) = items.last() else { return Ok(()) };
         self.write("writing part of a snapshot", |t| {
             let id: i64 = t
-                .prepare_cached("SELECT staged FROM scope WHERE name = ?1")?
-                .query_row([scope], |r| r.get(0))
-                .optional()?
-                .unwrap_or(0);
-            if id == 0 {
-                return Ok(());
-            }
+                .prepare_cached("SELECT staged FROM scope WHERE name = ?1 AND staged <> 0")?
+                .query_row([scope], |r| r.get(0))?;
             let mut run = self.running(t, id)?;
             for item in items {
-                self.put(t, &mut run, item, Mode::Replace)?;
+                self.put(t, &mut run, item)?;
             }
             keep(t, &run)?;
-            t.prepare_cached("UPDATE scope SET s_after = ?2 WHERE name = ?1")?.execute([scope, after])?;
+            t.prepare_cached("UPDATE scope SET s_after = ?2 WHERE name = ?1")?
+                .execute([scope, last.key()])?;
             Ok(())
         })
     }
 
-    /// Makes the staged snapshot the shown state. False when none was staged.
-    pub(super) fn finish(&self, scope: &str, as_of: Option<i64>) -> Result<bool, StoreError> {
+    /// Makes the staged snapshot the shown state, whatever its size, by changing one row.
+    pub(super) fn finish(&self, scope: &str, epoch: &str, pos: u64, rev: u64) -> Result<(), StoreError> {
         self.write("completing a snapshot", |t| {
-            let found: Option<(i64, i64)> = t
-                .prepare_cached("SELECT live, staged FROM scope WHERE name = ?1")?
-                .query_row([scope], |r| Ok((r.get(0)?, r.get(1)?)))
-                .optional()?;
-            let Some((live, staged)) = found.filter(|(_, staged)| *staged != 0) else { return Ok(false) };
+            let live: i64 = t
+                .prepare_cached("SELECT live FROM scope WHERE name = ?1 AND staged <> 0")?
+                .query_row([scope], |r| r.get(0))?;
             bury(t, live)?;
             t.execute(
-                "UPDATE scope SET live = staged, epoch = s_epoch, pos = s_pos, rev = s_rev, as_of = coalesce(?2, as_of),
-                   staged = 0, s_after = '' WHERE name = ?1",
-                params![scope, as_of],
+                "UPDATE scope SET live = staged, epoch = ?2, pos = ?3, rev = ?4, staged = 0, s_after = '' WHERE name = ?1",
+                params![scope, epoch, i(pos), i(rev)],
             )?;
-            debug_assert_ne!(live, staged);
-            Ok(true)
-        })
-    }
-
-    /// Forgets a snapshot under way.
-    pub(super) fn abandon(&self, scope: &str) -> Result<(), StoreError> {
-        self.write("dropping a snapshot", |t| {
-            let staged: Option<i64> = t
-                .query_row("SELECT staged FROM scope WHERE name = ?1", [scope], |r| r.get(0))
-                .optional()?;
-            bury(t, staged.unwrap_or(0))?;
-            t.execute("UPDATE scope SET staged = 0, s_after = '' WHERE name = ?1", [scope])?;
             Ok(())
         })
     }
 
-    /// Applies changes to the shown state and moves the scope's position, in one transaction. Without a shown state
-    /// nothing is applied and every change is a gap.
+    /// Applies changes to the shown state and sets position and revision, in one transaction. A change with a body
+    /// replaces the item whatever its version, one without removes it.
     pub(super) fn apply(
         &self,
         scope: &str,
-        mode: Mode,
-        at: Option<(u64, u64)>,
-        as_of: Option<i64>,
         items: &[Prepared],
-    ) -> Result<Vec<Outcome>, StoreError> {
+        pos: u64,
+        rev: u64,
+    ) -> Result<(), StoreError> {
         self.write("applying changes", |t| {
             let live: i64 = t
-                .prepare_cached("SELECT live FROM scope WHERE name = ?1")?
-                .query_row([scope], |r| r.get(0))
-                .optional()?
-                .unwrap_or(0);
-            if live == 0 {
-                return Ok(vec![Outcome::Gap; items.len()]);
-            }
-            let mut outcomes = Vec::with_capacity(items.len());
+                .prepare_cached("SELECT live FROM scope WHERE name = ?1 AND live <> 0")?
+                .query_row([scope], |r| r.get(0))?;
             if !items.is_empty() {
                 let mut run = self.running(t, live)?;
                 for item in items {
-                    outcomes.push(self.put(t, &mut run, item, mode)?);
+                    self.put(t, &mut run, item)?;
                 }
                 keep(t, &run)?;
             }
-            t.prepare_cached(
-                "UPDATE scope SET pos = max(pos, coalesce(?2, pos)), rev = max(rev, coalesce(?3, rev)),
-                   as_of = max(coalesce(as_of, 0), coalesce(?4, as_of, 0)) WHERE name = ?1",
-            )?
-            .execute(params![scope, at.map(|a| i(a.0)), at.map(|a| i(a.1)), as_of])?;
-            Ok(outcomes)
-        })
-    }
-
-    /// Moves a scope's position, epoch and time without a change.
-    pub(super) fn mark(&self, scope: &str, epoch: Option<&str>, pos: Option<u64>, as_of: Option<i64>) -> Result<(), StoreError> {
-        self.write("marking a scope", |t| {
-            t.prepare_cached(
-                "UPDATE scope SET epoch = coalesce(?2, epoch), pos = coalesce(?3, pos), as_of = coalesce(?4, as_of)
-                 WHERE name = ?1",
-            )?
-            .execute(params![scope, epoch, pos.map(i), as_of])?;
+            t.prepare_cached("UPDATE scope SET pos = ?2, rev = ?3 WHERE name = ?1")?
+                .execute(params![scope, i(pos), i(rev)])?;
             Ok(())
         })
     }
 
-    /// Sets the time up to which these scopes are known to be whole.
-    pub(super) fn seen(&self, scopes: &[String], as_of: i64) -> Result<(), StoreError> {
+    /// Notes the server time at which these scopes were complete up to these positions.
+    pub(super) fn seen(&self, scopes: &[(String, u64)], as_of: i64) -> Result<(), StoreError> {
         self.write("noting the age of the scopes", |t| {
-            let mut s = t.prepare_cached("UPDATE scope SET as_of = ?2 WHERE name = ?1 AND live <> 0")?;
-            for scope in scopes {
-                s.execute(params![scope, as_of])?;
+            let mut s = t.prepare_cached(
+                "UPDATE scope SET as_of = max(coalesce(as_of, ?2), ?2), pos = max(pos, ?3) WHERE name = ?1 AND live <> 0",
+            )?;
+            for (scope, pos) in scopes {
+                s.execute(params![scope, as_of, i(*pos)])?;
             }
             Ok(())
         })
@@ -427,7 +348,9 @@ impl Scopes {
     pub(super) fn forget(&self, scope: &str) -> Result<(), StoreError> {
         self.write("dropping a scope", |t| {
             let found: Option<(i64, i64)> = t
-                .query_row("SELECT live, staged FROM scope WHERE name = ?1", [scope], |r| Ok((r.get(0)?, r.get(1)?)))
+                .query_row("SELECT live, staged FROM scope WHERE name = ?1", [scope], |r| {
+                    Ok((r.get(0)?, r.get(1)?))
+                })
                 .optional()?;
             if let Some((live, staged)) = found {
                 bury(t, live)?;
@@ -441,18 +364,23 @@ impl Scopes {
     /// Clears away up to `limit` items that nothing shows any more; true while there are more.
     pub(super) fn clear(&self, limit: usize) -> Result<bool, StoreError> {
         self.write("clearing away old items", |t| {
-            let dead: Option<i64> =
-                t.query_row("SELECT id FROM content WHERE dead = 1 LIMIT 1", [], |r| r.get(0)).optional()?;
+            let dead: Option<i64> = t
+                .query_row("SELECT id FROM content WHERE dead = 1 LIMIT 1", [], |r| r.get(0))
+                .optional()?;
             let Some(dead) = dead else { return Ok(false) };
             let mut pick = t.prepare_cached("SELECT id, found FROM item WHERE content = ?1 LIMIT ?2")?;
             let ids = pick
-                .query_map(params![dead, i64::try_from(limit).unwrap_or(i64::MAX)], |r| Ok((r.get(0)?, r.get(1)?)))?
+                .query_map(params![dead, i64::try_from(limit).unwrap_or(i64::MAX)], |r| {
+                    Ok((r.get(0)?, r.get(1)?))
+                })?
                 .collect::<rusqlite::Result<Vec<(i64, i64)>>>()?;
             for (id, found) in &ids {
                 if *found != 0 {
-                    t.prepare_cached("DELETE FROM find WHERE rowid = ?1")?.execute([id])?;
+                    t.prepare_cached("DELETE FROM find WHERE rowid = ?1")?
+                        .execute([id])?;
                 }
-                t.prepare_cached("DELETE FROM item WHERE id = ?1")?.execute([id])?;
+                t.prepare_cached("DELETE FROM item WHERE id = ?1")?
+                    .execute([id])?;
             }
             if ids.len() < limit {
                 t.execute("DELETE FROM content WHERE id = ?1", [dead])?;
@@ -470,7 +398,9 @@ impl Scopes {
             .query_row([scope, key], |r| Ok((r.get::<_, i64>(0)?, r.get::<_, Vec<u8>>(1)?)))
             .optional()
         })?;
-        found.map(|(ver, body)| Ok((u(ver), self.whole(&body)?))).transpose()
+        found
+            .map(|(ver, body)| Ok((u(ver), self.whole(&body)?)))
+            .transpose()
     }
 
     /// All items of a scope without bodies, in key order.
@@ -480,19 +410,25 @@ impl Scopes {
                 "SELECT i.key, i.ver, i.hash FROM scope s JOIN item i ON i.content = s.live WHERE s.name = ?1
                  ORDER BY i.key",
             )?;
-            let rows =
-                s.query_map([scope], |r| Ok(ItemRefRow { key: r.get(0)?, ver: u(r.get(1)?), hash: r.get(2)? }))?;
+            let rows = s.query_map([scope], |r| {
+                Ok(ItemRefRow {
+                    key: r.get(0)?,
+                    ver: u(r.get(1)?),
+                    hash: r.get(2)?,
+                })
+            })?;
             rows.collect()
         })
     }
 
-    /// Versions here of these keys.
-    pub(super) fn versions(&self, scope: &str, keys: &[String]) -> Result<Vec<Option<u64>>, StoreError> {
-        self.lines.read("reading versions", |c| {
-            let mut s = c.prepare_cached(
+    /// Version here of an item.
+    pub(super) fn version(&self, scope: &str, key: &str) -> Result<Option<u64>, StoreError> {
+        self.lines.read("reading a version", |c| {
+            c.prepare_cached(
                 "SELECT i.ver FROM scope s JOIN item i ON i.content = s.live AND i.key = ?2 WHERE s.name = ?1",
-            )?;
-            keys.iter().map(|k| s.query_row([scope, k.as_str()], |r| r.get::<_, i64>(0)).optional().map(|v| v.map(u))).collect()
+            )?
+            .query_row([scope, key], |r| r.get::<_, i64>(0).map(u))
+            .optional()
         })
     }
 
@@ -502,21 +438,26 @@ impl Scopes {
 
     pub(super) fn note(&self, name: &str) -> Result<Option<String>, StoreError> {
         self.lines.read("reading a note", |c| {
-            c.prepare_cached("SELECT value FROM note WHERE name = ?1")?.query_row([name], |r| r.get(0)).optional()
+            c.prepare_cached("SELECT value FROM note WHERE name = ?1")?
+                .query_row([name], |r| r.get(0))
+                .optional()
         })
     }
 
     pub(super) fn set_note(&self, name: &str, value: &str) -> Result<(), StoreError> {
         self.write("writing a note", |t| {
-            t.prepare_cached("INSERT INTO note(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2")?
-                .execute([name, value])?;
+            t.prepare_cached(
+                "INSERT INTO note(name, value) VALUES (?1, ?2) ON CONFLICT(name) DO UPDATE SET value = ?2",
+            )?
+            .execute([name, value])?;
             Ok(())
         })
     }
 
     pub(super) fn mark_used(&self, scope: &str, at: i64) -> Result<(), StoreError> {
         self.write("noting the use of a scope", |t| {
-            t.prepare_cached("UPDATE scope SET used = ?2 WHERE name = ?1")?.execute(params![scope, at])?;
+            t.prepare_cached("UPDATE scope SET used = ?2 WHERE name = ?1")?
+                .execute(params![scope, at])?;
             Ok(())
         })
     }
@@ -526,40 +467,43 @@ impl Scopes {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
-        self.lines.write(doing, |t| work(t).map_err(self.lines.fault(doing)))
+        self.lines
+            .write(doing, |t| work(t).map_err(self.lines.fault(doing)))
     }
 
     fn running(&self, t: &Transaction<'_>, id: i64) -> rusqlite::Result<Running> {
         let (items, digest): (i64, Vec<u8>) = t
             .prepare_cached("SELECT items, digest FROM content WHERE id = ?1")?
             .query_row([id], |r| Ok((r.get(0)?, r.get(1)?)))?;
-        Ok(Running { id, items, fold: (self.fold)(&digest) })
+        Ok(Running {
+            id,
+            items,
+            fold: (self.fold)(&digest),
+        })
     }
 
-    fn put(&self, t: &Transaction<'_>, run: &mut Running, item: &Prepared, mode: Mode) -> rusqlite::Result<Outcome> {
+    fn put(&self, t: &Transaction<'_>, run: &mut Running, item: &Prepared) -> rusqlite::Result<()> {
         let here: Option<(i64, u64, [u8; 16], i64)> = t
             .prepare_cached("SELECT id, ver, hash, found FROM item WHERE content = ?1 AND key = ?2")?
-            .query_row(params![run.id, item.key], |r| Ok((r.get(0)?, u(r.get(1)?), r.get(2)?, r.get(3)?)))
+            .query_row(params![run.id, item.key], |r| {
+                Ok((r.get(0)?, u(r.get(1)?), r.get(2)?, r.get(3)?))
+            })
             .optional()?;
-        let local = here.as_ref().map_or(0, |h| h.1);
-        match mode {
-            Mode::Chain if local >= item.ver => return Ok(Outcome::Known),
-            Mode::Chain if local != item.prev && !(here.is_none() && item.body.is_none()) => return Ok(Outcome::Gap),
-            Mode::Patient if local >= item.ver => return Ok(Outcome::Known),
-            Mode::Replace if local > item.ver && item.body.is_some() => return Ok(Outcome::Known),
-            _ => {}
-        }
         if let Some((id, ver, hash, found)) = here {
             run.fold.remove(&item.key, ver, &hash);
             run.items -= 1;
             if found != 0 {
-                t.prepare_cached("DELETE FROM find WHERE rowid = ?1")?.execute([id])?;
+                t.prepare_cached("DELETE FROM find WHERE rowid = ?1")?
+                    .execute([id])?;
             }
             if item.body.is_none() {
-                t.prepare_cached("DELETE FROM item WHERE id = ?1")?.execute([id])?;
+                t.prepare_cached("DELETE FROM item WHERE id = ?1")?
+                    .execute([id])?;
             }
         }
-        let Some((hash, body)) = &item.body else { return Ok(Outcome::Applied) };
+        let Some((hash, body)) = &item.body else {
+            return Ok(());
+        };
         let found = self.searchable && !item.terms.is_empty();
         let id = match here {
             Some((id, ..)) => {
@@ -568,17 +512,20 @@ impl Scopes {
                 id
             }
             None => {
-                t.prepare_cached("INSERT INTO item(content, key, ver, hash, found, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-                    .execute(params![run.id, item.key, i(item.ver), hash, found, body])?;
+                t.prepare_cached(
+                    "INSERT INTO item(content, key, ver, hash, found, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                )?
+                .execute(params![run.id, item.key, i(item.ver), hash, found, body])?;
                 t.last_insert_rowid()
             }
         };
         if found {
-            t.prepare_cached("INSERT INTO find(rowid, terms) VALUES (?1, ?2)")?.execute(params![id, item.terms])?;
+            t.prepare_cached("INSERT INTO find(rowid, terms) VALUES (?1, ?2)")?
+                .execute(params![id, item.terms])?;
         }
         run.fold.add(&item.key, item.ver, hash);
         run.items += 1;
-        Ok(Outcome::Applied)
+        Ok(())
     }
 }
 
@@ -590,7 +537,8 @@ fn keep(t: &Transaction<'_>, run: &Running) -> rusqlite::Result<()> {
 
 fn bury(t: &Transaction<'_>, content: i64) -> rusqlite::Result<()> {
     if content != 0 {
-        t.prepare_cached("UPDATE content SET dead = 1 WHERE id = ?1")?.execute([content])?;
+        t.prepare_cached("UPDATE content SET dead = 1 WHERE id = ?1")?
+            .execute([content])?;
     }
     Ok(())
 }

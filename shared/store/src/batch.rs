@@ -1,0 +1,73 @@
+//! Facts about batches and directory entries that every backend must compute alike.
+
+use crate::{Account, ChangeBatch, ChangeKind, Precondition};
+use serde::Serialize;
+
+/// First 16 bytes of BLAKE3 over a body.
+#[must_use]
+pub fn body_hash(body: &[u8]) -> [u8; 16] {
+    first16(&blake3::hash(body))
+}
+
+fn first16(hash: &blake3::Hash) -> [u8; 16] {
+    let mut out = [0; 16];
+    out.copy_from_slice(&hash.as_bytes()[..16]);
+    out
+}
+
+/// What makes two batches with the same operation id the same: the resources, what is done to them, and under which
+/// preconditions. The time is not part of it: a batch sent again after a lost answer has another.
+#[must_use]
+pub fn content_digest(batch: &ChangeBatch) -> [u8; 16] {
+    let mut h = blake3::Hasher::new();
+    for op in &batch.ops {
+        h.update(op.key.to_string().as_bytes());
+        match op.precondition {
+            Precondition::Any => h.update(&[0, 0]),
+            Precondition::Absent => h.update(&[0, 1]),
+            Precondition::Version(v) => h.update(&[0, 2]).update(&v.to_be_bytes()),
+        };
+        match &op.kind {
+            ChangeKind::Put(body) => h
+                .update(&[1])
+                .update(&(body.len() as u64).to_be_bytes())
+                .update(body),
+            ChangeKind::Delete => h.update(&[2]),
+        };
+    }
+    first16(&h.finalize())
+}
+
+/// The `dir` item of an account: the JSON that `wire::http::DirUser` reads.
+#[must_use]
+pub fn dir_body(account: &Account) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Dir<'a> {
+        user: &'a str,
+        display: &'a str,
+        role: &'a str,
+        wards: Vec<&'a str>,
+        pin_phc: Option<&'a str>,
+        disabled: bool,
+    }
+    let dir = Dir {
+        user: account.user.as_str(),
+        display: &account.display,
+        role: account.role.name(),
+        wards: account
+            .wards
+            .iter()
+            .map(vitrine_clinical::WardId::as_str)
+            .collect(),
+        pin_phc: account.pin_phc.as_deref(),
+        disabled: account.disabled,
+    };
+    // Strings, a list and a flag: there is nothing in it that JSON cannot say.
+    serde_json::to_vec(&dir).unwrap_or_default()
+}
+
+/// The key of an account in the `dir` scope.
+#[must_use]
+pub fn dir_key(user: &str) -> String {
+    format!("user/{user}")
+}

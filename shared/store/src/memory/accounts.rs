@@ -1,0 +1,187 @@
+//! Accounts, devices, sessions and grants of the memory store.
+
+use super::{MemoryStore, record};
+use crate::scope::Scope;
+use crate::{
+    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, SessionRow,
+    StoreError, batch,
+};
+use async_trait::async_trait;
+use vitrine_access::action::{ManageDevices, ManageUsers};
+use vitrine_access::{Disclosure, Permit, Receipt};
+use vitrine_clinical::{DeviceId, UserId, UtcMs};
+
+#[async_trait]
+impl Accounts for MemoryStore {
+    async fn change_account(
+        &self,
+        permit: &Permit<ManageUsers>,
+        change: AccountChange,
+    ) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        let account = match change {
+            AccountChange::Put(account) => account,
+            AccountChange::Disable(user) => match t.accounts.get(&user) {
+                Some(a) => Account {
+                    disabled: true,
+                    ..a.clone()
+                },
+                None => return Err(StoreError::Refused(format!("there is no user {user}"))),
+            },
+        };
+        let prev = t.accounts.get(&account.user).map_or(0, |a| a.version);
+        let account = Account {
+            version: prev + 1,
+            ..account
+        };
+        t.feed_row(
+            &Scope::Dir,
+            batch::dir_key(account.user.as_str()),
+            prev,
+            account.version,
+            false,
+        );
+        t.accounts.insert(account.user.clone(), account);
+        let receipt = record(&mut t, &permit.entry(Disclosure::default()))?;
+        self.committed(&t);
+        Ok(receipt)
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
+        Ok(self.tables().accounts.get(user).cloned())
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        Ok(self.tables().accounts.values().cloned().collect())
+    }
+
+    async fn put_enrol_code(
+        &self,
+        permit: &Permit<ManageDevices>,
+        code: EnrolCode,
+    ) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        t.codes.insert(code.hash, code);
+        record(&mut t, &permit.entry(Disclosure::default()))
+    }
+
+    async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError> {
+        Ok(self
+            .tables()
+            .codes
+            .values()
+            .filter(|c| at < c.until)
+            .cloned()
+            .collect())
+    }
+
+    async fn enrol(
+        &self,
+        code_hash: [u8; 32],
+        device: NewDevice,
+        at: UtcMs,
+    ) -> Result<DeviceRow, StoreError> {
+        let mut t = self.tables();
+        let refused = || StoreError::Refused("this enrolment code is not valid: make a new one".to_owned());
+        let code = t
+            .codes
+            .get(&code_hash)
+            .cloned()
+            .filter(|c| at < c.until)
+            .ok_or_else(refused)?;
+        if t.devices.contains_key(&device.id) {
+            return Err(StoreError::Refused(format!(
+                "device {} is enrolled already",
+                device.id
+            )));
+        }
+        t.codes.remove(&code_hash);
+        let row = DeviceRow {
+            id: device.id,
+            name: device.name,
+            ward: code.ward,
+            site: code.site,
+            public_key: device.public_key,
+            state: DeviceState::Active,
+            enrolled: at,
+            last_seen: None,
+            audit_seq: 0,
+            report: None,
+        };
+        t.devices.insert(row.id.clone(), row.clone());
+        Ok(row)
+    }
+
+    async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        Ok(self.tables().devices.get(id).cloned())
+    }
+
+    async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        Ok(self.tables().devices.values().cloned().collect())
+    }
+
+    async fn revoke_device(
+        &self,
+        permit: &Permit<ManageDevices>,
+        id: &DeviceId,
+    ) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        let Some(d) = t.devices.get_mut(id) else {
+            return Err(StoreError::Refused(format!("there is no device {id}")));
+        };
+        d.state = DeviceState::Revoked;
+        record(&mut t, &permit.entry(Disclosure::default()))
+    }
+
+    async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
+        if let Some(d) = self.tables().devices.get_mut(id) {
+            d.last_seen = Some(at);
+            if report.is_some() {
+                d.report = report;
+            }
+        }
+        Ok(())
+    }
+
+    async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
+        self.tables().sessions.insert(session.hash, session);
+        Ok(())
+    }
+
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
+        Ok(self.tables().sessions.get(hash).cloned())
+    }
+
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.tables().sessions.remove(hash);
+        Ok(())
+    }
+
+    async fn put_client(
+        &self,
+        permit: &Permit<ManageUsers>,
+        id: &str,
+        secret_hash: [u8; 32],
+        scopes: Vec<String>,
+    ) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        t.clients.insert(id.to_owned(), (secret_hash, scopes));
+        record(&mut t, &permit.entry(Disclosure::default()))
+    }
+
+    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+        Ok(self.tables().clients.get(id).cloned())
+    }
+
+    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
+        self.tables().grants.entry(row.grant.id.0).or_insert(row);
+        Ok(())
+    }
+
+    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
+        let mut all: Vec<GrantRow> = self.tables().grants.values().cloned().collect();
+        all.sort_by_key(|g| std::cmp::Reverse((g.grant.at, g.grant.id)));
+        all.truncate(limit);
+        Ok(all)
+    }
+}

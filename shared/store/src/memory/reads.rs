@@ -1,0 +1,582 @@
+//! Reading from the memory store: charts, search, feed, audit.
+
+use super::{MemoryStore, record, state};
+use crate::disclosure::Collect;
+use crate::scope::{ChartToken, Scope};
+use crate::{
+    Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch, HistoryPage, ItemRef,
+    Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
+    StoreError, StoredCard, StoredResource, batch, search,
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use state::{Resource, Tables, Version};
+use std::cmp::Reverse;
+use vitrine_access::action::{
+    ImportData, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope, WriteClinical,
+};
+use vitrine_access::{Action, AuditEntry, Permit, Receipt, Sealed, chain};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UtcMs, WardId};
+
+fn stored(key: &ResourceKey, r: &Resource, v: &Version) -> StoredResource {
+    StoredResource {
+        key: key.clone(),
+        version: v.version,
+        updated: v.updated,
+        patient: r.patient.clone(),
+        body: v.body.clone(),
+        deleted: v.deleted,
+    }
+}
+
+/// A permit about a patient reads that patient's resources and those of nobody; one about no patient reads only those
+/// of nobody.
+fn may_read(
+    permit: &Permit<ReadResource>,
+    key: &ResourceKey,
+    of: Option<&PatientId>,
+) -> Result<(), StoreError> {
+    match of {
+        Some(p) if permit.patient() != Some(p) => Err(StoreError::WrongPatient(key.to_string())),
+        _ => Ok(()),
+    }
+}
+
+fn seal_resource(permit: &Permit<ReadResource>, r: Option<StoredResource>) -> Sealed<Option<StoredResource>> {
+    let mut said = Collect::default();
+    if let Some(r) = &r {
+        r.patient.iter().for_each(|p| said.patient(p));
+        said.resource(&r.key, r.version);
+    }
+    Sealed::seal(permit, r, said.finish())
+}
+
+fn of_permit<A: Action>(permit: &Permit<A>) -> Result<PatientId, StoreError> {
+    permit
+        .patient()
+        .cloned()
+        .ok_or_else(|| StoreError::Refused("the permit names no patient".to_owned()))
+}
+
+fn virtual_key(kind: &str, patient: &PatientId) -> Result<ResourceKey, StoreError> {
+    ResourceKey::new(kind, patient.as_str()).map_err(|e| StoreError::Refused(e.to_string()))
+}
+
+#[async_trait]
+impl ChartStore for MemoryStore {
+    async fn apply(
+        &self,
+        permit: &Permit<WriteClinical>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
+        self.apply_as(permit, &batch)
+    }
+
+    async fn import(
+        &self,
+        permit: &Permit<ImportData>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
+        self.apply_as(permit, &batch)
+    }
+
+    async fn quarantine(
+        &self,
+        permit: &Permit<ImportData>,
+        at: UtcMs,
+        items: Vec<QuarantineItem>,
+    ) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        for item in items {
+            let id = t.quarantine.len() as u64 + 1;
+            t.quarantine.push(QuarantineRow {
+                id,
+                at,
+                location: item.location,
+                kind: item.kind,
+                reason: item.reason,
+                expression: item.expression,
+                bytes: item.body.len() as u64,
+            });
+        }
+        record(&mut t, &permit.entry(vitrine_access::Disclosure::default()))
+    }
+
+    async fn quarantined(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        Ok(self
+            .tables()
+            .quarantine
+            .iter()
+            .rev()
+            .take(limit)
+            .cloned()
+            .collect())
+    }
+
+    async fn read(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        let t = self.tables();
+        let Some(r) = t.resources.get(key) else {
+            return Ok(seal_resource(permit, None));
+        };
+        may_read(permit, key, r.patient.as_ref())?;
+        Ok(seal_resource(permit, Some(stored(key, r, &r.current))))
+    }
+
+    async fn vread(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+        version: u64,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        let t = self.tables();
+        let Some(r) = t.resources.get(key) else {
+            return Ok(seal_resource(permit, None));
+        };
+        may_read(permit, key, r.patient.as_ref())?;
+        let found = r.older.iter().chain([&r.current]).find(|v| v.version == version);
+        Ok(seal_resource(permit, found.map(|v| stored(key, r, v))))
+    }
+
+    async fn everything(
+        &self,
+        permit: &Permit<ReadChart>,
+        page: Page,
+    ) -> Result<Sealed<HistoryPage>, StoreError> {
+        let patient = of_permit(permit)?;
+        let after = match &page.after {
+            Some(text) => Some(
+                ChartToken::parse(text)
+                    .ok_or_else(|| StoreError::Refused("this page token is not ours".to_owned()))?,
+            ),
+            None => None,
+        };
+        let t = self.tables();
+        let from = after.map_or((0, Reverse(u64::MAX)), |a| (a.rank, Reverse(a.number)));
+        let mut found = t
+            .charts
+            .range((patient.clone(), from.0, from.1)..)
+            .take_while(|((p, _, _), _)| *p == patient)
+            .filter(|((_, rank, number), _)| {
+                after.is_none_or(|a| (a.rank, Reverse(a.number)) != (*rank, *number))
+            });
+        let mut said = Collect::default();
+        said.patient(&patient);
+        let mut resources = Vec::new();
+        let mut last = None;
+        for ((_, rank, Reverse(number)), key) in found.by_ref().take(page.limit.max(1)) {
+            if let Some(r) = t.resources.get(key) {
+                said.resource(key, r.current.version);
+                resources.push(stored(key, r, &r.current));
+            }
+            last = Some(ChartToken {
+                rank: *rank,
+                number: *number,
+            });
+        }
+        let next = found.next().and(last).map(|l| l.to_string());
+        let total = t.patients.get(&patient).map_or(0, |p| p.live);
+        Ok(Sealed::seal(
+            permit,
+            HistoryPage {
+                resources,
+                next,
+                total,
+            },
+            said.finish(),
+        ))
+    }
+
+    async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
+        let patient = of_permit(permit)?;
+        let card = self.tables().patients.get(&patient).and_then(|p| p.card.clone());
+        let mut said = Collect::default();
+        if let Some(c) = &card {
+            said.patient(&patient);
+            said.resource(&virtual_key("EmergencyCard", &patient)?, c.version);
+        }
+        Ok(Sealed::seal(permit, card, said.finish()))
+    }
+
+    async fn search(
+        &self,
+        permit: &Permit<SearchPatients>,
+        query: &SearchQuery,
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        let terms = search::terms(&query.text);
+        let t = self.tables();
+        let persons = || {
+            t.patients
+                .iter()
+                .filter_map(|(id, p)| Some((id, p.person.as_ref()?, p.card.as_ref()?)))
+        };
+        let exact = persons().filter(|(_, w, _)| search::matches(w, &terms, true));
+        let rest = persons()
+            .filter(|(_, w, _)| search::matches(w, &terms, false) && !search::matches(w, &terms, true));
+        let mut hits: Vec<PatientHit> = exact
+            .chain(rest)
+            .take(query.limit.saturating_add(1))
+            .map(|(id, _, card)| PatientHit {
+                patient: id.clone(),
+                version: card.version,
+                card: card.body.clone(),
+            })
+            .collect();
+        let more = hits.len() > query.limit;
+        hits.truncate(query.limit);
+        let mut said = Collect::default();
+        for hit in &hits {
+            said.patient(&hit.patient);
+            said.resource(&virtual_key("Patient", &hit.patient)?, hit.version);
+        }
+        let of = persons().count() as u64;
+        Ok(Sealed::seal(permit, SearchHits { hits, more, of }, said.finish()))
+    }
+
+    async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
+        Ok(self
+            .tables()
+            .patients
+            .get(patient)
+            .and_then(|p| p.card.as_ref())
+            .map(|c| c.ward.clone()))
+    }
+
+    async fn owner(&self, key: &ResourceKey) -> Result<Option<Option<PatientId>>, StoreError> {
+        Ok(self.tables().resources.get(key).map(|r| r.patient.clone()))
+    }
+
+    async fn by_identifier(
+        &self,
+        kind: &str,
+        system: Option<&str>,
+        value: &str,
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let t = self.tables();
+        let found = t
+            .idents
+            .range((value.to_owned(), String::new(), String::new(), 0)..)
+            .take_while(|((v, _, _, _), _)| v == value)
+            .filter(|((_, s, k, _), _)| k == kind && system.is_none_or(|x| x == s));
+        let mut keys: Vec<ResourceKey> = Vec::new();
+        for (_, key) in found {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        keys.truncate(2);
+        Ok(keys)
+    }
+
+    async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, Bytes)>, StoreError> {
+        let t = self.tables();
+        let live = t.resources.get(key).filter(|r| !r.current.deleted);
+        Ok(live.map(|r| (r.current.version, r.current.body.clone())))
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        let t = self.tables();
+        let mut counts = Counts {
+            patients: t.patients.values().filter(|p| p.card.is_some()).count() as u64,
+            quarantined: t.quarantine.len() as u64,
+            audit_rows: t.audit.len() as u64,
+            devices: t.devices.len() as u64,
+            ..Counts::default()
+        };
+        for (key, _) in t.resources.iter().filter(|(_, r)| !r.current.deleted) {
+            *counts.resources.entry(key.kind.to_string()).or_default() += 1;
+        }
+        Ok(counts)
+    }
+}
+
+fn unknown_scope(scope: &str) -> StoreError {
+    StoreError::Refused(format!("'{scope}' is no scope"))
+}
+
+/// All items of a scope in key order, after a key.
+fn scope_items(t: &Tables, scope: &Scope, after: Option<&str>) -> Result<Vec<ScopeItem>, StoreError> {
+    let item = |key: String, ver: u64, body: &[u8]| ScopeItem {
+        key,
+        ver,
+        hash: batch::body_hash(body),
+        body: Bytes::copy_from_slice(body),
+    };
+    let card = |id: &PatientId| {
+        let c = t.patients.get(id)?.card.as_ref()?;
+        Some(item(id.to_string(), c.version, &c.body))
+    };
+    let of_ward =
+        |index: &std::collections::BTreeMap<(WardId, PatientId), ()>, ward: &WardId| -> Vec<PatientId> {
+            index
+                .keys()
+                .filter(|(w, _)| w == ward)
+                .map(|(_, p)| p.clone())
+                .collect()
+        };
+    let items: Vec<ScopeItem> = match scope {
+        Scope::Site => t.patients.keys().filter_map(card).collect(),
+        Scope::Ess(ward) => of_ward(&t.wards, ward).iter().filter_map(card).collect(),
+        Scope::Board(ward) => of_ward(&t.boards, ward)
+            .iter()
+            .filter_map(|id| {
+                let p = t.patients.get(id)?;
+                p.board
+                    .as_ref()
+                    .map(|(_, body)| item(id.to_string(), p.board_ver, body))
+            })
+            .collect(),
+        Scope::Patient(id) => t
+            .chart_keys
+            .keys()
+            .filter(|(p, _)| p == id)
+            .filter_map(|(_, key)| {
+                t.resources
+                    .get(key)
+                    .map(|r| item(key.to_string(), r.rev, &r.current.body))
+            })
+            .collect(),
+        Scope::Dir => t
+            .accounts
+            .values()
+            .map(|a| item(batch::dir_key(a.user.as_str()), a.version, &batch::dir_body(a)))
+            .collect(),
+    };
+    let Some(after) = after else { return Ok(items) };
+    let place = items.iter().position(|i| i.key == after);
+    Ok(match (place, scope) {
+        (Some(n), _) => items.into_iter().skip(n + 1).collect(),
+        (None, Scope::Patient(_)) => {
+            let after = ResourceKey::parse(after).map_err(|e| StoreError::Refused(e.to_string()))?;
+            items
+                .into_iter()
+                .filter(|i| ResourceKey::parse(&i.key).is_ok_and(|k| k > after))
+                .collect()
+        }
+        (None, _) => items.into_iter().filter(|i| i.key.as_str() > after).collect(),
+    })
+}
+
+/// Adds an item of a scope to what a page discloses.
+pub(super) fn disclose(said: &mut Collect, scope: &Scope, item: &ScopeItem) -> Result<(), StoreError> {
+    let patient = |key: &str| PatientId::new(key).map_err(|e| StoreError::Refused(e.to_string()));
+    match scope {
+        Scope::Site | Scope::Ess(_) => {
+            let p = patient(&item.key)?;
+            said.patient(&p);
+            said.resource(&virtual_key("EmergencyCard", &p)?, item.ver);
+        }
+        Scope::Board(_) => {
+            let p = patient(&item.key)?;
+            said.patient(&p);
+            said.resource(&virtual_key("BoardRow", &p)?, item.ver);
+        }
+        Scope::Patient(p) => {
+            said.patient(p);
+            said.resource(
+                &ResourceKey::parse(&item.key).map_err(|e| StoreError::Refused(e.to_string()))?,
+                item.ver,
+            );
+        }
+        Scope::Dir => said.other(&item.key, item.ver),
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Feed for MemoryStore {
+    async fn epoch(&self) -> Result<String, StoreError> {
+        Ok(self.epoch.clone())
+    }
+
+    fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.pos.subscribe()
+    }
+
+    async fn changes_since(
+        &self,
+        pos: u64,
+        scope: Option<&str>,
+        limit: usize,
+    ) -> Result<FeedBatch, StoreError> {
+        let t = self.tables();
+        let from = t.feed.partition_point(|r| r.pos <= pos);
+        let of_scope = t.feed[from..]
+            .iter()
+            .filter(|r| scope.is_none_or(|s| s == r.scope));
+        let rows: Vec<_> = of_scope.take(limit.max(1)).cloned().collect();
+        let full = rows.len() == limit.max(1);
+        let reached = rows
+            .last()
+            .filter(|_| full)
+            .map_or(t.feed_pos.max(pos), |r| r.pos);
+        Ok(FeedBatch {
+            rows,
+            pos: reached,
+            oldest: t.feed_oldest,
+        })
+    }
+
+    async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
+        let scope = Scope::parse(scope).ok_or_else(|| unknown_scope(scope))?;
+        let all = scope_items(&self.tables(), &scope, None)?;
+        Ok(all.into_iter().filter(|i| keys.contains(&i.key)).collect())
+    }
+
+    async fn scope_page(
+        &self,
+        permit: &Permit<SyncScope>,
+        scope: &str,
+        after: Option<&str>,
+        max_bytes: usize,
+    ) -> Result<Sealed<ScopePage>, StoreError> {
+        let scope = Scope::parse(scope).ok_or_else(|| unknown_scope(scope))?;
+        if let (Scope::Patient(p), Some(q)) = (&scope, permit.patient())
+            && p != q
+        {
+            return Err(StoreError::WrongPatient(scope.to_string()));
+        }
+        let t = self.tables();
+        let total = scope_items(&t, &scope, None)?.len() as u64;
+        let rest = scope_items(&t, &scope, after)?;
+        let count = rest.len();
+        let mut bytes = 0;
+        let mut said = Collect::default();
+        let mut items = Vec::new();
+        for item in rest {
+            bytes += item.body.len();
+            if bytes > max_bytes && !items.is_empty() {
+                break;
+            }
+            disclose(&mut said, &scope, &item)?;
+            items.push(item);
+        }
+        let next_after = items
+            .last()
+            .filter(|_| items.len() < count)
+            .map(|i| i.key.clone());
+        let rev = match &scope {
+            Scope::Patient(p) => t.patients.get(p).map_or(0, |p| p.rev),
+            _ => 0,
+        };
+        Ok(Sealed::seal(
+            permit,
+            ScopePage {
+                items,
+                next_after,
+                pos: t.feed_pos,
+                rev,
+                total,
+            },
+            said.finish(),
+        ))
+    }
+
+    async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
+        let scope = Scope::parse(scope).ok_or_else(|| unknown_scope(scope))?;
+        let t = self.tables();
+        let items = scope_items(&t, &scope, None)?;
+        Ok((
+            items
+                .into_iter()
+                .map(|i| ItemRef {
+                    key: i.key,
+                    ver: i.ver,
+                    hash: i.hash,
+                })
+                .collect(),
+            t.feed_pos,
+        ))
+    }
+
+    async fn revision(&self, patient: &PatientId) -> Result<u64, StoreError> {
+        Ok(self.tables().patients.get(patient).map_or(0, |p| p.rev))
+    }
+
+    async fn prune(&self, up_to: u64) -> Result<(), StoreError> {
+        let mut t = self.tables();
+        let up_to = up_to.min(t.feed_pos);
+        t.feed.retain(|r| r.pos > up_to);
+        t.feed_oldest = t.feed_oldest.max(up_to);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl AuditLog for MemoryStore {
+    async fn append(&self, entry: AuditEntry) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        let receipt = record(&mut t, &entry)?;
+        self.committed(&t);
+        Ok(receipt)
+    }
+
+    async fn accept_device_rows(&self, device: &DeviceId, rows: Vec<chain::Row>) -> Result<u64, StoreError> {
+        let mut t = self.tables();
+        if !t.devices.contains_key(device) {
+            return Err(StoreError::Refused(format!("device {device} is not enrolled")));
+        }
+        let held = t.device_audit.get(device).cloned().unwrap_or_default();
+        let mut grown = held;
+        for row in rows {
+            let head = grown.last().map_or(chain::Head::EMPTY, |r| chain::Head {
+                seq: r.seq,
+                hash: r.hash,
+            });
+            let known = usize::try_from(row.seq)
+                .ok()
+                .and_then(|n| n.checked_sub(1))
+                .and_then(|n| grown.get(n));
+            if crate::device_chain::check(head, known, &row)? {
+                grown.push(row);
+            }
+        }
+        let last = grown.len() as u64;
+        if let Some(d) = t.devices.get_mut(device) {
+            d.audit_seq = last;
+        }
+        t.device_audit.insert(device.clone(), grown);
+        Ok(last)
+    }
+
+    async fn rows(
+        &self,
+        _permit: &Permit<ReadAudit>,
+        chain: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditChainRow>, StoreError> {
+        let t = self.tables();
+        let rows: &[chain::Row] = if chain == "server" {
+            &t.audit
+        } else {
+            DeviceId::new(chain)
+                .ok()
+                .and_then(|d| t.device_audit.get(&d))
+                .map_or(&[], Vec::as_slice)
+        };
+        let wanted = rows.iter().filter(|r| r.seq > after).take(limit);
+        Ok(wanted
+            .map(|r| AuditChainRow {
+                chain: chain.to_owned(),
+                row: r.clone(),
+            })
+            .collect())
+    }
+
+    async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
+        let t = self.tables();
+        let mut heads = vec![("server".to_owned(), t.audit_head())];
+        for (device, rows) in &t.device_audit {
+            let head = rows.last().map_or(chain::Head::EMPTY, |r| chain::Head {
+                seq: r.seq,
+                hash: r.hash,
+            });
+            heads.push((device.to_string(), head));
+        }
+        Ok(heads)
+    }
+}

@@ -1,0 +1,189 @@
+//! The tables of the memory store, and changes to them that can be taken back.
+
+use crate::search::PersonWords;
+use crate::{
+    Account, DeviceRow, EnrolCode, Extract, FeedRow, GrantRow, QuarantineRow, SessionRow, StoredCard,
+    scope::Scope,
+};
+use bytes::Bytes;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+use vitrine_access::chain::{Head, Row};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
+
+/// A version of a resource that is no longer the current one, or is.
+#[derive(Clone)]
+pub(super) struct Version {
+    pub version: u64,
+    pub updated: UtcMs,
+    pub deleted: bool,
+    pub body: Bytes,
+}
+
+/// A resource.
+#[derive(Clone)]
+pub(super) struct Resource {
+    /// Creation number: the order in which resources first appeared.
+    pub number: u64,
+    pub patient: Option<PatientId>,
+    /// The patient's revision at which it last changed; 0 when of no patient.
+    pub rev: u64,
+    pub current: Version,
+    pub older: Vec<Version>,
+    pub extract: Extract,
+}
+
+/// A patient, known because at least one resource named it.
+#[derive(Clone, Default)]
+pub(super) struct Patient {
+    pub rev: u64,
+    /// Live resources.
+    pub live: u64,
+    /// The last card made; `None` body-less state is kept in `card_ver` so that versions go on growing.
+    pub card: Option<StoredCard>,
+    pub card_ver: u64,
+    /// Wards whose essentials hold the card.
+    pub members: BTreeSet<WardId>,
+    pub board: Option<(WardId, Bytes)>,
+    pub board_ver: u64,
+    pub person: Option<PersonWords>,
+}
+
+/// `(patient, slot, newest first, latest created first)`.
+pub(super) type FactKey = (PatientId, String, Reverse<i64>, Reverse<u64>);
+
+#[derive(Clone)]
+pub(super) struct Fact {
+    pub key: ResourceKey,
+    pub version: u64,
+    pub keep: u32,
+    pub body: Vec<u8>,
+}
+
+/// An operation that was applied.
+#[derive(Clone)]
+pub(super) struct Op {
+    pub digest: [u8; 16],
+    pub applied: crate::Applied,
+}
+
+#[derive(Default)]
+pub(super) struct Tables {
+    pub resources: BTreeMap<ResourceKey, Resource>,
+    /// Charts in reading order: `(patient, rank, newest first)`.
+    pub charts: BTreeMap<(PatientId, u8, Reverse<u64>), ResourceKey>,
+    /// Charts in key order.
+    pub chart_keys: BTreeMap<(PatientId, ResourceKey), ()>,
+    pub facts: BTreeMap<FactKey, Fact>,
+    /// `(value, system, type, creation number)`.
+    pub idents: BTreeMap<(String, String, String, u64), ResourceKey>,
+    /// `(resource resolved, resource whose fact was resolved from it)`.
+    pub dependents: BTreeMap<(ResourceKey, ResourceKey), ()>,
+    pub patients: BTreeMap<PatientId, Patient>,
+    pub boards: BTreeMap<(WardId, PatientId), ()>,
+    pub wards: BTreeMap<(WardId, PatientId), ()>,
+    pub ops: BTreeMap<Uuid, Op>,
+    pub feed: Vec<FeedRow>,
+    pub feed_pos: u64,
+    pub feed_oldest: u64,
+    pub numbers: u64,
+    pub quarantine: Vec<QuarantineRow>,
+    pub audit: Vec<Row>,
+    pub device_audit: BTreeMap<DeviceId, Vec<Row>>,
+    pub accounts: BTreeMap<UserId, Account>,
+    pub devices: BTreeMap<DeviceId, DeviceRow>,
+    pub codes: BTreeMap<[u8; 32], EnrolCode>,
+    pub sessions: BTreeMap<[u8; 32], SessionRow>,
+    pub clients: BTreeMap<String, ([u8; 32], Vec<String>)>,
+    pub grants: BTreeMap<Uuid, GrantRow>,
+}
+
+impl Tables {
+    pub fn audit_head(&self) -> Head {
+        self.audit.last().map_or(Head::EMPTY, |r| Head {
+            seq: r.seq,
+            hash: r.hash,
+        })
+    }
+
+    /// Adds a row to the server's chain and gives its number.
+    pub fn chain(&mut self, body: String) -> u64 {
+        let before = self.audit_head();
+        let after = before.after(body.as_bytes());
+        self.audit.push(Row {
+            seq: after.seq,
+            prev: before.hash,
+            hash: after.hash,
+            body,
+        });
+        after.seq
+    }
+
+    pub fn feed_row(&mut self, scope: &Scope, key: String, prev: u64, ver: u64, tomb: bool) {
+        self.feed_pos += 1;
+        self.feed.push(FeedRow {
+            pos: self.feed_pos,
+            scope: scope.to_string(),
+            key,
+            prev,
+            ver,
+            tomb,
+        });
+    }
+}
+
+/// A change of the tables that is undone unless it is kept: all or nothing.
+pub(super) struct Txn<'t> {
+    pub t: &'t mut Tables,
+    undo: Vec<Box<dyn FnOnce(&mut Tables)>>,
+    feed: (usize, u64),
+    numbers: u64,
+}
+
+impl<'t> Txn<'t> {
+    pub fn begin(t: &'t mut Tables) -> Self {
+        let (feed, numbers) = ((t.feed.len(), t.feed_pos), t.numbers);
+        Self {
+            t,
+            undo: Vec::new(),
+            feed,
+            numbers,
+        }
+    }
+
+    /// Puts or removes one entry of one map.
+    pub fn set<K, V>(&mut self, map: fn(&mut Tables) -> &mut BTreeMap<K, V>, key: K, value: Option<V>)
+    where
+        K: Ord + Clone + 'static,
+        V: 'static,
+    {
+        let old = match value {
+            Some(v) => map(self.t).insert(key.clone(), v),
+            None => map(self.t).remove(&key),
+        };
+        self.undo.push(Box::new(move |t| {
+            match old {
+                Some(v) => map(t).insert(key, v),
+                None => map(t).remove(&key),
+            };
+        }));
+    }
+
+    pub fn keep(mut self) {
+        self.undo.clear();
+        self.feed = (self.t.feed.len(), self.t.feed_pos);
+        self.numbers = self.t.numbers;
+    }
+}
+
+impl Drop for Txn<'_> {
+    fn drop(&mut self) {
+        while let Some(undo) = self.undo.pop() {
+            undo(self.t);
+        }
+        self.t.feed.truncate(self.feed.0);
+        self.t.feed_pos = self.feed.1;
+        self.t.numbers = self.numbers;
+    }
+}

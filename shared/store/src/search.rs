@@ -1,0 +1,219 @@
+//! What a patient search means, the same in every backend: folding, the words of a person, the terms of a query.
+//!
+//! A backend's index must find exactly what [`matches`] finds. Names of one or two letters are names: no minimum
+//! length anywhere.
+
+use crate::PersonRow;
+use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
+
+/// Lower case, without diacritics; letters that do not decompose get their usual spelling.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text
+        .nfd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+    {
+        match c {
+            'ß' => out.push_str("ss"),
+            'æ' => out.push_str("ae"),
+            'œ' => out.push_str("oe"),
+            'ø' => out.push('o'),
+            'ł' => out.push('l'),
+            'đ' | 'ð' => out.push('d'),
+            'þ' => out.push_str("th"),
+            'ı' => out.push('i'),
+            // lower-casing 'İ' leaves a combining dot behind
+            c if is_combining_mark(c) => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The words of a name: split at every character that is no letter or digit, and also joined across such characters
+/// within a part (`o'brien` gives `o`, `brien` and `obrien`).
+#[must_use]
+pub fn name_words(names: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for part in fold(names).split_whitespace() {
+        let pieces: Vec<&str> = part
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|p| !p.is_empty())
+            .collect();
+        if pieces.len() > 1 {
+            words.push(pieces.concat());
+        }
+        words.extend(pieces.into_iter().map(str::to_owned));
+    }
+    words
+}
+
+/// A number as it is compared: folded, letters and digits alone.
+#[must_use]
+pub fn number_word(number: &str) -> String {
+    fold(number).chars().filter(|c| c.is_alphanumeric()).collect()
+}
+
+/// The forms in which a birth date is found: `19490503`, `03051949`, `05031949`, `194905`, `1949` (as far as known).
+#[must_use]
+pub fn birth_words(date: &str) -> Vec<String> {
+    let digits: Vec<&str> = date.split('-').collect();
+    let all_digits = digits
+        .iter()
+        .all(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()));
+    match (all_digits, digits.as_slice()) {
+        (true, [y]) => vec![(*y).to_owned()],
+        (true, [y, m]) => vec![format!("{y}{m}"), (*y).to_owned()],
+        (true, [y, m, d]) => {
+            let mut words = vec![format!("{y}{m}{d}"), format!("{d}{m}{y}")];
+            if m != d {
+                words.push(format!("{m}{d}{y}"));
+            }
+            words.extend([format!("{y}{m}"), (*y).to_owned()]);
+            words
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// One word of a query. A person matches it when a name word begins with `name`, or a number or a form of the birth
+/// date is `whole`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Term {
+    /// To compare with the beginnings of name words; empty when the word has no letter or digit.
+    pub name: String,
+    /// To compare with numbers and birth dates.
+    pub whole: String,
+}
+
+/// The terms of a query; empty for a query without letters or digits, which finds nobody.
+#[must_use]
+pub fn terms(text: &str) -> Vec<Term> {
+    let folded = fold(text);
+    folded
+        .split_whitespace()
+        .filter_map(|word| {
+            let joined: String = word.chars().filter(|c| c.is_alphanumeric()).collect();
+            (!joined.is_empty()).then(|| Term {
+                whole: typed_date(word).unwrap_or_else(|| joined.clone()),
+                name: joined,
+            })
+        })
+        .collect()
+}
+
+/// `3.5.1949`, `3/5/1949`, `1949-5-3` with zeros put in; `None` for anything else.
+fn typed_date(word: &str) -> Option<String> {
+    let parts: Vec<&str> = word.split(['.', '/', '-']).collect();
+    let [a, b, c] = parts.as_slice() else { return None };
+    let plain = |p: &str, n: std::ops::RangeInclusive<usize>| {
+        n.contains(&p.len()) && p.bytes().all(|x| x.is_ascii_digit())
+    };
+    if plain(a, 4..=4) && plain(b, 1..=2) && plain(c, 1..=2) {
+        Some(format!("{a}{b:0>2}{c:0>2}"))
+    } else if plain(a, 1..=2) && plain(b, 1..=2) && plain(c, 4..=4) {
+        Some(format!("{a:0>2}{b:0>2}{c}"))
+    } else {
+        None
+    }
+}
+
+/// The words an index keeps of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonWords {
+    /// Name words; matched by their beginnings.
+    pub names: Vec<String>,
+    /// Numbers and forms of the birth date; matched whole.
+    pub whole: Vec<String>,
+}
+
+impl PersonWords {
+    /// The words of a person.
+    #[must_use]
+    pub fn of(person: &PersonRow) -> Self {
+        let mut whole: Vec<String> = person
+            .numbers
+            .iter()
+            .map(|n| number_word(n))
+            .filter(|w| !w.is_empty())
+            .collect();
+        whole.extend(person.birth_date.as_deref().map(birth_words).unwrap_or_default());
+        Self {
+            names: name_words(&person.names_folded),
+            whole,
+        }
+    }
+}
+
+/// Whether a person matches every term; `exact` = name words must be equal, not only begin alike.
+#[must_use]
+pub fn matches(person: &PersonWords, terms: &[Term], exact: bool) -> bool {
+    !terms.is_empty()
+        && terms.iter().all(|t| {
+            let name = |w: &String| {
+                if exact {
+                    *w == t.name
+                } else {
+                    w.starts_with(&t.name)
+                }
+            };
+            person.names.iter().any(name) || person.whole.contains(&t.whole)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(names: &str, birth: &str, numbers: &[&str]) -> PersonWords {
+        PersonWords::of(&PersonRow {
+            names_folded: names.to_owned(),
+            birth_date: Some(birth.to_owned()),
+            numbers: numbers.iter().map(|n| (*n).to_owned()).collect(),
+        })
+    }
+
+    #[test]
+    fn words_and_terms_meet() {
+        let p = person("Zoë-Mae O'Brien Łukasz Straße", "1949-05-03", &["MRN-0042"]);
+        let found = |q: &str| matches(&p, &terms(q), false);
+        for q in [
+            "zoe",
+            "Zoë",
+            "mae",
+            "zoemae",
+            "obrien",
+            "O'Brien",
+            "brien",
+            "lukasz",
+            "strasse",
+            "MRN-0042",
+            "mrn0042",
+            "1949-05-03",
+            "19490503",
+            "3.5.1949",
+            "05/03/1949",
+            "1949",
+            "zo bri 1949",
+            "z",
+        ] {
+            assert!(found(q), "{q}");
+        }
+        for q in [
+            "",
+            " - ",
+            "oe",
+            "0042",
+            "mrn004",
+            "1950",
+            "1949-05-04",
+            "zoe smith",
+        ] {
+            assert!(!found(q), "{q}");
+        }
+        assert!(matches(&person("Li Wei", "2001", &[]), &terms("Li"), true));
+        assert!(!matches(&person("Lindgren", "2001", &[]), &terms("Li"), true));
+    }
+}
