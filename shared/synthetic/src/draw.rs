@@ -48,7 +48,9 @@ pub(crate) fn draw(hospital: Hospital, n: u64) -> Story {
         _ => ("unknown", Given::Neutral),
     };
     let name = names::draw(&mut rng, given);
-    let born = now - age * YEAR - rng.between(1, 360) * DAY;
+    let first_seen = stay.as_ref().map_or(now - 330 * DAY, |s| s.arrived);
+    let born = (now - age * YEAR - rng.between(1, 360) * DAY).min(first_seen - 70 * DAY);
+    let age = (now - born) / YEAR;
     let born_known = match rng.below(100) {
         0..=1 => Known::Year,
         2..=3 => Known::Month,

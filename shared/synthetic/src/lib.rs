@@ -44,6 +44,9 @@ pub use facility::{Bed, Staff, StaffRole, Ward};
 pub use heavy::HEAVY_PATIENT;
 pub use showcase::Showcase;
 
+/// The seed of the demonstration: with it, `0..DEMO_PATIENTS` hold every kind and state the tests name.
+pub const DEMO_SEED: u64 = 1;
+
 /// How many patients a demonstration holds: everybody in a bed and a few who went home.
 pub const DEMO_PATIENTS: u64 = 160;
 

@@ -142,6 +142,12 @@ pub(crate) fn story(hospital: Hospital, n: u64) -> Story {
         if story.born_known != Known::Day {
             story.born_known = Known::Day;
         }
+        if story.age < 18 {
+            // What is shown has a past; a child has not had the time.
+            let (name, gender) = (story.name.clone(), story.gender);
+            person(&mut story, name, gender, 44);
+            present(&mut story, &ABDOMEN, 95 * MINUTE);
+        }
         bend(&mut story);
     }
     story

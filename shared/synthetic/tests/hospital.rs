@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use vitrine_synthetic::{DEMO_PATIENTS, HEAVY_PATIENT, Hospital, StaffRole, patient_id};
+use vitrine_synthetic::{DEMO_PATIENTS, DEMO_SEED, HEAVY_PATIENT, Hospital, StaffRole, patient_id};
 
 /// 22-Nov-2026 04:19:00 UTC.
 const NOW: i64 = 1_795_321_140_000;
 
 fn hospital() -> Hospital {
-    Hospital::new(1, NOW)
+    Hospital::new(DEMO_SEED, NOW)
 }
 
 fn resources(bundle: &str) -> Vec<Value> {
@@ -440,35 +440,74 @@ fn every_kind_and_state_is_in_the_demonstration() {
     }
 }
 
+/// Every text that is a date or an instant, partial ones included, with the member it stands in.
+fn times(value: &Value, member: &str, out: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) => members.iter().for_each(|(name, v)| times(v, name, out)),
+        Value::Array(items) => items.iter().for_each(|v| times(v, member, out)),
+        Value::String(text) => {
+            let dated = member.ends_with("Date") || member.ends_with("DateTime");
+            let named = [
+                "start",
+                "end",
+                "issued",
+                "date",
+                "creation",
+                "authoredOn",
+                "dateAsserted",
+            ]
+            .contains(&member);
+            if dated || named {
+                out.push((member.to_owned(), text.clone()));
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `a` lies before `b`, as far as both are known.
+fn before(a: &str, b: &str) -> bool {
+    let known = a.len().min(b.len());
+    a[..known] < b[..known]
+}
+
 #[test]
-fn no_time_lies_in_the_future() {
-    fn times(value: &Value, out: &mut Vec<String>) {
-        match value {
-            Value::Object(members) => members.values().for_each(|v| times(v, out)),
-            Value::Array(items) => items.iter().for_each(|v| times(v, out)),
-            Value::String(text) if text.len() == 20 && text.ends_with('Z') && text.as_bytes()[10] == b'T' => {
-                out.push(text.clone());
-            }
-            _ => {}
-        }
-    }
+fn no_time_lies_before_birth_after_death_or_in_the_future() {
     let mut checked = 0;
-    for n in 0..300 {
-        for resource in resources(&hospital().patient(n)) {
+    let spread = (0..160)
+        .map(|n| (DEMO_SEED, n))
+        .chain((2..12).flat_map(|seed| (0..40).map(move |k| (seed, k * 7))));
+    for (seed, n) in spread {
+        let bundle = resources(&Hospital::new(seed, NOW).patient(n));
+        let born = bundle[0]["birthDate"].as_str().unwrap_or("1900").to_owned();
+        let died = bundle[0]["deceasedDateTime"]
+            .as_str()
+            .unwrap_or("2026-11-22T04:19:00Z")
+            .to_owned();
+        for resource in &bundle {
             let mut found = Vec::new();
-            times(&resource, &mut found);
+            times(resource, "", &mut found);
             checked += found.len();
-            for time in found {
+            for (member, time) in found {
+                let name = key(resource);
                 assert!(
-                    time.as_str() <= "2026-11-22T04:19:00Z",
-                    "{} says {time}",
-                    key(&resource)
+                    !before(&time, &born),
+                    "{name} of seed {seed}: {member} {time} is before the birth {born}"
                 );
-                assert!(time.as_str() >= "1930", "{} says {time}", key(&resource));
+                assert!(
+                    !before(&died, &time),
+                    "{name} of seed {seed}: {member} {time} is after {died}"
+                );
             }
+            let text = |m: &str| resource[m].as_str().unwrap_or_default();
+            assert!(
+                !before(text("abatementDateTime"), text("onsetDateTime")),
+                "{} ends before it begins",
+                key(resource)
+            );
         }
     }
-    assert!(checked > 10_000, "{checked} instants seen");
+    assert!(checked > 10_000, "{checked} dates seen");
 }
 
 #[test]

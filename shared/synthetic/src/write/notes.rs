@@ -154,7 +154,7 @@ fn document(bundle: &mut Bundle, story: &Story, note: &Note) {
 fn imaging(bundle: &mut Bundle, story: &Story, stay: &Stay) {
     let mut rng = story.rng(WRITE + 7);
     let at = stay.arrived + rng.between(35, 80) * MINUTE;
-    if at > story.newest() || !rng.chance(55) {
+    if at + 20 * MINUTE > story.newest() || !rng.chance(55) {
         return;
     }
     let head = matches!(stay.presentation.icd, "I63.9" | "R51.9" | "R55");
