@@ -10,7 +10,8 @@ use crate::json::Node;
 use fhirkit::Json;
 
 /// The concrete resource types of FHIR R4 (4.0.1), sorted.
-pub(crate) const RESOURCE_TYPES: [&str; 146] = [
+/// The resource types of FHIR R4 (4.0.1), sorted.
+pub const RESOURCE_TYPES: [&str; 146] = [
     "Account", "ActivityDefinition", "AdverseEvent", "AllergyIntolerance", "Appointment",
     "AppointmentResponse", "AuditEvent", "Basic", "Binary", "BiologicallyDerivedProduct", "BodyStructure",
     "Bundle", "CapabilityStatement", "CarePlan", "CareTeam", "CatalogEntry", "ChargeItem",

@@ -21,6 +21,7 @@ mod read;
 mod scan;
 mod validate;
 
+pub use bindings::RESOURCE_TYPES;
 pub use compartment::{compartment, identifiers};
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{deps, read, read_with_deps};
