@@ -7,7 +7,15 @@
 use crate::{PatientId, ResourceKey, UtcMs, WardId};
 use serde::{Deserialize, Serialize};
 
+mod allergy;
+pub(crate) mod condition;
 mod derive;
+mod high_risk;
+pub(crate) mod measured;
+pub(crate) mod medication;
+mod negation;
+pub(crate) mod place;
+mod statement;
 pub use derive::{CardFact, CardSlot, card_slot, emergency_card};
 
 /// Whether a block of the card has something to say.

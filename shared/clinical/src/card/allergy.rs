@@ -1,0 +1,194 @@
+//! The allergy block.
+//!
+//! Rules, each with a test: refuted, entered-in-error, inactive and resolved entries are not active; a missing
+//! clinical status counts as active; a statement of absence is never an allergy; a code that says "unknown" is
+//! neither; only a statement about *all* allergies makes the state none-known (a "no known drug allergy" alone leaves
+//! it not recorded, with the statement shown, because food, latex and contrast were not spoken of); an active allergy
+//! always wins over a statement, and the two together are a conflict.
+
+use super::negation::{self, Presence};
+use super::{AllergyBlock, AllergyItem, AllergyState, CardFact, NegativeStatement};
+use crate::UtcMs;
+use crate::chart::{AllergyIntolerance, Concept, Resource};
+
+/// Shown where a reaction is on record but its agent is not.
+pub(crate) const AGENT_NOT_RECORDED: &str = "Agent not recorded";
+
+/// What one AllergyIntolerance says.
+pub(crate) enum Said {
+    /// An active allergy to this agent.
+    Active(String),
+    /// An effective statement of absence.
+    Absent(Presence),
+    /// An allergy that was looked into and is not there.
+    Refuted(String),
+    /// Over, mistaken, or says nothing.
+    Nothing,
+}
+
+/// Reads one entry by the rules above.
+pub(crate) fn said(a: &AllergyIntolerance) -> Said {
+    let verification = a.verification_status.as_deref();
+    if verification == Some("entered-in-error") {
+        return Said::Nothing;
+    }
+    let code = a.code.clone().unwrap_or_default();
+    let presence = negation::of_allergy(&code);
+    let over = matches!(a.clinical_status.as_deref(), Some("inactive" | "resolved"));
+    if verification == Some("refuted") {
+        return match (presence, code.display()) {
+            (Presence::Something, Some(words)) => Said::Refuted(format!("{words}: refuted")),
+            // "No ibuprofen allergy" over a code for ibuprofen: the words already deny, "refuted" says it again.
+            (Presence::NotThis, Some(words)) if !negation::absence_by_code(&code) => Said::Refuted(words.to_owned()),
+            // A refuted "no known …" takes the statement back.
+            _ => Said::Nothing,
+        };
+    }
+    if over {
+        return Said::Nothing;
+    }
+    match presence {
+        Presence::NothingAtAll | Presence::NothingOfClass(_) | Presence::NotThis => Said::Absent(presence),
+        Presence::Something => Said::Active(code.display().unwrap_or(AGENT_NOT_RECORDED).to_owned()),
+        Presence::Unknown => unknown_agent(a).map_or(Said::Nothing, Said::Active),
+    }
+}
+
+/// The code says "unknown": a reaction's substance still names the agent, and a recorded reaction (or a high
+/// criticality) without one is still a danger. Nothing of either: the entry says nothing.
+fn unknown_agent(a: &AllergyIntolerance) -> Option<String> {
+    let mut names: Vec<&str> = Vec::new();
+    for substance in a.reactions.iter().filter_map(|r| r.substance.as_ref()) {
+        if let Some(name) = substance.display().filter(|_| !substance.is_unknown()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    if !names.is_empty() {
+        return Some(names.join(", "));
+    }
+    let reacted = a.reactions.iter().any(|r| !r.manifestations.is_empty() || r.description.is_some());
+    (reacted || a.criticality.as_deref() == Some("high")).then(|| AGENT_NOT_RECORDED.to_owned())
+}
+
+/// Words of reactions that kill.
+const LETHAL: [&str; 8] = [
+    "anaphyla",
+    "angioedema",
+    "angio-oedema",
+    "angiooedema",
+    "stevens-johnson",
+    "toxic epidermal necrolysis",
+    "cardiac arrest",
+    "respiratory arrest",
+];
+
+fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
+    let mut reactions: Vec<String> = Vec::new();
+    for r in &a.reactions {
+        let words = r.manifestations.iter().filter_map(Concept::display).map(str::to_owned);
+        for word in words.chain(r.description.clone().filter(|_| r.manifestations.is_empty())) {
+            if !reactions.contains(&word) {
+                reactions.push(word);
+            }
+        }
+    }
+    let worst = ["severe", "moderate", "mild"]
+        .into_iter()
+        .find(|s| a.reactions.iter().any(|r| r.severity.as_deref() == Some(s)));
+    let criticality = a.criticality.as_deref().filter(|c| matches!(*c, "high" | "low"));
+    let lethal = a.reactions.iter().any(|r| {
+        let words = r.manifestations.iter().map(Concept::words).chain(r.description.as_ref().map(|d| d.to_lowercase()));
+        words.into_iter().any(|w| LETHAL.iter().any(|l| w.contains(l)))
+    });
+    let since = a.onset.as_ref().or(a.recorded.as_ref()).map(|d| d.as_str().to_owned());
+    AllergyItem {
+        source: fact.key.clone(),
+        coded: a.code.as_ref().is_some_and(Concept::is_coded),
+        agent,
+        reactions,
+        severity: worst.or(criticality).map(str::to_owned),
+        kind: a.kind.clone(),
+        verification: a.verification_status.clone(),
+        since: since.or_else(|| a.onset_text.clone()),
+        dangerous: lethal || worst == Some("severe") || criticality == Some("high"),
+    }
+}
+
+fn statement(fact: &CardFact, a: &AllergyIntolerance, text: String, all: bool) -> NegativeStatement {
+    let who = a.asserter.as_ref().or(a.recorder.as_ref()).and_then(|r| r.display.clone());
+    NegativeStatement {
+        source: fact.key.clone(),
+        text,
+        all,
+        by: who.or_else(|| a.recorder.as_ref().and_then(|r| r.display.clone())),
+        at: fact.resource.stated_ms().map(UtcMs),
+    }
+}
+
+/// Builds the block.
+pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
+    let mut items: Vec<(AllergyItem, &AllergyIntolerance)> = Vec::new();
+    let mut negatives: Vec<(NegativeStatement, Option<Presence>, &AllergyIntolerance)> = Vec::new();
+    let mut as_of = None;
+    for fact in facts {
+        let Resource::AllergyIntolerance(a) = &fact.resource else { continue };
+        match said(a) {
+            Said::Nothing => continue,
+            Said::Active(agent) => items.push((item(fact, a, agent), a)),
+            Said::Absent(presence) => {
+                let words = a.code.as_ref().and_then(Concept::display).unwrap_or("No known allergy");
+                let all = presence == Presence::NothingAtAll;
+                negatives.push((statement(fact, a, words.to_owned(), all), Some(presence), a));
+            }
+            Said::Refuted(words) => negatives.push((statement(fact, a, words, false), None, a)),
+        }
+        as_of = as_of.max(fact.resource.stated_ms());
+    }
+    let conflict = negatives.iter().any(|(_, presence, n)| contradicted(*presence, n, &items));
+    let state = if !items.is_empty() {
+        AllergyState::Known
+    } else if negatives.iter().any(|(n, ..)| n.all) {
+        AllergyState::NoneKnown
+    } else {
+        AllergyState::NotRecorded
+    };
+    let mut items: Vec<AllergyItem> = items.into_iter().map(|(i, _)| i).collect();
+    items.sort_by_cached_key(|i| (!i.dangerous, rank(i), i.agent.to_lowercase(), i.source.clone()));
+    let mut negatives: Vec<NegativeStatement> = negatives.into_iter().map(|(n, ..)| n).collect();
+    negatives.sort_by_cached_key(|n| (!n.all, std::cmp::Reverse(n.at), n.source.clone()));
+    AllergyBlock { state, items, negatives, conflict, as_of: as_of.map(UtcMs) }
+}
+
+fn rank(i: &AllergyItem) -> u8 {
+    match i.severity.as_deref() {
+        Some("severe" | "high") => 0,
+        Some("moderate") => 1,
+        None => 2,
+        _ => 3,
+    }
+}
+
+/// A statement of absence beside an active allergy it denies: all of them; one of its category; the same code.
+fn contradicted(
+    presence: Option<Presence>,
+    negative: &AllergyIntolerance,
+    items: &[(AllergyItem, &AllergyIntolerance)],
+) -> bool {
+    match presence {
+        Some(Presence::NothingAtAll) => !items.is_empty(),
+        Some(Presence::NothingOfClass(class)) => {
+            items.iter().any(|(_, a)| a.categories.iter().any(|c| c == class))
+        }
+        _ => {
+            let denied = negative.code.as_ref().map(|c| c.codings.as_slice()).unwrap_or_default();
+            items.iter().filter_map(|(_, a)| a.code.as_ref()).any(|code| {
+                denied.iter().any(|d| match (&d.system, &d.code) {
+                    (Some(system), Some(c)) => code.has(system, c),
+                    _ => false,
+                })
+            })
+        }
+    }
+}
