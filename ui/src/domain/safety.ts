@@ -5,7 +5,7 @@
  * another patient's section: nothing is shown). Never here: markup, calls to the engine.
  * Called by the views and `shared/Section.svelte`; tests/safety.test.ts holds each rule.
  */
-import { AGE_MEANING, AGE_WORDS, WORDS } from '../i18n/words';
+import { AGE_MEANING, AGE_WORDS, WORDS, capital } from '../i18n/words';
 import type { AllergyStripView } from '../wire/AllergyStripView';
 import type { AllergyView } from '../wire/AllergyView';
 import type { BannerView } from '../wire/BannerView';
@@ -30,7 +30,7 @@ export function showBlock<T>(block: BlockView<T>, age: SectionAge, what: string)
   }
   const complete = age.complete && age.age !== 'partial';
   if (block.items.length > 0) {
-    return { kind: 'rows', rows: block.items, warning: complete ? null : WORDS.partialRows(what) };
+    return { kind: 'rows', rows: block.items, warning: complete ? null : WORDS.partialRows };
   }
   if (block.state === 'recorded') return { kind: 'unknown', text: WORDS.broken(what) };
   if (!complete) return { kind: 'unknown', text: WORDS.partialEmpty(what) };
@@ -133,11 +133,11 @@ export function stripWords(status: StatusView, silent: boolean): { age: DataAge;
   if (said === '') return { age: status.age, lead, sentence: AGE_MEANING[status.age] };
   // The engine's sentence may open with the same word ("OFFLINE — data as of …"): it is said once.
   const rest = said.toUpperCase().startsWith(lead) ? said.slice(lead.length).replace(/^[\s—–:.·-]+/u, '') : said;
-  return { age: status.age, lead, sentence: rest === '' ? AGE_MEANING[status.age] : rest };
+  return { age: status.age, lead, sentence: rest === '' ? AGE_MEANING[status.age] : capital(rest) };
 }
 
 /** S5: names what cannot be seen, all of it counted. */
-export function hiddenText(names: string[], what: string): string | null {
+export function hiddenText(names: string[]): string | null {
   if (names.length === 0) return null;
-  return `${names.length} more ${what} below: ${names.join(' · ')}`;
+  return `${names.length} more below: ${names.join(' · ')}`;
 }

@@ -1,0 +1,92 @@
+/**
+ * Serves the fake build on loopback under the very Content-Security-Policy of the window and opens it in Chromium,
+ * so that screenshots and the accessibility run see what ships. Called by screens.mjs and a11y.mjs.
+ */
+import { createServer } from 'node:http';
+import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+const root = fileURLToPath(new URL('../dist-fake/', import.meta.url));
+const config = JSON.parse(await readFile(new URL('../../tauri.conf.json', import.meta.url), 'utf8'));
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2' };
+
+/** Sizes of the window that every screen has to bear. The last is 1280 × 800 at 200 %. */
+export const SIZES = [
+  { name: '1280x800', width: 1280, height: 800, scale: 1 },
+  { name: '1920x1080', width: 1920, height: 1080, scale: 1 },
+  { name: '1280x800-at-200', width: 640, height: 400, scale: 2 },
+];
+export const THEMES = ['light', 'night'];
+
+function chromiumPath() {
+  const found = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
+    (path) => path !== undefined && existsSync(path),
+  );
+  if (found === undefined) throw new Error('No Chromium: install the package "chromium", or name it in CHROMIUM.');
+  return found;
+}
+
+/** Runs `use` with a page opener; ends browser and server whatever happens. */
+export async function withStage(use) {
+  const server = createServer(async (request, response) => {
+    const path = new URL(request.url, 'http://stage').pathname;
+    if (path === '/favicon.ico') return response.writeHead(204).end();
+    const file = join(root, normalize(path === '/' ? '/index.html' : path));
+    try {
+      const body = await readFile(file);
+      response.writeHead(200, {
+        'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+        'content-security-policy': config.app.security.csp,
+      });
+      response.end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  const origin = `http://127.0.0.1:${server.address().port}`;
+  // Playwright gives the browser an empty profile of its own and removes it.
+  const browser = await chromium.launch({
+    executablePath: chromiumPath(),
+    headless: true,
+    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--force-color-profile=srgb'],
+  });
+  try {
+    await use(browser, origin);
+  } finally {
+    await browser.close();
+    server.close();
+  }
+}
+
+/** Opens one screen; what the page says wrong (console errors, CSP violations, remote requests) is collected. */
+export async function openScreen(browser, origin, { id, theme, size }) {
+  const page = await browser.newPage({
+    viewport: { width: size.width, height: size.height },
+    deviceScaleFactor: size.scale,
+  });
+  const faults = [];
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
+  });
+  page.on('pageerror', (error) => faults.push(String(error)));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(origin)) faults.push(`asked for ${request.url()}`);
+  });
+  await page.goto(`${origin}/?screen=${id}&theme=${theme}`);
+  await page.waitForFunction(() => window.vitrineReady === true);
+  await page.evaluate(() => document.fonts.ready);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 60)))));
+  return { page, faults };
+}
+
+/** The list of screens that the fake build knows. */
+export async function screenList(browser, origin) {
+  const { page } = await openScreen(browser, origin, { id: 'lock', theme: 'light', size: SIZES[0] });
+  const list = await page.evaluate(() => window.vitrineScreens);
+  await page.close();
+  return list;
+}

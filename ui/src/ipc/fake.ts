@@ -1,0 +1,63 @@
+/**
+ * The fake twin of the engine: synthetic answers for a plain browser. Only in a `--mode fake` build and in tests.
+ *
+ * `?screen=ID` chooses the scenario (fixtures/scenarios.ts).
+ */
+import type { EngineEvent } from '../wire/EngineEvent';
+import type { Backend } from './backend';
+import { scenarioOf } from './fixtures/scenarios';
+import { calm, type Answer, type World } from './fixtures/world';
+
+/** A fake engine over a world; `tell` plays the engine's events. */
+export interface Fake extends Backend {
+  world: World;
+  marks: string[];
+  tell(...events: EngineEvent[]): void;
+}
+
+async function answer<T>(given: Answer<T>): Promise<T> {
+  if (given === 'never') return new Promise(() => {});
+  if ('error' in given) throw given.error;
+  return given.ok;
+}
+
+export function fakeOf(world: World): Fake {
+  let hear: (events: EngineEvent[]) => void = () => {};
+  const marks: string[] = [];
+  return {
+    world,
+    marks,
+    tell: (...events) => hear(events),
+    status: () => answer({ ok: world.status }),
+    lockView: () => answer({ ok: world.lock }),
+    signIn: () => answer(world.signIn),
+    lock: async () => {},
+    search: () => answer(world.search),
+    board: () => answer(world.board),
+    chartOpen: () => answer(world.chart),
+    chartClose: async () => {},
+    reasons: () => answer({ ok: world.reasons }),
+    emergencyIdentify: () => answer(world.identify),
+    emergencySearch: () => answer(world.search),
+    breakGlass: () => answer(world.card),
+    cardClose: async () => {},
+    preferences: async () => ({
+      night: typeof location !== 'undefined' && new URLSearchParams(location.search).get('theme') === 'night',
+      scale: 100,
+    }),
+    setPreferences: async () => {},
+    painted: async (mark) => {
+      marks.push(mark);
+    },
+    listen: async (given) => {
+      hear = given;
+    },
+  };
+}
+
+/** The fake engine of the scenario in the address. */
+export function fakeBackend(): Fake {
+  const world = calm();
+  scenarioOf(location.search)?.set?.(world);
+  return fakeOf(world);
+}

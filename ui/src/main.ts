@@ -1,0 +1,18 @@
+/** Starts the screen: opens the way to the engine, mounts the app. */
+import { mount } from 'svelte';
+import AppFrame from './App.svelte';
+import { openBackend } from './ipc';
+import { App } from './state/app.svelte';
+import './styles/tokens.css';
+import './styles/base.css';
+
+const target = document.getElementById('app');
+if (target !== null) {
+  const app = new App(await openBackend());
+  mount(AppFrame, { target, props: { app } });
+  await app.start();
+  if (__FAKE__) {
+    const { stage } = await import('./ipc/fixtures/stage');
+    stage(app);
+  }
+}

@@ -1,0 +1,69 @@
+/** The keyboard layer: fixed keys, typing keeps its letters, nothing significant on a single letter. */
+import { describe, expect, test } from 'vitest';
+import { actOf, type Act, type Focus, type Key } from '../src/state/keys';
+
+const IDLE: Focus = { typing: false, control: false };
+const TYPING: Focus = { typing: true, control: false };
+const BUTTON: Focus = { typing: false, control: true };
+
+function key(name: string, held: Partial<Key> = {}): Key {
+  return { key: name, ctrlKey: false, shiftKey: false, altKey: false, metaKey: false, ...held };
+}
+const ctrl = (name: string, shiftKey = false) => key(name, { ctrlKey: true, shiftKey });
+
+describe('screens.md A4', () => {
+  const TABLE: [Key, Act][] = [
+    [key('F1'), 'help'],
+    [key('/'), 'search'],
+    [ctrl('f'), 'search'],
+    [ctrl('b'), 'board'],
+    [ctrl('l'), 'lock'],
+    [ctrl('u'), 'lock'],
+    [ctrl('N', true), 'night'],
+    [ctrl('F12'), 'break-glass'],
+    [key('F5'), 'refresh'],
+    [key('F6'), 'next-pane'],
+    [key('F6', { shiftKey: true }), 'previous-pane'],
+    [key('Escape'), 'escape'],
+    [key('ArrowDown'), 'down'],
+    [key('j'), 'down'],
+    [key('k'), 'up'],
+    [key('Enter'), 'open'],
+    [ctrl('1'), { section: 1 }],
+    [ctrl('7'), { section: 7 }],
+    [key('3'), { digit: 3 }],
+  ];
+  for (const [pressed, act] of TABLE) {
+    test(`${pressed.ctrlKey ? 'Ctrl+' : ''}${pressed.key}`, () => expect(actOf(pressed, IDLE)).toEqual(act));
+  }
+});
+
+test('typing keeps letters, digits and the slash', () => {
+  for (const name of ['j', 'k', '/', '1', '5', 'n', 'a']) expect(actOf(key(name), TYPING)).toBeNull();
+});
+
+test('emergency, lock and help work while typing', () => {
+  expect(actOf(ctrl('F12'), TYPING)).toBe('break-glass');
+  expect(actOf(ctrl('l'), TYPING)).toBe('lock');
+  expect(actOf(key('F1'), TYPING)).toBe('help');
+});
+
+test('Enter on a button belongs to the button', () => expect(actOf(key('Enter'), BUTTON)).toBeNull());
+
+test('no single key without Ctrl does anything of consequence', () => {
+  const harmless: unknown[] = ['search', 'down', 'up', 'help', 'refresh', 'next-pane', 'escape', 'open', 'ignore'];
+  for (let code = 32; code < 127; code++) {
+    const act = actOf(key(String.fromCharCode(code)), IDLE);
+    if (act !== null && typeof act === 'string') expect(harmless).toContain(act);
+  }
+});
+
+test('Alt and the system key are left to the system', () => {
+  expect(actOf(key('F4', { altKey: true }), IDLE)).toBeNull();
+  expect(actOf(key('l', { metaKey: true }), IDLE)).toBeNull();
+});
+
+test("a web view's own keys do nothing", () => {
+  for (const name of ['F3', 'F7', 'F12']) expect(actOf(key(name), IDLE)).toBe('ignore');
+  for (const name of ['r', 'p', 's']) expect(actOf(ctrl(name), IDLE)).toBe('ignore');
+});

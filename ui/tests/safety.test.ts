@@ -1,0 +1,135 @@
+/** The safety rules of screens.md A6, each by its number. */
+import { describe, expect, test } from 'vitest';
+import { cardIsOf, chartIsOf, hiddenText, showAllergies, showBlock, stripWords } from '../src/domain/safety';
+import { AGE_WORDS, WORDS } from '../src/i18n/words';
+import { block, KNOWN, LIVE, MARY_CARD, MARY_CHART, OFFLINE, PARTIAL } from '../src/ipc/fixtures/people';
+import { calm } from '../src/ipc/fixtures/world';
+import type { DataAge } from '../src/wire/DataAge';
+import type { SectionAge } from '../src/wire/SectionAge';
+
+const AGES = Object.keys(AGE_WORDS) as DataAge[];
+const NONE = block<string>('p', [], 'None on record');
+
+describe('S1: an empty list is shown only from complete data', () => {
+  for (const age of AGES) {
+    for (const complete of [true, false]) {
+      for (const state of ['recorded', 'not-recorded', 'unavailable'] as const) {
+        test(`${age}, complete=${complete}, ${state}`, () => {
+          const given: SectionAge = { age, text: 'as of', complete, as_of_ms: null };
+          const shown = showBlock({ ...NONE, state }, given, 'labs');
+          const mayBeEmpty =
+            complete && state === 'not-recorded' && ['live', 'delayed', 'stale', 'offline', 'old'].includes(age);
+          expect(shown.kind).toBe(mayBeEmpty ? 'empty' : 'unknown');
+          if (shown.kind === 'unknown') expect(shown.text).not.toBe('');
+        });
+      }
+    }
+  }
+
+  test('rows of incomplete data say that there may be more', () => {
+    const shown = showBlock(block('p', ['x']), PARTIAL, 'labs');
+    expect(shown).toMatchObject({ kind: 'rows', rows: ['x'], warning: WORDS.partialRows });
+    expect(showBlock(block('p', ['x']), LIVE, 'labs')).toMatchObject({ warning: null });
+  });
+
+  test('an unavailable block never shows rows it may carry', () => {
+    expect(showBlock({ ...block('p', ['x']), state: 'unavailable' }, LIVE, 'labs').kind).toBe('unknown');
+  });
+});
+
+describe('S2, S3: the allergy strip is always in exactly one state', () => {
+  const none = { ...KNOWN, items: [], label: 'NO KNOWN ALLERGIES', state: 'none-known' as const, negatives: ['No known allergies — Dr RAO'] };
+
+  test('known', () => expect(showAllergies(KNOWN, LIVE).state).toBe('known'));
+  test('none known carries who and when', () => {
+    expect(showAllergies(none, LIVE)).toMatchObject({ state: 'none-known', remarks: ['No known allergies — Dr RAO'] });
+  });
+  test('none known without an author says so', () => {
+    expect(showAllergies({ ...none, negatives: [] }, LIVE).remarks.join()).toContain('not recorded');
+  });
+  test('none known is not claimed from incomplete data', () => {
+    for (const age of [PARTIAL, { ...LIVE, complete: false }]) {
+      const shown = showAllergies(none, age);
+      expect(shown.state).toBe('partial');
+      expect(shown.label).toContain('treat as unknown');
+    }
+  });
+  test('not recorded is not claimed from incomplete data either', () => {
+    expect(showAllergies({ ...none, state: 'not-recorded' }, PARTIAL).state).toBe('partial');
+  });
+  test('known without an entry is unavailable, not empty', () => {
+    expect(showAllergies({ ...KNOWN, items: [] }, LIVE).state).toBe('unavailable');
+  });
+  test('a list is never headed "no known allergies"', () => {
+    const shown = showAllergies({ ...KNOWN, state: 'none-known', label: 'NO KNOWN ALLERGIES' }, LIVE);
+    expect(shown).toMatchObject({ state: 'known', label: 'KNOWN ALLERGIES' });
+  });
+  test('what cannot be read is unavailable, whatever the strip says', () => {
+    for (const age of ['unavailable', 'not-on-this-workstation'] as const) {
+      expect(showAllergies(none, { ...LIVE, age }).state).toBe('unavailable');
+    }
+  });
+  test('a conflict is shown in every state', () => {
+    for (const state of ['known', 'none-known', 'not-recorded', 'unavailable'] as const) {
+      for (const age of [LIVE, OFFLINE, PARTIAL]) {
+        for (const items of [KNOWN.items, []]) {
+          const shown = showAllergies({ ...KNOWN, state, items, conflict_text: 'Conflict: x' }, age);
+          expect(shown.remarks).toContain('Conflict: x');
+        }
+      }
+    }
+  });
+});
+
+describe('S7, S8: a banner, and every part of the same patient, or nothing', () => {
+  const parts = ['allergies', 'medications', 'past_medications', 'conditions', 'code_status', 'vitals', 'labs', 'notes', 'encounters'] as const;
+  test('the right one passes', () => expect(chartIsOf('p-mary', MARY_CHART)).toBe(true));
+  for (const part of parts) {
+    test(`chart: ${part} of somebody else`, () => {
+      expect(chartIsOf('p-mary', { ...MARY_CHART, [part]: { ...MARY_CHART[part], patient: 'p-john' } })).toBe(false);
+    });
+  }
+  test('banner of somebody else, no banner, nobody asked for', () => {
+    expect(chartIsOf('p-john', MARY_CHART)).toBe(false);
+    expect(chartIsOf('p-mary', { ...MARY_CHART, banner: { ...MARY_CHART.banner, name: ' ' } })).toBe(false);
+    expect(chartIsOf('', { ...MARY_CHART, banner: { ...MARY_CHART.banner, patient: '' } })).toBe(false);
+  });
+  const cardParts = ['allergies', 'medications', 'conditions', 'code_status', 'devices', 'vitals', 'labs', 'blood_group', 'isolation', 'flags', 'contacts'] as const;
+  test('the right card passes', () => expect(cardIsOf('p-mary', MARY_CARD)).toBe(true));
+  for (const part of cardParts) {
+    test(`card: ${part} of somebody else`, () => {
+      expect(cardIsOf('p-mary', { ...MARY_CARD, [part]: { ...MARY_CARD[part], patient: 'p-john' } })).toBe(false);
+    });
+  }
+  test('no part of the views was forgotten', () => {
+    const ofPatient = (view: object) =>
+      Object.entries(view).filter(([key, value]) => key !== 'banner' && typeof value === 'object' && value !== null && 'patient' in value).map(([key]) => key).sort();
+    expect(ofPatient(MARY_CHART)).toEqual([...parts].sort());
+    expect(ofPatient(MARY_CARD)).toEqual([...cardParts].sort());
+  });
+});
+
+describe('S15: the strip has words for every state', () => {
+  const status = calm().status;
+  for (const age of AGES) {
+    test(age, () => {
+      const words = stripWords({ ...status, age, sentence: '' }, false);
+      expect(words.lead).toBe(AGE_WORDS[age]);
+      expect(words.sentence.length).toBeGreaterThan(10);
+    });
+  }
+  test('the word is said once', () => {
+    expect(stripWords({ ...status, age: 'offline', sentence: 'OFFLINE — data as of 04:19.' }, false)).toMatchObject({
+      lead: 'OFFLINE',
+      sentence: 'Data as of 04:19.',
+    });
+  });
+  test('a silent engine is said, whatever it said last', () => {
+    expect(stripWords(status, true)).toMatchObject({ age: 'unavailable', sentence: WORDS.engineSilent });
+  });
+});
+
+test('S5: what lies below is counted and named', () => {
+  expect(hiddenText([])).toBeNull();
+  expect(hiddenText(['warfarin', 'insulin'])).toBe('2 more below: warfarin · insulin');
+});

@@ -1,0 +1,202 @@
+/** What the components put on the page: words, marks, and nothing that came from outside as anything but text. */
+import { flushSync, mount, unmount } from 'svelte';
+import { afterEach, describe, expect, test } from 'vitest';
+import AppFrame from '../src/App.svelte';
+import { fakeOf } from '../src/ipc/fake';
+import { block, MARY_CARD, MARY_CHART } from '../src/ipc/fixtures/people';
+import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
+import { calm, type World } from '../src/ipc/fixtures/world';
+import { App } from '../src/state/app.svelte';
+
+let mounted: Record<string, unknown> | null = null;
+
+async function screen(id: string, change?: (world: World) => void): Promise<App> {
+  const scenario = SCENARIOS.find((each) => each.id === id);
+  if (scenario === undefined) throw new Error(`no screen ${id}`);
+  const world = calm();
+  scenario.set?.(world);
+  change?.(world);
+  const app = new App(fakeOf(world));
+  mounted = mount(AppFrame, { target: document.body, props: { app } });
+  await app.start();
+  await scenario.drive?.(app);
+  await new Promise((done) => setTimeout(done, 0));
+  flushSync();
+  return app;
+}
+const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
+const one = (testid: string) => {
+  const found = all(testid);
+  if (found.length !== 1) throw new Error(`${found.length} of ${testid}`);
+  return found[0] as HTMLElement;
+};
+const text = () => document.body.textContent ?? '';
+
+afterEach(async () => {
+  if (mounted !== null) await unmount(mounted);
+  mounted = null;
+  document.body.innerHTML = '';
+});
+
+describe('every screen', () => {
+  for (const { id } of SCENARIOS) {
+    test(`${id}: has its strip, and a banner wherever a patient's data are`, async () => {
+      await screen(id);
+      expect(one('status').textContent?.trim()).not.toBe('');
+      // Nothing dismisses the strip (S15).
+      expect(one('status').querySelector('button, a, [role=button]')).toBeNull();
+      if (all('medicines').length > 0 || all('card-medicines').length > 0) expect(all('banner').length).toBeGreaterThan(0);
+      expect(all('broken')).toHaveLength(0);
+      expect(document.title).not.toMatch(/JONES|SMITH/);
+    });
+  }
+});
+
+describe('chart', () => {
+  test('incomplete data: no empty list, every section says so (S1)', async () => {
+    await screen('chart-partial');
+    expect(all('empty')).toHaveLength(0);
+    expect(all('unknown').length).toBeGreaterThan(3);
+    expect(one('allergies').dataset.state).toBe('partial');
+  });
+
+  test('complete and empty: said in words', async () => {
+    await screen('chart-empty');
+    expect(one('allergies').dataset.state).toBe('none-known');
+    expect(one('allergies').textContent).toContain('Dr RAO, 18-Nov-2026');
+    expect(all('empty').length).toBeGreaterThan(5);
+  });
+
+  test('a mismatch blanks everything (S8)', async () => {
+    await screen('chart-mismatch');
+    expect(all('banner')).toHaveLength(0);
+    expect(text()).not.toContain('warfarin');
+    expect(one('chart-error').textContent).toContain('another patient');
+  });
+
+  test('free-text allergies are marked (S14)', async () => {
+    await screen('chart');
+    expect(one('allergies').textContent).toContain('NOT CHECKED');
+    expect([...one('allergies').querySelectorAll('li')].map((li) => li.textContent?.includes('NOT CHECKED'))).toEqual([false, false, true]);
+  });
+
+  test('abnormal values carry text and shape, not colour alone (S10)', async () => {
+    await screen('chart-labs');
+    const flags = [...document.querySelectorAll('.flag')];
+    expect(flags.length).toBeGreaterThan(8);
+    for (const flag of flags) {
+      expect(flag.querySelector('svg')).not.toBeNull();
+      expect(flag.textContent).toMatch(/H|L|A/);
+    }
+  });
+
+  test('hidden rows are counted (S5)', async () => {
+    await screen('chart');
+    expect(all('hidden-rows').map((each) => each.textContent?.replace(/\s+/g, ' ').trim())).toEqual([
+      '2 more past medicines: Ctrl+2',
+      '2 more laboratory results: Ctrl+4',
+      '1 more notes: Ctrl+6',
+      '1 more encounters: Ctrl+7',
+    ]);
+  });
+
+  test('a section that breaks says "treat as unknown", the others stay (S30)', async () => {
+    await screen('chart', (world) => {
+      // The engine and this screen disagree about the shape of a section.
+      world.chart = { ok: { ...MARY_CHART, conditions: { ...MARY_CHART.conditions, items: [null as never] } } };
+    });
+    expect(one('broken').textContent).toContain('Could not show problems — treat as unknown');
+    expect(one('medicines').textContent).toContain('warfarin');
+    expect(one('banner-name').textContent).toContain('JONES');
+  });
+
+  test('allergies that break are unavailable, never missing (S30)', async () => {
+    await screen('chart', (world) => {
+      world.chart = { ok: { ...MARY_CHART, allergies: { ...MARY_CHART.allergies, items: [null as never] } } };
+    });
+    expect(one('allergies').dataset.state).toBe('unavailable');
+    expect(one('allergies').textContent).toContain('treat as unknown');
+  });
+
+  test('text from outside stays text (S28)', async () => {
+    const evil = '<img src=x onerror=alert(1)><b>bold</b>';
+    await screen('chart', (world) => {
+      world.chart = {
+        ok: {
+          ...MARY_CHART,
+          banner: { ...MARY_CHART.banner, name: evil },
+          conditions: block(MARY_CHART.banner.patient, [{ text: evil, detail_text: evil }]),
+          notes: block(MARY_CHART.banner.patient, [{ title: evil, detail_text: evil, text: evil }]),
+        },
+      };
+    });
+    expect(document.querySelector('img')).toBeNull();
+    expect(one('banner-name').textContent).toBe(evil);
+    expect(one('notes').textContent).toContain(evil);
+  });
+
+  test('broken glass is framed for as long as the chart is open (S19)', async () => {
+    await screen('chart-glass');
+    expect(one('glass-frame').textContent).toContain('BREAK-GLASS');
+    expect(one('chart-screen').className).toContain('broken-glass');
+  });
+});
+
+describe('emergency card', () => {
+  test('names, doses and allergies stand in full, high risk first', async () => {
+    await screen('card');
+    expect(one('frame-text').textContent).toContain('BREAK-GLASS');
+    expect(one('card-age').textContent).toContain('OFFLINE');
+    const names = [...one('card-medicines').querySelectorAll('.name')].map((each) => each.textContent);
+    expect(names).toEqual(MARY_CARD.medications.items.map((each) => each.name));
+    expect(one('card-medicines').textContent).toContain('anticoagulant');
+    expect(one('recently-stopped').textContent).toContain('apixaban');
+  });
+
+  test('what cannot be read is said, what is not fully loaded is not claimed', async () => {
+    await screen('card-unavailable');
+    expect(one('card-medicines').textContent).toContain('Medicines unavailable — treat as unknown');
+    expect(one('card-labs').textContent).toContain('not fully loaded — treat as unknown');
+    expect(one('allergies').dataset.state).toBe('partial');
+  });
+
+  test('what lies under it is out of reach', async () => {
+    await screen('card');
+    expect(document.querySelector('.under')?.hasAttribute('inert')).toBe(true);
+  });
+});
+
+describe('lock screen', () => {
+  for (const id of ['lock-not-enrolled', 'lock-revoked', 'lock-keys-missing']) {
+    test(`${id}: says what is wrong and offers neither sign-in nor emergency access`, async () => {
+      await screen(id);
+      expect(one('device-state').textContent?.length).toBeGreaterThan(40);
+      expect(all('sign-in')).toHaveLength(0);
+      expect(all('emergency')).toHaveLength(0);
+    });
+  }
+
+  test('type-ahead narrows the recent users', async () => {
+    await screen('lock');
+    const field = one('user') as HTMLInputElement;
+    field.value = 'ao';
+    field.dispatchEvent(new Event('input', { bubbles: true }));
+    flushSync();
+    expect(all('recent-user').map((each) => each.textContent)).toEqual([expect.stringContaining('aokafor')]);
+  });
+
+  test('alarms stay', async () => {
+    await screen('lock-alarms');
+    expect(one('alarm').textContent).toContain('audit log');
+    expect(one('status').textContent).toContain('clock not verified');
+  });
+});
+
+test('keys reach the state through the document', async () => {
+  const app = await screen('chart');
+  window.dispatchEvent(new KeyboardEvent('keydown', { key: '4', ctrlKey: true }));
+  expect(app.section).toBe('labs');
+  window.dispatchEvent(new KeyboardEvent('keydown', { key: 'F1' }));
+  flushSync();
+  expect(all('help')).toHaveLength(1);
+});
