@@ -10,7 +10,6 @@ use crate::json::Node;
 use fhirkit::Json;
 
 /// The concrete resource types of FHIR R4 (4.0.1), sorted.
-/// The resource types of FHIR R4 (4.0.1), sorted.
 pub const RESOURCE_TYPES: [&str; 146] = [
     "Account", "ActivityDefinition", "AdverseEvent", "AllergyIntolerance", "Appointment",
     "AppointmentResponse", "AuditEvent", "Basic", "Binary", "BiologicallyDerivedProduct", "BodyStructure",
