@@ -3,6 +3,7 @@
 //! Nothing is decided here that a reader could call clinical: the story says what is true, these files spell it.
 //! Called by `lib` and `heavy`.
 
+use crate::calendar::DAY;
 use crate::facility::{self, StaffRole};
 use crate::fhir::{self, Bundle};
 use crate::json::Json;
@@ -52,8 +53,11 @@ pub(crate) fn essentials_into(bundle: &mut Bundle, story: &Story) {
     }
     allergies::all(bundle, story);
     problems::all(bundle, story, |d| d.clinical == "active");
-    medicines::all(bundle, story, |m| {
-        !matches!(m.taken, Taken::Completed | Taken::Mistake)
+    let lately = story.newest() - 8 * DAY;
+    medicines::all(bundle, story, |m| match m.taken {
+        Taken::Active | Taken::OnHold | Taken::Stopped => true,
+        Taken::Completed => m.stop.is_some_and(|stop| stop >= lately),
+        Taken::Mistake => false,
     });
     findings::essential(bundle, story);
     if story.in_house() {
