@@ -25,4 +25,4 @@ pub use bindings::RESOURCE_TYPES;
 pub use compartment::{compartment, identifiers};
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{deps, read, read_with_deps};
-pub use validate::{Envelope, MAX_DEPTH, MAX_RESOURCE_BYTES, is_resource_type, validate};
+pub use validate::{Envelope, MAX_DEPTH, MAX_RESOURCE_BYTES, is_resource_type, validate, without_bom};

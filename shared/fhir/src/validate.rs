@@ -33,6 +33,13 @@ pub struct Envelope {
     pub identifiers: Vec<(Option<String>, String)>,
 }
 
+/// The bytes without a UTF-8 byte order mark. RFC 8259 forbids senders to add one and lets readers ignore it: the doors
+/// that take files and requests ignore it here, before the bytes are checked and kept; [`validate`] refuses it.
+#[must_use]
+pub fn without_bom(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
+}
+
 fn refuse(code: IssueCode, expression: &str, text: impl Into<String>) -> Vec<Issue> {
     vec![Issue::new(code, expression, text)]
 }

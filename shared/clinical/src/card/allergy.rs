@@ -14,6 +14,9 @@ use crate::chart::{AllergyIntolerance, Concept, Resource};
 /// Shown where a reaction is on record but its agent is not.
 pub(crate) const AGENT_NOT_RECORDED: &str = "Agent not recorded";
 
+/// Shown where the record withholds the agent (data-absent-reason `masked`): there is an allergy, ask for it.
+const AGENT_WITHHELD: &str = "Agent withheld in the record";
+
 /// What one AllergyIntolerance says.
 pub(crate) enum Said {
     /// An active allergy to this agent.
@@ -50,6 +53,7 @@ pub(crate) fn said(a: &AllergyIntolerance) -> Said {
     match presence {
         Presence::NothingAtAll | Presence::NothingOfClass(_) | Presence::NotThis => Said::Absent(presence),
         Presence::Something => Said::Active(code.display().unwrap_or(AGENT_NOT_RECORDED).to_owned()),
+        Presence::Unknown if code.is_masked() => Said::Active(AGENT_WITHHELD.to_owned()),
         Presence::Unknown => unknown_agent(a).map_or(Said::Nothing, Said::Active),
     }
 }

@@ -43,8 +43,8 @@ pub(crate) fn stand(c: &Condition) -> Stand {
         Presence::NotThis | Presence::NothingOfClass(_) if !over => Stand::Absent(words(), false),
         Presence::Something if over || abated => Stand::Past,
         Presence::Something => Stand::Active,
-        // A code that only says "unknown" names no problem, unless somebody marked it as one that is there.
-        Presence::Unknown if c.code.as_ref().is_some_and(|c| c.absent.is_some()) && !over => Stand::Active,
+        // A problem whose name alone is absent is still a problem; the bare words "unknown" are none.
+        Presence::Unknown if c.code.as_ref().is_some_and(Concept::is_absent) && !over && !abated => Stand::Active,
         _ => Stand::Nothing,
     }
 }

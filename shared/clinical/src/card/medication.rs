@@ -43,7 +43,7 @@ pub(crate) fn course(resource: &Resource) -> Option<Course> {
 fn presence(code: Option<&Concept>) -> Presence {
     // An order without a name is an order all the same.
     code.map_or(Presence::Something, |c| match negation::of_medication(c) {
-        Presence::Unknown if c.codings.is_empty() && c.text.is_none() => Presence::Something,
+        Presence::Unknown if c.is_absent() || *c == Concept::default() => Presence::Something,
         other => other,
     })
 }

@@ -284,6 +284,21 @@ impl Concept {
         }
     }
 
+    /// True when the element stands without a value on purpose: a data-absent-reason extension, or a coding that says
+    /// only why there is no code. Something is there; its name is not.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.display().is_none() && (self.absent.is_some() || self.codings.iter().any(is_null_coding))
+    }
+
+    /// True when the record has the name and withholds it (data-absent-reason `masked`, null flavour `MSK`).
+    #[must_use]
+    pub fn is_masked(&self) -> bool {
+        let masked = |code: Option<&str>| matches!(code, Some("masked" | "MSK"));
+        masked(self.absent.as_deref())
+            || self.codings.iter().any(|c| is_null_coding(c) && masked(c.code.as_deref()))
+    }
+
     /// Every word in it, lower case, for the word rules of the card.
     #[must_use]
     pub fn words(&self) -> String {

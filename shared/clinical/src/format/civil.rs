@@ -226,7 +226,7 @@ mod tests {
         assert_eq!(days_from_date(1970, 1, 1), 0);
         assert_eq!(days_from_date(2000, 3, 1), 11_017);
         assert_eq!(days_from_date(1969, 12, 31), -1);
-        assert_eq!(instant_utc(UtcMs(1_795_235_460_123)), "2026-11-21T05:11:00.123Z");
+        assert_eq!(instant_utc(UtcMs(1_795_235_460_123)), "2026-11-21T04:31:00.123Z");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! its store, then plans, then executes the steps in one transaction.
 
 use crate::issue::{FhirError, Issue, IssueCode};
+use crate::validate::without_bom;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -159,15 +160,14 @@ struct Peek<'a> {
 }
 
 impl<'a> Bundle<'a> {
-    /// Takes a Bundle apart. The resources in it are not checked here: [`crate::validate`] each.
+    /// Takes a Bundle apart. The resources in it are not checked here: [`crate::validate`] each. A byte order mark
+    /// before it is passed over, as no byte of it is kept.
     ///
     /// # Errors
     /// [`FhirError`] when the bytes are not a Bundle, its type is missing or unknown, or an entry of a batch or
     /// transaction has no usable request.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, FhirError> {
-        if bytes.starts_with(b"\xef\xbb\xbf") {
-            return Err(FhirError::new(IssueCode::Structure, "", "a byte order mark is not allowed before JSON (RFC 8259)"));
-        }
+        let bytes = without_bom(bytes);
         let raw: RawBundle<'a> = serde_json::from_slice(bytes).map_err(|e| not_a_bundle(&e))?;
         if raw.resource_type.as_deref() != Some("Bundle") {
             return Err(FhirError::new(IssueCode::Structure, "resourceType", "a Bundle was expected"));
@@ -231,7 +231,7 @@ fn request(index: usize, raw: RawRequest<'_>) -> Result<Request<'_>, FhirError> 
     Ok(Request { method, url, if_none_exist: raw.if_none_exist, if_match: raw.if_match })
 }
 
-/// A new id for an entry's resource, made by the caller: `(entry, resource type)`.
+/// Makes the id of an entry's new resource; the caller's randomness, not ours.
 pub type NewId<'f> = &'f mut dyn FnMut(&Entry<'_>) -> FhirId;
 
 impl EntryIssue {
