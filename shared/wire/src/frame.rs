@@ -1,12 +1,16 @@
 //! The frame: a 12-byte header and a body.
 //!
 //! ```text
-//! 0 version (1)  1 kind  2 lane  3 flags (bit 0: body is zstd)  4..6 dictionary id, big endian (0 = none)
-//! 6..8 zero      8..12 body length, big endian                  12.. body: JSON, compressed as a whole
+//! 0 version (1)  1 kind  2 lane  3 flags               4..6 dictionary id, big endian (0 = none)
+//! 6..8 zero      8..12 body length, big endian         12.. body: JSON, compressed as a whole
+//! flags: bit 0 the body is zstd, bit 1 the body goes on in the next frame of this lane
 //! ```
+//! A body that does not fit one frame even compressed (an attachment within a resource) is cut over several frames of
+//! one lane; frames of other lanes may come in between, so that an alert never waits for it.
 //! A body is compressed once and the same bytes go to every subscriber.
 
 use bytes::Bytes;
+use std::borrow::Cow;
 
 /// Version of this frame layout and of the messages.
 pub const PROTOCOL: u8 = 1;
@@ -70,6 +74,9 @@ pub enum FrameError {
     /// Reserved bits are set.
     #[error("reserved bits are set")]
     Reserved,
+    /// A body was cut and this is only a part of it.
+    #[error("a body cut over several frames is not whole here")]
+    Part,
     /// Compression failed.
     #[error("body cannot be {0}")]
     Compression(&'static str),
@@ -86,24 +93,17 @@ pub struct Frame {
     pub body: Bytes,
 }
 
+const FLAG_ZSTD: u8 = 1;
+const FLAG_MORE: u8 = 2;
+
 impl Frame {
-    /// The bytes to send; the body is compressed when that pays.
+    /// The bytes to send, one frame; the body is compressed when that pays.
     ///
     /// # Errors
-    /// [`FrameError::TooLarge`] when even compressed it exceeds [`MAX_FRAME`].
+    /// [`FrameError::TooLarge`] when even compressed it exceeds [`MAX_FRAME`]: [`Self::encode_parts`] cuts it.
     pub fn encode(&self) -> Result<Bytes, FrameError> {
-        let packed = if self.body.len() >= COMPRESS_FROM {
-            let z =
-                zstd::bulk::compress(&self.body, LEVEL).map_err(|_| FrameError::Compression("compressed"))?;
-            if z.len() < self.body.len() { Some(z) } else { None }
-        } else {
-            None
-        };
-        let (flags, body): (u8, &[u8]) = match &packed {
-            Some(z) => (1, z),
-            None => (0, &self.body),
-        };
-        let total = HEADER + body.len();
+        let (flags, body) = self.packed()?;
+        let total = HEADER.saturating_add(body.len());
         if total > MAX_FRAME {
             return Err(FrameError::TooLarge {
                 what: "frame",
@@ -111,18 +111,77 @@ impl Frame {
                 max: MAX_FRAME,
             });
         }
-        let mut out = Vec::with_capacity(total);
+        Ok(self.write(flags, &body))
+    }
+
+    /// The frames to send, in order, nearly always one.
+    ///
+    /// # Errors
+    /// [`FrameError::TooLarge`] when the body exceeds [`MAX_BODY`].
+    pub fn encode_parts(&self) -> Result<Vec<Bytes>, FrameError> {
+        let (flags, body) = self.packed()?;
+        let cuts = body.chunks(MAX_FRAME - HEADER).count().max(1);
+        let mut out = Vec::with_capacity(cuts);
+        for (i, part) in body.chunks(MAX_FRAME - HEADER).enumerate() {
+            let more = if i + 1 < cuts { FLAG_MORE } else { 0 };
+            out.push(self.write(flags | more, part));
+        }
+        if out.is_empty() {
+            out.push(self.write(flags, &[]));
+        }
+        Ok(out)
+    }
+
+    fn packed(&self) -> Result<(u8, Cow<'_, [u8]>), FrameError> {
+        if self.body.len() > MAX_BODY {
+            return Err(FrameError::TooLarge {
+                what: "body",
+                bytes: self.body.len(),
+                max: MAX_BODY,
+            });
+        }
+        if self.body.len() >= COMPRESS_FROM {
+            let z =
+                zstd::bulk::compress(&self.body, LEVEL).map_err(|_| FrameError::Compression("compressed"))?;
+            if z.len() < self.body.len() {
+                return Ok((FLAG_ZSTD, Cow::Owned(z)));
+            }
+        }
+        Ok((0, Cow::Borrowed(&self.body)))
+    }
+
+    fn write(&self, flags: u8, body: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(HEADER.saturating_add(body.len()));
         out.extend_from_slice(&[PROTOCOL, self.kind, self.lane as u8, flags, 0, 0, 0, 0]);
         out.extend_from_slice(&u32::try_from(body.len()).unwrap_or(u32::MAX).to_be_bytes());
         out.extend_from_slice(body);
-        Ok(Bytes::from(out))
+        Bytes::from(out)
     }
 
-    /// Reads a frame.
+    /// Reads a frame that holds a whole body.
     ///
     /// # Errors
     /// [`FrameError`]; the connection is then closed, nothing is guessed.
     pub fn decode(bytes: &[u8]) -> Result<Self, FrameError> {
+        let part = Part::read(bytes)?;
+        if part.more {
+            return Err(FrameError::Part);
+        }
+        part.whole(part.body)
+    }
+}
+
+/// One frame as received, its body possibly a part.
+struct Part<'a> {
+    kind: u8,
+    lane: Lane,
+    packed: bool,
+    more: bool,
+    body: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, FrameError> {
         if bytes.len() > MAX_FRAME {
             return Err(FrameError::TooLarge {
                 what: "frame",
@@ -161,7 +220,7 @@ impl Frame {
             3 => Lane::Bulk,
             other => return Err(FrameError::Lane(other)),
         };
-        if flags & !1 != 0 || r0 != 0 || r1 != 0 {
+        if flags & !(FLAG_ZSTD | FLAG_MORE) != 0 || r0 != 0 || r1 != 0 {
             return Err(FrameError::Reserved);
         }
         let dict = u16::from_be_bytes([d0, d1]);
@@ -175,12 +234,82 @@ impl Frame {
                 want,
             });
         }
-        let body = if flags & 1 == 1 {
+        Ok(Self {
+            kind,
+            lane,
+            packed: flags & FLAG_ZSTD != 0,
+            more: flags & FLAG_MORE != 0,
+            body,
+        })
+    }
+
+    fn whole(&self, body: &[u8]) -> Result<Frame, FrameError> {
+        let body = if self.packed {
             Bytes::from(unpack(body)?)
         } else {
             Bytes::copy_from_slice(body)
         };
-        Ok(Self { kind, lane, body })
+        Ok(Frame {
+            kind: self.kind,
+            lane: self.lane,
+            body,
+        })
+    }
+}
+
+/// Puts bodies together that were cut over several frames; one per connection and direction. Holds at most
+/// [`MAX_BODY`] bytes per lane and nothing while no body is cut.
+#[derive(Debug, Default, Clone)]
+pub struct Assembler {
+    open: Vec<Open>,
+}
+
+#[derive(Debug, Clone)]
+struct Open {
+    lane: Lane,
+    kind: u8,
+    packed: bool,
+    body: Vec<u8>,
+}
+
+impl Assembler {
+    /// Takes a frame in; gives the whole one when this was its last or only part.
+    ///
+    /// # Errors
+    /// [`FrameError`]; the connection is then closed.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Option<Frame>, FrameError> {
+        let part = Part::read(bytes)?;
+        let found = self.open.iter().position(|o| o.lane == part.lane);
+        let Some(mut open) = found.map(|i| self.open.swap_remove(i)) else {
+            if !part.more {
+                return part.whole(part.body).map(Some);
+            }
+            let body = part.body.to_vec();
+            self.open.push(Open {
+                lane: part.lane,
+                kind: part.kind,
+                packed: part.packed,
+                body,
+            });
+            return Ok(None);
+        };
+        if open.kind != part.kind || open.packed != part.packed {
+            return Err(FrameError::Part);
+        }
+        let total = open.body.len().saturating_add(part.body.len());
+        if total > MAX_BODY {
+            return Err(FrameError::TooLarge {
+                what: "body",
+                bytes: total,
+                max: MAX_BODY,
+            });
+        }
+        open.body.extend_from_slice(part.body);
+        if part.more {
+            self.open.push(open);
+            return Ok(None);
+        }
+        part.whole(&open.body).map(Some)
     }
 }
 

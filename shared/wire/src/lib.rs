@@ -3,6 +3,15 @@
 //! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), view models for the screen ([`view`]), the one
 //! [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic
+    )
+)]
 
 pub mod digest;
 mod error_code;

@@ -332,7 +332,7 @@ messages! {
             scope: String,
             /// Position.
             pos: u64,
-            /// In a `pat:` scope the patient's revision.
+            /// In a `pat:` scope the patient's revision; 0 = not told (and in other scopes).
             rev: u64,
             /// Number of the subscription this answers.
             n: u64,

@@ -70,7 +70,8 @@ impl ScopeState {
             return;
         }
         if m.rev_prev > self.rev {
-            // In catch-up the answer that is under way may still fill it; if not, the final revision will differ.
+            // In catch-up the answer under way may still fill it: that is judged when the server says it is current.
+            self.gap = self.gap.max(m.rev);
             if matches!(self.phase, Phase::Live) {
                 self.subscribe(cx, false);
             }

@@ -11,7 +11,7 @@ use crate::outbox::Upload;
 use crate::scope::Scope;
 use std::collections::BTreeSet;
 use vitrine_wire::ErrorCode;
-use vitrine_wire::frame::{Frame, FrameError, PROTOCOL};
+use vitrine_wire::frame::{Assembler, FrameError, PROTOCOL};
 use vitrine_wire::message::{
     Beat, ClientHello, Credit, DeviceAuth, Reject, ServerHello, ServerMessage, UserAuth, Welcome, WipeDone,
 };
@@ -28,6 +28,7 @@ impl Client {
         self.wire = Some(Wire {
             epoch: String::new(),
             hello_ms: 0,
+            parts: Assembler::default(),
             credit,
             last_rx: now,
             last_ping: now,
@@ -115,12 +116,14 @@ impl Client {
         view: &dyn CacheView,
         out: &mut Vec<Effect>,
     ) -> Result<(), Violation> {
-        let frame = Frame::decode(bytes)?;
+        let Some(w) = &mut self.wire else { return Ok(()) };
+        let whole = w.parts.take(bytes)?;
+        w.last_rx = now;
+        let Some(frame) = whole else { return Ok(()) };
         let m = ServerMessage::read(&frame)?;
         check(&m)?;
         let mut grant = None;
         if let Some(w) = &mut self.wire {
-            w.last_rx = now;
             if !matches!(m, ServerMessage::Beat(_)) {
                 w.last_progress = now;
             }

@@ -34,6 +34,7 @@ use crate::credit::CreditFlow;
 use crate::outbox::{Act, Upload};
 use std::collections::{BTreeMap, BTreeSet};
 use sub::{Ctx, Phase, ScopeState};
+use vitrine_wire::frame::Assembler;
 use vitrine_wire::message::{Ping, Unsub, UserAuth};
 
 /// How often acknowledged rows are pruned, ms.
@@ -74,6 +75,7 @@ enum Stage {
 struct Wire {
     epoch: String,
     hello_ms: i64,
+    parts: Assembler,
     credit: CreditFlow,
     last_rx: u64,
     last_ping: u64,

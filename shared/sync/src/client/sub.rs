@@ -123,8 +123,8 @@ pub(super) struct ScopeState {
     pub live_at: Option<u64>,
     pub pending: BTreeMap<String, Pending>,
     pub compare: Compare,
-    /// In a `pat:` scope: a delta did not fit during catch-up.
-    pub gap: bool,
+    /// In a `pat:` scope: newest revision of a delta that did not fit during catch-up.
+    pub gap: u64,
     pub shown: Option<super::api::ScopeStatus>,
 }
 
@@ -144,7 +144,7 @@ impl ScopeState {
             live_at: None,
             pending: BTreeMap::new(),
             compare: Compare::default(),
-            gap: false,
+            gap: 0,
             shown: None,
         };
         s.look(view);
@@ -182,7 +182,7 @@ impl ScopeState {
         self.phase = Phase::Idle;
         self.pending.clear();
         self.compare = Compare::default();
-        self.gap = false;
+        self.gap = 0;
     }
 
     /// Subscribes with what the cache holds; `full` = without it, because it is not to be trusted.
@@ -206,7 +206,7 @@ impl ScopeState {
     fn ask(&mut self, cx: &mut Ctx<'_>, have: Option<Have>, resume: Option<Resume>) {
         self.pending.clear();
         self.compare = Compare::default();
-        self.gap = false;
+        self.gap = 0;
         *cx.next_n = cx.next_n.saturating_add(1);
         self.n = *cx.next_n;
         self.phase = Phase::Asked { full: have.is_none() };
@@ -324,7 +324,7 @@ impl ScopeState {
                 what: "a snapshot had to come first",
             });
         }
-        if self.patient && (self.gap || m.rev != self.rev) {
+        if self.patient && (self.gap > self.rev || (m.rev != 0 && m.rev != self.rev)) {
             self.subscribe(cx, true);
             return Ok(());
         }
