@@ -18,5 +18,5 @@ export default defineConfig(({ mode }) => ({
   },
   // Component tests run the client build of Svelte.
   resolve: process.env.VITEST ? { conditions: ['browser'] } : undefined,
-  test: { environment: 'happy-dom', include: ['tests/**/*.test.ts'] },
+  test: { environment: 'happy-dom', include: ['tests/**/*.test.ts'], css: true },
 }));

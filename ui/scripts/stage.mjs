@@ -39,6 +39,7 @@ export async function withStage(use) {
       const body = await readFile(file);
       response.writeHead(200, {
         'content-type': TYPES[extname(file)] ?? 'application/octet-stream',
+        'cache-control': 'max-age=3600',
         'content-security-policy': config.app.security.csp,
       });
       response.end(body);
@@ -62,12 +63,23 @@ export async function withStage(use) {
   }
 }
 
+/** One context for each size: pages of it share their cache. */
+const contexts = new Map();
+async function contextFor(browser, size) {
+  let context = contexts.get(size.name);
+  if (context === undefined) {
+    context = await browser.newContext({
+      viewport: { width: size.width, height: size.height },
+      deviceScaleFactor: size.scale,
+    });
+    contexts.set(size.name, context);
+  }
+  return context;
+}
+
 /** Opens one screen; what the page says wrong (console errors, CSP violations, remote requests) is collected. */
 export async function openScreen(browser, origin, { id, theme, size }) {
-  const page = await browser.newPage({
-    viewport: { width: size.width, height: size.height },
-    deviceScaleFactor: size.scale,
-  });
+  const page = await (await contextFor(browser, size)).newPage();
   const faults = [];
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
