@@ -8,9 +8,11 @@
 pub mod cipher;
 mod key;
 pub mod readers;
+mod server;
 pub mod workstation;
 pub mod writer;
 
 pub use cipher::{Key, OpenOptions, Synchronous};
 pub use readers::Readers;
+pub use server::{AuditReport, SealState, SqlcipherStore, StoreOptions};
 pub use writer::{Group, Writer};

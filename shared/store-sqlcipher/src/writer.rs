@@ -24,6 +24,14 @@ use vitrine_store::StoreError;
 pub trait Group: Send + 'static {
     /// What [`Group::back_to`] needs to undo a job.
     type Mark;
+    /// The transaction has begun: another process may have written since the last one.
+    ///
+    /// # Errors
+    /// Fails the group before it starts.
+    fn begun(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let _ = conn;
+        Ok(())
+    }
     /// Remembers the state before a job.
     fn mark(&self) -> Self::Mark;
     /// Undoes what a refused job did.
@@ -285,9 +293,9 @@ impl<G: Group> Loop<G> {
                 conn
             }
         };
-        sql(&conn, "BEGIN IMMEDIATE")?;
+        let begun = sql(&conn, "BEGIN IMMEDIATE").and_then(|()| self.group.begun(&conn));
         self.conn = Some(conn);
-        Ok(())
+        begun
     }
 
     /// Nothing of the group is there, and the connection is not trusted any more: the next job opens another.

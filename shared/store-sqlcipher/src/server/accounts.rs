@@ -1,0 +1,379 @@
+//! Accounts, devices, sessions, clients and grants.
+
+use super::SqlcipherStore;
+use super::sql::{During, all, int, one, parsed, run, uint};
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use vitrine_access::action::{ManageDevices, ManageUsers};
+use vitrine_access::chain::GENESIS;
+use vitrine_access::{Disclosure, Permit, Receipt};
+use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
+use vitrine_store::{
+    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, SessionRow,
+    StoreError,
+};
+
+const USERS: &str = "keeping accounts";
+const DEVICES: &str = "keeping devices";
+const SESSIONS: &str = "keeping sessions";
+
+fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| StoreError::Backend {
+        doing: USERS,
+        cause: e.to_string(),
+    })
+}
+
+fn of_json<T: DeserializeOwned>(r: &Row<'_>, index: usize) -> rusqlite::Result<T> {
+    parsed(index, serde_json::from_str(r.get_ref(index)?.as_str()?))
+}
+
+const ACCOUNT: &str =
+    "SELECT user, display, role, wards, password_phc, pin_phc, disabled, version FROM account";
+
+fn account(r: &Row<'_>) -> rusqlite::Result<Account> {
+    Ok(Account {
+        user: parsed(0, UserId::new(r.get::<_, String>(0)?))?,
+        display: r.get(1)?,
+        role: parsed(2, r.get_ref(2)?.as_str()?.parse())?,
+        wards: of_json(r, 3)?,
+        password_phc: r.get(4)?,
+        pin_phc: r.get(5)?,
+        disabled: r.get(6)?,
+        version: uint(r.get(7)?),
+    })
+}
+
+/// All accounts by name.
+pub(super) fn all_accounts(conn: &Connection) -> Result<Vec<Account>, StoreError> {
+    all(conn, &format!("{ACCOUNT} ORDER BY user"), [], account).during(USERS)
+}
+
+/// One account.
+pub(super) fn one_account(conn: &Connection, user: &str) -> Result<Option<Account>, StoreError> {
+    one(conn, &format!("{ACCOUNT} WHERE user = ?1"), [user], account).during(USERS)
+}
+
+fn put_account(conn: &Connection, a: &Account) -> Result<(), StoreError> {
+    let sql = "INSERT INTO account (user, display, role, wards, password_phc, pin_phc, disabled, version)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)
+               ON CONFLICT (user) DO UPDATE SET display = excluded.display, role = excluded.role,
+                 wards = excluded.wards, password_phc = excluded.password_phc, pin_phc = excluded.pin_phc,
+                 disabled = excluded.disabled, version = account.version + 1";
+    let row = params![
+        a.user.as_str(),
+        a.display,
+        a.role.name(),
+        json(&a.wards)?,
+        a.password_phc,
+        a.pin_phc,
+        a.disabled
+    ];
+    run(conn, sql, row).during(USERS).map(|_| ())
+}
+
+const DEVICE: &str =
+    "SELECT id, name, ward, site, public_key, revoked, enrolled, last_seen, report, audit_seq
+                        FROM device";
+
+fn device(r: &Row<'_>) -> rusqlite::Result<DeviceRow> {
+    let revoked: bool = r.get(5)?;
+    Ok(DeviceRow {
+        id: parsed(0, DeviceId::new(r.get::<_, String>(0)?))?,
+        name: r.get(1)?,
+        ward: parsed(2, WardId::new(r.get::<_, String>(2)?))?,
+        site: r.get(3)?,
+        public_key: r.get(4)?,
+        state: if revoked {
+            DeviceState::Revoked
+        } else {
+            DeviceState::Active
+        },
+        enrolled: UtcMs(r.get(6)?),
+        last_seen: r.get::<_, Option<i64>>(7)?.map(UtcMs),
+        report: r.get(8)?,
+        audit_seq: uint(r.get(9)?),
+    })
+}
+
+const CODE: &str = "SELECT hash, ward, site, until FROM enrol_code";
+
+fn code(r: &Row<'_>) -> rusqlite::Result<EnrolCode> {
+    Ok(EnrolCode {
+        hash: r.get(0)?,
+        ward: parsed(1, WardId::new(r.get::<_, String>(1)?))?,
+        site: r.get(2)?,
+        until: UtcMs(r.get(3)?),
+    })
+}
+
+fn enrol(conn: &Connection, hash: &[u8; 32], new: NewDevice, at: UtcMs) -> Result<DeviceRow, StoreError> {
+    let found = one(
+        conn,
+        &format!("{CODE} WHERE hash = ?1 AND until > ?2"),
+        params![&hash[..], at.0],
+        code,
+    );
+    let Some(code) = found.during(DEVICES)? else {
+        return Err(StoreError::Refused(
+            "this enrolment code is not valid: make a new one".to_owned(),
+        ));
+    };
+    let there = one(
+        conn,
+        "SELECT 1 FROM device WHERE id = ?1",
+        [new.id.as_str()],
+        |_| Ok(()),
+    )
+    .during(DEVICES)?;
+    if there.is_some() {
+        return Err(StoreError::Refused(format!(
+            "device {} is enrolled already",
+            new.id
+        )));
+    }
+    run(conn, "DELETE FROM enrol_code WHERE hash = ?1", [&hash[..]]).during(DEVICES)?;
+    let sql =
+        "INSERT INTO device (id, name, ward, site, public_key, revoked, enrolled, audit_seq, audit_hash)
+               VALUES (?1, ?2, ?3, ?4, ?5, 0, ?6, 0, ?7)";
+    let row = params![
+        new.id.as_str(),
+        new.name,
+        code.ward.as_str(),
+        code.site,
+        new.public_key,
+        at.0,
+        &GENESIS[..]
+    ];
+    run(conn, sql, row).during(DEVICES)?;
+    Ok(DeviceRow {
+        id: new.id,
+        name: new.name,
+        ward: code.ward,
+        site: code.site,
+        public_key: new.public_key,
+        state: DeviceState::Active,
+        enrolled: at,
+        last_seen: None,
+        audit_seq: 0,
+        report: None,
+    })
+}
+
+fn session(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
+    let device: Option<String> = r.get(3)?;
+    Ok(SessionRow {
+        hash: r.get(0)?,
+        holder: r.get(1)?,
+        client: r.get(2)?,
+        device: device.map(|d| parsed(3, DeviceId::new(d))).transpose()?,
+        scopes: of_json(r, 4)?,
+        at: UtcMs(r.get(5)?),
+        until: UtcMs(r.get(6)?),
+    })
+}
+
+#[async_trait]
+impl Accounts for SqlcipherStore {
+    async fn change_account(
+        &self,
+        permit: &Permit<ManageUsers>,
+        change: AccountChange,
+    ) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        self.write(1, move |conn, group| {
+            match change {
+                AccountChange::Put(account) => put_account(conn, &account)?,
+                AccountChange::Disable(user) => {
+                    let sql = "UPDATE account SET disabled = 1, version = version + 1 WHERE user = ?1";
+                    if run(conn, sql, [user.as_str()]).during(USERS)? == 0 {
+                        return Err(StoreError::Refused(format!("there is no user {user}")));
+                    }
+                }
+            }
+            group.record(conn, &entry)
+        })
+        .await
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
+        let user = user.clone();
+        self.read_job(move |conn| one_account(conn, user.as_str())).await
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        self.read_job(all_accounts).await
+    }
+
+    async fn put_enrol_code(
+        &self,
+        permit: &Permit<ManageDevices>,
+        code: EnrolCode,
+    ) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        self.write(1, move |conn, group| {
+            let sql = "INSERT OR REPLACE INTO enrol_code (hash, ward, site, until) VALUES (?1, ?2, ?3, ?4)";
+            run(
+                conn,
+                sql,
+                params![&code.hash[..], code.ward.as_str(), code.site, code.until.0],
+            )
+            .during(DEVICES)?;
+            group.record(conn, &entry)
+        })
+        .await
+    }
+
+    async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError> {
+        self.read_job(move |conn| {
+            all(
+                conn,
+                &format!("{CODE} WHERE until > ?1 ORDER BY hash"),
+                [at.0],
+                code,
+            )
+            .during(DEVICES)
+        })
+        .await
+    }
+
+    async fn enrol(
+        &self,
+        code_hash: [u8; 32],
+        device: NewDevice,
+        at: UtcMs,
+    ) -> Result<DeviceRow, StoreError> {
+        self.write(1, move |conn, _| enrol(conn, &code_hash, device, at))
+            .await
+    }
+
+    async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        let id = id.clone();
+        self.read_job(move |conn| {
+            one(conn, &format!("{DEVICE} WHERE id = ?1"), [id.as_str()], device).during(DEVICES)
+        })
+        .await
+    }
+
+    async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        self.read_job(|conn| all(conn, &format!("{DEVICE} ORDER BY id"), [], device).during(DEVICES))
+            .await
+    }
+
+    async fn revoke_device(
+        &self,
+        permit: &Permit<ManageDevices>,
+        id: &DeviceId,
+    ) -> Result<Receipt, StoreError> {
+        let (id, entry) = (id.clone(), permit.entry(Disclosure::default()));
+        self.write(1, move |conn, group| {
+            if run(conn, "UPDATE device SET revoked = 1 WHERE id = ?1", [id.as_str()]).during(DEVICES)? == 0 {
+                return Err(StoreError::Refused(format!("there is no device {id}")));
+            }
+            group.record(conn, &entry)
+        })
+        .await
+    }
+
+    async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
+        let id = id.clone();
+        self.write(1, move |conn, _| {
+            let sql = "UPDATE device SET last_seen = ?2, report = coalesce(?3, report) WHERE id = ?1";
+            run(conn, sql, params![id.as_str(), at.0, report])
+                .during(DEVICES)
+                .map(|_| ())
+        })
+        .await
+    }
+
+    async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
+        self.write(1, move |conn, _| {
+            let sql = "INSERT OR REPLACE INTO session (hash, holder, client, device, scopes, at, until)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let device = session.device.as_ref().map(DeviceId::as_str);
+            let scopes = json(&session.scopes)?;
+            let (at, until) = (session.at.0, session.until.0);
+            let row = params![
+                &session.hash[..],
+                session.holder,
+                session.client,
+                device,
+                scopes,
+                at,
+                until
+            ];
+            run(conn, sql, row).during(SESSIONS).map(|_| ())
+        })
+        .await
+    }
+
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
+        let hash = *hash;
+        self.read_job(move |conn| {
+            let sql = "SELECT hash, holder, client, device, scopes, at, until FROM session WHERE hash = ?1";
+            one(conn, sql, [&hash[..]], session).during(SESSIONS)
+        })
+        .await
+    }
+
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        let hash = *hash;
+        self.write(1, move |conn, _| {
+            run(conn, "DELETE FROM session WHERE hash = ?1", [&hash[..]])
+                .during(SESSIONS)
+                .map(|_| ())
+        })
+        .await
+    }
+
+    async fn put_client(
+        &self,
+        permit: &Permit<ManageUsers>,
+        id: &str,
+        secret_hash: [u8; 32],
+        scopes: Vec<String>,
+    ) -> Result<Receipt, StoreError> {
+        let (id, entry) = (id.to_owned(), permit.entry(Disclosure::default()));
+        self.write(1, move |conn, group| {
+            let sql = "INSERT OR REPLACE INTO client (id, secret, scopes) VALUES (?1, ?2, ?3)";
+            run(conn, sql, params![id, &secret_hash[..], json(&scopes)?]).during(USERS)?;
+            group.record(conn, &entry)
+        })
+        .await
+    }
+
+    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+        let id = id.to_owned();
+        self.read_job(move |conn| {
+            let sql = "SELECT secret, scopes FROM client WHERE id = ?1";
+            one(conn, sql, [id], |r| Ok((r.get(0)?, of_json(r, 1)?))).during(USERS)
+        })
+        .await
+    }
+
+    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
+        self.write(1, move |conn, _| {
+            let sql = "INSERT OR IGNORE INTO break_glass_grant (id, at, body) VALUES (?1, ?2, ?3)";
+            let id = row.grant.id.0;
+            run(
+                conn,
+                sql,
+                params![&id.as_bytes()[..], row.grant.at.0, json(&row)?],
+            )
+            .during("keeping a grant")?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
+        let limit = int(limit as u64);
+        self.read_job(move |conn| {
+            let sql = "SELECT body FROM break_glass_grant ORDER BY at DESC, id DESC LIMIT ?1";
+            all(conn, sql, [limit], |r| of_json(r, 0)).during("listing grants")
+        })
+        .await
+    }
+}

@@ -1,0 +1,680 @@
+//! The writer's part of a batch: preconditions, resources, what they mean, the operation id, the audit row.
+
+use super::prepare::{Prepared, PreparedOp, Put, Words, current};
+use super::project::project;
+use super::sql::{During, all, int, one, run, uint};
+use super::{ServerGroup, body, feed};
+use rusqlite::{Connection, params};
+use std::collections::{BTreeMap, HashMap};
+use vitrine_access::{AuditEntry, Receipt};
+use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
+use vitrine_store::disclosure::Collect;
+use vitrine_store::scope::chart_rank;
+use vitrine_store::{Applied, AppliedChange, Extract, Precondition, Projector, StoreError};
+
+/// Bits of `resource.meaning`: which tables know it.
+const IDENTIFIERS: i64 = 1;
+const DEPENDENCIES: i64 = 2;
+const FACT: i64 = 4;
+const PERSON: i64 = 8;
+
+const WRITING: &str = "storing a resource";
+
+/// Applies a batch within the writer's transaction, audit row included. `owner`: the permit's patient; `entry`: the
+/// permit's audit row, still without what was written.
+pub(super) fn apply(
+    conn: &Connection,
+    group: &mut ServerGroup,
+    projector: &dyn Projector,
+    owner: Option<&PatientId>,
+    mut entry: AuditEntry,
+    batch: &Prepared,
+) -> Result<(Applied, Receipt), StoreError> {
+    let (applied, patients) = match known_operation(conn, batch)? {
+        Some(before) => {
+            let patients = patients_of(conn, &before)?;
+            (before, patients)
+        }
+        None => {
+            let mut work = Work::new(conn, projector, owner, UtcMs(batch.at));
+            let applied = work.all(batch)?;
+            (applied, work.patients.into_keys().collect())
+        }
+    };
+    let mut said = Collect::default();
+    patients.iter().for_each(|p| said.patient(p));
+    applied
+        .changes
+        .iter()
+        .for_each(|c| said.resource(&c.key, c.version));
+    entry.disclosure = said.finish();
+    let receipt = group.record(conn, &entry)?;
+    Ok((applied, receipt))
+}
+
+/// The outcome of the first time, when this operation id was applied before.
+fn known_operation(conn: &Connection, batch: &Prepared) -> Result<Option<Applied>, StoreError> {
+    let found = one(
+        conn,
+        "SELECT digest, pos, result FROM op WHERE id = ?1",
+        [&batch.op_id.as_bytes()[..]],
+        |r| Ok((r.get::<_, [u8; 16]>(0)?, uint(r.get(1)?), r.get::<_, Vec<u8>>(2)?)),
+    );
+    let Some((digest, pos, result)) = found.during("looking the operation up")? else {
+        return Ok(None);
+    };
+    if digest != batch.digest {
+        return Err(StoreError::OpReused(batch.op_id));
+    }
+    // The same digest means the same keys in the same order, so only the numbers are kept: version and flags, 9 bytes.
+    let (chunks, _) = result.as_chunks::<9>();
+    let changes = batch.ops.iter().zip(chunks).map(|(op, c)| {
+        let [flags, version @ ..] = c;
+        AppliedChange {
+            key: op.key.clone(),
+            version: u64::from_be_bytes(*version),
+            created: flags & 1 != 0,
+            unchanged: flags & 2 != 0,
+        }
+    });
+    Ok(Some(Applied {
+        changes: changes.collect(),
+        pos,
+        duplicate: true,
+    }))
+}
+
+fn patients_of(conn: &Connection, applied: &Applied) -> Result<Vec<PatientId>, StoreError> {
+    let sql = "SELECT p.id FROM resource r JOIN patient p USING (pid) WHERE r.kind = ?1 AND r.id = ?2";
+    let mut out = Vec::new();
+    for c in &applied.changes {
+        let id = one(conn, sql, [c.key.kind.as_str(), c.key.id.as_str()], |r| {
+            r.get::<_, String>(0)
+        });
+        if let Some(id) = id.during(WRITING)?
+            && let Ok(id) = PatientId::new(id)
+        {
+            out.push(id);
+        }
+    }
+    Ok(out)
+}
+
+/// A patient within this batch.
+pub(super) struct Touched {
+    pub pid: i64,
+    rev: i64,
+    live: i64,
+    dirty: bool,
+    /// The operation that makes a new projection necessary.
+    project: Option<usize>,
+}
+
+struct Held {
+    rid: i64,
+    pid: Option<i64>,
+    version: u64,
+    deleted: bool,
+    hash: Option<[u8; 16]>,
+    meaning: i64,
+}
+
+struct Work<'w> {
+    conn: &'w Connection,
+    projector: &'w dyn Projector,
+    owner: Option<&'w PatientId>,
+    at: UtcMs,
+    patients: BTreeMap<PatientId, Touched>,
+    /// Resources whose meaning may rest on old versions, with their operation.
+    changed: BTreeMap<ResourceKey, usize>,
+    kinds: HashMap<String, i64>,
+}
+
+impl<'w> Work<'w> {
+    fn new(
+        conn: &'w Connection,
+        projector: &'w dyn Projector,
+        owner: Option<&'w PatientId>,
+        at: UtcMs,
+    ) -> Self {
+        Self {
+            conn,
+            projector,
+            owner,
+            at,
+            patients: BTreeMap::new(),
+            changed: BTreeMap::new(),
+            kinds: HashMap::new(),
+        }
+    }
+
+    fn all(&mut self, batch: &Prepared) -> Result<Applied, StoreError> {
+        let mut changes = Vec::with_capacity(batch.ops.len());
+        for (index, op) in batch.ops.iter().enumerate() {
+            changes.push(self.one(index, op)?);
+        }
+        self.extract_anew(batch)?;
+        for p in self.patients.values() {
+            flush(self.conn, p)?;
+        }
+        for (id, p) in &self.patients {
+            if let Some(index) = p.project {
+                project(self.conn, self.projector, id, p.pid, p.live > 0, self.at, index)?;
+            }
+        }
+        for (kind, n) in self.kinds.iter().filter(|(_, n)| **n != 0) {
+            let sql =
+                "INSERT INTO tally (name, n) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET n = n + ?2";
+            run(self.conn, sql, params![format!("kind:{kind}"), n]).during(WRITING)?;
+        }
+        let pos = feed::newest(self.conn)?;
+        let mut result = Vec::with_capacity(changes.len() * 9);
+        for c in &changes {
+            result.push(u8::from(c.created) | (u8::from(c.unchanged) << 1));
+            result.extend_from_slice(&c.version.to_be_bytes());
+        }
+        run(
+            self.conn,
+            "INSERT INTO op (id, digest, pos, result) VALUES (?1, ?2, ?3, ?4)",
+            params![&batch.op_id.as_bytes()[..], &batch.digest[..], int(pos), result],
+        )
+        .during("keeping the operation id")?;
+        Ok(Applied {
+            changes,
+            pos,
+            duplicate: false,
+        })
+    }
+
+    fn one(&mut self, index: usize, op: &PreparedOp) -> Result<AppliedChange, StoreError> {
+        let held = self.held(&op.key)?;
+        let live = held.as_ref().filter(|h| !h.deleted);
+        check(op, live.map(|h| h.version))?;
+        if let Some(h) = live {
+            self.allowed_pid(&op.key, h.pid)?;
+        }
+        let version = held.as_ref().map_or(0, |h| h.version);
+        let unchanged = AppliedChange {
+            key: op.key.clone(),
+            version,
+            created: false,
+            unchanged: true,
+        };
+        let Some(put) = &op.put else {
+            let Some(h) = live else { return Ok(unchanged) };
+            self.delete(index, &op.key, h)?;
+            return Ok(AppliedChange {
+                version: version + 1,
+                unchanged: false,
+                ..unchanged
+            });
+        };
+        self.allowed(&op.key, put.extract.patient.as_ref())?;
+        let pid = match &put.extract.patient {
+            Some(p) => Some(self.touch(p)?.pid),
+            None => None,
+        };
+        if let Some(h) = live
+            && h.pid == pid
+            && self.same_bytes(h, put)?
+        {
+            return Ok(unchanged);
+        }
+        let created = live.is_none();
+        match held {
+            None => self.insert(index, &op.key, pid, put)?,
+            Some(h) => self.replace(index, &op.key, &h, pid, put)?,
+        }
+        Ok(AppliedChange {
+            key: op.key.clone(),
+            version: version + 1,
+            created,
+            unchanged: false,
+        })
+    }
+
+    fn held(&self, key: &ResourceKey) -> Result<Option<Held>, StoreError> {
+        let sql =
+            "SELECT rid, pid, version, deleted, hash, meaning FROM resource WHERE kind = ?1 AND id = ?2";
+        one(self.conn, sql, [key.kind.as_str(), key.id.as_str()], |r| {
+            Ok(Held {
+                rid: r.get(0)?,
+                pid: r.get(1)?,
+                version: uint(r.get(2)?),
+                deleted: r.get(3)?,
+                hash: r.get(4)?,
+                meaning: r.get(5)?,
+            })
+        })
+        .during(WRITING)
+    }
+
+    fn allowed(&self, key: &ResourceKey, patient: Option<&PatientId>) -> Result<(), StoreError> {
+        match self.owner {
+            Some(owner) if patient != Some(owner) => Err(StoreError::WrongPatient(key.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    fn allowed_pid(&mut self, key: &ResourceKey, pid: Option<i64>) -> Result<(), StoreError> {
+        let Some(owner) = self.owner else { return Ok(()) };
+        let known = one(
+            self.conn,
+            "SELECT pid FROM patient WHERE id = ?1",
+            [owner.as_str()],
+            |r| r.get(0),
+        );
+        let owner_pid: Option<i64> = known.during(WRITING)?;
+        if pid.is_some() && pid == owner_pid {
+            Ok(())
+        } else {
+            Err(StoreError::WrongPatient(key.to_string()))
+        }
+    }
+
+    fn same_bytes(&self, h: &Held, put: &Put) -> Result<bool, StoreError> {
+        if h.hash != Some(put.hash) {
+            return Ok(false);
+        }
+        let packed = one(
+            self.conn,
+            "SELECT body FROM resource WHERE rid = ?1",
+            [h.rid],
+            |r| r.get::<_, Vec<u8>>(0),
+        );
+        let packed = packed.during(WRITING)?.unwrap_or_default();
+        Ok(body::unpack(&packed)? == put.raw)
+    }
+
+    /// The patient's row, made when this is the first resource that names it.
+    fn touch(&mut self, id: &PatientId) -> Result<&mut Touched, StoreError> {
+        if !self.patients.contains_key(id) {
+            let sql = "SELECT pid, rev, live FROM patient WHERE id = ?1";
+            let found = one(self.conn, sql, [id.as_str()], |r| {
+                Ok(Touched {
+                    pid: r.get(0)?,
+                    rev: r.get(1)?,
+                    live: r.get(2)?,
+                    dirty: false,
+                    project: None,
+                })
+            });
+            let touched = match found.during(WRITING)? {
+                Some(t) => t,
+                None => {
+                    run(
+                        self.conn,
+                        "INSERT INTO patient (id, rev, live) VALUES (?1, 0, 0)",
+                        [id.as_str()],
+                    )
+                    .during(WRITING)?;
+                    Touched {
+                        pid: self.conn.last_insert_rowid(),
+                        rev: 0,
+                        live: 0,
+                        dirty: false,
+                        project: None,
+                    }
+                }
+            };
+            self.patients.insert(id.clone(), touched);
+        }
+        self.patients.get_mut(id).ok_or(StoreError::Closed)
+    }
+
+    /// The next revision of a patient; 0 for a resource of nobody.
+    fn next_rev(&mut self, patient: Option<&PatientId>, live: i64) -> Result<i64, StoreError> {
+        let Some(id) = patient else { return Ok(0) };
+        let t = self.touch(id)?;
+        t.rev += 1;
+        t.live += live;
+        t.dirty = true;
+        Ok(t.rev)
+    }
+
+    fn count(&mut self, key: &ResourceKey, n: i64) {
+        match self.kinds.get_mut(key.kind.as_str()) {
+            Some(c) => *c += n,
+            None => {
+                self.kinds.insert(key.kind.to_string(), n);
+            }
+        }
+    }
+
+    fn insert(
+        &mut self,
+        index: usize,
+        key: &ResourceKey,
+        pid: Option<i64>,
+        put: &Put,
+    ) -> Result<(), StoreError> {
+        let rev = self.next_rev(put.extract.patient.as_ref(), 1)?;
+        run(
+            self.conn,
+            "INSERT INTO resource (kind, id, pid, rank, version, rev, updated, deleted, meaning, hash, body)
+             VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, 0, ?7, ?8, ?9)",
+            params![
+                key.kind.as_str(),
+                key.id.as_str(),
+                pid,
+                chart_rank(key.kind.as_str()),
+                rev,
+                self.at.0,
+                meaning(&put.extract),
+                &put.hash[..],
+                put.packed
+            ],
+        )
+        .during(WRITING)?;
+        let rid = self.conn.last_insert_rowid();
+        self.count(key, 1);
+        self.remember(rid, pid, 1, key, &put.extract, put.words.as_ref())?;
+        self.changed(index, key, &put.extract, 0)
+    }
+
+    fn replace(
+        &mut self,
+        index: usize,
+        key: &ResourceKey,
+        held: &Held,
+        pid: Option<i64>,
+        put: &Put,
+    ) -> Result<(), StoreError> {
+        self.keep_version(held.rid)?;
+        self.forget(held.rid, held.pid, held.meaning)?;
+        let moved = held.pid != pid;
+        let was_live = i64::from(!held.deleted);
+        if moved {
+            self.leave(index, held.pid, was_live)?;
+        }
+        let rev = self.next_rev(put.extract.patient.as_ref(), if moved { 1 } else { 1 - was_live })?;
+        let version = held.version + 1;
+        run(
+            self.conn,
+            "UPDATE resource SET pid = ?2, version = ?3, rev = ?4, updated = ?5, deleted = 0, meaning = ?6,
+                                 hash = ?7, body = ?8
+              WHERE rid = ?1",
+            params![
+                held.rid,
+                pid,
+                int(version),
+                rev,
+                self.at.0,
+                meaning(&put.extract),
+                &put.hash[..],
+                put.packed
+            ],
+        )
+        .during(WRITING)?;
+        self.count(key, 1 - was_live);
+        self.remember(held.rid, pid, version, key, &put.extract, put.words.as_ref())?;
+        self.changed(index, key, &put.extract, held.meaning)
+    }
+
+    /// A resource leaves a patient for another: the trigger counts and logs it, so what is cached of the patient is
+    /// written before and read again after.
+    fn leave(&mut self, index: usize, pid: Option<i64>, was_live: i64) -> Result<(), StoreError> {
+        let Some(pid) = pid else { return Ok(()) };
+        let id = self.id_of(pid)?;
+        if let Some(t) = self.patients.remove(&id) {
+            flush(self.conn, &t)?;
+        }
+        let sql = "SELECT pid, rev, live FROM patient WHERE pid = ?1";
+        let found = one(self.conn, sql, [pid], |r| {
+            // What the trigger is about to do.
+            let (rev, live): (i64, i64) = (r.get(1)?, r.get(2)?);
+            Ok(Touched {
+                pid,
+                rev: rev + 1,
+                live: live - was_live,
+                dirty: false,
+                project: Some(index),
+            })
+        });
+        if let Some(t) = found.during(WRITING)? {
+            self.patients.insert(id, t);
+        }
+        Ok(())
+    }
+
+    fn delete(&mut self, index: usize, key: &ResourceKey, held: &Held) -> Result<(), StoreError> {
+        self.keep_version(held.rid)?;
+        self.forget(held.rid, held.pid, held.meaning)?;
+        let patient = match held.pid {
+            Some(pid) => Some(self.id_of(pid)?),
+            None => None,
+        };
+        let rev = self.next_rev(patient.as_ref(), -1)?;
+        run(
+            self.conn,
+            "UPDATE resource SET version = version + 1, rev = ?2, updated = ?3, deleted = 1, meaning = 0,
+                                 hash = NULL, body = NULL
+              WHERE rid = ?1",
+            params![held.rid, rev, self.at.0],
+        )
+        .during(WRITING)?;
+        self.count(key, -1);
+        let extract = Extract {
+            patient,
+            ..Extract::default()
+        };
+        self.changed(index, key, &extract, held.meaning)
+    }
+
+    fn id_of(&self, pid: i64) -> Result<PatientId, StoreError> {
+        let id = one(self.conn, "SELECT id FROM patient WHERE pid = ?1", [pid], |r| {
+            r.get::<_, String>(0)
+        });
+        let id = id.during(WRITING)?.unwrap_or_default();
+        PatientId::new(id).map_err(|e| StoreError::Backend {
+            doing: WRITING,
+            cause: e.to_string(),
+        })
+    }
+
+    fn keep_version(&self, rid: i64) -> Result<(), StoreError> {
+        let sql = "INSERT INTO resource_version (rid, version, updated, deleted, body)
+                   SELECT rid, version, updated, deleted, body FROM resource WHERE rid = ?1";
+        run(self.conn, sql, [rid])
+            .during("keeping the version before")
+            .map(|_| ())
+    }
+
+    /// Notes what follows from a change. A patient is projected anew when the change touched a fact, or when there is
+    /// no card yet, or when the last resource may have gone.
+    fn changed(
+        &mut self,
+        index: usize,
+        key: &ResourceKey,
+        extract: &Extract,
+        was: i64,
+    ) -> Result<(), StoreError> {
+        if let Some(p) = &extract.patient {
+            let t = self.touch(p)?;
+            if extract.fact.is_some() || was & FACT != 0 || t.rev == 1 || t.live <= 1 {
+                t.project = Some(index);
+            }
+        }
+        self.changed.insert(key.clone(), index);
+        Ok(())
+    }
+
+    fn forget(&self, rid: i64, pid: Option<i64>, meaning: i64) -> Result<(), StoreError> {
+        if meaning & IDENTIFIERS != 0 {
+            run(self.conn, "DELETE FROM ident WHERE rid = ?1", [rid]).during(WRITING)?;
+        }
+        if meaning & DEPENDENCIES != 0 {
+            run(self.conn, "DELETE FROM dependency WHERE rid = ?1", [rid]).during(WRITING)?;
+        }
+        if meaning & FACT != 0 {
+            run(self.conn, "DELETE FROM fact WHERE rid = ?1", [rid]).during(WRITING)?;
+        }
+        if let (true, Some(pid)) = (meaning & PERSON != 0, pid) {
+            run(self.conn, "DELETE FROM person WHERE rowid = ?1", [pid]).during(WRITING)?;
+            run(self.conn, "UPDATE tally SET n = n - 1 WHERE name = 'persons'", []).during(WRITING)?;
+        }
+        Ok(())
+    }
+
+    fn remember(
+        &self,
+        rid: i64,
+        pid: Option<i64>,
+        version: u64,
+        key: &ResourceKey,
+        extract: &Extract,
+        words: Option<&Words>,
+    ) -> Result<(), StoreError> {
+        for (system, value) in &extract.identifiers {
+            let sql = "INSERT OR IGNORE INTO ident (value, system, kind, rid) VALUES (?1, ?2, ?3, ?4)";
+            run(self.conn, sql, params![value, system, key.kind.as_str(), rid]).during(WRITING)?;
+        }
+        for on in &extract.resolved {
+            let sql =
+                "INSERT OR REPLACE INTO dependency (on_kind, on_id, rid, version) VALUES (?1, ?2, ?3, ?4)";
+            let row = params![on.key.kind.as_str(), on.key.id.as_str(), rid, on.version.map(int)];
+            run(self.conn, sql, row).during(WRITING)?;
+        }
+        if let (Some(f), Some(pid)) = (&extract.fact, pid) {
+            let sql = "INSERT INTO fact (rid, pid, slot, order_ms, keep, version, body)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let row = params![rid, pid, f.slot, f.order_ms, f.keep, int(version), f.body];
+            run(self.conn, sql, row).during(WRITING)?;
+        }
+        if let (Some(w), Some(pid)) = (words, pid) {
+            // Two Patient resources cannot claim one patient: the id is theirs. Remove first all the same.
+            run(self.conn, "DELETE FROM person WHERE rowid = ?1", [pid]).during(WRITING)?;
+            let sql = "INSERT INTO person (rowid, names, whole) VALUES (?1, ?2, ?3)";
+            run(self.conn, sql, params![pid, w.names, w.whole]).during(WRITING)?;
+            run(self.conn, "UPDATE tally SET n = n + 1 WHERE name = 'persons'", []).during(WRITING)?;
+        }
+        Ok(())
+    }
+
+    /// Extracts anew what was resolved from another version than the one there is now: what the batch brought with
+    /// stale extracts, and what others drew from what the batch changed.
+    fn extract_anew(&mut self, batch: &Prepared) -> Result<(), StoreError> {
+        let mut stale: BTreeMap<ResourceKey, usize> = BTreeMap::new();
+        for (index, op) in batch.ops.iter().enumerate() {
+            for on in op.put.iter().flat_map(|p| &p.extract.resolved) {
+                if self.live_version(&on.key)? != on.version {
+                    stale.insert(op.key.clone(), index);
+                }
+            }
+        }
+        let others = "SELECT r.kind, r.id, d.version FROM dependency d JOIN resource r USING (rid)
+                       WHERE d.on_kind = ?1 AND d.on_id = ?2";
+        for (key, index) in &self.changed {
+            let found = all(self.conn, others, [key.kind.as_str(), key.id.as_str()], |r| {
+                Ok((
+                    r.get::<_, String>(0)?,
+                    r.get::<_, String>(1)?,
+                    r.get::<_, Option<i64>>(2)?.map(uint),
+                ))
+            });
+            let found = found.during(WRITING)?;
+            let now = if found.is_empty() {
+                None
+            } else {
+                self.live_version(key)?
+            };
+            for (kind, id, seen) in found {
+                if seen != now
+                    && let Ok(dependent) = ResourceKey::new(&kind, &id)
+                {
+                    stale.insert(dependent, *index);
+                }
+            }
+        }
+        for (key, index) in stale {
+            self.extract_one(&key, index)?;
+        }
+        Ok(())
+    }
+
+    fn live_version(&self, key: &ResourceKey) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT version FROM resource WHERE kind = ?1 AND id = ?2 AND deleted = 0";
+        one(self.conn, sql, [key.kind.as_str(), key.id.as_str()], |r| {
+            Ok(uint(r.get(0)?))
+        })
+        .during(WRITING)
+    }
+
+    fn extract_one(&mut self, key: &ResourceKey, index: usize) -> Result<(), StoreError> {
+        let Some(held) = self.held(key)?.filter(|h| !h.deleted) else {
+            return Ok(());
+        };
+        let Some((version, bytes)) = current(self.conn, key)? else {
+            return Ok(());
+        };
+        let mut failed = None;
+        let mut lookup = |k: &ResourceKey| match current(self.conn, k) {
+            Ok(found) => found,
+            Err(e) => {
+                failed = Some(e);
+                None
+            }
+        };
+        let extract = self.projector.extract(key, &bytes, &mut lookup);
+        if let Some(e) = failed {
+            return Err(e);
+        }
+        let extract = extract.map_err(|e| StoreError::Unprojectable {
+            index,
+            key: key.clone(),
+            reason: e.0,
+        })?;
+        self.forget(held.rid, held.pid, held.meaning)?;
+        run(
+            self.conn,
+            "UPDATE resource SET meaning = ?2 WHERE rid = ?1",
+            params![held.rid, meaning(&extract)],
+        )
+        .during(WRITING)?;
+        let words = extract.person.as_ref().map(Words::of);
+        self.remember(held.rid, held.pid, version, key, &extract, words.as_ref())?;
+        if let Some(pid) = held.pid {
+            let id = self.id_of(pid)?;
+            self.touch(&id)?.project.get_or_insert(index);
+        }
+        Ok(())
+    }
+}
+
+fn flush(conn: &Connection, t: &Touched) -> Result<(), StoreError> {
+    if t.dirty {
+        run(
+            conn,
+            "UPDATE patient SET rev = ?2, live = ?3 WHERE pid = ?1",
+            [t.pid, t.rev, t.live],
+        )
+        .during(WRITING)?;
+    }
+    Ok(())
+}
+
+fn check(op: &PreparedOp, found: Option<u64>) -> Result<(), StoreError> {
+    let (holds, expected) = match op.precondition {
+        Precondition::Any => (true, None),
+        Precondition::Absent => (found.is_none(), None),
+        Precondition::Version(v) => (found == Some(v), Some(v)),
+    };
+    if holds {
+        Ok(())
+    } else {
+        Err(StoreError::VersionConflict {
+            key: op.key.clone(),
+            expected,
+            found,
+        })
+    }
+}
+
+fn meaning(extract: &Extract) -> i64 {
+    let bit = |there: bool, bit: i64| if there { bit } else { 0 };
+    let of_patient = extract.patient.is_some();
+    bit(!extract.identifiers.is_empty(), IDENTIFIERS)
+        | bit(!extract.resolved.is_empty(), DEPENDENCIES)
+        | bit(of_patient && extract.fact.is_some(), FACT)
+        | bit(of_patient && extract.person.is_some(), PERSON)
+}

@@ -1,0 +1,408 @@
+//! The server's audit chain and the chains of the devices.
+
+use super::head_file::{self, HeadFile};
+use super::sql::{During, all, int, one, run, uint};
+use super::{SqlcipherStore, body, feed};
+use crate::cipher::{Key, io_fault};
+use crate::writer::Group;
+use async_trait::async_trait;
+use rusqlite::{Connection, params};
+use std::path::Path;
+use tokio::sync::watch;
+use vitrine_access::action::ReadAudit;
+use vitrine_access::chain::{self, Head, Row, Verifier};
+use vitrine_access::{AuditEntry, Permit, Receipt};
+use vitrine_clinical::DeviceId;
+use vitrine_store::{AuditChainRow, AuditLog, StoreError, device_chain};
+
+/// What the sealed head said when the store was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealState {
+    /// The chain goes at least as far as the head.
+    Whole,
+    /// There was no head though there are rows: it was removed, or the file came from elsewhere.
+    Missing,
+    /// The head knew more rows than the database has, or other ones: rows are gone.
+    RolledBack,
+    /// A store without files beside it (tests on a VFS).
+    None,
+}
+
+/// What [`SqlcipherStore::verify_audit`] checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditReport {
+    /// Rows of the server's chain, each verified.
+    pub rows: u64,
+    /// Its head.
+    pub head: Head,
+    /// Devices whose chains were verified, with their rows.
+    pub devices: Vec<(String, u64)>,
+    /// What the sealed head said when the store was opened.
+    pub seal: SealState,
+}
+
+/// What the writer carries along: the head of the chain and the feed's position.
+pub(super) struct ServerGroup {
+    head: Head,
+    /// As of the last commit of ours: a database that has less lost something.
+    committed: Head,
+    pos: u64,
+    head_file: Option<HeadFile>,
+    announce: watch::Sender<u64>,
+}
+
+impl ServerGroup {
+    pub fn new(head_file: Option<HeadFile>, announce: watch::Sender<u64>) -> Self {
+        Self {
+            head: Head::EMPTY,
+            committed: Head::EMPTY,
+            pos: 0,
+            head_file,
+            announce,
+        }
+    }
+
+    /// Appends a row and gives the receipt that becomes valid with the commit: the writer answers only after it.
+    pub fn record(&mut self, conn: &Connection, entry: &AuditEntry) -> Result<Receipt, StoreError> {
+        let text = serde_json::to_vec(entry).map_err(|e| StoreError::Backend {
+            doing: "writing the audit row",
+            cause: e.to_string(),
+        })?;
+        let after = self.head.after(&text);
+        run(
+            conn,
+            "INSERT INTO audit (seq, hash, body) VALUES (?1, ?2, ?3)",
+            params![int(after.seq), &after.hash[..], body::pack(&text)?],
+        )
+        .during("appending the audit row")?;
+        self.head = after;
+        Ok(Receipt::of_committed_row(entry.access_id, after.seq))
+    }
+
+    /// Seals the present head in place of whatever the file says: after a restore.
+    pub fn reseal(&mut self) -> Result<(), StoreError> {
+        if let Some(file) = &mut self.head_file {
+            file.forget()?;
+            file.write(&self.head);
+        }
+        Ok(())
+    }
+}
+
+impl Group for ServerGroup {
+    type Mark = Head;
+    fn begun(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.head = head_of(conn)?;
+        Ok(())
+    }
+    fn mark(&self) -> Head {
+        self.head
+    }
+    fn back_to(&mut self, mark: Head) {
+        self.head = mark;
+    }
+    fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.pos = feed::newest(conn)?;
+        Ok(())
+    }
+    fn committed(&mut self) {
+        if self.head.seq > self.committed.seq {
+            self.committed = self.head;
+            if let Some(file) = &mut self.head_file {
+                file.write(&self.head);
+            }
+        }
+        self.announce.send_replace(self.pos);
+    }
+    fn reload(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        let found = head_of(conn)?;
+        let held = row_hash_at(conn, self.committed.seq)?;
+        if self.committed.seq > 0 && held != Some(self.committed.hash) {
+            return Err(StoreError::Damaged(
+                "the server's database: committed audit rows are gone".to_owned(),
+            ));
+        }
+        self.head = found;
+        self.committed = found;
+        self.pos = feed::newest(conn)?;
+        Ok(())
+    }
+}
+
+fn head_of(conn: &Connection) -> Result<Head, StoreError> {
+    let last = one(
+        conn,
+        "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
+        [],
+        |r| {
+            Ok(Head {
+                seq: uint(r.get(0)?),
+                hash: r.get(1)?,
+            })
+        },
+    );
+    Ok(last.during("reading the audit head")?.unwrap_or(Head::EMPTY))
+}
+
+fn row_hash_at(conn: &Connection, seq: u64) -> Result<Option<chain::Hash>, StoreError> {
+    one(conn, "SELECT hash FROM audit WHERE seq = ?1", [int(seq)], |r| {
+        r.get(0)
+    })
+    .during("reading the audit chain")
+}
+
+/// Compares the database with its sealed head and opens the head file for writing. A head that knows more than the
+/// database is set aside as evidence before it is written over.
+pub(super) fn open_head_file(
+    database: &Path,
+    key: &Key,
+    conn: &Connection,
+) -> Result<(HeadFile, SealState), StoreError> {
+    let path = head_file::path_beside(database);
+    let evidence = head_file::evidence_beside(database);
+    let found = head_of(conn)?;
+    let sealed = head_file::read(&path, key)?;
+    let state = match sealed {
+        None if found.seq == 0 => SealState::Whole,
+        None => SealState::Missing,
+        Some(s) if s.seq > found.seq || (s.seq > 0 && row_hash_at(conn, s.seq)? != Some(s.hash)) => {
+            SealState::RolledBack
+        }
+        Some(_) => SealState::Whole,
+    };
+    if state == SealState::RolledBack && !evidence.exists() {
+        std::fs::rename(&path, &evidence).map_err(|e| io_fault("setting the sealed audit head aside", &e))?;
+    }
+    let state = if evidence.exists() {
+        SealState::RolledBack
+    } else {
+        state
+    };
+    let mut file = HeadFile::open(&path, key)?;
+    if found.seq > 0 {
+        file.write(&found);
+    }
+    Ok((file, state))
+}
+
+impl SqlcipherStore {
+    /// Checks every row of the server's chain against the sealed head, and every device's chain.
+    ///
+    /// # Errors
+    /// [`StoreError::Chain`] with the first bad row of the server's chain; [`StoreError::Refused`] naming the device
+    /// for one of a device's.
+    pub async fn verify_audit(&self) -> Result<AuditReport, StoreError> {
+        let sealed = if self.seal == SealState::None {
+            None
+        } else {
+            let kept = head_file::read(&head_file::evidence_beside(&self.path), &self.key)?;
+            kept.or(head_file::read(&head_file::path_beside(&self.path), &self.key)?)
+        };
+        let seal = self.seal;
+        self.read_job(move |conn| {
+            let head = verify_server(conn, sealed)?;
+            let devices = verify_devices(conn)?;
+            Ok(AuditReport {
+                rows: head.seq,
+                head,
+                devices,
+                seal,
+            })
+        })
+        .await
+    }
+
+    /// What the sealed head said when the store was opened.
+    #[must_use]
+    pub const fn seal_state(&self) -> SealState {
+        self.seal
+    }
+}
+
+fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<Head, StoreError> {
+    let mut verifier = Verifier::new(sealed);
+    let mut statement = conn
+        .prepare_cached("SELECT seq, hash, body FROM audit ORDER BY seq")
+        .during("verifying the audit chain")?;
+    let mut rows = statement.query([]).during("verifying the audit chain")?;
+    let mut prev = chain::GENESIS;
+    while let Some(r) = rows.next().during("verifying the audit chain")? {
+        let row = chain_row(r, prev).during("verifying the audit chain")?;
+        prev = row.hash;
+        // A body that does not unpack is a row that was changed.
+        verifier.push(&row)?;
+    }
+    Ok(verifier.finish()?)
+}
+
+fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
+    let heads = device_heads(conn)?;
+    let mut out = Vec::with_capacity(heads.len());
+    for (device, head) in heads {
+        let mut verifier = Verifier::new(Some(head));
+        for row in chain_rows(conn, &device, 0, usize::MAX)? {
+            verifier
+                .push(&row)
+                .map_err(|e| StoreError::Refused(format!("audit of device {device}: {e}")))?;
+        }
+        let head = verifier
+            .finish()
+            .map_err(|e| StoreError::Refused(format!("audit of device {device}: {e}")))?;
+        out.push((device, head.seq));
+    }
+    Ok(out)
+}
+
+fn chain_row(r: &rusqlite::Row<'_>, prev: chain::Hash) -> rusqlite::Result<Row> {
+    let packed = r.get_ref(2)?.as_blob()?;
+    let text = body::unpack(packed)
+        .ok()
+        .and_then(|b| String::from_utf8(b).ok())
+        .unwrap_or_default();
+    Ok(Row {
+        seq: uint(r.get(0)?),
+        prev,
+        hash: r.get(1)?,
+        body: text,
+    })
+}
+
+/// Rows of a chain after a number. The hash of the row before is not stored twice: it is the row before.
+fn chain_rows(conn: &Connection, chain: &str, after: u64, limit: usize) -> Result<Vec<Row>, StoreError> {
+    let doing = "reading the audit chain";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut prev = chain::GENESIS;
+    if after > 0 {
+        let hash = if chain == "server" {
+            row_hash_at(conn, after)?
+        } else {
+            let sql = "SELECT hash FROM device_audit WHERE device = ?1 AND seq = ?2";
+            one(conn, sql, params![chain, int(after)], |r| r.get(0)).during(doing)?
+        };
+        prev = hash.unwrap_or(chain::GENESIS);
+    }
+    let mut link = |r: &rusqlite::Row<'_>| {
+        let row = chain_row(r, prev)?;
+        prev = row.hash;
+        Ok(row)
+    };
+    if chain == "server" {
+        let sql = "SELECT seq, hash, body FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+        all(conn, sql, params![int(after), limit], &mut link).during(doing)
+    } else {
+        let sql =
+            "SELECT seq, hash, body FROM device_audit WHERE device = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        all(conn, sql, params![chain, int(after), limit], &mut link).during(doing)
+    }
+}
+
+fn device_heads(conn: &Connection) -> Result<Vec<(String, Head)>, StoreError> {
+    all(
+        conn,
+        "SELECT id, audit_seq, audit_hash FROM device WHERE audit_seq > 0 ORDER BY id",
+        [],
+        |r| {
+            Ok((
+                r.get(0)?,
+                Head {
+                    seq: uint(r.get(1)?),
+                    hash: r.get(2)?,
+                },
+            ))
+        },
+    )
+    .during("reading the devices' audit heads")
+}
+
+fn accept(conn: &Connection, device: &str, rows: &[Row]) -> Result<u64, StoreError> {
+    let doing = "keeping a device's audit rows";
+    let head = one(
+        conn,
+        "SELECT audit_seq, audit_hash FROM device WHERE id = ?1",
+        [device],
+        |r| {
+            Ok(Head {
+                seq: uint(r.get(0)?),
+                hash: r.get(1)?,
+            })
+        },
+    );
+    let Some(mut head) = head.during(doing)? else {
+        return Err(StoreError::Refused(format!("device {device} is not enrolled")));
+    };
+    for row in rows {
+        let known = if row.seq >= 1 && row.seq <= head.seq {
+            chain_rows(conn, device, row.seq - 1, 1)?.into_iter().next()
+        } else {
+            None
+        };
+        if !device_chain::check(head, known.as_ref(), row)? {
+            continue;
+        }
+        run(
+            conn,
+            "INSERT INTO device_audit (device, seq, hash, body) VALUES (?1, ?2, ?3, ?4)",
+            params![
+                device,
+                int(row.seq),
+                &row.hash[..],
+                body::pack(row.body.as_bytes())?
+            ],
+        )
+        .during(doing)?;
+        head = Head {
+            seq: row.seq,
+            hash: row.hash,
+        };
+    }
+    run(
+        conn,
+        "UPDATE device SET audit_seq = ?2, audit_hash = ?3 WHERE id = ?1",
+        params![device, int(head.seq), &head.hash[..]],
+    )
+    .during(doing)?;
+    Ok(head.seq)
+}
+
+#[async_trait]
+impl AuditLog for SqlcipherStore {
+    async fn append(&self, entry: AuditEntry) -> Result<Receipt, StoreError> {
+        self.write(1, move |conn, group| group.record(conn, &entry)).await
+    }
+
+    async fn accept_device_rows(&self, device: &DeviceId, rows: Vec<Row>) -> Result<u64, StoreError> {
+        let device = device.to_string();
+        self.write(rows.len(), move |conn, _| accept(conn, &device, &rows))
+            .await
+    }
+
+    async fn rows(
+        &self,
+        _permit: &Permit<ReadAudit>,
+        chain: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditChainRow>, StoreError> {
+        let chain = chain.to_owned();
+        self.read_job(move |conn| {
+            let rows = chain_rows(conn, &chain, after, limit)?;
+            Ok(rows
+                .into_iter()
+                .map(|row| AuditChainRow {
+                    chain: chain.clone(),
+                    row,
+                })
+                .collect())
+        })
+        .await
+    }
+
+    async fn heads(&self) -> Result<Vec<(String, Head)>, StoreError> {
+        self.read_job(|conn| {
+            let mut heads = vec![("server".to_owned(), head_of(conn)?)];
+            heads.extend(device_heads(conn)?);
+            Ok(heads)
+        })
+        .await
+    }
+}

@@ -1,0 +1,506 @@
+//! The record: writing it, reading charts, cards, single resources, searching.
+
+use super::apply::apply;
+use super::prepare::{current, prepare};
+use super::sql::{During, all, int, one, parsed, run, uint};
+use super::{ServerGroup, SqlcipherStore, body};
+use async_trait::async_trait;
+use bytes::Bytes;
+use rusqlite::{Connection, Row, params};
+use std::collections::HashSet;
+use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
+use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
+use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
+use vitrine_store::disclosure::Collect;
+use vitrine_store::scope::ChartToken;
+use vitrine_store::{
+    Applied, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
+    SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, search,
+};
+
+const READING: &str = "reading the record";
+
+pub(super) fn of_permit<A: Action>(permit: &Permit<A>) -> Result<PatientId, StoreError> {
+    permit
+        .patient()
+        .cloned()
+        .ok_or_else(|| StoreError::Refused("the permit names no patient".to_owned()))
+}
+
+/// The key under which an audit row names what is no FHIR resource: `EmergencyCard/<patient>`.
+pub(super) fn virtual_key(kind: &str, patient: &PatientId) -> Result<ResourceKey, StoreError> {
+    ResourceKey::new(kind, patient.as_str()).map_err(|e| StoreError::Refused(e.to_string()))
+}
+
+impl SqlcipherStore {
+    async fn apply_as<A: Action>(
+        &self,
+        permit: &Permit<A>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
+        let weight = batch.ops.len();
+        let projector = self.projector.clone();
+        let prepared = self
+            .preparers
+            .run(move |conn| prepare(batch, &*projector, conn))
+            .await?;
+        let projector = self.projector.clone();
+        let (owner, entry) = (permit.patient().cloned(), permit.entry(Disclosure::default()));
+        let job = move |conn: &Connection, group: &mut ServerGroup| {
+            apply(conn, group, &*projector, owner.as_ref(), entry, &prepared)
+        };
+        self.write(weight, job).await
+    }
+}
+
+struct Stored {
+    resource: StoredResource,
+    packed: Option<Vec<u8>>,
+}
+
+fn stored(key: &ResourceKey, patient: Option<PatientId>, r: &Row<'_>) -> rusqlite::Result<Stored> {
+    let resource = StoredResource {
+        key: key.clone(),
+        version: uint(r.get(0)?),
+        updated: UtcMs(r.get(1)?),
+        patient,
+        body: Bytes::new(),
+        deleted: r.get(2)?,
+    };
+    Ok(Stored {
+        resource,
+        packed: r.get(3)?,
+    })
+}
+
+impl Stored {
+    fn unpacked(self) -> Result<StoredResource, StoreError> {
+        let body = match self.packed {
+            Some(packed) => Bytes::from(body::unpack(&packed)?),
+            None => Bytes::new(),
+        };
+        Ok(StoredResource {
+            body,
+            ..self.resource
+        })
+    }
+}
+
+/// Where a resource is and whose: `(rid, version, patient)`.
+fn place(conn: &Connection, key: &ResourceKey) -> Result<Option<(i64, u64, Option<PatientId>)>, StoreError> {
+    let sql = "SELECT r.rid, r.version, p.id FROM resource r LEFT JOIN patient p USING (pid)
+                WHERE r.kind = ?1 AND r.id = ?2";
+    one(conn, sql, [key.kind.as_str(), key.id.as_str()], |r| {
+        let id: Option<String> = r.get(2)?;
+        Ok((
+            r.get(0)?,
+            uint(r.get(1)?),
+            id.map(|id| parsed(2, PatientId::new(id))).transpose()?,
+        ))
+    })
+    .during(READING)
+}
+
+/// `version`: `None` = the current one. `owner`: the permit's patient, who may see what is theirs and what is nobody's.
+fn resource(
+    conn: &Connection,
+    key: &ResourceKey,
+    version: Option<u64>,
+    owner: Option<&PatientId>,
+) -> Result<Option<StoredResource>, StoreError> {
+    let Some((rid, newest, patient)) = place(conn, key)? else {
+        return Ok(None);
+    };
+    if patient.is_some() && patient.as_ref() != owner {
+        return Err(StoreError::WrongPatient(key.to_string()));
+    }
+    let version = version.unwrap_or(newest);
+    let sql = if version == newest {
+        "SELECT version, updated, deleted, body FROM resource WHERE rid = ?1 AND version = ?2"
+    } else {
+        "SELECT version, updated, deleted, body FROM resource_version WHERE rid = ?1 AND version = ?2"
+    };
+    let found = one(conn, sql, [rid, int(version)], |r| stored(key, patient, r)).during(READING)?;
+    found.map(Stored::unpacked).transpose()
+}
+
+fn seal_resource(
+    permit: &Permit<ReadResource>,
+    found: Option<StoredResource>,
+) -> Sealed<Option<StoredResource>> {
+    let mut said = Collect::default();
+    if let Some(r) = &found {
+        r.patient.iter().for_each(|p| said.patient(p));
+        said.resource(&r.key, r.version);
+    }
+    Sealed::seal(permit, found, said.finish())
+}
+
+fn chart_page(
+    conn: &Connection,
+    patient: &PatientId,
+    after: Option<ChartToken>,
+    limit: usize,
+) -> Result<HistoryPage, StoreError> {
+    let found = one(
+        conn,
+        "SELECT pid, live FROM patient WHERE id = ?1",
+        [patient.as_str()],
+        |r| Ok((r.get::<_, i64>(0)?, uint(r.get(1)?))),
+    );
+    let Some((pid, total)) = found.during(READING)? else {
+        return Ok(HistoryPage {
+            resources: Vec::new(),
+            next: None,
+            total: 0,
+        });
+    };
+    let sql = "SELECT version, updated, deleted, body, kind, id, rid FROM resource
+                WHERE pid = ?1 AND rank = ?2 AND rid < ?3 AND deleted = 0 AND pid IS NOT NULL
+                ORDER BY rid DESC LIMIT ?4";
+    let mut resources = Vec::new();
+    let mut last = None;
+    let mut more = false;
+    for rank in after.map_or(0, |a| a.rank)..=1 {
+        let below = after
+            .filter(|a| a.rank == rank)
+            .map_or(i64::MAX, |a| int(a.number));
+        let left = limit.max(1) - resources.len();
+        let ask = i64::try_from(left + 1).unwrap_or(i64::MAX);
+        let rows = all(conn, sql, params![pid, rank, below, ask], |r| {
+            let kind: String = r.get(4)?;
+            let id: String = r.get(5)?;
+            let key = parsed(5, ResourceKey::new(&kind, &id))?;
+            Ok((stored(&key, Some(patient.clone()), r)?, uint(r.get(6)?)))
+        });
+        for (n, (row, number)) in rows.during(READING)?.into_iter().enumerate() {
+            if n == left {
+                more = true;
+                break;
+            }
+            resources.push(row.unpacked()?);
+            last = Some(ChartToken { rank, number });
+        }
+        if more {
+            break;
+        }
+    }
+    Ok(HistoryPage {
+        resources,
+        next: last.filter(|_| more).map(|t| t.to_string()),
+        total,
+    })
+}
+
+fn card(conn: &Connection, patient: &PatientId) -> Result<Option<StoredCard>, StoreError> {
+    let sql = "SELECT c.ver, c.updated, w.id, c.body FROM patient p JOIN card c USING (pid)
+                 LEFT JOIN ward w ON w.no = c.ward
+                WHERE p.id = ?1 AND c.live";
+    let found = one(conn, sql, [patient.as_str()], |r| {
+        let ward: Option<String> = r.get(2)?;
+        let card = StoredCard {
+            patient: patient.clone(),
+            version: uint(r.get(0)?),
+            updated: UtcMs(r.get(1)?),
+            ward: ward.map(|w| parsed(2, WardId::new(w))).transpose()?,
+            body: Bytes::new(),
+        };
+        Ok((card, r.get::<_, Vec<u8>>(3)?))
+    });
+    let Some((card, packed)) = found.during("reading an emergency card")? else {
+        return Ok(None);
+    };
+    Ok(Some(StoredCard {
+        body: Bytes::from(body::unpack(&packed)?),
+        ..card
+    }))
+}
+
+/// The full-text query of some terms. Terms are letters and digits alone, so quoting them is enough.
+fn match_text(terms: &[search::Term], exact: bool) -> String {
+    let star = if exact { "" } else { " *" };
+    let words: Vec<String> = terms
+        .iter()
+        .map(|t| format!("(names : \"{}\"{star} OR whole : \"{}\")", t.name, t.whole))
+        .collect();
+    words.join(" AND ")
+}
+
+fn find(
+    conn: &Connection,
+    terms: &[search::Term],
+    exact: bool,
+    limit: usize,
+) -> Result<Vec<PatientHit>, StoreError> {
+    let sql = "SELECT p.id, c.ver, c.body FROM person f CROSS JOIN card c ON c.pid = f.rowid AND c.live
+                 CROSS JOIN patient p ON p.pid = f.rowid
+                WHERE f.person MATCH ?1 LIMIT ?2";
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let found = all(conn, sql, params![match_text(terms, exact), limit], |r| {
+        Ok((
+            parsed(0, PatientId::new(r.get::<_, String>(0)?))?,
+            uint(r.get(1)?),
+            r.get::<_, Vec<u8>>(2)?,
+        ))
+    });
+    let hits = found
+        .during("searching patients")?
+        .into_iter()
+        .map(|(patient, version, packed)| {
+            Ok(PatientHit {
+                patient,
+                version,
+                card: Bytes::from(body::unpack(&packed)?),
+            })
+        });
+    hits.collect()
+}
+
+/// Whole names first, then names that begin so.
+fn search_hits(conn: &Connection, query: &SearchQuery) -> Result<SearchHits, StoreError> {
+    let terms = search::terms(&query.text);
+    let of = one(conn, "SELECT n FROM tally WHERE name = 'persons'", [], |r| {
+        r.get(0)
+    })
+    .during(READING)?;
+    let of = uint(of.unwrap_or(0));
+    if terms.is_empty() {
+        return Ok(SearchHits {
+            hits: Vec::new(),
+            more: false,
+            of,
+        });
+    }
+    let ask = query.limit.saturating_add(1);
+    let mut hits = find(conn, &terms, true, ask)?;
+    if hits.len() < ask {
+        let known: HashSet<PatientId> = hits.iter().map(|h| h.patient.clone()).collect();
+        let wider = find(conn, &terms, false, ask.saturating_add(hits.len()))?;
+        hits.extend(wider.into_iter().filter(|h| !known.contains(&h.patient)));
+    }
+    let more = hits.len() > query.limit;
+    hits.truncate(query.limit);
+    Ok(SearchHits { hits, more, of })
+}
+
+fn counts(conn: &Connection) -> Result<Counts, StoreError> {
+    let number = |sql: &str| {
+        one(conn, sql, [], |r| r.get::<_, i64>(0))
+            .map(|n| uint(n.unwrap_or(0)))
+            .during(READING)
+    };
+    let kinds = all(
+        conn,
+        "SELECT substr(name, 6), n FROM tally WHERE name LIKE 'kind:%' AND n > 0",
+        [],
+        |r| Ok((r.get::<_, String>(0)?, uint(r.get(1)?))),
+    );
+    Ok(Counts {
+        resources: kinds.during(READING)?.into_iter().collect(),
+        patients: number("SELECT n FROM tally WHERE name = 'cards'")?,
+        quarantined: number("SELECT count(*) FROM quarantine")?,
+        audit_rows: number("SELECT coalesce(max(seq), 0) FROM audit")?,
+        devices: number("SELECT count(*) FROM device")?,
+    })
+}
+
+#[async_trait]
+impl ChartStore for SqlcipherStore {
+    async fn apply(
+        &self,
+        permit: &Permit<WriteClinical>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
+        self.apply_as(permit, batch).await
+    }
+
+    async fn import(
+        &self,
+        permit: &Permit<ImportData>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
+        self.apply_as(permit, batch).await
+    }
+
+    async fn quarantine(
+        &self,
+        permit: &Permit<ImportData>,
+        at: UtcMs,
+        items: Vec<QuarantineItem>,
+    ) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        self.write(items.len(), move |conn, group| {
+            let sql = "INSERT INTO quarantine (at, location, kind, reason, expression, bytes, body)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            for i in &items {
+                let bytes = int(i.body.len() as u64);
+                let row = params![
+                    at.0,
+                    i.location,
+                    i.kind,
+                    i.reason,
+                    i.expression,
+                    bytes,
+                    body::pack(&i.body)?
+                ];
+                run(conn, sql, row).during("keeping what was not taken")?;
+            }
+            group.record(conn, &entry)
+        })
+        .await
+    }
+
+    async fn quarantined(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read_job(move |conn| {
+            let sql = "SELECT id, at, location, kind, reason, expression, bytes FROM quarantine
+                        ORDER BY id DESC LIMIT ?1";
+            all(conn, sql, [limit], |r| {
+                Ok(QuarantineRow {
+                    id: uint(r.get(0)?),
+                    at: UtcMs(r.get(1)?),
+                    location: r.get(2)?,
+                    kind: r.get(3)?,
+                    reason: r.get(4)?,
+                    expression: r.get(5)?,
+                    bytes: uint(r.get(6)?),
+                })
+            })
+            .during("listing the quarantine")
+        })
+        .await
+    }
+
+    async fn read(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        let (key, owner) = (key.clone(), permit.patient().cloned());
+        let found = self
+            .read_job(move |conn| resource(conn, &key, None, owner.as_ref()))
+            .await?;
+        Ok(seal_resource(permit, found))
+    }
+
+    async fn vread(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+        version: u64,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        let (key, owner) = (key.clone(), permit.patient().cloned());
+        let found = self
+            .read_job(move |conn| resource(conn, &key, Some(version), owner.as_ref()))
+            .await?;
+        Ok(seal_resource(permit, found))
+    }
+
+    async fn everything(
+        &self,
+        permit: &Permit<ReadChart>,
+        page: Page,
+    ) -> Result<Sealed<HistoryPage>, StoreError> {
+        let patient = of_permit(permit)?;
+        let refused = || StoreError::Refused("this page token is not ours".to_owned());
+        let after = match &page.after {
+            Some(text) => Some(ChartToken::parse(text).ok_or_else(refused)?),
+            None => None,
+        };
+        let mut said = Collect::default();
+        said.patient(&patient);
+        let found = self
+            .read_job(move |conn| chart_page(conn, &patient, after, page.limit))
+            .await?;
+        found
+            .resources
+            .iter()
+            .for_each(|r| said.resource(&r.key, r.version));
+        Ok(Sealed::seal(permit, found, said.finish()))
+    }
+
+    async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
+        let patient = of_permit(permit)?;
+        let asked = patient.clone();
+        let found = self.reserved.run(move |conn| card(conn, &asked)).await?;
+        let mut said = Collect::default();
+        if let Some(c) = &found {
+            said.patient(&patient);
+            said.resource(&virtual_key("EmergencyCard", &patient)?, c.version);
+        }
+        Ok(Sealed::seal(permit, found, said.finish()))
+    }
+
+    async fn search(
+        &self,
+        permit: &Permit<SearchPatients>,
+        query: &SearchQuery,
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        let query = query.clone();
+        let found = self.read_job(move |conn| search_hits(conn, &query)).await?;
+        let mut said = Collect::default();
+        for hit in &found.hits {
+            said.patient(&hit.patient);
+            said.resource(&virtual_key("Patient", &hit.patient)?, hit.version);
+        }
+        Ok(Sealed::seal(permit, found, said.finish()))
+    }
+
+    async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
+        let patient = patient.to_string();
+        self.read_job(move |conn| {
+            let sql = "SELECT w.id FROM patient p JOIN card c USING (pid) LEFT JOIN ward w ON w.no = c.ward
+                        WHERE p.id = ?1 AND c.live";
+            let found = one(conn, sql, [patient], |r| {
+                let ward: Option<String> = r.get(0)?;
+                ward.map(|w| parsed(0, WardId::new(w))).transpose()
+            });
+            found.during(READING)
+        })
+        .await
+    }
+
+    async fn owner(&self, key: &ResourceKey) -> Result<Option<Option<PatientId>>, StoreError> {
+        let key = key.clone();
+        self.read_job(move |conn| Ok(place(conn, &key)?.map(|(_, _, patient)| patient)))
+            .await
+    }
+
+    async fn by_identifier(
+        &self,
+        kind: &str,
+        system: Option<&str>,
+        value: &str,
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        let (kind, system, value) = (kind.to_owned(), system.map(str::to_owned), value.to_owned());
+        self.read_job(move |conn| {
+            let read = |r: &Row<'_>| {
+                let (kind, id): (String, String) = (r.get(0)?, r.get(1)?);
+                parsed(1, ResourceKey::new(&kind, &id))
+            };
+            match system {
+                Some(system) => {
+                    let sql = "SELECT DISTINCT r.kind, r.id FROM ident i JOIN resource r USING (rid)
+                                WHERE i.value = ?1 AND i.system = ?2 AND i.kind = ?3 LIMIT 2";
+                    all(conn, sql, [value, system, kind], read).during(READING)
+                }
+                None => {
+                    let sql = "SELECT DISTINCT r.kind, r.id FROM ident i JOIN resource r USING (rid)
+                                WHERE i.value = ?1 AND i.kind = ?2 LIMIT 2";
+                    all(conn, sql, [value, kind], read).during(READING)
+                }
+            }
+        })
+        .await
+    }
+
+    async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, Bytes)>, StoreError> {
+        let key = key.clone();
+        self.read_job(move |conn| Ok(current(conn, &key)?.map(|(v, b)| (v, Bytes::from(b)))))
+            .await
+    }
+
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        self.read_job(counts).await
+    }
+}

@@ -1,0 +1,175 @@
+//! The server's backend: one encrypted file.
+//!
+//! Lives here: [`SqlcipherStore`], which implements the traits of `vitrine_store`. Never here: FHIR, policy.
+//! Called by the server and by `tests`.
+//!
+//! The walk of a write: [`prepare`](prepare) (a reader thread: extract, compress, hash) → the writer thread: [`apply`]
+//! (resources, facts), [`project`] (card, board), the audit row → COMMIT with whatever else was queued → answer.
+//! Feed rows are written by the triggers of the schema, so that an UPDATE from elsewhere is in the feed too.
+
+mod accounts;
+mod apply;
+mod audit;
+mod body;
+mod charts;
+mod feed;
+mod head_file;
+mod operate;
+mod prepare;
+mod project;
+mod sql;
+
+use crate::cipher::{self, Key, Migration, OpenOptions};
+use crate::readers::{OpenReader, Readers};
+use crate::writer::{OpenConnection, Writer};
+use audit::ServerGroup;
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::watch;
+use vitrine_store::{Projector, StoreError};
+
+pub use audit::{AuditReport, SealState};
+
+/// "Vits": tells the server's file from the workstation's.
+const APPLICATION_ID: i32 = 0x5669_7473;
+const MIGRATIONS: &[Migration] = &[Migration {
+    number: 1,
+    name: "record",
+    sql: include_str!("../../migrations/server/0001_record.sql"),
+}];
+
+/// How the server's store is opened.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Of the file; `create` makes a new store.
+    pub open: OpenOptions,
+    /// Reader threads for charts, search and the feed.
+    pub readers: usize,
+    /// Threads that extract and compress what is to be written.
+    pub preparers: usize,
+    /// Page cache of the writing connection in KiB.
+    pub writer_cache_kib: u32,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            open: OpenOptions {
+                create: true,
+                ..OpenOptions::default()
+            },
+            readers: 4,
+            preparers: 2,
+            writer_cache_kib: 128 * 1024,
+        }
+    }
+}
+
+/// The server's store in one SQLCipher file.
+///
+/// Beside the file lie `audit.head` (the sealed head of the audit chain) and `epoch`. Dropping the store finishes what
+/// is queued and closes the file.
+pub struct SqlcipherStore {
+    path: PathBuf,
+    key: Key,
+    options: StoreOptions,
+    projector: Arc<dyn Projector>,
+    pos: watch::Sender<u64>,
+    epoch: watch::Sender<String>,
+    seal: SealState,
+    // Declared in the order in which they are dropped: the writer first, so that the readers still hold the WAL index.
+    writer: Writer<ServerGroup>,
+    preparers: Readers,
+    readers: Readers,
+    /// One thread that serves emergency cards alone.
+    reserved: Readers,
+}
+
+impl SqlcipherStore {
+    /// Opens (or with `options.open.create` makes) the store, migrates it, and checks it against its sealed head and
+    /// its epoch file: a file that was rolled back gets a new epoch, so that no workstation takes its positions for
+    /// those it knows.
+    ///
+    /// # Errors
+    /// As [`cipher::open`] and [`cipher::migrate`].
+    pub fn open(
+        path: &Path,
+        key: Key,
+        projector: Arc<dyn Projector>,
+        options: StoreOptions,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut first = cipher::open(
+            path,
+            &key,
+            &OpenOptions {
+                read_only: false,
+                ..options.open.clone()
+            },
+        )?;
+        cipher::migrate(&mut first, path, APPLICATION_ID, MIGRATIONS, &options.open)?;
+        let beside = options.open.vfs.is_none().then_some(path);
+        let (head_file, seal) = match beside {
+            Some(path) => {
+                let (file, seal) = audit::open_head_file(path, &key, &first)?;
+                (Some(file), seal)
+            }
+            None => (None, SealState::None),
+        };
+        let epoch = operate::settle_epoch(&first, beside, seal == SealState::RolledBack)?;
+        let pos = watch::Sender::new(feed::newest(&first)?);
+        let again = OpenOptions {
+            create: false,
+            ..options.open.clone()
+        };
+        let read_options = OpenOptions {
+            read_only: true,
+            ..again.clone()
+        };
+        let (reader_path, reader_key) = (path.to_owned(), key.clone());
+        let reader: OpenReader = Arc::new(move || cipher::open(&reader_path, &reader_key, &read_options));
+        let reserved = Readers::start("emergency-reader", 1, &reader)?;
+        let readers = Readers::start("reader", options.readers.max(1), &reader)?;
+        let preparers = Readers::start("preparer", options.preparers.max(1), &reader)?;
+        let write_options = OpenOptions {
+            cache_kib: options.writer_cache_kib,
+            ..again
+        };
+        let (writer_path, writer_key) = (path.to_owned(), key.clone());
+        let open: OpenConnection = Box::new(move || cipher::open(&writer_path, &writer_key, &write_options));
+        let writer = Writer::start("server", open, ServerGroup::new(head_file, pos.clone()))?;
+        drop(first);
+        let epoch = watch::Sender::new(epoch);
+        Ok(Arc::new(Self {
+            path: path.to_owned(),
+            key,
+            options,
+            projector,
+            pos,
+            epoch,
+            seal,
+            writer,
+            preparers,
+            readers,
+            reserved,
+        }))
+    }
+
+    /// Runs a job on the writer.
+    async fn write<T, F>(&self, weight: usize, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection, &mut ServerGroup) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.writer.run(weight, job).await
+    }
+
+    /// Runs a job on a reader.
+    async fn read_job<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        self.readers.run(job).await
+    }
+}
