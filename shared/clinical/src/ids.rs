@@ -85,7 +85,10 @@ impl ResourceKey {
     /// # Errors
     /// [`IdError`] naming the half that is not well formed.
     pub fn new(kind: &str, id: &str) -> Result<Self, IdError> {
-        Ok(Self { kind: ResourceType::new(kind)?, id: FhirId::new(id)? })
+        Ok(Self {
+            kind: ResourceType::new(kind)?,
+            id: FhirId::new(id)?,
+        })
     }
 
     /// Reads `Type/id` (a relative FHIR reference without a version part).
@@ -93,7 +96,11 @@ impl ResourceKey {
     /// # Errors
     /// [`IdError`] when there is no single slash or a half is not well formed.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        let (kind, id) = text.split_once('/').ok_or(IdError { what: "reference", max: 129, extra: "/" })?;
+        let (kind, id) = text.split_once('/').ok_or(IdError {
+            what: "reference",
+            max: 129,
+            extra: "/",
+        })?;
         Self::new(kind, id)
     }
 }

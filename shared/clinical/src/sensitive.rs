@@ -1,7 +1,7 @@
 //! Values that must never reach a log, a metric, an error or a URL.
 
-use std::fmt;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Holds protected health information or a secret; `Debug` and `Display` print a placeholder.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]

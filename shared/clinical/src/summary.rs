@@ -6,8 +6,8 @@ use crate::card::condition::{self, Stand};
 use crate::card::medication::{self, Course};
 use crate::card::{CardFact, ConditionItem, MeasuredItem, MedicationItem, measured, place};
 use crate::chart::{
-    Attachment, Concept, DiagnosticReport, DocumentReference, Encounter, Immunization, Observation, PartialDate,
-    Procedure, Ref, Resource,
+    Attachment, Concept, DiagnosticReport, DocumentReference, Encounter, Immunization, Observation,
+    PartialDate, Procedure, Ref, Resource,
 };
 use crate::{ResourceKey, UtcMs};
 use serde::{Deserialize, Serialize};
@@ -152,9 +152,19 @@ pub fn chart_summary(facts: &[CardFact]) -> ChartSummary {
             }
             Resource::Condition(c) if condition::stand(c) == Stand::Past => {
                 let ended = c.abatement.as_ref();
-                let order = ended.and_then(|d| d.order_ms()).or_else(|| fact.resource.stated_ms());
-                let ended = ended.map(|d| d.as_str().to_owned()).or_else(|| c.abatement_text.clone());
-                resolved.push((order, ResolvedCondition { item: condition::item(fact, c), ended }));
+                let order = ended
+                    .and_then(|d| d.order_ms())
+                    .or_else(|| fact.resource.stated_ms());
+                let ended = ended
+                    .map(|d| d.as_str().to_owned())
+                    .or_else(|| c.abatement_text.clone());
+                resolved.push((
+                    order,
+                    ResolvedCondition {
+                        item: condition::item(fact, c),
+                        ended,
+                    },
+                ));
             }
             Resource::Observation(o) if measured::is_usable(o) => series.add(fact, o),
             Resource::DiagnosticReport(r) => chart.notes.extend(report_note(fact, r)),
@@ -162,23 +172,35 @@ pub fn chart_summary(facts: &[CardFact]) -> ChartSummary {
             Resource::Encounter(e) => chart.encounters.extend(encounter_item(fact, e)),
             Resource::Immunization(i) => chart.immunizations.extend(immunization_item(fact, i)),
             Resource::Procedure(p) => chart.procedures.extend(procedure_item(fact, p)),
-            Resource::Patient(p) => chart.practitioners.extend(p.general_practitioners.iter().cloned()),
+            Resource::Patient(p) => chart
+                .practitioners
+                .extend(p.general_practitioners.iter().cloned()),
             _ => {}
         }
     }
     medication::sort(&mut chart.current_medications);
-    chart.active_conditions = condition::active(&facts).into_iter().map(|(f, c)| condition::item(f, c)).collect();
+    chart.active_conditions = condition::active(&facts)
+        .into_iter()
+        .map(|(f, c)| condition::item(f, c))
+        .collect();
     past.sort_by_cached_key(|(end, i)| (Reverse(*end), i.name.to_lowercase(), i.source.clone()));
     chart.past_medications = past.into_iter().map(|(_, i)| i).collect();
     resolved.sort_by_cached_key(|(order, r)| (Reverse(*order), r.item.source.clone()));
     chart.resolved_conditions = resolved.into_iter().map(|(_, r)| r).collect();
     series.finish(&mut chart);
     let begun = |e: &EncounterItem| e.start.as_ref().and_then(|d| d.order_ms());
-    chart.notes.sort_by_cached_key(|n| (Reverse(n.at), n.source.clone()));
-    chart.encounters.sort_by_cached_key(|e| (Reverse(begun(e)), e.source.clone()));
+    chart
+        .notes
+        .sort_by_cached_key(|n| (Reverse(n.at), n.source.clone()));
+    chart
+        .encounters
+        .sort_by_cached_key(|e| (Reverse(begun(e)), e.source.clone()));
     for acts in [&mut chart.immunizations, &mut chart.procedures] {
         acts.sort_by_cached_key(|a| {
-            (Reverse(a.when.as_deref().and_then(crate::format::civil::parse_fhir_ms)), a.source.clone())
+            (
+                Reverse(a.when.as_deref().and_then(crate::format::civil::parse_fhir_ms)),
+                a.source.clone(),
+            )
         });
     }
     chart
@@ -203,10 +225,19 @@ struct SeriesBuilder {
 impl SeriesBuilder {
     fn add(&mut self, fact: &CardFact, o: &Observation) {
         let Some(code) = &o.code else { return };
-        for (kind, table) in [(Kind::Vital, measured::VITALS), (Kind::Vital, measured::WEIGHTS), (Kind::Lab, measured::LABS)] {
+        for (kind, table) in [
+            (Kind::Vital, measured::VITALS),
+            (Kind::Vital, measured::WEIGHTS),
+            (Kind::Lab, measured::LABS),
+        ] {
             if let Some(label) = measured::label_in(table, code) {
                 if let Some(item) = measured::item(fact, o, label) {
-                    self.push(label.to_owned(), (kind, rank(label), label.to_owned()), item, fact.version);
+                    self.push(
+                        label.to_owned(),
+                        (kind, rank(label), label.to_owned()),
+                        item,
+                        fact.version,
+                    );
                 }
                 return;
             }
@@ -218,14 +249,23 @@ impl SeriesBuilder {
             }
         }
         let label = code.display().unwrap_or(NOT_NAMED).to_owned();
-        let Some(item) = measured::item(fact, o, &label) else { return };
-        let first = code.codings.iter().find_map(|c| Some(format!("{}|{}", c.system.as_deref()?, c.code.as_deref()?)));
+        let Some(item) = measured::item(fact, o, &label) else {
+            return;
+        };
+        let first = code
+            .codings
+            .iter()
+            .find_map(|c| Some(format!("{}|{}", c.system.as_deref()?, c.code.as_deref()?)));
         let key = first.unwrap_or_else(|| label.to_lowercase());
         self.push(key, (category(o), usize::MAX, label), item, fact.version);
     }
 
     fn push(&mut self, key: String, order: Order, item: MeasuredItem, version: u64) {
-        self.found.entry(key).or_insert_with(|| (order, Vec::new())).1.push((item, version));
+        self.found
+            .entry(key)
+            .or_insert_with(|| (order, Vec::new()))
+            .1
+            .push((item, version));
     }
 
     fn finish(self, chart: &mut ChartSummary) {
@@ -234,9 +274,19 @@ impl SeriesBuilder {
             values.sort_by_cached_key(|(i, version)| (Reverse(i.at), Reverse(*version), i.source.clone()));
             let values: Vec<MeasuredItem> = values.into_iter().map(|(i, _)| i).collect();
             let unit = values.first().and_then(|v| v.unit.clone());
-            all.push((order.clone(), MeasuredSeries { key, label: order.2, unit, values }));
+            all.push((
+                order.clone(),
+                MeasuredSeries {
+                    key,
+                    label: order.2,
+                    unit,
+                    values,
+                },
+            ));
         }
-        all.sort_by(|(a, x), (b, y)| (a.0, a.1, a.2.to_lowercase(), &x.key).cmp(&(b.0, b.1, b.2.to_lowercase(), &y.key)));
+        all.sort_by(|(a, x), (b, y)| {
+            (a.0, a.1, a.2.to_lowercase(), &x.key).cmp(&(b.0, b.1, b.2.to_lowercase(), &y.key))
+        });
         for ((kind, ..), series) in all {
             match kind {
                 Kind::Vital => chart.vitals.push(series),
@@ -248,13 +298,21 @@ impl SeriesBuilder {
 }
 
 fn rank(label: &str) -> usize {
-    let labels = measured::VITALS.iter().chain(measured::WEIGHTS).chain(measured::LABS).map(|(l, _)| *l);
+    let labels = measured::VITALS
+        .iter()
+        .chain(measured::WEIGHTS)
+        .chain(measured::LABS)
+        .map(|(l, _)| *l);
     labels.into_iter().position(|l| l == label).unwrap_or(usize::MAX)
 }
 
 /// By the categories of FHIR's observation-category code system.
 fn category(o: &Observation) -> Kind {
-    let is = |code: &str| o.categories.iter().any(|c| c.codings.iter().any(|c| c.code.as_deref() == Some(code)));
+    let is = |code: &str| {
+        o.categories
+            .iter()
+            .any(|c| c.codings.iter().any(|c| c.code.as_deref() == Some(code)))
+    };
     if is("laboratory") {
         Kind::Lab
     } else if is("vital-signs") {
@@ -271,10 +329,16 @@ fn names(refs: &[Ref]) -> Option<String> {
 
 /// The inline texts joined, and the other attachments in words.
 fn split_attachments(list: &[Attachment]) -> (Vec<String>, Vec<String>) {
-    let texts = list.iter().filter_map(|a| a.text.clone()).filter(|t| !t.trim().is_empty()).collect();
+    let texts = list
+        .iter()
+        .filter_map(|a| a.text.clone())
+        .filter(|t| !t.trim().is_empty())
+        .collect();
     let other = list.iter().filter(|a| a.text.is_none()).map(|a| {
         let kind = a.content_type.as_deref().unwrap_or("unknown type");
-        a.title.as_deref().map_or_else(|| kind.to_owned(), |t| format!("{t} ({kind})"))
+        a.title
+            .as_deref()
+            .map_or_else(|| kind.to_owned(), |t| format!("{t} ({kind})"))
     });
     (texts, other.collect())
 }
@@ -284,15 +348,27 @@ fn joined(texts: Vec<String>) -> Option<String> {
 }
 
 fn report_note(fact: &CardFact, r: &DiagnosticReport) -> Option<Note> {
-    if matches!(r.status.as_deref(), Some("entered-in-error" | "cancelled" | "registered")) {
+    if matches!(
+        r.status.as_deref(),
+        Some("entered-in-error" | "cancelled" | "registered")
+    ) {
         return None;
     }
     let (mut texts, attachments) = split_attachments(&r.attachments);
     let coded: Vec<&str> = r.conclusion_codes.iter().filter_map(Concept::display).collect();
-    texts.extend(r.conclusion.clone().or_else(|| (!coded.is_empty()).then(|| coded.join(", "))));
+    texts.extend(
+        r.conclusion
+            .clone()
+            .or_else(|| (!coded.is_empty()).then(|| coded.join(", "))),
+    );
     Some(Note {
         source: fact.key.clone(),
-        title: r.code.as_ref().and_then(Concept::display).unwrap_or(NOT_NAMED).to_owned(),
+        title: r
+            .code
+            .as_ref()
+            .and_then(Concept::display)
+            .unwrap_or(NOT_NAMED)
+            .to_owned(),
         at: fact.resource.stated_ms().map(UtcMs),
         by: names(&r.performers),
         status: r.status.clone(),
@@ -307,9 +383,21 @@ fn document_note(fact: &CardFact, d: &DocumentReference) -> Option<Note> {
         return None;
     }
     let (texts, attachments) = split_attachments(&d.attachments);
-    let kind = d.kind.as_ref().or(d.categories.first()).and_then(Concept::display);
-    let title = d.description.as_deref().or(kind).or_else(|| d.attachments.iter().find_map(|a| a.title.as_deref()));
-    let status = if d.status.as_deref() == Some("superseded") { &d.status } else { &d.doc_status };
+    let kind = d
+        .kind
+        .as_ref()
+        .or(d.categories.first())
+        .and_then(Concept::display);
+    let title = d
+        .description
+        .as_deref()
+        .or(kind)
+        .or_else(|| d.attachments.iter().find_map(|a| a.title.as_deref()));
+    let status = if d.status.as_deref() == Some("superseded") {
+        &d.status
+    } else {
+        &d.doc_status
+    };
     Some(Note {
         source: fact.key.clone(),
         title: title.unwrap_or(NOT_NAMED).to_owned(),
@@ -353,9 +441,18 @@ fn immunization_item(fact: &CardFact, i: &Immunization) -> Option<ActItem> {
     let site = i.site.as_ref().and_then(Concept::display).map(str::to_owned);
     Some(ActItem {
         source: fact.key.clone(),
-        title: i.vaccine.as_ref().and_then(Concept::display).unwrap_or(NOT_NAMED).to_owned(),
+        title: i
+            .vaccine
+            .as_ref()
+            .and_then(Concept::display)
+            .unwrap_or(NOT_NAMED)
+            .to_owned(),
         status: i.status.clone().unwrap_or_else(|| "unknown".to_owned()),
-        when: i.occurrence.as_ref().map(|d| d.as_str().to_owned()).or_else(|| i.occurrence_text.clone()),
+        when: i
+            .occurrence
+            .as_ref()
+            .map(|d| d.as_str().to_owned())
+            .or_else(|| i.occurrence_text.clone()),
         by: names(&i.performers),
         details: [dose, site, lot].into_iter().flatten().collect(),
     })
@@ -365,15 +462,33 @@ fn procedure_item(fact: &CardFact, p: &Procedure) -> Option<ActItem> {
     if p.status.as_deref() == Some("entered-in-error") {
         return None;
     }
-    let when = p.performed.start.as_ref().or(p.performed.end.as_ref()).map(|d| d.as_str().to_owned());
-    let words = |list: &[Concept]| list.iter().filter_map(Concept::display).map(str::to_owned).collect::<Vec<_>>();
+    let when = p
+        .performed
+        .start
+        .as_ref()
+        .or(p.performed.end.as_ref())
+        .map(|d| d.as_str().to_owned());
+    let words = |list: &[Concept]| {
+        list.iter()
+            .filter_map(Concept::display)
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
     Some(ActItem {
         source: fact.key.clone(),
-        title: p.code.as_ref().and_then(Concept::display).unwrap_or(NOT_NAMED).to_owned(),
+        title: p
+            .code
+            .as_ref()
+            .and_then(Concept::display)
+            .unwrap_or(NOT_NAMED)
+            .to_owned(),
         status: p.status.clone().unwrap_or_else(|| "unknown".to_owned()),
         when: when.or_else(|| p.performed_text.clone()),
         by: names(&p.performers),
-        details: words(&p.body_sites).into_iter().chain(words(&p.reasons)).collect(),
+        details: words(&p.body_sites)
+            .into_iter()
+            .chain(words(&p.reasons))
+            .collect(),
     })
 }
 

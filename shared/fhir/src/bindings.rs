@@ -11,35 +11,151 @@ use fhirkit::Json;
 
 /// The concrete resource types of FHIR R4 (4.0.1), sorted.
 pub const RESOURCE_TYPES: [&str; 146] = [
-    "Account", "ActivityDefinition", "AdverseEvent", "AllergyIntolerance", "Appointment",
-    "AppointmentResponse", "AuditEvent", "Basic", "Binary", "BiologicallyDerivedProduct", "BodyStructure",
-    "Bundle", "CapabilityStatement", "CarePlan", "CareTeam", "CatalogEntry", "ChargeItem",
-    "ChargeItemDefinition", "Claim", "ClaimResponse", "ClinicalImpression", "CodeSystem", "Communication",
-    "CommunicationRequest", "CompartmentDefinition", "Composition", "ConceptMap", "Condition", "Consent",
-    "Contract", "Coverage", "CoverageEligibilityRequest", "CoverageEligibilityResponse", "DetectedIssue",
-    "Device", "DeviceDefinition", "DeviceMetric", "DeviceRequest", "DeviceUseStatement", "DiagnosticReport",
-    "DocumentManifest", "DocumentReference", "EffectEvidenceSynthesis", "Encounter", "Endpoint",
-    "EnrollmentRequest", "EnrollmentResponse", "EpisodeOfCare", "EventDefinition", "Evidence",
-    "EvidenceVariable", "ExampleScenario", "ExplanationOfBenefit", "FamilyMemberHistory", "Flag", "Goal",
-    "GraphDefinition", "Group", "GuidanceResponse", "HealthcareService", "ImagingStudy", "Immunization",
-    "ImmunizationEvaluation", "ImmunizationRecommendation", "ImplementationGuide", "InsurancePlan",
-    "Invoice", "Library", "Linkage", "List", "Location", "Measure", "MeasureReport", "Media", "Medication",
-    "MedicationAdministration", "MedicationDispense", "MedicationKnowledge", "MedicationRequest",
-    "MedicationStatement", "MedicinalProduct", "MedicinalProductAuthorization",
-    "MedicinalProductContraindication", "MedicinalProductIndication", "MedicinalProductIngredient",
-    "MedicinalProductInteraction", "MedicinalProductManufactured", "MedicinalProductPackaged",
-    "MedicinalProductPharmaceutical", "MedicinalProductUndesirableEffect", "MessageDefinition",
-    "MessageHeader", "MolecularSequence", "NamingSystem", "NutritionOrder", "Observation",
-    "ObservationDefinition", "OperationDefinition", "OperationOutcome", "Organization",
-    "OrganizationAffiliation", "Parameters", "Patient", "PaymentNotice", "PaymentReconciliation", "Person",
-    "PlanDefinition", "Practitioner", "PractitionerRole", "Procedure", "Provenance", "Questionnaire",
-    "QuestionnaireResponse", "RelatedPerson", "RequestGroup", "ResearchDefinition",
-    "ResearchElementDefinition", "ResearchStudy", "ResearchSubject", "RiskAssessment",
-    "RiskEvidenceSynthesis", "Schedule", "SearchParameter", "ServiceRequest", "Slot", "Specimen",
-    "SpecimenDefinition", "StructureDefinition", "StructureMap", "Subscription", "Substance",
-    "SubstanceNucleicAcid", "SubstancePolymer", "SubstanceProtein", "SubstanceReferenceInformation",
-    "SubstanceSourceMaterial", "SubstanceSpecification", "SupplyDelivery", "SupplyRequest", "Task",
-    "TerminologyCapabilities", "TestReport", "TestScript", "ValueSet", "VerificationResult",
+    "Account",
+    "ActivityDefinition",
+    "AdverseEvent",
+    "AllergyIntolerance",
+    "Appointment",
+    "AppointmentResponse",
+    "AuditEvent",
+    "Basic",
+    "Binary",
+    "BiologicallyDerivedProduct",
+    "BodyStructure",
+    "Bundle",
+    "CapabilityStatement",
+    "CarePlan",
+    "CareTeam",
+    "CatalogEntry",
+    "ChargeItem",
+    "ChargeItemDefinition",
+    "Claim",
+    "ClaimResponse",
+    "ClinicalImpression",
+    "CodeSystem",
+    "Communication",
+    "CommunicationRequest",
+    "CompartmentDefinition",
+    "Composition",
+    "ConceptMap",
+    "Condition",
+    "Consent",
+    "Contract",
+    "Coverage",
+    "CoverageEligibilityRequest",
+    "CoverageEligibilityResponse",
+    "DetectedIssue",
+    "Device",
+    "DeviceDefinition",
+    "DeviceMetric",
+    "DeviceRequest",
+    "DeviceUseStatement",
+    "DiagnosticReport",
+    "DocumentManifest",
+    "DocumentReference",
+    "EffectEvidenceSynthesis",
+    "Encounter",
+    "Endpoint",
+    "EnrollmentRequest",
+    "EnrollmentResponse",
+    "EpisodeOfCare",
+    "EventDefinition",
+    "Evidence",
+    "EvidenceVariable",
+    "ExampleScenario",
+    "ExplanationOfBenefit",
+    "FamilyMemberHistory",
+    "Flag",
+    "Goal",
+    "GraphDefinition",
+    "Group",
+    "GuidanceResponse",
+    "HealthcareService",
+    "ImagingStudy",
+    "Immunization",
+    "ImmunizationEvaluation",
+    "ImmunizationRecommendation",
+    "ImplementationGuide",
+    "InsurancePlan",
+    "Invoice",
+    "Library",
+    "Linkage",
+    "List",
+    "Location",
+    "Measure",
+    "MeasureReport",
+    "Media",
+    "Medication",
+    "MedicationAdministration",
+    "MedicationDispense",
+    "MedicationKnowledge",
+    "MedicationRequest",
+    "MedicationStatement",
+    "MedicinalProduct",
+    "MedicinalProductAuthorization",
+    "MedicinalProductContraindication",
+    "MedicinalProductIndication",
+    "MedicinalProductIngredient",
+    "MedicinalProductInteraction",
+    "MedicinalProductManufactured",
+    "MedicinalProductPackaged",
+    "MedicinalProductPharmaceutical",
+    "MedicinalProductUndesirableEffect",
+    "MessageDefinition",
+    "MessageHeader",
+    "MolecularSequence",
+    "NamingSystem",
+    "NutritionOrder",
+    "Observation",
+    "ObservationDefinition",
+    "OperationDefinition",
+    "OperationOutcome",
+    "Organization",
+    "OrganizationAffiliation",
+    "Parameters",
+    "Patient",
+    "PaymentNotice",
+    "PaymentReconciliation",
+    "Person",
+    "PlanDefinition",
+    "Practitioner",
+    "PractitionerRole",
+    "Procedure",
+    "Provenance",
+    "Questionnaire",
+    "QuestionnaireResponse",
+    "RelatedPerson",
+    "RequestGroup",
+    "ResearchDefinition",
+    "ResearchElementDefinition",
+    "ResearchStudy",
+    "ResearchSubject",
+    "RiskAssessment",
+    "RiskEvidenceSynthesis",
+    "Schedule",
+    "SearchParameter",
+    "ServiceRequest",
+    "Slot",
+    "Specimen",
+    "SpecimenDefinition",
+    "StructureDefinition",
+    "StructureMap",
+    "Subscription",
+    "Substance",
+    "SubstanceNucleicAcid",
+    "SubstancePolymer",
+    "SubstanceProtein",
+    "SubstanceReferenceInformation",
+    "SubstanceSourceMaterial",
+    "SubstanceSpecification",
+    "SupplyDelivery",
+    "SupplyRequest",
+    "Task",
+    "TerminologyCapabilities",
+    "TestReport",
+    "TestScript",
+    "ValueSet",
+    "VerificationResult",
     "VisionPrescription",
 ];
 
@@ -52,7 +168,12 @@ struct Binding {
 }
 
 const fn code(kind: &'static str, path: &'static str, codes: &'static [&'static str]) -> Binding {
-    Binding { kind, path, system: None, codes }
+    Binding {
+        kind,
+        path,
+        system: None,
+        codes,
+    }
 }
 
 const fn concept(
@@ -61,15 +182,35 @@ const fn concept(
     system: &'static str,
     codes: &'static [&'static str],
 ) -> Binding {
-    Binding { kind, path, system: Some(system), codes }
+    Binding {
+        kind,
+        path,
+        system: Some(system),
+        codes,
+    }
 }
 
 const GENDER: &[&str] = &["male", "female", "other", "unknown"];
-const NAME_USE: &[&str] = &["usual", "official", "temp", "nickname", "anonymous", "old", "maiden"];
+const NAME_USE: &[&str] = &[
+    "usual",
+    "official",
+    "temp",
+    "nickname",
+    "anonymous",
+    "old",
+    "maiden",
+];
 const IDENTIFIER_USE: &[&str] = &["usual", "official", "temp", "secondary", "old"];
 const CONTACT_SYSTEM: &[&str] = &["phone", "fax", "email", "pager", "url", "sms", "other"];
-const REQUEST_STATUS: &[&str] =
-    &["draft", "active", "on-hold", "revoked", "completed", "entered-in-error", "unknown"];
+const REQUEST_STATUS: &[&str] = &[
+    "draft",
+    "active",
+    "on-hold",
+    "revoked",
+    "completed",
+    "entered-in-error",
+    "unknown",
+];
 const REQUEST_INTENT: &[&str] = &[
     "proposal",
     "plan",
@@ -120,34 +261,84 @@ const CONDITION_CLINICAL: &str = "http://terminology.hl7.org/CodeSystem/conditio
 const CONDITION_VERIFICATION: &str = "http://terminology.hl7.org/CodeSystem/condition-ver-status";
 
 const BINDINGS: &[Binding] = &[
-    concept("AllergyIntolerance", "clinicalStatus", ALLERGY_CLINICAL, &["active", "inactive", "resolved"]),
+    concept(
+        "AllergyIntolerance",
+        "clinicalStatus",
+        ALLERGY_CLINICAL,
+        &["active", "inactive", "resolved"],
+    ),
     concept(
         "AllergyIntolerance",
         "verificationStatus",
         ALLERGY_VERIFICATION,
-        &["unconfirmed", "confirmed", "refuted", "entered-in-error", "presumed"],
+        &[
+            "unconfirmed",
+            "confirmed",
+            "refuted",
+            "entered-in-error",
+            "presumed",
+        ],
     ),
     code("AllergyIntolerance", "type", &["allergy", "intolerance"]),
-    code("AllergyIntolerance", "category", &["food", "medication", "environment", "biologic"]),
-    code("AllergyIntolerance", "criticality", &["low", "high", "unable-to-assess"]),
-    code("AllergyIntolerance", "reaction.severity", &["mild", "moderate", "severe"]),
+    code(
+        "AllergyIntolerance",
+        "category",
+        &["food", "medication", "environment", "biologic"],
+    ),
+    code(
+        "AllergyIntolerance",
+        "criticality",
+        &["low", "high", "unable-to-assess"],
+    ),
+    code(
+        "AllergyIntolerance",
+        "reaction.severity",
+        &["mild", "moderate", "severe"],
+    ),
     concept(
         "Condition",
         "clinicalStatus",
         CONDITION_CLINICAL,
-        &["active", "recurrence", "relapse", "inactive", "remission", "resolved"],
+        &[
+            "active",
+            "recurrence",
+            "relapse",
+            "inactive",
+            "remission",
+            "resolved",
+        ],
     ),
     concept(
         "Condition",
         "verificationStatus",
         CONDITION_VERIFICATION,
-        &["unconfirmed", "provisional", "differential", "confirmed", "refuted", "entered-in-error"],
+        &[
+            "unconfirmed",
+            "provisional",
+            "differential",
+            "confirmed",
+            "refuted",
+            "entered-in-error",
+        ],
     ),
-    code("Medication", "status", &["active", "inactive", "entered-in-error"]),
+    code(
+        "Medication",
+        "status",
+        &["active", "inactive", "entered-in-error"],
+    ),
     code(
         "MedicationRequest",
         "status",
-        &["active", "on-hold", "cancelled", "completed", "entered-in-error", "stopped", "draft", "unknown"],
+        &[
+            "active",
+            "on-hold",
+            "cancelled",
+            "completed",
+            "entered-in-error",
+            "stopped",
+            "draft",
+            "unknown",
+        ],
     ),
     code(
         "MedicationRequest",
@@ -181,7 +372,15 @@ const BINDINGS: &[Binding] = &[
     code(
         "MedicationAdministration",
         "status",
-        &["in-progress", "not-done", "on-hold", "completed", "entered-in-error", "stopped", "unknown"],
+        &[
+            "in-progress",
+            "not-done",
+            "on-hold",
+            "completed",
+            "entered-in-error",
+            "stopped",
+            "unknown",
+        ],
     ),
     code(
         "MedicationDispense",
@@ -217,23 +416,57 @@ const BINDINGS: &[Binding] = &[
             "unknown",
         ],
     ),
-    code("DocumentReference", "status", &["current", "superseded", "entered-in-error"]),
-    code("DocumentReference", "docStatus", &["preliminary", "final", "amended", "entered-in-error"]),
+    code(
+        "DocumentReference",
+        "status",
+        &["current", "superseded", "entered-in-error"],
+    ),
+    code(
+        "DocumentReference",
+        "docStatus",
+        &["preliminary", "final", "amended", "entered-in-error"],
+    ),
     code("Encounter", "status", ENCOUNTER_STATUS),
-    code("Encounter", "location.status", &["planned", "active", "reserved", "completed"]),
+    code(
+        "Encounter",
+        "location.status",
+        &["planned", "active", "reserved", "completed"],
+    ),
     code("Flag", "status", &["active", "inactive", "entered-in-error"]),
     code("Procedure", "status", EVENT_STATUS),
-    code("Immunization", "status", &["completed", "entered-in-error", "not-done"]),
-    code("Device", "status", &["active", "inactive", "entered-in-error", "unknown"]),
+    code(
+        "Immunization",
+        "status",
+        &["completed", "entered-in-error", "not-done"],
+    ),
+    code(
+        "Device",
+        "status",
+        &["active", "inactive", "entered-in-error", "unknown"],
+    ),
     code(
         "DeviceUseStatement",
         "status",
-        &["active", "completed", "entered-in-error", "intended", "stopped", "on-hold"],
+        &[
+            "active",
+            "completed",
+            "entered-in-error",
+            "intended",
+            "stopped",
+            "on-hold",
+        ],
     ),
     code(
         "Consent",
         "status",
-        &["draft", "proposed", "active", "rejected", "inactive", "entered-in-error"],
+        &[
+            "draft",
+            "proposed",
+            "active",
+            "rejected",
+            "inactive",
+            "entered-in-error",
+        ],
     ),
     code("Consent", "provision.type", &["deny", "permit"]),
     code("ServiceRequest", "status", REQUEST_STATUS),
@@ -245,7 +478,11 @@ const BINDINGS: &[Binding] = &[
     code("Patient", "telecom.system", CONTACT_SYSTEM),
     code("Patient", "contact.gender", GENDER),
     code("Patient", "contact.name.use", NAME_USE),
-    code("Patient", "link.type", &["replaced-by", "replaces", "refer", "seealso"]),
+    code(
+        "Patient",
+        "link.type",
+        &["replaced-by", "replaces", "refer", "seealso"],
+    ),
     code("RelatedPerson", "gender", GENDER),
     code("RelatedPerson", "name.use", NAME_USE),
     code("Practitioner", "gender", GENDER),
@@ -278,7 +515,11 @@ pub(crate) fn check(kind: &str, root: &Json, issues: &mut Vec<Issue>) {
         }
         if nodes.iter().any(|n| !fits(binding, n)) {
             let text = format!("the code is not one of: {}", binding.codes.join(", "));
-            issues.push(Issue::new(IssueCode::CodeInvalid, format!("{kind}.{}", binding.path), text));
+            issues.push(Issue::new(
+                IssueCode::CodeInvalid,
+                format!("{kind}.{}", binding.path),
+                text,
+            ));
         }
     }
 }
@@ -291,7 +532,10 @@ fn fits(binding: &Binding, node: &Json) -> bool {
     if codings.is_empty() && node.text("text").is_none() {
         return true;
     }
-    let of_system: Vec<_> = codings.iter().filter(|c| c.text("system") == Some(system)).collect();
+    let of_system: Vec<_> = codings
+        .iter()
+        .filter(|c| c.text("system") == Some(system))
+        .collect();
     let allowed = |c: &&Json| c.text("code").is_some_and(|code| binding.codes.contains(&code));
     !of_system.is_empty() && of_system.iter().all(allowed)
 }

@@ -81,10 +81,19 @@ const OWNERS: &[(&str, &[&str])] = &[
 ];
 
 pub(crate) fn parse(bytes: &[u8]) -> Result<Json, FhirError> {
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| FhirError::new(IssueCode::Structure, "", format!("not UTF-8 at byte {}", e.valid_up_to())))?;
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        FhirError::new(
+            IssueCode::Structure,
+            "",
+            format!("not UTF-8 at byte {}", e.valid_up_to()),
+        )
+    })?;
     Json::parse(text).map_err(|e| {
-        FhirError::new(IssueCode::Structure, "", format!("not JSON at line {}, column {}", e.line, e.column))
+        FhirError::new(
+            IssueCode::Structure,
+            "",
+            format!("not JSON at line {}, column {}", e.line, e.column),
+        )
     })
 }
 
@@ -120,7 +129,8 @@ fn patient_reference(reference: &Json) -> Option<String> {
         return None;
     }
     let is_urn = plain.starts_with("urn:uuid:") || plain.starts_with("urn:oid:");
-    let is_patient = plain.starts_with("Patient/") || plain.starts_with("Patient?") || plain.contains("/Patient/");
+    let is_patient =
+        plain.starts_with("Patient/") || plain.starts_with("Patient?") || plain.contains("/Patient/");
     (is_urn || is_patient).then(|| plain.to_owned())
 }
 

@@ -38,18 +38,28 @@ fn quoted(text: &str) -> String {
 fn refuse_duplicates(s: &Scan<'_>) -> Result<(), FhirError> {
     match s.duplicates.first() {
         None => Ok(()),
-        Some(path) => Err(FhirError::new(IssueCode::Structure, path.clone(), "the key comes twice in its object")),
+        Some(path) => Err(FhirError::new(
+            IssueCode::Structure,
+            path.clone(),
+            "the key comes twice in its object",
+        )),
     }
 }
 
 /// Where a new member goes: right after `resourceType` where there is one, else right after `{`; with the comma.
 fn insert(s: &Scan<'_>, member: &str) -> Patch {
     if let Some(kind) = s.member("resourceType") {
-        return Patch { at: kind.end..kind.end, with: format!(",{member}") };
+        return Patch {
+            at: kind.end..kind.end,
+            with: format!(",{member}"),
+        };
     }
     let at = s.open + 1;
     let comma = if s.members.is_empty() { "" } else { "," };
-    Patch { at: at..at, with: format!("{member}{comma}") }
+    Patch {
+        at: at..at,
+        with: format!("{member}{comma}"),
+    }
 }
 
 /// Sets the resource's `id`.
@@ -60,7 +70,10 @@ pub fn with_id(bytes: &[u8], id: &FhirId) -> Result<Vec<u8>, FhirError> {
     let s = scan(bytes, MAX_DEPTH)?;
     refuse_duplicates(&s)?;
     let patch = match s.member("id") {
-        Some(at) => Patch { at, with: quoted(id.as_str()) },
+        Some(at) => Patch {
+            at,
+            with: quoted(id.as_str()),
+        },
         None => insert(&s, &format!("\"id\":{}", quoted(id.as_str()))),
     };
     Ok(apply(bytes, vec![patch]))
@@ -87,7 +100,10 @@ pub fn with_meta(bytes: &[u8], version: u64, last_updated: UtcMs) -> Result<Vec<
     let mut fresh = String::new();
     for (key, value) in [("versionId", version), ("lastUpdated", updated)] {
         match inside.member(key) {
-            Some(at) => patches.push(Patch { at: shift(at), with: value }),
+            Some(at) => patches.push(Patch {
+                at: shift(at),
+                with: value,
+            }),
             None => {
                 let comma = if fresh.is_empty() { "" } else { "," };
                 fresh.push_str(&format!("{comma}\"{key}\":{value}"));
@@ -97,7 +113,10 @@ pub fn with_meta(bytes: &[u8], version: u64, last_updated: UtcMs) -> Result<Vec<
     if !fresh.is_empty() {
         let at = meta.start + inside.open + 1;
         let comma = if inside.members.is_empty() { "" } else { "," };
-        patches.push(Patch { at: at..at, with: format!("{fresh}{comma}") });
+        patches.push(Patch {
+            at: at..at,
+            with: format!("{fresh}{comma}"),
+        });
     }
     Ok(apply(bytes, patches))
 }
@@ -105,7 +124,10 @@ pub fn with_meta(bytes: &[u8], version: u64, last_updated: UtcMs) -> Result<Vec<
 /// After `id` where there is one, as people expect to read it.
 fn after_id(s: &Scan<'_>, member: &str) -> Patch {
     match s.member("id") {
-        Some(id) => Patch { at: id.end..id.end, with: format!(",{member}") },
+        Some(id) => Patch {
+            at: id.end..id.end,
+            with: format!(",{member}"),
+        },
         None => insert(s, member),
     }
 }
@@ -125,7 +147,10 @@ pub fn rewrite_references(
     let mut patches = Vec::new();
     for at in &s.references {
         if let Some(new) = map(&text_at(bytes, at.clone())) {
-            patches.push(Patch { at: at.clone(), with: quoted(&new) });
+            patches.push(Patch {
+                at: at.clone(),
+                with: quoted(&new),
+            });
         }
     }
     Ok(apply(bytes, patches))
@@ -151,7 +176,10 @@ pub fn member<'a>(bytes: &'a [u8], key: &str) -> Result<Option<&'a [u8]>, FhirEr
 
 /// The unescaped text of a JSON string at a span that the scan has already checked.
 fn text_at(bytes: &[u8], at: Range<usize>) -> String {
-    bytes.get(at).and_then(|b| serde_json::from_slice(b).ok()).unwrap_or_default()
+    bytes
+        .get(at)
+        .and_then(|b| serde_json::from_slice(b).ok())
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -78,7 +78,11 @@ pub struct Issue {
 impl Issue {
     /// An issue.
     pub fn new(code: IssueCode, expression: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { code, expression: expression.into(), text: text.into() }
+        Self {
+            code,
+            expression: expression.into(),
+            text: text.into(),
+        }
     }
 }
 
@@ -106,6 +110,7 @@ impl FhirError {
 /// Keeps a path printable: element names only, each at most 64 characters of letters, digits and `_`; anything else
 /// in a key becomes `?`, so that no value smuggled into a key reaches a log.
 pub(crate) fn clean_key(key: &str) -> &str {
-    let fits = !key.is_empty() && key.len() <= 64 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let fits =
+        !key.is_empty() && key.len() <= 64 && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
     if fits { key } else { "?" }
 }

@@ -37,6 +37,10 @@ impl Node for Json {
         }
     }
     fn texts(&self, key: &str) -> Vec<String> {
-        self.items(key).iter().filter_map(Self::as_str).map(str::to_owned).collect()
+        self.items(key)
+            .iter()
+            .filter_map(Self::as_str)
+            .map(str::to_owned)
+            .collect()
     }
 }

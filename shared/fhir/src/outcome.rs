@@ -22,7 +22,9 @@ pub fn errors(issues: &[Issue]) -> Vec<u8> {
     } else {
         issues.iter().map(|i| issue_json("error", i)).collect()
     };
-    json!({"resourceType": "OperationOutcome", "issue": list}).to_string().into_bytes()
+    json!({"resourceType": "OperationOutcome", "issue": list})
+        .to_string()
+        .into_bytes()
 }
 
 /// An OperationOutcome of one error.

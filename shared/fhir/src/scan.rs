@@ -31,7 +31,10 @@ pub(crate) struct Scan<'a> {
 impl Scan<'_> {
     /// The span of a top-level member's value.
     pub fn member(&self, key: &str) -> Option<Range<usize>> {
-        self.members.iter().find(|m| m.key == key).map(|m| m.value.clone())
+        self.members
+            .iter()
+            .find(|m| m.key == key)
+            .map(|m| m.value.clone())
     }
 }
 
@@ -52,12 +55,33 @@ struct Scanner<'a> {
 /// Scans a document whose outermost value is an object.
 pub(crate) fn scan(bytes: &[u8], max_depth: usize) -> Result<Scan<'_>, FhirError> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
-        return Err(FhirError::new(IssueCode::Structure, "", "a byte order mark is not allowed before JSON (RFC 8259)"));
+        return Err(FhirError::new(
+            IssueCode::Structure,
+            "",
+            "a byte order mark is not allowed before JSON (RFC 8259)",
+        ));
     }
-    let text = std::str::from_utf8(bytes)
-        .map_err(|e| FhirError::new(IssueCode::Structure, "", format!("not UTF-8 at byte {}", e.valid_up_to())))?;
-    let found = Scan { members: Vec::new(), open: 0, references: Vec::new(), duplicates: Vec::new() };
-    let mut s = Scanner { text, bytes, at: 0, max_depth, path: Vec::new(), found };
+    let text = std::str::from_utf8(bytes).map_err(|e| {
+        FhirError::new(
+            IssueCode::Structure,
+            "",
+            format!("not UTF-8 at byte {}", e.valid_up_to()),
+        )
+    })?;
+    let found = Scan {
+        members: Vec::new(),
+        open: 0,
+        references: Vec::new(),
+        duplicates: Vec::new(),
+    };
+    let mut s = Scanner {
+        text,
+        bytes,
+        at: 0,
+        max_depth,
+        path: Vec::new(),
+        found,
+    };
     s.space();
     s.found.open = s.at;
     if s.peek() != Some(b'{') {
@@ -89,7 +113,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn error(&self, what: &str) -> FhirError {
-        FhirError::new(IssueCode::Structure, self.path(), format!("{what} (at byte {})", self.at))
+        FhirError::new(
+            IssueCode::Structure,
+            self.path(),
+            format!("{what} (at byte {})", self.at),
+        )
     }
 
     /// The path so far, from the resource's own type where it has been read already.
@@ -131,7 +159,10 @@ impl<'a> Scanner<'a> {
     }
 
     fn literal(&mut self, word: &str) -> Result<(), FhirError> {
-        let hit = self.text.get(self.at..).is_some_and(|rest| rest.starts_with(word));
+        let hit = self
+            .text
+            .get(self.at..)
+            .is_some_and(|rest| rest.starts_with(word));
         if !hit {
             return Err(self.error("a JSON value was expected"));
         }
@@ -160,7 +191,11 @@ impl<'a> Scanner<'a> {
             self.space();
             self.path.push(Step::Key(key.clone()));
             // A short object is searched, a long one hashed: input built to be slow stays linear.
-            let seen = if keys.len() < 32 { keys.contains(&key) } else { index.contains(&key) || keys.contains(&key) };
+            let seen = if keys.len() < 32 {
+                keys.contains(&key)
+            } else {
+                index.contains(&key) || keys.contains(&key)
+            };
             if seen {
                 let path = self.path();
                 self.found.duplicates.push(path);
@@ -177,14 +212,21 @@ impl<'a> Scanner<'a> {
                 self.value(depth + 1)?;
             }
             if depth == 0 {
-                self.found.members.push(Member { key, value: start..self.at });
+                self.found.members.push(Member {
+                    key,
+                    value: start..self.at,
+                });
             }
             self.path.pop();
             self.space();
             if self.eat(b',') {
                 continue;
             }
-            return if self.eat(b'}') { Ok(()) } else { Err(self.error("a comma or } was expected")) };
+            return if self.eat(b'}') {
+                Ok(())
+            } else {
+                Err(self.error("a comma or } was expected"))
+            };
         }
     }
 
@@ -204,7 +246,11 @@ impl<'a> Scanner<'a> {
                 break;
             }
         }
-        if self.eat(b']') { Ok(()) } else { Err(self.error("a comma or ] was expected")) }
+        if self.eat(b']') {
+            Ok(())
+        } else {
+            Err(self.error("a comma or ] was expected"))
+        }
     }
 
     fn number(&mut self) -> Result<(), FhirError> {
@@ -259,7 +305,8 @@ impl<'a> Scanner<'a> {
             return Ok(Cow::Borrowed(raw));
         }
         let quoted = self.text.get(start - 1..self.at).unwrap_or_default();
-        let text: String = serde_json::from_str(quoted).map_err(|_| self.error("an escape in a text is not valid"))?;
+        let text: String =
+            serde_json::from_str(quoted).map_err(|_| self.error("an escape in a text is not valid"))?;
         Ok(Cow::Owned(text))
     }
 }

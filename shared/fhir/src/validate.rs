@@ -55,7 +55,13 @@ pub fn validate(bytes: &[u8]) -> Result<Envelope, Vec<Issue>> {
     }
     let scanned = scan(bytes, MAX_DEPTH).map_err(|e| vec![e.0])?;
     if !scanned.duplicates.is_empty() {
-        let twice = |p: &String| Issue::new(IssueCode::Structure, p.clone(), "the key comes twice in its object");
+        let twice = |p: &String| {
+            Issue::new(
+                IssueCode::Structure,
+                p.clone(),
+                "the key comes twice in its object",
+            )
+        };
         return Err(scanned.duplicates.iter().take(MAX_ISSUES).map(twice).collect());
     }
     let root = crate::compartment::parse(bytes).map_err(|e| vec![e.0])?;
@@ -70,24 +76,45 @@ pub fn validate(bytes: &[u8]) -> Result<Envelope, Vec<Issue>> {
         issues.truncate(MAX_ISSUES);
         return Err(issues);
     }
-    let kind = ResourceType::new(kind)
-        .map_err(|_| refuse(IssueCode::NotSupported, "resourceType", "not a FHIR R4 resource type"))?;
+    let kind = ResourceType::new(kind).map_err(|_| {
+        refuse(
+            IssueCode::NotSupported,
+            "resourceType",
+            "not a FHIR R4 resource type",
+        )
+    })?;
     let patient_reference = compartment_of(kind.as_str(), &root);
     let patient = patient_reference
         .as_deref()
         .and_then(|r| r.strip_prefix("Patient/"))
         .and_then(|id| PatientId::new(id).ok());
-    Ok(Envelope { kind, id, patient, patient_reference, identifiers: identifiers(bytes) })
+    Ok(Envelope {
+        kind,
+        id,
+        patient,
+        patient_reference,
+        identifiers: identifiers(bytes),
+    })
 }
 
 fn resource_type(root: &Json) -> Result<String, Vec<Issue>> {
     match root.get("resourceType") {
-        None => Err(refuse(IssueCode::Required, "resourceType", "a resource needs a resourceType")),
+        None => Err(refuse(
+            IssueCode::Required,
+            "resourceType",
+            "a resource needs a resourceType",
+        )),
         Some(Json::String(kind)) if is_resource_type(kind) => Ok(kind.clone()),
-        Some(Json::String(_)) => {
-            Err(refuse(IssueCode::NotSupported, "resourceType", "not a FHIR R4 (4.0.1) resource type"))
-        }
-        Some(_) => Err(refuse(IssueCode::Value, "resourceType", "resourceType must be a text")),
+        Some(Json::String(_)) => Err(refuse(
+            IssueCode::NotSupported,
+            "resourceType",
+            "not a FHIR R4 (4.0.1) resource type",
+        )),
+        Some(_) => Err(refuse(
+            IssueCode::Value,
+            "resourceType",
+            "resourceType must be a text",
+        )),
     }
 }
 
@@ -114,13 +141,25 @@ fn translate(issue: &fhirkit::Issue) -> Issue {
     } else if m.starts_with("unknown element") {
         (IssueCode::Structure, "no such element in FHIR R4")
     } else if m.starts_with("only one type may be given") {
-        (IssueCode::Structure, "only one type of a choice element may be given")
+        (
+            IssueCode::Structure,
+            "only one type of a choice element may be given",
+        )
     } else if m.contains("must line up") {
-        (IssueCode::Structure, "the array and its underscore twin must have the same length")
+        (
+            IssueCode::Structure,
+            "the array and its underscore twin must have the same length",
+        )
     } else if m.starts_with("expected an array") || m.starts_with("expected a single value") {
-        (IssueCode::Structure, "an array where one value belongs, or one value where an array belongs")
+        (
+            IssueCode::Structure,
+            "an array where one value belongs, or one value where an array belongs",
+        )
     } else if m.contains("leave the element out") || m.contains("null") {
-        (IssueCode::Structure, "empty values are not allowed; leave the element out")
+        (
+            IssueCode::Structure,
+            "empty values are not allowed; leave the element out",
+        )
     } else if m.starts_with("expected an object") {
         (IssueCode::Structure, "an object was expected")
     } else if m.starts_with("expected") && issue.path.ends_with("resourceType") {
@@ -128,7 +167,10 @@ fn translate(issue: &fhirkit::Issue) -> Issue {
     } else if m.starts_with("a resource needs") {
         (IssueCode::Required, "a resource needs a resourceType")
     } else {
-        (IssueCode::Value, "the value does not fit the type of this element")
+        (
+            IssueCode::Value,
+            "the value does not fit the type of this element",
+        )
     };
     Issue::new(code, clean_path(&issue.path), text)
 }
@@ -136,8 +178,14 @@ fn translate(issue: &fhirkit::Issue) -> Issue {
 /// A path whose parts are element names and indexes only.
 fn clean_path(path: &str) -> String {
     let part = |p: &str| {
-        let (name, index) = p.split_once('[').map_or((p, String::new()), |(n, i)| (n, format!("[{i}")));
-        let index = if index.len() <= 12 && index.ends_with(']') { index } else { String::new() };
+        let (name, index) = p
+            .split_once('[')
+            .map_or((p, String::new()), |(n, i)| (n, format!("[{i}")));
+        let index = if index.len() <= 12 && index.ends_with(']') {
+            index
+        } else {
+            String::new()
+        };
         format!("{}{index}", clean_key(name))
     };
     path.split('.').map(part).collect::<Vec<_>>().join(".")

@@ -42,7 +42,9 @@ pub(crate) fn said(a: &AllergyIntolerance) -> Said {
         return match (presence, code.display()) {
             (Presence::Something, Some(words)) => Said::Refuted(format!("{words}: refuted")),
             // "No ibuprofen allergy" over a code for ibuprofen: the words already deny, "refuted" says it again.
-            (Presence::NotThis, Some(words)) if !negation::absence_by_code(&code) => Said::Refuted(words.to_owned()),
+            (Presence::NotThis, Some(words)) if !negation::absence_by_code(&code) => {
+                Said::Refuted(words.to_owned())
+            }
             // A refuted "no known …" takes the statement back.
             _ => Said::Nothing,
         };
@@ -72,7 +74,10 @@ fn unknown_agent(a: &AllergyIntolerance) -> Option<String> {
     if !names.is_empty() {
         return Some(names.join(", "));
     }
-    let reacted = a.reactions.iter().any(|r| !r.manifestations.is_empty() || r.description.is_some());
+    let reacted = a
+        .reactions
+        .iter()
+        .any(|r| !r.manifestations.is_empty() || r.description.is_some());
     (reacted || a.criticality.as_deref() == Some("high")).then(|| AGENT_NOT_RECORDED.to_owned())
 }
 
@@ -91,7 +96,11 @@ const LETHAL: [&str; 8] = [
 fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
     let mut reactions: Vec<String> = Vec::new();
     for r in &a.reactions {
-        let words = r.manifestations.iter().filter_map(Concept::display).map(str::to_owned);
+        let words = r
+            .manifestations
+            .iter()
+            .filter_map(Concept::display)
+            .map(str::to_owned);
         for word in words.chain(r.description.clone().filter(|_| r.manifestations.is_empty())) {
             if !reactions.contains(&word) {
                 reactions.push(word);
@@ -103,10 +112,18 @@ fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
         .find(|s| a.reactions.iter().any(|r| r.severity.as_deref() == Some(s)));
     let criticality = a.criticality.as_deref().filter(|c| matches!(*c, "high" | "low"));
     let lethal = a.reactions.iter().any(|r| {
-        let words = r.manifestations.iter().map(Concept::words).chain(r.description.as_ref().map(|d| d.to_lowercase()));
+        let words = r
+            .manifestations
+            .iter()
+            .map(Concept::words)
+            .chain(r.description.as_ref().map(|d| d.to_lowercase()));
         words.into_iter().any(|w| LETHAL.iter().any(|l| w.contains(l)))
     });
-    let since = a.onset.as_ref().or(a.recorded.as_ref()).map(|d| d.as_str().to_owned());
+    let since = a
+        .onset
+        .as_ref()
+        .or(a.recorded.as_ref())
+        .map(|d| d.as_str().to_owned());
     AllergyItem {
         source: fact.key.clone(),
         coded: a.code.as_ref().is_some_and(Concept::is_coded),
@@ -121,7 +138,11 @@ fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
 }
 
 fn statement(fact: &CardFact, a: &AllergyIntolerance, text: String, all: bool) -> NegativeStatement {
-    let who = a.asserter.as_ref().or(a.recorder.as_ref()).and_then(|r| r.display.clone());
+    let who = a
+        .asserter
+        .as_ref()
+        .or(a.recorder.as_ref())
+        .and_then(|r| r.display.clone());
     NegativeStatement {
         source: fact.key.clone(),
         text,
@@ -137,12 +158,18 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
     let mut negatives: Vec<(NegativeStatement, Option<Presence>, &AllergyIntolerance)> = Vec::new();
     let mut as_of = None;
     for fact in facts {
-        let Resource::AllergyIntolerance(a) = &fact.resource else { continue };
+        let Resource::AllergyIntolerance(a) = &fact.resource else {
+            continue;
+        };
         match said(a) {
             Said::Nothing => continue,
             Said::Active(agent) => items.push((item(fact, a, agent), a)),
             Said::Absent(presence) => {
-                let words = a.code.as_ref().and_then(Concept::display).unwrap_or("No known allergy");
+                let words = a
+                    .code
+                    .as_ref()
+                    .and_then(Concept::display)
+                    .unwrap_or("No known allergy");
                 let all = presence == Presence::NothingAtAll;
                 negatives.push((statement(fact, a, words.to_owned(), all), Some(presence), a));
             }
@@ -150,7 +177,9 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
         }
         as_of = as_of.max(fact.resource.stated_ms());
     }
-    let conflict = negatives.iter().any(|(_, presence, n)| contradicted(*presence, n, &items));
+    let conflict = negatives
+        .iter()
+        .any(|(_, presence, n)| contradicted(*presence, n, &items));
     let state = if !items.is_empty() {
         AllergyState::Known
     } else if negatives.iter().any(|(n, ..)| n.all) {
@@ -162,7 +191,13 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
     items.sort_by_cached_key(|i| (!i.dangerous, rank(i), i.agent.to_lowercase(), i.source.clone()));
     let mut negatives: Vec<NegativeStatement> = negatives.into_iter().map(|(n, ..)| n).collect();
     negatives.sort_by_cached_key(|n| (!n.all, std::cmp::Reverse(n.at), n.source.clone()));
-    AllergyBlock { state, items, negatives, conflict, as_of: as_of.map(UtcMs) }
+    AllergyBlock {
+        state,
+        items,
+        negatives,
+        conflict,
+        as_of: as_of.map(UtcMs),
+    }
 }
 
 fn rank(i: &AllergyItem) -> u8 {
@@ -186,7 +221,11 @@ fn contradicted(
             items.iter().any(|(_, a)| a.categories.iter().any(|c| c == class))
         }
         _ => {
-            let denied = negative.code.as_ref().map(|c| c.codings.as_slice()).unwrap_or_default();
+            let denied = negative
+                .code
+                .as_ref()
+                .map(|c| c.codings.as_slice())
+                .unwrap_or_default();
             items.iter().filter_map(|(_, a)| a.code.as_ref()).any(|code| {
                 denied.iter().any(|d| match (&d.system, &d.code) {
                     (Some(system), Some(c)) => code.has(system, c),

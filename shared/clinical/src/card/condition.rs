@@ -28,15 +28,27 @@ pub(crate) fn stand(c: &Condition) -> Stand {
     if verification == Some("entered-in-error") {
         return Stand::Nothing;
     }
-    let presence = c.code.as_ref().map_or(Presence::Something, negation::of_condition);
-    let words = || c.code.as_ref().and_then(Concept::display).unwrap_or(NOT_NAMED).to_owned();
+    let presence = c
+        .code
+        .as_ref()
+        .map_or(Presence::Something, negation::of_condition);
+    let words = || {
+        c.code
+            .as_ref()
+            .and_then(Concept::display)
+            .unwrap_or(NOT_NAMED)
+            .to_owned()
+    };
     if verification == Some("refuted") {
         return match presence {
             Presence::Something => Stand::Absent(format!("{}: refuted", words()), false),
             _ => Stand::Nothing,
         };
     }
-    let over = matches!(c.clinical_status.as_deref(), Some("inactive" | "remission" | "resolved"));
+    let over = matches!(
+        c.clinical_status.as_deref(),
+        Some("inactive" | "remission" | "resolved")
+    );
     let abated = c.clinical_status.is_none() && (c.abatement.is_some() || c.abatement_text.is_some());
     match presence {
         Presence::NothingAtAll if !over => Stand::Absent(words(), true),
@@ -44,14 +56,21 @@ pub(crate) fn stand(c: &Condition) -> Stand {
         Presence::Something if over || abated => Stand::Past,
         Presence::Something => Stand::Active,
         // A problem whose name alone is absent is still a problem; the bare words "unknown" are none.
-        Presence::Unknown if c.code.as_ref().is_some_and(Concept::is_absent) && !over && !abated => Stand::Active,
+        Presence::Unknown if c.code.as_ref().is_some_and(Concept::is_absent) && !over && !abated => {
+            Stand::Active
+        }
         _ => Stand::Nothing,
     }
 }
 
 /// The card's line.
 pub(crate) fn item(fact: &CardFact, c: &Condition) -> ConditionItem {
-    let text = c.code.as_ref().and_then(Concept::display).unwrap_or(NOT_NAMED).to_owned();
+    let text = c
+        .code
+        .as_ref()
+        .and_then(Concept::display)
+        .unwrap_or(NOT_NAMED)
+        .to_owned();
     let onset = c.onset.as_ref().map(|d| d.as_str().to_owned());
     ConditionItem {
         source: fact.key.clone(),
@@ -64,7 +83,9 @@ pub(crate) fn item(fact: &CardFact, c: &Condition) -> ConditionItem {
 
 /// The statement of absence that an entry makes, where it does.
 pub(crate) fn statement(fact: &CardFact, c: &Condition) -> Option<NegativeStatement> {
-    let Stand::Absent(text, all) = stand(c) else { return None };
+    let Stand::Absent(text, all) = stand(c) else {
+        return None;
+    };
     let by = c.asserter.as_ref().and_then(|r| r.display.clone());
     Some(NegativeStatement {
         source: fact.key.clone(),
@@ -77,9 +98,22 @@ pub(crate) fn statement(fact: &CardFact, c: &Condition) -> Option<NegativeStatem
 
 /// Problem-list entries first, then the newest onset, then by words.
 pub(crate) fn sort_key(fact: &CardFact, c: &Condition) -> (bool, std::cmp::Reverse<Option<i64>>, String) {
-    let listed = c.categories.iter().any(|k| k.codings.iter().any(|k| k.code.as_deref() == Some("problem-list-item")));
-    let begun = c.onset.as_ref().and_then(|d| d.order_ms()).or_else(|| fact.resource.stated_ms());
-    let words = c.code.as_ref().and_then(Concept::display).unwrap_or_default().to_lowercase();
+    let listed = c.categories.iter().any(|k| {
+        k.codings
+            .iter()
+            .any(|k| k.code.as_deref() == Some("problem-list-item"))
+    });
+    let begun = c
+        .onset
+        .as_ref()
+        .and_then(|d| d.order_ms())
+        .or_else(|| fact.resource.stated_ms());
+    let words = c
+        .code
+        .as_ref()
+        .and_then(Concept::display)
+        .unwrap_or_default()
+        .to_lowercase();
     (!listed, std::cmp::Reverse(begun), words)
 }
 

@@ -1,8 +1,8 @@
 //! From facts to the card.
 
 use super::{
-    AllergyState, Block, BlockState, ConditionItem, EmergencyCard, MeasuredItem, MedicationItem, NegativeStatement,
-    StatementItem, allergy, condition, measured, medication, place, statement,
+    AllergyState, Block, BlockState, ConditionItem, EmergencyCard, MeasuredItem, MedicationItem,
+    NegativeStatement, StatementItem, allergy, condition, measured, medication, place, statement,
 };
 use crate::chart::{Resource, preferred_name};
 use crate::{PatientId, ResourceKey, UtcMs};
@@ -52,12 +52,14 @@ pub fn card_slot(resource: &Resource) -> Option<CardSlot> {
             Said::Refuted(_) => ("allergy-refuted".into(), 20),
             Said::Nothing => return None,
         },
-        Resource::MedicationRequest(_) | Resource::MedicationStatement(_) => match medication::course(resource)? {
-            Course::Current => ("medication".into(), ALL),
-            Course::Ended(_) => ("medication-ended".into(), 20),
-            Course::Absent(..) => ("medication-absent".into(), 10),
-            Course::Never => return None,
-        },
+        Resource::MedicationRequest(_) | Resource::MedicationStatement(_) => {
+            match medication::course(resource)? {
+                Course::Current => ("medication".into(), ALL),
+                Course::Ended(_) => ("medication-ended".into(), 20),
+                Course::Absent(..) => ("medication-absent".into(), 10),
+                Course::Never => return None,
+            }
+        }
         Resource::Condition(c) => match condition::stand(c) {
             Stand::Active => ("condition".into(), ALL),
             Stand::Absent(..) => ("condition-absent".into(), 20),
@@ -82,7 +84,11 @@ pub fn card_slot(resource: &Resource) -> Option<CardSlot> {
             _ => resource.stated_ms(),
         },
     };
-    Some(CardSlot { slot, order_ms: order.unwrap_or(i64::MIN), keep })
+    Some(CardSlot {
+        slot,
+        order_ms: order.unwrap_or(i64::MIN),
+        keep,
+    })
 }
 
 /// Three of each code are kept, so that a correction that arrives late still finds its predecessors.
@@ -94,7 +100,11 @@ fn observation_slot(o: &crate::chart::Observation, resource: &Resource) -> Optio
         return Some(("code-status".into(), 8));
     }
     let code = o.code.as_ref()?;
-    let tables = [("vital", measured::VITALS), ("lab", measured::LABS), ("weight", measured::WEIGHTS)];
+    let tables = [
+        ("vital", measured::VITALS),
+        ("lab", measured::LABS),
+        ("weight", measured::WEIGHTS),
+    ];
     for (name, table) in tables {
         if let Some(label) = measured::label_in(table, code) {
             return Some((format!("{name}:{label}"), 3));
@@ -107,14 +117,24 @@ fn observation_slot(o: &crate::chart::Observation, resource: &Resource) -> Optio
     }
     let of_panel = |(name, table)| {
         let mut codes = o.components.iter().filter_map(|c| c.code.as_ref());
-        codes.find_map(|c| measured::label_in(table, c)).map(|l| (format!("{name}-panel:{l}"), 3))
+        codes
+            .find_map(|c| measured::label_in(table, c))
+            .map(|l| (format!("{name}-panel:{l}"), 3))
     };
     tables.into_iter().find_map(of_panel)
 }
 
 fn block<T>(items: Vec<T>, as_of: Option<i64>) -> Block<T> {
-    let state = if items.is_empty() { BlockState::NotRecorded } else { BlockState::Recorded };
-    Block { as_of: as_of.filter(|_| state == BlockState::Recorded).map(UtcMs), state, items }
+    let state = if items.is_empty() {
+        BlockState::NotRecorded
+    } else {
+        BlockState::Recorded
+    };
+    Block {
+        as_of: as_of.filter(|_| state == BlockState::Recorded).map(UtcMs),
+        state,
+        items,
+    }
 }
 
 fn measured_block(items: Vec<MeasuredItem>) -> Block<MeasuredItem> {
@@ -152,7 +172,13 @@ fn medications(facts: &[&CardFact]) -> (Block<MedicationItem>, Vec<MedicationIte
         }
     }
     medication::sort(&mut current);
-    stopped.sort_by_cached_key(|i| (std::cmp::Reverse(i.stopped), i.name.to_lowercase(), i.source.clone()));
+    stopped.sort_by_cached_key(|i| {
+        (
+            std::cmp::Reverse(i.stopped),
+            i.name.to_lowercase(),
+            i.source.clone(),
+        )
+    });
     let mut absent: Vec<NegativeStatement> = facts.iter().filter_map(|f| medication::statement(f)).collect();
     newest_statement(&mut absent);
     (block(current, as_of), stopped, absent)

@@ -49,7 +49,9 @@ fn presence(code: Option<&Concept>) -> Presence {
 }
 
 fn words(code: Option<&Concept>) -> String {
-    code.and_then(Concept::display).unwrap_or(NAME_NOT_RECORDED).to_owned()
+    code.and_then(Concept::display)
+        .unwrap_or(NAME_NOT_RECORDED)
+        .to_owned()
 }
 
 fn ms(date: Option<&PartialDate>) -> Option<i64> {
@@ -85,13 +87,18 @@ fn statement_course(s: &MedicationStatement) -> Course {
     match s.status.as_deref() {
         Some("entered-in-error") => Course::Never,
         Some("not-taken") => match presence(s.medication.as_ref()) {
-            Presence::Something => Course::Absent(format!("{}: not taken", words(s.medication.as_ref())), false),
+            Presence::Something => {
+                Course::Absent(format!("{}: not taken", words(s.medication.as_ref())), false)
+            }
             _ => Course::Never,
         },
         Some("stopped" | "completed") => match presence(s.medication.as_ref()) {
             Presence::Something => {
                 let end = ms(s.effective.end.as_ref()).or_else(|| bounds_end(&s.dosages));
-                Course::Ended(end.or_else(|| ms(s.last_updated.as_ref())).or_else(|| ms(s.asserted.as_ref())))
+                Course::Ended(
+                    end.or_else(|| ms(s.last_updated.as_ref()))
+                        .or_else(|| ms(s.asserted.as_ref())),
+                )
             }
             _ => Course::Never,
         },
@@ -126,7 +133,11 @@ pub(crate) fn item(fact: &CardFact) -> Option<MedicationItem> {
     };
     match &fact.resource {
         Resource::MedicationRequest(r) => {
-            let begin = r.dosages.iter().find_map(|d| d.bounds.start.as_ref()).or(r.authored.as_ref());
+            let begin = r
+                .dosages
+                .iter()
+                .find_map(|d| d.bounds.start.as_ref())
+                .or(r.authored.as_ref());
             Some(MedicationItem {
                 status: r.status.clone().unwrap_or_else(|| "unknown".to_owned()),
                 start: begin.map(|d| d.as_str().to_owned()),
@@ -162,8 +173,15 @@ fn sig(dosages: &[Dosage]) -> (Option<String>, Option<String>, Option<String>) {
             };
             let lines: Vec<String> = several.iter().filter_map(line).collect();
             let first = several.iter().find_map(route);
-            let same_route = several.iter().filter_map(route).all(|r| Some(&r) == first.as_ref());
-            (None, first.filter(|_| same_route), (!lines.is_empty()).then(|| lines.join("; ")))
+            let same_route = several
+                .iter()
+                .filter_map(route)
+                .all(|r| Some(&r) == first.as_ref());
+            (
+                None,
+                first.filter(|_| same_route),
+                (!lines.is_empty()).then(|| lines.join("; ")),
+            )
         }
     }
 }
@@ -186,7 +204,11 @@ fn dose(d: &Dosage) -> Option<String> {
 /// The timing in words; the whole sig where the dose is not stated apart from it.
 fn frequency(d: &Dosage) -> Option<String> {
     let sig = d.text.as_ref().or(d.patient_instruction.as_ref());
-    let whole = if dose(d).is_some() { d.timing.as_ref().or(sig) } else { sig.or(d.timing.as_ref()) };
+    let whole = if dose(d).is_some() {
+        d.timing.as_ref().or(sig)
+    } else {
+        sig.or(d.timing.as_ref())
+    };
     match (whole, &d.as_needed) {
         (Some(w), Some(n)) if !w.to_lowercase().contains("needed") => Some(format!("{w}, {n}")),
         (Some(w), _) => Some(w.clone()),
@@ -196,7 +218,9 @@ fn frequency(d: &Dosage) -> Option<String> {
 
 /// The statement of absence that a fact makes, where it does.
 pub(crate) fn statement(fact: &CardFact) -> Option<NegativeStatement> {
-    let Course::Absent(text, all) = course(&fact.resource)? else { return None };
+    let Course::Absent(text, all) = course(&fact.resource)? else {
+        return None;
+    };
     let by = match &fact.resource {
         Resource::MedicationStatement(s) => s.source.as_ref(),
         Resource::MedicationRequest(r) => r.requester.as_ref(),
@@ -213,5 +237,12 @@ pub(crate) fn statement(fact: &CardFact) -> Option<NegativeStatement> {
 
 /// High-risk first in the order of the classes, then by name.
 pub(crate) fn sort(items: &mut [MedicationItem]) {
-    items.sort_by_cached_key(|i| (i.high_risk.is_none(), i.high_risk, i.name.to_lowercase(), i.source.clone()));
+    items.sort_by_cached_key(|i| {
+        (
+            i.high_risk.is_none(),
+            i.high_risk,
+            i.name.to_lowercase(),
+            i.source.clone(),
+        )
+    });
 }

@@ -31,7 +31,10 @@ fn plain(text: &str) -> String {
         Some((before, tag)) if tag.ends_with(')') => before.to_owned(),
         _ => lower,
     };
-    let spaced: String = without_tag.chars().map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect();
+    let spaced: String = without_tag
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { ' ' })
+        .collect();
     spaced.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -93,42 +96,75 @@ pub(crate) fn of_allergy(code: &Concept) -> Presence {
 
 /// Whether the codes' own words deny as well (a local code system with a "no known allergies" entry).
 fn denied_by_code(code: &Concept) -> bool {
-    let mut words = code.codings.iter().filter_map(|c| c.display.as_deref()).map(plain).peekable();
+    let mut words = code
+        .codings
+        .iter()
+        .filter_map(|c| c.display.as_deref())
+        .map(plain)
+        .peekable();
     let mut local = code.codings.iter().filter(|c| c.display.is_none());
     let bare_local = local.all(|c| c.system.as_deref() != Some(SNOMED));
     if words.peek().is_none() {
-        return bare_local && code.codings.iter().all(|c| c.code.as_deref().is_some_and(|c| short_denial(&plain(c))));
+        return bare_local
+            && code
+                .codings
+                .iter()
+                .all(|c| c.code.as_deref().is_some_and(|c| short_denial(&plain(c))));
     }
     words.all(|w| allergy_words(&w) != Presence::Something)
 }
 
 fn short_denial(said: &str) -> bool {
-    matches!(said, "nka" | "nkda" | "nkfa" | "none" | "no known allergies" | "nil")
+    matches!(
+        said,
+        "nka" | "nkda" | "nkfa" | "none" | "no known allergies" | "nil"
+    )
 }
 
 /// Free text about allergies, already [`plain`].
 fn allergy_words(said: &str) -> Presence {
     match said {
-        "nka" | "nkma" | "none" | "nil" | "none known" | "nil known" | "no known" | "denies allergies"
-        | "denies any allergies" | "not allergic" | "no known allergies or intolerances"
-        | "no known allergies intolerances" | "no known allergies or adverse reactions" => {
+        "nka"
+        | "nkma"
+        | "none"
+        | "nil"
+        | "none known"
+        | "nil known"
+        | "no known"
+        | "denies allergies"
+        | "denies any allergies"
+        | "not allergic"
+        | "no known allergies or intolerances"
+        | "no known allergies intolerances"
+        | "no known allergies or adverse reactions" => {
             return Presence::NothingAtAll;
         }
         "nkda" => return Presence::NothingOfClass("medication"),
         "nkfa" => return Presence::NothingOfClass("food"),
-        "allergy status unknown" | "allergies unknown" | "allergic status unknown" | "unable to obtain"
-        | "unable to assess allergies" | "no information about allergies" => return Presence::Unknown,
+        "allergy status unknown"
+        | "allergies unknown"
+        | "allergic status unknown"
+        | "unable to obtain"
+        | "unable to assess allergies"
+        | "no information about allergies" => return Presence::Unknown,
         _ => {}
     }
     if let Some(rest) = said.strip_prefix("not allergic to ") {
-        return if rest == "anything" { Presence::NothingAtAll } else { Presence::NotThis };
+        return if rest == "anything" {
+            Presence::NothingAtAll
+        } else {
+            Presence::NotThis
+        };
     }
     let Some(rest) = said.strip_prefix("no ").or_else(|| said.strip_prefix("nil ")) else {
         return Presence::Something;
     };
     let words: Vec<&str> = rest.split(' ').collect();
     let is_allergy = |w: &str| {
-        matches!(w, "allergy" | "allergies" | "allergic" | "intolerance" | "intolerances" | "hypersensitivity")
+        matches!(
+            w,
+            "allergy" | "allergies" | "allergic" | "intolerance" | "intolerances" | "hypersensitivity"
+        )
     };
     let mentions = words.iter().any(|w| is_allergy(w)) || rest.contains("adverse reaction");
     if !mentions {
@@ -138,8 +174,23 @@ fn allergy_words(said: &str) -> Presence {
         !is_allergy(w)
             && !matches!(
                 **w,
-                "known" | "any" | "history" | "of" | "or" | "and" | "to" | "adverse" | "reaction" | "reactions"
-                    | "reported" | "recorded" | "current" | "the" | "patient" | "has" | "hx"
+                "known"
+                    | "any"
+                    | "history"
+                    | "of"
+                    | "or"
+                    | "and"
+                    | "to"
+                    | "adverse"
+                    | "reaction"
+                    | "reactions"
+                    | "reported"
+                    | "recorded"
+                    | "current"
+                    | "the"
+                    | "patient"
+                    | "has"
+                    | "hx"
             )
     };
     let agents: Vec<&str> = words.iter().filter(filler).copied().collect();
@@ -177,12 +228,34 @@ pub(crate) fn of_condition(code: &Concept) -> Presence {
     if code.is_coded() {
         return Presence::Something;
     }
-    let subject = ["problem", "condition", "diagnos", "disabilit", "medical history", "comorbid"];
-    let denies = ["no known ", "no current ", "no active ", "no significant ", "no medical ", "no past ", "nil "];
+    let subject = [
+        "problem",
+        "condition",
+        "diagnos",
+        "disabilit",
+        "medical history",
+        "comorbid",
+    ];
+    let denies = [
+        "no known ",
+        "no current ",
+        "no active ",
+        "no significant ",
+        "no medical ",
+        "no past ",
+        "nil ",
+    ];
     let about = |rest: &str| subject.iter().any(|s| rest.contains(s));
     let denied = denies.iter().any(|d| said.strip_prefix(d).is_some_and(about));
-    let bare = matches!(said.as_str(), "none" | "nil" | "none known" | "nil known" | "no problems" | "no conditions");
-    if denied || bare { Presence::NothingAtAll } else { Presence::Something }
+    let bare = matches!(
+        said.as_str(),
+        "none" | "nil" | "none known" | "nil known" | "no problems" | "no conditions"
+    );
+    if denied || bare {
+        Presence::NothingAtAll
+    } else {
+        Presence::Something
+    }
 }
 
 /// What a medicine's code says.
@@ -206,10 +279,33 @@ pub(crate) fn of_medication(code: &Concept) -> Presence {
         return Presence::Something;
     }
     let said = code.display().map(plain).unwrap_or_default();
-    let denies =
-        ["no known ", "no current ", "no regular ", "no ", "nil regular ", "nil current ", "nil ", "not on any ", "not taking any "];
-    let subject = ["medication", "medications", "medicine", "medicines", "meds", "drugs", "regular medication", "current medications", "known medications", "regular medications", "regular medicines"];
-    let denied = denies.iter().any(|d| said.strip_prefix(d).is_some_and(|rest| subject.contains(&rest)));
+    let denies = [
+        "no known ",
+        "no current ",
+        "no regular ",
+        "no ",
+        "nil regular ",
+        "nil current ",
+        "nil ",
+        "not on any ",
+        "not taking any ",
+    ];
+    let subject = [
+        "medication",
+        "medications",
+        "medicine",
+        "medicines",
+        "meds",
+        "drugs",
+        "regular medication",
+        "current medications",
+        "known medications",
+        "regular medications",
+        "regular medicines",
+    ];
+    let denied = denies
+        .iter()
+        .any(|d| said.strip_prefix(d).is_some_and(|rest| subject.contains(&rest)));
     if denied || matches!(said.as_str(), "none" | "nil" | "nil known") {
         Presence::NothingAtAll
     } else {
@@ -273,6 +369,9 @@ mod tests {
         assert_eq!(m("No regular medicines"), Presence::NothingAtAll);
         assert_eq!(m("Novorapid"), Presence::Something);
         assert_eq!(m("Nil by mouth"), Presence::Something);
-        assert_eq!(of_medication(&Concept::of_code(SNOMED, "787481004", "No known medications")), Presence::NothingAtAll);
+        assert_eq!(
+            of_medication(&Concept::of_code(SNOMED, "787481004", "No known medications")),
+            Presence::NothingAtAll
+        );
     }
 }

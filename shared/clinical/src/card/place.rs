@@ -8,7 +8,10 @@ use crate::{UtcMs, WardId};
 
 /// Whether the patient is here on this encounter.
 pub(crate) fn is_present(e: &Encounter) -> bool {
-    matches!(e.status.as_deref(), Some("arrived" | "triaged" | "in-progress" | "onleave"))
+    matches!(
+        e.status.as_deref(),
+        Some("arrived" | "triaged" | "in-progress" | "onleave")
+    )
 }
 
 /// Identity from the newest Patient.
@@ -35,7 +38,9 @@ pub(crate) fn identity(facts: &[&CardFact]) -> Option<Identity> {
 /// The record number: type MR (v2-0203), else use `usual`, else the first; old ones only when there is no other.
 fn mrn(p: &Patient) -> Option<String> {
     let is_mr = |i: &Identifier| {
-        i.kind.as_ref().is_some_and(|k| k.codings.iter().any(|c| c.code.as_deref() == Some("MR")))
+        i.kind
+            .as_ref()
+            .is_some_and(|k| k.codings.iter().any(|c| c.code.as_deref() == Some("MR")))
     };
     let rank = |i: &&Identifier| {
         let old = i.usage.as_deref() == Some("old");
@@ -48,7 +53,11 @@ fn mrn(p: &Patient) -> Option<String> {
         };
         (old, kind)
     };
-    p.identifiers.iter().filter(|i| i.value.is_some()).min_by_key(rank).and_then(|i| i.value.clone())
+    p.identifiers
+        .iter()
+        .filter(|i| i.value.is_some())
+        .min_by_key(rank)
+        .and_then(|i| i.value.clone())
 }
 
 /// The place from the newest encounter in progress.
@@ -61,7 +70,9 @@ pub(crate) fn place(facts: &[&CardFact]) -> Option<Place> {
     let here = current_location(e);
     let (bed, ward) = here.map(bed_and_ward).unwrap_or_default();
     Some(Place {
-        ward: ward.and_then(|w| w.id.as_deref()).and_then(|id| WardId::new(id).ok()),
+        ward: ward
+            .and_then(|w| w.id.as_deref())
+            .and_then(|id| WardId::new(id).ok()),
         ward_name: ward.and_then(|w| w.name.clone()),
         bed,
         class: e.class.clone(),
@@ -93,7 +104,8 @@ fn current_location(e: &Encounter) -> Option<&EncounterLocation> {
 /// The bed's name and the ward. The ward is the first place of type ward or area; without types, the place around the
 /// innermost one, or the innermost itself when it stands alone.
 pub(crate) fn bed_and_ward(l: &EncounterLocation) -> (Option<String>, Option<&LocationStep>) {
-    let is = |s: &LocationStep, kinds: &[&str]| s.physical_type.as_deref().is_some_and(|t| kinds.contains(&t));
+    let is =
+        |s: &LocationStep, kinds: &[&str]| s.physical_type.as_deref().is_some_and(|t| kinds.contains(&t));
     let ward_at = l
         .chain
         .iter()
@@ -101,15 +113,25 @@ pub(crate) fn bed_and_ward(l: &EncounterLocation) -> (Option<String>, Option<&Lo
         .or_else(|| l.chain.iter().position(|s| is(s, &["area"])))
         .or_else(|| {
             let outside = l.chain.iter().position(|s| !is(s, &["bd", "ro"]))?;
-            Some(if outside == 0 && l.chain.len() > 1 && l.chain.first().is_some_and(|s| s.physical_type.is_none()) {
-                1
-            } else {
-                outside
-            })
+            Some(
+                if outside == 0
+                    && l.chain.len() > 1
+                    && l.chain.first().is_some_and(|s| s.physical_type.is_none())
+                {
+                    1
+                } else {
+                    outside
+                },
+            )
         });
     let ward = ward_at.and_then(|at| l.chain.get(at));
     let inside = ward_at.unwrap_or(l.chain.len());
-    let names: Vec<&str> = l.chain.iter().take(inside).filter_map(|s| s.name.as_deref()).collect();
+    let names: Vec<&str> = l
+        .chain
+        .iter()
+        .take(inside)
+        .filter_map(|s| s.name.as_deref())
+        .collect();
     let bed = names.first().map(|n| (*n).to_owned());
     // Nothing could be resolved: the reference's own words are better than nothing.
     let bed = bed.or_else(|| l.chain.is_empty().then(|| l.location.display.clone()).flatten());
@@ -126,7 +148,15 @@ fn acuity(priority: &Concept) -> Option<String> {
             _ => None,
         }
     };
-    let codes = priority.codings.iter().filter_map(|c| c.code.as_deref()).filter(|c| c.len() <= 6);
-    let words = priority.text.as_deref().into_iter().chain(priority.codings.iter().filter_map(|c| c.display.as_deref()));
+    let codes = priority
+        .codings
+        .iter()
+        .filter_map(|c| c.code.as_deref())
+        .filter(|c| c.len() <= 6);
+    let words = priority
+        .text
+        .as_deref()
+        .into_iter()
+        .chain(priority.codings.iter().filter_map(|c| c.display.as_deref()));
     codes.chain(words).find_map(level)
 }

@@ -11,8 +11,8 @@
 use super::{CardFact, ContactItem, StatementItem, condition};
 use crate::UtcMs;
 use crate::chart::{
-    Concept, Consent, ContactPoint, Device, Flag, LOINC, Observation, Procedure, RelatedPerson, Resource, SNOMED,
-    ServiceRequest, Value, preferred_name,
+    Concept, Consent, ContactPoint, Device, Flag, LOINC, Observation, Procedure, RelatedPerson, Resource,
+    SNOMED, ServiceRequest, Value, preferred_name,
 };
 use crate::format::{NOT_RECORDED, spoken_name};
 
@@ -30,8 +30,7 @@ const RESUSCITATION_WORDS: [&str; 12] = [
     "goals of care",
     "do not intubate",
 ];
-const RESUSCITATION_TOKENS: [&str; 7] =
-    ["dnr", "dnar", "dnacpr", "dni", "polst", "molst", "nfr"];
+const RESUSCITATION_TOKENS: [&str; 7] = ["dnr", "dnar", "dnacpr", "dni", "polst", "molst", "nfr"];
 
 const ISOLATION_WORDS: [&str; 12] = [
     "isolation",
@@ -72,7 +71,9 @@ const REMOVAL_WORDS: [&str; 5] = ["remov", "explant", "extract", "check", "follo
 fn speaks_of(words: &str, phrases: &[&str], tokens: &[&str]) -> bool {
     let plain = words.replace('-', " ");
     phrases.iter().any(|p| plain.contains(p))
-        || plain.split(|c: char| !c.is_alphanumeric()).any(|t| tokens.contains(&t))
+        || plain
+            .split(|c: char| !c.is_alphanumeric())
+            .any(|t| tokens.contains(&t))
 }
 
 fn on_resuscitation(c: &Concept) -> bool {
@@ -123,7 +124,11 @@ fn flag_about(f: &Flag) -> Option<About> {
     }
     f.code.as_ref()?.display()?;
     let all = || f.code.iter().chain(&f.categories);
-    let directive = all().any(|c| c.codings.iter().any(|c| c.code.as_deref() == Some("advance-directive")));
+    let directive = all().any(|c| {
+        c.codings
+            .iter()
+            .any(|c| c.code.as_deref() == Some("advance-directive"))
+    });
     Some(if directive || all().any(on_resuscitation) {
         About::CodeStatus
     } else if all().any(on_isolation) {
@@ -153,9 +158,18 @@ fn code_status_observation(o: &Observation) -> Option<String> {
 fn code_status_order(r: &ServiceRequest) -> Option<String> {
     let in_force = matches!(r.status.as_deref(), Some("active" | "on-hold" | "unknown") | None);
     let meant = !matches!(r.intent.as_deref(), Some("proposal" | "option"));
-    let code = r.code.as_ref().filter(|c| on_resuscitation(c) || r.categories.iter().any(on_resuscitation))?;
+    let code = r
+        .code
+        .as_ref()
+        .filter(|c| on_resuscitation(c) || r.categories.iter().any(on_resuscitation))?;
     let words = code.display()?;
-    (in_force && meant).then(|| if r.do_not_perform { format!("Do NOT perform: {words}") } else { words.to_owned() })
+    (in_force && meant).then(|| {
+        if r.do_not_perform {
+            format!("Do NOT perform: {words}")
+        } else {
+            words.to_owned()
+        }
+    })
 }
 
 fn directive(c: &Consent) -> Option<String> {
@@ -163,15 +177,25 @@ fn directive(c: &Consent) -> Option<String> {
         return None;
     }
     let category = |codes: &[&str]| {
-        c.categories.iter().find(|k| k.codings.iter().any(|k| k.code.as_deref().is_some_and(|k| codes.contains(&k))))
+        c.categories.iter().find(|k| {
+            k.codings
+                .iter()
+                .any(|k| k.code.as_deref().is_some_and(|k| codes.contains(&k)))
+        })
     };
-    let is_directive_scope =
-        c.scope.as_ref().is_some_and(|s| s.codings.iter().any(|k| k.code.as_deref() == Some("adr")));
-    let named = category(&["dnr", "acd", "polst"]).or_else(|| c.categories.iter().find(|k| on_resuscitation(k)));
+    let is_directive_scope = c
+        .scope
+        .as_ref()
+        .is_some_and(|s| s.codings.iter().any(|k| k.code.as_deref() == Some("adr")));
+    let named =
+        category(&["dnr", "acd", "polst"]).or_else(|| c.categories.iter().find(|k| on_resuscitation(k)));
     if named.is_none() && !is_directive_scope {
         return None;
     }
-    let words = named.or(c.categories.first()).and_then(Concept::display).unwrap_or("Advance directive");
+    let words = named
+        .or(c.categories.first())
+        .and_then(Concept::display)
+        .unwrap_or("Advance directive");
     let what: Vec<&str> = c.provision_codes.iter().filter_map(Concept::display).collect();
     Some(match (c.provision.as_deref(), what.is_empty()) {
         (Some(kind), false) => format!("{words} ({kind}: {})", what.join(", ")),
@@ -186,12 +210,19 @@ fn device(d: &Device) -> Option<String> {
     let also = kind.filter(|k| !name.eq_ignore_ascii_case(k)).into_iter();
     let model = d.model.as_deref().filter(|m| !name.contains(m)).into_iter();
     let more: Vec<&str> = also.chain(d.manufacturer.as_deref()).chain(model).collect();
-    let text = if more.is_empty() { name.to_owned() } else { format!("{name} ({})", more.join(", ")) };
+    let text = if more.is_empty() {
+        name.to_owned()
+    } else {
+        format!("{name} ({})", more.join(", "))
+    };
     in_use.then_some(text)
 }
 
 fn implant(p: &Procedure) -> Option<String> {
-    if !matches!(p.status.as_deref(), Some("completed" | "in-progress" | "unknown") | None) {
+    if !matches!(
+        p.status.as_deref(),
+        Some("completed" | "in-progress" | "unknown") | None
+    ) {
         return None;
     }
     let code = p.code.as_ref()?;
@@ -202,7 +233,8 @@ fn implant(p: &Procedure) -> Option<String> {
             || (words.contains("implant") && !words.contains("explant"))
     };
     let device = p.devices.iter().find(|d| d.action.as_ref().is_some_and(put_in));
-    let by_words = IMPLANT_WORDS.iter().any(|w| words.contains(w)) && !REMOVAL_WORDS.iter().any(|w| words.contains(w));
+    let by_words =
+        IMPLANT_WORDS.iter().any(|w| words.contains(w)) && !REMOVAL_WORDS.iter().any(|w| words.contains(w));
     if device.is_none() && !by_words {
         return None;
     }
@@ -223,13 +255,30 @@ fn line(resource: &Resource) -> Option<(String, Option<String>)> {
         Resource::Consent(c) => Some((directive(c)?, name(c.performers.first()))),
         Resource::Device(d) => Some((device(d)?, None)),
         Resource::DeviceUseStatement(d) => {
-            let site = d.body_site.as_ref().and_then(Concept::display).map(|s| format!(", {s}")).unwrap_or_default();
-            let what = d.device.display.clone().unwrap_or_else(|| "Device not named".to_owned());
+            let site = d
+                .body_site
+                .as_ref()
+                .and_then(Concept::display)
+                .map(|s| format!(", {s}"))
+                .unwrap_or_default();
+            let what = d
+                .device
+                .display
+                .clone()
+                .unwrap_or_else(|| "Device not named".to_owned());
             Some((format!("{what}{site}"), name(d.source.as_ref())))
         }
         Resource::Procedure(p) => {
-            let year = p.performed.start.as_ref().and_then(|d| d.as_str().get(..4)).map(|y| format!(" ({y})"));
-            Some((format!("{}{}", implant(p)?, year.unwrap_or_default()), name(p.performers.first())))
+            let year = p
+                .performed
+                .start
+                .as_ref()
+                .and_then(|d| d.as_str().get(..4))
+                .map(|y| format!(" ({y})"));
+            Some((
+                format!("{}{}", implant(p)?, year.unwrap_or_default()),
+                name(p.performers.first()),
+            ))
         }
         _ => None,
     }
@@ -237,17 +286,31 @@ fn line(resource: &Resource) -> Option<(String, Option<String>)> {
 
 fn statement(fact: &CardFact) -> Option<StatementItem> {
     let (text, by) = line(&fact.resource)?;
-    Some(StatementItem { source: fact.key.clone(), text, at: fact.resource.stated_ms().map(UtcMs), by })
+    Some(StatementItem {
+        source: fact.key.clone(),
+        text,
+        at: fact.resource.stated_ms().map(UtcMs),
+        by,
+    })
 }
 
 /// The lines about one thing, newest first; the same words twice are shown once.
 pub(crate) fn lines(facts: &[&CardFact], wanted: About) -> Vec<StatementItem> {
-    let mut out: Vec<StatementItem> =
-        facts.iter().filter(|f| about(&f.resource) == Some(wanted)).filter_map(|f| statement(f)).collect();
+    let mut out: Vec<StatementItem> = facts
+        .iter()
+        .filter(|f| about(&f.resource) == Some(wanted))
+        .filter_map(|f| statement(f))
+        .collect();
     if wanted == About::Isolation {
-        let infectious = condition::active(facts).into_iter().filter(|(_, c)| c.code.as_ref().is_some_and(on_isolation));
+        let infectious = condition::active(facts)
+            .into_iter()
+            .filter(|(_, c)| c.code.as_ref().is_some_and(on_isolation));
         out.extend(infectious.map(|(f, c)| {
-            let by = c.asserter.as_ref().or(c.recorder.as_ref()).and_then(|r| r.display.clone());
+            let by = c
+                .asserter
+                .as_ref()
+                .or(c.recorder.as_ref())
+                .and_then(|r| r.display.clone());
             StatementItem {
                 source: f.key.clone(),
                 text: condition::item(f, c).text,
@@ -268,7 +331,9 @@ fn phone(telecom: &[ContactPoint]) -> Option<String> {
         matches!(t.system.as_deref(), Some("phone" | "sms") | None) && t.usage.as_deref() != Some("old")
     };
     let numbers = telecom.iter().filter(callable).filter(|t| t.value.is_some());
-    numbers.min_by_key(|t| t.usage.as_deref() != Some("mobile")).and_then(|t| t.value.clone())
+    numbers
+        .min_by_key(|t| t.usage.as_deref() != Some("mobile"))
+        .and_then(|t| t.value.clone())
 }
 
 fn relationship(list: &[Concept]) -> Option<String> {
@@ -284,7 +349,11 @@ pub(crate) fn contacts(facts: &[&CardFact]) -> (Vec<ContactItem>, Option<i64>) {
         if name.is_none() && phone.is_none() {
             return;
         }
-        let item = ContactItem { name: name.unwrap_or_else(|| NOT_RECORDED.to_owned()), relationship, phone };
+        let item = ContactItem {
+            name: name.unwrap_or_else(|| NOT_RECORDED.to_owned()),
+            relationship,
+            phone,
+        };
         if !out.contains(&item) {
             out.push(item);
             as_of = as_of.max(at);
@@ -294,7 +363,12 @@ pub(crate) fn contacts(facts: &[&CardFact]) -> (Vec<ContactItem>, Option<i64>) {
         if let Resource::Patient(p) = &f.resource {
             for c in &p.contacts {
                 let name = c.name.as_ref().and_then(spoken_name);
-                add(name, relationship(&c.relationships), phone(&c.telecom), f.resource.stated_ms());
+                add(
+                    name,
+                    relationship(&c.relationships),
+                    phone(&c.telecom),
+                    f.resource.stated_ms(),
+                );
             }
         }
     }
@@ -302,7 +376,12 @@ pub(crate) fn contacts(facts: &[&CardFact]) -> (Vec<ContactItem>, Option<i64>) {
         if let Resource::RelatedPerson(p) = &f.resource {
             if is_contact(p) {
                 let name = preferred_name(&p.names).and_then(spoken_name);
-                add(name, relationship(&p.relationships), phone(&p.telecom), f.resource.stated_ms());
+                add(
+                    name,
+                    relationship(&p.relationships),
+                    phone(&p.telecom),
+                    f.resource.stated_ms(),
+                );
             }
         }
     }

@@ -16,7 +16,9 @@ mod observation;
 mod person;
 mod value;
 
-pub use act::{Consent, Device, DeviceUseStatement, Flag, FocalDevice, Immunization, Procedure, ServiceRequest};
+pub use act::{
+    Consent, Device, DeviceUseStatement, Flag, FocalDevice, Immunization, Procedure, ServiceRequest,
+};
 pub use clinical_facts::{AllergyIntolerance, Condition, Reaction};
 pub use document::{Attachment, DiagnosticReport, DocumentReference};
 pub use encounter::{Encounter, EncounterLocation, Location, LocationStep, Participant};
@@ -28,8 +30,8 @@ pub use person::{
 };
 pub(crate) use value::is_false;
 pub use value::{
-    Coding, Concept, DATA_ABSENT_REASON, Decimal, DecimalError, LOINC, NULL_FLAVOR, PartialDate, Period, Quantity,
-    Ref, SNOMED,
+    Coding, Concept, DATA_ABSENT_REASON, Decimal, DecimalError, LOINC, NULL_FLAVOR, PartialDate, Period,
+    Quantity, Ref, SNOMED,
 };
 
 /// A typed view of one resource.
@@ -128,10 +130,14 @@ impl Resource {
             }
             Self::Condition(r) => first_ms(&[r.recorded.as_ref(), r.last_updated.as_ref(), r.onset.as_ref()]),
             Self::MedicationRequest(r) => first_ms(&[r.authored.as_ref(), r.last_updated.as_ref()]),
-            Self::MedicationStatement(r) => {
-                first_ms(&[r.asserted.as_ref(), r.effective.start.as_ref(), r.last_updated.as_ref()])
+            Self::MedicationStatement(r) => first_ms(&[
+                r.asserted.as_ref(),
+                r.effective.start.as_ref(),
+                r.last_updated.as_ref(),
+            ]),
+            Self::MedicationAdministration(r) => {
+                first_ms(&[r.effective.start.as_ref(), r.effective.end.as_ref()])
             }
-            Self::MedicationAdministration(r) => first_ms(&[r.effective.start.as_ref(), r.effective.end.as_ref()]),
             Self::Observation(r) => first_ms(&[r.effective.as_ref(), r.issued.as_ref()]),
             Self::DiagnosticReport(r) => first_ms(&[r.effective.as_ref(), r.issued.as_ref()]),
             Self::DocumentReference(r) => first_ms(&[r.date.as_ref()]),

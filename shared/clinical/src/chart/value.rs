@@ -11,7 +11,9 @@ pub struct Decimal(String);
 
 /// Why a text is not a decimal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a decimal is digits with at most one point and an optional exponent, at most 64 characters, e.g. -0.50")]
+#[error(
+    "a decimal is digits with at most one point and an optional exponent, at most 64 characters, e.g. -0.50"
+)]
 pub struct DecimalError;
 
 impl Decimal {
@@ -34,7 +36,9 @@ impl Decimal {
     /// Compares by value, exactly: `1.50` equals `1.5`, `9` is less than `10`.
     #[must_use]
     pub fn value_cmp(&self, other: &Self) -> Ordering {
-        let (Some(a), Some(b)) = (split(&self.0), split(&other.0)) else { return Ordering::Equal };
+        let (Some(a), Some(b)) = (split(&self.0), split(&other.0)) else {
+            return Ordering::Equal;
+        };
         match (a.sign(), b.sign()) {
             (x, y) if x != y => x.cmp(&y),
             (-1, _) => magnitude_cmp(&b, &a),
@@ -88,7 +92,9 @@ impl Parts<'_> {
     fn magnitude(&self) -> i64 {
         let zeros = self.digits().take_while(|b| *b == b'0').count();
         let whole = i64::try_from(self.whole.len()).unwrap_or(i64::MAX);
-        whole.saturating_add(self.exponent).saturating_sub(i64::try_from(zeros).unwrap_or(i64::MAX))
+        whole
+            .saturating_add(self.exponent)
+            .saturating_sub(i64::try_from(zeros).unwrap_or(i64::MAX))
     }
 }
 
@@ -111,8 +117,12 @@ fn split(text: &str) -> Option<Parts<'_>> {
     };
     let digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
     let leading = whole.len() > 1 && whole.starts_with('0');
-    (!whole.is_empty() && !leading && digits(whole) && digits(fraction))
-        .then_some(Parts { negative, whole, fraction, exponent })
+    (!whole.is_empty() && !leading && digits(whole) && digits(fraction)).then_some(Parts {
+        negative,
+        whole,
+        fraction,
+        exponent,
+    })
 }
 
 fn magnitude_cmp(a: &Parts<'_>, b: &Parts<'_>) -> Ordering {
@@ -220,7 +230,10 @@ pub struct Concept {
 impl Concept {
     /// A concept of words only.
     pub fn of_text(text: impl Into<String>) -> Self {
-        Self { text: Some(text.into()), ..Self::default() }
+        Self {
+            text: Some(text.into()),
+            ..Self::default()
+        }
     }
 
     /// A concept of one code.
@@ -243,15 +256,22 @@ impl Concept {
         let text = self.text.as_deref().filter(|t| !t.trim().is_empty());
         let real = || self.codings.iter().filter(|c| !is_null_coding(c));
         let words = |c: &&Coding| c.display.as_deref().is_some_and(|d| !d.trim().is_empty());
-        text.or_else(|| real().filter(|c| c.user_selected).find(words).and_then(|c| c.display.as_deref()))
-            .or_else(|| real().find(words).and_then(|c| c.display.as_deref()))
-            .or_else(|| real().find_map(|c| c.code.as_deref()))
+        text.or_else(|| {
+            real()
+                .filter(|c| c.user_selected)
+                .find(words)
+                .and_then(|c| c.display.as_deref())
+        })
+        .or_else(|| real().find(words).and_then(|c| c.display.as_deref()))
+        .or_else(|| real().find_map(|c| c.code.as_deref()))
     }
 
     /// Whether it carries a code that says something (null flavours and data-absent reasons do not).
     #[must_use]
     pub fn is_coded(&self) -> bool {
-        self.codings.iter().any(|c| c.code.is_some() && !is_null_coding(c))
+        self.codings
+            .iter()
+            .any(|c| c.code.is_some() && !is_null_coding(c))
     }
 
     /// Whether one of its codings is `code` of `system`.
@@ -263,7 +283,10 @@ impl Concept {
     /// Its first code of `system`.
     #[must_use]
     pub fn code_of(&self, system: &str) -> Option<&str> {
-        self.codings.iter().find(|c| c.system.as_deref() == Some(system)).and_then(|c| c.code.as_deref())
+        self.codings
+            .iter()
+            .find(|c| c.system.as_deref() == Some(system))
+            .and_then(|c| c.code.as_deref())
     }
 
     /// True when the record says only that it does not know: a data-absent reason, a v3 null flavour, or the bare
@@ -296,13 +319,20 @@ impl Concept {
     pub fn is_masked(&self) -> bool {
         let masked = |code: Option<&str>| matches!(code, Some("masked" | "MSK"));
         masked(self.absent.as_deref())
-            || self.codings.iter().any(|c| is_null_coding(c) && masked(c.code.as_deref()))
+            || self
+                .codings
+                .iter()
+                .any(|c| is_null_coding(c) && masked(c.code.as_deref()))
     }
 
     /// Every word in it, lower case, for the word rules of the card.
     #[must_use]
     pub fn words(&self) -> String {
-        let displays = self.codings.iter().filter(|c| !is_null_coding(c)).filter_map(|c| c.display.as_deref());
+        let displays = self
+            .codings
+            .iter()
+            .filter(|c| !is_null_coding(c))
+            .filter_map(|c| c.display.as_deref());
         let all: Vec<&str> = self.text.as_deref().into_iter().chain(displays).collect();
         all.join(" | ").to_lowercase()
     }
@@ -365,13 +395,19 @@ impl Quantity {
     #[must_use]
     pub fn digits(&self) -> Option<String> {
         let value = self.value.as_ref()?;
-        Some(format!("{}{value}", self.comparator.as_deref().unwrap_or_default()))
+        Some(format!(
+            "{}{value}",
+            self.comparator.as_deref().unwrap_or_default()
+        ))
     }
 
     /// The unit as recorded: words, else the code.
     #[must_use]
     pub fn unit_text(&self) -> Option<&str> {
-        self.unit.as_deref().or(self.code.as_deref()).filter(|u| !u.is_empty())
+        self.unit
+            .as_deref()
+            .or(self.code.as_deref())
+            .filter(|u| !u.is_empty())
     }
 }
 
@@ -390,7 +426,10 @@ pub struct Ref {
 impl Ref {
     /// A reference by text.
     pub fn to(reference: impl Into<String>) -> Self {
-        Self { reference: Some(reference.into()), display: None }
+        Self {
+            reference: Some(reference.into()),
+            display: None,
+        }
     }
 
     /// Whether it says nothing.

@@ -72,7 +72,9 @@ impl Civil {
     pub fn at(at: UtcMs, offset_minutes: i32) -> Self {
         let lowest = days_from_date(0, 1, 1) * DAY_MS;
         let highest = (days_from_date(9999, 12, 31) + 1) * DAY_MS - 1;
-        let ms = at.0.saturating_add(i64::from(offset_minutes) * 60_000).clamp(lowest, highest);
+        let ms =
+            at.0.saturating_add(i64::from(offset_minutes) * 60_000)
+                .clamp(lowest, highest);
         let (year, month, day) = date_from_days(ms.div_euclid(DAY_MS));
         let rest = u32::try_from(ms.rem_euclid(DAY_MS)).unwrap_or(0);
         Self {
@@ -141,9 +143,22 @@ fn digits(text: &str, n: usize) -> Option<(u32, &str)> {
 #[must_use]
 pub fn parse_fhir(text: &str) -> Option<FhirDate> {
     let (year, rest) = digits(text, 4)?;
-    let mut civil =
-        Civil { year: i64::from(year), month: 1, day: 1, hour: 0, minute: 0, second: 0, millis: 0 };
-    let done = |civil, precision| Some(FhirDate { civil, precision, offset_minutes: None });
+    let mut civil = Civil {
+        year: i64::from(year),
+        month: 1,
+        day: 1,
+        hour: 0,
+        minute: 0,
+        second: 0,
+        millis: 0,
+    };
+    let done = |civil, precision| {
+        Some(FhirDate {
+            civil,
+            precision,
+            offset_minutes: None,
+        })
+    };
     if rest.is_empty() {
         return done(civil, Precision::Year);
     }
@@ -197,7 +212,11 @@ fn parse_time(mut civil: Civil, text: &str) -> Option<FhirDate> {
             Some(sign * i32::try_from(h * 60 + m).ok()?)
         }
     };
-    Some(FhirDate { civil, precision: Precision::Time, offset_minutes })
+    Some(FhirDate {
+        civil,
+        precision: Precision::Time,
+        offset_minutes,
+    })
 }
 
 /// The earliest instant a FHIR date text may mean, ms since 1970 UTC.
@@ -237,7 +256,16 @@ mod tests {
         assert_eq!(ms("2019-05-03T10:00:00+10:00"), ms("2019-05-03T00:00:00Z"));
         assert_eq!(ms("2019-05-03T10:00:00.5-05:00"), ms("2019-05-03T15:00:00.500Z"));
         assert_eq!(ms("2019-05-03T10:00"), ms("2019-05-03T10:00:00Z"));
-        for bad in ["", "19", "2019-13", "2019-02-30", "2019-05-03T", "2019-05-03T25:00:00Z", "x2019", "2019-5-3"] {
+        for bad in [
+            "",
+            "19",
+            "2019-13",
+            "2019-02-30",
+            "2019-05-03T",
+            "2019-05-03T25:00:00Z",
+            "x2019",
+            "2019-5-3",
+        ] {
             assert_eq!(parse_fhir_ms(bad), None, "{bad}");
         }
     }

@@ -19,8 +19,9 @@ use civil::{Civil, DAY_MS, Precision, parse_fhir};
 pub const NOT_RECORDED: &str = "Not recorded";
 
 /// English month abbreviations, three letters, whatever the machine's language (CUI D+Ta-0010).
-const MONTHS: [&str; 12] =
-    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
 
 fn month_name(month: u32) -> &'static str {
     let index = usize::try_from(month).unwrap_or(0).saturating_sub(1);
@@ -61,14 +62,21 @@ pub fn date_time_seconds(at: UtcMs, offset_minutes: i32) -> String {
 /// into the zone given; a date alone never moves. A text that is no FHIR date comes back as it is.
 #[must_use]
 pub fn partial_date(text: &str, offset_minutes: i32) -> String {
-    let Some(d) = parse_fhir(text) else { return text.to_owned() };
+    let Some(d) = parse_fhir(text) else {
+        return text.to_owned();
+    };
     match d.precision {
         Precision::Year => format!("{:04}", d.civil.year),
         Precision::Month => format!("{}-{:04}", month_name(d.civil.month), d.civil.year),
         Precision::Day => civil_date(&d.civil),
         Precision::Time if d.offset_minutes.is_some() => date_time(UtcMs(d.earliest_ms()), offset_minutes),
         Precision::Time => {
-            format!("{} {:02}:{:02}", civil_date(&d.civil), d.civil.hour, d.civil.minute)
+            format!(
+                "{} {:02}:{:02}",
+                civil_date(&d.civil),
+                d.civil.hour,
+                d.civil.minute
+            )
         }
     }
 }
@@ -84,7 +92,12 @@ pub fn age(birth: &PartialDate, at: UtcMs, offset_minutes: i32) -> Option<String
     let born = parse_fhir(birth.as_str())?;
     let now = Civil::at(at, offset_minutes);
     if born.precision == Precision::Time {
-        let born_ms = born.earliest_ms() - i64::from(if born.offset_minutes.is_none() { offset_minutes } else { 0 }) * 60_000;
+        let born_ms = born.earliest_ms()
+            - i64::from(if born.offset_minutes.is_none() {
+                offset_minutes
+            } else {
+                0
+            }) * 60_000;
         let ms = at.0 - born_ms;
         if ms < 0 {
             return None;
@@ -103,7 +116,8 @@ pub fn age(birth: &PartialDate, at: UtcMs, offset_minutes: i32) -> Option<String
             (years >= 2).then(|| format!("~{years}y"))
         }
         Precision::Month => {
-            let months = (now.year - born.civil.year) * 12 + i64::from(now.month) - i64::from(born.civil.month);
+            let months =
+                (now.year - born.civil.year) * 12 + i64::from(now.month) - i64::from(born.civil.month);
             match months {
                 24.. => Some(format!("~{}y", months / 12)),
                 1.. => Some(format!("~{months}mo")),
@@ -148,7 +162,9 @@ fn whole_months(born: &Civil, now: &Civil) -> i64 {
 /// `04-Feb-1958 (68y)`; `Not recorded` without a birth date.
 #[must_use]
 pub fn born(birth: Option<&PartialDate>, at: UtcMs, offset_minutes: i32) -> String {
-    let Some(birth) = birth else { return NOT_RECORDED.to_owned() };
+    let Some(birth) = birth else {
+        return NOT_RECORDED.to_owned();
+    };
     let text = partial_date(birth.as_str(), offset_minutes);
     age(birth, at, offset_minutes).map_or_else(|| text.clone(), |a| format!("{text} ({a})"))
 }
@@ -170,7 +186,11 @@ fn units(ms: i64, gap: &str) -> String {
     let seconds = ms.max(0) / 1000;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
     let two = |a: i64, ua: &str, b: i64, ub: &str| {
-        if b == 0 { format!("{a}{gap}{ua}") } else { format!("{a}{gap}{ua} {b}{gap}{ub}") }
+        if b == 0 {
+            format!("{a}{gap}{ua}")
+        } else {
+            format!("{a}{gap}{ua} {b}{gap}{ub}")
+        }
     };
     if days > 0 {
         two(days, "d", hours, "hr")
@@ -187,7 +207,11 @@ fn units(ms: i64, gap: &str) -> String {
 #[must_use]
 pub fn stay(ms: i64) -> String {
     let minutes = ms.max(0) / 60_000;
-    if minutes < 24 * 60 { format!("{}:{:02}", minutes / 60, minutes % 60) } else { duration(ms) }
+    if minutes < 24 * 60 {
+        format!("{}:{:02}", minutes / 60, minutes % 60)
+    } else {
+        duration(ms)
+    }
 }
 
 /// `JONES, Mary Ann (Ms)` (CUI PAB-0049 to 0053); the text form of the name where there is no family name; `Not
@@ -196,7 +220,11 @@ pub fn stay(ms: i64) -> String {
 pub fn name(family: Option<&str>, given: &[String], prefix: Option<&str>, text: Option<&str>) -> String {
     let clean = |s: &str| s.split_whitespace().collect::<Vec<_>>().join(" ");
     let given = clean(&given.join(" "));
-    let title = prefix.map(clean).filter(|p| !p.is_empty()).map(|p| format!(" ({p})")).unwrap_or_default();
+    let title = prefix
+        .map(clean)
+        .filter(|p| !p.is_empty())
+        .map(|p| format!(" ({p})"))
+        .unwrap_or_default();
     match family.map(clean).filter(|f| !f.is_empty()) {
         Some(family) if given.is_empty() => format!("{}{title}", family.to_uppercase()),
         Some(family) => format!("{}, {given}{title}", family.to_uppercase()),
@@ -211,7 +239,12 @@ pub fn name(family: Option<&str>, given: &[String], prefix: Option<&str>, text: 
 /// [`name`] of a FHIR name.
 #[must_use]
 pub fn human_name(n: &HumanName) -> String {
-    name(n.family.as_deref(), &n.given, n.prefix.first().map(String::as_str), n.text.as_deref())
+    name(
+        n.family.as_deref(),
+        &n.given,
+        n.prefix.first().map(String::as_str),
+        n.text.as_deref(),
+    )
 }
 
 /// A person who is not the patient, in speaking order: the text form, else `Ms Mary Ann Jones`.
@@ -220,7 +253,12 @@ pub fn spoken_name(n: &HumanName) -> Option<String> {
     if let Some(text) = n.text.as_deref().map(str::trim).filter(|t| !t.is_empty()) {
         return Some(text.to_owned());
     }
-    let parts = n.prefix.iter().chain(&n.given).map(String::as_str).chain(n.family.as_deref());
+    let parts = n
+        .prefix
+        .iter()
+        .chain(&n.given)
+        .map(String::as_str)
+        .chain(n.family.as_deref());
     let joined = parts.collect::<Vec<_>>().join(" ");
     let clean = joined.split_whitespace().collect::<Vec<_>>().join(" ");
     (!clean.is_empty()).then_some(clean)

@@ -55,7 +55,10 @@ fn ages() {
     assert_eq!(age("2026-11-22"), None, "not yet born");
     assert_eq!(age("2026"), None, "says too little");
     assert_eq!(age("unknown"), None);
-    assert_eq!(born(Some(&PartialDate::new("1958-02-04")), at, 0), "04-Feb-1958 (68y)");
+    assert_eq!(
+        born(Some(&PartialDate::new("1958-02-04")), at, 0),
+        "04-Feb-1958 (68y)"
+    );
     assert_eq!(born(None, at, 0), "Not recorded");
 }
 
@@ -77,7 +80,10 @@ fn durations() {
 #[test]
 fn names() {
     let given = ["Mary".to_owned(), "Ann".to_owned()];
-    assert_eq!(name(Some("Jones"), &given, Some("Ms"), None), "JONES, Mary Ann (Ms)");
+    assert_eq!(
+        name(Some("Jones"), &given, Some("Ms"), None),
+        "JONES, Mary Ann (Ms)"
+    );
     assert_eq!(name(Some("de la Cruz"), &[], None, None), "DE LA CRUZ");
     assert_eq!(name(None, &given, None, Some("Sister Mary")), "Sister Mary");
     assert_eq!(name(None, &[], None, None), "Not recorded");
@@ -125,9 +131,14 @@ fn measured_values_keep_their_precision() {
 
 #[test]
 fn flags_have_shapes() {
-    for (code, text, shape) in
-        [("HH", "HH", "▲▲"), ("H", "H", "▲"), ("L", "L", "▼"), ("LL", "LL", "▼▼"), ("A", "A", "●"), ("N", "", "")]
-    {
+    for (code, text, shape) in [
+        ("HH", "HH", "▲▲"),
+        ("H", "H", "▲"),
+        ("L", "L", "▼"),
+        ("LL", "LL", "▼▼"),
+        ("A", "A", "●"),
+        ("N", "", ""),
+    ] {
         let flag = ResultFlag::of(Some(code));
         assert_eq!((flag.text(), flag.shape()), (text, shape));
     }

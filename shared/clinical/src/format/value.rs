@@ -15,7 +15,10 @@ impl Dose {
     /// A dose from its decimal and unit as recorded.
     #[must_use]
     pub fn new(value: &Decimal, unit: Option<&str>) -> Self {
-        Self { digits: plain(value.as_str()), unit: unit.map(spelled_unit).filter(|u| !u.is_empty()) }
+        Self {
+            digits: plain(value.as_str()),
+            unit: unit.map(spelled_unit).filter(|u| !u.is_empty()),
+        }
     }
 
     /// A dose from a quantity; `None` without a value.
@@ -48,7 +51,10 @@ pub struct Measured {
 impl Measured {
     /// From the digits (or words) and unit as recorded.
     pub fn new(digits: impl Into<String>, unit: Option<&str>) -> Self {
-        Self { digits: digits.into(), unit: unit.filter(|u| !u.is_empty()).map(str::to_owned) }
+        Self {
+            digits: digits.into(),
+            unit: unit.filter(|u| !u.is_empty()).map(str::to_owned),
+        }
     }
 
     /// The digits alone.
@@ -132,9 +138,17 @@ fn plain(text: &str) -> String {
     let whole = whole.trim_start_matches('0');
     let fraction = fraction.trim_end_matches('0');
     let whole = if whole.is_empty() { "0" } else { whole };
-    let sign = if negative && (whole != "0" || !fraction.is_empty()) { "-" } else { "" };
+    let sign = if negative && (whole != "0" || !fraction.is_empty()) {
+        "-"
+    } else {
+        ""
+    };
     let whole = group_thousands(whole);
-    if fraction.is_empty() { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction}") }
+    if fraction.is_empty() {
+        format!("{sign}{whole}")
+    } else {
+        format!("{sign}{whole}.{fraction}")
+    }
 }
 
 /// `12345` as `12,345` (CUI MEDi-044).
@@ -216,6 +230,9 @@ impl ResultFlag {
     /// Whether somebody must act.
     #[must_use]
     pub const fn is_critical(self) -> bool {
-        matches!(self, Self::CriticalHigh | Self::CriticalLow | Self::CriticalAbnormal)
+        matches!(
+            self,
+            Self::CriticalHigh | Self::CriticalLow | Self::CriticalAbnormal
+        )
     }
 }

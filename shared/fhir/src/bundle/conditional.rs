@@ -40,20 +40,31 @@ pub(crate) struct Refusal {
 impl Conditional {
     /// Reads `Type?identifier=system|value`.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
-        let refuse = |code, text: &str| Refusal { code, text: text.to_owned() };
-        let (kind, query) = text
-            .split_once('?')
-            .ok_or_else(|| refuse(IssueCode::Invalid, "not a conditional reference (Type?identifier=system|value)"))?;
+        let refuse = |code, text: &str| Refusal {
+            code,
+            text: text.to_owned(),
+        };
+        let (kind, query) = text.split_once('?').ok_or_else(|| {
+            refuse(
+                IssueCode::Invalid,
+                "not a conditional reference (Type?identifier=system|value)",
+            )
+        })?;
         Self::of(kind, query)
     }
 
     /// Reads the query part for a type, as in `ifNoneExist`.
     pub(crate) fn of(kind: &str, query: &str) -> Result<Self, Refusal> {
-        let refuse = |code, text: &str| Refusal { code, text: text.to_owned() };
+        let refuse = |code, text: &str| Refusal {
+            code,
+            text: text.to_owned(),
+        };
         if !is_resource_type(kind) {
             return Err(refuse(IssueCode::NotSupported, "not a FHIR R4 resource type"));
         }
-        let mut parts = query.split('&').filter(|p| !p.is_empty() && !p.starts_with("_format="));
+        let mut parts = query
+            .split('&')
+            .filter(|p| !p.is_empty() && !p.starts_with("_format="));
         let only = "conditions other than one identifier=system|value or _id=… are not supported";
         let (Some(part), None) = (parts.next(), parts.next()) else {
             return Err(refuse(IssueCode::NotSupported, only));
@@ -65,15 +76,19 @@ impl Conditional {
         let by = match name {
             "identifier" => match value.split_once('|') {
                 Some((_, "")) => return Err(refuse(IssueCode::NotSupported, only)),
-                Some((system, value)) => {
-                    By::Identifier { system: Some(system.to_owned()), value: value.to_owned() }
-                }
+                Some((system, value)) => By::Identifier {
+                    system: Some(system.to_owned()),
+                    value: value.to_owned(),
+                },
                 None => By::Identifier { system: None, value },
             },
             "_id" => By::Id(value),
             _ => return Err(refuse(IssueCode::NotSupported, only)),
         };
-        Ok(Self { kind: kind.to_owned(), by })
+        Ok(Self {
+            kind: kind.to_owned(),
+            by,
+        })
     }
 
     /// Whether a resource with these identifiers and this id answers the question.
@@ -102,7 +117,10 @@ pub(crate) fn percent_decoded(text: &str) -> Option<String> {
             b'+' => out.push(b' '),
             b'%' => {
                 let mut ahead = rest.clone();
-                let hex = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
+                let hex = |b: Option<u8>| {
+                    b.and_then(|b| char::from(b).to_digit(16))
+                        .and_then(|d| u8::try_from(d).ok())
+                };
                 match (hex(ahead.next()), hex(ahead.next())) {
                     (Some(high), Some(low)) => {
                         out.push(high * 16 + low);

@@ -170,16 +170,31 @@ impl<'a> Bundle<'a> {
         let bytes = without_bom(bytes);
         let raw: RawBundle<'a> = serde_json::from_slice(bytes).map_err(|e| not_a_bundle(&e))?;
         if raw.resource_type.as_deref() != Some("Bundle") {
-            return Err(FhirError::new(IssueCode::Structure, "resourceType", "a Bundle was expected"));
+            return Err(FhirError::new(
+                IssueCode::Structure,
+                "resourceType",
+                "a Bundle was expected",
+            ));
         }
-        let kind = raw
-            .kind
-            .as_deref()
-            .ok_or_else(|| FhirError::new(IssueCode::Required, "Bundle.type", "a required element is missing"))?;
-        let kind = BundleType::parse(kind)
-            .ok_or_else(|| FhirError::new(IssueCode::CodeInvalid, "Bundle.type", "not a Bundle type of FHIR R4"))?;
+        let kind = raw.kind.as_deref().ok_or_else(|| {
+            FhirError::new(
+                IssueCode::Required,
+                "Bundle.type",
+                "a required element is missing",
+            )
+        })?;
+        let kind = BundleType::parse(kind).ok_or_else(|| {
+            FhirError::new(
+                IssueCode::CodeInvalid,
+                "Bundle.type",
+                "not a Bundle type of FHIR R4",
+            )
+        })?;
         let entries = raw.entry.into_iter().enumerate().map(|(i, e)| entry(i, e, kind));
-        Ok(Self { kind, entries: entries.collect::<Result<_, _>>()? })
+        Ok(Self {
+            kind,
+            entries: entries.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -188,13 +203,21 @@ fn not_a_bundle(e: &serde_json::Error) -> FhirError {
         serde_json::error::Category::Data => "not the shape of a Bundle",
         _ => "not JSON",
     };
-    FhirError::new(IssueCode::Structure, "", format!("{what} at line {}, column {}", e.line(), e.column()))
+    FhirError::new(
+        IssueCode::Structure,
+        "",
+        format!("{what} at line {}, column {}", e.line(), e.column()),
+    )
 }
 
 fn entry(index: usize, raw: RawEntry<'_>, bundle: BundleType) -> Result<Entry<'_>, FhirError> {
     let peek = match raw.resource {
         Some(r) => serde_json::from_str(r.get()).map_err(|_| {
-            FhirError::new(IssueCode::Structure, format!("Bundle.entry[{index}].resource"), "an object was expected")
+            FhirError::new(
+                IssueCode::Structure,
+                format!("Bundle.entry[{index}].resource"),
+                "an object was expected",
+            )
         })?,
         None => Peek { kind: None, id: None },
     };
@@ -202,12 +225,23 @@ fn entry(index: usize, raw: RawEntry<'_>, bundle: BundleType) -> Result<Entry<'_
         Some(r) => Some(request(index, r)?),
         None if bundle.is_request() => {
             let at = format!("Bundle.entry[{index}].request");
-            return Err(FhirError::new(IssueCode::Required, at, "an entry of a batch or transaction needs a request"));
+            return Err(FhirError::new(
+                IssueCode::Required,
+                at,
+                "an entry of a batch or transaction needs a request",
+            ));
         }
         None => None,
     };
     let resource = raw.resource.map(|r| r.get().as_bytes());
-    Ok(Entry { index, full_url: raw.full_url, request, resource, kind: peek.kind, id: peek.id })
+    Ok(Entry {
+        index,
+        full_url: raw.full_url,
+        request,
+        resource,
+        kind: peek.kind,
+        id: peek.id,
+    })
 }
 
 fn request(index: usize, raw: RawRequest<'_>) -> Result<Request<'_>, FhirError> {
@@ -224,11 +258,20 @@ fn request(index: usize, raw: RawRequest<'_>) -> Result<Request<'_>, FhirError> 
         "DELETE" => Method::Delete,
         _ => {
             let at = format!("Bundle.entry[{index}].request.method");
-            return Err(FhirError::new(IssueCode::CodeInvalid, at, "the code is not one of: GET, HEAD, POST, PUT, DELETE, PATCH"));
+            return Err(FhirError::new(
+                IssueCode::CodeInvalid,
+                at,
+                "the code is not one of: GET, HEAD, POST, PUT, DELETE, PATCH",
+            ));
         }
     };
     let url = raw.url.filter(|u| !u.is_empty()).ok_or_else(|| missing("url"))?;
-    Ok(Request { method, url, if_none_exist: raw.if_none_exist, if_match: raw.if_match })
+    Ok(Request {
+        method,
+        url,
+        if_none_exist: raw.if_none_exist,
+        if_match: raw.if_match,
+    })
 }
 
 /// Makes the id of an entry's new resource; the caller's randomness, not ours.
@@ -241,7 +284,10 @@ impl EntryIssue {
         } else {
             format!("Bundle.entry[{entry}].{element}")
         };
-        Self { entry, issue: Issue::new(code, expression, text) }
+        Self {
+            entry,
+            issue: Issue::new(code, expression, text),
+        }
     }
 }
 

@@ -79,7 +79,11 @@ pub fn questions(bundle: &Bundle<'_>) -> BTreeSet<Conditional> {
         if let Some(request) = &entry.request {
             out.extend(condition(request, entry).and_then(Result::ok));
         }
-        let references = entry.resource.map(edit::references).and_then(Result::ok).unwrap_or_default();
+        let references = entry
+            .resource
+            .map(edit::references)
+            .and_then(Result::ok)
+            .unwrap_or_default();
         let conditional = references.iter().filter(|r| is_conditional(r));
         out.extend(conditional.filter_map(|r| Conditional::parse(r).ok()));
     }
@@ -129,7 +133,11 @@ struct Target {
 /// All issues of a transaction, each naming its entry; for a Bundle that is neither, one issue.
 pub fn plan(bundle: &Bundle<'_>, answers: &Answers, new_id: NewId<'_>) -> Result<Plan, Vec<EntryIssue>> {
     if !bundle.kind.is_request() {
-        let issue = Issue::new(IssueCode::NotSupported, "Bundle.type", "only a batch or a transaction can be carried out");
+        let issue = Issue::new(
+            IssueCode::NotSupported,
+            "Bundle.type",
+            "only a batch or a transaction can be carried out",
+        );
         return Err(vec![EntryIssue { entry: 0, issue }]);
     }
     let transaction = bundle.kind == BundleType::Transaction;
@@ -148,9 +156,16 @@ pub fn plan(bundle: &Bundle<'_>, answers: &Answers, new_id: NewId<'_>) -> Result
     }
     let mut steps = Vec::new();
     for t in targets {
-        let Some(entry) = bundle.entries.get(t.entry) else { continue };
+        let Some(entry) = bundle.entries.get(t.entry) else {
+            continue;
+        };
         match body(entry, &t, &names, answers, transaction) {
-            Ok(body) => steps.push(Step { entry: t.entry, action: t.action, key: t.key, body }),
+            Ok(body) => steps.push(Step {
+                entry: t.entry,
+                action: t.action,
+                key: t.key,
+                body,
+            }),
             Err(mut found) => issues.append(&mut found),
         }
     }
@@ -161,7 +176,12 @@ pub fn plan(bundle: &Bundle<'_>, answers: &Answers, new_id: NewId<'_>) -> Result
     let mut refused = BTreeSet::new();
     for i in issues {
         if refused.insert(i.entry) {
-            steps.push(Step { entry: i.entry, action: Action::Refuse(i.issue), key: None, body: None });
+            steps.push(Step {
+                entry: i.entry,
+                action: Action::Refuse(i.issue),
+                key: None,
+                body: None,
+            });
         }
     }
     steps.sort_by_key(|s| (rank(&s.action), s.entry));
@@ -181,18 +201,38 @@ const fn rank(action: &Action) -> u8 {
 fn target(entry: &Entry<'_>, answers: &Answers, new_id: NewId<'_>) -> Result<Target, EntryIssue> {
     let at = entry.index;
     let Some(request) = &entry.request else {
-        return Err(EntryIssue::new(at, IssueCode::Required, "request", "a required element is missing"));
+        return Err(EntryIssue::new(
+            at,
+            IssueCode::Required,
+            "request",
+            "a required element is missing",
+        ));
     };
     let condition = condition(request, entry).transpose()?;
-    let matches: &[FhirId] = condition.as_ref().and_then(|c| answers.get(c)).map_or(&[], Vec::as_slice);
+    let matches: &[FhirId] = condition
+        .as_ref()
+        .and_then(|c| answers.get(c))
+        .map_or(&[], Vec::as_slice);
     if matches.len() > 1 {
         let text = "the condition matches more than one resource";
         return Err(EntryIssue::new(at, IssueCode::MultipleMatches, "request", text));
     }
     let matched = matches.first();
-    let done = |action, key| Ok(Target { entry: at, action, key, condition: condition.clone() });
+    let done = |action, key| {
+        Ok(Target {
+            entry: at,
+            action,
+            key,
+            condition: condition.clone(),
+        })
+    };
     match request.method {
-        Method::Get | Method::Head => done(Action::Read { url: request.url.to_string() }, None),
+        Method::Get | Method::Head => done(
+            Action::Read {
+                url: request.url.to_string(),
+            },
+            None,
+        ),
         Method::Post => {
             let kind = posted_type(entry, request)?;
             match matched {
@@ -209,7 +249,12 @@ fn target(entry: &Entry<'_>, answers: &Answers, new_id: NewId<'_>) -> Result<Tar
         },
         Method::Put => {
             let key = put_key(entry, request, condition.as_ref(), matched, new_id)?;
-            done(Action::Update { if_match: version(at, request)? }, Some(key))
+            done(
+                Action::Update {
+                    if_match: version(at, request)?,
+                },
+                Some(key),
+            )
         }
         Method::Patch => {
             let key = match (&condition, matched) {
@@ -220,7 +265,12 @@ fn target(entry: &Entry<'_>, answers: &Answers, new_id: NewId<'_>) -> Result<Tar
                 }
                 (None, _) => url_key(at, &request.url)?,
             };
-            done(Action::Patch { if_match: version(at, request)? }, Some(key))
+            done(
+                Action::Patch {
+                    if_match: version(at, request)?,
+                },
+                Some(key),
+            )
         }
     }
 }
@@ -233,9 +283,20 @@ fn key(at: usize, kind: &str, id: &FhirId) -> Result<ResourceKey, EntryIssue> {
 /// The key of a URL `Type/id`; a query after it is ignored, a version part is not allowed.
 fn url_key(at: usize, url: &str) -> Result<ResourceKey, EntryIssue> {
     let path = url.split_once('?').map_or(url, |(p, _)| p);
-    let wrong = || EntryIssue::new(at, IssueCode::Value, "request.url", "Type/id of a FHIR R4 resource was expected");
+    let wrong = || {
+        EntryIssue::new(
+            at,
+            IssueCode::Value,
+            "request.url",
+            "Type/id of a FHIR R4 resource was expected",
+        )
+    };
     let key = ResourceKey::parse(path).map_err(|_| wrong())?;
-    if is_resource_type(key.kind.as_str()) { Ok(key) } else { Err(wrong()) }
+    if is_resource_type(key.kind.as_str()) {
+        Ok(key)
+    } else {
+        Err(wrong())
+    }
 }
 
 fn posted_type<'e>(entry: &'e Entry<'_>, request: &Request<'_>) -> Result<&'e str, EntryIssue> {
@@ -256,14 +317,29 @@ fn posted_type<'e>(entry: &'e Entry<'_>, request: &Request<'_>) -> Result<&'e st
 fn resource_kind<'e>(entry: &'e Entry<'_>) -> Result<&'e str, EntryIssue> {
     let at = entry.index;
     if entry.resource.is_none() {
-        return Err(EntryIssue::new(at, IssueCode::Required, "resource", "a required element is missing"));
+        return Err(EntryIssue::new(
+            at,
+            IssueCode::Required,
+            "resource",
+            "a required element is missing",
+        ));
     }
     match entry.kind.as_deref() {
-        None => Err(EntryIssue::new(at, IssueCode::Required, "resource.resourceType", "a required element is missing")),
+        None => Err(EntryIssue::new(
+            at,
+            IssueCode::Required,
+            "resource.resourceType",
+            "a required element is missing",
+        )),
         Some(kind) if is_resource_type(kind) => Ok(kind),
         Some(_) => {
             let text = "not a FHIR R4 (4.0.1) resource type";
-            Err(EntryIssue::new(at, IssueCode::NotSupported, "resource.resourceType", text))
+            Err(EntryIssue::new(
+                at,
+                IssueCode::NotSupported,
+                "resource.resourceType",
+                text,
+            ))
         }
     }
 }
@@ -294,12 +370,18 @@ fn put_key(
         }
     };
     let same_id = condition.is_some() || entry.id.as_deref() == Some(found.id.as_str());
-    if kind == found.kind.as_str() && same_id { Ok(found) } else { Err(mismatch()) }
+    if kind == found.kind.as_str() && same_id {
+        Ok(found)
+    } else {
+        Err(mismatch())
+    }
 }
 
 /// The version of `ifMatch`: `W/"3"`.
 fn version(at: usize, request: &Request<'_>) -> Result<Option<u64>, EntryIssue> {
-    let Some(text) = request.if_match.as_deref() else { return Ok(None) };
+    let Some(text) = request.if_match.as_deref() else {
+        return Ok(None);
+    };
     let inner = text.trim().trim_start_matches("W/").trim_matches('"');
     inner.parse().map(Some).map_err(|_| {
         let text = "our versions are whole numbers, e.g. W/\"3\"; this one cannot be current";
@@ -311,28 +393,43 @@ fn version(at: usize, request: &Request<'_>) -> Result<Option<u64>, EntryIssue> 
 fn overlaps(bundle: &Bundle<'_>, targets: &[Target], issues: &mut Vec<EntryIssue>) {
     let mut keys = BTreeSet::new();
     let mut conditions = BTreeSet::new();
-    for t in targets.iter().filter(|t| !matches!(t.action, Action::Read { .. })) {
+    for t in targets
+        .iter()
+        .filter(|t| !matches!(t.action, Action::Read { .. }))
+    {
         let again = t.key.as_ref().is_some_and(|k| !keys.insert(k.clone()))
-            || t.condition.as_ref().is_some_and(|c| !conditions.insert(c.clone()));
+            || t.condition
+                .as_ref()
+                .is_some_and(|c| !conditions.insert(c.clone()));
         if again {
             let text = "another entry of this transaction already acts on the same resource";
-            issues.push(EntryIssue::new(t.entry, IssueCode::Duplicate, "request.url", text));
+            issues.push(EntryIssue::new(
+                t.entry,
+                IssueCode::Duplicate,
+                "request.url",
+                text,
+            ));
         }
     }
     let mut urls = BTreeSet::new();
     for entry in &bundle.entries {
         if entry.full_url.as_deref().is_some_and(|u| !urls.insert(u)) {
             let text = "another entry of this Bundle has the same fullUrl";
-            issues.push(EntryIssue::new(entry.index, IssueCode::Duplicate, "fullUrl", text));
+            issues.push(EntryIssue::new(
+                entry.index,
+                IssueCode::Duplicate,
+                "fullUrl",
+                text,
+            ));
         }
     }
 }
 
 /// What each name in the Bundle becomes.
 fn local_names<'b>(bundle: &'b Bundle<'_>, targets: &[Target]) -> HashMap<&'b str, String> {
-    let written = targets.iter().filter(|t| {
-        matches!(t.action, Action::Create | Action::Exists | Action::Update { .. })
-    });
+    let written = targets
+        .iter()
+        .filter(|t| matches!(t.action, Action::Create | Action::Exists | Action::Update { .. }));
     written
         .filter_map(|t| {
             let url = bundle.entries.get(t.entry)?.full_url.as_deref()?;
@@ -350,7 +447,9 @@ fn body(
     transaction: bool,
 ) -> Result<Option<Vec<u8>>, Vec<EntryIssue>> {
     let at = entry.index;
-    let (Some(bytes), Some(key)) = (entry.resource, &target.key) else { return Ok(None) };
+    let (Some(bytes), Some(key)) = (entry.resource, &target.key) else {
+        return Ok(None);
+    };
     match target.action {
         Action::Create | Action::Update { .. } => {}
         Action::Patch { .. } => return Ok(Some(bytes.to_vec())),
@@ -358,18 +457,22 @@ fn body(
     }
     let base = base_url(entry);
     let mut issues = Vec::new();
-    let mut resolve = |reference: &str| {
-        match resolved(reference, base, names, answers, transaction) {
-            Ok(new) => new,
-            Err((code, text)) => {
-                issues.push(EntryIssue::new(at, code, "resource", text));
-                None
-            }
+    let mut resolve = |reference: &str| match resolved(reference, base, names, answers, transaction) {
+        Ok(new) => new,
+        Err((code, text)) => {
+            issues.push(EntryIssue::new(at, code, "resource", text));
+            None
         }
     };
     let broken = |e: crate::FhirError| {
         let expression = format!("Bundle.entry[{at}].resource.{}", e.0.expression);
-        vec![EntryIssue { entry: at, issue: Issue { expression: expression.trim_end_matches('.').to_owned(), ..e.0 } }]
+        vec![EntryIssue {
+            entry: at,
+            issue: Issue {
+                expression: expression.trim_end_matches('.').to_owned(),
+                ..e.0
+            },
+        }]
     };
     let rewritten = edit::rewrite_references(bytes, &mut resolve).map_err(broken)?;
     if !issues.is_empty() {
@@ -385,7 +488,8 @@ fn body(
 fn base_url<'e>(entry: &'e Entry<'_>) -> Option<&'e str> {
     let url = entry.full_url.as_deref()?;
     let tail = format!("{}/{}", entry.kind.as_deref()?, entry.id.as_deref()?);
-    url.strip_suffix(tail.as_str()).filter(|base| base.starts_with("http"))
+    url.strip_suffix(tail.as_str())
+        .filter(|base| base.starts_with("http"))
 }
 
 /// What a reference becomes: `Ok(None)` leaves it as it is.
@@ -408,14 +512,26 @@ fn resolved(
         return Err((IssueCode::NotFound, text));
     }
     if is_conditional(reference) {
-        let asked = Conditional::parse(reference).map_err(|r| (r.code, "a conditional reference must be Type?identifier=system|value"))?;
+        let asked = Conditional::parse(reference).map_err(|r| {
+            (
+                r.code,
+                "a conditional reference must be Type?identifier=system|value",
+            )
+        })?;
         return match answers.get(&asked).map_or(&[][..], Vec::as_slice) {
             [id] => Ok(Some(format!("{}/{id}", asked.kind))),
             [] => Err((IssueCode::NotFound, "a conditional reference matches nothing")),
-            _ => Err((IssueCode::MultipleMatches, "a conditional reference matches more than one resource")),
+            _ => Err((
+                IssueCode::MultipleMatches,
+                "a conditional reference matches more than one resource",
+            )),
         };
     }
     // A relative reference inside a resource with a RESTful full URL means that URL's server (R4, Bundle.entry.fullUrl).
-    let absolute = base.filter(|_| local_reference(reference).is_some()).map(|b| format!("{b}{reference}"));
-    Ok(absolute.and_then(|url| names.get(url.as_str()).cloned()).filter(|new| new != reference))
+    let absolute = base
+        .filter(|_| local_reference(reference).is_some())
+        .map(|b| format!("{b}{reference}"));
+    Ok(absolute
+        .and_then(|url| names.get(url.as_str()).cloned())
+        .filter(|new| new != reference))
 }

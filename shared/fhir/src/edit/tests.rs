@@ -17,13 +17,18 @@ fn an_id_is_inserted_after_the_type_or_replaced_in_place() {
     let again = text(with_id(with.as_bytes(), &id("b")).unwrap());
     assert_eq!(again, with.replace("a-1", "b"));
     assert_eq!(text(with_id(b"{}", &id("b")).unwrap()), "{\"id\":\"b\"}");
-    assert_eq!(text(with_id(b" {\"a\":1}", &id("b")).unwrap()), " {\"id\":\"b\",\"a\":1}");
+    assert_eq!(
+        text(with_id(b" {\"a\":1}", &id("b")).unwrap()),
+        " {\"id\":\"b\",\"a\":1}"
+    );
 }
 
 #[test]
 fn only_the_outermost_id_changes() {
-    let source = r#"{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"x"}],"id":"x"}"#;
-    let want = r#"{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"x"}],"id":"y"}"#;
+    let source =
+        r#"{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"x"}],"id":"x"}"#;
+    let want =
+        r#"{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"x"}],"id":"y"}"#;
     assert_eq!(text(with_id(source.as_bytes(), &id("y")).unwrap()), want);
 }
 
@@ -41,7 +46,9 @@ fn meta_keeps_what_else_it_holds() {
         format!(r#"{{"resourceType":"Patient","meta":{{{both},"profile":["p"]}}}}"#)
     );
     assert_eq!(
-        stamped(r#"{"resourceType":"Patient","meta":{ "versionId": "1" , "tag":[] , "lastUpdated":"2000" }}"#),
+        stamped(
+            r#"{"resourceType":"Patient","meta":{ "versionId": "1" , "tag":[] , "lastUpdated":"2000" }}"#
+        ),
         r#"{"resourceType":"Patient","meta":{ "versionId": "7" , "tag":[] , "lastUpdated":"2026-11-21T04:31:00.123Z" }}"#
     );
     assert_eq!(stamped(r#"{"meta":{}}"#), format!(r#"{{"meta":{{{both}}}}}"#));
@@ -64,15 +71,31 @@ fn references_change_at_any_depth_and_nothing_else_does() {
 #[test]
 fn what_is_not_json_or_says_a_key_twice_is_refused() {
     for bad in [
-        "", "[]", "{", "{\"a\":}", "{\"a\":1,}", "{\"a\":01}", "{\"a\":1.}", "{\"a\":\"\\x\"}", "{\"a\":\"\\ud800\"}",
-        "{\"a\":\"\n\"}", "{} x", "\u{feff}{}", "{\"a\":1,\"a\":2}", "{\"id\":\"1\",\"\\u0069d\":\"2\"}", "{\"a\":nul}",
+        "",
+        "[]",
+        "{",
+        "{\"a\":}",
+        "{\"a\":1,}",
+        "{\"a\":01}",
+        "{\"a\":1.}",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\ud800\"}",
+        "{\"a\":\"\n\"}",
+        "{} x",
+        "\u{feff}{}",
+        "{\"a\":1,\"a\":2}",
+        "{\"id\":\"1\",\"\\u0069d\":\"2\"}",
+        "{\"a\":nul}",
         "{\"a\":\"",
     ] {
         assert!(with_id(bad.as_bytes(), &id("x")).is_err(), "{bad:?}");
     }
     assert!(with_id(b"{\"a\":\"\xff\"}", &id("x")).is_err());
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
-    assert_eq!(with_id(deep.as_bytes(), &id("x")).unwrap_err().0.code, IssueCode::TooLong);
+    assert_eq!(
+        with_id(deep.as_bytes(), &id("x")).unwrap_err().0.code,
+        IssueCode::TooLong
+    );
 }
 
 /// A JSON value as text, with white space, escapes and awkward numbers.

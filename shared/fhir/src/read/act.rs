@@ -22,13 +22,20 @@ pub(super) fn flag(root: &Json, reader: &mut Reader<'_>) -> Flag {
 /// A date as the begin of a period, else the period.
 fn when(root: &Json, date_key: &str, period_key: &str) -> Period {
     match date(root, date_key) {
-        Some(start) => Period { start: Some(start), end: None },
+        Some(start) => Period {
+            start: Some(start),
+            end: None,
+        },
         None => period(root, period_key),
     }
 }
 
 pub(super) fn procedure(root: &Json, reader: &mut Reader<'_>) -> Procedure {
-    let performers = root.items("performer").iter().filter_map(|p| reader.named_at(p, "actor")).collect();
+    let performers = root
+        .items("performer")
+        .iter()
+        .filter_map(|p| reader.named_at(p, "actor"))
+        .collect();
     let mut focal = |n: &Json| FocalDevice {
         action: concept(n, "action"),
         device: reader.named_at(n, "manipulated").unwrap_or_default(),
@@ -63,7 +70,11 @@ pub(super) fn immunization(root: &Json, reader: &mut Reader<'_>) -> Immunization
         lot: text(root, "lotNumber"),
         site: concept(root, "site"),
         dose_number: root.items("protocolApplied").iter().find_map(dose),
-        performers: root.items("performer").iter().filter_map(|p| reader.named_at(p, "actor")).collect(),
+        performers: root
+            .items("performer")
+            .iter()
+            .filter_map(|p| reader.named_at(p, "actor"))
+            .collect(),
     }
 }
 

@@ -42,8 +42,10 @@ pub(super) fn allergy(root: &Json, reader: &mut Reader<'_>) -> AllergyIntoleranc
 }
 
 fn onset(root: &Json) -> Option<PartialDate> {
-    date(root, "onsetDateTime")
-        .or_else(|| root.get("onsetPeriod").and_then(|p| first_date(p, &["start", "end"])))
+    date(root, "onsetDateTime").or_else(|| {
+        root.get("onsetPeriod")
+            .and_then(|p| first_date(p, &["start", "end"]))
+    })
 }
 
 fn onset_text(root: &Json) -> Option<String> {
@@ -51,9 +53,15 @@ fn onset_text(root: &Json) -> Option<String> {
 }
 
 pub(super) fn condition(root: &Json, reader: &mut Reader<'_>) -> Condition {
-    let abated = || root.flag("abatementBoolean").unwrap_or(false).then(|| "yes".to_owned());
-    let abatement = date(root, "abatementDateTime")
-        .or_else(|| root.get("abatementPeriod").and_then(|p| first_date(p, &["end", "start"])));
+    let abated = || {
+        root.flag("abatementBoolean")
+            .unwrap_or(false)
+            .then(|| "yes".to_owned())
+    };
+    let abatement = date(root, "abatementDateTime").or_else(|| {
+        root.get("abatementPeriod")
+            .and_then(|p| first_date(p, &["end", "start"]))
+    });
     Condition {
         clinical_status: status(
             root,

@@ -42,7 +42,9 @@ pub(super) fn coding(node: &Json) -> Coding {
 /// The code of a data-absent-reason extension on an element.
 fn absent_reason(node: &Json) -> Option<String> {
     let mut extensions = node.items("extension").iter();
-    extensions.find(|e| e.text("url") == Some(ABSENT_EXTENSION)).and_then(|e| text(e, "valueCode"))
+    extensions
+        .find(|e| e.text("url") == Some(ABSENT_EXTENSION))
+        .and_then(|e| text(e, "valueCode"))
 }
 
 pub(super) fn concept_of(node: &Json) -> Concept {
@@ -58,13 +60,20 @@ pub(super) fn concept(node: &Json, key: &str) -> Option<Concept> {
 }
 
 pub(super) fn concepts(node: &Json, key: &str) -> Vec<Concept> {
-    node.items(key).iter().map(concept_of).filter(|c| *c != Concept::default()).collect()
+    node.items(key)
+        .iter()
+        .map(concept_of)
+        .filter(|c| *c != Concept::default())
+        .collect()
 }
 
 /// A status held as a concept: the code of `system`, else the first code.
 pub(super) fn status(node: &Json, key: &str, system: &str) -> Option<String> {
     let concept = concept(node, key)?;
-    concept.code_of(system).or_else(|| concept.codings.iter().find_map(|c| c.code.as_deref())).map(str::to_owned)
+    concept
+        .code_of(system)
+        .or_else(|| concept.codings.iter().find_map(|c| c.code.as_deref()))
+        .map(str::to_owned)
 }
 
 pub(super) fn quantity_of(node: &Json) -> Quantity {
@@ -78,7 +87,9 @@ pub(super) fn quantity_of(node: &Json) -> Quantity {
 }
 
 pub(super) fn quantity(node: &Json, key: &str) -> Option<Quantity> {
-    node.get(key).map(quantity_of).filter(|q| *q != Quantity::default())
+    node.get(key)
+        .map(quantity_of)
+        .filter(|q| *q != Quantity::default())
 }
 
 pub(super) fn period(node: &Json, key: &str) -> Period {
@@ -86,17 +97,26 @@ pub(super) fn period(node: &Json, key: &str) -> Period {
 }
 
 pub(super) fn period_of(node: &Json) -> Period {
-    Period { start: date(node, "start"), end: date(node, "end") }
+    Period {
+        start: date(node, "start"),
+        end: date(node, "end"),
+    }
 }
 
 pub(super) fn notes(root: &Json) -> Vec<String> {
-    root.items("note").iter().filter_map(|n| text(n, "text")).collect()
+    root.items("note")
+        .iter()
+        .filter_map(|n| text(n, "text"))
+        .collect()
 }
 
 /// `72 years`, digits as recorded.
 pub(super) fn quantity_words(q: &Quantity) -> Option<String> {
     let digits = q.digits()?;
-    Some(q.unit_text().map_or_else(|| digits.clone(), |u| format!("{digits} {u}")))
+    Some(
+        q.unit_text()
+            .map_or_else(|| digits.clone(), |u| format!("{digits} {u}")),
+    )
 }
 
 /// An age or a range of ages in words.

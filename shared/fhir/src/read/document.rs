@@ -16,7 +16,11 @@ fn attachment(node: &Json) -> Attachment {
         .as_deref()
         .and_then(|t| t.split(';').next())
         .is_some_and(|t| t.trim().eq_ignore_ascii_case("text/plain"));
-    let words = node.text("data").filter(|_| plain).and_then(base64_decoded).map(decoded_text);
+    let words = node
+        .text("data")
+        .filter(|_| plain)
+        .and_then(base64_decoded)
+        .map(decoded_text);
     Attachment {
         content_type,
         title: text(node, "title"),
@@ -64,8 +68,10 @@ fn base64_decoded(text: &str) -> Option<Vec<u8>> {
 }
 
 pub(super) fn report(root: &Json, reader: &mut Reader<'_>) -> DiagnosticReport {
-    let effective = date(root, "effectiveDateTime")
-        .or_else(|| root.get("effectivePeriod").and_then(|p| first_date(p, &["start", "end"])));
+    let effective = date(root, "effectiveDateTime").or_else(|| {
+        root.get("effectivePeriod")
+            .and_then(|p| first_date(p, &["start", "end"]))
+    });
     DiagnosticReport {
         status: text(root, "status"),
         categories: concepts(root, "category"),
@@ -90,8 +96,16 @@ pub(super) fn document(root: &Json, reader: &mut Reader<'_>) -> DocumentReferenc
         date: date(root, "date"),
         authors: reader.all_named(root, "author"),
         description: text(root, "description"),
-        attachments: root.items("content").iter().filter_map(|c| c.get("attachment")).map(attachment).collect(),
-        encounters: root.get("context").map(|c| Reader::links(c, "encounter")).unwrap_or_default(),
+        attachments: root
+            .items("content")
+            .iter()
+            .filter_map(|c| c.get("attachment"))
+            .map(attachment)
+            .collect(),
+        encounters: root
+            .get("context")
+            .map(|c| Reader::links(c, "encounter"))
+            .unwrap_or_default(),
     }
 }
 
@@ -111,7 +125,11 @@ mod tests {
             ("Z*", None),
             ("Zg==Zg", None),
         ] {
-            assert_eq!(base64_decoded(text), want.map(|w| w.as_bytes().to_vec()), "{text}");
+            assert_eq!(
+                base64_decoded(text),
+                want.map(|w| w.as_bytes().to_vec()),
+                "{text}"
+            );
         }
     }
 }

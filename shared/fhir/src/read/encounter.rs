@@ -13,7 +13,9 @@ const PHYSICAL_TYPE: &str = "http://terminology.hl7.org/CodeSystem/location-phys
 
 fn physical_type(node: &Json) -> Option<String> {
     let kind = concept(node, "physicalType")?;
-    kind.code_of(PHYSICAL_TYPE).or_else(|| kind.codings.iter().find_map(|c| c.code.as_deref())).map(str::to_owned)
+    kind.code_of(PHYSICAL_TYPE)
+        .or_else(|| kind.codings.iter().find_map(|c| c.code.as_deref()))
+        .map(str::to_owned)
 }
 
 /// The place itself and what it lies in, innermost first.
@@ -24,14 +26,23 @@ fn chain(reference: Option<&str>, reader: &mut Reader<'_>) -> Vec<LocationStep> 
         if steps.len() >= MAX_LEVELS {
             break;
         }
-        let Some(found) = reader.find(&reference) else { break };
+        let Some(found) = reader.find(&reference) else {
+            break;
+        };
         let node = found.json();
         let id = text(node, "id");
         if steps.iter().any(|s| s.id.is_some() && s.id == id) {
             break;
         }
-        steps.push(LocationStep { id, name: text(node, "name"), physical_type: physical_type(node) });
-        next = node.at(&["partOf", "reference"]).and_then(Json::as_str).map(str::to_owned);
+        steps.push(LocationStep {
+            id,
+            name: text(node, "name"),
+            physical_type: physical_type(node),
+        });
+        next = node
+            .at(&["partOf", "reference"])
+            .and_then(Json::as_str)
+            .map(str::to_owned);
     }
     steps
 }
@@ -42,7 +53,12 @@ fn place(node: &Json, reader: &mut Reader<'_>) -> EncounterLocation {
     if location.display.is_none() {
         location.display = chain.first().and_then(|s| s.name.clone());
     }
-    EncounterLocation { location, status: text(node, "status"), period: period(node, "period"), chain }
+    EncounterLocation {
+        location,
+        status: text(node, "status"),
+        period: period(node, "period"),
+        chain,
+    }
 }
 
 pub(super) fn encounter(root: &Json, reader: &mut Reader<'_>) -> Encounter {
@@ -54,12 +70,17 @@ pub(super) fn encounter(root: &Json, reader: &mut Reader<'_>) -> Encounter {
     let mut participants = Vec::new();
     for node in root.items("participant") {
         if let Some(who) = reader.named_at(node, "individual") {
-            participants.push(Participant { role: concepts(node, "type").into_iter().next(), who });
+            participants.push(Participant {
+                role: concepts(node, "type").into_iter().next(),
+                who,
+            });
         }
     }
     Encounter {
         status: text(root, "status"),
-        class: root.get("class").and_then(|c| text(c, "code").or_else(|| text(c, "display"))),
+        class: root
+            .get("class")
+            .and_then(|c| text(c, "code").or_else(|| text(c, "display"))),
         types: concepts(root, "type"),
         priority: concept(root, "priority"),
         period: period(root, "period"),
@@ -67,7 +88,9 @@ pub(super) fn encounter(root: &Json, reader: &mut Reader<'_>) -> Encounter {
         locations,
         participants,
         service_provider: reader.named_at(root, "serviceProvider"),
-        discharge: root.get("hospitalization").and_then(|h| concept(h, "dischargeDisposition")),
+        discharge: root
+            .get("hospitalization")
+            .and_then(|h| concept(h, "dischargeDisposition")),
     }
 }
 

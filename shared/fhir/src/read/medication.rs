@@ -7,7 +7,8 @@ use super::reference::Reader;
 use crate::json::Node;
 use fhirkit::Json;
 use vitrine_clinical::chart::{
-    Concept, Dosage, Medication, MedicationAdministration, MedicationRequest, MedicationStatement, Period, Ref,
+    Concept, Dosage, Medication, MedicationAdministration, MedicationRequest, MedicationStatement, Period,
+    Ref,
 };
 
 pub(super) fn medication(root: &Json, reader: &mut Reader<'_>) -> Medication {
@@ -34,13 +35,21 @@ fn medicine(root: &Json, reader: &mut Reader<'_>) -> (Option<Concept>, Vec<Conce
     if let Some(c) = concept(root, "medicationCodeableConcept") {
         return (Some(c), Vec::new());
     }
-    let Some(node) = root.get("medicationReference") else { return (None, Vec::new()) };
+    let Some(node) = root.get("medicationReference") else {
+        return (None, Vec::new());
+    };
     let words = text(node, "display").map(Concept::of_text);
-    let Some(found) = node.text("reference").and_then(|r| reader.find(r)) else { return (words, Vec::new()) };
+    let Some(found) = node.text("reference").and_then(|r| reader.find(r)) else {
+        return (words, Vec::new());
+    };
     let medication = medication(found.json(), reader);
     let named = medication.code.filter(|c| c.display().is_some());
     let made_of = || {
-        let names: Vec<&str> = medication.ingredients.iter().filter_map(Concept::display).collect();
+        let names: Vec<&str> = medication
+            .ingredients
+            .iter()
+            .filter_map(Concept::display)
+            .collect();
         (!names.is_empty()).then(|| Concept::of_text(names.join(" + ")))
     };
     let code = named.or_else(|| words.clone()).or_else(made_of);
@@ -50,15 +59,26 @@ fn medicine(root: &Json, reader: &mut Reader<'_>) -> (Option<Concept>, Vec<Conce
 fn dosage(node: &Json) -> Dosage {
     let rate_and_dose = node.items("doseAndRate").first();
     let part = |key: &str| rate_and_dose.and_then(|n| quantity(n, key));
-    let range = |side: &str| rate_and_dose.and_then(|n| n.get("doseRange")).and_then(|r| quantity(r, side));
+    let range = |side: &str| {
+        rate_and_dose
+            .and_then(|n| n.get("doseRange"))
+            .and_then(|r| quantity(r, side))
+    };
     let as_needed = concept(node, "asNeededCodeableConcept")
         .and_then(|c| c.display().map(|d| format!("as needed for {d}")))
-        .or_else(|| node.flag("asNeededBoolean").unwrap_or(false).then(|| "as needed".to_owned()));
+        .or_else(|| {
+            node.flag("asNeededBoolean")
+                .unwrap_or(false)
+                .then(|| "as needed".to_owned())
+        });
     Dosage {
         text: text(node, "text"),
         patient_instruction: text(node, "patientInstruction"),
         timing: node.get("timing").and_then(timing),
-        bounds: node.at(&["timing", "repeat"]).map(|r| period(r, "boundsPeriod")).unwrap_or_default(),
+        bounds: node
+            .at(&["timing", "repeat"])
+            .map(|r| period(r, "boundsPeriod"))
+            .unwrap_or_default(),
         as_needed,
         route: concept(node, "route"),
         dose: part("doseQuantity").or_else(|| range("low")),
@@ -93,10 +113,19 @@ fn timing(node: &Json) -> Option<String> {
             Some("2") => "twice".to_owned(),
             Some(n) => format!("{n} times"),
         };
-        words.push(if period == "1" { format!("{times} per {unit}") } else { format!("{times} every {period} {unit}s") });
+        words.push(if period == "1" {
+            format!("{times} per {unit}")
+        } else {
+            format!("{times} every {period} {unit}s")
+        });
     }
     words.extend(repeat.texts("when").iter().map(|w| event_word(w)));
-    words.extend(repeat.texts("timeOfDay").iter().map(|t| format!("at {}", t.get(..5).unwrap_or(t))));
+    words.extend(
+        repeat
+            .texts("timeOfDay")
+            .iter()
+            .map(|t| format!("at {}", t.get(..5).unwrap_or(t))),
+    );
     words.extend(repeat.texts("dayOfWeek").iter().map(|d| format!("on {d}")));
     (!words.is_empty()).then(|| words.join(", "))
 }
@@ -160,7 +189,10 @@ pub(super) fn request(root: &Json, reader: &mut Reader<'_>) -> MedicationRequest
         requester: reader.named_at(root, "requester"),
         reasons: concepts(root, "reasonCode"),
         dosages: dosages(root, "dosageInstruction"),
-        validity: root.get("dispenseRequest").map(|d| period(d, "validityPeriod")).unwrap_or_default(),
+        validity: root
+            .get("dispenseRequest")
+            .map(|d| period(d, "validityPeriod"))
+            .unwrap_or_default(),
         encounter: Reader::link(root, "encounter"),
         notes: notes(root),
         last_updated: last_updated(root),
@@ -170,7 +202,10 @@ pub(super) fn request(root: &Json, reader: &mut Reader<'_>) -> MedicationRequest
 /// `effectivePeriod`, or `effectiveDateTime` as its begin.
 fn effective(root: &Json) -> Period {
     match date(root, "effectiveDateTime") {
-        Some(start) => Period { start: Some(start), end: None },
+        Some(start) => Period {
+            start: Some(start),
+            end: None,
+        },
         None => period(root, "effectivePeriod"),
     }
 }
@@ -194,8 +229,11 @@ pub(super) fn statement(root: &Json, reader: &mut Reader<'_>) -> MedicationState
 
 pub(super) fn administration(root: &Json, reader: &mut Reader<'_>) -> MedicationAdministration {
     let (medication, ingredients) = medicine(root, reader);
-    let performers: Vec<Ref> =
-        root.items("performer").iter().filter_map(|p| reader.named_at(p, "actor")).collect();
+    let performers: Vec<Ref> = root
+        .items("performer")
+        .iter()
+        .filter_map(|p| reader.named_at(p, "actor"))
+        .collect();
     let given = |n: &Json| Dosage {
         text: text(n, "text"),
         route: n.get("route").map(concept_of),

@@ -27,10 +27,16 @@ fn value(node: &Json) -> Option<Value> {
         return Decimal::new(n.as_str()).ok().map(Value::Integer);
     }
     if let Some(r) = get("valueRange") {
-        return Some(Value::Range(r.get("low").map(quantity_of), r.get("high").map(quantity_of)));
+        return Some(Value::Range(
+            r.get("low").map(quantity_of),
+            r.get("high").map(quantity_of),
+        ));
     }
     if let Some(r) = get("valueRatio") {
-        return Some(Value::Ratio(r.get("numerator").map(quantity_of), r.get("denominator").map(quantity_of)));
+        return Some(Value::Ratio(
+            r.get("numerator").map(quantity_of),
+            r.get("denominator").map(quantity_of),
+        ));
     }
     if let Some(d) = first_date(node, &["valueDateTime", "valueTime"]) {
         return Some(Value::Date(d));
@@ -53,8 +59,14 @@ fn ranges(node: &Json) -> Vec<ReferenceRange> {
 
 fn effective(root: &Json) -> Option<PartialDate> {
     first_date(root, &["effectiveDateTime", "effectiveInstant"])
-        .or_else(|| root.get("effectivePeriod").and_then(|p| first_date(p, &["start", "end"])))
-        .or_else(|| root.get("effectiveTiming").and_then(|t| t.texts("event").first().map(PartialDate::new)))
+        .or_else(|| {
+            root.get("effectivePeriod")
+                .and_then(|p| first_date(p, &["start", "end"]))
+        })
+        .or_else(|| {
+            root.get("effectiveTiming")
+                .and_then(|t| t.texts("event").first().map(PartialDate::new))
+        })
 }
 
 pub(super) fn observation(root: &Json, reader: &mut Reader<'_>) -> Observation {

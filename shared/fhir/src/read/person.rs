@@ -38,19 +38,28 @@ fn identifiers(root: &Json) -> Vec<Identifier> {
 }
 
 fn telecom(root: &Json) -> Vec<ContactPoint> {
-    let one =
-        |n: &Json| ContactPoint { system: text(n, "system"), value: text(n, "value"), usage: text(n, "use") };
+    let one = |n: &Json| ContactPoint {
+        system: text(n, "system"),
+        value: text(n, "value"),
+        usage: text(n, "use"),
+    };
     root.items("telecom").iter().map(one).collect()
 }
 
 fn address(root: &Json) -> Option<String> {
-    let first = root.items("address").iter().find(|a| a.text("use") != Some("old"))?;
+    let first = root
+        .items("address")
+        .iter()
+        .find(|a| a.text("use") != Some("old"))?;
     if let Some(whole) = text(first, "text") {
         return Some(whole);
     }
     let rest = ["city", "district", "state", "postalCode", "country"];
-    let parts: Vec<String> =
-        first.texts("line").into_iter().chain(rest.iter().filter_map(|k| text(first, k))).collect();
+    let parts: Vec<String> = first
+        .texts("line")
+        .into_iter()
+        .chain(rest.iter().filter_map(|k| text(first, k)))
+        .collect();
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
@@ -67,7 +76,12 @@ pub(super) fn patient(root: &Json, reader: &mut Reader<'_>) -> Patient {
         name: n.get("name").map(human_name),
         telecom: telecom(n),
     };
-    let link = |n: &Json| Some(PatientLink { kind: text(n, "type")?, other: Reader::link(n, "other")? });
+    let link = |n: &Json| {
+        Some(PatientLink {
+            kind: text(n, "type")?,
+            other: Reader::link(n, "other")?,
+        })
+    };
     Patient {
         active: root.flag("active"),
         names: names(root),
@@ -77,7 +91,11 @@ pub(super) fn patient(root: &Json, reader: &mut Reader<'_>) -> Patient {
         gender: text(root, "gender"),
         deceased: deceased(root),
         contacts: root.items("contact").iter().map(contact).collect(),
-        languages: root.items("communication").iter().filter_map(|c| concept(c, "language")).collect(),
+        languages: root
+            .items("communication")
+            .iter()
+            .filter_map(|c| concept(c, "language"))
+            .collect(),
         general_practitioners: reader.all_named(root, "generalPractitioner"),
         address: address(root),
         links: root.items("link").iter().filter_map(link).collect(),
@@ -102,10 +120,16 @@ pub(super) fn practitioner(root: &Json) -> Practitioner {
         names: names(root),
         identifiers: identifiers(root),
         telecom: telecom(root),
-        qualifications: root.items("qualification").iter().filter_map(|q| concept(q, "code")).collect(),
+        qualifications: root
+            .items("qualification")
+            .iter()
+            .filter_map(|q| concept(q, "code"))
+            .collect(),
     }
 }
 
 pub(super) fn organization(root: &Json) -> Organization {
-    Organization { name: text(root, "name") }
+    Organization {
+        name: text(root, "name"),
+    }
 }

@@ -35,7 +35,11 @@ pub(super) struct Reader<'r> {
 
 impl<'r> Reader<'r> {
     pub(super) fn new(root: &'r Json, resolve: &'r mut dyn FnMut(&str) -> Option<Vec<u8>>) -> Self {
-        Self { root, resolve, deps: Vec::new() }
+        Self {
+            root,
+            resolve,
+            deps: Vec::new(),
+        }
     }
 
     pub(super) fn into_deps(self) -> Vec<String> {
@@ -46,7 +50,11 @@ impl<'r> Reader<'r> {
     pub(super) fn find(&mut self, reference: &str) -> Option<Found<'r>> {
         if let Some(id) = reference.strip_prefix('#') {
             let root: &'r Json = self.root;
-            return root.items("contained").iter().find(|c| c.text("id") == Some(id)).map(Found::Inside);
+            return root
+                .items("contained")
+                .iter()
+                .find(|c| c.text("id") == Some(id))
+                .map(Found::Inside);
         }
         let key = local_reference(reference)?.to_string();
         let bytes = (self.resolve)(&key);
@@ -90,7 +98,10 @@ impl<'r> Reader<'r> {
     }
 
     fn link_of(node: &Json) -> Option<Ref> {
-        let found = Ref { reference: text(node, "reference"), display: text(node, "display") };
+        let found = Ref {
+            reference: text(node, "reference"),
+            display: text(node, "display"),
+        };
         (!found.is_empty()).then_some(found)
     }
 

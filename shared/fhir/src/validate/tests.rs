@@ -7,8 +7,7 @@ fn issues(text: &str) -> Vec<(IssueCode, String)> {
     }
 }
 
-const OBSERVATION: &str =
-    r#"{"resourceType":"Observation","id":"o","status":"final","code":{"text":"K"},"subject":{"reference":"Patient/p1/_history/3"},"identifier":[{"system":"urn:lab","value":"7"}]}"#;
+const OBSERVATION: &str = r#"{"resourceType":"Observation","id":"o","status":"final","code":{"text":"K"},"subject":{"reference":"Patient/p1/_history/3"},"identifier":[{"system":"urn:lab","value":"7"}]}"#;
 
 #[test]
 fn an_envelope_says_what_the_server_needs() {
@@ -24,16 +23,43 @@ fn an_envelope_says_what_the_server_needs() {
 fn wrong_resources_are_refused_with_place_and_kind() {
     let swap = |a: &str, b: &str| issues(&OBSERVATION.replace(a, b));
     let one = |code, at: &str| vec![(code, at.to_owned())];
-    assert_eq!(swap("\"final\"", "\"finalx\""), one(IssueCode::CodeInvalid, "Observation.status"));
-    assert_eq!(swap("\"status\":\"final\",", ""), one(IssueCode::Required, "Observation.status"));
-    assert_eq!(swap("\"status\"", "\"statuss\"")[0], (IssueCode::Required, "Observation.status".to_owned()));
-    assert_eq!(swap("\"o\"", "\"o_o\"")[0], (IssueCode::Value, "Observation.id".to_owned()));
-    assert_eq!(swap("\"o\"", "\"__proto__\"")[0], (IssueCode::Value, "Observation.id".to_owned()));
-    assert_eq!(swap("\"Observation\"", "\"Observations\""), one(IssueCode::NotSupported, "resourceType"));
-    assert_eq!(swap("\"K\"", "\"K\",\"text\":\"Na\""), one(IssueCode::Structure, "code.text"));
-    assert_eq!(swap("\"id\":\"o\",", "\"__proto__\":{},")[0].0, IssueCode::Structure);
+    assert_eq!(
+        swap("\"final\"", "\"finalx\""),
+        one(IssueCode::CodeInvalid, "Observation.status")
+    );
+    assert_eq!(
+        swap("\"status\":\"final\",", ""),
+        one(IssueCode::Required, "Observation.status")
+    );
+    assert_eq!(
+        swap("\"status\"", "\"statuss\"")[0],
+        (IssueCode::Required, "Observation.status".to_owned())
+    );
+    assert_eq!(
+        swap("\"o\"", "\"o_o\"")[0],
+        (IssueCode::Value, "Observation.id".to_owned())
+    );
+    assert_eq!(
+        swap("\"o\"", "\"__proto__\"")[0],
+        (IssueCode::Value, "Observation.id".to_owned())
+    );
+    assert_eq!(
+        swap("\"Observation\"", "\"Observations\""),
+        one(IssueCode::NotSupported, "resourceType")
+    );
+    assert_eq!(
+        swap("\"K\"", "\"K\",\"text\":\"Na\""),
+        one(IssueCode::Structure, "code.text")
+    );
+    assert_eq!(
+        swap("\"id\":\"o\",", "\"__proto__\":{},")[0].0,
+        IssueCode::Structure
+    );
     assert_eq!(issues("\u{feff}{}")[0].0, IssueCode::Structure);
-    assert_eq!(issues("{\"resourceType\":1}"), one(IssueCode::Value, "resourceType"));
+    assert_eq!(
+        issues("{\"resourceType\":1}"),
+        one(IssueCode::Value, "resourceType")
+    );
     assert_eq!(issues("{}"), one(IssueCode::Required, "resourceType"));
     assert_eq!(issues("null")[0].0, IssueCode::Structure);
 }
@@ -46,9 +72,22 @@ fn status_concepts_must_be_of_their_value_set() {
         ))
     };
     let system = "http://terminology.hl7.org/CodeSystem/allergyintolerance-verification";
-    assert_eq!(allergy(&format!(r#"{{"coding":[{{"system":"{system}","code":"refuted"}}]}}"#)), []);
-    let wrong = vec![(IssueCode::CodeInvalid, "AllergyIntolerance.verificationStatus".to_owned())];
-    assert_eq!(allergy(&format!(r#"{{"coding":[{{"system":"{system}","code":"perhaps"}}]}}"#)), wrong);
+    assert_eq!(
+        allergy(&format!(
+            r#"{{"coding":[{{"system":"{system}","code":"refuted"}}]}}"#
+        )),
+        []
+    );
+    let wrong = vec![(
+        IssueCode::CodeInvalid,
+        "AllergyIntolerance.verificationStatus".to_owned(),
+    )];
+    assert_eq!(
+        allergy(&format!(
+            r#"{{"coding":[{{"system":"{system}","code":"perhaps"}}]}}"#
+        )),
+        wrong
+    );
     assert_eq!(allergy(r#"{"text":"confirmed"}"#), wrong);
     let absent = r#"{"extension":[{"url":"http://hl7.org/fhir/StructureDefinition/data-absent-reason","valueCode":"unknown"}]}"#;
     assert_eq!(allergy(absent), []);
@@ -76,14 +115,23 @@ fn issues_never_repeat_what_is_in_the_resource() {
 
 #[test]
 fn size_and_depth_are_capped() {
-    let big = format!(r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#, "a".repeat(MAX_RESOURCE_BYTES));
+    let big = format!(
+        r#"{{"resourceType":"Basic","code":{{"text":"{}"}}}}"#,
+        "a".repeat(MAX_RESOURCE_BYTES)
+    );
     assert_eq!(issues(&big)[0].0, IssueCode::TooLong);
-    let deep = format!("{{\"resourceType\":\"Basic\",\"x\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let deep = format!(
+        "{{\"resourceType\":\"Basic\",\"x\":{}{}}}",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     assert_eq!(issues(&deep)[0].0, IssueCode::TooLong);
 }
 
 #[test]
 fn the_type_table_is_sorted() {
     assert!(bindings::RESOURCE_TYPES.is_sorted());
-    assert!(is_resource_type("Patient") && !is_resource_type("patient") && !is_resource_type("DomainResource"));
+    assert!(
+        is_resource_type("Patient") && !is_resource_type("patient") && !is_resource_type("DomainResource")
+    );
 }

@@ -11,9 +11,15 @@ pub struct Sample {
 /// The data folder beside the repository; `None` (after saying so) where it is absent outside CI.
 pub fn data() -> Option<PathBuf> {
     let start = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let found = start.ancestors().map(|dir| dir.join("../shared/data")).find(|dir| dir.join("MANIFEST.md").exists());
+    let found = start
+        .ancestors()
+        .map(|dir| dir.join("../shared/data"))
+        .find(|dir| dir.join("MANIFEST.md").exists());
     if found.is_none() {
-        assert!(std::env::var_os("CI").is_none(), "the corpora (../shared/data) must be there in CI");
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "the corpora (../shared/data) must be there in CI"
+        );
         eprintln!("skipped: no ../shared/data beside the repository");
     }
     found
@@ -35,8 +41,13 @@ pub fn json_below(root: &Path, folder: &str) -> Vec<Sample> {
     }
     found.sort();
     let below = |p: &Path| p.strip_prefix(root).unwrap().to_string_lossy().into_owned();
-    let samples: Vec<Sample> =
-        found.iter().map(|p| Sample { path: below(p), bytes: std::fs::read(p).unwrap() }).collect();
+    let samples: Vec<Sample> = found
+        .iter()
+        .map(|p| Sample {
+            path: below(p),
+            bytes: std::fs::read(p).unwrap(),
+        })
+        .collect();
     assert!(!samples.is_empty(), "{folder} holds no JSON");
     samples
 }
