@@ -1,1 +1,19 @@
-//! The companion server
+//! The companion server.
+//!
+//! Lives here: everything that runs at the hospital's side of the wire. Never here: SQL and database drivers (those are
+//! the stores), the policy (`vitrine_access`), what a chart means (`vitrine_clinical`), the workstation.
+//! `main` calls [`cli::run`]; tests and benchmarks use the modules.
+
+pub mod app;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod data_dir;
+pub mod error;
+pub mod http;
+pub mod identity;
+pub mod ingest;
+pub mod jobs;
+pub mod keys;
+pub mod ops;
+pub mod ws;

@@ -1,0 +1,171 @@
+//! What the running server consists of, shared by every request and connection.
+//!
+//! Lives here: [`App`], and the two steps every access takes: deciding (with the refusal's audit row) and opening
+//! (with the access's audit row). Never here: routes, rules. Called by `http`, `ws`, `cli` and `jobs`.
+
+use crate::clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::identity::sessions::Caller;
+use crate::identity::throttle::Throttle;
+use crate::keys::Keys;
+use crate::ops::metrics::Metrics;
+use crate::ws::hub::Changed;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::{Semaphore, watch};
+use vitrine_access::policy::{self, Denied, PatientFacts, Request, Subject};
+use vitrine_access::{Action, Grant, Permit, Sealed};
+use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
+use vitrine_store::{Store, StoreError};
+
+/// The running server.
+pub struct App {
+    /// The data folder.
+    pub dir: DataDir,
+    /// The configuration.
+    pub config: Config,
+    /// The keys.
+    pub keys: Keys,
+    /// The record, the feed, the audit log and the accounts.
+    pub store: Arc<dyn Store>,
+    /// Wrong secrets.
+    pub throttle: Throttle,
+    /// Leave to compute an Argon2id value: each takes up to 64 MiB.
+    pub sign_ins: Semaphore,
+    /// Leave to work on a FHIR request.
+    pub requests: Semaphore,
+    /// Held while a condition is looked up and acted upon, so that two conditional creates make one resource.
+    pub conditions: tokio::sync::Mutex<()>,
+    /// Counters.
+    pub metrics: Metrics,
+    /// True from SIGTERM on.
+    pub draining: watch::Sender<bool>,
+    /// The WebSocket hub.
+    pub hub: crate::ws::hub::Hub,
+    grants: Mutex<Vec<Grant>>,
+}
+
+/// An access that gave no data.
+#[derive(Debug)]
+pub enum NoAccess {
+    /// Policy denied it; the refusal is in the audit log.
+    Denied(Box<Denied>),
+    /// The store failed, or the audit row could not be written: nothing is shown.
+    Store(StoreError),
+}
+impl From<StoreError> for NoAccess {
+    fn from(e: StoreError) -> Self {
+        Self::Store(e)
+    }
+}
+
+impl App {
+    /// Puts the server together.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the grants still in force cannot be read.
+    pub async fn new(dir: DataDir, config: Config, keys: Keys, store: Arc<dyn Store>) -> Result<Arc<Self>, StoreError> {
+        let now = clock::now();
+        let grants = store.grants(10_000).await?;
+        let grants = grants.into_iter().map(|g| g.grant).filter(|g| g.until > now).collect();
+        Ok(Arc::new(Self {
+            throttle: Throttle::default(),
+            sign_ins: Semaphore::new(config.limits.sign_ins),
+            requests: Semaphore::new(config.limits.requests),
+            conditions: tokio::sync::Mutex::new(()),
+            metrics: Metrics::default(),
+            draining: watch::channel(false).0,
+            hub: crate::ws::hub::Hub::new(store.watch()),
+            grants: Mutex::new(grants),
+            dir,
+            config,
+            keys,
+            store,
+        }))
+    }
+
+    /// Tells every connection to ask again who it serves.
+    pub fn access_changed(&self) {
+        self.hub.recheck(&Changed::People);
+        self.hub.recheck(&Changed::Devices);
+    }
+
+    /// Tells connections with a person signed in to ask again: a session ended.
+    pub fn session_ended(&self) {
+        self.hub.recheck(&Changed::People);
+    }
+
+    /// Notes a grant, so that requests resting on it are allowed.
+    pub fn note_grant(&self, grant: Grant) {
+        let now = clock::now();
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants.retain(|g| g.until > now);
+        if !grants.iter().any(|g| g.id == grant.id) {
+            grants.push(grant);
+        }
+    }
+
+    /// A grant in force for this user, workstation and patient.
+    #[must_use]
+    pub fn grant_for(&self, user: &UserId, device: Option<&DeviceId>, patient: &PatientId, at: UtcMs) -> Option<Grant> {
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants.iter().find(|g| g.covers(user, device, patient, at)).cloned()
+    }
+
+    /// A request of a caller about a resource type and, where there is one, a patient.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the patient's ward cannot be read.
+    pub async fn request(
+        &self,
+        caller: &Caller,
+        kind: Option<&str>,
+        patient: Option<&PatientId>,
+    ) -> Result<Request, StoreError> {
+        let at = clock::now();
+        let (mut facts, mut grant) = (None, None);
+        if let Some(patient) = patient {
+            let ward = self.store.whereabouts(patient).await?.flatten();
+            facts = Some(PatientFacts { patient: patient.clone(), ward });
+            if let Subject::User { user, .. } = &caller.subject {
+                grant = self.grant_for(user, caller.device.as_ref(), patient, at);
+            }
+        }
+        Ok(Request {
+            access_id: clock::new_access(),
+            at,
+            subject: caller.subject.clone(),
+            device: caller.device.clone(),
+            patient: facts,
+            ward: None,
+            kind: kind.map(str::to_owned),
+            grant,
+        })
+    }
+
+    /// Decides, and writes a refusal down.
+    ///
+    /// # Errors
+    /// [`NoAccess`].
+    pub async fn decide<A: Action>(&self, request: Request) -> Result<Permit<A>, NoAccess> {
+        match policy::decide::<A>(request) {
+            Ok(permit) => Ok(permit),
+            Err(denied) => {
+                self.store.append(denied.entry()).await?;
+                self.metrics.denied();
+                Err(NoAccess::Denied(Box::new(denied)))
+            }
+        }
+    }
+
+    /// Writes an access down and opens what it read.
+    ///
+    /// # Errors
+    /// [`NoAccess::Store`] when the row could not be written: nothing is shown then.
+    pub async fn open<A: Action, T>(&self, permit: &Permit<A>, sealed: Sealed<T>) -> Result<T, NoAccess> {
+        let receipt = self.store.append(permit.entry(sealed.disclosure().clone())).await?;
+        sealed.open(&receipt).map_err(|e| {
+            NoAccess::Store(StoreError::Backend { doing: "opening what was read", cause: e.to_string() })
+        })
+    }
+}

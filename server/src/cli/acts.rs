@@ -1,0 +1,381 @@
+//! What the commands do to the store, the same whether the server runs (then it does them itself, asked through the
+//! admin socket) or not.
+//!
+//! Lives here: users, clients, codes, workstations, audit, quarantine, doctor. Never here: finding the server, printing.
+//! Called by `admin`.
+
+use crate::clock;
+use crate::data_dir::DataDir;
+use crate::error::{Exit, Fault};
+use crate::identity::{devices, secrets};
+use crate::keys::hex;
+use crate::ops;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::path::PathBuf;
+use std::sync::Arc;
+use vitrine_access::policy::{self, Request, Role, Subject};
+use vitrine_access::{Action, Permit, action};
+use vitrine_clinical::{DeviceId, UserId, WardId};
+use vitrine_store::{Account, AccountChange, EnrolCode, Store};
+
+/// A command on the store.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+#[allow(missing_docs)]
+pub enum Act {
+    UserAdd {
+        name: String,
+        role: String,
+        wards: Vec<String>,
+        display: Option<String>,
+        password: Option<String>,
+        pin: Option<String>,
+    },
+    UserList,
+    UserDisable { name: String },
+    ClientAdd { name: String, scopes: Vec<String> },
+    Enrol { ward: String, site: bool },
+    DeviceList,
+    DeviceRevoke { id: String },
+    AuditVerify,
+    AuditExport { chain: String, to: PathBuf },
+    QuarantineList { limit: usize },
+    Doctor,
+    Import { paths: Vec<PathBuf> },
+    Backup { to: PathBuf },
+}
+
+/// What an act gives.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Given {
+    /// Exit code.
+    pub exit: u8,
+    /// The JSON object.
+    pub json: Value,
+    /// Sessions, accounts or devices changed: connections must ask again.
+    #[serde(default)]
+    pub access_changed: bool,
+}
+
+impl Given {
+    fn done(json: Value) -> Self {
+        Self { exit: Exit::Done as u8, json, access_changed: false }
+    }
+}
+
+/// What an act works on.
+#[derive(Clone)]
+pub struct Ground {
+    /// The data folder.
+    pub dir: DataDir,
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The backend, for what only a file can do.
+    pub files: Arc<dyn ops::backup::Files>,
+    /// SHA-256 of the CA certificate, hex.
+    pub ca_fingerprint: String,
+    /// SHA-256 of the server certificate, hex.
+    pub certificate_fingerprint: String,
+    /// Who runs the command.
+    pub operator: String,
+}
+
+impl Ground {
+    /// A permit for whoever runs commands on this machine.
+    ///
+    /// # Errors
+    /// [`Fault`] when the policy does not leave the act to an operator.
+    pub fn permit<A: Action>(&self) -> Result<Permit<A>, Fault> {
+        policy::decide::<A>(operator_request(&self.operator)).map_err(|d| Fault::failed(d.text))
+    }
+}
+
+/// A request by whoever runs commands on this machine.
+#[must_use]
+pub fn operator_request(account: &str) -> Request {
+    Request {
+        access_id: clock::new_access(),
+        at: clock::now(),
+        subject: Subject::Operator { account: account.to_owned() },
+        device: None,
+        patient: None,
+        ward: None,
+        kind: None,
+        grant: None,
+    }
+}
+
+/// The operating-system account the command runs under.
+#[must_use]
+pub fn operator() -> String {
+    let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).or_else(|_| std::env::var("LOGNAME"));
+    name.ok().filter(|n| !n.is_empty() && n.len() <= 64).unwrap_or_else(|| "operator".to_owned())
+}
+
+/// Carries an act out.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
+    match act {
+        Act::UserAdd { name, role, wards, display, password, pin } => {
+            user_add(ground, name, &role, wards, display, password, pin).await
+        }
+        Act::UserList => {
+            let all = ground.store.accounts().await?;
+            let users: Vec<Value> = all
+                .iter()
+                .map(|a| {
+                    json!({"user": a.user, "display": a.display, "role": a.role.name(), "wards": a.wards,
+                        "pin": a.pin_phc.is_some(), "disabled": a.disabled})
+                })
+                .collect();
+            Ok(Given::done(json!({"users": users})))
+        }
+        Act::UserDisable { name } => {
+            let user = user_id(&name)?;
+            if ground.store.account(&user).await?.is_none() {
+                return Err(Fault::usage(format!("there is no user {user}: 'vitrine-server user list' shows all")));
+            }
+            let permit = ground.permit::<action::ManageUsers>()?.noted("user", user.as_str()).noted("change", "disable");
+            ground.store.change_account(&permit, AccountChange::Disable(user.clone())).await?;
+            Ok(Given { access_changed: true, ..Given::done(json!({"user": user, "disabled": true})) })
+        }
+        Act::ClientAdd { name, scopes } => client_add(ground, &name, scopes).await,
+        Act::Enrol { ward, site } => enrol(ground, &ward, site).await,
+        Act::DeviceList => {
+            let all = ground.store.devices().await?;
+            let devices: Vec<Value> = all
+                .iter()
+                .map(|d| {
+                    json!({"id": d.id, "name": d.name, "ward": d.ward, "site": d.site, "state": d.state,
+                        "enrolled": clock::instant(d.enrolled), "last_seen": d.last_seen.map(clock::instant),
+                        "audit_seq": d.audit_seq,
+                        "report": d.report.as_deref().and_then(|r| serde_json::from_str::<Value>(r).ok())})
+                })
+                .collect();
+            Ok(Given::done(json!({"devices": devices})))
+        }
+        Act::DeviceRevoke { id } => {
+            let unknown = || Fault::usage(format!("there is no workstation {id}: 'vitrine-server device list' shows all"));
+            let device = DeviceId::new(id.clone()).map_err(|_| unknown())?;
+            if ground.store.device(&device).await?.is_none() {
+                return Err(unknown());
+            }
+            let permit = ground.permit::<action::ManageDevices>()?.noted("device", device.as_str()).noted("change", "revoke");
+            ground.store.revoke_device(&permit, &device).await?;
+            Ok(Given { access_changed: true, ..Given::done(json!({"id": device, "state": "revoked"})) })
+        }
+        Act::AuditVerify => ops::audit::verify(ground).await,
+        Act::AuditExport { chain, to } => ops::audit::export(ground, &chain, &to).await,
+        Act::QuarantineList { limit } => {
+            let rows = ground.store.quarantined(limit).await?;
+            let items: Vec<Value> = rows
+                .iter()
+                .map(|r| {
+                    json!({"id": r.id, "at": clock::instant(r.at), "location": r.location, "kind": r.kind,
+                        "reason": r.reason, "expression": r.expression, "bytes": r.bytes})
+                })
+                .collect();
+            Ok(Given::done(json!({"quarantined": items})))
+        }
+        Act::Doctor => ops::doctor::doctor(ground).await,
+        Act::Import { paths } => super::import::into(ground, paths).await,
+        Act::Backup { to } => ops::backup::backup(ground, &to).await,
+    }
+}
+
+/// An outcome as its exit code and object.
+#[must_use]
+pub fn given(exit: Exit, json: Value) -> Given {
+    Given { exit: exit as u8, json, access_changed: false }
+}
+
+fn user_id(name: &str) -> Result<UserId, Fault> {
+    let lower = name.to_lowercase();
+    UserId::new(lower).map_err(|e| Fault::usage(format!("'{name}' cannot be a sign-in name: {e}")))
+}
+
+/// Reads a ward's id.
+///
+/// # Errors
+/// [`Fault`].
+pub fn ward_id(ward: &str) -> Result<WardId, Fault> {
+    WardId::new(ward).map_err(|e| Fault::usage(format!("--ward '{ward}': {e}")))
+}
+
+async fn user_add(
+    ground: &Ground,
+    name: String,
+    role: &str,
+    wards: Vec<String>,
+    display: Option<String>,
+    password: Option<String>,
+    pin: Option<String>,
+) -> Result<Given, Fault> {
+    let user = user_id(&name)?;
+    let role: Role = role.parse().map_err(|e: policy::UnknownRole| Fault::usage(format!("--role: {e}")))?;
+    let wards = wards.iter().map(|w| ward_id(w)).collect::<Result<Vec<_>, _>>()?;
+    if ground.store.account(&user).await?.is_some() {
+        return Err(Fault::usage(format!("user {user} exists already: choose another name, or disable that one first")));
+    }
+    let made = password.is_none();
+    let password = password.unwrap_or_else(new_password);
+    let pin = if made { Some(new_pin()) } else { pin };
+    check_secrets(&password, pin.as_deref())?;
+    put_user(ground, &user, display.unwrap_or(name), role, wards, &password, pin.as_deref()).await?;
+    let mut json = json!({"user": user, "role": role.name()});
+    if made && let Some(o) = json.as_object_mut() {
+        o.insert("password".into(), password.into());
+        o.insert("pin".into(), pin.into());
+    }
+    Ok(Given { access_changed: true, ..Given::done(json) })
+}
+
+/// Keeps an account; hashing takes a third of a second and is done aside.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn put_user(
+    ground: &Ground,
+    user: &UserId,
+    display: String,
+    role: Role,
+    wards: Vec<WardId>,
+    password: &str,
+    pin: Option<&str>,
+) -> Result<(), Fault> {
+    let (password, pin) = (password.to_owned(), pin.map(str::to_owned));
+    let hashed = tokio::task::spawn_blocking(move || {
+        (secrets::phc(&password, secrets::PASSWORD), pin.map(|p| secrets::phc(&p, secrets::PIN)))
+    });
+    let (password_phc, pin_phc) = hashed.await.map_err(|e| Fault::failed(format!("hashing the secrets: {e}")))?;
+    let account = Account { user: user.clone(), display, role, wards, password_phc, pin_phc, disabled: false, version: 0 };
+    let permit = ground.permit::<action::ManageUsers>()?.noted("user", user.as_str()).noted("change", "put");
+    ground.store.change_account(&permit, AccountChange::Put(account)).await?;
+    Ok(())
+}
+
+fn check_secrets(password: &str, pin: Option<&str>) -> Result<(), Fault> {
+    if password.chars().count() < 12 || password.len() > secrets::LONGEST {
+        return Err(Fault::usage("the password needs at least 12 and at most 256 characters"));
+    }
+    if password.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Fault::usage("the password needs more than digits"));
+    }
+    match pin {
+        Some(p) if p.len() < 6 || p.len() > 12 || !p.bytes().all(|b| b.is_ascii_digit()) => {
+            Err(Fault::usage("the PIN needs 6 to 12 digits"))
+        }
+        Some(p) if is_weak_pin(p) => Err(Fault::usage("the PIN is a row or a run of digits: choose another")),
+        _ => Ok(()),
+    }
+}
+
+fn is_weak_pin(pin: &str) -> bool {
+    let b = pin.as_bytes();
+    let step = |d: i16| b.windows(2).all(|w| i16::from(w[1]) - i16::from(w[0]) == d);
+    step(0) || step(1) || step(-1)
+}
+
+fn new_password() -> String {
+    devices::new_code().to_lowercase()
+}
+
+fn new_pin() -> String {
+    loop {
+        let n = u64::from_be_bytes(clock::random::<8>()) % 1_000_000;
+        let pin = format!("{n:06}");
+        if !is_weak_pin(&pin) {
+            return pin;
+        }
+    }
+}
+
+/// Password and PIN from stdin, one per line.
+///
+/// # Errors
+/// [`Fault`] when there is no password.
+pub fn secrets_from_stdin() -> Result<(Option<String>, Option<String>), Fault> {
+    let mut lines = std::io::stdin().lines().map_while(Result::ok);
+    let password = lines.next().filter(|l| !l.is_empty());
+    let password = password.ok_or_else(|| Fault::usage("--secret-stdin: the first line of stdin must hold the password"))?;
+    Ok((Some(password), lines.next().filter(|l| !l.is_empty())))
+}
+
+async fn client_add(ground: &Ground, name: &str, scopes: Vec<String>) -> Result<Given, Fault> {
+    if name.is_empty() || name.len() > 32 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        return Err(Fault::usage(format!("'{name}' cannot be a client name: use 1 to 32 letters, digits, - or _")));
+    }
+    let scopes: Vec<String> = scopes.iter().flat_map(|s| s.split_whitespace()).map(str::to_owned).collect();
+    for scope in &scopes {
+        check_scope(scope)?;
+    }
+    if scopes.is_empty() {
+        return Err(Fault::usage("--scope: name at least one scope, e.g. 'system/*.cruds'"));
+    }
+    let id = format!("{name}-{}", hex(&clock::random::<4>()));
+    let secret = hex(&clock::random::<32>());
+    let permit = ground.permit::<action::ManageUsers>()?.noted("client", id.as_str()).noted("scopes", scopes.join(" "));
+    let hash = Sha256::digest(secret.as_bytes()).into();
+    ground.store.put_client(&permit, &id, hash, scopes.clone()).await?;
+    Ok(Given::done(json!({"client_id": id, "client_secret": secret, "scope": scopes.join(" ")})))
+}
+
+fn check_scope(scope: &str) -> Result<(), Fault> {
+    let wrong = |why: &str| Err(Fault::usage(format!("--scope '{scope}': {why}, e.g. 'system/*.cruds' or 'system/Patient.rs'")));
+    let Some((kind, letters)) = scope.strip_prefix("system/").and_then(|r| r.split_once('.')) else {
+        return wrong("must have the form system/Type.letters");
+    };
+    if kind != "*" && !vitrine_fhir::is_resource_type(kind) {
+        return wrong("its type is not a FHIR R4 resource type");
+    }
+    if ["read", "write", "*"].contains(&letters) {
+        return Ok(());
+    }
+    let mut rest = "cruds".chars();
+    if letters.is_empty() || !letters.chars().all(|l| rest.any(|r| r == l)) {
+        return wrong("its letters must be some of c r u d s in this order");
+    }
+    Ok(())
+}
+
+async fn enrol(ground: &Ground, ward: &str, site: bool) -> Result<Given, Fault> {
+    let ward = ward_id(ward)?;
+    let code = devices::new_code();
+    let until = clock::now().plus_ms(devices::CODE_MS);
+    let permit = ground.permit::<action::ManageDevices>()?.noted("ward", ward.as_str()).noted("change", "enrolment code");
+    let kept = EnrolCode { hash: devices::code_hash(&code), ward: ward.clone(), site, until };
+    ground.store.put_enrol_code(&permit, kept).await?;
+    Ok(Given::done(json!({
+        "code": code, "ward": ward, "site": site, "expires": clock::instant(until),
+        "fingerprint": ground.ca_fingerprint, "certificate_fingerprint": ground.certificate_fingerprint,
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_are_checked_letter_by_letter() {
+        for ok in ["system/*.cruds", "system/Patient.rs", "system/Observation.read", "system/*.*"] {
+            assert!(check_scope(ok).is_ok(), "{ok}");
+        }
+        for bad in ["system/*.sr", "user/*.r", "system/Nothing.r", "system/Patient.", "system/Patient", "x"] {
+            assert!(check_scope(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn weak_secrets_are_refused() {
+        assert!(check_secrets("long enough secret", Some("193746")).is_ok());
+        for (password, pin) in [("short", None), ("123456789012", None), ("long enough secret", Some("123456")),
+            ("long enough secret", Some("777777")), ("long enough secret", Some("12a456")), ("long enough secret", Some("9371"))] {
+            assert!(check_secrets(password, pin).is_err(), "{password} {pin:?}");
+        }
+        assert!((0..200).all(|_| check_secrets(&new_password(), Some(&new_pin())).is_ok()));
+    }
+}

@@ -1,0 +1,143 @@
+//! `import`: files into the store, or into a running server over the network.
+
+use super::acts::{Act, Given, Ground, given, operator_request};
+use super::{Context, Outcome, admin, show};
+use crate::clock;
+use crate::error::{Exit, Fault};
+use crate::ingest::import::{Counts, Importer, Permits, run};
+use crate::ingest::source;
+use async_trait::async_trait;
+use clap::Args;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use vitrine_access::action::ImportData;
+use vitrine_access::{Permit, policy};
+use vitrine_store::StoreError;
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArgs {
+    /// Data folder; a server running there does the work itself.
+    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    data: Option<PathBuf>,
+    /// Address of a running server, e.g. https://hospital.example:8443.
+    #[arg(long, value_name = "URL", requires = "token", requires = "ca")]
+    server: Option<String>,
+    /// Bearer token for --server (POST /auth/token), or @FILE that holds it.
+    #[arg(long, value_name = "TOKEN")]
+    token: Option<String>,
+    /// CA certificate of the server (ca.pem of its data folder) for --server.
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// FHIR files (.json .ndjson, also .gz .zst) and folders.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+/// Permits for whoever runs commands on this machine.
+struct OfOperator(String);
+
+#[async_trait]
+impl Permits for OfOperator {
+    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
+        policy::decide::<ImportData>(operator_request(&self.0)).map_err(|d| StoreError::Refused(d.text.to_owned()))
+    }
+}
+
+/// An importer on behalf of the operator.
+#[must_use]
+pub fn importer(ground: &Ground) -> Arc<Importer> {
+    Arc::new(Importer::new(ground.store.clone(), Arc::new(OfOperator(ground.operator.clone()))))
+}
+
+/// Imports into the store.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn into(ground: &Ground, paths: Vec<PathBuf>) -> Result<Given, Fault> {
+    let files = source::files(&paths)?;
+    Ok(outcome(run(importer(ground), files).await?))
+}
+
+fn outcome(counts: Counts) -> Given {
+    let exit = if counts.clean() { Exit::Done } else { Exit::Some };
+    given(exit, serde_json::to_value(counts).unwrap_or_default())
+}
+
+pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<Outcome, Fault> {
+    let mut paths = Vec::new();
+    for p in &args.paths {
+        paths.push(std::path::absolute(p).map_err(|e| Fault::io("cannot use", p, &e))?);
+    }
+    // Said before anything is opened: a wrong path, HL7 v2, DICOM.
+    let files = source::files(&paths)?;
+    if let Some(data) = args.data {
+        return admin::act(context, &super::Data { data }, Act::Import { paths }).await;
+    }
+    let (Some(server), Some(token), Some(ca)) = (args.server, args.token, args.ca) else {
+        return Err(Fault::usage("name --data DIR, or --server URL with --token and --ca"));
+    };
+    let token = match token.strip_prefix('@') {
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|e| Fault::usage(format!("--token: {file} cannot be read ({e})")))?
+            .trim()
+            .to_owned(),
+        None => token,
+    };
+    let given = outcome(over_network(&server, &token, &ca, files).await?);
+    Ok(Outcome {
+        exit: if given.exit == 0 { Exit::Done } else { Exit::Some },
+        words: show::words(show::Kind::Import, &given.json),
+        json: given.json,
+    })
+}
+
+async fn over_network(server: &str, token: &str, ca: &PathBuf, files: Vec<PathBuf>) -> Result<Counts, Fault> {
+    if !server.starts_with("https://") {
+        return Err(Fault::usage(format!("--server '{server}' must begin with https://")));
+    }
+    let pem = std::fs::read(ca).map_err(|e| Fault::io("--ca: cannot read", ca, &e))?;
+    let root = reqwest::Certificate::from_pem(&pem)
+        .map_err(|_| Fault::usage(format!("--ca {} is not a certificate in PEM", ca.display())))?;
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder()
+        .tls_certs_only([root])
+        .https_only(true)
+        .connect_timeout(Duration::from_secs(10))
+        .build()
+        .map_err(|e| Fault::usage(format!("--server: {e}")))?;
+    let began = clock::steady();
+    let url = format!("{}/import", server.trim_end_matches('/'));
+    let mut total = Counts::default();
+    for file in files {
+        let body = std::fs::read(&file).map_err(|e| Fault::io("cannot read", &file, &e))?;
+        let failed = |e: reqwest::Error| Fault::failed(format!("{server} could not be reached or did not answer ({}): nothing of {} is certain; import it again, what is there already is not doubled", e.without_url(), file.display()));
+        let request = client.post(&url).bearer_auth(token).header("x-file-name", encoded(&file.display().to_string()));
+        let answer = request.header("content-type", "application/octet-stream").body(body).send().await.map_err(failed)?;
+        let status = answer.status();
+        let text = answer.bytes().await.map_err(failed)?;
+        if !status.is_success() {
+            let said: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
+            let why = said["issue"][0]["diagnostics"].as_str().unwrap_or("no reason given");
+            let fix = if status.as_u16() == 401 { "; get a new token" } else { "" };
+            return Err(Fault::failed(format!("{server} refused {} with {status}: {why}{fix}", file.display())));
+        }
+        let counts: Counts = serde_json::from_slice(&text)
+            .map_err(|_| Fault::failed(format!("{server} gave an answer of another version")))?;
+        total.add(counts);
+    }
+    total.seconds = began.elapsed().as_secs_f64();
+    Ok(total)
+}
+
+fn encoded(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut s, b| {
+        if b.is_ascii_alphanumeric() || b"-._~/".contains(&b) {
+            s.push(char::from(b));
+        } else {
+            let _ = write!(s, "%{b:02X}");
+        }
+        s
+    })
+}

@@ -1,0 +1,337 @@
+//! The command line of `vitrine-server`.
+//!
+//! Lives here: the commands and their options, how an outcome is printed, how a process ends. Never here: what a
+//! command does (`acts`, `serve`, `demo`, `import`). Called by `main`.
+//! A command prints one JSON object on stdout with `--json`, words without it; logs go to stderr.
+
+pub mod acts;
+pub mod admin;
+mod copies;
+mod demo;
+mod import;
+mod serve;
+mod show;
+
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::error::{Exit, Fault};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// The companion server of Vitrine.
+#[derive(Debug, Parser)]
+#[command(name = "vitrine-server", version, about = "The companion server of Vitrine", disable_help_subcommand = false)]
+struct Cli {
+    /// Print one JSON object on stdout.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Configuration file (default: vitrine.toml in the data folder, when it is there).
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Where the data lie.
+#[derive(Debug, Clone, Args)]
+pub struct Data {
+    /// Data folder.
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Seed the synthetic hospital (again changes nothing) and print its staff.
+    Demo(demo::DemoArgs),
+    /// Bring in FHIR files or folders.
+    Import(import::ImportArgs),
+    /// Add, list or disable people.
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Add a program that may use the API.
+    #[command(subcommand)]
+    Client(ClientCommand),
+    /// Make a one-time code for a new workstation.
+    Enrol {
+        #[command(flatten)]
+        data: Data,
+        /// Ward the workstation stands in.
+        #[arg(long)]
+        ward: String,
+        /// It may hold the essentials of the whole site.
+        #[arg(long, conflicts_with = "ward_only")]
+        site: bool,
+        /// It holds its own ward alone (the default).
+        #[arg(long)]
+        ward_only: bool,
+    },
+    /// List or revoke workstations.
+    #[command(subcommand)]
+    Device(DeviceCommand),
+    /// Verify or export the audit log.
+    #[command(subcommand)]
+    Audit(AuditCommand),
+    /// List what an import could not take.
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Copy everything into one encrypted file.
+    Backup(copies::BackupArgs),
+    /// Put a backup back; workstations then fetch everything anew.
+    Restore(copies::RestoreArgs),
+    /// Check that a backup is whole and opens.
+    VerifyBackup(copies::VerifyArgs),
+    /// Bring the database to this program's version.
+    Migrate(Data),
+    /// Check everything and report.
+    Doctor(Data),
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Add a person; password and PIN are printed once unless given on stdin.
+    Add {
+        /// Sign-in name.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+        /// Role: nurse, physician, charge-nurse, privacy-officer, clinical-it or integrator.
+        #[arg(long)]
+        role: String,
+        /// Ward; give it again for further wards.
+        #[arg(long)]
+        ward: Vec<String>,
+        /// Name as shown (default: the sign-in name).
+        #[arg(long)]
+        display: Option<String>,
+        /// Read the password from the first line of stdin, a PIN from the second.
+        #[arg(long)]
+        secret_stdin: bool,
+    },
+    /// List people.
+    List(Data),
+    /// Disable a person; sessions end and workstations learn of it.
+    Disable {
+        /// Sign-in name.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ClientCommand {
+    /// Add a client; prints client_id and client_secret once.
+    Add {
+        /// Name, part of the client id.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+        /// SMART system scope, e.g. 'system/*.cruds'; give it again for further ones.
+        #[arg(long, required = true)]
+        scope: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum DeviceCommand {
+    /// List workstations.
+    List(Data),
+    /// Revoke a workstation: it is ordered to destroy its keys.
+    Revoke {
+        /// Device id.
+        id: String,
+        #[command(flatten)]
+        data: Data,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum AuditCommand {
+    /// Check every chain; names the first bad row.
+    Verify(Data),
+    /// Write the rows as NDJSON.
+    Export {
+        #[command(flatten)]
+        data: Data,
+        /// Chain: server, or a device id.
+        #[arg(long, default_value = "server")]
+        chain: String,
+        /// File to write.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineCommand {
+    /// List items with place and reason, newest first.
+    List {
+        #[command(flatten)]
+        data: Data,
+        /// At most so many.
+        #[arg(long, default_value_t = 1000)]
+        limit: usize,
+    },
+}
+
+/// What a command gives: its exit code, its JSON object, its words.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// How the process ends.
+    pub exit: Exit,
+    /// For `--json`.
+    pub json: Value,
+    /// For people.
+    pub words: String,
+}
+
+impl Outcome {
+    /// Everything was done.
+    #[must_use]
+    pub fn done(json: Value, words: impl Into<String>) -> Self {
+        Self { exit: Exit::Done, json, words: words.into() }
+    }
+}
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Print JSON.
+    pub json: bool,
+    /// `--config`.
+    pub config: Option<PathBuf>,
+}
+
+impl Context {
+    /// The configuration for a data folder.
+    ///
+    /// # Errors
+    /// [`Fault`] naming file, key and fix.
+    pub fn config(&self, dir: &DataDir) -> Result<Config, Fault> {
+        match &self.config {
+            Some(path) => Config::read(path),
+            None if dir.config().exists() => Config::read(&dir.config()),
+            None => Ok(Config::default()),
+        }
+    }
+}
+
+/// Runs the program and gives its exit code.
+#[must_use]
+pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
+    let args: Vec<std::ffi::OsString> = args.into_iter().collect();
+    let wants_json = args.iter().any(|a| a == "--json");
+    let cli = match Cli::try_parse_from(&args) {
+        Ok(cli) => cli,
+        Err(e) if matches!(e.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            print!("{e}");
+            return 0;
+        }
+        Err(e) => return finish(wants_json, Err(Fault::usage(sentence(&e, &args)))),
+    };
+    let context = Context { json: cli.json, config: cli.config };
+    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(command(&context, cli.command)),
+        Err(e) => Err(Fault::failed(format!("the program could not start its threads: {e}"))),
+    };
+    finish(cli.json, outcome)
+}
+
+/// One sentence from a parser's error: what is wrong and how it is called.
+fn sentence(e: &clap::Error, args: &[std::ffi::OsString]) -> String {
+    let rendered = e.to_string();
+    let mut what = String::new();
+    for line in rendered.lines() {
+        let line = line.trim();
+        if line.starts_with("Usage:") || line.starts_with("For more information") {
+            break;
+        }
+        if e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            what = "a command is missing".to_owned();
+            break;
+        }
+        if !line.is_empty() {
+            what.push_str(if what.is_empty() { "" } else { " " });
+            what.push_str(line.trim_start_matches("error: "));
+        }
+    }
+    let mut command = Cli::command();
+    let mut path = vec!["vitrine-server".to_owned()];
+    for arg in args.iter().skip(1).filter_map(|a| a.to_str()) {
+        let next = command.find_subcommand(arg).cloned();
+        let Some(next) = next else { continue };
+        path.push(arg.to_owned());
+        command = next;
+    }
+    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).filter(|n| *n != "help").collect();
+    let fix = if names.is_empty() {
+        format!("'{} --help' shows how it is called", path.join(" "))
+    } else {
+        format!("choose one of {}; '{} --help' shows more", names.join(", "), path.join(" "))
+    };
+    format!("{}: {fix}", what.trim_end_matches('.'))
+}
+
+fn finish(json: bool, outcome: Result<Outcome, Fault>) -> u8 {
+    use std::io::Write as _;
+    // A closed pipe at the reader's end is no reason to fail or to panic.
+    let mut out = std::io::stdout().lock();
+    match outcome {
+        Ok(o) => {
+            let _ = if json { writeln!(out, "{}", o.json) } else { writeln!(out, "{}", o.words.trim_end()) };
+            o.exit as u8
+        }
+        Err(fault) => {
+            if json {
+                let _ = writeln!(out, "{}", serde_json::json!({"error": fault.text, "exit": fault.exit as u8}));
+            }
+            eprintln!("vitrine-server: {}", fault.text);
+            fault.exit as u8
+        }
+    }
+}
+
+async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> {
+    use acts::Act;
+    match command {
+        Command::Serve(args) => serve::serve(context, args).await,
+        Command::Demo(args) => demo::demo(context, args).await,
+        Command::Import(args) => import::import(context, args).await,
+        Command::User(UserCommand::Add { name, data, role, ward, display, secret_stdin }) => {
+            let (password, pin) = if secret_stdin { acts::secrets_from_stdin()? } else { (None, None) };
+            admin::act(context, &data, Act::UserAdd { name, role, wards: ward, display, password, pin }).await
+        }
+        Command::User(UserCommand::List(data)) => admin::act(context, &data, Act::UserList).await,
+        Command::User(UserCommand::Disable { name, data }) => {
+            admin::act(context, &data, Act::UserDisable { name }).await
+        }
+        Command::Client(ClientCommand::Add { name, data, scope }) => {
+            admin::act(context, &data, Act::ClientAdd { name, scopes: scope }).await
+        }
+        Command::Enrol { data, ward, site, ward_only: _ } => {
+            admin::act(context, &data, Act::Enrol { ward, site }).await
+        }
+        Command::Device(DeviceCommand::List(data)) => admin::act(context, &data, Act::DeviceList).await,
+        Command::Device(DeviceCommand::Revoke { id, data }) => {
+            admin::act(context, &data, Act::DeviceRevoke { id }).await
+        }
+        Command::Audit(AuditCommand::Verify(data)) => admin::act(context, &data, Act::AuditVerify).await,
+        Command::Audit(AuditCommand::Export { data, chain, to }) => {
+            let to = std::path::absolute(&to).map_err(|e| Fault::io("cannot use", &to, &e))?;
+            admin::act(context, &data, Act::AuditExport { chain, to }).await
+        }
+        Command::Quarantine(QuarantineCommand::List { data, limit }) => {
+            admin::act(context, &data, Act::QuarantineList { limit }).await
+        }
+        Command::Backup(args) => copies::backup(context, args).await,
+        Command::Restore(args) => copies::restore(context, args),
+        Command::VerifyBackup(args) => copies::verify(context, args),
+        Command::Migrate(data) => copies::migrate(context, &data).await,
+        Command::Doctor(data) => admin::act(context, &data, Act::Doctor).await,
+    }
+}

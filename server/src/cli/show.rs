@@ -1,0 +1,92 @@
+//! Words for people, made from the same JSON that programs get.
+
+use super::acts::Act;
+use serde_json::Value;
+use std::fmt::Write as _;
+
+/// Which words an act's outcome needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A table of this member's rows.
+    Table(&'static str, &'static [&'static str]),
+    /// Every member on a line.
+    Lines,
+    /// Counts of an import.
+    Import,
+}
+
+/// The kind of an act.
+#[must_use]
+pub fn kind(act: &Act) -> Kind {
+    match act {
+        Act::UserList => Kind::Table("users", &["user", "role", "wards", "disabled", "display"]),
+        Act::DeviceList => Kind::Table("devices", &["id", "name", "ward", "site", "state", "last_seen"]),
+        Act::QuarantineList { .. } => Kind::Table("quarantined", &["id", "location", "expression", "reason"]),
+        Act::AuditVerify => Kind::Table("chains", &["chain", "rows", "whole", "fault"]),
+        Act::Import { .. } => Kind::Import,
+        _ => Kind::Lines,
+    }
+}
+
+/// The words.
+#[must_use]
+pub fn words(kind: Kind, json: &Value) -> String {
+    match kind {
+        Kind::Table(member, columns) => table(json[member].as_array().map_or(&[], Vec::as_slice), columns),
+        Kind::Import => import(json),
+        Kind::Lines => lines(json),
+    }
+}
+
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(s) => s.clone(),
+        Value::Array(a) => a.iter().map(cell).collect::<Vec<_>>().join(","),
+        other => other.to_string(),
+    }
+}
+
+fn table(rows: &[Value], columns: &[&str]) -> String {
+    let mut cells: Vec<Vec<String>> = vec![columns.iter().map(|c| (*c).to_owned()).collect()];
+    cells.extend(rows.iter().map(|r| columns.iter().map(|c| cell(&r[*c])).collect()));
+    let width = |i: usize| cells.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    cells.iter().fold(String::new(), |mut out, row| {
+        for (c, w) in row.iter().zip(&widths) {
+            let _ = write!(out, "{c:<w$}  ");
+        }
+        out.truncate(out.trim_end().len());
+        out.push('\n');
+        out
+    })
+}
+
+fn lines(json: &Value) -> String {
+    let Some(object) = json.as_object() else { return json.to_string() };
+    let width = object.keys().map(String::len).max().unwrap_or(0);
+    object.iter().fold(String::new(), |mut out, (k, v)| {
+        let _ = writeln!(out, "{k:<width$}  {}", cell(v));
+        out
+    })
+}
+
+fn import(json: &Value) -> String {
+    let n = |k: &str| json[k].as_u64().unwrap_or(0);
+    let mut out = format!(
+        "{} items: {} accepted, {} there already, {} in quarantine, {} refused; {:.1} s\n",
+        n("seen"),
+        n("accepted"),
+        n("duplicate"),
+        n("quarantined"),
+        n("refused"),
+        json["seconds"].as_f64().unwrap_or(0.0)
+    );
+    for r in json["refusals"].as_array().map_or(&[][..], Vec::as_slice) {
+        let _ = writeln!(out, "refused {}: {} {}", cell(&r["location"]), cell(&r["reason"]), cell(&r["expression"]));
+    }
+    if n("quarantined") > 0 {
+        out.push_str("'vitrine-server quarantine list' names what is in quarantine and why\n");
+    }
+    out
+}

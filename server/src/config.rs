@@ -1,0 +1,255 @@
+//! The one TOML configuration file.
+//!
+//! Lives here: every key, its default, its check. Never here: secrets (they are key files in the data folder).
+//! Called by `cli` once per start. Every key is described in `docs/CONFIG.md`; a test compares the two.
+
+use crate::error::Fault;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::Path;
+
+/// The whole configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where the server listens.
+    pub listen: Listen,
+    /// Names and life of the certificate.
+    pub tls: Tls,
+    /// Upper limits.
+    pub limits: Limits,
+    /// Sessions of people and clients.
+    pub sessions: Sessions,
+    /// The change feed.
+    pub feed: Feed,
+    /// Log output.
+    pub log: Log,
+}
+
+/// `[listen]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// HTTPS and WebSocket address.
+    pub address: String,
+    /// Prometheus address, or "off".
+    pub metrics: String,
+    /// Seconds between `/readyz` saying 503 and the end of accepting.
+    pub drain_seconds: u64,
+    /// Web origins that may open `/ws/sync`; workstations send none.
+    pub origins: Vec<String>,
+}
+
+/// `[tls]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tls {
+    /// Names and addresses in the certificate beside the listening address.
+    pub names: Vec<String>,
+    /// Days a server certificate is valid; a new one is made 30 days before its end.
+    pub days: u32,
+}
+
+/// `[limits]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Largest FHIR body in MiB.
+    pub body_mib: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// TLS handshakes at once.
+    pub handshakes: usize,
+    /// FHIR requests worked on at once; more are answered 503.
+    pub requests: usize,
+    /// Seconds one request may take.
+    pub request_seconds: u64,
+    /// Argon2id computations at once.
+    pub sign_ins: usize,
+}
+
+/// `[sessions]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sessions {
+    /// Minutes without use after which a person's session ends.
+    pub idle_minutes: u32,
+    /// Hours after which it ends in any case.
+    pub longest_hours: u32,
+    /// Minutes a client's token lives.
+    pub client_minutes: u32,
+}
+
+/// `[feed]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Feed {
+    /// Change-feed rows kept for workstations that were away; older ones get a snapshot.
+    pub keep_rows: u64,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug`.
+    pub level: String,
+    /// `text` or `json`.
+    pub format: String,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1:8443".to_owned(),
+            metrics: "127.0.0.1:9464".to_owned(),
+            drain_seconds: 0,
+            origins: Vec::new(),
+        }
+    }
+}
+impl Default for Tls {
+    fn default() -> Self {
+        Self { names: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()], days: 397 }
+    }
+}
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_mib: 64,
+            connections: 12_000,
+            handshakes: 64,
+            requests: 256,
+            request_seconds: 120,
+            sign_ins: 2,
+        }
+    }
+}
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { idle_minutes: 15, longest_hours: 12, client_minutes: 60 }
+    }
+}
+impl Default for Feed {
+    fn default() -> Self {
+        Self { keep_rows: 1_000_000 }
+    }
+}
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: "info".to_owned(), format: "text".to_owned() }
+    }
+}
+
+impl Config {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`Fault`] that names the file, the key and the fix.
+    pub fn read(path: &Path) -> Result<Self, Fault> {
+        let text = std::fs::read_to_string(path).map_err(|e| {
+            Fault::usage(format!("the configuration file {} cannot be read ({e}): name another with --config", path.display()))
+        })?;
+        Self::parse(&text, &path.display().to_string())
+    }
+
+    /// Reads a text; `name` is for the message.
+    ///
+    /// # Errors
+    /// [`Fault`] that names the file, the key and the fix.
+    pub fn parse(text: &str, name: &str) -> Result<Self, Fault> {
+        let config: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(0, |s| text[..s.start.min(text.len())].lines().count().max(1));
+            let cause = e.message().replace('\n', " ");
+            Fault::usage(format!("{name}, line {line}: {cause}; every key is described in docs/CONFIG.md"))
+        })?;
+        config.check(name)?;
+        Ok(config)
+    }
+
+    fn check(&self, name: &str) -> Result<(), Fault> {
+        let wrong = |key: &str, fix: &str| Err(Fault::usage(format!("{name}: {key} {fix}")));
+        if self.listen.address.parse::<SocketAddr>().is_err() {
+            return wrong("listen.address", "must be an address with port, e.g. \"127.0.0.1:8443\"");
+        }
+        if self.listen.metrics != "off" && self.listen.metrics.parse::<SocketAddr>().is_err() {
+            return wrong("listen.metrics", "must be an address with port or \"off\"");
+        }
+        for (key, value, low, high) in [
+            ("limits.body_mib", self.limits.body_mib, 1, 1024),
+            ("limits.connections", self.limits.connections, 1, 1_000_000),
+            ("limits.handshakes", self.limits.handshakes, 1, 4096),
+            ("limits.requests", self.limits.requests, 1, 65_536),
+            ("limits.sign_ins", self.limits.sign_ins, 1, 64),
+            ("limits.request_seconds", usize::try_from(self.limits.request_seconds).unwrap_or(0), 1, 3600),
+            ("listen.drain_seconds", usize::try_from(self.listen.drain_seconds).unwrap_or(usize::MAX), 0, 3600),
+            ("sessions.idle_minutes", self.sessions.idle_minutes as usize, 1, 24 * 60),
+            ("sessions.longest_hours", self.sessions.longest_hours as usize, 1, 24),
+            ("sessions.client_minutes", self.sessions.client_minutes as usize, 1, 24 * 60),
+            ("tls.days", self.tls.days as usize, 31, 825),
+            ("feed.keep_rows", usize::try_from(self.feed.keep_rows).unwrap_or(usize::MAX), 1000, 1_000_000_000),
+        ] {
+            if value < low || value > high {
+                return wrong(key, &format!("must lie between {low} and {high}"));
+            }
+        }
+        if !["error", "warn", "info", "debug"].contains(&self.log.level.as_str()) {
+            return wrong("log.level", "must be error, warn, info or debug");
+        }
+        if !["text", "json"].contains(&self.log.format.as_str()) {
+            return wrong("log.format", "must be text or json");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(Config::parse("", "c.toml").unwrap(), Config::default());
+    }
+
+    #[test]
+    fn a_wrong_key_is_named_with_its_file_and_line() {
+        for (text, words) in [
+            ("[listen]\nadress = \"x\"", "adress"),
+            ("[limits]\nbody_mib = \"many\"", "c.toml, line 2"),
+            ("[limits]\nbody_mib = 0", "limits.body_mib must lie between 1 and 1024"),
+            ("nonsense", "c.toml, line 1"),
+            ("[listen]\naddress = \"here\"", "listen.address must be an address with port"),
+            ("[log]\nlevel = \"loud\"", "log.level must be"),
+            ("[store]\n", "store"),
+        ] {
+            let fault = Config::parse(text, "c.toml").unwrap_err();
+            assert_eq!(fault.exit, crate::error::Exit::Usage);
+            assert!(fault.text.contains(words), "{text:?} gave {:?}", fault.text);
+        }
+    }
+
+    #[test]
+    fn every_key_is_described_in_the_document() {
+        let doc = include_str!("../../docs/CONFIG.md");
+        for key in KEYS {
+            assert!(doc.contains(&format!("`{key}`")), "docs/CONFIG.md lacks {key}");
+        }
+        let all: String = KEYS.iter().map(|k| {
+            let (table, key) = k.split_once('.').unwrap();
+            let value = if ["origins", "names"].contains(&key) { "[]" }
+                else if ["address", "metrics"].contains(&key) { "\"127.0.0.1:1\"" }
+                else if key == "level" { "\"info\"" } else if key == "format" { "\"json\"" }
+                else if key == "keep_rows" { "5000" } else if key == "longest_hours" { "9" } else { "60" };
+            format!("{table}.{key} = {value}\n")
+        }).collect();
+        Config::parse(&all, "all").unwrap();
+    }
+
+    const KEYS: [&str; 19] = [
+        "listen.address", "listen.metrics", "listen.drain_seconds", "listen.origins", "tls.names", "tls.days",
+        "limits.body_mib", "limits.connections", "limits.handshakes", "limits.requests", "limits.request_seconds",
+        "limits.sign_ins", "sessions.idle_minutes", "sessions.longest_hours", "sessions.client_minutes",
+        "feed.keep_rows", "log.level", "log.format", "listen.address",
+    ];
+}

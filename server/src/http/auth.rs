@@ -1,0 +1,280 @@
+//! `POST /auth/token`, `POST /auth/login`, `POST /auth/logout`.
+//!
+//! Lives here: proving a client's or a person's secret and opening a session, each with its audit row. Never here:
+//! what they may do then. Called by the router.
+
+use super::bearer::Signed;
+use super::fhir::Query;
+use super::refusal::Refused;
+use crate::app::App;
+use crate::clock;
+use crate::identity::{devices, secrets, sessions};
+use crate::keys::unhex;
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
+use vitrine_clinical::{DeviceId, UserId};
+use vitrine_store::{Account, DeviceState, StoreError};
+use vitrine_wire::ErrorCode;
+use vitrine_wire::http::{LoginRequest, LoginResponse};
+
+/// The row of a sign-in, sign-out or enrolment: acts before the policy, which have no permit.
+pub(crate) fn sign_in_row(actor: Actor, device: Option<DeviceId>, action: &str, rule: &str, ok: bool) -> AuditEntry {
+    AuditEntry {
+        access_id: clock::new_access(),
+        at: clock::now(),
+        actor,
+        device,
+        action: action.to_owned(),
+        purpose: Purpose::Operations,
+        decision: if ok { Decision::Permit } else { Decision::Deny },
+        rule: rule.to_owned(),
+        grant: None,
+        patient: None,
+        disclosure: Disclosure::default(),
+        notes: BTreeMap::new(),
+    }
+}
+
+fn oauth_error(status: StatusCode, error: &str, text: &str) -> Response {
+    let mut out = (status, Json(serde_json::json!({"error": error, "error_description": text}))).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        out.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"vitrine\""));
+    }
+    out
+}
+
+/// OAuth 2.0 client credentials (RFC 6749 §4.4) with `client_secret_basic` or `client_secret_post`.
+pub async fn token(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
+    match issue(&app, &headers, &body).await {
+        Ok(answer) | Err(answer) => answer,
+    }
+}
+
+async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, Response> {
+    let form = Query::parse(std::str::from_utf8(body).unwrap_or_default());
+    if form.get("grant_type") != Some("client_credentials") {
+        let text = "only grant_type=client_credentials is supported";
+        return Err(oauth_error(StatusCode::BAD_REQUEST, "unsupported_grant_type", text));
+    }
+    let wrong = || oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", "client id or secret is wrong");
+    let (id, secret) = basic(headers)
+        .or_else(|| Some((form.get("client_id")?.to_owned(), form.get("client_secret")?.to_owned())))
+        .filter(|(id, _)| !id.is_empty() && id.len() <= 64)
+        .ok_or_else(wrong)?;
+    let failed = |e: StoreError| Refused::from(e).into_response();
+    let now = clock::now();
+    if let Some(s) = app.throttle.wait_s(&id, "client", now) {
+        return Err(Refused::throttled(s).into_response());
+    }
+    let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
+    let known = app.store.client(&id).await.map_err(failed)?;
+    let registered = match known {
+        Some((kept, scopes)) if secrets::same(&kept, &hash) => scopes,
+        _ => {
+            app.throttle.wrong(&id, "client", now);
+            let row = sign_in_row(Actor::Client(id), None, "sign-in", "wrong-secret", false);
+            app.store.append(row).await.map_err(failed)?;
+            return Err(wrong());
+        }
+    };
+    app.throttle.right(&id, "client");
+    let granted = match form.get("scope").map(str::trim).filter(|s| !s.is_empty()) {
+        None => registered,
+        Some(asked) => asked.split_whitespace().filter(|s| covered(s, &registered)).map(str::to_owned).collect(),
+    };
+    if granted.is_empty() {
+        let text = "none of the scopes asked for is registered for this client";
+        return Err(oauth_error(StatusCode::BAD_REQUEST, "invalid_scope", text));
+    }
+    let row = sign_in_row(Actor::Client(id.clone()), None, "sign-in", "client-secret", true);
+    app.store.append(row).await.map_err(failed)?;
+    let (token, expires_in) = sessions::open_for_client(app, &id, granted.clone()).await.map_err(failed)?;
+    Ok(Json(serde_json::json!({
+        "access_token": token, "token_type": "Bearer", "expires_in": expires_in, "scope": granted.join(" ")
+    }))
+    .into_response())
+}
+
+/// `Authorization: Basic`, id and secret form-encoded within (RFC 6749 §2.3.1).
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let plain = String::from_utf8(secrets::unb64(rest.trim())?).ok()?;
+    let (id, secret) = plain.split_once(':')?;
+    let pair = Query::parse(&format!("{id}={secret}"));
+    pair.0.into_iter().next()
+}
+
+/// Whether a scope asked for lies within one that is registered: its type and every one of its letters.
+fn covered(asked: &str, registered: &[String]) -> bool {
+    let parts = |s: &str| {
+        let (kind, letters) = s.strip_prefix("system/")?.split_once('.')?;
+        let letters = match letters {
+            "read" => "rs",
+            "write" => "cud",
+            "*" => "cruds",
+            other => other,
+        };
+        Some((kind.to_owned(), letters.to_owned()))
+    };
+    let Some((kind, letters)) = parts(asked) else { return false };
+    !letters.is_empty()
+        && registered.iter().filter_map(|r| parts(r)).any(|(k, l)| {
+            (k == "*" || k == kind) && letters.chars().all(|c| l.contains(c))
+        })
+}
+
+/// A person signs in at an enrolled workstation, with password or PIN.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<LoginResponse>, Refused> {
+    let bad = |text: &str| Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text);
+    let asked: LoginRequest = serde_json::from_slice(&body).map_err(|_| bad("The body is not a sign-in request."))?;
+    let now = clock::now();
+    if let Some(s) = app.throttle.wait_s(&asked.user, &asked.device, now) {
+        return Err(Refused::throttled(s));
+    }
+    let device = proven_device(&app, &asked).await?;
+    let user = UserId::new(asked.user.clone()).ok();
+    let account = match &user {
+        Some(u) => app.store.account(u).await?,
+        None => None,
+    };
+    let rule = check_secret(&app, account.as_ref(), &asked.secret).await?;
+    let (Some(rule), Some(account)) = (rule, account) else {
+        let wait = app.throttle.wrong(&asked.user, &asked.device, now);
+        let actor = user.map_or_else(|| Actor::Device(device.clone()), Actor::User);
+        app.store.append(sign_in_row(actor, Some(device), "sign-in", "wrong-secret", false)).await?;
+        return Err(wait.map_or_else(Refused::wrong_secret, Refused::throttled));
+    };
+    app.throttle.right(&asked.user, &asked.device);
+    if account.disabled {
+        let row = sign_in_row(Actor::User(account.user), Some(device), "sign-in", "account-disabled", false);
+        app.store.append(row).await?;
+        let text = "This account is disabled: ask clinical IT.";
+        return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Disabled, text));
+    }
+    let row = sign_in_row(Actor::User(account.user.clone()), Some(device.clone()), "sign-in", rule, true);
+    app.store.append(row).await?;
+    let (token, expires_in_s) = sessions::open_for_user(&app, &account.user, Some(device)).await?;
+    Ok(Json(LoginResponse {
+        token,
+        expires_in_s,
+        display: account.display,
+        role: account.role.name().to_owned(),
+        wards: account.wards.iter().map(ToString::to_string).collect(),
+        server_time_ms: clock::now().0,
+    }))
+}
+
+/// The workstation that signed the request.
+async fn proven_device(app: &App, asked: &LoginRequest) -> Result<DeviceId, Refused> {
+    let unknown = || {
+        let text = "This workstation is not enrolled here.";
+        Refused::new(StatusCode::UNAUTHORIZED, ErrorCode::NotEnrolled, text)
+    };
+    let device = DeviceId::new(asked.device.clone()).map_err(|_| unknown())?;
+    let row = app.store.device(&device).await?.ok_or_else(unknown)?;
+    if row.state == DeviceState::Revoked {
+        let text = "This workstation was revoked.";
+        return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::DeviceRevoked, text));
+    }
+    let message = devices::login_message(&asked.user, &device, asked.at_ms);
+    let signature = unhex(&asked.signature).unwrap_or_default();
+    if !devices::signed_by(&row.public_key, &message, &signature) {
+        return Err(unknown());
+    }
+    if !devices::clock_is_near(asked.at_ms, clock::now()) {
+        let text = "The workstation's clock is more than ten minutes off: set it, then sign in.";
+        return Err(Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text));
+    }
+    Ok(device)
+}
+
+/// Which of the account's secrets this is: `pin`, `password`, or none. An unknown account costs as much time as a
+/// known one.
+async fn check_secret(app: &App, account: Option<&Account>, secret: &str) -> Result<Option<&'static str>, Refused> {
+    let busy = || {
+        let text = "The server is busy: try again in a second.";
+        Refused::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, text)
+    };
+    let _leave = tokio::time::timeout(std::time::Duration::from_secs(10), app.sign_ins.acquire())
+        .await
+        .map_err(|_| busy())?
+        .map_err(|_| busy())?;
+    let digits = !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_digit());
+    let (rule, phc) = match account {
+        Some(a) => match &a.pin_phc {
+            Some(pin) if digits => ("pin", pin.clone()),
+            _ => ("password", a.password_phc.clone()),
+        },
+        None => ("password", String::new()),
+    };
+    let secret = zeroize::Zeroizing::new(secret.to_owned());
+    let right = tokio::task::spawn_blocking(move || {
+        if phc.is_empty() {
+            let cost = if digits { secrets::PIN } else { secrets::PASSWORD };
+            let _ = secrets::phc(&secret, cost);
+            return false;
+        }
+        secrets::matches(&secret, &phc)
+    })
+    .await
+    .map_err(|_| busy())?;
+    Ok(right.then_some(rule))
+}
+
+/// Ends the session of the token; its open records on workstations close within a second.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn logout(State(app): State<Arc<App>>, Signed(caller): Signed) -> Result<StatusCode, Refused> {
+    app.store.end_session(&caller.session).await?;
+    app.session_ended();
+    if let Some(user) = caller.user() {
+        let row = sign_in_row(Actor::User(user.clone()), caller.device.clone(), "sign-out", "own-session", true);
+        app.store.append(row).await?;
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_gets_no_more_than_it_is_registered_for() {
+        let registered = vec!["system/*.rs".to_owned(), "system/Observation.cruds".to_owned()];
+        for (asked, ok) in [
+            ("system/Patient.r", true),
+            ("system/Patient.read", true),
+            ("system/Patient.cruds", false),
+            ("system/Observation.cud", true),
+            ("system/*.rs", true),
+            ("system/*.cruds", false),
+            ("user/Patient.r", false),
+            ("system/Patient.", false),
+            ("nonsense", false),
+        ] {
+            assert_eq!(covered(asked, &registered), ok, "{asked}");
+        }
+    }
+
+    #[test]
+    fn basic_credentials_are_form_encoded_within() {
+        let mut h = HeaderMap::new();
+        h.insert(header::AUTHORIZATION, header::HeaderValue::from_static("Basic YSU0MGI6YytkJTNE"));
+        assert_eq!(basic(&h), Some(("a@b".to_owned(), "c d=".to_owned())));
+    }
+}

@@ -1,0 +1,311 @@
+//! `POST /fhir`: a transaction (all or nothing) or a batch (each entry for itself).
+
+use super::super::bearer::FhirCaller;
+use super::super::refusal::FhirRefusal;
+use super::read::fetch;
+use super::{Returns, Wanted, answer, must_be_json, operation};
+use crate::app::{App, NoAccess};
+use crate::clock;
+use crate::identity::sessions::Caller;
+use crate::ingest::apply::{self, Unplanned};
+use crate::ingest::project::FhirProjector;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use vitrine_access::Permit;
+use vitrine_access::action::WriteClinical;
+use vitrine_clinical::{ResourceKey, UtcMs};
+use vitrine_fhir::bundle::{Action, Bundle, BundleType, Step, questions};
+use vitrine_fhir::{Issue, IssueCode, edit};
+use vitrine_store::{AppliedChange, ChangeKind, ChangeOp};
+
+/// What became of one entry.
+#[derive(Debug, Clone)]
+pub struct Done {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// The resource.
+    pub key: Option<ResourceKey>,
+    /// Its version now.
+    pub version: Option<u64>,
+    /// When that version was made, where this request made it.
+    pub updated: Option<UtcMs>,
+    /// The resource's bytes without the server's meta.
+    pub body: Option<Bytes>,
+    /// OperationOutcome, where refused.
+    pub outcome: Option<Vec<u8>>,
+}
+
+impl Done {
+    const fn status(status: StatusCode) -> Self {
+        Self { status, key: None, version: None, updated: None, body: None, outcome: None }
+    }
+    fn refused(refusal: FhirRefusal) -> Self {
+        Self { outcome: Some(refusal.body), ..Self::status(refusal.status) }
+    }
+    /// The bytes as shown.
+    ///
+    /// # Errors
+    /// [`FhirRefusal`] when they cannot be edited.
+    pub fn shown(&self) -> Result<Option<Vec<u8>>, FhirRefusal> {
+        let Some(body) = &self.body else { return Ok(None) };
+        let (Some(version), Some(updated)) = (self.version, self.updated) else { return Ok(Some(body.to_vec())) };
+        edit::with_meta(body, version, updated)
+            .map(Some)
+            .map_err(|e| FhirRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, "", e.0.text))
+    }
+}
+
+/// Takes a Bundle.
+///
+/// # Errors
+/// [`FhirRefusal`]: the whole transaction is refused and nothing is applied.
+pub async fn submit(
+    State(app): State<Arc<App>>,
+    FhirCaller(caller): FhirCaller,
+    wanted: Wanted,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, FhirRefusal> {
+    must_be_json(&headers)?;
+    let op_id = operation(&headers)?;
+    let bundle = Bundle::parse(&body).map_err(|e| FhirRefusal::content(&[e.0]))?;
+    let (kind, done) = match bundle.kind {
+        BundleType::Transaction => {
+            ("transaction-response", transaction(&app, &caller, &bundle, op_id, "transaction").await?)
+        }
+        BundleType::Batch => ("batch-response", batch(&app, &caller, &bundle, op_id).await?),
+        _ => {
+            return Err(FhirRefusal::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                IssueCode::NotSupported,
+                "Bundle.type",
+                "only a batch or a transaction can be carried out here; other Bundles come in by import",
+            ));
+        }
+    };
+    let explicit = headers.contains_key("prefer") && wanted.returns == Returns::Representation;
+    Ok(answer(StatusCode::OK, None, response(kind, &done, explicit)?))
+}
+
+/// Carries out all entries or none.
+///
+/// # Errors
+/// [`FhirRefusal`].
+pub async fn transaction(
+    app: &App,
+    caller: &Caller,
+    bundle: &Bundle<'_>,
+    op_id: uuid::Uuid,
+    source: &str,
+) -> Result<Vec<Done>, FhirRefusal> {
+    let conditional = !questions(bundle).is_empty();
+    let _one_at_a_time = if conditional { Some(app.conditions.lock().await) } else { None };
+    let plan = apply::plan(&*app.store, bundle, op_id).await.map_err(refused)?;
+    for step in &plan.steps {
+        if let Some(issue) = apply::not_done(&step.action) {
+            let expression = format!("Bundle.entry[{}].{}", step.entry, issue.expression);
+            return Err(FhirRefusal::content(&[Issue { expression, ..issue }]));
+        }
+    }
+    let mut changes = apply::changes(plan.steps.iter().enumerate());
+    check_reads(app, &plan.steps, &changes.ops).await?;
+    let mut done: Vec<Option<Done>> = vec![None; bundle.entries.len()];
+    if !changes.ops.is_empty() {
+        let permit = authorise(app, caller, &changes.ops).await?;
+        apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
+        let at = clock::now();
+        let bodies: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
+        let source = format!("POST /fhir {source}");
+        let batch = apply::batch(op_id, at, changes.ops, &source);
+        let (applied, _receipt) = app.store.apply(&permit, batch).await?;
+        let fresh = (!applied.duplicate).then_some(at);
+        for ((change, step), kind) in applied.changes.iter().zip(&changes.steps).zip(&bodies) {
+            let Some(step) = plan.steps.get(*step) else { continue };
+            if let Some(slot) = done.get_mut(step.entry) {
+                *slot = Some(written(change, kind, fresh));
+            }
+        }
+    }
+    for step in &plan.steps {
+        let outcome = match &step.action {
+            Action::Exists => existing(app, step).await?,
+            Action::DeleteNothing => Done::status(StatusCode::NO_CONTENT),
+            Action::Read { url } => match apply::read_key(url) {
+                Some(key) => read_entry(app, caller, &key).await,
+                None => continue,
+            },
+            _ => continue,
+        };
+        if let Some(slot) = done.get_mut(step.entry) {
+            *slot = Some(outcome);
+        }
+    }
+    Ok(done.into_iter().map(|d| d.unwrap_or(Done::status(StatusCode::OK))).collect())
+}
+
+/// A read of something that will not be there fails the whole transaction before anything is written.
+async fn check_reads(app: &App, steps: &[Step], ops: &[ChangeOp]) -> Result<(), FhirRefusal> {
+    for step in steps {
+        let Action::Read { url } = &step.action else { continue };
+        let Some(key) = apply::read_key(url) else { continue };
+        let written = ops.iter().any(|o| o.key == key && matches!(o.kind, ChangeKind::Put(_)));
+        if !written && app.store.owner(&key).await?.is_none() {
+            let expression = format!("Bundle.entry[{}].request.url", step.entry);
+            return Err(FhirRefusal::new(StatusCode::NOT_FOUND, IssueCode::NotFound, &expression, "no such resource here"));
+        }
+    }
+    Ok(())
+}
+
+/// Leave to write these changes: for every type, and for the one patient they are about. Changes of several patients,
+/// or of none, are for clients alone; the policy says so.
+async fn authorise(app: &App, caller: &Caller, ops: &[ChangeOp]) -> Result<Permit<WriteClinical>, FhirRefusal> {
+    let (patients, nobody) = apply::patients(&*app.store, ops).await?;
+    let one = if patients.len() == 1 && !nobody { patients.first() } else { None };
+    let kinds: BTreeSet<&str> = ops.iter().map(|o| o.key.kind.as_str()).collect();
+    let mut permit = None;
+    for kind in kinds {
+        let request = app.request(caller, Some(kind), one).await?;
+        permit = Some(app.decide::<WriteClinical>(request).await?);
+    }
+    permit.ok_or_else(|| FhirRefusal::new(StatusCode::BAD_REQUEST, IssueCode::Invalid, "", "nothing to write"))
+}
+
+fn written(change: &AppliedChange, kind: &ChangeKind, at: Option<UtcMs>) -> Done {
+    let (status, body) = match kind {
+        ChangeKind::Delete => (StatusCode::NO_CONTENT, None),
+        ChangeKind::Put(body) if change.created => (StatusCode::CREATED, Some(body.clone())),
+        ChangeKind::Put(body) => (StatusCode::OK, Some(body.clone())),
+    };
+    Done {
+        status,
+        key: Some(change.key.clone()),
+        version: Some(change.version),
+        updated: at.filter(|_| !change.unchanged),
+        body,
+        outcome: None,
+    }
+}
+
+async fn existing(app: &App, step: &Step) -> Result<Done, FhirRefusal> {
+    let version = match &step.key {
+        Some(key) => app.store.lookup(key).await?.map(|(v, _)| v),
+        None => None,
+    };
+    Ok(Done { key: step.key.clone(), version, ..Done::status(StatusCode::OK) })
+}
+
+async fn read_entry(app: &App, caller: &Caller, key: &ResourceKey) -> Done {
+    match fetch(app, caller, key, None).await {
+        Err(refusal) => Done::refused(refusal),
+        Ok(found) => Done {
+            key: Some(found.key),
+            version: Some(found.version),
+            updated: Some(found.updated),
+            body: Some(found.body),
+            ..Done::status(StatusCode::OK)
+        },
+    }
+}
+
+/// Carries out each entry for itself, in the order FHIR gives; answers in the order of the entries.
+async fn batch(app: &App, caller: &Caller, bundle: &Bundle<'_>, op_id: uuid::Uuid) -> Result<Vec<Done>, FhirRefusal> {
+    let conditional = !questions(bundle).is_empty();
+    let _one_at_a_time = if conditional { Some(app.conditions.lock().await) } else { None };
+    let plan = apply::plan(&*app.store, bundle, op_id).await.map_err(refused)?;
+    let mut done: Vec<Done> = vec![Done::status(StatusCode::OK); bundle.entries.len()];
+    for (i, step) in plan.steps.iter().enumerate() {
+        let outcome = match entry(app, caller, i, step, op_id).await {
+            Ok(d) => d,
+            Err(refusal) => Done::refused(refusal),
+        };
+        if let Some(slot) = done.get_mut(step.entry) {
+            *slot = outcome;
+        }
+    }
+    Ok(done)
+}
+
+async fn entry(app: &App, caller: &Caller, i: usize, step: &Step, op_id: uuid::Uuid) -> Result<Done, FhirRefusal> {
+    if let Action::Refuse(issue) = &step.action {
+        return Err(FhirRefusal::content(std::slice::from_ref(issue)));
+    }
+    if let Some(issue) = apply::not_done(&step.action) {
+        return Err(FhirRefusal::issues(StatusCode::NOT_IMPLEMENTED, &[issue]));
+    }
+    match &step.action {
+        Action::Exists => return existing(app, step).await,
+        Action::DeleteNothing => return Ok(Done::status(StatusCode::NO_CONTENT)),
+        Action::Read { url } => {
+            let key = apply::read_key(url).ok_or_else(FhirRefusal::not_found)?;
+            return Ok(read_entry(app, caller, &key).await);
+        }
+        _ => {}
+    }
+    let mut changes = apply::changes(std::iter::once((i, step)));
+    let permit = authorise(app, caller, &changes.ops).await?;
+    apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
+    let at = clock::now();
+    let kinds: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
+    let batch = apply::batch(apply::entry_op(op_id, step.entry), at, changes.ops, "POST /fhir batch");
+    let (applied, _receipt) = app.store.apply(&permit, batch).await?;
+    let fresh = (!applied.duplicate).then_some(at);
+    match (applied.changes.first(), kinds.first()) {
+        (Some(change), Some(kind)) => Ok(written(change, kind, fresh)),
+        _ => Ok(Done::status(StatusCode::OK)),
+    }
+}
+
+fn refused(e: Unplanned) -> FhirRefusal {
+    match e {
+        Unplanned::Store(e) => NoAccess::Store(e).into(),
+        Unplanned::Issues(list) => {
+            FhirRefusal::content(&list.into_iter().map(|i| i.issue).collect::<Vec<_>>())
+        }
+    }
+}
+
+fn response(kind: &str, done: &[Done], with_resources: bool) -> Result<Vec<u8>, FhirRefusal> {
+    let mut out = format!("{{\"resourceType\":\"Bundle\",\"type\":\"{kind}\",\"entry\":[").into_bytes();
+    for (i, d) in done.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        out.push(b'{');
+        let was_read = d.status == StatusCode::OK && d.body.is_some() && d.updated.is_some();
+        if let Some(body) = d.shown()?.filter(|_| with_resources || was_read) {
+            out.extend_from_slice(b"\"resource\":");
+            out.extend_from_slice(&body);
+            out.push(b',');
+        }
+        let mut response = serde_json::Map::new();
+        let reason = d.status.canonical_reason().unwrap_or_default();
+        response.insert("status".into(), format!("{} {reason}", d.status.as_u16()).into());
+        if let (Some(key), Some(version)) = (&d.key, d.version) {
+            response.insert("location".into(), format!("{key}/_history/{version}").into());
+            response.insert("etag".into(), format!("W/\"{version}\"").into());
+        }
+        if let Some(updated) = d.updated {
+            response.insert("lastModified".into(), clock::instant(updated).into());
+        }
+        let text = serde_json::Value::Object(response).to_string();
+        out.extend_from_slice(b"\"response\":");
+        match &d.outcome {
+            None => out.extend_from_slice(text.as_bytes()),
+            Some(outcome) => {
+                out.extend_from_slice(text.strip_suffix('}').unwrap_or(&text).as_bytes());
+                out.extend_from_slice(b",\"outcome\":");
+                out.extend_from_slice(outcome);
+                out.push(b'}');
+            }
+        }
+        out.push(b'}');
+    }
+    out.extend_from_slice(b"]}");
+
+    Ok(out)
+}

@@ -1,0 +1,83 @@
+//! `GET /fhir/metadata`: what the server does, made from the route table, so that it tells the truth.
+
+use super::super::ROUTES;
+use super::super::refusal::FhirRefusal;
+use super::{Wanted, answer};
+use crate::app::App;
+use crate::clock;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The CapabilityStatement.
+///
+/// # Errors
+/// 406 for anything but JSON.
+pub async fn capabilities(State(_): State<Arc<App>>, _: Wanted) -> Result<Response, FhirRefusal> {
+    Ok(answer(StatusCode::OK, None, statement().to_string().into_bytes()))
+}
+
+/// The statement.
+#[must_use]
+pub fn statement() -> Value {
+    let codes: Vec<&str> = ROUTES.iter().filter_map(|r| r.interaction).flat_map(|i| i.split(',')).collect();
+    let of_type: Vec<Value> = ["read", "vread", "update", "create"]
+        .iter()
+        .filter(|c| codes.contains(*c))
+        .map(|c| json!({"code": c}))
+        .collect();
+    let of_system: Vec<Value> =
+        ["transaction", "batch"].iter().filter(|c| codes.contains(*c)).map(|c| json!({"code": c})).collect();
+    let everything = codes.contains(&"$everything");
+    let resources: Vec<Value> = vitrine_fhir::RESOURCE_TYPES
+        .iter()
+        .filter(|t| !["Parameters"].contains(*t))
+        .map(|t| {
+            let mut one = json!({
+                "type": t,
+                "interaction": of_type,
+                "versioning": "versioned-update",
+                "readHistory": true,
+                "updateCreate": true,
+                "conditionalCreate": true,
+                "conditionalRead": "full-support",
+                "conditionalUpdate": false,
+                "conditionalDelete": "not-supported",
+                "referencePolicy": ["literal", "logical", "resolves", "local"],
+            });
+            if *t == "Patient" && everything {
+                one["operation"] = json!([{
+                    "name": "everything",
+                    "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
+                    "documentation": "_count and the next link; start, end, _since and _type are refused."
+                }]);
+            }
+            one
+        })
+        .collect();
+    json!({
+        "resourceType": "CapabilityStatement",
+        "status": "active",
+        "date": clock::instant(clock::now()),
+        "kind": "instance",
+        "software": {"name": "Vitrine", "version": env!("CARGO_PKG_VERSION")},
+        "implementation": {"description": "Vitrine server"},
+        "fhirVersion": "4.0.1",
+        "format": ["json"],
+        "rest": [{
+            "mode": "server",
+            "documentation": "Conditions take identifier=system|value or _id. Idempotency-Key (a UUID) makes a POST or PUT safe to send again. Search, PATCH and DELETE are not offered; DELETE is taken inside a Bundle.",
+            "security": {
+                "service": [{"coding": [{
+                    "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
+                    "code": "OAuth"
+                }]}],
+                "description": "Bearer token of POST /auth/token (client_credentials) or of a session."
+            },
+            "interaction": of_system,
+            "resource": resources,
+        }]
+    })
+}

@@ -1,0 +1,114 @@
+//! `POST /fhir/{type}` and `PUT /fhir/{type}/{id}`: each is a transaction of one entry.
+
+use super::super::bearer::FhirCaller;
+use super::super::refusal::FhirRefusal;
+use super::bundle::{Done, transaction};
+use super::{Returns, Wanted, answer, must_be_json, operation, path_key, path_kind, put_version};
+use crate::app::App;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use std::borrow::Cow;
+use std::sync::Arc;
+use vitrine_fhir::bundle::{Bundle, BundleType, Entry, Method, Request};
+use vitrine_fhir::{IssueCode, edit, outcome};
+
+/// Creates a resource, or with `If-None-Exist` finds the one that is there.
+///
+/// # Errors
+/// [`FhirRefusal`].
+pub async fn create(
+    State(app): State<Arc<App>>,
+    FhirCaller(caller): FhirCaller,
+    wanted: Wanted,
+    Path(kind): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, FhirRefusal> {
+    path_kind(&kind)?;
+    must_be_json(&headers)?;
+    let op_id = operation(&headers)?;
+    let condition = headers.get("if-none-exist").map(|v| v.to_str().unwrap_or_default().to_owned());
+    let request = Request {
+        method: Method::Post,
+        url: Cow::Borrowed(kind.as_str()),
+        if_none_exist: condition.map(Cow::Owned),
+        if_match: None,
+    };
+    let bundle = of_one(&body, request)?;
+    let done = transaction(&app, &caller, &bundle, op_id, "create").await.map_err(|e| unwrapped(e, &kind))?;
+    single(done, wanted.returns, &headers)
+}
+
+/// Creates or replaces a resource under its id.
+///
+/// # Errors
+/// [`FhirRefusal`].
+pub async fn update(
+    State(app): State<Arc<App>>,
+    FhirCaller(caller): FhirCaller,
+    wanted: Wanted,
+    Path((kind, id)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, FhirRefusal> {
+    let key = path_key(&kind, &id)?;
+    must_be_json(&headers)?;
+    let op_id = operation(&headers)?;
+    let if_match = headers.get(header::IF_MATCH).map(|v| v.to_str().unwrap_or_default().to_owned());
+    let request = Request {
+        method: Method::Put,
+        url: Cow::Owned(key.to_string()),
+        if_none_exist: None,
+        if_match: if_match.map(Cow::Owned),
+    };
+    let bundle = of_one(&body, request)?;
+    let done = transaction(&app, &caller, &bundle, op_id, "update").await.map_err(|e| unwrapped(e, &kind))?;
+    single(done, wanted.returns, &headers)
+}
+
+/// A resource seen as a transaction of one entry.
+fn of_one<'a>(body: &'a [u8], request: Request<'a>) -> Result<Bundle<'a>, FhirRefusal> {
+    let text = |name: &str| -> Result<Option<Cow<'a, str>>, FhirRefusal> {
+        let member = edit::member(body, name).map_err(|e| FhirRefusal::content(&[e.0]))?;
+        Ok(member.and_then(|m| serde_json::from_slice::<String>(m).ok()).map(Cow::Owned))
+    };
+    let (kind, id) = (text("resourceType")?, text("id")?);
+    let entry = Entry { index: 0, full_url: None, request: Some(request), resource: Some(body), kind, id };
+    Ok(Bundle { kind: BundleType::Transaction, entries: vec![entry] })
+}
+
+/// Expressions as the sender of a single resource knows them.
+fn unwrapped(mut refusal: FhirRefusal, kind: &str) -> FhirRefusal {
+    if let Ok(text) = std::str::from_utf8(&refusal.body) {
+        let text = text
+            .replace("Bundle.entry[0].resource.", &format!("{kind}."))
+            .replace("Bundle.entry[0].resource\"", &format!("{kind}\""))
+            .replace("Bundle.entry[0].request.ifMatch", "http.If-Match")
+            .replace("Bundle.entry[0].request.ifNoneExist", "http.If-None-Exist")
+            .replace("Bundle.entry[0].request", "http.request");
+        refusal.body = text.into_bytes();
+    }
+    refusal
+}
+
+fn single(mut done: Vec<Done>, returns: Returns, headers: &HeaderMap) -> Result<Response, FhirRefusal> {
+    let Some(done) = done.pop() else {
+        return Err(FhirRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, "", "nothing was done"));
+    };
+    let body = match returns {
+        Returns::Minimal => Vec::new(),
+        Returns::Outcome => outcome::information("stored"),
+        Returns::Representation => done.shown()?.unwrap_or_default(),
+    };
+    let mut out = if body.is_empty() { done.status.into_response() } else { answer(done.status, None, body) };
+    if let (Some(key), Some(version)) = (&done.key, done.version) {
+        let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
+        put_version(out.headers_mut(), version, done.updated);
+        if let Ok(place) = HeaderValue::from_str(&format!("https://{host}/fhir/{key}/_history/{version}")) {
+            out.headers_mut().insert(header::LOCATION, place);
+        }
+    }
+    Ok(out)
+}

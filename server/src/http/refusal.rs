@@ -1,0 +1,231 @@
+//! How the server says no: OperationOutcome under `/fhir`, a [`vitrine_wire::http::Refusal`] elsewhere.
+//!
+//! Lives here: the two kinds of refusal and what each failure becomes. Never here: PHI. Called by all of `http`.
+
+use crate::app::NoAccess;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use vitrine_access::policy::Denied;
+use vitrine_fhir::{Issue, IssueCode, outcome};
+use vitrine_store::StoreError;
+use vitrine_wire::ErrorCode;
+
+/// The media type of FHIR JSON.
+pub const FHIR_JSON: &str = "application/fhir+json; fhirVersion=4.0";
+
+/// A refusal under `/fhir`.
+#[derive(Debug, Clone)]
+pub struct FhirRefusal {
+    /// Status.
+    pub status: StatusCode,
+    /// OperationOutcome, JSON.
+    pub body: Vec<u8>,
+    /// Seconds after which to try again.
+    pub retry_after_s: Option<u32>,
+}
+
+impl FhirRefusal {
+    /// One issue.
+    pub fn new(status: StatusCode, code: IssueCode, expression: &str, text: impl Into<String>) -> Self {
+        Self::issues(status, &[Issue::new(code, expression, text)])
+    }
+    /// Several issues.
+    #[must_use]
+    pub fn issues(status: StatusCode, issues: &[Issue]) -> Self {
+        Self { status, body: outcome::errors(issues), retry_after_s: None }
+    }
+    /// Not there.
+    #[must_use]
+    pub fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, IssueCode::NotFound, "", "no such resource here")
+    }
+    /// No valid token.
+    #[must_use]
+    pub fn no_token() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, IssueCode::Login, "", "send a bearer token: POST /auth/token or /auth/login")
+    }
+    /// The issues of a content that was understood and is wrong.
+    #[must_use]
+    pub fn content(issues: &[Issue]) -> Self {
+        let status = match issues.first().map(|i| i.code) {
+            Some(IssueCode::MultipleMatches | IssueCode::Conflict) => StatusCode::PRECONDITION_FAILED,
+            Some(IssueCode::TooLong) => StatusCode::PAYLOAD_TOO_LARGE,
+            Some(IssueCode::Structure) if issues.first().is_some_and(|i| i.expression.is_empty()) => {
+                StatusCode::BAD_REQUEST
+            }
+            _ => StatusCode::UNPROCESSABLE_ENTITY,
+        };
+        Self::issues(status, issues)
+    }
+
+    /// The refusal of the policy: `suppressed`, after the R4 example "break-the-glass", where breaking the glass
+    /// would allow it; `forbidden` otherwise.
+    #[must_use]
+    pub fn denied(denied: &Denied) -> Self {
+        if !denied.break_glass_offered {
+            return Self::new(StatusCode::FORBIDDEN, IssueCode::Forbidden, "", denied.text);
+        }
+        let body = serde_json::json!({"resourceType": "OperationOutcome", "issue": [{
+            "severity": "error",
+            "code": "suppressed",
+            "details": {
+                "coding": [{
+                    "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
+                    "code": "ETREAT",
+                    "display": "Emergency Treatment"
+                }],
+                "text": "Breaking the glass opens this record for four hours: POST /auth/break-glass"
+            },
+            "diagnostics": denied.text
+        }]});
+        Self { status: StatusCode::FORBIDDEN, body: body.to_string().into_bytes(), retry_after_s: None }
+    }
+}
+
+impl From<NoAccess> for FhirRefusal {
+    fn from(e: NoAccess) -> Self {
+        match e {
+            NoAccess::Denied(d) => Self::denied(&d),
+            NoAccess::Store(e) => e.into(),
+        }
+    }
+}
+
+impl From<StoreError> for FhirRefusal {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::VersionConflict { expected: None, .. } => Self::new(
+                StatusCode::CONFLICT,
+                IssueCode::Conflict,
+                "",
+                "the resource exists already",
+            ),
+            StoreError::VersionConflict { expected: Some(_), found, .. } => {
+                let text = match found {
+                    Some(v) => format!("the current version is W/\"{v}\": read it and try again"),
+                    None => "the resource is not there".to_owned(),
+                };
+                Self::new(StatusCode::PRECONDITION_FAILED, IssueCode::Conflict, "", text)
+            }
+            StoreError::OpReused(_) => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                IssueCode::Duplicate,
+                "",
+                "this Idempotency-Key was used before with other content: use a new key",
+            ),
+            StoreError::Unprojectable { reason, key, .. } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, IssueCode::Invalid, key.kind.as_str(), reason)
+            }
+            StoreError::WrongPatient(_) => Self::new(
+                StatusCode::FORBIDDEN,
+                IssueCode::Forbidden,
+                "",
+                "the change touches another patient than the one it was allowed for",
+            ),
+            StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, IssueCode::Processing, "", text),
+            StoreError::Full(_) => Self {
+                retry_after_s: Some(60),
+                ..Self::new(StatusCode::INSUFFICIENT_STORAGE, IssueCode::Exception, "", "the server's disk is full")
+            },
+            other => {
+                tracing::error!(error = %other, "the store failed");
+                Self {
+                    retry_after_s: Some(5),
+                    ..Self::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        IssueCode::Exception,
+                        "",
+                        "the store failed; nothing was shown or changed unless it was acknowledged before",
+                    )
+                }
+            }
+        }
+    }
+}
+
+impl IntoResponse for FhirRefusal {
+    fn into_response(self) -> Response {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"vitrine\""));
+        }
+        if let Some(s) = self.retry_after_s {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(s));
+        }
+        (self.status, headers, self.body).into_response()
+    }
+}
+
+/// A refusal outside `/fhir`.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// Status.
+    pub status: StatusCode,
+    /// What the body says.
+    pub refusal: vitrine_wire::http::Refusal,
+}
+
+impl Refused {
+    /// A refusal.
+    pub fn new(status: StatusCode, code: ErrorCode, text: impl Into<String>) -> Self {
+        let refusal = vitrine_wire::http::Refusal {
+            code,
+            text: text.into(),
+            retry_after_s: None,
+            break_glass_offered: false,
+        };
+        Self { status, refusal }
+    }
+    /// Too many wrong secrets.
+    #[must_use]
+    pub fn throttled(seconds: u32) -> Self {
+        let mut out = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            ErrorCode::Throttled,
+            format!("Too many wrong tries: wait {seconds} seconds."),
+        );
+        out.refusal.retry_after_s = Some(seconds);
+        out
+    }
+    /// A wrong name or secret; never says which.
+    #[must_use]
+    pub fn wrong_secret() -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::WrongSecret, "Name or secret is wrong.")
+    }
+}
+
+impl From<StoreError> for Refused {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, ErrorCode::Conflict, text),
+            other => {
+                tracing::error!(error = %other, "the store failed");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, "The server's store failed: try again.")
+            }
+        }
+    }
+}
+
+impl From<NoAccess> for Refused {
+    fn from(e: NoAccess) -> Self {
+        match e {
+            NoAccess::Store(e) => e.into(),
+            NoAccess::Denied(d) => {
+                let mut out = Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, d.text);
+                out.refusal.break_glass_offered = d.break_glass_offered;
+                out
+            }
+        }
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut out = (self.status, axum::Json(&self.refusal)).into_response();
+        if let Some(s) = self.refusal.retry_after_s {
+            out.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(s));
+        }
+        out
+    }
+}

@@ -1,0 +1,123 @@
+//! The listener: TLS handshakes beside each other, limits, and a graceful end.
+//!
+//! Lives here: accepting, handshakes (5 s, at most so many at once), HTTP limits against slow senders, draining.
+//! Never here: routes. Called by `cli::serve`.
+
+use crate::app::App;
+use axum::Router;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use rustls_pki_types::PrivateKeyDer;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+/// A handshake may take so long.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// The head of a request may take so long.
+const HEAD: Duration = Duration::from_secs(10);
+/// Connections still open so long after the end of accepting are cut.
+const LAST: Duration = Duration::from_secs(10);
+
+/// The TLS configuration: 1.2 and 1.3, HTTP/1.1 and HTTP/2.
+///
+/// # Errors
+/// [`rustls::Error`] when key and certificate do not belong together.
+pub fn acceptor(app: &App) -> Result<TlsAcceptor, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let key: PrivateKeyDer<'static> = app.keys.tls_key.clone_key();
+    let mut config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
+        .with_no_client_auth()
+        .with_single_cert(app.keys.chain.clone(), key)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config.send_tls13_tickets = 1;
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// Serves until `stop` turns true, then lets open requests end. `tls` is `None` only for `--insecure-loopback`.
+pub async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let handshakes = Arc::new(Semaphore::new(app.config.limits.handshakes));
+    let connections = Arc::new(Semaphore::new(app.config.limits.connections));
+    loop {
+        let Ok(place) = connections.clone().acquire_owned().await else { break };
+        let Ok(turn) = handshakes.clone().acquire_owned().await else { break };
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stop.wait_for(|s| *s) => break,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(e) => {
+                // Out of file descriptors, as a rule: wait for connections to end instead of spinning.
+                tracing::warn!(error = %e, "a connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+        tokio::spawn(async move {
+            let _place = place;
+            one(stream, tls, router, stop, turn).await;
+        });
+    }
+    drop(listener);
+    let all = u32::try_from(app.config.limits.connections).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(LAST, connections.acquire_many(all)).await;
+}
+
+async fn one(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: Router,
+    stop: watch::Receiver<bool>,
+    turn: tokio::sync::OwnedSemaphorePermit,
+) {
+    match tls {
+        None => {
+            drop(turn);
+            http(stream, router, stop).await;
+        }
+        Some(acceptor) => {
+            let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
+            drop(turn);
+            if let Ok(Ok(stream)) = shaken {
+                http(stream, router, stop).await;
+            }
+        }
+    }
+}
+
+async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    router: Router,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(64).max_buf_size(64 * 1024);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(64)
+        .max_header_list_size(16 * 1024)
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10));
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stop.wait_for(|s| *s) => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
+}

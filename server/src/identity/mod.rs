@@ -1,0 +1,9 @@
+//! Who asks: secrets, throttling, sessions, workstations.
+//!
+//! Lives here: proving who somebody is. Never here: what they may do (that is `vitrine_access::policy`).
+//! Called by `http` and `ws`.
+
+pub mod devices;
+pub mod secrets;
+pub mod sessions;
+pub mod throttle;

@@ -1,0 +1,136 @@
+//! Sessions: opaque 256-bit tokens of which only the hash is kept.
+//!
+//! Lives here: making, finding, prolonging and ending sessions; who a token speaks for. Never here: HTTP headers, what
+//! the holder may do. Called by `http` and `ws`.
+//! A person's session ends after 15 minutes without use and after 12 hours in any case; a disabled account and a
+//! revoked workstation end it at the next look.
+
+use crate::app::App;
+use crate::clock;
+use crate::keys::hex;
+use sha2::{Digest as _, Sha256};
+use vitrine_access::policy::Subject;
+use vitrine_clinical::{DeviceId, UserId, UtcMs};
+use vitrine_store::{DeviceState, SessionRow, StoreError};
+
+/// A session is written anew at most so often while it is used, ms.
+const TOUCH_MS: i64 = 60_000;
+
+/// Who asks, as far as has been proven.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// For the policy.
+    pub subject: Subject,
+    /// The workstation the session is bound to.
+    pub device: Option<DeviceId>,
+    /// Hash of the session's token.
+    pub session: [u8; 32],
+    /// When the session ends.
+    pub until: UtcMs,
+}
+
+impl Caller {
+    /// The person, when it is one.
+    #[must_use]
+    pub fn user(&self) -> Option<&UserId> {
+        match &self.subject {
+            Subject::User { user, .. } => Some(user),
+            _ => None,
+        }
+    }
+}
+
+/// SHA-256 of a token.
+#[must_use]
+pub fn token_hash(token: &str) -> [u8; 32] {
+    Sha256::digest(token.as_bytes()).into()
+}
+
+/// Opens a session for a person at a workstation; gives the token and the seconds until it ends unused.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open_for_user(app: &App, user: &UserId, device: Option<DeviceId>) -> Result<(String, u32), StoreError> {
+    let idle_s = app.config.sessions.idle_minutes * 60;
+    let row = |hash, at: UtcMs| SessionRow {
+        hash,
+        holder: user.as_str().to_owned(),
+        client: false,
+        device,
+        scopes: Vec::new(),
+        at,
+        until: at.plus_ms(i64::from(idle_s) * 1000),
+    };
+    Ok((open(app, row).await?, idle_s))
+}
+
+/// Opens a session for a client; gives the token and the seconds until it ends.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open_for_client(app: &App, id: &str, scopes: Vec<String>) -> Result<(String, u32), StoreError> {
+    let life_s = app.config.sessions.client_minutes * 60;
+    let row = |hash, at: UtcMs| SessionRow {
+        hash,
+        holder: id.to_owned(),
+        client: true,
+        device: None,
+        scopes,
+        at,
+        until: at.plus_ms(i64::from(life_s) * 1000),
+    };
+    Ok((open(app, row).await?, life_s))
+}
+
+async fn open(app: &App, row: impl FnOnce([u8; 32], UtcMs) -> SessionRow) -> Result<String, StoreError> {
+    let token = hex(&clock::random::<32>());
+    app.store.put_session(row(token_hash(&token), clock::now())).await?;
+    Ok(token)
+}
+
+/// Who a token speaks for, prolonging a person's session; `None` when it speaks for nobody (any more).
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn caller(app: &App, token: &str) -> Result<Option<Caller>, StoreError> {
+    if token.is_empty() || token.len() > 256 {
+        return Ok(None);
+    }
+    caller_of(app, token_hash(token), true).await
+}
+
+/// The same by the token's hash; `touch` says whether this counts as use.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn caller_of(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>, StoreError> {
+    let now = clock::now();
+    let Some(mut row) = app.store.session(&hash).await? else { return Ok(None) };
+    if row.until <= now {
+        app.store.end_session(&hash).await?;
+        return Ok(None);
+    }
+    if row.client {
+        let subject = Subject::Client { id: row.holder, scopes: row.scopes };
+        return Ok(Some(Caller { subject, device: None, session: hash, until: row.until }));
+    }
+    let Ok(user) = UserId::new(row.holder.clone()) else { return Ok(None) };
+    let Some(account) = app.store.account(&user).await?.filter(|a| !a.disabled) else { return Ok(None) };
+    if let Some(device) = &row.device {
+        let known = app.store.device(device).await?;
+        if known.is_none_or(|d| d.state == DeviceState::Revoked) {
+            return Ok(None);
+        }
+    }
+    if touch {
+        let idle_ms = i64::from(app.config.sessions.idle_minutes) * 60_000;
+        let cap = row.at.plus_ms(i64::from(app.config.sessions.longest_hours) * 3_600_000);
+        let until = now.plus_ms(idle_ms).min(cap);
+        if until.since(row.until) > TOUCH_MS.min(idle_ms / 4) {
+            row.until = until;
+            app.store.put_session(row.clone()).await?;
+        }
+    }
+    let subject = Subject::User { user, role: account.role, wards: account.wards };
+    Ok(Some(Caller { subject, device: row.device, session: hash, until: row.until }))
+}

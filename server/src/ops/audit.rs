@@ -1,0 +1,137 @@
+//! `audit verify` and `audit export`.
+//!
+//! Lives here: walking the chains. Never here: what a chain is (`vitrine_access::chain`). Called by `cli::acts`.
+
+use crate::cli::acts::{Given, Ground, given};
+use crate::clock;
+use crate::error::{Exit, Fault};
+use serde_json::{Value, json};
+use std::io::Write as _;
+use std::path::Path;
+use vitrine_access::chain::{ChainFault, Head, Verifier};
+use vitrine_access::{Disclosure, action};
+use vitrine_store::StoreError;
+
+/// Rows read at a time.
+const STEP: usize = 2000;
+
+/// What is wrong with the chains, and how far they reach.
+#[derive(Debug, Clone, Default)]
+pub struct Checked {
+    /// One object per chain.
+    pub chains: Vec<Value>,
+    /// Rows in all.
+    pub rows: u64,
+    /// Chains with a fault.
+    pub faults: usize,
+}
+
+/// Checks every chain against its rows and against the heads kept outside the table.
+///
+/// # Errors
+/// [`Fault`] when the rows cannot be read.
+pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
+    let mut out = Checked::default();
+    let permit = ground.permit::<action::ReadAudit>()?.noted("use", "verify");
+    ground.store.append(permit.entry(Disclosure::default())).await?;
+    let sealed = ground.files.sealed_head().await?;
+    let heads = ground.store.heads().await?;
+    for (chain, head) in heads {
+        let known = if chain == "server" { sealed.or(Some(head)) } else { Some(head) };
+        let mut verifier = Verifier::new(known.filter(|h| h.seq > 0));
+        let (mut after, mut rows, mut fault) = (0, 0_u64, None);
+        'chain: loop {
+            let some = match ground.store.rows(&permit, &chain, after, STEP).await {
+                Ok(some) => some,
+                Err(StoreError::Chain(f)) => {
+                    fault = Some(f);
+                    break;
+                }
+                Err(e) => return Err(e.into()),
+            };
+            if some.is_empty() {
+                break;
+            }
+            for r in some {
+                after = r.row.seq.max(after + 1);
+                rows += 1;
+                if let Err(f) = verifier.push(&r.row) {
+                    fault = Some(f);
+                    break 'chain;
+                }
+            }
+        }
+        let end = match fault {
+            Some(f) => Err(f),
+            None => verifier.finish(),
+        };
+        out.rows += rows;
+        out.chains.push(chain_json(&chain, rows, &end));
+        out.faults += usize::from(end.is_err());
+    }
+    Ok(out)
+}
+
+fn chain_json(chain: &str, rows: u64, end: &Result<Head, ChainFault>) -> Value {
+    match end {
+        Ok(head) => json!({"chain": chain, "rows": rows, "whole": true, "head": crate::keys::hex(&head.hash)}),
+        Err(f) => json!({"chain": chain, "rows": rows, "whole": false, "first_bad": f.first_bad(), "fault": f.to_string()}),
+    }
+}
+
+/// `audit verify`.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn verify(ground: &Ground) -> Result<Given, Fault> {
+    let began = clock::steady();
+    let checked = check(ground).await?;
+    let exit = if checked.faults == 0 { Exit::Done } else { Exit::Some };
+    let first_bad = checked.chains.iter().find(|c| c["whole"] == false);
+    Ok(given(
+        exit,
+        json!({
+            "whole": checked.faults == 0, "rows": checked.rows, "chains": checked.chains,
+            "first_bad": first_bad.map(|c| json!({"chain": c["chain"], "row": c["first_bad"]})),
+            "seconds": began.elapsed().as_secs_f64(),
+        }),
+    ))
+}
+
+/// `audit export`: the rows of a chain as NDJSON, each with its chain values.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn export(ground: &Ground, chain: &str, to: &Path) -> Result<Given, Fault> {
+    let heads = ground.store.heads().await?;
+    if chain != "server" && !heads.iter().any(|(c, _)| c == chain) {
+        let names: Vec<&str> = heads.iter().map(|(c, _)| c.as_str()).collect();
+        return Err(Fault::usage(format!("--chain '{chain}' does not exist: choose one of server, {}", names.join(", "))));
+    }
+    let permit = ground.permit::<action::ReadAudit>()?.noted("use", "export").noted("chain", chain);
+    ground.store.append(permit.entry(Disclosure::default())).await?;
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(to).map_err(|e| Fault::io("--to: cannot make", to, &e))?;
+    let mut out = std::io::BufWriter::new(file);
+    let failed = |e: std::io::Error| Fault::io("writing", to, &e);
+    let (mut after, mut rows) = (0, 0_u64);
+    loop {
+        let some = ground.store.rows(&permit, chain, after, STEP).await?;
+        let Some(last) = some.last() else { break };
+        after = last.row.seq;
+        for r in some {
+            let body: &serde_json::value::RawValue = serde_json::from_str(&r.row.body)
+                .map_err(|_| Fault::failed(format!("row {} is not JSON: run 'vitrine-server audit verify'", r.row.seq)))?;
+            let line = json!({"seq": r.row.seq, "prev": crate::keys::hex(&r.row.prev), "hash": crate::keys::hex(&r.row.hash)});
+            let line = line.to_string();
+            let head = line.strip_suffix('}').unwrap_or(&line);
+            writeln!(out, "{head},\"entry\":{}}}", body.get()).map_err(failed)?;
+            rows += 1;
+        }
+    }
+    out.flush().map_err(failed)?;
+    Ok(given(Exit::Done, json!({"chain": chain, "rows": rows, "file": to.display().to_string()})))
+}

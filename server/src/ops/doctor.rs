@@ -1,0 +1,120 @@
+//! `doctor`: is everything as it must be?
+//!
+//! Lives here: the checks and the report. Never here: repairs. Called by `cli::acts`.
+//! The digests per scope are those that `vitrine-cli status` prints on a workstation that is current.
+
+use crate::cli::acts::{Given, Ground, given};
+use crate::clock;
+use crate::error::{Exit, Fault};
+use crate::keys;
+use serde_json::{Map, Value, json};
+use std::path::Path;
+use vitrine_wire::digest::ScopeDigest;
+
+/// The report.
+///
+/// # Errors
+/// [`Fault`] when the store cannot be asked at all.
+pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
+    let began = clock::steady();
+    let mut faults: Vec<String> = Vec::new();
+    let counts = ground.store.counts().await?;
+    let integrity = ground.files.integrity().await?;
+    faults.extend(integrity.iter().map(|f| format!("database: {f}")));
+    let audit = super::audit::check(ground).await?;
+    if audit.faults > 0 {
+        faults.push("audit: a chain is broken; 'vitrine-server audit verify' names the row".to_owned());
+    }
+    let days = keys::certificate_days_left(&ground.dir.tls_pem());
+    match days {
+        None => faults.push(format!("certificate: {} cannot be read", ground.dir.tls_pem().display())),
+        Some(d) if d < 30 => faults.push(format!("certificate: ends in {d} days; it is renewed at the next start")),
+        Some(_) => {}
+    }
+    let rights = rights(ground);
+    faults.extend(rights.iter().cloned());
+    let free = free_bytes(ground.dir.root());
+    if free.is_some_and(|f| f < 1 << 30) {
+        faults.push("disk: less than 1 GiB is free".to_owned());
+    }
+    let epoch = ground.store.epoch().await?;
+    let feed = ground.store.changes_since(u64::MAX >> 1, None, 1).await;
+    let oldest = match &feed {
+        Ok(b) => b.oldest,
+        Err(_) => 0,
+    };
+    let json = json!({
+        "healthy": faults.is_empty(),
+        "faults": faults,
+        "version": env!("CARGO_PKG_VERSION"),
+        "backend": ground.files.kind(),
+        "schema": ground.files.schema().await?,
+        "epoch": epoch,
+        "feed": {"pos": *ground.store.watch().borrow(), "oldest": oldest},
+        "counts": counts,
+        "digests": digests(ground).await?,
+        "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains},
+        "certificate": {"days_left": days, "fingerprint": ground.certificate_fingerprint, "ca_fingerprint": ground.ca_fingerprint},
+        "keys": {"sealed_by": keys::SEALER_KIND},
+        "disk": {"free_bytes": free, "database_bytes": size(&ground.dir.database())},
+        "rights": {"wrong": rights},
+        "demo": ground.dir.is_demo(),
+        "seconds": began.elapsed().as_secs_f64(),
+    });
+    let exit = if faults.is_empty() { Exit::Done } else { Exit::Some };
+    Ok(given(exit, json))
+}
+
+/// The digest of the directory, of every ward's essentials and board, and of the site's essentials. Patients' scopes
+/// are as many as there are patients; they are compared when a workstation holds them.
+async fn digests(ground: &Ground) -> Result<Value, Fault> {
+    let mut scopes = vec!["dir".to_owned(), "ess:site".to_owned()];
+    for ward in ground.files.wards().await? {
+        scopes.push(format!("ess:{ward}"));
+        scopes.push(format!("board:{ward}"));
+    }
+    let mut out = Map::new();
+    for scope in scopes {
+        let (refs, pos) = ground.store.scope_refs(&scope).await?;
+        let mut digest = ScopeDigest::default();
+        for r in &refs {
+            digest.add(&r.key, r.ver, &r.hash);
+        }
+        out.insert(scope, json!({"digest": digest.hex(), "items": refs.len(), "pos": pos}));
+    }
+    Ok(Value::Object(out))
+}
+
+fn size(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |m| m.len())
+}
+
+/// Files others may read that they must not.
+fn rights(ground: &Ground) -> Vec<String> {
+    let mut wrong = Vec::new();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mut secret = vec![ground.dir.keys(), ground.dir.database(), ground.dir.root().to_owned()];
+        if let Ok(inside) = std::fs::read_dir(ground.dir.keys()) {
+            secret.extend(inside.filter_map(|e| e.ok().map(|e| e.path())));
+        }
+        for path in secret {
+            let Ok(meta) = std::fs::metadata(&path) else { continue };
+            let mode = meta.permissions().mode() & 0o777;
+            let fix = if meta.is_dir() { "700" } else { "600" };
+            if mode & 0o077 != 0 {
+                wrong.push(format!("rights: {} can be read by others ({mode:o}): chmod {fix} {}", path.display(), path.display()));
+            }
+        }
+    }
+    wrong
+}
+
+/// Bytes free on the folder's disk, as `df` says.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let out = std::process::Command::new("df").arg("-Pk").arg(path).output().ok()?;
+    let text = String::from_utf8(out.stdout).ok()?;
+    let kib: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,10 @@
+//! Running the server: checking it, counting, copies.
+//!
+//! Lives here: `doctor`, `backup`, `restore`, `verify-backup`, `audit`, the counters. Never here: charts.
+//! Called by `cli` and the metrics listener.
+
+pub mod audit;
+pub mod backup;
+pub mod container;
+pub mod doctor;
+pub mod metrics;

@@ -1,0 +1,52 @@
+//! `/ws/sync`: the synchronisation of workstations.
+//!
+//! Lives here: the driver of `vitrine_sync::server::Session` (one per connection), the hub that reads the feed once for
+//! all of them, the work their effects ask for. Never here: the protocol itself (that is `vitrine_sync`), policy.
+//! Called by the router and `cli::serve`.
+
+pub mod hub;
+mod session;
+mod work;
+
+use crate::app::App;
+use crate::http::refusal::Refused;
+use axum::extract::State;
+use axum::extract::ws::WebSocketUpgrade;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::Response;
+use std::sync::Arc;
+use vitrine_wire::ErrorCode;
+use vitrine_wire::frame::MAX_FRAME;
+
+/// Opens the connection. Browsers send an origin, workstations do not: an origin that is not configured is refused.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn upgrade(
+    State(app): State<Arc<App>>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, Refused> {
+    if let Some(origin) = headers.get(header::ORIGIN) {
+        let known = origin.to_str().is_ok_and(|o| app.config.listen.origins.iter().any(|k| k == o));
+        if !known {
+            let text = "Web pages may not open this connection: listen.origins names those that may.";
+            return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Denied, text));
+        }
+    }
+    if *app.draining.borrow() {
+        let text = "The server is stopping: try again in a few seconds.";
+        return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, text));
+    }
+    let upgrade = upgrade.map_err(|_| {
+        Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "This address takes WebSocket connections.")
+    })?;
+    // Default buffers cost 128 KiB a connection; these cost 4 (measured, docs/adr).
+    Ok(upgrade
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1 << 20)
+        .max_message_size(MAX_FRAME)
+        .max_frame_size(MAX_FRAME)
+        .on_upgrade(move |socket| session::drive(app, socket)))
+}
