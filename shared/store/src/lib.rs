@@ -10,9 +10,11 @@
 //! and follows commit order; a read gives `Sealed` data and nothing else.
 
 pub mod batch;
+pub mod conformance;
 pub mod device_chain;
 pub mod disclosure;
 mod error;
+pub mod faulty;
 pub mod memory;
 mod model;
 mod project;

@@ -1,0 +1,79 @@
+//! The one suite that every backend must pass: [`run_all`].
+//!
+//! Lives here: what the traits promise, as executable cases with a small projector of their own. Never here: anything
+//! one backend alone does (files, keys, power cuts: those are tests of that backend).
+//! Called by the tests of each backend. A case panics with what was promised and what was found.
+
+mod audits;
+mod charts;
+mod directory;
+mod feeds;
+pub mod hospital;
+
+use crate::{Projector, Store};
+use async_trait::async_trait;
+use hospital::{Hospital, NoteProjector};
+use std::sync::Arc;
+
+/// A backend, as the suite uses it.
+#[async_trait]
+pub trait Backend: Send + Sync {
+    /// An empty store.
+    async fn fresh(&self, projector: Arc<dyn Projector>) -> Arc<dyn Store>;
+    /// Gives the store up and opens the same data again; `None` when nothing outlives the store.
+    async fn reopen(&self, store: Arc<dyn Store>, projector: Arc<dyn Projector>) -> Option<Arc<dyn Store>>;
+}
+
+async fn fresh(backend: &dyn Backend) -> Hospital {
+    Hospital::new(backend.fresh(Arc::new(NoteProjector)).await, 0)
+}
+
+macro_rules! cases {
+    ($($module:ident :: $case:ident;)*) => {
+        /// Runs every case, each on an empty store, and says which one it is at.
+        ///
+        /// # Panics
+        /// At the first promise that is not kept.
+        pub async fn run_all(backend: &dyn Backend) {
+            $(
+                eprintln!("conformance: {}", stringify!($case));
+                $module::$case(fresh(backend).await).await;
+            )*
+            eprintln!("conformance: restart");
+            feeds::restart(backend, fresh(backend).await).await;
+        }
+        /// The names of the cases.
+        pub const CASES: &[&str] = &[$(stringify!($case),)* "restart"];
+    };
+}
+
+cases! {
+    charts::creates_updates_and_deletes;
+    charts::keeps_every_version;
+    charts::checks_preconditions;
+    charts::applies_an_operation_once;
+    charts::applies_all_or_nothing;
+    charts::refuses_another_patient;
+    charts::updates_the_card_with_the_resource;
+    charts::keeps_the_newest_facts_of_a_slot;
+    charts::projects_dependents_again;
+    charts::removes_the_card_with_the_last_resource;
+    charts::moves_a_resource_to_another_patient;
+    charts::pages_everything_completely;
+    charts::finds_identifiers;
+    charts::finds_patients;
+    charts::keeps_what_was_not_taken;
+    charts::counts;
+    feeds::has_no_gap_under_concurrent_writers;
+    feeds::chains_revisions;
+    feeds::tells_moves_between_wards;
+    feeds::gives_scopes_in_key_order;
+    feeds::prunes;
+    feeds::tells_the_directory;
+    audits::writes_one_row_per_access;
+    audits::finds_every_mutation;
+    audits::accepts_device_rows_once;
+    directory::enrols_once;
+    directory::keeps_accounts_sessions_clients;
+    directory::keeps_grants_once;
+}

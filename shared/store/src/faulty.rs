@@ -1,0 +1,318 @@
+//! A store that fails on purpose, around another store.
+//!
+//! Two ways to fail matter: before (nothing happened) and after (it happened, and the answer was lost). The second is
+//! the reason for operation ids. Called by tests of the server, of the link and of simulations.
+
+use crate::{
+    Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, DeviceRow,
+    EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow,
+    ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Store, StoreError, StoredCard, StoredResource,
+};
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use vitrine_access::action::{
+    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope,
+    WriteClinical,
+};
+use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
+
+/// When a call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before anything was done.
+    Before,
+    /// After it was done: the caller cannot know.
+    After,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Plan {
+    /// Nothing.
+    Never,
+    /// The call with this number, counted from 1 since the plan was made.
+    Nth(u64, When),
+    /// Each call with this probability in a thousand, drawn from a seed; half of them before, half after.
+    Random {
+        /// Seed; the same seed gives the same failures for the same calls.
+        seed: u64,
+        /// Probability in thousandths.
+        per_mille: u64,
+    },
+}
+
+struct State {
+    plan: Plan,
+    calls: u64,
+    failed: u64,
+    delay: Duration,
+}
+
+/// Wraps a store and fails as planned.
+pub struct FaultyStore {
+    inner: Arc<dyn Store>,
+    state: Mutex<State>,
+}
+
+impl FaultyStore {
+    /// Wraps a store; nothing fails yet.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Store>) -> Self {
+        let state = State { plan: Plan::Never, calls: 0, failed: 0, delay: Duration::ZERO };
+        Self { inner, state: Mutex::new(state) }
+    }
+
+    /// Makes a plan and counts calls from 1 again.
+    pub fn plan(&self, plan: Plan) {
+        let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (s.plan, s.calls, s.failed) = (plan, 0, 0);
+    }
+
+    /// Every call from now on takes at least this long.
+    pub fn delay(&self, delay: Duration) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).delay = delay;
+    }
+
+    /// Calls made and calls failed since the last plan.
+    #[must_use]
+    pub fn calls_and_failures(&self) -> (u64, u64) {
+        let s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        (s.calls, s.failed)
+    }
+
+    /// What becomes of the next call.
+    async fn next(&self) -> Option<When> {
+        let (when, delay) = {
+            let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            s.calls += 1;
+            let when = match s.plan {
+                Plan::Never => None,
+                Plan::Nth(n, when) => (s.calls == n).then_some(when),
+                Plan::Random { seed, per_mille } => {
+                    let drawn = mix(seed ^ mix(s.calls));
+                    let when = if drawn & (1 << 40) == 0 { When::Before } else { When::After };
+                    (drawn % 1000 < per_mille).then_some(when)
+                }
+            };
+            s.failed += u64::from(when.is_some());
+            (when, s.delay)
+        };
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        when
+    }
+}
+
+/// SplitMix64's finaliser: neighbouring numbers give unrelated ones.
+const fn mix(n: u64) -> u64 {
+    let n = n.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    n ^ (n >> 31)
+}
+
+fn planned(doing: &'static str) -> StoreError {
+    StoreError::Backend { doing, cause: "failed on purpose".to_owned() }
+}
+
+macro_rules! through {
+    ($self:ident, $call:ident ( $($arg:expr),* )) => {{
+        match $self.next().await {
+            Some(When::Before) => Err(planned(stringify!($call))),
+            Some(When::After) => {
+                let _ = $self.inner.$call($($arg),*).await;
+                Err(planned(stringify!($call)))
+            }
+            None => $self.inner.$call($($arg),*).await,
+        }
+    }};
+}
+
+#[async_trait]
+impl ChartStore for FaultyStore {
+    async fn apply(&self, permit: &Permit<WriteClinical>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError> {
+        through!(self, apply(permit, batch))
+    }
+    async fn import(&self, permit: &Permit<ImportData>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError> {
+        through!(self, import(permit, batch))
+    }
+    async fn quarantine(
+        &self,
+        permit: &Permit<ImportData>,
+        at: UtcMs,
+        items: Vec<QuarantineItem>,
+    ) -> Result<Receipt, StoreError> {
+        through!(self, quarantine(permit, at, items))
+    }
+    async fn quarantined(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        through!(self, quarantined(limit))
+    }
+    async fn read(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        through!(self, read(permit, key))
+    }
+    async fn vread(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+        version: u64,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        through!(self, vread(permit, key, version))
+    }
+    async fn everything(&self, permit: &Permit<ReadChart>, page: Page) -> Result<Sealed<HistoryPage>, StoreError> {
+        through!(self, everything(permit, page))
+    }
+    async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
+        through!(self, card(permit))
+    }
+    async fn search(
+        &self,
+        permit: &Permit<SearchPatients>,
+        query: &SearchQuery,
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        through!(self, search(permit, query))
+    }
+    async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
+        through!(self, whereabouts(patient))
+    }
+    async fn owner(&self, key: &ResourceKey) -> Result<Option<Option<PatientId>>, StoreError> {
+        through!(self, owner(key))
+    }
+    async fn by_identifier(
+        &self,
+        kind: &str,
+        system: Option<&str>,
+        value: &str,
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        through!(self, by_identifier(kind, system, value))
+    }
+    async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
+        through!(self, lookup(key))
+    }
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        through!(self, counts())
+    }
+}
+
+#[async_trait]
+impl Feed for FaultyStore {
+    async fn epoch(&self) -> Result<String, StoreError> {
+        through!(self, epoch())
+    }
+    fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.watch()
+    }
+    async fn changes_since(&self, pos: u64, scope: Option<&str>, limit: usize) -> Result<FeedBatch, StoreError> {
+        through!(self, changes_since(pos, scope, limit))
+    }
+    async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
+        through!(self, items(scope, keys))
+    }
+    async fn scope_page(
+        &self,
+        permit: &Permit<SyncScope>,
+        scope: &str,
+        after: Option<&str>,
+        max_bytes: usize,
+    ) -> Result<Sealed<ScopePage>, StoreError> {
+        through!(self, scope_page(permit, scope, after, max_bytes))
+    }
+    async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
+        through!(self, scope_refs(scope))
+    }
+    async fn revision(&self, patient: &PatientId) -> Result<u64, StoreError> {
+        through!(self, revision(patient))
+    }
+    async fn prune(&self, up_to: u64) -> Result<(), StoreError> {
+        through!(self, prune(up_to))
+    }
+}
+
+#[async_trait]
+impl AuditLog for FaultyStore {
+    async fn append(&self, entry: AuditEntry) -> Result<Receipt, StoreError> {
+        through!(self, append(entry))
+    }
+    async fn accept_device_rows(&self, device: &DeviceId, rows: Vec<chain::Row>) -> Result<u64, StoreError> {
+        through!(self, accept_device_rows(device, rows))
+    }
+    async fn rows(
+        &self,
+        permit: &Permit<ReadAudit>,
+        chain: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditChainRow>, StoreError> {
+        through!(self, rows(permit, chain, after, limit))
+    }
+    async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
+        through!(self, heads())
+    }
+}
+
+#[async_trait]
+impl Accounts for FaultyStore {
+    async fn change_account(&self, permit: &Permit<ManageUsers>, change: AccountChange) -> Result<Receipt, StoreError> {
+        through!(self, change_account(permit, change))
+    }
+    async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
+        through!(self, account(user))
+    }
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        through!(self, accounts())
+    }
+    async fn put_enrol_code(&self, permit: &Permit<ManageDevices>, code: EnrolCode) -> Result<Receipt, StoreError> {
+        through!(self, put_enrol_code(permit, code))
+    }
+    async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError> {
+        through!(self, enrol_codes(at))
+    }
+    async fn enrol(&self, code_hash: [u8; 32], device: NewDevice, at: UtcMs) -> Result<DeviceRow, StoreError> {
+        through!(self, enrol(code_hash, device, at))
+    }
+    async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        through!(self, device(id))
+    }
+    async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        through!(self, devices())
+    }
+    async fn revoke_device(&self, permit: &Permit<ManageDevices>, id: &DeviceId) -> Result<Receipt, StoreError> {
+        through!(self, revoke_device(permit, id))
+    }
+    async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
+        through!(self, device_seen(id, at, report))
+    }
+    async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
+        through!(self, put_session(session))
+    }
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
+        through!(self, session(hash))
+    }
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        through!(self, end_session(hash))
+    }
+    async fn put_client(
+        &self,
+        permit: &Permit<ManageUsers>,
+        id: &str,
+        secret_hash: [u8; 32],
+        scopes: Vec<String>,
+    ) -> Result<Receipt, StoreError> {
+        through!(self, put_client(permit, id, secret_hash, scopes))
+    }
+    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+        through!(self, client(id))
+    }
+    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
+        through!(self, put_grant(row))
+    }
+    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
+        through!(self, grants(limit))
+    }
+}
