@@ -141,7 +141,7 @@ pub fn identifiers(bytes: &[u8]) -> Vec<(Option<String>, String)> {
     parse(bytes).map(|root| identifiers_of(&root)).unwrap_or_default()
 }
 
-fn identifiers_of(root: &Json) -> Vec<(Option<String>, String)> {
+pub(crate) fn identifiers_of(root: &Json) -> Vec<(Option<String>, String)> {
     let pair = |i: &Json| Some((i.text("system").map(str::to_owned), i.text("value")?.to_owned()));
     root.items("identifier").iter().filter_map(pair).collect()
 }

@@ -65,10 +65,10 @@ pub(crate) fn said(a: &AllergyIntolerance) -> Said {
 fn unknown_agent(a: &AllergyIntolerance) -> Option<String> {
     let mut names: Vec<&str> = Vec::new();
     for substance in a.reactions.iter().filter_map(|r| r.substance.as_ref()) {
-        if let Some(name) = substance.display().filter(|_| !substance.is_unknown()) {
-            if !names.contains(&name) {
-                names.push(name);
-            }
+        if let Some(name) = substance.display().filter(|_| !substance.is_unknown())
+            && !names.contains(&name)
+        {
+            names.push(name);
         }
     }
     if !names.is_empty() {

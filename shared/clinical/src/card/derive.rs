@@ -4,7 +4,7 @@ use super::{
     AllergyState, Block, BlockState, ConditionItem, EmergencyCard, MeasuredItem, MedicationItem,
     NegativeStatement, StatementItem, allergy, condition, measured, medication, place, statement,
 };
-use crate::chart::{Resource, preferred_name};
+use crate::chart::Resource;
 use crate::{PatientId, ResourceKey, UtcMs};
 use allergy::Said;
 use condition::Stand;
@@ -66,9 +66,7 @@ pub fn card_slot(resource: &Resource) -> Option<CardSlot> {
             Stand::Past | Stand::Nothing => return None,
         },
         Resource::Encounter(e) if place::is_present(e) => ("encounter".into(), 8),
-        Resource::RelatedPerson(p) if statement::is_contact(p) && preferred_name(&p.names).is_some() => {
-            ("contact".into(), 16)
-        }
+        Resource::RelatedPerson(p) if statement::is_contact(p) => ("contact".into(), 16),
         Resource::Observation(o) => observation_slot(o, resource)?,
         _ => match statement::about(resource)? {
             About::CodeStatus => ("code-status".into(), 8),

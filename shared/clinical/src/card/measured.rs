@@ -86,7 +86,7 @@ pub(crate) fn label_in(
     let of_loinc = |c: &&str| code.has(LOINC, c);
     table
         .iter()
-        .find(|(_, codes)| codes.iter().any(|c| of_loinc(&c)))
+        .find(|(_, codes)| codes.iter().any(|c| of_loinc(c)))
         .map(|(label, _)| *label)
 }
 

@@ -42,7 +42,7 @@ fn by_code(concept: &Concept, table: &dyn Fn(&Coding) -> Option<Presence>) -> Op
     concept.codings.iter().find_map(table)
 }
 
-fn snomed_or_ips<'c>(c: &'c Coding) -> Option<(bool, &'c str)> {
+fn snomed_or_ips(c: &Coding) -> Option<(bool, &str)> {
     let code = c.code.as_deref()?;
     match c.system.as_deref() {
         Some(SNOMED) => Some((true, code)),

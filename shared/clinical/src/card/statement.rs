@@ -373,16 +373,16 @@ pub(crate) fn contacts(facts: &[&CardFact]) -> (Vec<ContactItem>, Option<i64>) {
         }
     }
     for f in facts {
-        if let Resource::RelatedPerson(p) = &f.resource {
-            if is_contact(p) {
-                let name = preferred_name(&p.names).and_then(spoken_name);
-                add(
-                    name,
-                    relationship(&p.relationships),
-                    phone(&p.telecom),
-                    f.resource.stated_ms(),
-                );
-            }
+        if let Resource::RelatedPerson(p) = &f.resource
+            && is_contact(p)
+        {
+            let name = preferred_name(&p.names).and_then(spoken_name);
+            add(
+                name,
+                relationship(&p.relationships),
+                phone(&p.telecom),
+                f.resource.stated_ms(),
+            );
         }
     }
     (out, as_of)

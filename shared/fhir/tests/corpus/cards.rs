@@ -109,7 +109,7 @@ fn the_order_of_facts_does_not_matter() {
     let first = (card(&all), chart_summary(&all));
     all.reverse();
     assert_eq!((card(&all), chart_summary(&all)), first);
-    all.sort_by(|a, b| a.resource.stated_ms().cmp(&b.resource.stated_ms()));
+    all.sort_by_key(|f| f.resource.stated_ms());
     assert_eq!((card(&all), chart_summary(&all)), first);
 }
 

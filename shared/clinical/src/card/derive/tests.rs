@@ -709,3 +709,55 @@ proptest! {
         prop_assert_eq!(card(&facts).allergies, block);
     }
 }
+
+#[test]
+fn a_record_of_131_000_resources_keeps_few_facts_and_every_active_one() {
+    let mut kept: std::collections::BTreeMap<String, usize> = std::collections::BTreeMap::new();
+    let mut add = |resource: &Resource| {
+        if let Some(slot) = card_slot(resource) {
+            let held = kept.entry(slot.slot).or_default();
+            *held = (*held + 1).min(usize::try_from(slot.keep).unwrap());
+        }
+    };
+    let codes: Vec<&str> = measured::VITALS
+        .iter()
+        .chain(measured::LABS)
+        .flat_map(|(_, c)| c.iter().copied())
+        .collect();
+    for n in 0..131_000usize {
+        let resource = match n % 8 {
+            0 => Resource::MedicationRequest(order("Aspirin", "completed", "order")),
+            1 => Resource::Condition(Condition {
+                clinical_status: some("resolved"),
+                ..Condition::default()
+            }),
+            2 => Resource::Encounter(Encounter {
+                status: some("finished"),
+                ..Encounter::default()
+            }),
+            3 => Resource::DiagnosticReport(DiagnosticReport::default()),
+            4 => Resource::AllergyIntolerance(allergy(penicillin(), "active", "refuted")),
+            _ => observation("o", codes[n % codes.len()], "2026-01-01", quantity("1", "u")).resource,
+        };
+        add(&resource);
+    }
+    for _ in 0..300 {
+        add(&Resource::MedicationRequest(order("Aspirin", "active", "order")));
+        add(&Resource::AllergyIntolerance(allergy(penicillin(), "active", "")));
+        add(&Resource::Condition(Condition {
+            code: Some(Concept::of_text("Asthma")),
+            ..Condition::default()
+        }));
+    }
+    let active: Vec<usize> = ["medication", "allergy", "condition"]
+        .iter()
+        .map(|s| kept[*s])
+        .collect();
+    assert_eq!(active, [300, 300, 300]);
+    let rest: usize = kept
+        .iter()
+        .filter(|(s, _)| !["medication", "allergy", "condition"].contains(&s.as_str()))
+        .map(|(_, n)| n)
+        .sum();
+    assert!(rest <= 150, "{kept:?}");
+}
