@@ -23,6 +23,9 @@ pub enum EngineError {
     /// Nobody is signed in.
     #[error("Sign in first.")]
     NotSignedIn,
+    /// The secret was given more than five minutes ago.
+    #[error("Your last PIN is more than 5 minutes ago: give it again.")]
+    PinNeeded,
     /// Wrong PIN or password.
     #[error("The name or the secret is wrong.{}", wait_words(*.retry_after_s))]
     WrongSecret {
@@ -142,7 +145,7 @@ impl EngineError {
             Self::NotEnrolled => ErrorCode::NotEnrolled,
             Self::Revoked => ErrorCode::DeviceRevoked,
             Self::KeysMissing(_) | Self::Damaged { .. } | Self::Unsafe(_) => ErrorCode::Damaged,
-            Self::NotSignedIn => ErrorCode::NotSignedIn,
+            Self::NotSignedIn | Self::PinNeeded => ErrorCode::NotSignedIn,
             Self::WrongSecret { .. } | Self::UnknownUser(_) => ErrorCode::WrongSecret,
             Self::Throttled { .. } => ErrorCode::Throttled,
             Self::SlotRemoved | Self::Disabled => ErrorCode::Disabled,
@@ -184,6 +187,7 @@ impl EngineError {
             Self::Denied { .. } => 5,
             Self::Revoked
             | Self::NotSignedIn
+            | Self::PinNeeded
             | Self::WrongSecret { .. }
             | Self::Throttled { .. }
             | Self::SlotRemoved

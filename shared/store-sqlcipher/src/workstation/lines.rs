@@ -71,6 +71,19 @@ impl Lines {
         })
     }
 
+    /// Without a connection: each act tries to open one.
+    pub(super) fn unopened(path: &Path, key: &Key, synchronous: Synchronous, cache_kib: u32) -> Self {
+        Self {
+            path: path.to_owned(),
+            key: key.clone(),
+            options: OpenOptions { synchronous, cache_kib, ..OpenOptions::default() },
+            writer: Mutex::new(None),
+            readers: Mutex::new(Vec::new()),
+            reserved: Mutex::new(None),
+            opened: OpenedAs::Shared,
+        }
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }

@@ -150,6 +150,23 @@ impl Outbox {
         })
     }
 
+    /// Opens; when the file is there and cannot be opened (full disk, damage), gives an outbox whose every write tries
+    /// again and fails until it can, and the fault. Emergencies are then written to the reserve.
+    ///
+    /// # Errors
+    /// [`StoreError::Unencrypted`], [`StoreError::WrongKey`], [`StoreError::NewerSchema`], [`StoreError::Refused`]: the
+    /// file is another one, refused and untouched.
+    pub fn open_or_absent(path: &Path, key: &Key) -> Result<(Self, Option<StoreError>), StoreError> {
+        match Self::open(path, key) {
+            Ok(outbox) => Ok((outbox, None)),
+            Err(e @ (StoreError::Damaged(_) | StoreError::Full(_) | StoreError::Backend { .. })) => {
+                let lines = Lines::unopened(path, key, Synchronous::Full, 2 * 1024);
+                Ok((Self { lines, memory: Mutex::new(Vec::new()) }, Some(e)))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     /// False when the disk gave no room to open for writing.
     #[must_use]
     pub fn writable(&self) -> bool {

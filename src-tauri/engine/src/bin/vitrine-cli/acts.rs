@@ -1,0 +1,284 @@
+//! Running the acts.
+
+use crate::args::{Act, AuditAct, Cli, Who};
+use crate::{bench, print, secret};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::time::Duration;
+use vitrine_engine::clock::Clock;
+use vitrine_engine::{BreakGlass, EngineError, Enrolment, Identity, Options, Workstation};
+use vitrine_wire::view::{DataAge, EngineEvent};
+
+/// Done.
+const DONE: u8 = 0;
+/// Something was refused or failed.
+const SOME_REFUSED: u8 = 1;
+
+/// Runs one act; gives the exit code.
+pub async fn run(cli: Cli) -> Result<u8, EngineError> {
+    let Some(profile) = cli.profile else {
+        return Err(EngineError::Usage("no profile: give --profile DIR".to_owned()));
+    };
+    if profile.is_file() {
+        return Err(EngineError::Usage(format!("--profile {}: this is a file, a folder is needed", profile.display())));
+    }
+    let json = cli.json;
+    match cli.act {
+        Act::Enrol { server, code, fingerprint, name } => {
+            enrol(&profile, Enrolment { server, code, fingerprint, name: name.unwrap_or_else(machine_name) }, json).await
+        }
+        Act::Login { user, secret } => login(&profile, &user, &secret::read(&secret, &user)?, json).await,
+        Act::Lock => lock(&profile, json),
+        Act::Sync { until_current, follow, timeout } => sync(&profile, until_current, follow, timeout, json).await,
+        Act::Search { query, who } => {
+            let ws = signed_in(&profile, &who, false).await?;
+            let v = ws.search(&query).await?;
+            if json { print::json(&to_json(&v)?) } else { print::search(&v) }
+            Ok(DONE)
+        }
+        Act::Board { ward, who } => {
+            let ws = signed_in(&profile, &who, false).await?;
+            let v = ws.board(ward.as_deref()).await?;
+            if json { print::json(&to_json(&v)?) } else { print::board(&v) }
+            Ok(DONE)
+        }
+        Act::Chart { patient, wait, who } => chart(&profile, &patient, wait, &who, json).await,
+        Act::Emergency { patient, reason, words, user, secret } => {
+            let secret = secret::read(&secret, &user)?;
+            let asked = BreakGlass { patient, reason, words, identity: Identity::UserSecret { user, secret } };
+            emergency(&profile, asked, json).await
+        }
+        Act::Status => status(&profile, json),
+        Act::Audit { act } => audit(&profile, &act, json).await,
+        Act::Selftest => selftest(&profile, json).await,
+        Act::Bench { user, secret, n, query } => {
+            let secret = secret::read(&secret, &user)?;
+            let ws = open(&profile, false)?;
+            print::json(&bench::run(&ws, &user, &secret, n, &query).await?);
+            Ok(DONE)
+        }
+    }
+}
+
+fn to_json<T: serde::Serialize>(v: &T) -> Result<Value, EngineError> {
+    serde_json::to_value(v).map_err(|_| EngineError::Internal("printing"))
+}
+
+fn open(profile: &Path, sync: bool) -> Result<Workstation, EngineError> {
+    if !profile.is_dir() {
+        return Err(EngineError::NotEnrolled);
+    }
+    let ws = Workstation::open(profile, Options { sync, ..Options::default() })?;
+    // A workstation that cannot be used says why at once.
+    ws.usable()?;
+    Ok(ws)
+}
+
+fn machine_name() -> String {
+    let name = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).unwrap_or_else(|| "workstation".to_owned())
+}
+
+async fn enrol(profile: &Path, asked: Enrolment, json: bool) -> Result<u8, EngineError> {
+    let d = vitrine_engine::enrol(profile, &asked).await?;
+    if json {
+        print::json(&json!({
+            "device": d.device, "workstation": d.name, "ward": d.ward, "site": d.site, "server": d.server, "demo": d.demo,
+            "key_protection": "file (weak)",
+        }));
+    } else {
+        println!("Enrolled as {} in {} (device {}). Keys: file (weak).", d.name, d.ward, d.device);
+    }
+    Ok(DONE)
+}
+
+async fn login(profile: &Path, user: &str, secret: &str, json: bool) -> Result<u8, EngineError> {
+    let ws = open(profile, false)?;
+    ws.sign_in(user, secret).await?;
+    ws.settled(Duration::from_secs(5)).await;
+    let v = ws.session().ok_or(EngineError::WrongSecret { retry_after_s: 0 })?;
+    ws.save_session(secret).await?;
+    if json {
+        print::json(&json!({"user": v.user, "display": v.display, "role": v.role, "offline": v.offline, "minutes": 15}));
+    } else {
+        let how = if v.offline { "without the server" } else { "with the server" };
+        println!("Signed in as {} ({}), {how}, for 15 minutes.", v.display, v.role);
+    }
+    Ok(DONE)
+}
+
+fn lock(profile: &Path, json: bool) -> Result<u8, EngineError> {
+    open(profile, false)?.forget_session()?;
+    if json { print::json(&json!({"locked": true})) } else { println!("Locked.") }
+    Ok(DONE)
+}
+
+async fn sync(profile: &Path, until_current: bool, follow: bool, timeout: u64, json: bool) -> Result<u8, EngineError> {
+    let ws = open(profile, false)?;
+    let _ = ws.restore_session();
+    let mut events = ws.events();
+    if !ws.synchronise()? {
+        return Err(EngineError::Usage(
+            "another program of this profile synchronises already (the app, or another `sync`): use `status` to see how far it is".to_owned(),
+        ));
+    }
+    let mut code = DONE;
+    // Without --follow, one round is made: until everything is current.
+    if until_current || !follow {
+        let current = ws.wait_current(Duration::from_secs(timeout)).await?;
+        ws.usable()?;
+        code = if current { DONE } else { SOME_REFUSED };
+        let mut v = ws.status_json()?;
+        v["current"] = current.into();
+        if json {
+            print::json(&v);
+        } else {
+            print::status(&v);
+            if !current {
+                eprintln!("vitrine-cli: not current after {timeout} s");
+            }
+        }
+    }
+    while follow {
+        match events.recv().await {
+            Ok(EngineEvent::Locked) if ws.usable().is_err() => ws.usable()?,
+            Ok(e) if json => print::json(&to_json(&e)?),
+            Ok(EngineEvent::Status(s)) => println!("{}  {}", s.clock_text, s.sentence),
+            Ok(EngineEvent::PatientsChanged(p)) => println!("patients changed: {}", p.join(" ")),
+            Ok(EngineEvent::BoardChanged(w)) => println!("board changed: {w}"),
+            Ok(EngineEvent::Locked) => println!("locked"),
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
+        }
+    }
+    Ok(code)
+}
+
+/// A workstation with somebody signed in: for this run alone, or by the kept session.
+async fn signed_in(profile: &Path, who: &Who, sync: bool) -> Result<Workstation, EngineError> {
+    let ws = open(profile, sync)?;
+    match &who.user {
+        Some(user) => {
+            let secret = secret::read(&who.secret, user)?;
+            ws.sign_in(user, &secret).await?;
+        }
+        None if who.secret.secret_stdin => {
+            return Err(EngineError::Usage("--secret-stdin needs --user NAME".to_owned()));
+        }
+        None => {
+            ws.restore_session()?;
+        }
+    }
+    Ok(ws)
+}
+
+async fn chart(profile: &Path, patient: &str, wait: u64, who: &Who, json: bool) -> Result<u8, EngineError> {
+    let ws = signed_in(profile, who, wait > 0).await?;
+    let mut events = ws.events();
+    let mut v = ws.chart(patient).await?;
+    let id = v.banner.patient.clone();
+    let arrived = async {
+        // Nothing to wait for without a server.
+        let mut tries = 0;
+        loop {
+            match tokio::time::timeout(Duration::from_millis(500), events.recv()).await {
+                Ok(Ok(EngineEvent::PatientsChanged(p))) if p.contains(&id) => return true,
+                Ok(Ok(_)) => {}
+                _ => {
+                    tries += 1;
+                    if tries > 2 && matches!(ws.status().age, DataAge::Offline | DataAge::Old) {
+                        return false;
+                    }
+                }
+            }
+        }
+    };
+    if wait > 0
+        && v.record_age.age == DataAge::NotOnThisWorkstation
+        && tokio::time::timeout(Duration::from_secs(wait), arrived).await.unwrap_or(false)
+    {
+        v = ws.chart(patient).await?;
+    }
+    if json { print::json(&to_json(&v)?) } else { print::chart(&v) }
+    Ok(DONE)
+}
+
+async fn emergency(profile: &Path, asked: BreakGlass, json: bool) -> Result<u8, EngineError> {
+    let ws = open(profile, false)?;
+    let (v, card, age) = ws.break_glass_card(asked).await?;
+    if json {
+        print::json(&print::card_json(&v, card.as_ref(), &age, Clock::new().wall().0));
+    } else {
+        print::card(&v);
+        for a in ws.status().alarms {
+            println!("ALARM: {a}");
+        }
+    }
+    Ok(DONE)
+}
+
+fn status(profile: &Path, json: bool) -> Result<u8, EngineError> {
+    let ws = open(profile, false)?;
+    let _ = ws.restore_session();
+    let v = ws.status_json()?;
+    if json { print::json(&v) } else { print::status(&v) }
+    Ok(DONE)
+}
+
+async fn audit(profile: &Path, act: &AuditAct, json: bool) -> Result<u8, EngineError> {
+    let ws = open(profile, false)?;
+    match act {
+        AuditAct::List { after, limit } => {
+            let rows = ws.audit_list(*after, *limit).await?;
+            if json {
+                let rows: Vec<Value> = rows
+                    .iter()
+                    .map(|r| {
+                        let entry: Value = serde_json::from_str(&r.body).unwrap_or(Value::Null);
+                        json!({"seq": r.seq, "hash": vitrine_engine::entropy::hex(&r.hash), "prev": vitrine_engine::entropy::hex(&r.prev), "entry": entry})
+                    })
+                    .collect();
+                print::json(&json!({"rows": rows}));
+            } else {
+                for r in rows {
+                    println!("{:>8}  {}", r.seq, r.body);
+                }
+            }
+            Ok(DONE)
+        }
+        AuditAct::Verify => match ws.audit_verify().await {
+            Ok(head) => {
+                if json {
+                    print::json(&json!({"ok": true, "rows": head.seq, "head": vitrine_engine::entropy::hex(&head.hash)}));
+                } else {
+                    println!("The audit chain is whole: {} rows.", head.seq);
+                }
+                Ok(DONE)
+            }
+            Err(EngineError::Store(e)) => {
+                let first_bad = first_bad(&e);
+                if json {
+                    print::json(&json!({"ok": false, "first_bad": first_bad, "text": e.to_string()}));
+                } else {
+                    println!("The audit chain is NOT whole: {e}");
+                }
+                Ok(SOME_REFUSED)
+            }
+            Err(other) => Err(other),
+        },
+    }
+}
+
+async fn selftest(profile: &Path, json: bool) -> Result<u8, EngineError> {
+    let t = open(profile, false)?.selftest().await?;
+    if json { print::json(&to_json(&t)?) } else { print::selftest(&t) }
+    Ok(if t.ok { DONE } else { SOME_REFUSED })
+}
+
+/// The first bad row, when the chain itself is what is wrong.
+const fn first_bad(e: &vitrine_store::StoreError) -> Option<u64> {
+    match e {
+        vitrine_store::StoreError::Chain(fault) => Some(fault.first_bad()),
+        _ => None,
+    }
+}

@@ -1,0 +1,167 @@
+//! The arguments of `vitrine-cli` (interfaces.md): names that stay fixed.
+
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// The workstation without a window: for IT, for drills, for tests.
+#[derive(Debug, Parser)]
+#[command(name = "vitrine-cli", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Profile folder of this workstation
+    #[arg(long, global = true, value_name = "DIR")]
+    pub profile: Option<PathBuf>,
+    /// Print one JSON object on stdout; logs go to stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub act: Act,
+}
+
+/// How the secret is given.
+#[derive(Debug, Args)]
+pub struct Secret {
+    /// Read the secret from the first line of stdin instead of asking for it
+    #[arg(long)]
+    pub secret_stdin: bool,
+}
+
+/// Who asks: the session kept by `login`, or a name and a secret for this run alone.
+#[derive(Debug, Args)]
+pub struct Who {
+    /// Sign in for this run alone, instead of the session kept by `login`
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
+    /// How the secret is given
+    #[command(flatten)]
+    pub secret: Secret,
+}
+
+/// The acts.
+#[derive(Debug, Subcommand)]
+pub enum Act {
+    /// Enrol this machine with a one-time code from `vitrine-server enrol`
+    Enrol {
+        /// Address of the server, https://HOST:PORT
+        #[arg(long, value_name = "URL")]
+        server: String,
+        /// The one-time code
+        #[arg(long, value_name = "CODE")]
+        code: String,
+        /// SHA-256 of the server's certificate or CA, as printed by the server
+        #[arg(long, value_name = "SHA256")]
+        fingerprint: Option<String>,
+        /// Name of this workstation as shown; the machine's name when left out
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
+    },
+    /// Sign in and keep the session for fifteen minutes
+    Login {
+        /// Sign-in name
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// How the secret is given
+        #[command(flatten)]
+        secret: Secret,
+    },
+    /// End the kept session
+    Lock,
+    /// Synchronise with the server
+    Sync {
+        /// End when everything is current and everything written here has reached the server
+        #[arg(long)]
+        until_current: bool,
+        /// Go on and print what happens until interrupted
+        #[arg(long)]
+        follow: bool,
+        /// Give up --until-current after so many seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        timeout: u64,
+    },
+    /// Find patients by name, MRN or birth date
+    Search {
+        /// What to look for
+        query: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// The board of a ward
+    Board {
+        /// The ward; this workstation's when left out
+        ward: Option<String>,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// The chart of a patient
+    Chart {
+        /// MRN or FHIR id
+        patient: String,
+        /// Wait so many seconds for the full record when it is not here
+        #[arg(long, value_name = "SECONDS", default_value_t = 3)]
+        wait: u64,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Break the glass: the emergency card, with or without a server
+    Emergency {
+        /// MRN or FHIR id
+        patient: String,
+        /// life-threatening, cannot-consent, covering, mass-casualty, other; or a digit 1 to 5
+        #[arg(long, value_name = "CODE")]
+        reason: String,
+        /// Words; needed for "other"
+        #[arg(long, value_name = "TEXT")]
+        words: Option<String>,
+        /// Sign-in name
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// How the PIN is given
+        #[command(flatten)]
+        secret: Secret,
+    },
+    /// State of this workstation
+    Status,
+    /// The audit log of this workstation
+    Audit {
+        /// What to do with it
+        #[command(subcommand)]
+        act: AuditAct,
+    },
+    /// Could this workstation open its essentials and write its audit log right now?
+    Selftest,
+    /// Time the emergency card and the search on this workstation's own data
+    #[command(hide = true)]
+    Bench {
+        /// Sign-in name
+        #[arg(long, value_name = "NAME")]
+        user: String,
+        /// How the PIN is given
+        #[command(flatten)]
+        secret: Secret,
+        /// How many of each
+        #[arg(long, default_value_t = 1_000)]
+        n: u32,
+        /// What to search for; the patients found are opened in turn
+        #[arg(long, default_value = "a")]
+        query: Vec<String>,
+    },
+}
+
+/// Acts on the audit log.
+#[derive(Debug, Subcommand)]
+pub enum AuditAct {
+    /// Rows in order
+    List {
+        /// Begin after this row
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        after: u64,
+        /// At most so many rows
+        #[arg(long, value_name = "N", default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// Check the chain and name the first bad row
+    Verify,
+}

@@ -1,0 +1,61 @@
+//! `vitrine-cli`: the workstation without a window.
+//!
+//! Lives here: arguments, exit codes, printing. Never here: an act; those are the engine's.
+//!
+//! A session: `login` keeps one for fifteen minutes, sealed with the device's key (`session.bin`); any act may instead
+//! be given `--user` and a secret for itself alone. Exit codes: 0 done, 1 refused or failed, 2 usage or configuration,
+//! 3 refused for safety, 4 not on this workstation, 5 denied, 6 locked or revoked.
+
+mod acts;
+mod args;
+mod bench;
+mod print;
+mod secret;
+
+use args::Cli;
+use clap::Parser;
+use std::process::ExitCode;
+use vitrine_engine::EngineError;
+
+fn main() -> ExitCode {
+    let json = std::env::args_os().any(|a| a == "--json");
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) if !e.use_stderr() => {
+            let _ = e.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(e) => return usage(&e, json),
+    };
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("VITRINE_LOG").unwrap_or_else(|_| "warn".into()))
+        .init();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let done = match runtime {
+        Ok(runtime) => {
+            let done = runtime.block_on(acts::run(cli));
+            runtime.shutdown_background();
+            done
+        }
+        Err(cause) => Err(EngineError::Io { doing: "starting", cause }),
+    };
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(e) => {
+            print::error(&e, json);
+            ExitCode::from(e.exit_code())
+        }
+    }
+}
+
+fn usage(e: &clap::Error, json: bool) -> ExitCode {
+    let text = e.render().to_string();
+    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
+    let advice = "run `vitrine-cli --help` to see the acts, `vitrine-cli ACT --help` for the arguments of one";
+    print::error(&EngineError::Usage(format!("{first} — {advice}")), json);
+    if !json {
+        eprintln!("\n{text}");
+    }
+    ExitCode::from(2)
+}

@@ -1,0 +1,236 @@
+//! Printing: one JSON object, or words for people.
+
+use serde_json::{Value, json};
+use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::{UtcMs, format};
+use vitrine_engine::{EngineError, SelfTest};
+use vitrine_wire::view::{
+    AllergyStripState, AllergyStripView, BlockView, BlockViewState, BoardView, ChartView, EmergencyCardView, LineView,
+    MeasuredView, MedicationView, PatientRowView, SearchView, SectionAge,
+};
+
+/// One JSON object on stdout.
+pub fn json(value: &Value) {
+    println!("{value}");
+}
+
+/// An error: words on stderr, with `--json` also an object on stdout.
+pub fn error(e: &EngineError, as_json: bool) {
+    if as_json {
+        let v = e.view();
+        json(&json!({
+            "error": {"code": v.code, "text": v.text, "retry_after_s": v.retry_after_s,
+                      "break_glass_offered": v.break_glass_offered, "exit": e.exit_code()}
+        }));
+    } else {
+        eprintln!("vitrine-cli: {e}");
+    }
+}
+
+fn rows(rows: &[PatientRowView]) {
+    for r in rows {
+        let mut line = format!("{}  {}  Born {}  {}  MRN {}  {}", r.patient, r.name, r.born_text, r.gender_text, r.number_text, r.place_text);
+        for extra in [&r.reason_text, &r.stay_text, &r.match_text, &r.deceased_text].into_iter().flatten() {
+            line.push_str(&format!("  {extra}"));
+        }
+        if !r.allergy_text.is_empty() {
+            line.push_str(&format!("  {}", r.allergy_text));
+        }
+        for flag in &r.flags {
+            line.push_str(&format!("  [{flag}]"));
+        }
+        if r.similar_name {
+            line.push_str("  ▲ similar name");
+        }
+        if r.restricted {
+            line.push_str("  Restricted — break-glass");
+        }
+        println!("{line}");
+    }
+}
+
+/// A search in words.
+pub fn search(v: &SearchView) {
+    rows(&v.rows);
+    println!("{}", v.summary_text);
+}
+
+/// A board in words.
+pub fn board(v: &BoardView) {
+    println!("{} — {} — {}", v.ward_name, v.summary_text, v.age.text);
+    rows(&v.rows);
+}
+
+fn block<T>(title: &str, b: &BlockView<T>, show: impl Fn(&T) -> String) {
+    let as_of = b.as_of_text.as_deref().map(|t| format!("  ({t})")).unwrap_or_default();
+    match b.state {
+        BlockViewState::Recorded => {
+            println!("{title}{as_of}");
+            for item in &b.items {
+                println!("  {}", show(item));
+            }
+        }
+        BlockViewState::NotRecorded | BlockViewState::Unavailable => println!("{title}  {}", b.empty_text),
+    }
+}
+
+fn medicine(m: &MedicationView) -> String {
+    let mut parts = vec![m.name.clone()];
+    parts.extend(m.dose.as_ref().map(|d| format!("DOSE {d}")));
+    parts.extend(m.details.iter().cloned());
+    parts.push(m.status_text.clone());
+    parts.extend(m.start_text.clone());
+    let mark = if m.high_risk_text.is_some() { "▲ " } else { "  " };
+    format!("{mark}{}", parts.join(" — "))
+}
+
+fn line(l: &LineView) -> String {
+    match &l.detail_text {
+        Some(d) => format!("{} ({d})", l.text),
+        None => l.text.clone(),
+    }
+}
+
+fn measured(m: &MeasuredView) -> String {
+    let parts = [m.label.as_str(), &m.value, &m.unit, &m.flag, &m.flag_shape];
+    let mut text = parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" ");
+    for extra in [&m.range_text, &m.status_text].into_iter().flatten() {
+        text.push_str(&format!(" ({extra})"));
+    }
+    format!("{text}  {}", m.at_text)
+}
+
+fn allergies(a: &AllergyStripView) {
+    let updated = a.updated_text.as_deref().map(|t| format!("  ({t})")).unwrap_or_default();
+    println!("{}{updated}", a.label);
+    for i in &a.items {
+        let mark = if i.dangerous { "▲ " } else { "  " };
+        let checked = if i.coded { "" } else { "  NOT CHECKED" };
+        let sure = i.verification_text.as_deref().map(|v| format!(" ({v})")).unwrap_or_default();
+        println!("  {mark}{} — {}{sure}{checked}", i.agent, i.detail_text);
+    }
+    for n in a.negatives.iter().chain(&a.conflict_text) {
+        println!("  {n}");
+    }
+}
+
+/// A chart in words.
+pub fn chart(v: &ChartView) {
+    if let Some(t) = &v.break_glass_text {
+        println!("{t}");
+    }
+    let b = &v.banner;
+    println!("{}  Born {}  Gender {}  {} {}  {}", b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text);
+    for extra in [&b.deceased_text, &b.weight_text, &v.loading_text].into_iter().flatten() {
+        println!("{extra}");
+    }
+    allergies(&v.allergies);
+    println!("Essentials {} · full record {} ({} resources)", v.essentials_age.text, v.record_age.text, v.resources);
+    block("CURRENT MEDICINES", &v.medications, medicine);
+    block("PROBLEMS", &v.conditions, line);
+    block("CODE STATUS", &v.code_status, line);
+    block("VITALS", &v.vitals, measured);
+    block("LABS", &v.labs, |l| {
+        l.values.first().map_or_else(|| l.label.clone(), measured)
+    });
+    block("NOTES", &v.notes, |n| format!("{} — {}", n.title, n.detail_text));
+    block("ENCOUNTERS", &v.encounters, line);
+    block("PAST MEDICINES", &v.past_medications, medicine);
+}
+
+/// The emergency card in words.
+pub fn card(v: &EmergencyCardView) {
+    println!("{}   DATA {}", v.frame_text, v.age.text);
+    let b = &v.banner;
+    println!("{}  Born {}  {}  {} {}  {}", b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text);
+    for extra in [&b.deceased_text, &b.weight_text].into_iter().flatten() {
+        println!("{extra}");
+    }
+    allergies(&v.allergies);
+    block("ACTIVE MEDICINES", &v.medications, medicine);
+    for m in &v.recently_stopped {
+        println!("  recently stopped: {}", medicine(m));
+    }
+    block("CODE STATUS", &v.code_status, line);
+    block("PROBLEMS", &v.conditions, line);
+    block("DEVICES", &v.devices, line);
+    block("VITALS", &v.vitals, measured);
+    block("LABS", &v.labs, measured);
+    block("BLOOD GROUP", &v.blood_group, line);
+    block("ISOLATION", &v.isolation, line);
+    block("FLAGS", &v.flags, line);
+    block("CONTACTS", &v.contacts, line);
+    println!("access {} · {:.1} ms", v.access_id, v.elapsed_ms);
+}
+
+/// The emergency card as interfaces.md fixes it.
+pub fn card_json(v: &EmergencyCardView, card: Option<&EmergencyCard>, age: &SectionAge, now_ms: i64) -> Value {
+    let unavailable = json!({"state": "unavailable", "items": []});
+    let of = |name: &str| -> Value {
+        let all = card.and_then(|c| serde_json::to_value(c).ok());
+        all.and_then(|mut c| c.get_mut(name).map(Value::take)).unwrap_or_else(|| unavailable.clone())
+    };
+    let state = match v.allergies.state {
+        AllergyStripState::Known => "known",
+        AllergyStripState::NoneKnown => "none-known",
+        AllergyStripState::NotRecorded => "not-recorded",
+        AllergyStripState::Unavailable => "unavailable",
+    };
+    let mut allergies = of("allergies");
+    if let Some(a) = allergies.as_object_mut() {
+        a.insert("state".to_owned(), state.into());
+    }
+    let b = &v.banner;
+    json!({
+        "patient": {
+            "id": b.patient, "name": b.name, "born": b.born_text, "gender": b.gender_text, "mrn": b.number_text,
+            "place": b.place_text, "weight": b.weight_text, "deceased": b.deceased_text,
+        },
+        "allergies": allergies,
+        "medications": of("medications"),
+        "recently_stopped": of("recently_stopped"),
+        "conditions": of("conditions"),
+        "code_status": of("code_status"),
+        "devices": of("devices"),
+        "vitals": of("vitals"),
+        "labs": of("labs"),
+        "blood_group": of("blood_group"),
+        "isolation": of("isolation"),
+        "flags": of("flags"),
+        "contacts": of("contacts"),
+        "as_of": age.as_of_ms.map(|at| format::civil::instant_utc(UtcMs(at))),
+        "as_of_ms": age.as_of_ms,
+        "age_s": age.as_of_ms.map(|at| now_ms.saturating_sub(at).max(0) / 1_000),
+        "age": age.age,
+        "source": "cache",
+        "access_id": v.access_id,
+        "elapsed_ms": v.elapsed_ms,
+        "frame": v.frame_text,
+    })
+}
+
+/// A self-test in words.
+pub fn selftest(t: &SelfTest) {
+    for c in &t.checks {
+        println!("{}  {:<12} {:>8.1} ms  {}", if c.ok { "ok    " } else { "FAILED" }, c.name, c.ms, c.text);
+    }
+    println!("breaking the glass would take about {:.0} ms in the engine", t.emergency_ms);
+}
+
+/// The state in words.
+pub fn status(v: &Value) {
+    let text = |k: &str| v.get(k).and_then(Value::as_str).unwrap_or("—").to_owned();
+    println!("{} in {} at {}", text("workstation"), text("ward"), text("server"));
+    println!("{}", text("sentence"));
+    println!("keys: {}", text("key_protection"));
+    for (name, s) in v.get("scopes").and_then(Value::as_object).into_iter().flatten() {
+        let n = |k: &str| s.get(k).map_or_else(String::new, ToString::to_string);
+        println!("  {name}: {} items, position {}, digest {}", n("items"), n("pos"), n("digest").trim_matches('"'));
+    }
+    if let Some(o) = v.get("outbox") {
+        println!("outbox: {} rows and grants not yet at the server", o.get("total").unwrap_or(&Value::Null));
+    }
+    for a in v.get("alarms").and_then(Value::as_array).into_iter().flatten() {
+        println!("ALARM: {}", a.as_str().unwrap_or_default());
+    }
+}

@@ -1,0 +1,235 @@
+//! Blocks of a card or a chart as the screen shows them: ready words, one formatter for every screen.
+//!
+//! Every block carries the patient it was read for (screens.md S8). A block that cannot be read says so; it is never
+//! an empty list.
+
+use crate::clock::Clock;
+use vitrine_clinical::card::{
+    AllergyBlock, AllergyItem, AllergyState, Block, BlockState, ConditionItem, ContactItem, EmergencyCard, HighRisk,
+    MeasuredItem, MedicationItem, NegativeStatement, StatementItem,
+};
+use vitrine_clinical::format::{self, ResultFlag};
+use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_wire::view::{
+    AllergyStripState, AllergyStripView, AllergyView, BannerView, BlockView, BlockViewState, LineView, MeasuredView,
+    MedicationView,
+};
+
+/// What is said where something could not be read.
+pub(crate) const UNAVAILABLE: &str = "Unavailable — treat as unknown";
+
+/// Makes views for one patient.
+pub(crate) struct Words<'a> {
+    pub(crate) patient: &'a PatientId,
+    pub(crate) clock: &'a Clock,
+}
+
+impl Words<'_> {
+    fn zone(&self, at: UtcMs) -> i32 {
+        self.clock.zone_minutes(at)
+    }
+    pub(crate) fn date(&self, at: UtcMs) -> String {
+        format::date(at, self.zone(at))
+    }
+    pub(crate) fn date_time(&self, at: UtcMs) -> String {
+        format::date_time(at, self.zone(at))
+    }
+    fn partial(&self, text: &str) -> String {
+        format::partial_date(text, self.zone(self.clock.now()))
+    }
+
+    /// A block of entries. `looked_at` says what was looked through when there are none.
+    pub(crate) fn block<T>(&self, items: Vec<T>, as_of: Option<UtcMs>, looked_at: &str) -> BlockView<T> {
+        let state = if items.is_empty() { BlockViewState::NotRecorded } else { BlockViewState::Recorded };
+        BlockView {
+            patient: self.patient.to_string(),
+            state,
+            empty_text: if items.is_empty() { format!("{} ({looked_at})", format::NOT_RECORDED) } else { String::new() },
+            items,
+            as_of_text: as_of.map(|at| format!("as of {}", self.date_time(at))),
+        }
+    }
+
+    /// A block that could not be read.
+    pub(crate) fn unavailable<T>(&self) -> BlockView<T> {
+        BlockView {
+            patient: self.patient.to_string(),
+            state: BlockViewState::Unavailable,
+            empty_text: UNAVAILABLE.to_owned(),
+            items: Vec::new(),
+            as_of_text: None,
+        }
+    }
+
+    pub(crate) fn of_block<T, U>(&self, block: &Block<T>, looked_at: &str, show: impl Fn(&T) -> U) -> BlockView<U> {
+        if block.state == BlockState::Unavailable {
+            return self.unavailable();
+        }
+        self.block(block.items.iter().map(show).collect(), block.as_of, looked_at)
+    }
+
+    pub(crate) fn banner(&self, card: &EmergencyCard) -> BannerView {
+        use super::rows;
+        let id = card.identity.as_ref();
+        let now = self.clock.now();
+        let birth = id.and_then(|i| i.birth_date.as_deref()).map(vitrine_clinical::chart::PartialDate::new);
+        BannerView {
+            patient: self.patient.to_string(),
+            name: rows::name_text(id),
+            born_text: rows::born_text(id, self.clock),
+            gender_text: format::gender(id.and_then(|i| i.sex.as_deref())),
+            number_label: "MRN".to_owned(),
+            number_text: rows::number_text(id),
+            place_text: rows::place_text(card.place.as_ref()),
+            weight_text: card.weight.items.first().map(|w| self.dated_value(w)),
+            deceased_text: rows::deceased_text(id, self.clock),
+            age_text: birth.as_ref().and_then(|b| format::age(b, now, self.zone(now))),
+            similar_name: false,
+        }
+    }
+
+    /// The banner of a patient whose card cannot be read: nothing is guessed.
+    pub(crate) fn bare_banner(&self) -> BannerView {
+        let unknown = "Unavailable".to_owned();
+        BannerView {
+            patient: self.patient.to_string(),
+            name: "Name unavailable".to_owned(),
+            born_text: unknown.clone(),
+            gender_text: unknown.clone(),
+            number_label: "MRN".to_owned(),
+            number_text: unknown.clone(),
+            place_text: unknown,
+            weight_text: None,
+            deceased_text: None,
+            age_text: None,
+            similar_name: false,
+        }
+    }
+
+    fn dated_value(&self, m: &MeasuredItem) -> String {
+        let unit = m.unit.as_deref().unwrap_or("");
+        let value = [m.value.as_str(), unit].join(" ");
+        match m.at {
+            Some(at) => format!("{} ({})", value.trim(), self.date(at)),
+            None => value.trim().to_owned(),
+        }
+    }
+
+    pub(crate) fn allergies(&self, a: &AllergyBlock) -> AllergyStripView {
+        let (state, label) = match a.state {
+            AllergyState::Known => (AllergyStripState::Known, "KNOWN ALLERGIES"),
+            AllergyState::NoneKnown => (AllergyStripState::NoneKnown, "NO KNOWN ALLERGIES"),
+            AllergyState::NotRecorded => (AllergyStripState::NotRecorded, "ALLERGIES NOT RECORDED"),
+            AllergyState::Unavailable => return self.allergies_unavailable(),
+        };
+        AllergyStripView {
+            patient: self.patient.to_string(),
+            state,
+            label: label.to_owned(),
+            items: a.items.iter().map(|i| self.allergy(i)).collect(),
+            negatives: a.negatives.iter().map(|n| self.negative(n)).collect(),
+            conflict_text: a.conflict.then(|| {
+                "Conflict: the record also states that there are no known allergies. Treat as allergic.".to_owned()
+            }),
+            updated_text: a.as_of.map(|at| format!("updated {}", self.date(at))),
+        }
+    }
+
+    pub(crate) fn allergies_unavailable(&self) -> AllergyStripView {
+        AllergyStripView {
+            patient: self.patient.to_string(),
+            state: AllergyStripState::Unavailable,
+            label: "ALLERGIES UNAVAILABLE — treat as unknown".to_owned(),
+            items: Vec::new(),
+            negatives: Vec::new(),
+            conflict_text: None,
+            updated_text: None,
+        }
+    }
+
+    fn allergy(&self, a: &AllergyItem) -> AllergyView {
+        let mut detail = if a.reactions.is_empty() { "reaction not recorded".to_owned() } else { a.reactions.join(" + ") };
+        if let Some(severity) = &a.severity {
+            detail.push_str(&format!(", {severity}"));
+        }
+        if let Some(since) = &a.since {
+            detail.push_str(&format!(" ({})", self.partial(since)));
+        }
+        AllergyView {
+            agent: a.agent.clone(),
+            detail_text: detail,
+            coded: a.coded,
+            dangerous: a.dangerous,
+            verification_text: a.verification.clone().filter(|v| v != "confirmed"),
+        }
+    }
+
+    fn negative(&self, n: &NegativeStatement) -> String {
+        let who = [n.by.clone(), n.at.map(|at| self.date_time(at))].into_iter().flatten().collect::<Vec<_>>();
+        let who = if who.is_empty() { "who and when not recorded".to_owned() } else { who.join(", ") };
+        format!("{} — {who}", n.text)
+    }
+
+    pub(crate) fn medication(&self, m: &MedicationItem) -> MedicationView {
+        MedicationView {
+            name: m.name.clone(),
+            dose: m.dose.clone(),
+            details: m.route.iter().chain(&m.frequency).cloned().collect(),
+            status_text: match (m.status.as_str(), m.stopped) {
+                ("on-hold", _) => "on hold".to_owned(),
+                ("stopped" | "completed", Some(at)) => format!("{} {}", m.status, self.date(at)),
+                (status, _) => status.to_owned(),
+            },
+            start_text: m.start.as_deref().map(|s| format!("started {}", self.partial(s))),
+            high_risk_text: m.high_risk.map(|h| high_risk(h).to_owned()),
+            suspended: m.status == "on-hold",
+            reported: m.reported,
+        }
+    }
+
+    pub(crate) fn condition(&self, c: &ConditionItem) -> LineView {
+        let notes = [
+            c.clinical_status.clone().filter(|s| s != "active"),
+            c.verification.clone().filter(|v| v != "confirmed"),
+            c.since.as_deref().map(|s| format!("since {}", self.partial(s))),
+        ];
+        LineView { text: c.text.clone(), detail_text: joined(notes) }
+    }
+
+    pub(crate) fn statement(&self, s: &StatementItem) -> LineView {
+        LineView { text: s.text.clone(), detail_text: joined([s.at.map(|at| self.date(at)), s.by.clone(), None]) }
+    }
+
+    pub(crate) fn contact(&self, c: &ContactItem) -> LineView {
+        LineView { text: c.name.clone(), detail_text: joined([c.relationship.clone(), c.phone.clone(), None]) }
+    }
+
+    pub(crate) fn measured(&self, m: &MeasuredItem) -> MeasuredView {
+        let flag = ResultFlag::of(m.interpretation.as_deref());
+        MeasuredView {
+            label: m.label.clone(),
+            value: m.value.clone(),
+            unit: m.unit.clone().unwrap_or_default(),
+            flag: flag.text().to_owned(),
+            flag_shape: flag.shape().to_owned(),
+            range_text: m.range.clone(),
+            at_text: m.at.map_or_else(|| "time not recorded".to_owned(), |at| self.date_time(at)),
+            status_text: Some(m.status.clone()).filter(|s| s != "final"),
+        }
+    }
+}
+
+fn joined(parts: [Option<String>; 3]) -> Option<String> {
+    let all = parts.into_iter().flatten().collect::<Vec<_>>();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+const fn high_risk(h: HighRisk) -> &'static str {
+    match h {
+        HighRisk::Anticoagulant => "anticoagulant",
+        HighRisk::Insulin => "insulin",
+        HighRisk::Opioid => "opioid",
+        HighRisk::Antiarrhythmic => "antiarrhythmic",
+        HighRisk::Immunosuppressant => "immunosuppressant",
+    }
+}

@@ -1,0 +1,64 @@
+//! The emergency card as shown.
+
+use super::blocks::Words;
+use vitrine_clinical::card::EmergencyCard;
+use vitrine_wire::view::{EmergencyCardView, SectionAge};
+
+/// What is looked through for a card.
+const LOOKED_AT: &str = "essentials on this workstation";
+
+/// What stands around the card.
+pub(crate) struct Frame {
+    pub(crate) access_id: String,
+    pub(crate) text: String,
+    pub(crate) age: SectionAge,
+    pub(crate) full_chart: bool,
+}
+
+/// The view of a card; `None` = it is here and cannot be read: every block says so.
+pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> EmergencyCardView {
+    let Some(c) = card.filter(|c| c.patient == *w.patient) else { return unreadable(w, frame) };
+    EmergencyCardView {
+        access_id: frame.access_id,
+        frame_text: frame.text,
+        age: frame.age,
+        elapsed_ms: 0.0,
+        banner: w.banner(c),
+        allergies: w.allergies(&c.allergies),
+        medications: w.of_block(&c.medications, LOOKED_AT, |m| w.medication(m)),
+        recently_stopped: c.recently_stopped.iter().map(|m| w.medication(m)).collect(),
+        conditions: w.of_block(&c.conditions, LOOKED_AT, |m| w.condition(m)),
+        code_status: w.of_block(&c.code_status, LOOKED_AT, |m| w.statement(m)),
+        devices: w.of_block(&c.devices, LOOKED_AT, |m| w.statement(m)),
+        vitals: w.of_block(&c.vitals, LOOKED_AT, |m| w.measured(m)),
+        labs: w.of_block(&c.labs, LOOKED_AT, |m| w.measured(m)),
+        blood_group: w.of_block(&c.blood_group, LOOKED_AT, |m| w.statement(m)),
+        isolation: w.of_block(&c.isolation, LOOKED_AT, |m| w.statement(m)),
+        flags: w.of_block(&c.flags, LOOKED_AT, |m| w.statement(m)),
+        contacts: w.of_block(&c.contacts, LOOKED_AT, |m| w.contact(m)),
+        full_chart_available: frame.full_chart,
+    }
+}
+
+fn unreadable(w: &Words<'_>, frame: Frame) -> EmergencyCardView {
+    EmergencyCardView {
+        access_id: frame.access_id,
+        frame_text: frame.text,
+        age: frame.age,
+        elapsed_ms: 0.0,
+        banner: w.bare_banner(),
+        allergies: w.allergies_unavailable(),
+        medications: w.unavailable(),
+        recently_stopped: Vec::new(),
+        conditions: w.unavailable(),
+        code_status: w.unavailable(),
+        devices: w.unavailable(),
+        vitals: w.unavailable(),
+        labs: w.unavailable(),
+        blood_group: w.unavailable(),
+        isolation: w.unavailable(),
+        flags: w.unavailable(),
+        contacts: w.unavailable(),
+        full_chart_available: frame.full_chart,
+    }
+}

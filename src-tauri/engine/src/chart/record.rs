@@ -1,0 +1,202 @@
+//! The chart summary: from the full record where it is here, else from the essentials, and it says which.
+
+use super::blocks::Words;
+use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
+use vitrine_clinical::format;
+use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
+use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
+use vitrine_wire::view::{
+    BlockView, ChartView, LabRowView, LineView, MeasuredView, MedicationView, NoteView, SectionAge,
+};
+
+/// Values of one test that are shown.
+const LAB_VALUES: usize = 8;
+
+/// What stands around the chart.
+pub(crate) struct Frame {
+    pub(crate) access_id: String,
+    pub(crate) break_glass_text: Option<String>,
+    pub(crate) essentials_age: SectionAge,
+    pub(crate) record_age: SectionAge,
+    pub(crate) loading_text: Option<String>,
+}
+
+/// The typed views of a record's resources; what cannot be read counts as unreadable of its type.
+pub(crate) fn facts(rows: &[RecordRow], unreadable: &mut Vec<String>) -> Vec<CardFact> {
+    let by_key: std::collections::BTreeMap<String, &RecordRow> = rows
+        .iter()
+        .filter(|r| matches!(r.key.kind.as_str(), "Medication" | "Practitioner" | "Location" | "Organization" | "Device"))
+        .map(|r| (r.key.to_string(), r))
+        .collect();
+    let mut out = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut lookup = |key: &str| by_key.get(key).map(|r| r.body.clone());
+        match vitrine_fhir::read(row.key.kind.as_str(), &row.body, &mut lookup) {
+            Ok(resource) => out.push(CardFact { key: row.key.clone(), version: row.version, resource }),
+            Err(_) if !unreadable.iter().any(|u| u == row.key.kind.as_str()) => {
+                unreadable.push(row.key.kind.to_string());
+            }
+            Err(_) => {}
+        }
+    }
+    out
+}
+
+/// The chart of a patient.
+pub(crate) fn chart_view(
+    w: &Words<'_>,
+    card: Option<&EmergencyCard>,
+    record: Option<&CachedRecord>,
+    frame: Frame,
+) -> ChartView {
+    let card = card.filter(|c| c.patient == *w.patient);
+    let mut unreadable = record.map(|r| r.unreadable.clone()).unwrap_or_default();
+    let summary = record.map(|r| chart_summary(&facts(&r.rows, &mut unreadable)));
+    let bad = |kinds: &[&str]| kinds.iter().any(|k| unreadable.iter().any(|u| u == k));
+    let (banner, allergies) = match card {
+        Some(c) => (w.banner(c), w.allergies(&c.allergies)),
+        None => (w.bare_banner(), w.allergies_unavailable()),
+    };
+    let code_status = match card {
+        Some(c) => w.of_block(&c.code_status, "essentials on this workstation", |s| w.statement(s)),
+        None => w.unavailable(),
+    };
+    let mut view = ChartView {
+        access_id: frame.access_id,
+        break_glass_text: frame.break_glass_text,
+        banner,
+        allergies,
+        essentials_age: frame.essentials_age,
+        record_age: frame.record_age,
+        medications: w.unavailable(),
+        past_medications: w.unavailable(),
+        conditions: w.unavailable(),
+        code_status,
+        vitals: w.unavailable(),
+        labs: w.unavailable(),
+        notes: w.unavailable(),
+        encounters: w.unavailable(),
+        resources: record.map_or(0, |r| u32::try_from(r.rows.len()).unwrap_or(u32::MAX)),
+        loading_text: frame.loading_text,
+    };
+    match (&summary, card) {
+        (Some(s), _) => from_record(w, &mut view, s, card, &bad),
+        (None, Some(c)) => from_card(w, &mut view, c),
+        (None, None) => {}
+    }
+    view
+}
+
+const RECORD: &str = "full record on this workstation";
+
+fn from_record(
+    w: &Words<'_>,
+    view: &mut ChartView,
+    s: &ChartSummary,
+    card: Option<&EmergencyCard>,
+    bad: &dyn Fn(&[&str]) -> bool,
+) {
+    let medicines = ["MedicationRequest", "MedicationStatement", "MedicationAdministration", "Medication"];
+    if !bad(&medicines) {
+        // A medicine named only by a reference outside the record has its name in the essentials.
+        let named = |m: &vitrine_clinical::card::MedicationItem| {
+            let known = card.and_then(|c| {
+                c.medications.items.iter().chain(&c.recently_stopped).find(|k| k.source == m.source)
+            });
+            w.medication(known.unwrap_or(m))
+        };
+        view.medications = w.block(s.current_medications.iter().map(named).collect(), None, RECORD);
+        view.past_medications = w.block(s.past_medications.iter().map(named).collect(), None, RECORD);
+    }
+    if !bad(&["Condition"]) {
+        view.conditions = w.block(s.active_conditions.iter().map(|c| w.condition(c)).collect(), None, RECORD);
+    }
+    if !bad(&["Observation"]) {
+        let newest: Vec<&MeasuredItem> = s.vitals.iter().filter_map(|v| v.values.first()).collect();
+        let as_of = newest.iter().filter_map(|m| m.at).max();
+        view.vitals = w.block(newest.into_iter().map(|m| w.measured(m)).collect(), as_of, RECORD);
+        let as_of = s.labs.iter().filter_map(|l| l.values.first()?.at).max();
+        view.labs = w.block(s.labs.iter().map(|l| lab_row(w, l)).collect(), as_of, RECORD);
+    }
+    if !bad(&["DocumentReference", "DiagnosticReport"]) {
+        view.notes = w.block(s.notes.iter().map(|n| note(w, n)).collect(), s.notes.first().and_then(|n| n.at), RECORD);
+    }
+    if !bad(&["Encounter"]) {
+        view.encounters = w.block(s.encounters.iter().map(|e| encounter(w, e)).collect(), None, RECORD);
+    }
+}
+
+fn from_card(w: &Words<'_>, view: &mut ChartView, c: &EmergencyCard) {
+    const ESSENTIALS: &str = "essentials on this workstation";
+    view.medications = w.of_block(&c.medications, ESSENTIALS, |m| w.medication(m));
+    view.conditions = w.of_block(&c.conditions, ESSENTIALS, |m| w.condition(m));
+    view.vitals = w.of_block(&c.vitals, ESSENTIALS, |m| w.measured(m));
+    view.labs = w.of_block(&c.labs, ESSENTIALS, |m| LabRowView {
+        label: m.label.clone(),
+        values: vec![w.measured(m)],
+        trend: m.value.parse().ok().into_iter().collect(),
+        trend_low: None,
+        trend_high: None,
+    });
+    let elsewhere = |block: &mut String| *block = "The full record is not on this workstation".to_owned();
+    let past: &mut BlockView<MedicationView> = &mut view.past_medications;
+    elsewhere(&mut past.empty_text);
+    elsewhere(&mut view.notes.empty_text);
+    elsewhere(&mut view.encounters.empty_text);
+}
+
+fn lab_row(w: &Words<'_>, series: &MeasuredSeries) -> LabRowView {
+    // Different units never stand in one series (screens.md S12): the newest value's unit decides.
+    let unit = series.values.first().and_then(|v| v.unit.clone());
+    let shown: Vec<&MeasuredItem> = series.values.iter().take(LAB_VALUES).collect();
+    let values: Vec<MeasuredView> = shown.iter().map(|m| w.measured(m)).collect();
+    let trend = shown.iter().rev().filter(|m| m.unit == unit).filter_map(|m| m.value.parse().ok()).collect();
+    let range = series.values.first().and_then(|v| v.range.as_deref()).and_then(bounds);
+    LabRowView {
+        label: series.label.clone(),
+        values,
+        trend,
+        trend_low: range.map(|r| r.0),
+        trend_high: range.map(|r| r.1),
+    }
+}
+
+/// `3.5–5.1` or `3.5-5.1` as numbers, for the band behind a sparkline.
+fn bounds(range: &str) -> Option<(f64, f64)> {
+    let (low, high) = range.split_once('–').or_else(|| range.split_once(" - ")).or_else(|| range.split_once('-'))?;
+    let digits = |t: &str| t.split_whitespace().next().and_then(|d| d.parse::<f64>().ok());
+    Some((digits(low)?, digits(high)?))
+}
+
+fn note(w: &Words<'_>, n: &Note) -> NoteView {
+    let mut detail: Vec<String> = n.at.map(|at| w.date_time(at)).into_iter().chain(n.by.clone()).collect();
+    detail.extend(n.status.clone().filter(|s| !matches!(s.as_str(), "current" | "final")));
+    detail.extend(n.attachments.iter().map(|a| format!("attached, not shown here: {a}")));
+    NoteView { title: n.title.clone(), detail_text: detail.join(", "), text: n.text.clone() }
+}
+
+fn encounter(w: &Words<'_>, e: &EncounterItem) -> LineView {
+    let zone = w.clock.zone_minutes(w.clock.now());
+    let day = |d: &vitrine_clinical::chart::PartialDate| format::partial_date(d.as_str(), zone);
+    let when = match (&e.start, &e.end) {
+        (Some(s), Some(t)) => Some(format!("{} to {}", day(s), day(t))),
+        (Some(s), None) => Some(format!("since {}", day(s))),
+        (None, Some(t)) => Some(format!("until {}", day(t))),
+        (None, None) => None,
+    };
+    let parts = [when, e.place.clone(), e.reason.clone(), Some(e.status.clone()).filter(|s| s != "finished")];
+    let detail = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    LineView { text: e.title.clone(), detail_text: (!detail.is_empty()).then_some(detail) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bounds;
+
+    #[test]
+    fn reads_the_band_of_a_range() {
+        assert_eq!(bounds("3.5–5.1"), Some((3.5, 5.1)));
+        assert_eq!(bounds("3.5 - 5.1 mmol/L"), Some((3.5, 5.1)));
+        assert_eq!(bounds("< 5"), None);
+    }
+}

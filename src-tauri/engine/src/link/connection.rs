@@ -1,0 +1,141 @@
+//! One WebSocket connection: TCP, TLS, upgrade; what comes in goes to the driver, what is given goes out.
+
+use super::tls;
+use crate::EngineError;
+use crate::station::Station;
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use rustls_pki_types::ServerName;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use vitrine_wire::frame::MAX_FRAME;
+
+/// Messages read ahead of the driver; when it is busy, TCP slows the server down.
+const READ_AHEAD: usize = 96;
+
+/// What a connection tells the driver.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// It is open.
+    Connected(u64),
+    /// A message; empty bytes for anything but a binary one.
+    Received(u64, Bytes),
+    /// It ended.
+    Disconnected(u64),
+}
+
+/// What the driver tells a connection.
+#[derive(Debug)]
+pub(super) enum Tell {
+    /// Send this.
+    Send(Bytes),
+    /// Close with this code.
+    Close(u16),
+}
+
+/// The driver's end of a connection.
+pub(super) struct Connection {
+    pub(super) conn: u64,
+    pub(super) tell: mpsc::UnboundedSender<Tell>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // A connection that was told to close says goodbye first; then it ends by itself.
+        if self.tell.is_closed() {
+            self.task.abort();
+        }
+    }
+}
+
+/// The channel by which connections tell the driver.
+pub(super) fn ears() -> (mpsc::Sender<Told>, mpsc::Receiver<Told>) {
+    mpsc::channel(READ_AHEAD)
+}
+
+/// Opens a connection in the background.
+pub(super) fn open(station: &Arc<Station>, conn: u64, timeout: Duration, ears: mpsc::Sender<Told>) -> Connection {
+    let (tell, told) = mpsc::unbounded_channel();
+    let station = Arc::clone(station);
+    let task = tokio::spawn(async move {
+        match tokio::time::timeout(timeout, connect(&station)).await {
+            Ok(Ok(socket)) => {
+                if ears.send(Told::Connected(conn)).await.is_ok() {
+                    pump(socket, conn, told, &ears).await;
+                }
+            }
+            Ok(Err(e)) => tracing::debug!(error = %e, "no connection"),
+            Err(_) => tracing::debug!("no connection in time"),
+        }
+        let _ = ears.send(Told::Disconnected(conn)).await;
+    });
+    Connection { conn, tell, task }
+}
+
+type Socket = tokio_tungstenite::WebSocketStream<tokio_rustls::client::TlsStream<TcpStream>>;
+
+async fn connect(station: &Station) -> Result<Socket, EngineError> {
+    let server = station.device().server.clone();
+    let url = reqwest::Url::parse(&server).map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let port = url.port_or_known_default().unwrap_or(443);
+    let offline = |what: &str| {
+        let what = what.to_owned();
+        move |e: std::io::Error| EngineError::Offline(format!("{what}: {e}"))
+    };
+    let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let tcp = TcpStream::connect((bare.as_str(), port)).await.map_err(offline("connecting"))?;
+    tcp.set_nodelay(true).map_err(offline("connecting"))?;
+    let ca = std::fs::read(station.profile.ca()).map_err(EngineError::io("reading ca.pem"))?;
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(tls::trusting(&ca)?));
+    let name = ServerName::try_from(bare).map_err(|_| EngineError::Usage("device.json: no server name".to_owned()))?;
+    let stream = connector.connect(name, tcp).await.map_err(offline("TLS"))?;
+    let config = WebSocketConfig::default()
+        .read_buffer_size(4096)
+        .write_buffer_size(0)
+        .max_write_buffer_size(1 << 20)
+        .max_message_size(Some(MAX_FRAME))
+        .max_frame_size(Some(MAX_FRAME));
+    let address = format!("wss://{host}:{port}/ws/sync");
+    let (socket, _) = tokio_tungstenite::client_async_with_config(address, stream, Some(config))
+        .await
+        .map_err(|e| EngineError::Offline(format!("WebSocket: {e}")))?;
+    Ok(socket)
+}
+
+async fn pump(mut socket: Socket, conn: u64, mut told: mpsc::UnboundedReceiver<Tell>, ears: &mpsc::Sender<Told>) {
+    loop {
+        tokio::select! {
+            biased;
+            order = told.recv() => match order {
+                Some(Tell::Send(bytes)) => {
+                    if socket.send(Message::Binary(bytes)).await.is_err() {
+                        return;
+                    }
+                }
+                Some(Tell::Close(code)) => {
+                    let frame = CloseFrame { code: code.into(), reason: "".into() };
+                    let _ = tokio::time::timeout(Duration::from_secs(1), socket.close(Some(frame))).await;
+                    return;
+                }
+                None => return,
+            },
+            message = socket.next() => {
+                let bytes = match message {
+                    Some(Ok(Message::Binary(bytes))) => bytes,
+                    Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                    Some(Ok(Message::Close(_))) | Some(Err(_)) | None => return,
+                    Some(Ok(_)) => Bytes::new(),
+                };
+                if ears.send(Told::Received(conn, bytes)).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! Requests over HTTPS: sign-in, and what enrolment needs.
+
+use super::tls;
+use crate::station::Station;
+use crate::{EngineError, entropy};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::time::Duration;
+use vitrine_wire::ErrorCode;
+use vitrine_wire::http::{LoginRequest, LoginResponse, Refusal};
+
+/// Longest wait for a connection.
+const CONNECT: Duration = Duration::from_secs(3);
+/// Longest wait for an answer.
+const ANSWER: Duration = Duration::from_secs(10);
+/// Longest answer taken, bytes.
+const BODY_MAX: usize = 1 << 20;
+
+/// A client over this TLS configuration: no proxy, no redirect, no cookie.
+pub(super) fn client(tls: rustls::ClientConfig) -> Result<reqwest::Client, EngineError> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .https_only(true)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT)
+        .timeout(ANSWER)
+        .build()
+        .map_err(|_| EngineError::Internal("preparing HTTPS"))
+}
+
+/// Posts JSON and reads JSON; a refusal becomes the server's own words.
+pub(super) async fn post<Q: Serialize, A: DeserializeOwned>(
+    client: &reqwest::Client,
+    url: &str,
+    body: &Q,
+) -> Result<A, EngineError> {
+    let answer = client.post(url).json(body).send().await.map_err(|e| unreachable(&e))?;
+    let status = answer.status();
+    if answer.content_length().is_some_and(|n| n > BODY_MAX as u64) {
+        return Err(EngineError::Protocol("the server's answer is too long".to_owned()));
+    }
+    let bytes = answer.bytes().await.map_err(|e| unreachable(&e))?;
+    if status.is_success() && bytes.len() <= BODY_MAX {
+        return serde_json::from_slice(&bytes)
+            .map_err(|_| EngineError::Protocol("the server's answer cannot be read: are both of the same version?".to_owned()));
+    }
+    match serde_json::from_slice::<Refusal>(&bytes) {
+        Ok(r) => Err(EngineError::Refused { code: r.code, text: r.text, retry_after_s: r.retry_after_s }),
+        Err(_) => Err(EngineError::Refused {
+            code: if status.is_server_error() { ErrorCode::Overloaded } else { ErrorCode::BadRequest },
+            text: format!("the server answered {}: is this a Vitrine server?", status.as_u16()),
+            retry_after_s: None,
+        }),
+    }
+}
+
+/// Why there was no answer, without the URL.
+fn unreachable(e: &reqwest::Error) -> EngineError {
+    let mut cause: &dyn std::error::Error = e;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let text = cause.to_string();
+    if text.contains("certificate") {
+        return EngineError::Protocol(format!("the server is not the one this workstation trusts ({text})"));
+    }
+    EngineError::Offline(if e.is_timeout() { "no answer".to_owned() } else { text })
+}
+
+/// Signs a person in at the server; the request is signed by the device.
+pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result<LoginResponse, EngineError> {
+    let (server, device) = {
+        let d = station.device();
+        (d.server.clone(), d.device.clone())
+    };
+    let ca = std::fs::read(station.profile.ca()).map_err(EngineError::io("reading ca.pem"))?;
+    let client = client(tls::trusting(&ca)?)?;
+    let at_ms = station.clock.now().0;
+    let mut message = b"vitrine-login".to_vec();
+    message.extend_from_slice(user.as_bytes());
+    message.push(0);
+    message.extend_from_slice(device.as_bytes());
+    message.extend_from_slice(&at_ms.to_be_bytes());
+    let request = LoginRequest {
+        user: user.to_owned(),
+        secret: secret.to_owned(),
+        device,
+        at_ms,
+        signature: entropy::hex(&station.key.sign(&message)),
+    };
+    let answer: LoginResponse = post(&client, &format!("{server}/auth/login"), &request).await?;
+    station.clock.learn(answer.server_time_ms);
+    Ok(answer)
+}

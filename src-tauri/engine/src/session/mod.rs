@@ -1,0 +1,184 @@
+//! Who is signed in at this workstation, and for how long.
+//!
+//! Lives here: the session, the proof of identity for an emergency without a session, who was here lately.
+//! Never here: checking a secret (that is `sign_in` and `break_glass`), what anybody may do (that is `access`).
+//! Called by the facade.
+
+mod cli_session;
+mod sign_in;
+
+pub(crate) use cli_session::{forget_saved, restore, save_current};
+pub(crate) use sign_in::{dir_user, recent_users, sign_in};
+
+use crate::EngineError;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use vitrine_access::policy::{Role, Subject};
+use vitrine_clinical::{UserId, WardId};
+use vitrine_store_sqlcipher::workstation::Records;
+use vitrine_wire::http::DirUser;
+use vitrine_wire::view::SessionView;
+use zeroize::Zeroizing;
+
+/// After a PIN or password, breaking the glass asks for none within this time (screens.md A7.4).
+pub const FRESH_SECRET: Duration = Duration::from_secs(5 * 60);
+
+/// A person whose identity has been proven.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Sign-in name.
+    pub user: UserId,
+    /// Name as shown.
+    pub display: String,
+    /// Role; its kinds are known to the policy alone.
+    pub role: Role,
+    /// Wards.
+    pub wards: Vec<WardId>,
+}
+
+impl Person {
+    /// From an entry of the staff list or an answer of the server.
+    ///
+    /// # Errors
+    /// [`EngineError::Protocol`] when name, role or a ward is not well formed.
+    pub fn new(user: &str, display: &str, role: &str, wards: &[String]) -> Result<Self, EngineError> {
+        let odd = |what: String| EngineError::Protocol(format!("the server sent a person who cannot be read: {what}"));
+        Ok(Self {
+            user: UserId::new(user).map_err(|e| odd(e.to_string()))?,
+            display: display.to_owned(),
+            role: role.parse::<Role>().map_err(|e| odd(e.to_string()))?,
+            wards: wards
+                .iter()
+                .map(|w| WardId::new(w.as_str()))
+                .collect::<Result<_, _>>()
+                .map_err(|e| odd(e.to_string()))?,
+        })
+    }
+    /// From the staff list.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_dir(d: &DirUser) -> Result<Self, EngineError> {
+        Self::new(&d.user, &d.display, &d.role, &d.wards)
+    }
+    /// For the policy.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        Subject::User { user: self.user.clone(), role: self.role, wards: self.wards.clone() }
+    }
+}
+
+/// Somebody is signed in.
+pub struct Session {
+    /// Who.
+    pub person: Person,
+    /// Signed in without the server.
+    pub offline: bool,
+    /// The server's token, when it gave one.
+    pub token: Option<Zeroizing<String>>,
+    /// Opened with the user's key; dropping the last handle closes the file and wipes the key.
+    pub records: Option<Arc<Records>>,
+    /// When the secret was last given (time since the engine began).
+    pub proven: Duration,
+    /// When the person last did something.
+    pub active: Duration,
+}
+
+impl Session {
+    /// As shown.
+    #[must_use]
+    pub fn view(&self) -> SessionView {
+        SessionView {
+            user: self.person.user.to_string(),
+            display: self.person.display.clone(),
+            role: self.person.role.words().to_owned(),
+            offline: self.offline,
+        }
+    }
+}
+
+/// How sure we are of who broke the glass; goes into the audit row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Assurance {
+    /// A session whose secret was given within five minutes.
+    Session,
+    /// A PIN given for this.
+    Pin,
+}
+
+impl Assurance {
+    /// As in the audit row.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Session => "session",
+            Self::Pin => "pin",
+        }
+    }
+}
+
+/// Identities proven without a session, for the emergency search and the breaking of the glass.
+#[derive(Default)]
+pub struct Proofs(Mutex<BTreeMap<String, (Person, Duration)>>);
+
+impl Proofs {
+    /// Keeps a proof; returns its token.
+    ///
+    /// # Errors
+    /// [`EngineError::Internal`] without random numbers.
+    pub fn keep(&self, person: Person, now: Duration) -> Result<String, EngineError> {
+        let token = crate::entropy::hex(&crate::entropy::bytes::<16>()?);
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|_, (_, at)| now.saturating_sub(*at) < FRESH_SECRET);
+        all.insert(token.clone(), (person, now));
+        Ok(token)
+    }
+    /// The person a token stands for, while it is fresh.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`] when it is unknown or older than five minutes.
+    pub fn find(&self, token: &str, now: Duration) -> Result<Person, EngineError> {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.get(token)
+            .filter(|(_, at)| now.saturating_sub(*at) < FRESH_SECRET)
+            .map(|(p, _)| p.clone())
+            .ok_or(EngineError::NotSignedIn)
+    }
+    /// Forgets all.
+    pub fn clear(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+/// Initials of a name as shown: "Dr LEE, Anna" → "LA"; at most two letters.
+#[must_use]
+pub fn initials(display: &str) -> String {
+    let words = display.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
+    let named = words.filter(|w| !matches!(w.to_lowercase().as_str(), "dr" | "prof" | "mr" | "ms" | "mrs" | "rn"));
+    named.filter_map(|w| w.chars().next()).take(2).flat_map(char::to_uppercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proof_ends_after_five_minutes() {
+        let p = Proofs::default();
+        let person = Person::new("lee", "Dr LEE", "physician", &["ED".into()]).unwrap();
+        let t = p.keep(person.clone(), Duration::from_secs(10)).unwrap();
+        assert_eq!(p.find(&t, Duration::from_secs(300)).unwrap(), person);
+        assert!(p.find(&t, Duration::from_secs(311)).is_err());
+        assert!(p.find("0", Duration::from_secs(11)).is_err());
+        p.clear();
+        assert!(p.find(&t, Duration::from_secs(20)).is_err());
+    }
+
+    #[test]
+    fn initials_leave_titles_out() {
+        assert_eq!(initials("Dr LEE, Anna"), "LA");
+        assert_eq!(initials("Brown"), "B");
+        assert_eq!(initials(""), "");
+    }
+}

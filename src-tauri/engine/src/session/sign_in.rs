@@ -1,0 +1,256 @@
+//! Signing in: with the user's slot here, with the server, or with the PIN of the staff list.
+//!
+//! What can be checked here is checked here and lets the person in at once; the server is asked at the same time and
+//! may only take back (a disabled account, a changed secret). So a dead network delays nobody who has a slot.
+
+use super::{Person, Session};
+use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
+use crate::link::{self, Command};
+use crate::outbox::Alarm;
+use crate::station::{Station, db_key};
+use crate::{EngineError, cache};
+use std::sync::Arc;
+use vitrine_clinical::UserId;
+use vitrine_store_sqlcipher::workstation::{Attempt, Records, ThrottleRule};
+use vitrine_wire::ErrorCode;
+use vitrine_wire::http::{DirUser, LoginResponse};
+use vitrine_wire::view::SessionView;
+use zeroize::Zeroizing;
+
+/// Wrong secrets at sign-in: five are free, then 30 s doubling to 15 min (security.md §1).
+const RULE: ThrottleRule =
+    ThrottleRule { path: "sign-in", free: 5, first_wait_ms: 30_000, longest_wait_ms: 15 * 60_000 };
+
+/// After so many wrong secrets the user's slots are removed until the next sign-in with the server.
+const SLOT_GOES_AT: u32 = 10;
+
+/// What a secret opened here.
+struct Opened {
+    dek: Option<(Dek, UserSlot)>,
+}
+
+pub(crate) fn dir_user(station: &Station, user: &str) -> Result<Option<DirUser>, EngineError> {
+    let Some(json) = station.essentials.staff(user)? else { return Ok(None) };
+    serde_json::from_slice(&json).map(Some).map_err(|_| EngineError::Damaged { what: "The staff list".to_owned() })
+}
+
+/// Which slot a secret belongs to: the PIN of the staff list, or anything else.
+pub(crate) fn kind_of_secret(dir: Option<&DirUser>, secret: &str) -> SlotKind {
+    let pin = dir.and_then(|d| d.pin_phc.as_deref()).is_some_and(|phc| verify_pin(secret, phc) == Ok(true));
+    if pin { SlotKind::Pin } else { SlotKind::Password }
+}
+
+/// Signs a person in.
+pub(crate) async fn sign_in(station: &Arc<Station>, user: &str, secret: Zeroizing<String>) -> Result<SessionView, EngineError> {
+    let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
+    let (fails, wait_ms) = count_try(station, user.as_str())?;
+    let local = {
+        let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
+        tokio::task::spawn_blocking(move || open_here(&station, user.as_str(), &secret))
+            .await
+            .map_err(|_| EngineError::Internal("opening the user's key"))??
+    };
+    if let Some((person, opened)) = local {
+        let records = opened.dek.as_ref().and_then(|(dek, slot)| open_records(station, dek, slot));
+        let view = begin(station, person, records, None);
+        right(station, user.as_str());
+        let (station, dek) = (Arc::clone(station), opened.dek);
+        station.asking.send_modify(|n| *n += 1);
+        tokio::spawn(async move {
+            confirm(&station, &user, &secret, dek.is_some()).await;
+            station.asking.send_modify(|n| *n -= 1);
+        });
+        return Ok(view);
+    }
+    match link::login(station, user.as_str(), &secret).await {
+        Ok(answer) => {
+            let view = admit(station, &user, &secret, answer).await?;
+            right(station, user.as_str());
+            Ok(view)
+        }
+        Err(EngineError::Offline(why)) => {
+            let known = station.slots().of(user.as_str()).next().is_some() || dir_user(station, user.as_str())?.is_some();
+            if known { Err(wrong(station, user.as_str(), fails, wait_ms)) } else { Err(EngineError::Offline(why)) }
+        }
+        Err(EngineError::Refused { code: ErrorCode::WrongSecret, .. }) => Err(wrong(station, user.as_str(), fails, wait_ms)),
+        Err(EngineError::Refused { code: ErrorCode::Disabled, .. }) => {
+            drop_slots(station, user.as_str());
+            Err(EngineError::Disabled)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+fn count_try(station: &Station, user: &str) -> Result<(u32, i64), EngineError> {
+    let _ = station.slots().refresh();
+    match station.outbox.attempt(user, &RULE, station.clock.now()) {
+        Ok(Attempt::Go { fails, wait_ms }) => Ok((fails, wait_ms)),
+        Ok(Attempt::Wait { wait_ms }) => Err(EngineError::Throttled { retry_after_s: seconds(wait_ms) }),
+        Err(e) => {
+            // Signing in fails closed; breaking the glass does not come this way.
+            if station.alarms.raise(Alarm::OutboxUnwritable) {
+                station.tell_status();
+            }
+            Err(EngineError::AuditFailed(e.to_string()))
+        }
+    }
+}
+
+fn seconds(ms: i64) -> u32 {
+    u32::try_from(ms.max(0).div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0)).unwrap_or(u32::MAX)
+}
+
+fn right(station: &Station, user: &str) {
+    if let Err(e) = station.outbox.right_secret(user, RULE.path) {
+        tracing::warn!(error = %e, "the counter of wrong secrets could not be cleared");
+    }
+}
+
+fn wrong(station: &Station, user: &str, fails: u32, wait_ms: i64) -> EngineError {
+    if fails >= SLOT_GOES_AT && station.slots().of(user).next().is_some() {
+        drop_slots(station, user);
+        return EngineError::SlotRemoved;
+    }
+    EngineError::WrongSecret { retry_after_s: seconds(wait_ms) }
+}
+
+pub(crate) fn drop_slots(station: &Station, user: &str) {
+    let gone = station.slots().remove(user).unwrap_or_default();
+    for name in gone {
+        drop_records(station, &name);
+    }
+}
+
+fn drop_records(station: &Station, name: &str) {
+    for ending in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(station.profile.file(&format!("{name}{ending}")));
+    }
+}
+
+/// Tries the secret on what is here: the user's slots, else the PIN of the staff list.
+fn open_here(station: &Station, user: &str, secret: &str) -> Result<Option<(Person, Opened)>, EngineError> {
+    let dir = dir_user(station, user)?;
+    if dir.as_ref().is_some_and(|d| d.disabled) {
+        return Err(EngineError::Disabled);
+    }
+    let Some(dir) = dir else { return Ok(None) };
+    let slots: Vec<UserSlot> = station.slots().of(user).cloned().collect();
+    let kind = kind_of_secret(Some(&dir), secret);
+    for slot in slots.into_iter().filter(|s| s.kind == kind) {
+        let dek = station.slots().unlock(&slot, secret, station.key.dk())?;
+        if let Some(dek) = dek {
+            return Ok(Some((Person::of_dir(&dir)?, Opened { dek: Some((dek, slot)) })));
+        }
+    }
+    // No slot yet: the PIN proves who it is, and opens the essentials alone.
+    Ok(match kind {
+        SlotKind::Pin => Some((Person::of_dir(&dir)?, Opened { dek: None })),
+        SlotKind::Password => None,
+    })
+}
+
+fn open_records(station: &Station, dek: &Dek, slot: &UserSlot) -> Option<Arc<Records>> {
+    match Records::open(&station.profile.file(&slot.records), &db_key(dek), cache::open_fold) {
+        Ok(r) => Some(Arc::new(r)),
+        Err(e) => {
+            tracing::error!(error = %e, "the user's records cannot be opened");
+            None
+        }
+    }
+}
+
+fn begin(station: &Arc<Station>, person: Person, records: Option<Arc<Records>>, online: Option<&LoginResponse>) -> SessionView {
+    let now = station.clock.elapsed();
+    let token = online.map(|a| Zeroizing::new(a.token.clone()));
+    let session = Session { person, offline: online.is_none(), token: token.clone(), records, proven: now, active: now };
+    let view = session.view();
+    note_recent(station, &view.user);
+    *station.session_mut() = Some(session);
+    if let Some(token) = token {
+        station.command(Command::SignedIn { token: token.to_string() });
+    }
+    view
+}
+
+/// The server let the person in: makes the slot if there is none for this secret.
+async fn admit(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<String>, answer: LoginResponse) -> Result<SessionView, EngineError> {
+    let person = Person::new(user.as_str(), &answer.display, &answer.role, &answer.wards)?;
+    let records = {
+        let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
+        tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret))
+            .await
+            .map_err(|_| EngineError::Internal("making the user's key"))??
+    };
+    Ok(begin(station, person, records, Some(&answer)))
+}
+
+fn make_slot(station: &Station, user: &str, secret: &str) -> Result<Option<Arc<Records>>, EngineError> {
+    let kind = kind_of_secret(dir_user(station, user)?.as_ref(), secret);
+    let existing: Option<UserSlot> = station.slots().of(user).find(|s| s.kind == kind).cloned();
+    if let Some(slot) = existing
+        && let Some(dek) = station.slots().unlock(&slot, secret, station.key.dk())?
+    {
+        return Ok(open_records(station, &dek, &slot));
+    }
+    let (dek, slot, old) = station.slots().enrol_user(user, kind, secret, station.key.dk())?;
+    if let Some(old) = old {
+        drop_records(station, &old);
+    }
+    Ok(open_records(station, &dek, &slot))
+}
+
+/// Asks the server about a person who was let in here.
+async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<String>, has_slot: bool) {
+    let same = |s: &Option<Session>| s.as_ref().is_some_and(|s| s.person.user == *user);
+    match link::login(station, user.as_str(), secret).await {
+        Ok(answer) => {
+            let made = if has_slot {
+                None
+            } else {
+                let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
+                tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret)).await.ok().and_then(Result::ok).flatten()
+            };
+            let person = Person::new(user.as_str(), &answer.display, &answer.role, &answer.wards);
+            let mut session = station.session_mut();
+            if same(&session)
+                && let Some(s) = session.as_mut()
+            {
+                s.offline = false;
+                s.token = Some(Zeroizing::new(answer.token.clone()));
+                s.records = s.records.take().or(made);
+                if let Ok(p) = person {
+                    s.person = p;
+                }
+                drop(session);
+                station.command(Command::SignedIn { token: answer.token });
+            }
+        }
+        Err(EngineError::Refused { code: ErrorCode::WrongSecret | ErrorCode::Disabled, .. }) => {
+            // The secret was changed or the account disabled since: what it opened here is closed.
+            drop_slots(station, user.as_str());
+            let here = same(&station.session());
+            if here {
+                station.lock();
+            }
+        }
+        Err(_) => {}
+    }
+}
+
+const RECENT: usize = 6;
+
+fn note_recent(station: &Station, user: &str) {
+    let mut recent = recent_users(station);
+    recent.retain(|u| u != user);
+    recent.insert(0, user.to_owned());
+    recent.truncate(RECENT);
+    if let Ok(json) = serde_json::to_string(&recent) {
+        let _ = station.essentials.set_note("recent-users", &json);
+    }
+}
+
+/// Sign-in names lately used here, newest first.
+pub(crate) fn recent_users(station: &Station) -> Vec<String> {
+    let note = station.essentials.note("recent-users").ok().flatten();
+    note.and_then(|n| serde_json::from_str(&n).ok()).unwrap_or_default()
+}

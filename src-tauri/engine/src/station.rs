@@ -1,0 +1,337 @@
+//! An opened workstation: keys, databases, session, freshness and alarms in one place, shared by every act.
+//!
+//! Lives here: opening a profile, the policy requests of a person at this workstation, locking. Never here: the acts
+//! themselves (facade, `break_glass`, `session`), the network.
+//! Called by the facade, `link` and `break_glass`.
+
+use crate::cache::{self, Freshness};
+use crate::clock::Clock;
+use crate::desk::Desk;
+use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
+use crate::outbox::{self, Alarm, Alarms, Ballast};
+use crate::profile::{DeviceFile, Profile};
+use crate::session::{Person, Proofs, Session};
+use crate::{EngineError, Options, entropy};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::broadcast;
+use vitrine_access::Grant;
+use vitrine_access::policy::{PatientFacts, Request, Subject};
+use vitrine_clinical::{DeviceId, PatientId, UtcMs, WardId};
+use vitrine_store::StoreError;
+use vitrine_store_sqlcipher::Key;
+use vitrine_store_sqlcipher::workstation::{Essentials, Kept, Outbox, Records};
+use vitrine_wire::view::EngineEvent;
+use zeroize::Zeroizing;
+
+/// Events kept for a listener that is slow; it then asks for everything anew.
+const EVENTS: usize = 256;
+
+/// An opened workstation.
+pub(crate) struct Station {
+    pub(crate) profile: Profile,
+    pub(crate) device: RwLock<DeviceFile>,
+    pub(crate) device_id: DeviceId,
+    pub(crate) key: DeviceKey,
+    pub(crate) sealer: Arc<dyn Sealer>,
+    pub(crate) slots: Mutex<Slots>,
+    pub(crate) essentials: Essentials,
+    pub(crate) outbox: Outbox,
+    pub(crate) ballast: Ballast,
+    pub(crate) alarms: Alarms,
+    pub(crate) fresh: Freshness,
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) session: RwLock<Option<Session>>,
+    pub(crate) proofs: Proofs,
+    pub(crate) desk: Desk,
+    pub(crate) events: broadcast::Sender<EngineEvent>,
+    pub(crate) link: Mutex<Option<tokio::sync::mpsc::UnboundedSender<crate::link::Command>>>,
+    /// Questions to the server about people who were let in by what is here.
+    pub(crate) asking: tokio::sync::watch::Sender<u32>,
+    pub(crate) options: Options,
+}
+
+pub(crate) fn events() -> broadcast::Sender<EngineEvent> {
+    broadcast::channel(EVENTS).0
+}
+
+/// The database form of a key.
+pub(crate) fn db_key(dek: &Dek) -> Key {
+    Key::new(Zeroizing::new(*dek.bytes()))
+}
+
+impl Station {
+    /// Opens an enrolled profile.
+    pub(crate) fn open(
+        profile: Profile,
+        device: DeviceFile,
+        clock: Arc<Clock>,
+        events: broadcast::Sender<EngineEvent>,
+        options: Options,
+    ) -> Result<Self, EngineError> {
+        let sealer: Arc<dyn Sealer> = Arc::new(FileSealer::new(profile.dir()));
+        let key = DeviceKey::open(&profile.device_key(), sealer.as_ref())?;
+        let (slots, deks) = Slots::open(&profile.slots(), &device.device, key.dk())?;
+        let alarms = Alarms::default();
+        let essentials = open_essentials(&profile, &deks, &alarms, &clock)?;
+        let (outbox, fault) = Outbox::open_or_absent(&profile.outbox(), &db_key(&deks.outbox))?;
+        if let Some(e) = fault {
+            tracing::error!(error = %e, "the outbox cannot be opened");
+            alarms.raise(Alarm::OutboxUnwritable);
+        } else if !outbox.writable() {
+            alarms.raise(Alarm::OutboxUnwritable);
+        }
+        if !essentials.writable() {
+            alarms.raise(Alarm::EssentialsReadOnly);
+        }
+        let ballast = Ballast::new(&profile.ballast(), &deks.outbox);
+        let device_id = DeviceId::new(device.device.as_str())
+            .map_err(|e| EngineError::Usage(format!("device.json: {e}: enrol this workstation again")))?;
+        let station = Self {
+            profile,
+            device: RwLock::new(device),
+            device_id,
+            key,
+            sealer,
+            slots: Mutex::new(slots),
+            essentials,
+            outbox,
+            ballast,
+            alarms,
+            fresh: Freshness::default(),
+            clock,
+            session: RwLock::new(None),
+            proofs: Proofs::default(),
+            desk: Desk::default(),
+            events,
+            link: Mutex::new(None),
+            asking: tokio::sync::watch::channel(0).0,
+            options,
+        };
+        station.recall_clock();
+        station.settle_reserve();
+        let _ = station.ballast.keep(station.options.ballast_bytes);
+        Ok(station)
+    }
+
+    pub(crate) fn device(&self) -> RwLockReadGuard<'_, DeviceFile> {
+        self.device.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(crate) fn session(&self) -> RwLockReadGuard<'_, Option<Session>> {
+        self.session.read().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(crate) fn session_mut(&self) -> RwLockWriteGuard<'_, Option<Session>> {
+        self.session.write().unwrap_or_else(PoisonError::into_inner)
+    }
+    pub(crate) fn slots(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn recall_clock(&self) {
+        let note = self.essentials.note("clock").ok().flatten();
+        let kept = note.as_deref().and_then(|n| n.split_once(' ')).and_then(|(o, at)| Some((o.parse().ok()?, at.parse().ok()?)));
+        if let Some((offset, at)) = kept {
+            self.clock.recall(offset, UtcMs(at));
+        }
+    }
+
+    /// Keeps the server's offset for the next start.
+    pub(crate) fn keep_clock(&self) {
+        if let Some(offset) = self.clock.offset_ms() {
+            let _ = self.essentials.set_note("clock", &format!("{offset} {}", self.clock.wall().0));
+        }
+    }
+
+    /// Moves rows of the reserve and of memory into the chain once it can be written again.
+    pub(crate) fn settle_reserve(&self) {
+        let moved = self.ballast.drain(|line| self.outbox.append_line(line).map_err(EngineError::from));
+        match moved {
+            Ok(0) => {}
+            Ok(n) => {
+                tracing::warn!(rows = n, "rows of the reserve were moved into the audit chain");
+                self.alarms.clear(Alarm::AuditInReserve);
+            }
+            Err(e) => {
+                tracing::error!(error = %e, "rows of the reserve cannot be moved into the audit chain");
+                self.alarms.raise(Alarm::AuditInReserve);
+                return;
+            }
+        }
+        if self.outbox.settle_memory().is_ok() {
+            self.alarms.clear(Alarm::AuditInMemory);
+        }
+    }
+
+    /// Raises the alarm for where an emergency row was kept.
+    pub(crate) fn kept(&self, kept: Kept) {
+        let alarm = match kept {
+            Kept::Chain => return,
+            Kept::Reserve => Alarm::AuditInReserve,
+            Kept::Memory => Alarm::AuditInMemory,
+        };
+        if self.alarms.raise(alarm) {
+            self.tell_status();
+        }
+    }
+
+    /// A page of the essentials cannot be read: alarm, and the scopes are fetched anew.
+    pub(crate) fn damaged(&self, e: &StoreError) {
+        if matches!(e, StoreError::Damaged(_)) && self.alarms.raise(Alarm::EssentialsDamaged) {
+            self.tell_status();
+            self.command(crate::link::Command::Refetch);
+        }
+    }
+
+    pub(crate) fn tell(&self, event: EngineEvent) {
+        let _ = self.events.send(event);
+    }
+
+    pub(crate) fn tell_status(&self) {
+        if self.events.receiver_count() > 0 {
+            self.tell(EngineEvent::Status(crate::status::status_view(self)));
+        }
+    }
+
+    /// Tells the link something, if there is one in this program.
+    pub(crate) fn command(&self, command: crate::link::Command) {
+        if let Some(link) = self.link.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+            let _ = link.send(command);
+        }
+    }
+
+    /// The person signed in; counts as activity.
+    pub(crate) fn person(&self) -> Result<Person, EngineError> {
+        self.idle_check();
+        let mut session = self.session_mut();
+        let s = session.as_mut().ok_or(EngineError::NotSignedIn)?;
+        s.active = self.clock.elapsed();
+        Ok(s.person.clone())
+    }
+
+    pub(crate) fn records(&self) -> Option<Arc<Records>> {
+        self.session().as_ref().and_then(|s| s.records.clone())
+    }
+
+    /// Locks when nobody has done anything for the idle time.
+    pub(crate) fn idle_check(&self) {
+        let idle = self
+            .session()
+            .as_ref()
+            .is_some_and(|s| self.clock.elapsed().saturating_sub(s.active) >= self.options.idle_lock);
+        if idle {
+            self.lock();
+        }
+    }
+
+    /// Ends the session: the user's database is closed, its key wiped, everything shown is to be hidden.
+    pub(crate) fn lock(&self) {
+        let ended = self.session_mut().take();
+        self.proofs.clear();
+        if ended.is_some() {
+            self.command(crate::link::Command::SignedOut);
+            self.tell(EngineEvent::Locked);
+            self.write_head();
+        }
+    }
+
+    /// Signs the head of the audit chain.
+    pub(crate) fn write_head(&self) {
+        let Ok(head) = self.outbox.head() else { return };
+        let device = self.device().device.clone();
+        if let Err(e) = outbox::write_head(&self.profile.audit_head(), &self.key, &device, &head, self.clock.now()) {
+            tracing::warn!(error = %e, "audit.head could not be written");
+        }
+    }
+
+    /// A request to the policy by a person at this workstation.
+    pub(crate) fn request(
+        &self,
+        subject: Subject,
+        patient: Option<PatientFacts>,
+        ward: Option<WardId>,
+        grant: Option<Grant>,
+    ) -> Result<Request, EngineError> {
+        let at = self.clock.now();
+        Ok(Request {
+            access_id: entropy::access_id(at)?,
+            at,
+            subject,
+            device: Some(self.device_id.clone()),
+            patient,
+            ward,
+            kind: None,
+            grant,
+        })
+    }
+
+    /// "Last synchronised 21-Nov-2026 04:31." for what is not here.
+    pub(crate) fn synced_text(&self) -> String {
+        let stored = self.stored_as_of();
+        let (_, as_of) = self.fresh.feed(stored, &self.clock);
+        match as_of {
+            Some(at) => {
+                let at = UtcMs(at);
+                let zone = self.clock.zone_minutes(at);
+                format!("Last synchronised {}.", vitrine_clinical::format::date_time(at, zone))
+            }
+            None => "Never synchronised.".to_owned(),
+        }
+    }
+
+    /// Server time of the oldest of the device's scopes, by the database.
+    pub(crate) fn stored_as_of(&self) -> Option<i64> {
+        let scopes = self.essentials.scopes().ok()?;
+        scopes.iter().filter(|s| s.complete).filter_map(|s| s.as_of).min()
+    }
+
+    pub(crate) fn not_here(&self, what: &str) -> EngineError {
+        EngineError::NotOnThisWorkstation { what: what.to_owned(), synced: self.synced_text() }
+    }
+
+    /// Reads what was given as a patient: a FHIR id, or an MRN.
+    pub(crate) fn resolve(&self, text: &str) -> Result<PatientId, EngineError> {
+        let text = text.trim();
+        let id = PatientId::new(text).ok();
+        if let Some(id) = &id
+            && !matches!(self.essentials.whereabouts(id, true), Ok(None))
+        {
+            return Ok(id.clone());
+        }
+        let term = cache::number_term(text);
+        if term.len() > 1 {
+            let mut found = self.essentials.by_term(&term)?;
+            if found.len() > 1 {
+                return Err(EngineError::Usage("this number belongs to more than one patient: give the FHIR id".to_owned()));
+            }
+            if let Some(one) = found.pop() {
+                return Ok(one);
+            }
+        }
+        // A record may be here whose essentials are not (a patient of another ward).
+        if let (Some(id), Some(records)) = (&id, self.records())
+            && records.scope(&format!("pat:{id}"))?.is_some_and(|s| s.complete)
+        {
+            return Ok(id.clone());
+        }
+        Err(self.not_here("This patient"))
+    }
+}
+
+fn open_essentials(profile: &Profile, deks: &DeviceDeks, alarms: &Alarms, clock: &Clock) -> Result<Essentials, EngineError> {
+    let path = profile.essentials();
+    let key = db_key(&deks.essentials);
+    match Essentials::open(&path, &key, cache::open_fold) {
+        Err(StoreError::Damaged(_)) => {
+            // It can be fetched again, so a file that does not open at all is set aside, never overwritten.
+            alarms.raise(Alarm::EssentialsDamaged);
+            for ending in ["", "-wal", "-shm"] {
+                let from = profile.file(&format!("essentials.db{ending}"));
+                let to = profile.file(&format!("essentials.damaged-{}.db{ending}", clock.wall().0));
+                if from.exists() {
+                    std::fs::rename(&from, &to).map_err(EngineError::io("setting a damaged database aside"))?;
+                }
+            }
+            Ok(Essentials::open(&path, &key, cache::open_fold)?)
+        }
+        other => Ok(other?),
+    }
+}

@@ -1,0 +1,151 @@
+//! The status strip, the lock screen, and what `vitrine-cli status --json` prints.
+//!
+//! Never here: PHI. Called by the facade, the link (the device's report) and the command line.
+
+use crate::EngineError;
+use crate::cache::{self, scope_digest};
+use crate::session::{self, initials};
+use crate::station::Station;
+use serde_json::{Map, Value, json};
+use vitrine_clinical::{UtcMs, format};
+use vitrine_wire::view::{DataAge, DeviceState, LockView, RecentUserView, StatusView};
+
+/// The strip that is always on the screen.
+pub(crate) fn status_view(station: &Station) -> StatusView {
+    let clock = &station.clock;
+    let now = clock.now();
+    let (age, as_of) = station.fresh.feed(station.stored_as_of(), clock);
+    let tally = station.outbox.tally().unwrap_or_default();
+    let device = station.device();
+    let waiting = tally.audit.saturating_add(tally.grants);
+    StatusView {
+        age,
+        sentence: sentence(age, as_of, station),
+        ward: device.ward.clone(),
+        workstation: device.name.clone(),
+        clock_text: format::date_time_seconds(now, clock.zone_minutes(now)),
+        clock_warning: (!clock.verified()).then(|| "clock not verified".to_owned()),
+        outbox: u32::try_from(waiting).unwrap_or(u32::MAX),
+        outbox_oldest_text: tally.oldest.map(|at| format::data_age(now.since(UtcMs(at)).max(0))),
+        patients: station.essentials.patients().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+        loading_text: station.fresh.loading().map(|(done, of)| format!("Still loading — {done} of {of}")),
+        alarms: station.alarms.texts(),
+        demo: device.demo,
+    }
+}
+
+fn sentence(age: DataAge, as_of: Option<i64>, station: &Station) -> String {
+    let words = cache::words(age, as_of, &station.clock);
+    match age {
+        DataAge::Live => format!("LIVE — {words}."),
+        DataAge::Delayed => format!("DELAYED — data {words}."),
+        DataAge::Partial => "NOT FULLY LOADED — treat what is missing as unknown.".to_owned(),
+        DataAge::Stale => format!("STALE — data {words}. Newer changes may be missing."),
+        DataAge::Offline | DataAge::Old if as_of.is_none() => {
+            "OFFLINE — this workstation has not been synchronised yet.".to_owned()
+        }
+        DataAge::Offline => format!("OFFLINE — data {words}. Others' changes are not shown."),
+        DataAge::Old => format!("OFFLINE, OLD DATA — data {words}. Others' changes are not shown."),
+        DataAge::Unavailable | DataAge::NotOnThisWorkstation => "No data can be shown on this workstation.".to_owned(),
+    }
+}
+
+/// The lock screen of an enrolled workstation.
+pub(crate) fn lock_view(station: &Station) -> LockView {
+    let device = station.device();
+    let recent = session::recent_users(station).into_iter().filter_map(|user| {
+        let dir = session::dir_user(station, &user).ok().flatten().filter(|d| !d.disabled)?;
+        let person = session::Person::of_dir(&dir).ok()?;
+        Some(RecentUserView { user, initials: initials(&dir.display), role: person.role.words().to_owned() })
+    });
+    LockView {
+        ward: device.ward.clone(),
+        workstation: device.name.clone(),
+        device_state: DeviceState::Enrolled,
+        device_text: None,
+        recent_users: recent.collect(),
+    }
+}
+
+/// The lock screen of a workstation that cannot be used.
+pub(crate) fn closed_view(e: &EngineError) -> LockView {
+    let device_state = match e {
+        EngineError::NotEnrolled => DeviceState::NotEnrolled,
+        EngineError::Revoked => DeviceState::Revoked,
+        _ => DeviceState::KeysMissing,
+    };
+    LockView {
+        ward: String::new(),
+        workstation: String::new(),
+        device_state,
+        device_text: Some(e.to_string()),
+        recent_users: Vec::new(),
+    }
+}
+
+/// What the device tells the server of itself (JSON text).
+pub(crate) fn report(station: &Station) -> String {
+    let selftest = station.essentials.note("selftest").ok().flatten().and_then(|t| serde_json::from_str::<Value>(&t).ok());
+    json!({
+        "app": env!("CARGO_PKG_VERSION"),
+        "key_protection": station.sealer.kind().text(),
+        "selftest": selftest,
+        "patients": station.essentials.patients().unwrap_or(0),
+        "alarms": station.alarms.texts(),
+    })
+    .to_string()
+}
+
+/// The whole state for IT: epoch, positions, lag, counts, outbox, a digest for each scope.
+///
+/// # Errors
+/// [`EngineError::Damaged`] when the state of the scopes cannot be read.
+pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
+    let view = status_view(station);
+    let now = station.clock.now();
+    let mut states = station.essentials.scopes()?;
+    if let Some(r) = station.records() {
+        states.extend(r.scopes()?);
+    }
+    let mut scopes = Map::new();
+    let mut counts = Map::new();
+    for s in &states {
+        let section = station.fresh.section(&s.name, Some((s.complete, s.as_of)), &station.clock);
+        scopes.insert(
+            s.name.clone(),
+            json!({
+                "complete": s.complete, "epoch": s.epoch, "pos": s.pos, "rev": s.rev, "items": s.items,
+                "digest": scope_digest(&s.digest).hex(), "as_of_ms": section.as_of_ms, "age": section.age,
+                "lag_s": section.as_of_ms.map(|at| now.since(UtcMs(at)).max(0) / 1_000),
+                "staged": s.staged.as_ref().map(|g| json!({"items": g.items, "pos": g.pos})),
+            }),
+        );
+        let kind = s.name.split(':').next().unwrap_or_default();
+        let sum = counts.get(kind).and_then(Value::as_u64).unwrap_or(0).saturating_add(s.items);
+        counts.insert(kind.to_owned(), sum.into());
+    }
+    let tally = station.outbox.tally()?;
+    let newest = states.iter().filter(|s| s.complete).max_by_key(|s| s.pos);
+    let (_, as_of) = station.fresh.feed(station.stored_as_of(), &station.clock);
+    let device = station.device();
+    Ok(json!({
+        "device": device.device, "workstation": device.name, "ward": device.ward, "site": device.site,
+        "server": device.server, "demo": device.demo, "state": "enrolled",
+        "key_protection": station.sealer.kind().text(),
+        "epoch": newest.map(|s| s.epoch.clone()), "cursor": newest.map(|s| s.pos),
+        "lag_s": as_of.map(|at| now.since(UtcMs(at)).max(0) / 1_000),
+        "age": view.age, "sentence": view.sentence, "as_of_ms": as_of,
+        "clock": {"offset_ms": station.clock.offset_ms(), "verified": station.clock.verified()},
+        "counts": counts, "patients": view.patients,
+        "outbox": {
+            "audit": tally.audit, "grants": tally.grants, "total": tally.audit + tally.grants,
+            "acknowledged": tally.acked, "last": tally.last,
+            "oldest_ms": tally.oldest, "oldest_s": tally.oldest.map(|at| now.since(UtcMs(at)).max(0) / 1_000),
+        },
+        "oldest_unsent_audit_row": (tally.audit > 0).then(|| tally.acked + 1),
+        "scopes": scopes,
+        "digests": states.iter().filter(|s| s.complete).map(|s| (s.name.clone(), Value::from(scope_digest(&s.digest).hex()))).collect::<Map<_, _>>(),
+        "alarms": view.alarms, "loading": view.loading_text,
+        "signed_in": station.session().as_ref().map(|s| s.view()),
+    }))
+}
