@@ -83,10 +83,9 @@ pub(crate) fn label_in(
     table: &'static [(&'static str, &'static [&'static str])],
     code: &Concept,
 ) -> Option<&'static str> {
-    let of_loinc = |c: &&str| code.has(LOINC, c);
     table
         .iter()
-        .find(|(_, codes)| codes.iter().any(|c| of_loinc(c)))
+        .find(|(_, codes)| codes.iter().any(|c| code.has(LOINC, c)))
         .map(|(label, _)| *label)
 }
 
