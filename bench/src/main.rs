@@ -1,1 +1,66 @@
-fn main() {}
+//! `vitrine-bench`: measures the release build, with TLS, sign-in, audit and encryption switched on, and holds it to
+//! `budgets.toml`. Run by `cargo xtask bench`.
+//!
+//! Every bench starts the real server as a process of its own and real workstations on temporary folders. Times are
+//! wall-clock on loopback; both ends share the machine.
+#![allow(clippy::disallowed_methods)] // a bench reads the clock
+
+mod big_chart;
+mod emergency;
+mod fanout;
+mod import;
+mod report;
+mod world;
+
+use anyhow::{Result, bail};
+use clap::Parser;
+use report::Report;
+
+/// Benchmarks of Vitrine.
+#[derive(Parser)]
+struct Args {
+    /// Which benches; all when none is named.
+    names: Vec<String>,
+    /// Each bench within 60 s.
+    #[arg(long)]
+    quick: bool,
+    /// Write the array to this file too.
+    #[arg(long)]
+    json: Option<std::path::PathBuf>,
+}
+
+type Bench = fn(&mut Report, bool) -> Result<()>;
+
+const BENCHES: &[(&str, Bench)] = &[
+    ("emergency", emergency::emergency),
+    ("search", emergency::search),
+    ("audit", emergency::audit),
+    ("chart", big_chart::chart),
+    ("import", import::import),
+    ("fanout", fanout::fanout),
+];
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    if let Some(unknown) = args.names.iter().find(|n| !BENCHES.iter().any(|(b, _)| b == n)) {
+        let known: Vec<&str> = BENCHES.iter().map(|(b, _)| *b).collect();
+        eprintln!("there is no bench '{unknown}': choose from {}", known.join(", "));
+        std::process::exit(2);
+    }
+    let mut report = Report::new()?;
+    for (name, bench) in BENCHES {
+        if args.names.is_empty() || args.names.iter().any(|n| n == name) {
+            bench(&mut report, args.quick)?;
+        }
+    }
+    let json = serde_json::to_string_pretty(&report.rows)?;
+    println!("{json}");
+    if let Some(file) = &args.json {
+        std::fs::write(file, &json)?;
+    }
+    let missed: Vec<String> = report.missed().iter().map(|r| format!("{}.{}", r.bench, r.metric)).collect();
+    if !missed.is_empty() {
+        bail!("outside their budgets: {}", missed.join(", "));
+    }
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! Opening charts: an ordinary one, and the patient of 131,000 resources.
+
+use crate::report::Report;
+use crate::world::{SETUP, World, by_pin, ms};
+use anyhow::Result;
+use std::time::{Duration, Instant};
+
+pub fn chart(report: &mut Report, quick: bool) -> Result<()> {
+    let heavy = if quick { 10_000 } else { 131_000 };
+    let world = World::new(60, Some(heavy))?;
+    let station = world.station("ed-07", &world.server.url())?;
+    let nurse = world.nurse()?;
+    world.runtime.block_on(station.sign_in(&nurse.user, &nurse.password))?;
+    let setup = format!("{SETUP}; patient of {heavy} resources");
+
+    // ordinary charts of the nurse's own ward, from the cache
+    let mut ordinary = Vec::new();
+    for id in world.patients(24) {
+        world.runtime.block_on(station.chart(&id))?;
+    }
+    std::thread::sleep(Duration::from_secs(2));
+    for _ in 0..if quick { 4 } else { 40 } {
+        for id in world.patients(24) {
+            let from = Instant::now();
+            world.runtime.block_on(station.chart(&id))?;
+            ordinary.push(ms(from));
+            station.active();
+        }
+    }
+    report.add_ms("chart", "open_cache", &mut ordinary, &format!("{SETUP}; charts of the ward, from the cache"));
+
+    // the heavy one lies in another ward: under a grant
+    world.runtime.block_on(station.break_glass(by_pin("p-heavy", &nurse)))?;
+    let from = Instant::now();
+    let first = world.runtime.block_on(station.chart("p-heavy"))?;
+    report.add("chart", "big_first_ms", ms(from), "ms", 1, &format!("{setup}; banner, allergies, medicines, conditions"));
+    anyhow::ensure!(!first.banner.name.is_empty(), "the first section has the banner");
+    let mut held = 0;
+    while u64::from(held) < heavy && from.elapsed() < Duration::from_secs(120) {
+        std::thread::sleep(Duration::from_millis(20));
+        let view = world.runtime.block_on(station.chart("p-heavy"))?;
+        held = view.resources;
+        if view.record_age.complete {
+            break;
+        }
+    }
+    report.add("chart", "big_complete_ms", ms(from), "ms", 1, &format!("{setup}; {held} resources in the encrypted cache, over loopback TLS"));
+    let mut again = Vec::new();
+    for _ in 0..5 {
+        let from = Instant::now();
+        world.runtime.block_on(station.chart("p-heavy"))?;
+        again.push(ms(from));
+    }
+    again.sort_by(f64::total_cmp);
+    report.add("chart", "big_cache_ms", again.last().copied().unwrap_or(f64::NAN), "ms", again.len(), &format!("{setup}; worst of the repeats, from the cache"));
+    Ok(())
+}

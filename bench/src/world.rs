@@ -1,0 +1,95 @@
+//! A hospital and a workstation to measure on.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::Path;
+use std::time::Duration;
+use vitrine_engine::{BreakGlass, Identity, Options, Workstation};
+use vitrine_tests::server::{Server, free_port, run_json, text};
+use vitrine_tests::station::{Person, Station, person};
+use zeroize::Zeroizing;
+
+/// What every figure stands on.
+pub const SETUP: &str = "release, loopback TLS 1.3, SQLCipher both ends, audit row per access, policy on";
+
+/// A server with the synthetic hospital.
+pub struct World {
+    /// Temporary folder of everything.
+    pub dir: tempfile::TempDir,
+    /// The server process.
+    pub server: Server,
+    /// Staff and patients.
+    pub seed: Value,
+    /// Runtime of the workstations.
+    pub runtime: tokio::runtime::Runtime,
+}
+
+impl World {
+    /// Seeds so many patients, and the heavy one with so many resources.
+    pub fn new(patients: u64, heavy: Option<u64>) -> Result<Self> {
+        let dir = tempfile::tempdir()?;
+        let data = dir.path().join("server");
+        let mut args = vec!["demo".to_owned(), "--data".into(), text(&data), "--json".into()];
+        args.extend(["--patients".into(), patients.to_string()]);
+        if let Some(n) = heavy {
+            args.extend(["--heavy".into(), n.to_string()]);
+        }
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let seed = run_json("vitrine-server", &args, None)?;
+        let server = Server::start(&data, free_port()?)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        Ok(Self { dir, server, seed, runtime })
+    }
+
+    /// Somebody of the ED.
+    pub fn nurse(&self) -> Result<Person> {
+        person(&self.seed, "nurse", "ED")
+    }
+
+    /// Enrols a workstation at `url` and waits until it is current.
+    pub fn station(&self, name: &str, url: &str) -> Result<Workstation> {
+        let profile = self.dir.path().join(name);
+        Station::enrol(&self.server, url, &profile, "ED")?;
+        let w = self.open(&profile)?;
+        let current = self.runtime.block_on(w.wait_current(Duration::from_secs(600)))?;
+        anyhow::ensure!(current, "{name} did not become current");
+        Ok(w)
+    }
+
+    /// Opens an enrolled profile.
+    pub fn open(&self, profile: &Path) -> Result<Workstation> {
+        let options = Options { runtime: Some(self.runtime.handle().clone()), ballast_bytes: 0, ..Options::default() };
+        Workstation::open(profile, options).map_err(Into::into)
+    }
+
+    /// Ids of patients that lie in a ward.
+    pub fn patients(&self, n: u64) -> Vec<String> {
+        (0..n).map(|n| vitrine_synthetic::Hospital::new(0, 0).patient_id(n)).collect()
+    }
+}
+
+/// A request by PIN, as from the lock screen.
+pub fn by_pin(patient: &str, who: &Person) -> BreakGlass {
+    BreakGlass {
+        patient: patient.to_owned(),
+        reason: "life-threatening".to_owned(),
+        words: None,
+        identity: Identity::UserSecret { user: who.user.clone(), secret: Zeroizing::new(who.pin.clone()) },
+    }
+}
+
+/// Milliseconds since `from`.
+pub fn ms(from: std::time::Instant) -> f64 {
+    from.elapsed().as_secs_f64() * 1000.0
+}
+
+/// Bytes of all files of a folder.
+pub fn size(dir: &Path) -> Result<u64> {
+    let mut sum = 0;
+    for e in std::fs::read_dir(dir).context("folder")? {
+        let e = e?;
+        let m = e.metadata()?;
+        sum += if m.is_dir() { size(&e.path())? } else { m.len() };
+    }
+    Ok(sum)
+}
