@@ -1,6 +1,97 @@
-//! The desktop shell.
-pub fn run() {
-    let _ = tauri::Builder::default()
-        .plugin(tauri_plugin_single_instance::init(|_, _, _| {}))
-        .run(tauri::generate_context!());
+//! The desktop shell: one window over the workstation engine.
+//!
+//! Lives here: the window and what it may not do, the commands (one file per act, each a thin call into the engine),
+//! the events to the screen, paint marks, preferences. Never here: a word of the clinic, SQL, HTTP, a rule about data.
+//! Called by `main.rs` alone.
+
+pub mod arguments;
+mod commands;
+pub mod environment;
+mod events;
+mod marks;
+mod preferences;
+mod shell;
+mod window;
+
+pub use arguments::{Arguments, Start};
+use shell::Shell;
+use std::process::ExitCode;
+use tauri::{Manager, RunEvent};
+use tauri_plugin_autostart::ManagerExt;
+use tracing_subscriber::EnvFilter;
+
+/// Runs the window until the session of the operating system ends.
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    let filter = EnvFilter::try_from_env("VITRINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+
+    // The engine opens its databases on a thread of its own while the web view starts.
+    let shell = Shell::open(arguments.profile.clone());
+    let mut autostart = tauri_plugin_autostart::Builder::new().arg("--hidden");
+    if let Some(profile) = arguments.profile.to_str() {
+        autostart = autostart.args(["--profile", profile]);
+    }
+    let mut builder = tauri::Builder::default().plugin(autostart.build());
+    if !cfg!(feature = "automation") {
+        // A second start shows the window of the first. Tests run several at once.
+        builder = builder.plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)));
+    }
+    let built = builder
+        .manage(shell)
+        .invoke_handler(commands::handler())
+        .setup(move |app| {
+            if let Some(on) = arguments.autostart {
+                set_autostart(app, on);
+                return Ok(());
+            }
+            window::open(app, arguments.hidden)?;
+            Ok(())
+        })
+        .build(tauri::generate_context!());
+    let app = match built {
+        Ok(app) => app,
+        Err(error) => {
+            eprintln!(
+                "vitrine: the window cannot be opened: {error}. A display and WebKitGTK 4.1 are needed."
+            );
+            return ExitCode::from(1);
+        }
+    };
+    app.run(|app, event| {
+        // Closing the last window keeps the workstation resident; only the operating system's session ends it.
+        if let RunEvent::ExitRequested { api, code, .. } = event
+            && code.is_none()
+            && !app.webview_windows().is_empty()
+        {
+            api.prevent_exit();
+        }
+    });
+    ExitCode::SUCCESS
+}
+
+/// `--autostart on|off`: says what was done and ends.
+fn set_autostart(app: &tauri::App, on: bool) {
+    let autostart = app.autolaunch();
+    let code = match if on {
+        autostart.enable()
+    } else {
+        autostart.disable()
+    } {
+        Ok(()) => {
+            println!(
+                "Vitrine {} at sign-in to the operating system.",
+                if on { "starts" } else { "no longer starts" }
+            );
+            0
+        }
+        Err(error) => {
+            eprintln!("vitrine: autostart was not changed: {error}");
+            1
+        }
+    };
+    app.handle().exit(code);
 }

@@ -7,6 +7,7 @@ import { calm, failure } from '../src/ipc/fixtures/world';
 import { whoOfBanner } from '../src/domain/who';
 import { App, IDLE_LOCK_CARD_MS, IDLE_LOCK_MS, SILENT_AFTER_MS } from '../src/state/app.svelte';
 import type { ChartView } from '../src/wire/ChartView';
+import type { BreakGlass } from '../src/ipc/backend';
 import type { Key } from '../src/state/keys';
 
 let fake: Fake;
@@ -260,6 +261,31 @@ describe('breaking the glass', () => {
     expect(app.dialog?.error?.text).toBe('Wrong.');
   });
 
+  test('signed in with a patient in view: a reason and Enter, no secret while it is fresh', async () => {
+    const sent: BreakGlass[] = [];
+    fake.breakGlass = async (request) => (sent.push(request), MARY_CARD);
+    await app.signIn('dlee', '482913');
+    app.openBreakGlass(whoOfBanner(MARY_BANNER));
+    await settled();
+    app.onKey(key('1'), IDLE, 0);
+    expect(app.dialog?.step).toBe('ready');
+    await app.showCard(0);
+    expect(sent).toEqual([{ patient: 'p-mary', reason: 'life-threatening', words: null, token: null, user: null, secret: null }]);
+    expect(app.card).not.toBeNull();
+  });
+
+  test('signed in too long ago: the engine asks for the secret, the dialog then does', async () => {
+    fake.world.card = failure('not-signed-in', 'Your last PIN is more than 5 minutes ago: give it again.');
+    await app.signIn('dlee', '482913');
+    app.openBreakGlass(whoOfBanner(MARY_BANNER));
+    await settled();
+    app.dialog?.chooseDigit(1);
+    await app.showCard(0);
+    expect(app.card).toBeNull();
+    expect(app.dialog?.step).toBe('secret');
+    expect(app.dialog?.error?.text).toContain('give it again');
+  });
+
   test('a card of another patient is never shown (S8)', async () => {
     fake.world.card = { ok: { ...MARY_CARD, labs: { ...MARY_CARD.labs, patient: 'p-john' } } };
     await openCard();
@@ -300,6 +326,33 @@ test('an engine that stops answering is said within seconds', async () => {
   fake.status = () => new Promise(() => {});
   app.tick(performance.now() + SILENT_AFTER_MS + 1);
   expect(app.silent).toBe(true);
+});
+
+test('the engine hears of what happens at the screen, and an open card keeps it awake', async () => {
+  let heard = 0;
+  fake.active = async () => void heard++;
+  await app.signIn('dlee', '0000');
+  app.tick(performance.now());
+  expect(heard).toBe(1);
+  app.tick(performance.now());
+  expect(heard).toBe(1);
+  app.onKey(key('j'), IDLE, performance.now());
+  app.tick(performance.now());
+  expect(heard).toBe(2);
+  await openCard();
+  app.tick(performance.now());
+  app.tick(performance.now());
+  expect(heard).toBe(4);
+});
+
+test('when the engine lost count, what is on the screen is read again', async () => {
+  await app.signIn('dlee', '0000');
+  await app.openChart('p-mary', 'search');
+  let reads = 0;
+  fake.chartOpen = async () => (reads++, MARY_CHART);
+  fake.tell({ kind: 'patients-changed', value: [] });
+  await settled();
+  expect(reads).toBe(1);
 });
 
 test('night and size are kept', async () => {

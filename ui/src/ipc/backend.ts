@@ -15,7 +15,7 @@ import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
 
-/** Breaking the glass: either an identity proven a moment ago (`token`) or a secret given now. */
+/** Breaking the glass: an identity proven a moment ago (`token`), a secret given now, or neither: who is signed in. */
 export interface BreakGlass {
   patient: string;
   reason: string;
@@ -38,6 +38,8 @@ export interface Backend {
   lockView(): Promise<LockView>;
   signIn(user: string, secret: string): Promise<SessionView>;
   lock(): Promise<void>;
+  /** Somebody touched a key or the mouse: the engine's idle lock waits anew. */
+  active(): Promise<void>;
   search(query: string): Promise<SearchView>;
   board(ward: string | null): Promise<BoardView>;
   chartOpen(patient: string): Promise<ChartView>;

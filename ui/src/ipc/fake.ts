@@ -32,6 +32,7 @@ export function fakeOf(world: World): Fake {
     lockView: () => answer({ ok: world.lock }),
     signIn: () => answer(world.signIn),
     lock: async () => {},
+    active: async () => {},
     search: () => answer(world.search),
     board: () => answer(world.board),
     chartOpen: () => answer(world.chart),

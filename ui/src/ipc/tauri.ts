@@ -14,6 +14,7 @@ export function tauriBackend(): Backend {
     lockView: () => invoke('lock_view'),
     signIn: (user, secret) => invoke('sign_in', { user, secret }),
     lock: () => invoke('lock'),
+    active: () => invoke('active'),
     search: (query) => invoke('search', { query }),
     board: (ward) => invoke('board', { ward }),
     chartOpen: (patient) => invoke('chart_open', { patient }),

@@ -78,6 +78,7 @@ export class App {
   #from: ViewName = 'search';
   #lastInput = performance.now();
   #lastAnswer = performance.now();
+  #stirred = false;
 
   constructor(backend: Backend) {
     this.backend = backend;
@@ -99,7 +100,9 @@ export class App {
           this.useStatus(event.value);
           break;
         case 'patients-changed':
-          if (this.chart !== null && event.value.includes(this.chart.asked)) void this.readChart();
+          // An empty list means that nobody knows which: too much happened at once.
+          if (event.value.length === 0) this.refresh();
+          else if (this.chart !== null && event.value.includes(this.chart.asked)) void this.readChart();
           break;
         case 'board-changed':
           if (this.view === 'board') void this.readBoard();
@@ -144,11 +147,17 @@ export class App {
       return;
     }
     this.locksIn = open && left <= IDLE_WARNING_MS ? Math.ceil(left / 1000) : null;
+    // The engine locks by itself too: it hears of what happens here, and an open card counts until its own time ends.
+    if (open && (this.#stirred || this.card !== null)) {
+      this.#stirred = false;
+      void this.#quietly(() => this.backend.active());
+    }
   }
 
   /** Any key, click or movement. */
   touched(now: number): void {
     this.#lastInput = now;
+    this.#stirred = true;
     this.locksIn = null;
   }
 

@@ -31,6 +31,8 @@ export class BreakGlassDialog {
   readonly found = new PatientList<SearchView>();
   error = $state.raw<ErrorView | null>(null);
   busy = $state(false);
+  /** A secret is asked for: nobody is signed in, or the engine says that the last one is too long ago. */
+  secretNeeded = $state(true);
   /** Counts requests to move the focus to `step`. */
   focusAsked = $state(0);
   /** The patient was chosen before the dialog opened. */
@@ -45,13 +47,15 @@ export class BreakGlassDialog {
     this.user = known ?? '';
     this.patient = patient;
     this.preset = patient !== null;
+    // Somebody signed in, for a patient already chosen: the engine says whether their secret is fresh enough.
+    this.secretNeeded = known === null || patient === null;
   }
 
   /** The first thing missing. */
   get step(): Step {
     if (this.reason === null) return 'reason';
     if (this.reason.needs_words && this.words.trim() === '') return 'words';
-    if (this.token === null) {
+    if (this.token === null && this.secretNeeded) {
       if (this.user.trim() === '') return 'user';
       if (this.secret === '') return 'secret';
     }
@@ -157,8 +161,8 @@ export class BreakGlassDialog {
         reason: this.reason.code,
         words: words === '' ? null : words,
         token: this.token,
-        user: this.token === null ? this.user.trim() : null,
-        secret: this.token === null ? this.secret : null,
+        user: this.token === null && this.secretNeeded ? this.user.trim() : null,
+        secret: this.token === null && this.secretNeeded ? this.secret : null,
       });
       this.forget();
       return card;
@@ -181,6 +185,9 @@ export class BreakGlassDialog {
   private fail(thrown: unknown): void {
     this.error = errorOf(thrown, WORDS.notAnswered);
     this.secret = '';
-    if (this.error.code === 'not-signed-in') this.token = null;
+    if (this.error.code === 'not-signed-in') {
+      this.token = null;
+      this.secretNeeded = true;
+    }
   }
 }

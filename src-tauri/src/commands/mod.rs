@@ -1,0 +1,60 @@
+//! What the screen may ask: one file per act, each a thin call into the engine.
+//!
+//! Never here: a decision, a sentence, a format. Every failure is an `ErrorView` made by the engine.
+//! `ui/src/ipc/tauri.ts` is the other side of each of them.
+
+mod active;
+mod board;
+mod break_glass_open;
+mod card_close;
+mod chart_close;
+mod chart_open;
+mod emergency_identify;
+mod emergency_search;
+mod listen;
+mod lock;
+mod lock_view;
+#[cfg(feature = "automation")]
+mod marks;
+mod painted;
+mod preferences;
+mod preferences_set;
+mod reasons;
+mod search;
+mod sign_in;
+mod status;
+
+use crate::shell::Shell;
+use tauri::{State, Wry};
+use vitrine_wire::view::ErrorView;
+
+/// The shell, as every command gets it.
+type Held<'a> = State<'a, Shell>;
+/// What every command answers.
+type Answer<T> = Result<T, ErrorView>;
+
+/// All commands, by name.
+pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'static {
+    tauri::generate_handler![
+        active::active,
+        board::board,
+        break_glass_open::break_glass_open,
+        card_close::card_close,
+        chart_close::chart_close,
+        chart_open::chart_open,
+        emergency_identify::emergency_identify,
+        emergency_search::emergency_search,
+        listen::listen,
+        lock::lock,
+        lock_view::lock_view,
+        #[cfg(feature = "automation")]
+        marks::marks,
+        painted::painted,
+        preferences::preferences,
+        preferences_set::preferences_set,
+        reasons::reasons,
+        search::search,
+        sign_in::sign_in,
+        status::status,
+    ]
+}

@@ -1,0 +1,109 @@
+//! What the engine tells without being asked, handed to the screen in batches, at most ten a second.
+
+use std::time::Duration;
+use tauri::ipc::Channel;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use vitrine_wire::view::EngineEvent;
+
+/// Shortest time between two batches.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Forwards until the screen or the engine is gone.
+pub async fn forward(mut heard: Receiver<EngineEvent>, channel: Channel<Vec<EngineEvent>>) {
+    loop {
+        let first = match heard.recv().await {
+            Ok(event) => event,
+            // Too slow: nobody knows what was missed, so everything is read again.
+            Err(RecvError::Lagged(_)) => EngineEvent::PatientsChanged(Vec::new()),
+            Err(RecvError::Closed) => return,
+        };
+        let mut batch = vec![first];
+        loop {
+            match heard.try_recv() {
+                Ok(event) => batch.push(event),
+                Err(tokio::sync::broadcast::error::TryRecvError::Lagged(_)) => {
+                    batch.push(EngineEvent::PatientsChanged(Vec::new()));
+                }
+                Err(_) => break,
+            }
+        }
+        if channel.send(merge(batch)).is_err() {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// One batch without repetitions: the last status, each patient and board once, the end of the session first.
+/// An empty list of patients means "any of them".
+fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
+    let mut locked = false;
+    let mut status = None;
+    let mut patients: Option<Vec<String>> = None;
+    let mut any = false;
+    let mut boards: Vec<String> = Vec::new();
+    for event in events {
+        match event {
+            EngineEvent::Locked => locked = true,
+            EngineEvent::Status(view) => status = Some(view),
+            EngineEvent::BoardChanged(ward) => {
+                if !boards.contains(&ward) {
+                    boards.push(ward);
+                }
+            }
+            EngineEvent::PatientsChanged(changed) => {
+                any |= changed.is_empty();
+                let all = patients.get_or_insert_default();
+                for patient in changed {
+                    if !all.contains(&patient) {
+                        all.push(patient);
+                    }
+                }
+            }
+        }
+    }
+    let mut batch = Vec::new();
+    if locked {
+        batch.push(EngineEvent::Locked);
+    }
+    batch.extend(status.map(EngineEvent::Status));
+    batch.extend(patients.map(|all| EngineEvent::PatientsChanged(if any { Vec::new() } else { all })));
+    batch.extend(boards.into_iter().map(EngineEvent::BoardChanged));
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn changed(ids: &[&str]) -> EngineEvent {
+        EngineEvent::PatientsChanged(ids.iter().map(|id| (*id).to_owned()).collect())
+    }
+
+    #[test]
+    fn repetitions_are_merged_and_the_lock_comes_first() {
+        let board = || EngineEvent::BoardChanged("icu".to_owned());
+        let merged = merge(vec![
+            changed(&["a"]),
+            board(),
+            changed(&["b", "a"]),
+            board(),
+            EngineEvent::Locked,
+        ]);
+        assert_eq!(merged, vec![EngineEvent::Locked, changed(&["a", "b"]), board()]);
+    }
+
+    #[test]
+    fn what_was_missed_means_any_patient() {
+        assert_eq!(
+            merge(vec![changed(&["a"]), changed(&[]), changed(&["b"])]),
+            vec![changed(&[])]
+        );
+    }
+
+    #[test]
+    fn nothing_of_nothing() {
+        assert_eq!(merge(Vec::new()), Vec::new());
+    }
+}

@@ -1,0 +1,81 @@
+//! What the commands share: the engine, opened on a thread while the window starts, and the paint marks.
+
+use crate::marks::Marks;
+use std::path::{Path, PathBuf};
+use tokio::sync::watch;
+use vitrine_engine::{Options, Workstation};
+use vitrine_wire::ErrorCode;
+use vitrine_wire::view::ErrorView;
+
+type Opened = Result<Workstation, ErrorView>;
+
+/// The state that Tauri hands to every command.
+pub struct Shell {
+    profile: PathBuf,
+    opened: watch::Receiver<Option<Opened>>,
+    /// When things were painted.
+    pub marks: Marks,
+}
+
+impl Shell {
+    /// Begins to open the workstation of a profile and returns at once.
+    pub fn open(profile: PathBuf) -> Self {
+        let (tell, opened) = watch::channel(None);
+        let folder = profile.clone();
+        tauri::async_runtime::spawn_blocking(move || {
+            // The runtime is Tauri's: a thread of it has none of its own to be found.
+            let runtime = Some(tauri::async_runtime::handle().inner().clone());
+            let opened = Workstation::open(
+                &folder,
+                Options {
+                    runtime,
+                    ..Options::default()
+                },
+            )
+            .map_err(|error| error.view());
+            let _ = tell.send(Some(opened));
+        });
+        Self {
+            profile,
+            opened,
+            marks: Marks::new(),
+        }
+    }
+
+    /// Folder of the profile.
+    pub fn profile(&self) -> &Path {
+        &self.profile
+    }
+
+    /// The engine, once it is open.
+    ///
+    /// # Errors
+    /// Why it could not be opened.
+    pub async fn engine(&self) -> Opened {
+        let mut opened = self.opened.clone();
+        match opened.wait_for(Option::is_some).await {
+            Ok(found) => found.clone().unwrap_or_else(|| Err(never_opened())),
+            Err(_) => Err(never_opened()),
+        }
+    }
+}
+
+/// Runs work that reads files or databases on a thread for it.
+///
+/// # Errors
+/// When that thread died.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ErrorView> {
+    tauri::async_runtime::spawn_blocking(work)
+        .await
+        .map_err(|_| never_opened())
+}
+
+fn never_opened() -> ErrorView {
+    ErrorView {
+        code: ErrorCode::Internal,
+        text: "The stored data of this workstation could not be opened: close the program, start it again, and tell IT if it happens again."
+            .to_owned(),
+        retry_after_s: None,
+        break_glass_offered: false,
+    }
+}
