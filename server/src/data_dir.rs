@@ -92,11 +92,6 @@ impl DataDir {
     pub fn config(&self) -> PathBuf {
         self.root.join("vitrine.toml")
     }
-    /// The newest sealed heads of the audit chains, kept outside the database.
-    #[must_use]
-    pub fn heads(&self) -> PathBuf {
-        self.root.join("audit.heads")
-    }
     fn demo_mark(&self) -> PathBuf {
         self.root.join("DEMO")
     }

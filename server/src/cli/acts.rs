@@ -44,7 +44,7 @@ pub enum Act {
     QuarantineList { limit: usize },
     Doctor,
     Import { paths: Vec<PathBuf> },
-    Backup { to: PathBuf },
+    Backup { to: PathBuf, recovery_key: Option<PathBuf> },
 }
 
 /// What an act gives.
@@ -183,7 +183,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         }
         Act::Doctor => ops::doctor::doctor(ground).await,
         Act::Import { paths } => super::import::into(ground, paths).await,
-        Act::Backup { to } => ops::backup::backup(ground, &to).await,
+        Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
     }
 }
 

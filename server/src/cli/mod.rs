@@ -329,8 +329,8 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
             admin::act(context, &data, Act::QuarantineList { limit }).await
         }
         Command::Backup(args) => copies::backup(context, args).await,
-        Command::Restore(args) => copies::restore(context, args),
-        Command::VerifyBackup(args) => copies::verify(context, args),
+        Command::Restore(args) => copies::restore(context, args).await,
+        Command::VerifyBackup(args) => copies::verify(context, args).await,
         Command::Migrate(data) => copies::migrate(context, &data).await,
         Command::Doctor(data) => admin::act(context, &data, Act::Doctor).await,
     }

@@ -34,11 +34,9 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
     let mut out = Checked::default();
     let permit = ground.permit::<action::ReadAudit>()?.noted("use", "verify");
     ground.store.append(permit.entry(Disclosure::default())).await?;
-    let sealed = ground.files.sealed_head().await?;
     let heads = ground.store.heads().await?;
     for (chain, head) in heads {
-        let known = if chain == "server" { sealed.or(Some(head)) } else { Some(head) };
-        let mut verifier = Verifier::new(known.filter(|h| h.seq > 0));
+        let mut verifier = Verifier::new(Some(head).filter(|h| h.seq > 0));
         let (mut after, mut rows, mut fault) = (0, 0_u64, None);
         'chain: loop {
             let some = match ground.store.rows(&permit, &chain, after, STEP).await {
@@ -69,7 +67,27 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
         out.chains.push(chain_json(&chain, rows, &end));
         out.faults += usize::from(end.is_err());
     }
+    if out.faults == 0 {
+        against_seal(ground, &mut out).await?;
+    }
     Ok(out)
+}
+
+/// Rows gone from the end show only against the head that is sealed outside the database.
+async fn against_seal(ground: &Ground, out: &mut Checked) -> Result<(), Fault> {
+    let fault = match ground.files.verify_audit().await {
+        Ok(()) => return Ok(()),
+        Err(StoreError::Chain(f)) => (Some(f.first_bad()), f.to_string()),
+        Err(StoreError::Refused(text)) => (None, text),
+        Err(e) => return Err(e.into()),
+    };
+    out.faults += 1;
+    for chain in out.chains.iter_mut().filter(|c| c["chain"] == "server") {
+        chain["whole"] = false.into();
+        chain["first_bad"] = fault.0.into();
+        chain["fault"] = fault.1.clone().into();
+    }
+    Ok(())
 }
 
 fn chain_json(chain: &str, rows: u64, end: &Result<Head, ChainFault>) -> Value {

@@ -2,51 +2,308 @@
 //!
 //! Lives here: what a backup holds and how it is put back. Never here: the container's bytes (`container`), SQL.
 //! Called by `cli`.
+//!
+//! A backup holds a consistent copy of the database and every key file, encrypted under a key that follows from the
+//! database key. In the same folder nothing more is needed to open it; on another machine the recovery key is, which
+//! `backup --recovery-key` writes once and which belongs in a safe, apart from the backups.
 
-use crate::cli::acts::{Given, Ground};
-use crate::data_dir::DataDir;
-use crate::error::Fault;
+use crate::cli::acts::{Given, Ground, given};
+use crate::clock;
+use crate::data_dir::{self, DataDir};
+use crate::error::{Exit, Fault};
 use crate::ingest::project::FhirProjector;
-use crate::keys::Keys;
+use crate::keys::{Keys, unhex};
+use crate::ops::container::{self, Entry, Manifest};
 use async_trait::async_trait;
-use std::path::Path;
+use ring::hkdf;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use vitrine_access::chain::Head;
+use vitrine_access::{Disclosure, action};
 use vitrine_clinical::WardId;
-use vitrine_store::{MemoryStore, Store, StoreError};
+use vitrine_store::{Store, StoreError};
+use vitrine_store_sqlcipher::{Key, SealState, SqlcipherStore, StoreOptions};
+use zeroize::Zeroizing;
+
+/// Schema of the database this program writes.
+pub const SCHEMA: u32 = 1;
+/// Every key file.
+const KEY_FILES: [&str; 5] = ["sealer.key", "db.key", "server.key", "ca.key", "tls.key"];
 
 /// What only the backend's own file can do.
 #[async_trait]
 pub trait Files: Send + Sync {
     /// Name of the backend.
     fn kind(&self) -> &'static str;
-    /// Schema of the database.
-    async fn schema(&self) -> Result<u32, StoreError>;
     /// What is wrong with the file; empty when nothing is.
     async fn integrity(&self) -> Result<Vec<String>, StoreError>;
-    /// The head of the server's audit chain kept outside the database.
-    async fn sealed_head(&self) -> Result<Option<Head>, StoreError>;
-    /// The wards that have patients or workstations.
+    /// Checks the audit chains against what is kept outside the database.
+    async fn verify_audit(&self) -> Result<(), StoreError>;
+    /// The wards that have had patients.
     async fn wards(&self) -> Result<Vec<WardId>, StoreError>;
     /// Copies the database as of now into a new file, under the same key.
     async fn snapshot(&self, to: &Path) -> Result<(), StoreError>;
 }
 
-struct M;
 #[async_trait]
-impl Files for M {
-    fn kind(&self) -> &'static str { "memory" }
-    async fn schema(&self) -> Result<u32, StoreError> { Ok(0) }
-    async fn integrity(&self) -> Result<Vec<String>, StoreError> { Ok(vec![]) }
-    async fn sealed_head(&self) -> Result<Option<Head>, StoreError> { Ok(None) }
-    async fn wards(&self) -> Result<Vec<WardId>, StoreError> { Ok(vec![]) }
-    async fn snapshot(&self, _: &Path) -> Result<(), StoreError> { Ok(()) }
+impl Files for SqlcipherStore {
+    fn kind(&self) -> &'static str {
+        "sqlcipher"
+    }
+    async fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        self.integrity_check().await
+    }
+    async fn verify_audit(&self) -> Result<(), StoreError> {
+        let report = SqlcipherStore::verify_audit(self).await?;
+        match report.seal {
+            SealState::RolledBack => Err(StoreError::Refused(
+                "the database has fewer audit rows than the sealed head knows: it was rolled back".to_owned(),
+            )),
+            SealState::Missing => Err(StoreError::Refused("the sealed head of the audit chain is gone".to_owned())),
+            SealState::Whole | SealState::None => Ok(()),
+        }
+    }
+    async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
+        SqlcipherStore::wards(self).await
+    }
+    async fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+        self.backup_to(to, None).await
+    }
 }
 
-pub async fn open_store(_dir: &DataDir, _keys: &Keys) -> Result<(Arc<dyn Store>, Arc<dyn Files>), Fault> {
-    Ok((Arc::new(MemoryStore::new(Arc::new(FhirProjector), "e1")), Arc::new(M)))
+/// A store and what only its file can do.
+pub type Opened = (Arc<dyn Store>, Arc<dyn Files>);
+
+/// Opens the store of a folder.
+///
+/// # Errors
+/// [`Fault`] with exit 3 for a newer schema, a plain database or a wrong key.
+pub async fn open_store(dir: &DataDir, keys: &Keys) -> Result<Opened, Fault> {
+    let store = open_file(dir.database(), keys.database.clone()).await?;
+    data_dir::set_mode(&dir.database(), 0o600)?;
+    Ok((store.clone(), store))
 }
 
-pub async fn backup(_ground: &Ground, _to: &Path) -> Result<Given, Fault> {
-    Err(Fault::failed("x"))
+async fn open_file(path: PathBuf, key: Zeroizing<[u8; 32]>) -> Result<Arc<SqlcipherStore>, Fault> {
+    let opened = tokio::task::spawn_blocking(move || {
+        SqlcipherStore::open(&path, Key::new(key), Arc::new(FhirProjector), StoreOptions::default())
+    });
+    Ok(opened.await.map_err(|e| Fault::failed(format!("opening the store: {e}")))??)
+}
+
+/// The key of a folder's backups.
+#[must_use]
+pub fn recovery_key(database: &[u8; 32]) -> Zeroizing<[u8; 32]> {
+    let mut out = Zeroizing::new([0; 32]);
+    let salt = hkdf::Salt::new(hkdf::HKDF_SHA256, b"vitrine");
+    let key = salt.extract(database);
+    if let Ok(okm) = key.expand(&[b"backup 1"], hkdf::HKDF_SHA256) {
+        // 32 bytes are what HKDF-SHA256 gives in its first block.
+        let _ = okm.fill(&mut out[..]);
+    }
+    out
+}
+
+/// Reads a recovery key file.
+///
+/// # Errors
+/// [`Fault`].
+pub fn read_recovery_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, Fault> {
+    let text = Zeroizing::new(data_dir::read_private(path)?);
+    let text = std::str::from_utf8(&text).unwrap_or_default().trim().to_owned();
+    unhex(&text)
+        .and_then(|b| <[u8; 32]>::try_from(b).ok())
+        .map(Zeroizing::new)
+        .ok_or_else(|| Fault::usage(format!("--recovery-key: {} does not hold 64 hex digits", path.display())))
+}
+
+/// The recovery key of a folder.
+///
+/// # Errors
+/// [`Fault`] when its keys do not open.
+pub fn folder_key(dir: &DataDir) -> Result<Zeroizing<[u8; 32]>, Fault> {
+    let keys = Keys::open(dir, &crate::config::Tls::default(), None)?;
+    Ok(recovery_key(&keys.database))
+}
+
+/// Makes a backup while the server runs or not.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> Result<Given, Fault> {
+    if to.exists() {
+        return Err(Fault::usage(format!("--to: {} exists: name a new file", to.display())));
+    }
+    let began = clock::steady();
+    let key = folder_key(&ground.dir)?;
+    let work = tempfile_beside(to)?;
+    let copy = work.join("vitrine.db");
+    let permit = ground.permit::<action::OperateServer>()?.noted("use", "backup");
+    ground.store.append(permit.entry(Disclosure::default())).await?;
+    let outcome = async {
+        ground.files.snapshot(&copy).await?;
+        let dir = ground.dir.clone();
+        let to = to.to_owned();
+        let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key));
+        done.await.map_err(|e| Fault::failed(e.to_string()))?
+    }
+    .await;
+    let _ = std::fs::remove_dir_all(&work);
+    let (manifest, bytes) = outcome?;
+    let key = folder_key(&ground.dir)?;
+    if let Some(path) = recovery_to {
+        data_dir::write_durably(path, crate::keys::hex(&key[..]).as_bytes(), 0o600)?;
+    }
+    Ok(given(
+        Exit::Done,
+        json!({
+            "file": to.display().to_string(), "bytes": bytes, "manifest": manifest,
+            "recovery_key": recovery_to.map(|p| p.display().to_string()),
+            "seconds": began.elapsed().as_secs_f64(),
+        }),
+    ))
+}
+
+fn pack(dir: &DataDir, copy: &Path, to: &Path, key: &[u8; 32]) -> Result<(Manifest, u64), Fault> {
+    let mut paths = vec![copy.to_owned()];
+    let mut files = vec![container::describe(copy, "vitrine.db")?];
+    let mut add = |path: PathBuf, name: String| -> Result<(), Fault> {
+        if path.exists() {
+            files.push(container::describe(&path, &name)?);
+            paths.push(path);
+        }
+        Ok(())
+    };
+    for name in KEY_FILES {
+        add(dir.keys().join(name), format!("keys/{name}"))?;
+    }
+    for name in ["ca.pem", "tls.pem", "vitrine.toml", "DEMO", "demo.time"] {
+        add(dir.root().join(name), name.to_owned())?;
+    }
+    let manifest = Manifest {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        created: clock::instant(clock::now()),
+        schema: SCHEMA,
+        key_id: container::key_id(key),
+        files,
+    };
+    let bytes = container::write(to, key, &manifest, &paths)?;
+    Ok((manifest, bytes))
+}
+
+/// A private folder beside a file, for what must not lie in a shared temporary folder.
+fn tempfile_beside(path: &Path) -> Result<PathBuf, Fault> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let work = parent.join(format!(".vitrine-{}", clock::new_uuid().simple()));
+    std::fs::create_dir(&work).map_err(|e| Fault::io("cannot make a folder beside", path, &e))?;
+    data_dir::set_mode(&work, 0o700)?;
+    Ok(work)
+}
+
+/// Opens a backup and everything in it: every chunk, every hash, the database's pages, tables and audit chains.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn verify(from: &Path, key: &[u8; 32]) -> Result<Value, Fault> {
+    let began = clock::steady();
+    let work = tempfile_beside(from)?;
+    let outcome = check(from, key, &work).await;
+    let _ = std::fs::remove_dir_all(&work);
+    let (manifest, faults) = outcome?;
+    Ok(json!({
+        "file": from.display().to_string(), "whole": faults.is_empty(), "faults": faults, "manifest": manifest,
+        "seconds": began.elapsed().as_secs_f64(),
+    }))
+}
+
+async fn check(from: &Path, key: &[u8; 32], work: &Path) -> Result<(Manifest, Vec<String>), Fault> {
+    let manifest = unpack(from, key, work)?;
+    let dir = DataDir::open(work, false)?;
+    let keys = Keys::open(&dir, &crate::config::Tls::default(), None)?;
+    let store = open_file(dir.database(), keys.database.clone()).await?;
+    let mut faults = store.integrity_check().await?;
+    // A backup has no sealed head beside it: what is left to check is the chain itself.
+    if let Err(e) = SqlcipherStore::verify_audit(&store).await {
+        faults.push(e.to_string());
+    }
+    Ok((manifest, faults))
+}
+
+fn unpack(from: &Path, key: &[u8; 32], to: &Path) -> Result<Manifest, Fault> {
+    let manifest = container::unpack(from, key, to)?;
+    if manifest.schema > SCHEMA {
+        return Err(Fault::unsafe_to(format!(
+            "{} was made by a newer program (schema {}, this one knows {SCHEMA}): install that program; nothing was changed",
+            from.display(),
+            manifest.schema
+        )));
+    }
+    let has = |name: &str| manifest.files.iter().any(|f: &Entry| f.name == name);
+    if !has("vitrine.db") || !KEY_FILES.iter().all(|k| has(&format!("keys/{k}"))) {
+        return Err(Fault::unsafe_to(format!("{} lacks the database or a key: use another backup", from.display())));
+    }
+    Ok(manifest)
+}
+
+/// Puts a backup into a folder. What was there is moved aside, never deleted; the epoch changes, so that workstations
+/// fetch everything anew.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn restore(dir: &DataDir, from: &Path, key: &[u8; 32], force: bool) -> Result<Value, Fault> {
+    let _lock = dir.lock()?;
+    let occupied = dir.database().exists() || dir.keys().exists();
+    if occupied && !force {
+        return Err(Fault::unsafe_to(format!(
+            "{} holds data: give --force to move them aside and restore; nothing was changed",
+            dir.root().display()
+        )));
+    }
+    let began = clock::steady();
+    let work = dir.root().join("restoring");
+    let _ = std::fs::remove_dir_all(&work);
+    data_dir::make_private_folder(&work)?;
+    let (manifest, faults) = check(from, key, &work).await?;
+    if let Some(fault) = faults.first() {
+        let _ = std::fs::remove_dir_all(&work);
+        return Err(Fault::unsafe_to(format!("{} is not whole ({fault}): nothing was changed", from.display())));
+    }
+    let aside = if occupied { Some(move_aside(dir)?) } else { None };
+    let inside = std::fs::read_dir(&work).map_err(|e| Fault::io("cannot list", &work, &e))?;
+    for entry in inside.filter_map(Result::ok) {
+        // What the check itself left beside the database is made anew at the next opening.
+        let name = entry.file_name();
+        let known = manifest.files.iter().any(|f| f.name.split('/').next() == name.to_str());
+        if known {
+            let to = dir.root().join(&name);
+            std::fs::rename(entry.path(), &to).map_err(|e| Fault::io("cannot put in place", &to, &e))?;
+        }
+    }
+    let _ = std::fs::remove_dir_all(&work);
+    let keys = Keys::open(dir, &crate::config::Tls::default(), None)?;
+    let store = open_file(dir.database(), keys.database.clone()).await?;
+    let epoch = store.rotate_epoch().await?;
+    let request = crate::cli::acts::operator_request(&crate::cli::acts::operator());
+    if let Ok(permit) = vitrine_access::policy::decide::<action::OperateServer>(request) {
+        let permit = permit.noted("use", "restore").noted("made", manifest.created.clone());
+        vitrine_store::AuditLog::append(&*store, permit.entry(Disclosure::default())).await?;
+    }
+    Ok(json!({
+        "restored": true, "made": manifest.created, "epoch": epoch,
+        "aside": aside.map(|a| a.display().to_string()), "seconds": began.elapsed().as_secs_f64(),
+    }))
+}
+
+fn move_aside(dir: &DataDir) -> Result<PathBuf, Fault> {
+    let aside = dir.root().join(format!("before-restore-{}", clock::now().0));
+    data_dir::make_private_folder(&aside)?;
+    let names = ["vitrine.db", "vitrine.db-wal", "vitrine.db-shm", "keys", "ca.pem", "tls.pem", "epoch", "audit.head",
+        "audit.head.evidence", "DEMO", "demo.time"];
+    for name in names {
+        let from = dir.root().join(name);
+        if from.exists() {
+            std::fs::rename(&from, aside.join(name)).map_err(|e| Fault::io("cannot move aside", &from, &e))?;
+        }
+    }
+    Ok(aside)
 }

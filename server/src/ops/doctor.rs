@@ -48,7 +48,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "faults": faults,
         "version": env!("CARGO_PKG_VERSION"),
         "backend": ground.files.kind(),
-        "schema": ground.files.schema().await?,
+        "schema": super::backup::SCHEMA,
         "epoch": epoch,
         "feed": {"pos": *ground.store.watch().borrow(), "oldest": oldest},
         "counts": counts,
@@ -69,7 +69,11 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
 /// are as many as there are patients; they are compared when a workstation holds them.
 async fn digests(ground: &Ground) -> Result<Value, Fault> {
     let mut scopes = vec!["dir".to_owned(), "ess:site".to_owned()];
-    for ward in ground.files.wards().await? {
+    let mut wards = ground.files.wards().await?;
+    wards.extend(ground.store.devices().await?.into_iter().map(|d| d.ward));
+    wards.sort();
+    wards.dedup();
+    for ward in wards {
         scopes.push(format!("ess:{ward}"));
         scopes.push(format!("board:{ward}"));
     }
