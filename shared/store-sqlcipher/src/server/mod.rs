@@ -78,12 +78,13 @@ pub struct SqlcipherStore {
     pos: watch::Sender<u64>,
     epoch: watch::Sender<String>,
     seal: SealState,
-    // Declared in the order in which they are dropped: the writer first, so that the readers still hold the WAL index.
-    writer: Writer<ServerGroup>,
+    // Declared in the order in which they are dropped: the writer last, because a connection that only reads cannot
+    // move the WAL into the file when it is the last to close.
     preparers: Readers,
     readers: Readers,
     /// One thread that serves emergency cards alone.
     reserved: Readers,
+    writer: Writer<ServerGroup>,
 }
 
 impl SqlcipherStore {
@@ -148,10 +149,10 @@ impl SqlcipherStore {
             pos,
             epoch,
             seal,
-            writer,
             preparers,
             readers,
             reserved,
+            writer,
         }))
     }
 
