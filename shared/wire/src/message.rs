@@ -354,6 +354,8 @@ messages! {
             scope: String,
             /// Position.
             pos: u64,
+            /// In a `pat:` scope the patient's revision at that position; 0 = not told (and in other scopes).
+            rev: u64,
             /// 256 bucket digests, hex; empty when equal.
             buckets: Vec<String>,
         }
@@ -405,6 +407,16 @@ messages! {
             /// Scope.
             scope: String,
             /// Number of the subscription it ends.
+            n: u64,
+        }
+        /// What the client lacks since the position it has follows as deltas, then `Current`. Deltas of the scope that
+        /// come before this belong to an older subscription. Travels in the lane of the scope's deltas.
+        84 Essentials Resumed {
+            /// Scope.
+            scope: String,
+            /// Position the client has.
+            pos: u64,
+            /// Number of the subscription this answers.
             n: u64,
         }
         /// Come back later.

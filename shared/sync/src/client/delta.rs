@@ -29,16 +29,14 @@ fn judge(c: &Change, local: Option<u64>, late: bool) -> Verdict {
 }
 
 impl ScopeState {
-    fn takes_deltas(&self, epoch: &str) -> bool {
-        match self.phase {
-            Phase::Live => true,
-            Phase::Asked { full } => !full && self.held_epoch == epoch,
-            Phase::Idle | Phase::Later(_) | Phase::Refused(_) | Phase::Snapshot(_) => false,
-        }
+    /// Before the answer to its own subscription a scope takes no delta: what still comes is of an older one, and
+    /// would seem to say that everything before it is here.
+    const fn takes_deltas(&self) -> bool {
+        matches!(self.phase, Phase::Live | Phase::CatchingUp)
     }
 
     pub fn on_delta(&mut self, cx: &mut Ctx<'_>, m: Delta) {
-        if !self.takes_deltas(cx.epoch) {
+        if !self.takes_deltas() {
             return;
         }
         let late = m.pos < self.seen;
@@ -66,7 +64,7 @@ impl ScopeState {
     }
 
     pub fn on_patient_delta(&mut self, cx: &mut Ctx<'_>, m: PatientDelta) {
-        if !self.takes_deltas(cx.epoch) || m.rev <= self.rev {
+        if !self.takes_deltas() || m.rev <= self.rev {
             return;
         }
         if m.rev_prev > self.rev {
@@ -145,7 +143,10 @@ impl ScopeState {
         if self.pending.is_empty() {
             self.pos = self.seen;
             if self.compare.rounds > 0 {
+                // The digests are compared again; of a patient the revision may be behind too, which only a new
+                // subscription tells.
                 self.compare.due = Some(cx.now);
+                self.compare.resubscribe = self.patient;
             }
         }
         self.apply(cx, apply);

@@ -442,6 +442,7 @@ fn on_scope(s: &mut ScopeState, cx: &mut super::sub::Ctx<'_>, m: ServerMessage) 
         ServerMessage::SnapChunk(m) => return s.on_chunk(cx, m),
         ServerMessage::SnapEnd(m) => return s.on_end(cx, &m),
         ServerMessage::Current(m) => return s.on_current(cx, &m),
+        ServerMessage::Resumed(m) => return s.on_resumed(cx, &m),
         ServerMessage::Delta(m) => s.on_delta(cx, m),
         ServerMessage::PatientDelta(m) => s.on_patient_delta(cx, m),
         ServerMessage::DigestDiff(m) => s.on_diff(cx, m),

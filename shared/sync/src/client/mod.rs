@@ -242,9 +242,13 @@ impl Client {
         matches!(self.link, Link::Up { .. }) && !self.device_scopes.is_empty() && self.all_live()
     }
 
+    /// Charts count only while the user's session is accepted here: until then they are not asked for.
     fn all_live(&self) -> bool {
+        let user = self.wire.as_ref().is_some_and(|w| w.user);
+        let wanted = |s: &&ScopeState| !s.patient || user;
         self.scopes
             .values()
+            .filter(wanted)
             .all(|s| s.is_live() || matches!(s.phase, Phase::Refused(_)))
     }
 

@@ -35,6 +35,10 @@ impl ScopeState {
             self.judge_diff(cx, &buckets);
             return;
         }
+        if self.compare.resubscribe {
+            self.subscribe(cx, false);
+            return;
+        }
         self.compare.asked = true;
         self.compare.due = None;
         let digest = cx.view.digest(&self.name).hex();
@@ -62,6 +66,10 @@ impl ScopeState {
         }
         if m.buckets.is_empty() {
             self.equal(cx);
+            // Same items, yet a revision was never told (something came and went in a delta that was lost).
+            if self.patient && m.pos <= self.seen && m.rev > self.rev {
+                self.subscribe(cx, false);
+            }
         } else {
             self.compare.diff = Some((m.pos, m.buckets));
         }

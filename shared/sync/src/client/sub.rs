@@ -1,8 +1,8 @@
 //! One scope of the client: from asking for it to live, and back.
 //!
 //! ```text
-//! Idle → Asked(have) → (deltas) → Current → Live ⇄ pending items (repair)      Dirty, patient gap → Asked(have)
-//! Idle → Asked → Snapshot (staged, resumable) → SnapEnd → Asked(have)          revision still off → Asked(full)
+//! Idle → Asked(have) → Resumed → (deltas) → Current → Live ⇄ pending items      Dirty, patient gap → Asked(have)
+//! Idle → Asked → Snapshot (staged, resumable) → SnapEnd → Asked(have)           revision still off → Asked(full)
 //! ```
 //! Lives here: the state and its subscribing and snapshots. Never here: the connection. The delta rules are in
 //! [`super::delta`], anti-entropy in [`super::repair`]. Called by the client machine.
@@ -13,7 +13,7 @@ use crate::backoff::Jitter;
 use std::collections::BTreeMap;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::message::{
-    ClientMessage, Current, Have, NeedItems, Reject, Resume, SnapBegin, SnapChunk, SnapEnd, Sub,
+    ClientMessage, Current, Have, NeedItems, Reject, Resume, Resumed, SnapBegin, SnapChunk, SnapEnd, Sub,
 };
 
 /// Most items that are repaired singly; with more the scope is fetched whole.
@@ -58,6 +58,8 @@ pub(super) enum Phase {
     Refused(ErrorCode),
     /// Asked for; `full` = without what is held.
     Asked { full: bool },
+    /// What was missed is coming in.
+    CatchingUp,
     /// A snapshot is coming in.
     Snapshot(Snapshot),
     /// Current, deltas follow.
@@ -98,6 +100,8 @@ pub(super) struct Compare {
     pub unnamed: Option<BTreeMap<String, (u64, String)>>,
     /// Buckets that were asked for.
     pub buckets: Vec<u8>,
+    /// Subscribe anew instead of comparing, when due.
+    pub resubscribe: bool,
     /// Repairs in a row that did not make the digests equal.
     pub rounds: u8,
 }
@@ -171,7 +175,7 @@ impl ScopeState {
     /// True while something is due from the server.
     pub fn waits(&self) -> bool {
         match self.phase {
-            Phase::Asked { .. } | Phase::Snapshot(_) => true,
+            Phase::Asked { .. } | Phase::CatchingUp | Phase::Snapshot(_) => true,
             Phase::Live => !self.pending.is_empty() || self.compare.asked || self.compare.unnamed.is_some(),
             Phase::Idle | Phase::Later(_) | Phase::Refused(_) => false,
         }
@@ -219,9 +223,10 @@ impl ScopeState {
     }
 
     pub fn on_begin(&mut self, cx: &mut Ctx<'_>, m: SnapBegin) -> Result<(), Violation> {
-        if m.n != self.n || !matches!(self.phase, Phase::Asked { .. }) {
+        if m.n != self.n || !matches!(self.phase, Phase::Asked { .. } | Phase::CatchingUp) {
             return Ok(());
         }
+        self.pending.clear();
         let mut snap = Snapshot {
             epoch: m.epoch,
             pos: m.pos,
@@ -308,20 +313,30 @@ impl ScopeState {
         Ok(())
     }
 
+    /// From here on deltas belong to this subscription.
+    pub fn on_resumed(&mut self, cx: &mut Ctx<'_>, m: &Resumed) -> Result<(), Violation> {
+        if m.n != self.n {
+            return Ok(());
+        }
+        let fits = matches!(self.phase, Phase::Asked { full: false });
+        if !fits || m.pos != self.pos || self.held_epoch != cx.epoch {
+            return Err(Violation::Field {
+                kind: 84,
+                what: "it resumes what this end does not have",
+            });
+        }
+        self.phase = Phase::CatchingUp;
+        Ok(())
+    }
+
     pub fn on_current(&mut self, cx: &mut Ctx<'_>, m: &Current) -> Result<(), Violation> {
         if m.n != self.n {
             return Ok(());
         }
-        let Phase::Asked { full } = self.phase else {
+        if !matches!(self.phase, Phase::CatchingUp) {
             return Err(Violation::Field {
                 kind: 73,
-                what: "the scope was not asked for",
-            });
-        };
-        if full || self.held_epoch != cx.epoch {
-            return Err(Violation::Field {
-                kind: 73,
-                what: "a snapshot had to come first",
+                what: "the scope was not catching up",
             });
         }
         if self.patient && (self.gap > self.rev || (m.rev != 0 && m.rev != self.rev)) {

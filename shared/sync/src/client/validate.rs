@@ -135,6 +135,7 @@ pub(super) fn scope_of(m: &ServerMessage) -> Option<&str> {
         ServerMessage::Delta(m) => Some(&m.scope),
         ServerMessage::PatientDelta(m) => Some(&m.scope),
         ServerMessage::Current(m) => Some(&m.scope),
+        ServerMessage::Resumed(m) => Some(&m.scope),
         ServerMessage::DigestDiff(m) => Some(&m.scope),
         ServerMessage::Refs(m) => Some(&m.scope),
         ServerMessage::Items(m) => Some(&m.scope),
@@ -200,6 +201,7 @@ pub(super) fn check(m: &ServerMessage) -> Result<(), Violation> {
         ),
         ServerMessage::SnapEnd(_)
         | ServerMessage::Current(_)
+        | ServerMessage::Resumed(_)
         | ServerMessage::Beat(_)
         | ServerMessage::AuditAck(_)
         | ServerMessage::Dirty(_)
@@ -229,5 +231,6 @@ pub(super) const fn kind_of(m: &ServerMessage) -> u8 {
         ServerMessage::Dirty(_) => 81,
         ServerMessage::Overload(_) => 82,
         ServerMessage::Wipe(_) => 83,
+        ServerMessage::Resumed(_) => 84,
     }
 }

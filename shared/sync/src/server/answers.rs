@@ -10,7 +10,8 @@ use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
 use vitrine_wire::frame::{CHUNK, Lane};
 use vitrine_wire::message::{
-    AuditAck, Change, Current, DigestDiff, Items, Ref, Refs, Reject, ServerMessage, SnapBegin, SnapEnd,
+    AuditAck, Change, Current, DigestDiff, Items, Ref, Refs, Reject, Resumed, ServerMessage, SnapBegin,
+    SnapEnd,
 };
 
 /// References in one message.
@@ -29,8 +30,9 @@ impl Session {
                 scope,
                 n,
                 pos,
+                rev,
                 digest,
-            } => self.digest_read(scope, n, pos, &digest, out),
+            } => self.digest_read(scope, n, (pos, rev), &digest, out),
             Event::RefsRead {
                 scope,
                 n,
@@ -67,7 +69,7 @@ impl Session {
             scope: scope.to_owned(),
         });
         if let Some(pos) = wanted.have {
-            sub.stage = SubStage::CatchingUp;
+            sub.stage = SubStage::CatchingUp { told: false };
             sub.sent = pos;
             sub.more = true;
         } else {
@@ -77,9 +79,9 @@ impl Session {
 
     fn rows(&mut self, now: Now, scope: &str, n: u64, rows: RowsRead) {
         let Some(sub) = self.find(scope, n) else { return };
-        if !matches!(sub.stage, SubStage::CatchingUp) {
+        let SubStage::CatchingUp { told } = &mut sub.stage else {
             return;
-        }
+        };
         let RowsRead::Rows {
             frames,
             pos,
@@ -90,11 +92,21 @@ impl Session {
             sub.stage = SubStage::Snapshot(Box::new(Snapshot::begin(None)));
             return;
         };
+        let first = !std::mem::replace(told, true);
+        let had = sub.sent;
         sub.sent = sub.sent.max(pos);
-        sub.rev = rev;
         let (name, patient, hub, at) = (Arc::clone(&sub.scope), sub.patient, sub.hub, sub.sent);
         sub.more = more || hub > at;
         let live = !sub.more;
+        let lane = if patient { Lane::Patient } else { Lane::Essentials };
+        let resumed = Resumed {
+            scope: scope.to_owned(),
+            pos: had,
+            n,
+        };
+        if first && let Some(bytes) = encode(&resumed.into()) {
+            self.lanes.mark(&name, lane, bytes, now.ms);
+        }
         for frame in frames {
             let dropped = self.lanes.delta(&frame, now.ms);
             if !dropped.is_empty() {
@@ -110,7 +122,6 @@ impl Session {
                 rev,
                 n,
             };
-            let lane = if patient { Lane::Patient } else { Lane::Essentials };
             if let Some(bytes) = encode(&current.into()) {
                 self.lanes.mark(&name, lane, bytes, now.ms);
             }
@@ -184,7 +195,14 @@ impl Session {
         }
     }
 
-    fn digest_read(&mut self, scope: String, n: u64, pos: u64, digest: &ScopeDigest, out: &mut Vec<Effect>) {
+    fn digest_read(
+        &mut self,
+        scope: String,
+        n: u64,
+        (pos, rev): (u64, u64),
+        digest: &ScopeDigest,
+        out: &mut Vec<Effect>,
+    ) {
         let Some(theirs) = self.find(&scope, n).and_then(|s| s.digest.take()) else {
             return;
         };
@@ -193,7 +211,15 @@ impl Session {
         } else {
             digest.buckets_hex()
         };
-        self.say(DigestDiff { scope, pos, buckets }, out);
+        self.say(
+            DigestDiff {
+                scope,
+                pos,
+                rev,
+                buckets,
+            },
+            out,
+        );
     }
 
     fn refs_read(

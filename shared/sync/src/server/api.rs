@@ -149,6 +149,8 @@ pub enum Event {
         n: u64,
         /// Position it was computed at.
         pos: u64,
+        /// In a `pat:` scope the patient's revision at that position, 0 when it was not read in the same snapshot.
+        rev: u64,
         /// Digest over the scope's items.
         digest: Arc<ScopeDigest>,
     },

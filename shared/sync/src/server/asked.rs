@@ -122,7 +122,6 @@ impl Session {
             n: m.n,
             stage: SubStage::Deciding(Box::new(Wanted { have, resume })),
             sent: 0,
-            rev: 0,
             hub: 0,
             more: false,
             digest: None,

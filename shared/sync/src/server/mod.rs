@@ -61,7 +61,10 @@ enum Stage {
 #[derive(Debug, Clone)]
 enum SubStage {
     Deciding(Box<Wanted>),
-    CatchingUp,
+    CatchingUp {
+        /// `Resumed` was said.
+        told: bool,
+    },
     Snapshot(Box<Snapshot>),
     /// The snapshot is sent; the client subscribes anew.
     Ended,
@@ -94,7 +97,6 @@ struct Sub {
     stage: SubStage,
     /// Everything up to here was queued.
     sent: u64,
-    rev: u64,
     /// Newest frame of the hub seen while catching up.
     hub: u64,
     /// A read of rows is due once the lane has drained.
@@ -197,7 +199,7 @@ impl Session {
             return false;
         };
         match sub.stage {
-            SubStage::CatchingUp => sub.hub = sub.hub.max(frame.pos),
+            SubStage::CatchingUp { .. } => sub.hub = sub.hub.max(frame.pos),
             SubStage::Live if frame.pos > sub.sent => {
                 sub.sent = frame.pos;
                 let dropped = self.lanes.delta(frame, now.ms);
