@@ -239,6 +239,13 @@ impl Workstation {
         Ok(true)
     }
 
+    /// Asks the server now instead of waiting for the next attempt (F5).
+    pub fn ask_server_now(&self) {
+        if let Ok(station) = self.station() {
+            station.command(link::Command::Now);
+        }
+    }
+
     /// Ends the synchronisation of this program.
     pub fn stop_synchronising(&self) {
         self.inner.link.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -528,7 +528,7 @@ fn find(c: &Connection, expressions: &[&str], limit: usize) -> rusqlite::Result<
     }
     let marks = vec!["?"; live.len()].join(",");
     let sql = format!(
-        "SELECT i.id, i.key FROM find f JOIN item i ON i.id = f.rowid WHERE f.terms MATCH ? AND i.content IN ({marks}) LIMIT ?"
+        "SELECT i.id, i.key FROM find JOIN item i ON i.id = find.rowid WHERE find MATCH ? AND i.content IN ({marks}) LIMIT ?"
     );
     // A patient may be in the ward's and in the site's essentials.
     let take = i64::try_from((limit + 1) * live.len()).unwrap_or(i64::MAX);

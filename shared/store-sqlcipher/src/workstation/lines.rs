@@ -17,10 +17,12 @@ pub(super) struct Lines {
     path: PathBuf,
     key: Key,
     options: OpenOptions,
-    writer: Mutex<Option<Connection>>,
-    readers: Mutex<Vec<Connection>>,
     /// A connection of its own, so that the emergency card never waits for a search or a snapshot.
     reserved: Mutex<Option<Connection>>,
+    readers: Mutex<Vec<Connection>>,
+    /// Last of the three: fields are dropped in order, and only the last connection to close moves the WAL into the
+    /// file, which a reader cannot.
+    writer: Mutex<Option<Connection>>,
     /// The disk gave no room to open for writing: this is the only connection.
     opened: OpenedAs,
 }

@@ -9,7 +9,6 @@ use crate::outbox::Alarm;
 use crate::profile::LinkLock;
 use crate::station::Station;
 use crate::{EngineError, entropy};
-use bytes::Bytes;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +44,7 @@ pub(crate) struct Started {
     /// True while every scope is live.
     pub(crate) current: watch::Receiver<bool>,
     /// Ends the link when dropped.
-    pub(crate) stop: mpsc::Sender<()>,
+    _stop: mpsc::Sender<()>,
 }
 
 /// Messages taken into one batch.
@@ -74,7 +73,7 @@ pub(crate) fn start(station: &Arc<Station>, lock: LinkLock, handle: &tokio::runt
     *station.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(commands);
     let driver = Driver {
         station: Arc::clone(station),
-        work: Some(Work { machine, ages: BTreeMap::new(), refetch: BTreeSet::new() }),
+        work: Some(Work { machine, ages: BTreeMap::new(), refetch: BTreeSet::new(), began: BTreeMap::new() }),
         connection: None,
         currency,
         revoked: Box::new(revoked),
@@ -82,7 +81,7 @@ pub(crate) fn start(station: &Arc<Station>, lock: LinkLock, handle: &tokio::runt
         _lock: lock,
     };
     handle.spawn(driver.run(heard, stopped));
-    Ok(Started { current, stop })
+    Ok(Started { current, _stop: stop })
 }
 
 /// What is worked on the blocking thread.
@@ -92,6 +91,8 @@ struct Work {
     ages: BTreeMap<String, (u64, i64)>,
     /// Damaged scopes that are to be fetched whole.
     refetch: BTreeSet<String>,
+    /// Server time at which each snapshot under way began.
+    began: BTreeMap<String, i64>,
 }
 
 struct Driver {
@@ -202,6 +203,7 @@ impl Driver {
         }
         let station = Arc::clone(&self.station);
         tokio::task::spawn_blocking(move || {
+            station.keep_clock();
             let records = station.records();
             for (scope, (pos, as_of)) in ages {
                 let one = [(scope, pos)];
@@ -411,10 +413,21 @@ impl Work {
             }
             Effect::Alarm(a) => alarm(station, &a),
             store => {
-                if let Effect::CommitSnapshot { scope, .. } = &store {
-                    if self.refetch.remove(scope) && self.refetch.is_empty() {
-                        station.alarms.clear(Alarm::EssentialsDamaged);
+                match &store {
+                    Effect::BeginSnapshot { scope, .. } => {
+                        self.began.insert(scope.clone(), station.clock.now().0);
                     }
+                    Effect::CommitSnapshot { scope, pos, .. } => {
+                        if self.refetch.remove(scope) && self.refetch.is_empty() {
+                            station.alarms.clear(Alarm::EssentialsDamaged);
+                        }
+                        // A snapshot is as old as its beginning. One that was continued has no beginning here.
+                        if let Some(at) = self.began.remove(scope) {
+                            station.fresh.seen(scope, at);
+                            self.ages.insert(scope.clone(), (*pos, at));
+                        }
+                    }
+                    _ => {}
                 }
                 if let Err(scope) = stores.carry_out(store) {
                     events.push_back(Event::StoreFailed { scope });
@@ -517,6 +530,7 @@ fn alarm(station: &Station, a: &client::Alarm) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
 
     #[test]
     fn a_chunk_is_known_by_its_kind() {

@@ -68,9 +68,10 @@ pub(crate) async fn sign_in(station: &Arc<Station>, user: &str, secret: Zeroizin
             right(station, user.as_str());
             Ok(view)
         }
-        Err(EngineError::Offline(why)) => {
+        Err(why @ (EngineError::Offline(_) | EngineError::Protocol(_) | EngineError::Io { .. })) => {
+            // Nobody answered whom this workstation trusts: for a person known here, what is here decides.
             let known = station.slots().of(user.as_str()).next().is_some() || dir_user(station, user.as_str())?.is_some();
-            if known { Err(wrong(station, user.as_str(), fails, wait_ms)) } else { Err(EngineError::Offline(why)) }
+            if known { Err(wrong(station, user.as_str(), fails, wait_ms)) } else { Err(why) }
         }
         Err(EngineError::Refused { code: ErrorCode::WrongSecret, .. }) => Err(wrong(station, user.as_str(), fails, wait_ms)),
         Err(EngineError::Refused { code: ErrorCode::Disabled, .. }) => {
