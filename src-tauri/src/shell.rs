@@ -12,7 +12,7 @@ type Opened = Result<Workstation, ErrorView>;
 /// The state that Tauri hands to every command.
 pub struct Shell {
     profile: PathBuf,
-    opened: watch::Receiver<Option<Opened>>,
+    opened: watch::Sender<Option<Opened>>,
     /// When things were painted.
     pub marks: Marks,
 }
@@ -20,8 +20,18 @@ pub struct Shell {
 impl Shell {
     /// Begins to open the workstation of a profile and returns at once.
     pub fn open(profile: PathBuf) -> Self {
-        let (tell, opened) = watch::channel(None);
-        let folder = profile.clone();
+        let opened = watch::channel(None).0;
+        let shell = Self {
+            profile,
+            opened,
+            marks: Marks::new(),
+        };
+        shell.begin();
+        shell
+    }
+
+    fn begin(&self) {
+        let (folder, tell) = (self.profile.clone(), self.opened.clone());
         tauri::async_runtime::spawn_blocking(move || {
             // The runtime is Tauri's: a thread of it has none of its own to be found.
             let runtime = Some(tauri::async_runtime::handle().inner().clone());
@@ -33,13 +43,18 @@ impl Shell {
                 },
             )
             .map_err(|error| error.view());
-            let _ = tell.send(Some(opened));
+            tell.send_replace(Some(opened));
         });
-        Self {
-            profile,
-            opened,
-            marks: Marks::new(),
-        }
+    }
+
+    /// Opens it anew: an unusable workstation may have been enrolled meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::engine`].
+    pub async fn reopen(&self) -> Opened {
+        self.opened.send_replace(None);
+        self.begin();
+        self.engine().await
     }
 
     /// Folder of the profile.
@@ -52,7 +67,7 @@ impl Shell {
     /// # Errors
     /// Why it could not be opened.
     pub async fn engine(&self) -> Opened {
-        let mut opened = self.opened.clone();
+        let mut opened = self.opened.subscribe();
         match opened.wait_for(Option::is_some).await {
             Ok(found) => found.clone().unwrap_or_else(|| Err(never_opened())),
             Err(_) => Err(never_opened()),

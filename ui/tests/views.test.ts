@@ -192,6 +192,19 @@ describe('lock screen', () => {
   });
 });
 
+test('the focus of the emergency dialog moves when asked, never while somebody types', async () => {
+  const app = await screen('glass-locked');
+  app.dialog?.chooseDigit(1);
+  flushSync();
+  expect(document.activeElement).toBe(one('glass-user'));
+  const field = one('glass-user') as HTMLInputElement;
+  field.value = 'd';
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+  flushSync();
+  expect(app.dialog?.step).toBe('secret');
+  expect(document.activeElement).toBe(field);
+});
+
 test('keys reach the state through the document', async () => {
   const app = await screen('chart');
   window.dispatchEvent(new KeyboardEvent('keydown', { key: '4', ctrlKey: true }));

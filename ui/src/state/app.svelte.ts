@@ -88,9 +88,13 @@ export class App {
 
   async start(): Promise<void> {
     await this.#quietly(async () => this.usePreferences(await this.backend.preferences()));
-    await this.#quietly(() => this.backend.listen((events) => this.hear(events)));
+    await this.#listen();
     await Promise.all([this.readStatus(), this.readLock()]);
     this.mark('first-screen', null);
+  }
+
+  #listen(): Promise<void> {
+    return this.#quietly(() => this.backend.listen((events) => this.hear(events)));
   }
 
   hear(events: EngineEvent[]): void {
@@ -164,9 +168,12 @@ export class App {
   // ---- lock and sign-in ----
 
   async readLock(): Promise<void> {
+    const before = this.lockInfo?.device_state;
     try {
       this.lockInfo = await this.backend.lockView();
       this.lockError = null;
+      // Enrolled while this screen was open: another engine now tells what happens.
+      if (before !== undefined && before !== 'enrolled' && this.lockInfo.device_state === 'enrolled') await this.#listen();
     } catch (thrown) {
       this.lockError = errorOf(thrown, WORDS.notAnswered);
     }

@@ -1,0 +1,194 @@
+//! The act, through the real window: a chart online, then the server gone, the session ended, and the emergency card of
+//! a patient to whom nobody here has a relationship.
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::path::Path;
+use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F12, automation_bin};
+use vitrine_tests::server::Server;
+use vitrine_tests::station::{Person, Station, person, showcase};
+
+struct Hospital {
+    _dir: tempfile::TempDir,
+    server: Server,
+    seed: Value,
+    station: Station,
+}
+
+fn hospital() -> Result<Hospital> {
+    let dir = tempfile::tempdir()?;
+    let (server, seed) = Server::demo(&dir.path().join("server"))?;
+    let station = Station::enrol(&server, &server.url(), &dir.path().join("ed-07"), "ED")?;
+    station.sync()?;
+    Ok(Hospital {
+        _dir: dir,
+        server,
+        seed,
+        station,
+    })
+}
+
+fn field<'a>(of: &'a Value, name: &str) -> Result<&'a str> {
+    of[name].as_str().with_context(|| format!("no {name} in {of}"))
+}
+
+async fn picture(desktop: &Desktop, name: &str) -> Result<()> {
+    match std::env::var_os("VITRINE_SCREENS") {
+        Some(folder) => {
+            desktop
+                .picture(&Path::new(&folder).join(format!("{name}.png")))
+                .await
+        }
+        None => Ok(()),
+    }
+}
+
+async fn sign_in(desktop: &Desktop, who: &Person) -> Result<()> {
+    desktop.fill("user", &who.user).await?;
+    desktop.fill("secret", &who.pin).await?;
+    desktop.press(ENTER).await?;
+    desktop.find("search-screen").await?;
+    Ok(())
+}
+
+/// From the lock screen: the key, a digit, name and PIN, the number, Enter to pick, Enter to show.
+async fn break_the_glass(desktop: &Desktop, who: &Person, mrn: &str) -> Result<()> {
+    desktop.press(([CTRL], F12)).await?;
+    desktop.find("break-glass").await?;
+    desktop.find("reason-1").await?;
+    desktop.type_text("1").await?;
+    desktop.type_text(&who.user).await?;
+    desktop.fill("glass-secret", &who.pin).await?;
+    desktop.press(ENTER).await?;
+    desktop.find("identified").await?;
+    desktop.find("glass-query").await?;
+    desktop.type_text(mrn).await?;
+    desktop.find("patient-row").await?;
+    desktop.press(ENTER).await?;
+    desktop.find("identity").await?;
+    desktop.press(ENTER).await?;
+    desktop.find("emergency-card").await?;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chart_online_and_the_emergency_card_without_the_server() -> Result<()> {
+    let mut h = hospital()?;
+    let doctor = person(&h.seed, "physician", "ED")?;
+    let patient = showcase(&h.seed, "anaphyla")?;
+    let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
+
+    // Online: sign in, find, open.
+    desktop.find("lock-screen").await?;
+    desktop.text_with("status", "LIVE").await?;
+    sign_in(&desktop, &doctor).await?;
+    picture(&desktop, "window-search").await?;
+    desktop.type_text(field(&patient, "mrn")?).await?;
+    desktop.find("patient-row").await?;
+    desktop.press(ENTER).await?;
+    let banner = desktop.text("banner-name").await?;
+    let family = field(&patient, "name")?
+        .split(' ')
+        .next_back()
+        .unwrap_or_default()
+        .to_uppercase();
+    assert!(banner.contains(&family), "{banner} is not {family}");
+    assert_eq!(desktop.attribute("allergies", "data-state").await?, "known");
+    assert!(
+        desktop
+            .text("allergies")
+            .await?
+            .to_lowercase()
+            .contains("penicillin")
+    );
+    assert!(desktop.text("medicines").await?.contains("warfarin"));
+    desktop.text_with("labs", "HH").await?;
+    assert_eq!(
+        desktop.client.title().await?,
+        "Vitrine",
+        "no patient in the task switcher"
+    );
+    picture(&desktop, "window-chart").await?;
+    desktop.press(([CTRL], 'b')).await?;
+    desktop.find("board-summary").await?;
+    picture(&desktop, "window-board").await?;
+
+    // The server dies; the screen says so; the session ends.
+    h.server.kill();
+    desktop.text_with("status", "OFFLINE").await?;
+    desktop.press(([CTRL], 'l')).await?;
+    desktop.find("lock-screen").await?;
+    assert!(
+        !desktop.text_of_page().await?.contains(&family),
+        "something of the patient stayed"
+    );
+    picture(&desktop, "window-lock-offline").await?;
+
+    // Nobody is signed in, the patient is of another ward.
+    let stranger = h.seed["patients"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|p| p["ward"] == "ICU")
+        .cloned()
+        .context("ICU")?;
+    break_the_glass(&desktop, &doctor, field(&stranger, "mrn")?).await?;
+    let card = desktop.text("emergency-card").await?;
+    let family = field(&stranger, "name")?
+        .split(' ')
+        .next_back()
+        .unwrap_or_default()
+        .to_uppercase();
+    assert!(card.contains(&family), "{card}");
+    assert!(desktop.text("frame-text").await?.contains("BREAK-GLASS"));
+    assert!(desktop.text("card-age").await?.contains("as of"), "{card}");
+    assert_ne!(
+        desktop.attribute("allergies", "data-state").await?,
+        "",
+        "one of the states"
+    );
+    picture(&desktop, "window-card").await?;
+    let mark = desktop.mark_after("emergency-card", 0).await?;
+    let painted_ms = mark["since_key_ms"].as_f64().context("since_key_ms")?;
+    assert!(
+        painted_ms < 1_000.0,
+        "the card was painted {painted_ms} ms after the key"
+    );
+
+    // On disk before the paint: kill the window without warning, the row is there.
+    let access = desktop.attribute("emergency-card", "data-access").await?;
+    drop(desktop);
+    let rows = h.station.cli(&["audit", "list"], None)?.to_string();
+    assert!(rows.contains(&access), "the row of the access is not on disk");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_pin_opens_nothing_and_escape_leaves_nothing() -> Result<()> {
+    let h = hospital()?;
+    let nurse = person(&h.seed, "nurse", "ED")?;
+    let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
+    desktop.find("lock-screen").await?;
+    desktop.fill("user", &nurse.user).await?;
+    desktop.fill("secret", "000001").await?;
+    desktop.press(ENTER).await?;
+    desktop.find("sign-in-error").await?;
+    assert!(!desktop.has("search-screen").await);
+
+    desktop.press(([CTRL], F12)).await?;
+    desktop.find("reason-1").await?;
+    desktop.type_text("2").await?;
+    desktop.type_text(&nurse.user).await?;
+    desktop.fill("glass-secret", "000002").await?;
+    desktop.press(ENTER).await?;
+    desktop.find("glass-error").await?;
+    assert!(!desktop.has("glass-query").await, "no search before identity");
+    desktop.press(ESCAPE).await?;
+    desktop.gone("break-glass").await?;
+    let kept = desktop
+        .ask("done([...document.querySelectorAll('input')].map((i) => i.value).join(''))")
+        .await?;
+    assert!(!kept.as_str().unwrap_or_default().contains("00000"), "{kept}");
+    desktop.stop().await;
+    Ok(())
+}
