@@ -8,6 +8,7 @@ use crate::ingest::import::{Counts, Importer, Permits, run};
 use crate::ingest::source;
 use async_trait::async_trait;
 use clap::Args;
+use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -98,8 +99,9 @@ async fn over_network(server: &str, token: &str, ca: &PathBuf, files: Vec<PathBu
         return Err(Fault::usage(format!("--server '{server}' must begin with https://")));
     }
     let pem = std::fs::read(ca).map_err(|e| Fault::io("--ca: cannot read", ca, &e))?;
-    let root = reqwest::Certificate::from_pem(&pem)
-        .map_err(|_| Fault::usage(format!("--ca {} is not a certificate in PEM", ca.display())))?;
+    let no_pem = || Fault::usage(format!("--ca {} is not a certificate in PEM: name the server's ca.pem", ca.display()));
+    let der = CertificateDer::from_pem_slice(&pem).map_err(|_| no_pem())?;
+    let root = reqwest::Certificate::from_der(&der).map_err(|_| no_pem())?;
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .tls_certs_only([root])

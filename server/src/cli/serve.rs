@@ -94,7 +94,7 @@ async fn run(app: Arc<App>, listener: TcpListener, tls: Option<tokio_rustls::Tls
     let serving = tokio::spawn(http::tls::serve(app.clone(), listener, tls, router, stopped));
     asked_to_stop().await;
     tracing::info!("draining");
-    let _ = app.draining.send(true);
+    app.draining.send_replace(true);
     tokio::time::sleep(Duration::from_secs(app.config.listen.drain_seconds)).await;
     let _ = stop.send(true);
     app.hub.close();

@@ -239,8 +239,11 @@ impl Target<'_> {
     /// False when there is no file left for the bytes, or a finished one is not what the manifest says.
     fn write(&mut self, mut bytes: &[u8]) -> Result<bool, Fault> {
         while !bytes.is_empty() {
-            if self.open.is_none() && !self.next()? {
-                return Ok(false);
+            // A file of no bytes is closed as soon as it is begun.
+            while self.open.is_none() {
+                if !self.next()? {
+                    return Ok(false);
+                }
             }
             let Some((file, entry, left, hash)) = &mut self.open else { return Ok(false) };
             let n = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));

@@ -95,7 +95,7 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
             Err(e) => failed(scope, n, &e),
         }),
         Effect::ReadDigest { scope, n } => Some(match digest(app, &scope).await {
-            Ok((pos, digest)) => Event::DigestRead { scope, n, pos, digest },
+            Ok((pos, digest)) => Event::DigestRead { scope, n, pos, rev: 0, digest },
             Err(e) => failed(scope, n, &e),
         }),
         Effect::ReadRefs { scope, n, buckets } => Some(match refs(app, &scope, &buckets).await {

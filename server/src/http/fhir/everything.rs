@@ -7,7 +7,7 @@ use super::{Wanted, answer, path_kind};
 use crate::app::App;
 use crate::clock;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::Response;
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -31,7 +31,6 @@ pub async fn everything(
     FhirCaller(caller): FhirCaller,
     wanted: Wanted,
     Path((kind, id)): Path<(String, String)>,
-    headers: HeaderMap,
 ) -> Result<Response, FhirRefusal> {
     path_kind(&kind)?;
     let bad = |code, text: &str| Err(FhirRefusal::new(StatusCode::BAD_REQUEST, code, "", text));
@@ -59,13 +58,7 @@ pub async fn everything(
     if is_client && page.total == 0 && app.store.whereabouts(&patient).await?.is_none() {
         return Err(FhirRefusal::not_found());
     }
-    Ok(answer(StatusCode::OK, None, bundle(&page, &base(&headers), &patient, limit)?))
-}
-
-/// Where this server is, as the client called it.
-fn base(headers: &HeaderMap) -> String {
-    let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
-    format!("https://{host}/fhir")
+    Ok(answer(StatusCode::OK, None, bundle(&page, &wanted.base, &patient, limit)?))
 }
 
 fn bundle(page: &HistoryPage, base: &str, patient: &PatientId, limit: usize) -> Result<Vec<u8>, FhirRefusal> {

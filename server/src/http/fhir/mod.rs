@@ -68,6 +68,8 @@ pub struct Wanted {
     pub query: Query,
     /// `Prefer: return=…`.
     pub returns: Returns,
+    /// Where this server's FHIR is, as the client called it: `https://host:port/fhir`.
+    pub base: String,
 }
 
 /// `Prefer: return=…`.
@@ -99,7 +101,11 @@ impl<S: Sync> FromRequestParts<S> for Wanted {
                 "only JSON is served: Accept: application/fhir+json",
             ));
         }
-        Ok(Self { query, returns: returns(&parts.headers) })
+        // HTTP/2 names the host in the request line, HTTP/1.1 in a header.
+        let host = parts.uri.authority().map(ToString::to_string);
+        let host = host.or_else(|| Some(parts.headers.get(header::HOST)?.to_str().ok()?.to_owned()));
+        let base = format!("https://{}/fhir", host.as_deref().unwrap_or("localhost"));
+        Ok(Self { query, returns: returns(&parts.headers), base })
     }
 }
 

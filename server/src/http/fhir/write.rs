@@ -38,7 +38,7 @@ pub async fn create(
     };
     let bundle = of_one(&body, request)?;
     let done = transaction(&app, &caller, &bundle, op_id, "create").await.map_err(|e| unwrapped(e, &kind))?;
-    single(done, wanted.returns, &headers)
+    single(done, &wanted)
 }
 
 /// Creates or replaces a resource under its id.
@@ -65,7 +65,7 @@ pub async fn update(
     };
     let bundle = of_one(&body, request)?;
     let done = transaction(&app, &caller, &bundle, op_id, "update").await.map_err(|e| unwrapped(e, &kind))?;
-    single(done, wanted.returns, &headers)
+    single(done, &wanted)
 }
 
 /// A resource seen as a transaction of one entry.
@@ -93,20 +93,19 @@ fn unwrapped(mut refusal: FhirRefusal, kind: &str) -> FhirRefusal {
     refusal
 }
 
-fn single(mut done: Vec<Done>, returns: Returns, headers: &HeaderMap) -> Result<Response, FhirRefusal> {
+fn single(mut done: Vec<Done>, wanted: &Wanted) -> Result<Response, FhirRefusal> {
     let Some(done) = done.pop() else {
         return Err(FhirRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, "", "nothing was done"));
     };
-    let body = match returns {
+    let body = match wanted.returns {
         Returns::Minimal => Vec::new(),
         Returns::Outcome => outcome::information("stored"),
         Returns::Representation => done.shown()?.unwrap_or_default(),
     };
     let mut out = if body.is_empty() { done.status.into_response() } else { answer(done.status, None, body) };
     if let (Some(key), Some(version)) = (&done.key, done.version) {
-        let host = headers.get(header::HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
         put_version(out.headers_mut(), version, done.updated);
-        if let Ok(place) = HeaderValue::from_str(&format!("https://{host}/fhir/{key}/_history/{version}")) {
+        if let Ok(place) = HeaderValue::from_str(&format!("{}/{key}/_history/{version}", wanted.base)) {
             out.headers_mut().insert(header::LOCATION, place);
         }
     }
