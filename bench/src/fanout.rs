@@ -28,7 +28,7 @@ pub fn fanout(report: &mut Report, quick: bool) -> Result<()> {
     report.add("fanout", "rss_per_client_kib", per_client, "KiB", usize::try_from(engines)?, &setup);
 
     let hospital = vitrine_synthetic::Hospital::new(0, 0);
-    let patient = hospital.patient_id(3);
+    let patient = vitrine_synthetic::patient_id(3);
     let http = world.server.http()?;
     let token = world.runtime.block_on(world.server.token(&http))?;
     let mut samples = Vec::new();

@@ -64,7 +64,7 @@ impl World {
 
     /// Ids of patients that lie in a ward.
     pub fn patients(&self, n: u64) -> Vec<String> {
-        (0..n).map(|n| vitrine_synthetic::Hospital::new(0, 0).patient_id(n)).collect()
+        (0..n).map(|n| vitrine_synthetic::patient_id(n)).collect()
     }
 }
 

@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// A running server. Ended by SIGKILL when dropped.
@@ -28,14 +29,28 @@ pub fn free_port() -> Result<u16> {
 }
 
 impl Server {
-    /// Seeds the synthetic hospital in `data` and starts the server there. Gives the seed's JSON too (staff, wards,
-    /// patients worth opening).
+    /// Starts a server on a copy of the synthetic hospital's sixty patients in house, which is seeded once a process.
+    /// Gives the seed's JSON too (staff, wards, patients worth opening).
     ///
     /// # Errors
     /// When seeding or starting fails.
     pub fn demo(data: &Path) -> Result<(Self, Value)> {
-        let seed = run_json("vitrine-server", &["demo", "--data", &text(data), "--json"], None)?;
-        Ok((Self::start(data, free_port()?)?, seed))
+        static SEEDED: Mutex<Option<(tempfile::TempDir, Value)>> = Mutex::new(None);
+        let mut seeded = SEEDED.lock().unwrap_or_else(PoisonError::into_inner);
+        let (template, seed) = match seeded.take() {
+            Some(there) => there,
+            None => {
+                let template = tempfile::tempdir()?;
+                let at = text(&template.path().join("server"));
+                let seed = run_json("vitrine-server", &["demo", "--data", &at, "--patients", "60", "--json"], None)?;
+                (template, seed)
+            }
+        };
+        copy(&template.path().join("server"), data)?;
+        let answer = seed.clone();
+        *seeded = Some((template, seed));
+        drop(seeded);
+        Ok((Self::start(data, free_port()?)?, answer))
     }
 
     /// Starts a server on `data` and waits for its ready line.
@@ -168,6 +183,22 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Copies a folder with its permissions.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to)?;
+    std::fs::set_permissions(to, std::fs::metadata(from)?.permissions())?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if entry.file_type()?.is_file() {
+            std::fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
 
 /// A path as a command's argument.
