@@ -5,7 +5,31 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// The features every build, check and test of the workspace uses: another set would recompile half of the tree.
-pub const FEATURES: &str = "tauri/custom-protocol,vitrine/automation";
+pub const FEATURES: &str = "tauri/custom-protocol";
+
+/// The features of the app that a WebDriver may drive; only the app itself differs.
+const AUTOMATION: &str = "tauri/custom-protocol,vitrine/automation";
+
+/// Builds every program of the workspace, and the app a second time as `vitrine-automation`, for the tests of the
+/// window. What is called `vitrine` in the end is the one that ships. Gives the folder.
+pub fn build_programs(release: bool) -> Result<PathBuf> {
+    let folder = target_dir().join(if release { "release" } else { "debug" });
+    let app = folder.join(format!("vitrine{}", std::env::consts::EXE_SUFFIX));
+    for features in [AUTOMATION, FEATURES] {
+        let mut c = cargo(&["build", "--workspace", "--features", features, "--bins"]);
+        if release {
+            c.arg("--release");
+        }
+        // standard output may be the JSON of a command
+        c.stdout(std::io::stderr());
+        run(c)?;
+        if features == AUTOMATION {
+            std::fs::copy(&app, folder.join(format!("vitrine-automation{}", std::env::consts::EXE_SUFFIX)))
+                .with_context(|| format!("keeping {}", app.display()))?;
+        }
+    }
+    Ok(folder)
+}
 
 /// The project's root.
 pub fn root() -> PathBuf {

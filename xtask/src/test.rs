@@ -1,6 +1,6 @@
 //! `test`, `ci` and `bench`.
 
-use crate::run::{FEATURES, cargo, output, root, run, target_dir};
+use crate::run::{FEATURES, build_programs, cargo, output, root, run};
 use crate::{packages, tidy, ui};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
@@ -15,8 +15,7 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
         run(ui::npm(&["run", "a11y"]))?;
     }
     // the binaries first: tests start them as processes and must not meet stale ones
-    run(cargo(&["build", "--workspace", "--features", FEATURES, "--bins"]))?;
-    let bin = target_dir().join("debug");
+    let bin = build_programs(false)?;
     let app = bin.join(format!("vitrine{}", std::env::consts::EXE_SUFFIX));
     no_leaked_symbols(&app)?;
     let mut args = vec!["test", "--workspace", "--features", FEATURES, "--no-fail-fast"];
@@ -73,15 +72,7 @@ pub fn ci(with_test: bool) -> Result<()> {
 pub fn bench(names: &[String], quick: bool, json: Option<&Path>) -> Result<()> {
     packages::ensure(true, false)?;
     ui::build()?;
-    run(cargo(&[
-        "build",
-        "--release",
-        "--workspace",
-        "--features",
-        FEATURES,
-        "--bins",
-    ]))?;
-    let bin = target_dir().join("release");
+    let bin = build_programs(true)?;
     let mut c = crate::run::command(&bin.join("vitrine-bench").to_string_lossy(), &[]);
     c.env("VITRINE_BIN_DIR", &bin).args(names);
     if quick {
