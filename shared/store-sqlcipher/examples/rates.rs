@@ -1,7 +1,7 @@
 //! Measures the server's store with the suite's projector: writing, single writes to a huge patient, cards, search.
 //!
-//! `cargo run --release --example rates -p vitrine-store-sqlcipher -- [PATIENTS] [RESOURCES_PER_PATIENT] [HUGE]`
-//! prints one JSON object. A tool for whoever changes the store; the product's benchmarks are in `bench/`.
+//! `cargo run --release --example rates -p vitrine-store-sqlcipher -- [PATIENTS] [RESOURCES_PER_PATIENT] [HUGE]
+//! [PATIENTS_PER_BATCH]` prints one JSON object. A tool for whoever changes the store; the product's benchmarks are in `bench/`.
 #![allow(clippy::disallowed_methods, reason = "measuring needs a clock, and the tasks are awaited")]
 
 use std::sync::Arc;
@@ -50,8 +50,8 @@ fn observation(patient: &str, n: usize) -> Note {
 #[tokio::main]
 async fn main() {
     let mut args = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a number"));
-    let (patients, each, huge) =
-        (args.next().unwrap_or(400), args.next().unwrap_or(100), args.next().unwrap_or(20_000));
+    let mut next = |default| args.next().unwrap_or(default);
+    let (patients, each, huge, together) = (next(400), next(100), next(20_000), next(1));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vitrine.db");
     let key = Key::new(Zeroizing::new([7; 32]));
@@ -63,6 +63,7 @@ async fn main() {
     for lane in 0..4 {
         let h = h.clone();
         tasks.push(tokio::spawn(async move {
+            let mut batch = Vec::new();
             for p in (lane..patients).step_by(4) {
                 let id = format!("{:08x}-{p}", (p as u64).wrapping_mul(0x9e37_79b9) & 0xffff_ffff);
                 let names = format!("{} Name{} Given{}", FAMILIES[p % 16], p % 977, p / 16 % 313);
@@ -71,7 +72,10 @@ async fn main() {
                     place(&id, Some(["ED", "ICU", "W1"][p % 3]), &[]),
                 ];
                 ops.extend((0..each).map(|n| put(&format!("Observation/{id}-{n}"), &observation(&id, n))));
-                h.apply(ops).await;
+                batch.extend(ops);
+                if batch.len() >= together * (each + 2) || p + 4 >= patients {
+                    h.apply(std::mem::take(&mut batch)).await;
+                }
             }
         }));
     }

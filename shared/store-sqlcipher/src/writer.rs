@@ -68,6 +68,10 @@ pub type OpenConnection = Box<dyn Fn() -> Result<Connection, StoreError> + Send>
 
 /// A group is committed when its jobs weigh this much together (a job weighs about its number of changes).
 const GROUP_WEIGHT: usize = 4_000;
+/// A job that weighs so much has a transaction of its own and no savepoint. SQLite keeps the pages a savepoint changed
+/// in a list that it walks from the beginning after every statement with triggers: measured with 400 changes in one
+/// savepoint, most of the writer's time.
+const ALONE_WEIGHT: usize = 48;
 /// Jobs that may wait; who comes later waits for a place.
 const QUEUE: usize = 4_096;
 
@@ -108,6 +112,7 @@ impl<G: Group> Writer<G> {
                     conn: Some(conn),
                     group,
                     queue,
+                    held: None,
                 }
                 .run()
             })
@@ -210,11 +215,13 @@ struct Loop<G: Group> {
     conn: Option<Connection>,
     group: G,
     queue: mpsc::Receiver<Job<G>>,
+    /// Taken from the queue, too heavy for the group before it.
+    held: Option<Job<G>>,
 }
 
 impl<G: Group> Loop<G> {
     fn run(mut self) {
-        while let Some(first) = self.queue.blocking_recv() {
+        while let Some(first) = self.held.take().or_else(|| self.queue.blocking_recv()) {
             let mut answers = Vec::new();
             let failed = self.one_group(first, &mut answers).err();
             if failed.is_some() {
@@ -240,6 +247,7 @@ impl<G: Group> Loop<G> {
             conn: Some(conn),
             group,
             queue,
+            held,
             ..
         } = self
         else {
@@ -249,38 +257,23 @@ impl<G: Group> Loop<G> {
         let mut next = Some(first);
         while let Some(job) = next {
             weight += job.weight.max(1);
-            let mark = group.mark();
-            sql(conn, "SAVEPOINT job")?;
-            let done = (job.run)(Ok((conn, group)));
-            match done.refused {
-                None => {
-                    answers.push(done.answer);
-                    sql(conn, "RELEASE job")?;
-                }
-                Some(e) => {
-                    group.back_to(mark);
-                    (done.answer)(None);
-                    // A full or failing disk makes SQLite roll back everything, not the savepoint alone.
-                    if conn.is_autocommit() {
-                        return Err(e);
-                    }
-                    sql(conn, "ROLLBACK TO job")?;
-                    sql(conn, "RELEASE job")?;
-                }
+            if job.weight >= ALONE_WEIGHT {
+                return alone(conn, group, job, answers);
             }
+            with_savepoint(conn, group, job, answers)?;
             next = if weight < GROUP_WEIGHT {
                 queue.try_recv().ok()
             } else {
                 None
             };
+            if next.as_ref().is_some_and(|job| job.weight >= ALONE_WEIGHT) {
+                *held = next.take();
+            }
         }
         if answers.is_empty() {
             return sql(conn, "ROLLBACK");
         }
-        group.before_commit(conn)?;
-        sql(conn, "COMMIT")?;
-        group.committed();
-        Ok(())
+        commit(conn, group)
     }
 
     fn begin(&mut self) -> Result<(), StoreError> {
@@ -307,6 +300,59 @@ impl<G: Group> Loop<G> {
             tracing::warn!("a commit failed; the writing connection is closed");
         }
     }
+}
+
+fn commit<G: Group>(conn: &Connection, group: &mut G) -> Result<(), StoreError> {
+    group.before_commit(conn)?;
+    sql(conn, "COMMIT")?;
+    group.committed();
+    Ok(())
+}
+
+/// Runs a heavy job as the only one of its transaction.
+fn alone<G: Group>(
+    conn: &Connection,
+    group: &mut G,
+    job: Job<G>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), StoreError> {
+    let done = (job.run)(Ok((conn, group)));
+    if done.refused.is_none() {
+        answers.push(done.answer);
+        return commit(conn, group);
+    }
+    // What it did goes with the transaction, which is its own alone.
+    let undone = if conn.is_autocommit() {
+        Ok(())
+    } else {
+        sql(conn, "ROLLBACK")
+    };
+    (done.answer)(None);
+    undone
+}
+
+/// Runs a light job, so that a refusal takes back what it did and no more.
+fn with_savepoint<G: Group>(
+    conn: &Connection,
+    group: &mut G,
+    job: Job<G>,
+    answers: &mut Vec<Answer>,
+) -> Result<(), StoreError> {
+    let mark = group.mark();
+    sql(conn, "SAVEPOINT job")?;
+    let done = (job.run)(Ok((conn, group)));
+    let Some(e) = done.refused else {
+        answers.push(done.answer);
+        return sql(conn, "RELEASE job");
+    };
+    group.back_to(mark);
+    (done.answer)(None);
+    // A full or failing disk makes SQLite roll back everything, not the savepoint alone.
+    if conn.is_autocommit() {
+        return Err(e);
+    }
+    sql(conn, "ROLLBACK TO job")?;
+    sql(conn, "RELEASE job")
 }
 
 fn sql(conn: &Connection, text: &'static str) -> Result<(), StoreError> {

@@ -1,5 +1,6 @@
 //! The writer's part of a batch: preconditions, resources, what they mean, the operation id, the audit row.
 
+use super::persons::PersonChange;
 use super::prepare::{Prepared, PreparedOp, Put, Words, current};
 use super::project::project;
 use super::sql::{During, all, int, one, run, uint};
@@ -30,6 +31,7 @@ pub(super) fn apply(
     mut entry: AuditEntry,
     batch: &Prepared,
 ) -> Result<(Applied, Receipt), StoreError> {
+    let mut persons = Vec::new();
     let (applied, patients) = match known_operation(conn, batch)? {
         Some(before) => {
             let patients = patients_of(conn, &before)?;
@@ -38,6 +40,7 @@ pub(super) fn apply(
         None => {
             let mut work = Work::new(conn, projector, owner, UtcMs(batch.at));
             let applied = work.all(batch)?;
+            persons = work.persons;
             (applied, work.patients.into_keys().collect())
         }
     };
@@ -49,6 +52,7 @@ pub(super) fn apply(
         .for_each(|c| said.resource(&c.key, c.version));
     entry.disclosure = said.finish();
     let receipt = group.record(conn, &entry)?;
+    group.index_persons(persons);
     Ok((applied, receipt))
 }
 
@@ -128,6 +132,8 @@ struct Work<'w> {
     /// Resources whose meaning may rest on old versions, with their operation.
     changed: BTreeMap<ResourceKey, usize>,
     kinds: HashMap<String, i64>,
+    /// What the search index is to forget (`None`) and to learn.
+    persons: Vec<PersonChange>,
 }
 
 impl<'w> Work<'w> {
@@ -145,6 +151,7 @@ impl<'w> Work<'w> {
             patients: BTreeMap::new(),
             changed: BTreeMap::new(),
             kinds: HashMap::new(),
+            persons: Vec::new(),
         }
     }
 
@@ -368,7 +375,7 @@ impl<'w> Work<'w> {
         .during(WRITING)?;
         let rid = self.conn.last_insert_rowid();
         self.count(key, 1);
-        self.remember(rid, pid, 1, key, &put.extract, put.words.as_ref())?;
+        self.remember(rid, pid, 1, key, &put.extract, put.words.clone())?;
         self.changed(index, key, &put.extract, 0)
     }
 
@@ -407,7 +414,7 @@ impl<'w> Work<'w> {
         )
         .during(WRITING)?;
         self.count(key, 1 - was_live);
-        self.remember(held.rid, pid, version, key, &put.extract, put.words.as_ref())?;
+        self.remember(held.rid, pid, version, key, &put.extract, put.words.clone())?;
         self.changed(index, key, &put.extract, held.meaning)
     }
 
@@ -499,7 +506,7 @@ impl<'w> Work<'w> {
         Ok(())
     }
 
-    fn forget(&self, rid: i64, pid: Option<i64>, meaning: i64) -> Result<(), StoreError> {
+    fn forget(&mut self, rid: i64, pid: Option<i64>, meaning: i64) -> Result<(), StoreError> {
         if meaning & IDENTIFIERS != 0 {
             run(self.conn, "DELETE FROM ident WHERE rid = ?1", [rid]).during(WRITING)?;
         }
@@ -510,20 +517,20 @@ impl<'w> Work<'w> {
             run(self.conn, "DELETE FROM fact WHERE rid = ?1", [rid]).during(WRITING)?;
         }
         if let (true, Some(pid)) = (meaning & PERSON != 0, pid) {
-            run(self.conn, "DELETE FROM person WHERE rowid = ?1", [pid]).during(WRITING)?;
+            self.persons.push((pid, None));
             run(self.conn, "UPDATE tally SET n = n - 1 WHERE name = 'persons'", []).during(WRITING)?;
         }
         Ok(())
     }
 
     fn remember(
-        &self,
+        &mut self,
         rid: i64,
         pid: Option<i64>,
         version: u64,
         key: &ResourceKey,
         extract: &Extract,
-        words: Option<&Words>,
+        words: Option<Words>,
     ) -> Result<(), StoreError> {
         for (system, value) in &extract.identifiers {
             let sql = "INSERT OR IGNORE INTO ident (value, system, kind, rid) VALUES (?1, ?2, ?3, ?4)";
@@ -542,10 +549,7 @@ impl<'w> Work<'w> {
             run(self.conn, sql, row).during(WRITING)?;
         }
         if let (Some(w), Some(pid)) = (words, pid) {
-            // Two Patient resources cannot claim one patient: the id is theirs. Remove first all the same.
-            run(self.conn, "DELETE FROM person WHERE rowid = ?1", [pid]).during(WRITING)?;
-            let sql = "INSERT INTO person (rowid, names, whole) VALUES (?1, ?2, ?3)";
-            run(self.conn, sql, params![pid, w.names, w.whole]).during(WRITING)?;
+            self.persons.push((pid, Some(w)));
             run(self.conn, "UPDATE tally SET n = n + 1 WHERE name = 'persons'", []).during(WRITING)?;
         }
         Ok(())
@@ -632,7 +636,7 @@ impl<'w> Work<'w> {
         )
         .during(WRITING)?;
         let words = extract.person.as_ref().map(Words::of);
-        self.remember(held.rid, held.pid, version, key, &extract, words.as_ref())?;
+        self.remember(held.rid, held.pid, version, key, &extract, words)?;
         if let Some(pid) = held.pid {
             let id = self.id_of(pid)?;
             self.touch(&id)?.project.get_or_insert(index);

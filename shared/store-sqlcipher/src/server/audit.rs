@@ -1,6 +1,7 @@
 //! The server's audit chain and the chains of the devices.
 
 use super::head_file::{self, HeadFile};
+use super::persons::{self, PersonChange};
 use super::sql::{During, all, int, one, run, uint};
 use super::{SqlcipherStore, body, feed};
 use crate::cipher::{Key, io_fault};
@@ -47,6 +48,7 @@ pub(super) struct ServerGroup {
     /// As of the last commit of ours: a database that has less lost something.
     committed: Head,
     pos: u64,
+    persons: Vec<PersonChange>,
     head_file: Option<HeadFile>,
     announce: watch::Sender<u64>,
 }
@@ -57,6 +59,7 @@ impl ServerGroup {
             head: Head::EMPTY,
             committed: Head::EMPTY,
             pos: 0,
+            persons: Vec::new(),
             head_file,
             announce,
         }
@@ -79,6 +82,11 @@ impl ServerGroup {
         Ok(Receipt::of_committed_row(entry.access_id, after.seq))
     }
 
+    /// Changes of the search index, written once for the whole group.
+    pub fn index_persons(&mut self, changes: Vec<PersonChange>) {
+        self.persons.extend(changes);
+    }
+
     /// Seals the present head in place of whatever the file says: after a restore.
     pub fn reseal(&mut self) -> Result<(), StoreError> {
         if let Some(file) = &mut self.head_file {
@@ -93,6 +101,7 @@ impl Group for ServerGroup {
     type Mark = Head;
     fn begun(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.head = head_of(conn)?;
+        self.persons.clear();
         Ok(())
     }
     fn mark(&self) -> Head {
@@ -102,6 +111,7 @@ impl Group for ServerGroup {
         self.head = mark;
     }
     fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        persons::write(conn, std::mem::take(&mut self.persons))?;
         self.pos = feed::newest(conn)?;
         Ok(())
     }

@@ -15,6 +15,7 @@ mod charts;
 mod feed;
 mod head_file;
 mod operate;
+mod persons;
 mod prepare;
 mod project;
 mod sql;

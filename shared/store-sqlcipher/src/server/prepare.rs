@@ -37,6 +37,7 @@ pub(super) struct Put {
 }
 
 /// A person's words as the search index takes them.
+#[derive(Clone)]
 pub(super) struct Words {
     pub names: String,
     pub whole: String,
