@@ -22,7 +22,7 @@ use vitrine_access::action::ImportData;
 use vitrine_clinical::FhirId;
 use vitrine_fhir::bundle::{Bundle, BundleType, Entry, EntryIssue, Method, Request, questions};
 use vitrine_fhir::{Issue, IssueCode};
-use vitrine_store::{Applied, QuarantineItem, Store, StoreError};
+use vitrine_store::{Applied, Precondition, QuarantineItem, Store, StoreError};
 
 /// Items applied together at most.
 const PARCEL: usize = 200;
@@ -124,7 +124,13 @@ impl Importer {
         let mut items = Vec::new();
         for unit in units {
             match tokio::task::block_in_place(|| look(&unit)) {
-                Look::Items(more) => items.extend(more),
+                Look::Items(more) => {
+                    let (full, empty): (Vec<Item>, Vec<Item>) = more.into_iter().partition(|i| !i.bytes.is_empty());
+                    items.extend(full);
+                    let none = || Issue::new(IssueCode::NotSupported, "resource", "the entry holds no resource to import");
+                    let empty = empty.into_iter().map(|i| (i.location, None, i.bytes, none())).collect();
+                    counts.add(self.quarantine(empty).await?);
+                }
                 Look::Transaction => counts.add(self.transaction(unit, false).await?),
                 Look::Bad(issue) => {
                     counts.add(self.quarantine(vec![(unit.location, None, unit.bytes, issue)]).await?);
@@ -191,6 +197,8 @@ impl Importer {
                 counts.seen += idle;
                 Ok(counts)
             }
+            // The operation follows from the bytes: this very Bundle was applied before.
+            Err(StoreError::OpReused(_)) => Ok(Counts { duplicate: n, seen: n, ..Counts::default() }),
             Err(e) => match content_fault(&e) {
                 Some((_, issue)) => Ok(refused(&unit, n, &[issue])),
                 None => Err(e),
@@ -231,7 +239,8 @@ impl Importer {
             for (i, issue) in faults {
                 if i < items.len() {
                     let item = items.remove(i);
-                    bad.push((item.location, item.kind, item.bytes, own_words(issue, i)));
+                    let issue = own_words(issue, i, item.kind.as_deref().unwrap_or_default());
+                    bad.push((item.location, item.kind, item.bytes, issue));
                 }
             }
         }
@@ -255,9 +264,18 @@ impl Importer {
             }
         };
         let mut changes = apply::changes(steps.iter().enumerate());
+        // An item without an id has one that follows from its bytes: being there already is no conflict.
+        for op in &mut changes.ops {
+            op.precondition = Precondition::Any;
+        }
         let all: Vec<u8> = items.iter().flat_map(|i| *blake3::hash(&i.bytes).as_bytes()).collect();
         let op_id = apply::content_op(b"parcel", &all);
-        match self.apply(op_id, &mut changes.ops).await {
+        let mut applied = self.apply(op_id, &mut changes.ops.clone()).await;
+        if let Err(StoreError::OpReused(_)) = applied {
+            // The same items were imported before and what they refer to has changed since: they are written anew.
+            applied = self.apply(clock::new_uuid(), &mut changes.ops).await;
+        }
+        match applied {
             Ok(applied) => Ok(Ok(counted(&applied))),
             Err(e) => match content_fault(&e) {
                 Some((op, issue)) => {
@@ -443,18 +461,20 @@ fn content_fault(e: &StoreError) -> Option<(usize, Issue)> {
         StoreError::VersionConflict { .. } => {
             Some((usize::MAX, Issue::new(IssueCode::Conflict, "", "another version is there already")))
         }
-        StoreError::OpReused(_) => {
-            let text = "this content was imported before with another outcome: what it refers to has changed since";
-            Some((usize::MAX, Issue::new(IssueCode::Conflict, "", text)))
-        }
         _ => None,
     }
 }
 
 /// Paths as they are in the item itself, not in the parcel.
-fn own_words(issue: Issue, index: usize) -> Issue {
-    let inside = |p: &str| issue.expression.strip_prefix(&format!("Bundle.entry[{index}].{p}")).map(str::to_owned);
-    let expression = inside("resource.").or_else(|| inside("")).unwrap_or_else(|| issue.expression.clone());
+fn own_words(issue: Issue, index: usize, kind: &str) -> Issue {
+    let entry = format!("Bundle.entry[{index}].");
+    let expression = match issue.expression.strip_prefix(&entry) {
+        Some(inside) => match inside.strip_prefix("resource.") {
+            Some(element) => format!("{kind}.{element}"),
+            None => kind.to_owned(),
+        },
+        None => issue.expression.clone(),
+    };
     Issue { expression, ..issue }
 }
 

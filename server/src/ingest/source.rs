@@ -116,8 +116,14 @@ fn unpack(name: &str, raw: impl Read, each: &mut dyn FnMut(Vec<Unit>)) -> Result
     if all.len() as u64 > MOST {
         return Err("larger than 1 GiB after unpacking: split it".to_owned());
     }
-    each(vec![Unit { location: name.to_owned(), bytes: Bytes::from(all) }]);
+    each(vec![Unit { location: name.to_owned(), bytes: without_mark(all) }]);
     Ok(())
+}
+
+/// Files written on Windows may begin with a byte order mark, which a reader may ignore (RFC 8259 §8.1).
+fn without_mark(bytes: Vec<u8>) -> Bytes {
+    let bytes = Bytes::from(bytes);
+    if bytes.starts_with(b"\xef\xbb\xbf") { bytes.slice(3..) } else { bytes }
 }
 
 fn lines(name: &str, reader: &mut dyn BufRead, each: &mut dyn FnMut(Vec<Unit>)) -> Result<(), String> {
@@ -129,7 +135,7 @@ fn lines(name: &str, reader: &mut dyn BufRead, each: &mut dyn FnMut(Vec<Unit>)) 
             break;
         }
         if !line.iter().all(u8::is_ascii_whitespace) {
-            some.push(Unit { location: format!("{name}:{number}"), bytes: Bytes::from(line) });
+            some.push(Unit { location: format!("{name}:{number}"), bytes: without_mark(line) });
         }
         if some.len() == LINES {
             each(std::mem::take(&mut some));

@@ -81,6 +81,7 @@ pub fn questions(bundle: &Bundle<'_>) -> BTreeSet<Conditional> {
         }
         let references = entry
             .resource
+            .filter(|_| entry.kind.as_deref() != Some("Bundle"))
             .map(edit::references)
             .and_then(Result::ok)
             .unwrap_or_default();
@@ -454,6 +455,11 @@ fn body(
         Action::Create | Action::Update { .. } => {}
         Action::Patch { .. } => return Ok(Some(bytes.to_vec())),
         _ => return Ok(None),
+    }
+    if entry.kind.as_deref() == Some("Bundle") {
+        // A Bundle kept as a resource (a document, a message) is its own context: its references resolve within it.
+        let broken = |e: crate::FhirError| vec![EntryIssue { entry: at, issue: e.0 }];
+        return edit::with_id(bytes, &key.id).map(Some).map_err(broken);
     }
     let base = base_url(entry);
     let mut issues = Vec::new();
