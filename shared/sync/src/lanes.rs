@@ -1,6 +1,6 @@
 //! The lanes of one connection: strict priority, every queue bounded.
 //!
-//! A delta waits as the shared frame it is. Only when more than [`SHARED_MAX`] wait are those of one scope merged:
+//! A delta waits as the shared frame it is. Only when more than [`Limits::shared`] wait are those of one scope merged:
 //! one entry per key with its earliest `prev` and its latest state, encoded anew when its turn comes. A patient's
 //! deltas are merged only where they follow each other, so that a lost one still shows as a gap. When even the merged
 //! state is too large the lane is dropped and its scopes have to be subscribed to anew; control frames are never
@@ -16,12 +16,26 @@ use vitrine_wire::message::Change;
 
 /// Control frames that may wait (sync.md: overflow closes).
 pub const CONTROL_MAX: usize = 256;
-/// Deltas that may wait unmerged in a lane.
-pub const SHARED_MAX: usize = 32;
-/// Keys that may wait merged in a lane.
-pub const KEYS_MAX: usize = 8_192;
-/// Bytes that a lane's waiting deltas may hold.
-pub const BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bounds of a lane of deltas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Deltas that may wait unmerged.
+    pub shared: usize,
+    /// Keys that may wait merged.
+    pub keys: usize,
+    /// Bytes that the waiting deltas may hold.
+    pub bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            shared: 32,
+            keys: 8_192,
+            bytes: 4 * 1024 * 1024,
+        }
+    }
+}
 /// Bytes of bulk frames that may wait.
 pub const BULK_MAX: usize = 16 * 1024 * 1024;
 /// A merged patient's delta is not merged further beyond this, bytes.
@@ -39,6 +53,7 @@ pub struct Lanes {
     patient: Queue,
     bulk: VecDeque<Bulk>,
     credit: i64,
+    limits: Limits,
 }
 
 #[derive(Debug)]
@@ -85,6 +100,15 @@ struct Merged {
 }
 
 impl Lanes {
+    /// Empty lanes with these bounds.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ..Self::default()
+        }
+    }
+
     /// Puts a control frame in.
     ///
     /// # Errors
@@ -107,6 +131,7 @@ impl Lanes {
 
     /// Puts a delta in. When the lane overflows, everything in it is dropped and the scopes concerned come back.
     pub fn delta(&mut self, frame: &Arc<ScopeFrame>, now_ms: u64) -> Vec<Arc<str>> {
+        let limits = self.limits;
         let queue = self.queue(frame.lane);
         queue.bytes = queue.bytes.saturating_add(frame.weight());
         queue.entries.push_back(Entry {
@@ -117,9 +142,9 @@ impl Lanes {
                 next: 0,
             },
         });
-        if queue.entries.len() > SHARED_MAX || queue.bytes > BYTES_MAX {
+        if queue.entries.len() > limits.shared || queue.bytes > limits.bytes {
             queue.merge();
-            if queue.bytes > BYTES_MAX || queue.keys() > KEYS_MAX {
+            if queue.bytes > limits.bytes || queue.keys() > limits.keys {
                 return queue.drop_all();
             }
         }
@@ -367,7 +392,7 @@ impl Queue {
     }
 
     fn weigh_after_pop(&mut self) {
-        if self.entries.len() < SHARED_MAX {
+        if self.entries.len() < 64 {
             self.weigh();
         }
     }

@@ -5,12 +5,13 @@
 //! 6..8 zero      8..12 body length, big endian         12.. body: JSON, compressed as a whole
 //! flags: bit 0 the body is zstd, bit 1 the body goes on in the next frame of this lane
 //! ```
-//! A body that does not fit one frame even compressed (an attachment within a resource) is cut over several frames of
-//! one lane; frames of other lanes may come in between, so that an alert never waits for it.
+//! A large body (an attachment within a resource) is cut over several frames of one lane; frames of other lanes may
+//! come in between, so that an alert never waits for it.
 //! A body is compressed once and the same bytes go to every subscriber.
 
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::cell::RefCell;
 
 /// Version of this frame layout and of the messages.
 pub const PROTOCOL: u8 = 1;
@@ -20,6 +21,9 @@ pub const MAX_FRAME: usize = 256 * 1024;
 pub const MAX_BODY: usize = 8 * 1024 * 1024;
 /// Aim of a snapshot chunk in uncompressed bytes.
 pub const CHUNK: usize = 64 * 1024;
+/// Larger packed bodies are cut into parts of this size, so that on a slow line something arrives every few seconds
+/// and other lanes get their turn.
+pub const PART: usize = 32 * 1024;
 /// Header length.
 pub const HEADER: usize = 12;
 /// Bodies shorter than this are sent as they are.
@@ -120,9 +124,9 @@ impl Frame {
     /// [`FrameError::TooLarge`] when the body exceeds [`MAX_BODY`].
     pub fn encode_parts(&self) -> Result<Vec<Bytes>, FrameError> {
         let (flags, body) = self.packed()?;
-        let cuts = body.chunks(MAX_FRAME - HEADER).count().max(1);
+        let cuts = body.chunks(PART).count().max(1);
         let mut out = Vec::with_capacity(cuts);
-        for (i, part) in body.chunks(MAX_FRAME - HEADER).enumerate() {
+        for (i, part) in body.chunks(PART).enumerate() {
             let more = if i + 1 < cuts { FLAG_MORE } else { 0 };
             out.push(self.write(flags | more, part));
         }
@@ -141,8 +145,7 @@ impl Frame {
             });
         }
         if self.body.len() >= COMPRESS_FROM {
-            let z =
-                zstd::bulk::compress(&self.body, LEVEL).map_err(|_| FrameError::Compression("compressed"))?;
+            let z = pack(&self.body)?;
             if z.len() < self.body.len() {
                 return Ok((FLAG_ZSTD, Cow::Owned(z)));
             }
@@ -313,6 +316,23 @@ impl Assembler {
     }
 }
 
+thread_local! {
+    /// Making a context costs more than most bodies; one per thread is kept.
+    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn pack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
+    let fault = |_| FrameError::Compression("compressed");
+    PACKER.with_borrow_mut(|slot| {
+        let packer = match slot {
+            Some(p) => p,
+            None => slot.insert(zstd::bulk::Compressor::new(LEVEL).map_err(fault)?),
+        };
+        packer.compress(body).map_err(fault)
+    })
+}
+
 fn unpack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
     let size = zstd::zstd_safe::get_frame_content_size(body)
         .ok()
@@ -326,5 +346,12 @@ fn unpack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
             max: MAX_BODY,
         });
     }
-    zstd::bulk::decompress(body, size).map_err(|_| FrameError::Compression("decompressed"))
+    let fault = |_| FrameError::Compression("decompressed");
+    UNPACKER.with_borrow_mut(|slot| {
+        let unpacker = match slot {
+            Some(u) => u,
+            None => slot.insert(zstd::bulk::Decompressor::new().map_err(fault)?),
+        };
+        unpacker.decompress(body, size).map_err(fault)
+    })
 }

@@ -393,10 +393,14 @@ pub struct ScopeStatus {
 pub struct Timing {
     /// Longest time for TCP, TLS and WebSocket, and again for the handshake messages.
     pub connect_ms: u64,
-    /// Silence after which a ping is sent.
+    /// Pings are sent this often.
     pub ping_ms: u64,
-    /// Silence (or an unanswered ping) after which the connection counts as half open and is closed.
+    /// Silence after which the connection counts as half open and is closed.
     pub half_open_ms: u64,
+    /// A beat this long after a ping that does not answer it shows that the ping was not heard.
+    pub ping_overtaken_ms: u64,
+    /// A ping not heard and unanswered for this long: the connection is half open.
+    pub ping_timeout_ms: u64,
     /// A beat older than this: delayed.
     pub delayed_ms: u64,
     /// A beat older than this, or a server further behind than a minute: stale.
@@ -429,6 +433,8 @@ impl Default for Timing {
             connect_ms: 10_000,
             ping_ms: 3_000,
             half_open_ms: 9_500,
+            ping_overtaken_ms: 1_500,
+            ping_timeout_ms: 6_500,
             delayed_ms: 7_000,
             stale_ms: 15_000,
             offline_ms: 30_000,

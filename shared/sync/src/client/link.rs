@@ -128,10 +128,7 @@ impl Client {
                 w.last_progress = now;
             }
             if is_bulk(&m) {
-                grant = w
-                    .credit
-                    .received(frame.body.len(), now)
-                    .map_err(|_| Violation::Overspent)?;
+                grant = w.credit.received(frame.body.len(), now);
             }
         }
         self.message(now, m, view, out)?;
@@ -333,8 +330,12 @@ impl Client {
         let Some(w) = &mut self.wire else { return };
         w.last_beat = now;
         w.behind_ms = m.behind_ms;
-        if w.ping_out.is_some_and(|(n, _)| m.n >= n) {
-            w.ping_out = None;
+        if let Some(ping) = &mut w.ping_out {
+            if m.n >= ping.n {
+                w.ping_out = None;
+            } else if now.saturating_sub(ping.at) >= self.cfg.timing.ping_overtaken_ms {
+                ping.overtaken = true;
+            }
         }
         out.push(Effect::ServerTime {
             server_time_ms: m.server_time_ms,

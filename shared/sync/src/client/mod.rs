@@ -80,8 +80,8 @@ struct Wire {
     last_rx: u64,
     last_ping: u64,
     ping_n: u64,
-    /// The oldest unanswered ping: number and when.
-    ping_out: Option<(u64, u64)>,
+    /// The oldest unanswered ping.
+    ping_out: Option<PingOut>,
     last_beat: u64,
     behind_ms: u64,
     last_progress: u64,
@@ -93,11 +93,24 @@ struct Wire {
     wipe: Option<String>,
 }
 
+/// A ping without an answer.
+#[derive(Debug, Clone, Copy)]
+struct PingOut {
+    n: u64,
+    at: u64,
+    /// A beat came well after it without answering it: this end is heard no more. Without that a slow line may just
+    /// have something large on the way.
+    overtaken: bool,
+}
+
 impl Wire {
-    /// When to ping: after silence, or when the last ping is twice as old although others' messages come in.
-    fn ping_at(&self, t: &Timing) -> u64 {
-        let silence = self.last_rx.max(self.last_ping).saturating_add(t.ping_ms);
-        silence.min(self.last_ping.saturating_add(t.ping_ms.saturating_mul(2)))
+    /// When this end has to count as unheard, if nothing changes.
+    fn unheard_at(&self, t: &Timing) -> u64 {
+        let silent = self.last_rx.saturating_add(t.half_open_ms);
+        match self.ping_out {
+            Some(p) if p.overtaken => silent.min(p.at.saturating_add(t.ping_timeout_ms)),
+            _ => silent,
+        }
     }
 }
 
@@ -214,10 +227,7 @@ impl Client {
             Link::Wiping { .. } | Link::Up { .. } => u64::MAX,
         };
         if let (Link::Up { since }, Some(w)) = (&self.link, &self.wire) {
-            at = at.min(w.ping_at(t)).min(w.last_rx.saturating_add(t.half_open_ms));
-            if let Some((_, sent)) = w.ping_out {
-                at = at.min(sent.saturating_add(t.half_open_ms));
-            }
+            at = at.min(w.last_ping.saturating_add(t.ping_ms)).min(w.unheard_at(t));
             for s in self.scopes.values() {
                 if let Phase::Later(due) = s.phase {
                     at = at.min(due);
@@ -314,21 +324,22 @@ impl Client {
         if !waits && !w.upload.as_ref().is_some_and(Upload::waits) {
             w.last_progress = now;
         }
-        let unanswered = w
-            .ping_out
-            .is_some_and(|(_, at)| now.saturating_sub(at) >= t.half_open_ms);
         let stalled = now.saturating_sub(w.last_progress) >= t.stall_ms;
-        if now.saturating_sub(w.last_rx) >= t.half_open_ms || unanswered || stalled {
+        if w.unheard_at(&t) <= now || stalled {
             self.give_up(now, 1001, out);
             return;
         }
         if now.saturating_sub(since) >= t.settled_ms {
             self.backoff.reset();
         }
-        if w.ping_at(&t) <= now {
+        if now.saturating_sub(w.last_ping) >= t.ping_ms {
             w.ping_n = w.ping_n.saturating_add(1);
             w.last_ping = now;
-            w.ping_out = w.ping_out.or(Some((w.ping_n, now)));
+            w.ping_out = w.ping_out.or(Some(PingOut {
+                n: w.ping_n,
+                at: now,
+                overtaken: false,
+            }));
             sub::send(out, self.conn, &Ping { n: w.ping_n }.into());
         }
         if all_live {

@@ -43,9 +43,6 @@ pub enum Violation {
         /// Which rule is broken.
         what: &'static str,
     },
-    /// More bulk than there was leave for.
-    #[error("the server sent more of the bulk lane than it had leave for")]
-    Overspent,
 }
 
 fn field(kind: u8, what: &'static str) -> Violation {

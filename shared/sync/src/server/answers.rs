@@ -47,10 +47,8 @@ impl Session {
                 keys,
                 items,
             } => self.items_read(&scope, n, pos, keys, items, out),
-            Event::ReadFailed { scope, n } => {
-                if self.find(&scope, n).is_some() {
-                    self.withdraw(&scope, ErrorCode::Overloaded, out);
-                }
+            Event::ReadFailed { scope, n } if self.find(&scope, n).is_some() => {
+                self.withdraw(&scope, ErrorCode::Overloaded, out);
             }
             _ => {}
         }

@@ -38,7 +38,7 @@ use vitrine_wire::message::{
 pub const BEAT_MS: u64 = 5_000;
 /// A handshake may take so long, ms.
 const HANDSHAKE_MS: u64 = 10_000;
-/// A client that sends nothing for so long is gone (it pings at least every 6 s), ms.
+/// A client that sends nothing for so long is gone (it pings every 3 s), ms.
 const SILENT_MS: u64 = 15_000;
 /// Most scopes of one connection.
 const SCOPES_MAX: usize = 64;
@@ -164,6 +164,13 @@ impl Session {
             hub_behind_ms: 0,
             distrusted: Vec::new(),
         }
+    }
+
+    /// The same with other bounds of its lanes.
+    #[must_use]
+    pub fn with_limits(mut self, limits: crate::lanes::Limits) -> Self {
+        self.lanes = Lanes::new(limits);
+        self
     }
 
     /// Takes in what happened; gives out what to do, in order.

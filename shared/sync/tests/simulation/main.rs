@@ -3,6 +3,9 @@
 //! Every run follows from its seed. `VITRINE_SEED=n` runs one seed and prints what the workstations do, `VITRINE_SEEDS=n` that many (default 10,000).
 //! A failure prints `SEED=n`. The control runs take away what finds a divergence and must find one.
 
+mod at_server;
+mod at_workstation;
+mod happenings;
 mod hospital;
 mod workstation;
 mod world;
@@ -61,6 +64,7 @@ fn run_many(first: u64, count: u64, control: Control) -> (Stats, Vec<(u64, Strin
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "prints how long the seeds took")]
 fn every_workstation_ends_equal_to_the_server() {
     let began = std::time::Instant::now();
     let (first, count) = match env("VITRINE_SEED") {
@@ -92,6 +96,7 @@ fn every_workstation_ends_equal_to_the_server() {
             s.resumed,
             s.repairs,
             s.store_failures,
+            s.dirty,
         ];
         assert!(
             all.iter().all(|n| *n > 0),
