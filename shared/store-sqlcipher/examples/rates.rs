@@ -2,7 +2,10 @@
 //!
 //! `cargo run --release --example rates -p vitrine-store-sqlcipher -- [PATIENTS] [RESOURCES_PER_PATIENT] [HUGE]
 //! [PATIENTS_PER_BATCH]` prints one JSON object. A tool for whoever changes the store; the product's benchmarks are in `bench/`.
-#![allow(clippy::disallowed_methods, reason = "measuring needs a clock, and the tasks are awaited")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "measuring needs a clock, and the tasks are awaited"
+)]
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,8 +16,8 @@ use vitrine_store_sqlcipher::{Key, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
 const FAMILIES: [&str; 16] = [
-    "Li", "Ng", "Lindgren", "Okafor", "Moreau", "Haddad", "Novak", "Silva", "Tanaka", "Weber", "Kowalska", "Ibrahim",
-    "Petrov", "Larsen", "Mbeki", "Quispe",
+    "Li", "Ng", "Lindgren", "Okafor", "Moreau", "Haddad", "Novak", "Silva", "Tanaka", "Weber", "Kowalska",
+    "Ibrahim", "Petrov", "Larsen", "Mbeki", "Quispe",
 ];
 
 fn percentile(sorted: &[f64], p: f64) -> f64 {
@@ -40,7 +43,7 @@ fn observation(patient: &str, n: usize) -> Note {
         "category code system display value unit reference range interpretation ".repeat(8)
     );
     Note {
-        slot: (n % 4 == 0).then(|| format!("lab:{}", n % 40)),
+        slot: n.is_multiple_of(4).then(|| format!("lab:{}", n % 40)),
         order: i64::try_from(n).unwrap_or(0),
         keep: 1,
         ..note(patient, "", &filler)
@@ -49,13 +52,16 @@ fn observation(patient: &str, n: usize) -> Note {
 
 #[tokio::main]
 async fn main() {
-    let mut args = std::env::args().skip(1).map(|a| a.parse::<usize>().expect("a number"));
+    let mut args = std::env::args()
+        .skip(1)
+        .map(|a| a.parse::<usize>().expect("a number"));
     let mut next = |default| args.next().unwrap_or(default);
     let (patients, each, huge, together) = (next(400), next(100), next(20_000), next(1));
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vitrine.db");
     let key = Key::new(Zeroizing::new([7; 32]));
-    let store = SqlcipherStore::open(&path, key, Arc::new(NoteProjector), StoreOptions::default()).expect("opened");
+    let store =
+        SqlcipherStore::open(&path, key, Arc::new(NoteProjector), StoreOptions::default()).expect("opened");
     let h = Arc::new(Hospital::new(store.clone() as Arc<dyn Store>, 0));
 
     let at = Instant::now();
@@ -68,7 +74,12 @@ async fn main() {
                 let id = format!("{:08x}-{p}", (p as u64).wrapping_mul(0x9e37_79b9) & 0xffff_ffff);
                 let names = format!("{} Name{} Given{}", FAMILIES[p % 16], p % 977, p / 16 % 313);
                 let mut ops = vec![
-                    person(&id, &names, &format!("19{:02}-{:02}-{:02}", p % 90, p % 12 + 1, p % 28 + 1), &format!("MRN-{p:07}")),
+                    person(
+                        &id,
+                        &names,
+                        &format!("19{:02}-{:02}-{:02}", p % 90, p % 12 + 1, p % 28 + 1),
+                        &format!("MRN-{p:07}"),
+                    ),
                     place(&id, Some(["ED", "ICU", "W1"][p % 3]), &[]),
                 ];
                 ops.extend((0..each).map(|n| put(&format!("Observation/{id}-{n}"), &observation(&id, n))));
@@ -89,16 +100,29 @@ async fn main() {
 
     let at = Instant::now();
     for part in 0..huge / 500 {
-        let ops = (0..500).map(|n| put(&format!("Observation/huge-{}", part * 500 + n), &observation("huge", part * 500 + n)));
+        let ops = (0..500).map(|n| {
+            put(
+                &format!("Observation/huge-{}", part * 500 + n),
+                &observation("huge", part * 500 + n),
+            )
+        });
         h.apply(ops.collect()).await;
     }
     let huge_seconds = at.elapsed().as_secs_f64();
     let single_huge = timed(200, async |i| {
-        h.apply(vec![put(&format!("Observation/one-{i}"), &observation("huge", huge + i * 4))]).await;
+        h.apply(vec![put(
+            &format!("Observation/one-{i}"),
+            &observation("huge", huge + i * 4),
+        )])
+        .await;
     })
     .await;
     let single = timed(200, async |i| {
-        h.apply(vec![put(&format!("Observation/two-{i}"), &observation("small", i * 4))]).await;
+        h.apply(vec![put(
+            &format!("Observation/two-{i}"),
+            &observation("small", i * 4),
+        )])
+        .await;
     })
     .await;
     let at = Instant::now();
@@ -107,7 +131,11 @@ async fn main() {
             let h = h.clone();
             tokio::spawn(async move {
                 for i in 0..50 {
-                    h.apply(vec![put(&format!("Observation/storm-{lane}-{i}"), &observation("storm", i * 4 + 1))]).await;
+                    h.apply(vec![put(
+                        &format!("Observation/storm-{lane}-{i}"),
+                        &observation("storm", i * 4 + 1),
+                    )])
+                    .await;
                 }
             })
         })
@@ -124,16 +152,30 @@ async fn main() {
     .await;
     let chart = timed(20, async |_| {
         let permit = h.client::<ReadChart>(Some("huge"));
-        let page = Page { after: None, limit: 500 };
+        let page = Page {
+            after: None,
+            limit: 500,
+        };
         let sealed = h.store.everything(&permit, page).await.expect("page");
         drop(sealed);
     })
     .await;
     let mut search = serde_json::Map::new();
-    for text in ["li", "l", "lindgren name12", "mrn-0000042", "1949", "name1 given1", "gi"] {
+    for text in [
+        "li",
+        "l",
+        "lindgren name12",
+        "mrn-0000042",
+        "1949",
+        "name1 given1",
+        "gi",
+    ] {
         let took = timed(50, async |_| {
             let permit = h.client::<SearchPatients>(None);
-            let query = SearchQuery { text: text.to_owned(), limit: 50 };
+            let query = SearchQuery {
+                text: text.to_owned(),
+                limit: 50,
+            };
             drop(h.store.search(&permit, &query).await.expect("search"));
         });
         search.insert(text.to_owned(), took.await);

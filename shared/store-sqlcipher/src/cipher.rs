@@ -193,6 +193,10 @@ fn create_private(path: &Path) -> std::io::Result<()> {
         .sync_all()
 }
 
+#[allow(
+    clippy::disallowed_methods,
+    reason = "this is the one place where a connection is made"
+)]
 fn connect(path: &Path, options: &OpenOptions) -> rusqlite::Result<Connection> {
     let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
     flags |= if options.read_only {

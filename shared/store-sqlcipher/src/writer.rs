@@ -82,11 +82,13 @@ struct Done {
     /// Sends the answer; `Some` = the commit failed with this.
     answer: Answer,
 }
+/// A job's turn on the connection, or why it has none.
 type Turn<'t, G> = Result<(&'t Connection, &'t mut G), StoreError>;
+type Run<G> = Box<dyn FnOnce(Turn<'_, G>) -> Done + Send>;
 struct Job<G> {
     weight: usize,
     /// Runs the job, or answers with the error that keeps it from being run.
-    run: Box<dyn FnOnce(Turn<'_, G>) -> Done + Send>,
+    run: Run<G>,
 }
 
 /// The handle of the writer thread. Dropping it finishes what is queued and closes the connection.

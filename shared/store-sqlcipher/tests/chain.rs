@@ -22,7 +22,8 @@ fn open(path: &Path) -> Arc<SqlcipherStore> {
 async fn write(store: &Arc<SqlcipherStore>, first: u64, count: u64) {
     let h = Hospital::new(store.clone(), first);
     for n in 0..count {
-        h.apply(vec![put("Flag/f", &note("p1", "flag", &format!("{first} {n}")))]).await;
+        h.apply(vec![put("Flag/f", &note("p1", "flag", &format!("{first} {n}")))])
+            .await;
     }
 }
 
@@ -36,7 +37,8 @@ async fn filled() -> (tempfile::TempDir, PathBuf) {
 /// Somebody with the key changes the file behind the store's back.
 fn behind(path: &Path, change: impl FnOnce(&Connection)) {
     let conn = cipher::open(path, &the_key(), &OpenOptions::default()).unwrap();
-    conn.execute_batch("DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete;").unwrap();
+    conn.execute_batch("DROP TRIGGER audit_no_update; DROP TRIGGER audit_no_delete;")
+        .unwrap();
     change(&conn);
 }
 
@@ -44,7 +46,10 @@ fn behind(path: &Path, change: impl FnOnce(&Connection)) {
 async fn rows_cannot_be_changed_by_statements() {
     let (_folder, path) = filled().await;
     let conn = cipher::open(&path, &the_key(), &OpenOptions::default()).unwrap();
-    assert!(conn.execute("UPDATE audit SET body = x'00' WHERE seq = 3", []).is_err());
+    assert!(
+        conn.execute("UPDATE audit SET body = x'00' WHERE seq = 3", [])
+            .is_err()
+    );
     assert!(conn.execute("DELETE FROM audit WHERE seq = 3", []).is_err());
     assert!(conn.execute("DELETE FROM resource", []).is_err());
     drop(conn);
@@ -74,7 +79,9 @@ async fn every_mutation_is_found_with_its_first_bad_row() {
             let (_folder, path) = filled().await;
             behind(&path, |conn| conn.execute_batch(&sql).unwrap());
             match open(&path).verify_audit().await {
-                Err(StoreError::Chain(fault)) => assert_eq!(fault.first_bad(), first, "{what} at {seq}: {fault}"),
+                Err(StoreError::Chain(fault)) => {
+                    assert_eq!(fault.first_bad(), first, "{what} at {seq}: {fault}")
+                }
                 other => panic!("{what} at {seq}: {other:?}"),
             }
         }
@@ -86,17 +93,28 @@ async fn a_rewritten_end_is_found_by_the_sealed_head() {
     let (_folder, path) = filled().await;
     // Whoever can compute hashes can rewrite the end of the chain; the head outside it knows better.
     behind(&path, |conn| {
-        let prev: [u8; 32] = conn.query_row("SELECT hash FROM audit WHERE seq = 29", [], |r| r.get(0)).unwrap();
+        let prev: [u8; 32] = conn
+            .query_row("SELECT hash FROM audit WHERE seq = 29", [], |r| r.get(0))
+            .unwrap();
         let body = b"{}";
         let hash = vitrine_access::chain::row_hash(&prev, 30, body);
         let packed = [&[0_u8][..], body].concat();
-        conn.execute("UPDATE audit SET hash = ?1, body = ?2 WHERE seq = 30", rusqlite::params![&hash[..], packed])
-            .unwrap();
+        conn.execute(
+            "UPDATE audit SET hash = ?1, body = ?2 WHERE seq = 30",
+            rusqlite::params![&hash[..], packed],
+        )
+        .unwrap();
     });
     let store = open(&path);
     assert_eq!(store.seal_state(), SealState::RolledBack);
     let found = store.verify_audit().await;
-    assert!(matches!(found, Err(StoreError::Chain(ChainFault::HeadMismatch { seq: 30 }))), "{found:?}");
+    assert!(
+        matches!(
+            found,
+            Err(StoreError::Chain(ChainFault::HeadMismatch { seq: 30 }))
+        ),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -112,12 +130,19 @@ async fn an_older_copy_is_found_and_gets_a_new_epoch() {
     for n in 0..2 {
         let store = open(&path);
         assert_eq!(store.seal_state(), SealState::RolledBack);
-        assert_ne!(store.epoch().await.unwrap(), epoch, "positions of before are not to be taken for those of now");
+        assert_ne!(
+            store.epoch().await.unwrap(),
+            epoch,
+            "positions of before are not to be taken for those of now"
+        );
         // Writing on does not heal it: the evidence stays until somebody acknowledges the restore.
         write(&store, 2_000 + n * 100, 10).await;
         let found = store.verify_audit().await;
         let fault = ChainFault::HeadMismatch { seq: ROWS + 5 };
-        assert!(matches!(&found, Err(StoreError::Chain(f)) if *f == fault), "{found:?}");
+        assert!(
+            matches!(&found, Err(StoreError::Chain(f)) if *f == fault),
+            "{found:?}"
+        );
     }
     let store = open(&path);
     let epoch = store.epoch().await.unwrap();
@@ -142,7 +167,11 @@ async fn a_missing_or_forged_head_is_said() {
     let mut bytes = std::fs::read(&head).unwrap();
     bytes.iter_mut().for_each(|b| *b ^= 1);
     std::fs::write(&head, bytes).unwrap();
-    assert_eq!(open(&path).seal_state(), SealState::Missing, "a head that does not verify is none");
+    assert_eq!(
+        open(&path).seal_state(),
+        SealState::Missing,
+        "a head that does not verify is none"
+    );
 }
 
 #[tokio::test]
@@ -151,15 +180,29 @@ async fn an_update_from_elsewhere_is_in_the_feed() {
     let store = open(&path);
     let before = *store.watch().borrow();
     let conn = cipher::open(&path, &the_key(), &OpenOptions::default()).unwrap();
-    conn.execute("UPDATE resource SET body = x'007b7d' WHERE kind = 'Flag'", []).unwrap();
+    conn.execute("UPDATE resource SET body = x'007b7d' WHERE kind = 'Flag'", [])
+        .unwrap();
     conn.execute("UPDATE card SET body = x'007b7d'", []).unwrap();
     drop(conn);
     assert!(store.refresh().await.unwrap() > before);
     let rows = store.changes_since(before, None, 10).await.unwrap().rows;
-    let seen: Vec<_> = rows.iter().map(|r| (r.scope.as_str(), r.key.as_str(), r.ver - r.prev, r.tomb)).collect();
-    assert_eq!(seen, [("pat:p1", "Flag/f", 1, false), ("ess:site", "p1", 1, false)]);
-    let item = store.items("pat:p1", &["Flag/f".to_owned()]).await.unwrap().remove(0);
-    assert_eq!((&item.body[..], item.hash), (&b"{}"[..], vitrine_store::batch::body_hash(b"{}")));
+    let seen: Vec<_> = rows
+        .iter()
+        .map(|r| (r.scope.as_str(), r.key.as_str(), r.ver - r.prev, r.tomb))
+        .collect();
+    assert_eq!(
+        seen,
+        [("pat:p1", "Flag/f", 1, false), ("ess:site", "p1", 1, false)]
+    );
+    let item = store
+        .items("pat:p1", &["Flag/f".to_owned()])
+        .await
+        .unwrap()
+        .remove(0);
+    assert_eq!(
+        (&item.body[..], item.hash),
+        (&b"{}"[..], vitrine_store::batch::body_hash(b"{}"))
+    );
     let refs = store.scope_refs("pat:p1").await.unwrap().0;
     assert_eq!((refs[0].hash, refs[0].ver), (item.hash, item.ver));
     // Two processes write to one file: the chain goes on without a fork.
@@ -183,11 +226,25 @@ async fn a_backup_is_whole_and_under_its_own_key() {
     };
     let (copied, ()) = tokio::join!(store.backup_to(&target, Some(other.clone())), writing);
     copied.unwrap();
-    assert!(matches!(store.backup_to(&target, None).await, Err(StoreError::Refused(_))), "nothing is written over");
-    assert!(matches!(cipher::open(&target, &the_key(), &OpenOptions::default()), Err(StoreError::WrongKey(_))));
-    let copy = SqlcipherStore::open(&target, other, Arc::new(NoteProjector), StoreOptions::default()).unwrap();
+    assert!(
+        matches!(store.backup_to(&target, None).await, Err(StoreError::Refused(_))),
+        "nothing is written over"
+    );
+    assert!(matches!(
+        cipher::open(&target, &the_key(), &OpenOptions::default()),
+        Err(StoreError::WrongKey(_))
+    ));
+    let copy =
+        SqlcipherStore::open(&target, other, Arc::new(NoteProjector), StoreOptions::default()).unwrap();
     let report = copy.verify_audit().await.unwrap();
-    assert!(report.rows >= ROWS && report.seal == SealState::Missing, "its head is made by restore: {report:?}");
+    assert!(
+        report.rows >= ROWS && report.seal == SealState::Missing,
+        "its head is made by restore: {report:?}"
+    );
     assert_eq!(copy.integrity_check().await.unwrap(), Vec::<String>::new());
-    assert_ne!(copy.epoch().await.unwrap(), store.epoch().await.unwrap(), "a restored copy has its own epoch");
+    assert_ne!(
+        copy.epoch().await.unwrap(),
+        store.epoch().await.unwrap(),
+        "a restored copy has its own epoch"
+    );
 }

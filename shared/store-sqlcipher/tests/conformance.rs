@@ -24,7 +24,10 @@ fn open(path: &std::path::Path, projector: Arc<dyn Projector>) -> Arc<dyn Store>
 #[async_trait]
 impl Backend for Files {
     async fn fresh(&self, projector: Arc<dyn Projector>) -> Arc<dyn Store> {
-        let folder = self.folder.path().join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        let folder = self
+            .folder
+            .path()
+            .join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         std::fs::create_dir(&folder).expect("a folder");
         let path = folder.join("vitrine.db");
         self.newest.lock().expect("not poisoned").clone_from(&path);
@@ -40,5 +43,10 @@ impl Backend for Files {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn passes_the_suite() {
     let folder = tempfile::tempdir().expect("a folder");
-    run_all(&Files { folder, next: AtomicU32::new(0), newest: Mutex::default() }).await;
+    run_all(&Files {
+        folder,
+        next: AtomicU32::new(0),
+        newest: Mutex::default(),
+    })
+    .await;
 }

@@ -21,7 +21,11 @@ const CHILD: &str = "VITRINE_KILL_CHILD";
 
 fn open(path: &Path) -> Arc<SqlcipherStore> {
     let key = Key::new(Zeroizing::new([7; 32]));
-    let options = StoreOptions { readers: 1, preparers: 1, ..StoreOptions::default() };
+    let options = StoreOptions {
+        readers: 1,
+        preparers: 1,
+        ..StoreOptions::default()
+    };
     SqlcipherStore::open(path, key, Arc::new(NoteProjector), options).expect("opened")
 }
 
@@ -30,9 +34,15 @@ fn operation(h: &Hospital, lane: usize, n: u64) -> ChangeBatch {
     let p = format!("p{lane}");
     let ops = vec![
         put(&format!("Flag/{lane}-{n}"), &note(&p, "flag", "once")),
-        put(&format!("Condition/counter-{lane}"), &note(&p, "counter", &n.to_string())),
+        put(
+            &format!("Condition/counter-{lane}"),
+            &note(&p, "counter", &n.to_string()),
+        ),
     ];
-    ChangeBatch { op_id: Uuid::from_u128((lane as u128) << 64 | u128::from(n)), ..h.batch(ops) }
+    ChangeBatch {
+        op_id: Uuid::from_u128((lane as u128) << 64 | u128::from(n)),
+        ..h.batch(ops)
+    }
 }
 
 /// What a child does: `<path> <next of lane 0> … <cycle>`.
@@ -43,7 +53,11 @@ fn child() {
     let path = words.next().expect("a path").to_owned();
     let numbers: Vec<u64> = words.map(|w| w.parse().expect("a number")).collect();
     let (next, cycle) = numbers.split_at(LANES);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("runtime");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("runtime");
     runtime.block_on(async {
         let store: Arc<dyn Store> = open(Path::new(&path));
         let h = Arc::new(Hospital::new(store, cycle[0] * 1_000_000));
@@ -55,7 +69,9 @@ fn child() {
                         let batch = operation(&h, lane, n);
                         h.store.apply(&h.client(None), batch).await.expect("applied");
                         let mut out = std::io::stdout().lock();
-                        writeln!(out, "acked {lane} {n}").and_then(|()| out.flush()).expect("said");
+                        writeln!(out, "acked {lane} {n}")
+                            .and_then(|()| out.flush())
+                            .expect("said");
                     }
                 })
             })
@@ -79,25 +95,51 @@ async fn check(path: &Path, acked: &[u64]) {
     let report = store.verify_audit().await.expect("the audit chain is whole");
     assert_eq!(report.seal, SealState::Whole);
     for (lane, acked) in acked.iter().enumerate() {
-        let counter = store.lookup(&key(&format!("Condition/counter-{lane}"))).await.expect("lookup");
+        let counter = store
+            .lookup(&key(&format!("Condition/counter-{lane}")))
+            .await
+            .expect("lookup");
         let version = counter.map_or(0, |(v, _)| v);
         // One operation per lane is in flight: it may be durable without its answer having arrived.
-        assert!(version == *acked || version == acked + 1, "lane {lane}: {acked} acknowledged, {version} applied");
+        assert!(
+            version == *acked || version == acked + 1,
+            "lane {lane}: {acked} acknowledged, {version} applied"
+        );
         for n in 1..=*acked {
-            let found = store.lookup(&key(&format!("Flag/{lane}-{n}"))).await.expect("lookup");
-            assert_eq!(found.map(|(v, _)| v), Some(1), "operation {n} of lane {lane} was acknowledged");
+            let found = store
+                .lookup(&key(&format!("Flag/{lane}-{n}")))
+                .await
+                .expect("lookup");
+            assert_eq!(
+                found.map(|(v, _)| v),
+                Some(1),
+                "operation {n} of lane {lane} was acknowledged"
+            );
         }
         let rev = store.revision(&pat(&format!("p{lane}"))).await.expect("revision");
         assert_eq!(rev, version * 2, "no half operation");
     }
-    let feed = store.changes_since(0, None, usize::MAX >> 1).await.expect("feed").rows;
-    assert!(feed.iter().enumerate().all(|(n, r)| r.pos == n as u64 + 1), "the feed has no gap");
+    let feed = store
+        .changes_since(0, None, usize::MAX >> 1)
+        .await
+        .expect("feed")
+        .rows;
+    assert!(
+        feed.iter().enumerate().all(|(n, r)| r.pos == n as u64 + 1),
+        "the feed has no gap"
+    );
 }
 
 #[tokio::test]
 async fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
-    let kills: u64 = std::env::var("VITRINE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(200);
-    let mut seed: u64 = std::env::var("VITRINE_SEED").ok().and_then(|n| n.parse().ok()).unwrap_or(20_261_121);
+    let kills: u64 = std::env::var("VITRINE_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(200);
+    let mut seed: u64 = std::env::var("VITRINE_SEED")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(20_261_121);
     eprintln!("kills {kills}, seed {seed}");
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vitrine.db");
@@ -123,7 +165,9 @@ async fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
         for line in said.join().expect("read") {
             // A kill may cut the last line; what was not read was not acknowledged.
             // The test harness begins a line of its own before the first.
-            let Some((_, words)) = line.split_once("acked ") else { continue };
+            let Some((_, words)) = line.split_once("acked ") else {
+                continue;
+            };
             let mut words = words.split(' ').map(str::parse::<u64>);
             if let (Some(Ok(lane)), Some(Ok(n))) = (words.next(), words.next()) {
                 let last = &mut acked[usize::try_from(lane).expect("a lane")];
@@ -138,5 +182,8 @@ async fn nothing_acknowledged_is_lost_and_nothing_comes_twice() {
     }
     let total: u64 = acked.iter().sum();
     eprintln!("{total} acknowledged operations in {kills} kills");
-    assert!(total >= kills * 5, "enough was written for the test to mean something: {total}");
+    assert!(
+        total >= kills * 5,
+        "enough was written for the test to mean something: {total}"
+    );
 }

@@ -21,33 +21,70 @@ fn open(disk: &Disk, synchronous: Synchronous) -> Result<Arc<SqlcipherStore>, St
         checkpoint_pages: 60,
         ..OpenOptions::default()
     };
-    let options = StoreOptions { open, readers: 1, preparers: 1, ..StoreOptions::default() };
-    SqlcipherStore::open(Path::new("/vitrine.db"), Key::new(Zeroizing::new([7; 32])), Arc::new(NoteProjector), options)
+    let options = StoreOptions {
+        open,
+        readers: 1,
+        preparers: 1,
+        ..StoreOptions::default()
+    };
+    SqlcipherStore::open(
+        Path::new("/vitrine.db"),
+        Key::new(Zeroizing::new([7; 32])),
+        Arc::new(NoteProjector),
+        options,
+    )
 }
 
 /// Operation `n`: a flag of its own, and one more version of the counter.
 fn operation(h: &Hospital, n: u64) -> ChangeBatch {
     let ops = vec![
-        put(&format!("Flag/{n}"), &note("p", "flag", &format!("{n} {}", "words ".repeat(30)))),
+        put(
+            &format!("Flag/{n}"),
+            &note("p", "flag", &format!("{n} {}", "words ".repeat(30))),
+        ),
         put("Condition/counter", &note("p", "counter", &n.to_string())),
     ];
-    ChangeBatch { op_id: Uuid::from_u128(u128::from(n)), ..h.batch(ops) }
+    ChangeBatch {
+        op_id: Uuid::from_u128(u128::from(n)),
+        ..h.batch(ops)
+    }
 }
 
 async fn apply(h: &Hospital, n: u64) -> Result<bool, StoreError> {
     let batch = operation(h, n);
-    h.store.apply(&h.client(None), batch).await.map(|(applied, _)| applied.duplicate)
+    h.store
+        .apply(&h.client(None), batch)
+        .await
+        .map(|(applied, _)| applied.duplicate)
 }
 
 /// How many operations are in the store; every one of them whole.
 async fn applied(store: &Arc<SqlcipherStore>) -> u64 {
-    let n = store.lookup(&key("Condition/counter")).await.expect("lookup").map_or(0, |(v, _)| v);
+    let n = store
+        .lookup(&key("Condition/counter"))
+        .await
+        .expect("lookup")
+        .map_or(0, |(v, _)| v);
     for i in 1..=n {
         let flag = store.lookup(&key(&format!("Flag/{i}"))).await.expect("lookup");
-        assert_eq!(flag.map(|(v, _)| v), Some(1), "operation {i} of {n} is there, once");
+        assert_eq!(
+            flag.map(|(v, _)| v),
+            Some(1),
+            "operation {i} of {n} is there, once"
+        );
     }
-    assert!(store.lookup(&key(&format!("Flag/{}", n + 1))).await.expect("lookup").is_none());
-    assert_eq!(store.revision(&pat("p")).await.expect("revision"), 2 * n, "no half operation");
+    assert!(
+        store
+            .lookup(&key(&format!("Flag/{}", n + 1)))
+            .await
+            .expect("lookup")
+            .is_none()
+    );
+    assert_eq!(
+        store.revision(&pat("p")).await.expect("revision"),
+        2 * n,
+        "no half operation"
+    );
     let report = store.verify_audit().await.expect("the audit chain is whole");
     assert_eq!(report.rows, n, "rows equal operations");
     n
@@ -82,7 +119,10 @@ async fn cuts(synchronous: Synchronous, images: usize, seed: u64) -> (usize, usi
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_power_cut_loses_nothing_acknowledged() {
-    let images = std::env::var("VITRINE_IMAGES").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let images = std::env::var("VITRINE_IMAGES")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(300);
     let (opened, lost) = cuts(Synchronous::Full, images, 1).await;
     assert_eq!((opened, lost), (images, 0));
 }
@@ -143,7 +183,12 @@ async fn a_failing_disk_acknowledges_nothing_it_did_not_keep() {
                 let store = open(&woken, Synchronous::Full)
                     .unwrap_or_else(|e| panic!("{kind:?} {role:?} at {nth}, image {}: {e}", image.index()));
                 let n = applied(&store).await;
-                assert!(n >= said, "{kind:?} {role:?} at {nth}, image {}, cut {}: {n} < {said}", image.index(), image.cut());
+                assert!(
+                    n >= said,
+                    "{kind:?} {role:?} at {nth}, image {}, cut {}: {n} < {said}",
+                    image.index(),
+                    image.cut()
+                );
             }
         }
     }
@@ -173,6 +218,10 @@ async fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
         assert_eq!(applied(&store).await, acked, "reading goes on");
     }
     disk.set_capacity(None);
-    assert_eq!(apply(&h, acked + 1).await, Ok(false), "and writing, once there is room");
+    assert_eq!(
+        apply(&h, acked + 1).await,
+        Ok(false),
+        "and writing, once there is room"
+    );
     assert_eq!(applied(&store).await, acked + 1);
 }

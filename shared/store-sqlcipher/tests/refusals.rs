@@ -1,4 +1,8 @@
 //! What is refused at opening is left exactly as it was; what is damaged harms nothing else.
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a plain database is planted to be refused"
+)]
 
 use rusqlite::Connection;
 use std::collections::BTreeMap;
@@ -16,7 +20,10 @@ fn the_key(n: u8) -> Key {
 }
 
 fn create() -> OpenOptions {
-    OpenOptions { create: true, ..OpenOptions::default() }
+    OpenOptions {
+        create: true,
+        ..OpenOptions::default()
+    }
 }
 
 fn open_store(path: &Path, n: u8) -> Result<Arc<SqlcipherStore>, StoreError> {
@@ -34,7 +41,13 @@ async fn filled(path: &Path, resources: usize) {
     for n in 0..resources / 50 {
         let one = |m: usize| {
             let id = n * 50 + m;
-            put(&format!("Flag/{id}"), &Note { slot: None, ..note(&format!("p{n}"), "", &format!("{id} {}", "text ".repeat(40))) })
+            put(
+                &format!("Flag/{id}"),
+                &Note {
+                    slot: None,
+                    ..note(&format!("p{n}"), "", &format!("{id} {}", "text ".repeat(40)))
+                },
+            )
         };
         h.apply((0..50).map(one).collect()).await;
     }
@@ -45,11 +58,16 @@ async fn a_plain_file_is_refused_untouched() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vitrine.db");
     let plain = Connection::open(&path).unwrap();
-    plain.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+    plain
+        .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+        .unwrap();
     drop(plain);
     let before = contents(folder.path());
     assert!(matches!(open_store(&path, 1), Err(StoreError::Unencrypted(_))));
-    assert!(matches!(cipher::open(&path, &the_key(1), &create()), Err(StoreError::Unencrypted(_))));
+    assert!(matches!(
+        cipher::open(&path, &the_key(1), &create()),
+        Err(StoreError::Unencrypted(_))
+    ));
     assert_eq!(contents(folder.path()), before);
 }
 
@@ -59,7 +77,10 @@ async fn a_wrong_key_is_refused_untouched() {
     let path = folder.path().join("vitrine.db");
     filled(&path, 100).await;
     let before = contents(folder.path());
-    assert!(!before.keys().any(|p| p.to_string_lossy().contains("-wal")), "a clean close leaves no WAL");
+    assert!(
+        !before.keys().any(|p| p.to_string_lossy().contains("-wal")),
+        "a clean close leaves no WAL"
+    );
     assert!(matches!(open_store(&path, 2), Err(StoreError::WrongKey(_))));
     assert_eq!(contents(folder.path()), before);
 
@@ -68,14 +89,21 @@ async fn a_wrong_key_is_refused_untouched() {
     let copy = left.path().join("vitrine.db");
     let open = open_store(&path, 1).unwrap();
     let h = Hospital::new(open.clone(), 1_000);
-    h.apply(vec![put("Flag/in-the-wal", &note("p1", "flag", "late"))]).await;
+    h.apply(vec![put("Flag/in-the-wal", &note("p1", "flag", "late"))])
+        .await;
     std::fs::copy(&path, &copy).unwrap();
-    std::fs::copy(folder.path().join("vitrine.db-wal"), left.path().join("vitrine.db-wal")).unwrap();
+    std::fs::copy(
+        folder.path().join("vitrine.db-wal"),
+        left.path().join("vitrine.db-wal"),
+    )
+    .unwrap();
     let before = contents(left.path());
     assert!(matches!(open_store(&copy, 2), Err(StoreError::WrongKey(_))));
     assert_eq!(contents(left.path()), before);
     let recovered = open_store(&copy, 1).unwrap();
-    let owner = vitrine_store::ChartStore::owner(&*recovered, &key("Flag/in-the-wal")).await.unwrap();
+    let owner = vitrine_store::ChartStore::owner(&*recovered, &key("Flag/in-the-wal"))
+        .await
+        .unwrap();
     assert!(owner.is_some(), "and the right key finds what was in the WAL");
 }
 
@@ -83,12 +111,21 @@ async fn a_wrong_key_is_refused_untouched() {
 async fn a_missing_file_is_not_made_unasked() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vitrine.db");
-    assert!(matches!(cipher::open(&path, &the_key(1), &OpenOptions::default()), Err(StoreError::Refused(_))));
+    assert!(matches!(
+        cipher::open(&path, &the_key(1), &OpenOptions::default()),
+        Err(StoreError::Refused(_))
+    ));
     assert!(contents(folder.path()).is_empty());
     std::fs::write(&path, b"").unwrap();
-    assert!(matches!(cipher::open(&path, &the_key(1), &OpenOptions::default()), Err(StoreError::Refused(_))));
+    assert!(matches!(
+        cipher::open(&path, &the_key(1), &OpenOptions::default()),
+        Err(StoreError::Refused(_))
+    ));
     std::fs::write(&path, b"something else").unwrap();
-    assert!(matches!(cipher::open(&path, &the_key(1), &create()), Err(StoreError::WrongKey(_))));
+    assert!(matches!(
+        cipher::open(&path, &the_key(1), &create()),
+        Err(StoreError::WrongKey(_))
+    ));
     assert_eq!(std::fs::read(&path).unwrap(), b"something else");
 }
 
@@ -116,7 +153,10 @@ async fn a_newer_schema_and_another_kind_are_refused() {
     conn.pragma_update(None, "user_version", 99).unwrap();
     drop(conn);
     let before = contents(folder.path());
-    assert!(matches!(open_store(&path, 1), Err(StoreError::NewerSchema { found: 99, known: 1 })));
+    assert!(matches!(
+        open_store(&path, 1),
+        Err(StoreError::NewerSchema { found: 99, known: 1 })
+    ));
     assert_eq!(contents(folder.path()), before);
     let conn = cipher::open(&path, &the_key(1), &OpenOptions::default()).unwrap();
     conn.pragma_update(None, "user_version", 1).unwrap();
@@ -129,26 +169,68 @@ async fn a_newer_schema_and_another_kind_are_refused() {
 fn migrations_are_numbered_and_copied_before() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.db");
-    let one = [Migration { number: 1, name: "one", sql: "CREATE TABLE a (x); INSERT INTO a VALUES (1);" }];
-    let two = [one[0], Migration { number: 2, name: "two", sql: "ALTER TABLE a ADD COLUMN y;" }];
-    let broken = [one[0], two[1], Migration { number: 3, name: "three", sql: "CREATE TABLE b (x); CREATE TABLE a (x);" }];
+    let one = [Migration {
+        number: 1,
+        name: "one",
+        sql: "CREATE TABLE a (x); INSERT INTO a VALUES (1);",
+    }];
+    let two = [
+        one[0],
+        Migration {
+            number: 2,
+            name: "two",
+            sql: "ALTER TABLE a ADD COLUMN y;",
+        },
+    ];
+    let broken = [
+        one[0],
+        two[1],
+        Migration {
+            number: 3,
+            name: "three",
+            sql: "CREATE TABLE b (x); CREATE TABLE a (x);",
+        },
+    ];
     let mut conn = cipher::open(&path, &the_key(1), &create()).unwrap();
     migrate(&mut conn, &path, 7, &one, &create()).unwrap();
-    assert_eq!(contents(folder.path()).keys().filter(|p| p.to_string_lossy().contains("before")).count(), 0);
+    assert_eq!(
+        contents(folder.path())
+            .keys()
+            .filter(|p| p.to_string_lossy().contains("before"))
+            .count(),
+        0
+    );
     migrate(&mut conn, &path, 7, &two, &create()).unwrap();
     let copy = folder.path().join("m.db.before-1");
     let old = cipher::open(&copy, &the_key(1), &OpenOptions::default()).unwrap();
-    assert_eq!(old.query_row("SELECT x FROM a", [], |r| r.get::<_, i64>(0)).unwrap(), 1);
+    assert_eq!(
+        old.query_row("SELECT x FROM a", [], |r| r.get::<_, i64>(0))
+            .unwrap(),
+        1
+    );
     assert!(old.prepare("SELECT y FROM a").is_err(), "the copy is of before");
-    assert!(matches!(migrate(&mut conn, &path, 7, &broken, &create()), Err(StoreError::Backend { .. })));
-    assert!(conn.prepare("SELECT x FROM b").is_err(), "a migration is applied whole or not at all");
-    assert!(matches!(migrate(&mut conn, &path, 7, &one, &create()), Err(StoreError::NewerSchema { found: 2, known: 1 })));
+    assert!(matches!(
+        migrate(&mut conn, &path, 7, &broken, &create()),
+        Err(StoreError::Backend { .. })
+    ));
+    assert!(
+        conn.prepare("SELECT x FROM b").is_err(),
+        "a migration is applied whole or not at all"
+    );
+    assert!(matches!(
+        migrate(&mut conn, &path, 7, &one, &create()),
+        Err(StoreError::NewerSchema { found: 2, known: 1 })
+    ));
 }
 
 /// Damages a page of the file in the middle of its content.
 fn damage(path: &Path, page: u64) {
     use std::os::unix::fs::FileExt;
-    let file = std::fs::OpenOptions::new().read(true).write(true).open(path).unwrap();
+    let file = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .unwrap();
     let at = (page - 1) * 4096 + 2000;
     let mut byte = [0];
     file.read_exact_at(&mut byte, at).unwrap();
@@ -161,7 +243,10 @@ async fn a_damaged_page_is_named_and_harms_nothing_else() {
     let path = folder.path().join("vitrine.db");
     filled(&path, 1_000).await;
     damage(&path, 1);
-    assert!(matches!(open_store(&path, 1), Err(StoreError::Damaged(_))), "the key is right, page 1 is not");
+    assert!(
+        matches!(open_store(&path, 1), Err(StoreError::Damaged(_))),
+        "the key is right, page 1 is not"
+    );
     damage(&path, 1);
     // A page that holds bodies: found by what fails.
     let pages = std::fs::metadata(&path).unwrap().len() / 4096;
@@ -182,7 +267,10 @@ async fn a_damaged_page_is_named_and_harms_nothing_else() {
             }
             if !bad.is_empty() && good > 20 {
                 assert!(bad.len() < 60, "one page does not harm everybody: {}", bad.len());
-                let faults = store.integrity_check().await.unwrap_or_else(|e| vec![e.to_string()]);
+                let faults = store
+                    .integrity_check()
+                    .await
+                    .unwrap_or_else(|e| vec![e.to_string()]);
                 assert!(!faults.is_empty(), "the check names the page");
                 harmed = Some(page);
             }
@@ -193,7 +281,10 @@ async fn a_damaged_page_is_named_and_harms_nothing_else() {
         }
     }
     assert!(harmed.is_some(), "at least one page holds resources");
-    assert_eq!(open_store(&path, 1).unwrap().integrity_check().await.unwrap(), Vec::<String>::new());
+    assert_eq!(
+        open_store(&path, 1).unwrap().integrity_check().await.unwrap(),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -203,7 +294,10 @@ fn connections_are_set_as_promised() {
     let conn = cipher::open(&path, &the_key(1), &create()).unwrap();
     let pragma = |name: &str| {
         conn.pragma_query_value(None, name, |r| {
-            Ok(r.get::<_, i64>(0).map(|n| n.to_string()).or_else(|_| r.get::<_, String>(0)).unwrap())
+            Ok(r.get::<_, i64>(0)
+                .map(|n| n.to_string())
+                .or_else(|_| r.get::<_, String>(0))
+                .unwrap())
         })
         .unwrap()
     };
@@ -222,15 +316,28 @@ fn connections_are_set_as_promised() {
         assert_eq!(pragma(name), value, "{name}");
     }
     let loaded = conn.query_row("SELECT load_extension('x')", [], |_| Ok(()));
-    assert!(loaded.unwrap_err().to_string().contains("not authorized"), "extensions cannot be loaded");
-    conn.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES ('Canary Person');").unwrap();
+    assert!(
+        loaded.unwrap_err().to_string().contains("not authorized"),
+        "extensions cannot be loaded"
+    );
+    conn.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES ('Canary Person');")
+        .unwrap();
     drop(conn);
     let bytes = std::fs::read(&path).unwrap();
     assert!(!bytes.windows(6).any(|w| w == b"Canary") && !bytes.starts_with(b"SQLite"));
-    assert!(cipher::open(&path, &the_key(1), &OpenOptions { read_only: true, ..OpenOptions::default() })
+    assert!(
+        cipher::open(
+            &path,
+            &the_key(1),
+            &OpenOptions {
+                read_only: true,
+                ..OpenOptions::default()
+            }
+        )
         .unwrap()
         .execute_batch("INSERT INTO t VALUES (1)")
-        .is_err());
+        .is_err()
+    );
 }
 
 const FULL: &str = "VITRINE_FULL_DISK";
@@ -248,7 +355,8 @@ fn full_disk_child() {
     assert!(mounted.success(), "a small disk is mounted");
     let path = folder.join("s.db");
     let conn = cipher::open(&path, &the_key(1), &create()).unwrap();
-    conn.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+    conn.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+        .unwrap();
     // A crash: database and WAL are left, the shared memory is gone, and then the disk fills up.
     let saved = ["s.db", "s.db-wal"].map(|name| (name, std::fs::read(folder.join(name)).unwrap()));
     drop(conn);
@@ -258,14 +366,34 @@ fn full_disk_child() {
     let _ = std::fs::remove_file(folder.join("s.db-shm"));
     let filled = std::fs::write(folder.join("fill"), vec![1; 2 << 20]);
     assert!(filled.is_err(), "the disk is full");
-    let plain = cipher::open(&path, &the_key(1), &OpenOptions { read_only: true, ..OpenOptions::default() });
-    assert!(matches!(plain, Err(StoreError::Full(_) | StoreError::Backend { .. })), "the usual way does not work");
-    let count = |conn: &Connection| conn.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)).unwrap();
+    let plain = cipher::open(
+        &path,
+        &the_key(1),
+        &OpenOptions {
+            read_only: true,
+            ..OpenOptions::default()
+        },
+    );
+    assert!(
+        matches!(plain, Err(StoreError::Full(_) | StoreError::Backend { .. })),
+        "the usual way does not work"
+    );
+    let count = |conn: &Connection| {
+        conn.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0))
+            .unwrap()
+    };
     let (conn, how) = open_on_full_disk(&path, &the_key(1), &OpenOptions::default()).unwrap();
-    assert_eq!((how, count(&conn)), (OpenedAs::Exclusive, 1), "what is only in the WAL is read too");
+    assert_eq!(
+        (how, count(&conn)),
+        (OpenedAs::Exclusive, 1),
+        "what is only in the WAL is read too"
+    );
     assert!(conn.execute_batch("INSERT INTO t VALUES (2)").is_err());
     drop(conn);
-    assert!(matches!(open_on_full_disk(&path, &the_key(2), &OpenOptions::default()), Err(StoreError::WrongKey(_))));
+    assert!(matches!(
+        open_on_full_disk(&path, &the_key(2), &OpenOptions::default()),
+        Err(StoreError::WrongKey(_))
+    ));
     std::fs::remove_file(folder.join("fill")).unwrap();
     let conn = cipher::open(&path, &the_key(1), &OpenOptions::default()).unwrap();
     conn.execute_batch("INSERT INTO t VALUES (2)").unwrap();
@@ -284,10 +412,17 @@ fn opens_on_a_full_disk() {
         .output();
     match output {
         Ok(o) if o.status.success() => {}
-        Ok(o) if String::from_utf8_lossy(&o.stderr).contains("unshare failed") && std::env::var_os("CI").is_none() => {
+        Ok(o)
+            if String::from_utf8_lossy(&o.stderr).contains("unshare failed")
+                && std::env::var_os("CI").is_none() =>
+        {
             eprintln!("skipped: this machine does not allow a mount namespace");
         }
-        Ok(o) => panic!("{}{}", String::from_utf8_lossy(&o.stdout), String::from_utf8_lossy(&o.stderr)),
+        Ok(o) => panic!(
+            "{}{}",
+            String::from_utf8_lossy(&o.stdout),
+            String::from_utf8_lossy(&o.stderr)
+        ),
         Err(e) => panic!("unshare (util-linux) is needed: {e}"),
     }
 }
@@ -297,11 +432,20 @@ fn an_immutable_file_is_read_as_it_lies() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("with space %.db");
     let conn = cipher::open(&path, &the_key(1), &create()).unwrap();
-    conn.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);").unwrap();
+    conn.execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1);")
+        .unwrap();
     drop(conn);
     let before = contents(folder.path());
-    let options = OpenOptions { read_only: true, immutable: true, ..OpenOptions::default() };
+    let options = OpenOptions {
+        read_only: true,
+        immutable: true,
+        ..OpenOptions::default()
+    };
     let conn = cipher::open(&path, &the_key(1), &options).unwrap();
-    assert_eq!(conn.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0)).unwrap(), 1);
+    assert_eq!(
+        conn.query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0))
+            .unwrap(),
+        1
+    );
     assert_eq!(contents(folder.path()), before, "not even a -shm");
 }

@@ -3,10 +3,11 @@
 use crate::{Account, ChangeBatch, ChangeKind, Precondition};
 use serde::Serialize;
 
-/// First 16 bytes of BLAKE3 over a body.
+/// First 16 bytes of BLAKE3 over a body without white space around it: it travels to workstations as a JSON value,
+/// and both ends must compute alike (`vitrine_wire::digest::body_hash`).
 #[must_use]
 pub fn body_hash(body: &[u8]) -> [u8; 16] {
-    first16(&blake3::hash(body))
+    first16(&blake3::hash(body.trim_ascii()))
 }
 
 fn first16(hash: &blake3::Hash) -> [u8; 16] {

@@ -4,16 +4,17 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::{
-    Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, DeviceRow,
-    EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow,
-    ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Store, StoreError, StoredCard, StoredResource,
+    Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts,
+    DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem,
+    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Store, StoreError, StoredCard,
+    StoredResource,
 };
 use async_trait::async_trait;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_access::action::{
-    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope,
-    WriteClinical,
+    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
+    SyncScope, WriteClinical,
 };
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
@@ -60,8 +61,16 @@ impl FaultyStore {
     /// Wraps a store; nothing fails yet.
     #[must_use]
     pub fn new(inner: Arc<dyn Store>) -> Self {
-        let state = State { plan: Plan::Never, calls: 0, failed: 0, delay: Duration::ZERO };
-        Self { inner, state: Mutex::new(state) }
+        let state = State {
+            plan: Plan::Never,
+            calls: 0,
+            failed: 0,
+            delay: Duration::ZERO,
+        };
+        Self {
+            inner,
+            state: Mutex::new(state),
+        }
     }
 
     /// Makes a plan and counts calls from 1 again.
@@ -92,7 +101,11 @@ impl FaultyStore {
                 Plan::Nth(n, when) => (s.calls == n).then_some(when),
                 Plan::Random { seed, per_mille } => {
                     let drawn = mix(seed ^ mix(s.calls));
-                    let when = if drawn & (1 << 40) == 0 { When::Before } else { When::After };
+                    let when = if drawn & (1 << 40) == 0 {
+                        When::Before
+                    } else {
+                        When::After
+                    };
                     (drawn % 1000 < per_mille).then_some(when)
                 }
             };
@@ -115,7 +128,10 @@ const fn mix(n: u64) -> u64 {
 }
 
 fn planned(doing: &'static str) -> StoreError {
-    StoreError::Backend { doing, cause: "failed on purpose".to_owned() }
+    StoreError::Backend {
+        doing,
+        cause: "failed on purpose".to_owned(),
+    }
 }
 
 macro_rules! through {
@@ -133,10 +149,18 @@ macro_rules! through {
 
 #[async_trait]
 impl ChartStore for FaultyStore {
-    async fn apply(&self, permit: &Permit<WriteClinical>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError> {
+    async fn apply(
+        &self,
+        permit: &Permit<WriteClinical>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
         through!(self, apply(permit, batch))
     }
-    async fn import(&self, permit: &Permit<ImportData>, batch: ChangeBatch) -> Result<(Applied, Receipt), StoreError> {
+    async fn import(
+        &self,
+        permit: &Permit<ImportData>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
         through!(self, import(permit, batch))
     }
     async fn quarantine(
@@ -165,7 +189,11 @@ impl ChartStore for FaultyStore {
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         through!(self, vread(permit, key, version))
     }
-    async fn everything(&self, permit: &Permit<ReadChart>, page: Page) -> Result<Sealed<HistoryPage>, StoreError> {
+    async fn everything(
+        &self,
+        permit: &Permit<ReadChart>,
+        page: Page,
+    ) -> Result<Sealed<HistoryPage>, StoreError> {
         through!(self, everything(permit, page))
     }
     async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
@@ -208,7 +236,12 @@ impl Feed for FaultyStore {
     fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
         self.inner.watch()
     }
-    async fn changes_since(&self, pos: u64, scope: Option<&str>, limit: usize) -> Result<FeedBatch, StoreError> {
+    async fn changes_since(
+        &self,
+        pos: u64,
+        scope: Option<&str>,
+        limit: usize,
+    ) -> Result<FeedBatch, StoreError> {
         through!(self, changes_since(pos, scope, limit))
     }
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
@@ -258,7 +291,11 @@ impl AuditLog for FaultyStore {
 
 #[async_trait]
 impl Accounts for FaultyStore {
-    async fn change_account(&self, permit: &Permit<ManageUsers>, change: AccountChange) -> Result<Receipt, StoreError> {
+    async fn change_account(
+        &self,
+        permit: &Permit<ManageUsers>,
+        change: AccountChange,
+    ) -> Result<Receipt, StoreError> {
         through!(self, change_account(permit, change))
     }
     async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
@@ -267,13 +304,22 @@ impl Accounts for FaultyStore {
     async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
         through!(self, accounts())
     }
-    async fn put_enrol_code(&self, permit: &Permit<ManageDevices>, code: EnrolCode) -> Result<Receipt, StoreError> {
+    async fn put_enrol_code(
+        &self,
+        permit: &Permit<ManageDevices>,
+        code: EnrolCode,
+    ) -> Result<Receipt, StoreError> {
         through!(self, put_enrol_code(permit, code))
     }
     async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError> {
         through!(self, enrol_codes(at))
     }
-    async fn enrol(&self, code_hash: [u8; 32], device: NewDevice, at: UtcMs) -> Result<DeviceRow, StoreError> {
+    async fn enrol(
+        &self,
+        code_hash: [u8; 32],
+        device: NewDevice,
+        at: UtcMs,
+    ) -> Result<DeviceRow, StoreError> {
         through!(self, enrol(code_hash, device, at))
     }
     async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
@@ -282,7 +328,11 @@ impl Accounts for FaultyStore {
     async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
         through!(self, devices())
     }
-    async fn revoke_device(&self, permit: &Permit<ManageDevices>, id: &DeviceId) -> Result<Receipt, StoreError> {
+    async fn revoke_device(
+        &self,
+        permit: &Permit<ManageDevices>,
+        id: &DeviceId,
+    ) -> Result<Receipt, StoreError> {
         through!(self, revoke_device(permit, id))
     }
     async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {

@@ -35,7 +35,10 @@ async fn a_lost_answer_is_not_a_lost_write() {
         assert!(faulty.counts().await.is_ok());
         let failed = faulty.apply(&h.client(None), batch.clone()).await.map(|_| ());
         assert!(matches!(failed, Err(StoreError::Backend { .. })), "{failed:?}");
-        let (again, _) = faulty.apply(&h.client(None), batch).await.expect("the third call");
+        let (again, _) = faulty
+            .apply(&h.client(None), batch)
+            .await
+            .expect("the third call");
         assert_eq!(again.duplicate, there, "{when:?}");
         assert_eq!(faulty.calls_and_failures(), (3, 1));
     }

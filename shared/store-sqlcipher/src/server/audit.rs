@@ -266,9 +266,22 @@ fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
 /// A row as it lies there. What is not of the right type or does not unpack reads as empty, so that the verifier names
 /// the row instead of the database failing.
 fn chain_row(r: &rusqlite::Row<'_>, prev: chain::Hash) -> rusqlite::Result<Row> {
-    let packed = r.get_ref(2)?.as_bytes_or_null().ok().flatten().unwrap_or_default();
-    let body = body::unpack(packed).ok().and_then(|b| String::from_utf8(b).ok()).unwrap_or_default();
-    Ok(Row { seq: uint(r.get(0)?), prev, hash: r.get(1).unwrap_or(chain::GENESIS), body })
+    let packed = r
+        .get_ref(2)?
+        .as_bytes_or_null()
+        .ok()
+        .flatten()
+        .unwrap_or_default();
+    let body = body::unpack(packed)
+        .ok()
+        .and_then(|b| String::from_utf8(b).ok())
+        .unwrap_or_default();
+    Ok(Row {
+        seq: uint(r.get(0)?),
+        prev,
+        hash: r.get(1).unwrap_or(chain::GENESIS),
+        body,
+    })
 }
 
 /// Rows of a chain after a number. The hash of the row before is not stored twice: it is the row before.

@@ -14,6 +14,7 @@ mod body;
 mod charts;
 mod feed;
 mod head_file;
+mod meaning;
 mod operate;
 mod persons;
 mod prepare;

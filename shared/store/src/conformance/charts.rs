@@ -1,10 +1,9 @@
 //! Cases about the record.
 
 use super::hospital::{Hospital, Note, delete, key, note, pat, person, place, put};
-use crate::{ChangeKind, ChangeOp, Page, Precondition, QuarantineItem, SearchQuery, StoreError, StoredResource};
+use crate::{ChangeKind, ChangeOp, Precondition, StoreError, StoredResource};
 use bytes::Bytes;
-use std::collections::BTreeSet;
-use vitrine_access::action::{ReadChart, ReadResource, SearchPatients, WriteClinical};
+use vitrine_access::action::{ReadResource, WriteClinical};
 use vitrine_clinical::ResourceKey;
 
 async fn read(h: &Hospital, at: &str, patient: Option<&str>) -> Option<StoredResource> {
@@ -17,12 +16,24 @@ pub(super) async fn creates_updates_and_deletes(h: Hospital) {
     let first = note("p1", "allergy", "penicillin");
     let done = h.apply(vec![put("AllergyIntolerance/a", &first)]).await;
     let c = &done.changes[0];
-    assert!(c.created && !c.unchanged && c.version == 1 && !done.duplicate, "{c:?}");
-    let r = read(&h, "AllergyIntolerance/a", Some("p1")).await.expect("stored");
-    assert_eq!((r.body, r.patient, r.deleted), (first.bytes(), Some(pat("p1")), false), "bytes as received");
+    assert!(
+        c.created && !c.unchanged && c.version == 1 && !done.duplicate,
+        "{c:?}"
+    );
+    let r = read(&h, "AllergyIntolerance/a", Some("p1"))
+        .await
+        .expect("stored");
+    assert_eq!(
+        (r.body, r.patient, r.deleted),
+        (first.bytes(), Some(pat("p1")), false),
+        "bytes as received"
+    );
 
     let again = h.apply(vec![put("AllergyIntolerance/a", &first)]).await;
-    assert!(again.changes[0].unchanged && again.changes[0].version == 1, "the same bytes make no version");
+    assert!(
+        again.changes[0].unchanged && again.changes[0].version == 1,
+        "the same bytes make no version"
+    );
     assert_eq!(again.pos, done.pos, "and no feed row");
 
     let second = note("p1", "allergy", "latex");
@@ -31,33 +42,64 @@ pub(super) async fn creates_updates_and_deletes(h: Hospital) {
 
     let gone = h.apply(vec![delete("AllergyIntolerance/a")]).await;
     assert_eq!(gone.changes[0].version, 3);
-    let r = read(&h, "AllergyIntolerance/a", Some("p1")).await.expect("marked");
+    let r = read(&h, "AllergyIntolerance/a", Some("p1"))
+        .await
+        .expect("marked");
     assert!(r.deleted && r.body.is_empty() && r.version == 3);
-    let twice = h.apply(vec![delete("AllergyIntolerance/a"), delete("Flag/never")]).await;
+    let twice = h
+        .apply(vec![delete("AllergyIntolerance/a"), delete("Flag/never")])
+        .await;
     assert!(twice.changes.iter().all(|c| c.unchanged));
     assert_eq!((twice.changes[0].version, twice.changes[1].version), (3, 0));
 
     let back = h.apply(vec![put("AllergyIntolerance/a", &first)]).await;
-    assert!(back.changes[0].created && back.changes[0].version == 4, "comes back as a new version");
-    assert!(h.store.lookup(&key("AllergyIntolerance/a")).await.expect("lookup").is_some_and(|(v, _)| v == 4));
-    assert!(h.store.lookup(&key("Flag/never")).await.expect("lookup").is_none());
+    assert!(
+        back.changes[0].created && back.changes[0].version == 4,
+        "comes back as a new version"
+    );
+    assert!(
+        h.store
+            .lookup(&key("AllergyIntolerance/a"))
+            .await
+            .expect("lookup")
+            .is_some_and(|(v, _)| v == 4)
+    );
+    assert!(
+        h.store
+            .lookup(&key("Flag/never"))
+            .await
+            .expect("lookup")
+            .is_none()
+    );
 }
 
 pub(super) async fn keeps_every_version(h: Hospital) {
     for n in 1..=5 {
-        h.apply(vec![put("Condition/c", &note("p1", "condition", &format!("text {n}")))]).await;
+        h.apply(vec![put(
+            "Condition/c",
+            &note("p1", "condition", &format!("text {n}")),
+        )])
+        .await;
     }
     h.apply(vec![delete("Condition/c")]).await;
     for n in 1..=7_u64 {
         let permit = h.client::<ReadResource>(Some("p1"));
-        let sealed = h.store.vread(&permit, &key("Condition/c"), n).await.expect("vread");
+        let sealed = h
+            .store
+            .vread(&permit, &key("Condition/c"), n)
+            .await
+            .expect("vread");
         let shown: Vec<_> = sealed.disclosure().resources.iter().map(|d| d.version).collect();
         let r = h.open(&permit, sealed).await;
         match n {
             1..=5 => {
                 let r = r.expect("kept");
                 assert_eq!(r.body, note("p1", "condition", &format!("text {n}")).bytes());
-                assert_eq!((r.version, shown), (n, vec![n]), "the disclosure names the version shown");
+                assert_eq!(
+                    (r.version, shown),
+                    (n, vec![n]),
+                    "the disclosure names the version shown"
+                );
             }
             6 => assert!(r.expect("the deletion is a version").deleted),
             _ => assert!(r.is_none() && shown.is_empty()),
@@ -66,53 +108,122 @@ pub(super) async fn keeps_every_version(h: Hospital) {
 }
 
 pub(super) async fn checks_preconditions(h: Hospital) {
-    let with = |precondition, text: &str| ChangeOp { precondition, ..put("Flag/f", &note("p1", "flag", text)) };
+    let with = |precondition, text: &str| ChangeOp {
+        precondition,
+        ..put("Flag/f", &note("p1", "flag", text))
+    };
     let refused = |r: Result<crate::Applied, StoreError>, expected, found| match r {
-        Err(StoreError::VersionConflict { expected: e, found: f, .. }) => assert_eq!((e, f), (expected, found)),
+        Err(StoreError::VersionConflict {
+            expected: e,
+            found: f,
+            ..
+        }) => assert_eq!((e, f), (expected, found)),
         other => panic!("expected a version conflict, got {other:?}"),
     };
-    refused(h.try_apply(vec![with(Precondition::Version(1), "a")]).await, Some(1), None);
+    refused(
+        h.try_apply(vec![with(Precondition::Version(1), "a")]).await,
+        Some(1),
+        None,
+    );
     h.apply(vec![with(Precondition::Absent, "a")]).await;
-    refused(h.try_apply(vec![with(Precondition::Absent, "b")]).await, None, Some(1));
-    refused(h.try_apply(vec![with(Precondition::Version(2), "b")]).await, Some(2), Some(1));
+    refused(
+        h.try_apply(vec![with(Precondition::Absent, "b")]).await,
+        None,
+        Some(1),
+    );
+    refused(
+        h.try_apply(vec![with(Precondition::Version(2), "b")]).await,
+        Some(2),
+        Some(1),
+    );
     h.apply(vec![with(Precondition::Version(1), "b")]).await;
-    h.apply(vec![ChangeOp { precondition: Precondition::Version(2), ..delete("Flag/f") }]).await;
-    refused(h.try_apply(vec![with(Precondition::Version(3), "c")]).await, Some(3), None);
+    h.apply(vec![ChangeOp {
+        precondition: Precondition::Version(2),
+        ..delete("Flag/f")
+    }])
+    .await;
+    refused(
+        h.try_apply(vec![with(Precondition::Version(3), "c")]).await,
+        Some(3),
+        None,
+    );
     h.apply(vec![with(Precondition::Absent, "c")]).await;
 }
 
 pub(super) async fn applies_an_operation_once(h: Hospital) {
-    let mut batch = h.batch(vec![put("Flag/f", &note("p1", "flag", "one")), delete("Flag/none")]);
-    let (first, receipt) = h.store.apply(&h.client(None), batch.clone()).await.expect("applied");
+    let mut batch = h.batch(vec![
+        put("Flag/f", &note("p1", "flag", "one")),
+        delete("Flag/none"),
+    ]);
+    let (first, receipt) = h
+        .store
+        .apply(&h.client(None), batch.clone())
+        .await
+        .expect("applied");
     // Lost answer: the same operation comes again, later, and meanwhile others have written.
     h.apply(vec![put("Flag/f", &note("p1", "flag", "two"))]).await;
     batch.at = h.now();
-    let (second, again) = h.store.apply(&h.client(None), batch.clone()).await.expect("answered");
+    let (second, again) = h
+        .store
+        .apply(&h.client(None), batch.clone())
+        .await
+        .expect("answered");
     assert!(second.duplicate && !first.duplicate);
-    assert_eq!((&second.changes, second.pos), (&first.changes, first.pos), "answered as the first time");
-    assert!(again.seq() > receipt.seq(), "an access of its own has a row of its own");
-    assert_eq!(h.card("p1").await.expect("card"), ["two"], "and nothing was applied");
+    assert_eq!(
+        (&second.changes, second.pos),
+        (&first.changes, first.pos),
+        "answered as the first time"
+    );
+    assert!(
+        again.seq() > receipt.seq(),
+        "an access of its own has a row of its own"
+    );
+    assert_eq!(
+        h.card("p1").await.expect("card"),
+        ["two"],
+        "and nothing was applied"
+    );
     batch.ops = vec![put("Flag/f", &note("p1", "flag", "three"))];
     let reused = h.store.apply(&h.client(None), batch.clone()).await.map(|_| ());
-    assert!(matches!(reused, Err(StoreError::OpReused(id)) if id == batch.op_id), "{reused:?}");
+    assert!(
+        matches!(reused, Err(StoreError::OpReused(id)) if id == batch.op_id),
+        "{reused:?}"
+    );
 }
 
 pub(super) async fn applies_all_or_nothing(h: Hospital) {
     h.apply(vec![put("Flag/old", &note("p1", "flag", "old"))]).await;
-    let before = (h.store.changes_since(0, None, 100).await.expect("feed"), h.card("p1").await);
+    let before = (
+        h.store.changes_since(0, None, 100).await.expect("feed"),
+        h.card("p1").await,
+    );
     let counts = h.store.counts().await.expect("counts").resources;
     let good = |n: u32| put(&format!("Flag/{n}"), &note("p1", "flag", "new"));
-    let not_json = ChangeOp { kind: ChangeKind::Put(Bytes::from_static(b"{")), ..good(3) };
-    let conflict = ChangeOp { precondition: Precondition::Version(9), ..good(3) };
+    let not_json = ChangeOp {
+        kind: ChangeKind::Put(Bytes::from_static(b"{")),
+        ..good(3)
+    };
+    let conflict = ChangeOp {
+        precondition: Precondition::Version(9),
+        ..good(3)
+    };
     let bad_fact = put("Flag/3", &note("p1", "flag", "bad"));
     for last in [not_json, conflict, bad_fact] {
-        let refused = h.try_apply(vec![delete("Flag/old"), good(1), good(2), last]).await;
+        let refused = h
+            .try_apply(vec![delete("Flag/old"), good(1), good(2), last])
+            .await;
         match refused {
             Err(StoreError::Unprojectable { .. } | StoreError::VersionConflict { .. }) => {}
             other => panic!("expected a refusal, got {other:?}"),
         }
     }
-    assert_eq!((h.store.changes_since(0, None, 100).await.expect("feed"), h.card("p1").await), before);
+    assert_eq!(
+        (
+            h.store.changes_since(0, None, 100).await.expect("feed"),
+            h.card("p1").await
+        ),
+        before
+    );
     assert_eq!(h.store.counts().await.expect("counts").resources, counts);
     assert_eq!(h.store.revision(&pat("p1")).await.expect("revision"), 1);
 }
@@ -120,7 +231,13 @@ pub(super) async fn applies_all_or_nothing(h: Hospital) {
 pub(super) async fn refuses_another_patient(h: Hospital) {
     h.apply(vec![
         put("Flag/one", &note("p1", "flag", "of p1")),
-        put("Practitioner/doc", &Note { text: "doc".to_owned(), ..Note::default() }),
+        put(
+            "Practitioner/doc",
+            &Note {
+                text: "doc".to_owned(),
+                ..Note::default()
+            },
+        ),
     ])
     .await;
     let wrong = |r: Result<(), StoreError>| match r {
@@ -129,29 +246,60 @@ pub(super) async fn refuses_another_patient(h: Hospital) {
     };
     let of = |p: Option<&str>| h.client::<ReadResource>(p);
     wrong(h.store.read(&of(Some("p2")), &key("Flag/one")).await.map(|_| ()));
-    wrong(h.store.vread(&of(Some("p2")), &key("Flag/one"), 1).await.map(|_| ()));
+    wrong(
+        h.store
+            .vread(&of(Some("p2")), &key("Flag/one"), 1)
+            .await
+            .map(|_| ()),
+    );
     wrong(h.store.read(&of(None), &key("Flag/one")).await.map(|_| ()));
-    assert!(read(&h, "Practitioner/doc", None).await.is_some(), "what is nobody's is read without a patient");
+    assert!(
+        read(&h, "Practitioner/doc", None).await.is_some(),
+        "what is nobody's is read without a patient"
+    );
     assert!(read(&h, "Practitioner/doc", Some("p2")).await.is_some());
     for ops in [
         vec![put("Flag/two", &note("p1", "flag", "x"))],
         vec![put("Flag/one", &note("p2", "flag", "taken over"))],
         vec![delete("Flag/one")],
-        vec![put("Practitioner/doc", &Note { text: "other".to_owned(), ..Note::default() })],
+        vec![put(
+            "Practitioner/doc",
+            &Note {
+                text: "other".to_owned(),
+                ..Note::default()
+            },
+        )],
     ] {
         let permit = h.client::<WriteClinical>(Some("p2"));
         wrong(h.store.apply(&permit, h.batch(ops)).await.map(|_| ()));
     }
     let own = h.client::<WriteClinical>(Some("p1"));
-    h.store.apply(&own, h.batch(vec![put("Flag/one", &note("p1", "flag", "ok"))])).await.expect("one's own");
-    let page = h.store.scope_page(&h.device(), "pat:p1", None, 1000).await.map(|_| ());
-    assert!(page.is_ok(), "a permit without a patient is the caller's decision: {page:?}");
+    h.store
+        .apply(&own, h.batch(vec![put("Flag/one", &note("p1", "flag", "ok"))]))
+        .await
+        .expect("one's own");
+    let page = h
+        .store
+        .scope_page(&h.device(), "pat:p1", None, 1000)
+        .await
+        .map(|_| ());
+    assert!(
+        page.is_ok(),
+        "a permit without a patient is the caller's decision: {page:?}"
+    );
 }
 
 pub(super) async fn updates_the_card_with_the_resource(h: Hospital) {
-    assert!(h.card("p1").await.is_none(), "not in the record is not an empty card");
+    assert!(
+        h.card("p1").await.is_none(),
+        "not in the record is not an empty card"
+    );
     assert_eq!(h.store.whereabouts(&pat("p1")).await.expect("where"), None);
-    h.apply(vec![put("AllergyIntolerance/a", &note("p1", "allergy", "penicillin"))]).await;
+    h.apply(vec![put(
+        "AllergyIntolerance/a",
+        &note("p1", "allergy", "penicillin"),
+    )])
+    .await;
     assert_eq!(h.card("p1").await.expect("card"), ["penicillin"]);
     assert_eq!(h.store.whereabouts(&pat("p1")).await.expect("where"), Some(None));
     let version = |h: &Hospital| {
@@ -159,54 +307,132 @@ pub(super) async fn updates_the_card_with_the_resource(h: Hospital) {
         async move { store.card(&permit).await.expect("card").disclosure().resources[0].version }
     };
     let before = version(&h).await;
-    h.apply(vec![put("Observation/o", &Note { slot: None, ..note("p1", "", "no fact") })]).await;
-    assert_eq!(version(&h).await, before, "the card's version grows only when its bytes change");
-    h.apply(vec![place("p1", Some("ED"), &[]), put("Condition/c", &note("p1", "condition", "asthma"))]).await;
-    assert_eq!(h.card("p1").await.expect("card"), ["asthma", "penicillin", "place"]);
+    h.apply(vec![put(
+        "Observation/o",
+        &Note {
+            slot: None,
+            ..note("p1", "", "no fact")
+        },
+    )])
+    .await;
+    assert_eq!(
+        version(&h).await,
+        before,
+        "the card's version grows only when its bytes change"
+    );
+    h.apply(vec![
+        place("p1", Some("ED"), &[]),
+        put("Condition/c", &note("p1", "condition", "asthma")),
+    ])
+    .await;
+    assert_eq!(
+        h.card("p1").await.expect("card"),
+        ["asthma", "penicillin", "place"]
+    );
     assert_eq!(version(&h).await, before + 1, "one new version for the batch");
-    let ward = h.store.whereabouts(&pat("p1")).await.expect("where").expect("known").expect("in a ward");
+    let ward = h
+        .store
+        .whereabouts(&pat("p1"))
+        .await
+        .expect("where")
+        .expect("known")
+        .expect("in a ward");
     assert_eq!(ward.as_str(), "ED");
     h.apply(vec![delete("AllergyIntolerance/a")]).await;
     assert_eq!(h.card("p1").await.expect("card"), ["asthma", "place"]);
 }
 
 pub(super) async fn keeps_the_newest_facts_of_a_slot(h: Hospital) {
-    let lab = |n: i64, keep| Note { order: n, keep, ..note("p1", "lab:K", &format!("K {n}")) };
+    let lab = |n: i64, keep| Note {
+        order: n,
+        keep,
+        ..note("p1", "lab:K", &format!("K {n}"))
+    };
     for n in [5, 1, 9, 3] {
         h.apply(vec![put(&format!("Observation/{n}"), &lab(n, 2))]).await;
     }
     assert_eq!(h.card("p1").await.expect("card"), ["K 5", "K 9"]);
     h.apply(vec![delete("Observation/9")]).await;
-    assert_eq!(h.card("p1").await.expect("card"), ["K 3", "K 5"], "an older one moves up");
+    assert_eq!(
+        h.card("p1").await.expect("card"),
+        ["K 3", "K 5"],
+        "an older one moves up"
+    );
     h.apply(vec![put("Observation/1", &lab(7, 2))]).await;
     assert_eq!(h.card("p1").await.expect("card"), ["K 5", "K 7"]);
     h.apply(vec![put("Observation/8", &lab(8, 1))]).await;
-    assert_eq!(h.card("p1").await.expect("card"), ["K 8"], "the newest says how many");
+    assert_eq!(
+        h.card("p1").await.expect("card"),
+        ["K 8"],
+        "the newest says how many"
+    );
     // The same order: the one created later is the newer.
-    h.apply(vec![put("Observation/8b", &Note { text: "K again".to_owned(), ..lab(8, 1) })]).await;
+    h.apply(vec![put(
+        "Observation/8b",
+        &Note {
+            text: "K again".to_owned(),
+            ..lab(8, 1)
+        },
+    )])
+    .await;
     assert_eq!(h.card("p1").await.expect("card"), ["K again"]);
 }
 
 pub(super) async fn projects_dependents_again(h: Hospital) {
-    let medication = |text: &str| put("Medication/m", &Note { text: text.to_owned(), ..Note::default() });
+    let medication = |text: &str| {
+        put(
+            "Medication/m",
+            &Note {
+                text: text.to_owned(),
+                ..Note::default()
+            },
+        )
+    };
     let order = |p: &str| {
-        let n = Note { from: Some("Medication/m".to_owned()), ..note(p, "medication", "take") };
+        let n = Note {
+            from: Some("Medication/m".to_owned()),
+            ..note(p, "medication", "take")
+        };
         put(&format!("MedicationRequest/{p}"), &n)
     };
     h.apply(vec![order("p1")]).await;
-    assert_eq!(h.card("p1").await.expect("card"), ["take"], "what is referred to is not here yet");
+    assert_eq!(
+        h.card("p1").await.expect("card"),
+        ["take"],
+        "what is referred to is not here yet"
+    );
     h.apply(vec![medication("warfarin")]).await;
     assert_eq!(h.card("p1").await.expect("card"), ["take warfarin"]);
     h.apply(vec![order("p2"), medication("heparin")]).await;
     assert_eq!(h.card("p1").await.expect("card"), ["take heparin"]);
-    assert_eq!(h.card("p2").await.expect("card"), ["take heparin"], "also within one batch, in any order");
+    assert_eq!(
+        h.card("p2").await.expect("card"),
+        ["take heparin"],
+        "also within one batch, in any order"
+    );
     // An extract made by the caller before the medication changed is not used.
     let stale = {
         let op = order("p3");
-        let ChangeKind::Put(body) = &op.kind else { unreachable!("a put") };
-        let mut lookup = |_: &ResourceKey| Some((1, Note { text: "old".to_owned(), ..Note::default() }.bytes().to_vec()));
-        let extract = crate::Projector::extract(&super::NoteProjector, &op.key, body, &mut lookup).expect("extract");
-        ChangeOp { extract: Some(extract), ..op }
+        let ChangeKind::Put(body) = &op.kind else {
+            unreachable!("a put")
+        };
+        let mut lookup = |_: &ResourceKey| {
+            Some((
+                1,
+                Note {
+                    text: "old".to_owned(),
+                    ..Note::default()
+                }
+                .bytes()
+                .to_vec(),
+            ))
+        };
+        let extract =
+            crate::Projector::extract(&super::NoteProjector, &op.key, body, &mut lookup).expect("extract");
+        ChangeOp {
+            extract: Some(extract),
+            ..op
+        }
     };
     h.apply(vec![stale]).await;
     assert_eq!(h.card("p3").await.expect("card"), ["take heparin"]);
@@ -219,210 +445,87 @@ pub(super) async fn projects_dependents_again(h: Hospital) {
 }
 
 pub(super) async fn removes_the_card_with_the_last_resource(h: Hospital) {
-    h.apply(vec![person("p1", "ann", "1980", "1"), place("p1", Some("ED"), &["ICU"])]).await;
-    h.apply(vec![delete("Patient/p1"), delete("Encounter/p1-stay")]).await;
+    h.apply(vec![
+        person("p1", "ann", "1980", "1"),
+        place("p1", Some("ED"), &["ICU"]),
+    ])
+    .await;
+    h.apply(vec![delete("Patient/p1"), delete("Encounter/p1-stay")])
+        .await;
     assert!(h.card("p1").await.is_none());
     assert_eq!(h.store.whereabouts(&pat("p1")).await.expect("where"), None);
     for scope in ["ess:site", "ess:ED", "ess:ICU", "board:ED", "pat:p1"] {
-        assert!(h.store.scope_refs(scope).await.expect("refs").0.is_empty(), "{scope}");
+        assert!(
+            h.store.scope_refs(scope).await.expect("refs").0.is_empty(),
+            "{scope}"
+        );
         let feed = h.store.changes_since(0, Some(scope), 100).await.expect("feed");
         assert!(feed.rows.last().expect("rows").tomb, "{scope}");
     }
-    let before = h.store.changes_since(0, Some("ess:site"), 100).await.expect("feed").rows;
+    let before = h
+        .store
+        .changes_since(0, Some("ess:site"), 100)
+        .await
+        .expect("feed")
+        .rows;
     h.apply(vec![person("p1", "ann", "1980", "1")]).await;
-    let rows = h.store.changes_since(0, Some("ess:site"), 100).await.expect("feed").rows;
+    let rows = h
+        .store
+        .changes_since(0, Some("ess:site"), 100)
+        .await
+        .expect("feed")
+        .rows;
     let last = rows.last().expect("a row");
     assert_eq!(last.prev, 0, "it was not in the scope");
-    assert!(last.ver > before.last().expect("a row").prev, "versions go on growing");
+    assert!(
+        last.ver > before.last().expect("a row").prev,
+        "versions go on growing"
+    );
 }
 
 pub(super) async fn moves_a_resource_to_another_patient(h: Hospital) {
-    h.apply(vec![person("p1", "ann", "1980", "1"), person("p2", "bob", "1981", "2")]).await;
-    h.apply(vec![put("Condition/c", &note("p1", "condition", "asthma"))]).await;
-    h.apply(vec![put("Condition/c", &note("p2", "condition", "asthma"))]).await;
-    assert_eq!(h.card("p1").await.expect("card"), ["ann"]);
-    assert_eq!(h.card("p2").await.expect("card"), ["asthma", "bob"]);
-    let rows = h.store.changes_since(0, Some("pat:p1"), 100).await.expect("feed").rows;
-    let last = rows.last().expect("a row");
-    assert!(last.tomb && last.key == "Condition/c" && (last.prev, last.ver) == (2, 3), "{last:?}");
-    let rows = h.store.changes_since(0, Some("pat:p2"), 100).await.expect("feed").rows;
-    assert_eq!((rows.len(), rows[1].prev, rows[1].ver, rows[1].tomb), (2, 1, 2, false));
-    assert!(h.store.items("pat:p1", &["Condition/c".to_owned()]).await.expect("items").is_empty());
-    assert_eq!(h.store.scope_refs("pat:p2").await.expect("refs").0.len(), 2);
-    h.apply(vec![put("Condition/c", &note("p2", "condition", "eczema"))]).await;
-    assert_eq!(h.store.revision(&pat("p1")).await.expect("rev"), 3);
-    assert_eq!(h.store.revision(&pat("p2")).await.expect("rev"), 3);
-}
-
-pub(super) async fn pages_everything_completely(h: Hospital) {
-    let mut ops = vec![person("p1", "ann", "1980", "1")];
-    for n in 0..60 {
-        let kind = ["Observation", "Condition", "Encounter"][n % 3];
-        ops.push(put(&format!("{kind}/{n}"), &Note { slot: None, ..note("p1", "", &n.to_string()) }));
-    }
-    ops.push(put("Condition/other", &note("p2", "condition", "not hers")));
-    h.apply(ops).await;
-    h.apply(vec![delete("Condition/1")]).await;
-    let mut seen: Vec<ResourceKey> = Vec::new();
-    let mut after = None;
-    loop {
-        let permit = h.client::<ReadChart>(Some("p1"));
-        let page = Page { after: after.clone(), limit: 7 };
-        let sealed = h.store.everything(&permit, page).await.expect("page");
-        let shown = sealed.disclosure().clone();
-        let page = h.open(&permit, sealed).await;
-        assert_eq!(page.total, if seen.len() >= 14 { 61 } else { 60 });
-        assert_eq!(shown.resources.len(), page.resources.len(), "the disclosure lists what is shown");
-        seen.extend(page.resources.iter().map(|r| r.key.clone()));
-        after = page.next;
-        if after.is_none() {
-            break;
-        }
-        if seen.len() == 14 {
-            // A change meanwhile neither hides nor repeats what was there when the reading began.
-            let changed = Note { slot: None, ..note("p1", "", "changed") };
-            h.apply(vec![put("Observation/0", &changed), put("Observation/new", &changed)]).await;
-        }
-    }
-    let unique: BTreeSet<_> = seen.iter().collect();
-    assert_eq!(unique.len(), seen.len(), "nothing twice");
-    let expected = (0..60).filter(|n| *n != 1).map(|n| key(&format!("{}/{n}", ["Observation", "Condition", "Encounter"][n % 3])));
-    assert!(expected.clone().all(|k| unique.contains(&k)), "nothing missing");
-    let essential = |k: &ResourceKey| ["Patient", "Condition"].contains(&k.kind.as_str());
-    let first_other = seen.iter().position(|k| !essential(k)).expect("others");
-    assert!(seen[first_other..].iter().all(|k| !essential(k)), "essential types come first");
-    let conditions: Vec<u32> =
-        seen.iter().filter(|k| k.kind.as_str() == "Condition").map(|k| k.id.as_str().parse().expect("a number")).collect();
-    assert!(conditions.is_sorted_by(|a, b| a > b), "newest first: {conditions:?}");
-    let odd = Page { after: Some("x".to_owned()), limit: 7 };
-    let refused = h.store.everything(&h.client(Some("p1")), odd).await.map(|_| ());
-    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
-    let permit = h.client::<ReadChart>(Some("nobody"));
-    let none = h.store.everything(&permit, Page { after: None, limit: 7 }).await.expect("page");
-    let none = h.open(&permit, none).await;
-    assert!(none.resources.is_empty() && none.next.is_none() && none.total == 0);
-}
-
-pub(super) async fn finds_identifiers(h: Hospital) {
-    let with = |at: &str, ids: &[(&str, &str)]| {
-        let identifiers = ids.iter().map(|(s, v)| ((*s).to_owned(), (*v).to_owned())).collect();
-        put(at, &Note { identifiers, ..Note::default() })
-    };
-    h.apply(vec![
-        with("Practitioner/a", &[("npi", "1"), ("hr", "1")]),
-        with("Practitioner/b", &[("npi", "2")]),
-        with("Practitioner/c", &[("hr", "2")]),
-        with("Practitioner/d", &[("x", "2")]),
-        with("Organization/a", &[("npi", "1")]),
-    ])
-    .await;
-    let find = |kind: &'static str, system: Option<&'static str>, value: &'static str| {
-        let store = h.store.clone();
-        async move { store.by_identifier(kind, system, value).await.expect("found") }
-    };
-    assert_eq!(find("Practitioner", Some("npi"), "1").await, [key("Practitioner/a")]);
-    assert_eq!(find("Practitioner", None, "1").await, [key("Practitioner/a")], "once, though two of its identifiers fit");
-    assert_eq!(find("Practitioner", None, "2").await.len(), 2, "two are enough to know that it is not unique");
-    assert!(find("Practitioner", Some("npi"), "3").await.is_empty());
-    h.apply(vec![with("Practitioner/a", &[("npi", "9")]), delete("Practitioner/b")]).await;
-    assert!(find("Practitioner", Some("npi"), "1").await.is_empty());
-    assert!(find("Practitioner", Some("npi"), "2").await.is_empty());
-    assert_eq!(find("Practitioner", Some("npi"), "9").await, [key("Practitioner/a")]);
-    assert_eq!(h.store.owner(&key("Practitioner/a")).await.expect("owner"), Some(None));
-    assert_eq!(h.store.owner(&key("Practitioner/z")).await.expect("owner"), None);
-}
-
-pub(super) async fn finds_patients(h: Hospital) {
-    h.apply(vec![
-        person("p1", "Li Wei", "1949-05-03", "MRN-001"),
-        person("p2", "Lindström Åsa", "1980-12-24", "MRN-002"),
-        person("p3", "O'Brien Zoë-Mae", "1980-02-01", "MRN-003"),
-        person("p4", "Ng Đức", "2001-01-01", "MRN-004"),
-        put("Condition/c", &note("ghost", "condition", "no Patient resource")),
-    ])
-    .await;
-    let search = |text: &'static str, limit: usize| {
-        let h = &h;
-        async move {
-            let permit = h.client::<SearchPatients>(None);
-            let query = SearchQuery { text: text.to_owned(), limit };
-            let sealed = h.store.search(&permit, &query).await.expect("search");
-            let shown: BTreeSet<String> = sealed.disclosure().patients.iter().map(ToString::to_string).collect();
-            let hits = h.open(&permit, sealed).await;
-            assert_eq!(hits.of, 4);
-            let ids: Vec<String> = hits.hits.iter().map(|x| x.patient.to_string()).collect();
-            assert_eq!(shown, ids.iter().cloned().collect(), "the row names every patient shown");
-            assert!(hits.hits.iter().all(|x| x.version >= 1 && !x.card.is_empty()));
-            (ids, hits.more)
-        }
-    };
-    for (text, expected) in [
-        ("Li", &["p1", "p2"][..]),
-        ("l", &["p1", "p2"]),
-        ("Ng", &["p4"]),
-        ("duc", &["p4"]),
-        ("lindstrom", &["p2"]),
-        ("LINDSTRÖM asa", &["p2"]),
-        ("obrien", &["p3"]),
-        ("O'Brien", &["p3"]),
-        ("mae", &["p3"]),
-        ("mrn-002", &["p2"]),
-        ("MRN002", &["p2"]),
-        ("1949-05-03", &["p1"]),
-        ("3.5.1949", &["p1"]),
-        ("1980", &["p2", "p3"]),
-        ("li 1949", &["p1"]),
-        ("li 1980", &["p2"]),
-        ("brien li", &[]),
-        ("mrn", &[]),
-        ("\" OR names:*", &[]),
-        ("", &[]),
-        ("  - ", &[]),
-    ] {
-        let (mut ids, more) = search(text, 10).await;
-        ids.sort();
-        assert_eq!(ids, expected, "search for {text:?}");
-        assert!(!more);
-    }
-    let (ids, more) = search("li", 1).await;
-    assert_eq!((ids, more), (vec!["p1".to_owned()], true), "the whole name comes before the longer one");
-    h.apply(vec![person("p1", "Renamed", "1949-05-03", "MRN-001"), delete("Patient/p4")]).await;
-    h.apply(vec![person("p4", "Ng", "2001-01-01", "MRN-004")]).await;
-    assert_eq!(search("wei", 10).await.0, Vec::<String>::new(), "an old name is not found");
-    assert_eq!(search("ren", 10).await.0, ["p1"]);
-    assert_eq!(search("ng", 10).await.0, ["p4"]);
-    assert!(search("duc", 10).await.0.is_empty());
-}
-
-pub(super) async fn keeps_what_was_not_taken(h: Hospital) {
-    let item = |n: usize| QuarantineItem {
-        location: format!("bundle.json#{n}"),
-        kind: Some("Observation".to_owned()),
-        reason: "no status".to_owned(),
-        expression: (n == 2).then(|| "Observation.status".to_owned()),
-        body: Bytes::from(vec![b'x'; n]),
-    };
-    let at = h.now();
-    let receipt = h.store.quarantine(&h.operator(), at, vec![item(1), item(2), item(3)]).await.expect("kept");
-    assert_eq!(receipt.seq(), 1, "one row for all");
-    let rows = h.store.quarantined(2).await.expect("listed");
-    let shown: Vec<_> = rows.iter().map(|r| (r.location.as_str(), r.bytes, r.at)).collect();
-    assert_eq!(shown, [("bundle.json#3", 3, at), ("bundle.json#2", 2, at)], "newest first");
-    assert_eq!(rows[1].expression.as_deref(), Some("Observation.status"));
-    assert_eq!(h.store.counts().await.expect("counts").quarantined, 3);
-}
-
-pub(super) async fn counts(h: Hospital) {
     h.apply(vec![
         person("p1", "ann", "1980", "1"),
-        put("Flag/a", &note("p1", "flag", "a")),
-        put("Flag/b", &note("p2", "flag", "b")),
-        put("Practitioner/x", &Note::default()),
+        person("p2", "bob", "1981", "2"),
     ])
     .await;
-    h.apply(vec![delete("Flag/a"), delete("Practitioner/x")]).await;
-    let counts = h.store.counts().await.expect("counts");
-    let kinds: Vec<_> = counts.resources.iter().map(|(k, n)| (k.as_str(), *n)).collect();
-    assert_eq!(kinds, [("Flag", 1), ("Patient", 1)]);
-    assert_eq!((counts.patients, counts.audit_rows, counts.devices), (2, 2, 0));
+    h.apply(vec![put("Condition/c", &note("p1", "condition", "asthma"))])
+        .await;
+    h.apply(vec![put("Condition/c", &note("p2", "condition", "asthma"))])
+        .await;
+    assert_eq!(h.card("p1").await.expect("card"), ["ann"]);
+    assert_eq!(h.card("p2").await.expect("card"), ["asthma", "bob"]);
+    let rows = h
+        .store
+        .changes_since(0, Some("pat:p1"), 100)
+        .await
+        .expect("feed")
+        .rows;
+    let last = rows.last().expect("a row");
+    assert!(
+        last.tomb && last.key == "Condition/c" && (last.prev, last.ver) == (2, 3),
+        "{last:?}"
+    );
+    let rows = h
+        .store
+        .changes_since(0, Some("pat:p2"), 100)
+        .await
+        .expect("feed")
+        .rows;
+    assert_eq!(
+        (rows.len(), rows[1].prev, rows[1].ver, rows[1].tomb),
+        (2, 1, 2, false)
+    );
+    assert!(
+        h.store
+            .items("pat:p1", &["Condition/c".to_owned()])
+            .await
+            .expect("items")
+            .is_empty()
+    );
+    assert_eq!(h.store.scope_refs("pat:p2").await.expect("refs").0.len(), 2);
+    h.apply(vec![put("Condition/c", &note("p2", "condition", "eczema"))])
+        .await;
+    assert_eq!(h.store.revision(&pat("p1")).await.expect("rev"), 3);
+    assert_eq!(h.store.revision(&pat("p2")).await.expect("rev"), 3);
 }

@@ -8,35 +8,69 @@ use vitrine_access::{AccessId, Grant};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 
 fn code(n: u8, until: i64) -> EnrolCode {
-    EnrolCode { hash: [n; 32], ward: WardId::new("ED").expect("a ward"), site: n == 2, until: UtcMs(until) }
+    EnrolCode {
+        hash: [n; 32],
+        ward: WardId::new("ED").expect("a ward"),
+        site: n == 2,
+        until: UtcMs(until),
+    }
 }
 
 fn device(id: &str) -> NewDevice {
-    NewDevice { id: DeviceId::new(id).expect("a device"), name: format!("desk {id}"), public_key: vec![7; 32] }
+    NewDevice {
+        id: DeviceId::new(id).expect("a device"),
+        name: format!("desk {id}"),
+        public_key: vec![7; 32],
+    }
 }
 
 pub(super) async fn enrols_once(h: Hospital) {
-    let refused = |r: Result<crate::DeviceRow, StoreError>| assert!(matches!(r, Err(StoreError::Refused(_))), "{r:?}");
+    let refused =
+        |r: Result<crate::DeviceRow, StoreError>| assert!(matches!(r, Err(StoreError::Refused(_))), "{r:?}");
     for c in [code(1, 1000), code(2, 1000), code(3, 50)] {
         h.store.put_enrol_code(&h.operator(), c).await.expect("kept");
     }
-    let valid: Vec<u8> = h.store.enrol_codes(UtcMs(100)).await.expect("codes").iter().map(|c| c.hash[0]).collect();
+    let valid: Vec<u8> = h
+        .store
+        .enrol_codes(UtcMs(100))
+        .await
+        .expect("codes")
+        .iter()
+        .map(|c| c.hash[0])
+        .collect();
     assert_eq!(valid, [1, 2], "what has run out is not listed");
     refused(h.store.enrol([9; 32], device("a"), UtcMs(100)).await);
     refused(h.store.enrol([3; 32], device("a"), UtcMs(50)).await);
-    let row = h.store.enrol([1; 32], device("a"), UtcMs(100)).await.expect("enrolled");
-    assert_eq!((row.state, row.ward.as_str(), row.site, row.enrolled), (DeviceState::Active, "ED", false, UtcMs(100)));
+    let row = h
+        .store
+        .enrol([1; 32], device("a"), UtcMs(100))
+        .await
+        .expect("enrolled");
+    assert_eq!(
+        (row.state, row.ward.as_str(), row.site, row.enrolled),
+        (DeviceState::Active, "ED", false, UtcMs(100))
+    );
     refused(h.store.enrol([1; 32], device("b"), UtcMs(100)).await);
     refused(h.store.enrol([2; 32], device("a"), UtcMs(100)).await);
-    let site = h.store.enrol([2; 32], device("b"), UtcMs(100)).await.expect("a refusal does not use the code up");
+    let site = h
+        .store
+        .enrol([2; 32], device("b"), UtcMs(100))
+        .await
+        .expect("a refusal does not use the code up");
     assert!(site.site);
     assert!(h.store.enrol_codes(UtcMs(100)).await.expect("codes").is_empty());
     let a = row.id.clone();
-    h.store.device_seen(&a, UtcMs(200), Some("{\"v\":1}".to_owned())).await.expect("seen");
+    h.store
+        .device_seen(&a, UtcMs(200), Some("{\"v\":1}".to_owned()))
+        .await
+        .expect("seen");
     h.store.device_seen(&a, UtcMs(300), None).await.expect("seen");
     h.store.revoke_device(&h.operator(), &a).await.expect("revoked");
     let now = h.store.device(&a).await.expect("device").expect("there");
-    assert_eq!((now.state, now.last_seen, now.report.as_deref()), (DeviceState::Revoked, Some(UtcMs(300)), Some("{\"v\":1}")));
+    assert_eq!(
+        (now.state, now.last_seen, now.report.as_deref()),
+        (DeviceState::Revoked, Some(UtcMs(300)), Some("{\"v\":1}"))
+    );
     let unknown = DeviceId::new("zz").expect("a device");
     assert!(h.store.revoke_device(&h.operator(), &unknown).await.is_err());
     assert!(h.store.device(&unknown).await.expect("device").is_none());
@@ -56,19 +90,41 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
     };
     for n in [1, 2] {
         h.store.put_session(session(n)).await.expect("kept");
-        assert_eq!(h.store.session(&[n; 32]).await.expect("session"), Some(session(n)));
+        assert_eq!(
+            h.store.session(&[n; 32]).await.expect("session"),
+            Some(session(n))
+        );
     }
-    let longer = SessionRow { until: UtcMs(9), ..session(1) };
+    let longer = SessionRow {
+        until: UtcMs(9),
+        ..session(1)
+    };
     h.store.put_session(longer.clone()).await.expect("kept");
-    assert_eq!(h.store.session(&[1; 32]).await.expect("session"), Some(longer), "put again, it is replaced");
+    assert_eq!(
+        h.store.session(&[1; 32]).await.expect("session"),
+        Some(longer),
+        "put again, it is replaced"
+    );
     h.store.end_session(&[1; 32]).await.expect("ended");
     h.store.end_session(&[1; 32]).await.expect("ended twice is fine");
     assert_eq!(h.store.session(&[1; 32]).await.expect("session"), None);
     let scopes = vec!["system/*.cruds".to_owned()];
-    h.store.put_client(&h.operator(), "lab", [5; 32], scopes.clone()).await.expect("kept");
-    assert_eq!(h.store.client("lab").await.expect("client"), Some(([5; 32], scopes)));
+    h.store
+        .put_client(&h.operator(), "lab", [5; 32], scopes.clone())
+        .await
+        .expect("kept");
+    assert_eq!(
+        h.store.client("lab").await.expect("client"),
+        Some(([5; 32], scopes))
+    );
     assert_eq!(h.store.client("none").await.expect("client"), None);
-    assert!(h.store.account(&UserId::new("ann").expect("a user")).await.expect("account").is_none());
+    assert!(
+        h.store
+            .account(&UserId::new("ann").expect("a user"))
+            .await
+            .expect("account")
+            .is_none()
+    );
     assert!(h.store.accounts().await.expect("accounts").is_empty());
 }
 
@@ -92,9 +148,17 @@ pub(super) async fn keeps_grants_once(h: Hospital) {
     for (n, at) in [(1, 10), (2, 30), (3, 20)] {
         h.store.put_grant(row(n, at)).await.expect("kept");
     }
-    let later = GrantRow { received: UtcMs(99), review_due: UtcMs(999), ..row(1, 10) };
+    let later = GrantRow {
+        received: UtcMs(99),
+        review_due: UtcMs(999),
+        ..row(1, 10)
+    };
     h.store.put_grant(later).await.expect("uploaded twice is fine");
     let kept = h.store.grants(10).await.expect("grants");
-    assert_eq!(kept, [row(2, 30), row(3, 20), row(1, 10)], "newest first, and never re-dated");
+    assert_eq!(
+        kept,
+        [row(2, 30), row(3, 20), row(1, 10)],
+        "newest first, and never re-dated"
+    );
     assert_eq!(h.store.grants(1).await.expect("grants").len(), 1);
 }

@@ -65,7 +65,12 @@ fn wrong(e: impl std::fmt::Display) -> ProjectError {
 }
 
 impl Projector for NoteProjector {
-    fn extract(&self, key: &ResourceKey, body: &[u8], lookup: &mut Lookup<'_>) -> Result<Extract, ProjectError> {
+    fn extract(
+        &self,
+        key: &ResourceKey,
+        body: &[u8],
+        lookup: &mut Lookup<'_>,
+    ) -> Result<Extract, ProjectError> {
         let note: Note = serde_json::from_slice(body).map_err(|_| ProjectError("not a note".to_owned()))?;
         let mut resolved = Vec::new();
         let mut text = note.text;
@@ -76,12 +81,25 @@ impl Projector for NoteProjector {
                 let other: Note = serde_json::from_slice(bytes).map_err(wrong)?;
                 text = format!("{text} {}", other.text);
             }
-            resolved.push(Resolved { key: on, version: found.map(|(v, _)| v) });
+            resolved.push(Resolved {
+                key: on,
+                version: found.map(|(v, _)| v),
+            });
         }
         let fact = match note.slot {
             Some(slot) => {
-                let body = serde_json::to_vec(&Fact { text, ward: note.ward, also: note.also }).map_err(wrong)?;
-                Some(FactOut { slot, order_ms: note.order, keep: note.keep, body })
+                let body = serde_json::to_vec(&Fact {
+                    text,
+                    ward: note.ward,
+                    also: note.also,
+                })
+                .map_err(wrong)?;
+                Some(FactOut {
+                    slot,
+                    order_ms: note.order,
+                    keep: note.keep,
+                    body,
+                })
             }
             None => None,
         };
@@ -119,8 +137,17 @@ impl Projector for NoteProjector {
         }
         texts.sort();
         let card = serde_json::json!({ "patient": patient, "facts": texts });
-        let board = ward.as_ref().map(|w| serde_json::json!({ "in": w, "patient": patient }).to_string().into_bytes());
-        Ok(Projection { card: card.to_string().into_bytes(), board, ward, also_wards })
+        let board = ward.as_ref().map(|w| {
+            serde_json::json!({ "in": w, "patient": patient })
+                .to_string()
+                .into_bytes()
+        });
+        Ok(Projection {
+            card: card.to_string().into_bytes(),
+            board,
+            ward,
+            also_wards,
+        })
     }
 }
 
@@ -146,13 +173,23 @@ pub fn pat(id: &str) -> PatientId {
 /// Puts a note.
 #[must_use]
 pub fn put(at: &str, note: &Note) -> ChangeOp {
-    ChangeOp { key: key(at), kind: ChangeKind::Put(note.bytes()), precondition: Precondition::Any, extract: None }
+    ChangeOp {
+        key: key(at),
+        kind: ChangeKind::Put(note.bytes()),
+        precondition: Precondition::Any,
+        extract: None,
+    }
 }
 
 /// Deletes a resource.
 #[must_use]
 pub fn delete(at: &str) -> ChangeOp {
-    ChangeOp { key: key(at), kind: ChangeKind::Delete, precondition: Precondition::Any, extract: None }
+    ChangeOp {
+        key: key(at),
+        kind: ChangeKind::Delete,
+        precondition: Precondition::Any,
+        extract: None,
+    }
 }
 
 /// A note of a patient in a slot of its own, which the card shows.
@@ -195,7 +232,10 @@ impl Hospital {
     /// Speaks to a store. `first`: where its numbers for operations and accesses begin.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, first: u64) -> Self {
-        Self { store, next: AtomicU64::new(first) }
+        Self {
+            store,
+            next: AtomicU64::new(first),
+        }
     }
 
     /// A number not given before.
@@ -214,7 +254,10 @@ impl Hospital {
             at: self.now(),
             subject,
             device: Some(DeviceId::new("dev-1").expect("a device id")),
-            patient: patient.map(|p| PatientFacts { patient: pat(p), ward: None }),
+            patient: patient.map(|p| PatientFacts {
+                patient: pat(p),
+                ward: None,
+            }),
             ward: ward.map(|w| WardId::new(w).expect("a ward")),
             kind: None,
             grant: None,
@@ -223,19 +266,27 @@ impl Hospital {
 
     /// A permit for a program with all scopes.
     pub fn client<A: Action>(&self, patient: Option<&str>) -> Permit<A> {
-        let subject = Subject::Client { id: "suite".to_owned(), scopes: vec!["system/*.cruds".to_owned()] };
+        let subject = Subject::Client {
+            id: "suite".to_owned(),
+            scopes: vec!["system/*.cruds".to_owned()],
+        };
         decide(self.request(subject, patient, None)).expect("a client may")
     }
 
     /// A permit for whoever runs the server.
     pub fn operator<A: Action>(&self) -> Permit<A> {
-        let subject = Subject::Operator { account: "suite".to_owned() };
+        let subject = Subject::Operator {
+            account: "suite".to_owned(),
+        };
         decide(self.request(subject, None, None)).expect("an operator may")
     }
 
     /// A permit for a workstation of a site.
     pub fn device<A: Action>(&self) -> Permit<A> {
-        let subject = Subject::Device { ward: WardId::new("ED").expect("a ward"), site: true };
+        let subject = Subject::Device {
+            ward: WardId::new("ED").expect("a ward"),
+            site: true,
+        };
         decide(self.request(subject, None, Some("ED"))).expect("a site device may")
     }
 
@@ -252,7 +303,10 @@ impl Hospital {
     /// Applies changes as a program that may write everything.
     pub async fn try_apply(&self, ops: Vec<ChangeOp>) -> Result<Applied, StoreError> {
         let batch = self.batch(ops);
-        self.store.apply(&self.client(None), batch).await.map(|(applied, _)| applied)
+        self.store
+            .apply(&self.client(None), batch)
+            .await
+            .map(|(applied, _)| applied)
     }
 
     /// The same, expected to succeed.
@@ -278,6 +332,11 @@ impl Hospital {
         let card = self.open(&permit, sealed).await?;
         let value: serde_json::Value = serde_json::from_slice(&card.body).expect("a card is JSON");
         let facts = value["facts"].as_array().expect("facts").clone();
-        Some(facts.iter().map(|f| f.as_str().expect("text").to_owned()).collect())
+        Some(
+            facts
+                .iter()
+                .map(|f| f.as_str().expect("text").to_owned())
+                .collect(),
+        )
     }
 }

@@ -8,6 +8,7 @@ mod audits;
 mod charts;
 mod directory;
 mod feeds;
+mod finds;
 pub mod hospital;
 
 use crate::{Projector, Store};
@@ -59,11 +60,11 @@ cases! {
     charts::projects_dependents_again;
     charts::removes_the_card_with_the_last_resource;
     charts::moves_a_resource_to_another_patient;
-    charts::pages_everything_completely;
-    charts::finds_identifiers;
-    charts::finds_patients;
-    charts::keeps_what_was_not_taken;
-    charts::counts;
+    finds::pages_everything_completely;
+    finds::finds_identifiers;
+    finds::finds_patients;
+    finds::keeps_what_was_not_taken;
+    finds::counts;
     feeds::has_no_gap_under_concurrent_writers;
     feeds::chains_revisions;
     feeds::tells_moves_between_wards;

@@ -133,10 +133,12 @@ impl Tables {
     }
 }
 
+type Undo = Box<dyn FnOnce(&mut Tables)>;
+
 /// A change of the tables that is undone unless it is kept: all or nothing.
 pub(super) struct Txn<'t> {
     pub t: &'t mut Tables,
-    undo: Vec<Box<dyn FnOnce(&mut Tables)>>,
+    undo: Vec<Undo>,
     feed: (usize, u64),
     numbers: u64,
 }

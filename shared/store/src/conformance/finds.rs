@@ -1,0 +1,293 @@
+//! Cases about paging a chart, finding patients and identifiers, and what is counted.
+
+use super::hospital::{Hospital, Note, delete, key, note, person, put};
+use crate::{Page, QuarantineItem, SearchQuery, StoreError};
+use bytes::Bytes;
+use std::collections::BTreeSet;
+use vitrine_access::action::{ReadChart, SearchPatients};
+use vitrine_clinical::ResourceKey;
+
+pub(super) async fn pages_everything_completely(h: Hospital) {
+    let mut ops = vec![person("p1", "ann", "1980", "1")];
+    for n in 0..60 {
+        let kind = ["Observation", "Condition", "Encounter"][n % 3];
+        ops.push(put(
+            &format!("{kind}/{n}"),
+            &Note {
+                slot: None,
+                ..note("p1", "", &n.to_string())
+            },
+        ));
+    }
+    ops.push(put("Condition/other", &note("p2", "condition", "not hers")));
+    h.apply(ops).await;
+    h.apply(vec![delete("Condition/1")]).await;
+    let mut seen: Vec<ResourceKey> = Vec::new();
+    let mut after = None;
+    loop {
+        let permit = h.client::<ReadChart>(Some("p1"));
+        let page = Page {
+            after: after.clone(),
+            limit: 7,
+        };
+        let sealed = h.store.everything(&permit, page).await.expect("page");
+        let shown = sealed.disclosure().clone();
+        let page = h.open(&permit, sealed).await;
+        assert_eq!(page.total, if seen.len() >= 14 { 61 } else { 60 });
+        assert_eq!(
+            shown.resources.len(),
+            page.resources.len(),
+            "the disclosure lists what is shown"
+        );
+        seen.extend(page.resources.iter().map(|r| r.key.clone()));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+        if seen.len() == 14 {
+            // A change meanwhile neither hides nor repeats what was there when the reading began.
+            let changed = Note {
+                slot: None,
+                ..note("p1", "", "changed")
+            };
+            h.apply(vec![
+                put("Observation/0", &changed),
+                put("Observation/new", &changed),
+            ])
+            .await;
+        }
+    }
+    let unique: BTreeSet<_> = seen.iter().collect();
+    assert_eq!(unique.len(), seen.len(), "nothing twice");
+    let expected = (0..60).filter(|n| *n != 1).map(|n| {
+        key(&format!(
+            "{}/{n}",
+            ["Observation", "Condition", "Encounter"][n % 3]
+        ))
+    });
+    assert!(expected.clone().all(|k| unique.contains(&k)), "nothing missing");
+    let essential = |k: &ResourceKey| ["Patient", "Condition"].contains(&k.kind.as_str());
+    let first_other = seen.iter().position(|k| !essential(k)).expect("others");
+    assert!(
+        seen[first_other..].iter().all(|k| !essential(k)),
+        "essential types come first"
+    );
+    let conditions: Vec<u32> = seen
+        .iter()
+        .filter(|k| k.kind.as_str() == "Condition")
+        .map(|k| k.id.as_str().parse().expect("a number"))
+        .collect();
+    assert!(
+        conditions.is_sorted_by(|a, b| a > b),
+        "newest first: {conditions:?}"
+    );
+    let odd = Page {
+        after: Some("x".to_owned()),
+        limit: 7,
+    };
+    let refused = h.store.everything(&h.client(Some("p1")), odd).await.map(|_| ());
+    assert!(matches!(refused, Err(StoreError::Refused(_))), "{refused:?}");
+    let permit = h.client::<ReadChart>(Some("nobody"));
+    let none = h
+        .store
+        .everything(
+            &permit,
+            Page {
+                after: None,
+                limit: 7,
+            },
+        )
+        .await
+        .expect("page");
+    let none = h.open(&permit, none).await;
+    assert!(none.resources.is_empty() && none.next.is_none() && none.total == 0);
+}
+
+pub(super) async fn finds_identifiers(h: Hospital) {
+    let with = |at: &str, ids: &[(&str, &str)]| {
+        let identifiers = ids
+            .iter()
+            .map(|(s, v)| ((*s).to_owned(), (*v).to_owned()))
+            .collect();
+        put(
+            at,
+            &Note {
+                identifiers,
+                ..Note::default()
+            },
+        )
+    };
+    h.apply(vec![
+        with("Practitioner/a", &[("npi", "1"), ("hr", "1")]),
+        with("Practitioner/b", &[("npi", "2")]),
+        with("Practitioner/c", &[("hr", "2")]),
+        with("Practitioner/d", &[("x", "2")]),
+        with("Organization/a", &[("npi", "1")]),
+    ])
+    .await;
+    let find = |kind: &'static str, system: Option<&'static str>, value: &'static str| {
+        let store = h.store.clone();
+        async move { store.by_identifier(kind, system, value).await.expect("found") }
+    };
+    assert_eq!(
+        find("Practitioner", Some("npi"), "1").await,
+        [key("Practitioner/a")]
+    );
+    assert_eq!(
+        find("Practitioner", None, "1").await,
+        [key("Practitioner/a")],
+        "once, though two of its identifiers fit"
+    );
+    assert_eq!(
+        find("Practitioner", None, "2").await.len(),
+        2,
+        "two are enough to know that it is not unique"
+    );
+    assert!(find("Practitioner", Some("npi"), "3").await.is_empty());
+    h.apply(vec![
+        with("Practitioner/a", &[("npi", "9")]),
+        delete("Practitioner/b"),
+    ])
+    .await;
+    assert!(find("Practitioner", Some("npi"), "1").await.is_empty());
+    assert!(find("Practitioner", Some("npi"), "2").await.is_empty());
+    assert_eq!(
+        find("Practitioner", Some("npi"), "9").await,
+        [key("Practitioner/a")]
+    );
+    assert_eq!(
+        h.store.owner(&key("Practitioner/a")).await.expect("owner"),
+        Some(None)
+    );
+    assert_eq!(h.store.owner(&key("Practitioner/z")).await.expect("owner"), None);
+}
+
+pub(super) async fn finds_patients(h: Hospital) {
+    h.apply(vec![
+        person("p1", "Li Wei", "1949-05-03", "MRN-001"),
+        person("p2", "Lindström Åsa", "1980-12-24", "MRN-002"),
+        person("p3", "O'Brien Zoë-Mae", "1980-02-01", "MRN-003"),
+        person("p4", "Ng Đức", "2001-01-01", "MRN-004"),
+        put("Condition/c", &note("ghost", "condition", "no Patient resource")),
+    ])
+    .await;
+    let search = |text: &'static str, limit: usize| {
+        let h = &h;
+        async move {
+            let permit = h.client::<SearchPatients>(None);
+            let query = SearchQuery {
+                text: text.to_owned(),
+                limit,
+            };
+            let sealed = h.store.search(&permit, &query).await.expect("search");
+            let shown: BTreeSet<String> = sealed
+                .disclosure()
+                .patients
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let hits = h.open(&permit, sealed).await;
+            assert_eq!(hits.of, 4);
+            let ids: Vec<String> = hits.hits.iter().map(|x| x.patient.to_string()).collect();
+            assert_eq!(
+                shown,
+                ids.iter().cloned().collect(),
+                "the row names every patient shown"
+            );
+            assert!(hits.hits.iter().all(|x| x.version >= 1 && !x.card.is_empty()));
+            (ids, hits.more)
+        }
+    };
+    for (text, expected) in [
+        ("Li", &["p1", "p2"][..]),
+        ("l", &["p1", "p2"]),
+        ("Ng", &["p4"]),
+        ("duc", &["p4"]),
+        ("lindstrom", &["p2"]),
+        ("LINDSTRÖM asa", &["p2"]),
+        ("obrien", &["p3"]),
+        ("O'Brien", &["p3"]),
+        ("mae", &["p3"]),
+        ("mrn-002", &["p2"]),
+        ("MRN002", &["p2"]),
+        ("1949-05-03", &["p1"]),
+        ("3.5.1949", &["p1"]),
+        ("1980", &["p2", "p3"]),
+        ("li 1949", &["p1"]),
+        ("li 1980", &["p2"]),
+        ("brien li", &[]),
+        ("mrn", &[]),
+        ("\" OR names:*", &[]),
+        ("", &[]),
+        ("  - ", &[]),
+    ] {
+        let (mut ids, more) = search(text, 10).await;
+        ids.sort();
+        assert_eq!(ids, expected, "search for {text:?}");
+        assert!(!more);
+    }
+    let (ids, more) = search("li", 1).await;
+    assert_eq!(
+        (ids, more),
+        (vec!["p1".to_owned()], true),
+        "the whole name comes before the longer one"
+    );
+    h.apply(vec![
+        person("p1", "Renamed", "1949-05-03", "MRN-001"),
+        delete("Patient/p4"),
+    ])
+    .await;
+    h.apply(vec![person("p4", "Ng", "2001-01-01", "MRN-004")]).await;
+    assert_eq!(
+        search("wei", 10).await.0,
+        Vec::<String>::new(),
+        "an old name is not found"
+    );
+    assert_eq!(search("ren", 10).await.0, ["p1"]);
+    assert_eq!(search("ng", 10).await.0, ["p4"]);
+    assert!(search("duc", 10).await.0.is_empty());
+}
+
+pub(super) async fn keeps_what_was_not_taken(h: Hospital) {
+    let item = |n: usize| QuarantineItem {
+        location: format!("bundle.json#{n}"),
+        kind: Some("Observation".to_owned()),
+        reason: "no status".to_owned(),
+        expression: (n == 2).then(|| "Observation.status".to_owned()),
+        body: Bytes::from(vec![b'x'; n]),
+    };
+    let at = h.now();
+    let receipt = h
+        .store
+        .quarantine(&h.operator(), at, vec![item(1), item(2), item(3)])
+        .await
+        .expect("kept");
+    assert_eq!(receipt.seq(), 1, "one row for all");
+    let rows = h.store.quarantined(2).await.expect("listed");
+    let shown: Vec<_> = rows
+        .iter()
+        .map(|r| (r.location.as_str(), r.bytes, r.at))
+        .collect();
+    assert_eq!(
+        shown,
+        [("bundle.json#3", 3, at), ("bundle.json#2", 2, at)],
+        "newest first"
+    );
+    assert_eq!(rows[1].expression.as_deref(), Some("Observation.status"));
+    assert_eq!(h.store.counts().await.expect("counts").quarantined, 3);
+}
+
+pub(super) async fn counts(h: Hospital) {
+    h.apply(vec![
+        person("p1", "ann", "1980", "1"),
+        put("Flag/a", &note("p1", "flag", "a")),
+        put("Flag/b", &note("p2", "flag", "b")),
+        put("Practitioner/x", &Note::default()),
+    ])
+    .await;
+    h.apply(vec![delete("Flag/a"), delete("Practitioner/x")]).await;
+    let counts = h.store.counts().await.expect("counts");
+    let kinds: Vec<_> = counts.resources.iter().map(|(k, n)| (k.as_str(), *n)).collect();
+    assert_eq!(kinds, [("Flag", 1), ("Patient", 1)]);
+    assert_eq!((counts.patients, counts.audit_rows, counts.devices), (2, 2, 0));
+}
