@@ -64,10 +64,19 @@ impl App {
     ///
     /// # Errors
     /// [`StoreError`] when the grants still in force cannot be read.
-    pub async fn new(dir: DataDir, config: Config, keys: Keys, store: Arc<dyn Store>) -> Result<Arc<Self>, StoreError> {
+    pub async fn new(
+        dir: DataDir,
+        config: Config,
+        keys: Keys,
+        store: Arc<dyn Store>,
+    ) -> Result<Arc<Self>, StoreError> {
         let now = clock::now();
         let grants = store.grants(10_000).await?;
-        let grants = grants.into_iter().map(|g| g.grant).filter(|g| g.until > now).collect();
+        let grants = grants
+            .into_iter()
+            .map(|g| g.grant)
+            .filter(|g| g.until > now)
+            .collect();
         Ok(Arc::new(Self {
             throttle: Throttle::default(),
             sign_ins: Semaphore::new(config.limits.sign_ins),
@@ -107,9 +116,18 @@ impl App {
 
     /// A grant in force for this user, workstation and patient.
     #[must_use]
-    pub fn grant_for(&self, user: &UserId, device: Option<&DeviceId>, patient: &PatientId, at: UtcMs) -> Option<Grant> {
+    pub fn grant_for(
+        &self,
+        user: &UserId,
+        device: Option<&DeviceId>,
+        patient: &PatientId,
+        at: UtcMs,
+    ) -> Option<Grant> {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants.iter().find(|g| g.covers(user, device, patient, at)).cloned()
+        grants
+            .iter()
+            .find(|g| g.covers(user, device, patient, at))
+            .cloned()
     }
 
     /// A request of a caller about a resource type and, where there is one, a patient.
@@ -126,7 +144,10 @@ impl App {
         let (mut facts, mut grant) = (None, None);
         if let Some(patient) = patient {
             let ward = self.store.whereabouts(patient).await?.flatten();
-            facts = Some(PatientFacts { patient: patient.clone(), ward });
+            facts = Some(PatientFacts {
+                patient: patient.clone(),
+                ward,
+            });
             if let Subject::User { user, .. } = &caller.subject {
                 grant = self.grant_for(user, caller.device.as_ref(), patient, at);
             }
@@ -163,9 +184,15 @@ impl App {
     /// # Errors
     /// [`NoAccess::Store`] when the row could not be written: nothing is shown then.
     pub async fn open<A: Action, T>(&self, permit: &Permit<A>, sealed: Sealed<T>) -> Result<T, NoAccess> {
-        let receipt = self.store.append(permit.entry(sealed.disclosure().clone())).await?;
+        let receipt = self
+            .store
+            .append(permit.entry(sealed.disclosure().clone()))
+            .await?;
         sealed.open(&receipt).map_err(|e| {
-            NoAccess::Store(StoreError::Backend { doing: "opening what was read", cause: e.to_string() })
+            NoAccess::Store(StoreError::Backend {
+                doing: "opening what was read",
+                cause: e.to_string(),
+            })
         })
     }
 }

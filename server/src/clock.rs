@@ -11,7 +11,9 @@ use vitrine_clinical::UtcMs;
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
 pub fn now() -> UtcMs {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
     UtcMs(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
@@ -29,7 +31,9 @@ pub fn steady() -> std::time::Instant {
 #[must_use]
 pub fn random<const N: usize>() -> [u8; N] {
     let mut out = [0; N];
-    SystemRandom::new().fill(&mut out).expect("the operating system gives random bytes");
+    SystemRandom::new()
+        .fill(&mut out)
+        .expect("the operating system gives random bytes");
     out
 }
 
@@ -49,14 +53,19 @@ pub fn new_access() -> AccessId {
 /// An instant as FHIR `instant`, e.g. `2026-11-21T07:35:02.123Z`.
 #[must_use]
 pub fn instant(at: UtcMs) -> String {
-    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| "1970-01-01T00:00:00Z".to_owned(), |t| format!("{t:.3}"))
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or_else(|_| "1970-01-01T00:00:00Z".to_owned(), |t| format!("{t:.3}"))
 }
 
 /// An instant as HTTP date, e.g. `Sat, 21 Nov 2026 07:35:02 GMT` (RFC 9110 §5.6.7).
 #[must_use]
 pub fn http_date(at: UtcMs) -> String {
     jiff::Timestamp::from_millisecond(at.0)
-        .map(|t| t.to_zoned(jiff::tz::TimeZone::UTC).strftime("%a, %d %b %Y %H:%M:%S GMT").to_string())
+        .map(|t| {
+            t.to_zoned(jiff::tz::TimeZone::UTC)
+                .strftime("%a, %d %b %Y %H:%M:%S GMT")
+                .to_string()
+        })
         .unwrap_or_default()
 }
 
@@ -67,7 +76,10 @@ mod tests {
     #[test]
     fn instants_are_written_as_fhir_and_http_want_them() {
         assert_eq!(instant(UtcMs(1_795_246_502_007)), "2026-11-21T07:35:02.007Z");
-        assert_eq!(http_date(UtcMs(1_795_246_502_007)), "Sat, 21 Nov 2026 07:35:02 GMT");
+        assert_eq!(
+            http_date(UtcMs(1_795_246_502_007)),
+            "Sat, 21 Nov 2026 07:35:02 GMT"
+        );
     }
 
     #[test]

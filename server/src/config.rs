@@ -110,7 +110,10 @@ impl Default for Listen {
 }
 impl Default for Tls {
     fn default() -> Self {
-        Self { names: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()], days: 397 }
+        Self {
+            names: vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()],
+            days: 397,
+        }
     }
 }
 impl Default for Limits {
@@ -127,7 +130,11 @@ impl Default for Limits {
 }
 impl Default for Sessions {
     fn default() -> Self {
-        Self { idle_minutes: 15, longest_hours: 12, client_minutes: 60 }
+        Self {
+            idle_minutes: 15,
+            longest_hours: 12,
+            client_minutes: 60,
+        }
     }
 }
 impl Default for Feed {
@@ -137,7 +144,10 @@ impl Default for Feed {
 }
 impl Default for Log {
     fn default() -> Self {
-        Self { level: "info".to_owned(), format: "text".to_owned() }
+        Self {
+            level: "info".to_owned(),
+            format: "text".to_owned(),
+        }
     }
 }
 
@@ -148,7 +158,10 @@ impl Config {
     /// [`Fault`] that names the file, the key and the fix.
     pub fn read(path: &Path) -> Result<Self, Fault> {
         let text = std::fs::read_to_string(path).map_err(|e| {
-            Fault::usage(format!("the configuration file {} cannot be read ({e}): name another with --config", path.display()))
+            Fault::usage(format!(
+                "the configuration file {} cannot be read ({e}): name another with --config",
+                path.display()
+            ))
         })?;
         Self::parse(&text, &path.display().to_string())
     }
@@ -159,9 +172,13 @@ impl Config {
     /// [`Fault`] that names the file, the key and the fix.
     pub fn parse(text: &str, name: &str) -> Result<Self, Fault> {
         let config: Self = toml::from_str(text).map_err(|e| {
-            let line = e.span().map_or(0, |s| text[..s.start.min(text.len())].lines().count().max(1));
+            let line = e
+                .span()
+                .map_or(0, |s| text[..s.start.min(text.len())].lines().count().max(1));
             let cause = e.message().replace('\n', " ");
-            Fault::usage(format!("{name}, line {line}: {cause}; every key is described in docs/CONFIG.md"))
+            Fault::usage(format!(
+                "{name}, line {line}: {cause}; every key is described in docs/CONFIG.md"
+            ))
         })?;
         config.check(name)?;
         Ok(config)
@@ -170,7 +187,10 @@ impl Config {
     fn check(&self, name: &str) -> Result<(), Fault> {
         let wrong = |key: &str, fix: &str| Err(Fault::usage(format!("{name}: {key} {fix}")));
         if self.listen.address.parse::<SocketAddr>().is_err() {
-            return wrong("listen.address", "must be an address with port, e.g. \"127.0.0.1:8443\"");
+            return wrong(
+                "listen.address",
+                "must be an address with port, e.g. \"127.0.0.1:8443\"",
+            );
         }
         if self.listen.metrics != "off" && self.listen.metrics.parse::<SocketAddr>().is_err() {
             return wrong("listen.metrics", "must be an address with port or \"off\"");
@@ -181,13 +201,43 @@ impl Config {
             ("limits.handshakes", self.limits.handshakes, 1, 4096),
             ("limits.requests", self.limits.requests, 1, 65_536),
             ("limits.sign_ins", self.limits.sign_ins, 1, 64),
-            ("limits.request_seconds", usize::try_from(self.limits.request_seconds).unwrap_or(0), 1, 3600),
-            ("listen.drain_seconds", usize::try_from(self.listen.drain_seconds).unwrap_or(usize::MAX), 0, 3600),
-            ("sessions.idle_minutes", self.sessions.idle_minutes as usize, 1, 24 * 60),
-            ("sessions.longest_hours", self.sessions.longest_hours as usize, 1, 24),
-            ("sessions.client_minutes", self.sessions.client_minutes as usize, 1, 24 * 60),
+            (
+                "limits.request_seconds",
+                usize::try_from(self.limits.request_seconds).unwrap_or(0),
+                1,
+                3600,
+            ),
+            (
+                "listen.drain_seconds",
+                usize::try_from(self.listen.drain_seconds).unwrap_or(usize::MAX),
+                0,
+                3600,
+            ),
+            (
+                "sessions.idle_minutes",
+                self.sessions.idle_minutes as usize,
+                1,
+                24 * 60,
+            ),
+            (
+                "sessions.longest_hours",
+                self.sessions.longest_hours as usize,
+                1,
+                24,
+            ),
+            (
+                "sessions.client_minutes",
+                self.sessions.client_minutes as usize,
+                1,
+                24 * 60,
+            ),
             ("tls.days", self.tls.days as usize, 31, 825),
-            ("feed.keep_rows", usize::try_from(self.feed.keep_rows).unwrap_or(usize::MAX), 1000, 1_000_000_000),
+            (
+                "feed.keep_rows",
+                usize::try_from(self.feed.keep_rows).unwrap_or(usize::MAX),
+                1000,
+                1_000_000_000,
+            ),
         ] {
             if value < low || value > high {
                 return wrong(key, &format!("must lie between {low} and {high}"));
@@ -217,9 +267,15 @@ mod tests {
         for (text, words) in [
             ("[listen]\nadress = \"x\"", "adress"),
             ("[limits]\nbody_mib = \"many\"", "c.toml, line 2"),
-            ("[limits]\nbody_mib = 0", "limits.body_mib must lie between 1 and 1024"),
+            (
+                "[limits]\nbody_mib = 0",
+                "limits.body_mib must lie between 1 and 1024",
+            ),
             ("nonsense", "c.toml, line 1"),
-            ("[listen]\naddress = \"here\"", "listen.address must be an address with port"),
+            (
+                "[listen]\naddress = \"here\"",
+                "listen.address must be an address with port",
+            ),
             ("[log]\nlevel = \"loud\"", "log.level must be"),
             ("[store]\n", "store"),
         ] {
@@ -235,21 +291,49 @@ mod tests {
         for key in KEYS {
             assert!(doc.contains(&format!("`{key}`")), "docs/CONFIG.md lacks {key}");
         }
-        let all: String = KEYS.iter().map(|k| {
-            let (table, key) = k.split_once('.').unwrap();
-            let value = if ["origins", "names"].contains(&key) { "[]" }
-                else if ["address", "metrics"].contains(&key) { "\"127.0.0.1:1\"" }
-                else if key == "level" { "\"info\"" } else if key == "format" { "\"json\"" }
-                else if key == "keep_rows" { "5000" } else if key == "longest_hours" { "9" } else { "60" };
-            format!("{table}.{key} = {value}\n")
-        }).collect();
+        let all: String = KEYS
+            .iter()
+            .map(|k| {
+                let (table, key) = k.split_once('.').unwrap();
+                let value = if ["origins", "names"].contains(&key) {
+                    "[]"
+                } else if ["address", "metrics"].contains(&key) {
+                    "\"127.0.0.1:1\""
+                } else if key == "level" {
+                    "\"info\""
+                } else if key == "format" {
+                    "\"json\""
+                } else if key == "keep_rows" {
+                    "5000"
+                } else if key == "longest_hours" {
+                    "9"
+                } else {
+                    "60"
+                };
+                format!("{table}.{key} = {value}\n")
+            })
+            .collect();
         Config::parse(&all, "all").unwrap();
     }
 
     const KEYS: [&str; 18] = [
-        "listen.address", "listen.metrics", "listen.drain_seconds", "listen.origins", "tls.names", "tls.days",
-        "limits.body_mib", "limits.connections", "limits.handshakes", "limits.requests", "limits.request_seconds",
-        "limits.sign_ins", "sessions.idle_minutes", "sessions.longest_hours", "sessions.client_minutes",
-        "feed.keep_rows", "log.level", "log.format",
+        "listen.address",
+        "listen.metrics",
+        "listen.drain_seconds",
+        "listen.origins",
+        "tls.names",
+        "tls.days",
+        "limits.body_mib",
+        "limits.connections",
+        "limits.handshakes",
+        "limits.requests",
+        "limits.request_seconds",
+        "limits.sign_ins",
+        "sessions.idle_minutes",
+        "sessions.longest_hours",
+        "sessions.client_minutes",
+        "feed.keep_rows",
+        "log.level",
+        "log.format",
     ];
 }

@@ -27,7 +27,10 @@ impl DataDir {
     /// [`Fault`] naming the folder and the fix.
     pub fn open(root: &Path, create: bool) -> Result<Self, Fault> {
         if root.exists() && !root.is_dir() {
-            return Err(Fault::usage(format!("--data {} is a file: name a folder", root.display())));
+            return Err(Fault::usage(format!(
+                "--data {} is a file: name a folder",
+                root.display()
+            )));
         }
         if !root.exists() {
             if !create {
@@ -38,7 +41,9 @@ impl DataDir {
             }
             make_private_folder(root)?;
         }
-        let root = root.canonicalize().map_err(|e| Fault::io("the data folder", root, &e))?;
+        let root = root
+            .canonicalize()
+            .map_err(|e| Fault::io("the data folder", root, &e))?;
         Ok(Self { root })
     }
 
@@ -120,7 +125,11 @@ impl DataDir {
     pub fn lock(&self) -> Result<Lock, Fault> {
         self.try_lock()?.ok_or_else(|| {
             let who = fs::read_to_string(self.root.join("lock")).unwrap_or_default();
-            let who = if who.trim().is_empty() { "another process".to_owned() } else { who.trim().to_owned() };
+            let who = if who.trim().is_empty() {
+                "another process".to_owned()
+            } else {
+                who.trim().to_owned()
+            };
             Fault::usage(format!(
                 "{} is in use by {who}: wait for it to end, or stop it, then try again",
                 self.root.display()
@@ -176,12 +185,16 @@ pub fn write_durably(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Fault> 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
     let mut file = options.open(&part).map_err(|e| fault(&e))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| fault(&e))?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(|e| fault(&e))?;
     drop(file);
     fs::rename(&part, path).map_err(|e| fault(&e))?;
     #[cfg(unix)]
     if let Some(folder) = path.parent() {
-        File::open(folder).and_then(|d| d.sync_all()).map_err(|e| fault(&e))?;
+        File::open(folder)
+            .and_then(|d| d.sync_all())
+            .map_err(|e| fault(&e))?;
     }
     Ok(())
 }
@@ -195,7 +208,11 @@ pub fn read_private(path: &Path) -> Result<Vec<u8>, Fault> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mode = file.metadata().map_err(|e| Fault::io("cannot read", path, &e))?.permissions().mode();
+        let mode = file
+            .metadata()
+            .map_err(|e| Fault::io("cannot read", path, &e))?
+            .permissions()
+            .mode();
         if mode & 0o077 != 0 {
             return Err(Fault::unsafe_to(format!(
                 "{} can be read by others (mode {:o}): run 'chmod 600 {}'",
@@ -206,14 +223,16 @@ pub fn read_private(path: &Path) -> Result<Vec<u8>, Fault> {
         }
     }
     let mut out = Vec::new();
-    file.read_to_end(&mut out).map_err(|e| Fault::io("cannot read", path, &e))?;
+    file.read_to_end(&mut out)
+        .map_err(|e| Fault::io("cannot read", path, &e))?;
     Ok(out)
 }
 
 #[cfg(unix)]
 pub(crate) fn set_mode(path: &Path, mode: u32) -> Result<(), Fault> {
     use std::os::unix::fs::PermissionsExt as _;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|e| Fault::io("cannot set rights of", path, &e))
+    fs::set_permissions(path, fs::Permissions::from_mode(mode))
+        .map_err(|e| Fault::io("cannot set rights of", path, &e))
 }
 #[cfg(not(unix))]
 pub(crate) fn set_mode(_: &Path, _: u32) -> Result<(), Fault> {
@@ -253,6 +272,13 @@ mod tests {
         let t = tempfile::tempdir().unwrap();
         let fault = DataDir::open(&t.path().join("nowhere"), false).unwrap_err();
         assert!(fault.text.contains("does not exist: run"));
-        assert!(DataDir::open(t.path(), false).unwrap().must_be_set_up().unwrap_err().text.contains("holds no Vitrine data"));
+        assert!(
+            DataDir::open(t.path(), false)
+                .unwrap()
+                .must_be_set_up()
+                .unwrap_err()
+                .text
+                .contains("holds no Vitrine data")
+        );
     }
 }

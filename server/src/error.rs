@@ -31,15 +31,24 @@ pub struct Fault {
 impl Fault {
     /// Wrong use or configuration.
     pub fn usage(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, text: text.into() }
+        Self {
+            exit: Exit::Usage,
+            text: text.into(),
+        }
     }
     /// Refused for safety.
     pub fn unsafe_to(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Unsafe, text: text.into() }
+        Self {
+            exit: Exit::Unsafe,
+            text: text.into(),
+        }
     }
     /// The work itself failed.
     pub fn failed(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Some, text: text.into() }
+        Self {
+            exit: Exit::Some,
+            text: text.into(),
+        }
     }
     /// An operating-system failure with the file it was about.
     pub fn io(doing: &str, path: &std::path::Path, cause: &std::io::Error) -> Self {

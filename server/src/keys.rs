@@ -11,7 +11,10 @@ use crate::data_dir::{self, DataDir};
 use crate::error::Fault;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
@@ -79,7 +82,8 @@ impl Keys {
         if !dir.ca_pem().exists() {
             data_dir::write_durably(&dir.ca_pem(), make_ca(&ca_key)?.as_bytes(), 0o644)?;
         }
-        let ca_pem = std::fs::read_to_string(dir.ca_pem()).map_err(|e| Fault::io("cannot read", &dir.ca_pem(), &e))?;
+        let ca_pem =
+            std::fs::read_to_string(dir.ca_pem()).map_err(|e| Fault::io("cannot read", &dir.ca_pem(), &e))?;
         let ca_der = CertificateDer::from_pem_slice(ca_pem.as_bytes()).map_err(|_| damaged(&dir.ca_pem()))?;
         let tls_key = sealer.secret(&folder, "tls.key", || Ok(new_key()?.serialize_der()))?;
         if certificate_days_left(&dir.tls_pem()).is_none_or(|d| d < RENEW_DAYS) {
@@ -122,7 +126,10 @@ pub fn certificate_days_left(path: &Path) -> Option<i64> {
 }
 
 fn damaged(path: &Path) -> Fault {
-    Fault::unsafe_to(format!("{} is damaged: put it back from a backup; nothing was changed", path.display()))
+    Fault::unsafe_to(format!(
+        "{} is damaged: put it back from a backup; nothing was changed",
+        path.display()
+    ))
 }
 
 fn rcgen_key(der: &[u8], path: &Path) -> Result<KeyPair, Fault> {
@@ -149,11 +156,16 @@ fn validity(params: &mut CertificateParams, days: i64) {
 
 fn make_ca(key: &KeyPair) -> Result<String, Fault> {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "Vitrine site CA");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Vitrine site CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     validity(&mut params, 3650);
-    Ok(params.self_signed(key).map_err(|e| Fault::failed(format!("the CA could not be made: {e}")))?.pem())
+    Ok(params
+        .self_signed(key)
+        .map_err(|e| Fault::failed(format!("the CA could not be made: {e}")))?
+        .pem())
 }
 
 fn make_certificate(
@@ -168,15 +180,22 @@ fn make_certificate(
     }
     names.sort();
     names.dedup();
-    let mut params = CertificateParams::new(names.clone())
-        .map_err(|_| Fault::usage(format!("tls.names: one of {names:?} is neither a host name nor an address")))?;
-    params.distinguished_name.push(DnType::CommonName, "Vitrine server");
+    let mut params = CertificateParams::new(names.clone()).map_err(|_| {
+        Fault::usage(format!(
+            "tls.names: one of {names:?} is neither a host name nor an address"
+        ))
+    })?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "Vitrine server");
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.use_authority_key_identifier_extension = true;
     validity(&mut params, i64::from(tls.days));
     let cert = params.signed_by(key, issuer);
-    Ok(cert.map_err(|e| Fault::failed(format!("the server certificate could not be made: {e}")))?.pem())
+    Ok(cert
+        .map_err(|e| Fault::failed(format!("the server certificate could not be made: {e}")))?
+        .pem())
 }
 
 /// SHA-256 of a certificate, hex.
@@ -188,19 +207,24 @@ fn fingerprint(der: &CertificateDer<'_>) -> String {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
-        let _ = write!(s, "{b:02x}");
-        s
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut s, b| {
+            let _ = write!(s, "{b:02x}");
+            s
+        })
 }
 
 /// Reads hex; `None` when it is not.
 #[must_use]
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).ok())
+        .collect()
 }
 
 /// Wraps the other keys.
@@ -227,7 +251,9 @@ impl Sealer {
 
     /// A sealer of a 32-byte key.
     pub(crate) fn of_key(raw: &[u8]) -> Option<Self> {
-        Some(Self { cipher: XChaCha20Poly1305::new_from_slice(raw).ok()? })
+        Some(Self {
+            cipher: XChaCha20Poly1305::new_from_slice(raw).ok()?,
+        })
     }
 
     /// Reads a sealed secret, made by `make` when it is not there.
@@ -249,7 +275,9 @@ impl Sealer {
             });
         }
         let secret = Zeroizing::new(make()?);
-        let sealed = self.seal(name, &secret).ok_or_else(|| Fault::failed(format!("{name} could not be sealed")))?;
+        let sealed = self
+            .seal(name, &secret)
+            .ok_or_else(|| Fault::failed(format!("{name} could not be sealed")))?;
         data_dir::write_durably(&path, &sealed, 0o600)?;
         Ok(secret)
     }
@@ -257,8 +285,16 @@ impl Sealer {
     /// Seals bytes under a name that must be given again to open them.
     pub(crate) fn seal(&self, name: &str, plain: &[u8]) -> Option<Vec<u8>> {
         let nonce = clock::random::<24>();
-        let sealed =
-            self.cipher.encrypt(&XNonce::from(nonce), Payload { msg: plain, aad: name.as_bytes() }).ok()?;
+        let sealed = self
+            .cipher
+            .encrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: plain,
+                    aad: name.as_bytes(),
+                },
+            )
+            .ok()?;
         Some([MAGIC.as_slice(), &nonce, &sealed].concat())
     }
 
@@ -268,7 +304,13 @@ impl Sealer {
         let (nonce, body) = rest.split_at_checked(24)?;
         let nonce: [u8; 24] = nonce.try_into().ok()?;
         self.cipher
-            .decrypt(&XNonce::from(nonce), Payload { msg: body, aad: name.as_bytes() })
+            .decrypt(
+                &XNonce::from(nonce),
+                Payload {
+                    msg: body,
+                    aad: name.as_bytes(),
+                },
+            )
             .ok()
             .map(Zeroizing::new)
     }
@@ -299,7 +341,10 @@ mod tests {
             data_dir::read_private(&d.keys().join(name)).unwrap();
         }
         let raw = std::fs::read(d.keys().join("db.key")).unwrap();
-        assert!(!raw.windows(32).any(|w| w == a.database.as_slice()), "the key lies in the open");
+        assert!(
+            !raw.windows(32).any(|w| w == a.database.as_slice()),
+            "the key lies in the open"
+        );
     }
 
     #[test]
@@ -309,12 +354,16 @@ mod tests {
         std::fs::write(d.database(), b"data").unwrap();
         let kept = std::fs::read(d.keys().join("db.key")).unwrap();
         std::fs::remove_file(d.keys().join("db.key")).unwrap();
-        let Err(f) = Keys::open(&d, &Tls::default(), None) else { panic!("opened without its key") };
+        let Err(f) = Keys::open(&d, &Tls::default(), None) else {
+            panic!("opened without its key")
+        };
         assert_eq!(f.exit, Exit::Unsafe);
         assert!(!d.keys().join("db.key").exists());
         data_dir::write_durably(&d.keys().join("db.key"), &kept, 0o600).unwrap();
         data_dir::write_durably(&d.keys().join("sealer.key"), &[7; 32], 0o600).unwrap();
-        let Err(f) = Keys::open(&d, &Tls::default(), None) else { panic!("opened with a foreign sealer") };
+        let Err(f) = Keys::open(&d, &Tls::default(), None) else {
+            panic!("opened with a foreign sealer")
+        };
         assert_eq!(f.exit, Exit::Unsafe);
         assert!(f.text.contains("does not open with"));
     }

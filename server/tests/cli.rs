@@ -15,7 +15,11 @@ fn bad_arguments_end_with_two_and_a_sentence() {
     std::fs::write(&hl7, "MSH|^~\\&|").unwrap();
     let bad_toml = t.path().join("bad.toml");
     std::fs::write(&bad_toml, "[listen]\nadress = \"x\"\n").unwrap();
-    let (f, hl7, bad_toml) = (file.to_str().unwrap(), hl7.to_str().unwrap(), bad_toml.to_str().unwrap());
+    let (f, hl7, bad_toml) = (
+        file.to_str().unwrap(),
+        hl7.to_str().unwrap(),
+        bad_toml.to_str().unwrap(),
+    );
     let none = t.path().join("none");
     let none = none.to_str().unwrap();
     let cases: Vec<(Vec<&str>, &str)> = vec![
@@ -24,13 +28,35 @@ fn bad_arguments_end_with_two_and_a_sentence() {
         (vec!["serve"], "--data"),
         (vec!["serve", "--data", f], "is a file"),
         (vec!["serve", "--data", &d, "--listen", "somewhere"], "--listen"),
-        (vec!["serve", "--data", &d, "--listen", "127.0.0.1:99999"], "--listen"),
+        (
+            vec!["serve", "--data", &d, "--listen", "127.0.0.1:99999"],
+            "--listen",
+        ),
         (vec!["serve", "--data", &d, "--port", "1"], "--port"),
-        (vec!["serve", "--data", &d, "--mllp", "127.0.0.1:2575"], "later version"),
-        (vec!["serve", "--data", &d, "--dimse", "127.0.0.1:11112"], "later version"),
-        (vec!["serve", "--data", &d, "--database-url", "postgres://x"], "later version"),
+        (
+            vec!["serve", "--data", &d, "--mllp", "127.0.0.1:2575"],
+            "later version",
+        ),
+        (
+            vec!["serve", "--data", &d, "--dimse", "127.0.0.1:11112"],
+            "later version",
+        ),
+        (
+            vec!["serve", "--data", &d, "--database-url", "postgres://x"],
+            "later version",
+        ),
         (vec!["serve", "--data", &d, "--metrics", "loud"], "--metrics"),
-        (vec!["serve", "--data", &d, "--insecure-loopback", "--listen", "0.0.0.0:0"], "loopback"),
+        (
+            vec![
+                "serve",
+                "--data",
+                &d,
+                "--insecure-loopback",
+                "--listen",
+                "0.0.0.0:0",
+            ],
+            "loopback",
+        ),
         (vec!["serve", "--data", &d, "--config", none], "cannot be read"),
         (vec!["serve", "--data", &d, "--config", bad_toml], "adress"),
         (vec!["demo"], "--data"),
@@ -42,57 +68,137 @@ fn bad_arguments_end_with_two_and_a_sentence() {
         (vec!["import", "--data", none, f], "does not exist"),
         (vec!["import", "--data", &d, none], "cannot be read"),
         (vec!["import", "--data", &d, hl7], "later version"),
-        (vec!["import", "--data", &d, "--server", "https://x", f], "--server"),
+        (
+            vec!["import", "--data", &d, "--server", "https://x", f],
+            "--server",
+        ),
         (vec!["import", "--server", "https://x", f], "--token"),
-        (vec!["import", "--server", "http://x", "--token", "t", "--ca", f, f], "https://"),
-        (vec!["import", "--server", "https://x", "--token", "t", "--ca", f, f], "--ca"),
+        (
+            vec!["import", "--server", "http://x", "--token", "t", "--ca", f, f],
+            "https://",
+        ),
+        (
+            vec!["import", "--server", "https://x", "--token", "t", "--ca", f, f],
+            "--ca",
+        ),
         (vec!["user"], "choose one of"),
         (vec!["user", "add"], "NAME"),
         (vec!["user", "add", "a", "--data", &d], "--role"),
-        (vec!["user", "add", "a", "--data", &d, "--role", "king"], "is no role"),
-        (vec!["user", "add", "bad name", "--data", &d, "--role", "nurse"], "sign-in name"),
-        (vec!["user", "add", "a", "--data", &d, "--role", "nurse", "--ward", "no ward"], "--ward"),
-        (vec!["user", "add", "castelano", "--data", &d, "--role", "nurse"], "exists already"),
-        (vec!["user", "add", "a", "--data", &d, "--role", "nurse", "--secret-stdin"], "first line of stdin"),
+        (
+            vec!["user", "add", "a", "--data", &d, "--role", "king"],
+            "is no role",
+        ),
+        (
+            vec!["user", "add", "bad name", "--data", &d, "--role", "nurse"],
+            "sign-in name",
+        ),
+        (
+            vec![
+                "user", "add", "a", "--data", &d, "--role", "nurse", "--ward", "no ward",
+            ],
+            "--ward",
+        ),
+        (
+            vec!["user", "add", "castelano", "--data", &d, "--role", "nurse"],
+            "exists already",
+        ),
+        (
+            vec![
+                "user",
+                "add",
+                "a",
+                "--data",
+                &d,
+                "--role",
+                "nurse",
+                "--secret-stdin",
+            ],
+            "first line of stdin",
+        ),
         (vec!["user", "list"], "--data"),
         (vec!["user", "list", "--data", none], "does not exist"),
         (vec!["user", "disable", "nobody", "--data", &d], "no user"),
         (vec!["client", "add", "x", "--data", &d], "--scope"),
-        (vec!["client", "add", "x", "--data", &d, "--scope", "patient/*.r"], "system/"),
-        (vec!["client", "add", "x", "--data", &d, "--scope", "system/Nothing.r"], "resource type"),
-        (vec!["client", "add", "x", "--data", &d, "--scope", "system/*.sc"], "this order"),
-        (vec!["client", "add", "bad name", "--data", &d, "--scope", "system/*.r"], "client name"),
+        (
+            vec!["client", "add", "x", "--data", &d, "--scope", "patient/*.r"],
+            "system/",
+        ),
+        (
+            vec!["client", "add", "x", "--data", &d, "--scope", "system/Nothing.r"],
+            "resource type",
+        ),
+        (
+            vec!["client", "add", "x", "--data", &d, "--scope", "system/*.sc"],
+            "this order",
+        ),
+        (
+            vec!["client", "add", "bad name", "--data", &d, "--scope", "system/*.r"],
+            "client name",
+        ),
         (vec!["enrol", "--data", &d], "--ward"),
         (vec!["enrol", "--data", &d, "--ward", "a b"], "--ward"),
-        (vec!["enrol", "--data", &d, "--ward", "ED", "--site", "--ward-only"], "--ward-only"),
+        (
+            vec!["enrol", "--data", &d, "--ward", "ED", "--site", "--ward-only"],
+            "--ward-only",
+        ),
         (vec!["device", "revoke", "--data", &d], "ID"),
         (vec!["device", "revoke", "nobody", "--data", &d], "no workstation"),
         (vec!["audit", "export", "--data", &d], "--to"),
-        (vec!["audit", "export", "--data", &d, "--chain", "x", "--to", none], "--chain"),
+        (
+            vec!["audit", "export", "--data", &d, "--chain", "x", "--to", none],
+            "--chain",
+        ),
         (vec!["audit", "export", "--data", &d, "--to", f], "--to"),
-        (vec!["quarantine", "list", "--data", &d, "--limit", "x"], "--limit"),
+        (
+            vec!["quarantine", "list", "--data", &d, "--limit", "x"],
+            "--limit",
+        ),
         (vec!["backup", "--data", &d], "--to"),
         (vec!["backup", "--data", &d, "--to", f], "exists"),
         (vec!["restore", "--data", &d], "--from"),
         (vec!["restore", "--data", &d, "--from", none], "not a file"),
-        (vec!["restore", "--data", &d, "--from", f, "--at", "now"], "later version"),
-        (vec!["restore", "--data", &d, "--from", f, "--force"], "not a Vitrine backup"),
+        (
+            vec!["restore", "--data", &d, "--from", f, "--at", "now"],
+            "later version",
+        ),
+        (
+            vec!["restore", "--data", &d, "--from", f, "--force"],
+            "not a Vitrine backup",
+        ),
         (vec!["verify-backup", "--from", f], "--data"),
-        (vec!["verify-backup", "--from", f, "--data", &d], "not a Vitrine backup"),
-        (vec!["verify-backup", "--from", f, "--recovery-key", none], "cannot read"),
+        (
+            vec!["verify-backup", "--from", f, "--data", &d],
+            "not a Vitrine backup",
+        ),
+        (
+            vec!["verify-backup", "--from", f, "--recovery-key", none],
+            "cannot read",
+        ),
         (vec!["migrate"], "--data"),
         (vec!["doctor", "--data", f], "is a file"),
-        (vec!["doctor", "--data", t.path().to_str().unwrap()], "holds no Vitrine data"),
+        (
+            vec!["doctor", "--data", t.path().to_str().unwrap()],
+            "holds no Vitrine data",
+        ),
     ];
     for (args, words) in &cases {
         let out = run(args);
         let err = String::from_utf8(out.stderr).unwrap();
         assert_eq!(out.status.code(), Some(2), "{args:?}: {err}");
-        assert_eq!(err.trim().lines().count(), 1, "{args:?} says more than a sentence: {err}");
+        assert_eq!(
+            err.trim().lines().count(),
+            1,
+            "{args:?} says more than a sentence: {err}"
+        );
         assert!(err.contains(words), "{args:?} lacks '{words}': {err}");
         let out = run(&[args.as_slice(), &["--json"]].concat());
-        let json: Value = serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{args:?} --json: {e}"));
-        assert_eq!((out.status.code(), &json["exit"]), (Some(2), &Value::from(2)), "{args:?}");
+        let json: Value =
+            serde_json::from_slice(&out.stdout).unwrap_or_else(|e| panic!("{args:?} --json: {e}"));
+        assert_eq!(
+            (out.status.code(), &json["exit"]),
+            (Some(2), &Value::from(2)),
+            "{args:?}"
+        );
     }
     eprintln!("{} bad calls", cases.len());
     let help = run(&["help"]);
@@ -107,7 +213,9 @@ fn one_folder_serves_one_process_and_commands_go_through_it() {
     let second = run(&["serve", "--data", d, "--listen", "127.0.0.1:0"]);
     assert_eq!(second.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&second.stderr).contains("is in use by process"));
-    let user = done(&["user", "add", "anna", "--role", "nurse", "--ward", "ED", "--data", d]);
+    let user = done(&[
+        "user", "add", "anna", "--role", "nurse", "--ward", "ED", "--data", d,
+    ]);
     assert_eq!(user["pin"].as_str().unwrap().len(), 6);
     assert_eq!(done(&["user", "list", "--data", d])["users"][0]["user"], "anna");
     let code = done(&["enrol", "--ward", "ED", "--data", d]);
@@ -143,7 +251,10 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     let d = data.to_str().unwrap();
     let db = data.join("vitrine.db");
     let whole = std::fs::read(&db).unwrap();
-    for (name, bytes) in [("plain", [b"SQLite format 3\0".as_slice(), &[0; 8000]].concat()), ("foreign", vec![7; 8192])] {
+    for (name, bytes) in [
+        ("plain", [b"SQLite format 3\0".as_slice(), &[0; 8000]].concat()),
+        ("foreign", vec![7; 8192]),
+    ] {
         for side in ["vitrine.db-wal", "vitrine.db-shm"] {
             let _ = std::fs::remove_file(data.join(side));
         }
@@ -157,7 +268,12 @@ fn what_is_not_ours_is_refused_and_left_alone() {
     let kept = std::fs::read(&key).unwrap();
     std::fs::remove_file(&key).unwrap();
     let out = run(&["serve", "--data", d, "--listen", "127.0.0.1:0"]);
-    assert_eq!(out.status.code(), Some(3), "{}", String::from_utf8_lossy(&out.stderr));
+    assert_eq!(
+        out.status.code(),
+        Some(3),
+        "{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     std::fs::write(&key, kept).unwrap();
     #[cfg(unix)]
     {
@@ -194,7 +310,10 @@ async fn a_backup_comes_back_whole_under_a_new_epoch_here_and_elsewhere() {
     done(&["restore", "--data", d, "--from", f, "--force"]);
     for folder in [d, e] {
         let after = done(&["doctor", "--data", folder]);
-        assert_eq!(after["counts"]["resources"], before["counts"]["resources"], "{folder}");
+        assert_eq!(
+            after["counts"]["resources"], before["counts"]["resources"],
+            "{folder}"
+        );
         assert_eq!(after["healthy"], true, "{after}");
         assert_ne!(after["epoch"], before["epoch"]);
     }

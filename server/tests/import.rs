@@ -6,7 +6,10 @@ use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 fn sum(c: &Value) -> u64 {
-    ["accepted", "duplicate", "quarantined", "refused"].iter().map(|k| c[*k].as_u64().unwrap()).sum()
+    ["accepted", "duplicate", "quarantined", "refused"]
+        .iter()
+        .map(|k| c[*k].as_u64().unwrap())
+        .sum()
 }
 
 fn import(data: &Path, paths: &[&Path]) -> (i32, Value) {
@@ -28,18 +31,33 @@ fn fresh() -> (tempfile::TempDir, PathBuf) {
 fn live(data: &Path) -> u64 {
     let counts = done(&["doctor", "--data", data.to_str().unwrap()]);
     assert_eq!(counts["healthy"], true, "{counts}");
-    counts["counts"]["resources"].as_object().unwrap().values().map(|v| v.as_u64().unwrap()).sum()
+    counts["counts"]["resources"]
+        .as_object()
+        .unwrap()
+        .values()
+        .map(|v| v.as_u64().unwrap())
+        .sum()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut out: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+    let mut out: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().path())
+        .collect();
     out.sort();
     out
 }
 
 /// What is in quarantine, with place and reason.
 fn quarantine(data: &Path) -> Vec<Value> {
-    let json = done(&["quarantine", "list", "--limit", "100000", "--data", data.to_str().unwrap()]);
+    let json = done(&[
+        "quarantine",
+        "list",
+        "--limit",
+        "100000",
+        "--data",
+        data.to_str().unwrap(),
+    ]);
     json["quarantined"].as_array().unwrap().clone()
 }
 
@@ -47,28 +65,41 @@ fn entries(path: &Path) -> u64 {
     let bytes = std::fs::read(path).unwrap();
     let bytes = if path.extension().is_some_and(|e| e == "gz") {
         let mut out = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes.as_slice()), &mut out).unwrap();
+        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes.as_slice()), &mut out)
+            .unwrap();
         out
     } else {
         bytes
     };
-    serde_json::from_slice::<Value>(&bytes).unwrap()["entry"].as_array().unwrap().len() as u64
+    serde_json::from_slice::<Value>(&bytes).unwrap()["entry"]
+        .as_array()
+        .unwrap()
+        .len() as u64
 }
 
 #[test]
 fn synthea_comes_in_whole_in_any_order_and_once() {
-    let Some(synthea) = corpus("fhir/synthea-2019") else { return };
+    let Some(synthea) = corpus("fhir/synthea-2019") else {
+        return;
+    };
     let plain = files(&synthea.join("plain"));
     let gz: Vec<PathBuf> = files(&synthea.join("gz")).into_iter().step_by(80).collect();
     let all: Vec<&Path> = plain.iter().chain(&gz).map(PathBuf::as_path).collect();
     let want: u64 = all.iter().map(|p| entries(p)).sum();
     let (_t, data) = fresh();
     let (exit, counts) = import(&data, &all);
-    assert_eq!((exit, counts["accepted"].as_u64().unwrap()), (0, want), "{counts}");
+    assert_eq!(
+        (exit, counts["accepted"].as_u64().unwrap()),
+        (0, want),
+        "{counts}"
+    );
     eprintln!("synthea: {want} resources in {} s", counts["seconds"]);
     assert_eq!(live(&data), want);
     let (_, again) = import(&data, &all);
-    assert_eq!((again["accepted"].as_u64(), again["duplicate"].as_u64()), (Some(0), Some(want)));
+    assert_eq!(
+        (again["accepted"].as_u64(), again["duplicate"].as_u64()),
+        (Some(0), Some(want))
+    );
     // Practitioners and hospitals last instead of first.
     let (_t, other) = fresh();
     let mut turned = all;
@@ -87,14 +118,31 @@ fn whole_corpus(name: &str, most_quarantined: u64) {
         assert!(item["location"].as_str().unwrap().contains(name), "{item}");
         assert!(!item["reason"].as_str().unwrap().is_empty(), "{item}");
     }
-    eprintln!("{name}: {} accepted, {} duplicate, {} quarantined, {} refused, {} s", counts["accepted"], counts["duplicate"], counts["quarantined"], counts["refused"], counts["seconds"]);
+    eprintln!(
+        "{name}: {} accepted, {} duplicate, {} quarantined, {} refused, {} s",
+        counts["accepted"], counts["duplicate"], counts["quarantined"], counts["refused"], counts["seconds"]
+    );
     for r in counts["refusals"].as_array().unwrap() {
-        eprintln!("  refused {} {} {}", r["location"].as_str().unwrap().rsplit('/').next().unwrap(), r["expression"], r["reason"]);
+        eprintln!(
+            "  refused {} {} {}",
+            r["location"].as_str().unwrap().rsplit('/').next().unwrap(),
+            r["expression"],
+            r["reason"]
+        );
     }
     for item in listed.iter().take(60) {
-        eprintln!("  {} {} {}", item["location"].as_str().unwrap().rsplit('/').next().unwrap(), item["expression"], item["reason"]);
+        eprintln!(
+            "  {} {} {}",
+            item["location"].as_str().unwrap().rsplit('/').next().unwrap(),
+            item["expression"],
+            item["reason"]
+        );
     }
-    assert!(listed.len() as u64 <= most_quarantined, "{} in quarantine", listed.len());
+    assert!(
+        listed.len() as u64 <= most_quarantined,
+        "{} in quarantine",
+        listed.len()
+    );
     assert!(live(&data) <= counts["accepted"].as_u64().unwrap());
     let (_, again) = import(&data, &[&path]);
     assert_eq!(again["seen"], counts["seen"]);
@@ -128,13 +176,26 @@ const BAD: &[&str] = &[
 
 #[test]
 fn bad_bundles_are_refused_whole() {
-    let Some(folder) = corpus("fhir/microsoft-fhir-server/Normative") else { return };
+    let Some(folder) = corpus("fhir/microsoft-fhir-server/Normative") else {
+        return;
+    };
     for name in BAD {
         let (_t, data) = fresh();
         let (exit, counts) = import(&data, &[&folder.join(name)]);
-        assert_eq!((exit, counts["accepted"].as_u64().unwrap(), counts["duplicate"].as_u64().unwrap()), (1, 0, 0), "{name}: {counts}");
+        assert_eq!(
+            (
+                exit,
+                counts["accepted"].as_u64().unwrap(),
+                counts["duplicate"].as_u64().unwrap()
+            ),
+            (1, 0, 0),
+            "{name}: {counts}"
+        );
         let refusal = &counts["refusals"][0];
-        assert!(refusal["location"].as_str().unwrap().ends_with(name) && !refusal["reason"].as_str().unwrap().is_empty());
+        assert!(
+            refusal["location"].as_str().unwrap().ends_with(name)
+                && !refusal["reason"].as_str().unwrap().is_empty()
+        );
         assert_eq!(live(&data), 0, "{name} left something behind");
         eprintln!("{name}: {} {}", refusal["expression"], refusal["reason"]);
     }
@@ -151,7 +212,18 @@ async fn a_running_server_takes_the_same_over_the_network() {
     let server = Server::start(&data);
     let token = server.client_token("system/*.cruds").await;
     let good = t.path().join("some.ndjson");
-    let lines: String = (0..450).map(|n| format!("{}\n", if n % 100 == 7 { "{\"resourceType\":\"Observation\"}".to_owned() } else { observation(Some(&format!("n{n}")), "p1", "1.0") })).collect();
+    let lines: String = (0..450)
+        .map(|n| {
+            format!(
+                "{}\n",
+                if n % 100 == 7 {
+                    "{\"resourceType\":\"Observation\"}".to_owned()
+                } else {
+                    observation(Some(&format!("n{n}")), "p1", "1.0")
+                }
+            )
+        })
+        .collect();
     std::fs::write(&good, &lines).unwrap();
     let bad = t.path().join("notes.json");
     std::fs::write(&bad, "this is no JSON").unwrap();
@@ -159,19 +231,57 @@ async fn a_running_server_takes_the_same_over_the_network() {
     std::fs::write(&packed, zstd::encode_all(lines.as_bytes(), 1).unwrap()).unwrap();
     let ca = data.join("ca.pem");
     let args = |token: &str| {
-        ["import", "--server", &server.url(""), "--token", token, "--ca", ca.to_str().unwrap(), t.path().join("some.ndjson").to_str().unwrap(), bad.to_str().unwrap(), packed.to_str().unwrap()].map(str::to_owned)
+        [
+            "import",
+            "--server",
+            &server.url(""),
+            "--token",
+            token,
+            "--ca",
+            ca.to_str().unwrap(),
+            t.path().join("some.ndjson").to_str().unwrap(),
+            bad.to_str().unwrap(),
+            packed.to_str().unwrap(),
+        ]
+        .map(str::to_owned)
     };
     let call = |token: &str| run_json(&args(token).iter().map(String::as_str).collect::<Vec<_>>());
     let (exit, counts) = call(&token);
     assert_eq!((exit, sum(&counts)), (1, 901), "{counts}");
-    assert_eq!((counts["accepted"].as_u64(), counts["duplicate"].as_u64(), counts["quarantined"].as_u64()), (Some(445), Some(445), Some(11)), "{counts}");
+    assert_eq!(
+        (
+            counts["accepted"].as_u64(),
+            counts["duplicate"].as_u64(),
+            counts["quarantined"].as_u64()
+        ),
+        (Some(445), Some(445), Some(11)),
+        "{counts}"
+    );
     let (exit, fault) = call("wrong");
     assert_eq!(exit, 1);
-    assert!(fault["error"].as_str().unwrap().contains("get a new token"), "{fault}");
+    assert!(
+        fault["error"].as_str().unwrap().contains("get a new token"),
+        "{fault}"
+    );
     // And through the running server by its folder.
     let (exit, counts) = run_json(&["import", "--data", server.dir(), good.to_str().unwrap()]);
-    assert_eq!((exit, counts["duplicate"].as_u64(), counts["quarantined"].as_u64()), (1, Some(445), Some(5)), "{counts}");
+    assert_eq!(
+        (exit, counts["duplicate"].as_u64(), counts["quarantined"].as_u64()),
+        (1, Some(445), Some(5)),
+        "{counts}"
+    );
     let places: Vec<Value> = quarantine(&data);
-    assert!(places.iter().any(|p| p["location"].as_str().unwrap().ends_with("some.ndjson:8") && p["expression"] == "Observation.status"), "{places:?}");
-    assert!(places.iter().any(|p| p["location"].as_str().unwrap().ends_with("notes.json") && p["reason"].as_str().unwrap().contains("not JSON")));
+    assert!(
+        places
+            .iter()
+            .any(|p| p["location"].as_str().unwrap().ends_with("some.ndjson:8")
+                && p["expression"] == "Observation.status"),
+        "{places:?}"
+    );
+    assert!(
+        places
+            .iter()
+            .any(|p| p["location"].as_str().unwrap().ends_with("notes.json")
+                && p["reason"].as_str().unwrap().contains("not JSON"))
+    );
 }

@@ -32,7 +32,12 @@ async fn send(http: &reqwest::Client, url: &str, token: &str, w: &Write) -> Opti
     let text = answer.bytes().await.ok()?;
     assert_eq!(status.as_u16(), 200, "{}", String::from_utf8_lossy(&text));
     let json: Value = serde_json::from_slice(&text).unwrap();
-    Some(json["entry"][0]["response"]["location"].as_str().unwrap().to_owned())
+    Some(
+        json["entry"][0]["response"]["location"]
+            .as_str()
+            .unwrap()
+            .to_owned(),
+    )
 }
 
 /// A transaction of two: an observation and a flag that must come and stay together.
@@ -48,11 +53,20 @@ fn body(n: u64) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_doubles_nothing() {
-    let kills: u64 = std::env::var("VITRINE_KILLS").ok().and_then(|k| k.parse().ok()).unwrap_or(60);
+    let kills: u64 = std::env::var("VITRINE_KILLS")
+        .ok()
+        .and_then(|k| k.parse().ok())
+        .unwrap_or(60);
     let (_t, data) = folder();
     let mut server = Server::start(&data);
     let token = server.client_token("system/*.cruds").await;
-    assert_eq!(server.fhir(&token, "/fhir", placed("p1", "ED").to_string()).await.0, 200);
+    assert_eq!(
+        server
+            .fhir(&token, "/fhir", placed("p1", "ED").to_string())
+            .await
+            .0,
+        200
+    );
     let mut writes: Vec<Write> = Vec::new();
     let mut open: Vec<Write> = Vec::new();
     let (mut starts_ms, mut resent, mut n) = (Vec::new(), 0, 0);
@@ -83,7 +97,11 @@ async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_doubles_nothing(
                 while !stop.load(Ordering::SeqCst) {
                     let mut w = waiting.pop_front().unwrap_or_else(|| {
                         k += 1;
-                        Write { key: vitrine_server::clock::new_uuid().to_string(), body: body(k), place: None }
+                        Write {
+                            key: vitrine_server::clock::new_uuid().to_string(),
+                            body: body(k),
+                            place: None,
+                        }
                     });
                     w.place = send(&http, &url, &token, &w).await;
                     let dead = w.place.is_none();
@@ -102,7 +120,11 @@ async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_doubles_nothing(
         stop.store(true, Ordering::SeqCst);
         for r in running {
             for w in r.await.unwrap() {
-                if w.place.is_some() { writes.push(w) } else { open.push(w) }
+                if w.place.is_some() {
+                    writes.push(w)
+                } else {
+                    open.push(w)
+                }
             }
         }
         let start = vitrine_server::clock::steady();
@@ -121,11 +143,27 @@ async fn killed_at_any_moment_it_keeps_what_it_acknowledged_and_doubles_nothing(
     let counts = done(&["doctor", "--data", server.dir()]);
     assert_eq!(counts["healthy"], true, "{counts}");
     let of = |t: &str| counts["counts"]["resources"][t].as_u64().unwrap_or(0);
-    assert_eq!((of("Observation"), of("Flag")), (writes.len() as u64, writes.len() as u64), "lost or doubled");
+    assert_eq!(
+        (of("Observation"), of("Flag")),
+        (writes.len() as u64, writes.len() as u64),
+        "lost or doubled"
+    );
     for w in writes.iter().step_by(1 + writes.len() / 200) {
         let path = w.place.as_deref().unwrap().split("/_history").next().unwrap();
-        assert!(w.place.as_deref().unwrap().ends_with("/_history/1"), "applied twice");
-        assert_eq!(server.get(&format!("/fhir/{path}")).bearer_auth(&token).send().await.unwrap().status(), 200);
+        assert!(
+            w.place.as_deref().unwrap().ends_with("/_history/1"),
+            "applied twice"
+        );
+        assert_eq!(
+            server
+                .get(&format!("/fhir/{path}"))
+                .bearer_auth(&token)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            200
+        );
     }
     starts_ms.sort_unstable();
     eprintln!(

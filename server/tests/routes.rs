@@ -21,7 +21,16 @@ async fn hospital() -> Hospital {
     let (folder, data) = folder();
     let server = Server::start(&data);
     for (name, role, ward) in [("nina", "nurse", Some("ED")), ("petra", "privacy-officer", None)] {
-        let mut args = vec!["user", "add", name, "--role", role, "--data", server.dir(), "--secret-stdin"];
+        let mut args = vec![
+            "user",
+            "add",
+            name,
+            "--role",
+            role,
+            "--data",
+            server.dir(),
+            "--secret-stdin",
+        ];
         if let Some(w) = ward {
             args.extend(["--ward", w]);
         }
@@ -31,7 +40,11 @@ async fn hospital() -> Hospital {
             .stdout(std::process::Stdio::null())
             .spawn()
             .unwrap();
-        std::io::Write::write_all(child.stdin.as_mut().unwrap(), format!("{name}-long-password\n193746\n").as_bytes()).unwrap();
+        std::io::Write::write_all(
+            child.stdin.as_mut().unwrap(),
+            format!("{name}-long-password\n193746\n").as_bytes(),
+        )
+        .unwrap();
         assert!(child.wait().unwrap().success());
     }
     let client = server.client_token("system/*.cruds").await;
@@ -39,11 +52,18 @@ async fn hospital() -> Hospital {
     for (p, w) in [("pat-ed", "ED"), ("pat-icu", "ICU")] {
         let (status, answer) = server.fhir(&client, "/fhir", placed(p, w).to_string()).await;
         assert_eq!(status, 200, "{answer}");
-        let (status, answer) = server.fhir(&client, "/fhir/Observation", observation(None, p, "4.10")).await;
+        let (status, answer) = server
+            .fhir(&client, "/fhir/Observation", observation(None, p, "4.10"))
+            .await;
         assert_eq!(status, 201, "{answer}");
     }
-    let (status, answer) =
-        server.fhir(&client, "/fhir/Practitioner", json!({"resourceType": "Practitioner", "active": true}).to_string()).await;
+    let (status, answer) = server
+        .fhir(
+            &client,
+            "/fhir/Practitioner",
+            json!({"resourceType": "Practitioner", "active": true}).to_string(),
+        )
+        .await;
     assert_eq!(status, 201, "{answer}");
     let ed = server.enrol("ED", &[]).await;
     let (status, nurse) = server.login(&ed, "nina", "193746").await;
@@ -51,19 +71,39 @@ async fn hospital() -> Hospital {
     let (status, privacy) = server.login(&ed, "petra", "petra-long-password").await;
     assert_eq!(status, 200, "{privacy}");
     let token = |v: Value| v["token"].as_str().unwrap().to_owned();
-    Hospital { _folder: folder, server, client, reader, ed, nurse: token(nurse), privacy: token(privacy) }
+    Hospital {
+        _folder: folder,
+        server,
+        client,
+        reader,
+        ed,
+        nurse: token(nurse),
+        privacy: token(privacy),
+    }
 }
 
-/// (method, path of the table, path asked, body, caller, status)
-fn cases() -> Vec<(&'static str, &'static str, &'static str, Option<String>, &'static str, u16)> {
+/// Method, path of the table, path asked, body, caller, status.
+type Case = (
+    &'static str,
+    &'static str,
+    &'static str,
+    Option<String>,
+    &'static str,
+    u16,
+);
+
+fn cases() -> Vec<Case> {
     let obs = || Some(observation(None, "pat-ed", "5.0"));
     let obs_icu = || Some(observation(None, "pat-icu", "5.0"));
     let put_obs = || Some(observation(Some("o1"), "pat-ed", "5.0"));
     let empty = || Some(json!({"resourceType": "Bundle", "type": "batch", "entry": []}).to_string());
     let tx = || {
-        Some(json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        Some(
+            json!({"resourceType": "Bundle", "type": "transaction", "entry": [
             {"resource": serde_json::from_str::<Value>(&observation(None, "pat-icu", "1.0")).unwrap(),
-             "request": {"method": "POST", "url": "Observation"}}]}).to_string())
+             "request": {"method": "POST", "url": "Observation"}}]})
+            .to_string(),
+        )
     };
     let glass = |p: &str| Some(json!({"patient": p, "reason": "covering"}).to_string());
     vec![
@@ -159,12 +199,20 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
         };
         if let Some(body) = body {
             let form = path == "/auth/token";
-            let kind = if form { "application/x-www-form-urlencoded" } else { "application/json" };
+            let kind = if form {
+                "application/x-www-form-urlencoded"
+            } else {
+                "application/json"
+            };
             request = request.header("content-type", kind).body(body);
         }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
-        let kind = answer.headers().get("content-type").map(|t| t.to_str().unwrap().to_owned()).unwrap_or_default();
+        let kind = answer
+            .headers()
+            .get("content-type")
+            .map(|t| t.to_str().unwrap().to_owned())
+            .unwrap_or_default();
         let text = answer.text().await.unwrap();
         assert_eq!(status, want, "{method} {path} by {caller}: {text}");
         if path.starts_with("/fhir") && want >= 400 {
@@ -172,7 +220,10 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             assert_eq!(outcome["resourceType"], "OperationOutcome", "{text}");
             assert!(kind.starts_with("application/fhir+json"), "{kind}");
         }
-        assert!(!text.contains("Testperson") || want < 300, "a refusal shows a name: {text}");
+        assert!(
+            !text.contains("Testperson") || want < 300,
+            "a refusal shows a name: {text}"
+        );
     }
 }
 
@@ -180,13 +231,31 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
 fn no_route_is_without_a_case() {
     let asked: BTreeSet<(&str, &str)> = cases().iter().map(|c| (c.0, c.1)).collect();
     for route in ROUTES {
-        assert!(asked.contains(&(route.method, route.path)), "{} {} has no authorisation case", route.method, route.path);
+        assert!(
+            asked.contains(&(route.method, route.path)),
+            "{} {} has no authorisation case",
+            route.method,
+            route.path
+        );
         if route.door == Door::Bearer {
-            let by: BTreeSet<&str> = cases().iter().filter(|c| c.0 == route.method && c.1 == route.path).map(|c| c.4).collect();
-            assert!(by.contains("nobody"), "{} {} is not asked without a token", route.method, route.path);
+            let by: BTreeSet<&str> = cases()
+                .iter()
+                .filter(|c| c.0 == route.method && c.1 == route.path)
+                .map(|c| c.4)
+                .collect();
+            assert!(
+                by.contains("nobody"),
+                "{} {} is not asked without a token",
+                route.method,
+                route.path
+            );
         }
     }
-    assert_eq!(asked.len(), ROUTES.len(), "a case asks for a route that is not in the table");
+    assert_eq!(
+        asked.len(),
+        ROUTES.len(),
+        "a case asks for a route that is not in the table"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -194,25 +263,49 @@ async fn breaking_the_glass_opens_one_record_and_the_refusal_offers_it() {
     let h = hospital().await;
     let s = &h.server;
     let (status, refused) = {
-        let a = s.get("/fhir/Patient/pat-icu").bearer_auth(&h.nurse).send().await.unwrap();
+        let a = s
+            .get("/fhir/Patient/pat-icu")
+            .bearer_auth(&h.nurse)
+            .send()
+            .await
+            .unwrap();
         (a.status().as_u16(), json_of(a).await)
     };
-    assert_eq!((status, &refused["issue"][0]["code"]), (403, &json!("suppressed")));
+    assert_eq!(
+        (status, &refused["issue"][0]["code"]),
+        (403, &json!("suppressed"))
+    );
     assert_eq!(refused["issue"][0]["details"]["coding"][0]["code"], "ETREAT");
     let body = json!({"patient": "pat-icu", "reason": "life-threatening", "words": "collapsed"});
-    let answer = s.post("/auth/break-glass").bearer_auth(&h.nurse).json(&body).send().await.unwrap();
+    let answer = s
+        .post("/auth/break-glass")
+        .bearer_auth(&h.nurse)
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     let grant = json_of(answer).await["grant"].as_str().unwrap().to_owned();
-    let answer = s.get("/fhir/Patient/pat-icu").bearer_auth(&h.nurse).send().await.unwrap();
+    let answer = s
+        .get("/fhir/Patient/pat-icu")
+        .bearer_auth(&h.nurse)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 200);
     // Reading only, and only this patient.
-    let (status, _) = s.fhir(&h.nurse, "/fhir/Observation", observation(None, "pat-icu", "1.0")).await;
+    let (status, _) = s
+        .fhir(&h.nurse, "/fhir/Observation", observation(None, "pat-icu", "1.0"))
+        .await;
     assert_eq!(status, 403);
     let rows = s.audit();
     let of = |action: &str| rows.iter().filter(|r| r["action"] == action).collect::<Vec<_>>();
     assert_eq!(of("break-glass").len(), 1);
     assert_eq!(of("break-glass")[0]["purpose"], "BTG");
-    let read = of("read-resource").into_iter().rfind(|r| r["decision"] == "permit").unwrap();
+    let read = of("read-resource")
+        .into_iter()
+        .rfind(|r| r["decision"] == "permit")
+        .unwrap();
     assert_eq!((&read["grant"], &read["purpose"]), (&json!(grant), &json!("BTG")));
 }
 
@@ -220,31 +313,81 @@ async fn breaking_the_glass_opens_one_record_and_the_refusal_offers_it() {
 async fn sign_in_is_throttled_and_ends_where_it_must() {
     let h = hospital().await;
     let s = &h.server;
-    let wrong_device = Device { id: h.ed.id.clone(), ..s.enrol("ICU", &[]).await };
-    assert_eq!(s.login(&wrong_device, "nina", "193746").await.0, 401, "signed by another key");
+    let wrong_device = Device {
+        id: h.ed.id.clone(),
+        ..s.enrol("ICU", &[]).await
+    };
+    assert_eq!(
+        s.login(&wrong_device, "nina", "193746").await.0,
+        401,
+        "signed by another key"
+    );
     for _ in 0..4 {
         assert_eq!(s.login(&h.ed, "nina", "000111").await.1["code"], "wrong-secret");
     }
     let (status, answer) = s.login(&h.ed, "nina", "000111").await;
-    assert_eq!((status, &answer["code"], &answer["retry_after_s"]), (429, &json!("throttled"), &json!(30)));
-    assert_eq!(s.login(&h.ed, "nina", "193746").await.0, 429, "the right secret waits too");
+    assert_eq!(
+        (status, &answer["code"], &answer["retry_after_s"]),
+        (429, &json!("throttled"), &json!(30))
+    );
+    assert_eq!(
+        s.login(&h.ed, "nina", "193746").await.0,
+        429,
+        "the right secret waits too"
+    );
     let icu = s.enrol("ICU", &[]).await;
-    assert_eq!(s.login(&icu, "nina", "193746").await.0, 200, "another workstation is not affected");
+    assert_eq!(
+        s.login(&icu, "nina", "193746").await.0,
+        200,
+        "another workstation is not affected"
+    );
     assert_eq!(s.login(&icu, "nobody", "193746").await.1["code"], "wrong-secret");
 
-    let read = || async { s.get("/fhir/Patient/pat-ed").bearer_auth(&h.nurse).send().await.unwrap().status().as_u16() };
+    let read = || async {
+        s.get("/fhir/Patient/pat-ed")
+            .bearer_auth(&h.nurse)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
     assert_eq!(read().await, 200);
     done(&["user", "disable", "nina", "--data", s.dir()]);
     assert_eq!(read().await, 401, "a disabled account's session ends");
     assert_eq!(s.login(&icu, "nina", "193746").await.1["code"], "disabled");
     done(&["device", "revoke", &h.ed.id, "--data", s.dir()]);
-    let answer = s.post("/auth/logout").bearer_auth(&h.privacy).send().await.unwrap();
+    let answer = s
+        .post("/auth/logout")
+        .bearer_auth(&h.privacy)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(answer.status(), 401, "a session at a revoked workstation ends");
-    assert_eq!(s.login(&h.ed, "petra", "petra-long-password").await.1["code"], "device-revoked");
+    assert_eq!(
+        s.login(&h.ed, "petra", "petra-long-password").await.1["code"],
+        "device-revoked"
+    );
     let (_, session) = s.login(&icu, "petra", "petra-long-password").await;
     let token = session["token"].as_str().unwrap();
-    assert_eq!(s.post("/auth/logout").bearer_auth(token).send().await.unwrap().status(), 204);
-    assert_eq!(s.post("/auth/logout").bearer_auth(token).send().await.unwrap().status(), 401);
+    assert_eq!(
+        s.post("/auth/logout")
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        204
+    );
+    assert_eq!(
+        s.post("/auth/logout")
+            .bearer_auth(token)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        401
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -252,14 +395,23 @@ async fn bundles_are_all_or_nothing_and_names_inside_resolve() {
     let h = hospital().await;
     let s = &h.server;
     let obs: Value = serde_json::from_str(&observation(None, "pat-ed", "7.0")).unwrap();
-    let mut entries: Vec<Value> = (0..500).map(|_| json!({"resource": obs, "request": {"method": "POST", "url": "Observation"}})).collect();
+    let mut entries: Vec<Value> = (0..500)
+        .map(|_| json!({"resource": obs, "request": {"method": "POST", "url": "Observation"}}))
+        .collect();
     entries[499]["resource"]["status"] = json!("finalx");
     let before = done(&["doctor", "--data", s.dir()])["counts"]["resources"].clone();
     let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries});
     let (status, outcome) = s.fhir(&h.client, "/fhir", bundle.to_string()).await;
     assert_eq!(status, 422);
-    assert_eq!(outcome["issue"][0]["expression"][0], "Bundle.entry[499].resource.status");
-    assert_eq!(done(&["doctor", "--data", s.dir()])["counts"]["resources"], before, "nothing was applied");
+    assert_eq!(
+        outcome["issue"][0]["expression"][0],
+        "Bundle.entry[499].resource.status"
+    );
+    assert_eq!(
+        done(&["doctor", "--data", s.dir()])["counts"]["resources"],
+        before,
+        "nothing was applied"
+    );
 
     let batch = json!({"resourceType": "Bundle", "type": "batch", "entry": [
         {"resource": {"resourceType": "Observation", "status": "finalx"}, "request": {"method": "POST", "url": "Observation"}},
@@ -271,8 +423,14 @@ async fn bundles_are_all_or_nothing_and_names_inside_resolve() {
     ]});
     let (status, answer) = s.fhir(&h.client, "/fhir", batch.to_string()).await;
     assert_eq!(status, 200);
-    let statuses: Vec<&str> = (0..6).map(|i| answer["entry"][i]["response"]["status"].as_str().unwrap()).collect();
-    assert_eq!(statuses.iter().map(|s| &s[..3]).collect::<Vec<_>>(), ["422", "201", "200", "501", "404", "204"], "{answer}");
+    let statuses: Vec<&str> = (0..6)
+        .map(|i| answer["entry"][i]["response"]["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        statuses.iter().map(|s| &s[..3]).collect::<Vec<_>>(),
+        ["422", "201", "200", "501", "404", "204"],
+        "{answer}"
+    );
     assert_eq!(answer["entry"][2]["resource"]["id"], "pat-ed");
 
     let names = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
@@ -288,17 +446,37 @@ async fn bundles_are_all_or_nothing_and_names_inside_resolve() {
     assert_eq!(status, 200, "{first}");
     let place = |v: &Value, i: usize| v["entry"][i]["response"]["location"].as_str().unwrap().to_owned();
     let path = place(&first, 1);
-    let stored = json_of(s.get(&format!("/fhir/{}", path.split("/_history").next().unwrap())).bearer_auth(&h.client).send().await.unwrap()).await;
-    assert_eq!(format!("{}/_history/1", stored["subject"]["reference"].as_str().unwrap()), place(&first, 0));
+    let stored = json_of(
+        s.get(&format!("/fhir/{}", path.split("/_history").next().unwrap()))
+            .bearer_auth(&h.client)
+            .send()
+            .await
+            .unwrap(),
+    )
+    .await;
+    assert_eq!(
+        format!("{}/_history/1", stored["subject"]["reference"].as_str().unwrap()),
+        place(&first, 0)
+    );
     assert_eq!(stored["performer"][0]["reference"], "Patient/pat-ed");
     let (_, second) = s.fhir(&h.client, "/fhir", names.to_string()).await;
-    assert_eq!(second["entry"][0]["response"]["status"], "200 OK", "the patient is there already");
+    assert_eq!(
+        second["entry"][0]["response"]["status"], "200 OK",
+        "the patient is there already"
+    );
     assert_eq!(place(&second, 0), place(&first, 0));
-    for (reference, code) in [("urn:uuid:00000000-0000-4000-8000-000000000000", "not-found"), ("Patient?identifier=urn:test:mrn|none", "not-found")] {
+    for (reference, code) in [
+        ("urn:uuid:00000000-0000-4000-8000-000000000000", "not-found"),
+        ("Patient?identifier=urn:test:mrn|none", "not-found"),
+    ] {
         let mut bad = names.clone();
         bad["entry"][1]["resource"]["subject"]["reference"] = json!(reference);
         let (status, outcome) = s.fhir(&h.client, "/fhir", bad.to_string()).await;
-        assert_eq!((status, &outcome["issue"][0]["code"]), (422, &json!(code)), "{outcome}");
+        assert_eq!(
+            (status, &outcome["issue"][0]["code"]),
+            (422, &json!(code)),
+            "{outcome}"
+        );
     }
 }
 
@@ -306,50 +484,179 @@ async fn bundles_are_all_or_nothing_and_names_inside_resolve() {
 async fn versions_tags_preferences_and_keys_do_as_they_say() {
     let h = hospital().await;
     let s = &h.server;
-    let put = |value: &str| s.put("/fhir/Observation/v1").bearer_auth(&h.client).header("content-type", "application/fhir+json").body(observation(Some("v1"), "pat-ed", value));
+    let put = |value: &str| {
+        s.put("/fhir/Observation/v1")
+            .bearer_auth(&h.client)
+            .header("content-type", "application/fhir+json")
+            .body(observation(Some("v1"), "pat-ed", value))
+    };
     let first = put("72.50").send().await.unwrap();
-    assert_eq!((first.status().as_u16(), first.headers()["etag"].to_str().unwrap()), (201, "W/\"1\""));
+    assert_eq!(
+        (first.status().as_u16(), first.headers()["etag"].to_str().unwrap()),
+        (201, "W/\"1\"")
+    );
     let place = first.headers()["location"].to_str().unwrap().to_owned();
-    assert!(place.ends_with("/fhir/Observation/v1/_history/1") && place.starts_with(&s.url("")), "{place}");
-    assert_eq!(put("72.5").header("if-match", "W/\"1\"").send().await.unwrap().status(), 200);
+    assert!(
+        place.ends_with("/fhir/Observation/v1/_history/1") && place.starts_with(&s.url("")),
+        "{place}"
+    );
+    assert_eq!(
+        put("72.5")
+            .header("if-match", "W/\"1\"")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
     let stale = put("72.6").header("if-match", "W/\"1\"").send().await.unwrap();
     assert_eq!(stale.status(), 412);
-    let now = s.get("/fhir/Observation/v1").bearer_auth(&h.client).send().await.unwrap();
-    let (tag, date) = (now.headers()["etag"].clone(), now.headers()["last-modified"].clone());
+    let now = s
+        .get("/fhir/Observation/v1")
+        .bearer_auth(&h.client)
+        .send()
+        .await
+        .unwrap();
+    let (tag, date) = (
+        now.headers()["etag"].clone(),
+        now.headers()["last-modified"].clone(),
+    );
     assert_eq!(tag, "W/\"2\"");
     let text = now.text().await.unwrap();
-    assert!(text.contains("\"value\":72.5,") && text.contains("\"versionId\":\"2\""), "{text}");
-    let old = s.get("/fhir/Observation/v1/_history/1").bearer_auth(&h.client).send().await.unwrap().text().await.unwrap();
-    assert!(old.contains("\"value\":72.50,"), "decimals are kept digit by digit: {old}");
+    assert!(
+        text.contains("\"value\":72.5,") && text.contains("\"versionId\":\"2\""),
+        "{text}"
+    );
+    let old = s
+        .get("/fhir/Observation/v1/_history/1")
+        .bearer_auth(&h.client)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
+    assert!(
+        old.contains("\"value\":72.50,"),
+        "decimals are kept digit by digit: {old}"
+    );
     for (name, value) in [("if-none-match", &tag), ("if-modified-since", &date)] {
-        let same = s.get("/fhir/Observation/v1").bearer_auth(&h.client).header(name, value).send().await.unwrap();
+        let same = s
+            .get("/fhir/Observation/v1")
+            .bearer_auth(&h.client)
+            .header(name, value)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(same.status(), 304, "{name}");
     }
-    for (accept, want) in [("application/fhir+xml", 406), ("application/fhir+json", 200), ("text/html, */*;q=0.1", 200)] {
-        assert_eq!(s.get("/fhir/Observation/v1").bearer_auth(&h.client).header("accept", accept).send().await.unwrap().status(), want);
+    for (accept, want) in [
+        ("application/fhir+xml", 406),
+        ("application/fhir+json", 200),
+        ("text/html, */*;q=0.1", 200),
+    ] {
+        assert_eq!(
+            s.get("/fhir/Observation/v1")
+                .bearer_auth(&h.client)
+                .header("accept", accept)
+                .send()
+                .await
+                .unwrap()
+                .status(),
+            want
+        );
     }
-    assert_eq!(s.get("/fhir/Observation/v1?_format=xml").bearer_auth(&h.client).send().await.unwrap().status(), 406);
-    let xml = s.post("/fhir/Observation").bearer_auth(&h.client).header("content-type", "application/fhir+xml").body("<a/>").send().await.unwrap();
+    assert_eq!(
+        s.get("/fhir/Observation/v1?_format=xml")
+            .bearer_auth(&h.client)
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        406
+    );
+    let xml = s
+        .post("/fhir/Observation")
+        .bearer_auth(&h.client)
+        .header("content-type", "application/fhir+xml")
+        .body("<a/>")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(xml.status(), 415);
 
     let key = vitrine_server::clock::new_uuid().to_string();
-    let post = |body: String| s.post("/fhir/Observation").bearer_auth(&h.client).header("idempotency-key", &key).header("content-type", "application/fhir+json").body(body);
+    let post = |body: String| {
+        s.post("/fhir/Observation")
+            .bearer_auth(&h.client)
+            .header("idempotency-key", &key)
+            .header("content-type", "application/fhir+json")
+            .body(body)
+    };
     let a = post(observation(None, "pat-ed", "1.0")).send().await.unwrap();
     let b = post(observation(None, "pat-ed", "1.0")).send().await.unwrap();
-    assert_eq!((a.status(), b.status()), (201.try_into().unwrap(), 201.try_into().unwrap()));
+    assert_eq!(
+        (a.status(), b.status()),
+        (201.try_into().unwrap(), 201.try_into().unwrap())
+    );
     assert_eq!(a.headers()["location"], b.headers()["location"]);
-    assert_eq!(post(observation(None, "pat-ed", "2.0")).send().await.unwrap().status(), 422, "another content under the same key");
-    let bad = s.post("/fhir/Observation").bearer_auth(&h.client).header("idempotency-key", "x").body(observation(None, "pat-ed", "1.0")).send().await.unwrap();
+    assert_eq!(
+        post(observation(None, "pat-ed", "2.0"))
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        422,
+        "another content under the same key"
+    );
+    let bad = s
+        .post("/fhir/Observation")
+        .bearer_auth(&h.client)
+        .header("idempotency-key", "x")
+        .body(observation(None, "pat-ed", "1.0"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(bad.status(), 400);
 
-    let wish = |w: &str| s.post("/fhir/Observation").bearer_auth(&h.client).header("prefer", w).header("content-type", "application/fhir+json").body(observation(None, "pat-ed", "1.0"));
-    assert!(wish("return=minimal").send().await.unwrap().bytes().await.unwrap().is_empty());
-    assert_eq!(json_of(wish("return=OperationOutcome").send().await.unwrap()).await["resourceType"], "OperationOutcome");
-    let twice = |_: ()| s.post("/fhir/Patient").bearer_auth(&h.client).header("if-none-exist", "identifier=urn:test:mrn|race").header("content-type", "application/fhir+json").body(json!({"resourceType": "Patient", "identifier": [{"system": "urn:test:mrn", "value": "race"}]}).to_string()).send();
+    let wish = |w: &str| {
+        s.post("/fhir/Observation")
+            .bearer_auth(&h.client)
+            .header("prefer", w)
+            .header("content-type", "application/fhir+json")
+            .body(observation(None, "pat-ed", "1.0"))
+    };
+    assert!(
+        wish("return=minimal")
+            .send()
+            .await
+            .unwrap()
+            .bytes()
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(
+        json_of(wish("return=OperationOutcome").send().await.unwrap()).await["resourceType"],
+        "OperationOutcome"
+    );
+    let twice = |_: ()| {
+        s.post("/fhir/Patient").bearer_auth(&h.client).header("if-none-exist", "identifier=urn:test:mrn|race").header("content-type", "application/fhir+json").body(json!({"resourceType": "Patient", "identifier": [{"system": "urn:test:mrn", "value": "race"}]}).to_string()).send()
+    };
     let race = futures_util::future::join_all((0..16).map(|_| twice(()))).await;
-    let made = race.iter().filter(|r| r.as_ref().unwrap().status() == 201).count();
-    let there = race.iter().filter(|r| r.as_ref().unwrap().status() == 200).count();
-    assert_eq!((made, there), (1, 15), "sixteen conditional creates at once make one resource");
+    let made = race
+        .iter()
+        .filter(|r| r.as_ref().unwrap().status() == 201)
+        .count();
+    let there = race
+        .iter()
+        .filter(|r| r.as_ref().unwrap().status() == 200)
+        .count();
+    assert_eq!(
+        (made, there),
+        (1, 15),
+        "sixteen conditional creates at once make one resource"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -357,7 +664,12 @@ async fn everything_is_paged_to_the_end() {
     let h = hospital().await;
     let s = &h.server;
     for n in 0..7 {
-        s.fhir(&h.client, "/fhir/Observation", observation(None, "pat-ed", &format!("{n}.0"))).await;
+        s.fhir(
+            &h.client,
+            "/fhir/Observation",
+            observation(None, "pat-ed", &format!("{n}.0")),
+        )
+        .await;
     }
     let mut next = Some(s.url("/fhir/Patient/pat-ed/$everything?_count=3"));
     let (mut ids, mut pages) = (BTreeSet::new(), 0);
@@ -366,10 +678,19 @@ async fn everything_is_paged_to_the_end() {
         let page = json_of(s.http().get(&url).bearer_auth(&h.nurse).send().await.unwrap()).await;
         total = page["total"].as_u64().unwrap();
         for e in page["entry"].as_array().unwrap() {
-            assert!(ids.insert(e["fullUrl"].as_str().unwrap().to_owned()), "twice: {}", e["fullUrl"]);
+            assert!(
+                ids.insert(e["fullUrl"].as_str().unwrap().to_owned()),
+                "twice: {}",
+                e["fullUrl"]
+            );
         }
         pages += 1;
-        next = page["link"].as_array().unwrap().iter().find(|l| l["relation"] == "next").map(|l| l["url"].as_str().unwrap().to_owned());
+        next = page["link"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|l| l["relation"] == "next")
+            .map(|l| l["url"].as_str().unwrap().to_owned());
     }
     assert_eq!((ids.len() as u64, total, pages), (10, 10, 4));
 }
@@ -378,25 +699,56 @@ async fn everything_is_paged_to_the_end() {
 async fn hostile_bodies_are_refused_without_echo() {
     let h = hospital().await;
     let s = &h.server;
-    let deep = format!("{{\"resourceType\":\"Patient\",\"extension\":{}{}}}", "[".repeat(10_000), "]".repeat(10_000));
+    let deep = format!(
+        "{{\"resourceType\":\"Patient\",\"extension\":{}{}}}",
+        "[".repeat(10_000),
+        "]".repeat(10_000)
+    );
     let cases: Vec<(Vec<u8>, &[u16])> = vec![
         (b"".to_vec(), &[400, 422]),
         (b"secretname".to_vec(), &[400]),
         (b"[]".to_vec(), &[400, 422]),
         (b"{\"resourceType\":\"Observation\"}".to_vec(), &[422]),
-        (b"\xef\xbb\xbf{\"resourceType\":\"Patient\"}".to_vec(), &[400, 422]),
-        (b"{\"resourceType\":\"Patient\",\"active\":true,\"active\":false}".to_vec(), &[422]),
-        (b"{\"resourceType\":\"Patient\",\"id\":\"../secretname\"}".to_vec(), &[422]),
-        (b"{\"resourceType\":\"Patient\",\"nothing\":\"secretname\"}".to_vec(), &[422]),
-        (b"{\"resourceType\":\"Patient\",\"birthDate\":\"secretname\"}".to_vec(), &[422]),
-        (b"{\"resourceType\":\"Patient\",\"name\":[{\"family\":\"\\ud800\"}]}".to_vec(), &[400, 422]),
+        (
+            b"\xef\xbb\xbf{\"resourceType\":\"Patient\"}".to_vec(),
+            &[400, 422],
+        ),
+        (
+            b"{\"resourceType\":\"Patient\",\"active\":true,\"active\":false}".to_vec(),
+            &[422],
+        ),
+        (
+            b"{\"resourceType\":\"Patient\",\"id\":\"../secretname\"}".to_vec(),
+            &[422],
+        ),
+        (
+            b"{\"resourceType\":\"Patient\",\"nothing\":\"secretname\"}".to_vec(),
+            &[422],
+        ),
+        (
+            b"{\"resourceType\":\"Patient\",\"birthDate\":\"secretname\"}".to_vec(),
+            &[422],
+        ),
+        (
+            b"{\"resourceType\":\"Patient\",\"name\":[{\"family\":\"\\ud800\"}]}".to_vec(),
+            &[400, 422],
+        ),
         (deep.into_bytes(), &[400, 413, 422]),
         (vec![b' '; 65 * 1024 * 1024], &[413]),
     ];
     for (i, (body, want)) in cases.into_iter().enumerate() {
-        let answer = s.post("/fhir/Patient").bearer_auth(&h.client).header("content-type", "application/fhir+json").body(body).send().await;
+        let answer = s
+            .post("/fhir/Patient")
+            .bearer_auth(&h.client)
+            .header("content-type", "application/fhir+json")
+            .body(body)
+            .send()
+            .await;
         // A body far too large may be cut off while it is still being sent.
-        let Ok(answer) = answer else { assert_eq!(want, &[413]); continue };
+        let Ok(answer) = answer else {
+            assert_eq!(want, &[413]);
+            continue;
+        };
         let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
         assert!(want.contains(&status), "case {i}: {status} {text}");
         assert!(text.contains("OperationOutcome"), "case {i}: {text}");
@@ -404,21 +756,84 @@ async fn hostile_bodies_are_refused_without_echo() {
     }
     assert_eq!(s.get("/healthz").send().await.unwrap().status(), 200);
     let log = std::fs::read_to_string(&s.log).unwrap();
-    assert!(!log.contains("secretname") && !log.contains("Testperson"), "the log names somebody");
+    assert!(
+        !log.contains("secretname") && !log.contains("Testperson"),
+        "the log names somebody"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_capability_statement_tells_the_truth() {
     let h = hospital().await;
     let stated = json_of(h.server.get("/fhir/metadata").send().await.unwrap()).await;
-    assert!(vitrine_fhir::validate(stated.to_string().as_bytes()).is_ok(), "{:?}", vitrine_fhir::validate(stated.to_string().as_bytes()));
-    let patient = stated["rest"][0]["resource"].as_array().unwrap().iter().find(|r| r["type"] == "Patient").unwrap();
-    let codes: BTreeSet<&str> = patient["interaction"].as_array().unwrap().iter().map(|i| i["code"].as_str().unwrap()).collect();
+    assert!(
+        vitrine_fhir::validate(stated.to_string().as_bytes()).is_ok(),
+        "{:?}",
+        vitrine_fhir::validate(stated.to_string().as_bytes())
+    );
+    let patient = stated["rest"][0]["resource"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|r| r["type"] == "Patient")
+        .unwrap();
+    let codes: BTreeSet<&str> = patient["interaction"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|i| i["code"].as_str().unwrap())
+        .collect();
     assert_eq!(codes, BTreeSet::from(["create", "read", "update", "vread"]));
-    for (method, path, stated) in [("GET", "/fhir/Patient?name=x", false), ("DELETE", "/fhir/Patient/pat-ed", false), ("PATCH", "/fhir/Patient/pat-ed", false), ("GET", "/fhir/Patient/pat-ed/_history", false)] {
+    for (method, path, stated) in [
+        ("GET", "/fhir/Patient?name=x", false),
+        ("DELETE", "/fhir/Patient/pat-ed", false),
+        ("PATCH", "/fhir/Patient/pat-ed", false),
+        ("GET", "/fhir/Patient/pat-ed/_history", false),
+    ] {
         let method: reqwest::Method = method.parse().unwrap();
-        let answer = h.server.http().request(method, h.server.url(path)).bearer_auth(&h.client).send().await.unwrap();
-        assert!(!stated && [404, 405].contains(&answer.status().as_u16()), "{path}: {}", answer.status());
+        let answer = h
+            .server
+            .http()
+            .request(method, h.server.url(path))
+            .bearer_auth(&h.client)
+            .send()
+            .await
+            .unwrap();
+        assert!(
+            !stated && [404, 405].contains(&answer.status().as_u16()),
+            "{path}: {}",
+            answer.status()
+        );
         assert_eq!(json_of(answer).await["resourceType"], "OperationOutcome");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_of_the_demonstration_work_there_alone() {
+    let (_t, data) = folder();
+    let seeded = done(&["demo", "--data", data.to_str().unwrap(), "--patients", "1"]);
+    let nurse = seeded["staff"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|s| s["role"] == "nurse")
+        .unwrap()
+        .clone();
+    let (user, password, pin) = (
+        nurse["user"].as_str().unwrap(),
+        nurse["password"].as_str().unwrap(),
+        nurse["pin"].as_str().unwrap(),
+    );
+    let mut s = Server::start(&data);
+    let d = s.enrol("ED", &[]).await;
+    for secret in [password, pin] {
+        assert_eq!(s.login(&d, user, secret).await.0, 200);
+    }
+    s.kill();
+    std::fs::remove_file(data.join("DEMO")).unwrap();
+    let s = Server::start(&data);
+    for secret in [password, pin] {
+        let (status, answer) = s.login(&d, user, secret).await;
+        assert_eq!((status, &answer["code"]), (401, &json!("wrong-secret")));
     }
 }

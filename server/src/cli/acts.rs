@@ -34,17 +34,37 @@ pub enum Act {
         pin: Option<String>,
     },
     UserList,
-    UserDisable { name: String },
-    ClientAdd { name: String, scopes: Vec<String> },
-    Enrol { ward: String, site: bool },
+    UserDisable {
+        name: String,
+    },
+    ClientAdd {
+        name: String,
+        scopes: Vec<String>,
+    },
+    Enrol {
+        ward: String,
+        site: bool,
+    },
     DeviceList,
-    DeviceRevoke { id: String },
+    DeviceRevoke {
+        id: String,
+    },
     AuditVerify,
-    AuditExport { chain: String, to: PathBuf },
-    QuarantineList { limit: usize },
+    AuditExport {
+        chain: String,
+        to: PathBuf,
+    },
+    QuarantineList {
+        limit: usize,
+    },
     Doctor,
-    Import { paths: Vec<PathBuf> },
-    Backup { to: PathBuf, recovery_key: Option<PathBuf> },
+    Import {
+        paths: Vec<PathBuf>,
+    },
+    Backup {
+        to: PathBuf,
+        recovery_key: Option<PathBuf>,
+    },
 }
 
 /// What an act gives.
@@ -61,7 +81,11 @@ pub struct Given {
 
 impl Given {
     fn done(json: Value) -> Self {
-        Self { exit: Exit::Done as u8, json, access_changed: false }
+        Self {
+            exit: Exit::Done as u8,
+            json,
+            access_changed: false,
+        }
     }
 }
 
@@ -98,7 +122,9 @@ pub fn operator_request(account: &str) -> Request {
     Request {
         access_id: clock::new_access(),
         at: clock::now(),
-        subject: Subject::Operator { account: account.to_owned() },
+        subject: Subject::Operator {
+            account: account.to_owned(),
+        },
         device: None,
         patient: None,
         ward: None,
@@ -110,8 +136,12 @@ pub fn operator_request(account: &str) -> Request {
 /// The operating-system account the command runs under.
 #[must_use]
 pub fn operator() -> String {
-    let name = std::env::var("SUDO_USER").or_else(|_| std::env::var("USER")).or_else(|_| std::env::var("LOGNAME"));
-    name.ok().filter(|n| !n.is_empty() && n.len() <= 64).unwrap_or_else(|| "operator".to_owned())
+    let name = std::env::var("SUDO_USER")
+        .or_else(|_| std::env::var("USER"))
+        .or_else(|_| std::env::var("LOGNAME"));
+    name.ok()
+        .filter(|n| !n.is_empty() && n.len() <= 64)
+        .unwrap_or_else(|| "operator".to_owned())
 }
 
 /// Carries an act out.
@@ -120,9 +150,14 @@ pub fn operator() -> String {
 /// [`Fault`].
 pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
     match act {
-        Act::UserAdd { name, role, wards, display, password, pin } => {
-            user_add(ground, name, &role, wards, display, password, pin).await
-        }
+        Act::UserAdd {
+            name,
+            role,
+            wards,
+            display,
+            password,
+            pin,
+        } => user_add(ground, name, &role, wards, display, password, pin).await,
         Act::UserList => {
             let all = ground.store.accounts().await?;
             let users: Vec<Value> = all
@@ -137,11 +172,22 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         Act::UserDisable { name } => {
             let user = user_id(&name)?;
             if ground.store.account(&user).await?.is_none() {
-                return Err(Fault::usage(format!("there is no user {user}: 'vitrine-server user list' shows all")));
+                return Err(Fault::usage(format!(
+                    "there is no user {user}: 'vitrine-server user list' shows all"
+                )));
             }
-            let permit = ground.permit::<action::ManageUsers>()?.noted("user", user.as_str()).noted("change", "disable");
-            ground.store.change_account(&permit, AccountChange::Disable(user.clone())).await?;
-            Ok(Given { access_changed: true, ..Given::done(json!({"user": user, "disabled": true})) })
+            let permit = ground
+                .permit::<action::ManageUsers>()?
+                .noted("user", user.as_str())
+                .noted("change", "disable");
+            ground
+                .store
+                .change_account(&permit, AccountChange::Disable(user.clone()))
+                .await?;
+            Ok(Given {
+                access_changed: true,
+                ..Given::done(json!({"user": user, "disabled": true}))
+            })
         }
         Act::ClientAdd { name, scopes } => client_add(ground, &name, scopes).await,
         Act::Enrol { ward, site } => enrol(ground, &ward, site).await,
@@ -159,14 +205,24 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             Ok(Given::done(json!({"devices": devices})))
         }
         Act::DeviceRevoke { id } => {
-            let unknown = || Fault::usage(format!("there is no workstation {id}: 'vitrine-server device list' shows all"));
+            let unknown = || {
+                Fault::usage(format!(
+                    "there is no workstation {id}: 'vitrine-server device list' shows all"
+                ))
+            };
             let device = DeviceId::new(id.clone()).map_err(|_| unknown())?;
             if ground.store.device(&device).await?.is_none() {
                 return Err(unknown());
             }
-            let permit = ground.permit::<action::ManageDevices>()?.noted("device", device.as_str()).noted("change", "revoke");
+            let permit = ground
+                .permit::<action::ManageDevices>()?
+                .noted("device", device.as_str())
+                .noted("change", "revoke");
             ground.store.revoke_device(&permit, &device).await?;
-            Ok(Given { access_changed: true, ..Given::done(json!({"id": device, "state": "revoked"})) })
+            Ok(Given {
+                access_changed: true,
+                ..Given::done(json!({"id": device, "state": "revoked"}))
+            })
         }
         Act::AuditVerify => ops::audit::verify(ground).await,
         Act::AuditExport { chain, to } => ops::audit::export(ground, &chain, &to).await,
@@ -190,7 +246,11 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
 /// An outcome as its exit code and object.
 #[must_use]
 pub fn given(exit: Exit, json: Value) -> Given {
-    Given { exit: exit as u8, json, access_changed: false }
+    Given {
+        exit: exit as u8,
+        json,
+        access_changed: false,
+    }
 }
 
 fn user_id(name: &str) -> Result<UserId, Fault> {
@@ -216,22 +276,38 @@ async fn user_add(
     pin: Option<String>,
 ) -> Result<Given, Fault> {
     let user = user_id(&name)?;
-    let role: Role = role.parse().map_err(|e: policy::UnknownRole| Fault::usage(format!("--role: {e}")))?;
+    let role: Role = role
+        .parse()
+        .map_err(|e: policy::UnknownRole| Fault::usage(format!("--role: {e}")))?;
     let wards = wards.iter().map(|w| ward_id(w)).collect::<Result<Vec<_>, _>>()?;
     if ground.store.account(&user).await?.is_some() {
-        return Err(Fault::usage(format!("user {user} exists already: choose another name, or disable that one first")));
+        return Err(Fault::usage(format!(
+            "user {user} exists already: choose another name, or disable that one first"
+        )));
     }
     let made = password.is_none();
     let password = password.unwrap_or_else(new_password);
     let pin = if made { Some(new_pin()) } else { pin };
     check_secrets(&password, pin.as_deref())?;
-    put_user(ground, &user, display.unwrap_or(name), role, wards, &password, pin.as_deref()).await?;
+    put_user(
+        ground,
+        &user,
+        display.unwrap_or(name),
+        role,
+        wards,
+        &password,
+        pin.as_deref(),
+    )
+    .await?;
     let mut json = json!({"user": user, "role": role.name()});
     if made && let Some(o) = json.as_object_mut() {
         o.insert("password".into(), password.into());
         o.insert("pin".into(), pin.into());
     }
-    Ok(Given { access_changed: true, ..Given::done(json) })
+    Ok(Given {
+        access_changed: true,
+        ..Given::done(json)
+    })
 }
 
 /// Keeps an account; hashing takes a third of a second and is done aside.
@@ -249,18 +325,40 @@ pub async fn put_user(
 ) -> Result<(), Fault> {
     let (password, pin) = (password.to_owned(), pin.map(str::to_owned));
     let hashed = tokio::task::spawn_blocking(move || {
-        (secrets::phc(&password, secrets::PASSWORD), pin.map(|p| secrets::phc(&p, secrets::PIN)))
+        (
+            secrets::phc(&password, secrets::PASSWORD),
+            pin.map(|p| secrets::phc(&p, secrets::PIN)),
+        )
     });
-    let (password_phc, pin_phc) = hashed.await.map_err(|e| Fault::failed(format!("hashing the secrets: {e}")))?;
-    let account = Account { user: user.clone(), display, role, wards, password_phc, pin_phc, disabled: false, version: 0 };
-    let permit = ground.permit::<action::ManageUsers>()?.noted("user", user.as_str()).noted("change", "put");
-    ground.store.change_account(&permit, AccountChange::Put(account)).await?;
+    let (password_phc, pin_phc) = hashed
+        .await
+        .map_err(|e| Fault::failed(format!("hashing the secrets: {e}")))?;
+    let account = Account {
+        user: user.clone(),
+        display,
+        role,
+        wards,
+        password_phc,
+        pin_phc,
+        disabled: false,
+        version: 0,
+    };
+    let permit = ground
+        .permit::<action::ManageUsers>()?
+        .noted("user", user.as_str())
+        .noted("change", "put");
+    ground
+        .store
+        .change_account(&permit, AccountChange::Put(account))
+        .await?;
     Ok(())
 }
 
 fn check_secrets(password: &str, pin: Option<&str>) -> Result<(), Fault> {
     if password.chars().count() < 12 || password.len() > secrets::LONGEST {
-        return Err(Fault::usage("the password needs at least 12 and at most 256 characters"));
+        return Err(Fault::usage(
+            "the password needs at least 12 and at most 256 characters",
+        ));
     }
     if password.bytes().all(|b| b.is_ascii_digit()) {
         return Err(Fault::usage("the password needs more than digits"));
@@ -269,7 +367,9 @@ fn check_secrets(password: &str, pin: Option<&str>) -> Result<(), Fault> {
         Some(p) if p.len() < 6 || p.len() > 12 || !p.bytes().all(|b| b.is_ascii_digit()) => {
             Err(Fault::usage("the PIN needs 6 to 12 digits"))
         }
-        Some(p) if is_weak_pin(p) => Err(Fault::usage("the PIN is a row or a run of digits: choose another")),
+        Some(p) if is_weak_pin(p) => Err(Fault::usage(
+            "the PIN is a row or a run of digits: choose another",
+        )),
         _ => Ok(()),
     }
 }
@@ -301,31 +401,57 @@ fn new_pin() -> String {
 pub fn secrets_from_stdin() -> Result<(Option<String>, Option<String>), Fault> {
     let mut lines = std::io::stdin().lines().map_while(Result::ok);
     let password = lines.next().filter(|l| !l.is_empty());
-    let password = password.ok_or_else(|| Fault::usage("--secret-stdin: the first line of stdin must hold the password"))?;
+    let password = password
+        .ok_or_else(|| Fault::usage("--secret-stdin: the first line of stdin must hold the password"))?;
     Ok((Some(password), lines.next().filter(|l| !l.is_empty())))
 }
 
 async fn client_add(ground: &Ground, name: &str, scopes: Vec<String>) -> Result<Given, Fault> {
-    if name.is_empty() || name.len() > 32 || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-        return Err(Fault::usage(format!("'{name}' cannot be a client name: use 1 to 32 letters, digits, - or _")));
+    if name.is_empty()
+        || name.len() > 32
+        || !name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    {
+        return Err(Fault::usage(format!(
+            "'{name}' cannot be a client name: use 1 to 32 letters, digits, - or _"
+        )));
     }
-    let scopes: Vec<String> = scopes.iter().flat_map(|s| s.split_whitespace()).map(str::to_owned).collect();
+    let scopes: Vec<String> = scopes
+        .iter()
+        .flat_map(|s| s.split_whitespace())
+        .map(str::to_owned)
+        .collect();
     for scope in &scopes {
         check_scope(scope)?;
     }
     if scopes.is_empty() {
-        return Err(Fault::usage("--scope: name at least one scope, e.g. 'system/*.cruds'"));
+        return Err(Fault::usage(
+            "--scope: name at least one scope, e.g. 'system/*.cruds'",
+        ));
     }
     let id = format!("{name}-{}", hex(&clock::random::<4>()));
     let secret = hex(&clock::random::<32>());
-    let permit = ground.permit::<action::ManageUsers>()?.noted("client", id.as_str()).noted("scopes", scopes.join(" "));
+    let permit = ground
+        .permit::<action::ManageUsers>()?
+        .noted("client", id.as_str())
+        .noted("scopes", scopes.join(" "));
     let hash = Sha256::digest(secret.as_bytes()).into();
-    ground.store.put_client(&permit, &id, hash, scopes.clone()).await?;
-    Ok(Given::done(json!({"client_id": id, "client_secret": secret, "scope": scopes.join(" ")})))
+    ground
+        .store
+        .put_client(&permit, &id, hash, scopes.clone())
+        .await?;
+    Ok(Given::done(
+        json!({"client_id": id, "client_secret": secret, "scope": scopes.join(" ")}),
+    ))
 }
 
 fn check_scope(scope: &str) -> Result<(), Fault> {
-    let wrong = |why: &str| Err(Fault::usage(format!("--scope '{scope}': {why}, e.g. 'system/*.cruds' or 'system/Patient.rs'")));
+    let wrong = |why: &str| {
+        Err(Fault::usage(format!(
+            "--scope '{scope}': {why}, e.g. 'system/*.cruds' or 'system/Patient.rs'"
+        )))
+    };
     let Some((kind, letters)) = scope.strip_prefix("system/").and_then(|r| r.split_once('.')) else {
         return wrong("must have the form system/Type.letters");
     };
@@ -346,8 +472,16 @@ async fn enrol(ground: &Ground, ward: &str, site: bool) -> Result<Given, Fault> 
     let ward = ward_id(ward)?;
     let code = devices::new_code();
     let until = clock::now().plus_ms(devices::CODE_MS);
-    let permit = ground.permit::<action::ManageDevices>()?.noted("ward", ward.as_str()).noted("change", "enrolment code");
-    let kept = EnrolCode { hash: devices::code_hash(&code), ward: ward.clone(), site, until };
+    let permit = ground
+        .permit::<action::ManageDevices>()?
+        .noted("ward", ward.as_str())
+        .noted("change", "enrolment code");
+    let kept = EnrolCode {
+        hash: devices::code_hash(&code),
+        ward: ward.clone(),
+        site,
+        until,
+    };
     ground.store.put_enrol_code(&permit, kept).await?;
     Ok(Given::done(json!({
         "code": code, "ward": ward, "site": site, "expires": clock::instant(until),
@@ -361,10 +495,22 @@ mod tests {
 
     #[test]
     fn scopes_are_checked_letter_by_letter() {
-        for ok in ["system/*.cruds", "system/Patient.rs", "system/Observation.read", "system/*.*"] {
+        for ok in [
+            "system/*.cruds",
+            "system/Patient.rs",
+            "system/Observation.read",
+            "system/*.*",
+        ] {
             assert!(check_scope(ok).is_ok(), "{ok}");
         }
-        for bad in ["system/*.sr", "user/*.r", "system/Nothing.r", "system/Patient.", "system/Patient", "x"] {
+        for bad in [
+            "system/*.sr",
+            "user/*.r",
+            "system/Nothing.r",
+            "system/Patient.",
+            "system/Patient",
+            "x",
+        ] {
             assert!(check_scope(bad).is_err(), "{bad}");
         }
     }
@@ -372,8 +518,14 @@ mod tests {
     #[test]
     fn weak_secrets_are_refused() {
         assert!(check_secrets("long enough secret", Some("193746")).is_ok());
-        for (password, pin) in [("short", None), ("123456789012", None), ("long enough secret", Some("123456")),
-            ("long enough secret", Some("777777")), ("long enough secret", Some("12a456")), ("long enough secret", Some("9371"))] {
+        for (password, pin) in [
+            ("short", None),
+            ("123456789012", None),
+            ("long enough secret", Some("123456")),
+            ("long enough secret", Some("777777")),
+            ("long enough secret", Some("12a456")),
+            ("long enough secret", Some("9371")),
+        ] {
             assert!(check_secrets(password, pin).is_err(), "{password} {pin:?}");
         }
         assert!((0..200).all(|_| check_secrets(&new_password(), Some(&new_pin())).is_ok()));

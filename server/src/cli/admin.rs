@@ -43,7 +43,11 @@ pub async fn act(context: &Context, data: &Data, act: Act) -> Result<Outcome, Fa
         None => ask(&dir, act).await?,
     };
     let exit = exit(given.exit);
-    Ok(Outcome { exit, words: show::words(words, &given.json), json: given.json })
+    Ok(Outcome {
+        exit,
+        words: show::words(words, &given.json),
+        json: given.json,
+    })
 }
 
 fn exit(code: u8) -> Exit {
@@ -79,20 +83,33 @@ async fn ask(dir: &DataDir, act: Act) -> Result<Given, Fault> {
     let Ok(stream) = tokio::net::UnixStream::connect(&socket).await else {
         // Somebody has the folder and does not answer: say who.
         dir.lock()?;
-        return Err(Fault::usage(format!("{} was just let go of: try again", dir.root().display())));
+        return Err(Fault::usage(format!(
+            "{} was just let go of: try again",
+            dir.root().display()
+        )));
     };
     let (read, mut write) = stream.into_split();
-    let asked = Asked { operator: acts::operator(), act };
-    let mut line = serde_json::to_vec(&asked).map_err(|e| Fault::failed(format!("writing the request: {e}")))?;
+    let asked = Asked {
+        operator: acts::operator(),
+        act,
+    };
+    let mut line =
+        serde_json::to_vec(&asked).map_err(|e| Fault::failed(format!("writing the request: {e}")))?;
     line.push(b'\n');
-    let gone = |e: std::io::Error| Fault::failed(format!("the running server did not answer ({e}): try again"));
+    let gone =
+        |e: std::io::Error| Fault::failed(format!("the running server did not answer ({e}): try again"));
     write.write_all(&line).await.map_err(gone)?;
     let mut answer = String::new();
     BufReader::new(read).read_line(&mut answer).await.map_err(gone)?;
     match serde_json::from_str(&answer) {
         Ok(Answer::Given(given)) => Ok(given),
-        Ok(Answer::Fault { exit: code, text }) => Err(Fault { exit: exit(code), text }),
-        Err(_) => Err(Fault::failed("the running server ended before it answered: see its log")),
+        Ok(Answer::Fault { exit: code, text }) => Err(Fault {
+            exit: exit(code),
+            text,
+        }),
+        Err(_) => Err(Fault::failed(
+            "the running server ended before it answered: see its log",
+        )),
     }
 }
 
@@ -110,7 +127,8 @@ async fn ask(dir: &DataDir, _: Act) -> Result<Given, Fault> {
 pub fn listen(app: Arc<App>, files: Arc<dyn Files>) -> Result<(), Fault> {
     let path = app.dir.admin_socket();
     let _ = std::fs::remove_file(&path);
-    let listener = tokio::net::UnixListener::bind(&path).map_err(|e| Fault::io("cannot open the socket", &path, &e))?;
+    let listener =
+        tokio::net::UnixListener::bind(&path).map_err(|e| Fault::io("cannot open the socket", &path, &e))?;
     crate::data_dir::set_mode(&path, 0o600)?;
     tokio::spawn(async move {
         loop {
@@ -143,7 +161,10 @@ async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixSt
         return;
     }
     let answer = match serde_json::from_str::<Asked>(&line) {
-        Err(_) => Answer::Fault { exit: 2, text: "the command is of another version than the running server".into() },
+        Err(_) => Answer::Fault {
+            exit: 2,
+            text: "the command is of another version than the running server".into(),
+        },
         Ok(asked) => {
             let ground = Ground {
                 dir: app.dir.clone(),
@@ -160,7 +181,10 @@ async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixSt
                     }
                     Answer::Given(given)
                 }
-                Err(f) => Answer::Fault { exit: f.exit as u8, text: f.text },
+                Err(f) => Answer::Fault {
+                    exit: f.exit as u8,
+                    text: f.text,
+                },
             }
         }
     };

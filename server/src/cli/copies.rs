@@ -7,7 +7,7 @@ use crate::error::{Exit, Fault};
 use crate::ops::backup as copies;
 use clap::Args;
 use serde_json::json;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 #[derive(Debug, Args)]
@@ -53,13 +53,17 @@ pub(super) struct VerifyArgs {
     recovery_key: Option<PathBuf>,
 }
 
-fn whole(path: &PathBuf, option: &str) -> Result<PathBuf, Fault> {
+fn whole(path: &Path, option: &str) -> Result<PathBuf, Fault> {
     std::path::absolute(path).map_err(|e| Fault::io(option, path, &e))
 }
 
 pub(super) async fn backup(context: &Context, args: BackupArgs) -> Result<Outcome, Fault> {
     let to = whole(&args.to, "--to")?;
-    let recovery_key = args.recovery_key.as_ref().map(|p| whole(p, "--recovery-key")).transpose()?;
+    let recovery_key = args
+        .recovery_key
+        .as_ref()
+        .map(|p| whole(p, "--recovery-key"))
+        .transpose()?;
     admin::act(context, &args.data, Act::Backup { to, recovery_key }).await
 }
 
@@ -69,7 +73,10 @@ fn key(dir: Option<&PathBuf>, recovery_key: Option<&PathBuf>) -> Result<Zeroizin
         (None, Some(path)) => {
             let dir = DataDir::open(path, false)?;
             dir.must_be_set_up().map_err(|_| {
-                Fault::usage(format!("{} holds no keys: give --recovery-key FILE", path.display()))
+                Fault::usage(format!(
+                    "{} holds no keys: give --recovery-key FILE",
+                    path.display()
+                ))
             })?;
             copies::folder_key(&dir)
         }
@@ -77,18 +84,32 @@ fn key(dir: Option<&PathBuf>, recovery_key: Option<&PathBuf>) -> Result<Zeroizin
     }
 }
 
-fn must_be_file(path: &PathBuf) -> Result<(), Fault> {
-    if path.is_file() { Ok(()) } else { Err(Fault::usage(format!("--from: {} is not a file", path.display()))) }
+fn must_be_file(path: &Path) -> Result<(), Fault> {
+    if path.is_file() {
+        Ok(())
+    } else {
+        Err(Fault::usage(format!("--from: {} is not a file", path.display())))
+    }
 }
 
 pub(super) async fn restore(_: &Context, args: RestoreArgs) -> Result<Outcome, Fault> {
     if args.at.is_some() {
-        return Err(Fault::usage("--at comes with a later version: restore the backup whole"));
+        return Err(Fault::usage(
+            "--at comes with a later version: restore the backup whole",
+        ));
     }
     must_be_file(&args.from)?;
     let made_here = !args.data.data.exists();
-    let key = key(Some(&args.data.data).filter(|_| !made_here), args.recovery_key.as_ref()).map_err(|f| {
-        if made_here { Fault::usage("the folder is new and holds no keys: give --recovery-key FILE") } else { f }
+    let key = key(
+        Some(&args.data.data).filter(|_| !made_here),
+        args.recovery_key.as_ref(),
+    )
+    .map_err(|f| {
+        if made_here {
+            Fault::usage("the folder is new and holds no keys: give --recovery-key FILE")
+        } else {
+            f
+        }
     })?;
     let dir = DataDir::open(&args.data.data, true)?;
     let json = copies::restore(&dir, &args.from, &key, args.force).await?;
@@ -100,8 +121,16 @@ pub(super) async fn verify(_: &Context, args: VerifyArgs) -> Result<Outcome, Fau
     let key = key(args.data.as_ref(), args.recovery_key.as_ref())?;
     let from = whole(&args.from, "--from")?;
     let json = copies::verify(&from, &key).await?;
-    let exit = if json["whole"] == true { Exit::Done } else { Exit::Some };
-    Ok(Outcome { exit, words: show::words(show::Kind::Lines, &json), json })
+    let exit = if json["whole"] == true {
+        Exit::Done
+    } else {
+        Exit::Some
+    };
+    Ok(Outcome {
+        exit,
+        words: show::words(show::Kind::Lines, &json),
+        json,
+    })
 }
 
 /// Opening the store brings it to this program's schema; a newer one is refused.

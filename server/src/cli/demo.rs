@@ -1,7 +1,7 @@
 //! `demo`: the synthetic hospital in a folder marked as demonstration.
 //!
-//! Its credentials are public, so they work in such a folder alone: `demo` refuses a folder that holds other data, and
-//! `serve` in a marked folder says so.
+//! Its credentials are public, so they work in such a folder alone (`identity::demo`); `demo` refuses a folder that holds
+//! other data, and `serve` in a marked folder says so.
 
 use super::acts::{self, Ground};
 use super::import::importer;
@@ -9,6 +9,7 @@ use super::{Context, Data, Outcome, admin};
 use crate::clock;
 use crate::data_dir::DataDir;
 use crate::error::Fault;
+use crate::identity::demo;
 use crate::ingest::import::Counts;
 use crate::ingest::source::Unit;
 use bytes::Bytes;
@@ -19,9 +20,6 @@ use vitrine_access::policy::Role;
 use vitrine_clinical::{UserId, WardId};
 use vitrine_store::StoreError;
 use vitrine_synthetic::{DEMO_PATIENTS, Hospital, Staff};
-
-/// The one hospital of the demonstration.
-const SEED: u64 = 20_261_101;
 
 #[derive(Debug, Args)]
 pub(super) struct DemoArgs {
@@ -51,11 +49,15 @@ pub(super) async fn demo(context: &Context, args: DemoArgs) -> Result<Outcome, F
     let began = clock::steady();
     let now_ms = settled_time(&dir, args.at)?;
     let ground = admin::open(context, dir, &lock).await?;
-    let hospital = Hospital::new(SEED, now_ms);
+    let hospital = Hospital::new(demo::SEED, now_ms);
     let mut counts = seed(&ground, hospital, args.patients, args.heavy).await?;
     counts.seconds = began.elapsed().as_secs_f64();
     let staff = staff(&ground, hospital).await?;
-    let wards: Vec<Value> = hospital.wards().iter().map(|w| json!({"id": w.id, "name": w.name})).collect();
+    let wards: Vec<Value> = hospital
+        .wards()
+        .iter()
+        .map(|w| json!({"id": w.id, "name": w.name}))
+        .collect();
     let shown: Vec<Value> = hospital
         .showcases()
         .iter()
@@ -76,7 +78,10 @@ fn settled_time(dir: &DataDir, asked: Option<i64>) -> Result<i64, Fault> {
         && let Ok(kept) = text.trim().parse::<i64>()
     {
         if asked.is_some_and(|a| a != kept) {
-            return Err(Fault::usage(format!("--at: {} was seeded at {kept}: leave --at out or name another folder", dir.root().display())));
+            return Err(Fault::usage(format!(
+                "--at: {} was seeded at {kept}: leave --at out or name another folder",
+                dir.root().display()
+            )));
         }
         return Ok(kept);
     }
@@ -85,10 +90,22 @@ fn settled_time(dir: &DataDir, asked: Option<i64>) -> Result<i64, Fault> {
     Ok(at)
 }
 
-async fn seed(ground: &Ground, hospital: Hospital, patients: u64, heavy: Option<u64>) -> Result<Counts, StoreError> {
+async fn seed(
+    ground: &Ground,
+    hospital: Hospital,
+    patients: u64,
+    heavy: Option<u64>,
+) -> Result<Counts, StoreError> {
     let importer = importer(ground);
-    let unit = |name: String, text: String| vec![Unit { location: name, bytes: Bytes::from(text) }];
-    let mut counts = importer.take(unit("synthetic:foundation".into(), hospital.foundation())).await?;
+    let unit = |name: String, text: String| {
+        vec![Unit {
+            location: name,
+            bytes: Bytes::from(text),
+        }]
+    };
+    let mut counts = importer
+        .take(unit("synthetic:foundation".into(), hospital.foundation()))
+        .await?;
     let mut running = tokio::task::JoinSet::new();
     let mut next = 0;
     while next < patients || !running.is_empty() {
@@ -96,13 +113,23 @@ async fn seed(ground: &Ground, hospital: Hospital, patients: u64, heavy: Option<
             let (importer, n) = (importer.clone(), next);
             running.spawn(async move {
                 let text = tokio::task::block_in_place(|| hospital.patient(n));
-                importer.take(vec![Unit { location: format!("synthetic:patient {n}"), bytes: Bytes::from(text) }]).await
+                importer
+                    .take(vec![Unit {
+                        location: format!("synthetic:patient {n}"),
+                        bytes: Bytes::from(text),
+                    }])
+                    .await
             });
             next += 1;
         }
         match running.join_next().await {
             Some(Ok(done)) => counts.add(done?),
-            Some(Err(e)) => return Err(StoreError::Backend { doing: "seeding", cause: e.to_string() }),
+            Some(Err(e)) => {
+                return Err(StoreError::Backend {
+                    doing: "seeding",
+                    cause: e.to_string(),
+                });
+            }
             None => {}
         }
     }
@@ -121,19 +148,24 @@ async fn staff(ground: &Ground, hospital: Hospital) -> Result<Vec<Value>, Fault>
     let mut out = Vec::new();
     let mut making = tokio::task::JoinSet::new();
     for s in hospital.staff() {
-        let user = UserId::new(s.user.clone()).map_err(|e| Fault::failed(format!("the synthetic hospital: {e}")))?;
+        let user =
+            UserId::new(s.user.clone()).map_err(|e| Fault::failed(format!("the synthetic hospital: {e}")))?;
         let role = role_name(&s);
         out.push(json!({"user": s.user, "display": s.display, "role": role, "ward": s.ward, "password": s.password, "pin": s.pin}));
         if ground.store.account(&user).await?.is_some() {
             continue;
         }
-        let role: Role = role.parse().map_err(|e| Fault::failed(format!("the synthetic hospital: {e}")))?;
+        let role: Role = role
+            .parse()
+            .map_err(|e| Fault::failed(format!("the synthetic hospital: {e}")))?;
         let wards = match &s.ward {
             Some(w) => vec![acts::ward_id(w)?],
             None => all_wards(hospital)?,
         };
         let ground = ground.clone();
-        making.spawn(async move { acts::put_user(&ground, &user, s.display, role, wards, &s.password, Some(&s.pin)).await });
+        making.spawn(async move {
+            acts::put_user(&ground, &user, s.display, role, wards, &s.password, Some(&s.pin)).await
+        });
         if making.len() >= 2
             && let Some(done) = making.join_next().await
         {
@@ -152,20 +184,46 @@ fn all_wards(hospital: Hospital) -> Result<Vec<WardId>, Fault> {
 
 /// The policy's name of a synthetic role.
 fn role_name(s: &Staff) -> String {
-    serde_json::to_value(s.role).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(s.role)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 fn words(json: &Value) -> String {
     let mut out = String::new();
     let text = |v: &Value| v.as_str().unwrap_or("-").to_owned();
-    let _ = writeln!(out, "The synthetic hospital is in {}. Everything in it is made up; its credentials are public.\n", text(&json["data"]));
-    let _ = writeln!(out, "{:<14} {:<16} {:<6} {:<8} password", "user", "role", "ward", "PIN");
+    let _ = writeln!(
+        out,
+        "The synthetic hospital is in {}. Everything in it is made up; its credentials are public.\n",
+        text(&json["data"])
+    );
+    let _ = writeln!(
+        out,
+        "{:<14} {:<16} {:<6} {:<8} password",
+        "user", "role", "ward", "PIN"
+    );
     for s in json["staff"].as_array().map_or(&[][..], Vec::as_slice) {
-        let _ = writeln!(out, "{:<14} {:<16} {:<6} {:<8} {}", text(&s["user"]), text(&s["role"]), text(&s["ward"]), text(&s["pin"]), text(&s["password"]));
+        let _ = writeln!(
+            out,
+            "{:<14} {:<16} {:<6} {:<8} {}",
+            text(&s["user"]),
+            text(&s["role"]),
+            text(&s["ward"]),
+            text(&s["pin"]),
+            text(&s["password"])
+        );
     }
     out.push_str("\nPatients worth opening\n");
     for p in json["patients"].as_array().map_or(&[][..], Vec::as_slice) {
-        let _ = writeln!(out, "{:<10} {:<24} {:<5} {}", text(&p["mrn"]), text(&p["name"]), text(&p["ward"]), text(&p["shows"]));
+        let _ = writeln!(
+            out,
+            "{:<10} {:<24} {:<5} {}",
+            text(&p["mrn"]),
+            text(&p["name"]),
+            text(&p["ward"]),
+            text(&p["shows"])
+        );
     }
     out
 }

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use clap::Args;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vitrine_access::action::ImportData;
@@ -20,7 +20,12 @@ use vitrine_store::StoreError;
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
     /// Data folder; a server running there does the work itself.
-    #[arg(long, value_name = "DIR", required_unless_present = "server", conflicts_with = "server")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "server",
+        conflicts_with = "server"
+    )]
     data: Option<PathBuf>,
     /// Address of a running server, e.g. https://hospital.example:8443.
     #[arg(long, value_name = "URL", requires = "token", requires = "ca")]
@@ -42,14 +47,18 @@ struct OfOperator(String);
 #[async_trait]
 impl Permits for OfOperator {
     async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        policy::decide::<ImportData>(operator_request(&self.0)).map_err(|d| StoreError::Refused(d.text.to_owned()))
+        policy::decide::<ImportData>(operator_request(&self.0))
+            .map_err(|d| StoreError::Refused(d.text.to_owned()))
     }
 }
 
 /// An importer on behalf of the operator.
 #[must_use]
 pub fn importer(ground: &Ground) -> Arc<Importer> {
-    Arc::new(Importer::new(ground.store.clone(), Arc::new(OfOperator(ground.operator.clone()))))
+    Arc::new(Importer::new(
+        ground.store.clone(),
+        Arc::new(OfOperator(ground.operator.clone())),
+    ))
 }
 
 /// Imports into the store.
@@ -77,7 +86,9 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<Outcom
         return admin::act(context, &super::Data { data }, Act::Import { paths }).await;
     }
     let (Some(server), Some(token), Some(ca)) = (args.server, args.token, args.ca) else {
-        return Err(Fault::usage("name --data DIR, or --server URL with --token and --ca"));
+        return Err(Fault::usage(
+            "name --data DIR, or --server URL with --token and --ca",
+        ));
     };
     let token = match token.strip_prefix('@') {
         Some(file) => std::fs::read_to_string(file)
@@ -94,12 +105,19 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<Outcom
     })
 }
 
-async fn over_network(server: &str, token: &str, ca: &PathBuf, files: Vec<PathBuf>) -> Result<Counts, Fault> {
+async fn over_network(server: &str, token: &str, ca: &Path, files: Vec<PathBuf>) -> Result<Counts, Fault> {
     if !server.starts_with("https://") {
-        return Err(Fault::usage(format!("--server '{server}' must begin with https://")));
+        return Err(Fault::usage(format!(
+            "--server '{server}' must begin with https://"
+        )));
     }
     let pem = std::fs::read(ca).map_err(|e| Fault::io("--ca: cannot read", ca, &e))?;
-    let no_pem = || Fault::usage(format!("--ca {} is not a certificate in PEM: name the server's ca.pem", ca.display()));
+    let no_pem = || {
+        Fault::usage(format!(
+            "--ca {} is not a certificate in PEM: name the server's ca.pem",
+            ca.display()
+        ))
+    };
     let der = CertificateDer::from_pem_slice(&pem).map_err(|_| no_pem())?;
     let root = reqwest::Certificate::from_der(&der).map_err(|_| no_pem())?;
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -114,16 +132,39 @@ async fn over_network(server: &str, token: &str, ca: &PathBuf, files: Vec<PathBu
     let mut total = Counts::default();
     for file in files {
         let body = std::fs::read(&file).map_err(|e| Fault::io("cannot read", &file, &e))?;
-        let failed = |e: reqwest::Error| Fault::failed(format!("{server} could not be reached or did not answer ({}): nothing of {} is certain; import it again, what is there already is not doubled", e.without_url(), file.display()));
-        let request = client.post(&url).bearer_auth(token).header("x-file-name", encoded(&file.display().to_string()));
-        let answer = request.header("content-type", "application/octet-stream").body(body).send().await.map_err(failed)?;
+        let failed = |e: reqwest::Error| {
+            Fault::failed(format!(
+                "{server} could not be reached or did not answer ({}): nothing of {} is certain; import it again, what is there already is not doubled",
+                e.without_url(),
+                file.display()
+            ))
+        };
+        let request = client
+            .post(&url)
+            .bearer_auth(token)
+            .header("x-file-name", encoded(&file.display().to_string()));
+        let answer = request
+            .header("content-type", "application/octet-stream")
+            .body(body)
+            .send()
+            .await
+            .map_err(failed)?;
         let status = answer.status();
         let text = answer.bytes().await.map_err(failed)?;
         if !status.is_success() {
             let said: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
-            let why = said["issue"][0]["diagnostics"].as_str().unwrap_or("no reason given");
-            let fix = if status.as_u16() == 401 { "; get a new token" } else { "" };
-            return Err(Fault::failed(format!("{server} refused {} with {status}: {why}{fix}", file.display())));
+            let why = said["issue"][0]["diagnostics"]
+                .as_str()
+                .unwrap_or("no reason given");
+            let fix = if status.as_u16() == 401 {
+                "; get a new token"
+            } else {
+                ""
+            };
+            return Err(Fault::failed(format!(
+                "{server} refused {} with {status}: {why}{fix}",
+                file.display()
+            )));
         }
         let counts: Counts = serde_json::from_slice(&text)
             .map_err(|_| Fault::failed(format!("{server} gave an answer of another version")))?;

@@ -22,7 +22,12 @@ use std::path::PathBuf;
 
 /// The companion server of Vitrine.
 #[derive(Debug, Parser)]
-#[command(name = "vitrine-server", version, about = "The companion server of Vitrine", disable_help_subcommand = false)]
+#[command(
+    name = "vitrine-server",
+    version,
+    about = "The companion server of Vitrine",
+    disable_help_subcommand = false
+)]
 struct Cli {
     /// Print one JSON object on stdout.
     #[arg(long, global = true)]
@@ -194,7 +199,11 @@ impl Outcome {
     /// Everything was done.
     #[must_use]
     pub fn done(json: Value, words: impl Into<String>) -> Self {
-        Self { exit: Exit::Done, json, words: words.into() }
+        Self {
+            exit: Exit::Done,
+            json,
+            words: words.into(),
+        }
     }
 }
 
@@ -234,10 +243,15 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         }
         Err(e) => return finish(wants_json, Err(Fault::usage(sentence(&e, &args)))),
     };
-    let context = Context { json: cli.json, config: cli.config };
+    let context = Context {
+        json: cli.json,
+        config: cli.config,
+    };
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(command(&context, cli.command)),
-        Err(e) => Err(Fault::failed(format!("the program could not start its threads: {e}"))),
+        Err(e) => Err(Fault::failed(format!(
+            "the program could not start its threads: {e}"
+        ))),
     };
     finish(cli.json, outcome)
 }
@@ -268,11 +282,19 @@ fn sentence(e: &clap::Error, args: &[std::ffi::OsString]) -> String {
         path.push(arg.to_owned());
         command = next;
     }
-    let names: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).filter(|n| *n != "help").collect();
+    let names: Vec<&str> = command
+        .get_subcommands()
+        .map(clap::Command::get_name)
+        .filter(|n| *n != "help")
+        .collect();
     let fix = if names.is_empty() {
         format!("'{} --help' shows how it is called", path.join(" "))
     } else {
-        format!("choose one of {}; '{} --help' shows more", names.join(", "), path.join(" "))
+        format!(
+            "choose one of {}; '{} --help' shows more",
+            names.join(", "),
+            path.join(" ")
+        )
     };
     format!("{}: {fix}", what.trim_end_matches('.'))
 }
@@ -283,12 +305,20 @@ fn finish(json: bool, outcome: Result<Outcome, Fault>) -> u8 {
     let mut out = std::io::stdout().lock();
     match outcome {
         Ok(o) => {
-            let _ = if json { writeln!(out, "{}", o.json) } else { writeln!(out, "{}", o.words.trim_end()) };
+            let _ = if json {
+                writeln!(out, "{}", o.json)
+            } else {
+                writeln!(out, "{}", o.words.trim_end())
+            };
             o.exit as u8
         }
         Err(fault) => {
             if json {
-                let _ = writeln!(out, "{}", serde_json::json!({"error": fault.text, "exit": fault.exit as u8}));
+                let _ = writeln!(
+                    out,
+                    "{}",
+                    serde_json::json!({"error": fault.text, "exit": fault.exit as u8})
+                );
             }
             eprintln!("vitrine-server: {}", fault.text);
             fault.exit as u8
@@ -302,9 +332,32 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Serve(args) => serve::serve(context, args).await,
         Command::Demo(args) => demo::demo(context, args).await,
         Command::Import(args) => import::import(context, args).await,
-        Command::User(UserCommand::Add { name, data, role, ward, display, secret_stdin }) => {
-            let (password, pin) = if secret_stdin { acts::secrets_from_stdin()? } else { (None, None) };
-            admin::act(context, &data, Act::UserAdd { name, role, wards: ward, display, password, pin }).await
+        Command::User(UserCommand::Add {
+            name,
+            data,
+            role,
+            ward,
+            display,
+            secret_stdin,
+        }) => {
+            let (password, pin) = if secret_stdin {
+                acts::secrets_from_stdin()?
+            } else {
+                (None, None)
+            };
+            admin::act(
+                context,
+                &data,
+                Act::UserAdd {
+                    name,
+                    role,
+                    wards: ward,
+                    display,
+                    password,
+                    pin,
+                },
+            )
+            .await
         }
         Command::User(UserCommand::List(data)) => admin::act(context, &data, Act::UserList).await,
         Command::User(UserCommand::Disable { name, data }) => {
@@ -313,9 +366,12 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Client(ClientCommand::Add { name, data, scope }) => {
             admin::act(context, &data, Act::ClientAdd { name, scopes: scope }).await
         }
-        Command::Enrol { data, ward, site, ward_only: _ } => {
-            admin::act(context, &data, Act::Enrol { ward, site }).await
-        }
+        Command::Enrol {
+            data,
+            ward,
+            site,
+            ward_only: _,
+        } => admin::act(context, &data, Act::Enrol { ward, site }).await,
         Command::Device(DeviceCommand::List(data)) => admin::act(context, &data, Act::DeviceList).await,
         Command::Device(DeviceCommand::Revoke { id, data }) => {
             admin::act(context, &data, Act::DeviceRevoke { id }).await

@@ -44,25 +44,39 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome, Fault> {
-    for (option, given) in [("--mllp", &args.mllp), ("--dimse", &args.dimse), ("--database-url", &args.database_url)] {
+    for (option, given) in [
+        ("--mllp", &args.mllp),
+        ("--dimse", &args.dimse),
+        ("--database-url", &args.database_url),
+    ] {
         if given.is_some() {
-            return Err(Fault::usage(format!("{option} comes with a later version: leave it out")));
+            return Err(Fault::usage(format!(
+                "{option} comes with a later version: leave it out"
+            )));
         }
     }
     let dir = DataDir::open(&args.data, true)?;
     let mut config = context.config(&dir)?;
     let address = match args.listen {
         Some(a) => a,
-        None => config.listen.address.parse().map_err(|_| Fault::usage("listen.address is not an address with port"))?,
+        None => config
+            .listen
+            .address
+            .parse()
+            .map_err(|_| Fault::usage("listen.address is not an address with port"))?,
     };
     if let Some(m) = args.metrics {
         if m != "off" && m.parse::<SocketAddr>().is_err() {
-            return Err(Fault::usage(format!("--metrics '{m}' must be an address with port or \"off\"")));
+            return Err(Fault::usage(format!(
+                "--metrics '{m}' must be an address with port or \"off\""
+            )));
         }
         config.listen.metrics = m;
     }
     if args.insecure_loopback && !address.ip().is_loopback() {
-        return Err(Fault::usage(format!("--insecure-loopback: {address} is not a loopback address: listen on 127.0.0.1 or use TLS")));
+        return Err(Fault::usage(format!(
+            "--insecure-loopback: {address} is not a loopback address: listen on 127.0.0.1 or use TLS"
+        )));
     }
     start_log(&config);
     let _lock = dir.lock()?;
@@ -74,7 +88,10 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     let tls = if args.insecure_loopback {
         None
     } else {
-        Some(http::tls::acceptor(&app).map_err(|e| Fault::unsafe_to(format!("tls.pem and keys/tls.key do not fit: {e}")))?)
+        Some(
+            http::tls::acceptor(&app)
+                .map_err(|e| Fault::unsafe_to(format!("tls.pem and keys/tls.key do not fit: {e}")))?,
+        )
     };
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
@@ -82,7 +99,13 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     if let Some(metrics) = &metrics {
         serve_metrics(app.clone(), metrics.1.clone());
     }
-    announce(&app, &listener, metrics.as_ref().map(|m| m.0), !args.insecure_loopback).await?;
+    announce(
+        &app,
+        &listener,
+        metrics.as_ref().map(|m| m.0),
+        !args.insecure_loopback,
+    )
+    .await?;
     run(app, listener, tls).await;
     Ok(Outcome::done(json!({"stopped": true}), "stopped"))
 }
@@ -128,19 +151,28 @@ fn bind(address: SocketAddr) -> Result<TcpListener, Fault> {
     let failed = |e: std::io::Error| {
         let fix = match e.kind() {
             std::io::ErrorKind::AddrInUse => "another program has it: choose another port with --listen",
-            std::io::ErrorKind::PermissionDenied => "ports below 1024 need rights: choose a higher one with --listen",
+            std::io::ErrorKind::PermissionDenied => {
+                "ports below 1024 need rights: choose a higher one with --listen"
+            }
             _ => "choose an address of this machine with --listen",
         };
         Fault::usage(format!("--listen {address}: {e}; {fix}"))
     };
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }.map_err(failed)?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }
+    .map_err(failed)?;
     socket.set_reuseaddr(true).map_err(failed)?;
     socket.bind(address).map_err(failed)?;
     socket.listen(4096).map_err(failed)
 }
 
 /// The metrics listener. A port that is taken is no reason to keep a hospital waiting: it is logged and printed.
-fn bind_metrics(config: &Config) -> Option<(SocketAddr, Arc<std::sync::Mutex<Option<std::net::TcpListener>>>)> {
+fn bind_metrics(
+    config: &Config,
+) -> Option<(SocketAddr, Arc<std::sync::Mutex<Option<std::net::TcpListener>>>)> {
     let address: SocketAddr = config.listen.metrics.parse().ok()?;
     match std::net::TcpListener::bind(address).and_then(|l| l.set_nonblocking(true).map(|()| l)) {
         Ok(l) => {
@@ -156,17 +188,28 @@ fn bind_metrics(config: &Config) -> Option<(SocketAddr, Arc<std::sync::Mutex<Opt
 
 fn serve_metrics(app: Arc<App>, listener: Arc<std::sync::Mutex<Option<std::net::TcpListener>>>) {
     let taken = listener.lock().ok().and_then(|mut l| l.take());
-    let Some(Ok(listener)) = taken.map(TcpListener::from_std) else { return };
-    let router = axum::Router::new().route("/metrics", axum::routing::get(http::health::metrics)).with_state(app);
+    let Some(Ok(listener)) = taken.map(TcpListener::from_std) else {
+        return;
+    };
+    let router = axum::Router::new()
+        .route("/metrics", axum::routing::get(http::health::metrics))
+        .with_state(app);
     tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
     });
 }
 
 /// The one line on stdout that says: ready.
-async fn announce(app: &App, listener: &TcpListener, metrics: Option<SocketAddr>, tls: bool) -> Result<(), Fault> {
+async fn announce(
+    app: &App,
+    listener: &TcpListener,
+    metrics: Option<SocketAddr>,
+    tls: bool,
+) -> Result<(), Fault> {
     use std::io::Write as _;
-    let listen = listener.local_addr().map_err(|e| Fault::failed(format!("the listening address is not known: {e}")))?;
+    let listen = listener
+        .local_addr()
+        .map_err(|e| Fault::failed(format!("the listening address is not known: {e}")))?;
     let line = json!({
         "ready": true,
         "listen": listen.to_string(),
@@ -191,6 +234,13 @@ fn start_log(config: &Config) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_env("VITRINE_LOG")
         .unwrap_or_else(|_| EnvFilter::new(format!("{},hyper=warn,rustls=warn,h2=warn", config.log.level)));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    let _ = if config.log.format == "json" { builder.json().try_init() } else { builder.with_ansi(false).try_init() };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false);
+    let _ = if config.log.format == "json" {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(false).try_init()
+    };
 }

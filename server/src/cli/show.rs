@@ -49,8 +49,18 @@ fn cell(value: &Value) -> String {
 
 fn table(rows: &[Value], columns: &[&str]) -> String {
     let mut cells: Vec<Vec<String>> = vec![columns.iter().map(|c| (*c).to_owned()).collect()];
-    cells.extend(rows.iter().map(|r| columns.iter().map(|c| cell(&r[*c])).collect()));
-    let width = |i: usize| cells.iter().filter_map(|r| r.get(i)).map(|c| c.chars().count()).max().unwrap_or(0);
+    cells.extend(
+        rows.iter()
+            .map(|r| columns.iter().map(|c| cell(&r[*c])).collect()),
+    );
+    let width = |i: usize| {
+        cells
+            .iter()
+            .filter_map(|r| r.get(i))
+            .map(|c| c.chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();
     cells.iter().fold(String::new(), |mut out, row| {
         for (c, w) in row.iter().zip(&widths) {
@@ -63,7 +73,9 @@ fn table(rows: &[Value], columns: &[&str]) -> String {
 }
 
 fn lines(json: &Value) -> String {
-    let Some(object) = json.as_object() else { return json.to_string() };
+    let Some(object) = json.as_object() else {
+        return json.to_string();
+    };
     let width = object.keys().map(String::len).max().unwrap_or(0);
     object.iter().fold(String::new(), |mut out, (k, v)| {
         let _ = writeln!(out, "{k:<width$}  {}", cell(v));
@@ -83,7 +95,13 @@ fn import(json: &Value) -> String {
         json["seconds"].as_f64().unwrap_or(0.0)
     );
     for r in json["refusals"].as_array().map_or(&[][..], Vec::as_slice) {
-        let _ = writeln!(out, "refused {}: {} {}", cell(&r["location"]), cell(&r["reason"]), cell(&r["expression"]));
+        let _ = writeln!(
+            out,
+            "refused {}: {} {}",
+            cell(&r["location"]),
+            cell(&r["reason"]),
+            cell(&r["expression"])
+        );
     }
     if n("quarantined") > 0 {
         out.push_str("'vitrine-server quarantine list' names what is in quarantine and why\n");

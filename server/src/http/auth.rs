@@ -8,7 +8,7 @@ use super::fhir::Query;
 use super::refusal::Refused;
 use crate::app::App;
 use crate::clock;
-use crate::identity::{devices, secrets, sessions};
+use crate::identity::{demo, devices, secrets, sessions};
 use crate::keys::unhex;
 use axum::Json;
 use axum::body::Bytes;
@@ -25,7 +25,13 @@ use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{LoginRequest, LoginResponse};
 
 /// The row of a sign-in, sign-out or enrolment: acts before the policy, which have no permit.
-pub(crate) fn sign_in_row(actor: Actor, device: Option<DeviceId>, action: &str, rule: &str, ok: bool) -> AuditEntry {
+pub(crate) fn sign_in_row(
+    actor: Actor,
+    device: Option<DeviceId>,
+    action: &str,
+    rule: &str,
+    ok: bool,
+) -> AuditEntry {
     AuditEntry {
         access_id: clock::new_access(),
         at: clock::now(),
@@ -43,9 +49,16 @@ pub(crate) fn sign_in_row(actor: Actor, device: Option<DeviceId>, action: &str, 
 }
 
 fn oauth_error(status: StatusCode, error: &str, text: &str) -> Response {
-    let mut out = (status, Json(serde_json::json!({"error": error, "error_description": text}))).into_response();
+    let mut out = (
+        status,
+        Json(serde_json::json!({"error": error, "error_description": text})),
+    )
+        .into_response();
     if status == StatusCode::UNAUTHORIZED {
-        out.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Basic realm=\"vitrine\""));
+        out.headers_mut().insert(
+            header::WWW_AUTHENTICATE,
+            header::HeaderValue::from_static("Basic realm=\"vitrine\""),
+        );
     }
     out
 }
@@ -61,11 +74,26 @@ async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, 
     let form = Query::parse(std::str::from_utf8(body).unwrap_or_default());
     if form.get("grant_type") != Some("client_credentials") {
         let text = "only grant_type=client_credentials is supported";
-        return Err(oauth_error(StatusCode::BAD_REQUEST, "unsupported_grant_type", text));
+        return Err(oauth_error(
+            StatusCode::BAD_REQUEST,
+            "unsupported_grant_type",
+            text,
+        ));
     }
-    let wrong = || oauth_error(StatusCode::UNAUTHORIZED, "invalid_client", "client id or secret is wrong");
+    let wrong = || {
+        oauth_error(
+            StatusCode::UNAUTHORIZED,
+            "invalid_client",
+            "client id or secret is wrong",
+        )
+    };
     let (id, secret) = basic(headers)
-        .or_else(|| Some((form.get("client_id")?.to_owned(), form.get("client_secret")?.to_owned())))
+        .or_else(|| {
+            Some((
+                form.get("client_id")?.to_owned(),
+                form.get("client_secret")?.to_owned(),
+            ))
+        })
         .filter(|(id, _)| !id.is_empty() && id.len() <= 64)
         .ok_or_else(wrong)?;
     let failed = |e: StoreError| Refused::from(e).into_response();
@@ -87,7 +115,11 @@ async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, 
     app.throttle.right(&id, "client");
     let granted = match form.get("scope").map(str::trim).filter(|s| !s.is_empty()) {
         None => registered,
-        Some(asked) => asked.split_whitespace().filter(|s| covered(s, &registered)).map(str::to_owned).collect(),
+        Some(asked) => asked
+            .split_whitespace()
+            .filter(|s| covered(s, &registered))
+            .map(str::to_owned)
+            .collect(),
     };
     if granted.is_empty() {
         let text = "none of the scopes asked for is registered for this client";
@@ -95,7 +127,9 @@ async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, 
     }
     let row = sign_in_row(Actor::Client(id.clone()), None, "sign-in", "client-secret", true);
     app.store.append(row).await.map_err(failed)?;
-    let (token, expires_in) = sessions::open_for_client(app, &id, granted.clone()).await.map_err(failed)?;
+    let (token, expires_in) = sessions::open_for_client(app, &id, granted.clone())
+        .await
+        .map_err(failed)?;
     Ok(Json(serde_json::json!({
         "access_token": token, "token_type": "Bearer", "expires_in": expires_in, "scope": granted.join(" ")
     }))
@@ -127,11 +161,14 @@ fn covered(asked: &str, registered: &[String]) -> bool {
         };
         Some((kind.to_owned(), letters.to_owned()))
     };
-    let Some((kind, letters)) = parts(asked) else { return false };
+    let Some((kind, letters)) = parts(asked) else {
+        return false;
+    };
     !letters.is_empty()
-        && registered.iter().filter_map(|r| parts(r)).any(|(k, l)| {
-            (k == "*" || k == kind) && letters.chars().all(|c| l.contains(c))
-        })
+        && registered
+            .iter()
+            .filter_map(|r| parts(r))
+            .any(|(k, l)| (k == "*" || k == kind) && letters.chars().all(|c| l.contains(c)))
 }
 
 /// A person signs in at an enrolled workstation, with password or PIN.
@@ -140,7 +177,8 @@ fn covered(asked: &str, registered: &[String]) -> bool {
 /// [`Refused`].
 pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<LoginResponse>, Refused> {
     let bad = |text: &str| Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text);
-    let asked: LoginRequest = serde_json::from_slice(&body).map_err(|_| bad("The body is not a sign-in request."))?;
+    let asked: LoginRequest =
+        serde_json::from_slice(&body).map_err(|_| bad("The body is not a sign-in request."))?;
     let now = clock::now();
     if let Some(s) = app.throttle.wait_s(&asked.user, &asked.device, now) {
         return Err(Refused::throttled(s));
@@ -151,21 +189,39 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         Some(u) => app.store.account(u).await?,
         None => None,
     };
-    let rule = check_secret(&app, account.as_ref(), &asked.secret).await?;
+    let mut rule = check_secret(&app, account.as_ref(), &asked.secret).await?;
+    if rule.is_some() && !app.dir.is_demo() && demo::is_published(&asked.user, &asked.secret) {
+        tracing::warn!("a credential of the demonstration was used outside it and refused");
+        rule = None;
+    }
     let (Some(rule), Some(account)) = (rule, account) else {
         let wait = app.throttle.wrong(&asked.user, &asked.device, now);
         let actor = user.map_or_else(|| Actor::Device(device.clone()), Actor::User);
-        app.store.append(sign_in_row(actor, Some(device), "sign-in", "wrong-secret", false)).await?;
+        app.store
+            .append(sign_in_row(actor, Some(device), "sign-in", "wrong-secret", false))
+            .await?;
         return Err(wait.map_or_else(Refused::wrong_secret, Refused::throttled));
     };
     app.throttle.right(&asked.user, &asked.device);
     if account.disabled {
-        let row = sign_in_row(Actor::User(account.user), Some(device), "sign-in", "account-disabled", false);
+        let row = sign_in_row(
+            Actor::User(account.user),
+            Some(device),
+            "sign-in",
+            "account-disabled",
+            false,
+        );
         app.store.append(row).await?;
         let text = "This account is disabled: ask clinical IT.";
         return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Disabled, text));
     }
-    let row = sign_in_row(Actor::User(account.user.clone()), Some(device.clone()), "sign-in", rule, true);
+    let row = sign_in_row(
+        Actor::User(account.user.clone()),
+        Some(device.clone()),
+        "sign-in",
+        rule,
+        true,
+    );
     app.store.append(row).await?;
     let (token, expires_in_s) = sessions::open_for_user(&app, &account.user, Some(device)).await?;
     Ok(Json(LoginResponse {
@@ -188,7 +244,11 @@ async fn proven_device(app: &App, asked: &LoginRequest) -> Result<DeviceId, Refu
     let row = app.store.device(&device).await?.ok_or_else(unknown)?;
     if row.state == DeviceState::Revoked {
         let text = "This workstation was revoked.";
-        return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::DeviceRevoked, text));
+        return Err(Refused::new(
+            StatusCode::FORBIDDEN,
+            ErrorCode::DeviceRevoked,
+            text,
+        ));
     }
     let message = devices::login_message(&asked.user, &device, asked.at_ms);
     let signature = unhex(&asked.signature).unwrap_or_default();
@@ -204,7 +264,11 @@ async fn proven_device(app: &App, asked: &LoginRequest) -> Result<DeviceId, Refu
 
 /// Which of the account's secrets this is: `pin`, `password`, or none. An unknown account costs as much time as a
 /// known one.
-async fn check_secret(app: &App, account: Option<&Account>, secret: &str) -> Result<Option<&'static str>, Refused> {
+async fn check_secret(
+    app: &App,
+    account: Option<&Account>,
+    secret: &str,
+) -> Result<Option<&'static str>, Refused> {
     let busy = || {
         let text = "The server is busy: try again in a second.";
         Refused::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, text)
@@ -243,7 +307,13 @@ pub async fn logout(State(app): State<Arc<App>>, Signed(caller): Signed) -> Resu
     app.store.end_session(&caller.session).await?;
     app.session_ended();
     if let Some(user) = caller.user() {
-        let row = sign_in_row(Actor::User(user.clone()), caller.device.clone(), "sign-out", "own-session", true);
+        let row = sign_in_row(
+            Actor::User(user.clone()),
+            caller.device.clone(),
+            "sign-out",
+            "own-session",
+            true,
+        );
         app.store.append(row).await?;
     }
     Ok(StatusCode::NO_CONTENT)
@@ -274,7 +344,10 @@ mod tests {
     #[test]
     fn basic_credentials_are_form_encoded_within() {
         let mut h = HeaderMap::new();
-        h.insert(header::AUTHORIZATION, header::HeaderValue::from_static("Basic YSU0MGI6YytkJTNE"));
+        h.insert(
+            header::AUTHORIZATION,
+            header::HeaderValue::from_static("Basic YSU0MGI6YytkJTNE"),
+        );
         assert_eq!(basic(&h), Some(("a@b".to_owned(), "c d=".to_owned())));
     }
 }

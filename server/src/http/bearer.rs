@@ -27,7 +27,10 @@ impl FromRequestParts<Arc<App>> for FhirCaller {
     type Rejection = FhirRefusal;
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, FhirRefusal> {
         let token = token(&parts.headers).ok_or_else(FhirRefusal::no_token)?;
-        sessions::caller(app, token).await?.map(Self).ok_or_else(FhirRefusal::no_token)
+        sessions::caller(app, token)
+            .await?
+            .map(Self)
+            .ok_or_else(FhirRefusal::no_token)
     }
 }
 

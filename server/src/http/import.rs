@@ -46,9 +46,22 @@ pub async fn import(
 ) -> Result<Json<crate::ingest::import::Counts>, FhirRefusal> {
     let request = app.request(&caller, None, None).await?;
     let _allowed = app.decide::<ImportData>(request).await?;
-    let name = headers.get("x-file-name").and_then(|v| v.to_str().ok()).unwrap_or("body.json");
-    let name = super::fhir::Query::parse(name).0.into_iter().next().map_or_else(|| "body.json".to_owned(), |(n, _)| n);
-    let importer = Importer::new(app.store.clone(), Arc::new(OfCaller { app: app.clone(), caller }));
+    let name = headers
+        .get("x-file-name")
+        .and_then(|v| v.to_str().ok())
+        .unwrap_or("body.json");
+    let name = super::fhir::Query::parse(name)
+        .0
+        .into_iter()
+        .next()
+        .map_or_else(|| "body.json".to_owned(), |(n, _)| n);
+    let importer = Importer::new(
+        app.store.clone(),
+        Arc::new(OfCaller {
+            app: app.clone(),
+            caller,
+        }),
+    );
     let mut all = Vec::new();
     let unpacked = tokio::task::block_in_place(|| source::units_of(&name, &body, |units| all.push(units)));
     let mut counts = crate::ingest::import::Counts::default();
@@ -58,7 +71,12 @@ pub async fn import(
     counts.add(importer.finish().await?);
     if let Err(reason) = unpacked {
         if reason.contains("larger than") {
-            return Err(FhirRefusal::new(StatusCode::PAYLOAD_TOO_LARGE, IssueCode::TooLong, "", reason));
+            return Err(FhirRefusal::new(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                IssueCode::TooLong,
+                "",
+                reason,
+            ));
         }
         counts.add(importer.unreadable(name, &reason).await?);
     }

@@ -4,8 +4,8 @@
 //! layers. Never here: what a route does (one file each). Called by `cli::serve`.
 
 pub mod auth;
-pub mod break_glass;
 pub mod bearer;
+pub mod break_glass;
 pub mod enrol;
 pub mod fhir;
 pub mod health;
@@ -54,24 +54,150 @@ pub struct Route {
 
 /// Every route of the HTTPS listener.
 pub const ROUTES: &[Route] = &[
-    Route { method: "GET", path: "/healthz", door: Door::Public, interaction: None, body: Some(0), mount: || get(health::live) },
-    Route { method: "GET", path: "/readyz", door: Door::Public, interaction: None, body: Some(0), mount: || get(health::ready) },
-    Route { method: "GET", path: "/fhir/metadata", door: Door::Public, interaction: Some("capabilities"), body: Some(0), mount: || get(fhir::metadata::capabilities) },
-    Route { method: "POST", path: "/fhir", door: Door::Bearer, interaction: Some("transaction,batch"), body: None, mount: || post(fhir::bundle::submit) },
-    Route { method: "POST", path: "/fhir/", door: Door::Bearer, interaction: None, body: None, mount: || post(fhir::bundle::submit) },
-    Route { method: "POST", path: "/fhir/{kind}", door: Door::Bearer, interaction: Some("create"), body: None, mount: || post(fhir::write::create) },
-    Route { method: "GET", path: "/fhir/{kind}/{id}", door: Door::Bearer, interaction: Some("read"), body: Some(0), mount: || get(fhir::read::read) },
-    Route { method: "PUT", path: "/fhir/{kind}/{id}", door: Door::Bearer, interaction: Some("update"), body: None, mount: || put(fhir::write::update) },
-    Route { method: "GET", path: "/fhir/{kind}/{id}/_history/{vid}", door: Door::Bearer, interaction: Some("vread"), body: Some(0), mount: || get(fhir::read::vread) },
-    Route { method: "GET", path: "/fhir/{kind}/{id}/$everything", door: Door::Bearer, interaction: Some("$everything"), body: Some(0), mount: || get(fhir::everything::everything) },
-    Route { method: "POST", path: "/auth/token", door: Door::Secret, interaction: None, body: Some(8192), mount: || post(auth::token) },
-    Route { method: "POST", path: "/auth/login", door: Door::Secret, interaction: None, body: Some(8192), mount: || post(auth::login) },
-    Route { method: "POST", path: "/auth/logout", door: Door::Bearer, interaction: None, body: Some(8192), mount: || post(auth::logout) },
-    Route { method: "POST", path: "/auth/break-glass", door: Door::Bearer, interaction: None, body: Some(8192), mount: || post(break_glass::break_glass) },
-    Route { method: "POST", path: "/enrol/hello", door: Door::Public, interaction: None, body: Some(8192), mount: || post(enrol::hello) },
-    Route { method: "POST", path: "/enrol", door: Door::Secret, interaction: None, body: Some(8192), mount: || post(enrol::enrol) },
-    Route { method: "POST", path: "/import", door: Door::Bearer, interaction: None, body: None, mount: || post(import::import) },
-    Route { method: "GET", path: "/ws/sync", door: Door::Device, interaction: None, body: Some(0), mount: || get(crate::ws::upgrade) },
+    Route {
+        method: "GET",
+        path: "/healthz",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(health::live),
+    },
+    Route {
+        method: "GET",
+        path: "/readyz",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(health::ready),
+    },
+    Route {
+        method: "GET",
+        path: "/fhir/metadata",
+        door: Door::Public,
+        interaction: Some("capabilities"),
+        body: Some(0),
+        mount: || get(fhir::metadata::capabilities),
+    },
+    Route {
+        method: "POST",
+        path: "/fhir",
+        door: Door::Bearer,
+        interaction: Some("transaction,batch"),
+        body: None,
+        mount: || post(fhir::bundle::submit),
+    },
+    Route {
+        method: "POST",
+        path: "/fhir/",
+        door: Door::Bearer,
+        interaction: None,
+        body: None,
+        mount: || post(fhir::bundle::submit),
+    },
+    Route {
+        method: "POST",
+        path: "/fhir/{kind}",
+        door: Door::Bearer,
+        interaction: Some("create"),
+        body: None,
+        mount: || post(fhir::write::create),
+    },
+    Route {
+        method: "GET",
+        path: "/fhir/{kind}/{id}",
+        door: Door::Bearer,
+        interaction: Some("read"),
+        body: Some(0),
+        mount: || get(fhir::read::read),
+    },
+    Route {
+        method: "PUT",
+        path: "/fhir/{kind}/{id}",
+        door: Door::Bearer,
+        interaction: Some("update"),
+        body: None,
+        mount: || put(fhir::write::update),
+    },
+    Route {
+        method: "GET",
+        path: "/fhir/{kind}/{id}/_history/{vid}",
+        door: Door::Bearer,
+        interaction: Some("vread"),
+        body: Some(0),
+        mount: || get(fhir::read::vread),
+    },
+    Route {
+        method: "GET",
+        path: "/fhir/{kind}/{id}/$everything",
+        door: Door::Bearer,
+        interaction: Some("$everything"),
+        body: Some(0),
+        mount: || get(fhir::everything::everything),
+    },
+    Route {
+        method: "POST",
+        path: "/auth/token",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(auth::token),
+    },
+    Route {
+        method: "POST",
+        path: "/auth/login",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(auth::login),
+    },
+    Route {
+        method: "POST",
+        path: "/auth/logout",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(auth::logout),
+    },
+    Route {
+        method: "POST",
+        path: "/auth/break-glass",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(break_glass::break_glass),
+    },
+    Route {
+        method: "POST",
+        path: "/enrol/hello",
+        door: Door::Public,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(enrol::hello),
+    },
+    Route {
+        method: "POST",
+        path: "/enrol",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(enrol::enrol),
+    },
+    Route {
+        method: "POST",
+        path: "/import",
+        door: Door::Bearer,
+        interaction: None,
+        body: None,
+        mount: || post(import::import),
+    },
+    Route {
+        method: "GET",
+        path: "/ws/sync",
+        door: Door::Device,
+        interaction: None,
+        body: Some(0),
+        mount: || get(crate::ws::upgrade),
+    },
 ];
 
 /// The router, made from [`ROUTES`].
@@ -80,15 +206,23 @@ pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let limit = route.body.unwrap_or(largest);
-        router = router.route(route.path, (route.mount)().layer(DefaultBodyLimit::max(limit.max(1))));
+        router = router.route(
+            route.path,
+            (route.mount)().layer(DefaultBodyLimit::max(limit.max(1))),
+        );
     }
     let seconds = Duration::from_secs(app.config.limits.request_seconds);
     router
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(middleware::from_fn_with_state(app.clone(), around))
-        .layer(tower_http::timeout::RequestBodyTimeoutLayer::new(Duration::from_secs(30)))
-        .layer(tower_http::timeout::TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, seconds))
+        .layer(tower_http::timeout::RequestBodyTimeoutLayer::new(
+            Duration::from_secs(30),
+        ))
+        .layer(tower_http::timeout::TimeoutLayer::with_status_code(
+            StatusCode::SERVICE_UNAVAILABLE,
+            seconds,
+        ))
         .with_state(app)
 }
 
@@ -124,13 +258,19 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
             StatusCode::PAYLOAD_TOO_LARGE,
             vitrine_fhir::IssueCode::TooLong,
             "",
-            format!("the body is larger than the {} MiB this server takes: split it", app.config.limits.body_mib),
+            format!(
+                "the body is larger than the {} MiB this server takes: split it",
+                app.config.limits.body_mib
+            ),
         )
         .into_response();
     }
     let headers = answer.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     if let Some(id) = id.filter(|id| id.len() <= 64) {
         headers.insert(X_REQUEST_ID, id);
     }
@@ -140,7 +280,10 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 fn is_fhir_json(answer: &Response) -> bool {
-    answer.headers().get(header::CONTENT_TYPE).is_some_and(|t| t.as_bytes().starts_with(b"application/fhir+json"))
+    answer
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|t| t.as_bytes().starts_with(b"application/fhir+json"))
 }
 
 async fn no_route(request: Request) -> Response {
@@ -153,7 +296,12 @@ async fn no_route(request: Request) -> Response {
         )
         .into_response();
     }
-    refusal::Refused::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "No such address here.").into_response()
+    refusal::Refused::new(
+        StatusCode::NOT_FOUND,
+        ErrorCode::NotFound,
+        "No such address here.",
+    )
+    .into_response()
 }
 
 async fn no_method(request: Request) -> Response {
@@ -166,6 +314,10 @@ async fn no_method(request: Request) -> Response {
         )
         .into_response();
     }
-    refusal::Refused::new(StatusCode::METHOD_NOT_ALLOWED, ErrorCode::BadRequest, "This method is not supported here.")
-        .into_response()
+    refusal::Refused::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::BadRequest,
+        "This method is not supported here.",
+    )
+    .into_response()
 }

@@ -32,17 +32,31 @@ impl FhirRefusal {
     /// Several issues.
     #[must_use]
     pub fn issues(status: StatusCode, issues: &[Issue]) -> Self {
-        Self { status, body: outcome::errors(issues), retry_after_s: None }
+        Self {
+            status,
+            body: outcome::errors(issues),
+            retry_after_s: None,
+        }
     }
     /// Not there.
     #[must_use]
     pub fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, IssueCode::NotFound, "", "no such resource here")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            IssueCode::NotFound,
+            "",
+            "no such resource here",
+        )
     }
     /// No valid token.
     #[must_use]
     pub fn no_token() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, IssueCode::Login, "", "send a bearer token: POST /auth/token or /auth/login")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            IssueCode::Login,
+            "",
+            "send a bearer token: POST /auth/token or /auth/login",
+        )
     }
     /// The issues of a content that was understood and is wrong.
     #[must_use]
@@ -78,7 +92,11 @@ impl FhirRefusal {
             },
             "diagnostics": denied.text
         }]});
-        Self { status: StatusCode::FORBIDDEN, body: body.to_string().into_bytes(), retry_after_s: None }
+        Self {
+            status: StatusCode::FORBIDDEN,
+            body: body.to_string().into_bytes(),
+            retry_after_s: None,
+        }
     }
 }
 
@@ -100,7 +118,11 @@ impl From<StoreError> for FhirRefusal {
                 "",
                 "the resource exists already",
             ),
-            StoreError::VersionConflict { expected: Some(_), found, .. } => {
+            StoreError::VersionConflict {
+                expected: Some(_),
+                found,
+                ..
+            } => {
                 let text = match found {
                     Some(v) => format!("the current version is W/\"{v}\": read it and try again"),
                     None => "the resource is not there".to_owned(),
@@ -113,9 +135,12 @@ impl From<StoreError> for FhirRefusal {
                 "",
                 "this Idempotency-Key was used before with other content: use a new key",
             ),
-            StoreError::Unprojectable { reason, key, .. } => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, IssueCode::Invalid, key.kind.as_str(), reason)
-            }
+            StoreError::Unprojectable { reason, key, .. } => Self::new(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                IssueCode::Invalid,
+                key.kind.as_str(),
+                reason,
+            ),
             StoreError::WrongPatient(_) => Self::new(
                 StatusCode::FORBIDDEN,
                 IssueCode::Forbidden,
@@ -125,7 +150,12 @@ impl From<StoreError> for FhirRefusal {
             StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, IssueCode::Processing, "", text),
             StoreError::Full(_) => Self {
                 retry_after_s: Some(60),
-                ..Self::new(StatusCode::INSUFFICIENT_STORAGE, IssueCode::Exception, "", "the server's disk is full")
+                ..Self::new(
+                    StatusCode::INSUFFICIENT_STORAGE,
+                    IssueCode::Exception,
+                    "",
+                    "the server's disk is full",
+                )
             },
             other => {
                 tracing::error!(error = %other, "the store failed");
@@ -148,7 +178,10 @@ impl IntoResponse for FhirRefusal {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(FHIR_JSON));
         if self.status == StatusCode::UNAUTHORIZED {
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"vitrine\""));
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"vitrine\""),
+            );
         }
         if let Some(s) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(s));
@@ -191,7 +224,11 @@ impl Refused {
     /// A wrong name or secret; never says which.
     #[must_use]
     pub fn wrong_secret() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, ErrorCode::WrongSecret, "Name or secret is wrong.")
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            ErrorCode::WrongSecret,
+            "Name or secret is wrong.",
+        )
     }
 }
 
@@ -201,7 +238,11 @@ impl From<StoreError> for Refused {
             StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, ErrorCode::Conflict, text),
             other => {
                 tracing::error!(error = %other, "the store failed");
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, "The server's store failed: try again.")
+                Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    ErrorCode::Internal,
+                    "The server's store failed: try again.",
+                )
             }
         }
     }
@@ -224,7 +265,8 @@ impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut out = (self.status, axum::Json(&self.refusal)).into_response();
         if let Some(s) = self.refusal.retry_after_s {
-            out.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(s));
+            out.headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from(s));
         }
         out
     }

@@ -50,8 +50,12 @@ pub async fn serve(
     let handshakes = Arc::new(Semaphore::new(app.config.limits.handshakes));
     let connections = Arc::new(Semaphore::new(app.config.limits.connections));
     loop {
-        let Ok(place) = connections.clone().acquire_owned().await else { break };
-        let Ok(turn) = handshakes.clone().acquire_owned().await else { break };
+        let Ok(place) = connections.clone().acquire_owned().await else {
+            break;
+        };
+        let Ok(turn) = handshakes.clone().acquire_owned().await else {
+            break;
+        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stop.wait_for(|s| *s) => break,
@@ -105,7 +109,12 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     mut stop: watch::Receiver<bool>,
 ) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_headers(64).max_buf_size(64 * 1024);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_headers(64)
+        .max_buf_size(64 * 1024);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -113,7 +122,8 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_header_list_size(16 * 1024)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
+    let connection =
+        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,

@@ -23,17 +23,29 @@ pub fn new_code() -> String {
     let mut letters = Vec::with_capacity(LENGTH);
     while letters.len() < LENGTH {
         // Bytes from the last, incomplete run of 23 are thrown away so that every letter is as likely.
-        letters.extend(clock::random::<32>().into_iter().filter(|b| *b < 253).map(|b| LETTERS[usize::from(b) % LETTERS.len()]));
+        letters.extend(
+            clock::random::<32>()
+                .into_iter()
+                .filter(|b| *b < 253)
+                .map(|b| LETTERS[usize::from(b) % LETTERS.len()]),
+        );
     }
     letters.truncate(LENGTH);
-    let groups: Vec<String> = letters.chunks(5).map(|g| g.iter().map(|b| char::from(*b)).collect()).collect();
+    let groups: Vec<String> = letters
+        .chunks(5)
+        .map(|g| g.iter().map(|b| char::from(*b)).collect())
+        .collect();
     groups.join("-")
 }
 
 /// The code as hashed: upper case, without blanks and dashes.
 #[must_use]
 pub fn plain_code(typed: &str) -> String {
-    typed.chars().filter(|c| !c.is_whitespace() && *c != '-').flat_map(char::to_uppercase).collect()
+    typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .flat_map(char::to_uppercase)
+        .collect()
 }
 
 /// SHA-256 of a code as typed.
@@ -45,7 +57,9 @@ pub fn code_hash(typed: &str) -> [u8; 32] {
 /// Whether `signature` over `message` is by `public_key` (Ed25519).
 #[must_use]
 pub fn signed_by(public_key: &[u8], message: &[u8], signature: &[u8]) -> bool {
-    UnparsedPublicKey::new(&ED25519, public_key).verify(message, signature).is_ok()
+    UnparsedPublicKey::new(&ED25519, public_key)
+        .verify(message, signature)
+        .is_ok()
 }
 
 /// What a workstation signs when a person signs in: `"vitrine-login" ‖ user ‖ 0 ‖ device ‖ at_ms`.

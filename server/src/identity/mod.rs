@@ -3,6 +3,7 @@
 //! Lives here: proving who somebody is. Never here: what they may do (that is `vitrine_access::policy`).
 //! Called by `http` and `ws`.
 
+pub mod demo;
 pub mod devices;
 pub mod secrets;
 pub mod sessions;

@@ -18,9 +18,15 @@ pub struct Cost {
 }
 
 /// Password: 64 MiB, 3 passes.
-pub const PASSWORD: Cost = Cost { memory_kib: 64 * 1024, passes: 3 };
+pub const PASSWORD: Cost = Cost {
+    memory_kib: 64 * 1024,
+    passes: 3,
+};
 /// PIN: 19 MiB, 2 passes.
-pub const PIN: Cost = Cost { memory_kib: 19 * 1024, passes: 2 };
+pub const PIN: Cost = Cost {
+    memory_kib: 19 * 1024,
+    passes: 2,
+};
 /// Longest secret taken, in bytes.
 pub const LONGEST: usize = 256;
 /// Most memory a stored string may ask for, in KiB.
@@ -59,7 +65,9 @@ pub(crate) fn unb64(text: &str) -> Option<Vec<u8>> {
 fn argon(cost: Cost, salt: &[u8], secret: &[u8], len: usize) -> Option<Vec<u8>> {
     let params = Params::new(cost.memory_kib, cost.passes, 1, Some(len)).ok()?;
     let mut out = vec![0; len];
-    Argon2::new(Algorithm::Argon2id, Version::V0x13, params).hash_password_into(secret, salt, &mut out).ok()?;
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(secret, salt, &mut out)
+        .ok()?;
     Some(out)
 }
 
@@ -70,7 +78,8 @@ fn argon(cost: Cost, salt: &[u8], secret: &[u8], len: usize) -> Option<Vec<u8>> 
 #[must_use]
 pub fn phc(secret: &str, cost: Cost) -> String {
     let salt = clock::random::<16>();
-    let hash = argon(cost, &salt, secret.as_bytes(), 32).expect("the costs of this module are within Argon2's limits");
+    let hash = argon(cost, &salt, secret.as_bytes(), 32)
+        .expect("the costs of this module are within Argon2's limits");
     let mut out = String::new();
     let _ = write!(
         out,
@@ -96,8 +105,15 @@ fn check(secret: &str, phc: &str) -> Option<bool> {
     let rest = phc.strip_prefix("$argon2id$v=19$")?;
     let mut parts = rest.split('$');
     let (settings, salt, hash) = (parts.next()?, parts.next()?, parts.next()?);
-    let number = |key: &str| settings.split(',').find_map(|p| p.strip_prefix(key)?.parse::<u32>().ok());
-    let cost = Cost { memory_kib: number("m=")?, passes: number("t=")? };
+    let number = |key: &str| {
+        settings
+            .split(',')
+            .find_map(|p| p.strip_prefix(key)?.parse::<u32>().ok())
+    };
+    let cost = Cost {
+        memory_kib: number("m=")?,
+        passes: number("t=")?,
+    };
     if cost.memory_kib > MAX_KIB || cost.passes > 10 || number("p=")? != 1 {
         return None;
     }
@@ -119,7 +135,10 @@ pub fn same(a: &[u8], b: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    const FAST: Cost = Cost { memory_kib: 64, passes: 1 };
+    const FAST: Cost = Cost {
+        memory_kib: 64,
+        passes: 1,
+    };
 
     #[test]
     fn a_secret_opens_its_own_string_alone() {
@@ -140,7 +159,13 @@ mod tests {
 
     #[test]
     fn nonsense_answers_no() {
-        for kept in ["", "$argon2id$v=19$", "$argon2id$v=19$m=9999999999,t=1,p=1$c29t$c29t", "$2b$x", "plain"] {
+        for kept in [
+            "",
+            "$argon2id$v=19$",
+            "$argon2id$v=19$m=9999999999,t=1,p=1$c29t$c29t",
+            "$2b$x",
+            "plain",
+        ] {
             assert!(!matches("plain", kept), "{kept}");
         }
     }

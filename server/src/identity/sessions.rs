@@ -50,7 +50,11 @@ pub fn token_hash(token: &str) -> [u8; 32] {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn open_for_user(app: &App, user: &UserId, device: Option<DeviceId>) -> Result<(String, u32), StoreError> {
+pub async fn open_for_user(
+    app: &App,
+    user: &UserId,
+    device: Option<DeviceId>,
+) -> Result<(String, u32), StoreError> {
     let idle_s = app.config.sessions.idle_minutes * 60;
     let row = |hash, at: UtcMs| SessionRow {
         hash,
@@ -84,7 +88,9 @@ pub async fn open_for_client(app: &App, id: &str, scopes: Vec<String>) -> Result
 
 async fn open(app: &App, row: impl FnOnce([u8; 32], UtcMs) -> SessionRow) -> Result<String, StoreError> {
     let token = hex(&clock::random::<32>());
-    app.store.put_session(row(token_hash(&token), clock::now())).await?;
+    app.store
+        .put_session(row(token_hash(&token), clock::now()))
+        .await?;
     Ok(token)
 }
 
@@ -105,17 +111,31 @@ pub async fn caller(app: &App, token: &str) -> Result<Option<Caller>, StoreError
 /// [`StoreError`].
 pub async fn caller_of(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>, StoreError> {
     let now = clock::now();
-    let Some(mut row) = app.store.session(&hash).await? else { return Ok(None) };
+    let Some(mut row) = app.store.session(&hash).await? else {
+        return Ok(None);
+    };
     if row.until <= now {
         app.store.end_session(&hash).await?;
         return Ok(None);
     }
     if row.client {
-        let subject = Subject::Client { id: row.holder, scopes: row.scopes };
-        return Ok(Some(Caller { subject, device: None, session: hash, until: row.until }));
+        let subject = Subject::Client {
+            id: row.holder,
+            scopes: row.scopes,
+        };
+        return Ok(Some(Caller {
+            subject,
+            device: None,
+            session: hash,
+            until: row.until,
+        }));
     }
-    let Ok(user) = UserId::new(row.holder.clone()) else { return Ok(None) };
-    let Some(account) = app.store.account(&user).await?.filter(|a| !a.disabled) else { return Ok(None) };
+    let Ok(user) = UserId::new(row.holder.clone()) else {
+        return Ok(None);
+    };
+    let Some(account) = app.store.account(&user).await?.filter(|a| !a.disabled) else {
+        return Ok(None);
+    };
     if let Some(device) = &row.device {
         let known = app.store.device(device).await?;
         if known.is_none_or(|d| d.state == DeviceState::Revoked) {
@@ -124,13 +144,24 @@ pub async fn caller_of(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<
     }
     if touch {
         let idle_ms = i64::from(app.config.sessions.idle_minutes) * 60_000;
-        let cap = row.at.plus_ms(i64::from(app.config.sessions.longest_hours) * 3_600_000);
+        let cap = row
+            .at
+            .plus_ms(i64::from(app.config.sessions.longest_hours) * 3_600_000);
         let until = now.plus_ms(idle_ms).min(cap);
         if until.since(row.until) > TOUCH_MS.min(idle_ms / 4) {
             row.until = until;
             app.store.put_session(row.clone()).await?;
         }
     }
-    let subject = Subject::User { user, role: account.role, wards: account.wards };
-    Ok(Some(Caller { subject, device: row.device, session: hash, until: row.until }))
+    let subject = Subject::User {
+        user,
+        role: account.role,
+        wards: account.wards,
+    };
+    Ok(Some(Caller {
+        subject,
+        device: row.device,
+        session: hash,
+        until: row.until,
+    }))
 }

@@ -37,7 +37,10 @@ impl Throttle {
     #[must_use]
     pub fn wait_s(&self, account: &str, at_device: &str, now: UtcMs) -> Option<u32> {
         let counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = counters.get(&(account.to_owned(), at_device.to_owned()))?.until.since(now);
+        let left = counters
+            .get(&(account.to_owned(), at_device.to_owned()))?
+            .until
+            .since(now);
         (left > 0).then(|| u32::try_from((left + 999) / 1000).unwrap_or(u32::MAX))
     }
 
@@ -49,7 +52,11 @@ impl Throttle {
         }
         let c = counters
             .entry((account.to_owned(), at_device.to_owned()))
-            .or_insert(Counter { wrong: 0, until: UtcMs(0), last: now });
+            .or_insert(Counter {
+                wrong: 0,
+                until: UtcMs(0),
+                last: now,
+            });
         if now.since(c.last) > FORGET_MS {
             c.wrong = 0;
         }
@@ -85,7 +92,11 @@ mod tests {
             let w = t.wrong("a", "d", now);
             waits.push(w.unwrap_or(0));
             assert_eq!(t.wait_s("a", "d", now), w);
-            assert_eq!(t.wait_s("a", "other", now), None, "another workstation is not affected");
+            assert_eq!(
+                t.wait_s("a", "other", now),
+                None,
+                "another workstation is not affected"
+            );
             now = now.plus_ms(i64::from(w.unwrap_or(1)) * 1000);
         }
         assert_eq!(waits, [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900, 900]);

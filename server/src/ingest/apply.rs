@@ -98,7 +98,12 @@ pub async fn plan_with(
     let mut seen = HashSet::new();
     for fault in faults.into_iter().filter(|f| seen.insert(f.entry)) {
         planned.steps.retain(|s| s.entry != fault.entry);
-        planned.steps.push(Step { entry: fault.entry, action: Action::Refuse(fault.issue), key: None, body: None });
+        planned.steps.push(Step {
+            entry: fault.entry,
+            action: Action::Refuse(fault.issue),
+            key: None,
+            body: None,
+        });
     }
     Ok(planned)
 }
@@ -107,14 +112,24 @@ pub async fn plan_with(
 fn check_entries(bundle: &Bundle<'_>) -> Vec<EntryIssue> {
     let mut faults = Vec::new();
     for entry in &bundle.entries {
-        let writes = entry.request.as_ref().is_some_and(|r| matches!(r.method, bundle::Method::Post | bundle::Method::Put));
-        let (true, Some(bytes)) = (writes, entry.resource) else { continue };
-        let Err(issues) = vitrine_fhir::validate(bytes) else { continue };
+        let writes = entry
+            .request
+            .as_ref()
+            .is_some_and(|r| matches!(r.method, bundle::Method::Post | bundle::Method::Put));
+        let (true, Some(bytes)) = (writes, entry.resource) else {
+            continue;
+        };
+        let Err(issues) = vitrine_fhir::validate(bytes) else {
+            continue;
+        };
         for issue in issues {
             let inner = issue.expression.split_once('.').map_or("", |(_, rest)| rest);
             let dot = if inner.is_empty() { "" } else { "." };
             let expression = format!("Bundle.entry[{}].resource{dot}{inner}", entry.index);
-            faults.push(EntryIssue { entry: entry.index, issue: Issue { expression, ..issue } });
+            faults.push(EntryIssue {
+                entry: entry.index,
+                issue: Issue { expression, ..issue },
+            });
         }
     }
     faults
@@ -132,7 +147,9 @@ async fn answers(
     for question in bundle::questions(bundle) {
         let found: Vec<FhirId> = match &question.by {
             By::Identifier { system, value } => {
-                let keys = store.by_identifier(&question.kind, system.as_deref(), value).await?;
+                let keys = store
+                    .by_identifier(&question.kind, system.as_deref(), value)
+                    .await?;
                 keys.into_iter().map(|k| k.id).collect()
             }
             By::Id(id) => match ResourceKey::new(&question.kind, id) {
@@ -140,7 +157,10 @@ async fn answers(
                 _ => Vec::new(),
             },
         };
-        out.insert(question, found.into_iter().filter(|id| !own.contains(id)).collect());
+        out.insert(
+            question,
+            found.into_iter().filter(|id| !own.contains(id)).collect(),
+        );
     }
     Ok(out)
 }
@@ -171,7 +191,12 @@ pub fn changes<'s>(steps: impl Iterator<Item = (usize, &'s Step)>) -> Changes {
             Action::Update { if_match } => (put(), if_match.map_or(Precondition::Any, Precondition::Version)),
             _ => continue,
         };
-        out.ops.push(ChangeOp { key, kind, precondition, extract: None });
+        out.ops.push(ChangeOp {
+            key,
+            kind,
+            precondition,
+            extract: None,
+        });
         out.steps.push(i);
     }
     out
@@ -182,13 +207,18 @@ pub fn changes<'s>(steps: impl Iterator<Item = (usize, &'s Step)>) -> Changes {
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn patients(store: &dyn Store, ops: &[ChangeOp]) -> Result<(BTreeSet<PatientId>, bool), StoreError> {
+pub async fn patients(
+    store: &dyn Store,
+    ops: &[ChangeOp],
+) -> Result<(BTreeSet<PatientId>, bool), StoreError> {
     let mut out = BTreeSet::new();
     let mut nobody = false;
     for op in ops {
         let before = store.owner(&op.key).await?.flatten();
         let after = match &op.kind {
-            ChangeKind::Put(_) if op.key.kind.as_str() == "Patient" => PatientId::new(op.key.id.as_str()).ok(),
+            ChangeKind::Put(_) if op.key.kind.as_str() == "Patient" => {
+                PatientId::new(op.key.id.as_str()).ok()
+            }
             ChangeKind::Put(body) => owner(op.key.kind.as_str(), body),
             ChangeKind::Delete => None,
         };
@@ -204,12 +234,19 @@ pub async fn patients(store: &dyn Store, ops: &[ChangeOp]) -> Result<(BTreeSet<P
 ///
 /// # Errors
 /// [`StoreError`]; [`StoreError::Unprojectable`] for a resource that cannot be read.
-pub async fn extract(store: &dyn Store, projector: &dyn Projector, ops: &mut [ChangeOp]) -> Result<(), StoreError> {
+pub async fn extract(
+    store: &dyn Store,
+    projector: &dyn Projector,
+    ops: &mut [ChangeOp],
+) -> Result<(), StoreError> {
     let mut known: HashMap<ResourceKey, Option<(u64, Bytes)>> = HashMap::new();
-    let index: HashMap<ResourceKey, usize> = ops.iter().enumerate().map(|(i, o)| (o.key.clone(), i)).collect();
+    let index: HashMap<ResourceKey, usize> =
+        ops.iter().enumerate().map(|(i, o)| (o.key.clone(), i)).collect();
     for i in 0..ops.len() {
         let Some(op) = ops.get(i) else { continue };
-        let (key, ChangeKind::Put(body)) = (op.key.clone(), op.kind.clone()) else { continue };
+        let (key, ChangeKind::Put(body)) = (op.key.clone(), op.kind.clone()) else {
+            continue;
+        };
         loop {
             let mut missing = Vec::new();
             let outcome = {
@@ -223,7 +260,11 @@ pub async fn extract(store: &dyn Store, projector: &dyn Projector, ops: &mut [Ch
                 projector.extract(&key, &body, &mut lookup)
             };
             if missing.is_empty() {
-                let extract = outcome.map_err(|e| StoreError::Unprojectable { index: i, key: key.clone(), reason: e.0 })?;
+                let extract = outcome.map_err(|e| StoreError::Unprojectable {
+                    index: i,
+                    key: key.clone(),
+                    reason: e.0,
+                })?;
                 if let Some(op) = ops.get_mut(i) {
                     op.extract = Some(extract);
                 }
@@ -247,7 +288,12 @@ pub async fn extract(store: &dyn Store, projector: &dyn Projector, ops: &mut [Ch
 /// A batch of changes.
 #[must_use]
 pub fn batch(op_id: uuid::Uuid, at: UtcMs, ops: Vec<ChangeOp>, source: &str) -> ChangeBatch {
-    ChangeBatch { op_id, at, ops, source: source.to_owned() }
+    ChangeBatch {
+        op_id,
+        at,
+        ops,
+        source: source.to_owned(),
+    }
 }
 
 /// The issue of a step that the plan allows but the server does not do.

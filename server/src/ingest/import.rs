@@ -9,23 +9,20 @@
 
 use crate::clock;
 use crate::ingest::apply::{self, Unplanned};
+use crate::ingest::items::{Item, Look, PARCEL, entry, look, of_content, parcels};
 use crate::ingest::project::FhirProjector;
 use crate::ingest::source::Unit;
 use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use vitrine_access::Permit;
 use vitrine_access::action::ImportData;
-use vitrine_clinical::FhirId;
-use vitrine_fhir::bundle::{Bundle, BundleType, Entry, EntryIssue, Method, Request, questions};
+use vitrine_fhir::bundle::{Bundle, BundleType, Entry, EntryIssue, questions};
 use vitrine_fhir::{Issue, IssueCode};
 use vitrine_store::{Applied, Precondition, QuarantineItem, Store, StoreError};
 
-/// Items applied together at most.
-const PARCEL: usize = 200;
 /// Refusals listed by name in the outcome at most; the counts go on.
 const LISTED: usize = 10_000;
 
@@ -98,21 +95,16 @@ pub struct Importer {
     later: Mutex<Vec<Unit>>,
 }
 
-/// An item of a parcel.
-#[derive(Debug, Clone)]
-struct Item {
-    location: String,
-    bytes: Bytes,
-    full_url: Option<String>,
-    kind: Option<String>,
-    id: Option<String>,
-}
-
 impl Importer {
     /// An import into `store`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, permits: Arc<dyn Permits>) -> Self {
-        Self { store, permits, conditions: tokio::sync::Mutex::new(()), later: Mutex::default() }
+        Self {
+            store,
+            permits,
+            conditions: tokio::sync::Mutex::new(()),
+            later: Mutex::default(),
+        }
     }
 
     /// Takes units that came from one source.
@@ -125,15 +117,28 @@ impl Importer {
         for unit in units {
             match tokio::task::block_in_place(|| look(&unit)) {
                 Look::Items(more) => {
-                    let (full, empty): (Vec<Item>, Vec<Item>) = more.into_iter().partition(|i| !i.bytes.is_empty());
+                    let (full, empty): (Vec<Item>, Vec<Item>) =
+                        more.into_iter().partition(|i| !i.bytes.is_empty());
                     items.extend(full);
-                    let none = || Issue::new(IssueCode::NotSupported, "resource", "the entry holds no resource to import");
-                    let empty = empty.into_iter().map(|i| (i.location, None, i.bytes, none())).collect();
+                    let none = || {
+                        Issue::new(
+                            IssueCode::NotSupported,
+                            "resource",
+                            "the entry holds no resource to import",
+                        )
+                    };
+                    let empty = empty
+                        .into_iter()
+                        .map(|i| (i.location, None, i.bytes, none()))
+                        .collect();
                     counts.add(self.quarantine(empty).await?);
                 }
                 Look::Transaction => counts.add(self.transaction(unit, false).await?),
                 Look::Bad(issue) => {
-                    counts.add(self.quarantine(vec![(unit.location, None, unit.bytes, issue)]).await?);
+                    counts.add(
+                        self.quarantine(vec![(unit.location, None, unit.bytes, issue)])
+                            .await?,
+                    );
                 }
             }
         }
@@ -166,22 +171,40 @@ impl Importer {
         let n = bundle.entries.len().max(1) as u64;
         let op_id = apply::content_op(b"import", &unit.bytes);
         let conditional = !questions(&bundle).is_empty();
-        let _one_at_a_time = if conditional { Some(self.conditions.lock().await) } else { None };
+        let _one_at_a_time = if conditional {
+            Some(self.conditions.lock().await)
+        } else {
+            None
+        };
         let steps = match apply::plan(&*self.store, &bundle, op_id).await {
             Ok(p) => p.steps,
             Err(Unplanned::Store(e)) => return Err(e),
             Err(Unplanned::Issues(issues)) => {
                 if !last && issues.iter().all(|i| i.issue.code == IssueCode::NotFound) && conditional {
-                    self.later.lock().unwrap_or_else(PoisonError::into_inner).push(unit);
+                    self.later
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push(unit);
                     return Ok(Counts::default());
                 }
-                return Ok(refused(&unit, n, &issues.into_iter().map(|i| i.issue).collect::<Vec<_>>()));
+                return Ok(refused(
+                    &unit,
+                    n,
+                    &issues.into_iter().map(|i| i.issue).collect::<Vec<_>>(),
+                ));
             }
         };
         for step in &steps {
             let read = matches!(step.action, vitrine_fhir::bundle::Action::Read { .. });
-            let issue = apply::not_done(&step.action)
-                .or_else(|| read.then(|| Issue::new(IssueCode::NotSupported, "request", "a read has no place in an import")));
+            let issue = apply::not_done(&step.action).or_else(|| {
+                read.then(|| {
+                    Issue::new(
+                        IssueCode::NotSupported,
+                        "request",
+                        "a read has no place in an import",
+                    )
+                })
+            });
             if let Some(issue) = issue {
                 let expression = format!("Bundle.entry[{}].{}", step.entry, issue.expression);
                 return Ok(refused(&unit, n, &[Issue { expression, ..issue }]));
@@ -198,7 +221,11 @@ impl Importer {
                 Ok(counts)
             }
             // The operation follows from the bytes: this very Bundle was applied before.
-            Err(StoreError::OpReused(_)) => Ok(Counts { duplicate: n, seen: n, ..Counts::default() }),
+            Err(StoreError::OpReused(_)) => Ok(Counts {
+                duplicate: n,
+                seen: n,
+                ..Counts::default()
+            }),
             Err(e) => match content_fault(&e) {
                 Some((_, issue)) => Ok(refused(&unit, n, &[issue])),
                 None => Err(e),
@@ -206,9 +233,17 @@ impl Importer {
         }
     }
 
-    async fn apply(&self, op_id: uuid::Uuid, ops: &mut Vec<vitrine_store::ChangeOp>) -> Result<Applied, StoreError> {
+    async fn apply(
+        &self,
+        op_id: uuid::Uuid,
+        ops: &mut Vec<vitrine_store::ChangeOp>,
+    ) -> Result<Applied, StoreError> {
         if ops.is_empty() {
-            return Ok(Applied { changes: Vec::new(), pos: 0, duplicate: false });
+            return Ok(Applied {
+                changes: Vec::new(),
+                pos: 0,
+                duplicate: false,
+            });
         }
         apply::extract(&*self.store, &FhirProjector, ops).await?;
         let batch = apply::batch(op_id, clock::now(), std::mem::take(ops), "import");
@@ -229,11 +264,19 @@ impl Importer {
                 Err(faults) => faults,
             };
             let mut seen = HashSet::new();
-            let mut faults: Vec<(usize, Issue)> = faults.into_iter().filter(|(i, _)| seen.insert(*i)).collect();
+            let mut faults: Vec<(usize, Issue)> =
+                faults.into_iter().filter(|(i, _)| seen.insert(*i)).collect();
             faults.sort_by_key(|(i, _)| std::cmp::Reverse(*i));
             if faults.iter().all(|(i, _)| *i >= items.len()) {
-                let issue = faults.pop().map_or_else(|| Issue::new(IssueCode::Exception, "", "cannot be planned"), |f| f.1);
-                bad.extend(items.drain(..).map(|i| (i.location, i.kind, i.bytes, issue.clone())));
+                let issue = faults.pop().map_or_else(
+                    || Issue::new(IssueCode::Exception, "", "cannot be planned"),
+                    |f| f.1,
+                );
+                bad.extend(
+                    items
+                        .drain(..)
+                        .map(|i| (i.location, i.kind, i.bytes, issue.clone())),
+                );
                 break;
             }
             for (i, issue) in faults {
@@ -254,13 +297,20 @@ impl Importer {
             entries: items.iter().enumerate().map(|(i, item)| entry(i, item)).collect(),
         };
         let conditional = !questions(&bundle).is_empty();
-        let _one_at_a_time = if conditional { Some(self.conditions.lock().await) } else { None };
+        let _one_at_a_time = if conditional {
+            Some(self.conditions.lock().await)
+        } else {
+            None
+        };
         let of_content = |e: &Entry<'_>| of_content(e.resource.unwrap_or_default());
         let steps = match apply::plan_with(&*self.store, &bundle, &of_content).await {
             Ok(p) => p.steps,
             Err(Unplanned::Store(e)) => return Err(e),
             Err(Unplanned::Issues(issues)) => {
-                return Ok(Err(issues.into_iter().map(|EntryIssue { entry, issue }| (entry, issue)).collect()));
+                return Ok(Err(issues
+                    .into_iter()
+                    .map(|EntryIssue { entry, issue }| (entry, issue))
+                    .collect()));
             }
         };
         let mut changes = apply::changes(steps.iter().enumerate());
@@ -268,7 +318,10 @@ impl Importer {
         for op in &mut changes.ops {
             op.precondition = Precondition::Any;
         }
-        let all: Vec<u8> = items.iter().flat_map(|i| *blake3::hash(&i.bytes).as_bytes()).collect();
+        let all: Vec<u8> = items
+            .iter()
+            .flat_map(|i| *blake3::hash(&i.bytes).as_bytes())
+            .collect();
         let op_id = apply::content_op(b"parcel", &all);
         let mut applied = self.apply(op_id, &mut changes.ops.clone()).await;
         if let Err(StoreError::OpReused(_)) = applied {
@@ -287,20 +340,31 @@ impl Importer {
         }
     }
 
-    async fn quarantine(&self, bad: Vec<(String, Option<String>, Bytes, Issue)>) -> Result<Counts, StoreError> {
+    async fn quarantine(
+        &self,
+        bad: Vec<(String, Option<String>, Bytes, Issue)>,
+    ) -> Result<Counts, StoreError> {
         let n = bad.len() as u64;
         if n > 0 {
-            let items = bad.into_iter().map(|(location, kind, body, issue)| QuarantineItem {
-                location,
-                kind,
-                reason: format!("{}: {}", issue.code.as_str(), issue.text),
-                expression: (!issue.expression.is_empty()).then_some(issue.expression),
-                body,
-            });
+            let items = bad
+                .into_iter()
+                .map(|(location, kind, body, issue)| QuarantineItem {
+                    location,
+                    kind,
+                    reason: format!("{}: {}", issue.code.as_str(), issue.text),
+                    expression: (!issue.expression.is_empty()).then_some(issue.expression),
+                    body,
+                });
             let permit = self.permits.permit().await?;
-            self.store.quarantine(&permit, clock::now(), items.collect()).await?;
+            self.store
+                .quarantine(&permit, clock::now(), items.collect())
+                .await?;
         }
-        Ok(Counts { quarantined: n, seen: n, ..Counts::default() })
+        Ok(Counts {
+            quarantined: n,
+            seen: n,
+            ..Counts::default()
+        })
     }
 
     /// Keeps a file that could not even be unpacked.
@@ -313,154 +377,17 @@ impl Importer {
     }
 }
 
-/// The id of a resource that came without one: from its bytes, so that the same bytes are the same resource.
-fn of_content(bytes: &[u8]) -> FhirId {
-    let id = apply::content_op(b"import-id", bytes).to_string();
-    FhirId::new(id).unwrap_or_else(|_| unreachable!("a UUID is a FHIR id"))
-}
-
-fn entry(index: usize, item: &Item) -> Entry<'_> {
-    let kind = item.kind.as_deref().unwrap_or_default();
-    let (method, url) = match &item.id {
-        Some(id) => (Method::Put, format!("{kind}/{id}")),
-        None => (Method::Post, kind.to_owned()),
-    };
-    Entry {
-        index,
-        full_url: item.full_url.as_deref().map(Cow::Borrowed),
-        request: Some(Request { method, url: Cow::Owned(url), if_none_exist: None, if_match: None }),
-        resource: Some(&item.bytes),
-        kind: item.kind.as_deref().map(Cow::Borrowed),
-        id: item.id.as_deref().map(Cow::Borrowed),
-    }
-}
-
-enum Look {
-    Items(Vec<Item>),
-    Transaction,
-    Bad(Issue),
-}
-
-#[derive(Deserialize)]
-struct Peek<'a> {
-    #[serde(borrow, rename = "resourceType")]
-    kind: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow, rename = "type")]
-    bundle_type: Option<&'a serde_json::value::RawValue>,
-}
-
-/// What a unit is.
-fn look(unit: &Unit) -> Look {
-    let bad = |code, expression: &str, text: String| Look::Bad(Issue::new(code, expression, text));
-    let peek: Peek<'_> = match serde_json::from_slice(&unit.bytes) {
-        Ok(p) => p,
-        Err(e) => {
-            let (line, column) = (e.line(), e.column());
-            return match e.classify() {
-                serde_json::error::Category::Data => {
-                    bad(IssueCode::Structure, "", "not a FHIR resource: an object with resourceType was expected".into())
-                }
-                _ => bad(IssueCode::Structure, "", format!("not JSON at line {line}, column {column}")),
-            };
-        }
-    };
-    let Some(kind) = peek.kind.as_deref() else {
-        return bad(IssueCode::Required, "resourceType", "a resource needs a resourceType".into());
-    };
-    if kind != "Bundle" {
-        return Look::Items(vec![Item {
-            location: unit.location.clone(),
-            bytes: unit.bytes.clone(),
-            full_url: None,
-            kind: Some(kind.to_owned()),
-            id: peek.id.map(Cow::into_owned),
-        }]);
-    }
-    let kind_text = peek.bundle_type.map_or("", |t| t.get().trim_matches('"'));
-    if kind_text == "transaction" {
-        return Look::Transaction;
-    }
-    let bundle = match Bundle::parse(&unit.bytes) {
-        Ok(b) => b,
-        Err(e) => return Look::Bad(e.0),
-    };
-    match bundle.kind {
-        BundleType::Transaction => Look::Transaction,
-        BundleType::Document | BundleType::Message | BundleType::History => Look::Items(vec![Item {
-            location: unit.location.clone(),
-            bytes: unit.bytes.clone(),
-            full_url: None,
-            kind: Some("Bundle".to_owned()),
-            id: peek.id.map(Cow::into_owned),
-        }]),
-        BundleType::TransactionResponse | BundleType::BatchResponse => {
-            bad(IssueCode::NotSupported, "Bundle.type", "the answer to another request holds nothing to import".into())
-        }
-        BundleType::Collection | BundleType::Searchset | BundleType::Batch => {
-            if bundle.entries.is_empty() {
-                return bad(IssueCode::Required, "Bundle.entry", "the Bundle has no entry".into());
-            }
-            Look::Items(bundle.entries.iter().map(|e| member(unit, e)).collect())
-        }
-    }
-}
-
-/// One entry of a collection, search result or batch, as an item of its own.
-fn member(unit: &Unit, e: &Entry<'_>) -> Item {
-    let put_id = e.request.as_ref().and_then(|r| match r.method {
-        Method::Put if !r.url.contains('?') => r.url.split_once('/').map(|(_, id)| id.to_owned()),
-        _ => None,
-    });
-    let bytes = match e.resource {
-        // The bytes are part of the unit's: sharing them costs nothing.
-        Some(r) => unit.bytes.slice_ref(r),
-        None => Bytes::new(),
-    };
-    Item {
-        location: format!("{}#Bundle.entry[{}]", unit.location, e.index),
-        bytes,
-        full_url: e.full_url.as_deref().map(str::to_owned),
-        kind: e.kind.as_deref().map(str::to_owned),
-        id: e.id.as_deref().map(str::to_owned).or(put_id),
-    }
-}
-
-/// Groups items so that no parcel holds a resource or a full URL twice.
-fn parcels(items: Vec<Item>) -> Vec<Vec<Item>> {
-    let mut out: Vec<Vec<Item>> = Vec::new();
-    let mut current = Vec::new();
-    let mut names: HashSet<String> = HashSet::new();
-    for item in items {
-        let name = match (&item.kind, &item.id) {
-            (Some(k), Some(id)) => format!("{k}/{id}"),
-            _ => format!("#{}", of_content(&item.bytes)),
-        };
-        let url = item.full_url.clone().unwrap_or_else(|| format!("url of {name}"));
-        if current.len() == PARCEL || names.contains(&name) || names.contains(&url) {
-            out.push(std::mem::take(&mut current));
-            names.clear();
-        }
-        names.insert(name);
-        names.insert(url);
-        current.push(item);
-    }
-    if !current.is_empty() {
-        out.push(current);
-    }
-    out
-}
-
 /// A failure that lies in the content of one change: its index among the changes and what is wrong.
 fn content_fault(e: &StoreError) -> Option<(usize, Issue)> {
     match e {
-        StoreError::Unprojectable { index, reason, key } => {
-            Some((*index, Issue::new(IssueCode::Invalid, key.kind.as_str(), reason.clone())))
-        }
-        StoreError::VersionConflict { .. } => {
-            Some((usize::MAX, Issue::new(IssueCode::Conflict, "", "another version is there already")))
-        }
+        StoreError::Unprojectable { index, reason, key } => Some((
+            *index,
+            Issue::new(IssueCode::Invalid, key.kind.as_str(), reason.clone()),
+        )),
+        StoreError::VersionConflict { .. } => Some((
+            usize::MAX,
+            Issue::new(IssueCode::Conflict, "", "another version is there already"),
+        )),
         _ => None,
     }
 }
@@ -502,7 +429,12 @@ fn refused(unit: &Unit, n: u64, issues: &[Issue]) -> Counts {
         },
         expression: (!i.expression.is_empty()).then(|| i.expression.clone()),
     });
-    Counts { refused: n, seen: n, refusals: refusals.into_iter().collect(), ..Counts::default() }
+    Counts {
+        refused: n,
+        seen: n,
+        refusals: refusals.into_iter().collect(),
+        ..Counts::default()
+    }
 }
 
 /// Runs files through an importer, several at once, and gives the sum.
@@ -523,7 +455,12 @@ pub async fn run(importer: Arc<Importer>, files: Vec<std::path::PathBuf>) -> Res
         match running.join_next().await {
             None => break,
             Some(Ok(counts)) => total.add(counts?),
-            Some(Err(e)) => return Err(StoreError::Backend { doing: "importing", cause: e.to_string() }),
+            Some(Err(e)) => {
+                return Err(StoreError::Backend {
+                    doing: "importing",
+                    cause: e.to_string(),
+                });
+            }
         }
     }
     total.add(importer.finish().await?);

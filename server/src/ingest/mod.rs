@@ -5,5 +5,6 @@
 
 pub mod apply;
 pub mod import;
+mod items;
 pub mod project;
 pub mod source;

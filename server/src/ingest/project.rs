@@ -8,7 +8,9 @@ use vitrine_clinical::card::{CardFact, EmergencyCard, card_slot, emergency_card}
 use vitrine_clinical::chart::{Patient, Resource};
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_store::search::fold;
-use vitrine_store::{Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved};
+use vitrine_store::{
+    Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
+};
 use vitrine_wire::http::BoardItem;
 
 /// The one projector of the server.
@@ -27,7 +29,10 @@ impl Projector for FhirProjector {
             let other = vitrine_fhir::bundle::local_reference(reference)?;
             let found = lookup(&other);
             if !resolved.iter().any(|r| r.key == other) {
-                resolved.push(Resolved { key: other, version: found.as_ref().map(|(v, _)| *v) });
+                resolved.push(Resolved {
+                    key: other,
+                    version: found.as_ref().map(|(v, _)| *v),
+                });
             }
             found.map(|(_, bytes)| bytes)
         };
@@ -66,9 +71,14 @@ impl Projector for FhirProjector {
         let facts = facts
             .iter()
             .map(|f| {
-                let resource = serde_json::from_slice(&f.body)
-                    .map_err(|_| ProjectError(format!("the fact of {} was not made by this program", f.key)))?;
-                Ok(CardFact { key: f.key.clone(), version: f.version, resource })
+                let resource = serde_json::from_slice(&f.body).map_err(|_| {
+                    ProjectError(format!("the fact of {} was not made by this program", f.key))
+                })?;
+                Ok(CardFact {
+                    key: f.key.clone(),
+                    version: f.version,
+                    resource,
+                })
             })
             .collect::<Result<Vec<_>, ProjectError>>()?;
         let card = emergency_card(patient, &facts);
@@ -78,7 +88,12 @@ impl Projector for FhirProjector {
             (Some(_), Some(item)) => Some(serde_json::to_vec(&item).map_err(write)?),
             _ => None,
         };
-        Ok(Projection { card: serde_json::to_vec(&card).map_err(write)?, board, ward, also_wards: Vec::new() })
+        Ok(Projection {
+            card: serde_json::to_vec(&card).map_err(write)?,
+            board,
+            ward,
+            also_wards: Vec::new(),
+        })
     }
 }
 
@@ -107,7 +122,11 @@ fn board_item(card: &EmergencyCard) -> Option<BoardItem> {
 
 fn person(p: &Patient) -> PersonRow {
     let mut parts: Vec<String> = Vec::new();
-    for text in p.names.iter().flat_map(|n| n.family.iter().chain(&n.given).chain(&n.text)) {
+    for text in p
+        .names
+        .iter()
+        .flat_map(|n| n.family.iter().chain(&n.given).chain(&n.text))
+    {
         let folded = fold(text);
         for word in folded.split_whitespace() {
             if !parts.iter().any(|p| p == word) {

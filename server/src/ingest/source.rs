@@ -44,7 +44,10 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
 
 fn walk(path: &Path, out: &mut Vec<PathBuf>) -> Result<(), Fault> {
     let meta = std::fs::metadata(path).map_err(|e| {
-        Fault::usage(format!("{} cannot be read ({e}): name files or folders with FHIR JSON", path.display()))
+        Fault::usage(format!(
+            "{} cannot be read ({e}): name files or folders with FHIR JSON",
+            path.display()
+        ))
     })?;
     if meta.is_file() {
         out.push(path.to_owned());
@@ -54,7 +57,9 @@ fn walk(path: &Path, out: &mut Vec<PathBuf>) -> Result<(), Fault> {
     let mut inside: Vec<PathBuf> = entries.filter_map(|e| e.ok().map(|e| e.path())).collect();
     inside.sort();
     for p in inside {
-        let hidden = p.file_name().is_some_and(|n| n.to_string_lossy().starts_with('.'));
+        let hidden = p
+            .file_name()
+            .is_some_and(|n| n.to_string_lossy().starts_with('.'));
         if !hidden {
             walk(&p, out)?;
         }
@@ -101,9 +106,15 @@ pub fn units_of(name: &str, bytes: &[u8], mut each: impl FnMut(Vec<Unit>)) -> Re
 fn unpack(name: &str, raw: impl Read, each: &mut dyn FnMut(Vec<Unit>)) -> Result<(), String> {
     let lower = name.to_ascii_lowercase();
     let (inner, reader): (&str, Box<dyn Read + '_>) = if let Some(inner) = lower.strip_suffix(".gz") {
-        (inner, Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(raw))))
+        (
+            inner,
+            Box::new(flate2::read::MultiGzDecoder::new(BufReader::new(raw))),
+        )
     } else if let Some(inner) = lower.strip_suffix(".zst") {
-        (inner, Box::new(zstd::Decoder::new(raw).map_err(|e| format!("not zstd: {e}"))?))
+        (
+            inner,
+            Box::new(zstd::Decoder::new(raw).map_err(|e| format!("not zstd: {e}"))?),
+        )
     } else {
         (lower.as_str(), Box::new(raw))
     };
@@ -112,30 +123,44 @@ fn unpack(name: &str, raw: impl Read, each: &mut dyn FnMut(Vec<Unit>)) -> Result
         return lines(name, &mut reader, each);
     }
     let mut all = Vec::new();
-    reader.read_to_end(&mut all).map_err(|e| format!("cannot be unpacked: {e}"))?;
+    reader
+        .read_to_end(&mut all)
+        .map_err(|e| format!("cannot be unpacked: {e}"))?;
     if all.len() as u64 > MOST {
         return Err("larger than 1 GiB after unpacking: split it".to_owned());
     }
-    each(vec![Unit { location: name.to_owned(), bytes: without_mark(all) }]);
+    each(vec![Unit {
+        location: name.to_owned(),
+        bytes: without_mark(all),
+    }]);
     Ok(())
 }
 
 /// Files written on Windows may begin with a byte order mark, which a reader may ignore (RFC 8259 §8.1).
 fn without_mark(bytes: Vec<u8>) -> Bytes {
     let bytes = Bytes::from(bytes);
-    if bytes.starts_with(b"\xef\xbb\xbf") { bytes.slice(3..) } else { bytes }
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        bytes.slice(3..)
+    } else {
+        bytes
+    }
 }
 
 fn lines(name: &str, reader: &mut dyn BufRead, each: &mut dyn FnMut(Vec<Unit>)) -> Result<(), String> {
     let mut some = Vec::with_capacity(LINES);
     for number in 1_u64.. {
         let mut line = Vec::new();
-        let n = reader.read_until(b'\n', &mut line).map_err(|e| format!("line {number}: cannot be unpacked: {e}"))?;
+        let n = reader
+            .read_until(b'\n', &mut line)
+            .map_err(|e| format!("line {number}: cannot be unpacked: {e}"))?;
         if n == 0 {
             break;
         }
         if !line.iter().all(u8::is_ascii_whitespace) {
-            some.push(Unit { location: format!("{name}:{number}"), bytes: without_mark(line) });
+            some.push(Unit {
+                location: format!("{name}:{number}"),
+                bytes: without_mark(line),
+            });
         }
         if some.len() == LINES {
             each(std::mem::take(&mut some));
@@ -166,9 +191,21 @@ mod tests {
         let found = files(&[t.path().to_owned()]).unwrap();
         let mut got = Vec::new();
         for f in &found {
-            units(f, |u| got.extend(u.into_iter().map(|u| (u.location.rsplit('/').next().unwrap().to_owned(), u.bytes.len())))).unwrap();
+            units(f, |u| {
+                got.extend(
+                    u.into_iter()
+                        .map(|u| (u.location.rsplit('/').next().unwrap().to_owned(), u.bytes.len())),
+                )
+            })
+            .unwrap();
         }
-        let want = [("a.json", 2), ("b.ndjson:1", 8), ("b.ndjson:3", 8), ("c.ndjson.gz:1", 8), ("d.json.zst", 2)];
+        let want = [
+            ("a.json", 2),
+            ("b.ndjson:1", 8),
+            ("b.ndjson:3", 8),
+            ("c.ndjson.gz:1", 8),
+            ("d.json.zst", 2),
+        ];
         assert_eq!(got, want.map(|(n, l)| (n.to_owned(), l)));
         std::fs::write(p("e.gz"), b"not gzip").unwrap();
         assert!(units(&p("e.gz"), |_| {}).is_err());
@@ -177,7 +214,12 @@ mod tests {
     #[test]
     fn hl7_and_dicom_are_refused_by_name_and_by_content() {
         let t = tempfile::tempdir().unwrap();
-        for (name, bytes) in [("a.hl7", &b"MSH|"[..]), ("b", b"MSH|^~\\&|"), ("c.dcm", b"x"), ("d", &[&[0_u8; 128][..], b"DICM"].concat())] {
+        for (name, bytes) in [
+            ("a.hl7", &b"MSH|"[..]),
+            ("b", b"MSH|^~\\&|"),
+            ("c.dcm", b"x"),
+            ("d", &[&[0_u8; 128][..], b"DICM"].concat()),
+        ] {
             let path = t.path().join(name);
             std::fs::write(&path, bytes).unwrap();
             let fault = files(&[path]).unwrap_err();

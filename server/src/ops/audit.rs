@@ -92,8 +92,12 @@ async fn against_seal(ground: &Ground, out: &mut Checked) -> Result<(), Fault> {
 
 fn chain_json(chain: &str, rows: u64, end: &Result<Head, ChainFault>) -> Value {
     match end {
-        Ok(head) => json!({"chain": chain, "rows": rows, "whole": true, "head": crate::keys::hex(&head.hash)}),
-        Err(f) => json!({"chain": chain, "rows": rows, "whole": false, "first_bad": f.first_bad(), "fault": f.to_string()}),
+        Ok(head) => {
+            json!({"chain": chain, "rows": rows, "whole": true, "head": crate::keys::hex(&head.hash)})
+        }
+        Err(f) => {
+            json!({"chain": chain, "rows": rows, "whole": false, "first_bad": f.first_bad(), "fault": f.to_string()})
+        }
     }
 }
 
@@ -104,7 +108,11 @@ fn chain_json(chain: &str, rows: u64, end: &Result<Head, ChainFault>) -> Value {
 pub async fn verify(ground: &Ground) -> Result<Given, Fault> {
     let began = clock::steady();
     let checked = check(ground).await?;
-    let exit = if checked.faults == 0 { Exit::Done } else { Exit::Some };
+    let exit = if checked.faults == 0 {
+        Exit::Done
+    } else {
+        Exit::Some
+    };
     let first_bad = checked.chains.iter().find(|c| c["whole"] == false);
     Ok(given(
         exit,
@@ -124,15 +132,23 @@ pub async fn export(ground: &Ground, chain: &str, to: &Path) -> Result<Given, Fa
     let heads = ground.store.heads().await?;
     if chain != "server" && !heads.iter().any(|(c, _)| c == chain) {
         let names: Vec<&str> = heads.iter().map(|(c, _)| c.as_str()).collect();
-        return Err(Fault::usage(format!("--chain '{chain}' does not exist: choose one of server, {}", names.join(", "))));
+        return Err(Fault::usage(format!(
+            "--chain '{chain}' does not exist: choose one of server, {}",
+            names.join(", ")
+        )));
     }
-    let permit = ground.permit::<action::ReadAudit>()?.noted("use", "export").noted("chain", chain);
+    let permit = ground
+        .permit::<action::ReadAudit>()?
+        .noted("use", "export")
+        .noted("chain", chain);
     ground.store.append(permit.entry(Disclosure::default())).await?;
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(to).map_err(|e| Fault::io("--to: cannot make", to, &e))?;
+    let file = options
+        .open(to)
+        .map_err(|e| Fault::io("--to: cannot make", to, &e))?;
     let mut out = std::io::BufWriter::new(file);
     let failed = |e: std::io::Error| Fault::io("writing", to, &e);
     let (mut after, mut rows) = (0, 0_u64);
@@ -141,8 +157,12 @@ pub async fn export(ground: &Ground, chain: &str, to: &Path) -> Result<Given, Fa
         let Some(last) = some.last() else { break };
         after = last.row.seq;
         for r in some {
-            let body: &serde_json::value::RawValue = serde_json::from_str(&r.row.body)
-                .map_err(|_| Fault::failed(format!("row {} is not JSON: run 'vitrine-server audit verify'", r.row.seq)))?;
+            let body: &serde_json::value::RawValue = serde_json::from_str(&r.row.body).map_err(|_| {
+                Fault::failed(format!(
+                    "row {} is not JSON: run 'vitrine-server audit verify'",
+                    r.row.seq
+                ))
+            })?;
             let line = json!({"seq": r.row.seq, "prev": crate::keys::hex(&r.row.prev), "hash": crate::keys::hex(&r.row.hash)});
             let line = line.to_string();
             let head = line.strip_suffix('}').unwrap_or(&line);
@@ -151,5 +171,8 @@ pub async fn export(ground: &Ground, chain: &str, to: &Path) -> Result<Given, Fa
         }
     }
     out.flush().map_err(failed)?;
-    Ok(given(Exit::Done, json!({"chain": chain, "rows": rows, "file": to.display().to_string()})))
+    Ok(given(
+        Exit::Done,
+        json!({"chain": chain, "rows": rows, "file": to.display().to_string()}),
+    ))
 }

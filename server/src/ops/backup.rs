@@ -59,7 +59,9 @@ impl Files for SqlcipherStore {
             SealState::RolledBack => Err(StoreError::Refused(
                 "the database has fewer audit rows than the sealed head knows: it was rolled back".to_owned(),
             )),
-            SealState::Missing => Err(StoreError::Refused("the sealed head of the audit chain is gone".to_owned())),
+            SealState::Missing => Err(StoreError::Refused(
+                "the sealed head of the audit chain is gone".to_owned(),
+            )),
             SealState::Whole | SealState::None => Ok(()),
         }
     }
@@ -86,9 +88,16 @@ pub async fn open_store(dir: &DataDir, keys: &Keys) -> Result<Opened, Fault> {
 
 async fn open_file(path: PathBuf, key: Zeroizing<[u8; 32]>) -> Result<Arc<SqlcipherStore>, Fault> {
     let opened = tokio::task::spawn_blocking(move || {
-        SqlcipherStore::open(&path, Key::new(key), Arc::new(FhirProjector), StoreOptions::default())
+        SqlcipherStore::open(
+            &path,
+            Key::new(key),
+            Arc::new(FhirProjector),
+            StoreOptions::default(),
+        )
     });
-    Ok(opened.await.map_err(|e| Fault::failed(format!("opening the store: {e}")))??)
+    Ok(opened
+        .await
+        .map_err(|e| Fault::failed(format!("opening the store: {e}")))??)
 }
 
 /// The key of a folder's backups.
@@ -114,7 +123,12 @@ pub fn read_recovery_key(path: &Path) -> Result<Zeroizing<[u8; 32]>, Fault> {
     unhex(&text)
         .and_then(|b| <[u8; 32]>::try_from(b).ok())
         .map(Zeroizing::new)
-        .ok_or_else(|| Fault::usage(format!("--recovery-key: {} does not hold 64 hex digits", path.display())))
+        .ok_or_else(|| {
+            Fault::usage(format!(
+                "--recovery-key: {} does not hold 64 hex digits",
+                path.display()
+            ))
+        })
 }
 
 /// The recovery key of a folder.
@@ -132,7 +146,10 @@ pub fn folder_key(dir: &DataDir) -> Result<Zeroizing<[u8; 32]>, Fault> {
 /// [`Fault`].
 pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> Result<Given, Fault> {
     if to.exists() {
-        return Err(Fault::usage(format!("--to: {} exists: name a new file", to.display())));
+        return Err(Fault::usage(format!(
+            "--to: {} exists: name a new file",
+            to.display()
+        )));
     }
     let began = clock::steady();
     let key = folder_key(&ground.dir)?;
@@ -193,7 +210,10 @@ fn pack(dir: &DataDir, copy: &Path, to: &Path, key: &[u8; 32]) -> Result<(Manife
 
 /// A private folder beside a file, for what must not lie in a shared temporary folder.
 fn tempfile_beside(path: &Path) -> Result<PathBuf, Fault> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = path
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     let work = parent.join(format!(".vitrine-{}", clock::new_uuid().simple()));
     std::fs::create_dir(&work).map_err(|e| Fault::io("cannot make a folder beside", path, &e))?;
     data_dir::set_mode(&work, 0o700)?;
@@ -240,7 +260,10 @@ fn unpack(from: &Path, key: &[u8; 32], to: &Path) -> Result<Manifest, Fault> {
     }
     let has = |name: &str| manifest.files.iter().any(|f: &Entry| f.name == name);
     if !has("vitrine.db") || !KEY_FILES.iter().all(|k| has(&format!("keys/{k}"))) {
-        return Err(Fault::unsafe_to(format!("{} lacks the database or a key: use another backup", from.display())));
+        return Err(Fault::unsafe_to(format!(
+            "{} lacks the database or a key: use another backup",
+            from.display()
+        )));
     }
     Ok(manifest)
 }
@@ -266,14 +289,20 @@ pub async fn restore(dir: &DataDir, from: &Path, key: &[u8; 32], force: bool) ->
     let (manifest, faults) = check(from, key, &work).await?;
     if let Some(fault) = faults.first() {
         let _ = std::fs::remove_dir_all(&work);
-        return Err(Fault::unsafe_to(format!("{} is not whole ({fault}): nothing was changed", from.display())));
+        return Err(Fault::unsafe_to(format!(
+            "{} is not whole ({fault}): nothing was changed",
+            from.display()
+        )));
     }
     let aside = if occupied { Some(move_aside(dir)?) } else { None };
     let inside = std::fs::read_dir(&work).map_err(|e| Fault::io("cannot list", &work, &e))?;
     for entry in inside.filter_map(Result::ok) {
         // What the check itself left beside the database is made anew at the next opening.
         let name = entry.file_name();
-        let known = manifest.files.iter().any(|f| f.name.split('/').next() == name.to_str());
+        let known = manifest
+            .files
+            .iter()
+            .any(|f| f.name.split('/').next() == name.to_str());
         if known {
             let to = dir.root().join(&name);
             std::fs::rename(entry.path(), &to).map_err(|e| Fault::io("cannot put in place", &to, &e))?;
@@ -285,7 +314,9 @@ pub async fn restore(dir: &DataDir, from: &Path, key: &[u8; 32], force: bool) ->
     let epoch = store.rotate_epoch().await?;
     let request = crate::cli::acts::operator_request(&crate::cli::acts::operator());
     if let Ok(permit) = vitrine_access::policy::decide::<action::OperateServer>(request) {
-        let permit = permit.noted("use", "restore").noted("made", manifest.created.clone());
+        let permit = permit
+            .noted("use", "restore")
+            .noted("made", manifest.created.clone());
         vitrine_store::AuditLog::append(&*store, permit.entry(Disclosure::default())).await?;
     }
     Ok(json!({
@@ -297,12 +328,24 @@ pub async fn restore(dir: &DataDir, from: &Path, key: &[u8; 32], force: bool) ->
 fn move_aside(dir: &DataDir) -> Result<PathBuf, Fault> {
     let aside = dir.root().join(format!("before-restore-{}", clock::now().0));
     data_dir::make_private_folder(&aside)?;
-    let names = ["vitrine.db", "vitrine.db-wal", "vitrine.db-shm", "keys", "ca.pem", "tls.pem", "epoch", "audit.head",
-        "audit.head.evidence", "DEMO", "demo.time"];
+    let names = [
+        "vitrine.db",
+        "vitrine.db-wal",
+        "vitrine.db-shm",
+        "keys",
+        "ca.pem",
+        "tls.pem",
+        "epoch",
+        "audit.head",
+        "audit.head.evidence",
+        "DEMO",
+        "demo.time",
+    ];
     for name in names {
         let from = dir.root().join(name);
         if from.exists() {
-            std::fs::rename(&from, aside.join(name)).map_err(|e| Fault::io("cannot move aside", &from, &e))?;
+            std::fs::rename(&from, aside.join(name))
+                .map_err(|e| Fault::io("cannot move aside", &from, &e))?;
         }
     }
     Ok(aside)

@@ -73,14 +73,20 @@ pub fn describe(path: &Path, name: &str) -> Result<Entry, Fault> {
     let mut buffer = vec![0; CHUNK];
     let mut bytes = 0;
     loop {
-        let n = file.read(&mut buffer).map_err(|e| Fault::io("cannot read", path, &e))?;
+        let n = file
+            .read(&mut buffer)
+            .map_err(|e| Fault::io("cannot read", path, &e))?;
         if n == 0 {
             break;
         }
         hash.update(&buffer[..n]);
         bytes += n as u64;
     }
-    Ok(Entry { name: name.to_owned(), bytes, sha256: crate::keys::hex(&hash.finalize()) })
+    Ok(Entry {
+        name: name.to_owned(),
+        bytes,
+        sha256: crate::keys::hex(&hash.finalize()),
+    })
 }
 
 /// Writes a container; the file appears under its name only when it is whole and synced.
@@ -96,21 +102,33 @@ pub fn write(to: &Path, key: &[u8; 32], manifest: &Manifest, files: &[PathBuf]) 
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut out = BufWriter::new(options.open(&part).map_err(failed)?);
-    let text = serde_json::to_vec(manifest).map_err(|e| Fault::failed(format!("writing the manifest: {e}")))?;
+    let text =
+        serde_json::to_vec(manifest).map_err(|e| Fault::failed(format!("writing the manifest: {e}")))?;
     let prefix = clock::random::<16>();
     out.write_all(MAGIC).map_err(failed)?;
-    out.write_all(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes()).map_err(failed)?;
-    out.write_all(&text).and_then(|()| out.write_all(&prefix)).map_err(failed)?;
-    let seal = Sealing { cipher: XChaCha20Poly1305::new(key.into()), prefix, manifest: Sha256::digest(&text).into() };
+    out.write_all(&u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes())
+        .map_err(failed)?;
+    out.write_all(&text)
+        .and_then(|()| out.write_all(&prefix))
+        .map_err(failed)?;
+    let seal = Sealing {
+        cipher: XChaCha20Poly1305::new(key.into()),
+        prefix,
+        manifest: Sha256::digest(&text).into(),
+    };
     let mut number = 0;
     let mut buffer = Vec::with_capacity(CHUNK);
     for path in files {
         let mut file = File::open(path).map_err(|e| Fault::io("cannot read", path, &e))?;
         loop {
             let room = (CHUNK - buffer.len()) as u64;
-            let n = Read::by_ref(&mut file).take(room).read_to_end(&mut buffer).map_err(|e| Fault::io("cannot read", path, &e))?;
+            let n = Read::by_ref(&mut file)
+                .take(room)
+                .read_to_end(&mut buffer)
+                .map_err(|e| Fault::io("cannot read", path, &e))?;
             if buffer.len() == CHUNK {
-                seal.chunk(&mut out, &mut number, &buffer, false).map_err(failed)?;
+                seal.chunk(&mut out, &mut number, &buffer, false)
+                    .map_err(failed)?;
                 buffer.clear();
             }
             if n == 0 {
@@ -140,7 +158,10 @@ impl Sealing {
         aad
     }
     fn chunk(&self, out: &mut impl Write, number: &mut u64, plain: &[u8], last: bool) -> std::io::Result<()> {
-        let payload = Payload { msg: plain, aad: &self.aad(last) };
+        let payload = Payload {
+            msg: plain,
+            aad: &self.aad(last),
+        };
         let sealed = self
             .cipher
             .encrypt(&chunk_nonce(&self.prefix, *number), payload)
@@ -151,8 +172,14 @@ impl Sealing {
     }
     fn open(&self, number: u64, sealed: &[u8]) -> Option<(Vec<u8>, bool)> {
         [false, true].into_iter().find_map(|last| {
-            let payload = Payload { msg: sealed, aad: &self.aad(last) };
-            let plain = self.cipher.decrypt(&chunk_nonce(&self.prefix, number), payload).ok()?;
+            let payload = Payload {
+                msg: sealed,
+                aad: &self.aad(last),
+            };
+            let plain = self
+                .cipher
+                .decrypt(&chunk_nonce(&self.prefix, number), payload)
+                .ok()?;
             Some((plain, last))
         })
     }
@@ -171,19 +198,27 @@ fn head(path: &Path, input: &mut impl Read) -> Result<(Manifest, [u8; 32]), Faul
     let not_one = || Fault::usage(format!("{} is not a Vitrine backup", path.display()));
     let mut magic = [0; 6];
     let mut length = [0; 4];
-    input.read_exact(&mut magic).and_then(|()| input.read_exact(&mut length)).map_err(|_| not_one())?;
+    input
+        .read_exact(&mut magic)
+        .and_then(|()| input.read_exact(&mut length))
+        .map_err(|_| not_one())?;
     let length = u32::from_be_bytes(length);
     if &magic != MAGIC || length > LONGEST_MANIFEST {
         return Err(not_one());
     }
     let mut text = vec![0; length as usize];
-    input.read_exact(&mut text).map_err(|_| damaged(path, "it ends within the manifest"))?;
+    input
+        .read_exact(&mut text)
+        .map_err(|_| damaged(path, "it ends within the manifest"))?;
     let manifest = serde_json::from_slice(&text).map_err(|_| damaged(path, "its manifest cannot be read"))?;
     Ok((manifest, Sha256::digest(&text).into()))
 }
 
 fn damaged(path: &Path, what: &str) -> Fault {
-    Fault::unsafe_to(format!("{} is damaged ({what}): use another backup; nothing was changed", path.display()))
+    Fault::unsafe_to(format!(
+        "{} is damaged ({what}): use another backup; nothing was changed",
+        path.display()
+    ))
 }
 
 /// Opens every chunk, writes the files into `folder` and checks lengths and hashes.
@@ -201,30 +236,56 @@ pub fn unpack(path: &Path, key: &[u8; 32], folder: &Path) -> Result<Manifest, Fa
         )));
     }
     let mut prefix = [0; 16];
-    input.read_exact(&mut prefix).map_err(|_| damaged(path, "it ends too early"))?;
-    let seal = Sealing { cipher: XChaCha20Poly1305::new(key.into()), prefix, manifest: digest };
-    let mut target = Target { folder, files: manifest.files.iter(), open: None };
+    input
+        .read_exact(&mut prefix)
+        .map_err(|_| damaged(path, "it ends too early"))?;
+    let seal = Sealing {
+        cipher: XChaCha20Poly1305::new(key.into()),
+        prefix,
+        manifest: digest,
+    };
+    let mut target = Target {
+        folder,
+        files: manifest.files.iter(),
+        open: None,
+    };
     let mut number = 0;
     loop {
         let mut length = [0; 4];
-        input.read_exact(&mut length).map_err(|_| damaged(path, "it ends too early"))?;
+        input
+            .read_exact(&mut length)
+            .map_err(|_| damaged(path, "it ends too early"))?;
         let length = u32::from_be_bytes(length) as usize;
         if !(TAG..=CHUNK + TAG).contains(&length) {
             return Err(damaged(path, "a chunk has an impossible length"));
         }
         let mut sealed = vec![0; length];
-        input.read_exact(&mut sealed).map_err(|_| damaged(path, "it ends too early"))?;
-        let (plain, last) = seal.open(number, &sealed).ok_or_else(|| damaged(path, "a chunk was changed"))?;
+        input
+            .read_exact(&mut sealed)
+            .map_err(|_| damaged(path, "it ends too early"))?;
+        let (plain, last) = seal
+            .open(number, &sealed)
+            .ok_or_else(|| damaged(path, "a chunk was changed"))?;
         number += 1;
-        target.write(&plain)?.then_some(()).ok_or_else(|| damaged(path, "it holds more than its manifest says"))?;
+        target
+            .write(&plain)?
+            .then_some(())
+            .ok_or_else(|| damaged(path, "it holds more than its manifest says"))?;
         if last {
             break;
         }
     }
-    if input.read(&mut [0]).map_err(|e| Fault::io("cannot read", path, &e))? != 0 {
+    if input
+        .read(&mut [0])
+        .map_err(|e| Fault::io("cannot read", path, &e))?
+        != 0
+    {
         return Err(damaged(path, "bytes follow its end"));
     }
-    target.finish()?.then_some(()).ok_or_else(|| damaged(path, "a file is missing or its hash differs"))?;
+    target
+        .finish()?
+        .then_some(())
+        .ok_or_else(|| damaged(path, "a file is missing or its hash differs"))?;
     Ok(manifest)
 }
 
@@ -245,10 +306,13 @@ impl Target<'_> {
                     return Ok(false);
                 }
             }
-            let Some((file, entry, left, hash)) = &mut self.open else { return Ok(false) };
+            let Some((file, entry, left, hash)) = &mut self.open else {
+                return Ok(false);
+            };
             let n = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
             let (now, rest) = bytes.split_at(n);
-            file.write_all(now).map_err(|e| Fault::io("cannot write", &self.folder.join(&entry.name), &e))?;
+            file.write_all(now)
+                .map_err(|e| Fault::io("cannot write", &self.folder.join(&entry.name), &e))?;
             hash.update(now);
             *left -= n as u64;
             bytes = rest;
@@ -259,8 +323,13 @@ impl Target<'_> {
         Ok(true)
     }
     fn next(&mut self) -> Result<bool, Fault> {
-        let Some(entry) = self.files.next() else { return Ok(false) };
-        let plain = entry.name.split('/').all(|p| !p.is_empty() && p != "." && p != ".." && !p.contains('\\'));
+        let Some(entry) = self.files.next() else {
+            return Ok(false);
+        };
+        let plain = entry
+            .name
+            .split('/')
+            .all(|p| !p.is_empty() && p != "." && p != ".." && !p.contains('\\'));
         if !plain {
             return Ok(false);
         }
@@ -272,13 +341,18 @@ impl Target<'_> {
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path).map_err(|e| Fault::io("cannot make", &path, &e))?;
+        let file = options
+            .open(&path)
+            .map_err(|e| Fault::io("cannot make", &path, &e))?;
         self.open = Some((file, entry, entry.bytes, Sha256::new()));
         if entry.bytes == 0 { self.close() } else { Ok(true) }
     }
     fn close(&mut self) -> Result<bool, Fault> {
-        let Some((file, entry, left, hash)) = self.open.take() else { return Ok(true) };
-        file.sync_all().map_err(|e| Fault::io("cannot write", &self.folder.join(&entry.name), &e))?;
+        let Some((file, entry, left, hash)) = self.open.take() else {
+            return Ok(true);
+        };
+        file.sync_all()
+            .map_err(|e| Fault::io("cannot write", &self.folder.join(&entry.name), &e))?;
         Ok(left == 0 && crate::keys::hex(&hash.finalize()) == entry.sha256)
     }
     fn finish(mut self) -> Result<bool, Fault> {
@@ -308,7 +382,13 @@ mod tests {
             files.push(describe(&path, &format!("sub/f{i}")).unwrap());
             paths.push(path);
         }
-        let manifest = Manifest { version: "1".into(), created: "now".into(), schema: 1, key_id: key_id(&key), files };
+        let manifest = Manifest {
+            version: "1".into(),
+            created: "now".into(),
+            schema: 1,
+            key_id: key_id(&key),
+            files,
+        };
         let to = t.join("b.vtbk");
         write(&to, &key, &manifest, &paths).unwrap();
         (to, key)
@@ -316,7 +396,14 @@ mod tests {
 
     #[test]
     fn what_goes_in_comes_out() {
-        for sizes in [vec![], vec![0], vec![5, 0, 3], vec![CHUNK, 1], vec![CHUNK * 2 + 7, CHUNK - 7], vec![0, 0]] {
+        for sizes in [
+            vec![],
+            vec![0],
+            vec![5, 0, 3],
+            vec![CHUNK, 1],
+            vec![CHUNK * 2 + 7, CHUNK - 7],
+            vec![0, 0],
+        ] {
             let t = tempfile::tempdir().unwrap();
             let (file, key) = made(t.path(), &sizes);
             let out = t.path().join("out");
@@ -337,13 +424,24 @@ mod tests {
             let mut bad = whole.clone();
             bad[i] ^= 1;
             std::fs::write(&file, &bad).unwrap();
-            assert!(unpack(&file, &key, &t.path().join(format!("o{i}"))).is_err(), "flip at {i}");
+            assert!(
+                unpack(&file, &key, &t.path().join(format!("o{i}"))).is_err(),
+                "flip at {i}"
+            );
             std::fs::write(&file, &whole[..i]).unwrap();
-            assert!(unpack(&file, &key, &t.path().join(format!("c{i}"))).is_err(), "cut at {i}");
+            assert!(
+                unpack(&file, &key, &t.path().join(format!("c{i}"))).is_err(),
+                "cut at {i}"
+            );
         }
         std::fs::write(&file, [whole.as_slice(), b"x"].concat()).unwrap();
         assert!(unpack(&file, &key, &t.path().join("more")).is_err());
         std::fs::write(&file, &whole).unwrap();
-        assert!(unpack(&file, &[8; 32], &t.path().join("key")).unwrap_err().text.contains("another key"));
+        assert!(
+            unpack(&file, &[8; 32], &t.path().join("key"))
+                .unwrap_err()
+                .text
+                .contains("another key")
+        );
     }
 }

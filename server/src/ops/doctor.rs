@@ -27,8 +27,13 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
     }
     let days = keys::certificate_days_left(&ground.dir.tls_pem());
     match days {
-        None => faults.push(format!("certificate: {} cannot be read", ground.dir.tls_pem().display())),
-        Some(d) if d < 30 => faults.push(format!("certificate: ends in {d} days; it is renewed at the next start")),
+        None => faults.push(format!(
+            "certificate: {} cannot be read",
+            ground.dir.tls_pem().display()
+        )),
+        Some(d) if d < 30 => faults.push(format!(
+            "certificate: ends in {d} days; it is renewed at the next start"
+        )),
         Some(_) => {}
     }
     let rights = rights(ground);
@@ -84,7 +89,10 @@ async fn digests(ground: &Ground) -> Result<Value, Fault> {
         for r in &refs {
             digest.add(&r.key, r.ver, &r.hash);
         }
-        out.insert(scope, json!({"digest": digest.hex(), "items": refs.len(), "pos": pos}));
+        out.insert(
+            scope,
+            json!({"digest": digest.hex(), "items": refs.len(), "pos": pos}),
+        );
     }
     Ok(Value::Object(out))
 }
@@ -99,16 +107,26 @@ fn rights(ground: &Ground) -> Vec<String> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt as _;
-        let mut secret = vec![ground.dir.keys(), ground.dir.database(), ground.dir.root().to_owned()];
+        let mut secret = vec![
+            ground.dir.keys(),
+            ground.dir.database(),
+            ground.dir.root().to_owned(),
+        ];
         if let Ok(inside) = std::fs::read_dir(ground.dir.keys()) {
             secret.extend(inside.filter_map(|e| e.ok().map(|e| e.path())));
         }
         for path in secret {
-            let Ok(meta) = std::fs::metadata(&path) else { continue };
+            let Ok(meta) = std::fs::metadata(&path) else {
+                continue;
+            };
             let mode = meta.permissions().mode() & 0o777;
             let fix = if meta.is_dir() { "700" } else { "600" };
             if mode & 0o077 != 0 {
-                wrong.push(format!("rights: {} can be read by others ({mode:o}): chmod {fix} {}", path.display(), path.display()));
+                wrong.push(format!(
+                    "rights: {} can be read by others ({mode:o}): chmod {fix} {}",
+                    path.display(),
+                    path.display()
+                ));
             }
         }
     }
@@ -117,7 +135,11 @@ fn rights(ground: &Ground) -> Vec<String> {
 
 /// Bytes free on the folder's disk, as `df` says.
 fn free_bytes(path: &Path) -> Option<u64> {
-    let out = std::process::Command::new("df").arg("-Pk").arg(path).output().ok()?;
+    let out = std::process::Command::new("df")
+        .arg("-Pk")
+        .arg(path)
+        .output()
+        .ok()?;
     let text = String::from_utf8(out.stdout).ok()?;
     let kib: u64 = text.lines().nth(1)?.split_whitespace().nth(3)?.parse().ok()?;
     Some(kib * 1024)

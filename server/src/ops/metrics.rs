@@ -30,7 +30,8 @@ impl Metrics {
         if let Some(b) = self.buckets.get(i) {
             b.fetch_add(1, Relaxed);
         }
-        self.sum_us.fetch_add(u64::try_from(took.as_micros()).unwrap_or(0), Relaxed);
+        self.sum_us
+            .fetch_add(u64::try_from(took.as_micros()).unwrap_or(0), Relaxed);
     }
     /// Policy denied something.
     pub fn denied(&self) {
@@ -55,15 +56,28 @@ impl Metrics {
         let mut out = String::new();
         let _ = writeln!(out, "# TYPE vitrine_http_answers_total counter");
         for (i, c) in self.by_class.iter().enumerate().skip(1) {
-            let _ = writeln!(out, "vitrine_http_answers_total{{class=\"{i}xx\"}} {}", c.load(Relaxed));
+            let _ = writeln!(
+                out,
+                "vitrine_http_answers_total{{class=\"{i}xx\"}} {}",
+                c.load(Relaxed)
+            );
         }
         let _ = writeln!(out, "# TYPE vitrine_http_seconds histogram");
         let mut so_far = 0;
-        for (bound, b) in BOUNDS_MS.iter().map(|b| format!("{}", *b as f64 / 1000.0)).chain(["+Inf".to_owned()]).zip(&self.buckets) {
+        for (bound, b) in BOUNDS_MS
+            .iter()
+            .map(|b| format!("{}", *b as f64 / 1000.0))
+            .chain(["+Inf".to_owned()])
+            .zip(&self.buckets)
+        {
             so_far += b.load(Relaxed);
             let _ = writeln!(out, "vitrine_http_seconds_bucket{{le=\"{bound}\"}} {so_far}");
         }
-        let _ = writeln!(out, "vitrine_http_seconds_sum {}", self.sum_us.load(Relaxed) as f64 / 1e6);
+        let _ = writeln!(
+            out,
+            "vitrine_http_seconds_sum {}",
+            self.sum_us.load(Relaxed) as f64 / 1e6
+        );
         let _ = writeln!(out, "vitrine_http_seconds_count {so_far}");
         for (name, kind, value) in [
             ("vitrine_denied_total", "counter", self.denied.load(Relaxed)),

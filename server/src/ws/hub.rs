@@ -48,17 +48,16 @@ pub enum Changed {
 
 type Listeners = HashMap<u64, UnboundedSender<Inside>>;
 
-/// A page or digest shared by those who ask for the same while nothing of its scope changes.
-struct Kept<T> {
-    value: T,
-}
+/// A scope and the key a page begins after.
+type PageKey = (Arc<str>, Option<String>);
 
 #[derive(Default)]
 struct Index {
     connections: HashMap<u64, UnboundedSender<Inside>>,
     scopes: HashMap<Arc<str>, Listeners>,
-    pages: HashMap<(Arc<str>, Option<String>), Kept<(PageRead, Disclosure)>>,
-    digests: HashMap<Arc<str>, Kept<(u64, Arc<ScopeDigest>)>>,
+    /// Pages shared by those who ask for the same while nothing of their scope changes.
+    pages: HashMap<PageKey, (PageRead, Disclosure)>,
+    digests: HashMap<Arc<str>, (u64, Arc<ScopeDigest>)>,
     /// Newest position of a scope that has something kept.
     changed: HashMap<Arc<str>, u64>,
 }
@@ -109,7 +108,9 @@ impl Hub {
     /// From now on every frame of the scope goes to the connection.
     pub fn listen(&self, id: u64, scope: &str) {
         let mut index = self.index();
-        let Some(to) = index.connections.get(&id).cloned() else { return };
+        let Some(to) = index.connections.get(&id).cloned() else {
+            return;
+        };
         index.scopes.entry(Arc::from(scope)).or_default().insert(id, to);
     }
 
@@ -158,7 +159,10 @@ impl Hub {
         if self.fed.load(SeqCst) < self.newest() {
             return None;
         }
-        index.pages.get(&(Arc::from(scope), after.map(str::to_owned))).map(|k| k.value.clone())
+        index
+            .pages
+            .get(&(Arc::from(scope), after.map(str::to_owned)))
+            .cloned()
     }
 
     /// Keeps a page for others, unless its scope has changed since it was read.
@@ -172,7 +176,7 @@ impl Hub {
             index.pages.clear();
         }
         let value = (page.clone(), disclosure.clone());
-        index.pages.insert((scope, after.map(str::to_owned)), Kept { value });
+        index.pages.insert((scope, after.map(str::to_owned)), value);
     }
 
     /// A digest somebody else computed, if nothing of its scope has changed since.
@@ -182,7 +186,7 @@ impl Hub {
         if self.fed.load(SeqCst) < self.newest() {
             return None;
         }
-        index.digests.get(scope).map(|k| k.value.clone())
+        index.digests.get(scope).cloned()
     }
 
     /// Keeps a digest for others.
@@ -190,7 +194,7 @@ impl Hub {
         let mut index = self.index();
         let scope: Arc<str> = Arc::from(scope);
         if index.changed.get(&scope).is_none_or(|c| *c <= pos) {
-            index.digests.insert(scope, Kept { value: (pos, digest.clone()) });
+            index.digests.insert(scope, (pos, digest.clone()));
         }
     }
 }
@@ -260,7 +264,12 @@ async fn read_on(app: &App) -> Result<(), StoreError> {
         {
             let mut index = hub.index();
             index.forget(&batch.rows);
-            heard.extend(batch.rows.into_iter().filter(|r| index.scopes.contains_key(r.scope.as_str())));
+            heard.extend(
+                batch
+                    .rows
+                    .into_iter()
+                    .filter(|r| index.scopes.contains_key(r.scope.as_str())),
+            );
         }
         for rows in fanout::by_scope(heard.into_iter().map(row).collect()) {
             let frames = match frames(app, &rows).await {
@@ -274,7 +283,9 @@ async fn read_on(app: &App) -> Result<(), StoreError> {
                 }
             };
             let index = hub.index();
-            let Some(listeners) = index.scopes.get(rows.scope.as_str()) else { continue };
+            let Some(listeners) = index.scopes.get(rows.scope.as_str()) else {
+                continue;
+            };
             for frame in &frames {
                 app.metrics.frames(listeners.len() as u64);
                 for to in listeners.values() {
@@ -302,7 +313,14 @@ pub enum Unbuilt {
 /// A feed row as the protocol has it.
 #[must_use]
 pub fn row(r: FeedRow) -> Row {
-    Row { pos: r.pos, scope: r.scope, key: r.key, prev: r.prev, ver: r.ver, tomb: r.tomb }
+    Row {
+        pos: r.pos,
+        scope: r.scope,
+        key: r.key,
+        prev: r.prev,
+        ver: r.ver,
+        tomb: r.tomb,
+    }
 }
 
 /// The deltas of one scope's rows.
@@ -314,9 +332,19 @@ pub async fn frames(app: &App, rows: &fanout::ScopeRows) -> Result<Vec<Arc<Scope
     let items = if keys.is_empty() {
         Vec::new()
     } else {
-        app.store.items(&rows.scope, &keys).await.map_err(Unbuilt::Store)?
+        app.store
+            .items(&rows.scope, &keys)
+            .await
+            .map_err(Unbuilt::Store)?
     };
-    let items: Vec<Item> = items.into_iter().map(|i| Item { key: i.key, ver: i.ver, body: i.body }).collect();
+    let items: Vec<Item> = items
+        .into_iter()
+        .map(|i| Item {
+            key: i.key,
+            ver: i.ver,
+            body: i.body,
+        })
+        .collect();
     fanout::build(rows, &items).map_err(Unbuilt::Build)
 }
 
@@ -344,8 +372,18 @@ mod tests {
         assert!(hub.kept_page("ess:ED", None).is_some());
         assert!(hub.kept_page("ess:ICU", None).is_none());
         newest.send_replace(6);
-        assert!(hub.kept_page("ess:ED", None).is_none(), "a commit that was not read yet may be in it");
-        let row = |scope: &str, pos| FeedRow { pos, scope: scope.into(), key: "p".into(), prev: 1, ver: 2, tomb: false };
+        assert!(
+            hub.kept_page("ess:ED", None).is_none(),
+            "a commit that was not read yet may be in it"
+        );
+        let row = |scope: &str, pos| FeedRow {
+            pos,
+            scope: scope.into(),
+            key: "p".into(),
+            prev: 1,
+            ver: 2,
+            tomb: false,
+        };
         hub.index().forget(&[row("ess:ICU", 6)]);
         hub.fed.store(6, SeqCst);
         assert!(hub.kept_page("ess:ED", None).is_some());
@@ -354,7 +392,10 @@ mod tests {
         hub.fed.store(7, SeqCst);
         assert!(hub.kept_page("ess:ED", None).is_none());
         kept(&hub, 6);
-        assert!(hub.kept_page("ess:ED", None).is_none(), "read before the change, kept after it");
+        assert!(
+            hub.kept_page("ess:ED", None).is_none(),
+            "read before the change, kept after it"
+        );
         kept(&hub, 7);
         assert!(hub.kept_page("ess:ED", None).is_some());
     }

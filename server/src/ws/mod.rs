@@ -28,7 +28,9 @@ pub async fn upgrade(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Refused> {
     if let Some(origin) = headers.get(header::ORIGIN) {
-        let known = origin.to_str().is_ok_and(|o| app.config.listen.origins.iter().any(|k| k == o));
+        let known = origin
+            .to_str()
+            .is_ok_and(|o| app.config.listen.origins.iter().any(|k| k == o));
         if !known {
             let text = "Web pages may not open this connection: listen.origins names those that may.";
             return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Denied, text));
@@ -36,10 +38,18 @@ pub async fn upgrade(
     }
     if *app.draining.borrow() {
         let text = "The server is stopping: try again in a few seconds.";
-        return Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, text));
+        return Err(Refused::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Overloaded,
+            text,
+        ));
     }
     let upgrade = upgrade.map_err(|_| {
-        Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, "This address takes WebSocket connections.")
+        Refused::new(
+            StatusCode::BAD_REQUEST,
+            ErrorCode::BadRequest,
+            "This address takes WebSocket connections.",
+        )
     })?;
     // Default buffers cost 128 KiB a connection; these cost 4 (measured, docs/adr).
     Ok(upgrade

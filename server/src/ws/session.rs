@@ -41,9 +41,14 @@ struct Connection {
 /// Serves a connection until it ends.
 pub(super) async fn drive(app: Arc<App>, socket: WebSocket) {
     let (to_self, mut inside) = mpsc::unbounded_channel();
-    let Ok(epoch) = app.store.epoch().await else { return };
+    let Ok(epoch) = app.store.epoch().await else {
+        return;
+    };
     let began = clock::steady();
-    let now = Now { ms: 0, wall_ms: clock::now().0 };
+    let now = Now {
+        ms: 0,
+        wall_ms: clock::now().0,
+    };
     let nonce = crate::keys::hex(&clock::random::<32>());
     let session = Session::new(now, Arc::from(epoch), nonce, app.hub.fed().0);
     let id = app.hub.enter(to_self.clone());
@@ -64,7 +69,10 @@ pub(super) async fn drive(app: Arc<App>, socket: WebSocket) {
 impl Connection {
     fn now(&self) -> Now {
         let ms = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Now { ms, wall_ms: clock::now().0 }
+        Now {
+            ms,
+            wall_ms: clock::now().0,
+        }
     }
 
     async fn run(&mut self, mut socket: WebSocket, inside: &mut mpsc::UnboundedReceiver<Inside>) {
@@ -109,7 +117,10 @@ impl Connection {
             }
         }
         if let Some((code, reason, _)) = self.close {
-            let frame = CloseFrame { code, reason: reason.into() };
+            let frame = CloseFrame {
+                code,
+                reason: reason.into(),
+            };
             let _ = tokio::time::timeout(LAST, socket.send(Message::Close(Some(frame)))).await;
         }
     }
@@ -142,7 +153,9 @@ impl Connection {
             Inside::Recheck(_) => {}
             Inside::Close => {
                 let spread = u32::from(clock::random::<1>()[0]) * 20;
-                self.step(Event::Overload { retry_after_ms: 500 + spread });
+                self.step(Event::Overload {
+                    retry_after_ms: 500 + spread,
+                });
             }
         }
     }
@@ -172,7 +185,10 @@ impl Connection {
             Effect::CheckUser { n, token } if token.is_empty() => {
                 // Signing out is answered at once: nothing may be sent in between.
                 self.served.user = None;
-                self.step(Event::User { n, verdict: Err(vitrine_wire::ErrorCode::NotSignedIn) });
+                self.step(Event::User {
+                    n,
+                    verdict: Err(vitrine_wire::ErrorCode::NotSignedIn),
+                });
             }
             other => self.spawn(Job::Effect(Box::new(other))),
         }
@@ -182,7 +198,12 @@ impl Connection {
     fn spawn(&self, job: Job) {
         let (app, to, served) = (self.app.clone(), self.to_self.clone(), self.served.clone());
         let open: Vec<String> = match &job {
-            Job::People => self.listening.iter().filter(|s| vitrine_sync::scope::is_patient(s)).cloned().collect(),
+            Job::People => self
+                .listening
+                .iter()
+                .filter(|s| vitrine_sync::scope::is_patient(s))
+                .cloned()
+                .collect(),
             _ => Vec::new(),
         };
         tokio::spawn(async move {

@@ -23,8 +23,8 @@ use vitrine_sync::fanout::{self, Item};
 use vitrine_sync::proof;
 use vitrine_sync::scope::Scope;
 use vitrine_sync::server::{AuditVerdict, DeviceVerdict, Effect, Event, PageRead, RowsRead};
-use vitrine_wire::digest::{ScopeDigest, bucket_of};
 use vitrine_wire::ErrorCode;
+use vitrine_wire::digest::{ScopeDigest, bucket_of};
 use vitrine_wire::frame::CHUNK;
 use vitrine_wire::message::{AuditRow, Ref};
 
@@ -53,7 +53,10 @@ struct Cell {
 impl Served {
     /// Takes over what an answer proves.
     pub fn note(&mut self, event: &Event) {
-        let mut cell = self.cell.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut cell = self
+            .cell
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         match event {
             Event::Device(_) => self.device = cell.device.take().or(self.device.take()),
             Event::User { n, verdict } => {
@@ -65,10 +68,16 @@ impl Served {
         }
     }
     fn proven_device(&self, row: Arc<DeviceRow>) {
-        self.cell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).device = Some(row);
+        self.cell
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .device = Some(row);
     }
     fn proven_user(&self, n: u64, hash: [u8; 32]) {
-        self.cell.lock().unwrap_or_else(std::sync::PoisonError::into_inner).user = Some((n, hash));
+        self.cell
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .user = Some((n, hash));
     }
     fn id(&self) -> Option<&DeviceId> {
         self.device.as_ref().map(|d| &d.id)
@@ -78,10 +87,19 @@ impl Served {
 /// Carries out an effect.
 pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event> {
     match effect {
-        Effect::VerifyDevice { device, message, signature, report, app: program } => {
-            Some(Event::Device(verify(app, served, &device, &message, &signature, report, &program).await))
-        }
-        Effect::CheckUser { n, token } => Some(Event::User { n, verdict: check_user(app, served, n, &token).await }),
+        Effect::VerifyDevice {
+            device,
+            message,
+            signature,
+            report,
+            app: program,
+        } => Some(Event::Device(
+            verify(app, served, &device, &message, &signature, report, &program).await,
+        )),
+        Effect::CheckUser { n, token } => Some(Event::User {
+            n,
+            verdict: check_user(app, served, n, &token).await,
+        }),
         Effect::Decide { scope, n, user } => {
             let verdict = decide(app, served, &scope, user.is_some()).await;
             Some(Event::Decided { scope, n, verdict })
@@ -90,16 +108,30 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
             Ok(rows) => Event::Rows { scope, n, rows },
             Err(e) => failed(scope, n, &e),
         }),
-        Effect::ReadPage { scope, n, after } => Some(match page(app, served, &scope, after.as_deref()).await {
-            Ok(page) => Event::Page { scope, n, page },
-            Err(e) => failed(scope, n, &e),
-        }),
+        Effect::ReadPage { scope, n, after } => {
+            Some(match page(app, served, &scope, after.as_deref()).await {
+                Ok(page) => Event::Page { scope, n, page },
+                Err(e) => failed(scope, n, &e),
+            })
+        }
         Effect::ReadDigest { scope, n } => Some(match digest(app, &scope).await {
-            Ok((pos, digest)) => Event::DigestRead { scope, n, pos, rev: 0, digest },
+            Ok((pos, digest)) => Event::DigestRead {
+                scope,
+                n,
+                pos,
+                rev: 0,
+                digest,
+            },
             Err(e) => failed(scope, n, &e),
         }),
         Effect::ReadRefs { scope, n, buckets } => Some(match refs(app, &scope, &buckets).await {
-            Ok((pos, refs)) => Event::RefsRead { scope, n, pos, buckets, refs },
+            Ok((pos, refs)) => Event::RefsRead {
+                scope,
+                n,
+                pos,
+                buckets,
+                refs,
+            },
             Err(e) => failed(scope, n, &e),
         }),
         Effect::ReadItems { scope, n, keys } => {
@@ -107,13 +139,28 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
             let pos = app.hub.newest();
             Some(match app.store.items(&scope, &keys).await {
                 Ok(items) => {
-                    let items = items.into_iter().map(|i| Item { key: i.key, ver: i.ver, body: i.body }).collect();
-                    Event::ItemsRead { scope, n, pos, keys, items }
+                    let items = items
+                        .into_iter()
+                        .map(|i| Item {
+                            key: i.key,
+                            ver: i.ver,
+                            body: i.body,
+                        })
+                        .collect();
+                    Event::ItemsRead {
+                        scope,
+                        n,
+                        pos,
+                        keys,
+                        items,
+                    }
                 }
                 Err(e) => failed(scope, n, &e),
             })
         }
-        Effect::StoreGrant { grant } => store_grant(app, served, grant.get()).await.map(|id| Event::GrantStored { id }),
+        Effect::StoreGrant { grant } => store_grant(app, served, grant.get())
+            .await
+            .map(|id| Event::GrantStored { id }),
         Effect::StoreAudit { rows } => Some(Event::AuditStored(store_audit(app, served, rows).await)),
         Effect::WipeDone { nonce, signature } => {
             wiped(app, served, &nonce, &signature).await;
@@ -137,8 +184,12 @@ async fn verify(
     report: String,
     program: &str,
 ) -> DeviceVerdict {
-    let Ok(id) = DeviceId::new(device) else { return DeviceVerdict::Refused };
-    let Ok(Some(row)) = app.store.device(&id).await else { return DeviceVerdict::Refused };
+    let Ok(id) = DeviceId::new(device) else {
+        return DeviceVerdict::Refused;
+    };
+    let Ok(Some(row)) = app.store.device(&id).await else {
+        return DeviceVerdict::Refused;
+    };
     if !signed_by(&row.public_key, message, &unhex(signature).unwrap_or_default()) {
         return DeviceVerdict::Refused;
     }
@@ -148,16 +199,26 @@ async fn verify(
         let (nonce, signature) = wipe_order(app, &id);
         return DeviceVerdict::Revoked { nonce, signature };
     }
-    let told: Option<serde_json::Value> = serde_json::from_str(&report).ok().filter(|_| report.len() <= 8192);
+    let told: Option<serde_json::Value> = serde_json::from_str(&report)
+        .ok()
+        .filter(|_| report.len() <= 8192);
     let kept = serde_json::json!({"app": program, "report": told}).to_string();
     if let Err(e) = app.store.device_seen(&id, clock::now(), Some(kept)).await {
         tracing::warn!(error = %e, "a workstation's report was not kept");
     }
-    let mut scopes = vec!["dir".to_owned(), format!("ess:{}", row.ward), format!("board:{}", row.ward)];
+    let mut scopes = vec![
+        "dir".to_owned(),
+        format!("ess:{}", row.ward),
+        format!("board:{}", row.ward),
+    ];
     if row.site {
         scopes.push("ess:site".to_owned());
     }
-    DeviceVerdict::Active { ward: row.ward.to_string(), scopes, audit_seq: row.audit_seq }
+    DeviceVerdict::Active {
+        ward: row.ward.to_string(),
+        scopes,
+        audit_seq: row.audit_seq,
+    }
 }
 
 fn wipe_order(app: &App, device: &DeviceId) -> (String, String) {
@@ -167,7 +228,9 @@ fn wipe_order(app: &App, device: &DeviceId) -> (String, String) {
 }
 
 async fn check_user(app: &App, served: &Served, n: u64, token: &str) -> Result<String, ErrorCode> {
-    let caller = sessions::caller(app, token).await.map_err(|_| ErrorCode::Internal)?;
+    let caller = sessions::caller(app, token)
+        .await
+        .map_err(|_| ErrorCode::Internal)?;
     let caller = caller.ok_or(ErrorCode::NotSignedIn)?;
     if caller.device.as_ref() != served.id() {
         return Err(ErrorCode::Denied);
@@ -187,14 +250,28 @@ async fn decide(app: &App, served: &Served, scope: &str, by_user: bool) -> Resul
         Some(Scope::Pat(patient)) => {
             let hash = served.user.filter(|_| by_user).ok_or(ErrorCode::NotSignedIn)?;
             let request = chart_request(app, hash, &patient).await?;
-            let permit = app.decide::<ReadChart>(request).await.map_err(code)?.noted("scope", scope);
-            app.store.append(permit.entry(Disclosure::default())).await.map_err(|_| ErrorCode::AuditFailed)?;
+            let permit = app
+                .decide::<ReadChart>(request)
+                .await
+                .map_err(code)?
+                .noted("scope", scope);
+            app.store
+                .append(permit.entry(Disclosure::default()))
+                .await
+                .map_err(|_| ErrorCode::AuditFailed)?;
             Ok(())
         }
         Some(_) => {
             let request = device_request(served, scope).ok_or(ErrorCode::NotEnrolled)?;
-            let permit = app.decide::<SyncScope>(request).await.map_err(code)?.noted("scope", scope);
-            app.store.append(permit.entry(Disclosure::default())).await.map_err(|_| ErrorCode::AuditFailed)?;
+            let permit = app
+                .decide::<SyncScope>(request)
+                .await
+                .map_err(code)?
+                .noted("scope", scope);
+            app.store
+                .append(permit.entry(Disclosure::default()))
+                .await
+                .map_err(|_| ErrorCode::AuditFailed)?;
             Ok(())
         }
         None => Err(ErrorCode::NotFound),
@@ -202,9 +279,13 @@ async fn decide(app: &App, served: &Served, scope: &str, by_user: bool) -> Resul
 }
 
 async fn chart_request(app: &App, session: [u8; 32], patient: &PatientId) -> Result<Request, ErrorCode> {
-    let caller = sessions::caller_of(app, session, true).await.map_err(|_| ErrorCode::Internal)?;
+    let caller = sessions::caller_of(app, session, true)
+        .await
+        .map_err(|_| ErrorCode::Internal)?;
     let caller = caller.ok_or(ErrorCode::NotSignedIn)?;
-    app.request(&caller, Some("Patient"), Some(patient)).await.map_err(|_| ErrorCode::Internal)
+    app.request(&caller, Some("Patient"), Some(patient))
+        .await
+        .map_err(|_| ErrorCode::Internal)
 }
 
 /// A request of the workstation about a scope. The directory and open records travel in its own ward's name; whether a
@@ -219,7 +300,10 @@ fn device_request(served: &Served, scope: &str) -> Option<Request> {
     Some(Request {
         access_id: clock::new_access(),
         at: clock::now(),
-        subject: Subject::Device { ward: device.ward.clone(), site: device.site },
+        subject: Subject::Device {
+            ward: device.ward.clone(),
+            site: device.site,
+        },
         device: Some(device.id.clone()),
         patient: None,
         ward,
@@ -238,12 +322,27 @@ async fn since(app: &App, scope: &str, pos: u64) -> Result<RowsRead, StoreError>
         return Ok(RowsRead::Unusable);
     }
     let more = batch.rows.len() >= ROWS;
-    let rows = fanout::ScopeRows { scope: scope.to_owned(), rows: batch.rows.into_iter().map(hub::row).collect() };
-    let reached = if more { rows.rows.last().map_or(batch.pos, |r| r.pos) } else { batch.pos };
+    let rows = fanout::ScopeRows {
+        scope: scope.to_owned(),
+        rows: batch.rows.into_iter().map(hub::row).collect(),
+    };
+    let reached = if more {
+        rows.rows.last().map_or(batch.pos, |r| r.pos)
+    } else {
+        batch.pos
+    };
     match hub::frames(app, &rows).await {
-        Ok(frames) => Ok(RowsRead::Rows { frames, pos: reached, rev: 0, more }),
+        Ok(frames) => Ok(RowsRead::Rows {
+            frames,
+            pos: reached,
+            rev: 0,
+            more,
+        }),
         Err(Unbuilt::Store(e)) => Err(e),
-        Err(Unbuilt::Build(e)) => Err(StoreError::Backend { doing: "building a delta", cause: e.to_string() }),
+        Err(Unbuilt::Build(e)) => Err(StoreError::Backend {
+            doing: "building a delta",
+            cause: e.to_string(),
+        }),
     }
 }
 
@@ -268,13 +367,30 @@ async fn page(app: &App, served: &Served, scope: &str, after: Option<&str>) -> R
         Err(NoAccess::Store(e)) => return Err(e),
         Err(NoAccess::Denied(d)) => return Err(denied(d.text)),
     };
-    let items: Vec<Item> = read.items.into_iter().map(|i| Item { key: i.key, ver: i.ver, body: i.body }).collect();
+    let items: Vec<Item> = read
+        .items
+        .into_iter()
+        .map(|i| Item {
+            key: i.key,
+            ver: i.ver,
+            body: i.body,
+        })
+        .collect();
     let next_after = read.next_after;
-    let frame = fanout::chunk(scope, &items, next_after.as_deref())
-        .map_err(|e| StoreError::Backend { doing: "building a snapshot", cause: e.to_string() })?;
+    let frame = fanout::chunk(scope, &items, next_after.as_deref()).map_err(|e| StoreError::Backend {
+        doing: "building a snapshot",
+        cause: e.to_string(),
+    })?;
     // The oldest position only ever grows; one that is a moment old is safe, because the client then asks again.
     let oldest = app.store.changes_since(read.pos, Some(scope), 1).await?.oldest;
-    let page = PageRead { frame, next_after, pos: read.pos, rev: read.rev, total: read.total, oldest };
+    let page = PageRead {
+        frame,
+        next_after,
+        pos: read.pos,
+        rev: read.rev,
+        total: read.total,
+        oldest,
+    };
     if !vitrine_sync::scope::is_patient(scope) {
         app.hub.keep_page(scope, after, &page, &disclosure);
     }
@@ -300,7 +416,16 @@ async fn digest(app: &App, scope: &str) -> Result<(u64, Arc<ScopeDigest>), Store
 async fn refs(app: &App, scope: &str, buckets: &[u8]) -> Result<(u64, Vec<Ref>), StoreError> {
     let (all, pos) = app.store.scope_refs(scope).await?;
     let wanted = all.into_iter().filter(|r| buckets.contains(&bucket_of(&r.key)));
-    Ok((pos, wanted.map(|r| Ref { key: r.key, ver: r.ver, hash: hex(&r.hash) }).collect()))
+    Ok((
+        pos,
+        wanted
+            .map(|r| Ref {
+                key: r.key,
+                ver: r.ver,
+                hash: hex(&r.hash),
+            })
+            .collect(),
+    ))
 }
 
 /// Keeps a break-glass grant of this workstation: durable with its review and its audit row before it is answered.
@@ -315,7 +440,13 @@ async fn store_grant(app: &App, served: &Served, text: &str) -> Option<String> {
     }
     let id = grant.id.to_string();
     let row = review(grant.clone());
-    let mut entry = sign_in_row(Actor::Device(device.clone()), Some(device.clone()), "receive-grant", "uploaded", true);
+    let mut entry = sign_in_row(
+        Actor::Device(device.clone()),
+        Some(device.clone()),
+        "receive-grant",
+        "uploaded",
+        true,
+    );
     entry.grant = Some(grant.id);
     entry.patient = Some(grant.patient.clone());
     entry.notes = BTreeMap::from([
@@ -341,10 +472,17 @@ async fn store_grant(app: &App, served: &Served, text: &str) -> Option<String> {
 }
 
 async fn store_audit(app: &App, served: &Served, rows: Vec<AuditRow>) -> AuditVerdict {
-    let Some(device) = served.id() else { return AuditVerdict::Failed };
+    let Some(device) = served.id() else {
+        return AuditVerdict::Failed;
+    };
     let read = |r: AuditRow| {
         let hash = |h: &str| unhex(h).and_then(|b| <[u8; 32]>::try_from(b).ok());
-        Some(chain::Row { seq: r.seq, prev: hash(&r.prev)?, hash: hash(&r.hash)?, body: r.body })
+        Some(chain::Row {
+            seq: r.seq,
+            prev: hash(&r.prev)?,
+            hash: hash(&r.hash)?,
+            body: r.body,
+        })
     };
     let Some(rows) = rows.into_iter().map(read).collect::<Option<Vec<_>>>() else {
         alarm(app, device, "audit rows that cannot be read").await;
@@ -354,7 +492,12 @@ async fn store_audit(app: &App, served: &Served, rows: Vec<AuditRow>) -> AuditVe
         Ok(held) => AuditVerdict::Held(held),
         Err(StoreError::AuditGap { expected, .. }) => AuditVerdict::Held(expected.saturating_sub(1)),
         Err(StoreError::AuditFork { seq }) => {
-            alarm(app, device, &format!("its audit chain forks at row {seq}: cloned or rolled back")).await;
+            alarm(
+                app,
+                device,
+                &format!("its audit chain forks at row {seq}: cloned or rolled back"),
+            )
+            .await;
             AuditVerdict::Fork
         }
         Err(StoreError::Chain(fault)) => {
@@ -372,7 +515,13 @@ async fn store_audit(app: &App, served: &Served, rows: Vec<AuditRow>) -> AuditVe
 async fn alarm(app: &App, device: &DeviceId, what: &str) -> Option<String> {
     tracing::error!(%device, what, "ALARM");
     app.metrics.alarm();
-    let mut entry = sign_in_row(Actor::Device(device.clone()), Some(device.clone()), "alarm", "device-chain", false);
+    let mut entry = sign_in_row(
+        Actor::Device(device.clone()),
+        Some(device.clone()),
+        "alarm",
+        "device-chain",
+        false,
+    );
     entry.notes.insert("what".to_owned(), what.to_owned());
     if let Err(e) = app.store.append(entry).await {
         tracing::error!(error = %e, "the alarm has no audit row");
@@ -382,7 +531,11 @@ async fn alarm(app: &App, device: &DeviceId, what: &str) -> Option<String> {
 
 async fn wiped(app: &App, served: &Served, nonce: &str, signature: &str) {
     let Some(device) = &served.device else { return };
-    let proven = signed_by(&device.public_key, &proof::wipe_done(nonce), &unhex(signature).unwrap_or_default());
+    let proven = signed_by(
+        &device.public_key,
+        &proof::wipe_done(nonce),
+        &unhex(signature).unwrap_or_default(),
+    );
     let rule = if proven { "signed" } else { "bad-signature" };
     let id = device.id.clone();
     let row = sign_in_row(Actor::Device(id.clone()), Some(id), "wiped", rule, proven);
@@ -393,7 +546,9 @@ async fn wiped(app: &App, served: &Served, nonce: &str, signature: &str) {
 
 /// Looks again whether the person is still signed in and may still see what is open.
 pub async fn people(app: &App, served: &Served, open: &[String]) -> Vec<Event> {
-    let Some(hash) = served.user else { return Vec::new() };
+    let Some(hash) = served.user else {
+        return Vec::new();
+    };
     let caller = match sessions::caller_of(app, hash, false).await {
         Ok(Some(caller)) => caller,
         Ok(None) => return vec![Event::UserEnded(ErrorCode::NotSignedIn)],
@@ -402,14 +557,21 @@ pub async fn people(app: &App, served: &Served, open: &[String]) -> Vec<Event> {
     };
     let mut out = Vec::new();
     for scope in open {
-        let Some(Scope::Pat(patient)) = Scope::parse(scope) else { continue };
-        let Ok(request) = app.request(&caller, Some("Patient"), Some(&patient)).await else { continue };
+        let Some(Scope::Pat(patient)) = Scope::parse(scope) else {
+            continue;
+        };
+        let Ok(request) = app.request(&caller, Some("Patient"), Some(&patient)).await else {
+            continue;
+        };
         if policy::verdict("read-chart", &request).allow {
             continue;
         }
         // The refusal gets its row by being decided.
         let _ = app.decide::<ReadChart>(request).await;
-        out.push(Event::Withdrawn { scope: scope.clone(), code: ErrorCode::Denied });
+        out.push(Event::Withdrawn {
+            scope: scope.clone(),
+            code: ErrorCode::Denied,
+        });
     }
     out
 }

@@ -12,7 +12,11 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_vitrine-server");
 
 /// Runs a command of the server to its end.
 pub fn run(args: &[&str]) -> Output {
-    Command::new(PROGRAM).args(args).stdin(Stdio::null()).output().expect("the program starts")
+    Command::new(PROGRAM)
+        .args(args)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts")
 }
 
 /// Runs a command with `--json` and gives exit code and object.
@@ -20,7 +24,10 @@ pub fn run_json(args: &[&str]) -> (i32, Value) {
     let out = run(&[args, &["--json"]].concat());
     let text = String::from_utf8(out.stdout).expect("stdout is text");
     let json = serde_json::from_str(text.trim()).unwrap_or_else(|e| {
-        panic!("{args:?} printed {text:?} ({e}); stderr: {}", String::from_utf8_lossy(&out.stderr))
+        panic!(
+            "{args:?} printed {text:?} ({e}); stderr: {}",
+            String::from_utf8_lossy(&out.stderr)
+        )
     });
     (out.status.code().unwrap_or(-1), json)
 }
@@ -48,9 +55,21 @@ impl Server {
 
     pub fn start_with(data: &Path, more: &[&str]) -> Self {
         let log = data.with_extension("log");
-        let err = std::fs::OpenOptions::new().create(true).append(true).open(&log).unwrap();
+        let err = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&log)
+            .unwrap();
         let mut child = Command::new(PROGRAM)
-            .args(["serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0", "--metrics", "off"])
+            .args([
+                "serve",
+                "--data",
+                data.to_str().unwrap(),
+                "--listen",
+                "127.0.0.1:0",
+                "--metrics",
+                "off",
+            ])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -58,11 +77,23 @@ impl Server {
             .spawn()
             .expect("the server starts");
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let ready: Value = serde_json::from_str(&line)
-            .unwrap_or_else(|e| panic!("ready line {line:?} ({e}); log: {}", std::fs::read_to_string(&log).unwrap_or_default()));
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let ready: Value = serde_json::from_str(&line).unwrap_or_else(|e| {
+            panic!(
+                "ready line {line:?} ({e}); log: {}",
+                std::fs::read_to_string(&log).unwrap_or_default()
+            )
+        });
         let http = client(data);
-        Self { child, data: data.to_owned(), ready, log, http }
+        Self {
+            child,
+            data: data.to_owned(),
+            ready,
+            log,
+            http,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -90,7 +121,13 @@ impl Server {
     /// SIGTERM.
     pub fn ask_to_stop(&self) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     pub fn wait(&mut self) -> Option<i32> {
@@ -100,9 +137,15 @@ impl Server {
     /// A bearer token of a new client.
     pub async fn client_token(&self, scope: &str) -> String {
         let c = done(&["client", "add", "t", "--scope", scope, "--data", self.dir()]);
-        let (id, secret) = (c["client_id"].as_str().unwrap(), c["client_secret"].as_str().unwrap());
+        let (id, secret) = (
+            c["client_id"].as_str().unwrap(),
+            c["client_secret"].as_str().unwrap(),
+        );
         let form = format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
-        let answer = self.post("/auth/token").header("content-type", "application/x-www-form-urlencoded").body(form);
+        let answer = self
+            .post("/auth/token")
+            .header("content-type", "application/x-www-form-urlencoded")
+            .body(form);
         let answer = answer.send().await.unwrap();
         assert_eq!(answer.status(), 200);
         json_of(answer).await["access_token"].as_str().unwrap().to_owned()
@@ -120,7 +163,11 @@ impl Server {
 
     /// Posts FHIR JSON.
     pub async fn fhir(&self, token: &str, path: &str, body: impl Into<reqwest::Body>) -> (u16, Value) {
-        let answer = self.post(path).bearer_auth(token).header("content-type", "application/fhir+json").body(body);
+        let answer = self
+            .post(path)
+            .bearer_auth(token)
+            .header("content-type", "application/fhir+json")
+            .body(body);
         let answer = answer.send().await.unwrap();
         (answer.status().as_u16(), json_of(answer).await)
     }
@@ -153,9 +200,18 @@ impl Server {
     /// The audit rows, newest last, decoded.
     pub fn audit(&self) -> Vec<Value> {
         let to = self.data.with_extension(format!("audit-{}", now_ms()));
-        done(&["audit", "export", "--data", self.dir(), "--to", to.to_str().unwrap()]);
+        done(&[
+            "audit",
+            "export",
+            "--data",
+            self.dir(),
+            "--to",
+            to.to_str().unwrap(),
+        ]);
         let text = std::fs::read_to_string(&to).unwrap();
-        text.lines().map(|l| serde_json::from_str::<Value>(l).unwrap()["entry"].clone()).collect()
+        text.lines()
+            .map(|l| serde_json::from_str::<Value>(l).unwrap()["entry"].clone())
+            .collect()
     }
 }
 
@@ -178,7 +234,14 @@ impl Device {
         hex(self.key.sign(message).as_ref())
     }
     pub fn login_signature(&self, user: &str, at_ms: i64) -> String {
-        let message = [b"vitrine-login", user.as_bytes(), &[0], self.id.as_bytes(), &at_ms.to_be_bytes()].concat();
+        let message = [
+            b"vitrine-login",
+            user.as_bytes(),
+            &[0],
+            self.id.as_bytes(),
+            &at_ms.to_be_bytes(),
+        ]
+        .concat();
         self.sign(&message)
     }
 }
@@ -196,7 +259,11 @@ pub fn client(data: &Path) -> reqwest::Client {
 
 pub async fn json_of(answer: reqwest::Response) -> Value {
     let bytes = answer.bytes().await.unwrap();
-    if bytes.is_empty() { Value::Null } else { serde_json::from_slice(&bytes).unwrap() }
+    if bytes.is_empty() {
+        Value::Null
+    } else {
+        serde_json::from_slice(&bytes).unwrap()
+    }
 }
 
 pub fn hex(bytes: &[u8]) -> String {
@@ -204,7 +271,10 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 pub fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+    (0..text.len())
+        .step_by(2)
+        .map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap())
+        .collect()
 }
 
 pub fn now_ms() -> i64 {
@@ -227,7 +297,10 @@ pub fn corpus(name: &str) -> Option<PathBuf> {
             return Some(path);
         }
     }
-    assert!(std::env::var_os("CI").is_none(), "shared/data/{name} must be there in CI");
+    assert!(
+        std::env::var_os("CI").is_none(),
+        "shared/data/{name} must be there in CI"
+    );
     eprintln!("skipped: shared/data/{name} is not beside the project");
     None
 }
@@ -243,7 +316,11 @@ pub fn patient(id: &str) -> Value {
 pub fn placed(patient: &str, ward: &str) -> Value {
     let physical = |code: &str| json!({"coding": [{"system": "http://terminology.hl7.org/CodeSystem/location-physical-type", "code": code}]});
     let put = |r: Value| {
-        let url = format!("{}/{}", r["resourceType"].as_str().unwrap(), r["id"].as_str().unwrap());
+        let url = format!(
+            "{}/{}",
+            r["resourceType"].as_str().unwrap(),
+            r["id"].as_str().unwrap()
+        );
         json!({"resource": r, "request": {"method": "PUT", "url": url}})
     };
     json!({"resourceType": "Bundle", "type": "transaction", "entry": [

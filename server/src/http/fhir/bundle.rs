@@ -41,10 +41,20 @@ pub struct Done {
 
 impl Done {
     const fn status(status: StatusCode) -> Self {
-        Self { status, key: None, version: None, updated: None, body: None, outcome: None }
+        Self {
+            status,
+            key: None,
+            version: None,
+            updated: None,
+            body: None,
+            outcome: None,
+        }
     }
     fn refused(refusal: FhirRefusal) -> Self {
-        Self { outcome: Some(refusal.body), ..Self::status(refusal.status) }
+        Self {
+            outcome: Some(refusal.body),
+            ..Self::status(refusal.status)
+        }
     }
     /// The bytes as shown.
     ///
@@ -52,10 +62,17 @@ impl Done {
     /// [`FhirRefusal`] when they cannot be edited.
     pub fn shown(&self) -> Result<Option<Vec<u8>>, FhirRefusal> {
         let Some(body) = &self.body else { return Ok(None) };
-        let (Some(version), Some(updated)) = (self.version, self.updated) else { return Ok(Some(body.to_vec())) };
-        edit::with_meta(body, version, updated)
-            .map(Some)
-            .map_err(|e| FhirRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, "", e.0.text))
+        let (Some(version), Some(updated)) = (self.version, self.updated) else {
+            return Ok(Some(body.to_vec()));
+        };
+        edit::with_meta(body, version, updated).map(Some).map_err(|e| {
+            FhirRefusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                IssueCode::Exception,
+                "",
+                e.0.text,
+            )
+        })
     }
 }
 
@@ -74,9 +91,10 @@ pub async fn submit(
     let op_id = operation(&headers)?;
     let bundle = Bundle::parse(&body).map_err(|e| FhirRefusal::content(&[e.0]))?;
     let (kind, done) = match bundle.kind {
-        BundleType::Transaction => {
-            ("transaction-response", transaction(&app, &caller, &bundle, op_id, "transaction").await?)
-        }
+        BundleType::Transaction => (
+            "transaction-response",
+            transaction(&app, &caller, &bundle, op_id, "transaction").await?,
+        ),
         BundleType::Batch => ("batch-response", batch(&app, &caller, &bundle, op_id).await?),
         _ => {
             return Err(FhirRefusal::new(
@@ -103,7 +121,11 @@ pub async fn transaction(
     source: &str,
 ) -> Result<Vec<Done>, FhirRefusal> {
     let conditional = !questions(bundle).is_empty();
-    let _one_at_a_time = if conditional { Some(app.conditions.lock().await) } else { None };
+    let _one_at_a_time = if conditional {
+        Some(app.conditions.lock().await)
+    } else {
+        None
+    };
     let plan = apply::plan(&*app.store, bundle, op_id).await.map_err(refused)?;
     for step in &plan.steps {
         if let Some(issue) = apply::not_done(&step.action) {
@@ -124,7 +146,9 @@ pub async fn transaction(
         let (applied, _receipt) = app.store.apply(&permit, batch).await?;
         let fresh = (!applied.duplicate).then_some(at);
         for ((change, step), kind) in applied.changes.iter().zip(&changes.steps).zip(&bodies) {
-            let Some(step) = plan.steps.get(*step) else { continue };
+            let Some(step) = plan.steps.get(*step) else {
+                continue;
+            };
             if let Some(slot) = done.get_mut(step.entry) {
                 *slot = Some(written(change, kind, fresh));
             }
@@ -144,18 +168,30 @@ pub async fn transaction(
             *slot = Some(outcome);
         }
     }
-    Ok(done.into_iter().map(|d| d.unwrap_or(Done::status(StatusCode::OK))).collect())
+    Ok(done
+        .into_iter()
+        .map(|d| d.unwrap_or(Done::status(StatusCode::OK)))
+        .collect())
 }
 
 /// A read of something that will not be there fails the whole transaction before anything is written.
 async fn check_reads(app: &App, steps: &[Step], ops: &[ChangeOp]) -> Result<(), FhirRefusal> {
     for step in steps {
-        let Action::Read { url } = &step.action else { continue };
+        let Action::Read { url } = &step.action else {
+            continue;
+        };
         let Some(key) = apply::read_key(url) else { continue };
-        let written = ops.iter().any(|o| o.key == key && matches!(o.kind, ChangeKind::Put(_)));
+        let written = ops
+            .iter()
+            .any(|o| o.key == key && matches!(o.kind, ChangeKind::Put(_)));
         if !written && app.store.owner(&key).await?.is_none() {
             let expression = format!("Bundle.entry[{}].request.url", step.entry);
-            return Err(FhirRefusal::new(StatusCode::NOT_FOUND, IssueCode::NotFound, &expression, "no such resource here"));
+            return Err(FhirRefusal::new(
+                StatusCode::NOT_FOUND,
+                IssueCode::NotFound,
+                &expression,
+                "no such resource here",
+            ));
         }
     }
     Ok(())
@@ -163,16 +199,31 @@ async fn check_reads(app: &App, steps: &[Step], ops: &[ChangeOp]) -> Result<(), 
 
 /// Leave to write these changes: for every type, and for the one patient they are about. Changes of several patients,
 /// or of none, are for clients alone; the policy says so.
-async fn authorise(app: &App, caller: &Caller, ops: &[ChangeOp]) -> Result<Permit<WriteClinical>, FhirRefusal> {
+async fn authorise(
+    app: &App,
+    caller: &Caller,
+    ops: &[ChangeOp],
+) -> Result<Permit<WriteClinical>, FhirRefusal> {
     let (patients, nobody) = apply::patients(&*app.store, ops).await?;
-    let one = if patients.len() == 1 && !nobody { patients.first() } else { None };
+    let one = if patients.len() == 1 && !nobody {
+        patients.first()
+    } else {
+        None
+    };
     let kinds: BTreeSet<&str> = ops.iter().map(|o| o.key.kind.as_str()).collect();
     let mut permit = None;
     for kind in kinds {
         let request = app.request(caller, Some(kind), one).await?;
         permit = Some(app.decide::<WriteClinical>(request).await?);
     }
-    permit.ok_or_else(|| FhirRefusal::new(StatusCode::BAD_REQUEST, IssueCode::Invalid, "", "nothing to write"))
+    permit.ok_or_else(|| {
+        FhirRefusal::new(
+            StatusCode::BAD_REQUEST,
+            IssueCode::Invalid,
+            "",
+            "nothing to write",
+        )
+    })
 }
 
 fn written(change: &AppliedChange, kind: &ChangeKind, at: Option<UtcMs>) -> Done {
@@ -196,7 +247,11 @@ async fn existing(app: &App, step: &Step) -> Result<Done, FhirRefusal> {
         Some(key) => app.store.lookup(key).await?.map(|(v, _)| v),
         None => None,
     };
-    Ok(Done { key: step.key.clone(), version, ..Done::status(StatusCode::OK) })
+    Ok(Done {
+        key: step.key.clone(),
+        version,
+        ..Done::status(StatusCode::OK)
+    })
 }
 
 async fn read_entry(app: &App, caller: &Caller, key: &ResourceKey) -> Done {
@@ -213,9 +268,18 @@ async fn read_entry(app: &App, caller: &Caller, key: &ResourceKey) -> Done {
 }
 
 /// Carries out each entry for itself, in the order FHIR gives; answers in the order of the entries.
-async fn batch(app: &App, caller: &Caller, bundle: &Bundle<'_>, op_id: uuid::Uuid) -> Result<Vec<Done>, FhirRefusal> {
+async fn batch(
+    app: &App,
+    caller: &Caller,
+    bundle: &Bundle<'_>,
+    op_id: uuid::Uuid,
+) -> Result<Vec<Done>, FhirRefusal> {
     let conditional = !questions(bundle).is_empty();
-    let _one_at_a_time = if conditional { Some(app.conditions.lock().await) } else { None };
+    let _one_at_a_time = if conditional {
+        Some(app.conditions.lock().await)
+    } else {
+        None
+    };
     let plan = apply::plan(&*app.store, bundle, op_id).await.map_err(refused)?;
     let mut done: Vec<Done> = vec![Done::status(StatusCode::OK); bundle.entries.len()];
     for (i, step) in plan.steps.iter().enumerate() {
@@ -230,7 +294,13 @@ async fn batch(app: &App, caller: &Caller, bundle: &Bundle<'_>, op_id: uuid::Uui
     Ok(done)
 }
 
-async fn entry(app: &App, caller: &Caller, i: usize, step: &Step, op_id: uuid::Uuid) -> Result<Done, FhirRefusal> {
+async fn entry(
+    app: &App,
+    caller: &Caller,
+    i: usize,
+    step: &Step,
+    op_id: uuid::Uuid,
+) -> Result<Done, FhirRefusal> {
     if let Action::Refuse(issue) = &step.action {
         return Err(FhirRefusal::content(std::slice::from_ref(issue)));
     }
@@ -251,7 +321,12 @@ async fn entry(app: &App, caller: &Caller, i: usize, step: &Step, op_id: uuid::U
     apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
     let at = clock::now();
     let kinds: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
-    let batch = apply::batch(apply::entry_op(op_id, step.entry), at, changes.ops, "POST /fhir batch");
+    let batch = apply::batch(
+        apply::entry_op(op_id, step.entry),
+        at,
+        changes.ops,
+        "POST /fhir batch",
+    );
     let (applied, _receipt) = app.store.apply(&permit, batch).await?;
     let fresh = (!applied.duplicate).then_some(at);
     match (applied.changes.first(), kinds.first()) {

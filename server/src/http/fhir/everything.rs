@@ -37,7 +37,9 @@ pub async fn everything(
     if kind != "Patient" {
         return bad(IssueCode::NotSupported, "$everything is an operation of Patient");
     }
-    let Ok(patient) = PatientId::new(id) else { return bad(IssueCode::Value, "the id is not a FHIR id") };
+    let Ok(patient) = PatientId::new(id) else {
+        return bad(IssueCode::Value, "the id is not a FHIR id");
+    };
     for (name, _) in &wanted.query.0 {
         if !["_count", "_page", "_format", "_pretty"].contains(&name.as_str()) {
             let text = "of the parameters of $everything only _count is supported";
@@ -52,13 +54,20 @@ pub async fn everything(
     let request = app.request(&caller, Some("Patient"), Some(&patient)).await?;
     let is_client = matches!(request.subject, Subject::Client { .. });
     let permit = app.decide::<ReadChart>(request).await?;
-    let page = Page { after: wanted.query.get("_page").map(str::to_owned), limit };
+    let page = Page {
+        after: wanted.query.get("_page").map(str::to_owned),
+        limit,
+    };
     let sealed = app.store.everything(&permit, page).await?;
     let page = app.open(&permit, sealed).await?;
     if is_client && page.total == 0 && app.store.whereabouts(&patient).await?.is_none() {
         return Err(FhirRefusal::not_found());
     }
-    Ok(answer(StatusCode::OK, None, bundle(&page, &wanted.base, &patient, limit)?))
+    Ok(answer(
+        StatusCode::OK,
+        None,
+        bundle(&page, &wanted.base, &patient, limit)?,
+    ))
 }
 
 fn bundle(page: &HistoryPage, base: &str, patient: &PatientId, limit: usize) -> Result<Vec<u8>, FhirRefusal> {

@@ -22,14 +22,21 @@ pub async fn capabilities(State(_): State<Arc<App>>, _: Wanted) -> Result<Respon
 /// The statement.
 #[must_use]
 pub fn statement() -> Value {
-    let codes: Vec<&str> = ROUTES.iter().filter_map(|r| r.interaction).flat_map(|i| i.split(',')).collect();
+    let codes: Vec<&str> = ROUTES
+        .iter()
+        .filter_map(|r| r.interaction)
+        .flat_map(|i| i.split(','))
+        .collect();
     let of_type: Vec<Value> = ["read", "vread", "update", "create"]
         .iter()
         .filter(|c| codes.contains(*c))
         .map(|c| json!({"code": c}))
         .collect();
-    let of_system: Vec<Value> =
-        ["transaction", "batch"].iter().filter(|c| codes.contains(*c)).map(|c| json!({"code": c})).collect();
+    let of_system: Vec<Value> = ["transaction", "batch"]
+        .iter()
+        .filter(|c| codes.contains(*c))
+        .map(|c| json!({"code": c}))
+        .collect();
     let everything = codes.contains(&"$everything");
     let resources: Vec<Value> = vitrine_fhir::RESOURCE_TYPES
         .iter()

@@ -105,13 +105,25 @@ impl<S: Sync> FromRequestParts<S> for Wanted {
         let host = parts.uri.authority().map(ToString::to_string);
         let host = host.or_else(|| Some(parts.headers.get(header::HOST)?.to_str().ok()?.to_owned()));
         let base = format!("https://{}/fhir", host.as_deref().unwrap_or("localhost"));
-        Ok(Self { query, returns: returns(&parts.headers), base })
+        Ok(Self {
+            query,
+            returns: returns(&parts.headers),
+            base,
+        })
     }
 }
 
 fn is_json(media: &str) -> bool {
-    let media = media.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    matches!(media.as_str(), "json" | "application/json" | "application/fhir+json" | "text/json" | "application/fhir json")
+    let media = media
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase();
+    matches!(
+        media.as_str(),
+        "json" | "application/json" | "application/fhir+json" | "text/json" | "application/fhir json"
+    )
 }
 
 fn accepts_json(headers: &HeaderMap) -> bool {
@@ -131,7 +143,9 @@ fn accepts_json(headers: &HeaderMap) -> bool {
 
 fn returns(headers: &HeaderMap) -> Returns {
     let values = headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
-    let wish = values.flat_map(|v| v.split([',', ';'])).find_map(|p| p.trim().strip_prefix("return="));
+    let wish = values
+        .flat_map(|v| v.split([',', ';']))
+        .find_map(|p| p.trim().strip_prefix("return="));
     match wish {
         Some("minimal") => Returns::Minimal,
         Some("OperationOutcome") => Returns::Outcome,
@@ -144,7 +158,10 @@ fn returns(headers: &HeaderMap) -> Returns {
 /// # Errors
 /// 415.
 pub fn must_be_json(headers: &HeaderMap) -> Result<(), FhirRefusal> {
-    match headers.get(header::CONTENT_TYPE).map(|t| t.to_str().unwrap_or_default()) {
+    match headers
+        .get(header::CONTENT_TYPE)
+        .map(|t| t.to_str().unwrap_or_default())
+    {
         Some(t) if !is_json(t) => Err(FhirRefusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             IssueCode::NotSupported,
@@ -160,10 +177,21 @@ pub fn must_be_json(headers: &HeaderMap) -> Result<(), FhirRefusal> {
 /// # Errors
 /// 400 when the header is not a UUID.
 pub fn operation(headers: &HeaderMap) -> Result<uuid::Uuid, FhirRefusal> {
-    let Some(value) = headers.get("idempotency-key") else { return Ok(clock::new_uuid()) };
-    value.to_str().ok().and_then(|t| uuid::Uuid::parse_str(t.trim().trim_matches('"')).ok()).ok_or_else(|| {
-        FhirRefusal::new(StatusCode::BAD_REQUEST, IssueCode::Value, "", "Idempotency-Key must be a UUID")
-    })
+    let Some(value) = headers.get("idempotency-key") else {
+        return Ok(clock::new_uuid());
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|t| uuid::Uuid::parse_str(t.trim().trim_matches('"')).ok())
+        .ok_or_else(|| {
+            FhirRefusal::new(
+                StatusCode::BAD_REQUEST,
+                IssueCode::Value,
+                "",
+                "Idempotency-Key must be a UUID",
+            )
+        })
 }
 
 /// The version of an entity tag `W/"3"`.
@@ -179,7 +207,12 @@ pub fn version_of(tag: &str) -> Option<u64> {
 pub fn path_key(kind: &str, id: &str) -> Result<ResourceKey, FhirRefusal> {
     path_kind(kind)?;
     ResourceKey::new(kind, id).map_err(|e| {
-        FhirRefusal::new(StatusCode::BAD_REQUEST, IssueCode::Value, &format!("{kind}.id"), e.to_string())
+        FhirRefusal::new(
+            StatusCode::BAD_REQUEST,
+            IssueCode::Value,
+            &format!("{kind}.id"),
+            e.to_string(),
+        )
     })
 }
 

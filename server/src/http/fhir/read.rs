@@ -33,7 +33,11 @@ pub async fn read(
         put_version(&mut same, found.version, Some(found.updated));
         return Ok((StatusCode::NOT_MODIFIED, same).into_response());
     }
-    Ok(answer(StatusCode::OK, Some((found.version, found.updated)), shown(&found)?))
+    Ok(answer(
+        StatusCode::OK,
+        Some((found.version, found.updated)),
+        shown(&found)?,
+    ))
 }
 
 /// Reads one version.
@@ -49,7 +53,11 @@ pub async fn vread(
     let key = path_key(&kind, &id)?;
     let version = vid.parse().map_err(|_| FhirRefusal::not_found())?;
     let found = fetch(&app, &caller, &key, Some(version)).await?;
-    Ok(answer(StatusCode::OK, Some((found.version, found.updated)), shown(&found)?))
+    Ok(answer(
+        StatusCode::OK,
+        Some((found.version, found.updated)),
+        shown(&found)?,
+    ))
 }
 
 /// A resource under the caller's permit, its access written down.
@@ -64,16 +72,35 @@ pub async fn fetch(
 ) -> Result<StoredResource, FhirRefusal> {
     let owner = app.store.owner(key).await?.flatten();
     // A Patient that is not there is treated like one of another ward: the answer tells nobody which it is.
-    let owner = owner.or_else(|| if key.kind.as_str() == "Patient" { PatientId::new(key.id.as_str()).ok() } else { None });
-    let request = app.request(caller, Some(key.kind.as_str()), owner.as_ref()).await?;
-    let permit = app.decide::<ReadResource>(request).await?.noted("asked", key.to_string());
+    let owner = owner.or_else(|| {
+        if key.kind.as_str() == "Patient" {
+            PatientId::new(key.id.as_str()).ok()
+        } else {
+            None
+        }
+    });
+    let request = app
+        .request(caller, Some(key.kind.as_str()), owner.as_ref())
+        .await?;
+    let permit = app
+        .decide::<ReadResource>(request)
+        .await?
+        .noted("asked", key.to_string());
     let sealed = match version {
         None => app.store.read(&permit, key).await?,
         Some(v) => app.store.vread(&permit, key, v).await?,
     };
-    let found = app.open(&permit, sealed).await?.ok_or_else(FhirRefusal::not_found)?;
+    let found = app
+        .open(&permit, sealed)
+        .await?
+        .ok_or_else(FhirRefusal::not_found)?;
     if found.deleted {
-        return Err(FhirRefusal::new(StatusCode::GONE, IssueCode::NotFound, "", "the resource was deleted"));
+        return Err(FhirRefusal::new(
+            StatusCode::GONE,
+            IssueCode::NotFound,
+            "",
+            "the resource was deleted",
+        ));
     }
     Ok(found)
 }
@@ -84,15 +111,24 @@ pub async fn fetch(
 /// [`FhirRefusal`] when the stored bytes cannot be edited.
 pub fn shown(found: &StoredResource) -> Result<Vec<u8>, FhirRefusal> {
     edit::with_meta(&found.body, found.version, found.updated).map_err(|e| {
-        FhirRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, &e.0.expression, e.0.text)
+        FhirRefusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            IssueCode::Exception,
+            &e.0.expression,
+            e.0.text,
+        )
     })
 }
 
 fn not_modified(found: &StoredResource, headers: &HeaderMap) -> bool {
     if let Some(tags) = headers.get(header::IF_NONE_MATCH).and_then(|v| v.to_str().ok()) {
-        return tags.split(',').any(|t| t.trim() == "*" || version_of(t) == Some(found.version));
+        return tags
+            .split(',')
+            .any(|t| t.trim() == "*" || version_of(t) == Some(found.version));
     }
     // A date has seconds only: equal texts mean "not later than the second it was changed in".
-    let since = headers.get(header::IF_MODIFIED_SINCE).and_then(|v| v.to_str().ok());
+    let since = headers
+        .get(header::IF_MODIFIED_SINCE)
+        .and_then(|v| v.to_str().ok());
     since.is_some_and(|s| s == clock::http_date(found.updated))
 }

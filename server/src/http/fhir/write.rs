@@ -29,7 +29,9 @@ pub async fn create(
     path_kind(&kind)?;
     must_be_json(&headers)?;
     let op_id = operation(&headers)?;
-    let condition = headers.get("if-none-exist").map(|v| v.to_str().unwrap_or_default().to_owned());
+    let condition = headers
+        .get("if-none-exist")
+        .map(|v| v.to_str().unwrap_or_default().to_owned());
     let request = Request {
         method: Method::Post,
         url: Cow::Borrowed(kind.as_str()),
@@ -37,7 +39,9 @@ pub async fn create(
         if_match: None,
     };
     let bundle = of_one(&body, request)?;
-    let done = transaction(&app, &caller, &bundle, op_id, "create").await.map_err(|e| unwrapped(e, &kind))?;
+    let done = transaction(&app, &caller, &bundle, op_id, "create")
+        .await
+        .map_err(|e| unwrapped(e, &kind))?;
     single(done, &wanted)
 }
 
@@ -56,7 +60,9 @@ pub async fn update(
     let key = path_key(&kind, &id)?;
     must_be_json(&headers)?;
     let op_id = operation(&headers)?;
-    let if_match = headers.get(header::IF_MATCH).map(|v| v.to_str().unwrap_or_default().to_owned());
+    let if_match = headers
+        .get(header::IF_MATCH)
+        .map(|v| v.to_str().unwrap_or_default().to_owned());
     let request = Request {
         method: Method::Put,
         url: Cow::Owned(key.to_string()),
@@ -64,7 +70,9 @@ pub async fn update(
         if_match: if_match.map(Cow::Owned),
     };
     let bundle = of_one(&body, request)?;
-    let done = transaction(&app, &caller, &bundle, op_id, "update").await.map_err(|e| unwrapped(e, &kind))?;
+    let done = transaction(&app, &caller, &bundle, op_id, "update")
+        .await
+        .map_err(|e| unwrapped(e, &kind))?;
     single(done, &wanted)
 }
 
@@ -72,11 +80,23 @@ pub async fn update(
 fn of_one<'a>(body: &'a [u8], request: Request<'a>) -> Result<Bundle<'a>, FhirRefusal> {
     let text = |name: &str| -> Result<Option<Cow<'a, str>>, FhirRefusal> {
         let member = edit::member(body, name).map_err(|e| FhirRefusal::content(&[e.0]))?;
-        Ok(member.and_then(|m| serde_json::from_slice::<String>(m).ok()).map(Cow::Owned))
+        Ok(member
+            .and_then(|m| serde_json::from_slice::<String>(m).ok())
+            .map(Cow::Owned))
     };
     let (kind, id) = (text("resourceType")?, text("id")?);
-    let entry = Entry { index: 0, full_url: None, request: Some(request), resource: Some(body), kind, id };
-    Ok(Bundle { kind: BundleType::Transaction, entries: vec![entry] })
+    let entry = Entry {
+        index: 0,
+        full_url: None,
+        request: Some(request),
+        resource: Some(body),
+        kind,
+        id,
+    };
+    Ok(Bundle {
+        kind: BundleType::Transaction,
+        entries: vec![entry],
+    })
 }
 
 /// Expressions as the sender of a single resource knows them.
@@ -95,14 +115,23 @@ fn unwrapped(mut refusal: FhirRefusal, kind: &str) -> FhirRefusal {
 
 fn single(mut done: Vec<Done>, wanted: &Wanted) -> Result<Response, FhirRefusal> {
     let Some(done) = done.pop() else {
-        return Err(FhirRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, IssueCode::Exception, "", "nothing was done"));
+        return Err(FhirRefusal::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            IssueCode::Exception,
+            "",
+            "nothing was done",
+        ));
     };
     let body = match wanted.returns {
         Returns::Minimal => Vec::new(),
         Returns::Outcome => outcome::information("stored"),
         Returns::Representation => done.shown()?.unwrap_or_default(),
     };
-    let mut out = if body.is_empty() { done.status.into_response() } else { answer(done.status, None, body) };
+    let mut out = if body.is_empty() {
+        done.status.into_response()
+    } else {
+        answer(done.status, None, body)
+    };
     if let (Some(key), Some(version)) = (&done.key, done.version) {
         put_version(out.headers_mut(), version, done.updated);
         if let Ok(place) = HeaderValue::from_str(&format!("{}/{key}/_history/{version}", wanted.base)) {
