@@ -10,7 +10,9 @@ pub fn chart(report: &mut Report, quick: bool) -> Result<()> {
     let world = World::new(60, Some(heavy))?;
     let station = world.station("ed-07", &world.server.url())?;
     let nurse = world.nurse()?;
-    world.runtime.block_on(station.sign_in(&nurse.user, &nurse.password))?;
+    world
+        .runtime
+        .block_on(station.sign_in(&nurse.user, &nurse.password))?;
     let setup = format!("{SETUP}; patient of {heavy} resources");
 
     // ordinary charts of the nurse's own ward, from the cache
@@ -27,13 +29,27 @@ pub fn chart(report: &mut Report, quick: bool) -> Result<()> {
             station.active();
         }
     }
-    report.add_ms("chart", "open_cache", &mut ordinary, &format!("{SETUP}; charts of the ward, from the cache"));
+    report.add_ms(
+        "chart",
+        "open_cache",
+        &mut ordinary,
+        &format!("{SETUP}; charts of the ward, from the cache"),
+    );
 
     // the heavy one lies in another ward: under a grant
-    world.runtime.block_on(station.break_glass(by_pin("p-heavy", &nurse)))?;
+    world
+        .runtime
+        .block_on(station.break_glass(by_pin("p-heavy", &nurse)))?;
     let from = Instant::now();
     let first = world.runtime.block_on(station.chart("p-heavy"))?;
-    report.add("chart", "big_first_ms", ms(from), "ms", 1, &format!("{setup}; banner, allergies, medicines, conditions"));
+    report.add(
+        "chart",
+        "big_first_ms",
+        ms(from),
+        "ms",
+        1,
+        &format!("{setup}; banner, allergies, medicines, conditions"),
+    );
     anyhow::ensure!(!first.banner.name.is_empty(), "the first section has the banner");
     let mut held = 0;
     while u64::from(held) < heavy && from.elapsed() < Duration::from_secs(120) {
@@ -44,7 +60,14 @@ pub fn chart(report: &mut Report, quick: bool) -> Result<()> {
             break;
         }
     }
-    report.add("chart", "big_complete_ms", ms(from), "ms", 1, &format!("{setup}; {held} resources in the encrypted cache, over loopback TLS"));
+    report.add(
+        "chart",
+        "big_complete_ms",
+        ms(from),
+        "ms",
+        1,
+        &format!("{setup}; {held} resources in the encrypted cache, over loopback TLS"),
+    );
     let mut again = Vec::new();
     for _ in 0..5 {
         let from = Instant::now();
@@ -52,6 +75,13 @@ pub fn chart(report: &mut Report, quick: bool) -> Result<()> {
         again.push(ms(from));
     }
     again.sort_by(f64::total_cmp);
-    report.add("chart", "big_cache_ms", again.last().copied().unwrap_or(f64::NAN), "ms", again.len(), &format!("{setup}; worst of the repeats, from the cache"));
+    report.add(
+        "chart",
+        "big_cache_ms",
+        again.last().copied().unwrap_or(f64::NAN),
+        "ms",
+        again.len(),
+        &format!("{setup}; worst of the repeats, from the cache"),
+    );
     Ok(())
 }

@@ -16,16 +16,32 @@ pub fn fanout(report: &mut Report, quick: bool) -> Result<()> {
     for i in 0..engines {
         let profile = world.dir.path().join(format!("w{i}"));
         Station::enrol(&world.server, &world.server.url(), &profile, "ED")?;
-        let options = Options { runtime: Some(world.runtime.handle().clone()), ballast_bytes: 0, ..Options::default() };
+        let options = Options {
+            runtime: Some(world.runtime.handle().clone()),
+            ballast_bytes: 0,
+            ..Options::default()
+        };
         stations.push(Workstation::open(&profile, options)?);
     }
     for w in &stations {
-        anyhow::ensure!(world.runtime.block_on(w.wait_current(Duration::from_secs(300)))?, "a workstation did not become current");
+        anyhow::ensure!(
+            world.runtime.block_on(w.wait_current(Duration::from_secs(300)))?,
+            "a workstation did not become current"
+        );
     }
-    let setup = format!("{SETUP}; {engines} real engines with their encrypted caches in one process, on the server's own two cores");
+    let setup = format!(
+        "{SETUP}; {engines} real engines with their encrypted caches in one process, on the server's own two cores"
+    );
     #[allow(clippy::cast_precision_loss)]
     let per_client = (world.server.rss()?.saturating_sub(idle)) as f64 / 1024.0 / f64::from(engines);
-    report.add("fanout", "rss_per_client_kib", per_client, "KiB", usize::try_from(engines)?, &setup);
+    report.add(
+        "fanout",
+        "rss_per_client_kib",
+        per_client,
+        "KiB",
+        usize::try_from(engines)?,
+        &setup,
+    );
 
     let hospital = vitrine_synthetic::Hospital::new(0, 0);
     let patient = vitrine_synthetic::patient_id(3);
@@ -42,7 +58,9 @@ pub fn fanout(report: &mut Report, quick: bool) -> Result<()> {
                 world.runtime.spawn(async move {
                     loop {
                         match events.recv().await {
-                            Ok(EngineEvent::PatientsChanged(ids)) if ids.contains(&patient) => return Instant::now(),
+                            Ok(EngineEvent::PatientsChanged(ids)) if ids.contains(&patient) => {
+                                return Instant::now();
+                            }
                             Ok(_) => {}
                             Err(_) => return Instant::now(),
                         }
@@ -52,14 +70,20 @@ pub fn fanout(report: &mut Report, quick: bool) -> Result<()> {
             .collect();
         let at_ms = 1_790_000_000_000 + i64::from(k) * 60_000;
         let body = hospital.live_lab(&patient, u64::from(k as u32), at_ms);
-        let id = serde_json::from_str::<serde_json::Value>(&body)?["id"].as_str().map(str::to_owned);
+        let id = serde_json::from_str::<serde_json::Value>(&body)?["id"]
+            .as_str()
+            .map(str::to_owned);
         let from = Instant::now();
         let request = match &id {
             Some(id) => http.put(format!("{}/fhir/Observation/{id}", world.server.url())),
             None => http.post(format!("{}/fhir/Observation", world.server.url())),
         };
         let sent = world.runtime.block_on(
-            request.bearer_auth(&token).header("content-type", "application/fhir+json").body(body).send(),
+            request
+                .bearer_auth(&token)
+                .header("content-type", "application/fhir+json")
+                .body(body)
+                .send(),
         )?;
         anyhow::ensure!(sent.status().is_success(), "{}", sent.status());
         let mut of_this = Vec::new();
@@ -75,6 +99,11 @@ pub fn fanout(report: &mut Report, quick: bool) -> Result<()> {
     }
     let stem = format!("post_to_engine_{engines}");
     report.add_ms("fanout", &stem, &mut samples, &setup);
-    report.add_ms("fanout", &format!("{stem}_last"), &mut slowest_of_each, &format!("{setup}; the last engine of each change"));
+    report.add_ms(
+        "fanout",
+        &format!("{stem}_last"),
+        &mut slowest_of_each,
+        &format!("{setup}; the last engine of each change"),
+    );
     Ok(())
 }

@@ -16,12 +16,26 @@ pub fn import(report: &mut Report, quick: bool) -> Result<()> {
         std::fs::write(bundles.join(format!("p{n:06}.json")), hospital.patient(n))?;
     }
     let data = dir.path().join("server");
-    let out = run_json("vitrine-server", &["import", "--data", &text(&data), &text(&bundles), "--json"], None)?;
+    let out = run_json(
+        "vitrine-server",
+        &["import", "--data", &text(&data), &text(&bundles), "--json"],
+        None,
+    )?;
     let accepted = out["accepted"].as_f64().context("accepted")?;
     let seconds = out["seconds"].as_f64().context("seconds")?;
-    anyhow::ensure!(out["refused"] == 0 && out["quarantined"] == 0, "the synthetic hospital is taken whole: {out}");
+    anyhow::ensure!(
+        out["refused"] == 0 && out["quarantined"] == 0,
+        "the synthetic hospital is taken whole: {out}"
+    );
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let n = accepted as usize;
-    report.add("import", "fhir_resources_per_s", accepted / seconds, "1/s", n, &format!("{SETUP}; {patients} transaction Bundles, validated, cards derived, one audit row a Bundle"));
+    report.add(
+        "import",
+        "fhir_resources_per_s",
+        accepted / seconds,
+        "1/s",
+        n,
+        &format!("{SETUP}; {patients} transaction Bundles, validated, cards derived, one audit row a Bundle"),
+    );
     Ok(())
 }

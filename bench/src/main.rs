@@ -58,7 +58,11 @@ fn main() -> Result<()> {
     if let Some(file) = &args.json {
         std::fs::write(file, &json)?;
     }
-    let missed: Vec<String> = report.missed().iter().map(|r| format!("{}.{}", r.bench, r.metric)).collect();
+    let missed: Vec<String> = report
+        .missed()
+        .iter()
+        .map(|r| format!("{}.{}", r.bench, r.metric))
+        .collect();
     if !missed.is_empty() {
         bail!("outside their budgets: {}", missed.join(", "));
     }

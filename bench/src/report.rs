@@ -37,13 +37,19 @@ impl Report {
     /// When `budgets.toml` is not as its head says.
     pub fn new() -> Result<Self> {
         let budgets = toml::from_str(include_str!("../budgets.toml")).context("bench/budgets.toml")?;
-        Ok(Self { budgets, rows: Vec::new() })
+        Ok(Self {
+            budgets,
+            rows: Vec::new(),
+        })
     }
 
     /// Adds one value.
     pub fn add(&mut self, bench: &str, metric: &str, value: f64, unit: &str, n: usize, setup: &str) {
         let budget = self.budgets.get(bench).and_then(|b| b.get(metric)).copied();
-        eprintln!("{bench:>10}  {metric:<32} {value:>12.3} {unit:<6} n={n}{}", verdict(metric, value, budget));
+        eprintln!(
+            "{bench:>10}  {metric:<32} {value:>12.3} {unit:<6} n={n}{}",
+            verdict(metric, value, budget)
+        );
         self.rows.push(Row {
             bench: bench.to_owned(),
             metric: metric.to_owned(),
@@ -59,19 +65,35 @@ impl Report {
     pub fn add_ms(&mut self, bench: &str, stem: &str, samples: &mut [f64], setup: &str) {
         samples.sort_by(f64::total_cmp);
         for (name, q) in [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)] {
-            self.add(bench, &format!("{stem}_ms_{name}"), quantile(samples, q), "ms", samples.len(), setup);
+            self.add(
+                bench,
+                &format!("{stem}_ms_{name}"),
+                quantile(samples, q),
+                "ms",
+                samples.len(),
+                setup,
+            );
         }
     }
 
     /// The metrics that miss their budget.
     #[must_use]
     pub fn missed(&self) -> Vec<&Row> {
-        self.rows.iter().filter(|r| misses(&r.metric, r.value, r.budget)).collect()
+        self.rows
+            .iter()
+            .filter(|r| misses(&r.metric, r.value, r.budget))
+            .collect()
     }
 }
 
 fn misses(metric: &str, value: f64, budget: Option<f64>) -> bool {
-    budget.is_some_and(|b| if metric.ends_with("_per_s") { value < b } else { value > b })
+    budget.is_some_and(|b| {
+        if metric.ends_with("_per_s") {
+            value < b
+        } else {
+            value > b
+        }
+    })
 }
 
 fn verdict(metric: &str, value: f64, budget: Option<f64>) -> String {
@@ -85,7 +107,11 @@ fn verdict(metric: &str, value: f64, budget: Option<f64>) -> String {
 /// The nearest-rank quantile of sorted samples; NaN when there are none.
 #[must_use]
 pub fn quantile(sorted: &[f64], q: f64) -> f64 {
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss
+    )]
     let rank = ((sorted.len() as f64 * q).ceil() as usize).clamp(1, sorted.len().max(1)) - 1;
     sorted.get(rank).copied().unwrap_or(f64::NAN)
 }

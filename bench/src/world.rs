@@ -38,7 +38,12 @@ impl World {
         let seed = run_json("vitrine-server", &args, None)?;
         let server = Server::start(&data, free_port()?)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        Ok(Self { dir, server, seed, runtime })
+        Ok(Self {
+            dir,
+            server,
+            seed,
+            runtime,
+        })
     }
 
     /// Somebody of the ED.
@@ -58,7 +63,11 @@ impl World {
 
     /// Opens an enrolled profile.
     pub fn open(&self, profile: &Path) -> Result<Workstation> {
-        let options = Options { runtime: Some(self.runtime.handle().clone()), ballast_bytes: 0, ..Options::default() };
+        let options = Options {
+            runtime: Some(self.runtime.handle().clone()),
+            ballast_bytes: 0,
+            ..Options::default()
+        };
         Workstation::open(profile, options).map_err(Into::into)
     }
 
@@ -74,7 +83,10 @@ pub fn by_pin(patient: &str, who: &Person) -> BreakGlass {
         patient: patient.to_owned(),
         reason: "life-threatening".to_owned(),
         words: None,
-        identity: Identity::UserSecret { user: who.user.clone(), secret: Zeroizing::new(who.pin.clone()) },
+        identity: Identity::UserSecret {
+            user: who.user.clone(),
+            secret: Zeroizing::new(who.pin.clone()),
+        },
     }
 }
 

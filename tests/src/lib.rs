@@ -20,7 +20,11 @@ pub fn bin(name: &str) -> PathBuf {
         || {
             let exe = std::env::current_exe().expect("own path");
             let dir = exe.parent().expect("a folder").to_path_buf();
-            if dir.ends_with("deps") { dir.parent().expect("a folder").to_path_buf() } else { dir }
+            if dir.ends_with("deps") {
+                dir.parent().expect("a folder").to_path_buf()
+            } else {
+                dir
+            }
         },
         PathBuf::from,
     );

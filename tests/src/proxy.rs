@@ -4,7 +4,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,7 +71,10 @@ impl Proxy {
 
     /// Delays every piece by so much.
     pub fn delay(&self, by: Duration) {
-        self.shared.delay_ms.store(u64::try_from(by.as_millis()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        self.shared.delay_ms.store(
+            u64::try_from(by.as_millis()).unwrap_or(u64::MAX),
+            Ordering::SeqCst,
+        );
     }
 
     /// Resets every connection there is now.
@@ -93,7 +96,9 @@ async fn carry(s: Arc<Shared>, client: TcpStream, server: SocketAddr) {
     }
     let mut cut = s.generation.subscribe();
     cut.mark_unchanged();
-    let Ok(upstream) = TcpStream::connect(server).await else { return };
+    let Ok(upstream) = TcpStream::connect(server).await else {
+        return;
+    };
     let _ = (client.set_nodelay(true), upstream.set_nodelay(true));
     // a cut is a reset, as of a cable pulled and a switch that forgot
     reset(&client);
@@ -120,7 +125,9 @@ where
 {
     let mut buffer = vec![0; 16 * 1024];
     loop {
-        let Ok(n) = from.read(&mut buffer).await else { return };
+        let Ok(n) = from.read(&mut buffer).await else {
+            return;
+        };
         if n == 0 {
             return;
         }

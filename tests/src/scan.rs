@@ -24,7 +24,11 @@ pub fn scan(folders: &[&Path], words: &[&str]) -> Result<(Vec<Hit>, u64)> {
         .iter()
         .flat_map(|w| {
             let utf16 = w.encode_utf16().flat_map(u16::to_le_bytes).collect();
-            [(*w, w.as_bytes().to_vec()), (*w, w.to_uppercase().into_bytes()), (*w, utf16)]
+            [
+                (*w, w.as_bytes().to_vec()),
+                (*w, w.to_uppercase().into_bytes()),
+                (*w, utf16),
+            ]
         })
         .collect();
     let mut hits = Vec::new();
@@ -41,7 +45,11 @@ pub fn scan(folders: &[&Path], words: &[&str]) -> Result<(Vec<Hit>, u64)> {
             bytes += content.len() as u64;
             for (word, pattern) in &patterns {
                 if let Some(at) = find(&content, pattern) {
-                    hits.push(Hit { word: (*word).to_owned(), file: path.clone(), at });
+                    hits.push(Hit {
+                        word: (*word).to_owned(),
+                        file: path.clone(),
+                        at,
+                    });
                 }
             }
         }
@@ -72,7 +80,10 @@ mod tests {
         for (name, bytes) in [
             ("a", b"..Zanzibar..".to_vec()),
             ("b", b"..ZANZIBAR..".to_vec()),
-            ("c", "Zanzibar".encode_utf16().flat_map(u16::to_le_bytes).collect()),
+            (
+                "c",
+                "Zanzibar".encode_utf16().flat_map(u16::to_le_bytes).collect(),
+            ),
         ] {
             std::fs::write(dir.path().join(name), bytes).expect("write");
         }

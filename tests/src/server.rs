@@ -42,7 +42,11 @@ impl Server {
             None => {
                 let template = tempfile::tempdir()?;
                 let at = text(&template.path().join("server"));
-                let seed = run_json("vitrine-server", &["demo", "--data", &at, "--patients", "60", "--json"], None)?;
+                let seed = run_json(
+                    "vitrine-server",
+                    &["demo", "--data", &at, "--patients", "60", "--json"],
+                    None,
+                )?;
                 (template, seed)
             }
         };
@@ -66,9 +70,18 @@ impl Server {
     /// # Errors
     /// When it ends before it is ready.
     pub fn start_with(data: &Path, port: u16, more: &[&str]) -> Result<Self> {
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(data.with_extension("log"))?;
+        let log = std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(data.with_extension("log"))?;
         let mut child = Command::new(crate::bin("vitrine-server"))
-            .args(["serve", "--data", &text(data), "--listen", &format!("127.0.0.1:{port}")])
+            .args([
+                "serve",
+                "--data",
+                &text(data),
+                "--listen",
+                &format!("127.0.0.1:{port}"),
+            ])
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -84,7 +97,12 @@ impl Server {
             bail!("the server ended with {status} before it was ready: {log}");
         }
         let ready: Value = serde_json::from_str(&line).with_context(|| format!("ready line {line:?}"))?;
-        Ok(Self { child: Some(child), data: data.to_path_buf(), addr: SocketAddr::from(([127, 0, 0, 1], port)), ready })
+        Ok(Self {
+            child: Some(child),
+            data: data.to_path_buf(),
+            addr: SocketAddr::from(([127, 0, 0, 1], port)),
+            ready,
+        })
     }
 
     /// `https://127.0.0.1:port`.
@@ -122,7 +140,11 @@ impl Server {
     /// # Errors
     /// When the command fails.
     pub fn enrol_code(&self, ward: &str) -> Result<Value> {
-        run_json("vitrine-server", &["enrol", "--data", &text(&self.data), "--ward", ward, "--json"], None)
+        run_json(
+            "vitrine-server",
+            &["enrol", "--data", &text(&self.data), "--ward", ward, "--json"],
+            None,
+        )
     }
 
     /// A client token with all system scopes.
@@ -132,7 +154,16 @@ impl Server {
     pub async fn token(&self, http: &reqwest::Client) -> Result<String> {
         let c = run_json(
             "vitrine-server",
-            &["client", "add", "harness", "--scope", "system/*.cruds", "--data", &text(&self.data), "--json"],
+            &[
+                "client",
+                "add",
+                "harness",
+                "--scope",
+                "system/*.cruds",
+                "--data",
+                &text(&self.data),
+                "--json",
+            ],
             None,
         )?;
         let id = c["client_id"].as_str().context("client_id")?;
@@ -214,7 +245,11 @@ pub fn text(p: &Path) -> String {
 pub fn run(program: &str, args: &[&str], stdin: Option<&str>) -> Result<std::process::Output> {
     let mut child = Command::new(crate::bin(program))
         .args(args)
-        .stdin(if stdin.is_some() { Stdio::piped() } else { Stdio::null() })
+        .stdin(if stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -238,5 +273,6 @@ pub fn run_json(program: &str, args: &[&str], stdin: Option<&str>) -> Result<Val
         out.status,
         String::from_utf8_lossy(&out.stderr)
     );
-    serde_json::from_slice(&out.stdout).with_context(|| format!("{program}: {}", String::from_utf8_lossy(&out.stdout)))
+    serde_json::from_slice(&out.stdout)
+        .with_context(|| format!("{program}: {}", String::from_utf8_lossy(&out.stdout)))
 }

@@ -33,8 +33,17 @@ pub fn person(seed: &Value, role: &str, ward: &str) -> Result<Person> {
         .flatten()
         .find(|s| s["role"] == role && s["ward"] == ward)
         .with_context(|| format!("no {role} of {ward} on the staff"))?;
-    let field = |name: &str| p[name].as_str().map(str::to_owned).with_context(|| name.to_owned());
-    Ok(Person { user: field("user")?, password: field("password")?, pin: field("pin")? })
+    let field = |name: &str| {
+        p[name]
+            .as_str()
+            .map(str::to_owned)
+            .with_context(|| name.to_owned())
+    };
+    Ok(Person {
+        user: field("user")?,
+        password: field("password")?,
+        pin: field("pin")?,
+    })
 }
 
 /// A patient worth opening, by a word of what it shows and the ward.
@@ -46,7 +55,11 @@ pub fn showcase(seed: &Value, word: &str) -> Result<Value> {
         .as_array()
         .into_iter()
         .flatten()
-        .find(|p| p["shows"].as_str().is_some_and(|s| s.to_lowercase().contains(word)))
+        .find(|p| {
+            p["shows"]
+                .as_str()
+                .is_some_and(|s| s.to_lowercase().contains(word))
+        })
         .cloned()
         .with_context(|| format!("no patient shows '{word}': {}", seed["patients"]))
 }
@@ -60,11 +73,21 @@ impl Station {
     pub fn enrol(server: &Server, url: &str, profile: &Path, ward: &str) -> Result<Self> {
         let code = run_json(
             "vitrine-server",
-            &["enrol", "--data", &text(&server.data), "--ward", ward, "--site", "--json"],
+            &[
+                "enrol",
+                "--data",
+                &text(&server.data),
+                "--ward",
+                ward,
+                "--site",
+                "--json",
+            ],
             None,
         )?;
         let code = code["code"].as_str().context("code")?.to_owned();
-        let station = Self { profile: profile.to_path_buf() };
+        let station = Self {
+            profile: profile.to_path_buf(),
+        };
         station.cli(&["enrol", "--server", url, "--code", &code], None)?;
         Ok(station)
     }
@@ -89,8 +112,16 @@ impl Station {
         let mut all = vec!["--profile", profile.as_str(), "--json"];
         all.extend(args);
         let out = run("vitrine-cli", &all, stdin)?;
-        let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        ensure!(!out.status.success(), "{} was not refused: {said}", args.join(" "));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
+        ensure!(
+            !out.status.success(),
+            "{} was not refused: {said}",
+            args.join(" ")
+        );
         Ok((out.status.code().unwrap_or(-1), said))
     }
 
@@ -107,6 +138,17 @@ impl Station {
     /// # Errors
     /// When it is refused.
     pub fn emergency(&self, patient: &str, who: &Person) -> Result<Value> {
-        self.cli(&["emergency", patient, "--reason", "life-threatening", "--user", &who.user, "--secret-stdin"], Some(&format!("{}\n", who.pin)))
+        self.cli(
+            &[
+                "emergency",
+                patient,
+                "--reason",
+                "life-threatening",
+                "--user",
+                &who.user,
+                "--secret-stdin",
+            ],
+            Some(&format!("{}\n", who.pin)),
+        )
     }
 }

@@ -13,13 +13,19 @@ use vitrine_tests::station::Station;
 
 /// Cuts in all; each reaches every connected workstation.
 fn cuts() -> u32 {
-    std::env::var("VITRINE_CUTS").ok().and_then(|v| v.parse().ok()).unwrap_or(1_000)
+    std::env::var("VITRINE_CUTS")
+        .ok()
+        .and_then(|v| v.parse().ok())
+        .unwrap_or(1_000)
 }
 
 const STATIONS: u32 = 4;
 
 fn open(profile: &Path) -> Result<Workstation> {
-    let options = Options { ballast_bytes: 0, ..Options::default() };
+    let options = Options {
+        ballast_bytes: 0,
+        ..Options::default()
+    };
     Ok(Workstation::open(profile, options)?)
 }
 
@@ -28,11 +34,18 @@ fn differing(w: &Workstation, there: &Value) -> Result<Vec<String>> {
     let here = w.status_json()?;
     let mine = here["digests"].as_object().context("digests")?;
     ensure!(!mine.is_empty(), "a workstation without a scope");
-    Ok(mine.iter().filter(|(s, d)| there["digests"][s.as_str()]["digest"] != **d).map(|(s, _)| s.clone()).collect())
+    Ok(mine
+        .iter()
+        .filter(|(s, d)| there["digests"][s.as_str()]["digest"] != **d)
+        .map(|(s, _)| s.clone())
+        .collect())
 }
 
 async fn put(http: &reqwest::Client, server: &Server, token: &str, body: String) -> Result<()> {
-    let id = serde_json::from_str::<Value>(&body)?["id"].as_str().context("id")?.to_owned();
+    let id = serde_json::from_str::<Value>(&body)?["id"]
+        .as_str()
+        .context("id")?
+        .to_owned();
     let answer = http
         .put(format!("{}/fhir/Observation/{id}", server.url()))
         .bearer_auth(token)
@@ -67,7 +80,13 @@ async fn a_thousand_random_disconnects_leave_no_gap_and_no_double() -> Result<()
         random ^= random >> 7;
         random ^= random << 17;
         let patient = vitrine_synthetic::patient_id(random % 60);
-        put(&http, &server, &token, hospital.live_lab(&patient, u64::from(k), 1_790_000_000_000 + i64::from(k) * 1_000)).await?;
+        put(
+            &http,
+            &server,
+            &token,
+            hospital.live_lab(&patient, u64::from(k), 1_790_000_000_000 + i64::from(k) * 1_000),
+        )
+        .await?;
         tokio::time::sleep(Duration::from_millis(random % 120)).await;
         if k % 50 == 49 {
             proxy.set(Line::HalfOpen);
@@ -78,7 +97,11 @@ async fn a_thousand_random_disconnects_leave_no_gap_and_no_double() -> Result<()
     }
     let until = Instant::now() + Duration::from_secs(90);
     loop {
-        let there = run_json("vitrine-server", &["doctor", "--data", &text(&server.data), "--json"], None)?;
+        let there = run_json(
+            "vitrine-server",
+            &["doctor", "--data", &text(&server.data), "--json"],
+            None,
+        )?;
         let mut wrong = Vec::new();
         for w in &stations {
             wrong.extend(differing(w, &there)?);
@@ -105,7 +128,17 @@ async fn a_change_is_in_every_workstation_and_after_a_restart_of_the_server_too(
     let hospital = Hospital::new(0, 0);
     for round in 0..2_u32 {
         let before = w.status_json()?["cursor"].as_u64();
-        put(&http, &server, &token, hospital.live_lab(&vitrine_synthetic::patient_id(3), 900 + u64::from(round), 1_790_000_000_000)).await?;
+        put(
+            &http,
+            &server,
+            &token,
+            hospital.live_lab(
+                &vitrine_synthetic::patient_id(3),
+                900 + u64::from(round),
+                1_790_000_000_000,
+            ),
+        )
+        .await?;
         let until = Instant::now() + Duration::from_secs(40);
         while w.status_json()?["cursor"].as_u64() <= before {
             ensure!(Instant::now() < until, "round {round}: the change did not arrive");

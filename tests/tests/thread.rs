@@ -21,7 +21,13 @@ fn world() -> Result<World> {
     let station = Station::enrol(&server, &server.url(), &dir.path().join("ed-07"), "ED")?;
     station.sync()?;
     let nurse = person(&seed, "nurse", "ED")?;
-    Ok(World { dir, server, seed, station, nurse })
+    Ok(World {
+        dir,
+        server,
+        seed,
+        station,
+        nurse,
+    })
 }
 
 fn agents(card: &Value) -> Vec<String> {
@@ -37,14 +43,26 @@ fn agents(card: &Value) -> Vec<String> {
 fn uploaded(server: &Server, device: &str, to: &std::path::Path) -> Result<BTreeMap<String, Vec<Value>>> {
     run_json(
         "vitrine-server",
-        &["audit", "export", "--data", &text(&server.data), "--chain", device, "--to", &text(to), "--json"],
+        &[
+            "audit",
+            "export",
+            "--data",
+            &text(&server.data),
+            "--chain",
+            device,
+            "--to",
+            &text(to),
+            "--json",
+        ],
         None,
     )?;
     let mut rows: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in std::fs::read_to_string(to)?.lines() {
         let row: Value = serde_json::from_str(line)?;
         let body = row["entry"].clone();
-        rows.entry(body["access_id"].as_str().unwrap_or_default().to_owned()).or_default().push(body);
+        rows.entry(body["access_id"].as_str().unwrap_or_default().to_owned())
+            .or_default()
+            .push(body);
     }
     Ok(rows)
 }
@@ -53,16 +71,26 @@ fn uploaded(server: &Server, device: &str, to: &std::path::Path) -> Result<BTree
 fn the_glass_is_broken_without_the_server_and_the_proof_arrives_once() -> Result<()> {
     let mut w = world()?;
     let patient = showcase(&w.seed, "anaphyla")?;
-    let icu = w.seed["patients"].as_array().into_iter().flatten().find(|p| p["ward"] == "ICU").cloned();
+    let icu = w.seed["patients"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|p| p["ward"] == "ICU")
+        .cloned();
     let icu = icu.context("a patient of the ICU")?;
     w.server.kill();
 
     // nobody is signed in, the server is gone, the patient is of another ward
     let card = w.station.emergency(icu["id"].as_str().context("id")?, &w.nurse)?;
     assert_eq!(card["source"], "cache");
-    assert!(card["elapsed_ms"].as_f64().context("elapsed_ms")? < 1000.0, "{card}");
+    assert!(
+        card["elapsed_ms"].as_f64().context("elapsed_ms")? < 1000.0,
+        "{card}"
+    );
 
-    let card = w.station.emergency(patient["mrn"].as_str().context("mrn")?, &w.nurse)?;
+    let card = w
+        .station
+        .emergency(patient["mrn"].as_str().context("mrn")?, &w.nurse)?;
     assert_eq!(card["allergies"]["state"], "known", "{card}");
     assert!(agents(&card).iter().any(|a| a.contains("penicillin")), "{card}");
     let access = card["access_id"].as_str().context("access_id")?.to_owned();
@@ -70,7 +98,10 @@ fn the_glass_is_broken_without_the_server_and_the_proof_arrives_once() -> Result
     let audit = w.station.cli(&["audit", "verify"], None)?;
     assert_ne!(audit["rows"].as_u64().unwrap_or(0), 0, "{audit}");
     let list = w.station.cli(&["audit", "list"], None)?.to_string();
-    assert!(list.contains(&access), "the row of the access is on disk before the card is given");
+    assert!(
+        list.contains(&access),
+        "the row of the access is on disk before the card is given"
+    );
 
     w.server.restart()?;
     w.station.sync()?;
@@ -79,8 +110,16 @@ fn the_glass_is_broken_without_the_server_and_the_proof_arrives_once() -> Result
     let device = status["device"].as_str().context("device")?.to_owned();
     let rows = uploaded(&w.server, &device, &w.dir.path().join("rows.ndjson"))?;
     let of_access = rows.get(&access).context("the access arrived")?;
-    assert_eq!(of_access.iter().filter(|r| r["action"] == "read-card").count(), 1, "{of_access:?}");
-    run_json("vitrine-server", &["audit", "verify", "--data", &text(&w.server.data), "--json"], None)?;
+    assert_eq!(
+        of_access.iter().filter(|r| r["action"] == "read-card").count(),
+        1,
+        "{of_access:?}"
+    );
+    run_json(
+        "vitrine-server",
+        &["audit", "verify", "--data", &text(&w.server.data), "--json"],
+        None,
+    )?;
     Ok(())
 }
 
@@ -88,7 +127,15 @@ fn the_glass_is_broken_without_the_server_and_the_proof_arrives_once() -> Result
 fn a_patient_who_is_not_here_is_not_an_empty_list() -> Result<()> {
     let w = world()?;
     let (code, said) = w.station.refused(
-        &["emergency", "nobody-1", "--reason", "1", "--user", &w.nurse.user, "--secret-stdin"],
+        &[
+            "emergency",
+            "nobody-1",
+            "--reason",
+            "1",
+            "--user",
+            &w.nurse.user,
+            "--secret-stdin",
+        ],
         Some(&format!("{}\n", w.nurse.pin)),
     )?;
     assert_eq!(code, 4, "{said}");
@@ -101,10 +148,21 @@ fn a_patient_who_is_not_here_is_not_an_empty_list() -> Result<()> {
 fn a_wrong_pin_opens_nothing_and_does_not_stop_a_colleague() -> Result<()> {
     let mut w = world()?;
     w.server.kill();
-    let patient = showcase(&w.seed, "anaphyla")?["id"].as_str().context("id")?.to_owned();
+    let patient = showcase(&w.seed, "anaphyla")?["id"]
+        .as_str()
+        .context("id")?
+        .to_owned();
     for _ in 0..6 {
         let (code, said) = w.station.refused(
-            &["emergency", &patient, "--reason", "1", "--user", &w.nurse.user, "--secret-stdin"],
+            &[
+                "emergency",
+                &patient,
+                "--reason",
+                "1",
+                "--user",
+                &w.nurse.user,
+                "--secret-stdin",
+            ],
             Some("000000\n"),
         )?;
         assert!([5, 6].contains(&code), "{code}: {said}");
@@ -118,8 +176,14 @@ fn a_wrong_pin_opens_nothing_and_does_not_stop_a_colleague() -> Result<()> {
 fn both_ends_hold_the_same_digest_of_every_scope() -> Result<()> {
     let w = world()?;
     let here = w.station.cli(&["status"], None)?;
-    let there = run_json("vitrine-server", &["doctor", "--data", &text(&w.server.data), "--json"], None)?;
-    let mine = here["digests"].as_object().context("digests of the workstation")?;
+    let there = run_json(
+        "vitrine-server",
+        &["doctor", "--data", &text(&w.server.data), "--json"],
+        None,
+    )?;
+    let mine = here["digests"]
+        .as_object()
+        .context("digests of the workstation")?;
     assert!(mine.len() >= 4, "{here}");
     for (scope, digest) in mine {
         assert_eq!(*digest, there["digests"][scope]["digest"], "{scope}");
@@ -133,11 +197,22 @@ fn vanished_packets_do_not_delay_the_card() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let (server, seed) = Server::demo(&dir.path().join("server"))?;
     let proxy = runtime.block_on(Proxy::start(server.addr))?;
-    let station = Station::enrol(&server, &format!("https://{}", proxy.addr), &dir.path().join("ed-07"), "ED")?;
+    let station = Station::enrol(
+        &server,
+        &format!("https://{}", proxy.addr),
+        &dir.path().join("ed-07"),
+        "ED",
+    )?;
     station.sync()?;
     proxy.set(Line::BlackHole);
-    let patient = showcase(&seed, "anaphyla")?["id"].as_str().context("id")?.to_owned();
+    let patient = showcase(&seed, "anaphyla")?["id"]
+        .as_str()
+        .context("id")?
+        .to_owned();
     let card = station.emergency(&patient, &person(&seed, "nurse", "ED")?)?;
-    assert!(card["elapsed_ms"].as_f64().context("elapsed_ms")? < 1000.0, "{card}");
+    assert!(
+        card["elapsed_ms"].as_f64().context("elapsed_ms")? < 1000.0,
+        "{card}"
+    );
     Ok(())
 }

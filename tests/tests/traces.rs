@@ -41,13 +41,19 @@ fn no_planted_name_is_readable_on_either_disk() -> Result<()> {
             .send(),
     )?;
     ensure!(refused.status().is_client_error(), "{}", refused.status());
-    ensure!(!runtime.block_on(refused.text())?.contains(planted[0]), "a refusal repeats what was sent");
+    ensure!(
+        !runtime.block_on(refused.text())?.contains(planted[0]),
+        "a refusal repeats what was sent"
+    );
 
     let station = Station::enrol(&server, &server.url(), &dir.path().join("station"), "ED")?;
     station.sync()?;
     let nurse = person(&seed, "nurse", "ED")?;
     let card = station.emergency("planted-1", &nurse)?.to_string();
-    ensure!(card.contains(planted[0]) || card.contains(planted[1]), "the planted patient is on the workstation: {card}");
+    ensure!(
+        card.contains(planted[0]) || card.contains(planted[1]),
+        "the planted patient is on the workstation: {card}"
+    );
     station.emergency(showcase(&seed, "anaphyla")?["id"].as_str().context("id")?, &nurse)?;
     server.kill();
     station.emergency("planted-1", &nurse)?;

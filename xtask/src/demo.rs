@@ -13,7 +13,9 @@ pub fn demo(headless: bool) -> Result<()> {
     ui::build()?;
     let bin = build_programs(true)?;
     let mut c = command(&bin.join("vitrine-demo").to_string_lossy(), &[]);
-    c.env("VITRINE_BIN_DIR", &bin).arg("--out").arg(root().join("target/demo"));
+    c.env("VITRINE_BIN_DIR", &bin)
+        .arg("--out")
+        .arg(root().join("target/demo"));
     if headless {
         c.arg("--headless");
     }

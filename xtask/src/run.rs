@@ -24,8 +24,11 @@ pub fn build_programs(release: bool) -> Result<PathBuf> {
         c.stdout(std::io::stderr());
         run(c)?;
         if features == AUTOMATION {
-            std::fs::copy(&app, folder.join(format!("vitrine-automation{}", std::env::consts::EXE_SUFFIX)))
-                .with_context(|| format!("keeping {}", app.display()))?;
+            std::fs::copy(
+                &app,
+                folder.join(format!("vitrine-automation{}", std::env::consts::EXE_SUFFIX)),
+            )
+            .with_context(|| format!("keeping {}", app.display()))?;
         }
     }
     Ok(folder)

@@ -23,13 +23,19 @@ pub struct Head {
 
 impl Head {
     /// The head of an empty chain.
-    pub const EMPTY: Self = Self { seq: 0, hash: GENESIS };
+    pub const EMPTY: Self = Self {
+        seq: 0,
+        hash: GENESIS,
+    };
 
     /// The head after a row with this body.
     #[must_use]
     pub fn after(&self, body: &[u8]) -> Self {
         let seq = self.seq.saturating_add(1);
-        Self { seq, hash: row_hash(&self.hash, seq, body) }
+        Self {
+            seq,
+            hash: row_hash(&self.hash, seq, body),
+        }
     }
 }
 
@@ -119,7 +125,10 @@ impl Verifier {
     /// Starts before the first row. `sealed` is a head kept outside the table (a signed file, the server's copy).
     #[must_use]
     pub const fn new(sealed: Option<Head>) -> Self {
-        Self { head: Head::EMPTY, sealed }
+        Self {
+            head: Head::EMPTY,
+            sealed,
+        }
     }
     /// Continues after a head known to be good.
     #[must_use]
@@ -133,7 +142,10 @@ impl Verifier {
     pub fn push(&mut self, row: &Row) -> Result<(), ChainFault> {
         let expected = self.head.seq.saturating_add(1);
         if row.seq != expected {
-            return Err(ChainFault::Gap { expected, found: row.seq });
+            return Err(ChainFault::Gap {
+                expected,
+                found: row.seq,
+            });
         }
         let next = self.head.after(row.body.as_bytes());
         if row.prev != self.head.hash {
@@ -142,7 +154,10 @@ impl Verifier {
         if row.hash != next.hash {
             return Err(ChainFault::Content { seq: row.seq });
         }
-        if self.sealed.is_some_and(|s| s.seq == row.seq && s.hash != row.hash) {
+        if self
+            .sealed
+            .is_some_and(|s| s.seq == row.seq && s.hash != row.hash)
+        {
             return Err(ChainFault::HeadMismatch { seq: row.seq });
         }
         self.head = next;
@@ -154,9 +169,10 @@ impl Verifier {
     /// [`ChainFault::Truncated`] when the sealed head knows more rows than there are.
     pub fn finish(self) -> Result<Head, ChainFault> {
         match self.sealed {
-            Some(s) if s.seq > self.head.seq => {
-                Err(ChainFault::Truncated { first_missing: self.head.seq.saturating_add(1), known: s.seq })
-            }
+            Some(s) if s.seq > self.head.seq => Err(ChainFault::Truncated {
+                first_missing: self.head.seq.saturating_add(1),
+                known: s.seq,
+            }),
             _ => Ok(self.head),
         }
     }

@@ -31,8 +31,13 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons in the order of their digits 1 to 5.
-    pub const ALL: [Self; 5] =
-        [Self::LifeThreatening, Self::CannotConsent, Self::Covering, Self::MassCasualty, Self::Other];
+    pub const ALL: [Self; 5] = [
+        Self::LifeThreatening,
+        Self::CannotConsent,
+        Self::Covering,
+        Self::MassCasualty,
+        Self::Other,
+    ];
 
     /// The code, e.g. `life-threatening`.
     #[must_use]

@@ -14,8 +14,8 @@ pub mod chain;
 pub mod entry;
 pub mod grant;
 pub mod matrix;
-pub mod policy;
 mod permit;
+pub mod policy;
 
 pub use action::Action;
 pub use entry::{Actor, AuditEntry, Decision, Disclosed, Disclosure, Purpose};

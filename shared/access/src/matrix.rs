@@ -82,11 +82,22 @@ fn person(role: Role, situation: Situation) -> Result<Request, IdError> {
     let user = UserId::new("a.person")?;
     let device = DeviceId::new("ed-07")?;
     let patient = PatientId::new("p1")?;
-    let mut r = base(Subject::User { user: user.clone(), role, wards: vec![own.clone()] });
+    let mut r = base(Subject::User {
+        user: user.clone(),
+        role,
+        wards: vec![own.clone()],
+    });
     r.device = Some(device.clone());
-    let ward = if matches!(situation, Situation::OwnWard) { own } else { other };
+    let ward = if matches!(situation, Situation::OwnWard) {
+        own
+    } else {
+        other
+    };
     if !matches!(situation, Situation::NoPatient) {
-        r.patient = Some(PatientFacts { patient: patient.clone(), ward: Some(ward.clone()) });
+        r.patient = Some(PatientFacts {
+            patient: patient.clone(),
+            ward: Some(ward.clone()),
+        });
         r.ward = Some(ward);
     }
     let grant = Grant {
@@ -104,14 +115,23 @@ fn person(role: Role, situation: Situation) -> Result<Request, IdError> {
         Situation::OwnWard | Situation::OtherWard | Situation::NoPatient => None,
         Situation::Granted => Some(grant),
         Situation::Ended => Some(Grant { until: AT, ..grant }),
-        Situation::OfColleague => Some(Grant { user: UserId::new("b.person")?, ..grant }),
-        Situation::Elsewhere => Some(Grant { device: Some(DeviceId::new("icu-01")?), ..grant }),
+        Situation::OfColleague => Some(Grant {
+            user: UserId::new("b.person")?,
+            ..grant
+        }),
+        Situation::Elsewhere => Some(Grant {
+            device: Some(DeviceId::new("icu-01")?),
+            ..grant
+        }),
     };
     Ok(r)
 }
 
 fn others() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
-    let patient = PatientFacts { patient: PatientId::new("p1")?, ward: Some(WardId::new("ICU")?) };
+    let patient = PatientFacts {
+        patient: PatientId::new("p1")?,
+        ward: Some(WardId::new("ICU")?),
+    };
     let mut out = Vec::new();
     for (words, site, ward) in [
         ("its own ward's scope", false, Some("ED")),
@@ -120,23 +140,39 @@ fn others() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
         ("the site's essentials, enrolled for its ward", false, None),
         ("the site's essentials, enrolled for the site", true, None),
     ] {
-        let mut r = base(Subject::Device { ward: WardId::new("ED")?, site });
+        let mut r = base(Subject::Device {
+            ward: WardId::new("ED")?,
+            site,
+        });
         r.device = Some(DeviceId::new("ed-07")?);
         r.ward = ward.map(WardId::new).transpose()?;
         out.push(("(workstation)", words, r));
     }
     for (words, scope, kind) in [
         ("system/*.cruds on Observation", "system/*.cruds", "Observation"),
-        ("system/Observation.rs on Observation", "system/Observation.rs", "Observation"),
-        ("system/Observation.rs on Patient", "system/Observation.rs", "Patient"),
+        (
+            "system/Observation.rs on Observation",
+            "system/Observation.rs",
+            "Observation",
+        ),
+        (
+            "system/Observation.rs on Patient",
+            "system/Observation.rs",
+            "Patient",
+        ),
         ("patient/*.cruds on Observation", "patient/*.cruds", "Observation"),
     ] {
-        let mut r = base(Subject::Client { id: "lab".to_owned(), scopes: vec![scope.to_owned()] });
+        let mut r = base(Subject::Client {
+            id: "lab".to_owned(),
+            scopes: vec![scope.to_owned()],
+        });
         r.kind = Some(kind.to_owned());
         r.patient = Some(patient.clone());
         out.push(("(client)", words, r));
     }
-    let mut r = base(Subject::Operator { account: "root".to_owned() });
+    let mut r = base(Subject::Operator {
+        account: "root".to_owned(),
+    });
     r.patient = Some(patient);
     out.push(("(operator)", "on the server's own machine", r));
     Ok(out)

@@ -81,7 +81,11 @@ pub struct WrongReceipt;
 impl<T> Sealed<T> {
     /// Seals what a store has read under `permit`. For stores alone (checked by `cargo xtask tidy`).
     pub fn seal<A: Action>(permit: &Permit<A>, value: T, disclosure: Disclosure) -> Self {
-        Self { access_id: permit.access_id, disclosure, value }
+        Self {
+            access_id: permit.access_id,
+            disclosure,
+            value,
+        }
     }
     /// What opening it would disclose: the ids and versions for the audit row.
     #[must_use]
@@ -90,14 +94,22 @@ impl<T> Sealed<T> {
     }
     /// Changes the value without looking at it from outside; the disclosure stays what was read.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Sealed<U> {
-        Sealed { access_id: self.access_id, disclosure: self.disclosure, value: change(self.value) }
+        Sealed {
+            access_id: self.access_id,
+            disclosure: self.disclosure,
+            value: change(self.value),
+        }
     }
     /// Opens it.
     ///
     /// # Errors
     /// [`WrongReceipt`] when the receipt is of another access; the data are dropped.
     pub fn open(self, receipt: &Receipt) -> Result<T, WrongReceipt> {
-        if receipt.access_id == self.access_id { Ok(self.value) } else { Err(WrongReceipt) }
+        if receipt.access_id == self.access_id {
+            Ok(self.value)
+        } else {
+            Err(WrongReceipt)
+        }
     }
 }
 

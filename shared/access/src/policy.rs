@@ -46,12 +46,18 @@ impl Role {
     /// Its name, e.g. `charge-nurse`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        ROLES.iter().find(|(k, _, _)| *k == self.0).map_or("", |(_, n, _)| n)
+        ROLES
+            .iter()
+            .find(|(k, _, _)| *k == self.0)
+            .map_or("", |(_, n, _)| n)
     }
     /// Its name in words, e.g. "Charge nurse".
     #[must_use]
     pub fn words(self) -> &'static str {
-        ROLES.iter().find(|(k, _, _)| *k == self.0).map_or("", |(_, _, w)| w)
+        ROLES
+            .iter()
+            .find(|(k, _, _)| *k == self.0)
+            .map_or("", |(_, _, w)| w)
     }
 }
 impl std::str::FromStr for Role {
@@ -175,10 +181,22 @@ pub struct Verdict {
 }
 
 const fn allow(rule: &'static str) -> Verdict {
-    Verdict { allow: true, rule, text: "", break_glass_offered: false, by_grant: false }
+    Verdict {
+        allow: true,
+        rule,
+        text: "",
+        break_glass_offered: false,
+        by_grant: false,
+    }
 }
 const fn deny(rule: &'static str, text: &'static str) -> Verdict {
-    Verdict { allow: false, rule, text, break_glass_offered: false, by_grant: false }
+    Verdict {
+        allow: false,
+        rule,
+        text,
+        break_glass_offered: false,
+        by_grant: false,
+    }
 }
 
 /// Decides by the name of the act. Anything not allowed by a rule below is denied.
@@ -201,16 +219,24 @@ fn user_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[W
     let clinician = matches!(role, Kind::Nurse | Kind::Physician | Kind::ChargeNurse);
     match action {
         "break-glass" if clinician => allow("clinician-breaks-glass"),
-        "break-glass" => deny("not-a-clinician", "Only clinical staff can open a chart in an emergency."),
+        "break-glass" => deny(
+            "not-a-clinician",
+            "Only clinical staff can open a chart in an emergency.",
+        ),
         "read-card" | "read-chart" | "read-resource" | "write-clinical" if clinician => {
             clinician_verdict(action, r, user, wards)
         }
         "search-patients" if clinician => allow("clinician-searches"),
         "view-board" if clinician => match &r.ward {
             Some(w) if wards.contains(w) => allow("own-ward-board"),
-            _ => deny("other-ward-board", "This board belongs to a ward you are not assigned to."),
+            _ => deny(
+                "other-ward-board",
+                "This board belongs to a ward you are not assigned to.",
+            ),
         },
-        "read-audit" | "review-break-glass" if matches!(role, Kind::PrivacyOfficer) => allow("privacy-officer"),
+        "read-audit" | "review-break-glass" if matches!(role, Kind::PrivacyOfficer) => {
+            allow("privacy-officer")
+        }
         "manage-users" | "manage-devices" | "operate-server" if matches!(role, Kind::ClinicalIt) => {
             allow("clinical-it")
         }
@@ -231,12 +257,21 @@ fn clinician_verdict(action: &str, r: &Request, user: &UserId, wards: &[WardId])
     if p.ward.as_ref().is_some_and(|w| wards.contains(w)) {
         return allow("own-ward-patient");
     }
-    let granted = r.grant.as_ref().is_some_and(|g| g.covers(user, r.device.as_ref(), &p.patient, r.at));
+    let granted = r
+        .grant
+        .as_ref()
+        .is_some_and(|g| g.covers(user, r.device.as_ref(), &p.patient, r.at));
     if granted && action != "write-clinical" {
-        return Verdict { by_grant: true, ..allow("break-glass-grant") };
+        return Verdict {
+            by_grant: true,
+            ..allow("break-glass-grant")
+        };
     }
     if granted {
-        return deny("grant-is-read-only", "Emergency access is for reading; ask the patient's team to write.");
+        return deny(
+            "grant-is-read-only",
+            "Emergency access is for reading; ask the patient's team to write.",
+        );
     }
     Verdict {
         break_glass_offered: action != "write-clinical",
@@ -249,7 +284,10 @@ fn device_verdict(action: &str, r: &Request, ward: &WardId, site: bool) -> Verdi
         ("sync-scope", Some(w)) if w == ward => allow("own-ward-scope"),
         ("sync-scope", Some(_)) if site => allow("site-essentials"),
         ("sync-scope", None) if site => allow("site-essentials"),
-        ("sync-scope", _) => deny("other-ward-scope", "This workstation is not enrolled for that scope."),
+        ("sync-scope", _) => deny(
+            "other-ward-scope",
+            "This workstation is not enrolled for that scope.",
+        ),
         _ => deny("device-only-syncs", "Sign in first."),
     }
 }
@@ -272,8 +310,12 @@ fn client_verdict(action: &str, r: &Request, scopes: &[String]) -> Verdict {
 /// Whether a SMART v2 system scope (`system/Type.cruds`) covers a type and any of `letters` (SMART App Launch 2.2,
 /// scopes: `.cruds` letters in that order; v1 `.read` = `rs`, `.write` = `cud`, `.*` = all).
 fn scope_covers(scope: &str, kind: Option<&str>, letters: &str) -> bool {
-    let Some(rest) = scope.strip_prefix("system/") else { return false };
-    let Some((type_part, granted)) = rest.split_once('.') else { return false };
+    let Some(rest) = scope.strip_prefix("system/") else {
+        return false;
+    };
+    let Some((type_part, granted)) = rest.split_once('.') else {
+        return false;
+    };
     if type_part != "*" && kind != Some(type_part) {
         return false;
     }
@@ -288,10 +330,12 @@ fn scope_covers(scope: &str, kind: Option<&str>, letters: &str) -> bool {
 
 fn operator_verdict(action: &str) -> Verdict {
     match action {
-        "import-data" | "write-clinical" | "manage-users" | "manage-devices" | "read-audit" | "operate-server" => {
-            allow("operator-on-the-server")
-        }
-        _ => deny("operator-sees-no-chart", "A chart is opened by a person, not from the server's command line."),
+        "import-data" | "write-clinical" | "manage-users" | "manage-devices" | "read-audit"
+        | "operate-server" => allow("operator-on-the-server"),
+        _ => deny(
+            "operator-sees-no-chart",
+            "A chart is opened by a person, not from the server's command line.",
+        ),
     }
 }
 

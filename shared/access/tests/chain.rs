@@ -9,7 +9,12 @@ fn chain(bodies: &[String]) -> (Vec<Row>, Head) {
         .iter()
         .map(|body| {
             let next = head.after(body.as_bytes());
-            let row = Row { seq: next.seq, prev: head.hash, hash: next.hash, body: body.clone() };
+            let row = Row {
+                seq: next.seq,
+                prev: head.hash,
+                hash: next.hash,
+                body: body.clone(),
+            };
             head = next;
             row
         })

@@ -14,7 +14,10 @@ fn permit(n: u128) -> vitrine_access::Permit<ReadCard> {
             wards: vec![ward.clone()],
         },
         device: None,
-        patient: Some(policy::PatientFacts { patient: PatientId::new("p1").expect("id"), ward: Some(ward) }),
+        patient: Some(policy::PatientFacts {
+            patient: PatientId::new("p1").expect("id"),
+            ward: Some(ward),
+        }),
         ward: None,
         kind: None,
         grant: None,
@@ -28,5 +31,10 @@ fn another_access_receipt_does_not_open() {
     let of_b = Receipt::of_committed_row(b.access_id(), 1);
     assert!(Sealed::seal(&a, 7, Disclosure::default()).open(&of_b).is_err());
     let of_a = Receipt::of_committed_row(a.access_id(), 2);
-    assert_eq!(Sealed::seal(&a, 7, Disclosure::default()).map(|v| v + 1).open(&of_a), Ok(8));
+    assert_eq!(
+        Sealed::seal(&a, 7, Disclosure::default())
+            .map(|v| v + 1)
+            .open(&of_a),
+        Ok(8)
+    );
 }
