@@ -3,6 +3,7 @@ import { mount } from 'svelte';
 import AppFrame from './App.svelte';
 import { openBackend } from './ipc';
 import { App } from './state/app.svelte';
+import { rehearse } from './state/rehearse';
 import './styles/tokens.css';
 import './styles/base.css';
 
@@ -11,6 +12,7 @@ if (target !== null) {
   const app = new App(await openBackend());
   mount(AppFrame, { target, props: { app } });
   await app.start();
+  rehearse(app);
   if (__FAKE__) {
     const { stage } = await import('./ipc/fixtures/stage');
     stage(app);

@@ -124,6 +124,9 @@ describe('S15: the strip has words for every state', () => {
       sentence: 'Data as of 04:19.',
     });
   });
+  test('also when the engine says it twice', () => {
+    expect(stripWords({ ...status, sentence: 'LIVE — live 04:31:07.' }, false).sentence).toBe('04:31:07.');
+  });
   test('a silent engine is said, whatever it said last', () => {
     expect(stripWords(status, true)).toMatchObject({ age: 'unavailable', sentence: WORDS.engineSilent });
   });

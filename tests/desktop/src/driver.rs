@@ -83,7 +83,7 @@ impl Desktop {
     /// # Errors
     /// When it does not come.
     pub async fn find(&self, testid: &str) -> Result<Element> {
-        let css = format!("[data-testid=\"{testid}\"]");
+        let css = seen(testid);
         let begun = Instant::now();
         loop {
             if let Ok(found) = self.client.find(Locator::Css(&css)).await {
@@ -99,10 +99,7 @@ impl Desktop {
 
     /// Whether it is there now.
     pub async fn has(&self, testid: &str) -> bool {
-        self.client
-            .find(Locator::Css(&format!("[data-testid=\"{testid}\"]")))
-            .await
-            .is_ok()
+        self.client.find(Locator::Css(&seen(testid))).await.is_ok()
     }
 
     /// Waits until it is gone.
@@ -263,6 +260,11 @@ impl Desktop {
         }
         std::fs::write(file, png).with_context(|| format!("writing {}", file.display()))
     }
+}
+
+/// Its selector, apart from what the screen only rehearses behind the page.
+fn seen(testid: &str) -> String {
+    format!("[data-testid=\"{testid}\"]:not([data-rehearsal] *)")
 }
 
 fn free_port() -> Result<u16> {

@@ -12,6 +12,7 @@
 //! Cargo does not rebuild them for these tests: build first. A missing one fails, it never skips.
 //! Called by the tests of this crate, by `xtask demo` and by the window benchmarks.
 
+pub mod act;
 mod display;
 mod driver;
 mod keys;

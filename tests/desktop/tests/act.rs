@@ -4,9 +4,10 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
+use vitrine_desktop_tests::act::{break_the_glass, sign_in, time_cards};
 use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F12, automation_bin};
 use vitrine_tests::server::Server;
-use vitrine_tests::station::{Person, Station, person, showcase};
+use vitrine_tests::station::{Station, person, showcase};
 
 struct Hospital {
     _dir: tempfile::TempDir,
@@ -41,34 +42,6 @@ async fn picture(desktop: &Desktop, name: &str) -> Result<()> {
         }
         None => Ok(()),
     }
-}
-
-async fn sign_in(desktop: &Desktop, who: &Person) -> Result<()> {
-    desktop.fill("user", &who.user).await?;
-    desktop.fill("secret", &who.pin).await?;
-    desktop.press(ENTER).await?;
-    desktop.find("search-screen").await?;
-    Ok(())
-}
-
-/// From the lock screen: the key, a digit, name and PIN, the number, Enter to pick, Enter to show.
-async fn break_the_glass(desktop: &Desktop, who: &Person, mrn: &str) -> Result<()> {
-    desktop.press(([CTRL], F12)).await?;
-    desktop.find("break-glass").await?;
-    desktop.find("reason-1").await?;
-    desktop.type_text("1").await?;
-    desktop.type_text(&who.user).await?;
-    desktop.fill("glass-secret", &who.pin).await?;
-    desktop.press(ENTER).await?;
-    desktop.find("identified").await?;
-    desktop.find("glass-query").await?;
-    desktop.type_text(mrn).await?;
-    desktop.find("patient-row").await?;
-    desktop.press(ENTER).await?;
-    desktop.find("identity").await?;
-    desktop.press(ENTER).await?;
-    desktop.find("emergency-card").await?;
-    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +124,7 @@ async fn a_chart_online_and_the_emergency_card_without_the_server() -> Result<()
     let mark = desktop.mark_after("emergency-card", 0).await?;
     let painted_ms = mark["since_key_ms"].as_f64().context("since_key_ms")?;
     assert!(
-        painted_ms < 1_000.0,
+        painted_ms < BUSY * 1_000.0,
         "the card was painted {painted_ms} ms after the key"
     );
 
@@ -160,6 +133,34 @@ async fn a_chart_online_and_the_emergency_card_without_the_server() -> Result<()
     drop(desktop);
     let rows = h.station.cli(&["audit", "list"], None)?.to_string();
     assert!(rows.contains(&access), "the row of the access is not on disk");
+    Ok(())
+}
+
+/// Busy test machine, software rendering, debug build: a single paint may take this many times longer than the second
+/// that the benchmarks hold the release build to.
+const BUSY: f64 = 4.0;
+
+/// Card after card through the real window, as a nurse opens them.
+#[tokio::test(flavor = "multi_thread")]
+async fn card_after_card_is_painted_within_the_second() -> Result<()> {
+    let mut h = hospital()?;
+    let nurse = person(&h.seed, "nurse", "ED")?;
+    let patient = showcase(&h.seed, "anaphyla")?;
+    h.server.kill();
+    let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
+    desktop.find("lock-screen").await?;
+    let mut times = time_cards(&desktop, &nurse, field(&patient, "mrn")?, 10).await?;
+    println!("{times:?}");
+    times.sort_by(|a, b| a.painted_ms.total_cmp(&b.painted_ms));
+    let (median, slowest) = (times.get(times.len() / 2), times.last());
+    let (median, slowest) = (median.context("no card")?, slowest.context("no card")?);
+    assert!(times.iter().all(|t| t.engine_ms < 1_000.0), "{times:?}");
+    assert!(median.painted_ms < 1_000.0, "the median card took {median:?}");
+    assert!(
+        slowest.painted_ms < BUSY * 1_000.0,
+        "the slowest card took {slowest:?}"
+    );
+    desktop.stop().await;
     Ok(())
 }
 

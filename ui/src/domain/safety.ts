@@ -131,8 +131,9 @@ export function stripWords(status: StatusView, silent: boolean): { age: DataAge;
   const lead = AGE_WORDS[status.age];
   const said = status.sentence.trim();
   if (said === '') return { age: status.age, lead, sentence: AGE_MEANING[status.age] };
-  // The engine's sentence may open with the same word ("OFFLINE — data as of …"): it is said once.
-  const rest = said.toUpperCase().startsWith(lead) ? said.slice(lead.length).replace(/^[\s—–:.·-]+/u, '') : said;
+  // The engine's sentence may open with the same word, even twice ("LIVE — live 04:31:07."): it is said once.
+  let rest = said;
+  while (rest.toUpperCase().startsWith(lead)) rest = rest.slice(lead.length).replace(/^[\s—–:,.·-]+/u, '');
   return { age: status.age, lead, sentence: rest === '' ? AGE_MEANING[status.age] : capital(rest) };
 }
 

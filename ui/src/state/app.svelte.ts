@@ -338,6 +338,7 @@ export class App {
     const epoch = this.#epoch;
     const card = await dialog.show();
     if (card === null || epoch !== this.#epoch || this.dialog !== dialog) return;
+    void this.#quietly(() => this.backend.painted('card-answer', performance.now() - keyAt));
     this.touched(performance.now());
     this.dialog = null;
     if (cardIsOf(asked, card)) {

@@ -51,7 +51,11 @@ fn hospital(times: &mut serde_json::Map<String, Value>) -> Result<Hospital> {
     };
     eprintln!("seeding the synthetic hospital …");
     let from = Instant::now();
-    let seed = run_json("vitrine-server", &["demo", "--data", &text(&data), "--json"], None)?;
+    let seed = run_json(
+        "vitrine-server",
+        &["demo", "--data", &text(&data), "--json"],
+        None,
+    )?;
     timed("seed_ms", from);
     let from = Instant::now();
     let server = Server::start(&data, free_port()?)?;
@@ -62,15 +66,27 @@ fn hospital(times: &mut serde_json::Map<String, Value>) -> Result<Hospital> {
     let from = Instant::now();
     station.sync()?;
     timed("first_sync_ms", from);
-    Ok(Hospital { dir, server, seed, station })
+    Ok(Hospital {
+        dir,
+        server,
+        seed,
+        station,
+    })
 }
 
 /// Opens the app on the display there is, and says who may sign in.
 fn open(h: &Hospital) -> Result<()> {
-    eprintln!("\nThe server listens on {}; everything lies in {} and goes when you end this.", h.server.url(), h.dir.path().display());
+    eprintln!(
+        "\nThe server listens on {}; everything lies in {} and goes when you end this.",
+        h.server.url(),
+        h.dir.path().display()
+    );
     for (role, ward) in [("physician", "ED"), ("nurse", "ED"), ("nurse", "ICU")] {
         let p = person(&h.seed, role, ward)?;
-        eprintln!("  {role} of {ward}: sign in as '{}' with the password '{}' or the PIN {}", p.user, p.password, p.pin);
+        eprintln!(
+            "  {role} of {ward}: sign in as '{}' with the password '{}' or the PIN {}",
+            p.user, p.password, p.pin
+        );
     }
     eprintln!("Ctrl+F12 breaks the glass, also from the lock screen. Ctrl+C here ends it all.\n");
     let status = std::process::Command::new(shipped_bin())
@@ -89,7 +105,8 @@ struct Acts<'a> {
 
 impl Acts<'_> {
     fn timed(&mut self, name: &str, from: Instant) {
-        self.times.insert(name.to_owned(), json!(from.elapsed().as_secs_f64() * 1000.0));
+        self.times
+            .insert(name.to_owned(), json!(from.elapsed().as_secs_f64() * 1000.0));
     }
     async fn picture(&self, name: &str) -> Result<()> {
         self.desktop.picture(&self.out.join(format!("{name}.png"))).await
@@ -119,14 +136,18 @@ async fn acts(mut h: Hospital, out: &Path, times: serde_json::Map<String, Value>
     let rows = rows_of(&h, &access)?;
     acts.times.insert("card_painted_ms".into(), json!(painted));
     acts.times.insert("limit_ms".into(), json!(LIMIT_MS));
-    acts.times.insert("audit_rows_on_the_workstation".into(), audit["rows"].clone());
-    acts.times.insert("rows_of_the_access_on_the_server".into(), json!(rows));
+    acts.times
+        .insert("audit_rows_on_the_workstation".into(), audit["rows"].clone());
+    acts.times
+        .insert("rows_of_the_access_on_the_server".into(), json!(rows));
     acts.times.insert("pictures".into(), json!(text(out)));
     let ok = painted < LIMIT_MS && rows == 1;
     acts.times.insert("ok".into(), json!(ok));
     println!("{}", serde_json::to_string_pretty(&Value::Object(acts.times))?);
     if !ok {
-        bail!("the card took {painted} ms (limit {LIMIT_MS}), its row is {rows} times on the server (1 expected)");
+        bail!(
+            "the card took {painted} ms (limit {LIMIT_MS}), its row is {rows} times on the server (1 expected)"
+        );
     }
     Ok(())
 }
@@ -159,14 +180,25 @@ async fn offline(acts: &mut Acts<'_>, h: &mut Hospital, doctor: &Person, mrn: &s
     acts.desktop.press(([CTRL], 'l')).await?;
     acts.desktop.find("lock-screen").await?;
     acts.picture("4-lock-offline").await?;
-    let seen = acts.desktop.marks().await?.iter().filter(|m| m["name"] == "emergency-card").count();
+    let seen = acts
+        .desktop
+        .marks()
+        .await?
+        .iter()
+        .filter(|m| m["name"] == "emergency-card")
+        .count();
     break_the_glass(&acts.desktop, doctor, mrn).await?;
     let mark = acts.desktop.mark_after("emergency-card", seen).await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
     acts.picture("5-emergency-card").await?;
     let engine = acts.desktop.attribute("emergency-card", "data-engine-ms").await?;
-    acts.times.insert("card_engine_ms".into(), json!(engine.parse::<f64>().unwrap_or(f64::NAN)));
-    mark["since_key_ms"].as_f64().context("a card without the time of its key")
+    acts.times.insert(
+        "card_engine_ms".into(),
+        json!(engine.parse::<f64>().unwrap_or(f64::NAN)),
+    );
+    mark["since_key_ms"]
+        .as_f64()
+        .context("a card without the time of its key")
 }
 
 /// How often the server holds the reading of that access.
@@ -176,7 +208,17 @@ fn rows_of(h: &Hospital, access: &str) -> Result<usize> {
     let file = h.dir.path().join("rows.ndjson");
     run_json(
         "vitrine-server",
-        &["audit", "export", "--data", &text(&h.server.data), "--chain", device, "--to", &text(&file), "--json"],
+        &[
+            "audit",
+            "export",
+            "--data",
+            &text(&h.server.data),
+            "--chain",
+            device,
+            "--to",
+            &text(&file),
+            "--json",
+        ],
         None,
     )?;
     let mut n = 0;
