@@ -837,3 +837,107 @@ async fn credentials_of_the_demonstration_work_there_alone() {
         assert_eq!((status, &answer["code"]), (401, &json!("wrong-secret")));
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_hello_proves_the_code_and_the_code_works_once() {
+    use ring::{digest, hmac};
+    let (_t, data) = folder();
+    let s = Server::start(&data);
+    let code = done(&["enrol", "--ward", "ED", "--site", "--data", s.dir()]);
+    let code = code["code"].as_str().unwrap();
+    let hash = digest::digest(&digest::SHA256, code.replace('-', "").as_bytes());
+    let nonce = "0123456789abcdef0123456789abcdef";
+    let hello = json!({"nonce": nonce, "code_hint": &hex(hash.as_ref())[..8]});
+    let answer = json_of(s.post("/enrol/hello").json(&hello).send().await.unwrap()).await;
+    let ca = answer["ca_pem"].as_str().unwrap();
+    assert_eq!(ca, std::fs::read_to_string(data.join("ca.pem")).unwrap());
+    let key = hmac::Key::new(hmac::HMAC_SHA256, hash.as_ref());
+    let message = [b"vitrine-enrol-server", nonce.as_bytes(), ca.as_bytes()].concat();
+    hmac::verify(&key, &message, &unhex(answer["proof"].as_str().unwrap()))
+        .expect("the server knows the code");
+    let body = json!({"code": code.to_lowercase(), "name": "one", "public_key": "11".repeat(32)});
+    let first = s.post("/enrol").json(&body).send().await.unwrap();
+    assert_eq!(first.status(), 200);
+    assert_eq!(json_of(first).await["site"], true);
+    assert_eq!(
+        s.post("/enrol").json(&body).send().await.unwrap().status(),
+        404,
+        "a code works once"
+    );
+    assert_eq!(
+        s.post("/enrol/hello").json(&hello).send().await.unwrap().status(),
+        404,
+        "and is forgotten"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_and_silent_senders_are_cut_and_disturb_nobody() {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpStream;
+    let (_t, data) = folder();
+    let s = Server::start(&data);
+    let addr = s.ready["listen"].as_str().unwrap().to_owned();
+    // More silent connections than handshakes at once, and one that sends a byte now and then.
+    let silent: Vec<TcpStream> = (0..40).map(|_| TcpStream::connect(&addr).unwrap()).collect();
+    let began = vitrine_server::clock::steady();
+    let healthy = s.get("/healthz").send().await.unwrap();
+    assert_eq!(healthy.status(), 200);
+    assert!(began.elapsed().as_secs() < 2, "silent connections hold others up");
+    let cut = tokio::task::spawn_blocking(move || {
+        let mut last = silent.into_iter().next_back().unwrap();
+        last.set_read_timeout(Some(std::time::Duration::from_secs(9)))
+            .unwrap();
+        let _ = last.write_all(&[22]);
+        let ended = matches!(last.read(&mut [0; 16]), Ok(0))
+            || last
+                .read(&mut [0; 16])
+                .is_err_and(|e| e.kind() == std::io::ErrorKind::ConnectionReset);
+        (ended, began.elapsed())
+    });
+    let (ended, took) = cut.await.unwrap();
+    assert!(
+        ended && took.as_secs() < 8,
+        "a handshake may take five seconds: {took:?}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metrics_have_their_own_listener_and_plain_http_is_for_tests() {
+    let (_t, data) = folder();
+    let s = Server::start_with(&data, &["--insecure-loopback"]);
+    assert!(s.ready["url"].as_str().unwrap().starts_with("http://127.0.0.1"));
+    assert_eq!(s.get("/healthz").send().await.unwrap().status(), 200);
+    drop(s);
+    let config = data.with_extension("toml");
+    std::fs::write(&config, "[listen]\nmetrics = \"127.0.0.1:0\"\n").unwrap();
+    let mut child = std::process::Command::new(PROGRAM)
+        .args([
+            "serve",
+            "--data",
+            data.to_str().unwrap(),
+            "--listen",
+            "127.0.0.1:0",
+            "--config",
+            config.to_str().unwrap(),
+        ])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(child.stdout.take().unwrap()),
+        &mut line,
+    )
+    .unwrap();
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let text = reqwest::get(format!("http://{}/metrics", ready["metrics"].as_str().unwrap())).await;
+    let text = text.unwrap().text().await.unwrap();
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(
+        text.contains("vitrine_feed_position") && text.contains("# TYPE vitrine_http_seconds histogram"),
+        "{text}"
+    );
+}
