@@ -13,12 +13,17 @@ pub(crate) struct Desk(Mutex<Option<Sender<Job>>>);
 
 impl Desk {
     /// Runs a job on the emergency thread.
-    pub(crate) async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, EngineError> {
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, EngineError> {
         let (answer, answered) = tokio::sync::oneshot::channel();
         self.send(Box::new(move || {
             let _ = answer.send(job());
         }))?;
-        answered.await.map_err(|_| EngineError::Internal("waiting for the emergency thread"))
+        answered
+            .await
+            .map_err(|_| EngineError::Internal("waiting for the emergency thread"))
     }
 
     fn send(&self, job: Job) -> Result<(), EngineError> {
@@ -44,7 +49,8 @@ impl Desk {
                 }
             })
             .map_err(EngineError::io("starting the emergency thread"))?;
-        send.send(job).map_err(|_| EngineError::Internal("starting the emergency thread"))?;
+        send.send(job)
+            .map_err(|_| EngineError::Internal("starting the emergency thread"))?;
         *sender = Some(send);
         Ok(())
     }

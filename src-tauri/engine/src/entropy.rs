@@ -13,7 +13,9 @@ use vitrine_clinical::UtcMs;
 /// [`EngineError::Internal`] when the operating system gives none.
 pub fn bytes<const N: usize>() -> Result<[u8; N], EngineError> {
     let mut out = [0; N];
-    SystemRandom::new().fill(&mut out).map_err(|_| EngineError::Internal("asking for random numbers"))?;
+    SystemRandom::new()
+        .fill(&mut out)
+        .map_err(|_| EngineError::Internal("asking for random numbers"))?;
     Ok(out)
 }
 
@@ -22,7 +24,10 @@ pub fn bytes<const N: usize>() -> Result<[u8; N], EngineError> {
 /// # Errors
 /// As [`bytes`].
 pub fn access_id(at: UtcMs) -> Result<AccessId, EngineError> {
-    Ok(AccessId(uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &bytes::<10>()?).into_uuid()))
+    Ok(AccessId(
+        uuid::Builder::from_unix_timestamp_millis(u64::try_from(at.0).unwrap_or(0), &bytes::<10>()?)
+            .into_uuid(),
+    ))
 }
 
 /// Hex of bytes.
@@ -42,7 +47,11 @@ pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let text = text.as_bytes();
     let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
     (text.len() % 2 == 0)
-        .then(|| text.chunks_exact(2).map(|p| Some(digit(p[0])? << 4 | digit(p[1])?)).collect())
+        .then(|| {
+            text.chunks_exact(2)
+                .map(|p| Some(digit(p[0])? << 4 | digit(p[1])?))
+                .collect()
+        })
         .flatten()
 }
 

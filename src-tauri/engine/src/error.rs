@@ -12,10 +12,14 @@ use vitrine_wire::view::ErrorView;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The profile has no device yet.
-    #[error("This workstation is not enrolled: run `vitrine-cli enrol --server URL --code CODE` with a code from IT.")]
+    #[error(
+        "This workstation is not enrolled: run `vitrine-cli enrol --server URL --code CODE` with a code from IT."
+    )]
     NotEnrolled,
     /// The server has revoked the device; its data are gone.
-    #[error("This workstation is no longer enrolled — its data were removed. Ask IT for a new enrolment code.")]
+    #[error(
+        "This workstation is no longer enrolled — its data were removed. Ask IT for a new enrolment code."
+    )]
     Revoked,
     /// The keys cannot be opened.
     #[error("Stored data cannot be opened: {0}")]
@@ -39,13 +43,17 @@ pub enum EngineError {
         retry_after_s: u32,
     },
     /// The slot of the user was removed after ten wrong secrets.
-    #[error("Too many wrong tries: this user's key on this workstation was removed. Sign in while the server can be reached.")]
+    #[error(
+        "Too many wrong tries: this user's key on this workstation was removed. Sign in while the server can be reached."
+    )]
     SlotRemoved,
     /// The account is disabled.
     #[error("This account is disabled: ask IT.")]
     Disabled,
     /// The user is not in the staff list of this workstation.
-    #[error("'{0}' is not known at this workstation: check the name, or sign in while the server can be reached.")]
+    #[error(
+        "'{0}' is not known at this workstation: check the name, or sign in while the server can be reached."
+    )]
     UnknownUser(String),
     /// Policy denies it.
     #[error("{text}{}", if *.break_glass_offered { " Emergency access would allow it." } else { "" })]
@@ -82,7 +90,9 @@ pub enum EngineError {
     #[error("{0}")]
     Protocol(String),
     /// Data are damaged.
-    #[error("{what} cannot be read — treat as unknown. Other patients can still be opened; it is fetched again when the server can be reached.")]
+    #[error(
+        "{what} cannot be read — treat as unknown. Other patients can still be opened; it is fetched again when the server can be reached."
+    )]
     Damaged {
         /// What.
         what: String,
@@ -113,11 +123,19 @@ pub enum EngineError {
 }
 
 fn span(seconds: u32) -> String {
-    if seconds >= 120 { format!("{} min", seconds.div_ceil(60)) } else { format!("{seconds} s") }
+    if seconds >= 120 {
+        format!("{} min", seconds.div_ceil(60))
+    } else {
+        format!("{seconds} s")
+    }
 }
 
 fn wait_words(seconds: u32) -> String {
-    if seconds == 0 { String::new() } else { format!(" The next try is taken in {}.", span(seconds)) }
+    if seconds == 0 {
+        String::new()
+    } else {
+        format!(" The next try is taken in {}.", span(seconds))
+    }
 }
 
 impl From<StoreError> for EngineError {
@@ -172,7 +190,13 @@ impl EngineError {
                 Self::Refused { retry_after_s, .. } => *retry_after_s,
                 _ => None,
             },
-            break_glass_offered: matches!(self, Self::Denied { break_glass_offered: true, .. }),
+            break_glass_offered: matches!(
+                self,
+                Self::Denied {
+                    break_glass_offered: true,
+                    ..
+                }
+            ),
         }
     }
 

@@ -130,10 +130,18 @@ impl Profile {
         let bytes = match std::fs::read(self.device_json()) {
             Ok(b) => b,
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(EngineError::Io { doing: "reading device.json", cause: e }),
+            Err(e) => {
+                return Err(EngineError::Io {
+                    doing: "reading device.json",
+                    cause: e,
+                });
+            }
         };
         let file: DeviceFile = serde_json::from_slice(&bytes).map_err(|e| {
-            EngineError::Usage(format!("device.json is damaged at line {}: enrol this workstation again", e.line()))
+            EngineError::Usage(format!(
+                "device.json is damaged at line {}: enrol this workstation again",
+                e.line()
+            ))
         })?;
         if file.version > PROFILE_VERSION {
             return Err(EngineError::Unsafe(format!(
@@ -149,7 +157,8 @@ impl Profile {
     /// # Errors
     /// [`EngineError::Io`].
     pub fn write_device(&self, device: &DeviceFile) -> Result<(), EngineError> {
-        let json = serde_json::to_vec_pretty(device).map_err(|_| EngineError::Internal("writing device.json"))?;
+        let json =
+            serde_json::to_vec_pretty(device).map_err(|_| EngineError::Internal("writing device.json"))?;
         write_private(&self.device_json(), &json)
     }
 
@@ -168,7 +177,10 @@ impl Profile {
         match file.try_lock() {
             Ok(()) => Ok(Some(LinkLock { _file: file })),
             Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-            Err(std::fs::TryLockError::Error(cause)) => Err(EngineError::Io { doing: "locking link.lock", cause }),
+            Err(std::fs::TryLockError::Error(cause)) => Err(EngineError::Io {
+                doing: "locking link.lock",
+                cause,
+            }),
         }
     }
 
@@ -187,7 +199,8 @@ impl Profile {
         for entry in entries.flatten() {
             let name = entry.file_name();
             if name != "device.json" && name != "link.lock" && entry.path().is_file() {
-                let done = std::fs::remove_file(entry.path()).map_err(EngineError::io("deleting stored data"));
+                let done =
+                    std::fs::remove_file(entry.path()).map_err(EngineError::io("deleting stored data"));
                 first = first.and(done);
             }
         }
@@ -207,8 +220,13 @@ pub struct LinkLock {
 /// [`EngineError::Io`].
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let doing = EngineError::io("writing a private file");
-    let dir = path.parent().ok_or(EngineError::Internal("naming a private file"))?;
-    let mut name = path.file_name().map(std::ffi::OsStr::to_os_string).unwrap_or_default();
+    let dir = path
+        .parent()
+        .ok_or(EngineError::Internal("naming a private file"))?;
+    let mut name = path
+        .file_name()
+        .map(std::ffi::OsStr::to_os_string)
+        .unwrap_or_default();
     name.push(format!(".{}.new", std::process::id()));
     let temporary = dir.join(name);
     let mut options = OpenOptions::new();
@@ -219,7 +237,9 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
         options.mode(0o600);
     }
     let mut file = options.open(&temporary).map_err(&doing)?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(&doing)?;
+    file.write_all(bytes)
+        .and_then(|()| file.sync_all())
+        .map_err(&doing)?;
     drop(file);
     std::fs::rename(&temporary, path).map_err(&doing)?;
     #[cfg(unix)]
@@ -259,7 +279,10 @@ mod tests {
         #[cfg(unix)]
         {
             use std::os::unix::fs::PermissionsExt;
-            assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+            assert_eq!(
+                std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+                0o600
+            );
         }
         shred(&path).unwrap();
         shred(&path).unwrap();

@@ -40,15 +40,31 @@ fn check(name: &'static str, run: impl FnOnce() -> Result<String, EngineError>) 
     let done = run();
     let ms = watch.ms();
     match done {
-        Ok(text) => Check { name, ok: true, text, ms },
-        Err(e) => Check { name, ok: false, text: e.to_string(), ms },
+        Ok(text) => Check {
+            name,
+            ok: true,
+            text,
+            ms,
+        },
+        Err(e) => Check {
+            name,
+            ok: false,
+            text: e.to_string(),
+            ms,
+        },
     }
 }
 
 /// Runs the self-test.
 pub(crate) fn run(station: &Station) -> SelfTest {
     let mut checks = vec![
-        check("keys", || Ok(format!("opened by the {} sealer: {}", station.sealer.kind().text(), station.sealer.properties().note))),
+        check("keys", || {
+            Ok(format!(
+                "opened by the {} sealer: {}",
+                station.sealer.kind().text(),
+                station.sealer.properties().note
+            ))
+        }),
         check("pin", || pin()),
         check("audit row", || audit_row(station)),
         check("card", || card(station)),
@@ -56,7 +72,11 @@ pub(crate) fn run(station: &Station) -> SelfTest {
         check("audit chain", || chain(station)),
         check("staff", || staff(station)),
         check("clock", || {
-            if station.clock.verified() { Ok("verified against the server".to_owned()) } else { Ok("not verified: no server heard since the start, or more than 30 s off".to_owned()) }
+            if station.clock.verified() {
+                Ok("verified against the server".to_owned())
+            } else {
+                Ok("not verified: no server heard since the start, or more than 30 s off".to_owned())
+            }
         }),
     ];
     checks.push(check("alarms", || match station.alarms.texts() {
@@ -64,9 +84,18 @@ pub(crate) fn run(station: &Station) -> SelfTest {
         some => Err(EngineError::Usage(some.join(" "))),
     }));
     let ok = checks.iter().all(|c| c.ok);
-    let emergency_ms = checks.iter().filter(|c| matches!(c.name, "pin" | "audit row" | "card")).map(|c| c.ms).sum();
-    let result = SelfTest { ok, checks, emergency_ms };
-    let note = serde_json::json!({"ok": ok, "at_ms": station.clock.now().0, "emergency_ms": emergency_ms.round()});
+    let emergency_ms = checks
+        .iter()
+        .filter(|c| matches!(c.name, "pin" | "audit row" | "card"))
+        .map(|c| c.ms)
+        .sum();
+    let result = SelfTest {
+        ok,
+        checks,
+        emergency_ms,
+    };
+    let note =
+        serde_json::json!({"ok": ok, "at_ms": station.clock.now().0, "emergency_ms": emergency_ms.round()});
     let _ = station.essentials.set_note("selftest", &note.to_string());
     station.command(crate::link::Command::OutboxChanged);
     result
@@ -76,7 +105,11 @@ fn pin() -> Result<String, EngineError> {
     let salt = entropy::bytes::<16>()?;
     let broken = |_| EngineError::Internal("checking a PIN");
     let phc = hash_pin("000000", &salt).map_err(broken)?;
-    if verify_pin("000000", &phc).map_err(broken)? { Ok("checked (made and verified once)".to_owned()) } else { Err(EngineError::Internal("checking a PIN")) }
+    if verify_pin("000000", &phc).map_err(broken)? {
+        Ok("checked (made and verified once)".to_owned())
+    } else {
+        Err(EngineError::Internal("checking a PIN"))
+    }
 }
 
 fn audit_row(station: &Station) -> Result<String, EngineError> {
@@ -95,20 +128,34 @@ fn audit_row(station: &Station) -> Result<String, EngineError> {
         disclosure: Disclosure::default(),
         notes: BTreeMap::new(),
     };
-    let receipts = station.outbox.append(&[entry], None).map_err(|e| EngineError::AuditFailed(e.to_string()))?;
-    Ok(format!("row {} is durable", receipts.first().map_or(0, vitrine_access::Receipt::seq)))
+    let receipts = station
+        .outbox
+        .append(&[entry], None)
+        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+    Ok(format!(
+        "row {} is durable",
+        receipts.first().map_or(0, vitrine_access::Receipt::seq)
+    ))
 }
 
 fn card(station: &Station) -> Result<String, EngineError> {
     match station.essentials.probe()? {
-        Some(bytes) => Ok(format!("one card of {bytes} bytes was read whole; nothing of it was shown")),
-        None => Err(EngineError::Usage(format!("no card is on this workstation. {}", station.synced_text()))),
+        Some(bytes) => Ok(format!(
+            "one card of {bytes} bytes was read whole; nothing of it was shown"
+        )),
+        None => Err(EngineError::Usage(format!(
+            "no card is on this workstation. {}",
+            station.synced_text()
+        ))),
     }
 }
 
 fn search(station: &Station) -> Result<String, EngineError> {
     station.essentials.by_term("mselftest")?;
-    Ok(format!("{} patients can be searched", station.essentials.patients()?))
+    Ok(format!(
+        "{} patients can be searched",
+        station.essentials.patients()?
+    ))
 }
 
 fn chain(station: &Station) -> Result<String, EngineError> {
@@ -121,6 +168,9 @@ fn chain(station: &Station) -> Result<String, EngineError> {
 fn staff(station: &Station) -> Result<String, EngineError> {
     match station.essentials.scope("dir")?.filter(|s| s.complete) {
         Some(s) if s.items > 0 => Ok(format!("{} people can identify themselves here", s.items)),
-        _ => Err(EngineError::Usage(format!("the staff list is not on this workstation: nobody could break the glass. {}", station.synced_text()))),
+        _ => Err(EngineError::Usage(format!(
+            "the staff list is not on this workstation: nobody could break the glass. {}",
+            station.synced_text()
+        ))),
     }
 }

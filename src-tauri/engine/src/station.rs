@@ -128,7 +128,10 @@ impl Station {
 
     fn recall_clock(&self) {
         let note = self.essentials.note("clock").ok().flatten();
-        let kept = note.as_deref().and_then(|n| n.split_once(' ')).and_then(|(o, at)| Some((o.parse().ok()?, at.parse().ok()?)));
+        let kept = note
+            .as_deref()
+            .and_then(|n| n.split_once(' '))
+            .and_then(|(o, at)| Some((o.parse().ok()?, at.parse().ok()?)));
         if let Some((offset, at)) = kept {
             self.clock.recall(offset, UtcMs(at));
         }
@@ -137,13 +140,17 @@ impl Station {
     /// Keeps the server's offset for the next start.
     pub(crate) fn keep_clock(&self) {
         if let Some(offset) = self.clock.offset_ms() {
-            let _ = self.essentials.set_note("clock", &format!("{offset} {}", self.clock.wall().0));
+            let _ = self
+                .essentials
+                .set_note("clock", &format!("{offset} {}", self.clock.wall().0));
         }
     }
 
     /// Moves rows of the reserve and of memory into the chain once it can be written again.
     pub(crate) fn settle_reserve(&self) {
-        let moved = self.ballast.drain(|line| self.outbox.append_line(line).map_err(EngineError::from));
+        let moved = self
+            .ballast
+            .drain(|line| self.outbox.append_line(line).map_err(EngineError::from));
         match moved {
             Ok(0) => {}
             Ok(n) => {
@@ -237,7 +244,13 @@ impl Station {
     pub(crate) fn write_head(&self) {
         let Ok(head) = self.outbox.head() else { return };
         let device = self.device().device.clone();
-        if let Err(e) = outbox::write_head(&self.profile.audit_head(), &self.key, &device, &head, self.clock.now()) {
+        if let Err(e) = outbox::write_head(
+            &self.profile.audit_head(),
+            &self.key,
+            &device,
+            &head,
+            self.clock.now(),
+        ) {
             tracing::warn!(error = %e, "audit.head could not be written");
         }
     }
@@ -271,7 +284,10 @@ impl Station {
             Some(at) => {
                 let at = UtcMs(at);
                 let zone = self.clock.zone_minutes(at);
-                format!("Last synchronised {}.", vitrine_clinical::format::date_time(at, zone))
+                format!(
+                    "Last synchronised {}.",
+                    vitrine_clinical::format::date_time(at, zone)
+                )
             }
             None => "Never synchronised.".to_owned(),
         }
@@ -284,7 +300,10 @@ impl Station {
     }
 
     pub(crate) fn not_here(&self, what: &str) -> EngineError {
-        EngineError::NotOnThisWorkstation { what: what.to_owned(), synced: self.synced_text() }
+        EngineError::NotOnThisWorkstation {
+            what: what.to_owned(),
+            synced: self.synced_text(),
+        }
     }
 
     /// Reads what was given as a patient: a FHIR id, or an MRN.
@@ -300,7 +319,9 @@ impl Station {
         if term.len() > 1 {
             let mut found = self.essentials.by_term(&term)?;
             if found.len() > 1 {
-                return Err(EngineError::Usage("this number belongs to more than one patient: give the FHIR id".to_owned()));
+                return Err(EngineError::Usage(
+                    "this number belongs to more than one patient: give the FHIR id".to_owned(),
+                ));
             }
             if let Some(one) = found.pop() {
                 return Ok(one);
@@ -316,7 +337,12 @@ impl Station {
     }
 }
 
-fn open_essentials(profile: &Profile, deks: &DeviceDeks, alarms: &Alarms, clock: &Clock) -> Result<Essentials, EngineError> {
+fn open_essentials(
+    profile: &Profile,
+    deks: &DeviceDeks,
+    alarms: &Alarms,
+    clock: &Clock,
+) -> Result<Essentials, EngineError> {
     let path = profile.essentials();
     let key = db_key(&deks.essentials);
     match Essentials::open(&path, &key, cache::open_fold) {
@@ -327,7 +353,8 @@ fn open_essentials(profile: &Profile, deks: &DeviceDeks, alarms: &Alarms, clock:
                 let from = profile.file(&format!("essentials.db{ending}"));
                 let to = profile.file(&format!("essentials.damaged-{}.db{ending}", clock.wall().0));
                 if from.exists() {
-                    std::fs::rename(&from, &to).map_err(EngineError::io("setting a damaged database aside"))?;
+                    std::fs::rename(&from, &to)
+                        .map_err(EngineError::io("setting a damaged database aside"))?;
                 }
             }
             Ok(Essentials::open(&path, &key, cache::open_fold)?)

@@ -26,9 +26,17 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
         clock_text: format::date_time_seconds(now, clock.zone_minutes(now)),
         clock_warning: (!clock.verified()).then(|| "clock not verified".to_owned()),
         outbox: u32::try_from(waiting).unwrap_or(u32::MAX),
-        outbox_oldest_text: tally.oldest.map(|at| format::data_age(now.since(UtcMs(at)).max(0))),
-        patients: station.essentials.patients().map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-        loading_text: station.fresh.loading().map(|(done, of)| format!("Still loading — {done} of {of}")),
+        outbox_oldest_text: tally
+            .oldest
+            .map(|at| format::data_age(now.since(UtcMs(at)).max(0))),
+        patients: station
+            .essentials
+            .patients()
+            .map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
+        loading_text: station
+            .fresh
+            .loading()
+            .map(|(done, of)| format!("Still loading — {done} of {of}")),
         alarms: station.alarms.texts(),
         demo: device.demo,
     }
@@ -46,7 +54,9 @@ fn sentence(age: DataAge, as_of: Option<i64>, station: &Station) -> String {
         }
         DataAge::Offline => format!("OFFLINE — data {words}. Others' changes are not shown."),
         DataAge::Old => format!("OFFLINE, OLD DATA — data {words}. Others' changes are not shown."),
-        DataAge::Unavailable | DataAge::NotOnThisWorkstation => "No data can be shown on this workstation.".to_owned(),
+        DataAge::Unavailable | DataAge::NotOnThisWorkstation => {
+            "No data can be shown on this workstation.".to_owned()
+        }
     }
 }
 
@@ -54,9 +64,16 @@ fn sentence(age: DataAge, as_of: Option<i64>, station: &Station) -> String {
 pub(crate) fn lock_view(station: &Station) -> LockView {
     let device = station.device();
     let recent = session::recent_users(station).into_iter().filter_map(|user| {
-        let dir = session::dir_user(station, &user).ok().flatten().filter(|d| !d.disabled)?;
+        let dir = session::dir_user(station, &user)
+            .ok()
+            .flatten()
+            .filter(|d| !d.disabled)?;
         let person = session::Person::of_dir(&dir).ok()?;
-        Some(RecentUserView { user, initials: initials(&dir.display), role: person.role.words().to_owned() })
+        Some(RecentUserView {
+            user,
+            initials: initials(&dir.display),
+            role: person.role.words().to_owned(),
+        })
     });
     LockView {
         ward: device.ward.clone(),
@@ -85,7 +102,12 @@ pub(crate) fn closed_view(e: &EngineError) -> LockView {
 
 /// What the device tells the server of itself (JSON text).
 pub(crate) fn report(station: &Station) -> String {
-    let selftest = station.essentials.note("selftest").ok().flatten().and_then(|t| serde_json::from_str::<Value>(&t).ok());
+    let selftest = station
+        .essentials
+        .note("selftest")
+        .ok()
+        .flatten()
+        .and_then(|t| serde_json::from_str::<Value>(&t).ok());
     json!({
         "app": env!("CARGO_PKG_VERSION"),
         "key_protection": station.sealer.kind().text(),
@@ -110,7 +132,9 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
     let mut scopes = Map::new();
     let mut counts = Map::new();
     for s in &states {
-        let section = station.fresh.section(&s.name, Some((s.complete, s.as_of)), &station.clock);
+        let section = station
+            .fresh
+            .section(&s.name, Some((s.complete, s.as_of)), &station.clock);
         scopes.insert(
             s.name.clone(),
             json!({
@@ -121,7 +145,11 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
             }),
         );
         let kind = s.name.split(':').next().unwrap_or_default();
-        let sum = counts.get(kind).and_then(Value::as_u64).unwrap_or(0).saturating_add(s.items);
+        let sum = counts
+            .get(kind)
+            .and_then(Value::as_u64)
+            .unwrap_or(0)
+            .saturating_add(s.items);
         counts.insert(kind.to_owned(), sum.into());
     }
     let tally = station.outbox.tally()?;

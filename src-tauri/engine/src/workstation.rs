@@ -31,8 +31,8 @@ use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::Found;
 use vitrine_wire::http::BoardItem;
 use vitrine_wire::view::{
-    BoardView, ChartView, DataAge, EmergencyCardView, EngineEvent, LockView, ReasonView, SearchView, SectionAge,
-    SessionView, StatusView,
+    BoardView, ChartView, DataAge, EmergencyCardView, EngineEvent, LockView, ReasonView, SearchView,
+    SectionAge, SessionView, StatusView,
 };
 use zeroize::Zeroizing;
 
@@ -135,7 +135,11 @@ impl Workstation {
     /// # Errors
     /// [`EngineError::Io`] when the folder cannot be used; [`EngineError::Usage`] when `device.json` is damaged.
     pub fn open(profile_dir: &Path, options: Options) -> Result<Self, EngineError> {
-        let (handle, own) = match options.runtime.clone().or_else(|| tokio::runtime::Handle::try_current().ok()) {
+        let (handle, own) = match options
+            .runtime
+            .clone()
+            .or_else(|| tokio::runtime::Handle::try_current().ok())
+        {
             Some(handle) => (handle, None),
             None => {
                 let own = tokio::runtime::Builder::new_multi_thread()
@@ -152,7 +156,13 @@ impl Workstation {
         let stand = match profile.read_device()? {
             None => Stand::Closed(Closed::NotEnrolled),
             Some(d) if d.revoked => Stand::Closed(Closed::Revoked),
-            Some(d) => match Station::open(profile.clone(), d, Arc::new(Clock::new()), events.clone(), options.clone()) {
+            Some(d) => match Station::open(
+                profile.clone(),
+                d,
+                Arc::new(Clock::new()),
+                events.clone(),
+                options.clone(),
+            ) {
                 Ok(station) => Stand::Ready(Arc::new(station)),
                 Err(EngineError::KeysMissing(why)) => Stand::Closed(Closed::Keys(why)),
                 Err(EngineError::Unsafe(why)) => Stand::Closed(Closed::Unsafe(why)),
@@ -227,7 +237,9 @@ impl Workstation {
         if link.is_some() {
             return Ok(true);
         }
-        let Some(lock) = station.profile.take_link()? else { return Ok(false) };
+        let Some(lock) = station.profile.take_link()? else {
+            return Ok(false);
+        };
         let weak = Arc::downgrade(&self.inner);
         let revoked = move || {
             if let Some(inner) = weak.upgrade() {
@@ -248,7 +260,11 @@ impl Workstation {
 
     /// Ends the synchronisation of this program.
     pub fn stop_synchronising(&self) {
-        self.inner.link.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.inner
+            .link
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
     }
 
     /// Waits until every scope is current and everything written here is acknowledged by the server; false when that
@@ -441,7 +457,11 @@ impl Workstation {
     ///
     /// # Errors
     /// [`EngineError::NotSignedIn`] when the token is unknown or older than five minutes; else as [`Self::search`].
-    pub async fn emergency_search(&self, token: &IdentityToken, query: &str) -> Result<SearchView, EngineError> {
+    pub async fn emergency_search(
+        &self,
+        token: &IdentityToken,
+        query: &str,
+    ) -> Result<SearchView, EngineError> {
         let (token, query) = (token.clone(), query.to_owned());
         self.at_desk(move |s| {
             let person = s.proofs.find(token.as_str(), s.clock.elapsed())?;
@@ -457,7 +477,11 @@ impl Workstation {
     /// [`EngineError::WrongSecret`], [`EngineError::Throttled`], [`EngineError::PinNeeded`], [`EngineError::Usage`].
     pub async fn break_glass(&self, request: BreakGlass) -> Result<EmergencyCardView, EngineError> {
         let since = Stopwatch::start();
-        self.at_desk(move |s| break_glass::open(s, &request, since).map(|o| o.view)).await
+        let opened = self
+            .at_desk(move |s| break_glass::open(s, &request, since))
+            .await?;
+        self.outbox_changed();
+        Ok(opened.view)
     }
 
     /// The same with the card itself, for `vitrine-cli emergency --json`.
@@ -469,7 +493,17 @@ impl Workstation {
         request: BreakGlass,
     ) -> Result<(EmergencyCardView, Option<EmergencyCard>, SectionAge), EngineError> {
         let since = Stopwatch::start();
-        self.at_desk(move |s| break_glass::open(s, &request, since).map(|o| (o.view, o.card, o.age))).await
+        let opened = self
+            .at_desk(move |s| break_glass::open(s, &request, since))
+            .await?;
+        self.outbox_changed();
+        Ok((opened.view, opened.card, opened.age))
+    }
+
+    fn outbox_changed(&self) {
+        if let Ok(station) = self.station() {
+            station.command(link::Command::OutboxChanged);
+        }
     }
 
     async fn at_desk<T: Send + 'static>(
@@ -494,7 +528,8 @@ impl Workstation {
     /// # Errors
     /// [`EngineError::Damaged`].
     pub async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Row>, EngineError> {
-        self.blocking(move |s| Ok(s.outbox.rows(after, limit)?.rows)).await
+        self.blocking(move |s| Ok(s.outbox.rows(after, limit)?.rows))
+            .await
     }
 
     /// Checks the audit chain against the signed head. Gives the head reached.
@@ -528,7 +563,9 @@ impl Workstation {
         let kept = session::restore(&station.profile, &station.key, &station.clock)?;
         let view = kept.view();
         if let Some(token) = &kept.token {
-            station.command(link::Command::SignedIn { token: token.to_string() });
+            station.command(link::Command::SignedIn {
+                token: token.to_string(),
+            });
         }
         *station.session_mut() = Some(kept);
         Ok(view)
@@ -561,24 +598,60 @@ impl Workstation {
 pub const SEARCH_ROWS: usize = 50;
 
 fn may_open(station: &Station, person: &Person, patient: &PatientId, ward: Option<WardId>) -> bool {
-    let facts = PatientFacts { patient: patient.clone(), ward };
-    station.request(person.subject(), Some(facts), None, None).is_ok_and(|r| verdict("read-chart", &r).allow)
+    let facts = PatientFacts {
+        patient: patient.clone(),
+        ward,
+    };
+    station
+        .request(person.subject(), Some(facts), None, None)
+        .is_ok_and(|r| verdict("read-chart", &r).allow)
 }
 
-fn search(station: &Arc<Station>, person: &Person, text: &str, emergency: bool) -> Result<SearchView, EngineError> {
-    if !station.essentials.scopes()?.iter().any(|s| s.complete && s.name.starts_with("ess:")) {
+fn search(
+    station: &Arc<Station>,
+    person: &Person,
+    text: &str,
+    emergency: bool,
+) -> Result<SearchView, EngineError> {
+    if !station
+        .essentials
+        .scopes()?
+        .iter()
+        .any(|s| s.complete && s.name.starts_with("ess:"))
+    {
         return Err(station.not_here("The patient list"));
     }
     let now = station.clock.now();
     let year = vitrine_clinical::format::civil::Civil::at(now, station.clock.zone_minutes(now)).year;
     let query = Query::read(text, u32::try_from(year).unwrap_or(2026));
     let request = station.request(person.subject(), None, None, None)?;
-    let permit = decide::<SearchPatients>(request).map_err(|d| refused(&station.outbox, &d))?.noted("query", text.chars().take(200).collect::<String>());
-    let permit = if emergency { permit.noted("emergency", "yes") } else { permit };
+    let permit = decide::<SearchPatients>(request)
+        .map_err(|d| refused(&station.outbox, &d))?
+        .noted("query", text.chars().take(200).collect::<String>());
+    let permit = if emergency {
+        permit.noted("emergency", "yes")
+    } else {
+        permit
+    };
     if query.is_empty() {
-        return Ok(found_view(station, person, text, &query, Found { rows: Vec::new(), more: false, of: station.essentials.patients()?, damaged: false }));
+        return Ok(found_view(
+            station,
+            person,
+            text,
+            &query,
+            Found {
+                rows: Vec::new(),
+                more: false,
+                of: station.essentials.patients()?,
+                damaged: false,
+            },
+        ));
     }
-    let read = |p: &Permit<SearchPatients>| station.essentials.search(p, &query.groups, SEARCH_ROWS, emergency);
+    let read = |p: &Permit<SearchPatients>| {
+        station
+            .essentials
+            .search(p, &query.groups, SEARCH_ROWS, emergency)
+    };
     let found = if emergency {
         let (found, kept) = disclose_emergency(&station.outbox, &station.ballast, &permit, read)?;
         station.kept(kept);
@@ -596,9 +669,16 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
     }
     let mut ranked = Vec::with_capacity(found.rows.len());
     for row in &found.rows {
-        let Ok(card) = serde_json::from_slice::<EmergencyCard>(&row.body) else { continue };
-        let family = card.identity.as_ref().and_then(|i| i.family.as_deref()).map(cache::folded).unwrap_or_default();
-        let (why, rank) = query.rank(&cache::card_terms(&card), &family);
+        let Ok(card) = serde_json::from_slice::<rows::ListCard>(&row.body) else {
+            continue;
+        };
+        let family = card
+            .identity
+            .as_ref()
+            .and_then(|i| i.family.as_deref())
+            .map(cache::folded)
+            .unwrap_or_default();
+        let (why, rank) = query.rank(&cache::identity_terms(card.identity.as_ref()), &family);
         let mut view = rows::found_row(&card, &station.clock);
         view.match_text = Some(
             match why {
@@ -610,7 +690,12 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
         );
         let ward = card.place.as_ref().and_then(|p| p.ward.clone());
         view.restricted = !may_open(station, person, &card.patient, ward);
-        ranked.push((rank, view.name.clone(), rows::name_key(card.identity.as_ref()), view));
+        ranked.push((
+            rank,
+            view.name.clone(),
+            rows::name_key(card.identity.as_ref()),
+            view,
+        ));
     }
     ranked.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
     let keys: Vec<_> = ranked.iter().map(|r| r.2.clone()).collect();
@@ -618,7 +703,11 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
     rows::mark_similar(&mut views, &keys);
     let of = vitrine_clinical::format::group_thousands(&found.of.to_string());
     let age = station.fresh.feed(station.stored_as_of(), &station.clock).0;
-    let server = if age == DataAge::Live { "" } else { "; the server was not asked" };
+    let server = if age == DataAge::Live {
+        ""
+    } else {
+        "; the server was not asked"
+    };
     let mut summary_text = match (views.len(), found.more) {
         (0, _) if query.is_empty() => "Type a name, an MRN or a birth date.".to_owned(),
         (0, _) => format!("No match in {of} patients on this workstation{server}."),
@@ -628,7 +717,12 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
     if found.damaged {
         summary_text.push_str(" Some patients could not be read: this list is not complete.");
     }
-    SearchView { query: text.to_owned(), rows: views, summary_text, more: found.more }
+    SearchView {
+        query: text.to_owned(),
+        rows: views,
+        summary_text,
+        more: found.more,
+    }
 }
 
 fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardView, EngineError> {
@@ -648,7 +742,9 @@ fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardView, Engine
         }
     };
     station.command(link::Command::OutboxChanged);
-    let age = station.fresh.section(&format!("board:{ward}"), Some((true, list.as_of)), &station.clock);
+    let age = station
+        .fresh
+        .section(&format!("board:{ward}"), Some((true, list.as_of)), &station.clock);
     let mut items = Vec::with_capacity(list.rows.len());
     let mut unreadable = 0_usize;
     for (patient, _, body) in &list.rows {
@@ -657,20 +753,41 @@ fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardView, Engine
             Err(_) => unreadable += 1,
         }
     }
-    items.sort_by_key(|(p, i)| (i.place.acuity.clone().unwrap_or_else(|| "9".to_owned()), i.place.since, (*p).clone()));
-    let keys: Vec<_> = items.iter().map(|(_, i)| rows::name_key(i.identity.as_ref())).collect();
-    let mut views: Vec<_> = items.iter().map(|(p, i)| rows::board_row(p, i, &station.clock)).collect();
+    items.sort_by_key(|(p, i)| {
+        (
+            i.place.acuity.clone().unwrap_or_else(|| "9".to_owned()),
+            i.place.since,
+            (*p).clone(),
+        )
+    });
+    let keys: Vec<_> = items
+        .iter()
+        .map(|(_, i)| rows::name_key(i.identity.as_ref()))
+        .collect();
+    let mut views: Vec<_> = items
+        .iter()
+        .map(|(p, i)| rows::board_row(p, i, &station.clock))
+        .collect();
     rows::mark_similar(&mut views, &keys);
     for v in &mut views {
         let id = PatientId::new(v.patient.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
         v.restricted = !may_open(station, &person, &id, Some(ward.clone()));
     }
-    let ward_name = items.iter().find_map(|(_, i)| i.place.ward_name.clone()).unwrap_or_else(|| ward.to_string());
+    let ward_name = items
+        .iter()
+        .find_map(|(_, i)| i.place.ward_name.clone())
+        .unwrap_or_else(|| ward.to_string());
     let mut summary_text = format!("{} patients · sort: acuity, wait", views.len());
     if unreadable > 0 {
         summary_text.push_str(&format!(" · {unreadable} could not be read"));
     }
-    Ok(BoardView { ward: ward.to_string(), ward_name, rows: views, summary_text, age })
+    Ok(BoardView {
+        ward: ward.to_string(),
+        ward_name,
+        rows: views,
+        summary_text,
+        age,
+    })
 }
 
 fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, EngineError> {
@@ -681,8 +798,16 @@ fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, EngineError> {
         Err(StoreError::Damaged(_)) => None,
         Err(e) => return Err(e.into()),
     };
-    let grant = station.outbox.grant(&person.user, Some(&station.device_id), &patient, station.clock.now())?;
-    let facts = PatientFacts { patient: patient.clone(), ward };
+    let grant = station.outbox.grant(
+        &person.user,
+        Some(&station.device_id),
+        &patient,
+        station.clock.now(),
+    )?;
+    let facts = PatientFacts {
+        patient: patient.clone(),
+        ward,
+    };
     let request: Request = station.request(person.subject(), Some(facts), None, grant.clone())?;
     let permit = decide::<ReadChart>(request).map_err(|d| refused(&station.outbox, &d))?;
 
@@ -696,27 +821,57 @@ fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, EngineError> {
         Some(r) => r.record(&permit).ok(),
         None => None,
     };
-    let disclosure = joined(card.as_ref().map(|c| c.disclosure()), record.as_ref().map(|r| r.disclosure()));
+    let disclosure = joined(
+        card.as_ref().map(|c| c.disclosure()),
+        record.as_ref().map(|r| r.disclosure()),
+    );
     let entry = permit.entry(disclosure);
-    let receipt = station.outbox.append(&[entry], None).map_err(|e| EngineError::AuditFailed(e.to_string()))?;
-    let receipt = receipt.into_iter().next().ok_or(EngineError::Internal("writing the audit row"))?;
+    let receipt = station
+        .outbox
+        .append(&[entry], None)
+        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+    let receipt = receipt
+        .into_iter()
+        .next()
+        .ok_or(EngineError::Internal("writing the audit row"))?;
     let wrong = |_| EngineError::Internal("opening with the receipt");
     let unreadable = card.is_none();
-    let card = card.map(|c| c.open(&receipt)).transpose().map_err(wrong)?.flatten();
-    let record = record.map(|r| r.open(&receipt)).transpose().map_err(wrong)?.flatten();
+    let card = card
+        .map(|c| c.open(&receipt))
+        .transpose()
+        .map_err(wrong)?
+        .flatten();
+    let record = record
+        .map(|r| r.open(&receipt))
+        .transpose()
+        .map_err(wrong)?
+        .flatten();
     station.command(link::Command::OutboxChanged);
     if card.is_none() && record.is_none() && !unreadable {
         return Err(station.not_here("This patient"));
     }
     keep_open(station, &patient, record.is_some());
 
-    let parsed = card.as_ref().and_then(|c| serde_json::from_slice::<EmergencyCard>(&c.body).ok());
+    let parsed = card
+        .as_ref()
+        .and_then(|c| serde_json::from_slice::<EmergencyCard>(&c.body).ok());
     let scope = format!("pat:{patient}");
     let essentials_age = match &card {
-        Some(c) => station.fresh.section(&c.scope, Some((true, c.as_of)), &station.clock),
-        None => SectionAge { age: DataAge::Unavailable, text: crate::chart::blocks::UNAVAILABLE.to_owned(), complete: false, as_of_ms: None },
+        Some(c) => station
+            .fresh
+            .section(&c.scope, Some((true, c.as_of)), &station.clock),
+        None => SectionAge {
+            age: DataAge::Unavailable,
+            text: crate::chart::blocks::UNAVAILABLE.to_owned(),
+            complete: false,
+            as_of_ms: None,
+        },
     };
-    let record_age = station.fresh.section(&scope, record.as_ref().map(|r| (true, r.state.as_of)), &station.clock);
+    let record_age = station.fresh.section(
+        &scope,
+        record.as_ref().map(|r| (true, r.state.as_of)),
+        &station.clock,
+    );
     let loading_text = station
         .fresh
         .scope(&scope)
@@ -725,12 +880,17 @@ fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, EngineError> {
     let by_grant = permit.grant().is_some();
     let frame = Frame {
         access_id: permit.access_id().to_string(),
-        break_glass_text: grant.filter(|_| by_grant).map(|g| break_glass::frame_text(station, &person.display, &g)),
+        break_glass_text: grant
+            .filter(|_| by_grant)
+            .map(|g| break_glass::frame_text(station, &person.display, &g)),
         essentials_age,
         record_age,
         loading_text,
     };
-    let words = Words { patient: &patient, clock: &station.clock };
+    let words = Words {
+        patient: &patient,
+        clock: &station.clock,
+    };
     Ok(chart_view(&words, parsed.as_ref(), record.as_ref(), frame))
 }
 
@@ -754,7 +914,9 @@ fn keep_open(station: &Arc<Station>, patient: &PatientId, held: bool) {
     station.command(link::Command::OpenPatient(patient.to_string()));
     if let Some(records) = station.records().filter(|_| held) {
         let scope = format!("pat:{patient}");
-        let kept = records.used(&scope, station.clock.now().0).and_then(|()| records.evict(station.options.records_kept));
+        let kept = records
+            .used(&scope, station.clock.now().0)
+            .and_then(|()| records.evict(station.options.records_kept));
         if let Err(e) = kept {
             tracing::debug!(error = %e, "the use of a record could not be noted");
         }

@@ -39,14 +39,21 @@ fn entry(n: u64) -> AuditEntry {
 #[test]
 fn child() {
     let Ok(dir) = std::env::var(CHILD) else { return };
-    let p = support::Profiled { dir: PathBuf::from(dir), device: "dev-1".into() };
+    let p = support::Profiled {
+        dir: PathBuf::from(dir),
+        device: "dev-1".into(),
+    };
     let (o, e) = (outbox(&p), essentials(&p));
     let mut out = std::io::stdout().lock();
     let generation = e.scope("board:ED").unwrap().map_or(0, |s| s.pos);
     writeln!(out, "ready {}", o.head().unwrap().seq).unwrap();
     for g in generation + 1.. {
         // A snapshot in parts, with audit rows between them.
-        let resumed = e.scope("board:ED").unwrap().and_then(|s| s.staged).filter(|s| s.pos == g);
+        let resumed = e
+            .scope("board:ED")
+            .unwrap()
+            .and_then(|s| s.staged)
+            .filter(|s| s.pos == g);
         let mut from = 0;
         match resumed {
             Some(s) => from = s.items as usize,
@@ -54,9 +61,20 @@ fn child() {
         }
         for part in (from..ITEMS).step_by(10) {
             let body = format!(r#"{{"generation":{g},"filler":"{}"}}"#, "x".repeat(400));
-            let keys: Vec<String> = (part..(part + 10).min(ITEMS)).map(|k| format!("k{k:03}")).collect();
-            let items: Vec<Prepared> =
-                keys.iter().map(|key| Prepared::new(&Incoming { key, ver: g, body: Some(body.as_bytes()), terms: "" })).collect();
+            let keys: Vec<String> = (part..(part + 10).min(ITEMS))
+                .map(|k| format!("k{k:03}"))
+                .collect();
+            let items: Vec<Prepared> = keys
+                .iter()
+                .map(|key| {
+                    Prepared::new(&Incoming {
+                        key,
+                        ver: g,
+                        body: Some(body.as_bytes()),
+                        terms: "",
+                    })
+                })
+                .collect();
             e.stage("board:ED", &items).unwrap();
             let receipts = o.append(&[entry(g)], None).unwrap();
             writeln!(out, "row {}", receipts[0].seq()).unwrap();
@@ -74,12 +92,17 @@ fn killed_hundreds_of_times() {
     let dir = tempfile::tempdir().unwrap();
     let p = plant(dir.path(), &people());
     essentials(&p).forget("board:ED").unwrap();
-    let cycles: u32 = std::env::var("VITRINE_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(300);
+    let cycles: u32 = std::env::var("VITRINE_KILLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(300);
     let (mut acked, mut shown, mut doubled) = (0_u64, 0_u64, 0_u64);
     let mut seed = u64::from_be_bytes(entropy::bytes().unwrap());
     println!("SEED={seed}");
     for cycle in 0..cycles {
-        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        seed = seed
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         let wait = std::time::Duration::from_micros(500 + (seed >> 33) % 30_000);
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture", "--test-threads=1"])
@@ -112,7 +135,11 @@ fn killed_hundreds_of_times() {
         }
         let o = outbox(&p);
         let head = o.verify(None).unwrap();
-        assert!(head.seq >= acked, "cycle {cycle}: row {acked} was acknowledged, the chain ends at {}", head.seq);
+        assert!(
+            head.seq >= acked,
+            "cycle {cycle}: row {acked} was acknowledged, the chain ends at {}",
+            head.seq
+        );
         doubled += u64::from(head.seq > acked + 1);
         acked = head.seq;
         let e = essentials(&p);
@@ -121,16 +148,30 @@ fn killed_hundreds_of_times() {
             shown = s.pos;
             let refs = e.refs("board:ED").unwrap();
             assert_eq!(refs.len(), ITEMS, "cycle {cycle}: half a snapshot is shown");
-            assert!(refs.iter().all(|r| r.ver == s.pos), "cycle {cycle}: two snapshots are mixed");
+            assert!(
+                refs.iter().all(|r| r.ver == s.pos),
+                "cycle {cycle}: two snapshots are mixed"
+            );
             let mut digest = vitrine_wire::digest::ScopeDigest::default();
             for r in &refs {
                 digest.add(&r.key, r.ver, &r.hash);
             }
-            assert_eq!(cache::scope_digest(&s.digest).hex(), digest.hex(), "cycle {cycle}: the running digest is off");
+            assert_eq!(
+                cache::scope_digest(&s.digest).hex(),
+                digest.hex(),
+                "cycle {cycle}: the running digest is off"
+            );
         }
-        assert!(e.scope("ess:ED").unwrap().is_some_and(|s| s.complete && s.items == 6));
+        assert!(
+            e.scope("ess:ED")
+                .unwrap()
+                .is_some_and(|s| s.complete && s.items == 6)
+        );
     }
     assert_eq!(doubled, 0, "more than one unacknowledged row at a kill");
-    assert!(acked > u64::from(cycles), "the child hardly worked: {acked} rows in {cycles} cycles");
+    assert!(
+        acked > u64::from(cycles),
+        "the child hardly worked: {acked} rows in {cycles} cycles"
+    );
     println!("{cycles} kills, {acked} rows, {shown} snapshots, 0 lost");
 }

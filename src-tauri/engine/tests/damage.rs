@@ -16,7 +16,10 @@ fn settle(path: &Path, p: &support::Profiled, which: &str) {
         _ => drop(support::outbox(p)),
     }
     let wal = path.with_extension("db-wal");
-    assert!(std::fs::metadata(&wal).map_or(0, |m| m.len()) == 0, "the WAL was moved into the file");
+    assert!(
+        std::fs::metadata(&wal).map_or(0, |m| m.len()) == 0,
+        "the WAL was moved into the file"
+    );
 }
 
 fn flip(path: &Path, page: usize) {
@@ -31,7 +34,16 @@ fn one_flipped_bit_costs_no_more_than_what_its_page_holds() {
     let dir = tempfile::tempdir().unwrap();
     // Many patients, so that cards lie on many pages.
     let many: Vec<_> = (0..200)
-        .map(|n| support::Planted::new(&format!("q{n:03}"), &format!("Family{n}"), "Anna", &format!("9{n:05}"), "1970-01-01", Some("ICU")))
+        .map(|n| {
+            support::Planted::new(
+                &format!("q{n:03}"),
+                &format!("Family{n}"),
+                "Anna",
+                &format!("9{n:05}"),
+                "1970-01-01",
+                Some("ICU"),
+            )
+        })
         .collect();
     let p = plant(dir.path(), &many);
     let path = p.dir.join("essentials.db");
@@ -82,7 +94,10 @@ fn one_flipped_bit_costs_no_more_than_what_its_page_holds() {
             }
         }
     }
-    assert!(shown > 100 && unavailable > 0, "{shown} shown, {unavailable} unavailable, {refused} refused");
+    assert!(
+        shown > 100 && unavailable > 0,
+        "{shown} shown, {unavailable} unavailable, {refused} refused"
+    );
     println!("{shown} cards shown, {unavailable} unavailable, {refused} refused over {pages} pages");
 }
 
@@ -96,7 +111,9 @@ fn a_damaged_page_of_a_record_makes_its_kind_unavailable_and_no_more() {
     for page in 1..whole.len() / 4096 {
         std::fs::write(&path, &whole).unwrap();
         for ending in ["-wal", "-shm"] {
-            let _ = std::fs::remove_file(path.with_file_name(format!("{}{ending}", path.file_name().unwrap().to_string_lossy())));
+            let _ = std::fs::remove_file(
+                path.with_file_name(format!("{}{ending}", path.file_name().unwrap().to_string_lossy())),
+            );
         }
         flip(&path, page);
         let ws = open(&p);
@@ -104,15 +121,25 @@ fn a_damaged_page_of_a_record_makes_its_kind_unavailable_and_no_more() {
             continue;
         }
         let chart = block(ws.chart("p1")).unwrap();
-        assert_eq!(chart.allergies.state, AllergyStripState::Known, "the essentials are another file");
+        assert_eq!(
+            chart.allergies.state,
+            AllergyStripState::Known,
+            "the essentials are another file"
+        );
         for (state, items) in [
             (chart.medications.state, chart.medications.items.len()),
             (chart.conditions.state, chart.conditions.items.len()),
             (chart.labs.state, chart.labs.items.len()),
         ] {
             match state {
-                BlockViewState::Recorded => { assert!(items > 0); fine += 1 }
-                BlockViewState::Unavailable => { assert_eq!(items, 0); said += 1 }
+                BlockViewState::Recorded => {
+                    assert!(items > 0);
+                    fine += 1
+                }
+                BlockViewState::Unavailable => {
+                    assert_eq!(items, 0);
+                    said += 1
+                }
                 BlockViewState::NotRecorded => panic!("page {page}: damage was shown as nothing recorded"),
             }
         }
@@ -139,7 +166,11 @@ fn a_wrong_key_is_refused_and_the_file_untouched() {
         assert_eq!(e.exit_code(), 3, "{e}");
         assert!(e.to_string().contains("cannot be opened with this key"), "{e}");
         assert_eq!(ws.lock_view().device_state, DeviceState::KeysMissing);
-        assert_eq!(std::fs::read(a.dir.join(name)).unwrap(), foreign, "{name} was touched");
+        assert_eq!(
+            std::fs::read(a.dir.join(name)).unwrap(),
+            foreign,
+            "{name} was touched"
+        );
         assert!(!a.dir.join(format!("{name}-wal")).exists());
         drop(ws);
         std::fs::write(a.dir.join(name), kept).unwrap();
@@ -181,12 +212,20 @@ fn a_damaged_audit_log_fails_closed_but_for_emergencies() {
     }
     std::fs::write(&path, bytes).unwrap();
     let ws = open(&p);
-    assert!(ws.status().alarms.iter().any(|a| a.contains("cannot be written")), "{:?}", ws.status().alarms);
+    assert!(
+        ws.status().alarms.iter().any(|a| a.contains("cannot be written")),
+        "{:?}",
+        ws.status().alarms
+    );
     let e = block(ws.sign_in("lee", pin("lee"))).unwrap_err();
     assert!(matches!(e, EngineError::AuditFailed(_)), "{e:?}");
     let card = block(ws.break_glass(with_pin("lee", pin("lee"), "p2"))).unwrap();
     assert_eq!(card.allergies.items[0].agent, "penicillin");
-    assert!(ws.status().alarms.iter().any(|a| a.contains("reserve")), "{:?}", ws.status().alarms);
+    assert!(
+        ws.status().alarms.iter().any(|a| a.contains("reserve")),
+        "{:?}",
+        ws.status().alarms
+    );
 }
 
 #[test]
@@ -219,6 +258,12 @@ fn the_chain_names_its_first_bad_row_and_a_cut_tail() {
     let told = block(open(&p).audit_verify()).unwrap_err().to_string();
     assert!(told.contains("row 11 and later are gone"), "{told}");
     // A head that this device did not sign.
-    std::fs::write(p.dir.join("audit.head"), String::from_utf8(newer_head).unwrap().replace("\"seq\":11", "\"seq\":9")).unwrap();
+    std::fs::write(
+        p.dir.join("audit.head"),
+        String::from_utf8(newer_head)
+            .unwrap()
+            .replace("\"seq\":11", "\"seq\":9"),
+    )
+    .unwrap();
     assert_eq!(block(open(&p).audit_verify()).unwrap_err().exit_code(), 3);
 }

@@ -58,9 +58,25 @@ fn child() {
     std::fs::remove_file(filler).unwrap();
     drop(open(&p));
     let rows = outbox(&p).rows(0, 100).unwrap().rows;
-    let actions: Vec<String> =
-        rows.iter().map(|r| serde_json::from_str::<serde_json::Value>(&r.body).unwrap()["action"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(actions, ["search-patients", "break-glass", "read-card", "break-glass", "read-card"]);
+    let actions: Vec<String> = rows
+        .iter()
+        .map(|r| {
+            serde_json::from_str::<serde_json::Value>(&r.body).unwrap()["action"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(
+        actions,
+        [
+            "search-patients",
+            "break-glass",
+            "read-card",
+            "break-glass",
+            "read-card"
+        ]
+    );
     assert_eq!(outbox(&p).grants(false).unwrap().len(), 2);
     outbox(&p).verify(None).unwrap();
     println!("FULL-DISK-OK");
@@ -72,7 +88,8 @@ fn on_a_full_disk() {
         return;
     }
     let mount = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=8m tmpfs \"$1\" && exec \"$2\" --exact child --nocapture --test-threads=1";
+    let script =
+        "mount -t tmpfs -o size=8m tmpfs \"$1\" && exec \"$2\" --exact child --nocapture --test-threads=1";
     let ran = Command::new("unshare")
         .args(["-m", "sh", "-c", script, "sh"])
         .arg(mount.path())
@@ -86,10 +103,19 @@ fn on_a_full_disk() {
             return;
         }
     };
-    let (stdout, stderr) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let (stdout, stderr) = (
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr),
+    );
     if stderr.contains("unshare") || stderr.contains("mount:") {
-        println!("skipped: no file system of its own without root ({})", stderr.lines().next().unwrap_or_default());
+        println!(
+            "skipped: no file system of its own without root ({})",
+            stderr.lines().next().unwrap_or_default()
+        );
         return;
     }
-    assert!(out.status.success() && stdout.contains("FULL-DISK-OK"), "{stdout}\n{stderr}");
+    assert!(
+        out.status.success() && stdout.contains("FULL-DISK-OK"),
+        "{stdout}\n{stderr}"
+    );
 }

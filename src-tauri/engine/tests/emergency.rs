@@ -8,7 +8,13 @@ use vitrine_wire::ErrorCode;
 use vitrine_wire::view::{AllergyStripState, BlockViewState, DataAge};
 
 fn entries(p: &support::Profiled) -> Vec<serde_json::Value> {
-    outbox(p).rows(0, 10_000).unwrap().rows.iter().map(|r| serde_json::from_str(&r.body).unwrap()).collect()
+    outbox(p)
+        .rows(0, 10_000)
+        .unwrap()
+        .rows
+        .iter()
+        .map(|r| serde_json::from_str(&r.body).unwrap())
+        .collect()
 }
 
 #[test]
@@ -21,22 +27,48 @@ fn the_card_of_a_stranger_with_grant_and_two_rows_before_it() {
     assert_eq!(card.allergies.items[0].agent, "penicillin");
     assert!(card.allergies.items[0].dangerous);
     assert_eq!(card.medications.items[0].name, "warfarin");
-    assert_eq!(card.medications.items[0].high_risk_text.as_deref(), Some("anticoagulant"));
+    assert_eq!(
+        card.medications.items[0].high_risk_text.as_deref(),
+        Some("anticoagulant")
+    );
     assert_eq!(card.conditions.items[0].text, "Atrial fibrillation");
-    assert!(card.frame_text.starts_with("BREAK-GLASS · Dr LEE · Life-threatening emergency · ends "), "{}", card.frame_text);
+    assert!(
+        card.frame_text
+            .starts_with("BREAK-GLASS · Dr LEE · Life-threatening emergency · ends "),
+        "{}",
+        card.frame_text
+    );
     assert_eq!(card.age.age, DataAge::Offline);
     assert_eq!(card.devices.state, BlockViewState::NotRecorded);
-    for section in [&card.allergies.patient, &card.medications.patient, &card.conditions.patient, &card.labs.patient] {
-        assert_eq!(*section, card.banner.patient, "every section is of the banner's patient");
+    for section in [
+        &card.allergies.patient,
+        &card.medications.patient,
+        &card.conditions.patient,
+        &card.labs.patient,
+    ] {
+        assert_eq!(
+            *section, card.banner.patient,
+            "every section is of the banner's patient"
+        );
     }
 
     let rows = entries(&p);
     assert_eq!(rows.len(), 2);
-    assert_eq!((&rows[0]["action"], &rows[0]["notes"]["reason"], &rows[0]["notes"]["assurance"]), (&"break-glass".into(), &"life-threatening".into(), &"pin".into()));
+    assert_eq!(
+        (
+            &rows[0]["action"],
+            &rows[0]["notes"]["reason"],
+            &rows[0]["notes"]["assurance"]
+        ),
+        (&"break-glass".into(), &"life-threatening".into(), &"pin".into())
+    );
     assert_eq!(rows[1]["action"], "read-card");
     assert_eq!(rows[1]["access_id"], card.access_id.as_str());
     assert_eq!(rows[1]["grant"], rows[0]["access_id"]);
-    assert_eq!(rows[1]["disclosure"]["resources"][0]["key"]["kind"], "EmergencyCard");
+    assert_eq!(
+        rows[1]["disclosure"]["resources"][0]["key"]["kind"],
+        "EmergencyCard"
+    );
     assert_eq!(rows[1]["disclosure"]["resources"][0]["version"], 3);
     assert_eq!(rows[1]["purpose"], "BTG");
     let grants = outbox(&p).grants(false).unwrap();
@@ -49,14 +81,33 @@ fn the_card_of_a_stranger_with_grant_and_two_rows_before_it() {
 fn by_record_number_and_every_reason() {
     let (_dir, _p, ws) = station();
     for reason in ["1", "2", "covering", "mass-casualty"] {
-        let asked = BreakGlass { reason: reason.into(), ..with_pin("lee", pin("lee"), "1002 3345") };
+        let asked = BreakGlass {
+            reason: reason.into(),
+            ..with_pin("lee", pin("lee"), "1002 3345")
+        };
         assert_eq!(block(ws.break_glass(asked)).unwrap().banner.patient, "p2");
     }
-    let other = BreakGlass { reason: "5".into(), ..with_pin("lee", pin("lee"), "p2") };
-    assert!(matches!(block(ws.break_glass(other.clone())), Err(EngineError::Usage(_))), "reason 5 needs words");
-    block(ws.break_glass(BreakGlass { words: Some("found in the lift".into()), ..other })).unwrap();
-    let unknown = BreakGlass { reason: "6".into(), ..with_pin("lee", pin("lee"), "p2") };
-    assert!(matches!(block(ws.break_glass(unknown)), Err(EngineError::Usage(_))));
+    let other = BreakGlass {
+        reason: "5".into(),
+        ..with_pin("lee", pin("lee"), "p2")
+    };
+    assert!(
+        matches!(block(ws.break_glass(other.clone())), Err(EngineError::Usage(_))),
+        "reason 5 needs words"
+    );
+    block(ws.break_glass(BreakGlass {
+        words: Some("found in the lift".into()),
+        ..other
+    }))
+    .unwrap();
+    let unknown = BreakGlass {
+        reason: "6".into(),
+        ..with_pin("lee", pin("lee"), "p2")
+    };
+    assert!(matches!(
+        block(ws.break_glass(unknown)),
+        Err(EngineError::Usage(_))
+    ));
     assert_eq!(ws.reasons().len(), 5);
     assert!(ws.reasons()[4].needs_words && !ws.reasons()[0].needs_words);
 }
@@ -67,7 +118,10 @@ fn a_patient_who_is_not_here_is_said_to_be_not_here() {
     let e = block(ws.break_glass(with_pin("lee", pin("lee"), "p999"))).unwrap_err();
     assert_eq!((e.code(), e.exit_code()), (ErrorCode::NotOnThisWorkstation, 4));
     let text = e.view().text;
-    assert!(text.contains("Last synchronised") && text.contains("does not mean that nothing is recorded"), "{text}");
+    assert!(
+        text.contains("Last synchronised") && text.contains("does not mean that nothing is recorded"),
+        "{text}"
+    );
     assert!(entries(&p).is_empty(), "no glass was broken");
 }
 
@@ -89,15 +143,35 @@ fn a_storm_of_wrong_pins_slows_one_name_and_nobody_else() {
     let (_dir, p, ws) = station();
     for n in 1..=5 {
         let e = block(ws.break_glass(with_pin("lee", "000000", "p2"))).unwrap_err();
-        assert!(matches!(e, EngineError::WrongSecret { retry_after_s } if (retry_after_s > 0) == (n == 5)), "{n}: {e:?}");
+        assert!(
+            matches!(e, EngineError::WrongSecret { retry_after_s } if (retry_after_s > 0) == (n == 5)),
+            "{n}: {e:?}"
+        );
     }
     let e = block(ws.break_glass(with_pin("lee", pin("lee"), "p2"))).unwrap_err();
-    assert!(matches!(e, EngineError::Throttled { retry_after_s: 1..=30 }), "{e:?}");
-    assert_eq!(block(ws.break_glass(with_pin("rao", pin("rao"), "p1"))).unwrap().banner.patient, "p1");
+    assert!(
+        matches!(
+            e,
+            EngineError::Throttled {
+                retry_after_s: 1..=30
+            }
+        ),
+        "{e:?}"
+    );
+    assert_eq!(
+        block(ws.break_glass(with_pin("rao", pin("rao"), "p1")))
+            .unwrap()
+            .banner
+            .patient,
+        "p1"
+    );
     // The counter is on disk: another process of the profile is slowed down too.
     drop(ws);
     let again = open(&p);
-    assert!(matches!(block(again.break_glass(with_pin("lee", pin("lee"), "p2"))), Err(EngineError::Throttled { .. })));
+    assert!(matches!(
+        block(again.break_glass(with_pin("lee", pin("lee"), "p2"))),
+        Err(EngineError::Throttled { .. })
+    ));
 }
 
 #[test]
@@ -108,11 +182,26 @@ fn a_token_proves_identity_for_search_and_card() {
     assert_eq!(found.rows[0].patient, "p3");
     assert!(found.rows[0].restricted);
     assert_eq!(found.rows[0].allergy_text, "", "a search shows nothing clinical");
-    let asked = BreakGlass { identity: Identity::Token(token.as_str().into()), ..with_pin("lee", "", "p3") };
+    let asked = BreakGlass {
+        identity: Identity::Token(token.as_str().into()),
+        ..with_pin("lee", "", "p3")
+    };
     assert_eq!(block(ws.break_glass(asked)).unwrap().banner.patient, "p3");
-    let forged = BreakGlass { identity: Identity::Token("0000".into()), ..with_pin("lee", "", "p3") };
-    assert_eq!(block(ws.break_glass(forged)).unwrap_err().code(), ErrorCode::NotSignedIn);
-    assert_eq!(entries(&p).iter().filter(|e| e["action"] == "search-patients").count(), 1);
+    let forged = BreakGlass {
+        identity: Identity::Token("0000".into()),
+        ..with_pin("lee", "", "p3")
+    };
+    assert_eq!(
+        block(ws.break_glass(forged)).unwrap_err().code(),
+        ErrorCode::NotSignedIn
+    );
+    assert_eq!(
+        entries(&p)
+            .iter()
+            .filter(|e| e["action"] == "search-patients")
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -137,8 +226,14 @@ fn one_access_one_row_with_what_was_shown() {
 #[test]
 fn the_session_serves_for_five_minutes_and_the_grant_opens_the_chart() {
     let (_dir, _p, ws) = station();
-    let session = BreakGlass { identity: Identity::Session, ..with_pin("", "", "p2") };
-    assert_eq!(block(ws.break_glass(session.clone())).unwrap_err().code(), ErrorCode::NotSignedIn);
+    let session = BreakGlass {
+        identity: Identity::Session,
+        ..with_pin("", "", "p2")
+    };
+    assert_eq!(
+        block(ws.break_glass(session.clone())).unwrap_err().code(),
+        ErrorCode::NotSignedIn
+    );
     assert!(block(ws.sign_in("lee", pin("lee"))).unwrap().offline);
     let denied = block(ws.chart("p2")).unwrap_err();
     assert!(denied.view().break_glass_offered && denied.exit_code() == 5);

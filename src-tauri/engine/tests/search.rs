@@ -43,7 +43,10 @@ fn table_of_queries() {
         assert!(found.rows.is_empty(), "{nothing}");
     }
     let none = block(ws.search("zzz")).unwrap();
-    assert_eq!(none.summary_text, "No match in 6 patients on this workstation; the server was not asked.");
+    assert_eq!(
+        none.summary_text,
+        "No match in 6 patients on this workstation; the server was not asked."
+    );
 }
 
 #[test]
@@ -52,13 +55,22 @@ fn similar_names_and_restrictions_are_marked() {
     block(ws.sign_in("lee", pin("lee"))).unwrap();
     let found = block(ws.search("sm")).unwrap();
     assert_eq!(found.rows.len(), 2);
-    assert!(found.rows.iter().all(|r| r.similar_name), "SMITH, John and SMYTH, Joan");
+    assert!(
+        found.rows.iter().all(|r| r.similar_name),
+        "SMITH, John and SMYTH, Joan"
+    );
     assert!(found.rows.iter().all(|r| !r.restricted), "own ward");
     let found = block(ws.search("li")).unwrap();
     assert!(found.rows.iter().all(|r| r.restricted), "another ward");
     assert_eq!(found.rows[0].match_text.as_deref(), Some("name"));
-    assert_eq!(block(ws.search("555001")).unwrap().rows[0].match_text.as_deref(), Some("MRN"));
-    assert_eq!(block(ws.search("12mar64")).unwrap().rows[0].match_text.as_deref(), Some("born"));
+    assert_eq!(
+        block(ws.search("555001")).unwrap().rows[0].match_text.as_deref(),
+        Some("MRN")
+    );
+    assert_eq!(
+        block(ws.search("12mar64")).unwrap().rows[0].match_text.as_deref(),
+        Some("born")
+    );
 }
 
 #[test]
@@ -74,7 +86,11 @@ fn the_board_shows_the_ward_and_no_other() {
     ws.lock();
     block(ws.sign_in("rao", pin("rao"))).unwrap();
     let absent = block(ws.board(Some("ICU"))).unwrap_err();
-    assert_eq!(absent.exit_code(), 4, "allowed, but not on this workstation: never an empty board");
+    assert_eq!(
+        absent.exit_code(),
+        4,
+        "allowed, but not on this workstation: never an empty board"
+    );
 }
 
 #[test]

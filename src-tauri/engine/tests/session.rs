@@ -3,7 +3,7 @@
 mod support;
 
 use std::time::Duration;
-use support::{block, give_records, keys, open, options, pin, plant, people, station};
+use support::{block, give_records, keys, open, options, people, pin, plant, station};
 use vitrine_engine::keys::SlotKind;
 use vitrine_engine::{EngineError, Workstation};
 use vitrine_wire::view::{DataAge, DeviceState};
@@ -18,7 +18,11 @@ fn a_pin_opens_the_essentials_and_a_slot_the_records() {
     let chart = block(ws.chart("p1")).unwrap();
     assert_eq!(chart.record_age.age, DataAge::NotOnThisWorkstation);
     assert_eq!(chart.medications.items[0].name, "warfarin", "from the essentials");
-    assert!(chart.notes.empty_text.contains("not on this workstation"), "{}", chart.notes.empty_text);
+    assert!(
+        chart.notes.empty_text.contains("not on this workstation"),
+        "{}",
+        chart.notes.empty_text
+    );
     drop(ws);
 
     give_records(&p, "lee", pin("lee"), SlotKind::Pin, &people()[..2]);
@@ -27,8 +31,12 @@ fn a_pin_opens_the_essentials_and_a_slot_the_records() {
     let chart = block(ws.chart("p1")).unwrap();
     assert_eq!(chart.resources, 10);
     assert_eq!(chart.labs.items[0].values.len(), 6);
-    assert_eq!(chart.labs.items[0].values[0].value, "4.50", "newest first, digits as recorded");
-    let row: serde_json::Value = serde_json::from_str(&block(ws.audit_list(0, 100)).unwrap().last().unwrap().body).unwrap();
+    assert_eq!(
+        chart.labs.items[0].values[0].value, "4.50",
+        "newest first, digits as recorded"
+    );
+    let row: serde_json::Value =
+        serde_json::from_str(&block(ws.audit_list(0, 100)).unwrap().last().unwrap().body).unwrap();
     assert_eq!(row["disclosure"]["total"], 11, "ten resources and the card");
     assert_eq!(ws.lock_view().recent_users[0].user, "lee");
 }
@@ -39,12 +47,20 @@ fn ten_wrong_secrets_remove_the_slot_and_a_password_then_needs_the_server() {
     let p = plant(dir.path(), &people());
     give_records(&p, "lee", "correct horse", SlotKind::Password, &people()[..1]);
     let box_ = support::outbox(&p);
-    let rule = vitrine_store_sqlcipher::workstation::ThrottleRule { path: "sign-in", free: 5, first_wait_ms: 30_000, longest_wait_ms: 900_000 };
+    let rule = vitrine_store_sqlcipher::workstation::ThrottleRule {
+        path: "sign-in",
+        free: 5,
+        first_wait_ms: 30_000,
+        longest_wait_ms: 900_000,
+    };
     // Nine wrong tries over a long time.
     let mut at = vitrine_clinical::UtcMs(0);
     for _ in 0..9 {
         at = at.plus_ms(1_000_000);
-        assert!(matches!(box_.attempt("lee", &rule, at).unwrap(), vitrine_store_sqlcipher::workstation::Attempt::Go { .. }));
+        assert!(matches!(
+            box_.attempt("lee", &rule, at).unwrap(),
+            vitrine_store_sqlcipher::workstation::Attempt::Go { .. }
+        ));
     }
     drop(box_);
     let ws = open(&p);
@@ -53,7 +69,12 @@ fn ten_wrong_secrets_remove_the_slot_and_a_password_then_needs_the_server() {
     assert_eq!(keys(&p).1.of("lee").count(), 0);
     let e = block(ws.sign_in("lee", "correct horse")).unwrap_err();
     assert!(matches!(e, EngineError::Throttled { .. }), "{e:?}");
-    assert!(std::fs::read_dir(&p.dir).unwrap().flatten().all(|f| !f.file_name().to_string_lossy().starts_with("records-")));
+    assert!(
+        std::fs::read_dir(&p.dir)
+            .unwrap()
+            .flatten()
+            .all(|f| !f.file_name().to_string_lossy().starts_with("records-"))
+    );
 }
 
 #[test]
@@ -62,26 +83,47 @@ fn waits_double_from_thirty_seconds_to_a_quarter_of_an_hour() {
     let (_dir, p, ws) = station();
     drop(ws);
     let o = support::outbox(&p);
-    let rule = ThrottleRule { path: "sign-in", free: 5, first_wait_ms: 30_000, longest_wait_ms: 900_000 };
+    let rule = ThrottleRule {
+        path: "sign-in",
+        free: 5,
+        first_wait_ms: 30_000,
+        longest_wait_ms: 900_000,
+    };
     let mut at = vitrine_clinical::UtcMs(1_000_000);
-    for expected in [0, 0, 0, 0, 30_000, 60_000, 120_000, 240_000, 480_000, 900_000, 900_000] {
-        let Attempt::Go { wait_ms, .. } = o.attempt("x", &rule, at).unwrap() else { panic!("not yet due") };
+    for expected in [
+        0, 0, 0, 0, 30_000, 60_000, 120_000, 240_000, 480_000, 900_000, 900_000,
+    ] {
+        let Attempt::Go { wait_ms, .. } = o.attempt("x", &rule, at).unwrap() else {
+            panic!("not yet due")
+        };
         assert_eq!(wait_ms, expected);
         if wait_ms > 0 {
-            assert_eq!(o.attempt("x", &rule, at.plus_ms(wait_ms - 1)).unwrap(), Attempt::Wait { wait_ms: 1 });
+            assert_eq!(
+                o.attempt("x", &rule, at.plus_ms(wait_ms - 1)).unwrap(),
+                Attempt::Wait { wait_ms: 1 }
+            );
         }
         at = at.plus_ms(wait_ms);
     }
-    assert!(matches!(o.attempt("y", &rule, at).unwrap(), Attempt::Go { fails: 1, .. }), "each user by itself");
+    assert!(
+        matches!(o.attempt("y", &rule, at).unwrap(), Attempt::Go { fails: 1, .. }),
+        "each user by itself"
+    );
     o.right_secret("x", "sign-in").unwrap();
-    assert!(matches!(o.attempt("x", &rule, at).unwrap(), Attempt::Go { fails: 1, wait_ms: 0 }));
+    assert!(matches!(
+        o.attempt("x", &rule, at).unwrap(),
+        Attempt::Go { fails: 1, wait_ms: 0 }
+    ));
 }
 
 #[test]
 fn idle_locks_and_locking_ends_everything() {
     let dir = tempfile::tempdir().unwrap();
     let p = plant(dir.path(), &people());
-    let o = vitrine_engine::Options { idle_lock: Duration::from_millis(300), ..options() };
+    let o = vitrine_engine::Options {
+        idle_lock: Duration::from_millis(300),
+        ..options()
+    };
     let ws = Workstation::open(&p.dir, o).unwrap();
     let mut events = ws.events();
     block(ws.sign_in("lee", pin("lee"))).unwrap();
@@ -89,7 +131,8 @@ fn idle_locks_and_locking_ends_everything() {
     std::thread::sleep(Duration::from_millis(400));
     assert!(ws.session().is_none());
     assert!(matches!(block(ws.search("li")), Err(EngineError::NotSignedIn)));
-    let locked = std::iter::from_fn(|| events.try_recv().ok()).any(|e| e == vitrine_wire::view::EngineEvent::Locked);
+    let locked =
+        std::iter::from_fn(|| events.try_recv().ok()).any(|e| e == vitrine_wire::view::EngineEvent::Locked);
     assert!(locked);
 }
 
@@ -120,12 +163,18 @@ fn a_profile_that_cannot_be_used_says_why() {
     let v = ws.lock_view();
     assert_eq!(v.device_state, DeviceState::NotEnrolled);
     assert!(v.device_text.unwrap().contains("vitrine-cli enrol"));
-    assert!(matches!(block(ws.sign_in("lee", "x")), Err(EngineError::NotEnrolled)));
+    assert!(matches!(
+        block(ws.sign_in("lee", "x")),
+        Err(EngineError::NotEnrolled)
+    ));
 
     let p = plant(&dir.path().join("b"), &people());
     std::fs::remove_file(p.dir.join("sealer.key")).unwrap();
     let ws = open(&p);
     assert_eq!(ws.lock_view().device_state, DeviceState::KeysMissing);
-    assert!(!p.dir.join("sealer.key").exists(), "no key is made anew in silence");
+    assert!(
+        !p.dir.join("sealer.key").exists(),
+        "no key is made anew in silence"
+    );
     assert_eq!(ws.usable().unwrap_err().exit_code(), 3);
 }

@@ -335,7 +335,9 @@ impl Essentials {
             .query_row([], |r| r.get::<_, Vec<u8>>(0))
             .optional()
         })?;
-        stored.map(|body| self.db.whole(&body).map(|b| b.len())).transpose()
+        stored
+            .map(|body| self.db.whole(&body).map(|b| b.len()))
+            .transpose()
     }
 
     /// Patients whose card is here.

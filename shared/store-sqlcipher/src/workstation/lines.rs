@@ -78,7 +78,11 @@ impl Lines {
         Self {
             path: path.to_owned(),
             key: key.clone(),
-            options: OpenOptions { synchronous, cache_kib, ..OpenOptions::default() },
+            options: OpenOptions {
+                synchronous,
+                cache_kib,
+                ..OpenOptions::default()
+            },
             writer: Mutex::new(None),
             readers: Mutex::new(Vec::new()),
             reserved: Mutex::new(None),

@@ -161,7 +161,13 @@ impl Outbox {
             Ok(outbox) => Ok((outbox, None)),
             Err(e @ (StoreError::Damaged(_) | StoreError::Full(_) | StoreError::Backend { .. })) => {
                 let lines = Lines::unopened(path, key, Synchronous::Full, 2 * 1024);
-                Ok((Self { lines, memory: Mutex::new(Vec::new()) }, Some(e)))
+                Ok((
+                    Self {
+                        lines,
+                        memory: Mutex::new(Vec::new()),
+                    },
+                    Some(e),
+                ))
             }
             Err(e) => Err(e),
         }

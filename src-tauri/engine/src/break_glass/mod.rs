@@ -33,7 +33,12 @@ use zeroize::Zeroizing;
 
 /// Wrong PINs in an emergency: the same five are free, then 30 s each. Never longer and never the end of a slot, so
 /// that a stranger who types wrong PINs under a name cannot keep its owner out; at 30 s a try, six digits last a year.
-const RULE: ThrottleRule = ThrottleRule { path: "emergency", free: 5, first_wait_ms: 30_000, longest_wait_ms: 30_000 };
+const RULE: ThrottleRule = ThrottleRule {
+    path: "emergency",
+    free: 5,
+    first_wait_ms: 30_000,
+    longest_wait_ms: 30_000,
+};
 
 /// Longest words of a reason, characters.
 const WORDS_MAX: usize = 2_000;
@@ -91,31 +96,47 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
     if dir.disabled {
         return Err(EngineError::Disabled);
     }
-    let phc = dir.pin_phc.as_deref().ok_or_else(|| EngineError::UnknownUser(user.to_string()))?;
+    let phc = dir
+        .pin_phc
+        .as_deref()
+        .ok_or_else(|| EngineError::UnknownUser(user.to_string()))?;
     let wait_ms = count_try(station, user.as_str())?;
     let right = verify_pin(secret, phc).map_err(|e| EngineError::KeysMissing(e.to_string()))?;
     if !right {
-        return Err(EngineError::WrongSecret { retry_after_s: u32::try_from(wait_ms / 1_000).unwrap_or(0) });
+        return Err(EngineError::WrongSecret {
+            retry_after_s: u32::try_from(wait_ms / 1_000).unwrap_or(0),
+        });
     }
     let _ = station.outbox.right_secret(user.as_str(), RULE.path);
-    COUNTED_IN_MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(user.as_str());
+    COUNTED_IN_MEMORY
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .remove(user.as_str());
     Person::of_dir(&dir)
 }
 
 fn count_try(station: &Station, user: &str) -> Result<i64, EngineError> {
     let now = station.clock.now();
-    let throttled = |ms: i64| EngineError::Throttled { retry_after_s: u32::try_from((ms + 999) / 1_000).unwrap_or(1) };
+    let throttled = |ms: i64| EngineError::Throttled {
+        retry_after_s: u32::try_from((ms + 999) / 1_000).unwrap_or(1),
+    };
     match station.outbox.attempt(user, &RULE, now) {
         Ok(Attempt::Go { wait_ms, .. }) => Ok(wait_ms),
         Ok(Attempt::Wait { wait_ms }) => Err(throttled(wait_ms)),
         Err(_) => {
-            let mut counted = COUNTED_IN_MEMORY.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut counted = COUNTED_IN_MEMORY
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             let (fails, until) = counted.entry(user.to_owned()).or_default();
             if *until > now.0 {
                 return Err(throttled(*until - now.0));
             }
             *fails = fails.saturating_add(1);
-            let wait_ms = if *fails >= RULE.free { RULE.first_wait_ms } else { 0 };
+            let wait_ms = if *fails >= RULE.free {
+                RULE.first_wait_ms
+            } else {
+                0
+            };
             *until = now.0.saturating_add(wait_ms);
             Ok(wait_ms)
         }
@@ -126,13 +147,19 @@ fn who(station: &Station, identity: &Identity) -> Result<(Person, Assurance), En
     match identity {
         Identity::Session => {
             let person = station.person()?;
-            let fresh = station
-                .session()
-                .as_ref()
-                .is_some_and(|s| !s.proven.is_zero() && station.clock.elapsed().saturating_sub(s.proven) < FRESH_SECRET);
-            if fresh { Ok((person, Assurance::Session)) } else { Err(EngineError::PinNeeded) }
+            let fresh = station.session().as_ref().is_some_and(|s| {
+                !s.proven.is_zero() && station.clock.elapsed().saturating_sub(s.proven) < FRESH_SECRET
+            });
+            if fresh {
+                Ok((person, Assurance::Session))
+            } else {
+                Err(EngineError::PinNeeded)
+            }
         }
-        Identity::Token(token) => Ok((station.proofs.find(token, station.clock.elapsed())?, Assurance::Pin)),
+        Identity::Token(token) => Ok((
+            station.proofs.find(token, station.clock.elapsed())?,
+            Assurance::Pin,
+        )),
         Identity::UserSecret { user, secret } => Ok((identify(station, user, secret)?, Assurance::Pin)),
     }
 }
@@ -148,7 +175,10 @@ pub(crate) struct Opened {
 pub(crate) fn open(station: &Station, request: &BreakGlass, since: Stopwatch) -> Result<Opened, EngineError> {
     let reason = Reason::parse(request.reason.trim()).ok_or_else(|| {
         let codes = Reason::ALL.map(Reason::code).join(", ");
-        EngineError::Usage(format!("'{}' is no reason: use {codes} or a digit 1 to 5", request.reason.trim()))
+        EngineError::Usage(format!(
+            "'{}' is no reason: use {codes} or a digit 1 to 5",
+            request.reason.trim()
+        ))
     })?;
     let words = request.words.as_deref().map(str::trim).filter(|w| !w.is_empty());
     if reason == Reason::Other && words.is_none() {
@@ -164,10 +194,17 @@ pub(crate) fn open(station: &Station, request: &BreakGlass, since: Stopwatch) ->
         Err(StoreError::Damaged(_)) => None,
         Err(e) => return Err(e.into()),
     };
-    let grant = record_grant(station, &person, assurance, &patient, ward.as_ref(), reason, words)?;
+    let grant = record_grant(
+        station,
+        &person,
+        assurance,
+        &patient,
+        ward.as_ref(),
+        reason,
+        words,
+    )?;
     let mut opened = read_card(station, &person, &patient, ward, &grant)?;
     opened.view.elapsed_ms = since.ms();
-    station.command(crate::link::Command::OutboxChanged);
     Ok(opened)
 }
 
@@ -181,7 +218,10 @@ fn record_grant(
     reason: Reason,
     words: Option<String>,
 ) -> Result<Grant, EngineError> {
-    let facts = PatientFacts { patient: patient.clone(), ward: ward.cloned() };
+    let facts = PatientFacts {
+        patient: patient.clone(),
+        ward: ward.cloned(),
+    };
     let request = station.request(person.subject(), Some(facts), None, None)?;
     let mut permit = decide::<BreakGlassAct>(request)
         .map_err(|d| refused(&station.outbox, &d))?
@@ -202,7 +242,9 @@ fn record_grant(
         offline: station.fresh.feed(None, &station.clock).0 != vitrine_wire::view::DataAge::Live,
     };
     let entry = permit.entry(Disclosure::default());
-    let written = station.outbox.append_emergency(&entry, Some(&grant), &station.ballast)?;
+    let written = station
+        .outbox
+        .append_emergency(&entry, Some(&grant), &station.ballast)?;
     station.kept(written.kept);
     Ok(grant)
 }
@@ -214,10 +256,15 @@ fn read_card(
     ward: Option<WardId>,
     grant: &Grant,
 ) -> Result<Opened, EngineError> {
-    let facts = PatientFacts { patient: patient.clone(), ward };
+    let facts = PatientFacts {
+        patient: patient.clone(),
+        ward,
+    };
     let request = station.request(person.subject(), Some(facts), None, Some(grant.clone()))?;
     let permit = decide::<ReadCard>(request).map_err(|d| refused(&station.outbox, &d))?;
-    let read = disclose_emergency(&station.outbox, &station.ballast, &permit, |p| station.essentials.card_reserved(p));
+    let read = disclose_emergency(&station.outbox, &station.ballast, &permit, |p| {
+        station.essentials.card_reserved(p)
+    });
     let stored = match read {
         Ok((card, kept)) => {
             station.kept(kept);
@@ -228,11 +275,25 @@ fn read_card(
             let entry = permit.noted("unreadable", "yes").entry(Disclosure::default());
             let written = station.outbox.append_emergency(&entry, None, &station.ballast)?;
             station.kept(written.kept);
-            return Ok(shown(station, person, patient, grant, entry.access_id.to_string(), None));
+            return Ok(shown(
+                station,
+                person,
+                patient,
+                grant,
+                entry.access_id.to_string(),
+                None,
+            ));
         }
         Err(other) => return Err(other),
     };
-    Ok(shown(station, person, patient, grant, permit.access_id().to_string(), stored.as_ref()))
+    Ok(shown(
+        station,
+        person,
+        patient,
+        grant,
+        permit.access_id().to_string(),
+        stored.as_ref(),
+    ))
 }
 
 fn shown(
@@ -245,7 +306,9 @@ fn shown(
 ) -> Opened {
     let card = stored.and_then(|c| serde_json::from_slice::<EmergencyCard>(&c.body).ok());
     let age = match stored {
-        Some(c) if card.is_some() => station.fresh.section(&c.scope, Some((true, c.as_of)), &station.clock),
+        Some(c) if card.is_some() => station
+            .fresh
+            .section(&c.scope, Some((true, c.as_of)), &station.clock),
         _ => SectionAge {
             age: vitrine_wire::view::DataAge::Unavailable,
             text: crate::chart::blocks::UNAVAILABLE.to_owned(),
@@ -259,12 +322,23 @@ fn shown(
         age: age.clone(),
         full_chart: station.records().is_some(),
     };
-    let words = Words { patient, clock: &station.clock };
-    Opened { view: card_view(&words, card.as_ref(), frame), card, age }
+    let words = Words {
+        patient,
+        clock: &station.clock,
+    };
+    Opened {
+        view: card_view(&words, card.as_ref(), frame),
+        card,
+        age,
+    }
 }
 
 /// "BREAK-GLASS · Dr LEE · Life-threatening emergency · ends 08:31".
 pub(crate) fn frame_text(station: &Station, display: &str, grant: &Grant) -> String {
     let zone = station.clock.zone_minutes(grant.until);
-    format!("BREAK-GLASS · {display} · {} · ends {}", grant.reason.text(), format::time(grant.until, zone))
+    format!(
+        "BREAK-GLASS · {display} · {} · ends {}",
+        grant.reason.text(),
+        format::time(grant.until, zone)
+    )
 }

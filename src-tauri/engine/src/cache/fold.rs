@@ -5,13 +5,17 @@
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
-use vitrine_clinical::card::{EmergencyCard, Identity};
+use vitrine_clinical::card::Identity;
 
 /// Lower case, without diacritics, letters and digits alone.
 #[must_use]
 pub fn folded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.nfkd().filter(|c| !is_combining_mark(*c)).flat_map(char::to_lowercase) {
+    for c in text
+        .nfkd()
+        .filter(|c| !is_combining_mark(*c))
+        .flat_map(char::to_lowercase)
+    {
         match c {
             'ß' => out.push_str("ss"),
             'æ' => out.push_str("ae"),
@@ -45,7 +49,9 @@ fn born_term(date: &str) -> Option<String> {
 fn name_terms(text: &str, out: &mut Vec<String>) {
     for part in text.split_whitespace() {
         let whole = folded(part);
-        let pieces = part.split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c)).map(folded);
+        let pieces = part
+            .split(|c: char| !c.is_alphanumeric() && !is_combining_mark(c))
+            .map(folded);
         for word in std::iter::once(whole).chain(pieces) {
             let word = format!("n{word}");
             if word.len() > 1 && !out.contains(&word) {
@@ -55,23 +61,20 @@ fn name_terms(text: &str, out: &mut Vec<String>) {
     }
 }
 
-/// The words that find a patient's card, separated by blanks.
-#[must_use]
-pub fn card_terms(card: &EmergencyCard) -> String {
-    identity_terms(card.identity.as_ref())
-}
-
-/// The same from the card's JSON, reading no more of it than that.
+/// The words that find a patient, from the JSON of the card; no more of it is read than who it is.
 #[must_use]
 pub fn card_words(json: &[u8]) -> String {
     #[derive(serde::Deserialize)]
     struct Card {
         identity: Option<Identity>,
     }
-    serde_json::from_slice::<Card>(json).map_or_else(|_| String::new(), |c| identity_terms(c.identity.as_ref()))
+    serde_json::from_slice::<Card>(json)
+        .map_or_else(|_| String::new(), |c| identity_terms(c.identity.as_ref()))
 }
 
-fn identity_terms(identity: Option<&Identity>) -> String {
+/// The words that find a person, separated by blanks.
+#[must_use]
+pub fn identity_terms(identity: Option<&Identity>) -> String {
     let mut out = Vec::new();
     if let Some(id) = identity {
         for name in id.family.iter().chain(&id.given).chain(&id.name_text) {
@@ -113,7 +116,18 @@ mod tests {
     fn a_name_is_found_whole_and_by_its_pieces() {
         let mut out = Vec::new();
         name_terms("O'Brien Smith-Jones Li", &mut out);
-        assert_eq!(out, ["nobrien", "no", "nbrien", "nsmithjones", "nsmith", "njones", "nli"]);
+        assert_eq!(
+            out,
+            [
+                "nobrien",
+                "no",
+                "nbrien",
+                "nsmithjones",
+                "nsmith",
+                "njones",
+                "nli"
+            ]
+        );
         assert_eq!(born_term("1964-03-12").as_deref(), Some("d19640312"));
         assert_eq!(born_term("1964").as_deref(), Some("d1964"));
         assert_eq!(number_term("4471 0932"), "m44710932");

@@ -81,7 +81,11 @@ impl Freshness {
     #[must_use]
     pub fn loading(&self) -> Option<(u64, u64)> {
         self.read(|s| {
-            s.scopes.iter().filter(|(n, _)| !n.starts_with("pat:")).filter_map(|(_, f)| f.loading).reduce(|a, b| (a.0 + b.0, a.1 + b.1))
+            s.scopes
+                .iter()
+                .filter(|(n, _)| !n.starts_with("pat:"))
+                .filter_map(|(_, f)| f.loading)
+                .reduce(|a, b| (a.0 + b.0, a.1 + b.1))
         })
     }
 
@@ -89,12 +93,19 @@ impl Freshness {
     #[must_use]
     pub fn feed(&self, stored_as_of: Option<i64>, clock: &Clock) -> (DataAge, Option<i64>) {
         let (age, as_of) = self.read(|s| {
-            let own = || s.scopes.iter().filter(|(n, _)| !n.starts_with("pat:")).map(|(_, f)| f);
+            let own = || {
+                s.scopes
+                    .iter()
+                    .filter(|(n, _)| !n.starts_with("pat:"))
+                    .map(|(_, f)| f)
+            };
             let as_of = own().filter(|f| f.complete).filter_map(|f| f.as_of).min();
             let age = match s.link.unwrap_or(DataAge::Offline) {
-                DataAge::Live | DataAge::Delayed => {
-                    own().filter_map(|f| f.age).chain(s.link).max_by_key(|a| badness(*a)).unwrap_or(DataAge::Partial)
-                }
+                DataAge::Live | DataAge::Delayed => own()
+                    .filter_map(|f| f.age)
+                    .chain(s.link)
+                    .max_by_key(|a| badness(*a))
+                    .unwrap_or(DataAge::Partial),
                 other => other,
             };
             (age, as_of)
@@ -109,13 +120,31 @@ impl Freshness {
         let fresh = self.scope(scope).unwrap_or_default();
         let (held, stored_as_of) = stored.unwrap_or((false, None));
         if !held {
-            let age = if fresh.loading.is_some() { DataAge::Partial } else { DataAge::NotOnThisWorkstation };
-            let text = if age == DataAge::Partial { "still loading" } else { "not on this workstation" };
-            return SectionAge { age, text: text.to_owned(), complete: false, as_of_ms: None };
+            let age = if fresh.loading.is_some() {
+                DataAge::Partial
+            } else {
+                DataAge::NotOnThisWorkstation
+            };
+            let text = if age == DataAge::Partial {
+                "still loading"
+            } else {
+                "not on this workstation"
+            };
+            return SectionAge {
+                age,
+                text: text.to_owned(),
+                complete: false,
+                as_of_ms: None,
+            };
         }
         let as_of = fresh.as_of.max(stored_as_of);
         let age = aged(fresh.age.unwrap_or(DataAge::Offline), as_of, clock);
-        SectionAge { age, text: words(age, as_of, clock), complete: fresh.age.is_none() || fresh.complete, as_of_ms: as_of }
+        SectionAge {
+            age,
+            text: words(age, as_of, clock),
+            complete: fresh.age.is_none() || fresh.complete,
+            as_of_ms: as_of,
+        }
     }
 }
 
@@ -133,20 +162,31 @@ const fn badness(age: DataAge) -> u8 {
 
 fn aged(age: DataAge, as_of: Option<i64>, clock: &Clock) -> DataAge {
     let old = as_of.is_none_or(|at| clock.now().0.saturating_sub(at) > OLD_MS);
-    if age == DataAge::Offline && old { DataAge::Old } else { age }
+    if age == DataAge::Offline && old {
+        DataAge::Old
+    } else {
+        age
+    }
 }
 
 /// "as of 21-Nov-2026 04:31 (12 min)", "live 04:31:07".
 #[must_use]
 pub fn words(age: DataAge, as_of: Option<i64>, clock: &Clock) -> String {
     let now = clock.now();
-    let unverified = if clock.verified() { "" } else { " — clock not verified" };
+    let unverified = if clock.verified() {
+        ""
+    } else {
+        " — clock not verified"
+    };
     match (age, as_of) {
         (DataAge::Live, _) => format!("live {}", time_seconds(now, clock)),
         (_, Some(at)) => {
             let at = UtcMs(at);
             let ago = format::data_age(now.since(at).max(0));
-            format!("as of {} ({ago}){unverified}", format::date_time(at, clock.zone_minutes(at)))
+            format!(
+                "as of {} ({ago}){unverified}",
+                format::date_time(at, clock.zone_minutes(at))
+            )
         }
         (_, None) => format!("as of an unknown time{unverified}"),
     }
@@ -165,7 +205,14 @@ mod tests {
     fn nothing_held_is_never_called_empty_or_offline() {
         let (f, c) = (Freshness::default(), Clock::new());
         assert_eq!(f.section("ess:ED", None, &c).age, DataAge::NotOnThisWorkstation);
-        f.set("ess:ED", ScopeFresh { age: Some(DataAge::Partial), loading: Some((3, 10)), ..ScopeFresh::default() });
+        f.set(
+            "ess:ED",
+            ScopeFresh {
+                age: Some(DataAge::Partial),
+                loading: Some((3, 10)),
+                ..ScopeFresh::default()
+            },
+        );
         assert_eq!(f.section("ess:ED", None, &c).age, DataAge::Partial);
         assert_eq!(f.loading(), Some((3, 10)));
     }
@@ -176,11 +223,23 @@ mod tests {
         let now = c.now().0;
         let s = f.section("ess:ED", Some((true, Some(now - 12 * 60_000))), &c);
         assert_eq!((s.age, s.complete), (DataAge::Offline, true));
-        assert!(s.text.contains("(12 min)") && s.text.contains("clock not verified"), "{}", s.text);
+        assert!(
+            s.text.contains("(12 min)") && s.text.contains("clock not verified"),
+            "{}",
+            s.text
+        );
         let s = f.section("ess:ED", Some((true, Some(now - OLD_MS - 1_000))), &c);
         assert_eq!(s.age, DataAge::Old);
         c.learn(now);
-        f.set("ess:ED", ScopeFresh { age: Some(DataAge::Live), complete: true, as_of: Some(now), loading: None });
+        f.set(
+            "ess:ED",
+            ScopeFresh {
+                age: Some(DataAge::Live),
+                complete: true,
+                as_of: Some(now),
+                loading: None,
+            },
+        );
         let s = f.section("ess:ED", Some((true, Some(now - 12 * 60_000))), &c);
         assert_eq!(s.age, DataAge::Live);
         assert!(s.text.starts_with("live "), "{}", s.text);

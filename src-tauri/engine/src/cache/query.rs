@@ -29,10 +29,15 @@ const WORDS: usize = 8;
 /// Longest query in characters.
 pub const LONGEST: usize = 200;
 
-const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+const MONTHS: [&str; 12] = [
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
 
 fn term(kind: char, text: &str, prefix: bool) -> FindTerm {
-    FindTerm { text: format!("{kind}{text}"), prefix }
+    FindTerm {
+        text: format!("{kind}{text}"),
+        prefix,
+    }
 }
 
 impl Query {
@@ -40,7 +45,10 @@ impl Query {
     #[must_use]
     pub fn read(text: &str, year: u32) -> Self {
         let text: String = text.chars().take(LONGEST).collect();
-        let words: Vec<&str> = text.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|w| !w.is_empty()).collect();
+        let words: Vec<&str> = text
+            .split(|c: char| c.is_whitespace() || c == ',' || c == ';')
+            .filter(|w| !w.is_empty())
+            .collect();
         let digits = !words.is_empty() && words.iter().all(|w| w.chars().all(|c| c.is_ascii_digit()));
         let mut groups = Vec::new();
         let whole = words.join("-");
@@ -51,7 +59,9 @@ impl Query {
             return Self { groups: vec![group] };
         }
         if words.len() == 3 && !dates(&whole, year).is_empty() {
-            return Self { groups: vec![dates(&whole, year)] };
+            return Self {
+                groups: vec![dates(&whole, year)],
+            };
         }
         for word in words.into_iter().take(WORDS) {
             let born = dates(word, year);
@@ -97,12 +107,15 @@ impl Query {
                         Some(b'd') => (Matched::Born, if exact { 0 } else { 3 }),
                         _ => {
                             let of_family = word.get(1..).is_some_and(|w| w == family);
-                            (Matched::Name, match (exact, of_family) {
-                                (true, true) => 0,
-                                (true, false) => 1,
-                                (false, true) => 2,
-                                (false, false) => 3,
-                            })
+                            (
+                                Matched::Name,
+                                match (exact, of_family) {
+                                    (true, true) => 0,
+                                    (true, false) => 1,
+                                    (false, true) => 2,
+                                    (false, false) => 3,
+                                },
+                            )
                         }
                     };
                     if score < best.0 {
@@ -140,12 +153,17 @@ fn word_group(piece: &str) -> Vec<FindTerm> {
 
 /// `19640312` when that is a date.
 fn compact_date(digits: &str) -> Option<String> {
-    let (y, m, d) = (digits.get(..4)?.parse().ok()?, digits.get(4..6)?.parse().ok()?, digits.get(6..8)?.parse().ok()?);
+    let (y, m, d) = (
+        digits.get(..4)?.parse().ok()?,
+        digits.get(4..6)?.parse().ok()?,
+        digits.get(6..8)?.parse().ok()?,
+    );
     ymd(y, m, d)
 }
 
 fn ymd(y: u32, m: u32, d: u32) -> Option<String> {
-    ((1850..=2150).contains(&y) && (1..=12).contains(&m) && (1..=31).contains(&d)).then(|| format!("{y:04}{m:02}{d:02}"))
+    ((1850..=2150).contains(&y) && (1..=12).contains(&m) && (1..=31).contains(&d))
+        .then(|| format!("{y:04}{m:02}{d:02}"))
 }
 
 /// Every date the text may mean, as index words; none when it is no whole date.
@@ -153,7 +171,10 @@ fn dates(text: &str, this_year: u32) -> Vec<FindTerm> {
     let lower = text.to_lowercase();
     let mut parts: Vec<String> = Vec::new();
     for c in lower.chars() {
-        let same_kind = parts.last().and_then(|p| p.chars().next()).is_some_and(|f| f.is_ascii_digit() == c.is_ascii_digit());
+        let same_kind = parts
+            .last()
+            .and_then(|p| p.chars().next())
+            .is_some_and(|f| f.is_ascii_digit() == c.is_ascii_digit());
         match c {
             '-' | '/' | '.' => parts.push(String::new()),
             c if c.is_ascii_alphanumeric() => match parts.last_mut() {
@@ -164,13 +185,23 @@ fn dates(text: &str, this_year: u32) -> Vec<FindTerm> {
         }
     }
     parts.retain(|p| !p.is_empty());
-    let [a, b, c] = parts.as_slice() else { return Vec::new() };
-    let month = |t: &str| MONTHS.iter().position(|m| t.len() >= 3 && t.starts_with(m)).map(|i| i as u32 + 1);
+    let [a, b, c] = parts.as_slice() else {
+        return Vec::new();
+    };
+    let month = |t: &str| {
+        MONTHS
+            .iter()
+            .position(|m| t.len() >= 3 && t.starts_with(m))
+            .map(|i| i as u32 + 1)
+    };
     let number = |t: &str| t.parse::<u32>().ok().filter(|_| t.len() <= 4);
     let years = |t: &str| -> Vec<u32> {
         match (t.len(), number(t)) {
             (4, Some(y)) => vec![y],
-            (2, Some(y)) => [1900 + y, 2000 + y].into_iter().filter(|y| *y <= this_year).collect(),
+            (2, Some(y)) => [1900 + y, 2000 + y]
+                .into_iter()
+                .filter(|y| *y <= this_year)
+                .collect(),
             _ => Vec::new(),
         }
     };
@@ -209,7 +240,11 @@ mod tests {
         let q = Query::read(text, 2026);
         q.groups
             .iter()
-            .map(|g| g.iter().map(|t| format!("{}{}", t.text, if t.prefix { "*" } else { "" })).collect())
+            .map(|g| {
+                g.iter()
+                    .map(|t| format!("{}{}", t.text, if t.prefix { "*" } else { "" }))
+                    .collect()
+            })
             .collect()
     }
 
@@ -251,8 +286,17 @@ mod tests {
         let exact = q.rank("nli nwei m1 d19640312", "li");
         let given = q.rank("nchen nli m2", "chen");
         let begins = q.rank("nlinda nsmith m3", "smith");
-        assert!(exact.1 < given.1 && given.1 < begins.1, "{exact:?} {given:?} {begins:?}");
-        assert_eq!(Query::read("12mar64", 2026).rank("nli d19640312", "li").0, Matched::Born);
-        assert_eq!(Query::read("4471", 2026).rank("nli m44710932", "li").0, Matched::Number);
+        assert!(
+            exact.1 < given.1 && given.1 < begins.1,
+            "{exact:?} {given:?} {begins:?}"
+        );
+        assert_eq!(
+            Query::read("12mar64", 2026).rank("nli d19640312", "li").0,
+            Matched::Born
+        );
+        assert_eq!(
+            Query::read("4471", 2026).rank("nli m44710932", "li").0,
+            Matched::Number
+        );
     }
 }

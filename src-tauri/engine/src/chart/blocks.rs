@@ -5,14 +5,14 @@
 
 use crate::clock::Clock;
 use vitrine_clinical::card::{
-    AllergyBlock, AllergyItem, AllergyState, Block, BlockState, ConditionItem, ContactItem, EmergencyCard, HighRisk,
-    MeasuredItem, MedicationItem, NegativeStatement, StatementItem,
+    AllergyBlock, AllergyItem, AllergyState, Block, BlockState, ConditionItem, ContactItem, EmergencyCard,
+    HighRisk, MeasuredItem, MedicationItem, NegativeStatement, StatementItem,
 };
 use vitrine_clinical::format::{self, ResultFlag};
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_wire::view::{
-    AllergyStripState, AllergyStripView, AllergyView, BannerView, BlockView, BlockViewState, LineView, MeasuredView,
-    MedicationView,
+    AllergyStripState, AllergyStripView, AllergyView, BannerView, BlockView, BlockViewState, LineView,
+    MeasuredView, MedicationView,
 };
 
 /// What is said where something could not be read.
@@ -40,11 +40,19 @@ impl Words<'_> {
 
     /// A block of entries. `looked_at` says what was looked through when there are none.
     pub(crate) fn block<T>(&self, items: Vec<T>, as_of: Option<UtcMs>, looked_at: &str) -> BlockView<T> {
-        let state = if items.is_empty() { BlockViewState::NotRecorded } else { BlockViewState::Recorded };
+        let state = if items.is_empty() {
+            BlockViewState::NotRecorded
+        } else {
+            BlockViewState::Recorded
+        };
         BlockView {
             patient: self.patient.to_string(),
             state,
-            empty_text: if items.is_empty() { format!("{} ({looked_at})", format::NOT_RECORDED) } else { String::new() },
+            empty_text: if items.is_empty() {
+                format!("{} ({looked_at})", format::NOT_RECORDED)
+            } else {
+                String::new()
+            },
             items,
             as_of_text: as_of.map(|at| format!("as of {}", self.date_time(at))),
         }
@@ -61,7 +69,12 @@ impl Words<'_> {
         }
     }
 
-    pub(crate) fn of_block<T, U>(&self, block: &Block<T>, looked_at: &str, show: impl Fn(&T) -> U) -> BlockView<U> {
+    pub(crate) fn of_block<T, U>(
+        &self,
+        block: &Block<T>,
+        looked_at: &str,
+        show: impl Fn(&T) -> U,
+    ) -> BlockView<U> {
         if block.state == BlockState::Unavailable {
             return self.unavailable();
         }
@@ -72,7 +85,9 @@ impl Words<'_> {
         use super::rows;
         let id = card.identity.as_ref();
         let now = self.clock.now();
-        let birth = id.and_then(|i| i.birth_date.as_deref()).map(vitrine_clinical::chart::PartialDate::new);
+        let birth = id
+            .and_then(|i| i.birth_date.as_deref())
+            .map(vitrine_clinical::chart::PartialDate::new);
         BannerView {
             patient: self.patient.to_string(),
             name: rows::name_text(id),
@@ -107,8 +122,7 @@ impl Words<'_> {
     }
 
     fn dated_value(&self, m: &MeasuredItem) -> String {
-        let unit = m.unit.as_deref().unwrap_or("");
-        let value = [m.value.as_str(), unit].join(" ");
+        let value = format::Measured::new(m.value.as_str(), m.unit.as_deref()).to_string();
         match m.at {
             Some(at) => format!("{} ({})", value.trim(), self.date(at)),
             None => value.trim().to_owned(),
@@ -129,7 +143,8 @@ impl Words<'_> {
             items: a.items.iter().map(|i| self.allergy(i)).collect(),
             negatives: a.negatives.iter().map(|n| self.negative(n)).collect(),
             conflict_text: a.conflict.then(|| {
-                "Conflict: the record also states that there are no known allergies. Treat as allergic.".to_owned()
+                "Conflict: the record also states that there are no known allergies. Treat as allergic."
+                    .to_owned()
             }),
             updated_text: a.as_of.map(|at| format!("updated {}", self.date(at))),
         }
@@ -148,7 +163,11 @@ impl Words<'_> {
     }
 
     fn allergy(&self, a: &AllergyItem) -> AllergyView {
-        let mut detail = if a.reactions.is_empty() { "reaction not recorded".to_owned() } else { a.reactions.join(" + ") };
+        let mut detail = if a.reactions.is_empty() {
+            "reaction not recorded".to_owned()
+        } else {
+            a.reactions.join(" + ")
+        };
         if let Some(severity) = &a.severity {
             detail.push_str(&format!(", {severity}"));
         }
@@ -165,8 +184,15 @@ impl Words<'_> {
     }
 
     fn negative(&self, n: &NegativeStatement) -> String {
-        let who = [n.by.clone(), n.at.map(|at| self.date_time(at))].into_iter().flatten().collect::<Vec<_>>();
-        let who = if who.is_empty() { "who and when not recorded".to_owned() } else { who.join(", ") };
+        let who = [n.by.clone(), n.at.map(|at| self.date_time(at))]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>();
+        let who = if who.is_empty() {
+            "who and when not recorded".to_owned()
+        } else {
+            who.join(", ")
+        };
         format!("{} — {who}", n.text)
     }
 
@@ -193,15 +219,24 @@ impl Words<'_> {
             c.verification.clone().filter(|v| v != "confirmed"),
             c.since.as_deref().map(|s| format!("since {}", self.partial(s))),
         ];
-        LineView { text: c.text.clone(), detail_text: joined(notes) }
+        LineView {
+            text: c.text.clone(),
+            detail_text: joined(notes),
+        }
     }
 
     pub(crate) fn statement(&self, s: &StatementItem) -> LineView {
-        LineView { text: s.text.clone(), detail_text: joined([s.at.map(|at| self.date(at)), s.by.clone(), None]) }
+        LineView {
+            text: s.text.clone(),
+            detail_text: joined([s.at.map(|at| self.date(at)), s.by.clone(), None]),
+        }
     }
 
     pub(crate) fn contact(&self, c: &ContactItem) -> LineView {
-        LineView { text: c.name.clone(), detail_text: joined([c.relationship.clone(), c.phone.clone(), None]) }
+        LineView {
+            text: c.name.clone(),
+            detail_text: joined([c.relationship.clone(), c.phone.clone(), None]),
+        }
     }
 
     pub(crate) fn measured(&self, m: &MeasuredItem) -> MeasuredView {
@@ -209,11 +244,15 @@ impl Words<'_> {
         MeasuredView {
             label: m.label.clone(),
             value: m.value.clone(),
-            unit: m.unit.clone().unwrap_or_default(),
+            unit: format::Measured::new(m.value.as_str(), m.unit.as_deref())
+                .unit()
+                .unwrap_or_default(),
             flag: flag.text().to_owned(),
             flag_shape: flag.shape().to_owned(),
             range_text: m.range.clone(),
-            at_text: m.at.map_or_else(|| "time not recorded".to_owned(), |at| self.date_time(at)),
+            at_text: m
+                .at
+                .map_or_else(|| "time not recorded".to_owned(), |at| self.date_time(at)),
             status_text: Some(m.status.clone()).filter(|s| s != "final"),
         }
     }

@@ -17,7 +17,9 @@ pub(crate) struct Frame {
 
 /// The view of a card; `None` = it is here and cannot be read: every block says so.
 pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> EmergencyCardView {
-    let Some(c) = card.filter(|c| c.patient == *w.patient) else { return unreadable(w, frame) };
+    let Some(c) = card.filter(|c| c.patient == *w.patient) else {
+        return unreadable(w, frame);
+    };
     EmergencyCardView {
         access_id: frame.access_id,
         frame_text: frame.text,

@@ -1,6 +1,7 @@
 //! The chart summary: from the full record where it is here, else from the essentials, and it says which.
 
 use super::blocks::Words;
+use std::collections::BTreeSet;
 use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
 use vitrine_clinical::format;
 use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
@@ -9,6 +10,8 @@ use vitrine_wire::view::{
     BlockView, ChartView, LabRowView, LineView, MeasuredView, MedicationView, NoteView, SectionAge,
 };
 
+/// From so many resources on, reading them is shared by the cores.
+const SHARE: usize = 4_000;
 /// Values of one test that are shown.
 const LAB_VALUES: usize = 8;
 
@@ -25,21 +28,62 @@ pub(crate) struct Frame {
 pub(crate) fn facts(rows: &[RecordRow], unreadable: &mut Vec<String>) -> Vec<CardFact> {
     let by_key: std::collections::BTreeMap<String, &RecordRow> = rows
         .iter()
-        .filter(|r| matches!(r.key.kind.as_str(), "Medication" | "Practitioner" | "Location" | "Organization" | "Device"))
+        .filter(|r| {
+            matches!(
+                r.key.kind.as_str(),
+                "Medication" | "Practitioner" | "Location" | "Organization" | "Device"
+            )
+        })
         .map(|r| (r.key.to_string(), r))
         .collect();
-    let mut out = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut lookup = |key: &str| by_key.get(key).map(|r| r.body.clone());
-        match vitrine_fhir::read(row.key.kind.as_str(), &row.body, &mut lookup) {
-            Ok(resource) => out.push(CardFact { key: row.key.clone(), version: row.version, resource }),
-            Err(_) if !unreadable.iter().any(|u| u == row.key.kind.as_str()) => {
-                unreadable.push(row.key.kind.to_string());
+    let read = |part: &[RecordRow]| {
+        let (mut out, mut bad) = (Vec::with_capacity(part.len()), BTreeSet::new());
+        for row in part {
+            let mut lookup = |key: &str| by_key.get(key).map(|r| r.body.clone());
+            match vitrine_fhir::read(row.key.kind.as_str(), &row.body, &mut lookup) {
+                Ok(resource) => out.push(CardFact {
+                    key: row.key.clone(),
+                    version: row.version,
+                    resource,
+                }),
+                Err(_) => {
+                    bad.insert(row.key.kind.to_string());
+                }
             }
-            Err(_) => {}
         }
+        (out, bad)
+    };
+    if rows.len() < SHARE {
+        let (out, bad) = read(rows);
+        unreadable.extend(bad);
+        return out;
     }
-    out
+    // A record of a hundred thousand resources is read by every core.
+    let threads = std::thread::available_parallelism()
+        .map_or(2, std::num::NonZero::get)
+        .min(8);
+    std::thread::scope(|s| {
+        let parts: Vec<_> = rows
+            .chunks(rows.len().div_ceil(threads))
+            .map(|part| s.spawn(move || read(part)))
+            .collect();
+        let mut out = Vec::with_capacity(rows.len());
+        for part in parts {
+            match part.join() {
+                Ok((facts, bad)) => {
+                    out.extend(facts);
+                    unreadable.extend(bad);
+                }
+                // A panic while reading: nothing is shown as complete.
+                Err(_) => unreadable.extend(
+                    rows.iter()
+                        .map(|r| r.key.kind.to_string())
+                        .collect::<BTreeSet<_>>(),
+                ),
+            }
+        }
+        out
+    })
 }
 
 /// The chart of a patient.
@@ -58,7 +102,9 @@ pub(crate) fn chart_view(
         None => (w.bare_banner(), w.allergies_unavailable()),
     };
     let code_status = match card {
-        Some(c) => w.of_block(&c.code_status, "essentials on this workstation", |s| w.statement(s)),
+        Some(c) => w.of_block(&c.code_status, "essentials on this workstation", |s| {
+            w.statement(s)
+        }),
         None => w.unavailable(),
     };
     let mut view = ChartView {
@@ -96,12 +142,21 @@ fn from_record(
     card: Option<&EmergencyCard>,
     bad: &dyn Fn(&[&str]) -> bool,
 ) {
-    let medicines = ["MedicationRequest", "MedicationStatement", "MedicationAdministration", "Medication"];
+    let medicines = [
+        "MedicationRequest",
+        "MedicationStatement",
+        "MedicationAdministration",
+        "Medication",
+    ];
     if !bad(&medicines) {
         // A medicine named only by a reference outside the record has its name in the essentials.
         let named = |m: &vitrine_clinical::card::MedicationItem| {
             let known = card.and_then(|c| {
-                c.medications.items.iter().chain(&c.recently_stopped).find(|k| k.source == m.source)
+                c.medications
+                    .items
+                    .iter()
+                    .chain(&c.recently_stopped)
+                    .find(|k| k.source == m.source)
             });
             w.medication(known.unwrap_or(m))
         };
@@ -109,7 +164,11 @@ fn from_record(
         view.past_medications = w.block(s.past_medications.iter().map(named).collect(), None, RECORD);
     }
     if !bad(&["Condition"]) {
-        view.conditions = w.block(s.active_conditions.iter().map(|c| w.condition(c)).collect(), None, RECORD);
+        view.conditions = w.block(
+            s.active_conditions.iter().map(|c| w.condition(c)).collect(),
+            None,
+            RECORD,
+        );
     }
     if !bad(&["Observation"]) {
         let newest: Vec<&MeasuredItem> = s.vitals.iter().filter_map(|v| v.values.first()).collect();
@@ -119,10 +178,18 @@ fn from_record(
         view.labs = w.block(s.labs.iter().map(|l| lab_row(w, l)).collect(), as_of, RECORD);
     }
     if !bad(&["DocumentReference", "DiagnosticReport"]) {
-        view.notes = w.block(s.notes.iter().map(|n| note(w, n)).collect(), s.notes.first().and_then(|n| n.at), RECORD);
+        view.notes = w.block(
+            s.notes.iter().map(|n| note(w, n)).collect(),
+            s.notes.first().and_then(|n| n.at),
+            RECORD,
+        );
     }
     if !bad(&["Encounter"]) {
-        view.encounters = w.block(s.encounters.iter().map(|e| encounter(w, e)).collect(), None, RECORD);
+        view.encounters = w.block(
+            s.encounters.iter().map(|e| encounter(w, e)).collect(),
+            None,
+            RECORD,
+        );
     }
 }
 
@@ -150,8 +217,17 @@ fn lab_row(w: &Words<'_>, series: &MeasuredSeries) -> LabRowView {
     let unit = series.values.first().and_then(|v| v.unit.clone());
     let shown: Vec<&MeasuredItem> = series.values.iter().take(LAB_VALUES).collect();
     let values: Vec<MeasuredView> = shown.iter().map(|m| w.measured(m)).collect();
-    let trend = shown.iter().rev().filter(|m| m.unit == unit).filter_map(|m| m.value.parse().ok()).collect();
-    let range = series.values.first().and_then(|v| v.range.as_deref()).and_then(bounds);
+    let trend = shown
+        .iter()
+        .rev()
+        .filter(|m| m.unit == unit)
+        .filter_map(|m| m.value.parse().ok())
+        .collect();
+    let range = series
+        .values
+        .first()
+        .and_then(|v| v.range.as_deref())
+        .and_then(bounds);
     LabRowView {
         label: series.label.clone(),
         values,
@@ -163,16 +239,35 @@ fn lab_row(w: &Words<'_>, series: &MeasuredSeries) -> LabRowView {
 
 /// `3.5–5.1` or `3.5-5.1` as numbers, for the band behind a sparkline.
 fn bounds(range: &str) -> Option<(f64, f64)> {
-    let (low, high) = range.split_once('–').or_else(|| range.split_once(" - ")).or_else(|| range.split_once('-'))?;
+    let (low, high) = range
+        .split_once('–')
+        .or_else(|| range.split_once(" - "))
+        .or_else(|| range.split_once('-'))?;
     let digits = |t: &str| t.split_whitespace().next().and_then(|d| d.parse::<f64>().ok());
     Some((digits(low)?, digits(high)?))
 }
 
 fn note(w: &Words<'_>, n: &Note) -> NoteView {
-    let mut detail: Vec<String> = n.at.map(|at| w.date_time(at)).into_iter().chain(n.by.clone()).collect();
-    detail.extend(n.status.clone().filter(|s| !matches!(s.as_str(), "current" | "final")));
-    detail.extend(n.attachments.iter().map(|a| format!("attached, not shown here: {a}")));
-    NoteView { title: n.title.clone(), detail_text: detail.join(", "), text: n.text.clone() }
+    let mut detail: Vec<String> =
+        n.at.map(|at| w.date_time(at))
+            .into_iter()
+            .chain(n.by.clone())
+            .collect();
+    detail.extend(
+        n.status
+            .clone()
+            .filter(|s| !matches!(s.as_str(), "current" | "final")),
+    );
+    detail.extend(
+        n.attachments
+            .iter()
+            .map(|a| format!("attached, not shown here: {a}")),
+    );
+    NoteView {
+        title: n.title.clone(),
+        detail_text: detail.join(", "),
+        text: n.text.clone(),
+    }
 }
 
 fn encounter(w: &Words<'_>, e: &EncounterItem) -> LineView {
@@ -184,9 +279,17 @@ fn encounter(w: &Words<'_>, e: &EncounterItem) -> LineView {
         (None, Some(t)) => Some(format!("until {}", day(t))),
         (None, None) => None,
     };
-    let parts = [when, e.place.clone(), e.reason.clone(), Some(e.status.clone()).filter(|s| s != "finished")];
+    let parts = [
+        when,
+        e.place.clone(),
+        e.reason.clone(),
+        Some(e.status.clone()).filter(|s| s != "finished"),
+    ];
     let detail = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    LineView { text: e.title.clone(), detail_text: (!detail.is_empty()).then_some(detail) }
+    LineView {
+        text: e.title.clone(),
+        detail_text: (!detail.is_empty()).then_some(detail),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Rows of lists: a patient found by a search, a patient on a board.
 
 use crate::clock::Clock;
-use vitrine_clinical::card::{AllergyState, EmergencyCard, Identity, Place};
+use vitrine_clinical::card::{AllergyState, Identity, Place};
 use vitrine_clinical::chart::PartialDate;
 use vitrine_clinical::{PatientId, format};
 use vitrine_wire::http::BoardItem;
@@ -10,7 +10,12 @@ use vitrine_wire::view::PatientRowView;
 /// "JONES, Mary (Ms)".
 pub(crate) fn name_text(identity: Option<&Identity>) -> String {
     match identity {
-        Some(i) => format::name(i.family.as_deref(), &i.given, i.prefix.as_deref(), i.name_text.as_deref()),
+        Some(i) => format::name(
+            i.family.as_deref(),
+            &i.given,
+            i.prefix.as_deref(),
+            i.name_text.as_deref(),
+        ),
         None => "Name not recorded".to_owned(),
     }
 }
@@ -18,13 +23,17 @@ pub(crate) fn name_text(identity: Option<&Identity>) -> String {
 /// "04-Feb-1958 (68y)".
 pub(crate) fn born_text(identity: Option<&Identity>, clock: &Clock) -> String {
     let now = clock.now();
-    let birth = identity.and_then(|i| i.birth_date.as_deref()).map(PartialDate::new);
+    let birth = identity
+        .and_then(|i| i.birth_date.as_deref())
+        .map(PartialDate::new);
     format::born(birth.as_ref(), now, clock.zone_minutes(now))
 }
 
 /// The number, grouped.
 pub(crate) fn number_text(identity: Option<&Identity>) -> String {
-    identity.and_then(|i| i.mrn.as_deref()).map_or_else(|| format::NOT_RECORDED.to_owned(), format::record_number)
+    identity
+        .and_then(|i| i.mrn.as_deref())
+        .map_or_else(|| format::NOT_RECORDED.to_owned(), format::record_number)
 }
 
 /// "Died 03-Mar-2026".
@@ -32,14 +41,22 @@ pub(crate) fn deceased_text(identity: Option<&Identity>, clock: &Clock) -> Optio
     let deceased = identity?.deceased.as_deref()?;
     Some(match deceased {
         "yes" => "Died (date not recorded)".to_owned(),
-        date => format!("Died {}", format::partial_date(date, clock.zone_minutes(clock.now()))),
+        date => format!(
+            "Died {}",
+            format::partial_date(date, clock.zone_minutes(clock.now()))
+        ),
     })
 }
 
 /// "ICU bed 4"; "No current encounter on record".
 pub(crate) fn place_text(place: Option<&Place>) -> String {
-    let Some(p) = place else { return "No current encounter on record".to_owned() };
-    let ward = p.ward_name.clone().or_else(|| p.ward.as_ref().map(ToString::to_string));
+    let Some(p) = place else {
+        return "No current encounter on record".to_owned();
+    };
+    let ward = p
+        .ward_name
+        .clone()
+        .or_else(|| p.ward.as_ref().map(ToString::to_string));
     match (ward, &p.bed) {
         (Some(w), Some(b)) => format!("{w} · {b}"),
         (Some(w), None) => w,
@@ -48,7 +65,12 @@ pub(crate) fn place_text(place: Option<&Place>) -> String {
     }
 }
 
-fn row(patient: &PatientId, identity: Option<&Identity>, place: Option<&Place>, clock: &Clock) -> PatientRowView {
+fn row(
+    patient: &PatientId,
+    identity: Option<&Identity>,
+    place: Option<&Place>,
+    clock: &Clock,
+) -> PatientRowView {
     let since = place.and_then(|p| p.since);
     PatientRowView {
         patient: patient.to_string(),
@@ -70,8 +92,16 @@ fn row(patient: &PatientId, identity: Option<&Identity>, place: Option<&Place>, 
     }
 }
 
+/// What a list reads of a card: who and where, no clinical word.
+#[derive(serde::Deserialize)]
+pub(crate) struct ListCard {
+    pub(crate) patient: PatientId,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) place: Option<Place>,
+}
+
 /// A row of a search: who and where, nothing clinical.
-pub(crate) fn found_row(card: &EmergencyCard, clock: &Clock) -> PatientRowView {
+pub(crate) fn found_row(card: &ListCard, clock: &Clock) -> PatientRowView {
     row(&card.patient, card.identity.as_ref(), card.place.as_ref(), clock)
 }
 
@@ -95,7 +125,11 @@ pub(crate) fn board_row(patient: &PatientId, item: &BoardItem, clock: &Clock) ->
 pub(crate) fn name_key(identity: Option<&Identity>) -> Option<(String, Option<char>)> {
     let i = identity?;
     let family = crate::cache::folded(i.family.as_deref().or(i.name_text.as_deref())?);
-    let given = i.given.first().map(|g| crate::cache::folded(g)).and_then(|g| g.chars().next());
+    let given = i
+        .given
+        .first()
+        .map(|g| crate::cache::folded(g))
+        .and_then(|g| g.chars().next());
     (!family.is_empty()).then_some((family, given))
 }
 
@@ -104,7 +138,9 @@ pub(crate) fn name_key(identity: Option<&Identity>) -> Option<(String, Option<ch
 pub(crate) fn mark_similar(rows: &mut [PatientRowView], keys: &[Option<(String, Option<char>)>]) {
     for i in 0..keys.len() {
         for j in 0..i {
-            let (Some(a), Some(b)) = (&keys[i], &keys[j]) else { continue };
+            let (Some(a), Some(b)) = (&keys[i], &keys[j]) else {
+                continue;
+            };
             if a.1 == b.1 && near(&a.0, &b.0) {
                 rows[i].similar_name = true;
                 rows[j].similar_name = true;
@@ -124,7 +160,12 @@ fn near(a: &str, b: &str) -> bool {
         return false;
     }
     let front = short.iter().zip(long).take_while(|(x, y)| x == y).count();
-    let tail = short[front..].iter().rev().zip(long[front..].iter().rev()).take_while(|(x, y)| x == y).count();
+    let tail = short[front..]
+        .iter()
+        .rev()
+        .zip(long[front..].iter().rev())
+        .take_while(|(x, y)| x == y)
+        .count();
     front + tail + 1 >= long.len()
 }
 

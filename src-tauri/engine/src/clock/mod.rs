@@ -32,14 +32,20 @@ impl Default for Clock {
     }
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place of the engine that reads clocks")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place of the engine that reads clocks"
+)]
 fn wall_ms() -> i64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(i64::MAX))
 }
 
-#[allow(clippy::disallowed_methods, reason = "the one place of the engine that reads clocks")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the one place of the engine that reads clocks"
+)]
 fn mono() -> Instant {
     Instant::now()
 }
@@ -48,7 +54,10 @@ impl Clock {
     /// A clock that has not heard of the server yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { started: mono(), known: RwLock::new(Known::default()) }
+        Self {
+            started: mono(),
+            known: RwLock::new(Known::default()),
+        }
     }
 
     /// The wall clock of this machine.
@@ -70,21 +79,33 @@ impl Clock {
     }
 
     fn known(&self) -> Known {
-        *self.known.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self
+            .known
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Learns the server's time from a message just received.
     pub fn learn(&self, server_time_ms: i64) {
         let wall = wall_ms();
-        let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        *known = Known { offset_ms: Some(server_time_ms.saturating_sub(wall)), at: Some((wall, mono())) };
+        let mut known = self
+            .known
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *known = Known {
+            offset_ms: Some(server_time_ms.saturating_sub(wall)),
+            at: Some((wall, mono())),
+        };
     }
 
     /// Takes over an offset kept from an earlier run. Ignored when the wall clock stands before the time at which it
     /// was kept: somebody set it back.
     pub fn recall(&self, offset_ms: i64, kept_at: UtcMs) {
         if wall_ms() >= kept_at.0 {
-            let mut known = self.known.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut known = self
+                .known
+                .write()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             if known.offset_ms.is_none() {
                 known.offset_ms = Some(offset_ms);
             }
@@ -101,12 +122,15 @@ impl Clock {
     #[must_use]
     pub fn verified(&self) -> bool {
         let known = self.known();
-        let Some(offset) = known.offset_ms else { return false };
+        let Some(offset) = known.offset_ms else {
+            return false;
+        };
         if offset.saturating_abs() > TRUSTED_OFFSET_MS {
             return false;
         }
         known.at.is_none_or(|(wall, at)| {
-            let expected = wall.saturating_add(i64::try_from(mono().duration_since(at).as_millis()).unwrap_or(i64::MAX));
+            let expected =
+                wall.saturating_add(i64::try_from(mono().duration_since(at).as_millis()).unwrap_or(i64::MAX));
             wall_ms().saturating_sub(expected).saturating_abs() <= TRUSTED_OFFSET_MS
         })
     }
@@ -114,7 +138,9 @@ impl Clock {
     /// Minutes east of UTC at an instant, by the machine's time zone.
     #[must_use]
     pub fn zone_minutes(&self, at: UtcMs) -> i32 {
-        let Ok(stamp) = jiff::Timestamp::from_millisecond(at.0) else { return 0 };
+        let Ok(stamp) = jiff::Timestamp::from_millisecond(at.0) else {
+            return 0;
+        };
         jiff::tz::TimeZone::system().to_offset(stamp).seconds() / 60
     }
 }

@@ -39,8 +39,12 @@ impl DeviceKey {
         let dk = Dek::random()?;
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
             .map_err(|_| EngineError::Internal("making a signing key"))?;
-        let file = KeyFile { dk: sealer.seal("vitrine-dk", dk.bytes())?, signing: sealer.seal("vitrine-signing", pkcs8.as_ref())? };
-        let json = serde_json::to_vec_pretty(&file).map_err(|_| EngineError::Internal("writing device.key"))?;
+        let file = KeyFile {
+            dk: sealer.seal("vitrine-dk", dk.bytes())?,
+            signing: sealer.seal("vitrine-signing", pkcs8.as_ref())?,
+        };
+        let json =
+            serde_json::to_vec_pretty(&file).map_err(|_| EngineError::Internal("writing device.key"))?;
         crate::profile::write_private(path, &json)?;
         Self::parts(dk, pkcs8.as_ref())
     }
@@ -50,18 +54,22 @@ impl DeviceKey {
     /// # Errors
     /// [`EngineError::KeysMissing`] when it is missing, damaged, or not of this sealer; nothing is made anew.
     pub fn open(path: &Path, sealer: &dyn Sealer) -> Result<Self, EngineError> {
-        let bytes = std::fs::read(path)
-            .map_err(|e| EngineError::KeysMissing(format!("device.key: {e}: enrol this workstation again")))?;
-        let file: KeyFile = serde_json::from_slice(&bytes)
-            .map_err(|_| EngineError::KeysMissing("device.key is damaged: enrol this workstation again".to_owned()))?;
-        let dk = Dek::from_bytes(&sealer.unseal("vitrine-dk", &file.dk)?)
-            .ok_or_else(|| EngineError::KeysMissing("device.key holds no device secret: enrol again".to_owned()))?;
+        let bytes = std::fs::read(path).map_err(|e| {
+            EngineError::KeysMissing(format!("device.key: {e}: enrol this workstation again"))
+        })?;
+        let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| {
+            EngineError::KeysMissing("device.key is damaged: enrol this workstation again".to_owned())
+        })?;
+        let dk = Dek::from_bytes(&sealer.unseal("vitrine-dk", &file.dk)?).ok_or_else(|| {
+            EngineError::KeysMissing("device.key holds no device secret: enrol again".to_owned())
+        })?;
         Self::parts(dk, &sealer.unseal("vitrine-signing", &file.signing)?)
     }
 
     fn parts(dk: Dek, pkcs8: &[u8]) -> Result<Self, EngineError> {
-        let pair = Ed25519KeyPair::from_pkcs8(pkcs8)
-            .map_err(|_| EngineError::KeysMissing("device.key holds no signing key: enrol again".to_owned()))?;
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| {
+            EngineError::KeysMissing("device.key holds no signing key: enrol again".to_owned())
+        })?;
         Ok(Self { dk, pair })
     }
 
@@ -104,6 +112,9 @@ mod tests {
         let elsewhere = tempfile::tempdir().unwrap();
         let stranger = FileSealer::new(elsewhere.path());
         stranger.seal("x", b"y").unwrap();
-        assert!(matches!(DeviceKey::open(&path, &stranger), Err(EngineError::KeysMissing(_))));
+        assert!(matches!(
+            DeviceKey::open(&path, &stranger),
+            Err(EngineError::KeysMissing(_))
+        ));
     }
 }

@@ -39,7 +39,11 @@ fn parse(phc: &str) -> Option<Phc> {
         return None;
     }
     let hash = unbase64(hash)?;
-    Some(Phc { params: Params::new(m, t, p, Some(hash.len())).ok()?, salt: unbase64(salt)?, hash })
+    Some(Phc {
+        params: Params::new(m, t, p, Some(hash.len())).ok()?,
+        salt: unbase64(salt)?,
+        hash,
+    })
 }
 
 /// Whether `pin` is the one `phc` was made of. Takes the same time for a right and a wrong one.
@@ -66,7 +70,11 @@ pub fn hash_pin(pin: &str, salt: &[u8; 16]) -> Result<String, PinError> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(pin.as_bytes(), salt, &mut out)
         .map_err(|_| PinError)?;
-    Ok(format!("$argon2id$v=19$m=19456,t=2,p=1${}${}", base64(salt), base64(&out)))
+    Ok(format!(
+        "$argon2id$v=19$m=19456,t=2,p=1${}${}",
+        base64(salt),
+        base64(&out)
+    ))
 }
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -110,7 +118,10 @@ mod tests {
     #[test]
     fn takes_the_right_pin_only() {
         let phc = hash_pin("482915", b"0123456789abcdef").unwrap();
-        assert!(phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"), "{phc}");
+        assert!(
+            phc.starts_with("$argon2id$v=19$m=19456,t=2,p=1$MDEyMzQ1Njc4OWFiY2RlZg$"),
+            "{phc}"
+        );
         assert_eq!(verify_pin("482915", &phc), Ok(true));
         assert_eq!(verify_pin("482916", &phc), Ok(false));
         assert_eq!(verify_pin("", &phc), Ok(false));

@@ -77,7 +77,9 @@ impl FileSealer {
     /// The sealer of a profile folder; makes no file until something is sealed.
     #[must_use]
     pub fn new(profile: &Path) -> Self {
-        Self { path: profile.join("sealer.key") }
+        Self {
+            path: profile.join("sealer.key"),
+        }
     }
 
     fn key(&self, create: bool) -> Result<Dek, EngineError> {
@@ -101,20 +103,28 @@ impl FileSealer {
                 "{} is missing: enrol this workstation again",
                 file_name(&self.path)
             ))),
-            Err(e) => Err(EngineError::KeysMissing(format!("{}: {e}", file_name(&self.path)))),
+            Err(e) => Err(EngineError::KeysMissing(format!(
+                "{}: {e}",
+                file_name(&self.path)
+            ))),
         }
     }
 }
 
 fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(String::new, |n| n.to_string_lossy().into_owned())
+    path.file_name()
+        .map_or_else(String::new, |n| n.to_string_lossy().into_owned())
 }
 
 /// Refuses a secret file that others can read.
 #[cfg(unix)]
 fn check_private(path: &Path) -> Result<(), EngineError> {
     use std::os::unix::fs::PermissionsExt;
-    let mode = std::fs::metadata(path).map_err(EngineError::io("reading a key file"))?.permissions().mode() & 0o777;
+    let mode = std::fs::metadata(path)
+        .map_err(EngineError::io("reading a key file"))?
+        .permissions()
+        .mode()
+        & 0o777;
     if mode & 0o077 == 0 {
         return Ok(());
     }
@@ -132,16 +142,22 @@ fn check_private(_path: &Path) -> Result<(), EngineError> {
 impl Sealer for FileSealer {
     fn seal(&self, purpose: &str, secret: &[u8]) -> Result<SealedBlob, EngineError> {
         let sealed = seal_with(&self.key(true)?, purpose.as_bytes(), secret)?;
-        Ok(SealedBlob { kind: SealerKind::File, sealed: crate::entropy::hex(&sealed) })
+        Ok(SealedBlob {
+            kind: SealerKind::File,
+            sealed: crate::entropy::hex(&sealed),
+        })
     }
     fn unseal(&self, purpose: &str, blob: &SealedBlob) -> Result<zeroize::Zeroizing<Vec<u8>>, EngineError> {
         let SealerKind::File = blob.kind;
         let key = self.key(false)?;
-        crate::entropy::unhex(&blob.sealed).and_then(|b| open_with(&key, purpose.as_bytes(), &b)).ok_or_else(|| {
-            EngineError::KeysMissing(
-                "device.key does not belong to this profile's sealer.key: enrol this workstation again".to_owned(),
-            )
-        })
+        crate::entropy::unhex(&blob.sealed)
+            .and_then(|b| open_with(&key, purpose.as_bytes(), &b))
+            .ok_or_else(|| {
+                EngineError::KeysMissing(
+                    "device.key does not belong to this profile's sealer.key: enrol this workstation again"
+                        .to_owned(),
+                )
+            })
     }
     fn kind(&self) -> SealerKind {
         SealerKind::File

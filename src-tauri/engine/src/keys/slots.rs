@@ -91,8 +91,18 @@ impl Slots {
     /// # Errors
     /// [`EngineError::Io`] of the file.
     pub fn create(path: &Path, device: &str, dk: &Dek) -> Result<(Self, DeviceDeks), EngineError> {
-        let deks = DeviceDeks { essentials: Dek::random()?, outbox: Dek::random()? };
-        let mut slots = Self { path: path.to_owned(), device: device.to_owned(), file: SlotFile { version: FILE_VERSION, ..SlotFile::default() } };
+        let deks = DeviceDeks {
+            essentials: Dek::random()?,
+            outbox: Dek::random()?,
+        };
+        let mut slots = Self {
+            path: path.to_owned(),
+            device: device.to_owned(),
+            file: SlotFile {
+                version: FILE_VERSION,
+                ..SlotFile::default()
+            },
+        };
         slots.file.essentials = slots.wrap_device(dk, "essentials", &deks.essentials)?;
         slots.file.outbox = slots.wrap_device(dk, "outbox", &deks.outbox)?;
         slots.write()?;
@@ -104,7 +114,11 @@ impl Slots {
     /// # Errors
     /// [`EngineError::KeysMissing`] when it is missing, damaged, of a newer program, or not of this device.
     pub fn open(path: &Path, device: &str, dk: &Dek) -> Result<(Self, DeviceDeks), EngineError> {
-        let slots = Self { path: path.to_owned(), device: device.to_owned(), file: read(path)? };
+        let slots = Self {
+            path: path.to_owned(),
+            device: device.to_owned(),
+            file: read(path)?,
+        };
         let deks = DeviceDeks {
             essentials: slots.unwrap_device(dk, "essentials", &slots.file.essentials)?,
             outbox: slots.unwrap_device(dk, "outbox", &slots.file.outbox)?,
@@ -126,7 +140,11 @@ impl Slots {
     }
 
     fn wrap_device(&self, dk: &Dek, db: &str, dek: &Dek) -> Result<String, EngineError> {
-        let sealed = seal_with(&dk_kek(dk, db)?, &self.aad(db, "device", FILE_VERSION), dek.bytes())?;
+        let sealed = seal_with(
+            &dk_kek(dk, db)?,
+            &self.aad(db, "device", FILE_VERSION),
+            dek.bytes(),
+        )?;
         Ok(entropy::hex(&sealed))
     }
 
@@ -136,7 +154,9 @@ impl Slots {
             .and_then(|w| open_with(&kek, &self.aad(db, "device", FILE_VERSION), &w))
             .and_then(|k| Dek::from_bytes(&k))
             .ok_or_else(|| {
-                EngineError::KeysMissing(format!("the key of {db}.db does not open on this device: enrol it again"))
+                EngineError::KeysMissing(format!(
+                    "the key of {db}.db does not open on this device: enrol it again"
+                ))
             })
     }
 
@@ -155,7 +175,9 @@ impl Slots {
     /// # Errors
     /// [`EngineError::Internal`] when derivation fails.
     pub fn unlock(&self, slot: &UserSlot, secret: &str, dk: &Dek) -> Result<Option<Dek>, EngineError> {
-        let Some(salt) = entropy::unhex(&slot.salt) else { return Ok(None) };
+        let Some(salt) = entropy::unhex(&slot.salt) else {
+            return Ok(None);
+        };
         let kek = user_kek(secret, &salt, dk, &slot.user, slot.version)?;
         Ok(entropy::unhex(&slot.wrapped)
             .and_then(|w| open_with(&kek, &self.aad("records", &slot.user, slot.version), &w))
@@ -174,7 +196,12 @@ impl Slots {
         secret: &str,
         dk: &Dek,
     ) -> Result<(Dek, UserSlot, Option<String>), EngineError> {
-        let old = self.file.users.iter().find(|s| s.user == user && s.kind == kind).cloned();
+        let old = self
+            .file
+            .users
+            .iter()
+            .find(|s| s.user == user && s.kind == kind)
+            .cloned();
         let version = old.as_ref().map_or(1, |s| s.version.saturating_add(1));
         let salt = entropy::bytes::<16>()?;
         let dek = Dek::random()?;
@@ -208,7 +235,8 @@ impl Slots {
     }
 
     fn write(&self) -> Result<(), EngineError> {
-        let json = serde_json::to_vec_pretty(&self.file).map_err(|_| EngineError::Internal("writing slots.json"))?;
+        let json =
+            serde_json::to_vec_pretty(&self.file).map_err(|_| EngineError::Internal("writing slots.json"))?;
         crate::profile::write_private(&self.path, &json)
     }
 }
@@ -216,8 +244,9 @@ impl Slots {
 fn read(path: &Path) -> Result<SlotFile, EngineError> {
     let bytes = std::fs::read(path)
         .map_err(|e| EngineError::KeysMissing(format!("slots.json: {e}: enrol this workstation again")))?;
-    let file: SlotFile = serde_json::from_slice(&bytes)
-        .map_err(|_| EngineError::KeysMissing("slots.json is damaged: enrol this workstation again".to_owned()))?;
+    let file: SlotFile = serde_json::from_slice(&bytes).map_err(|_| {
+        EngineError::KeysMissing("slots.json is damaged: enrol this workstation again".to_owned())
+    })?;
     if file.version > FILE_VERSION {
         return Err(EngineError::Unsafe(format!(
             "slots.json has version {}, this program knows up to {FILE_VERSION}: install the newer program",
@@ -234,7 +263,11 @@ fn user_kek(secret: &str, salt: &[u8], dk: &Dek, user: &str, version: u32) -> Re
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(secret.as_bytes(), salt, stretched.as_mut_slice())
         .map_err(|_| EngineError::Internal("deriving a user's key"))?;
-    hkdf(&[stretched.as_slice(), dk.bytes()], b"vitrine-user-slot", &format!("{user}\n{version}"))
+    hkdf(
+        &[stretched.as_slice(), dk.bytes()],
+        b"vitrine-user-slot",
+        &format!("{user}\n{version}"),
+    )
 }
 
 #[cfg(test)]
@@ -255,11 +288,24 @@ mod tests {
         let (_, again) = Slots::open(&path, "dev1", &dk).unwrap();
         assert_eq!(again.essentials.bytes(), deks.essentials.bytes());
         assert_ne!(again.essentials.bytes(), again.outbox.bytes());
-        assert!(matches!(Slots::open(&path, "dev2", &dk), Err(EngineError::KeysMissing(_))));
-        assert!(matches!(Slots::open(&path, "dev1", &Dek::random().unwrap()), Err(EngineError::KeysMissing(_))));
-        let swapped = std::fs::read_to_string(&path).unwrap().replace("\"essentials\"", "\"x\"").replace("\"outbox\"", "\"essentials\"").replace("\"x\"", "\"outbox\"");
+        assert!(matches!(
+            Slots::open(&path, "dev2", &dk),
+            Err(EngineError::KeysMissing(_))
+        ));
+        assert!(matches!(
+            Slots::open(&path, "dev1", &Dek::random().unwrap()),
+            Err(EngineError::KeysMissing(_))
+        ));
+        let swapped = std::fs::read_to_string(&path)
+            .unwrap()
+            .replace("\"essentials\"", "\"x\"")
+            .replace("\"outbox\"", "\"essentials\"")
+            .replace("\"x\"", "\"outbox\"");
         std::fs::write(&path, swapped).unwrap();
-        assert!(Slots::open(&path, "dev1", &dk).is_err(), "a wrap opens for its own database alone");
+        assert!(
+            Slots::open(&path, "dev1", &dk).is_err(),
+            "a wrap opens for its own database alone"
+        );
     }
 
     #[test]
@@ -267,9 +313,17 @@ mod tests {
         let (dir, mut s, _, dk) = slots();
         let (dek, slot, old) = s.enrol_user("lee", SlotKind::Pin, "482915", &dk).unwrap();
         assert!(old.is_none());
-        assert_eq!(s.unlock(&slot, "482915", &dk).unwrap().unwrap().bytes(), dek.bytes());
+        assert_eq!(
+            s.unlock(&slot, "482915", &dk).unwrap().unwrap().bytes(),
+            dek.bytes()
+        );
         assert!(s.unlock(&slot, "482916", &dk).unwrap().is_none());
-        assert!(s.unlock(&slot, "482915", &Dek::random().unwrap()).unwrap().is_none(), "a copy of the file elsewhere");
+        assert!(
+            s.unlock(&slot, "482915", &Dek::random().unwrap())
+                .unwrap()
+                .is_none(),
+            "a copy of the file elsewhere"
+        );
 
         let (dek2, slot2, old) = s.enrol_user("lee", SlotKind::Pin, "111222", &dk).unwrap();
         assert_eq!(old.as_deref(), Some(slot.records.as_str()));
@@ -277,7 +331,8 @@ mod tests {
         assert!(s.unlock(&slot2, "482915", &dk).unwrap().is_none());
         assert_eq!(s.of("lee").count(), 1);
 
-        s.enrol_user("rao", SlotKind::Password, "long words", &dk).unwrap();
+        s.enrol_user("rao", SlotKind::Password, "long words", &dk)
+            .unwrap();
         let (again, _) = Slots::open(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
         assert_eq!(again.users().collect::<Vec<_>>(), ["lee", "rao"]);
         assert_eq!(s.remove("lee").unwrap(), [slot2.records]);

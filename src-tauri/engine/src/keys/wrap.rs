@@ -55,7 +55,10 @@ pub fn seal_with(key: &Dek, aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, EngineE
 pub fn open_with(key: &Dek, aad: &[u8], sealed: &[u8]) -> Option<zeroize::Zeroizing<Vec<u8>>> {
     let (nonce, body) = sealed.split_first_chunk::<NONCE>()?;
     let cipher = XChaCha20Poly1305::new(&Key::from(*key.bytes()));
-    cipher.decrypt(&XNonce::from(*nonce), Payload { msg: body, aad }).ok().map(zeroize::Zeroizing::new)
+    cipher
+        .decrypt(&XNonce::from(*nonce), Payload { msg: body, aad })
+        .ok()
+        .map(zeroize::Zeroizing::new)
 }
 
 #[cfg(test)]
@@ -66,7 +69,10 @@ mod tests {
     fn opens_only_with_its_key_its_binding_and_every_byte() {
         let (k, other) = (Dek::random().unwrap(), Dek::random().unwrap());
         let sealed = seal_with(&k, b"dev1/essentials/1", b"0123456789").unwrap();
-        assert_eq!(open_with(&k, b"dev1/essentials/1", &sealed).unwrap().as_slice(), b"0123456789");
+        assert_eq!(
+            open_with(&k, b"dev1/essentials/1", &sealed).unwrap().as_slice(),
+            b"0123456789"
+        );
         assert!(open_with(&other, b"dev1/essentials/1", &sealed).is_none());
         assert!(open_with(&k, b"dev2/essentials/1", &sealed).is_none());
         for i in 0..sealed.len() {

@@ -29,40 +29,68 @@ impl View<'_> {
     }
 
     fn scope(&self, scope: &str) -> Option<ScopeState> {
-        let read = if is_patient(scope) { self.records.as_ref()?.scope(scope) } else { self.station.essentials.scope(scope) };
+        let read = if is_patient(scope) {
+            self.records.as_ref()?.scope(scope)
+        } else {
+            self.station.essentials.scope(scope)
+        };
         self.quiet(read).flatten()
     }
 }
 
 impl CacheView for View<'_> {
     fn scopes(&self) -> Vec<String> {
-        let mut names: Vec<String> =
-            self.quiet(self.station.essentials.scopes()).unwrap_or_default().into_iter().map(|s| s.name).collect();
+        let mut names: Vec<String> = self
+            .quiet(self.station.essentials.scopes())
+            .unwrap_or_default()
+            .into_iter()
+            .map(|s| s.name)
+            .collect();
         if let Some(r) = &self.records {
-            names.extend(self.quiet(r.scopes()).unwrap_or_default().into_iter().map(|s| s.name));
+            names.extend(
+                self.quiet(r.scopes())
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|s| s.name),
+            );
         }
         names
     }
 
     fn held(&self, scope: &str) -> Option<Held> {
         let s = self.scope(scope).filter(|s| s.complete)?;
-        Some(Held { epoch: s.epoch, pos: s.pos, rev: s.rev, as_of_ms: s.as_of })
+        Some(Held {
+            epoch: s.epoch,
+            pos: s.pos,
+            rev: s.rev,
+            as_of_ms: s.as_of,
+        })
     }
 
     fn staged(&self, scope: &str) -> Option<Staged> {
         let s = self.scope(scope)?.staged?;
         let after = Some(s.after).filter(|a| !a.is_empty());
-        Some(Staged { epoch: s.epoch, pos: s.pos, rev: s.rev, after, items: s.items })
+        Some(Staged {
+            epoch: s.epoch,
+            pos: s.pos,
+            rev: s.rev,
+            after,
+            items: s.items,
+        })
     }
 
     fn version(&self, scope: &str, key: &str) -> Option<u64> {
-        let read =
-            if is_patient(scope) { self.records.as_ref()?.version(scope, key) } else { self.station.essentials.version(scope, key) };
+        let read = if is_patient(scope) {
+            self.records.as_ref()?.version(scope, key)
+        } else {
+            self.station.essentials.version(scope, key)
+        };
         self.quiet(read).flatten()
     }
 
     fn digest(&self, scope: &str) -> ScopeDigest {
-        self.scope(scope).map_or_else(ScopeDigest::default, |s| scope_digest(&s.digest))
+        self.scope(scope)
+            .map_or_else(ScopeDigest::default, |s| scope_digest(&s.digest))
     }
 
     fn refs(&self, scope: &str, buckets: &[u8]) -> Vec<Ref> {
@@ -75,7 +103,11 @@ impl CacheView for View<'_> {
         let rows = self.quiet(read).unwrap_or_default();
         rows.into_iter()
             .filter(wanted)
-            .map(|r| Ref { hash: crate::entropy::hex(&r.hash), key: r.key, ver: r.ver })
+            .map(|r| Ref {
+                hash: crate::entropy::hex(&r.hash),
+                key: r.key,
+                ver: r.ver,
+            })
             .collect()
     }
 }

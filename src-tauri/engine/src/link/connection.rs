@@ -59,7 +59,12 @@ pub(super) fn ears() -> (mpsc::Sender<Told>, mpsc::Receiver<Told>) {
 }
 
 /// Opens a connection in the background.
-pub(super) fn open(station: &Arc<Station>, conn: u64, timeout: Duration, ears: mpsc::Sender<Told>) -> Connection {
+pub(super) fn open(
+    station: &Arc<Station>,
+    conn: u64,
+    timeout: Duration,
+    ears: mpsc::Sender<Told>,
+) -> Connection {
     let (tell, told) = mpsc::unbounded_channel();
     let station = Arc::clone(station);
     let task = tokio::spawn(async move {
@@ -81,7 +86,8 @@ type Socket = tokio_tungstenite::WebSocketStream<tokio_rustls::client::TlsStream
 
 async fn connect(station: &Station) -> Result<Socket, EngineError> {
     let server = station.device().server.clone();
-    let url = reqwest::Url::parse(&server).map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
+    let url =
+        reqwest::Url::parse(&server).map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
     let offline = |what: &str| {
@@ -89,11 +95,14 @@ async fn connect(station: &Station) -> Result<Socket, EngineError> {
         move |e: std::io::Error| EngineError::Offline(format!("{what}: {e}"))
     };
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let tcp = TcpStream::connect((bare.as_str(), port)).await.map_err(offline("connecting"))?;
+    let tcp = TcpStream::connect((bare.as_str(), port))
+        .await
+        .map_err(offline("connecting"))?;
     tcp.set_nodelay(true).map_err(offline("connecting"))?;
     let ca = std::fs::read(station.profile.ca()).map_err(EngineError::io("reading ca.pem"))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(tls::trusting(&ca)?));
-    let name = ServerName::try_from(bare).map_err(|_| EngineError::Usage("device.json: no server name".to_owned()))?;
+    let name = ServerName::try_from(bare)
+        .map_err(|_| EngineError::Usage("device.json: no server name".to_owned()))?;
     let stream = connector.connect(name, tcp).await.map_err(offline("TLS"))?;
     let config = WebSocketConfig::default()
         .read_buffer_size(4096)
@@ -108,7 +117,12 @@ async fn connect(station: &Station) -> Result<Socket, EngineError> {
     Ok(socket)
 }
 
-async fn pump(mut socket: Socket, conn: u64, mut told: mpsc::UnboundedReceiver<Tell>, ears: &mpsc::Sender<Told>) {
+async fn pump(
+    mut socket: Socket,
+    conn: u64,
+    mut told: mpsc::UnboundedReceiver<Tell>,
+    ears: &mpsc::Sender<Told>,
+) {
     loop {
         tokio::select! {
             biased;

@@ -55,7 +55,12 @@ const LOOK: Duration = Duration::from_secs(5);
 const HEAD: Duration = Duration::from_secs(60);
 
 /// Begins to synchronise.
-pub(crate) fn start(station: &Arc<Station>, lock: LinkLock, handle: &tokio::runtime::Handle, revoked: impl Fn() + Send + Sync + 'static) -> Result<Started, EngineError> {
+pub(crate) fn start(
+    station: &Arc<Station>,
+    lock: LinkLock,
+    handle: &tokio::runtime::Handle,
+    revoked: impl Fn() + Send + Sync + 'static,
+) -> Result<Started, EngineError> {
     let (commands, heard) = mpsc::unbounded_channel();
     let (currency, current) = watch::channel(false);
     let (stop, stopped) = mpsc::channel(1);
@@ -70,10 +75,18 @@ pub(crate) fn start(station: &Arc<Station>, lock: LinkLock, handle: &tokio::runt
         timing: Timing::default(),
     };
     let machine = Client::new(config, &Stores::new(station).view());
-    *station.link.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(commands);
+    *station
+        .link
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(commands);
     let driver = Driver {
         station: Arc::clone(station),
-        work: Some(Work { machine, ages: BTreeMap::new(), refetch: BTreeSet::new(), began: BTreeMap::new() }),
+        work: Some(Work {
+            machine,
+            ages: BTreeMap::new(),
+            refetch: BTreeSet::new(),
+            began: BTreeMap::new(),
+        }),
         connection: None,
         currency,
         revoked: Box::new(revoked),
@@ -124,14 +137,18 @@ impl Driver {
         let mut wake_at = None;
         loop {
             if !events.is_empty() {
-                let Some(out) = self.batch(std::mem::take(&mut events)).await else { return };
+                let Some(out) = self.batch(std::mem::take(&mut events)).await else {
+                    return;
+                };
                 wake_at = out.wake_at;
                 if self.outward(out, &ears) {
                     break;
                 }
             }
             let now = self.now();
-            let wait = wake_at.map_or(Duration::from_secs(3_600), |at| Duration::from_millis(at.saturating_sub(now)));
+            let wait = wake_at.map_or(Duration::from_secs(3_600), |at| {
+                Duration::from_millis(at.saturating_sub(now))
+            });
             tokio::select! {
                 t = told.recv() => {
                     events.extend(t.map(event_of));
@@ -197,7 +214,9 @@ impl Driver {
 
     /// Ages may be kept lazily: an older position is always safe to resume from.
     fn keep_ages(&mut self) {
-        let Some(ages) = self.work.as_mut().map(|w| std::mem::take(&mut w.ages)) else { return };
+        let Some(ages) = self.work.as_mut().map(|w| std::mem::take(&mut w.ages)) else {
+            return;
+        };
         if ages.is_empty() {
             return;
         }
@@ -255,7 +274,8 @@ impl Driver {
         if out.garbage {
             self.clear_away();
         }
-        self.currency.send_if_modified(|c| std::mem::replace(c, out.current) != out.current);
+        self.currency
+            .send_if_modified(|c| std::mem::replace(c, out.current) != out.current);
         if out.wiped {
             (self.revoked)();
         }
@@ -329,7 +349,10 @@ impl Work {
             }
             stores.step_begins();
             let effects = {
-                let view = Refetching { inner: stores.view(), refetch: &self.refetch };
+                let view = Refetching {
+                    inner: stores.view(),
+                    refetch: &self.refetch,
+                };
                 self.machine.step(now(station), event, &view)
             };
             for effect in effects {
@@ -338,8 +361,13 @@ impl Work {
         }
         if let Err((scope, e)) = stores.flush() {
             station.damaged(&e);
-            let view = Refetching { inner: stores.view(), refetch: &self.refetch };
-            let effects = self.machine.step(now(station), Event::StoreFailed { scope }, &view);
+            let view = Refetching {
+                inner: stores.view(),
+                refetch: &self.refetch,
+            };
+            let effects = self
+                .machine
+                .step(now(station), Event::StoreFailed { scope }, &view);
             for effect in effects {
                 self.effect(station, &mut stores, effect, &mut events, &mut out);
             }
@@ -364,7 +392,10 @@ impl Work {
             Effect::SignNonce { nonce } => {
                 let message = proof::device_auth(&nonce, station.device_id.as_str());
                 let signature = entropy::hex(&station.key.sign(&message));
-                events.push_back(Event::Signed { signature, report: crate::status::report(station) });
+                events.push_back(Event::Signed {
+                    signature,
+                    report: crate::status::report(station),
+                });
             }
             Effect::MarkAge { as_of_ms, scopes } => {
                 for (scope, pos) in scopes {
@@ -384,9 +415,19 @@ impl Work {
                 tracing::info!(code = ?code, "the server ended the session");
                 station.lock();
             }
-            Effect::ReadOutbox { after, max_rows, max_bytes, grants } => {
+            Effect::ReadOutbox {
+                after,
+                max_rows,
+                max_bytes,
+                grants,
+            } => {
                 let a = stores.outbox(after, max_rows, max_bytes, grants);
-                events.push_back(Event::OutboxHas { rows: a.rows, head: a.head, oldest: a.oldest, grants: a.grants });
+                events.push_back(Event::OutboxHas {
+                    rows: a.rows,
+                    head: a.head,
+                    oldest: a.oldest,
+                    grants: a.grants,
+                });
             }
             Effect::MarkRowsAcked { up_to } => {
                 stores.acknowledged(up_to);
@@ -448,7 +489,11 @@ impl client::CacheView for Refetching<'_> {
         self.inner.scopes()
     }
     fn held(&self, scope: &str) -> Option<client::Held> {
-        if self.refetch.contains(scope) { None } else { self.inner.held(scope) }
+        if self.refetch.contains(scope) {
+            None
+        } else {
+            self.inner.held(scope)
+        }
     }
     fn staged(&self, scope: &str) -> Option<client::Staged> {
         self.inner.staged(scope)
@@ -481,7 +526,10 @@ fn link_state(station: &Station, state: &LinkState) {
 }
 
 fn placed(station: &Station, ward: &str) {
-    let mut device = station.device.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut device = station
+        .device
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if device.ward != ward {
         device.ward = ward.to_owned();
         if let Err(e) = station.profile.write_device(&device) {
@@ -494,7 +542,9 @@ fn order_is_genuine(station: &Station, nonce: &str, signature: &str) -> bool {
     let key = entropy::unhex(&station.device().server_key).unwrap_or_default();
     let signature = entropy::unhex(signature).unwrap_or_default();
     let message = proof::wipe_order(station.device_id.as_str(), nonce);
-    ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key).verify(&message, &signature).is_ok()
+    ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key)
+        .verify(&message, &signature)
+        .is_ok()
 }
 
 /// Destroys keys first, then files. Doing it twice is one destruction.
@@ -507,7 +557,10 @@ fn wipe(station: &Station) {
     if let Err(e) = station.profile.destroy() {
         tracing::error!(error = %e, "not every file could be deleted; the keys are gone");
     }
-    let mut device = station.device.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let mut device = station
+        .device
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     device.revoked = true;
     if let Err(e) = station.profile.write_device(&device) {
         tracing::error!(error = %e, "the revocation could not be noted");
@@ -519,7 +572,9 @@ fn alarm(station: &Station, a: &client::Alarm) {
     let alarm = match a {
         client::Alarm::Violation(_) => Alarm::ProtocolBroken,
         client::Alarm::ProtocolMismatch { .. } | client::Alarm::DeviceRefused(_) => Alarm::ServerRefuses,
-        client::Alarm::AuditFork { .. } | client::Alarm::AuditGap { .. } | client::Alarm::AuditRefused => Alarm::AuditFork,
+        client::Alarm::AuditFork { .. } | client::Alarm::AuditGap { .. } | client::Alarm::AuditRefused => {
+            Alarm::AuditFork
+        }
         client::Alarm::ForgedWipe => Alarm::ForgedWipe,
     };
     if station.alarms.raise(alarm) {
@@ -535,8 +590,14 @@ mod tests {
     #[test]
     fn a_chunk_is_known_by_its_kind() {
         let frame = Bytes::from_static(&[1, 69, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-        assert!(is_chunk(&Event::Received { conn: 1, bytes: frame }));
-        assert!(!is_chunk(&Event::Received { conn: 1, bytes: Bytes::new() }));
+        assert!(is_chunk(&Event::Received {
+            conn: 1,
+            bytes: frame
+        }));
+        assert!(!is_chunk(&Event::Received {
+            conn: 1,
+            bytes: Bytes::new()
+        }));
         assert!(!is_chunk(&Event::Tick));
     }
 }

@@ -34,7 +34,8 @@ pub async fn enrol(dir: &Path, asked: &Enrolment) -> Result<DeviceFile, EngineEr
     let profile = Profile::at(dir)?;
     if profile.read_device()?.is_some_and(|d| !d.revoked) {
         return Err(EngineError::Usage(
-            "this profile is enrolled already: use another --profile folder, or remove this one first".to_owned(),
+            "this profile is enrolled already: use another --profile folder, or remove this one first"
+                .to_owned(),
         ));
     }
     let ca_pem = hello(&server, asked).await?;
@@ -69,7 +70,8 @@ pub async fn enrol(dir: &Path, asked: &Enrolment) -> Result<DeviceFile, EngineEr
 fn server_url(text: &str) -> Result<String, EngineError> {
     let wrong = || EngineError::Usage(format!("'{text}' is no server address: use https://HOST:PORT"));
     let url = reqwest::Url::parse(text.trim()).map_err(|_| wrong())?;
-    let bare = url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
+    let bare =
+        url.path() == "/" && url.query().is_none() && url.username().is_empty() && url.password().is_none();
     if url.scheme() != "https" || !bare || url.host_str().is_none() {
         return Err(wrong());
     }
@@ -78,7 +80,11 @@ fn server_url(text: &str) -> Result<String, EngineError> {
 
 /// The code as it is hashed: upper case, without blanks and dashes.
 fn plain_code(typed: &str) -> String {
-    typed.chars().filter(|c| !c.is_whitespace() && *c != '-').flat_map(char::to_uppercase).collect()
+    typed
+        .chars()
+        .filter(|c| !c.is_whitespace() && *c != '-')
+        .flat_map(char::to_uppercase)
+        .collect()
 }
 
 async fn hello(server: &str, asked: &Enrolment) -> Result<String, EngineError> {
@@ -88,11 +94,19 @@ async fn hello(server: &str, asked: &Enrolment) -> Result<String, EngineError> {
     let code_hash = digest::digest(&digest::SHA256, plain_code(&asked.code).as_bytes());
     let nonce = entropy::hex(&entropy::bytes::<16>()?);
     let hint = entropy::hex(code_hash.as_ref()).chars().take(8).collect();
-    let request = EnrolHelloRequest { nonce: nonce.clone(), code_hint: hint };
+    let request = EnrolHelloRequest {
+        nonce: nonce.clone(),
+        code_hint: hint,
+    };
     let answer: EnrolHelloResponse = http::post(&client, &format!("{server}/enrol/hello"), &request).await?;
 
     let key = hmac::Key::new(hmac::HMAC_SHA256, code_hash.as_ref());
-    let message = [b"vitrine-enrol-server".as_slice(), nonce.as_bytes(), answer.ca_pem.as_bytes()].concat();
+    let message = [
+        b"vitrine-enrol-server".as_slice(),
+        nonce.as_bytes(),
+        answer.ca_pem.as_bytes(),
+    ]
+    .concat();
     let proof = entropy::unhex(&answer.proof).unwrap_or_default();
     if hmac::verify(&key, &message, &proof).is_err() {
         return Err(EngineError::Protocol(
@@ -101,7 +115,11 @@ async fn hello(server: &str, asked: &Enrolment) -> Result<String, EngineError> {
     }
     if let Some(pin) = pin {
         let met = met.leaf().map(|l| tls::fingerprint(&l));
-        let known = tls::certificates(answer.ca_pem.as_bytes()).iter().map(|c| tls::fingerprint(c)).chain(met).any(|f| f == pin);
+        let known = tls::certificates(answer.ca_pem.as_bytes())
+            .iter()
+            .map(|c| tls::fingerprint(c))
+            .chain(met)
+            .any(|f| f == pin);
         if !known {
             return Err(EngineError::Protocol(
                 "the server's fingerprint is not the one given: somebody may stand between. The code was not sent.".to_owned(),
@@ -112,11 +130,20 @@ async fn hello(server: &str, asked: &Enrolment) -> Result<String, EngineError> {
 }
 
 fn clean_fingerprint(text: &str) -> Result<String, EngineError> {
-    let hex: String = text.chars().filter(|c| !matches!(c, ':' | ' ')).flat_map(char::to_lowercase).collect();
-    let hex = hex.strip_prefix("sha256").map_or(hex.as_str(), |h| h.trim_start_matches(['-', '='])).to_owned();
+    let hex: String = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | ' '))
+        .flat_map(char::to_lowercase)
+        .collect();
+    let hex = hex
+        .strip_prefix("sha256")
+        .map_or(hex.as_str(), |h| h.trim_start_matches(['-', '=']))
+        .to_owned();
     match entropy::unhex(&hex) {
         Some(b) if b.len() == 32 => Ok(hex),
-        _ => Err(EngineError::Usage("--fingerprint takes a SHA-256 in hex (64 digits, colons allowed)".to_owned())),
+        _ => Err(EngineError::Usage(
+            "--fingerprint takes a SHA-256 in hex (64 digits, colons allowed)".to_owned(),
+        )),
     }
 }
 
@@ -143,8 +170,18 @@ mod tests {
 
     #[test]
     fn reads_addresses_and_fingerprints() {
-        assert_eq!(server_url("https://ward.example:8443/").unwrap(), "https://ward.example:8443");
-        for bad in ["http://x:1", "ward:8443", "https://", "https://x/path", "https://u:p@x", ""] {
+        assert_eq!(
+            server_url("https://ward.example:8443/").unwrap(),
+            "https://ward.example:8443"
+        );
+        for bad in [
+            "http://x:1",
+            "ward:8443",
+            "https://",
+            "https://x/path",
+            "https://u:p@x",
+            "",
+        ] {
             assert!(matches!(server_url(bad), Err(EngineError::Usage(_))), "{bad}");
         }
         let f = "AB".repeat(32);

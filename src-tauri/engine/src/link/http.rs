@@ -35,21 +35,42 @@ pub(super) async fn post<Q: Serialize, A: DeserializeOwned>(
     url: &str,
     body: &Q,
 ) -> Result<A, EngineError> {
-    let answer = client.post(url).json(body).send().await.map_err(|e| unreachable(&e))?;
+    let answer = client
+        .post(url)
+        .json(body)
+        .send()
+        .await
+        .map_err(|e| unreachable(&e))?;
     let status = answer.status();
     if answer.content_length().is_some_and(|n| n > BODY_MAX as u64) {
-        return Err(EngineError::Protocol("the server's answer is too long".to_owned()));
+        return Err(EngineError::Protocol(
+            "the server's answer is too long".to_owned(),
+        ));
     }
     let bytes = answer.bytes().await.map_err(|e| unreachable(&e))?;
     if status.is_success() && bytes.len() <= BODY_MAX {
-        return serde_json::from_slice(&bytes)
-            .map_err(|_| EngineError::Protocol("the server's answer cannot be read: are both of the same version?".to_owned()));
+        return serde_json::from_slice(&bytes).map_err(|_| {
+            EngineError::Protocol(
+                "the server's answer cannot be read: are both of the same version?".to_owned(),
+            )
+        });
     }
     match serde_json::from_slice::<Refusal>(&bytes) {
-        Ok(r) => Err(EngineError::Refused { code: r.code, text: r.text, retry_after_s: r.retry_after_s }),
+        Ok(r) => Err(EngineError::Refused {
+            code: r.code,
+            text: r.text,
+            retry_after_s: r.retry_after_s,
+        }),
         Err(_) => Err(EngineError::Refused {
-            code: if status.is_server_error() { ErrorCode::Overloaded } else { ErrorCode::BadRequest },
-            text: format!("the server answered {}: is this a Vitrine server?", status.as_u16()),
+            code: if status.is_server_error() {
+                ErrorCode::Overloaded
+            } else {
+                ErrorCode::BadRequest
+            },
+            text: format!(
+                "the server answered {}: is this a Vitrine server?",
+                status.as_u16()
+            ),
             retry_after_s: None,
         }),
     }
@@ -63,9 +84,15 @@ fn unreachable(e: &reqwest::Error) -> EngineError {
     }
     let text = cause.to_string();
     if text.contains("certificate") {
-        return EngineError::Protocol(format!("the server is not the one this workstation trusts ({text})"));
+        return EngineError::Protocol(format!(
+            "the server is not the one this workstation trusts ({text})"
+        ));
     }
-    EngineError::Offline(if e.is_timeout() { "no answer".to_owned() } else { text })
+    EngineError::Offline(if e.is_timeout() {
+        "no answer".to_owned()
+    } else {
+        text
+    })
 }
 
 /// Signs a person in at the server; the request is signed by the device.

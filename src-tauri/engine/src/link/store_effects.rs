@@ -47,7 +47,10 @@ impl<'a> Stores<'a> {
     }
 
     pub(super) fn view(&self) -> View<'a> {
-        View { station: self.station, records: self.records.clone() }
+        View {
+            station: self.station,
+            records: self.records.clone(),
+        }
     }
 
     /// Begins the effects of one step: a scope that failed before is tried again.
@@ -85,16 +88,28 @@ impl<'a> Stores<'a> {
             self.flush()?;
         }
         let prepared = prepare(scope, items);
-        let gathered = &mut self.gathered.get_or_insert_with(|| (scope.to_owned(), Vec::new())).1;
+        let gathered = &mut self
+            .gathered
+            .get_or_insert_with(|| (scope.to_owned(), Vec::new()))
+            .1;
         gathered.extend(prepared);
-        if gathered.len() >= GATHER { self.flush() } else { Ok(()) }
+        if gathered.len() >= GATHER {
+            self.flush()
+        } else {
+            Ok(())
+        }
     }
 
     /// Writes what was gathered.
     pub(super) fn flush(&mut self) -> Result<(), (String, StoreError)> {
-        let Some((scope, items)) = self.gathered.take() else { return Ok(()) };
+        let Some((scope, items)) = self.gathered.take() else {
+            return Ok(());
+        };
         let done = if is_patient(&scope) {
-            self.records.as_ref().ok_or(StoreError::Closed).and_then(|r| r.stage(&scope, &items))
+            self.records
+                .as_ref()
+                .ok_or(StoreError::Closed)
+                .and_then(|r| r.stage(&scope, &items))
         } else {
             self.station.essentials.stage(&scope, &items)
         };
@@ -105,7 +120,10 @@ impl<'a> Stores<'a> {
         macro_rules! on_db {
             ($scope:expr, $db:ident => $act:expr) => {
                 if is_patient(&$scope) {
-                    self.records.as_ref().ok_or(StoreError::Closed).and_then(|$db| $act)
+                    self.records
+                        .as_ref()
+                        .ok_or(StoreError::Closed)
+                        .and_then(|$db| $act)
                 } else {
                     let $db = &self.station.essentials;
                     $act
@@ -114,13 +132,28 @@ impl<'a> Stores<'a> {
             };
         }
         match effect {
-            Effect::ApplyDelta { scope, changes, pos, rev } => {
+            Effect::ApplyDelta {
+                scope,
+                changes,
+                pos,
+                rev,
+            } => {
                 let items = prepare(&scope, &changes);
                 on_db!(scope, db => db.apply(&scope, &items, pos, rev))?;
                 self.note_changed(&scope, changes.iter().map(|c| c.key.as_str()));
             }
-            Effect::BeginSnapshot { scope, epoch, pos, rev } => on_db!(scope, db => db.begin(&scope, &epoch, pos, rev))?,
-            Effect::CommitSnapshot { scope, epoch, pos, rev } => {
+            Effect::BeginSnapshot {
+                scope,
+                epoch,
+                pos,
+                rev,
+            } => on_db!(scope, db => db.begin(&scope, &epoch, pos, rev))?,
+            Effect::CommitSnapshot {
+                scope,
+                epoch,
+                pos,
+                rev,
+            } => {
                 on_db!(scope, db => db.finish(&scope, &epoch, pos, rev))?;
                 self.garbage = true;
                 self.note_changed(&scope, std::iter::once("*"));
@@ -163,15 +196,26 @@ impl<'a> Stores<'a> {
     }
 
     /// The answer to `ReadOutbox`.
-    pub(super) fn outbox(&self, after: u64, max_rows: usize, max_bytes: usize, grants: GrantsWanted) -> OutboxAnswer {
+    pub(super) fn outbox(
+        &self,
+        after: u64,
+        max_rows: usize,
+        max_bytes: usize,
+        grants: GrantsWanted,
+    ) -> OutboxAnswer {
         let outbox = &self.station.outbox;
         let tally = outbox.tally().unwrap_or_default();
         let mut bytes = 0;
         let page = outbox.rows(after, max_rows);
-        let rows = page.map(|p| p.rows).unwrap_or_default().into_iter().enumerate().take_while(|(i, r)| {
-            bytes += r.body.len();
-            *i == 0 || bytes <= max_bytes
-        });
+        let rows = page
+            .map(|p| p.rows)
+            .unwrap_or_default()
+            .into_iter()
+            .enumerate()
+            .take_while(|(i, r)| {
+                bytes += r.body.len();
+                *i == 0 || bytes <= max_bytes
+            });
         let rows = rows
             .map(|(_, r)| AuditRow {
                 seq: r.seq,
@@ -186,9 +230,19 @@ impl<'a> Stores<'a> {
         };
         let grants = due
             .into_iter()
-            .filter_map(|g| Some(GrantDue { id: g.id, json: serde_json::value::RawValue::from_string(g.body).ok()? }))
+            .filter_map(|g| {
+                Some(GrantDue {
+                    id: g.id,
+                    json: serde_json::value::RawValue::from_string(g.body).ok()?,
+                })
+            })
             .collect();
-        OutboxAnswer { rows, head: tally.last, oldest: tally.first, grants }
+        OutboxAnswer {
+            rows,
+            head: tally.last,
+            oldest: tally.first,
+            grants,
+        }
     }
 
     /// What the server acknowledged.
@@ -201,7 +255,12 @@ impl<'a> Stores<'a> {
 
     /// Removes what the server has held for long.
     pub(super) fn prune(&self, acked_for_ms: u64) {
-        let before = self.station.clock.now().0.saturating_sub(i64::try_from(acked_for_ms).unwrap_or(i64::MAX));
+        let before = self
+            .station
+            .clock
+            .now()
+            .0
+            .saturating_sub(i64::try_from(acked_for_ms).unwrap_or(i64::MAX));
         match self.station.outbox.clear_acknowledged(UtcMs(before)) {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "acknowledged audit rows were cleared away"),
@@ -237,7 +296,12 @@ fn prepare_one(searchable: bool, change: &Change) -> Prepared {
         Some(b) if searchable => card_words(b),
         _ => String::new(),
     };
-    Prepared::new(&Incoming { key: &change.key, ver: change.ver, body, terms: &terms })
+    Prepared::new(&Incoming {
+        key: &change.key,
+        ver: change.ver,
+        body,
+        terms: &terms,
+    })
 }
 
 fn prepare(scope: &str, changes: &[Change]) -> Vec<Prepared> {

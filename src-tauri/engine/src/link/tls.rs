@@ -14,10 +14,13 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// A client that trusts this CA alone.
 pub(super) fn trusting(ca_pem: &[u8]) -> Result<ClientConfig, EngineError> {
-    let bad = |why: String| EngineError::Protocol(format!("the server's CA certificate cannot be used: {why}"));
+    let bad =
+        |why: String| EngineError::Protocol(format!("the server's CA certificate cannot be used: {why}"));
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_slice_iter(ca_pem) {
-        roots.add(cert.map_err(|e| bad(e.to_string()))?).map_err(|e| bad(e.to_string()))?;
+        roots
+            .add(cert.map_err(|e| bad(e.to_string()))?)
+            .map_err(|e| bad(e.to_string()))?;
     }
     if roots.is_empty() {
         return Err(bad("it holds no certificate".to_owned()));
@@ -32,7 +35,10 @@ pub(super) fn trusting(ca_pem: &[u8]) -> Result<ClientConfig, EngineError> {
 /// A client that trusts nobody and remembers whom it met: for the one question before the CA is known, whose answer
 /// carries its own proof. Nothing secret is ever sent over it.
 pub(super) fn meeting() -> Result<(ClientConfig, Arc<Met>), EngineError> {
-    let met = Arc::new(Met { provider: provider(), leaf: Mutex::new(None) });
+    let met = Arc::new(Met {
+        provider: provider(),
+        leaf: Mutex::new(None),
+    });
     let config = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .map_err(|_| EngineError::Internal("preparing TLS"))?
@@ -74,7 +80,12 @@ impl ServerCertVerifier for Met {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
     fn verify_tls13_signature(
         &self,
@@ -82,10 +93,17 @@ impl ServerCertVerifier for Met {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -96,5 +114,8 @@ pub(super) fn fingerprint(der: &[u8]) -> String {
 
 /// The certificates of a PEM text, DER.
 pub(super) fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
-    CertificateDer::pem_slice_iter(pem).flatten().map(|c| c.to_vec()).collect()
+    CertificateDer::pem_slice_iter(pem)
+        .flatten()
+        .map(|c| c.to_vec())
+        .collect()
 }

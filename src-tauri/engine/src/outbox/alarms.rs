@@ -46,13 +46,21 @@ impl Alarm {
             Self::AuditFork => {
                 "The audit log of this workstation differs from the server's: the disk was rolled back or copied. Call IT."
             }
-            Self::ServerRefuses => "The server refuses this workstation or this version of the program. Call IT.",
-            Self::ForgedWipe => "An order to erase this workstation came that the server did not sign. It was not obeyed. Call IT.",
+            Self::ServerRefuses => {
+                "The server refuses this workstation or this version of the program. Call IT."
+            }
+            Self::ForgedWipe => {
+                "An order to erase this workstation came that the server did not sign. It was not obeyed. Call IT."
+            }
             Self::EssentialsDamaged => {
                 "Some stored data are damaged: those patients show as unavailable until they are fetched again."
             }
-            Self::EssentialsReadOnly => "The disk is full: data are readable here and are not being updated. Call IT.",
-            Self::ProtocolBroken => "The server sent something that cannot be right; the connection was closed. Call IT.",
+            Self::EssentialsReadOnly => {
+                "The disk is full: data are readable here and are not being updated. Call IT."
+            }
+            Self::ProtocolBroken => {
+                "The server sent something that cannot be right; the connection was closed. Call IT."
+            }
         }
     }
 }
@@ -64,7 +72,11 @@ pub struct Alarms(Mutex<BTreeSet<Alarm>>);
 impl Alarms {
     /// Raises; true when it was not raised before.
     pub fn raise(&self, alarm: Alarm) -> bool {
-        let new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(alarm);
+        let new = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(alarm);
         if new {
             tracing::error!(alarm = ?alarm, "alarm");
         }
@@ -72,11 +84,19 @@ impl Alarms {
     }
     /// Takes back; true when it was raised.
     pub fn clear(&self, alarm: Alarm) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&alarm)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(&alarm)
     }
     /// The words, most serious first.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|a| a.text().to_owned()).collect()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|a| a.text().to_owned())
+            .collect()
     }
 }

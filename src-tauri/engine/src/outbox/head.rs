@@ -25,11 +25,22 @@ fn signed_text(device: &str, seq: u64, hash: &str, at_ms: i64) -> Vec<u8> {
 ///
 /// # Errors
 /// [`EngineError::Io`].
-pub fn write_head(path: &Path, key: &DeviceKey, device: &str, head: &Head, at: UtcMs) -> Result<(), EngineError> {
+pub fn write_head(
+    path: &Path,
+    key: &DeviceKey,
+    device: &str,
+    head: &Head,
+    at: UtcMs,
+) -> Result<(), EngineError> {
     let hash = entropy::hex(&head.hash);
     let signature = entropy::hex(&key.sign(&signed_text(device, head.seq, &hash, at.0)));
-    let json = serde_json::to_vec(&HeadFile { seq: head.seq, hash, at_ms: at.0, signature })
-        .map_err(|_| EngineError::Internal("writing audit.head"))?;
+    let json = serde_json::to_vec(&HeadFile {
+        seq: head.seq,
+        hash,
+        at_ms: at.0,
+        signature,
+    })
+    .map_err(|_| EngineError::Internal("writing audit.head"))?;
     write_private(path, &json)
 }
 
@@ -41,14 +52,22 @@ pub fn read_head(path: &Path, key: &DeviceKey, device: &str) -> Result<Option<He
     let bytes = match std::fs::read(path) {
         Ok(b) => b,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(cause) => return Err(EngineError::Io { doing: "reading audit.head", cause }),
+        Err(cause) => {
+            return Err(EngineError::Io {
+                doing: "reading audit.head",
+                cause,
+            });
+        }
     };
-    let bad = || EngineError::Unsafe("audit.head is damaged or was not signed by this workstation".to_owned());
+    let bad =
+        || EngineError::Unsafe("audit.head is damaged or was not signed by this workstation".to_owned());
     let file: HeadFile = serde_json::from_slice(&bytes).map_err(|_| bad())?;
     let signature = entropy::unhex(&file.signature).ok_or_else(bad)?;
     ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key.public_key())
         .verify(&signed_text(device, file.seq, &file.hash, file.at_ms), &signature)
         .map_err(|_| bad())?;
-    let hash = entropy::unhex(&file.hash).and_then(|h| h.try_into().ok()).ok_or_else(bad)?;
+    let hash = entropy::unhex(&file.hash)
+        .and_then(|h| h.try_into().ok())
+        .ok_or_else(bad)?;
     Ok(Some(Head { seq: file.seq, hash }))
 }

@@ -29,9 +29,16 @@ pub fn disclose<A: Action, T>(
 ) -> Result<T, EngineError> {
     let sealed = read(permit)?;
     let entry = permit.entry(sealed.disclosure().clone());
-    let receipts = outbox.append(&[entry], None).map_err(|e| EngineError::AuditFailed(e.to_string()))?;
-    let receipt = receipts.into_iter().next().ok_or(EngineError::Internal("writing the audit row"))?;
-    sealed.open(&receipt).map_err(|_| EngineError::Internal("opening with the receipt"))
+    let receipts = outbox
+        .append(&[entry], None)
+        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+    let receipt = receipts
+        .into_iter()
+        .next()
+        .ok_or(EngineError::Internal("writing the audit row"))?;
+    sealed
+        .open(&receipt)
+        .map_err(|_| EngineError::Internal("opening with the receipt"))
 }
 
 /// The same for an emergency: the row goes to the reserve, or to memory, when the chain cannot be written.
@@ -47,7 +54,9 @@ pub fn disclose_emergency<A: Action, T>(
     let sealed = read(permit)?;
     let entry = permit.entry(sealed.disclosure().clone());
     let written = outbox.append_emergency(&entry, None, reserve)?;
-    let value = sealed.open(&written.receipt).map_err(|_| EngineError::Internal("opening with the receipt"))?;
+    let value = sealed
+        .open(&written.receipt)
+        .map_err(|_| EngineError::Internal("opening with the receipt"))?;
     Ok((value, written.kept))
 }
 
@@ -57,5 +66,9 @@ pub fn refused(outbox: &Outbox, denied: &Denied) -> EngineError {
     if let Err(e) = outbox.append(&[denied.entry()], None) {
         tracing::error!(error = %e, "the audit row of a refusal could not be written");
     }
-    EngineError::Denied { text: denied.text.to_owned(), rule: denied.rule, break_glass_offered: denied.break_glass_offered }
+    EngineError::Denied {
+        text: denied.text.to_owned(),
+        rule: denied.rule,
+        break_glass_offered: denied.break_glass_offered,
+    }
 }

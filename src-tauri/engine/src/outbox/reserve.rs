@@ -23,7 +23,11 @@ impl Ballast {
     /// The reserve of a profile; [`Self::keep`] makes the file.
     #[must_use]
     pub fn new(path: &Path, key: &Dek) -> Self {
-        Self { path: path.to_owned(), key: key.clone(), open: Mutex::new(None) }
+        Self {
+            path: path.to_owned(),
+            key: key.clone(),
+            open: Mutex::new(None),
+        }
     }
 
     /// Makes the file when it is missing and the disk has room for it. True when it is there.
@@ -61,9 +65,14 @@ impl Ballast {
     ///
     /// # Errors
     /// What `take` says; the reserve is kept then.
-    pub fn drain(&self, mut take: impl FnMut(&[u8]) -> Result<(), EngineError>) -> Result<usize, EngineError> {
+    pub fn drain(
+        &self,
+        mut take: impl FnMut(&[u8]) -> Result<(), EngineError>,
+    ) -> Result<usize, EngineError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(mut file) = OpenOptions::new().read(true).write(true).open(&self.path) else { return Ok(0) };
+        let Ok(mut file) = OpenOptions::new().read(true).write(true).open(&self.path) else {
+            return Ok(0);
+        };
         let mut n = 0;
         let mut end = 0;
         while let Some((line, next)) = read_at(&mut file, end, &self.key) {
@@ -74,7 +83,9 @@ impl Ballast {
         if n > 0 {
             let doing = EngineError::io("clearing the reserve");
             file.seek(SeekFrom::Start(0)).map_err(&doing)?;
-            file.write_all(&vec![0; usize::try_from(end).unwrap_or(0)]).and_then(|()| file.sync_all()).map_err(&doing)?;
+            file.write_all(&vec![0; usize::try_from(end).unwrap_or(0)])
+                .and_then(|()| file.sync_all())
+                .map_err(&doing)?;
         }
         *open = None;
         Ok(n)
@@ -98,7 +109,8 @@ fn read_at(file: &mut File, at: u64, key: &Dek) -> Option<(zeroize::Zeroizing<Ve
 impl Reserve for Ballast {
     fn write(&self, line: &[u8]) -> std::io::Result<()> {
         let full = || std::io::Error::from(std::io::ErrorKind::StorageFull);
-        let sealed = seal_with(&self.key, PURPOSE, line).map_err(|_| std::io::Error::other("sealing a row"))?;
+        let sealed =
+            seal_with(&self.key, PURPOSE, line).map_err(|_| std::io::Error::other("sealing a row"))?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.is_none() {
             let mut file = OpenOptions::new().read(true).write(true).open(&self.path)?;
@@ -108,7 +120,9 @@ impl Reserve for Ballast {
             }
             *open = Some((file, end));
         }
-        let Some((file, end)) = open.as_mut() else { return Err(full()) };
+        let Some((file, end)) = open.as_mut() else {
+            return Err(full());
+        };
         let next = *end + 8 + sealed.len() as u64;
         if next + 8 > file.metadata()?.len() {
             return Err(full());
@@ -145,7 +159,12 @@ mod tests {
         let mut seen = Vec::new();
         let failed = again.drain(|_| Err(EngineError::Internal("test")));
         assert!(failed.is_err());
-        let n = again.drain(|l| { seen.push(String::from_utf8(l.to_vec()).unwrap()); Ok(()) }).unwrap();
+        let n = again
+            .drain(|l| {
+                seen.push(String::from_utf8(l.to_vec()).unwrap());
+                Ok(())
+            })
+            .unwrap();
         assert_eq!((n, seen.len(), seen[5].as_str()), (6, 6, "row 5"));
         assert_eq!(again.drain(|_| Ok(())).unwrap(), 0);
     }

@@ -6,8 +6,8 @@
 use super::{Person, Session};
 use crate::clock::Clock;
 use crate::keys::{DeviceKey, UserSlot, open_with, seal_with};
-use crate::station::Station;
 use crate::profile::{Profile, shred, write_private};
+use crate::station::Station;
 use crate::{EngineError, cache};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -59,11 +59,16 @@ pub(crate) fn save_current(station: &Station, secret: &str) -> Result<(), Engine
             break;
         }
     }
-    let json = serde_json::to_vec(&saved).map(Zeroizing::new).map_err(|_| EngineError::Internal("keeping the session"))?;
+    let json = serde_json::to_vec(&saved)
+        .map(Zeroizing::new)
+        .map_err(|_| EngineError::Internal("keeping the session"))?;
     if let Some((_, k)) = saved.records.as_mut() {
         k.zeroize();
     }
-    write_private(&station.profile.session(), &seal_with(station.key.dk(), PURPOSE, &json)?)
+    write_private(
+        &station.profile.session(),
+        &seal_with(station.key.dk(), PURPOSE, &json)?,
+    )
 }
 
 /// The session kept by an earlier run, while it is fresh; a stale or damaged one is destroyed.
@@ -72,7 +77,8 @@ pub(crate) fn save_current(station: &Station, secret: &str) -> Result<(), Engine
 /// [`EngineError::NotSignedIn`] when there is none.
 pub(crate) fn restore(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Result<Session, EngineError> {
     let sealed = std::fs::read(profile.session()).map_err(|_| EngineError::NotSignedIn)?;
-    let saved = open_with(key.dk(), PURPOSE, &sealed).and_then(|json| serde_json::from_slice::<Saved>(&json).ok());
+    let saved =
+        open_with(key.dk(), PURPOSE, &sealed).and_then(|json| serde_json::from_slice::<Saved>(&json).ok());
     let age = saved.as_ref().map(|s| clock.wall().0.saturating_sub(s.at_ms));
     let (Some(saved), Some(0..SAVED_MS)) = (saved, age) else {
         shred(&profile.session())?;

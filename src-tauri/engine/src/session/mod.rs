@@ -43,7 +43,9 @@ impl Person {
     /// # Errors
     /// [`EngineError::Protocol`] when name, role or a ward is not well formed.
     pub fn new(user: &str, display: &str, role: &str, wards: &[String]) -> Result<Self, EngineError> {
-        let odd = |what: String| EngineError::Protocol(format!("the server sent a person who cannot be read: {what}"));
+        let odd = |what: String| {
+            EngineError::Protocol(format!("the server sent a person who cannot be read: {what}"))
+        };
         Ok(Self {
             user: UserId::new(user).map_err(|e| odd(e.to_string()))?,
             display: display.to_owned(),
@@ -65,7 +67,11 @@ impl Person {
     /// For the policy.
     #[must_use]
     pub fn subject(&self) -> Subject {
-        Subject::User { user: self.user.clone(), role: self.role, wards: self.wards.clone() }
+        Subject::User {
+            user: self.user.clone(),
+            role: self.role,
+            wards: self.wards.clone(),
+        }
     }
 }
 
@@ -154,9 +160,20 @@ impl Proofs {
 /// Initials of a name as shown: "Dr LEE, Anna" → "LA"; at most two letters.
 #[must_use]
 pub fn initials(display: &str) -> String {
-    let words = display.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty());
-    let named = words.filter(|w| !matches!(w.to_lowercase().as_str(), "dr" | "prof" | "mr" | "ms" | "mrs" | "rn"));
-    named.filter_map(|w| w.chars().next()).take(2).flat_map(char::to_uppercase).collect()
+    let words = display
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|w| !w.is_empty());
+    let named = words.filter(|w| {
+        !matches!(
+            w.to_lowercase().as_str(),
+            "dr" | "prof" | "mr" | "ms" | "mrs" | "rn"
+        )
+    });
+    named
+        .filter_map(|w| w.chars().next())
+        .take(2)
+        .flat_map(char::to_uppercase)
+        .collect()
 }
 
 #[cfg(test)]

@@ -18,8 +18,12 @@ use vitrine_wire::view::SessionView;
 use zeroize::Zeroizing;
 
 /// Wrong secrets at sign-in: five are free, then 30 s doubling to 15 min (security.md §1).
-const RULE: ThrottleRule =
-    ThrottleRule { path: "sign-in", free: 5, first_wait_ms: 30_000, longest_wait_ms: 15 * 60_000 };
+const RULE: ThrottleRule = ThrottleRule {
+    path: "sign-in",
+    free: 5,
+    first_wait_ms: 30_000,
+    longest_wait_ms: 15 * 60_000,
+};
 
 /// After so many wrong secrets the user's slots are removed until the next sign-in with the server.
 const SLOT_GOES_AT: u32 = 10;
@@ -30,18 +34,30 @@ struct Opened {
 }
 
 pub(crate) fn dir_user(station: &Station, user: &str) -> Result<Option<DirUser>, EngineError> {
-    let Some(json) = station.essentials.staff(user)? else { return Ok(None) };
-    serde_json::from_slice(&json).map(Some).map_err(|_| EngineError::Damaged { what: "The staff list".to_owned() })
+    let Some(json) = station.essentials.staff(user)? else {
+        return Ok(None);
+    };
+    serde_json::from_slice(&json)
+        .map(Some)
+        .map_err(|_| EngineError::Damaged {
+            what: "The staff list".to_owned(),
+        })
 }
 
 /// Which slot a secret belongs to: the PIN of the staff list, or anything else.
 pub(crate) fn kind_of_secret(dir: Option<&DirUser>, secret: &str) -> SlotKind {
-    let pin = dir.and_then(|d| d.pin_phc.as_deref()).is_some_and(|phc| verify_pin(secret, phc) == Ok(true));
+    let pin = dir
+        .and_then(|d| d.pin_phc.as_deref())
+        .is_some_and(|phc| verify_pin(secret, phc) == Ok(true));
     if pin { SlotKind::Pin } else { SlotKind::Password }
 }
 
 /// Signs a person in.
-pub(crate) async fn sign_in(station: &Arc<Station>, user: &str, secret: Zeroizing<String>) -> Result<SessionView, EngineError> {
+pub(crate) async fn sign_in(
+    station: &Arc<Station>,
+    user: &str,
+    secret: Zeroizing<String>,
+) -> Result<SessionView, EngineError> {
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
     let (fails, wait_ms) = count_try(station, user.as_str())?;
     let local = {
@@ -51,7 +67,10 @@ pub(crate) async fn sign_in(station: &Arc<Station>, user: &str, secret: Zeroizin
             .map_err(|_| EngineError::Internal("opening the user's key"))??
     };
     if let Some((person, opened)) = local {
-        let records = opened.dek.as_ref().and_then(|(dek, slot)| open_records(station, dek, slot));
+        let records = opened
+            .dek
+            .as_ref()
+            .and_then(|(dek, slot)| open_records(station, dek, slot));
         let view = begin(station, person, records, None);
         right(station, user.as_str());
         let (station, dek) = (Arc::clone(station), opened.dek);
@@ -70,11 +89,22 @@ pub(crate) async fn sign_in(station: &Arc<Station>, user: &str, secret: Zeroizin
         }
         Err(why @ (EngineError::Offline(_) | EngineError::Protocol(_) | EngineError::Io { .. })) => {
             // Nobody answered whom this workstation trusts: for a person known here, what is here decides.
-            let known = station.slots().of(user.as_str()).next().is_some() || dir_user(station, user.as_str())?.is_some();
-            if known { Err(wrong(station, user.as_str(), fails, wait_ms)) } else { Err(why) }
+            let known = station.slots().of(user.as_str()).next().is_some()
+                || dir_user(station, user.as_str())?.is_some();
+            if known {
+                Err(wrong(station, user.as_str(), fails, wait_ms))
+            } else {
+                Err(why)
+            }
         }
-        Err(EngineError::Refused { code: ErrorCode::WrongSecret, .. }) => Err(wrong(station, user.as_str(), fails, wait_ms)),
-        Err(EngineError::Refused { code: ErrorCode::Disabled, .. }) => {
+        Err(EngineError::Refused {
+            code: ErrorCode::WrongSecret,
+            ..
+        }) => Err(wrong(station, user.as_str(), fails, wait_ms)),
+        Err(EngineError::Refused {
+            code: ErrorCode::Disabled,
+            ..
+        }) => {
             drop_slots(station, user.as_str());
             Err(EngineError::Disabled)
         }
@@ -86,7 +116,9 @@ fn count_try(station: &Station, user: &str) -> Result<(u32, i64), EngineError> {
     let _ = station.slots().refresh();
     match station.outbox.attempt(user, &RULE, station.clock.now()) {
         Ok(Attempt::Go { fails, wait_ms }) => Ok((fails, wait_ms)),
-        Ok(Attempt::Wait { wait_ms }) => Err(EngineError::Throttled { retry_after_s: seconds(wait_ms) }),
+        Ok(Attempt::Wait { wait_ms }) => Err(EngineError::Throttled {
+            retry_after_s: seconds(wait_ms),
+        }),
         Err(e) => {
             // Signing in fails closed; breaking the glass does not come this way.
             if station.alarms.raise(Alarm::OutboxUnwritable) {
@@ -112,7 +144,9 @@ fn wrong(station: &Station, user: &str, fails: u32, wait_ms: i64) -> EngineError
         drop_slots(station, user);
         return EngineError::SlotRemoved;
     }
-    EngineError::WrongSecret { retry_after_s: seconds(wait_ms) }
+    EngineError::WrongSecret {
+        retry_after_s: seconds(wait_ms),
+    }
 }
 
 pub(crate) fn drop_slots(station: &Station, user: &str) {
@@ -140,7 +174,12 @@ fn open_here(station: &Station, user: &str, secret: &str) -> Result<Option<(Pers
     for slot in slots.into_iter().filter(|s| s.kind == kind) {
         let dek = station.slots().unlock(&slot, secret, station.key.dk())?;
         if let Some(dek) = dek {
-            return Ok(Some((Person::of_dir(&dir)?, Opened { dek: Some((dek, slot)) })));
+            return Ok(Some((
+                Person::of_dir(&dir)?,
+                Opened {
+                    dek: Some((dek, slot)),
+                },
+            )));
         }
     }
     // No slot yet: the PIN proves who it is, and opens the essentials alone.
@@ -151,7 +190,11 @@ fn open_here(station: &Station, user: &str, secret: &str) -> Result<Option<(Pers
 }
 
 fn open_records(station: &Station, dek: &Dek, slot: &UserSlot) -> Option<Arc<Records>> {
-    match Records::open(&station.profile.file(&slot.records), &db_key(dek), cache::open_fold) {
+    match Records::open(
+        &station.profile.file(&slot.records),
+        &db_key(dek),
+        cache::open_fold,
+    ) {
         Ok(r) => Some(Arc::new(r)),
         Err(e) => {
             tracing::error!(error = %e, "the user's records cannot be opened");
@@ -160,21 +203,40 @@ fn open_records(station: &Station, dek: &Dek, slot: &UserSlot) -> Option<Arc<Rec
     }
 }
 
-fn begin(station: &Arc<Station>, person: Person, records: Option<Arc<Records>>, online: Option<&LoginResponse>) -> SessionView {
+fn begin(
+    station: &Arc<Station>,
+    person: Person,
+    records: Option<Arc<Records>>,
+    online: Option<&LoginResponse>,
+) -> SessionView {
     let now = station.clock.elapsed();
     let token = online.map(|a| Zeroizing::new(a.token.clone()));
-    let session = Session { person, offline: online.is_none(), token: token.clone(), records, proven: now, active: now };
+    let session = Session {
+        person,
+        offline: online.is_none(),
+        token: token.clone(),
+        records,
+        proven: now,
+        active: now,
+    };
     let view = session.view();
     note_recent(station, &view.user);
     *station.session_mut() = Some(session);
     if let Some(token) = token {
-        station.command(Command::SignedIn { token: token.to_string() });
+        station.command(Command::SignedIn {
+            token: token.to_string(),
+        });
     }
     view
 }
 
 /// The server let the person in: makes the slot if there is none for this secret.
-async fn admit(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<String>, answer: LoginResponse) -> Result<SessionView, EngineError> {
+async fn admit(
+    station: &Arc<Station>,
+    user: &UserId,
+    secret: &Zeroizing<String>,
+    answer: LoginResponse,
+) -> Result<SessionView, EngineError> {
     let person = Person::new(user.as_str(), &answer.display, &answer.role, &answer.wards)?;
     let records = {
         let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
@@ -209,7 +271,11 @@ async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<Strin
                 None
             } else {
                 let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
-                tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret)).await.ok().and_then(Result::ok).flatten()
+                tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret))
+                    .await
+                    .ok()
+                    .and_then(Result::ok)
+                    .flatten()
             };
             let person = Person::new(user.as_str(), &answer.display, &answer.role, &answer.wards);
             let mut session = station.session_mut();
@@ -226,7 +292,10 @@ async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<Strin
                 station.command(Command::SignedIn { token: answer.token });
             }
         }
-        Err(EngineError::Refused { code: ErrorCode::WrongSecret | ErrorCode::Disabled, .. }) => {
+        Err(EngineError::Refused {
+            code: ErrorCode::WrongSecret | ErrorCode::Disabled,
+            ..
+        }) => {
             // The secret was changed or the account disabled since: what it opened here is closed.
             drop_slots(station, user.as_str());
             let here = same(&station.session());
@@ -253,5 +322,6 @@ fn note_recent(station: &Station, user: &str) {
 /// Sign-in names lately used here, newest first.
 pub(crate) fn recent_users(station: &Station) -> Vec<String> {
     let note = station.essentials.note("recent-users").ok().flatten();
-    note.and_then(|n| serde_json::from_str(&n).ok()).unwrap_or_default()
+    note.and_then(|n| serde_json::from_str(&n).ok())
+        .unwrap_or_default()
 }

@@ -50,10 +50,30 @@ impl Planted {
     pub fn resources(&self) -> Vec<(String, String)> {
         let (id, family, given, mrn, born) = (&self.id, &self.family, &self.given, &self.mrn, &self.born);
         let mut all = vec![
-            (format!("Patient/{id}"), format!(r#"{{"resourceType":"Patient","id":"{id}","identifier":[{{"type":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}}]}},"value":"{mrn}"}}],"name":[{{"family":"{family}","given":["{given}"]}}],"gender":"female","birthDate":"{born}"}}"#)),
-            (format!("AllergyIntolerance/a-{id}"), format!(r#"{{"resourceType":"AllergyIntolerance","id":"a-{id}","clinicalStatus":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}}]}},"verificationStatus":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"confirmed"}}]}},"code":{{"coding":[{{"system":"http://snomed.info/sct","code":"764146007","display":"Penicillin"}}],"text":"penicillin"}},"patient":{{"reference":"Patient/{id}"}},"reaction":[{{"manifestation":[{{"text":"anaphylaxis"}}],"severity":"severe"}}]}}"#)),
-            (format!("MedicationRequest/m-{id}"), format!(r#"{{"resourceType":"MedicationRequest","id":"m-{id}","status":"active","intent":"order","medicationCodeableConcept":{{"text":"warfarin"}},"subject":{{"reference":"Patient/{id}"}},"authoredOn":"2026-01-02","dosageInstruction":[{{"text":"once a day","doseAndRate":[{{"doseQuantity":{{"value":3,"unit":"mg"}}}}]}}]}}"#)),
-            (format!("Condition/c-{id}"), format!(r#"{{"resourceType":"Condition","id":"c-{id}","clinicalStatus":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"active"}}]}},"code":{{"text":"Atrial fibrillation"}},"subject":{{"reference":"Patient/{id}"}}}}"#)),
+            (
+                format!("Patient/{id}"),
+                format!(
+                    r#"{{"resourceType":"Patient","id":"{id}","identifier":[{{"type":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}}]}},"value":"{mrn}"}}],"name":[{{"family":"{family}","given":["{given}"]}}],"gender":"female","birthDate":"{born}"}}"#
+                ),
+            ),
+            (
+                format!("AllergyIntolerance/a-{id}"),
+                format!(
+                    r#"{{"resourceType":"AllergyIntolerance","id":"a-{id}","clinicalStatus":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}}]}},"verificationStatus":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-verification","code":"confirmed"}}]}},"code":{{"coding":[{{"system":"http://snomed.info/sct","code":"764146007","display":"Penicillin"}}],"text":"penicillin"}},"patient":{{"reference":"Patient/{id}"}},"reaction":[{{"manifestation":[{{"text":"anaphylaxis"}}],"severity":"severe"}}]}}"#
+                ),
+            ),
+            (
+                format!("MedicationRequest/m-{id}"),
+                format!(
+                    r#"{{"resourceType":"MedicationRequest","id":"m-{id}","status":"active","intent":"order","medicationCodeableConcept":{{"text":"warfarin"}},"subject":{{"reference":"Patient/{id}"}},"authoredOn":"2026-01-02","dosageInstruction":[{{"text":"once a day","doseAndRate":[{{"doseQuantity":{{"value":3,"unit":"mg"}}}}]}}]}}"#
+                ),
+            ),
+            (
+                format!("Condition/c-{id}"),
+                format!(
+                    r#"{{"resourceType":"Condition","id":"c-{id}","clinicalStatus":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/condition-clinical","code":"active"}}]}},"code":{{"text":"Atrial fibrillation"}},"subject":{{"reference":"Patient/{id}"}}}}"#
+                ),
+            ),
         ];
         for n in 0..6 {
             all.push((format!("Observation/o{n}-{id}"), format!(r#"{{"resourceType":"Observation","id":"o{n}-{id}","status":"final","category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}}]}}],"code":{{"coding":[{{"system":"http://loinc.org","code":"2823-3","display":"Potassium"}}]}},"subject":{{"reference":"Patient/{id}"}},"effectiveDateTime":"2026-11-1{n}T08:00:00Z","valueQuantity":{{"value":4.{n}0,"unit":"mmol/L"}}}}"#)));
@@ -68,7 +88,11 @@ impl Planted {
             .map(|(key, body)| {
                 let key = ResourceKey::parse(&key).unwrap();
                 let resource = vitrine_fhir::read(key.kind.as_str(), body.as_bytes(), &mut |_| None).unwrap();
-                CardFact { key, version: 1, resource }
+                CardFact {
+                    key,
+                    version: 1,
+                    resource,
+                }
             })
             .collect();
         let mut card = emergency_card(&PatientId::new(self.id.as_str()).unwrap(), &facts);
@@ -112,7 +136,12 @@ fn db_key(dek: &Dek) -> Key {
 }
 
 pub fn options() -> Options {
-    Options { sync: false, ballast_bytes: 1 << 20, idle_lock: Duration::from_secs(120), ..Options::default() }
+    Options {
+        sync: false,
+        ballast_bytes: 1 << 20,
+        idle_lock: Duration::from_secs(120),
+        ..Options::default()
+    }
 }
 
 /// Plants a profile at `dir` with these patients in `ess:ED`, boards and the staff list.
@@ -125,8 +154,10 @@ pub fn plant(dir: &Path, people: &[Planted]) -> Profiled {
     let e = Essentials::open(&profile.essentials(), &db_key(&deks.essentials), cache::open_fold).unwrap();
     let now = Clock::new().wall().0;
 
-    let mut cards: Vec<(String, Vec<u8>)> =
-        people.iter().map(|p| (p.id.clone(), serde_json::to_vec(&p.card()).unwrap())).collect();
+    let mut cards: Vec<(String, Vec<u8>)> = people
+        .iter()
+        .map(|p| (p.id.clone(), serde_json::to_vec(&p.card()).unwrap()))
+        .collect();
     cards.sort();
     stage(&e, "ess:ED", &cards, true, now);
     let boards: Vec<(String, Vec<u8>)> = people
@@ -152,7 +183,11 @@ pub fn plant(dir: &Path, people: &[Planted]) -> Profiled {
                 user: (*user).into(),
                 display: format!("Dr {}", user.to_uppercase()),
                 role: (*role).into(),
-                wards: if ward.is_empty() { vec![] } else { vec![(*ward).into()] },
+                wards: if ward.is_empty() {
+                    vec![]
+                } else {
+                    vec![(*ward).into()]
+                },
                 pin_phc: Some(hash_pin(pin, b"0123456789abcdef").unwrap()),
                 disabled: *user == "gone",
             };
@@ -162,7 +197,10 @@ pub fn plant(dir: &Path, people: &[Planted]) -> Profiled {
     staff.sort();
     stage(&e, "dir", &staff, false, now);
     write_device(&profile, &device);
-    Profiled { dir: dir.to_owned(), device }
+    Profiled {
+        dir: dir.to_owned(),
+        device,
+    }
 }
 
 pub fn write_device(profile: &Profile, device: &str) {
@@ -188,8 +226,17 @@ pub fn stage(e: &Essentials, scope: &str, items: &[(String, Vec<u8>)], searchabl
         let prepared: Vec<Prepared> = part
             .iter()
             .map(|(key, body)| {
-                let terms = if searchable { cache::card_words(body) } else { String::new() };
-                Prepared::new(&Incoming { key, ver: 3, body: Some(body), terms: &terms })
+                let terms = if searchable {
+                    cache::card_words(body)
+                } else {
+                    String::new()
+                };
+                Prepared::new(&Incoming {
+                    key,
+                    ver: 3,
+                    body: Some(body),
+                    terms: &terms,
+                })
             })
             .collect();
         e.stage(scope, &prepared).unwrap();
@@ -208,12 +255,18 @@ pub fn keys(p: &Profiled) -> (DeviceKey, Slots, vitrine_engine::keys::DeviceDeks
 
 pub fn essentials(p: &Profiled) -> Essentials {
     let (_, _, deks) = keys(p);
-    Essentials::open(&p.dir.join("essentials.db"), &db_key(&deks.essentials), cache::open_fold).unwrap()
+    Essentials::open(
+        &p.dir.join("essentials.db"),
+        &db_key(&deks.essentials),
+        cache::open_fold,
+    )
+    .unwrap()
 }
 
 pub fn outbox(p: &Profiled) -> vitrine_store_sqlcipher::workstation::Outbox {
     let (_, _, deks) = keys(p);
-    vitrine_store_sqlcipher::workstation::Outbox::open(&p.dir.join("outbox.db"), &db_key(&deks.outbox)).unwrap()
+    vitrine_store_sqlcipher::workstation::Outbox::open(&p.dir.join("outbox.db"), &db_key(&deks.outbox))
+        .unwrap()
 }
 
 /// Gives a user a slot with records of these patients.
@@ -230,13 +283,45 @@ pub fn give_records(p: &Profiled, user: &str, secret: &str, kind: SlotKind, peop
         r.begin(&scope, "epoch-1", 7, 10).unwrap();
         let prepared: Vec<Prepared> = items
             .iter()
-            .map(|(k, b)| Prepared::new(&Incoming { key: k, ver: 10, body: Some(b.as_bytes()), terms: "" }))
+            .map(|(k, b)| {
+                Prepared::new(&Incoming {
+                    key: k,
+                    ver: 10,
+                    body: Some(b.as_bytes()),
+                    terms: "",
+                })
+            })
             .collect();
         r.stage(&scope, &prepared).unwrap();
         r.finish(&scope, "epoch-1", 7, 10).unwrap();
         r.seen(&[(scope, 7)], now).unwrap();
     }
     path
+}
+
+/// Gives a user a slot with these resources as one patient's record.
+pub fn give_resources(p: &Profiled, user: &str, secret: &str, patient: &str, resources: &[(String, String)]) {
+    let (key, mut slots, _) = keys(p);
+    let (dek, slot, _) = slots.enrol_user(user, SlotKind::Pin, secret, key.dk()).unwrap();
+    let r = Records::open(&p.dir.join(&slot.records), &db_key(&dek), cache::open_fold).unwrap();
+    let scope = format!("pat:{patient}");
+    r.begin(&scope, "epoch-1", 7, 10).unwrap();
+    for part in resources.chunks(2_000) {
+        let items: Vec<Prepared> = part
+            .iter()
+            .map(|(k, b)| {
+                Prepared::new(&Incoming {
+                    key: k,
+                    ver: 10,
+                    body: Some(b.as_bytes()),
+                    terms: "",
+                })
+            })
+            .collect();
+        r.stage(&scope, &items).unwrap();
+    }
+    r.finish(&scope, "epoch-1", 7, 10).unwrap();
+    r.seen(&[(scope, 7)], Clock::new().wall().0).unwrap();
 }
 
 pub fn open(p: &Profiled) -> Workstation {
@@ -259,13 +344,20 @@ pub fn with_pin(user: &str, secret: &str, patient: &str) -> vitrine_engine::Brea
         patient: patient.into(),
         reason: "life-threatening".into(),
         words: None,
-        identity: vitrine_engine::Identity::UserSecret { user: user.into(), secret: secret.to_owned().into() },
+        identity: vitrine_engine::Identity::UserSecret {
+            user: user.into(),
+            secret: secret.to_owned().into(),
+        },
     }
 }
 
 /// Runs a future on a runtime of its own.
 pub fn block<T>(f: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(f)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(f)
 }
 
 pub type Shared = Arc<Profiled>;

@@ -20,38 +20,84 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
         return Err(EngineError::Usage("no profile: give --profile DIR".to_owned()));
     };
     if profile.is_file() {
-        return Err(EngineError::Usage(format!("--profile {}: this is a file, a folder is needed", profile.display())));
+        return Err(EngineError::Usage(format!(
+            "--profile {}: this is a file, a folder is needed",
+            profile.display()
+        )));
     }
     let json = cli.json;
     match cli.act {
-        Act::Enrol { server, code, fingerprint, name } => {
-            enrol(&profile, Enrolment { server, code, fingerprint, name: name.unwrap_or_else(machine_name) }, json).await
+        Act::Enrol {
+            server,
+            code,
+            fingerprint,
+            name,
+        } => {
+            enrol(
+                &profile,
+                Enrolment {
+                    server,
+                    code,
+                    fingerprint,
+                    name: name.unwrap_or_else(machine_name),
+                },
+                json,
+            )
+            .await
         }
         Act::Login { user, secret } => login(&profile, &user, &secret::read(&secret, &user)?, json).await,
         Act::Lock => lock(&profile, json),
-        Act::Sync { until_current, follow, timeout } => sync(&profile, until_current, follow, timeout, json).await,
+        Act::Sync {
+            until_current,
+            follow,
+            timeout,
+        } => sync(&profile, until_current, follow, timeout, json).await,
         Act::Search { query, who } => {
             let ws = signed_in(&profile, &who, false).await?;
             let v = ws.search(&query).await?;
-            if json { print::json(&to_json(&v)?) } else { print::search(&v) }
+            if json {
+                print::json(&to_json(&v)?)
+            } else {
+                print::search(&v)
+            }
             Ok(DONE)
         }
         Act::Board { ward, who } => {
             let ws = signed_in(&profile, &who, false).await?;
             let v = ws.board(ward.as_deref()).await?;
-            if json { print::json(&to_json(&v)?) } else { print::board(&v) }
+            if json {
+                print::json(&to_json(&v)?)
+            } else {
+                print::board(&v)
+            }
             Ok(DONE)
         }
         Act::Chart { patient, wait, who } => chart(&profile, &patient, wait, &who, json).await,
-        Act::Emergency { patient, reason, words, user, secret } => {
+        Act::Emergency {
+            patient,
+            reason,
+            words,
+            user,
+            secret,
+        } => {
             let secret = secret::read(&secret, &user)?;
-            let asked = BreakGlass { patient, reason, words, identity: Identity::UserSecret { user, secret } };
+            let asked = BreakGlass {
+                patient,
+                reason,
+                words,
+                identity: Identity::UserSecret { user, secret },
+            };
             emergency(&profile, asked, json).await
         }
         Act::Status => status(&profile, json),
         Act::Audit { act } => audit(&profile, &act, json).await,
         Act::Selftest => selftest(&profile, json).await,
-        Act::Bench { user, secret, n, query } => {
+        Act::Bench {
+            user,
+            secret,
+            n,
+            query,
+        } => {
             let secret = secret::read(&secret, &user)?;
             let ws = open(&profile, false)?;
             print::json(&bench::run(&ws, &user, &secret, n, &query).await?);
@@ -68,15 +114,25 @@ fn open(profile: &Path, sync: bool) -> Result<Workstation, EngineError> {
     if !profile.is_dir() {
         return Err(EngineError::NotEnrolled);
     }
-    let ws = Workstation::open(profile, Options { sync, ..Options::default() })?;
+    let ws = Workstation::open(
+        profile,
+        Options {
+            sync,
+            ..Options::default()
+        },
+    )?;
     // A workstation that cannot be used says why at once.
     ws.usable()?;
     Ok(ws)
 }
 
 fn machine_name() -> String {
-    let name = std::fs::read_to_string("/etc/hostname").ok().or_else(|| std::env::var("COMPUTERNAME").ok());
-    name.map(|n| n.trim().to_owned()).filter(|n| !n.is_empty()).unwrap_or_else(|| "workstation".to_owned())
+    let name = std::fs::read_to_string("/etc/hostname")
+        .ok()
+        .or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.map(|n| n.trim().to_owned())
+        .filter(|n| !n.is_empty())
+        .unwrap_or_else(|| "workstation".to_owned())
 }
 
 async fn enrol(profile: &Path, asked: Enrolment, json: bool) -> Result<u8, EngineError> {
@@ -87,7 +143,10 @@ async fn enrol(profile: &Path, asked: Enrolment, json: bool) -> Result<u8, Engin
             "key_protection": "file (weak)",
         }));
     } else {
-        println!("Enrolled as {} in {} (device {}). Keys: file (weak).", d.name, d.ward, d.device);
+        println!(
+            "Enrolled as {} in {} (device {}). Keys: file (weak).",
+            d.name, d.ward, d.device
+        );
     }
     Ok(DONE)
 }
@@ -96,12 +155,20 @@ async fn login(profile: &Path, user: &str, secret: &str, json: bool) -> Result<u
     let ws = open(profile, false)?;
     ws.sign_in(user, secret).await?;
     ws.settled(Duration::from_secs(5)).await;
-    let v = ws.session().ok_or(EngineError::WrongSecret { retry_after_s: 0 })?;
+    let v = ws
+        .session()
+        .ok_or(EngineError::WrongSecret { retry_after_s: 0 })?;
     ws.save_session(secret).await?;
     if json {
-        print::json(&json!({"user": v.user, "display": v.display, "role": v.role, "offline": v.offline, "minutes": 15}));
+        print::json(
+            &json!({"user": v.user, "display": v.display, "role": v.role, "offline": v.offline, "minutes": 15}),
+        );
     } else {
-        let how = if v.offline { "without the server" } else { "with the server" };
+        let how = if v.offline {
+            "without the server"
+        } else {
+            "with the server"
+        };
         println!("Signed in as {} ({}), {how}, for 15 minutes.", v.display, v.role);
     }
     Ok(DONE)
@@ -109,11 +176,21 @@ async fn login(profile: &Path, user: &str, secret: &str, json: bool) -> Result<u
 
 fn lock(profile: &Path, json: bool) -> Result<u8, EngineError> {
     open(profile, false)?.forget_session()?;
-    if json { print::json(&json!({"locked": true})) } else { println!("Locked.") }
+    if json {
+        print::json(&json!({"locked": true}))
+    } else {
+        println!("Locked.")
+    }
     Ok(DONE)
 }
 
-async fn sync(profile: &Path, until_current: bool, follow: bool, timeout: u64, json: bool) -> Result<u8, EngineError> {
+async fn sync(
+    profile: &Path,
+    until_current: bool,
+    follow: bool,
+    timeout: u64,
+    json: bool,
+) -> Result<u8, EngineError> {
     let ws = open(profile, false)?;
     let _ = ws.restore_session();
     let mut events = ws.events();
@@ -195,11 +272,17 @@ async fn chart(profile: &Path, patient: &str, wait: u64, who: &Who, json: bool) 
     };
     if wait > 0
         && v.record_age.age == DataAge::NotOnThisWorkstation
-        && tokio::time::timeout(Duration::from_secs(wait), arrived).await.unwrap_or(false)
+        && tokio::time::timeout(Duration::from_secs(wait), arrived)
+            .await
+            .unwrap_or(false)
     {
         v = ws.chart(patient).await?;
     }
-    if json { print::json(&to_json(&v)?) } else { print::chart(&v) }
+    if json {
+        print::json(&to_json(&v)?)
+    } else {
+        print::chart(&v)
+    }
     Ok(DONE)
 }
 
@@ -221,7 +304,11 @@ fn status(profile: &Path, json: bool) -> Result<u8, EngineError> {
     let ws = open(profile, false)?;
     let _ = ws.restore_session();
     let v = ws.status_json()?;
-    if json { print::json(&v) } else { print::status(&v) }
+    if json {
+        print::json(&v)
+    } else {
+        print::status(&v)
+    }
     Ok(DONE)
 }
 
@@ -249,7 +336,9 @@ async fn audit(profile: &Path, act: &AuditAct, json: bool) -> Result<u8, EngineE
         AuditAct::Verify => match ws.audit_verify().await {
             Ok(head) => {
                 if json {
-                    print::json(&json!({"ok": true, "rows": head.seq, "head": vitrine_engine::entropy::hex(&head.hash)}));
+                    print::json(
+                        &json!({"ok": true, "rows": head.seq, "head": vitrine_engine::entropy::hex(&head.hash)}),
+                    );
                 } else {
                     println!("The audit chain is whole: {} rows.", head.seq);
                 }
@@ -271,7 +360,11 @@ async fn audit(profile: &Path, act: &AuditAct, json: bool) -> Result<u8, EngineE
 
 async fn selftest(profile: &Path, json: bool) -> Result<u8, EngineError> {
     let t = open(profile, false)?.selftest().await?;
-    if json { print::json(&to_json(&t)?) } else { print::selftest(&t) }
+    if json {
+        print::json(&to_json(&t)?)
+    } else {
+        print::selftest(&t)
+    }
     Ok(if t.ok { DONE } else { SOME_REFUSED })
 }
 

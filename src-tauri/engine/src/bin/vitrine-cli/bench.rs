@@ -7,7 +7,11 @@ use vitrine_engine::{BreakGlass, EngineError, Identity, Workstation};
 fn percentile(sorted: &[f64], p: f64) -> f64 {
     let last = sorted.len().saturating_sub(1);
     // An index from a share of a length.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
     let i = ((last as f64) * p).round() as usize;
     sorted.get(i).copied().unwrap_or(0.0)
 }
@@ -18,7 +22,13 @@ fn summary(mut ms: Vec<f64>) -> Value {
 }
 
 /// Measures.
-pub async fn run(ws: &Workstation, user: &str, secret: &str, n: u32, queries: &[String]) -> Result<Value, EngineError> {
+pub async fn run(
+    ws: &Workstation,
+    user: &str,
+    secret: &str,
+    n: u32,
+    queries: &[String],
+) -> Result<Value, EngineError> {
     let token = ws.identify(user, secret).await?;
     let mut patients = Vec::new();
     let mut search = Vec::new();
@@ -32,13 +42,20 @@ pub async fn run(ws: &Workstation, user: &str, secret: &str, n: u32, queries: &[
         }
     }
     if patients.is_empty() {
-        return Err(EngineError::Usage("nobody was found: give other words with --query".to_owned()));
+        return Err(EngineError::Usage(
+            "nobody was found: give other words with --query".to_owned(),
+        ));
     }
     let mut card = Vec::new();
     for i in 0..n {
         let patient = patients[usize::try_from(i).unwrap_or(0) % patients.len()].clone();
         let identity = Identity::Token(token.as_str().to_owned());
-        let asked = BreakGlass { patient, reason: "1".to_owned(), words: None, identity };
+        let asked = BreakGlass {
+            patient,
+            reason: "1".to_owned(),
+            words: None,
+            identity,
+        };
         let watch = Stopwatch::start();
         ws.break_glass(asked).await?;
         card.push(watch.ms());
@@ -46,9 +63,18 @@ pub async fn run(ws: &Workstation, user: &str, secret: &str, n: u32, queries: &[
     let mut with_pin = Vec::new();
     for i in 0..n.min(50) {
         let patient = patients[usize::try_from(i).unwrap_or(0) % patients.len()].clone();
-        let identity = Identity::UserSecret { user: user.to_owned(), secret: secret.to_owned().into() };
+        let identity = Identity::UserSecret {
+            user: user.to_owned(),
+            secret: secret.to_owned().into(),
+        };
         let watch = Stopwatch::start();
-        ws.break_glass(BreakGlass { patient, reason: "1".to_owned(), words: None, identity }).await?;
+        ws.break_glass(BreakGlass {
+            patient,
+            reason: "1".to_owned(),
+            words: None,
+            identity,
+        })
+        .await?;
         with_pin.push(watch.ms());
     }
     Ok(json!({

@@ -29,16 +29,24 @@ fn main() -> ExitCode {
     };
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
-        .with_env_filter(tracing_subscriber::EnvFilter::try_from_env("VITRINE_LOG").unwrap_or_else(|_| "warn".into()))
+        .with_env_filter(
+            tracing_subscriber::EnvFilter::try_from_env("VITRINE_LOG").unwrap_or_else(|_| "warn".into()),
+        )
         .init();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
     let done = match runtime {
         Ok(runtime) => {
             let done = runtime.block_on(acts::run(cli));
             runtime.shutdown_background();
             done
         }
-        Err(cause) => Err(EngineError::Io { doing: "starting", cause }),
+        Err(cause) => Err(EngineError::Io {
+            doing: "starting",
+            cause,
+        }),
     };
     match done {
         Ok(code) => ExitCode::from(code),
@@ -51,8 +59,14 @@ fn main() -> ExitCode {
 
 fn usage(e: &clap::Error, json: bool) -> ExitCode {
     let text = e.render().to_string();
-    let first = text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned();
-    let advice = "run `vitrine-cli --help` to see the acts, `vitrine-cli ACT --help` for the arguments of one";
+    let first = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .trim_start_matches("error: ")
+        .to_owned();
+    let advice =
+        "run `vitrine-cli --help` to see the acts, `vitrine-cli ACT --help` for the arguments of one";
     print::error(&EngineError::Usage(format!("{first} — {advice}")), json);
     if !json {
         eprintln!("\n{text}");

@@ -5,8 +5,8 @@ use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{UtcMs, format};
 use vitrine_engine::{EngineError, SelfTest};
 use vitrine_wire::view::{
-    AllergyStripState, AllergyStripView, BlockView, BlockViewState, BoardView, ChartView, EmergencyCardView, LineView,
-    MeasuredView, MedicationView, PatientRowView, SearchView, SectionAge,
+    AllergyStripState, AllergyStripView, BlockView, BlockViewState, BoardView, ChartView, EmergencyCardView,
+    LineView, MeasuredView, MedicationView, PatientRowView, SearchView, SectionAge,
 };
 
 /// One JSON object on stdout.
@@ -29,8 +29,14 @@ pub fn error(e: &EngineError, as_json: bool) {
 
 fn rows(rows: &[PatientRowView]) {
     for r in rows {
-        let mut line = format!("{}  {}  Born {}  {}  MRN {}  {}", r.patient, r.name, r.born_text, r.gender_text, r.number_text, r.place_text);
-        for extra in [&r.reason_text, &r.stay_text, &r.match_text, &r.deceased_text].into_iter().flatten() {
+        let mut line = format!(
+            "{}  {}  Born {}  {}  MRN {}  {}",
+            r.patient, r.name, r.born_text, r.gender_text, r.number_text, r.place_text
+        );
+        for extra in [&r.reason_text, &r.stay_text, &r.match_text, &r.deceased_text]
+            .into_iter()
+            .flatten()
+        {
             line.push_str(&format!("  {extra}"));
         }
         if !r.allergy_text.is_empty() {
@@ -62,7 +68,11 @@ pub fn board(v: &BoardView) {
 }
 
 fn block<T>(title: &str, b: &BlockView<T>, show: impl Fn(&T) -> String) {
-    let as_of = b.as_of_text.as_deref().map(|t| format!("  ({t})")).unwrap_or_default();
+    let as_of = b
+        .as_of_text
+        .as_deref()
+        .map(|t| format!("  ({t})"))
+        .unwrap_or_default();
     match b.state {
         BlockViewState::Recorded => {
             println!("{title}{as_of}");
@@ -93,7 +103,12 @@ fn line(l: &LineView) -> String {
 
 fn measured(m: &MeasuredView) -> String {
     let parts = [m.label.as_str(), &m.value, &m.unit, &m.flag, &m.flag_shape];
-    let mut text = parts.iter().filter(|p| !p.is_empty()).copied().collect::<Vec<_>>().join(" ");
+    let mut text = parts
+        .iter()
+        .filter(|p| !p.is_empty())
+        .copied()
+        .collect::<Vec<_>>()
+        .join(" ");
     for extra in [&m.range_text, &m.status_text].into_iter().flatten() {
         text.push_str(&format!(" ({extra})"));
     }
@@ -101,12 +116,20 @@ fn measured(m: &MeasuredView) -> String {
 }
 
 fn allergies(a: &AllergyStripView) {
-    let updated = a.updated_text.as_deref().map(|t| format!("  ({t})")).unwrap_or_default();
+    let updated = a
+        .updated_text
+        .as_deref()
+        .map(|t| format!("  ({t})"))
+        .unwrap_or_default();
     println!("{}{updated}", a.label);
     for i in &a.items {
         let mark = if i.dangerous { "▲ " } else { "  " };
         let checked = if i.coded { "" } else { "  NOT CHECKED" };
-        let sure = i.verification_text.as_deref().map(|v| format!(" ({v})")).unwrap_or_default();
+        let sure = i
+            .verification_text
+            .as_deref()
+            .map(|v| format!(" ({v})"))
+            .unwrap_or_default();
         println!("  {mark}{} — {}{sure}{checked}", i.agent, i.detail_text);
     }
     for n in a.negatives.iter().chain(&a.conflict_text) {
@@ -120,12 +143,21 @@ pub fn chart(v: &ChartView) {
         println!("{t}");
     }
     let b = &v.banner;
-    println!("{}  Born {}  Gender {}  {} {}  {}", b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text);
-    for extra in [&b.deceased_text, &b.weight_text, &v.loading_text].into_iter().flatten() {
+    println!(
+        "{}  Born {}  Gender {}  {} {}  {}",
+        b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text
+    );
+    for extra in [&b.deceased_text, &b.weight_text, &v.loading_text]
+        .into_iter()
+        .flatten()
+    {
         println!("{extra}");
     }
     allergies(&v.allergies);
-    println!("Essentials {} · full record {} ({} resources)", v.essentials_age.text, v.record_age.text, v.resources);
+    println!(
+        "Essentials {} · full record {} ({} resources)",
+        v.essentials_age.text, v.record_age.text, v.resources
+    );
     block("CURRENT MEDICINES", &v.medications, medicine);
     block("PROBLEMS", &v.conditions, line);
     block("CODE STATUS", &v.code_status, line);
@@ -142,7 +174,10 @@ pub fn chart(v: &ChartView) {
 pub fn card(v: &EmergencyCardView) {
     println!("{}   DATA {}", v.frame_text, v.age.text);
     let b = &v.banner;
-    println!("{}  Born {}  {}  {} {}  {}", b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text);
+    println!(
+        "{}  Born {}  {}  {} {}  {}",
+        b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text
+    );
     for extra in [&b.deceased_text, &b.weight_text].into_iter().flatten() {
         println!("{extra}");
     }
@@ -164,11 +199,17 @@ pub fn card(v: &EmergencyCardView) {
 }
 
 /// The emergency card as interfaces.md fixes it.
-pub fn card_json(v: &EmergencyCardView, card: Option<&EmergencyCard>, age: &SectionAge, now_ms: i64) -> Value {
+pub fn card_json(
+    v: &EmergencyCardView,
+    card: Option<&EmergencyCard>,
+    age: &SectionAge,
+    now_ms: i64,
+) -> Value {
     let unavailable = json!({"state": "unavailable", "items": []});
     let of = |name: &str| -> Value {
         let all = card.and_then(|c| serde_json::to_value(c).ok());
-        all.and_then(|mut c| c.get_mut(name).map(Value::take)).unwrap_or_else(|| unavailable.clone())
+        all.and_then(|mut c| c.get_mut(name).map(Value::take))
+            .unwrap_or_else(|| unavailable.clone())
     };
     let state = match v.allergies.state {
         AllergyStripState::Known => "known",
@@ -212,23 +253,45 @@ pub fn card_json(v: &EmergencyCardView, card: Option<&EmergencyCard>, age: &Sect
 /// A self-test in words.
 pub fn selftest(t: &SelfTest) {
     for c in &t.checks {
-        println!("{}  {:<12} {:>8.1} ms  {}", if c.ok { "ok    " } else { "FAILED" }, c.name, c.ms, c.text);
+        println!(
+            "{}  {:<12} {:>8.1} ms  {}",
+            if c.ok { "ok    " } else { "FAILED" },
+            c.name,
+            c.ms,
+            c.text
+        );
     }
-    println!("breaking the glass would take about {:.0} ms in the engine", t.emergency_ms);
+    println!(
+        "breaking the glass would take about {:.0} ms in the engine",
+        t.emergency_ms
+    );
 }
 
 /// The state in words.
 pub fn status(v: &Value) {
     let text = |k: &str| v.get(k).and_then(Value::as_str).unwrap_or("—").to_owned();
-    println!("{} in {} at {}", text("workstation"), text("ward"), text("server"));
+    println!(
+        "{} in {} at {}",
+        text("workstation"),
+        text("ward"),
+        text("server")
+    );
     println!("{}", text("sentence"));
     println!("keys: {}", text("key_protection"));
     for (name, s) in v.get("scopes").and_then(Value::as_object).into_iter().flatten() {
         let n = |k: &str| s.get(k).map_or_else(String::new, ToString::to_string);
-        println!("  {name}: {} items, position {}, digest {}", n("items"), n("pos"), n("digest").trim_matches('"'));
+        println!(
+            "  {name}: {} items, position {}, digest {}",
+            n("items"),
+            n("pos"),
+            n("digest").trim_matches('"')
+        );
     }
     if let Some(o) = v.get("outbox") {
-        println!("outbox: {} rows and grants not yet at the server", o.get("total").unwrap_or(&Value::Null));
+        println!(
+            "outbox: {} rows and grants not yet at the server",
+            o.get("total").unwrap_or(&Value::Null)
+        );
     }
     for a in v.get("alarms").and_then(Value::as_array).into_iter().flatten() {
         println!("ALARM: {}", a.as_str().unwrap_or_default());

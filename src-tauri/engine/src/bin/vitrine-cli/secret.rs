@@ -34,11 +34,16 @@ pub fn read(how: &Secret, user: &str) -> Result<Zeroizing<String>, EngineError> 
 
 fn line() -> Result<Zeroizing<String>, EngineError> {
     let mut text = Zeroizing::new(String::new());
-    std::io::stdin().lock().read_line(&mut text).map_err(EngineError::io("reading the secret"))?;
+    std::io::stdin()
+        .lock()
+        .read_line(&mut text)
+        .map_err(EngineError::io("reading the secret"))?;
     let end = text.trim_end_matches(['\r', '\n']).len();
     text.truncate(end);
     if text.is_empty() || text.len() > LONGEST {
-        return Err(EngineError::Usage("the secret is empty or too long: give it on the first line of stdin".to_owned()));
+        return Err(EngineError::Usage(
+            "the secret is empty or too long: give it on the first line of stdin".to_owned(),
+        ));
     }
     Ok(text)
 }
@@ -46,5 +51,10 @@ fn line() -> Result<Zeroizing<String>, EngineError> {
 /// Turns the terminal's echo on or off; true when that worked.
 fn echo(on: bool) -> bool {
     let arg = if on { "echo" } else { "-echo" };
-    Command::new("stty").arg(arg).stdin(Stdio::inherit()).stderr(Stdio::null()).status().is_ok_and(|s| s.success())
+    Command::new("stty")
+        .arg(arg)
+        .stdin(Stdio::inherit())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|s| s.success())
 }
