@@ -36,8 +36,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         autostart = autostart.args(["--profile", profile]);
     }
     let mut builder = tauri::Builder::default().plugin(autostart.build());
-    if !cfg!(feature = "automation") {
-        // A second start shows the window of the first. Tests run several at once.
+    if !cfg!(feature = "automation") && arguments.autostart.is_none() {
+        // A second start shows the window of the first. Tests run several at once; the autostart entry is changed
+        // beside a running window.
         builder = builder.plugin(tauri_plugin_single_instance::init(|app, _, _| window::show(app)));
     }
     let built = builder

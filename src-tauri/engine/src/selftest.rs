@@ -65,7 +65,7 @@ pub(crate) fn run(station: &Station) -> SelfTest {
                 station.sealer.properties().note
             ))
         }),
-        check("pin", || pin()),
+        check("pin", pin),
         check("audit row", || audit_row(station)),
         check("card", || card(station)),
         check("search", || search(station)),

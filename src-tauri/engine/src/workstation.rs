@@ -220,7 +220,7 @@ impl Workstation {
                 let Some(station) = station.upgrade() else { return };
                 station.idle_check();
                 n = n.wrapping_add(1);
-                if n % 10 == 0 && station.events.receiver_count() > 0 {
+                if n.is_multiple_of(10) && station.events.receiver_count() > 0 {
                     let _ = tokio::task::spawn_blocking(move || station.tell_status()).await;
                 }
             }

@@ -84,9 +84,9 @@ impl fmt::Display for Measured {
 fn readable_unit(unit: &str) -> String {
     match unit {
         "mm[Hg]" => "mmHg",
-        "Cel" => "°C",
-        "[degF]" => "°F",
-        "/min" | "{beats}/min" | "{breaths}/min" => "/min",
+        "Cel" | "C" => "°C",
+        "[degF]" | "F" => "°F",
+        "/min" | "{beats}/min" | "{breaths}/min" | "beats/minute" | "breaths/minute" => "/min",
         "10*3/uL" => "×10³/uL",
         "10*9/L" => "×10⁹/L",
         "10*12/L" => "×10¹²/L",

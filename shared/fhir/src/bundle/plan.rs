@@ -458,7 +458,12 @@ fn body(
     }
     if entry.kind.as_deref() == Some("Bundle") {
         // A Bundle kept as a resource (a document, a message) is its own context: its references resolve within it.
-        let broken = |e: crate::FhirError| vec![EntryIssue { entry: at, issue: e.0 }];
+        let broken = |e: crate::FhirError| {
+            vec![EntryIssue {
+                entry: at,
+                issue: e.0,
+            }]
+        };
         return edit::with_id(bytes, &key.id).map(Some).map_err(broken);
     }
     let base = base_url(entry);

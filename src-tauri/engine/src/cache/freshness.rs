@@ -68,7 +68,7 @@ impl Freshness {
 
     /// Notes the state of the line; returns whether it changed.
     pub fn set_link(&self, age: DataAge) -> bool {
-        self.write(|s| std::mem::replace(&mut s.link, Some(age)) != Some(age))
+        self.write(|s| s.link.replace(age) != Some(age))
     }
 
     /// A scope's state.

@@ -99,7 +99,7 @@ impl Query {
             for t in group {
                 for word in terms.split(' ') {
                     let exact = word == t.text;
-                    if !exact && !(t.prefix && word.starts_with(&t.text)) {
+                    if !(exact || t.prefix && word.starts_with(&t.text)) {
                         continue;
                     }
                     let (kind, score) = match word.as_bytes().first() {

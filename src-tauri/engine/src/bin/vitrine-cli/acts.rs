@@ -216,7 +216,10 @@ async fn sync(
             }
         }
     }
-    while follow {
+    if !follow {
+        return Ok(code);
+    }
+    loop {
         match events.recv().await {
             Ok(EngineEvent::Locked) if ws.usable().is_err() => ws.usable()?,
             Ok(e) if json => print::json(&to_json(&e)?),
@@ -225,10 +228,9 @@ async fn sync(
             Ok(EngineEvent::BoardChanged(w)) => println!("board changed: {w}"),
             Ok(EngineEvent::Locked) => println!("locked"),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-            Err(tokio::sync::broadcast::error::RecvError::Closed) => break,
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ok(code),
         }
     }
-    Ok(code)
 }
 
 /// A workstation with somebody signed in: for this run alone, or by the kept session.
