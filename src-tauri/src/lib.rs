@@ -22,7 +22,9 @@ use tracing_subscriber::EnvFilter;
 
 /// Runs the window until the session of the operating system ends.
 #[must_use]
-pub fn run(arguments: Arguments) -> ExitCode {
+pub fn run(mut arguments: Arguments) -> ExitCode {
+    // The autostart entry names it, and begins elsewhere.
+    arguments.profile = std::path::absolute(&arguments.profile).unwrap_or(arguments.profile);
     let filter = EnvFilter::try_from_env("VITRINE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -504,7 +504,7 @@ pub struct ErrorView {
 pub enum EngineEvent {
     /// The status strip changed.
     Status(StatusView),
-    /// These patients' data changed: re-read what is on the screen.
+    /// These patients' data changed: re-read what is on the screen. Empty: nobody knows which, re-read everything.
     PatientsChanged(Vec<String>),
     /// A board changed.
     BoardChanged(String),
