@@ -1,15 +1,26 @@
 /**
- * axe-core over every screen × theme × size in Chromium: no violation may remain. `npm run a11y [-- NAME…]`.
- * Also fails when a page scrolls sideways or reported an error.
+ * axe-core over every screen × theme in Chromium: no violation may remain. `npm run a11y [-- [--all-sizes] NAME…]`.
+ * Every size is opened too: a page that scrolls sideways or reports an error fails. What axe looks at hardly depends on
+ * the size, so it runs at the smallest window and at 200 %; `--all-sizes` runs it at every one.
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { SIZES, THEMES, openScreen, screenList, withStage } from './stage.mjs';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
-const names = process.argv.slice(2);
+const names = process.argv.slice(2).filter((word) => !word.startsWith('--'));
+const everywhere = process.argv.includes('--all-sizes');
 let bad = 0;
 let runs = 0;
+
+/** Through the debugger, so that the page's own policy stays as strict as in the window. */
+async function violations(page) {
+  await page.evaluate(axe);
+  const results = await page.evaluate(() =>
+    window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
+  );
+  return results.violations;
+}
 
 await withStage(async (browser, origin) => {
   const list = (await screenList(browser, origin)).filter(
@@ -17,15 +28,12 @@ await withStage(async (browser, origin) => {
   );
   for (const { id } of list) {
     for (const theme of THEMES) {
-      for (const size of SIZES) {
+      for (const [at, size] of SIZES.entries()) {
+        const looked = everywhere || at === 0 || (at === SIZES.length - 1 && theme === THEMES[0]);
+        if (!looked && theme !== THEMES[0]) continue;
         const where = `${id} ${theme} ${size.name}`;
         const { page, faults } = await openScreen(browser, origin, { id, theme, size });
-        // Through the debugger, so that the page's own policy stays as strict as in the window.
-        await page.evaluate(axe);
-        const results = await page.evaluate(() =>
-          window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
-        );
-        for (const violation of results.violations) {
+        for (const violation of looked ? await violations(page) : []) {
           bad++;
           console.error(`${where}: ${violation.id}: ${violation.help}`);
           for (const node of violation.nodes.slice(0, 3)) console.error(`    ${node.target.join(' ')}: ${node.failureSummary?.split('\n').slice(1).join('; ')}`);
