@@ -73,6 +73,24 @@ describe('lock (S18)', () => {
     expect(remembered()).not.toContain('JONES');
   });
 
+  test('the echo of our own lock does not close an emergency dialog opened since', async () => {
+    await app.signIn('dlee', '0000');
+    app.lock();
+    app.onKey(key('F12', true), IDLE, 0);
+    fake.tell({ kind: 'locked' });
+    await settled();
+    expect(app.dialog).not.toBeNull();
+  });
+
+  test('a revocation closes it', async () => {
+    await openCard();
+    fake.world.lock = { ...fake.world.lock, device_state: 'revoked' };
+    fake.tell({ kind: 'locked' });
+    await settled();
+    expect(app.card).toBeNull();
+    expect(remembered()).not.toContain('JONES');
+  });
+
   test('Ctrl+L works from everywhere, also under a card', async () => {
     await openCard();
     expect(app.onKey(key('l', true), TYPING, 0)).toBe(true);

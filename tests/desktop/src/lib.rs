@@ -12,6 +12,8 @@
 //! Cargo does not rebuild them for these tests: build first. A missing one fails, it never skips.
 //! Called by the tests of this crate, by `xtask demo` and by the window benchmarks.
 
+#![allow(clippy::disallowed_methods, reason = "a harness reads the clock")]
+
 pub mod act;
 mod display;
 mod driver;

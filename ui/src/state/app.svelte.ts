@@ -112,11 +112,21 @@ export class App {
           if (this.view === 'board') void this.readBoard();
           break;
         case 'locked':
-          this.hideEverything();
-          void this.readLock();
+          void this.#locked();
           break;
       }
     }
+  }
+
+  /**
+   * The engine ended the session. With nobody signed in here this is the echo of our own lock, which must not close an
+   * emergency dialog opened since; or the workstation was revoked, which must.
+   */
+  async #locked(): Promise<void> {
+    const stale = this.session === null;
+    if (!stale) this.hideEverything();
+    await this.readLock();
+    if (stale && this.lockInfo?.device_state !== 'enrolled') this.hideEverything();
   }
 
   useStatus(status: StatusView): void {
