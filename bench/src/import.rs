@@ -3,7 +3,7 @@
 use crate::report::Report;
 use crate::world::SETUP;
 use anyhow::{Context, Result};
-use vitrine_tests::server::{run_json, text};
+use vitrine_tests::server::{Server, free_port, run_json, text};
 
 pub fn import(report: &mut Report, quick: bool) -> Result<()> {
     let dir = tempfile::tempdir()?;
@@ -16,6 +16,8 @@ pub fn import(report: &mut Report, quick: bool) -> Result<()> {
         std::fs::write(bundles.join(format!("p{n:06}.json")), hospital.patient(n))?;
     }
     let data = dir.path().join("server");
+    // the first start makes keys and database; the import then runs on its own
+    drop(Server::start(&data, free_port()?)?);
     let out = run_json(
         "vitrine-server",
         &["import", "--data", &text(&data), &text(&bundles), "--json"],

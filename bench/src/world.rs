@@ -73,7 +73,7 @@ impl World {
 
     /// Ids of patients that lie in a ward.
     pub fn patients(&self, n: u64) -> Vec<String> {
-        (0..n).map(|n| vitrine_synthetic::patient_id(n)).collect()
+        (0..n).map(vitrine_synthetic::patient_id).collect()
     }
 }
 
