@@ -70,6 +70,13 @@ pub fn gen_types(check: bool) -> Result<()> {
         bail!("no type was exported: is the test `export_bindings` of vitrine-wire still there?");
     }
     if check {
+        // the tests write the types where they are committed: what git sees changed was not committed
+        let changed = output(command("git", &["status", "--porcelain", "--", "ui/src/wire"]))?;
+        if !changed.trim().is_empty() {
+            bail!(
+                "ui/src/wire differs from what is committed: commit what the tests have written\n{changed}"
+            );
+        }
         let was = read(&committed)?;
         let differing: Vec<&String> = now
             .keys()
