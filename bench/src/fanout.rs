@@ -11,6 +11,7 @@ use vitrine_wire::view::EngineEvent;
 pub fn fanout(report: &mut Report, quick: bool) -> Result<()> {
     let (engines, posts) = if quick { (50, 10) } else { (500, 60) };
     let world = World::new(60, None)?;
+    let _entered = world.runtime.enter();
     let idle = world.server.rss()?;
     let mut stations = Vec::new();
     for i in 0..engines {
