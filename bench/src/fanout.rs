@@ -71,7 +71,7 @@ pub fn fanout(report: &mut Report, quick: bool) -> Result<()> {
             .collect();
         // later than what the hospital was seeded with: only then does the card change
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-        let at_ms = i64::try_from(now.as_millis())? + i64::from(k);
+        let at_ms = i64::try_from(now.as_millis())? + i64::from(k) * 60_000;
         let body = hospital.live_lab(&patient, u64::from(k as u32), at_ms);
         let id = serde_json::from_str::<serde_json::Value>(&body)?["id"]
             .as_str()
