@@ -11,6 +11,7 @@ use crate::key::{Fit, fit};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_store::StoreError;
 
@@ -193,11 +194,29 @@ fn create_private(path: &Path) -> std::io::Result<()> {
         .sync_all()
 }
 
+/// Sets SQLCipher up before the first connection of this process. SQLite calls itself initialised before SQLCipher's
+/// part of it has run (`SQLITE_EXTRA_INIT` comes after `isInit`), so two threads must not be the first together: the
+/// second would find no cipher.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a connection to nothing, for its side effect"
+)]
+fn begin_library() -> rusqlite::Result<()> {
+    static BEGUN: Mutex<bool> = Mutex::new(false);
+    let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
+    if !*begun {
+        Connection::open_in_memory()?;
+        *begun = true;
+    }
+    Ok(())
+}
+
 #[allow(
     clippy::disallowed_methods,
     reason = "this is the one place where a connection is made"
 )]
 fn connect(path: &Path, options: &OpenOptions) -> rusqlite::Result<Connection> {
+    begin_library()?;
     let mut flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_EXRESCODE;
     flags |= if options.read_only {
         OpenFlags::SQLITE_OPEN_READ_ONLY

@@ -15,7 +15,11 @@ mod secret;
 use args::Cli;
 use clap::Parser;
 use std::process::ExitCode;
+use std::time::Duration;
 use vitrine_engine::EngineError;
+
+/// Longest wait for background work to close its databases.
+const CLOSING: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
     let json = std::env::args_os().any(|a| a == "--json");
@@ -40,7 +44,8 @@ fn main() -> ExitCode {
     let done = match runtime {
         Ok(runtime) => {
             let done = runtime.block_on(acts::run(cli));
-            runtime.shutdown_background();
+            // Wait for the threads that have a database open: the process's exit would free SQLCipher beneath them.
+            runtime.shutdown_timeout(CLOSING);
             done
         }
         Err(cause) => Err(EngineError::Io {
