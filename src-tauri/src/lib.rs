@@ -65,12 +65,15 @@ pub fn run(mut arguments: Arguments) -> ExitCode {
         }
     };
     app.run(|app, event| {
-        // Closing the last window keeps the workstation resident; only the operating system's session ends it.
-        if let RunEvent::ExitRequested { api, code, .. } = event
-            && code.is_none()
-            && !app.webview_windows().is_empty()
-        {
-            api.prevent_exit();
+        match event {
+            // Closing the last window keeps the workstation resident; only the operating system's session ends it.
+            RunEvent::ExitRequested { api, code, .. }
+                if code.is_none() && !app.webview_windows().is_empty() =>
+            {
+                api.prevent_exit();
+            }
+            RunEvent::Exit => app.state::<Shell>().close(),
+            _ => {}
         }
     });
     ExitCode::SUCCESS

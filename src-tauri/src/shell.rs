@@ -2,10 +2,14 @@
 
 use crate::marks::Marks;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tokio::sync::watch;
 use vitrine_engine::{Options, Workstation};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::view::ErrorView;
+
+/// Longest wait for background work at the end.
+const CLOSING: Duration = Duration::from_secs(3);
 
 type Opened = Result<Workstation, ErrorView>;
 
@@ -55,6 +59,15 @@ impl Shell {
         self.opened.send_replace(None);
         self.begin();
         self.engine().await
+    }
+
+    /// Closes the engine, if it is open, before the process ends.
+    pub fn close(&self) {
+        if let Some(Ok(engine)) = self.opened.borrow().clone()
+            && !engine.close(CLOSING)
+        {
+            eprintln!("vitrine: background work did not end within {CLOSING:?}");
+        }
     }
 
     /// Folder of the profile.

@@ -48,6 +48,10 @@ pub(crate) struct Station {
     /// Questions to the server about people who were let in by what is here.
     pub(crate) asking: tokio::sync::watch::Sender<u32>,
     pub(crate) options: Options,
+    /// True once the workstation is being closed: work that waits for the network gives up.
+    pub(crate) closing: tokio::sync::watch::Sender<bool>,
+    /// Dropped after everything above: whoever listens knows that no thread has a database open any more.
+    pub(crate) gone: tokio::sync::watch::Sender<()>,
 }
 
 pub(crate) fn events() -> broadcast::Sender<EngineEvent> {
@@ -106,11 +110,22 @@ impl Station {
             link: Mutex::new(None),
             asking: tokio::sync::watch::channel(0).0,
             options,
+            closing: tokio::sync::watch::channel(false).0,
+            gone: tokio::sync::watch::channel(()).0,
         };
         station.recall_clock();
         station.settle_reserve();
         let _ = station.ballast.keep(station.options.ballast_bytes);
         Ok(station)
+    }
+
+    /// Runs work to its end, or until the workstation is closed.
+    pub(crate) async fn until_closing(&self, work: impl Future<Output = ()>) {
+        let mut closing = self.closing.subscribe();
+        tokio::select! {
+            () = work => {}
+            _ = closing.wait_for(|c| *c) => {}
+        }
     }
 
     pub(crate) fn device(&self) -> RwLockReadGuard<'_, DeviceFile> {

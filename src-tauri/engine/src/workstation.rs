@@ -91,6 +91,8 @@ enum Closed {
     Revoked,
     Keys(String),
     Unsafe(String),
+    /// By [`Workstation::close`].
+    Ended,
 }
 
 impl Closed {
@@ -100,6 +102,7 @@ impl Closed {
             Self::Revoked => EngineError::Revoked,
             Self::Keys(why) => EngineError::KeysMissing(why.clone()),
             Self::Unsafe(why) => EngineError::Unsafe(why.clone()),
+            Self::Ended => EngineError::Store(StoreError::Closed),
         }
     }
 }
@@ -256,6 +259,31 @@ impl Workstation {
         if let Ok(station) = self.station() {
             station.command(link::Command::Now);
         }
+    }
+
+    /// Closes the workstation for all its clones: ends the session and the synchronisation, and waits, at most so
+    /// long, until no thread has a database open. True when that is so. A process must not end before: its exit
+    /// frees SQLCipher beneath whoever still reads. Every later act fails with [`StoreError::Closed`].
+    ///
+    /// Not to be called on a thread of a runtime.
+    #[must_use]
+    pub fn close(&self, limit: Duration) -> bool {
+        let mut gone = {
+            let mut stand = self.inner.stand.write().unwrap_or_else(PoisonError::into_inner);
+            match std::mem::replace(&mut *stand, Stand::Closed(Closed::Ended)) {
+                Stand::Closed(_) => return true,
+                Stand::Ready(station) => {
+                    station.lock();
+                    station.closing.send_replace(true);
+                    station.gone.subscribe()
+                }
+            }
+        };
+        self.stop_synchronising();
+        self.inner.handle.block_on(async move {
+            // An error says that the other end was dropped, which is what is waited for.
+            tokio::time::timeout(limit, gone.changed()).await.is_ok()
+        })
     }
 
     /// Ends the synchronisation of this program.

@@ -305,7 +305,9 @@ impl Driver {
                     Ok::<bool, vitrine_store::StoreError>(more || also)
                 });
                 match more.await {
-                    Ok(Ok(true)) => tokio::time::sleep(Duration::from_millis(5)).await,
+                    Ok(Ok(true)) if !*station.closing.borrow() => {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
                     _ => break,
                 }
             }

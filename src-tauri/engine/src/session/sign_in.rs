@@ -76,7 +76,8 @@ pub(crate) async fn sign_in(
         let (station, dek) = (Arc::clone(station), opened.dek);
         station.asking.send_modify(|n| *n += 1);
         tokio::spawn(async move {
-            confirm(&station, &user, &secret, dek.is_some()).await;
+            let asked = confirm(&station, &user, &secret, dek.is_some());
+            station.until_closing(asked).await;
             station.asking.send_modify(|n| *n -= 1);
         });
         return Ok(view);
