@@ -36,7 +36,10 @@ fn trial() {
     }
     for n in 0..THREADS {
         let first = std::fs::read(folder.join(format!("{n}.db"))).unwrap();
-        assert!(!first.starts_with(b"SQLite format 3\0"), "{n}.db is not encrypted");
+        assert!(
+            !first.starts_with(b"SQLite format 3\0"),
+            "{n}.db is not encrypted"
+        );
     }
 }
 

@@ -68,7 +68,14 @@ pub(super) fn open(
     let (tell, told) = mpsc::unbounded_channel();
     let station = Arc::clone(station);
     let task = tokio::spawn(async move {
-        match tokio::time::timeout(timeout, connect(&station)).await {
+        let mut closing = station.closing.subscribe();
+        let connected = tokio::select! {
+            c = tokio::time::timeout(timeout, connect(&station)) => c,
+            _ = closing.wait_for(|c| *c) => return,
+        };
+        // A connection outlives what it was made with: the databases may be closed while it says goodbye.
+        drop(station);
+        match connected {
             Ok(Ok(socket)) => {
                 if ears.send(Told::Connected(conn)).await.is_ok() {
                     pump(socket, conn, told, &ears).await;
