@@ -6,10 +6,12 @@
 #![allow(clippy::disallowed_methods)] // a bench reads the clock
 
 mod big_chart;
+mod crowd;
 mod emergency;
 mod fanout;
 mod import;
 mod report;
+mod window;
 mod world;
 
 use anyhow::{Result, bail};
@@ -38,6 +40,9 @@ const BENCHES: &[(&str, Bench)] = &[
     ("chart", big_chart::chart),
     ("import", import::import),
     ("fanout", fanout::fanout),
+    ("crowd", crowd::crowd),
+    ("storm", crowd::storm),
+    ("window", window::window),
 ];
 
 fn main() -> Result<()> {

@@ -7,6 +7,7 @@ pub mod proxy;
 pub mod scan;
 pub mod server;
 pub mod station;
+pub mod thin;
 
 use std::path::PathBuf;
 

@@ -199,13 +199,25 @@ impl Server {
     /// # Errors
     /// When the process is gone.
     pub fn rss(&self) -> Result<u64> {
+        self.memory("VmRSS:")
+    }
+
+    /// The most memory it ever had resident, bytes.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn peak_rss(&self) -> Result<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, what: &str) -> Result<u64> {
         let pid = self.pid().context("the server is not running")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let kib = status
             .lines()
-            .find_map(|l| l.strip_prefix("VmRSS:"))
+            .find_map(|l| l.strip_prefix(what))
             .and_then(|l| l.trim().trim_end_matches(" kB").trim().parse::<u64>().ok())
-            .context("VmRSS")?;
+            .context("memory of the server")?;
         Ok(kib * 1024)
     }
 }

@@ -34,9 +34,11 @@ pub fn build_programs(release: bool) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The project's root.
+/// The project's root: as cargo tells it to this run, for an xtask built in one clone may be run in another that shares
+/// its target folder.
 pub fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let here = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_else(|_| env!("CARGO_MANIFEST_DIR").to_owned());
+    Path::new(&here)
         .parent()
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }

@@ -305,7 +305,7 @@ fn golden() -> String {
 
 #[test]
 fn the_wire_is_as_in_the_golden_transcript() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/messages.txt");
+    let path = "tests/golden/messages.txt";
     let now = golden();
     if std::env::var_os("VITRINE_BLESS").is_some() {
         std::fs::write(path, &now).unwrap();
@@ -321,7 +321,7 @@ fn the_wire_is_as_in_the_golden_transcript() {
 #[test]
 fn frames_of_this_version_stay_readable() {
     // A compressed frame as written by version 1, in hex: reading it must never stop working.
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/compressed.hex");
+    let path = "tests/golden/compressed.hex";
     let body = format!(
         "{{\"scope\":\"dir\",\"pos\":7,\"changes\":[],\"pad\":\"{}\"}}",
         "abc ".repeat(200)

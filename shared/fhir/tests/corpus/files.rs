@@ -10,7 +10,7 @@ pub struct Sample {
 
 /// The data folder beside the repository; `None` (after saying so) where it is absent outside CI.
 pub fn data() -> Option<PathBuf> {
-    let start = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let start = std::env::current_dir().expect("the folder of the package");
     let found = start
         .ancestors()
         .map(|dir| dir.join("../shared/data"))
