@@ -295,7 +295,10 @@ impl Client {
         match m {
             ServerMessage::Beat(m) => self.beat(now, &m, out),
             ServerMessage::UserWelcome(m) => self.user_welcome(now, m.user, view, out),
-            ServerMessage::GrantAck(m) => self.with_upload(out, |u| u.grant_acked(m.id)),
+            ServerMessage::GrantAck(m) => {
+                self.with_upload(out, |u| u.grant_acked(m.id));
+                self.ask_again(now, view, out, |p| matches!(p, Phase::Refused(ErrorCode::Denied)));
+            }
             ServerMessage::AuditAck(m) => {
                 let acked = self
                     .wire
@@ -361,10 +364,22 @@ impl Client {
         }
         w.user = true;
         out.push(Effect::UserAccepted { user });
+        self.ask_again(now, view, out, |p| matches!(p, Phase::Idle | Phase::Refused(_)));
+    }
+
+    /// Asks for the open patients whose phase is such: somebody signed in, or a grant arrived that may allow them.
+    fn ask_again(
+        &mut self,
+        now: u64,
+        view: &dyn CacheView,
+        out: &mut Vec<Effect>,
+        such: impl Fn(&Phase) -> bool,
+    ) {
+        let may_ask = self.is_up() && self.wire.as_ref().is_some_and(|w| w.user);
         let open: Vec<String> = self
             .scopes
             .values()
-            .filter(|s| s.patient && matches!(s.phase, Phase::Idle | Phase::Refused(_)))
+            .filter(|s| may_ask && s.patient && such(&s.phase))
             .map(|s| s.name.clone())
             .collect();
         for name in open {
