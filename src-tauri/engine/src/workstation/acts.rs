@@ -1,0 +1,285 @@
+//! The acts of a person at this workstation, as the facade offers them.
+//!
+//! Every act works without any server. An act that reads the databases runs on a thread for blocking work; breaking
+//! the glass runs on a thread of its own. Never here: what an act does (`search`, `board`, `chart`, `break_glass`,
+//! `session`), opening and closing a workstation (`mod`).
+//! Called by the desktop shell and by `vitrine-cli`.
+
+use super::Workstation;
+use super::board::board;
+use super::chart::chart;
+use super::search::search;
+use crate::EngineError;
+use crate::break_glass::{self, BreakGlass, reasons};
+use crate::clock::Stopwatch;
+use crate::link;
+use crate::outbox::read_head;
+use crate::selftest::{self, SelfTest};
+use crate::session;
+use crate::station::Station;
+use std::sync::Arc;
+use vitrine_access::chain::{Head, Row};
+use vitrine_clinical::card::EmergencyCard;
+use vitrine_wire::view::{
+    BoardView, ChartView, EmergencyCardView, ReasonView, SearchView, SectionAge, SessionView,
+};
+use zeroize::Zeroizing;
+
+/// Proof of identity without a session, good for five minutes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityToken(String);
+
+impl IdentityToken {
+    /// From the text a screen was given.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+    /// The text for the screen.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Workstation {
+    /// Signs a person in: with what is here at once, with the server where needed.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongSecret`], [`EngineError::Throttled`], [`EngineError::SlotRemoved`],
+    /// [`EngineError::Disabled`], [`EngineError::Offline`] for a person never seen here, [`EngineError::AuditFailed`].
+    pub async fn sign_in(&self, user: &str, secret: &str) -> Result<SessionView, EngineError> {
+        let station = self.station()?;
+        let secret = Zeroizing::new(secret.to_owned());
+        let user = user.to_owned();
+        // On our own runtime, so that it also works where the caller has none.
+        self.inner
+            .handle
+            .spawn(async move { session::sign_in(&station, &user, secret).await })
+            .await
+            .map_err(|_| EngineError::Internal("signing in"))?
+    }
+
+    /// Ends the session and wipes the user's key.
+    pub fn lock(&self) {
+        if let Ok(station) = self.station() {
+            station.lock();
+        }
+    }
+
+    /// Who is signed in.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionView> {
+        let station = self.station().ok()?;
+        station.idle_check();
+        station.session().as_ref().map(session::Session::view)
+    }
+
+    /// The person did something that is no act of the engine (a key, the mouse): the idle lock waits anew.
+    pub fn active(&self) {
+        if let Ok(station) = self.station()
+            && let Some(s) = station.session_mut().as_mut()
+        {
+            s.active = station.clock.elapsed();
+        }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Station>) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let station = self.station()?;
+        self.inner
+            .handle
+            .spawn_blocking(move || work(&station))
+            .await
+            .map_err(|_| EngineError::Internal("reading the workstation's data"))?
+    }
+
+    /// Finds patients by name, number or birth date among the essentials here.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Denied`], [`EngineError::NotOnThisWorkstation`] when nothing was
+    /// ever synchronised, [`EngineError::AuditFailed`], [`EngineError::Damaged`].
+    pub async fn search(&self, query: &str) -> Result<SearchView, EngineError> {
+        let query = query.to_owned();
+        self.blocking(move |s| {
+            let person = s.person()?;
+            search(s, &person, &query, false)
+        })
+        .await
+    }
+
+    /// The board of a ward; `None` = of this workstation's.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub async fn board(&self, ward: Option<&str>) -> Result<BoardView, EngineError> {
+        let ward = ward.map(str::to_owned);
+        self.blocking(move |s| board(s, ward.as_deref())).await
+    }
+
+    /// The chart of a patient, by FHIR id or MRN. Stays live until [`Self::close_chart`].
+    ///
+    /// # Errors
+    /// [`EngineError::Denied`] saying whether breaking the glass would allow it; [`EngineError::NotOnThisWorkstation`];
+    /// else as [`Self::search`].
+    pub async fn chart(&self, patient: &str) -> Result<ChartView, EngineError> {
+        let patient = patient.to_owned();
+        self.blocking(move |s| chart(s, &patient)).await
+    }
+
+    /// The chart is no longer on the screen.
+    pub fn close_chart(&self, patient: &str) {
+        if let Ok(station) = self.station() {
+            station.command(link::Command::ClosePatient(patient.to_owned()));
+        }
+    }
+
+    /// The reasons for breaking the glass.
+    #[must_use]
+    pub fn reasons(&self) -> Vec<ReasonView> {
+        reasons()
+    }
+
+    /// Proves who somebody is by name and PIN, without a session.
+    ///
+    /// # Errors
+    /// [`EngineError::WrongSecret`], [`EngineError::Throttled`], [`EngineError::UnknownUser`], [`EngineError::Disabled`].
+    pub async fn identify(&self, user: &str, secret: &str) -> Result<IdentityToken, EngineError> {
+        let (user, secret) = (user.to_owned(), Zeroizing::new(secret.to_owned()));
+        self.at_desk(move |s| {
+            let person = break_glass::identify(s, &user, &secret)?;
+            Ok(IdentityToken(s.proofs.keep(person, s.clock.elapsed())?))
+        })
+        .await
+    }
+
+    /// Finds patients for somebody who proved their identity without a session.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`] when the token is unknown or older than five minutes; else as [`Self::search`].
+    pub async fn emergency_search(
+        &self,
+        token: &IdentityToken,
+        query: &str,
+    ) -> Result<SearchView, EngineError> {
+        let (token, query) = (token.clone(), query.to_owned());
+        self.at_desk(move |s| {
+            let person = s.proofs.find(token.as_str(), s.clock.elapsed())?;
+            search(s, &person, &query, true)
+        })
+        .await
+    }
+
+    /// Breaks the glass: grant and audit row on disk, then the card.
+    ///
+    /// # Errors
+    /// [`EngineError::NotOnThisWorkstation`], [`EngineError::Denied`] for somebody who is no clinician,
+    /// [`EngineError::WrongSecret`], [`EngineError::Throttled`], [`EngineError::PinNeeded`], [`EngineError::Usage`].
+    pub async fn break_glass(&self, request: BreakGlass) -> Result<EmergencyCardView, EngineError> {
+        let since = Stopwatch::start();
+        let opened = self
+            .at_desk(move |s| break_glass::open(s, &request, since))
+            .await?;
+        self.outbox_changed();
+        Ok(opened.view)
+    }
+
+    /// The same with the card itself, for `vitrine-cli emergency --json`.
+    ///
+    /// # Errors
+    /// As [`Self::break_glass`].
+    pub async fn break_glass_card(
+        &self,
+        request: BreakGlass,
+    ) -> Result<(EmergencyCardView, Option<EmergencyCard>, SectionAge), EngineError> {
+        let since = Stopwatch::start();
+        let opened = self
+            .at_desk(move |s| break_glass::open(s, &request, since))
+            .await?;
+        self.outbox_changed();
+        Ok((opened.view, opened.card, opened.age))
+    }
+
+    fn outbox_changed(&self) {
+        if let Ok(station) = self.station() {
+            station.command(link::Command::OutboxChanged);
+        }
+    }
+
+    async fn at_desk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Station>) -> Result<T, EngineError> + Send + 'static,
+    ) -> Result<T, EngineError> {
+        let station = self.station()?;
+        let inside = Arc::clone(&station);
+        station.desk.run(move || work(&inside)).await?
+    }
+
+    /// Checks whether this workstation could open its essentials and write its audit log right now.
+    ///
+    /// # Errors
+    /// That of a workstation that cannot be used.
+    pub async fn selftest(&self) -> Result<SelfTest, EngineError> {
+        self.blocking(|s| Ok(selftest::run(s))).await
+    }
+
+    /// Rows of this workstation's audit chain after `after`, in order. Bodies hold PHI: for IT with the rights to it.
+    ///
+    /// # Errors
+    /// [`EngineError::Damaged`].
+    pub async fn audit_list(&self, after: u64, limit: usize) -> Result<Vec<Row>, EngineError> {
+        self.blocking(move |s| Ok(s.outbox.rows(after, limit)?.rows))
+            .await
+    }
+
+    /// Checks the audit chain against the signed head. Gives the head reached.
+    ///
+    /// # Errors
+    /// [`EngineError::Store`] with the first bad row; [`EngineError::Unsafe`] when the signed head is not ours.
+    pub async fn audit_verify(&self) -> Result<Head, EngineError> {
+        self.blocking(|s| {
+            let device = s.device().device.clone();
+            let sealed = read_head(&s.profile.audit_head(), &s.key, &device)?;
+            Ok(s.outbox.verify(sealed)?)
+        })
+        .await
+    }
+
+    /// Keeps the session for the next runs of `vitrine-cli` (fifteen minutes, sealed with the device's key).
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Io`].
+    pub async fn save_session(&self, secret: &str) -> Result<(), EngineError> {
+        let secret = Zeroizing::new(secret.to_owned());
+        self.blocking(move |s| session::save_current(s, &secret)).await
+    }
+
+    /// Takes up a session kept by an earlier run.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`] when there is none that is fresh.
+    pub fn restore_session(&self) -> Result<SessionView, EngineError> {
+        let station = self.station()?;
+        let kept = session::restore(&station.profile, &station.key, &station.clock)?;
+        let view = kept.view();
+        if let Some(token) = &kept.token {
+            station.command(link::Command::SignedIn {
+                token: token.to_string(),
+            });
+        }
+        *station.session_mut() = Some(kept);
+        Ok(view)
+    }
+
+    /// Destroys a kept session.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when it is still there.
+    pub fn forget_session(&self) -> Result<(), EngineError> {
+        let station = self.station()?;
+        station.lock();
+        session::forget_saved(&station.profile)
+    }
+}

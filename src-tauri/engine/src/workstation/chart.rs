@@ -1,0 +1,170 @@
+//! Opening a chart: the permit, card and record under one audit row, the patient kept live while it is open.
+//!
+//! Never here: what the chart looks like (`crate::chart`), breaking the glass (that is `break_glass`).
+//! Called by the acts; search and board ask it which patients may be opened.
+
+use crate::EngineError;
+use crate::break_glass;
+use crate::chart::blocks::{UNAVAILABLE, Words};
+use crate::chart::record::{Frame, chart_view};
+use crate::link;
+use crate::outbox::refused;
+use crate::session::Person;
+use crate::station::Station;
+use std::sync::Arc;
+use vitrine_access::Disclosure;
+use vitrine_access::action::ReadChart;
+use vitrine_access::policy::{PatientFacts, Request, decide, verdict};
+use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::{PatientId, WardId};
+use vitrine_store::StoreError;
+use vitrine_wire::view::{ChartView, DataAge, SectionAge};
+
+/// Whether the person may open this patient's chart, for marking the rows of a list.
+pub(super) fn may_open(
+    station: &Station,
+    person: &Person,
+    patient: &PatientId,
+    ward: Option<WardId>,
+) -> bool {
+    let facts = PatientFacts {
+        patient: patient.clone(),
+        ward,
+    };
+    station
+        .request(person.subject(), Some(facts), None, None)
+        .is_ok_and(|r| verdict("read-chart", &r).allow)
+}
+
+pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, EngineError> {
+    let person = station.person()?;
+    let patient = station.resolve(text)?;
+    let ward = match station.essentials.whereabouts(&patient, false) {
+        Ok(found) => found.flatten(),
+        Err(StoreError::Damaged(_)) => None,
+        Err(e) => return Err(e.into()),
+    };
+    let grant = station.outbox.grant(
+        &person.user,
+        Some(&station.device_id),
+        &patient,
+        station.clock.now(),
+    )?;
+    let facts = PatientFacts {
+        patient: patient.clone(),
+        ward,
+    };
+    let request: Request = station.request(person.subject(), Some(facts), None, grant.clone())?;
+    let permit = decide::<ReadChart>(request).map_err(|d| refused(&station.outbox, &d))?;
+
+    let records = station.records();
+    let card = station.essentials.card(&permit);
+    if let Err(e) = &card {
+        station.damaged(e);
+    }
+    let card = card.ok();
+    let record = match &records {
+        Some(r) => r.record(&permit).ok(),
+        None => None,
+    };
+    let disclosure = joined(
+        card.as_ref().map(|c| c.disclosure()),
+        record.as_ref().map(|r| r.disclosure()),
+    );
+    let entry = permit.entry(disclosure);
+    let receipt = station
+        .outbox
+        .append(&[entry], None)
+        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+    let receipt = receipt
+        .into_iter()
+        .next()
+        .ok_or(EngineError::Internal("writing the audit row"))?;
+    let wrong = |_| EngineError::Internal("opening with the receipt");
+    let unreadable = card.is_none();
+    let card = card
+        .map(|c| c.open(&receipt))
+        .transpose()
+        .map_err(wrong)?
+        .flatten();
+    let record = record
+        .map(|r| r.open(&receipt))
+        .transpose()
+        .map_err(wrong)?
+        .flatten();
+    station.command(link::Command::OutboxChanged);
+    if card.is_none() && record.is_none() && !unreadable {
+        return Err(station.not_here("This patient"));
+    }
+    keep_open(station, &patient, record.is_some());
+
+    let parsed = card
+        .as_ref()
+        .and_then(|c| serde_json::from_slice::<EmergencyCard>(&c.body).ok());
+    let scope = format!("pat:{patient}");
+    let essentials_age = match &card {
+        Some(c) => station
+            .fresh
+            .section(&c.scope, Some((true, c.as_of)), &station.clock),
+        None => SectionAge {
+            age: DataAge::Unavailable,
+            text: UNAVAILABLE.to_owned(),
+            complete: false,
+            as_of_ms: None,
+        },
+    };
+    let record_age = station.fresh.section(
+        &scope,
+        record.as_ref().map(|r| (true, r.state.as_of)),
+        &station.clock,
+    );
+    let loading_text = station
+        .fresh
+        .scope(&scope)
+        .and_then(|f| f.loading)
+        .map(|(done, of)| format!("Still loading — {done} of {of}"));
+    let by_grant = permit.grant().is_some();
+    let frame = Frame {
+        access_id: permit.access_id().to_string(),
+        break_glass_text: grant
+            .filter(|_| by_grant)
+            .map(|g| break_glass::frame_text(station, &person.display, &g)),
+        essentials_age,
+        record_age,
+        loading_text,
+    };
+    let words = Words {
+        patient: &patient,
+        clock: &station.clock,
+    };
+    Ok(chart_view(&words, parsed.as_ref(), record.as_ref(), frame))
+}
+
+/// One row for one access that reads two databases.
+fn joined(card: Option<&Disclosure>, record: Option<&Disclosure>) -> Disclosure {
+    let mut out = record.cloned().unwrap_or_default();
+    if let Some(c) = card {
+        for p in &c.patients {
+            if !out.patients.contains(p) {
+                out.patients.push(p.clone());
+            }
+        }
+        out.resources.extend(c.resources.iter().cloned());
+        out.total += c.total;
+    }
+    out
+}
+
+/// Keeps the patient live while the chart is open, and the least recently used records few.
+fn keep_open(station: &Arc<Station>, patient: &PatientId, held: bool) {
+    station.command(link::Command::OpenPatient(patient.to_string()));
+    if let Some(records) = station.records().filter(|_| held) {
+        let scope = format!("pat:{patient}");
+        let kept = records
+            .used(&scope, station.clock.now().0)
+            .and_then(|()| records.evict(station.options.records_kept));
+        if let Err(e) = kept {
+            tracing::debug!(error = %e, "the use of a record could not be noted");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Finding patients: the words of a query, the permit, the rows in the order they are shown.
+//!
+//! Never here: how words are folded and ranked (`cache`), SQL.
+//! Called by the acts, with a session and for an emergency without one.
+
+use super::chart::may_open;
+use crate::EngineError;
+use crate::cache::{self, query::Query};
+use crate::chart::rows;
+use crate::link;
+use crate::outbox::{disclose, disclose_emergency, refused};
+use crate::session::Person;
+use crate::station::Station;
+use std::sync::Arc;
+use vitrine_access::Permit;
+use vitrine_access::action::SearchPatients;
+use vitrine_access::policy::decide;
+use vitrine_store::StoreError;
+use vitrine_store_sqlcipher::workstation::Found;
+use vitrine_wire::view::{DataAge, SearchView};
+
+/// Most rows of a search.
+pub const SEARCH_ROWS: usize = 50;
+
+pub(super) fn search(
+    station: &Arc<Station>,
+    person: &Person,
+    text: &str,
+    emergency: bool,
+) -> Result<SearchView, EngineError> {
+    if !station
+        .essentials
+        .scopes()?
+        .iter()
+        .any(|s| s.complete && s.name.starts_with("ess:"))
+    {
+        return Err(station.not_here("The patient list"));
+    }
+    let now = station.clock.now();
+    let year = vitrine_clinical::format::civil::Civil::at(now, station.clock.zone_minutes(now)).year;
+    let query = Query::read(text, u32::try_from(year).unwrap_or(2026));
+    let request = station.request(person.subject(), None, None, None)?;
+    let permit = decide::<SearchPatients>(request)
+        .map_err(|d| refused(&station.outbox, &d))?
+        .noted("query", text.chars().take(200).collect::<String>());
+    let permit = if emergency {
+        permit.noted("emergency", "yes")
+    } else {
+        permit
+    };
+    if query.is_empty() {
+        return Ok(found_view(
+            station,
+            person,
+            text,
+            &query,
+            Found {
+                rows: Vec::new(),
+                more: false,
+                of: station.essentials.patients()?,
+                damaged: false,
+            },
+        ));
+    }
+    let read = |p: &Permit<SearchPatients>| {
+        station
+            .essentials
+            .search(p, &query.groups, SEARCH_ROWS, emergency)
+    };
+    let found = if emergency {
+        let (found, kept) = disclose_emergency(&station.outbox, &station.ballast, &permit, read)?;
+        station.kept(kept);
+        found
+    } else {
+        disclose(&station.outbox, &permit, read)?
+    };
+    station.command(link::Command::OutboxChanged);
+    Ok(found_view(station, person, text, &query, found))
+}
+
+fn found_view(station: &Station, person: &Person, text: &str, query: &Query, found: Found) -> SearchView {
+    if found.damaged {
+        station.damaged(&StoreError::Damaged("essentials.db".to_owned()));
+    }
+    let mut ranked = Vec::with_capacity(found.rows.len());
+    for row in &found.rows {
+        let Ok(card) = serde_json::from_slice::<rows::ListCard>(&row.body) else {
+            continue;
+        };
+        let family = card
+            .identity
+            .as_ref()
+            .and_then(|i| i.family.as_deref())
+            .map(cache::folded)
+            .unwrap_or_default();
+        let (why, rank) = query.rank(&cache::identity_terms(card.identity.as_ref()), &family);
+        let mut view = rows::found_row(&card, &station.clock);
+        view.match_text = Some(
+            match why {
+                cache::query::Matched::Name => "name",
+                cache::query::Matched::Number => "MRN",
+                cache::query::Matched::Born => "born",
+            }
+            .to_owned(),
+        );
+        let ward = card.place.as_ref().and_then(|p| p.ward.clone());
+        view.restricted = !may_open(station, person, &card.patient, ward);
+        ranked.push((
+            rank,
+            view.name.clone(),
+            rows::name_key(card.identity.as_ref()),
+            view,
+        ));
+    }
+    ranked.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.cmp(&b.1)));
+    let keys: Vec<_> = ranked.iter().map(|r| r.2.clone()).collect();
+    let mut views: Vec<_> = ranked.into_iter().map(|r| r.3).collect();
+    rows::mark_similar(&mut views, &keys);
+    let of = vitrine_clinical::format::group_thousands(&found.of.to_string());
+    let age = station.fresh.feed(station.stored_as_of(), &station.clock).0;
+    let server = if age == DataAge::Live {
+        ""
+    } else {
+        "; the server was not asked"
+    };
+    let mut summary_text = match (views.len(), found.more) {
+        (0, _) if query.is_empty() => "Type a name, an MRN or a birth date.".to_owned(),
+        (0, _) => format!("No match in {of} patients on this workstation{server}."),
+        (n, true) => format!("More than {n} of {of} patients on this workstation match: type more."),
+        (n, false) => format!("{n} of {of} patients on this workstation."),
+    };
+    if found.damaged {
+        summary_text.push_str(" Some patients could not be read: this list is not complete.");
+    }
+    SearchView {
+        query: text.to_owned(),
+        rows: views,
+        summary_text,
+        more: found.more,
+    }
+}
