@@ -35,17 +35,20 @@ pub async fn forward(mut heard: Receiver<EngineEvent>, channel: Channel<Vec<Engi
     }
 }
 
-/// One batch without repetitions: the last status, each patient and board once, the end of the session first.
+/// One batch without repetitions: the last status and session, each patient and board once, the end of a session first.
 /// An empty list of patients means "any of them".
 fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     let mut locked = false;
+    let mut session = None;
     let mut status = None;
     let mut patients: Option<Vec<String>> = None;
     let mut any = false;
     let mut boards: Vec<String> = Vec::new();
     for event in events {
         match event {
-            EngineEvent::Locked => locked = true,
+            // What was told of a session before its end is of nobody who is signed in.
+            EngineEvent::Locked => (locked, session) = (true, None),
+            EngineEvent::Session(view) => session = Some(view),
             EngineEvent::Status(view) => status = Some(view),
             EngineEvent::BoardChanged(ward) => {
                 if !boards.contains(&ward) {
@@ -67,6 +70,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     if locked {
         batch.push(EngineEvent::Locked);
     }
+    batch.extend(session.map(EngineEvent::Session));
     batch.extend(status.map(EngineEvent::Status));
     batch.extend(patients.map(|all| EngineEvent::PatientsChanged(if any { Vec::new() } else { all })));
     batch.extend(boards.into_iter().map(EngineEvent::BoardChanged));
@@ -76,6 +80,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vitrine_wire::view::SessionView;
 
     fn changed(ids: &[&str]) -> EngineEvent {
         EngineEvent::PatientsChanged(ids.iter().map(|id| (*id).to_owned()).collect())
@@ -99,6 +104,26 @@ mod tests {
         assert_eq!(
             merge(vec![changed(&["a"]), changed(&[]), changed(&["b"])]),
             vec![changed(&[])]
+        );
+    }
+
+    #[test]
+    fn what_was_told_of_a_session_ends_with_it() {
+        let session = |user: &str| {
+            EngineEvent::Session(SessionView {
+                user: user.to_owned(),
+                display: user.to_owned(),
+                role: "Nurse".to_owned(),
+                offline: false,
+            })
+        };
+        assert_eq!(
+            merge(vec![session("lee"), EngineEvent::Locked]),
+            vec![EngineEvent::Locked]
+        );
+        assert_eq!(
+            merge(vec![session("lee"), EngineEvent::Locked, session("rao")]),
+            vec![EngineEvent::Locked, session("rao")]
         );
     }
 

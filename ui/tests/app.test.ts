@@ -28,6 +28,40 @@ function remembered(): string {
   return JSON.stringify([app.search.result, app.board.result, app.chart, app.card, app.dialog?.patient, app.dialog?.found.result, app.query]);
 }
 
+describe('a sign-in that the server confirms later', () => {
+  const offline = () => ({ ...fake.world.session, offline: true });
+
+  test('is taken over', async () => {
+    fake.signIn = async () => offline();
+    await app.signIn('dlee', '0000');
+    expect(app.session?.offline).toBe(true);
+    fake.tell({ kind: 'session', value: { ...offline(), display: 'Dr LEE, Anna', offline: false } });
+    expect(app.session).toMatchObject({ display: 'Dr LEE, Anna', offline: false });
+  });
+
+  test('counts also when it is confirmed before the engine has answered', async () => {
+    let arrive: () => void = () => {};
+    fake.signIn = () => new Promise((resolve) => (arrive = () => resolve(offline())));
+    const signing = app.signIn('dlee', '0000');
+    fake.tell({ kind: 'session', value: { ...offline(), offline: false } });
+    expect(app.session).toBeNull();
+    arrive();
+    await signing;
+    expect(app.session?.offline).toBe(false);
+  });
+
+  test('opens no screen after a lock, and is not taken for somebody else', async () => {
+    await app.signIn('dlee', '0000');
+    app.lock();
+    fake.tell({ kind: 'session', value: { ...offline(), offline: false } });
+    expect(app.session).toBeNull();
+    fake.signIn = async () => ({ ...offline(), user: 'brao' });
+    await app.signIn('brao', '0000');
+    fake.tell({ kind: 'session', value: { ...offline(), offline: false } });
+    expect(app.session).toMatchObject({ user: 'brao', offline: true });
+  });
+});
+
 describe('lock (S18)', () => {
   test('clears everything at once, before the engine answers', async () => {
     fake.lock = () => new Promise(() => {});

@@ -508,6 +508,8 @@ pub enum EngineEvent {
     PatientsChanged(Vec<String>),
     /// A board changed.
     BoardChanged(String),
+    /// What is known of the person signed in changed: the server has confirmed the sign-in since.
+    Session(SessionView),
     /// The session ended (locked, revoked): hide everything at once.
     Locked,
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use support::{block, give_records, keys, open, options, people, pin, plant, station};
 use vitrine_engine::keys::SlotKind;
 use vitrine_engine::{EngineError, Workstation};
-use vitrine_wire::view::{DataAge, DeviceState};
+use vitrine_wire::http::LoginResponse;
+use vitrine_wire::view::{DataAge, DeviceState, EngineEvent, SessionView};
 
 #[test]
 fn a_pin_opens_the_essentials_and_a_slot_the_records() {
@@ -39,6 +40,44 @@ fn a_pin_opens_the_essentials_and_a_slot_the_records() {
         serde_json::from_str(&block(ws.audit_list(0, 100)).unwrap().last().unwrap().body).unwrap();
     assert_eq!(row["disclosure"]["total"], 11, "ten resources and the card");
     assert_eq!(ws.lock_view().recent_users[0].user, "lee");
+}
+
+#[test]
+fn the_screen_is_told_when_the_server_confirms_a_sign_in() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = plant(dir.path(), &people());
+    let server = support::admitting(
+        &p,
+        &LoginResponse {
+            token: "a token".into(),
+            expires_in_s: 3_600,
+            display: "Dr LEE, Anna".into(),
+            role: "charge-nurse".into(),
+            wards: vec!["ED".into()],
+            server_time_ms: vitrine_engine::clock::Clock::new().wall().0,
+        },
+    );
+    let ws = open(&p);
+    let mut events = ws.events();
+    let at_once = block(ws.sign_in("lee", pin("lee"))).unwrap();
+    assert!(at_once.offline, "nobody is waited for");
+    block(ws.settled(Duration::from_secs(30)));
+    server.join().unwrap();
+
+    let told: Vec<SessionView> = std::iter::from_fn(|| events.try_recv().ok())
+        .filter_map(|e| match e {
+            EngineEvent::Session(view) => Some(view),
+            _ => None,
+        })
+        .collect();
+    let confirmed = SessionView {
+        user: "lee".into(),
+        display: "Dr LEE, Anna".into(),
+        role: "Charge nurse".into(),
+        offline: false,
+    };
+    assert_eq!(ws.session().as_ref(), Some(&confirmed));
+    assert_eq!(told, [confirmed], "as the server knows the person");
 }
 
 #[test]
@@ -131,8 +170,7 @@ fn idle_locks_and_locking_ends_everything() {
     std::thread::sleep(Duration::from_millis(400));
     assert!(ws.session().is_none());
     assert!(matches!(block(ws.search("li")), Err(EngineError::NotSignedIn)));
-    let locked =
-        std::iter::from_fn(|| events.try_recv().ok()).any(|e| e == vitrine_wire::view::EngineEvent::Locked);
+    let locked = std::iter::from_fn(|| events.try_recv().ok()).any(|e| e == EngineEvent::Locked);
     assert!(locked);
 }
 

@@ -75,6 +75,8 @@ export class App {
   readonly backend: Backend;
   /** Rises with every lock: answers asked for before it are dropped. */
   #epoch = 0;
+  /** What the engine told of a session since the last sign-in began. */
+  #told: SessionView | null = null;
   #from: ViewName = 'search';
   #lastInput = performance.now();
   #lastAnswer = performance.now();
@@ -110,6 +112,10 @@ export class App {
           break;
         case 'board-changed':
           if (this.view === 'board') void this.readBoard();
+          break;
+        case 'session':
+          this.#told = event.value;
+          if (this.session?.user === event.value.user) this.session = event.value;
           break;
         case 'locked':
           void this.#locked();
@@ -193,11 +199,12 @@ export class App {
     if (this.signingIn) return;
     this.signingIn = true;
     this.signInError = null;
+    this.#told = null;
     const epoch = this.#epoch;
     try {
       const session = await this.backend.signIn(user, secret);
       if (epoch !== this.#epoch) return;
-      this.session = session;
+      this.session = this.#asTold(session);
       this.view = 'search';
       this.touched(performance.now());
       this.mark('signed-in', null);
@@ -206,6 +213,11 @@ export class App {
     } finally {
       this.signingIn = false;
     }
+  }
+
+  /** The server may have confirmed the person before the engine's own answer came. */
+  #asTold(session: SessionView): SessionView {
+    return this.#told?.user === session.user ? this.#told : session;
   }
 
   /** S18: the screen is clear before the engine is even told. */

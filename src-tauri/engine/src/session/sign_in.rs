@@ -14,7 +14,7 @@ use vitrine_clinical::UserId;
 use vitrine_store_sqlcipher::workstation::{Attempt, Records, ThrottleRule};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{DirUser, LoginResponse};
-use vitrine_wire::view::SessionView;
+use vitrine_wire::view::{EngineEvent, SessionView};
 use zeroize::Zeroizing;
 
 /// Wrong secrets at sign-in: five are free, then 30 s doubling to 15 min (security.md §1).
@@ -289,7 +289,9 @@ async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<Strin
                 if let Ok(p) = person {
                     s.person = p;
                 }
+                let view = s.view();
                 drop(session);
+                station.tell(EngineEvent::Session(view));
                 station.command(Command::SignedIn { token: answer.token });
             }
         }

@@ -13,7 +13,7 @@ use vitrine_engine::profile::{DeviceFile, PROFILE_VERSION, Profile};
 use vitrine_engine::{Options, Workstation, cache};
 use vitrine_store_sqlcipher::Key;
 use vitrine_store_sqlcipher::workstation::{Essentials, Incoming, Prepared, Records};
-use vitrine_wire::http::{BoardItem, DirUser};
+use vitrine_wire::http::{BoardItem, DirUser, LoginResponse};
 
 /// Somebody on the staff list: name, role, ward, PIN.
 pub const STAFF: [(&str, &str, &str, &str); 4] = [
@@ -358,6 +358,50 @@ pub fn block<T>(f: impl Future<Output = T>) -> T {
         .build()
         .unwrap()
         .block_on(f)
+}
+
+/// A server that lets in whoever signs in, once, with this answer; the profile's own server from now on.
+pub fn admitting(p: &Profiled, answer: &LoginResponse) -> std::thread::JoinHandle<()> {
+    use std::io::{Read as _, Write as _};
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let profile = Profile::at(&p.dir).unwrap();
+    let device = profile.read_device().unwrap().unwrap();
+    let server = format!("https://{}", listener.local_addr().unwrap());
+    profile.write_device(&DeviceFile { server, ..device }).unwrap();
+    std::fs::write(profile.ca(), made.cert.pem()).unwrap();
+
+    let body = serde_json::to_vec(answer).unwrap();
+    std::thread::spawn(move || {
+        let (socket, _) = listener.accept().unwrap();
+        let line = rustls::ServerConnection::new(Arc::new(config)).unwrap();
+        let mut line = rustls::StreamOwned::new(line, socket);
+        let mut asked = Vec::new();
+        let mut part = [0; 4096];
+        // A sign-in is one short JSON object after the head.
+        while !asked.ends_with(b"}") {
+            let n = line.read(&mut part).unwrap();
+            assert!(n > 0, "the request ended early");
+            asked.extend_from_slice(&part[..n]);
+        }
+        assert!(asked.starts_with(b"POST /auth/login "));
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len()
+        );
+        line.write_all(head.as_bytes()).unwrap();
+        line.write_all(&body).unwrap();
+        line.conn.send_close_notify();
+        line.flush().unwrap();
+    })
 }
 
 pub type Shared = Arc<Profiled>;

@@ -226,6 +226,7 @@ async fn sync(
             Ok(EngineEvent::Status(s)) => println!("{}  {}", s.clock_text, s.sentence),
             Ok(EngineEvent::PatientsChanged(p)) => println!("patients changed: {}", p.join(" ")),
             Ok(EngineEvent::BoardChanged(w)) => println!("board changed: {w}"),
+            Ok(EngineEvent::Session(s)) => println!("signed in: {}, {}", s.display, s.role),
             Ok(EngineEvent::Locked) => println!("locked"),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
             Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ok(code),
