@@ -497,13 +497,15 @@ fn card_row(c: &Connection, patient: &PatientId) -> rusqlite::Result<Option<Cach
     .optional()
 }
 
+/// The site's essentials contain the ward's: the largest scope is the count, unless there is only the ward's. The
+/// status strip asks every second, so the count is the one kept with the scope: no item is touched.
+const PATIENTS: &str = "SELECT coalesce(max(k.items), 0) FROM scope s JOIN content k ON k.id = s.live
+    WHERE s.name >= 'ess:' AND s.name < 'ess;'";
+
 fn patients(c: &Connection) -> rusqlite::Result<u64> {
-    // The site's essentials contain the ward's: the largest scope is the count, unless there is only the ward's.
-    c.prepare_cached(
-        "SELECT coalesce(max(k.items), 0) FROM scope s JOIN content k ON k.id = s.live WHERE s.name >= 'ess:' AND s.name < 'ess;'",
-    )?
-    .query_row([], |r| r.get::<_, i64>(0))
-    .map(u)
+    c.prepare_cached(PATIENTS)?
+        .query_row([], |r| r.get::<_, i64>(0))
+        .map(u)
 }
 
 /// The FTS5 expression: `("a" OR "b"*) AND "c"`. Words are quoted, so nothing typed is ever syntax.
@@ -554,4 +556,96 @@ fn find(c: &Connection, expressions: &[&str], limit: usize) -> rusqlite::Result<
         }
     }
     Ok((out, of))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scopes::{Fold, Incoming};
+    use super::*;
+    use zeroize::Zeroizing;
+
+    struct NoDigest;
+    impl Fold for NoDigest {
+        fn add(&mut self, _: &str, _: u64, _: &[u8; 16]) {}
+        fn remove(&mut self, _: &str, _: u64, _: &[u8; 16]) {}
+        fn to_bytes(&self) -> Vec<u8> {
+            Vec::new()
+        }
+    }
+
+    fn opened() -> (tempfile::TempDir, Essentials) {
+        let dir = tempfile::tempdir().unwrap();
+        let key = Key::new(Zeroizing::new([7; 32]));
+        let e = Essentials::open(&dir.path().join("essentials.db"), &key, |_| Box::new(NoDigest)).unwrap();
+        (dir, e)
+    }
+
+    fn items(keys: &[&str], body: Option<&str>) -> Vec<Prepared> {
+        keys.iter()
+            .map(|key| {
+                Prepared::new(&Incoming {
+                    key,
+                    ver: 1,
+                    body: body.map(str::as_bytes),
+                    terms: "",
+                })
+            })
+            .collect()
+    }
+
+    fn snapshot(e: &Essentials, scope: &str, keys: &[&str]) {
+        e.begin(scope, "epoch", 1, 0).unwrap();
+        e.stage(scope, &items(keys, Some("{}"))).unwrap();
+        e.finish(scope, "epoch", 1, 0).unwrap();
+    }
+
+    #[test]
+    fn the_count_of_patients_follows_every_change() {
+        let (_dir, e) = opened();
+        assert_eq!(e.patients().unwrap(), 0);
+        snapshot(&e, "ess:ED", &["a", "b", "c"]);
+        snapshot(&e, "board:ED", &["a", "b", "c", "d", "e", "f"]);
+        assert_eq!(e.patients().unwrap(), 3, "a board is no essentials");
+        e.apply("ess:ED", &items(&["d"], Some("{}")), 2, 0).unwrap();
+        assert_eq!(e.patients().unwrap(), 4, "one came");
+        e.apply("ess:ED", &items(&["a", "d"], Some("{\"v\":2}")), 3, 0)
+            .unwrap();
+        assert_eq!(e.patients().unwrap(), 4, "those here changed");
+        e.apply("ess:ED", &items(&["a", "b"], None), 4, 0).unwrap();
+        assert_eq!(e.patients().unwrap(), 2, "two left");
+        e.apply("ess:ED", &items(&["a", "never here"], None), 5, 0)
+            .unwrap();
+        assert_eq!(e.patients().unwrap(), 2, "who is not here cannot leave");
+
+        e.begin("ess:site", "epoch", 6, 0).unwrap();
+        e.stage("ess:site", &items(&["a", "b", "c", "d", "e"], Some("{}")))
+            .unwrap();
+        assert_eq!(e.patients().unwrap(), 2, "a snapshot under way is not shown");
+        e.finish("ess:site", "epoch", 6, 0).unwrap();
+        assert_eq!(e.patients().unwrap(), 5, "the site's contain the ward's");
+        e.forget("ess:site").unwrap();
+        assert_eq!(e.patients().unwrap(), 2);
+    }
+
+    #[test]
+    fn counting_patients_touches_no_item() {
+        let (_dir, e) = opened();
+        let plan = e.db.lines.read("reading the plan", |c| {
+            let mut s = c.prepare(&format!("EXPLAIN QUERY PLAN {PATIENTS}"))?;
+            let steps = s.query_map([], |r| r.get::<_, String>("detail"))?;
+            steps.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        let plan = plan.unwrap();
+        assert_eq!(plan.len(), 2, "{plan:?}");
+        assert!(
+            plan.iter()
+                .any(|step| step.starts_with("SEARCH s USING PRIMARY KEY")),
+            "{plan:?}"
+        );
+        assert!(
+            plan.iter()
+                .any(|step| step.starts_with("SEARCH k USING INTEGER PRIMARY KEY")),
+            "{plan:?}"
+        );
+    }
 }
