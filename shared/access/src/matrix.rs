@@ -1,11 +1,12 @@
 //! The golden matrix: every role × act × situation, as text that a nurse manager can read.
 //!
-//! Rendered by [`render`] from any evaluator of requests, so that the server's and the workstation's entry points can
-//! be compared with the same committed file, `tests/policy_matrix.golden`.
+//! Rendered by [`render`] from anything that answers, so that the server's and the workstation's entry points are
+//! compared with the same committed file, `tests/policy_matrix.golden`. A request is the description of a situation:
+//! an end under test sets that situation up and asks by a request of its own making.
 
 use crate::grant::{GRANT_MS, Reason};
-use crate::policy::{PatientFacts, Request, Role, Subject, Verdict};
-use crate::{AccessId, Grant};
+use crate::policy::{Denied, PatientFacts, Request, Role, Subject, Verdict};
+use crate::{AccessId, Action, Decision, Disclosure, Grant, Permit};
 use std::fmt::Write as _;
 use vitrine_clinical::{DeviceId, IdError, PatientId, UserId, UtcMs, WardId};
 
@@ -33,29 +34,80 @@ enum Situation {
     NoPatient,
 }
 
+/// What an entry point answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// Allowed.
+    pub allow: bool,
+    /// The rule's id.
+    pub rule: String,
+    /// Breaking the glass would allow it.
+    pub break_glass_offered: bool,
+}
+impl From<Verdict> for Answer {
+    fn from(v: Verdict) -> Self {
+        Self {
+            allow: v.allow,
+            rule: v.rule.to_owned(),
+            break_glass_offered: v.break_glass_offered,
+        }
+    }
+}
+impl<A: Action> From<Result<Permit<A>, Denied>> for Answer {
+    fn from(decided: Result<Permit<A>, Denied>) -> Self {
+        let offered = decided.as_ref().is_err_and(|d| d.break_glass_offered);
+        let entry = match decided {
+            Ok(permit) => permit.entry(Disclosure::default()),
+            Err(denied) => denied.entry(),
+        };
+        Self {
+            allow: entry.decision == Decision::Permit,
+            rule: entry.rule,
+            break_glass_offered: offered,
+        }
+    }
+}
+
+/// The first line in which a rendered matrix is not the committed one, in words; `None` when they are the same.
+#[must_use]
+pub fn first_difference(is: &str, committed: &str) -> Option<String> {
+    let (mut now, mut was) = (is.lines(), committed.lines());
+    for n in 1.. {
+        match (now.next(), was.next()) {
+            (None, None) => return None,
+            (is, was) if is == was => {}
+            (is, was) => {
+                let text = |line: Option<&str>| line.unwrap_or("(no such line)").to_owned();
+                return Some(format!("line {n} is\n  {}\nand not\n  {}", text(is), text(was)));
+            }
+        }
+    }
+    None
+}
+
 /// Renders the matrix. `evaluate` is the entry point under test.
 ///
 /// # Errors
 /// [`IdError`] never occurs with the fixed ids used here.
-pub fn render(mut evaluate: impl FnMut(&str, &Request) -> Verdict) -> Result<String, IdError> {
+pub fn render<V: Into<Answer>>(mut evaluate: impl FnMut(&str, &Request) -> V) -> Result<String, IdError> {
     let mut out = String::from("# role | act | situation | verdict | rule\n");
     for role in Role::all() {
         for act in crate::action::NAMES {
             for (words, situation) in SITUATIONS {
                 let v = evaluate(act, &person(role, situation)?);
-                line(&mut out, role.name(), act, words, v);
+                line(&mut out, role.name(), act, words, &v.into());
             }
         }
     }
     for (who, words, request) in others()? {
         for act in crate::action::NAMES {
-            line(&mut out, who, act, words, evaluate(act, &request));
+            line(&mut out, who, act, words, &evaluate(act, &request).into());
         }
     }
     Ok(out)
 }
 
-fn line(out: &mut String, who: &str, act: &str, situation: &str, v: Verdict) {
+fn line(out: &mut String, who: &str, act: &str, situation: &str, v: &Answer) {
     let verdict = match (v.allow, v.break_glass_offered) {
         (true, _) => "ALLOW",
         (false, true) => "deny, break-glass offered",

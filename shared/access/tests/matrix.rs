@@ -11,19 +11,21 @@ fn the_policy_is_the_golden_matrix() {
         std::fs::write("../../tests/policy_matrix.golden", &now).expect("write");
         return;
     }
-    for (i, (is, was)) in now.lines().zip(GOLDEN.lines()).enumerate() {
-        assert_eq!(
-            is,
-            was,
-            "line {} of tests/policy_matrix.golden (VITRINE_BLESS=1 rewrites it)",
-            i + 1
-        );
-    }
+    let difference = matrix::first_difference(&now, GOLDEN);
     assert_eq!(
-        now.lines().count(),
-        GOLDEN.lines().count(),
-        "the matrix has another number of lines"
+        difference, None,
+        "VITRINE_BLESS=1 rewrites tests/policy_matrix.golden"
     );
+}
+
+#[test]
+fn a_line_that_differs_is_named() {
+    assert_eq!(matrix::first_difference("a\nb\n", "a\nb\n"), None);
+    let said = matrix::first_difference("a\nc\n", "a\nb\n").expect("they differ");
+    assert_eq!(said, "line 2 is\n  c\nand not\n  b");
+    let said = matrix::first_difference("a\n", "a\nb\n").expect("one is shorter");
+    assert!(said.starts_with("line 2 is\n  (no such line)"), "{said}");
+    assert!(matrix::first_difference("a\nb\n", "a\n").is_some());
 }
 
 #[test]

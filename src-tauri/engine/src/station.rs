@@ -291,6 +291,25 @@ impl Station {
         })
     }
 
+    /// A request about a patient: where the patient is by what is here, and a grant of this person at this workstation
+    /// that covers the patient now.
+    pub(crate) fn request_about(&self, person: &Person, patient: &PatientId) -> Result<Request, EngineError> {
+        let ward = match self.essentials.whereabouts(patient, false) {
+            Ok(found) => found.flatten(),
+            Err(StoreError::Damaged(_)) => None,
+            Err(e) => return Err(e.into()),
+        };
+        let now = self.clock.now();
+        let grant = self
+            .outbox
+            .grant(&person.user, Some(&self.device_id), patient, now)?;
+        let facts = PatientFacts {
+            patient: patient.clone(),
+            ward,
+        };
+        self.request(person.subject(), Some(facts), None, grant)
+    }
+
     /// "Last synchronised 21-Nov-2026 04:31." for what is not here.
     pub(crate) fn synced_text(&self) -> String {
         let stored = self.stored_as_of();

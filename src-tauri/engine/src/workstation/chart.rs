@@ -14,10 +14,9 @@ use crate::station::Station;
 use std::sync::Arc;
 use vitrine_access::Disclosure;
 use vitrine_access::action::ReadChart;
-use vitrine_access::policy::{PatientFacts, Request, decide, verdict};
+use vitrine_access::policy::{PatientFacts, decide, verdict};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{PatientId, WardId};
-use vitrine_store::StoreError;
 use vitrine_wire::view::{ChartView, DataAge, SectionAge};
 
 /// Whether the person may open this patient's chart, for marking the rows of a list.
@@ -39,22 +38,8 @@ pub(super) fn may_open(
 pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, EngineError> {
     let person = station.person()?;
     let patient = station.resolve(text)?;
-    let ward = match station.essentials.whereabouts(&patient, false) {
-        Ok(found) => found.flatten(),
-        Err(StoreError::Damaged(_)) => None,
-        Err(e) => return Err(e.into()),
-    };
-    let grant = station.outbox.grant(
-        &person.user,
-        Some(&station.device_id),
-        &patient,
-        station.clock.now(),
-    )?;
-    let facts = PatientFacts {
-        patient: patient.clone(),
-        ward,
-    };
-    let request: Request = station.request(person.subject(), Some(facts), None, grant.clone())?;
+    let request = station.request_about(&person, &patient)?;
+    let grant = request.grant.clone();
     let permit = decide::<ReadChart>(request).map_err(|d| refused(&station.outbox, &d))?;
 
     let records = station.records();

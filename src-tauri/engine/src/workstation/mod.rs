@@ -7,6 +7,8 @@
 mod acts;
 mod board;
 mod chart;
+#[cfg(test)]
+mod policy_matrix;
 mod search;
 
 pub use acts::IdentityToken;
