@@ -16,4 +16,6 @@ pub mod ingest;
 pub mod jobs;
 pub mod keys;
 pub mod ops;
+#[cfg(test)]
+mod policy_matrix;
 pub mod ws;

@@ -6,7 +6,7 @@
 
 pub mod hub;
 mod session;
-mod work;
+pub(crate) mod work;
 
 use crate::app::App;
 use crate::http::refusal::Refused;

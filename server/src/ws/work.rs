@@ -290,7 +290,7 @@ async fn chart_request(app: &App, session: [u8; 32], patient: &PatientId) -> Res
 
 /// A request of the workstation about a scope. The directory and open records travel in its own ward's name; whether a
 /// record may be opened at all was decided for the person.
-fn device_request(served: &Served, scope: &str) -> Option<Request> {
+pub(crate) fn device_request(served: &Served, scope: &str) -> Option<Request> {
     let device = served.device.as_ref()?;
     let ward: Option<WardId> = match Scope::parse(scope)? {
         Scope::Ess(ward) | Scope::Board(ward) => Some(ward),

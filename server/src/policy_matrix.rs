@@ -1,0 +1,207 @@
+//! The golden matrix of the policy, asked of the server itself.
+//!
+//! Each situation of the matrix is set up on a server of its own: accounts, an enrolled workstation, the patient's
+//! encounter, grants as they arrive. What the policy is then asked is put together by the server: the caller from a
+//! session's token, the ward from the encounter, the grant from those in force, a workstation's scope from its name.
+//! The server shows no board to a person, and an operator names no patient: there, what the act is about is added to
+//! the server's request as it stands in the situation.
+
+use crate::app::{App, NoAccess};
+use crate::cli::acts::operator_request;
+use crate::clock;
+use crate::config::Config;
+use crate::data_dir::DataDir;
+use crate::identity::devices::code_hash;
+use crate::identity::sessions::{self, Caller};
+use crate::ingest::project::FhirProjector;
+use crate::keys::Keys;
+use crate::ws::work::{Served, device_request};
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+use vitrine_access::action;
+use vitrine_access::matrix::{self, Answer};
+use vitrine_access::policy::{self, PatientFacts, Request, Subject};
+use vitrine_access::{Action, Grant, Permit};
+use vitrine_clinical::{DeviceId, ResourceKey, WardId};
+use vitrine_store::{
+    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, MemoryStore, NewDevice,
+    Precondition, Store,
+};
+
+const GOLDEN: &str = include_str!("../../tests/policy_matrix.golden");
+
+#[test]
+fn the_server_answers_as_the_golden_matrix() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut worlds: BTreeMap<String, Arc<App>> = BTreeMap::new();
+    let now = matrix::render(|act, situation| {
+        runtime.block_on(async {
+            let world = format!("{situation:?}");
+            if !worlds.contains_key(&world) {
+                worlds.insert(world.clone(), set_up(dir.path(), situation).await);
+            }
+            ask(&worlds[&world], act, situation).await
+        })
+    });
+    let difference = matrix::first_difference(&now.unwrap(), GOLDEN);
+    assert_eq!(
+        difference, None,
+        "the server does not answer as tests/policy_matrix.golden"
+    );
+}
+
+fn permit<A: Action>() -> Permit<A> {
+    policy::decide(operator_request("root")).unwrap()
+}
+
+async fn set_up(dir: &Path, situation: &Request) -> Arc<App> {
+    let dir = DataDir::open(dir, true).unwrap();
+    let config = Config::default();
+    let keys = Keys::open(&dir, &config.tls, None).unwrap();
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(FhirProjector), "epoch"));
+    let app = App::new(dir, config, keys, store).await.unwrap();
+
+    let site = matches!(situation.subject, Subject::Device { site: true, .. });
+    for (device, ward, site) in [("ed-07", "ED", site), ("icu-01", "ICU", false)] {
+        let code = EnrolCode {
+            hash: code_hash(device),
+            ward: WardId::new(ward).unwrap(),
+            site,
+            until: clock::now().plus_ms(60_000),
+        };
+        app.store.put_enrol_code(&permit(), code).await.unwrap();
+        let device = NewDevice {
+            id: DeviceId::new(device).unwrap(),
+            name: device.to_owned(),
+            public_key: Vec::new(),
+        };
+        let hash = code_hash(device.id.as_str());
+        app.store.enrol(hash, device, clock::now()).await.unwrap();
+    }
+    if let Subject::User { user, role, wards } = &situation.subject {
+        let account = Account {
+            user: user.clone(),
+            display: "A. Person".to_owned(),
+            role: *role,
+            wards: wards.clone(),
+            password_phc: String::new(),
+            pin_phc: None,
+            disabled: false,
+            version: 0,
+        };
+        let change = AccountChange::Put(account);
+        app.store.change_account(&permit(), change).await.unwrap();
+    }
+    if let Some(PatientFacts {
+        patient,
+        ward: Some(ward),
+    }) = &situation.patient
+    {
+        let batch = ChangeBatch {
+            op_id: clock::new_uuid(),
+            at: clock::now(),
+            ops: placed(patient.as_str(), ward.as_str()),
+            source: "test".to_owned(),
+        };
+        app.store.import(&permit(), batch).await.unwrap();
+    }
+    if let Some(grant) = &situation.grant {
+        let now = clock::now();
+        app.note_grant(Grant {
+            at: now.plus_ms(grant.at.since(situation.at)),
+            until: now.plus_ms(grant.until.since(situation.at)),
+            ..grant.clone()
+        });
+    }
+    app
+}
+
+/// A ward, and a patient with an encounter there.
+fn placed(patient: &str, ward: &str) -> Vec<ChangeOp> {
+    let coded = |system: &str, code: &str| json!({"system": format!("http://terminology.hl7.org/CodeSystem/{system}"), "code": code});
+    let put = |r: Value| ChangeOp {
+        key: ResourceKey::new(r["resourceType"].as_str().unwrap(), r["id"].as_str().unwrap()).unwrap(),
+        kind: ChangeKind::Put(r.to_string().into()),
+        precondition: Precondition::Any,
+        extract: None,
+    };
+    vec![
+        put(
+            json!({"resourceType": "Location", "id": ward, "name": ward, "mode": "instance",
+            "physicalType": {"coding": [coded("location-physical-type", "wa")]}}),
+        ),
+        put(json!({"resourceType": "Patient", "id": patient, "name": [{"family": "Testperson"}]})),
+        put(
+            json!({"resourceType": "Encounter", "id": "e1", "status": "in-progress",
+            "class": coded("v3-ActCode", "IMP"), "subject": {"reference": format!("Patient/{patient}")},
+            "location": [{"status": "active", "location": {"reference": format!("Location/{ward}")}}]}),
+        ),
+    ]
+}
+
+async fn caller(app: &App, token: &str) -> Caller {
+    sessions::caller(app, token).await.unwrap().unwrap()
+}
+
+async fn ask(app: &App, act: &str, situation: &Request) -> Answer {
+    let patient = situation.patient.as_ref().map(|p| &p.patient);
+    let kind = situation.kind.as_deref();
+    let request = match &situation.subject {
+        Subject::User { user, .. } => {
+            let (token, _) = sessions::open_for_user(app, user, situation.device.clone())
+                .await
+                .unwrap();
+            let request = app.request(&caller(app, &token).await, kind, patient).await;
+            Request {
+                ward: situation.ward.clone(),
+                ..request.unwrap()
+            }
+        }
+        Subject::Client { id, scopes } => {
+            let (token, _) = sessions::open_for_client(app, id, scopes.clone()).await.unwrap();
+            let request = app.request(&caller(app, &token).await, kind, patient).await;
+            request.unwrap()
+        }
+        Subject::Device { .. } => {
+            let id = situation.device.as_ref().unwrap();
+            let mut served = Served::default();
+            served.device = app.store.device(id).await.unwrap().map(Arc::new);
+            let scope = match &situation.ward {
+                Some(ward) => format!("ess:{ward}"),
+                None => "ess:site".to_owned(),
+            };
+            device_request(&served, &scope).unwrap()
+        }
+        Subject::Operator { account } => Request {
+            patient: situation.patient.clone(),
+            ..operator_request(account)
+        },
+    };
+    decided(app, act, request).await
+}
+
+async fn decided(app: &App, act: &str, request: Request) -> Answer {
+    fn answer<A: Action>(decided: Result<Permit<A>, NoAccess>) -> Answer {
+        match decided {
+            Ok(permit) => Ok(permit).into(),
+            Err(NoAccess::Denied(denied)) => Err::<Permit<A>, _>(*denied).into(),
+            Err(NoAccess::Store(e)) => panic!("{e}"),
+        }
+    }
+    macro_rules! by_name {
+        ($($name:ident)*) => {
+            match act {
+                $(<action::$name as Action>::NAME => answer(app.decide::<action::$name>(request).await),)*
+                other => panic!("{other} is not asked here: add it"),
+            }
+        };
+    }
+    by_name!(ReadCard ReadChart ReadResource SearchPatients ViewBoard WriteClinical BreakGlass SyncScope ImportData
+        ManageUsers ManageDevices ReadAudit ReviewBreakGlass OperateServer)
+}
