@@ -397,6 +397,19 @@ test('the engine hears of what happens at the screen, and an open card keeps it 
   expect(heard).toBe(4);
 });
 
+test('F5 asks the server at once, also from the lock screen, and reads again what is here', async () => {
+  let asked = 0;
+  let read = 0;
+  fake.askServer = async () => void asked++;
+  const status = fake.status;
+  fake.status = () => (read++, status());
+  app.onKey(key('F5'), IDLE, performance.now());
+  expect([asked, read]).toEqual([1, 1]);
+  await app.signIn('dlee', '0000');
+  app.onKey(key('F5'), IDLE, performance.now());
+  expect(asked).toBe(2);
+});
+
 test('when the engine lost count, what is on the screen is read again', async () => {
   await app.signIn('dlee', '0000');
   await app.openChart('p-mary', 'search');

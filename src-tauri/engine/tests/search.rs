@@ -2,8 +2,8 @@
 
 mod support;
 
-use support::{block, pin, station};
-use vitrine_engine::EngineError;
+use support::{block, pin, station, with_pin};
+use vitrine_engine::{BreakGlass, EngineError, Identity};
 
 #[test]
 fn table_of_queries() {
@@ -62,6 +62,17 @@ fn similar_names_and_restrictions_are_marked() {
     assert!(found.rows.iter().all(|r| !r.restricted), "own ward");
     let found = block(ws.search("li")).unwrap();
     assert!(found.rows.iter().all(|r| r.restricted), "another ward");
+    // Under a grant the row opens like one's own; that of somebody else's patient stays marked.
+    let broken = found.rows[0].patient.clone();
+    let asked = BreakGlass {
+        identity: Identity::Session,
+        ..with_pin("lee", "", &broken)
+    };
+    block(ws.break_glass(asked)).unwrap();
+    let found = block(ws.search("li")).unwrap();
+    for row in &found.rows {
+        assert_eq!(row.restricted, row.patient != broken, "{}", row.patient);
+    }
     assert_eq!(found.rows[0].match_text.as_deref(), Some("name"));
     assert_eq!(
         block(ws.search("555001")).unwrap().rows[0].match_text.as_deref(),

@@ -4,6 +4,7 @@
 //! `ui/src/ipc/tauri.ts` is the other side of each of them.
 
 mod active;
+mod ask_server;
 mod board;
 mod break_glass_open;
 mod card_close;
@@ -37,6 +38,7 @@ type Answer<T> = Result<T, ErrorView>;
 pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'static {
     tauri::generate_handler![
         active::active,
+        ask_server::ask_server,
         board::board,
         break_glass_open::break_glass_open,
         card_close::card_close,

@@ -40,6 +40,8 @@ export interface Backend {
   lock(): Promise<void>;
   /** Somebody touched a key or the mouse: the engine's idle lock waits anew. */
   active(): Promise<void>;
+  /** Connects to the server now instead of waiting for the next attempt. */
+  askServer(): Promise<void>;
   search(query: string): Promise<SearchView>;
   board(ward: string | null): Promise<BoardView>;
   chartOpen(patient: string): Promise<ChartView>;

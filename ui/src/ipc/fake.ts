@@ -33,6 +33,7 @@ export function fakeOf(world: World): Fake {
     signIn: () => answer(world.signIn),
     lock: async () => {},
     active: async () => {},
+    askServer: async () => {},
     search: () => answer(world.search),
     board: () => answer(world.board),
     chartOpen: () => answer(world.chart),

@@ -15,6 +15,7 @@ export function tauriBackend(): Backend {
     signIn: (user, secret) => invoke('sign_in', { user, secret }),
     lock: () => invoke('lock'),
     active: () => invoke('active'),
+    askServer: () => invoke('ask_server'),
     search: (query) => invoke('search', { query }),
     board: (ward) => invoke('board', { ward }),
     chartOpen: (patient) => invoke('chart_open', { patient }),

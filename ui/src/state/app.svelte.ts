@@ -478,7 +478,7 @@ export class App {
   }
 
   #onView(act: Act): boolean {
-    if (this.view === 'lock') return act === 'refresh' ? this.#do(() => void this.readLock()) : false;
+    if (this.view === 'lock') return act === 'refresh' ? this.#do(() => this.askServer()) : false;
     if (typeof act === 'object') {
       const section = 'section' in act ? CHART_SECTIONS[act.section - 1] : undefined;
       if (this.view !== 'chart' || section === undefined) return false;
@@ -490,7 +490,7 @@ export class App {
       case 'board':
         return this.#do(() => this.showBoard());
       case 'refresh':
-        return this.#do(() => this.refresh());
+        return this.#do(() => this.askServer());
       case 'escape':
         return this.view === 'chart' ? this.#do(() => this.closeChart()) : this.#clearSearch();
       case 'down':
@@ -514,9 +514,16 @@ export class App {
     return this.#do(() => this.lookFor(''));
   }
 
-  /** F5: read again what is on the screen. */
+  /** F5: the engine connects now if it is not connected, and what is here is read again. */
+  askServer(): void {
+    void this.#quietly(() => this.backend.askServer());
+    this.refresh();
+  }
+
+  /** Reads again what is on the screen, from this workstation. */
   refresh(): void {
     void this.readStatus();
+    if (this.view === 'lock') void this.readLock();
     if (this.view === 'chart') void this.readChart();
     if (this.view === 'board') void this.readBoard();
     if (this.view === 'search' && this.query !== '') this.lookFor(this.query);

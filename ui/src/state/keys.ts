@@ -125,7 +125,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
     title: 'Workstation',
     keys: [
       { keys: ['Ctrl+L'], text: 'Lock, switch user' },
-      { keys: ['F5'], text: 'Read again' },
+      { keys: ['F5'], text: 'Ask the server now, read again' },
       { keys: ['Ctrl+Shift+N'], text: 'Night or day colours' },
       { keys: ['Ctrl + −'], text: 'Larger, smaller (100 to 200 %)' },
       { keys: ['Ctrl+0'], text: 'Normal size' },

@@ -187,7 +187,8 @@ impl<'a> Stores<'a> {
             let event = match scope.split_once(':') {
                 Some(("board", ward)) => EngineEvent::BoardChanged(ward.to_owned()),
                 Some(("pat", patient)) => EngineEvent::PatientsChanged(vec![patient.to_owned()]),
-                Some(("ess", _)) if keys.contains("*") => EngineEvent::PatientsChanged(vec!["*".to_owned()]),
+                // Nobody names them all: an empty list is everybody.
+                Some(("ess", _)) if keys.contains("*") => EngineEvent::PatientsChanged(Vec::new()),
                 Some(("ess", _)) => EngineEvent::PatientsChanged(keys.into_iter().collect()),
                 _ => continue,
             };

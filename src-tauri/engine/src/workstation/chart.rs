@@ -12,9 +12,9 @@ use crate::outbox::refused;
 use crate::session::Person;
 use crate::station::Station;
 use std::sync::Arc;
-use vitrine_access::Disclosure;
 use vitrine_access::action::ReadChart;
 use vitrine_access::policy::{PatientFacts, decide, verdict};
+use vitrine_access::{Disclosure, Grant};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{PatientId, WardId};
 use vitrine_wire::view::{ChartView, DataAge, SectionAge};
@@ -30,9 +30,22 @@ pub(super) fn may_open(
         patient: patient.clone(),
         ward,
     };
-    station
-        .request(person.subject(), Some(facts), None, None)
-        .is_ok_and(|r| verdict("read-chart", &r).allow)
+    let allowed = |grant: Option<Grant>| {
+        station
+            .request(person.subject(), Some(facts.clone()), None, grant)
+            .is_ok_and(|r| verdict("read-chart", &r).allow)
+    };
+    // A grant is looked up only for those who would be refused without one.
+    allowed(None)
+        || station
+            .outbox
+            .grant(
+                &person.user,
+                Some(&station.device_id),
+                patient,
+                station.clock.now(),
+            )
+            .is_ok_and(|g| g.is_some() && allowed(g))
 }
 
 pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, EngineError> {
