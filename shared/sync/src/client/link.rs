@@ -38,6 +38,7 @@ impl Client {
             behind_ms: 0,
             last_progress: now,
             next_n: 0,
+            before_grant: 0,
             ever: BTreeSet::new(),
             user: false,
             upload: None,
@@ -297,6 +298,9 @@ impl Client {
             ServerMessage::UserWelcome(m) => self.user_welcome(now, m.user, view, out),
             ServerMessage::GrantAck(m) => {
                 self.with_upload(out, |u| u.grant_acked(m.id));
+                if let Some(w) = &mut self.wire {
+                    w.before_grant = w.next_n;
+                }
                 self.ask_again(now, view, out, |p| matches!(p, Phase::Refused(ErrorCode::Denied)));
             }
             ServerMessage::AuditAck(m) => {

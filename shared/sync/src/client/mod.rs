@@ -86,6 +86,8 @@ struct Wire {
     behind_ms: u64,
     last_progress: u64,
     next_n: u64,
+    /// Newest subscription when a grant was last acknowledged.
+    before_grant: u64,
     /// Scopes ever subscribed on this connection.
     ever: BTreeSet<String>,
     user: bool,
@@ -388,6 +390,7 @@ impl Client {
             hello_ms: w.hello_ms,
             now,
             next_n: &mut w.next_n,
+            before_grant: w.before_grant,
             jitter: &mut self.jitter,
             timing: &self.cfg.timing,
         };

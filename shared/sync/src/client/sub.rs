@@ -30,6 +30,8 @@ pub(super) struct Ctx<'a> {
     pub hello_ms: i64,
     pub now: u64,
     pub next_n: &'a mut u64,
+    /// Subscriptions up to this number were sent before the last grant was acknowledged.
+    pub before_grant: u64,
     pub jitter: &'a mut Jitter,
     pub timing: &'a Timing,
 }
@@ -380,11 +382,16 @@ impl ScopeState {
         }
     }
 
-    pub fn on_reject(&mut self, cx: &Ctx<'_>, m: &Reject) {
+    pub fn on_reject(&mut self, cx: &mut Ctx<'_>, m: &Reject) {
         if m.n != self.n {
             return;
         }
         self.cut();
+        // The decision may be older than a grant that was acknowledged meanwhile; a newer question gets a newer one.
+        if self.patient && m.code == ErrorCode::Denied && m.n <= cx.before_grant {
+            self.subscribe(cx, false);
+            return;
+        }
         self.phase = if m.code == ErrorCode::Overloaded {
             Phase::Later(cx.now.saturating_add(cx.timing.store_retry_ms))
         } else {

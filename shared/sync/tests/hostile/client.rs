@@ -375,6 +375,16 @@ fn a_patient_refused_before_the_grant_arrived_is_asked_for_again() {
     assert_eq!(again.len(), 1, "asked for again once the grant is there");
     assert!(again[0] > first[0]);
 
+    // The refusal was decided before the grant was stored, and arrives after its acknowledgement.
+    let third = asked(&hear(&mut c, 10, no(ErrorCode::Denied, first[0])));
+    assert!(third.is_empty(), "an answer to an older question");
+    hear(&mut c, 10, acked());
+    let third = asked(&hear(&mut c, 10, no(ErrorCode::Denied, again[0])));
+    assert_eq!(third.len(), 1);
+    // The same again is a refusal that knows the grant: it stands.
+    assert!(asked(&hear(&mut c, 10, no(ErrorCode::Denied, third[0]))).is_empty());
+    let again = asked(&hear(&mut c, 10, acked()));
+
     // What a grant does not change is not asked for again.
     hear(&mut c, 10, no(ErrorCode::NotFound, again[0]));
     assert!(asked(&hear(&mut c, 11, acked())).is_empty());
