@@ -38,6 +38,12 @@ pub fn chart(report: &mut Report, quick: bool) -> Result<()> {
         &format!("{SETUP}; charts of the ward, from the cache"),
     );
 
+    // nobody opens a thousand charts in five seconds: what that left to upload goes up first
+    let current = world
+        .runtime
+        .block_on(station.wait_current(Duration::from_secs(120)))?;
+    anyhow::ensure!(current, "the outbox did not empty");
+
     // the heavy one lies in another ward: under a grant
     world
         .runtime

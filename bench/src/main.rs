@@ -18,6 +18,10 @@ use anyhow::{Result, bail};
 use clap::Parser;
 use report::Report;
 
+/// As in the programs that ship.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Benchmarks of Vitrine.
 #[derive(Parser)]
 struct Args {

@@ -23,7 +23,7 @@ pub fn window(report: &mut Report, quick: bool) -> Result<()> {
     let setup = format!("{SETUP}; server killed, nobody signed in; {WINDOW}");
 
     let (mut painted, mut engine) = (Vec::new(), Vec::new());
-    let times = if quick { 10 } else { 50 };
+    let times = if quick { 10 } else { 120 };
     world.runtime.block_on(async {
         let desktop = Desktop::start(&automation_bin(), &profile, &[]).await?;
         for card in time_cards(&desktop, &nurse, &mrn, times).await? {

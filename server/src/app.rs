@@ -18,6 +18,9 @@ use vitrine_access::{Action, Grant, Permit, Sealed};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
 use vitrine_store::{Store, StoreError};
 
+/// Records read ahead at the same time, over all workstations.
+const READ_AHEAD: usize = 64;
+
 /// The running server.
 pub struct App {
     /// The data folder.
@@ -34,6 +37,8 @@ pub struct App {
     pub sign_ins: Semaphore,
     /// Leave to work on a FHIR request.
     pub requests: Semaphore,
+    /// Leave to read a record ahead of what a workstation has taken: each holds up to half a MiB.
+    pub read_ahead: Arc<Semaphore>,
     /// Held while a condition is looked up and acted upon, so that two conditional creates make one resource.
     pub conditions: tokio::sync::Mutex<()>,
     /// Counters.
@@ -81,6 +86,7 @@ impl App {
             throttle: Throttle::default(),
             sign_ins: Semaphore::new(config.limits.sign_ins),
             requests: Semaphore::new(config.limits.requests),
+            read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
             conditions: tokio::sync::Mutex::new(()),
             metrics: Metrics::default(),
             draining: watch::channel(false).0,

@@ -3,9 +3,12 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::time::Duration;
+use vitrine_engine::{BreakGlass, Identity, Options, Workstation};
 use vitrine_tests::proxy::{Line, Proxy};
-use vitrine_tests::server::{Server, run_json, text};
+use vitrine_tests::server::{Server, free_port, run_json, text};
 use vitrine_tests::station::{Person, Station, person, showcase};
+use vitrine_wire::view::EngineEvent;
 
 struct World {
     dir: tempfile::TempDir,
@@ -214,5 +217,70 @@ fn vanished_packets_do_not_delay_the_card() -> Result<()> {
         card["elapsed_ms"].as_f64().context("elapsed_ms")? < 1000.0,
         "{card}"
     );
+    Ok(())
+}
+
+/// A record of many chunks, opened under a grant, comes whole; the server reads and writes down several chunks at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_record_comes_whole_under_a_grant() -> Result<()> {
+    const RESOURCES: u32 = 5_000;
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("server");
+    let heavy = RESOURCES.to_string();
+    let args = [
+        "demo",
+        "--data",
+        &text(&data),
+        "--patients",
+        "60",
+        "--heavy",
+        &heavy,
+        "--json",
+    ];
+    let seed = run_json("vitrine-server", &args, None)?;
+    let server = Server::start(&data, free_port()?)?;
+    let profile = dir.path().join("ed-07");
+    Station::enrol(&server, &server.url(), &profile, "ED")?.sync()?;
+    let nurse = person(&seed, "nurse", "ED")?;
+    let options = Options {
+        ballast_bytes: 0,
+        ..Options::default()
+    };
+    let station = Workstation::open(&profile, options)?;
+    station.sign_in(&nurse.user, &nurse.password).await?;
+    station.settled(Duration::from_secs(10)).await;
+    let mut events = station.events();
+    let identity = Identity::UserSecret {
+        user: nurse.user.clone(),
+        secret: nurse.pin.clone().into(),
+    };
+    let asked = BreakGlass {
+        patient: "p-heavy".to_owned(),
+        reason: "life-threatening".to_owned(),
+        words: None,
+        identity,
+    };
+    station.break_glass(asked).await?;
+    station.chart("p-heavy").await?;
+    let whole = async {
+        loop {
+            let told = events.recv().await;
+            if matches!(&told, Ok(EngineEvent::PatientsChanged(p)) if p.iter().any(|p| p == "p-heavy")) {
+                let view = station.chart("p-heavy").await?;
+                if view.record_age.complete {
+                    return Ok::<_, anyhow::Error>(view);
+                }
+            }
+        }
+    };
+    let view = tokio::time::timeout(Duration::from_secs(60), whole)
+        .await
+        .context("the record did not arrive")??;
+    assert!(view.resources >= RESOURCES, "{} of {RESOURCES}", view.resources);
+    // The digests of both ends are compared soon after; a record that differed would be fetched anew.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let again = station.chart("p-heavy").await?;
+    assert_eq!(again.resources, view.resources);
+    assert!(again.record_age.complete && again.loading_text.is_none());
     Ok(())
 }

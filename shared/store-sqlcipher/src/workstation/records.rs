@@ -19,6 +19,9 @@ const APPLICATION: i32 = 0x5674_5265;
 /// Resources named one by one in an audit row; a larger record is covered by a digest over all.
 const NAMED: usize = 1_000;
 
+/// From so many resources of a type on, unpacking them is shared by two threads.
+const SHARE: usize = 4_000;
+
 /// One resource of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordRow {
@@ -153,20 +156,34 @@ impl Records {
             })?;
             rows.collect::<rusqlite::Result<Vec<(String, u64, Vec<u8>)>>>()
         })?;
-        stored
-            .into_iter()
-            .map(|(key, version, body)| {
-                let key = ResourceKey::parse(&key).map_err(|e| StoreError::Backend {
-                    doing: "reading a key",
-                    cause: e.to_string(),
-                })?;
-                Ok(RecordRow {
-                    key,
-                    version,
-                    body: self.db.whole(&body)?,
-                })
+        if stored.len() < SHARE {
+            return self.unpacked(&stored);
+        }
+        let (first, second) = stored.split_at(stored.len() / 2);
+        std::thread::scope(|s| {
+            let rest = s.spawn(|| self.unpacked(second));
+            let mut rows = self.unpacked(first)?;
+            rows.extend(rest.join().map_err(|_| StoreError::Backend {
+                doing: "unpacking a record",
+                cause: "it panicked".to_owned(),
+            })??);
+            Ok(rows)
+        })
+    }
+
+    fn unpacked(&self, stored: &[(String, u64, Vec<u8>)]) -> Result<Vec<RecordRow>, StoreError> {
+        let one = |(key, version, body): &(String, u64, Vec<u8>)| {
+            let key = ResourceKey::parse(key).map_err(|e| StoreError::Backend {
+                doing: "reading a key",
+                cause: e.to_string(),
+            })?;
+            Ok(RecordRow {
+                key,
+                version: *version,
+                body: self.db.whole(body)?,
             })
-            .collect()
+        };
+        stored.iter().map(one).collect()
     }
 
     /// Notes that a record was opened, for keeping the most recently used.

@@ -47,8 +47,9 @@ pub(crate) struct Started {
     _stop: mpsc::Sender<()>,
 }
 
-/// Messages taken into one batch.
-const BATCH: usize = 64;
+/// Messages taken into one batch. A quarter of the largest window of credit in chunks: the server fills the next part
+/// while this end writes one.
+const BATCH: usize = 16;
 /// How often the outbox is looked at for rows of other programs of this profile, and ages are kept.
 const LOOK: Duration = Duration::from_secs(5);
 /// How often the head of the audit chain is signed.
