@@ -10,6 +10,7 @@ mod crowd;
 mod emergency;
 mod fanout;
 mod import;
+mod million;
 mod report;
 mod window;
 mod world;
@@ -41,6 +42,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("emergency", emergency::emergency),
     ("search", emergency::search),
     ("audit", emergency::audit),
+    ("million", million::million),
     ("chart", big_chart::chart),
     ("import", import::import),
     ("fanout", fanout::fanout),

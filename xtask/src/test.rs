@@ -77,6 +77,17 @@ pub fn bench(names: &[String], quick: bool, json: Option<&Path>) -> Result<()> {
     packages::ensure(true, false)?;
     ui::build()?;
     let bin = build_programs(true)?;
+    let mut c = cargo(&[
+        "build",
+        "--workspace",
+        "--features",
+        FEATURES,
+        "--release",
+        "--example",
+        "scale",
+    ]);
+    c.stdout(std::io::stderr());
+    run(c)?;
     let mut c = crate::run::command(&bin.join("vitrine-bench").to_string_lossy(), &[]);
     c.env("VITRINE_BIN_DIR", &bin).args(names);
     if quick {
