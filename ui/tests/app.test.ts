@@ -9,6 +9,7 @@ import { App, IDLE_LOCK_CARD_MS, IDLE_LOCK_MS, SILENT_AFTER_MS } from '../src/st
 import type { ChartView } from '../src/wire/ChartView';
 import type { BreakGlass } from '../src/ipc/backend';
 import type { Key } from '../src/state/keys';
+import type { PatientRowView } from '../src/wire/PatientRowView';
 
 let fake: Fake;
 let app: App;
@@ -199,6 +200,7 @@ describe('charts', () => {
     await settled();
     app.search.cursor = 3;
     app.onKey(key('Enter'), TYPING, 0);
+    await settled();
     expect(app.chart).toBeNull();
     expect(app.dialog?.patient?.patient).toBe('p-smith-mary');
   });
@@ -216,6 +218,98 @@ describe('search', () => {
     arrivals[0]?.();
     await settled();
     expect(app.search.result?.query).toBe('ab');
+  });
+
+  describe('Enter before the answer is there', () => {
+    /** Answers of the search by the order in which they were asked for. */
+    const arrivals: ((rows: PatientRowView[]) => void)[] = [];
+    const john = () => ({ ...row(0), patient: 'p-john' });
+    const mary = () => ({ ...row(0), patient: 'p-mary' });
+    const row = (n: number): PatientRowView => {
+      const found = calm().search;
+      const one = typeof found === 'object' && 'ok' in found ? found.ok.rows[n] : undefined;
+      if (one === undefined) throw new Error('no row');
+      return { ...one, restricted: false };
+    };
+
+    beforeEach(async () => {
+      arrivals.length = 0;
+      fake.search = (query) =>
+        new Promise((resolve) => arrivals.push((rows) => resolve({ query, rows, summary_text: query, more: false })));
+      await app.signIn('dlee', '0000');
+      app.lookFor('44');
+      arrivals[0]?.([john(), mary()]);
+      await settled();
+      app.lookFor('4471');
+      app.onKey(key('Enter'), TYPING, 0);
+    });
+
+    test('opens nothing of the answer before it', async () => {
+      await settled();
+      expect(app.chart).toBeNull();
+    });
+
+    test('opens the only one found', async () => {
+      arrivals[1]?.([mary()]);
+      await settled();
+      expect(app.chart?.asked).toBe('p-mary');
+    });
+
+    test('leaves the choice among several to the person', async () => {
+      arrivals[1]?.([john(), mary()]);
+      await settled();
+      expect(app.chart).toBeNull();
+    });
+
+    test('is forgotten when somebody types on, or locks', async () => {
+      app.lookFor('44710');
+      arrivals[1]?.([mary()]);
+      arrivals[2]?.([mary()]);
+      await settled();
+      expect(app.chart).toBeNull();
+      app.lookFor('4');
+      app.onKey(key('Enter'), TYPING, 0);
+      app.lock();
+      arrivals[3]?.([mary()]);
+      await settled();
+      expect(app.chart).toBeNull();
+    });
+
+    test('while the same question is asked again, the row under the cursor is meant', async () => {
+      arrivals[1]?.([john(), mary()]);
+      await settled();
+      app.search.move(1);
+      app.refresh();
+      app.onKey(key('Enter'), TYPING, 0);
+      await settled();
+      expect(app.chart?.asked).toBe('p-mary');
+    });
+
+    test('the emergency dialog takes no patient from the answer before it', async () => {
+      app.onKey(key('F12', true), IDLE, 0);
+      await settled();
+      expect(app.dialog?.patient).toBeNull();
+    });
+
+    test('picks nothing of it in an emergency either', async () => {
+      app.lock();
+      app.onKey(key('F12', true), IDLE, 0);
+      await settled();
+      const dialog = app.dialog;
+      if (dialog === null) throw new Error('no dialog');
+      dialog.token = 'proven';
+      fake.emergencySearch = (_token, query) => fake.search(query);
+      dialog.lookFor('44');
+      arrivals[2]?.([john(), mary()]);
+      await settled();
+      dialog.lookFor('4471');
+      app.onKey(key('Enter'), TYPING, 0);
+      await settled();
+      expect(dialog.patient).toBeNull();
+      arrivals[3]?.([mary()]);
+      await settled();
+      expect(dialog.patient?.patient).toBe('p-mary');
+    });
   });
 
   test('the cursor stays on the same patient and within the list', async () => {

@@ -14,6 +14,7 @@ import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { ErrorView } from '../wire/ErrorView';
 import type { LockView } from '../wire/LockView';
+import type { PatientRowView } from '../wire/PatientRowView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
@@ -257,7 +258,7 @@ export class App {
   lookFor(query: string): void {
     this.query = query;
     if (query.trim() === '') this.search.clear();
-    else void this.search.load(() => this.backend.search(query));
+    else void this.search.load(() => this.backend.search(query), query);
   }
 
   showBoard(): void {
@@ -271,9 +272,21 @@ export class App {
     return this.board.load(() => this.backend.board(null));
   }
 
-  /** Opens the chart of a row, or the emergency dialog where only breaking the glass would open it. */
+  /** Enter in the search: never a row of an answer to something typed before. */
+  async #enterSearch(): Promise<void> {
+    const epoch = this.#epoch;
+    const row = await this.search.meant();
+    const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help;
+    if (epoch === this.#epoch && here) this.#open(row, 'search');
+  }
+
+  /** The row under the cursor was chosen. */
   openRow(from: 'search' | 'board'): void {
-    const row = from === 'search' ? this.search.row : this.board.row;
+    this.#open(from === 'search' ? this.search.row : this.board.row, from);
+  }
+
+  /** Opens the chart of a row, or the emergency dialog where only breaking the glass would open it. */
+  #open(row: PatientRowView | null, from: 'search' | 'board'): void {
     if (row === null) return;
     if (row.restricted) this.openBreakGlass(whoOfRow(row));
     else void this.openChart(row.patient, from);
@@ -339,7 +352,9 @@ export class App {
       const list = this.#from === 'board' ? this.board : this.search;
       return list.row !== null && list.row.patient === this.chart?.asked ? whoOfRow(list.row) : null;
     }
-    const row = this.view === 'board' ? this.board.row : this.view === 'search' ? this.search.row : null;
+    // A row of an answer to something typed before is nobody's choice.
+    const found = this.view === 'search' && this.search.answered ? this.search.row : null;
+    const row = this.view === 'board' ? this.board.row : found;
     return row === null ? null : whoOfRow(row);
   }
 
@@ -500,9 +515,8 @@ export class App {
         return this.#do(() => list.move(act === 'down' ? 1 : -1));
       }
       case 'open': {
-        const from = this.view;
-        if (from !== 'search' && from !== 'board') return false;
-        return this.#do(() => this.openRow(from));
+        if (this.view === 'search') return this.#do(() => void this.#enterSearch());
+        return this.view === 'board' ? this.#do(() => this.openRow('board')) : false;
       }
       default:
         return false;

@@ -10,6 +10,7 @@ import { WORDS } from '../i18n/words';
 import { whoOfRow, type Who } from '../domain/who';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { ErrorView } from '../wire/ErrorView';
+import type { PatientRowView } from '../wire/PatientRowView';
 import type { ReasonView } from '../wire/ReasonView';
 import type { SearchView } from '../wire/SearchView';
 import { PatientList } from './list.svelte';
@@ -102,8 +103,8 @@ export class BreakGlassDialog {
       await this.identify();
       return false;
     }
-    if (this.patient === null && this.found.row !== null) {
-      this.pick(this.found.cursor);
+    if (this.patient === null && (this.found.loading || this.found.row !== null)) {
+      this.#choose(await this.found.meant());
       return false;
     }
     if (this.step === 'ready') return true;
@@ -128,13 +129,16 @@ export class BreakGlassDialog {
     const token = this.token;
     if (token === null) return;
     if (query.trim() === '') this.found.clear();
-    else void this.found.load(() => this.#backend.emergencySearch(token, query));
+    else void this.found.load(() => this.#backend.emergencySearch(token, query), query);
   }
 
   pick(index: number): void {
-    const row = this.found.result?.rows[index];
-    if (row === undefined) return;
     this.found.cursor = index;
+    this.#choose(this.found.row);
+  }
+
+  #choose(row: PatientRowView | null): void {
+    if (row === null || this.patient !== null) return;
     this.patient = whoOfRow(row);
     this.moveOn();
   }

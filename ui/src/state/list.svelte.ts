@@ -1,7 +1,8 @@
 /**
  * A list of patients with a cursor: the state behind the search and the board.
  *
- * Late answers are dropped: only the newest question's answer is shown.
+ * Late answers are dropped: only the newest question's answer is shown. While it is on its way the answer before it
+ * stays on the screen; a key then means the new one.
  */
 import { errorOf } from '../ipc/backend';
 import { WORDS } from '../i18n/words';
@@ -20,14 +21,41 @@ export class PatientList<T extends Rows> {
   loading = $state(false);
   cursor = $state(0);
   #asked = 0;
+  /** The newest question, the one whose answer is shown, and the answer on its way. */
+  #question = '';
+  #shown = '';
+  #coming: Promise<void> = Promise.resolve();
 
   /** The row under the cursor. */
   get row(): PatientRowView | null {
     return this.result?.rows[this.cursor] ?? null;
   }
 
+  /** What is shown answers the newest question (perhaps not its newest answer). */
+  get answered(): boolean {
+    return !this.loading || this.#question === this.#shown;
+  }
+
+  /**
+   * The row that Enter means: the one under the cursor; while the answer to another question is on its way, the only
+   * row of that answer, and none where it has several or the question changed again: a person has to choose.
+   */
+  async meant(): Promise<PatientRowView | null> {
+    if (this.answered) return this.row;
+    const asked = this.#asked;
+    await this.#coming;
+    if (asked !== this.#asked || this.result?.rows.length !== 1) return null;
+    return this.row;
+  }
+
   /** Asks; keeps the cursor on the same patient where that patient is still listed. */
-  async load(ask: () => Promise<T>): Promise<void> {
+  load(ask: () => Promise<T>, question = ''): Promise<void> {
+    this.#question = question;
+    this.#coming = this.#load(ask, question);
+    return this.#coming;
+  }
+
+  async #load(ask: () => Promise<T>, question: string): Promise<void> {
     const asked = ++this.#asked;
     this.loading = true;
     try {
@@ -36,6 +64,7 @@ export class PatientList<T extends Rows> {
       const before = this.row?.patient;
       const kept = result.rows.findIndex((row) => row.patient === before);
       this.result = result;
+      this.#shown = question;
       this.error = null;
       this.cursor = Math.max(0, kept);
     } catch (thrown) {
