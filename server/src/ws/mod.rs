@@ -5,6 +5,7 @@
 //! Called by the router and `cli::serve`.
 
 pub mod hub;
+mod pages;
 mod session;
 pub(crate) mod work;
 

@@ -176,6 +176,7 @@ impl Connection {
             }
             Effect::Unlisten { scope } => {
                 self.app.hub.unlisten(self.id, &scope);
+                self.served.ahead.forget();
                 self.listening.retain(|s| *s != scope);
             }
             Effect::Close { code, reason } => {
@@ -185,6 +186,7 @@ impl Connection {
             Effect::CheckUser { n, token } if token.is_empty() => {
                 // Signing out is answered at once: nothing may be sent in between.
                 self.served.user = None;
+                self.served.ahead.forget();
                 self.step(Event::User {
                     n,
                     verdict: Err(vitrine_wire::ErrorCode::NotSignedIn),

@@ -4,6 +4,7 @@
 //! Called by `session`, beside the connection.
 
 use super::hub::{self, Unbuilt};
+use super::pages::{ReadAhead, page};
 use crate::app::{App, NoAccess};
 use crate::clock;
 use crate::http::auth::sign_in_row;
@@ -11,31 +12,26 @@ use crate::http::break_glass::review;
 use crate::identity::devices::signed_by;
 use crate::identity::sessions;
 use crate::keys::{hex, unhex};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 use vitrine_access::action::{ReadChart, SyncScope};
 use vitrine_access::chain;
 use vitrine_access::policy::{self, Request, Subject};
-use vitrine_access::{Actor, Disclosure, Grant, Permit};
+use vitrine_access::{Actor, Disclosure, Grant};
 use vitrine_clinical::{DeviceId, PatientId, WardId};
 use vitrine_store::{DeviceRow, DeviceState, StoreError};
 use vitrine_sync::fanout::{self, Item};
 use vitrine_sync::proof;
 use vitrine_sync::scope::Scope;
-use vitrine_sync::server::{AuditVerdict, DeviceVerdict, Effect, Event, PageRead, RowsRead};
+use vitrine_sync::server::{AuditVerdict, DeviceVerdict, Effect, Event, RowsRead};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::{ScopeDigest, bucket_of};
-use vitrine_wire::frame::CHUNK;
 use vitrine_wire::message::{AuditRow, Ref};
 
 /// Rows of one scope read at a time.
 const ROWS: usize = 1000;
 /// Further back than this a snapshot is cheaper than the rows.
 const FAR: u64 = 200_000;
-
-/// Chunks of a patient's record read, and written down in the audit log, in one go.
-const AHEAD: usize = 8;
 
 /// Whom a connection serves, as far as proven.
 #[derive(Debug, Clone, Default)]
@@ -44,6 +40,8 @@ pub struct Served {
     pub device: Option<Arc<DeviceRow>>,
     /// The person's session.
     pub user: Option<[u8; 32]>,
+    /// Chunks it has not asked for yet.
+    pub(super) ahead: ReadAhead,
     cell: Arc<std::sync::Mutex<Cell>>,
 }
 
@@ -52,17 +50,6 @@ pub struct Served {
 struct Cell {
     device: Option<Arc<DeviceRow>>,
     user: Option<(u64, [u8; 32])>,
-    ahead: Option<Ahead>,
-}
-
-/// Chunks of one record that were read, and are in the audit log, before they were asked for.
-#[derive(Debug)]
-struct Ahead {
-    scope: String,
-    /// Key after which the first of them goes on.
-    after: String,
-    pages: VecDeque<PageRead>,
-    _leave: OwnedSemaphorePermit,
 }
 
 impl Served {
@@ -94,29 +81,6 @@ impl Served {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .user = Some((n, hash));
     }
-    fn set_ahead(&self, ahead: Option<Ahead>) {
-        self.cell
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .ahead = ahead;
-    }
-    /// The chunk that goes on after this key, if it was read ahead; anything else that was is forgotten.
-    fn take_ahead(&self, scope: &str, after: Option<&str>) -> Option<PageRead> {
-        let mut cell = self
-            .cell
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        let mut ahead = cell
-            .ahead
-            .take()
-            .filter(|a| a.scope == scope && after == Some(a.after.as_str()))?;
-        let page = ahead.pages.pop_front()?;
-        if let (Some(next), false) = (&page.next_after, ahead.pages.is_empty()) {
-            ahead.after.clone_from(next);
-            cell.ahead = Some(ahead);
-        }
-        Some(page)
-    }
     fn id(&self) -> Option<&DeviceId> {
         self.device.as_ref().map(|d| &d.id)
     }
@@ -140,7 +104,7 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
         }),
         Effect::Decide { scope, n, user } => {
             // What was read for an earlier question was written down for whoever asked it.
-            served.set_ahead(None);
+            served.ahead.forget();
             let verdict = decide(app, served, &scope, user.is_some()).await;
             Some(Event::Decided { scope, n, verdict })
         }
@@ -384,104 +348,6 @@ async fn since(app: &App, scope: &str, pos: u64) -> Result<RowsRead, StoreError>
             cause: e.to_string(),
         }),
     }
-}
-
-/// A page of a snapshot under the workstation's permit. Pages that many fetch at once (a whole ward reconnecting) are
-/// read once; every workstation's disclosure is written down all the same. Of a patient's record that goes on, several
-/// chunks are read under one audit row: a synced row for each would cost more than all the rest.
-async fn page(app: &App, served: &Served, scope: &str, after: Option<&str>) -> Result<PageRead, StoreError> {
-    if let Some(page) = served.take_ahead(scope, after) {
-        return Ok(page);
-    }
-    let denied = |text: &str| StoreError::Refused(text.to_owned());
-    let request = device_request(served, scope).ok_or_else(|| denied("not an enrolled workstation"))?;
-    let permit: Permit<SyncScope> = match app.decide(request).await {
-        Ok(p) => p.noted("scope", scope),
-        Err(NoAccess::Store(e)) => return Err(e),
-        Err(NoAccess::Denied(d)) => return Err(denied(d.text)),
-    };
-    if let Some((page, disclosure)) = app.hub.kept_page(scope, after) {
-        app.store.append(permit.entry(disclosure)).await?;
-        return Ok(page);
-    }
-    let leave = match after {
-        Some(_) if vitrine_sync::scope::is_patient(scope) => {
-            Arc::clone(&app.read_ahead).try_acquire_owned().ok()
-        }
-        _ => None,
-    };
-    let size = if leave.is_some() { AHEAD * CHUNK } else { CHUNK };
-    let sealed = app.store.scope_page(&permit, scope, after, size).await?;
-    let disclosure = sealed.disclosure().clone();
-    let read = match app.open(&permit, sealed).await {
-        Ok(read) => read,
-        Err(NoAccess::Store(e)) => return Err(e),
-        Err(NoAccess::Denied(d)) => return Err(denied(d.text)),
-    };
-    let items: Vec<Item> = read
-        .items
-        .into_iter()
-        .map(|i| Item {
-            key: i.key,
-            ver: i.ver,
-            body: i.body,
-        })
-        .collect();
-    // The oldest position only ever grows; one that is a moment old is safe, because the client then asks again.
-    let oldest = app.store.changes_since(read.pos, Some(scope), 1).await?.oldest;
-    let mut pages = VecDeque::new();
-    let mut rest = items.as_slice();
-    loop {
-        let (now, later) = rest.split_at(fitting(rest));
-        rest = later;
-        let next_after = if rest.is_empty() {
-            read.next_after.clone()
-        } else {
-            now.last().map(|i| i.key.clone())
-        };
-        let frame = fanout::chunk(scope, now, next_after.as_deref()).map_err(|e| StoreError::Backend {
-            doing: "building a snapshot",
-            cause: e.to_string(),
-        })?;
-        pages.push_back(PageRead {
-            frame,
-            next_after,
-            pos: read.pos,
-            rev: read.rev,
-            total: read.total,
-            oldest,
-        });
-        if rest.is_empty() {
-            break;
-        }
-    }
-    let page = pages.pop_front().ok_or(StoreError::Closed)?;
-    if let (Some(leave), Some(after), false) = (leave, page.next_after.clone(), pages.is_empty()) {
-        served.set_ahead(Some(Ahead {
-            scope: scope.to_owned(),
-            after,
-            pages,
-            _leave: leave,
-        }));
-    }
-    if !vitrine_sync::scope::is_patient(scope) {
-        app.hub.keep_page(scope, after, &page, &disclosure);
-    }
-    Ok(page)
-}
-
-/// How many of these items make one chunk: as many as fit, at least one of them.
-fn fitting(items: &[Item]) -> usize {
-    let mut bytes = 0;
-    let mut n = 0;
-    for item in items {
-        bytes += item.body.len();
-        if bytes > CHUNK && n > 0 {
-            break;
-        }
-        n += 1;
-    }
-    n
 }
 
 async fn digest(app: &App, scope: &str) -> Result<(u64, Arc<ScopeDigest>), StoreError> {
