@@ -2,9 +2,11 @@
 #![allow(clippy::disallowed_methods)] // a harness reads the clock
 
 use anyhow::{Result, ensure};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use vitrine_engine::{EngineError, Options, Workstation};
 use vitrine_store::StoreError;
+use vitrine_tests::bin;
 use vitrine_tests::proxy::{Line, Proxy};
 use vitrine_tests::server::Server;
 use vitrine_tests::station::{Station, person};
@@ -16,6 +18,36 @@ fn a_program_that_was_synchronising_ends_cleanly_every_time() -> Result<()> {
     let station = Station::enrol(&server, &server.url(), &dir.path().join("w"), "ED")?;
     for _ in 0..100 {
         station.sync()?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_has_gone_is_no_failure() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (server, _) = Server::demo(&dir.path().join("server"))?;
+    let station = Station::enrol(&server, &server.url(), &dir.path().join("w"), "ED")?;
+    station.sync()?;
+    for words in [
+        &["status"][..],
+        &["--json", "status"],
+        &["--json", "audit", "list"],
+    ] {
+        let mut child = Command::new(bin("vitrine-cli"))
+            .arg("--profile")
+            .arg(&station.profile)
+            .args(words)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        drop(child.stdout.take());
+        let out = child.wait_with_output()?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure!(
+            out.status.success() && said.is_empty(),
+            "{words:?}: {} {said}",
+            out.status
+        );
     }
     Ok(())
 }

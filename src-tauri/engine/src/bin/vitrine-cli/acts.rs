@@ -143,9 +143,11 @@ async fn enrol(profile: &Path, asked: Enrolment, json: bool) -> Result<u8, Engin
             "key_protection": "file (weak)",
         }));
     } else {
-        println!(
+        say!(
             "Enrolled as {} in {} (device {}). Keys: file (weak).",
-            d.name, d.ward, d.device
+            d.name,
+            d.ward,
+            d.device
         );
     }
     Ok(DONE)
@@ -169,7 +171,7 @@ async fn login(profile: &Path, user: &str, secret: &str, json: bool) -> Result<u
         } else {
             "with the server"
         };
-        println!("Signed in as {} ({}), {how}, for 15 minutes.", v.display, v.role);
+        say!("Signed in as {} ({}), {how}, for 15 minutes.", v.display, v.role);
     }
     Ok(DONE)
 }
@@ -179,7 +181,7 @@ fn lock(profile: &Path, json: bool) -> Result<u8, EngineError> {
     if json {
         print::json(&json!({"locked": true}))
     } else {
-        println!("Locked.")
+        say!("Locked.")
     }
     Ok(DONE)
 }
@@ -220,16 +222,24 @@ async fn sync(
         return Ok(code);
     }
     loop {
-        match events.recv().await {
-            Ok(EngineEvent::Locked) if ws.usable().is_err() => ws.usable()?,
+        let heard = match events.recv().await {
+            Ok(EngineEvent::Locked) if ws.usable().is_err() => {
+                ws.usable()?;
+                true
+            }
             Ok(e) if json => print::json(&to_json(&e)?),
-            Ok(EngineEvent::Status(s)) => println!("{}  {}", s.clock_text, s.sentence),
-            Ok(EngineEvent::PatientsChanged(p)) => println!("patients changed: {}", p.join(" ")),
-            Ok(EngineEvent::BoardChanged(w)) => println!("board changed: {w}"),
-            Ok(EngineEvent::Session(s)) => println!("signed in: {}, {}", s.display, s.role),
-            Ok(EngineEvent::Locked) => println!("locked"),
-            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
-            Err(tokio::sync::broadcast::error::RecvError::Closed) => return Ok(code),
+            Ok(EngineEvent::Status(s)) => say!("{}  {}", s.clock_text, s.sentence),
+            Ok(EngineEvent::PatientsChanged(p)) if p.is_empty() => say!("patients changed: any of them"),
+            Ok(EngineEvent::PatientsChanged(p)) => say!("patients changed: {}", p.join(" ")),
+            Ok(EngineEvent::BoardChanged(w)) => say!("board changed: {w}"),
+            Ok(EngineEvent::Session(s)) => say!("signed in: {}, {}", s.display, s.role),
+            Ok(EngineEvent::Locked) => say!("locked"),
+            Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
+            Err(tokio::sync::broadcast::error::RecvError::Closed) => false,
+        };
+        // Nobody listens any more, or there is nothing more to hear.
+        if !heard {
+            return Ok(code);
         }
     }
 }
@@ -297,7 +307,7 @@ async fn emergency(profile: &Path, asked: BreakGlass, json: bool) -> Result<u8, 
     } else {
         print::card(&v);
         for a in ws.status().alarms {
-            println!("ALARM: {a}");
+            say!("ALARM: {a}");
         }
     }
     Ok(DONE)
@@ -331,7 +341,7 @@ async fn audit(profile: &Path, act: &AuditAct, json: bool) -> Result<u8, EngineE
                 print::json(&json!({"rows": rows}));
             } else {
                 for r in rows {
-                    println!("{:>8}  {}", r.seq, r.body);
+                    say!("{:>8}  {}", r.seq, r.body);
                 }
             }
             Ok(DONE)
@@ -343,7 +353,7 @@ async fn audit(profile: &Path, act: &AuditAct, json: bool) -> Result<u8, EngineE
                         &json!({"ok": true, "rows": head.seq, "head": vitrine_engine::entropy::hex(&head.hash)}),
                     );
                 } else {
-                    println!("The audit chain is whole: {} rows.", head.seq);
+                    say!("The audit chain is whole: {} rows.", head.seq);
                 }
                 Ok(DONE)
             }
@@ -352,7 +362,7 @@ async fn audit(profile: &Path, act: &AuditAct, json: bool) -> Result<u8, EngineE
                 if json {
                     print::json(&json!({"ok": false, "first_bad": first_bad, "text": e.to_string()}));
                 } else {
-                    println!("The audit chain is NOT whole: {e}");
+                    say!("The audit chain is NOT whole: {e}");
                 }
                 Ok(SOME_REFUSED)
             }

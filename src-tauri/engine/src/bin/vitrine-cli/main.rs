@@ -6,6 +6,14 @@
 //! be given `--user` and a secret for itself alone. Exit codes: 0 done, 1 refused or failed, 2 usage or configuration,
 //! 3 refused for safety, 4 not on this workstation, 5 denied, 6 locked or revoked.
 
+/// Prints a line; false when nobody reads any more, which is no reason to fail.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        use std::io::Write as _;
+        writeln!(std::io::stdout(), $($words)*).is_ok()
+    }};
+}
+
 mod acts;
 mod args;
 mod bench;

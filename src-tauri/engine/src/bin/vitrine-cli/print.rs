@@ -10,8 +10,8 @@ use vitrine_wire::view::{
 };
 
 /// One JSON object on stdout.
-pub fn json(value: &Value) {
-    println!("{value}");
+pub fn json(value: &Value) -> bool {
+    say!("{value}")
 }
 
 /// An error: words on stderr, with `--json` also an object on stdout.
@@ -51,19 +51,19 @@ fn rows(rows: &[PatientRowView]) {
         if r.restricted {
             line.push_str("  Restricted — break-glass");
         }
-        println!("{line}");
+        say!("{line}");
     }
 }
 
 /// A search in words.
 pub fn search(v: &SearchView) {
     rows(&v.rows);
-    println!("{}", v.summary_text);
+    say!("{}", v.summary_text);
 }
 
 /// A board in words.
 pub fn board(v: &BoardView) {
-    println!("{} — {} — {}", v.ward_name, v.summary_text, v.age.text);
+    say!("{} — {} — {}", v.ward_name, v.summary_text, v.age.text);
     rows(&v.rows);
 }
 
@@ -75,12 +75,12 @@ fn block<T>(title: &str, b: &BlockView<T>, show: impl Fn(&T) -> String) {
         .unwrap_or_default();
     match b.state {
         BlockViewState::Recorded => {
-            println!("{title}{as_of}");
+            say!("{title}{as_of}");
             for item in &b.items {
-                println!("  {}", show(item));
+                say!("  {}", show(item));
             }
         }
-        BlockViewState::NotRecorded | BlockViewState::Unavailable => println!("{title}  {}", b.empty_text),
+        BlockViewState::NotRecorded | BlockViewState::Unavailable => say!("{title}  {}", b.empty_text),
     }
 }
 
@@ -121,7 +121,7 @@ fn allergies(a: &AllergyStripView) {
         .as_deref()
         .map(|t| format!("  ({t})"))
         .unwrap_or_default();
-    println!("{}{updated}", a.label);
+    say!("{}{updated}", a.label);
     for i in &a.items {
         let mark = if i.dangerous { "▲ " } else { "  " };
         let checked = if i.coded { "" } else { "  NOT CHECKED" };
@@ -130,33 +130,40 @@ fn allergies(a: &AllergyStripView) {
             .as_deref()
             .map(|v| format!(" ({v})"))
             .unwrap_or_default();
-        println!("  {mark}{} — {}{sure}{checked}", i.agent, i.detail_text);
+        say!("  {mark}{} — {}{sure}{checked}", i.agent, i.detail_text);
     }
     for n in a.negatives.iter().chain(&a.conflict_text) {
-        println!("  {n}");
+        say!("  {n}");
     }
 }
 
 /// A chart in words.
 pub fn chart(v: &ChartView) {
     if let Some(t) = &v.break_glass_text {
-        println!("{t}");
+        say!("{t}");
     }
     let b = &v.banner;
-    println!(
+    say!(
         "{}  Born {}  Gender {}  {} {}  {}",
-        b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text
+        b.name,
+        b.born_text,
+        b.gender_text,
+        b.number_label,
+        b.number_text,
+        b.place_text
     );
     for extra in [&b.deceased_text, &b.weight_text, &v.loading_text]
         .into_iter()
         .flatten()
     {
-        println!("{extra}");
+        say!("{extra}");
     }
     allergies(&v.allergies);
-    println!(
+    say!(
         "Essentials {} · full record {} ({} resources)",
-        v.essentials_age.text, v.record_age.text, v.resources
+        v.essentials_age.text,
+        v.record_age.text,
+        v.resources
     );
     block("CURRENT MEDICINES", &v.medications, medicine);
     block("PROBLEMS", &v.conditions, line);
@@ -172,19 +179,24 @@ pub fn chart(v: &ChartView) {
 
 /// The emergency card in words.
 pub fn card(v: &EmergencyCardView) {
-    println!("{}   DATA {}", v.frame_text, v.age.text);
+    say!("{}   DATA {}", v.frame_text, v.age.text);
     let b = &v.banner;
-    println!(
+    say!(
         "{}  Born {}  {}  {} {}  {}",
-        b.name, b.born_text, b.gender_text, b.number_label, b.number_text, b.place_text
+        b.name,
+        b.born_text,
+        b.gender_text,
+        b.number_label,
+        b.number_text,
+        b.place_text
     );
     for extra in [&b.deceased_text, &b.weight_text].into_iter().flatten() {
-        println!("{extra}");
+        say!("{extra}");
     }
     allergies(&v.allergies);
     block("ACTIVE MEDICINES", &v.medications, medicine);
     for m in &v.recently_stopped {
-        println!("  recently stopped: {}", medicine(m));
+        say!("  recently stopped: {}", medicine(m));
     }
     block("CODE STATUS", &v.code_status, line);
     block("PROBLEMS", &v.conditions, line);
@@ -195,7 +207,7 @@ pub fn card(v: &EmergencyCardView) {
     block("ISOLATION", &v.isolation, line);
     block("FLAGS", &v.flags, line);
     block("CONTACTS", &v.contacts, line);
-    println!("access {} · {:.1} ms", v.access_id, v.elapsed_ms);
+    say!("access {} · {:.1} ms", v.access_id, v.elapsed_ms);
 }
 
 /// The emergency card as interfaces.md fixes it.
@@ -253,7 +265,7 @@ pub fn card_json(
 /// A self-test in words.
 pub fn selftest(t: &SelfTest) {
     for c in &t.checks {
-        println!(
+        say!(
             "{}  {:<12} {:>8.1} ms  {}",
             if c.ok { "ok    " } else { "FAILED" },
             c.name,
@@ -261,7 +273,7 @@ pub fn selftest(t: &SelfTest) {
             c.text
         );
     }
-    println!(
+    say!(
         "breaking the glass would take about {:.0} ms in the engine",
         t.emergency_ms
     );
@@ -270,17 +282,17 @@ pub fn selftest(t: &SelfTest) {
 /// The state in words.
 pub fn status(v: &Value) {
     let text = |k: &str| v.get(k).and_then(Value::as_str).unwrap_or("—").to_owned();
-    println!(
+    say!(
         "{} in {} at {}",
         text("workstation"),
         text("ward"),
         text("server")
     );
-    println!("{}", text("sentence"));
-    println!("keys: {}", text("key_protection"));
+    say!("{}", text("sentence"));
+    say!("keys: {}", text("key_protection"));
     for (name, s) in v.get("scopes").and_then(Value::as_object).into_iter().flatten() {
         let n = |k: &str| s.get(k).map_or_else(String::new, ToString::to_string);
-        println!(
+        say!(
             "  {name}: {} items, position {}, digest {}",
             n("items"),
             n("pos"),
@@ -288,12 +300,12 @@ pub fn status(v: &Value) {
         );
     }
     if let Some(o) = v.get("outbox") {
-        println!(
+        say!(
             "outbox: {} rows and grants not yet at the server",
             o.get("total").unwrap_or(&Value::Null)
         );
     }
     for a in v.get("alarms").and_then(Value::as_array).into_iter().flatten() {
-        println!("ALARM: {}", a.as_str().unwrap_or_default());
+        say!("ALARM: {}", a.as_str().unwrap_or_default());
     }
 }
