@@ -24,6 +24,11 @@ impl Kids {
         self.0.push(child);
         Ok(id)
     }
+
+    /// Whether one of them has ended by itself.
+    pub(crate) fn ended(&mut self) -> bool {
+        self.0.iter_mut().any(|c| !matches!(c.try_wait(), Ok(None)))
+    }
 }
 
 impl Drop for Kids {

@@ -5,12 +5,16 @@ use crate::keys::Press;
 use anyhow::{Context, Result, bail};
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
+use fantoccini::error::NewSessionError;
 use fantoccini::{Client, ClientBuilder, Locator};
+use hyper_util::client::legacy::Client as LegacyClient;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a session; the driver itself would wait for ever for a web view that refuses automation.
@@ -18,6 +22,8 @@ pub const SESSION_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for something on the screen; generous, because the machine may be busy.
 const WAIT: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// Drivers started one after the other, should one end before it has a session.
+const DRIVER_TRIES: usize = 3;
 
 /// The window, open. Dropping it ends everything it started.
 pub struct Desktop {
@@ -33,44 +39,47 @@ impl Desktop {
     /// Opens `app` on a display of its own with the given profile and further environment.
     ///
     /// # Errors
-    /// When a program is missing, or the session does not open within [`SESSION_LIMIT`].
+    /// When a program is missing, the driver does not come up, or the session does not open within [`SESSION_LIMIT`].
     pub async fn start(app: &Path, profile: &Path, envs: &[(&str, &str)]) -> Result<Self> {
-        let display = Display::start()?;
-        let home = tempfile::tempdir()?;
-        let port = free_port()?;
-        let mut kids = Kids::default();
-        let mut driver = Command::new("WebKitWebDriver");
-        driver
-            .arg(format!("--port={port}"))
-            .arg("--host=127.0.0.1")
-            .env("TAURI_AUTOMATION", "true")
-            .env("TAURI_WEBVIEW_AUTOMATION", "true")
-            .env("DISPLAY", &display.name)
-            // Everything the web view might write goes to a folder that is thrown away.
-            .env("XDG_DATA_HOME", home.path().join("data"))
-            .env("XDG_CACHE_HOME", home.path().join("cache"))
-            .env("XDG_CONFIG_HOME", home.path().join("config"))
-            .env("NO_AT_BRIDGE", "1")
-            .env("GTK_A11Y", "none")
-            .envs(envs.iter().copied());
-        kids.start(&mut driver)?;
-        wait_for_port(port).await?;
-        let capabilities = json!({
-            "webkitgtk:browserOptions": {"binary": app, "args": ["--profile", profile]}
-        });
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities.as_object().cloned().unwrap_or_default());
-        let url = format!("http://127.0.0.1:{port}");
-        let client = tokio::time::timeout(SESSION_LIMIT, builder.connect(&url))
-            .await
-            .context("no WebDriver session in time: does the web view refuse automation?")?
-            .context("opening the WebDriver session")?;
-        Ok(Self {
-            client,
-            _kids: kids,
-            _display: display,
-            _home: home,
-        })
+        let mut failed = Vec::new();
+        for _ in 0..DRIVER_TRIES {
+            let display = Display::start()?;
+            let home = tempfile::tempdir()?;
+            let port = free_port()?;
+            let mut kids = Kids::default();
+            let mut driver = driver(&display, home.path(), port);
+            driver.envs(envs.iter().copied());
+            kids.start(&mut driver)?;
+            if let Err(why) = answers(port, &mut kids).await {
+                failed.push(format!("{why:#}"));
+                continue;
+            }
+            let capabilities = json!({
+                "webkitgtk:browserOptions": {"binary": app, "args": ["--profile", profile]}
+            });
+            let mut builder = ClientBuilder::new(HttpConnector::new());
+            builder.capabilities(capabilities.as_object().cloned().unwrap_or_default());
+            let url = format!("http://127.0.0.1:{port}");
+            let session = tokio::time::timeout(SESSION_LIMIT, builder.connect(&url))
+                .await
+                .context("no WebDriver session in time: does the web view refuse automation?")?;
+            match session {
+                Ok(client) => {
+                    return Ok(Self {
+                        client,
+                        _kids: kids,
+                        _display: display,
+                        _home: home,
+                    });
+                }
+                // The driver itself is gone: that says nothing of the application.
+                Err(
+                    e @ (NewSessionError::Failed(_) | NewSessionError::FailedC(_) | NewSessionError::Lost(_)),
+                ) => failed.push(format!("it went while the session was opened: {e}")),
+                Err(e) => return Err(e).context("opening the WebDriver session"),
+            }
+        }
+        bail!("WebKitWebDriver did not come up: {}", failed.join("; "))
     }
 
     /// Ends the session, then everything else.
@@ -267,15 +276,53 @@ fn seen(testid: &str) -> String {
     format!("[data-testid=\"{testid}\"]:not([data-rehearsal] *)")
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// The driver on a port and a display of its own.
+fn driver(display: &Display, home: &Path, port: u16) -> Command {
+    let mut driver = Command::new("WebKitWebDriver");
+    driver
+        .arg(format!("--port={port}"))
+        .arg("--host=127.0.0.1")
+        .env("TAURI_AUTOMATION", "true")
+        .env("TAURI_WEBVIEW_AUTOMATION", "true")
+        .env("DISPLAY", &display.name)
+        // Everything the web view might write goes to a folder that is thrown away.
+        .env("XDG_DATA_HOME", home.join("data"))
+        .env("XDG_CACHE_HOME", home.join("cache"))
+        .env("XDG_CONFIG_HOME", home.join("config"))
+        .env("NO_AT_BRIDGE", "1")
+        .env("GTK_A11Y", "none");
+    driver
 }
 
-async fn wait_for_port(port: u16) -> Result<()> {
-    let begun = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        anyhow::ensure!(begun.elapsed() < WAIT, "WebKitWebDriver never opened port {port}");
-        tokio::time::sleep(LOOK_EVERY).await;
+/// A port that nothing listens on, below those the system hands out by itself: one of these may be taken by any
+/// connection between the look and the driver's own bind.
+fn free_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).unwrap_or(0);
+    for _ in 0..10_000 {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
     }
-    Ok(())
+    bail!("no free port between 20,000 and 30,000")
+}
+
+/// Waits until the driver itself answers: that something accepts connections there is not enough.
+async fn answers(port: u16, kids: &mut Kids) -> Result<()> {
+    let http: LegacyClient<HttpConnector, String> =
+        LegacyClient::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let url = format!("http://127.0.0.1:{port}/status");
+    let begun = Instant::now();
+    loop {
+        if kids.ended() {
+            bail!("it ended by itself on port {port}");
+        }
+        let asked = tokio::time::timeout(Duration::from_secs(2), http.get(url.parse()?)).await;
+        match asked {
+            Ok(Ok(said)) if said.status().is_success() => return Ok(()),
+            _ if begun.elapsed() > WAIT => bail!("it never answered on port {port}"),
+            _ => tokio::time::sleep(LOOK_EVERY).await,
+        }
+    }
 }
