@@ -1,0 +1,193 @@
+//! Accounts, devices, sessions, clients and grants.
+
+use crate::PostgresStore;
+use crate::acts::{Act, Acted, all_accounts, one_account};
+use crate::sql::{Fault, all, col, hash32, int, one, parsed, uint};
+use crate::vault::Place;
+use async_trait::async_trait;
+use tokio_postgres::Row;
+use vitrine_access::action::{ManageDevices, ManageUsers};
+use vitrine_access::{Disclosure, Permit, Receipt};
+use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
+use vitrine_store::{
+    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, SessionRow,
+    StoreError,
+};
+
+const DEVICES: &str = "keeping devices";
+const SESSIONS: &str = "keeping sessions";
+const GRANTS: &str = "listing grants";
+
+const DEVICE: &str =
+    "SELECT id, name, ward, site, public_key, revoked, enrolled, last_seen, report, audit_seq FROM device";
+
+fn device(r: &Row) -> Result<DeviceRow, Fault> {
+    let revoked: bool = col(r, 5, DEVICES)?;
+    Ok(DeviceRow {
+        id: parsed(DeviceId::new(col::<String>(r, 0, DEVICES)?), DEVICES)?,
+        name: col(r, 1, DEVICES)?,
+        ward: parsed(WardId::new(col::<String>(r, 2, DEVICES)?), DEVICES)?,
+        site: col(r, 3, DEVICES)?,
+        public_key: col(r, 4, DEVICES)?,
+        state: if revoked {
+            DeviceState::Revoked
+        } else {
+            DeviceState::Active
+        },
+        enrolled: UtcMs(col(r, 6, DEVICES)?),
+        last_seen: col::<Option<i64>>(r, 7, DEVICES)?.map(UtcMs),
+        report: col(r, 8, DEVICES)?,
+        audit_seq: uint(col(r, 9, DEVICES)?),
+    })
+}
+
+fn code(r: &Row) -> Result<EnrolCode, Fault> {
+    Ok(EnrolCode {
+        hash: hash32(col(r, 0, DEVICES)?),
+        ward: parsed(WardId::new(col::<String>(r, 1, DEVICES)?), DEVICES)?,
+        site: col(r, 2, DEVICES)?,
+        until: UtcMs(col(r, 3, DEVICES)?),
+    })
+}
+
+fn session(r: &Row) -> Result<SessionRow, Fault> {
+    let device: Option<String> = col(r, 3, SESSIONS)?;
+    let scopes: &str = col(r, 4, SESSIONS)?;
+    Ok(SessionRow {
+        hash: hash32(col(r, 0, SESSIONS)?),
+        holder: col(r, 1, SESSIONS)?,
+        client: col(r, 2, SESSIONS)?,
+        device: device.map(|d| parsed(DeviceId::new(d), SESSIONS)).transpose()?,
+        scopes: parsed(serde_json::from_str(scopes), SESSIONS)?,
+        at: UtcMs(col(r, 5, SESSIONS)?),
+        until: UtcMs(col(r, 6, SESSIONS)?),
+    })
+}
+
+fn receipt(acted: Acted) -> Result<Receipt, StoreError> {
+    acted.receipt.ok_or(StoreError::Closed)
+}
+
+#[async_trait]
+impl Accounts for PostgresStore {
+    async fn change_account(
+        &self,
+        permit: &Permit<ManageUsers>,
+        change: AccountChange,
+    ) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        receipt(self.act(Act::Account(change), Some(entry)).await?)
+    }
+
+    async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
+        Ok(one_account(&self.reader().await?, user.as_str()).await?)
+    }
+
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        Ok(all_accounts(&self.reader().await?).await?)
+    }
+
+    async fn put_enrol_code(
+        &self,
+        permit: &Permit<ManageDevices>,
+        code: EnrolCode,
+    ) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        receipt(self.act(Act::PutCode(code), Some(entry)).await?)
+    }
+
+    async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError> {
+        let sql = "SELECT hash, ward, site, until FROM enrol_code WHERE until > $1 ORDER BY hash";
+        let rows = all(&self.reader().await?, DEVICES, sql, &[&at.0]).await?;
+        Ok(rows.iter().map(code).collect::<Result<_, _>>()?)
+    }
+
+    async fn enrol(
+        &self,
+        code_hash: [u8; 32],
+        device: NewDevice,
+        at: UtcMs,
+    ) -> Result<DeviceRow, StoreError> {
+        let acted = self.act(Act::Enrol(code_hash, device, at), None).await?;
+        acted.device.ok_or(StoreError::Closed)
+    }
+
+    async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        let sql = format!("{DEVICE} WHERE id = $1");
+        let row = one(&self.reader().await?, DEVICES, &sql, &[&id.as_str()]).await?;
+        Ok(row.as_ref().map(device).transpose()?)
+    }
+
+    async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        let rows = all(&self.reader().await?, DEVICES, &format!("{DEVICE} ORDER BY id"), &[]).await?;
+        Ok(rows.iter().map(device).collect::<Result<_, _>>()?)
+    }
+
+    async fn revoke_device(
+        &self,
+        permit: &Permit<ManageDevices>,
+        id: &DeviceId,
+    ) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        receipt(self.act(Act::Revoke(id.clone()), Some(entry)).await?)
+    }
+
+    async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
+        self.act(Act::Seen(id.clone(), at, report), None).await.map(|_| ())
+    }
+
+    async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
+        self.act(Act::PutSession(session), None).await.map(|_| ())
+    }
+
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
+        let sql = "SELECT hash, holder, client, device, scopes, at, until FROM session WHERE hash = $1";
+        let row = one(&self.reader().await?, SESSIONS, sql, &[&&hash[..]]).await?;
+        Ok(row.as_ref().map(session).transpose()?)
+    }
+
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        self.act(Act::EndSession(*hash), None).await.map(|_| ())
+    }
+
+    async fn put_client(
+        &self,
+        permit: &Permit<ManageUsers>,
+        id: &str,
+        secret_hash: [u8; 32],
+        scopes: Vec<String>,
+    ) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        let act = Act::PutClient(id.to_owned(), secret_hash, scopes);
+        receipt(self.act(act, Some(entry)).await?)
+    }
+
+    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+        let sql = "SELECT secret, scopes FROM client WHERE id = $1";
+        let Some(row) = one(&self.reader().await?, SESSIONS, sql, &[&id]).await? else {
+            return Ok(None);
+        };
+        let scopes: &str = col(&row, 1, SESSIONS)?;
+        Ok(Some((
+            hash32(col(&row, 0, SESSIONS)?),
+            parsed(serde_json::from_str(scopes), SESSIONS)?,
+        )))
+    }
+
+    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
+        self.act(Act::PutGrant(row), None).await.map(|_| ())
+    }
+
+    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
+        let sql = "SELECT id, body FROM break_glass_grant ORDER BY at DESC, id DESC LIMIT $1";
+        let rows = all(&self.reader().await?, GRANTS, sql, &[&int(limit as u64)]).await?;
+        let grant = |row: &Row| -> Result<GrantRow, Fault> {
+            let id: uuid::Uuid = col(row, 0, GRANTS)?;
+            let body = self
+                .vault()
+                .get(Place::Grant(id.as_bytes()), col(row, 1, GRANTS)?)?;
+            parsed(serde_json::from_slice(&body), GRANTS)
+        };
+        Ok(rows.iter().map(grant).collect::<Result<_, _>>()?)
+    }
+}

@@ -1,0 +1,334 @@
+//! Writes that are not clinical: accounts, devices, sessions, grants, the quarantine, uploaded audit rows, retention.
+//!
+//! Lives here: each act within the group's transaction. Called by `lane`; asked for by `accounts`, `audit`, `charts`
+//! and `feed`. An act that may be refused looks before it writes, so that a refusal leaves the group whole.
+
+use crate::group::Group;
+use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};
+use crate::state::FeedOut;
+use crate::vault::Place;
+use serde::Serialize;
+use vitrine_access::chain::{GENESIS, Head, Row as ChainRow};
+use vitrine_access::{AuditEntry, Receipt};
+use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
+use vitrine_store::{
+    Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem, SessionRow,
+    StoreError, device_chain,
+};
+
+const USERS: &str = "keeping accounts";
+const DEVICES: &str = "keeping devices";
+const SESSIONS: &str = "keeping sessions";
+const ROWS: &str = "keeping a device's audit rows";
+const PRUNING: &str = "pruning the feed";
+
+/// What is to be done.
+pub(crate) enum Act {
+    Quarantine(UtcMs, Vec<QuarantineItem>),
+    Account(AccountChange),
+    PutCode(EnrolCode),
+    Enrol([u8; 32], NewDevice, UtcMs),
+    Revoke(DeviceId),
+    Seen(DeviceId, UtcMs, Option<String>),
+    PutSession(SessionRow),
+    EndSession([u8; 32]),
+    PutClient(String, [u8; 32], Vec<String>),
+    PutGrant(GrantRow),
+    DeviceRows(DeviceId, Vec<ChainRow>),
+    Prune(u64),
+}
+
+/// What became of it.
+#[derive(Debug)]
+pub(crate) struct Acted {
+    /// Of the act's own audit row, where it has one.
+    pub receipt: Option<Receipt>,
+    /// Of an enrolment.
+    pub device: Option<DeviceRow>,
+    /// Of an upload: the device's last row now held.
+    pub seq: u64,
+}
+
+/// What the quarantine says of an item, sealed: a file's name may name a person.
+#[derive(Serialize, serde::Deserialize)]
+pub(crate) struct About {
+    pub location: String,
+    pub kind: Option<String>,
+    pub reason: String,
+    pub expression: Option<String>,
+}
+
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|e| StoreError::Backend {
+        doing: USERS,
+        cause: e.to_string(),
+    })
+}
+
+pub(crate) fn refused(text: String) -> Fault {
+    Fault::Failed(StoreError::Refused(text))
+}
+
+impl Group<'_> {
+    /// Carries an act out, with its audit row where it has one.
+    pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
+        let (mut device, mut seq) = (None, 0);
+        match act {
+            Act::Quarantine(at, items) => self.quarantine(*at, items).await?,
+            Act::Account(AccountChange::Put(account)) => self.put_account(account).await?,
+            Act::Account(AccountChange::Disable(user)) => self.disable(user).await?,
+            Act::PutCode(code) => {
+                let sql = "INSERT INTO enrol_code (hash, ward, site, until) VALUES ($1, $2, $3, $4)
+                           ON CONFLICT (hash) DO UPDATE SET ward = excluded.ward, site = excluded.site, until = excluded.until";
+                let (hash, ward) = (&code.hash[..], code.ward.as_str());
+                run(self.tx, DEVICES, sql, &[&hash, &ward, &code.site, &code.until.0]).await?;
+            }
+            Act::Enrol(hash, new, at) => device = Some(self.enrol(hash, new, *at).await?),
+            Act::Revoke(id) => {
+                let sql = "UPDATE device SET revoked = true WHERE id = $1";
+                if run(self.tx, DEVICES, sql, &[&id.as_str()]).await? == 0 {
+                    return Err(refused(format!("there is no device {id}")));
+                }
+            }
+            Act::Seen(id, at, report) => {
+                let sql = "UPDATE device SET last_seen = $2, report = coalesce($3, report) WHERE id = $1";
+                run(self.tx, DEVICES, sql, &[&id.as_str(), &at.0, report]).await?;
+            }
+            Act::PutSession(s) => {
+                let sql = "INSERT INTO session (hash, holder, client, device, scopes, at, until)
+                           VALUES ($1, $2, $3, $4, $5, $6, $7)
+                           ON CONFLICT (hash) DO UPDATE SET holder = excluded.holder, client = excluded.client,
+                             device = excluded.device, scopes = excluded.scopes, at = excluded.at, until = excluded.until";
+                let (hash, device) = (&s.hash[..], s.device.as_ref().map(DeviceId::as_str));
+                let scopes = json(&s.scopes)?;
+                let with: sql::Params<'_> =
+                    &[&hash, &s.holder, &s.client, &device, &scopes, &s.at.0, &s.until.0];
+                run(self.tx, SESSIONS, sql, with).await?;
+            }
+            Act::EndSession(hash) => {
+                run(self.tx, SESSIONS, "DELETE FROM session WHERE hash = $1", &[&&hash[..]]).await?;
+            }
+            Act::PutClient(id, secret, scopes) => {
+                let sql = "INSERT INTO client (id, secret, scopes) VALUES ($1, $2, $3)
+                           ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, scopes = excluded.scopes";
+                run(self.tx, USERS, sql, &[id, &&secret[..], &json(scopes)?]).await?;
+            }
+            Act::PutGrant(row) => {
+                let id = row.grant.id.0;
+                let body = self.vault.put(Place::Grant(id.as_bytes()), json(row)?.as_bytes())?;
+                let sql = "INSERT INTO break_glass_grant (id, at, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+                run(self.tx, "keeping a grant", sql, &[&id, &row.grant.at.0, &body]).await?;
+            }
+            Act::DeviceRows(device, rows) => seq = self.device_rows(device, rows).await?,
+            Act::Prune(up_to) => self.prune(*up_to).await?,
+        }
+        let receipt = entry.map(|e| self.record(e)).transpose()?;
+        Ok(Acted { receipt, device, seq })
+    }
+
+    async fn quarantine(&self, at: UtcMs, items: &[QuarantineItem]) -> Result<(), Fault> {
+        let mut bytes = Vec::with_capacity(items.len());
+        let mut abouts = Vec::with_capacity(items.len());
+        let mut bodies = Vec::with_capacity(items.len());
+        for i in items {
+            let about = About {
+                location: i.location.clone(),
+                kind: i.kind.clone(),
+                reason: i.reason.clone(),
+                expression: i.expression.clone(),
+            };
+            bytes.push(int(i.body.len() as u64));
+            abouts.push(self.vault.put(Place::Quarantine, json(&about)?.as_bytes())?);
+            bodies.push(self.vault.put(Place::Quarantine, &i.body)?);
+        }
+        let sql = "INSERT INTO quarantine (at, bytes, about, body)
+                   SELECT $1, b, a, x FROM unnest($2::bigint[], $3::bytea[], $4::bytea[]) u(b, a, x)";
+        let doing = "keeping what was not taken";
+        run(self.tx, doing, sql, &[&at.0, &bytes, &abouts, &bodies]).await?;
+        Ok(())
+    }
+
+    async fn put_account(&mut self, a: &Account) -> Result<(), Fault> {
+        let sql = "INSERT INTO account (name, display, role, wards, password_phc, pin_phc, disabled, version)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, 1)
+                   ON CONFLICT (name) DO UPDATE SET display = excluded.display, role = excluded.role,
+                     wards = excluded.wards, password_phc = excluded.password_phc, pin_phc = excluded.pin_phc,
+                     disabled = excluded.disabled, version = account.version + 1
+                   RETURNING no, version";
+        let (role, wards) = (a.role.name(), json(&a.wards)?);
+        let with: sql::Params<'_> = &[
+            &a.user.as_str(),
+            &a.display,
+            &role,
+            &wards,
+            &a.password_phc,
+            &a.pin_phc,
+            &a.disabled,
+        ];
+        let row = one(self.tx, USERS, sql, with).await?;
+        self.tell_account(row)
+    }
+
+    async fn disable(&mut self, user: &UserId) -> Result<(), Fault> {
+        let sql = "UPDATE account SET disabled = true, version = version + 1 WHERE name = $1 RETURNING no, version";
+        let row = one(self.tx, USERS, sql, &[&user.as_str()]).await?;
+        if row.is_none() {
+            return Err(refused(format!("there is no user {user}")));
+        }
+        self.tell_account(row)
+    }
+
+    /// An account's row of the feed: the scope of the directory.
+    fn tell_account(&mut self, row: Option<tokio_postgres::Row>) -> Result<(), Fault> {
+        let Some(row) = row else { return Ok(()) };
+        let (no, ver): (i64, i64) = (col(&row, 0, USERS)?, col(&row, 1, USERS)?);
+        self.state.feed.push(FeedOut {
+            scope: 1,
+            of: no,
+            prev: ver - 1,
+            ver,
+            tomb: false,
+        });
+        Ok(())
+    }
+
+    async fn enrol(&self, hash: &[u8; 32], new: &NewDevice, at: UtcMs) -> Result<DeviceRow, Fault> {
+        let sql = "SELECT ward, site FROM enrol_code WHERE hash = $1 AND until > $2 FOR UPDATE";
+        let Some(code) = one(self.tx, DEVICES, sql, &[&&hash[..], &at.0]).await? else {
+            return Err(refused(
+                "this enrolment code is not valid: make a new one".to_owned(),
+            ));
+        };
+        let there = one(
+            self.tx,
+            DEVICES,
+            "SELECT 1 FROM device WHERE id = $1",
+            &[&new.id.as_str()],
+        )
+        .await?;
+        if there.is_some() {
+            return Err(refused(format!("device {} is enrolled already", new.id)));
+        }
+        let ward: String = col(&code, 0, DEVICES)?;
+        let site: bool = col(&code, 1, DEVICES)?;
+        run(self.tx, DEVICES, "DELETE FROM enrol_code WHERE hash = $1", &[&&hash[..]]).await?;
+        let sql = "INSERT INTO device (id, name, ward, site, public_key, revoked, enrolled, audit_seq, audit_hash)
+                   VALUES ($1, $2, $3, $4, $5, false, $6, 0, $7)";
+        let genesis = &GENESIS[..];
+        let with: sql::Params<'_> = &[
+            &new.id.as_str(),
+            &new.name,
+            &ward,
+            &site,
+            &new.public_key,
+            &at.0,
+            &genesis,
+        ];
+        run(self.tx, DEVICES, sql, with).await?;
+        Ok(DeviceRow {
+            id: new.id.clone(),
+            name: new.name.clone(),
+            ward: parsed(WardId::new(ward), DEVICES)?,
+            site,
+            public_key: new.public_key.clone(),
+            state: DeviceState::Active,
+            enrolled: at,
+            last_seen: None,
+            audit_seq: 0,
+            report: None,
+        })
+    }
+
+    /// Rows that a device uploads. They are checked against what is held before any is written.
+    async fn device_rows(&self, device: &DeviceId, rows: &[ChainRow]) -> Result<u64, Fault> {
+        let sql = "SELECT audit_seq, audit_hash FROM device WHERE id = $1 FOR UPDATE";
+        let Some(row) = one(self.tx, ROWS, sql, &[&device.as_str()]).await? else {
+            return Err(refused(format!("device {device} is not enrolled")));
+        };
+        let mut head = Head {
+            seq: uint(col(&row, 0, ROWS)?),
+            hash: hash32(col(&row, 1, ROWS)?),
+        };
+        let first = rows.iter().map(|r| r.seq).min().unwrap_or(0);
+        let mut held = std::collections::BTreeMap::new();
+        if first >= 1 && first <= head.seq {
+            let last = rows.iter().map(|r| r.seq).max().unwrap_or(0);
+            let count = usize::try_from(last - first + 1).unwrap_or(usize::MAX);
+            for r in crate::audit::chain_rows(self.tx, self.vault, device.as_str(), first - 1, count).await? {
+                held.insert(r.seq, r);
+            }
+        }
+        let mut new: (Vec<i64>, Vec<&[u8]>, Vec<Vec<u8>>) = Default::default();
+        for row in rows {
+            let known = held.get(&row.seq).filter(|_| row.seq <= head.seq);
+            if !device_chain::check(head, known, row)? {
+                continue;
+            }
+            new.0.push(int(row.seq));
+            new.1.push(&row.hash[..]);
+            new.2.push(
+                self.vault
+                    .put(Place::Audit(device.as_str(), row.seq), row.body.as_bytes())?,
+            );
+            held.insert(row.seq, row.clone());
+            head = Head {
+                seq: row.seq,
+                hash: row.hash,
+            };
+        }
+        if !new.0.is_empty() {
+            let sql = "INSERT INTO device_audit (device, seq, hash, body)
+                       SELECT $4, s, h, b FROM unnest($1::bigint[], $2::bytea[], $3::bytea[]) u(s, h, b)";
+            run(self.tx, ROWS, sql, &[&new.0, &new.1, &new.2, &device.as_str()]).await?;
+            let sql = "UPDATE device SET audit_seq = $2, audit_hash = $3 WHERE id = $1";
+            let (seq, hash) = (int(head.seq), &head.hash[..]);
+            run(self.tx, ROWS, sql, &[&device.as_str(), &seq, &hash]).await?;
+        }
+        Ok(head.seq)
+    }
+
+    /// Drops whole stretches of the feed, and what is left of the last one row by row.
+    async fn prune(&self, up_to: u64) -> Result<(), Fault> {
+        let row = one(self.tx, PRUNING, "SELECT feed_lock()", &[]).await?;
+        let newest: i64 = row.map_or(Ok(0), |r| col(&r, 0, PRUNING))?;
+        let up_to = int(up_to).min(newest);
+        let sql = "UPDATE meta SET value = greatest(value::bigint, CASE key WHEN 'feed_oldest' THEN $1::bigint ELSE $2::bigint END)::text
+                    WHERE key IN ('feed_oldest', 'feed_newest')";
+        run(self.tx, PRUNING, sql, &[&up_to, &newest]).await?;
+        run(self.tx, PRUNING, "DELETE FROM change_log WHERE pos <= $1", &[&up_to]).await?;
+        Ok(())
+    }
+}
+
+/// Accounts as the directory needs them.
+const ACCOUNT: &str = "SELECT name, display, role, wards, password_phc, pin_phc, disabled, version FROM account";
+
+pub(crate) fn account(r: &tokio_postgres::Row) -> Result<Account, Fault> {
+    let role: &str = col(r, 2, USERS)?;
+    let wards: &str = col(r, 3, USERS)?;
+    Ok(Account {
+        user: parsed(UserId::new(col::<String>(r, 0, USERS)?), USERS)?,
+        display: col(r, 1, USERS)?,
+        role: parsed(role.parse(), USERS)?,
+        wards: parsed(serde_json::from_str(wards), USERS)?,
+        password_phc: col(r, 4, USERS)?,
+        pin_phc: col(r, 5, USERS)?,
+        disabled: col(r, 6, USERS)?,
+        version: uint(col(r, 7, USERS)?),
+    })
+}
+
+/// All accounts by name.
+pub(crate) async fn all_accounts<C: deadpool_postgres::GenericClient>(c: &C) -> Result<Vec<Account>, Fault> {
+    let rows = all(c, USERS, &format!("{ACCOUNT} ORDER BY name"), &[]).await?;
+    rows.iter().map(account).collect()
+}
+
+/// One account.
+pub(crate) async fn one_account<C: deadpool_postgres::GenericClient>(
+    c: &C,
+    user: &str,
+) -> Result<Option<Account>, Fault> {
+    let row = one(c, USERS, &format!("{ACCOUNT} WHERE name = $1"), &[&user]).await?;
+    row.as_ref().map(account).transpose()
+}

@@ -1,0 +1,260 @@
+//! PostgreSQL as the server's store: the same traits, the same suite, the same behaviour as the embedded one.
+//!
+//! Lives here: opening a database ([`PostgresStore::open`]), reading and writing the record, the feed, the audit
+//! chains and the accounts in it. This crate and `store-sqlcipher` are the only ones with SQL. Never here: FHIR (a
+//! `Projector` is given), policy (permits are given), where the root key comes from.
+//! Called by the server; `docs/adr/` says why the feed has no horizon and the names no plain text.
+//!
+//! The walk of a write: [`prepare`] (extract, compress, hash; many at once) → the [`lane`] (one connection, what is
+//! queued together in one transaction): lock and load, [`apply`], [`project`], [`flush`], COMMIT → answers.
+
+mod accounts;
+mod acts;
+mod apply;
+mod audit;
+mod charts;
+mod connect;
+mod dictionary;
+mod feed;
+mod flush;
+mod group;
+mod lane;
+mod migrate;
+mod prepare;
+mod project;
+mod sql;
+mod state;
+mod upkeep;
+mod vault;
+
+use acts::{Act, Acted};
+use connect::Target;
+use deadpool_postgres::{Object, Pool};
+use lane::{Done, Job, Lane, LaneOptions};
+use sql::{During, Fault, col, one, run};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use upkeep::Told;
+use vault::Vault;
+use vitrine_access::AuditEntry;
+use vitrine_clinical::WardId;
+use vitrine_store::{Projector, StoreError};
+use zeroize::Zeroizing;
+
+pub use audit::AuditReport;
+pub use charts::{CARD_SQL, CHART_SQL, search_sql};
+pub use feed::feed_sql;
+pub use migrate::SCHEMA;
+pub use upkeep::Stall;
+
+const OPENING: &str = "opening the PostgreSQL store";
+
+/// How the store is opened.
+#[derive(Debug, Clone)]
+pub struct PostgresOptions {
+    /// Connections for charts, search and the feed.
+    pub readers: usize,
+    /// Connections that serve emergency cards alone.
+    pub emergency_readers: usize,
+    /// Name of this server's audit chain. Servers of one hospital need different ones to write at the same time.
+    pub chain: String,
+    /// How long a write is tried again while no primary can be reached.
+    pub patience: Duration,
+}
+
+impl Default for PostgresOptions {
+    fn default() -> Self {
+        Self {
+            readers: 8,
+            emergency_readers: 2,
+            chain: "server".to_owned(),
+            patience: Duration::from_secs(25),
+        }
+    }
+}
+
+/// The server's store in a PostgreSQL database.
+pub struct PostgresStore {
+    vault: Arc<Vault>,
+    projector: Arc<dyn Projector>,
+    readers: Pool,
+    reserved: Pool,
+    keeping: Pool,
+    lane: Lane,
+    told: Arc<Told>,
+    beside: Vec<JoinHandle<()>>,
+}
+
+impl PostgresStore {
+    /// Opens the database, prepares its schema and checks that `root` opens what is in it.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for a URL or a database that cannot be used, [`StoreError::NewerSchema`],
+    /// [`StoreError::WrongKey`], [`StoreError::Backend`] when it cannot be reached. Nothing is written then.
+    #[allow(clippy::disallowed_methods, reason = "the tasks are ended with the store")]
+    pub async fn open(
+        url: &str,
+        root: Zeroizing<[u8; 32]>,
+        projector: Arc<dyn Projector>,
+        options: PostgresOptions,
+    ) -> Result<Arc<Self>, StoreError> {
+        let target = Target::read(url)?;
+        let vault = Arc::new(Vault::new(&root)?);
+        let keeping = target.pool(2, "-c statement_timeout=60s")?;
+        {
+            let mut client = keeping.get().await.during(OPENING)?;
+            migrate::migrate(&mut client, target.name()).await?;
+            settle(&client, &vault).await?;
+        }
+        upkeep::partitions(&keeping).await?;
+        let client = keeping.get().await.during(OPENING)?;
+        let told = Arc::new(Told {
+            pos: watch::Sender::new(charts::newest(&client).await?),
+            epoch: watch::Sender::new(upkeep::epoch(&client).await?),
+            stalls: watch::Sender::new(Vec::new()),
+        });
+        drop(client);
+        let quick = "-c statement_timeout=10s -c default_transaction_read_only=on";
+        let readers = target.pool(options.readers.max(2), quick)?;
+        let reserved = target.pool(options.emergency_readers.max(1), quick)?;
+        // One connection at a time: the lane is one transaction after the other.
+        let writing = target.pool(1, "-c statement_timeout=60s -c lock_timeout=15s")?;
+        let lane = Lane::start(
+            writing,
+            vault.clone(),
+            projector.clone(),
+            LaneOptions {
+                chain: options.chain,
+                patience: options.patience,
+            },
+            told.pos.clone(),
+        )?;
+        let beside = vec![
+            tokio::spawn(upkeep::link(target, told.clone())),
+            tokio::spawn(upkeep::guard(keeping.clone(), told.clone())),
+        ];
+        Ok(Arc::new(Self {
+            vault,
+            projector,
+            readers,
+            reserved,
+            keeping,
+            lane,
+            told,
+            beside,
+        }))
+    }
+
+    /// Wards that have ever had a patient, by name.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
+        Ok(feed::wards(&self.reader().await?).await?)
+    }
+
+    /// Transactions that have been writing for too long, as last looked at.
+    #[must_use]
+    pub fn stalls(&self) -> watch::Receiver<Vec<Stall>> {
+        self.told.stalls.subscribe()
+    }
+
+    /// Begins a new epoch: the last step of a restore. Workstations then compare what they hold.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn rotate_epoch(&self) -> Result<String, StoreError> {
+        let client = self.keeping.get().await.during(OPENING)?;
+        new_generation(&client).await?;
+        let epoch = upkeep::epoch(&client).await?;
+        self.told.epoch.send_replace(epoch.clone());
+        Ok(epoch)
+    }
+
+    /// Makes a new data key: what is written from now on is sealed with it. Old bodies stay under their keys until
+    /// [`Self::reseal`] has gone over them.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn rotate_data_key(&self) -> Result<i32, StoreError> {
+        let client = self.keeping.get().await.during(OPENING)?;
+        let no = self.vault.newest().unwrap_or(0) + 1;
+        add_data_key(&client, &self.vault, no).await?;
+        settle(&client, &self.vault).await?;
+        Ok(no)
+    }
+
+    fn lane(&self) -> &Lane {
+        &self.lane
+    }
+    fn vault(&self) -> &Vault {
+        &self.vault
+    }
+    fn projector(&self) -> &dyn Projector {
+        &*self.projector
+    }
+    fn positions(&self) -> watch::Receiver<u64> {
+        self.told.pos.subscribe()
+    }
+    fn present_epoch(&self) -> String {
+        self.told.epoch.borrow().clone()
+    }
+
+    /// A connection for reading.
+    async fn reader(&self) -> Result<Object, StoreError> {
+        Ok(self.readers.get().await.during("connecting to PostgreSQL")?)
+    }
+
+    /// A connection that nothing but emergencies uses.
+    async fn emergency_reader(&self) -> Result<Object, StoreError> {
+        Ok(self.reserved.get().await.during("connecting to PostgreSQL")?)
+    }
+
+    async fn act(&self, act: Act, entry: Option<AuditEntry>) -> Result<Acted, StoreError> {
+        match self.lane.run(Job::Act(Box::new(act), entry.map(Box::new))).await? {
+            Done::Acted(acted) => Ok(acted),
+            _ => Err(StoreError::Closed),
+        }
+    }
+}
+
+impl Drop for PostgresStore {
+    fn drop(&mut self) {
+        self.beside.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Makes the first data key and the first generation, and opens every data key there is.
+async fn settle(client: &Object, vault: &Vault) -> Result<(), StoreError> {
+    let keys = "SELECT no, wrapped FROM data_key ORDER BY no";
+    let mut found = sql::all(client, OPENING, keys, &[]).await?;
+    if found.is_empty() {
+        add_data_key(client, vault, 1).await?;
+        found = sql::all(client, OPENING, keys, &[]).await?;
+    }
+    for row in &found {
+        vault.take_data_key(col(row, 0, OPENING)?, col(row, 1, OPENING)?)?;
+    }
+    let has = "SELECT 1 FROM meta WHERE key = 'generation'";
+    if one(client, OPENING, has, &[]).await?.is_none() {
+        new_generation(client).await?;
+    }
+    Ok(())
+}
+
+async fn add_data_key(client: &Object, vault: &Vault, no: i32) -> Result<(), StoreError> {
+    let wrapped = vault.new_data_key(no)?;
+    let sql = "INSERT INTO data_key (no, made, wrapped)
+               VALUES ($1, (extract(epoch FROM now()) * 1000)::bigint, $2) ON CONFLICT DO NOTHING";
+    run(client, OPENING, sql, &[&no, &wrapped]).await?;
+    Ok(())
+}
+
+async fn new_generation(client: &Object) -> Result<(), Fault> {
+    let sql = "INSERT INTO meta (key, value) VALUES ('generation', gen_random_uuid()::text)
+               ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    run(client, OPENING, sql, &[]).await?;
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! What runs beside: hearing of others' commits, telling them of ours, stretches of tables ahead of time, guards.
+//!
+//! Lives here: the link (one connection that listens, tells and looks), partitions, the report of transactions that
+//! stall. Never here: reading the record. Started by `PostgresStore::open`, ends with the store.
+
+use crate::connect::Target;
+use crate::feed::NEWEST;
+use crate::sql::{During, Fault, col, one, run, uint};
+use deadpool_postgres::{GenericClient, Pool};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use vitrine_store::StoreError;
+
+const LINK: &str = "following the feed";
+const KEEPING: &str = "keeping the tables in order";
+/// Without a notification the feed is looked at so often: a notification may be lost with its connection.
+const LOOK: Duration = Duration::from_millis(200);
+/// Peers are told so often at most.
+const TELL: Duration = Duration::from_millis(20);
+const GUARD: Duration = Duration::from_secs(1);
+/// A transaction that has written for longer holds back what the whole cluster may forget.
+const STALL_S: f64 = 2.0;
+/// Positions in one stretch of the feed.
+const FEED_STRETCH: i64 = 5_000_000;
+
+/// A transaction that has been writing for too long, anywhere in the cluster.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stall {
+    /// Process of the PostgreSQL backend.
+    pub pid: i32,
+    /// Its database.
+    pub database: String,
+    /// What it calls itself.
+    pub application: String,
+    /// For how long, in seconds.
+    pub age_s: f64,
+}
+
+/// What the link tells the store.
+pub(crate) struct Told {
+    pub pos: watch::Sender<u64>,
+    pub epoch: watch::Sender<String>,
+    pub stalls: watch::Sender<Vec<Stall>>,
+}
+
+/// Who this database is: cluster, timeline and generation. A restore and a failover change it.
+pub(crate) async fn epoch<C: GenericClient>(c: &C) -> Result<String, Fault> {
+    let sql = "SELECT (SELECT system_identifier::text FROM pg_control_system()),
+                      substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+                      (SELECT value FROM meta WHERE key = 'generation')";
+    let Some(row) = one(c, "settling the epoch", sql, &[]).await? else {
+        return Err(Fault::Failed(StoreError::Closed));
+    };
+    let part = |i: usize| -> Result<String, Fault> {
+        Ok(col::<Option<String>>(&row, i, LINK)?.unwrap_or_default())
+    };
+    let text = format!("{}/{}/{}", part(0)?, part(1)?, part(2)?);
+    Ok(blake3::hash(text.as_bytes()).to_hex()[..32].to_owned())
+}
+
+/// Follows the feed until the store is dropped.
+pub(crate) async fn link(target: Target, told: Arc<Told>) {
+    loop {
+        if let Err(e) = follow(&target, &told).await {
+            tracing::warn!(error = %e, "the link to PostgreSQL broke; connecting again");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn failed(e: &tokio_postgres::Error) -> StoreError {
+    StoreError::Backend {
+        doing: LINK,
+        cause: e.to_string(),
+    }
+}
+
+async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
+    let heard = Arc::new(Notify::new());
+    let client = target.listen(heard.clone()).await.map_err(|e| failed(&e))?;
+    let run = async |sql: &str| client.batch_execute(sql).await.map_err(|e| failed(&e));
+    run("LISTEN vitrine_feed").await?;
+    let newest = client.prepare(NEWEST).await.map_err(|e| failed(&e))?;
+    let mut ours = told.pos.subscribe();
+    let mut looked = told_epoch(&client, told).await?;
+    loop {
+        let mut tell = false;
+        tokio::select! {
+            () = heard.notified() => {}
+            changed = ours.changed() => {
+                changed.map_err(|_| StoreError::Closed)?;
+                tell = *ours.borrow_and_update() > looked;
+            }
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if tell {
+            run("NOTIFY vitrine_feed").await?;
+            tokio::time::sleep(TELL).await;
+        }
+        let row = client.query_one(&newest, &[]).await.map_err(|e| failed(&e))?;
+        let pos = uint(row.try_get(0).map_err(|e| failed(&e))?);
+        looked = pos;
+        told.pos.send_if_modified(|known| {
+            let newer = pos > *known;
+            *known = pos.max(*known);
+            newer
+        });
+    }
+}
+
+/// After every connection: a failover may have lain between this and the one before.
+async fn told_epoch(client: &tokio_postgres::Client, told: &Told) -> Result<u64, StoreError> {
+    let sql = "SELECT (SELECT system_identifier::text FROM pg_control_system()),
+                      substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
+                      (SELECT value FROM meta WHERE key = 'generation')";
+    let row = client.query_one(sql, &[]).await.map_err(|e| failed(&e))?;
+    let part = |i: usize| row.try_get::<_, Option<String>>(i).ok().flatten().unwrap_or_default();
+    let text = format!("{}/{}/{}", part(0), part(1), part(2));
+    let epoch = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
+    told.epoch.send_if_modified(|known| {
+        let other = *known != epoch;
+        *known = epoch;
+        other
+    });
+    Ok(*told.pos.borrow())
+}
+
+/// Watches for transactions that stall, and makes stretches ahead, until the store is dropped.
+pub(crate) async fn guard(pool: Pool, told: Arc<Told>) {
+    let mut rounds: u32 = 0;
+    loop {
+        match look(&pool).await {
+            Ok(stalls) => {
+                for s in &stalls {
+                    tracing::warn!(
+                        pid = s.pid,
+                        database = %s.database,
+                        application = %s.application,
+                        age_s = s.age_s,
+                        "a transaction in PostgreSQL has been writing for too long"
+                    );
+                }
+                told.stalls.send_replace(stalls);
+            }
+            Err(e) => tracing::debug!(error = %StoreError::from(e), "the guard could not look"),
+        }
+        if rounds.is_multiple_of(3600)
+            && let Err(e) = partitions(&pool).await
+        {
+            tracing::warn!(error = %StoreError::from(e), "stretches of tables could not be made ahead");
+        }
+        rounds = rounds.wrapping_add(1);
+        tokio::time::sleep(GUARD).await;
+    }
+}
+
+async fn look(pool: &Pool) -> Result<Vec<Stall>, Fault> {
+    let client = pool.get().await.during(KEEPING)?;
+    let sql = "SELECT pid, coalesce(datname, ''), coalesce(application_name, ''),
+                      extract(epoch FROM clock_timestamp() - xact_start)::float8
+                 FROM pg_stat_activity
+                WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+                  AND xact_start < clock_timestamp() - make_interval(secs => $1) ORDER BY xact_start";
+    let rows = crate::sql::all(&client, KEEPING, sql, &[&STALL_S]).await?;
+    let stall = |r: &tokio_postgres::Row| -> Result<Stall, Fault> {
+        Ok(Stall {
+            pid: col(r, 0, KEEPING)?,
+            database: col(r, 1, KEEPING)?,
+            application: col(r, 2, KEEPING)?,
+            age_s: col(r, 3, KEEPING)?,
+        })
+    };
+    rows.iter().map(stall).collect()
+}
+
+/// Makes the months and stretches that will be needed. A month whose rows lie in the rest already stays there.
+pub(crate) async fn partitions(pool: &Pool) -> Result<(), Fault> {
+    let client = pool.get().await.during(KEEPING)?;
+    for table in ["audit", "resource_version"] {
+        for ahead in 0..3_i32 {
+            let sql = "SELECT to_char(m, 'YYYYMM'), (extract(epoch FROM m) * 1000)::bigint,
+                              (extract(epoch FROM m + interval '1 month') * 1000)::bigint
+                         FROM (SELECT date_trunc('month', now() AT TIME ZONE 'UTC') + make_interval(months => $1) AS m) x";
+            let Some(row) = one(&client, KEEPING, sql, &[&ahead]).await? else {
+                continue;
+            };
+            let month: String = col(&row, 0, KEEPING)?;
+            let (from, to): (i64, i64) = (col(&row, 1, KEEPING)?, col(&row, 2, KEEPING)?);
+            make(&client, table, &format!("{table}_{month}"), from, to).await?;
+        }
+    }
+    let row = one(&client, KEEPING, NEWEST, &[]).await?;
+    let newest: i64 = row.map_or(Ok(0), |r| col(&r, 0, KEEPING))?;
+    for n in 1..3 {
+        let stretch = newest / FEED_STRETCH + n;
+        let (from, to) = (stretch * FEED_STRETCH, (stretch + 1) * FEED_STRETCH);
+        make(&client, "change_log", &format!("change_log_{stretch}"), from, to).await?;
+    }
+    Ok(())
+}
+
+async fn make<C: GenericClient>(c: &C, table: &str, name: &str, from: i64, to: i64) -> Result<(), Fault> {
+    let there = one(c, KEEPING, "SELECT to_regclass($1) IS NOT NULL", &[&name]).await?;
+    if there.map_or(Ok(false), |r| col::<bool>(&r, 0, KEEPING))? {
+        return Ok(());
+    }
+    let column = if table == "audit" {
+        "at"
+    } else if table == "change_log" {
+        "pos"
+    } else {
+        "updated"
+    };
+    let taken = format!("SELECT EXISTS (SELECT 1 FROM {table}_rest WHERE {column} >= $1 AND {column} < $2)");
+    let taken = one(c, KEEPING, &taken, &[&from, &to]).await?;
+    if taken.map_or(Ok(false), |r| col::<bool>(&r, 0, KEEPING))? {
+        return Ok(());
+    }
+    let sql = format!("CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ({from}) TO ({to})");
+    run(c, KEEPING, &sql, &[]).await?;
+    Ok(())
+}

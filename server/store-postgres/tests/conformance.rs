@@ -1,0 +1,43 @@
+//! PostgreSQL passes the suite that every backend passes. A missing PostgreSQL fails it.
+
+use async_trait::async_trait;
+use std::sync::{Arc, Mutex};
+use vitrine_store::conformance::{Backend, run_all};
+use vitrine_store::{Projector, Store};
+use vitrine_store_postgres::{PostgresOptions, PostgresStore};
+use vitrine_testpg::TestPg;
+use zeroize::Zeroizing;
+
+struct Databases {
+    pg: TestPg,
+    newest: Mutex<String>,
+}
+
+async fn open(url: &str, projector: Arc<dyn Projector>) -> Arc<dyn Store> {
+    PostgresStore::open(url, Zeroizing::new([7; 32]), projector, PostgresOptions::default())
+        .await
+        .expect("opened")
+}
+
+#[async_trait]
+impl Backend for Databases {
+    async fn fresh(&self, projector: Arc<dyn Projector>) -> Arc<dyn Store> {
+        let url = self.pg.database().expect("a database");
+        self.newest.lock().expect("not poisoned").clone_from(&url);
+        open(&url, projector).await
+    }
+    async fn reopen(&self, store: Arc<dyn Store>, projector: Arc<dyn Projector>) -> Option<Arc<dyn Store>> {
+        drop(store);
+        let url = self.newest.lock().expect("not poisoned").clone();
+        Some(open(&url, projector).await)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn passes_the_suite() {
+    let backend = Databases {
+        pg: TestPg::start().expect("PostgreSQL"),
+        newest: Mutex::default(),
+    };
+    run_all(&backend).await;
+}

@@ -1,0 +1,236 @@
+//! A private PostgreSQL for tests and benches: its own folder, its own port on loopback, gone when dropped.
+//!
+//! Lives here: finding the programs, making a cluster, starting and stopping it by its own pid. Never here: what the
+//! tests do with it. The programs are looked for in `PG_BIN`, then where Debian puts them (newest first), then on PATH.
+//! PostgreSQL refuses to run as root: there it runs as the system's `postgres` user.
+
+use anyhow::{Context, Result, bail, ensure};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A running cluster with one superuser, `vitrine`, and password.
+pub struct TestPg {
+    bin: PathBuf,
+    folder: tempfile::TempDir,
+    port: u16,
+    server: Option<Child>,
+    next: AtomicU32,
+}
+
+/// Where the server's programs are.
+///
+/// # Errors
+/// When there is no PostgreSQL: a test that needs one fails, it is never skipped.
+pub fn bin() -> Result<PathBuf> {
+    if let Some(dir) = std::env::var_os("PG_BIN") {
+        return Ok(PathBuf::from(dir));
+    }
+    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .filter_map(|e| {
+            let version = e.as_ref().ok()?.file_name().to_str()?.parse().ok()?;
+            let bin = e.ok()?.path().join("bin");
+            bin.join("initdb").exists().then_some((version, bin))
+        })
+        .collect();
+    found.sort();
+    match found.pop() {
+        Some((_, bin)) => Ok(bin),
+        None => bail!("there is no PostgreSQL: apt-get install postgresql-15, or set PG_BIN"),
+    }
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+/// A program of the cluster's, as whoever may run it.
+fn as_owner(program: &Path) -> Command {
+    if is_root() {
+        let mut c = Command::new("setpriv");
+        c.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", "--"])
+            .arg(program);
+        c
+    } else {
+        Command::new(program)
+    }
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    let out = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("starting {command:?}"))?;
+    ensure!(
+        out.status.success(),
+        "{command:?} ended with {}: {}",
+        out.status,
+        String::from_utf8_lossy(&out.stderr)
+    );
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+impl TestPg {
+    /// Makes a cluster and starts it.
+    ///
+    /// # Errors
+    /// When a program is missing or refuses.
+    pub fn start() -> Result<Self> {
+        Self::start_with(&[])
+    }
+
+    /// The same with further settings (`name=value`).
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_with(settings: &[&str]) -> Result<Self> {
+        let bin = bin()?;
+        let folder = tempfile::Builder::new().prefix("vitrine-pg-").tempdir()?;
+        let data = folder.path().join("data");
+        if is_root() {
+            run(Command::new("chown").arg("postgres:postgres").arg(folder.path()))?;
+        }
+        let secret = folder.path().join("secret");
+        std::fs::write(&secret, "vitrine-test")?;
+        if is_root() {
+            run(Command::new("chown").arg("postgres:postgres").arg(&secret))?;
+        }
+        run(as_owner(&bin.join("initdb"))
+            .arg("-D")
+            .arg(&data)
+            .args(["-U", "vitrine", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"])
+            .arg(format!("--pwfile={}", secret.display())))?;
+        let mut pg = Self {
+            bin,
+            folder,
+            port: free_port()?,
+            server: None,
+            next: AtomicU32::new(0),
+        };
+        let mut conf = format!(
+            "listen_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\n\
+             max_connections = 200\nshared_buffers = 128MB\nwal_level = replica\nfsync = on\n\
+             log_min_messages = fatal\nmax_prepared_transactions = 4\n",
+            pg.port,
+            pg.folder.path().display()
+        );
+        for s in settings {
+            conf.push_str(s);
+            conf.push('\n');
+        }
+        let path = data.join("postgresql.auto.conf");
+        std::fs::write(&path, conf)?;
+        pg.resume()?;
+        Ok(pg)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Starts the server again after [`Self::kill`] or [`Self::stop`].
+    ///
+    /// # Errors
+    /// When it does not accept connections in time.
+    pub fn resume(&mut self) -> Result<()> {
+        let log = std::fs::File::create(self.folder.path().join("log"))?;
+        let child = as_owner(&self.bin.join("postgres"))
+            .arg("-D")
+            .arg(self.data())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("starting postgres")?;
+        self.server = Some(child);
+        for _ in 0..600 {
+            let ready = Command::new(self.bin.join("pg_isready"))
+                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "vitrine"])
+                .status();
+            if ready.is_ok_and(|s| s.success()) {
+                return Ok(());
+            }
+            if let Some(Ok(Some(status))) = self.server.as_mut().map(Child::try_wait) {
+                let said = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+                bail!("postgres ended with {status}: {said}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("postgres does not accept connections")
+    }
+
+    /// Kills the server at once, as a power cut would end it, and every process of it.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        self.signal("-QUIT")
+    }
+
+    /// Stops the server in an orderly way.
+    ///
+    /// # Errors
+    /// When it cannot be stopped.
+    pub fn stop(&mut self) -> Result<()> {
+        self.signal("-INT")
+    }
+
+    fn signal(&mut self, signal: &str) -> Result<()> {
+        let Some(mut child) = self.server.take() else {
+            return Ok(());
+        };
+        run(Command::new("kill").args([signal, &child.id().to_string()]))?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// The URL of a database.
+    #[must_use]
+    pub fn url(&self, database: &str) -> String {
+        format!(
+            "postgres://vitrine:vitrine-test@127.0.0.1:{}/{database}?sslmode=disable",
+            self.port
+        )
+    }
+
+    /// The port on loopback.
+    #[must_use]
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Makes a new, empty database and gives its URL.
+    ///
+    /// # Errors
+    /// When psql refuses.
+    pub fn database(&self) -> Result<String> {
+        let name = format!("vitrine_{}", self.next.fetch_add(1, Ordering::Relaxed));
+        self.psql("postgres", &format!("CREATE DATABASE {name}"))?;
+        Ok(self.url(&name))
+    }
+
+    /// Runs SQL through psql, as somebody else would; gives its output, unaligned.
+    ///
+    /// # Errors
+    /// When psql refuses.
+    pub fn psql(&self, database: &str, sql: &str) -> Result<String> {
+        run(Command::new(self.bin.join("psql"))
+            .env("PGPASSWORD", "vitrine-test")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "vitrine"])
+            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]))
+    }
+}
+
+impl Drop for TestPg {
+    fn drop(&mut self) {
+        let _ = self.signal("-QUIT");
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
