@@ -22,6 +22,7 @@ mod lane;
 mod migrate;
 mod prepare;
 mod project;
+mod rotate;
 mod sql;
 mod state;
 mod upkeep;
@@ -153,6 +154,14 @@ impl PostgresStore {
     /// As every read.
     pub async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
         Ok(feed::wards(&self.reader().await?).await?)
+    }
+
+    /// What is wrong with the schema; empty when nothing is: triggers that were dropped, indexes that are not valid.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn check(&self) -> Result<Vec<String>, StoreError> {
+        migrate::check(&self.reader().await?).await
     }
 
     /// Transactions that have been writing for too long, as last looked at.

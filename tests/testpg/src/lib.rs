@@ -225,6 +225,62 @@ impl TestPg {
     }
 }
 
+impl TestPg {
+    /// Begins SQL in psql without waiting for it; dropping what is given ends it.
+    ///
+    /// # Errors
+    /// When psql cannot be started.
+    pub fn psql_begin(&self, database: &str, sql: &str) -> Result<Running> {
+        let child = Command::new(self.bin.join("psql"))
+            .env("PGPASSWORD", "vitrine-test")
+            .args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-U", "vitrine"])
+            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting psql")?;
+        Ok(Running(child))
+    }
+
+    /// Looks for words in every file of the cluster; gives `file: word` for each found.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn scan(&self, words: &[&str]) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(&folder)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    folders.push(path);
+                    continue;
+                }
+                // A file may go while it is looked for.
+                let Ok(bytes) = std::fs::read(&path) else { continue };
+                for word in words {
+                    let mut windows = bytes.windows(word.len());
+                    if windows.any(|w| w == word.as_bytes()) {
+                        found.push(format!("{}: {word}", path.display()));
+                    }
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// A statement under way.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 impl Drop for TestPg {
     fn drop(&mut self) {
         let _ = self.signal("-QUIT");
