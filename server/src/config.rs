@@ -104,6 +104,8 @@ pub struct Database {
     pub emergency_connections: usize,
     /// Seconds a write is tried again while no primary can be reached.
     pub patience_seconds: u64,
+    /// `postgres://…` of a replica, or "": reads that may be old go there, and all of them while there is no primary.
+    pub replica_url: String,
 }
 
 /// `[log]`
@@ -168,6 +170,7 @@ impl Default for Database {
             connections: 8,
             emergency_connections: 2,
             patience_seconds: 25,
+            replica_url: String::new(),
         }
     }
 }

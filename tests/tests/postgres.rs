@@ -174,7 +174,7 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     heard(&mut events, "p000003", from).await?;
 
     // Everything is down but the workstation.
-    engine.close(Duration::from_secs(5));
+    ensure!(engine.close(Duration::from_secs(5)), "the workstation lets go");
     drop(engine);
     a.kill();
     drop(b);

@@ -24,7 +24,7 @@ use std::time::Duration;
 use vitrine_access::{Disclosure, action};
 use vitrine_clinical::WardId;
 use vitrine_store::{Store, StoreError};
-use vitrine_store_postgres::{PostgresOptions, PostgresStore};
+use vitrine_store_postgres::{PostgresOptions, PostgresStore, Replica};
 use vitrine_store_sqlcipher::{Key, SealState, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
@@ -129,11 +129,20 @@ async fn open_postgres(dir: &DataDir, keys: &Keys, database: &Database) -> Resul
             dir.root().display()
         )));
     }
+    let spool = if database.replica_url.is_empty() {
+        None
+    } else {
+        Some(open_file(dir.root().join("spool.db"), keys.database.clone()).await?)
+    };
     let options = PostgresOptions {
         readers: database.connections,
         emergency_readers: database.emergency_connections,
         chain: database.node.clone(),
         patience: Duration::from_secs(database.patience_seconds),
+        replica: spool.as_ref().map(|spool| Replica {
+            url: database.replica_url.clone(),
+            spool: spool.clone(),
+        }),
     };
     let opened = PostgresStore::open(
         &database.url,
@@ -145,6 +154,9 @@ async fn open_postgres(dir: &DataDir, keys: &Keys, database: &Database) -> Resul
     let store = opened.await.map_err(|e| Fault::unsafe_to(e.to_string()))?;
     if !dir.is_in_postgres() {
         dir.mark_in_postgres()?;
+    }
+    if let Some(spool) = spool {
+        crate::jobs::spool::start(&store, spool);
     }
     Ok((store.clone(), store))
 }

@@ -132,6 +132,40 @@ impl TestPg {
         self.folder.path().join("data")
     }
 
+    /// A standby of this cluster that follows it, on a port of its own.
+    ///
+    /// # Errors
+    /// When the copy cannot be made or does not start.
+    pub fn standby(&self) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("vitrine-pg-").tempdir()?;
+        if is_root() {
+            run(Command::new("chown").arg("postgres:postgres").arg(folder.path()))?;
+        }
+        let data = folder.path().join("data");
+        run(as_owner(&self.bin.join("pg_basebackup"))
+            .env("PGPASSWORD", "vitrine-test")
+            .args(["-h", "127.0.0.1", "-U", "vitrine", "-p", &self.port.to_string()])
+            .args(["-c", "fast", "-R", "-D"])
+            .arg(&data))?;
+        let mut standby = Self {
+            bin: self.bin.clone(),
+            port: free_port()?,
+            server: None,
+            next: AtomicU32::new(0),
+            folder,
+        };
+        let conf = data.join("postgresql.auto.conf");
+        let mut text = std::fs::read_to_string(&conf)?;
+        text.push_str(&format!(
+            "port = {}\nunix_socket_directories = '{}'\nhot_standby = on\n",
+            standby.port,
+            standby.folder.path().display()
+        ));
+        std::fs::write(&conf, text)?;
+        standby.resume()?;
+        Ok(standby)
+    }
+
     /// Starts the server again after [`Self::kill`] or [`Self::stop`].
     ///
     /// # Errors
