@@ -52,6 +52,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("vitrine", &["vitrine-engine", "vitrine-wire"]),
     ("vitrine-vfs", &[]),
     ("vitrine-tests", &["*"]),
+    ("vitrine-cluster", &[]),
     ("vitrine-desktop-tests", &["*"]),
     ("vitrine-bench", &["*"]),
     ("xtask", &[]),
