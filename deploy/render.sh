@@ -36,6 +36,7 @@ while IFS= read -r line || [ -n "$line" ]; do
 done < "$values"
 
 templates='etcd/etcd.yml etcd/etcd.default patroni/config.yml patroni/post_bootstrap.sh haproxy/haproxy.cfg
+  patroni/python/OpenSSL/__init__.py
   pgbackrest/pgbackrest.conf pgbackrest/backup.sh prometheus/prometheus.yml'
 umask 077
 for file in $templates; do

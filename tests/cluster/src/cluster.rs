@@ -59,11 +59,8 @@ impl Cluster {
             dir.display()
         );
         for program in ["etcd", "patroni", "haproxy", "pgbackrest", "openssl"] {
-            let there = std::env::var_os("PATH").is_some_and(|p| {
-                std::env::split_paths(&p)
-                    .chain(["/usr/sbin".into(), "/sbin".into()])
-                    .any(|d| d.join(program).is_file())
-            });
+            let there =
+                std::env::split_paths(&crate::layout::search_path()).any(|d| d.join(program).is_file());
             ensure!(
                 there,
                 "the program {program} is not installed; `cargo xtask cluster up` installs it"
@@ -162,7 +159,8 @@ impl Cluster {
         c.arg("--config-file").arg(node.folder.join("conf/etcd/etcd.yml"));
         self.run(&format!("etcd {}", node.name), c, &node.folder.join("etcd.log"))?;
         let mut c = self.layout.command(Some(node), "patroni");
-        c.arg(node.folder.join("conf/patroni/config.yml"));
+        c.arg(node.folder.join("conf/patroni/config.yml"))
+            .env("PYTHONPATH", node.folder.join("conf/patroni/python"));
         self.run(
             &format!("patroni {}", node.name),
             c,
@@ -212,12 +210,7 @@ impl Cluster {
     /// # Errors
     /// When none answers.
     pub async fn members(&self, but: Option<&str>) -> Result<Vec<Member>> {
-        for node in self
-            .layout
-            .nodes
-            .iter()
-            .filter(|n| Some(n.name.as_str()) != but)
-        {
+        for node in self.layout.nodes.iter().filter(|n| Some(n.name.as_str()) != but) {
             let url = format!("https://{}:{}/cluster", node.address, node.rest);
             if let Ok(answer) = self.rest.get(&url).send().await
                 && let Ok(text) = answer.text().await
@@ -308,12 +301,7 @@ impl Cluster {
     /// When a process does not end or a file cannot be removed.
     pub fn down(self, keep: bool) -> Result<()> {
         let all = |of: &Self| -> Vec<Process> {
-            let mut all: Vec<Process> = of
-                .layout
-                .nodes
-                .iter()
-                .flat_map(|n| of.everything_of(n))
-                .collect();
+            let mut all: Vec<Process> = of.layout.nodes.iter().flat_map(|n| of.everything_of(n)).collect();
             all.extend(of.process("haproxy").into_iter().flat_map(Process::tree));
             all
         };

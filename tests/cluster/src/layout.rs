@@ -126,6 +126,14 @@ fn pg_bin() -> Result<PathBuf> {
         .context("PostgreSQL is not installed: no program under /usr/lib/postgresql (Debian package postgresql-15)")
 }
 
+/// Where programs are looked for: some of the system's own are not on everybody's path.
+#[must_use]
+pub fn search_path() -> std::ffi::OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
 }
@@ -218,9 +226,12 @@ impl Layout {
             )?;
             let ca = self.folder.join("ca");
             let mut c = Command::new("sh");
-            c.arg(deploy.join("certs.sh"))
-                .arg(&ca)
-                .args([&node.name, &node.address, "localhost", "127.0.0.1"]);
+            c.arg(deploy.join("certs.sh")).arg(&ca).args([
+                &node.name,
+                &node.address,
+                "localhost",
+                "127.0.0.1",
+            ]);
             output(c).context("making certificates (the program openssl is needed)")?;
             for file in ["ca.crt", "node.crt", "node.key"] {
                 std::fs::copy(ca.join(&node.name).join(file), node.folder.join("tls").join(file))?;
@@ -328,7 +339,8 @@ impl Layout {
         c.args(words)
             .current_dir(&self.folder)
             .env("HOME", &self.folder)
-            .env("LC_ALL", "C.UTF-8");
+            .env("LC_ALL", "C.UTF-8")
+            .env("PATH", search_path());
         c
     }
 

@@ -253,12 +253,7 @@ impl Load for Ledger {
             let caught_up = format!(
                 "SELECT NOT pg_is_in_recovery() OR coalesce(pg_last_wal_replay_lsn() >= '{lsn}'::pg_lsn, false)"
             );
-            while !node
-                .client
-                .query_one(&caught_up, &[])
-                .await?
-                .get::<_, bool>(0)
-            {
+            while !node.client.query_one(&caught_up, &[]).await?.get::<_, bool>(0) {
                 ensure!(
                     Instant::now() < until,
                     "{name} has not replayed {lsn} within 30 s"

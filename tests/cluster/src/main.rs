@@ -15,9 +15,9 @@ use vitrine_cluster::network::Wanted;
 #[derive(Parser)]
 #[command(name = "cargo xtask cluster", bin_name = "cargo xtask cluster")]
 struct Cli {
-    /// Where its state is kept
-    #[arg(long, global = true, default_value = "target/cluster")]
-    dir: PathBuf,
+    /// Where its state is kept; `cluster` in cargo's target folder when left out
+    #[arg(long, global = true)]
+    dir: Option<PathBuf>,
     /// One JSON object on standard output
     #[arg(long, global = true)]
     json: bool,
@@ -94,15 +94,19 @@ fn show(json: bool, value: &serde_json::Value) -> Result<()> {
 }
 
 async fn command(cli: Cli) -> Result<()> {
+    let dir = cli
+        .dir
+        .or_else(|| std::env::var_os("VITRINE_CLUSTER_DIR").map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("target/cluster"));
     match cli.command {
         Command::Up { network } => {
-            let cluster = Cluster::up(&cli.dir, network).await?;
+            let cluster = Cluster::up(&dir, network).await?;
             show(cli.json, &status(&cluster).await?)
         }
-        Command::Down { keep } => Cluster::open(&cli.dir)?.down(keep),
-        Command::Status => show(cli.json, &status(&Cluster::open(&cli.dir)?).await?),
+        Command::Down { keep } => Cluster::open(&dir)?.down(keep),
+        Command::Status => show(cli.json, &status(&Cluster::open(&dir)?).await?),
         Command::KillPrimary => {
-            let mut cluster = Cluster::open(&cli.dir)?;
+            let mut cluster = Cluster::open(&dir)?;
             let old = cluster.leader().await?;
             let node = cluster.layout.node(&old)?.clone();
             let from = std::time::Instant::now();
@@ -111,7 +115,11 @@ async fn command(cli: Cli) -> Result<()> {
                 if let Ok(name) = cluster.leader_but(Some(&old)).await {
                     break name;
                 }
-                anyhow::ensure!(from.elapsed() < LIMIT * 2, "no new primary within {} s", (LIMIT * 2).as_secs());
+                anyhow::ensure!(
+                    from.elapsed() < LIMIT * 2,
+                    "no new primary within {} s",
+                    (LIMIT * 2).as_secs()
+                );
                 tokio::time::sleep(std::time::Duration::from_millis(100)).await;
             };
             let primary_s = from.elapsed().as_secs_f64();
@@ -129,7 +137,7 @@ async fn command(cli: Cli) -> Result<()> {
             network,
             writers,
         } => {
-            let mut cluster = Cluster::up(&cli.dir, network).await?;
+            let mut cluster = Cluster::up(&dir, network).await?;
             let mut load = Ledger::new(&cluster.layout, writers)?;
             let faults = if fault.is_empty() {
                 Fault::ROTATION.to_vec()

@@ -34,7 +34,7 @@ pub enum Wanted {
 
 fn ip(args: &[&str]) -> Result<String> {
     let mut c = Command::new("ip");
-    c.args(args);
+    c.args(args).env("PATH", crate::layout::search_path());
     output(c)
 }
 
@@ -61,7 +61,9 @@ impl Network {
             Err(e) => {
                 network.remove();
                 if wanted == Wanted::Namespaces {
-                    bail!("network namespaces cannot be made here (root and CAP_NET_ADMIN are needed): {e:#}");
+                    bail!(
+                        "network namespaces cannot be made here (root and CAP_NET_ADMIN are needed): {e:#}"
+                    );
                 }
                 eprintln!("no network namespaces here, so all nodes are on loopback: {e:#}");
                 Ok(Self::Loopback)
@@ -81,7 +83,8 @@ impl Network {
             let (space, port) = (self.namespace(node).unwrap_or_default(), format!("port{node}"));
             ip(&["netns", "add", &space])?;
             ip(&[
-                "link", "add", &port, "netns", &switch, "type", "veth", "peer", "name", "eth0", "netns", &space,
+                "link", "add", &port, "netns", &switch, "type", "veth", "peer", "name", "eth0", "netns",
+                &space,
             ])?;
             ip(&["-n", &switch, "link", "set", &port, "master", "bridge", "up"])?;
             let address = format!("198.18.{subnet}.{node}/24");
@@ -134,13 +137,22 @@ impl Network {
             return Ok(false);
         };
         let (switch, port) = (format!("{tag}-switch"), format!("port{node}"));
-        ip(&["-n", &switch, "link", "set", &port, if up { "up" } else { "down" }])?;
+        ip(&[
+            "-n",
+            &switch,
+            "link",
+            "set",
+            &port,
+            if up { "up" } else { "down" },
+        ])?;
         Ok(true)
     }
 
     /// Removes what was made. What is already gone is no fault.
     pub fn remove(&self) {
-        let Self::Namespaces { tag, .. } = self else { return };
+        let Self::Namespaces { tag, .. } = self else {
+            return;
+        };
         let _ = ip(&["link", "del", tag]);
         for space in [
             format!("{tag}-db1"),

@@ -148,7 +148,11 @@ pub fn start(what: &str, mut command: Command, log: &Path) -> Result<Process> {
 /// # Errors
 /// When it fails: with its own words.
 pub fn output(mut command: Command) -> Result<String> {
-    let words = format!("{:?} {:?}", command.get_program(), command.get_args().collect::<Vec<_>>());
+    let words = format!(
+        "{:?} {:?}",
+        command.get_program(),
+        command.get_args().collect::<Vec<_>>()
+    );
     let out = command
         .stdin(Stdio::null())
         .output()
@@ -176,7 +180,10 @@ mod tests {
             started: there.started + 1,
             ..there.clone()
         };
-        assert!(!other.alive(), "the same id with another start is another process");
+        assert!(
+            !other.alive(),
+            "the same id with another start is another process"
+        );
         signal(&[other], "KILL").unwrap();
         assert!(there.alive(), "and is not signalled");
         signal(std::slice::from_ref(&there), "KILL").unwrap();
