@@ -35,9 +35,10 @@ while IFS= read -r line || [ -n "$line" ]; do
   esac
 done < "$values"
 
-templates='etcd/etcd.yml etcd/etcd.default patroni/config.yml patroni/post_bootstrap.sh haproxy/haproxy.cfg
-  patroni/python/OpenSSL/__init__.py
-  pgbackrest/pgbackrest.conf pgbackrest/backup.sh prometheus/prometheus.yml'
+templates='etcd/etcd.yml etcd/etcd.default haproxy/haproxy.cfg
+  patroni/config.yml patroni/post_bootstrap.sh patroni/on_role_change.py
+  pgbackrest/pgbackrest.conf pgbackrest/backup.sh pgbackrest/verify.py
+  prometheus/prometheus.yml'
 umask 077
 for file in $templates; do
   mkdir -p "$rendered/$(dirname "$file")"
@@ -46,6 +47,8 @@ for file in $templates; do
     fail "$file uses values that $values does not give: $(echo "$left" | tr '\n' ' ')"
   fi
 done
-chmod 700 "$rendered/patroni/post_bootstrap.sh" "$rendered/pgbackrest/backup.sh"
+for program in patroni/post_bootstrap.sh patroni/on_role_change.py pgbackrest/backup.sh pgbackrest/verify.py; do
+  chmod 700 "$rendered/$program"
+done
 mkdir -p "$out"
 cp -R "$rendered/." "$out/"

@@ -12,4 +12,4 @@ if [ "$code" != 200 ]; then
   exit 0
 fi
 pgbackrest --config=@BACKUP_CONFIG@ --stanza=@CLUSTER@ --type="$kind" backup
-exec "$(dirname "$0")/verify.sh"
+exec "$(dirname "$0")/verify.py"

@@ -71,9 +71,12 @@ const CLUSTER: &[Need] = &[
         packages: &["postgresql"],
     },
     Need {
-        // Debian's Patroni merely suggests what it needs for etcd
-        present: || has("patroni") && file_under(&["/usr/lib/python3/dist-packages"], "etcd"),
-        packages: &["patroni", "python3-etcd"],
+        // Debian's Patroni merely suggests what it needs for etcd over TLS
+        present: || {
+            let python = ["/usr/lib/python3/dist-packages"];
+            has("patroni") && file_under(&python, "etcd") && file_under(&python, "idna")
+        },
+        packages: &["patroni", "python3-etcd", "python3-idna"],
     },
     Need {
         present: || has("etcd"),

@@ -67,8 +67,9 @@ impl Cluster {
             );
         }
         std::fs::create_dir_all(&dir)?;
+        // a folder of its own each time: what an earlier one has left is never mistaken for this one's
         let folder = if reachable(&dir.join("run")) {
-            dir.join("run")
+            dir.join(format!("run-{}", random_hex(2)?))
         } else {
             // the user that runs PostgreSQL may not enter a folder of root's
             std::env::temp_dir().join(format!("vitrine-cluster-{}", random_hex(4)?))
@@ -159,8 +160,7 @@ impl Cluster {
         c.arg("--config-file").arg(node.folder.join("conf/etcd/etcd.yml"));
         self.run(&format!("etcd {}", node.name), c, &node.folder.join("etcd.log"))?;
         let mut c = self.layout.command(Some(node), "patroni");
-        c.arg(node.folder.join("conf/patroni/config.yml"))
-            .env("PYTHONPATH", node.folder.join("conf/patroni/python"));
+        c.arg(node.folder.join("conf/patroni/config.yml"));
         self.run(
             &format!("patroni {}", node.name),
             c,

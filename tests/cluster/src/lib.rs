@@ -7,6 +7,7 @@
 //! Nothing is ended by name: every process is known by its id and its start time.
 #![allow(clippy::disallowed_methods, reason = "a harness reads the clock")]
 
+pub mod backup;
 pub mod check;
 pub mod cluster;
 pub mod drill;
