@@ -37,6 +37,18 @@ struct Members {
     members: Vec<Member>,
 }
 
+/// One PostgreSQL as its own Patroni sees it.
+#[derive(Deserialize)]
+struct Instance {
+    #[serde(default)]
+    replication: Vec<Replication>,
+}
+
+#[derive(Deserialize)]
+struct Replication {
+    state: String,
+}
+
 /// Every folder above must let others through, or the programs' user cannot reach its files.
 fn reachable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
@@ -211,11 +223,7 @@ impl Cluster {
     /// When none answers.
     pub async fn members(&self, but: Option<&str>) -> Result<Vec<Member>> {
         for node in self.layout.nodes.iter().filter(|n| Some(n.name.as_str()) != but) {
-            let url = format!("https://{}:{}/cluster", node.address, node.rest);
-            if let Ok(answer) = self.rest.get(&url).send().await
-                && let Ok(text) = answer.text().await
-                && let Ok(m) = serde_json::from_str::<Members>(&text)
-            {
+            if let Ok(m) = self.ask::<Members>(node, "cluster").await {
                 return Ok(m.members);
             }
         }
@@ -243,27 +251,74 @@ impl Cluster {
             .context("there is no primary")
     }
 
-    /// Waits for a primary, a synchronous standby and a standby, all on one timeline and close behind.
+    /// Waits for a primary, a synchronous standby and a standby, all on one timeline and close behind. All three must say
+    /// so, and twice: one that was cut off reads for a moment what its own etcd member last knew.
     ///
     /// # Errors
     /// When it takes longer: with the last state seen.
     pub async fn wait_whole(&self, within: Duration) -> Result<()> {
         let until = Instant::now() + within;
-        let mut seen = Vec::new();
+        let mut seen = String::new();
+        let mut times = 0;
         while Instant::now() < until {
-            if let Ok(members) = self.members(None).await {
-                if whole(&members) {
-                    return Ok(());
+            match self.whole().await {
+                Ok(()) => {
+                    times += 1;
+                    if times == 2 {
+                        return Ok(());
+                    }
                 }
-                seen = members;
+                Err(e) => {
+                    times = 0;
+                    seen = format!("{e:#}");
+                }
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
-        bail!(
-            "the cluster is not whole after {} s: {}",
-            within.as_secs(),
-            serde_json::to_string(&seen)?
-        )
+        bail!("the cluster is not whole after {} s: {seen}", within.as_secs())
+    }
+
+    async fn whole(&self) -> Result<()> {
+        let mut leaders = Vec::new();
+        for node in &self.layout.nodes {
+            let members: Members = self.ask(node, "cluster").await?;
+            let members = members.members;
+            ensure!(
+                whole(&members),
+                "{} sees {}",
+                node.name,
+                serde_json::to_string(&members)?
+            );
+            leaders.extend(members.into_iter().filter(|m| m.role == "leader").map(|m| m.name));
+        }
+        leaders.dedup();
+        ensure!(
+            leaders.len() == 1,
+            "the nodes see different primaries: {leaders:?}"
+        );
+        let leader = self.layout.node(leaders.first().map_or("", String::as_str))?;
+        // what PostgreSQL itself says
+        let primary: Instance = self.ask(leader, "patroni").await?;
+        let streaming = primary
+            .replication
+            .iter()
+            .filter(|r| r.state == "streaming")
+            .count();
+        ensure!(streaming == 2, "{streaming} standbys stream from {}", leader.name);
+        Ok(())
+    }
+
+    async fn ask<T: serde::de::DeserializeOwned>(&self, node: &Node, path: &str) -> Result<T> {
+        let url = format!("https://{}:{}/{path}", node.address, node.rest);
+        let text = self
+            .rest
+            .get(&url)
+            .send()
+            .await
+            .with_context(|| format!("{} does not answer", node.name))?
+            .text()
+            .await?;
+        serde_json::from_str(&text).with_context(|| format!("{} answers {text}", node.name))
     }
 
     /// Runs pgBackRest on a node.
