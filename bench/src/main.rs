@@ -8,6 +8,7 @@
 mod big_chart;
 mod crowd;
 mod emergency;
+mod failover;
 mod fanout;
 mod import;
 mod million;
@@ -49,6 +50,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("crowd", crowd::crowd),
     ("storm", crowd::storm),
     ("window", window::window),
+    ("failover", failover::failover),
 ];
 
 fn main() -> Result<()> {

@@ -19,7 +19,9 @@ PER_LOG = 256  # segments of 16 MB in one of WAL's logical files
 
 
 def run(*arguments):
-    done = subprocess.run(PGBACKREST + list(arguments), capture_output=True, text=True)
+    done = subprocess.run(
+        PGBACKREST + list(arguments), capture_output=True, text=True, errors="replace"
+    )
     if done.returncode != 0:
         raise SystemExit("verify: pgbackrest %s failed: %s%s" % (arguments[-1], done.stdout, done.stderr))
     return done.stdout + done.stderr if arguments[-1] == "verify" else done.stdout
@@ -40,7 +42,9 @@ def history(timeline):
     file = "%08X.history" % timeline
     with tempfile.TemporaryDirectory() as folder:
         target = os.path.join(folder, file)
-        got = subprocess.run(PGBACKREST + ["archive-get", file, target], capture_output=True, text=True)
+        got = subprocess.run(
+            PGBACKREST + ["archive-get", file, target], capture_output=True, text=True, errors="replace"
+        )
         if got.returncode != 0 or not os.path.exists(target):
             raise SystemExit("verify: the history of timeline %d (%s) is missing: %s" % (timeline, file, got.stderr))
         with open(target, encoding="ascii") as f:

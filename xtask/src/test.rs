@@ -76,6 +76,9 @@ pub fn ci(with_test: bool) -> Result<()> {
 /// Builds the release and runs the benches.
 pub fn bench(names: &[String], quick: bool, json: Option<&Path>) -> Result<()> {
     packages::ensure(true, false)?;
+    if names.is_empty() || names.iter().any(|n| n == "failover") {
+        packages::ensure_cluster()?;
+    }
     ui::build()?;
     let bin = build_programs(true)?;
     let mut c = cargo(&[
