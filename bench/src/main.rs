@@ -8,6 +8,7 @@
 mod big_chart;
 mod crowd;
 mod emergency;
+mod failover;
 mod fanout;
 mod import;
 mod million;
@@ -52,6 +53,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("store", stores::store),
     ("people", stores::people),
     ("window", window::window),
+    ("failover", failover::failover),
 ];
 
 fn main() -> Result<()> {
