@@ -227,13 +227,13 @@ async fn sync(
                 ws.usable()?;
                 true
             }
-            Ok(e) if json => print::json(&to_json(&e)?),
-            Ok(EngineEvent::Status(s)) => say!("{}  {}", s.clock_text, s.sentence),
-            Ok(EngineEvent::PatientsChanged(p)) if p.is_empty() => say!("patients changed: any of them"),
-            Ok(EngineEvent::PatientsChanged(p)) => say!("patients changed: {}", p.join(" ")),
-            Ok(EngineEvent::BoardChanged(w)) => say!("board changed: {w}"),
-            Ok(EngineEvent::Session(s)) => say!("signed in: {}, {}", s.display, s.role),
-            Ok(EngineEvent::Locked) => say!("locked"),
+            Ok(e) if json => heard!("{}", to_json(&e)?),
+            Ok(EngineEvent::Status(s)) => heard!("{}  {}", s.clock_text, s.sentence),
+            Ok(EngineEvent::PatientsChanged(p)) if p.is_empty() => heard!("patients changed: any of them"),
+            Ok(EngineEvent::PatientsChanged(p)) => heard!("patients changed: {}", p.join(" ")),
+            Ok(EngineEvent::BoardChanged(w)) => heard!("board changed: {w}"),
+            Ok(EngineEvent::Session(s)) => heard!("signed in: {}, {}", s.display, s.role),
+            Ok(EngineEvent::Locked) => heard!("locked"),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
             Err(tokio::sync::broadcast::error::RecvError::Closed) => false,
         };

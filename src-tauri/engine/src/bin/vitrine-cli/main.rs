@@ -7,10 +7,17 @@
 //! 3 refused for safety, 4 not on this workstation, 5 denied, 6 locked or revoked.
 
 /// Prints a line; false when nobody reads any more, which is no reason to fail.
-macro_rules! say {
+macro_rules! heard {
     ($($words:tt)*) => {{
         use std::io::Write as _;
         writeln!(std::io::stdout(), $($words)*).is_ok()
+    }};
+}
+
+/// Prints a line, whether or not anybody reads it.
+macro_rules! say {
+    ($($words:tt)*) => {{
+        let _ = heard!($($words)*);
     }};
 }
 

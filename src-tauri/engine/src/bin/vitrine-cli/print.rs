@@ -10,8 +10,8 @@ use vitrine_wire::view::{
 };
 
 /// One JSON object on stdout.
-pub fn json(value: &Value) -> bool {
-    say!("{value}")
+pub fn json(value: &Value) {
+    say!("{value}");
 }
 
 /// An error: words on stderr, with `--json` also an object on stdout.
