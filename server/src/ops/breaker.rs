@@ -75,10 +75,7 @@ impl Breaker {
             }
             State::Open { .. } | State::Probing { .. } => return None,
         };
-        Some(Leave {
-            breaker: self,
-            probe,
-        })
+        Some(Leave { breaker: self, probe })
     }
 }
 
@@ -132,7 +129,11 @@ mod tests {
         for _ in 0..4 {
             fail(&b, 0);
         }
-        assert_eq!(b.state(), State::Closed { failed: 4 }, "a success starts the count anew");
+        assert_eq!(
+            b.state(),
+            State::Closed { failed: 4 },
+            "a success starts the count anew"
+        );
         fail(&b, 0);
         assert!(b.ask(999).is_none());
         let probe = b.ask(1_000).unwrap();
@@ -148,7 +149,9 @@ mod tests {
         let mut now = 0;
         let mut rests = Vec::new();
         for _ in 0..7 {
-            let State::Open { until_ms, .. } = b.state() else { panic!("{:?}", b.state()) };
+            let State::Open { until_ms, .. } = b.state() else {
+                panic!("{:?}", b.state())
+            };
             rests.push(until_ms - now);
             now = until_ms;
             fail(&b, now);

@@ -51,7 +51,12 @@ pub struct Guarded {
 impl Guarded {
     /// Guards a store.
     #[must_use]
-    pub fn new(inner: Arc<dyn Store>, breaker: Arc<Breaker>, metrics: Arc<Metrics>, longest: Duration) -> Self {
+    pub fn new(
+        inner: Arc<dyn Store>,
+        breaker: Arc<Breaker>,
+        metrics: Arc<Metrics>,
+        longest: Duration,
+    ) -> Self {
         Self {
             inner,
             breaker,
@@ -432,9 +437,7 @@ mod tests {
         }
         let asked = faulty.calls_and_failures().0;
         assert_eq!(asked, 5, "the sixth is not asked any more");
-        assert!(
-            matches!(store.epoch().await, Err(StoreError::Backend { doing, .. }) if doing == RESTING)
-        );
+        assert!(matches!(store.epoch().await, Err(StoreError::Backend { doing, .. }) if doing == RESTING));
         assert_eq!(faulty.calls_and_failures().0, asked);
         faulty.plan(Plan::Never);
         assert!(store.epoch().await.is_err(), "it rests");
@@ -449,9 +452,7 @@ mod tests {
         let (store, faulty) = world(Duration::from_millis(30));
         faulty.plan(Plan::Never);
         faulty.delay(Duration::from_millis(500));
-        assert!(
-            matches!(store.epoch().await, Err(StoreError::Backend { doing, .. }) if doing == TOO_LONG)
-        );
+        assert!(matches!(store.epoch().await, Err(StoreError::Backend { doing, .. }) if doing == TOO_LONG));
         assert_eq!(faulty.calls_and_failures().0, 1);
     }
 }

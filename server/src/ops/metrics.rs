@@ -36,28 +36,134 @@ const SHEDS: &[&str] = &[
 
 /// Everything that is counted or timed.
 pub const FAMILIES: &[Family] = &[
-    ("vitrine_http_answers_total", "counter", "HTTP answers by status class", &["class=\"1xx\"", "class=\"2xx\"", "class=\"3xx\"", "class=\"4xx\"", "class=\"5xx\""]),
-    ("vitrine_http_seconds", "histogram", "From the head of a request to its answer", NONE),
-    ("vitrine_lane_seconds", "histogram", "The same by lane, waiting included", LANES),
-    ("vitrine_lane_wait_seconds", "histogram", "Waiting for a place of the lane", LANES),
-    ("vitrine_shed_total", "counter", "Turned away, or held back (snapshot), because of load", SHEDS),
-    ("vitrine_lane_claims_total", "counter", "Requests that claimed the emergency lane without being entitled", NONE),
-    ("vitrine_record_seconds", "histogram", "Opening a patient's whole record; one that does not come counts as slower than every bound", &["by=\"http\"", "by=\"sync\""]),
-    ("vitrine_emergency_seconds", "histogram", "Answers of the emergency lane; a failed one counts as slower than every bound", NONE),
-    ("vitrine_image_seconds", "histogram", "From the request of an image to its last byte; counted by the imaging routes", &["stage=\"first\"", "stage=\"full\""]),
-    ("vitrine_lab_seconds", "histogram", "Reading or taking a laboratory result; a failed one counts as slower than every bound", NONE),
+    (
+        "vitrine_http_answers_total",
+        "counter",
+        "HTTP answers by status class",
+        &[
+            "class=\"1xx\"",
+            "class=\"2xx\"",
+            "class=\"3xx\"",
+            "class=\"4xx\"",
+            "class=\"5xx\"",
+        ],
+    ),
+    (
+        "vitrine_http_seconds",
+        "histogram",
+        "From the head of a request to its answer",
+        NONE,
+    ),
+    (
+        "vitrine_lane_seconds",
+        "histogram",
+        "The same by lane, waiting included",
+        LANES,
+    ),
+    (
+        "vitrine_lane_wait_seconds",
+        "histogram",
+        "Waiting for a place of the lane",
+        LANES,
+    ),
+    (
+        "vitrine_shed_total",
+        "counter",
+        "Turned away, or held back (snapshot), because of load",
+        SHEDS,
+    ),
+    (
+        "vitrine_lane_claims_total",
+        "counter",
+        "Requests that claimed the emergency lane without being entitled",
+        NONE,
+    ),
+    (
+        "vitrine_record_seconds",
+        "histogram",
+        "Opening a patient's whole record; one that does not come counts as slower than every bound",
+        &["by=\"http\"", "by=\"sync\""],
+    ),
+    (
+        "vitrine_emergency_seconds",
+        "histogram",
+        "Answers of the emergency lane; a failed one counts as slower than every bound",
+        NONE,
+    ),
+    (
+        "vitrine_image_seconds",
+        "histogram",
+        "From the request of an image to its last byte; counted by the imaging routes",
+        &["stage=\"first\"", "stage=\"full\""],
+    ),
+    (
+        "vitrine_lab_seconds",
+        "histogram",
+        "Reading or taking a laboratory result; a failed one counts as slower than every bound",
+        NONE,
+    ),
     ("vitrine_query_seconds", "histogram", "One call of the store", &[]),
-    ("vitrine_query_failures_total", "counter", "Calls of the store that failed or took too long", &[]),
-    ("vitrine_query_retries_total", "counter", "Reads that were tried again", NONE),
-    ("vitrine_breaker_refusals_total", "counter", "Reads not tried because the breaker was open", &["of=\"store\""]),
-    ("vitrine_last_known_total", "counter", "Answers with the last known version, marked as old", NONE),
-    ("vitrine_cache_hits_total", "counter", "Workstations that went on from what they hold", NONE),
-    ("vitrine_cache_misses_total", "counter", "Workstations that had to fetch a scope anew", NONE),
+    (
+        "vitrine_query_failures_total",
+        "counter",
+        "Calls of the store that failed or took too long",
+        &[],
+    ),
+    (
+        "vitrine_query_retries_total",
+        "counter",
+        "Reads that were tried again",
+        NONE,
+    ),
+    (
+        "vitrine_breaker_refusals_total",
+        "counter",
+        "Reads not tried because the breaker was open",
+        &["of=\"store\""],
+    ),
+    (
+        "vitrine_last_known_total",
+        "counter",
+        "Answers with the last known version, marked as old",
+        NONE,
+    ),
+    (
+        "vitrine_cache_hits_total",
+        "counter",
+        "Workstations that went on from what they hold",
+        NONE,
+    ),
+    (
+        "vitrine_cache_misses_total",
+        "counter",
+        "Workstations that had to fetch a scope anew",
+        NONE,
+    ),
     ("vitrine_audit_rows_total", "counter", "Audit rows written", NONE),
-    ("vitrine_audit_failures_total", "counter", "Audit rows that could not be written: nothing was shown", NONE),
-    ("vitrine_denied_total", "counter", "Requests that policy denied", NONE),
-    ("vitrine_sync_frames_total", "counter", "Frames sent to workstations", NONE),
-    ("vitrine_alarms_total", "counter", "Events that a person must look at", NONE),
+    (
+        "vitrine_audit_failures_total",
+        "counter",
+        "Audit rows that could not be written: nothing was shown",
+        NONE,
+    ),
+    (
+        "vitrine_denied_total",
+        "counter",
+        "Requests that policy denied",
+        NONE,
+    ),
+    (
+        "vitrine_sync_frames_total",
+        "counter",
+        "Frames sent to workstations",
+        NONE,
+    ),
+    (
+        "vitrine_alarms_total",
+        "counter",
+        "Events that a person must look at",
+        NONE,
+    ),
 ];
 
 /// A number somebody else knows: name, what it says, labels, value.
@@ -182,7 +288,12 @@ impl Histogram {
             let le = format!("le=\"{bound}\"");
             let _ = writeln!(out, "{name}_bucket{} {so_far}", braced(labels, &le));
         }
-        let _ = writeln!(out, "{name}_bucket{} {}", braced(labels, "le=\"+Inf\""), self.count);
+        let _ = writeln!(
+            out,
+            "{name}_bucket{} {}",
+            braced(labels, "le=\"+Inf\""),
+            self.count
+        );
         let _ = writeln!(out, "{name}_sum{} {}", braced(labels, ""), self.sum_s);
         let _ = writeln!(out, "{name}_count{} {}", braced(labels, ""), self.count);
     }
@@ -204,8 +315,16 @@ mod tests {
     #[test]
     fn what_does_not_come_is_slower_than_every_bound() {
         let m = Metrics::default();
-        m.took("vitrine_record_seconds", "by=\"http\"", Some(Duration::from_millis(700)));
-        m.took("vitrine_record_seconds", "by=\"http\"", Some(Duration::from_secs(45)));
+        m.took(
+            "vitrine_record_seconds",
+            "by=\"http\"",
+            Some(Duration::from_millis(700)),
+        );
+        m.took(
+            "vitrine_record_seconds",
+            "by=\"http\"",
+            Some(Duration::from_secs(45)),
+        );
         m.took("vitrine_record_seconds", "by=\"http\"", None);
         let text = m.text(&[("vitrine_users", "Users", String::new(), 3.0)]);
         for line in [
