@@ -10,6 +10,7 @@ mod crowd;
 mod emergency;
 mod fanout;
 mod import;
+mod lanes;
 mod million;
 mod report;
 mod window;
@@ -48,10 +49,14 @@ const BENCHES: &[(&str, Bench)] = &[
     ("fanout", fanout::fanout),
     ("crowd", crowd::crowd),
     ("storm", crowd::storm),
+    ("lanes", lanes::lanes),
     ("window", window::window),
 ];
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(lanes::LOAD) {
+        return lanes::load();
+    }
     let args = Args::parse();
     if let Some(unknown) = args.names.iter().find(|n| !BENCHES.iter().any(|(b, _)| b == n)) {
         let known: Vec<&str> = BENCHES.iter().map(|(b, _)| *b).collect();

@@ -169,7 +169,7 @@ impl Default for Lanes {
             admin: 4,
             waiting: 128,
             wait_ms: 2000,
-            shed_ms: 100,
+            shed_ms: 200,
             read_ms: 5000,
             critical_wards: Vec::new(),
         }

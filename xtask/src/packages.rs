@@ -52,11 +52,31 @@ const SHOW: &[Need] = &[
     },
 ];
 
+/// To test the alert rules with what reads them in earnest.
+const WATCH: &[Need] = &[Need {
+    present: || has("prometheus") && has("promtool"),
+    packages: &["prometheus"],
+}];
+
 /// To test the screens in a browser.
 const BROWSER: &[Need] = &[Need {
     present: || has("chromium"),
     packages: &["chromium"],
 }];
+
+/// Makes sure of what the tests of the alert rules need.
+pub fn ensure_watch() -> Result<()> {
+    let missing: Vec<&str> = WATCH
+        .iter()
+        .filter(|n| !(n.present)())
+        .flat_map(|n| n.packages.iter().copied())
+        .collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        install(&missing)
+    }
+}
 
 /// Makes sure of the build's needs, and of the display's and the browser's where asked.
 pub fn ensure(show: bool, browser: bool) -> Result<()> {
