@@ -181,11 +181,6 @@ async fn each_of_the_eight_fires_within_a_minute_of_its_fault_and_clears() {
         server_key: Vec::new(),
         key: Arc::new(key),
     };
-    let mut line = Line::open_at(&s.addr.to_string(), &data)
-        .await
-        .welcomed(&device)
-        .await;
-    let (_, have) = line.fetch("ess:ED", 1).await;
 
     // The day's work, all well: nothing fires.
     let prometheus = Prometheus::start(t.path(), s.metrics);

@@ -122,7 +122,7 @@ async fn place<'a>(app: &'a App, ask: &Ask, session: Option<[u8; 32]>) -> Placed
         .user()
         .is_some_and(|u| app.has_grant(u, known.device.as_ref(), clock::now()));
     let by_place = ask.emergency_by_place(known, &app.lanes.critical).is_some();
-    if !by_place && !(grants && ask.may_be_emergency()) {
+    if !(by_place || grants && ask.may_be_emergency()) {
         return plain(caller);
     }
     let Some(place) = app.lanes.emergency(session).await else {

@@ -16,24 +16,16 @@ use vitrine_clinical::{ResourceKey, UtcMs};
 use vitrine_store::{FeedRow, StoreError, StoredResource};
 
 /// Types of which an old version may be shown, labelled.
-const MAY_BE_OLD: [&str; 17] = [
+const MAY_BE_OLD: [&str; 9] = [
     "Appointment",
     "CareTeam",
     "Coverage",
     "DiagnosticReport",
     "DocumentReference",
     "Encounter",
-    "Endpoint",
-    "HealthcareService",
     "ImagingStudy",
-    "Location",
     "Media",
-    "Organization",
-    "Practitioner",
-    "PractitionerRole",
     "Procedure",
-    "Schedule",
-    "Slot",
 ];
 /// Bytes kept in all.
 const MOST_BYTES: usize = 32 * 1024 * 1024;
@@ -85,7 +77,8 @@ impl LastKnown {
 
     /// It was read just now, by a read that began when so many changes had been told.
     pub fn note(&self, found: &StoredResource, told: u64, now: UtcMs) {
-        if !may_be_old(found.key.kind.as_str()) {
+        // Of what belongs to no patient the feed does not tell.
+        if !may_be_old(found.key.kind.as_str()) || found.patient.is_none() {
             return;
         }
         let mut kept = self.kept();
@@ -128,13 +121,6 @@ impl LastKnown {
             .map(|(r, _)| r.key.clone())
             .collect();
         gone.iter().for_each(|key| kept.forget(key));
-    }
-
-    /// This resource is written: what is kept is not the last any more.
-    pub fn forget(&self, key: &ResourceKey) {
-        let mut kept = self.kept();
-        kept.told += 1;
-        kept.forget(key);
     }
 }
 
@@ -245,14 +231,14 @@ mod tests {
         let kept = LastKnown::default();
         let n = MOST_BYTES / LARGE + 3;
         for i in 0..n {
-            kept.note(&resource("Media", &format!("m{i}"), None, LARGE), 0, UtcMs(0));
+            kept.note(&resource("Media", &format!("m{i}"), Some("p"), LARGE), 0, UtcMs(0));
         }
         let there = |i: usize| {
             kept.get(&ResourceKey::new("Media", format!("m{i}").as_str()).unwrap())
                 .is_some()
         };
         assert!(!there(0) && !there(2) && there(3) && there(n - 1));
-        let large = resource("Media", "large", None, LARGE + 1);
+        let large = resource("Media", "large", Some("p"), LARGE + 1);
         kept.note(&large, 0, UtcMs(0));
         assert!(kept.get(&large.key).is_none());
         assert!(kept.kept().bytes <= MOST_BYTES);

@@ -109,7 +109,7 @@ async fn fetch_or_last(app: &App, caller: &Caller, key: &ResourceKey) -> Result<
     };
     let last = app.last_known.get(key).filter(|(r, _)| {
         // The permit is for the owner as the store knows it now.
-        not_answered(&failed) && (r.patient.is_none() || r.patient.as_ref() == permit.patient())
+        not_answered(&failed) && r.patient.as_ref() == permit.patient()
     });
     let Some((found, as_of)) = last else {
         return Err(failed.into());
