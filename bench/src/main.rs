@@ -11,6 +11,7 @@ mod emergency;
 mod failover;
 mod fanout;
 mod import;
+mod lanes;
 mod million;
 mod report;
 mod stores;
@@ -52,11 +53,15 @@ const BENCHES: &[(&str, Bench)] = &[
     ("storm", crowd::storm),
     ("store", stores::store),
     ("people", stores::people),
+    ("lanes", lanes::lanes),
     ("window", window::window),
     ("failover", failover::failover),
 ];
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(lanes::LOAD) {
+        return lanes::load();
+    }
     let args = Args::parse();
     if let Some(unknown) = args.names.iter().find(|n| !BENCHES.iter().any(|(b, _)| b == n)) {
         let known: Vec<&str> = BENCHES.iter().map(|(b, _)| *b).collect();

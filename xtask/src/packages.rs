@@ -52,6 +52,12 @@ const SHOW: &[Need] = &[
     },
 ];
 
+/// To test the alert rules with what reads them in earnest.
+const WATCH: &[Need] = &[Need {
+    present: || has("prometheus") && has("promtool"),
+    packages: &["prometheus"],
+}];
+
 /// To test the screens in a browser.
 const BROWSER: &[Need] = &[Need {
     present: || has("chromium"),
@@ -100,13 +106,21 @@ const CLUSTER: &[Need] = &[
     },
 ];
 
-/// The system services that come with those packages. None is to run here: the cluster brings its own processes.
-const SERVICES: [&str; 5] = ["postgresql", "patroni", "etcd", "haproxy", "etcd2"];
+/// The system services that come with those packages. None is to run here: the tests bring their own processes.
+const SERVICES: [&str; 7] = [
+    "postgresql",
+    "patroni",
+    "etcd",
+    "haproxy",
+    "etcd2",
+    "prometheus",
+    "prometheus-node-exporter",
+];
 
-/// Makes sure of what the cluster needs. Services of packages that this installs are neither started nor enabled; one
-/// that was there before is left as it is.
+/// Makes sure of what the cluster needs, and the tests of the alert rules. Services of packages that this installs are
+/// neither started nor enabled; one that was there before is left as it is.
 pub fn ensure_cluster() -> Result<()> {
-    let missing = missing(CLUSTER.iter());
+    let missing = missing(CLUSTER.iter().chain(WATCH));
     if missing.is_empty() {
         return Ok(());
     }

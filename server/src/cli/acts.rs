@@ -58,6 +58,10 @@ pub enum Act {
         limit: usize,
     },
     Doctor,
+    Drain {
+        notice_s: u64,
+        undo: bool,
+    },
     Import {
         paths: Vec<PathBuf>,
     },
@@ -238,6 +242,10 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             Ok(Given::done(json!({"quarantined": items})))
         }
         Act::Doctor => ops::doctor::doctor(ground).await,
+        Act::Drain { .. } => Err(Fault::usage(format!(
+            "no server runs on {}: there is nothing to drain",
+            ground.dir.root().display()
+        ))),
         Act::Import { paths } => super::import::into(ground, paths).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
     }

@@ -11,6 +11,7 @@ use crate::data_dir::{DataDir, Lock};
 use crate::error::{Exit, Fault};
 use crate::keys::Keys;
 use crate::ops::backup::Files;
+use crate::ops::drain;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -153,6 +154,27 @@ pub fn listen(_: Arc<App>, _: Arc<dyn Files>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Acts on the running server itself, and what only it knows; everything else is the store's.
+#[cfg(unix)]
+async fn running(app: &App, ground: &Ground, act: Act) -> Result<Given, Fault> {
+    match act {
+        Act::Drain { undo: true, .. } => Ok(acts::given(Exit::Done, drain::undo(app))),
+        Act::Drain { notice_s, .. } => {
+            let json = drain::drain(app, std::time::Duration::from_secs(notice_s)).await;
+            let whole = json.get("drained") == Some(&true.into());
+            Ok(acts::given(if whole { Exit::Done } else { Exit::Some }, json))
+        }
+        Act::Doctor => {
+            let mut given = acts::perform(ground, Act::Doctor).await?;
+            if let Some(report) = given.json.as_object_mut() {
+                report.insert("running".to_owned(), crate::http::health::standing(app));
+            }
+            Ok(given)
+        }
+        other => acts::perform(ground, other).await,
+    }
+}
+
 #[cfg(unix)]
 async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixStream) {
     let (read, mut write) = stream.into_split();
@@ -174,7 +196,7 @@ async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixSt
                 certificate_fingerprint: app.keys.certificate_fingerprint.clone(),
                 operator: asked.operator,
             };
-            match acts::perform(&ground, asked.act).await {
+            match running(&app, &ground, asked.act).await {
                 Ok(given) => {
                     if given.access_changed {
                         app.access_changed();

@@ -89,9 +89,11 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
     crate::ws::hub::start(&app);
+    crate::lanes::start(&app);
     if let Some(metrics) = &metrics {
         serve_metrics(app.clone(), metrics.1.clone());
     }
+    http::health::serve_agent(&app).await?;
     announce(
         &app,
         &listener,
@@ -113,7 +115,8 @@ async fn run(app: Arc<App>, listener: TcpListener, tls: Option<tokio_rustls::Tls
     app.draining.send_replace(true);
     tokio::time::sleep(Duration::from_secs(app.config.listen.drain_seconds)).await;
     let _ = stop.send(true);
-    app.hub.close();
+    app.hub.hand_over(true);
+    app.hub.close(500, 5_000);
     let _ = serving.await;
     let _ = std::fs::remove_file(app.dir.admin_socket());
     tracing::info!("stopped");
@@ -184,9 +187,7 @@ fn serve_metrics(app: Arc<App>, listener: Arc<std::sync::Mutex<Option<std::net::
     let Some(Ok(listener)) = taken.map(TcpListener::from_std) else {
         return;
     };
-    let router = axum::Router::new()
-        .route("/metrics", axum::routing::get(http::health::metrics))
-        .with_state(app);
+    let router = http::health::metrics_router(app);
     tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
     });

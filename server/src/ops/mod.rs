@@ -5,6 +5,9 @@
 
 pub mod audit;
 pub mod backup;
+pub mod breaker;
 pub mod container;
 pub mod doctor;
+pub mod drain;
+pub mod guarded;
 pub mod metrics;

@@ -21,6 +21,7 @@ mod project;
 pub mod scope;
 pub mod search;
 mod traits;
+mod urgent;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
@@ -34,3 +35,4 @@ pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
 pub use traits::{Accounts, AuditLog, ChartStore, Feed, Store, StoreMode};
+pub use urgent::{is_urgent, urgent};

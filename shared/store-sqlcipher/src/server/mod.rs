@@ -48,6 +48,8 @@ pub struct StoreOptions {
     pub open: OpenOptions,
     /// Reader threads for charts, search and the feed.
     pub readers: usize,
+    /// Reader threads kept for emergencies; nothing else ever runs on them.
+    pub reserved: usize,
     /// Threads that extract and compress what is to be written.
     pub preparers: usize,
     /// Page cache of the writing connection in KiB.
@@ -62,6 +64,7 @@ impl Default for StoreOptions {
                 ..OpenOptions::default()
             },
             readers: 4,
+            reserved: 2,
             preparers: 2,
             writer_cache_kib: 128 * 1024,
         }
@@ -84,7 +87,7 @@ pub struct SqlcipherStore {
     // move the WAL into the file when it is the last to close.
     preparers: Readers,
     readers: Readers,
-    /// One thread that serves emergency cards alone.
+    /// Threads that serve emergency cards and urgent work alone.
     reserved: Readers,
     writer: Writer<ServerGroup>,
 }
@@ -131,7 +134,7 @@ impl SqlcipherStore {
         };
         let (reader_path, reader_key) = (path.to_owned(), key.clone());
         let reader: OpenReader = Arc::new(move || cipher::open(&reader_path, &reader_key, &read_options));
-        let reserved = Readers::start("emergency-reader", 1, &reader)?;
+        let reserved = Readers::start("emergency-reader", options.reserved.max(1), &reader)?;
         let readers = Readers::start("reader", options.readers.max(1), &reader)?;
         let preparers = Readers::start("preparer", options.preparers.max(1), &reader)?;
         let write_options = OpenOptions {
@@ -167,12 +170,17 @@ impl SqlcipherStore {
         self.writer.run(weight, job).await
     }
 
-    /// Runs a job on a reader.
+    /// Runs a job on a reader: on a reserved one when it is urgent.
     async fn read_job<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.readers.run(job).await
+        let pool = if vitrine_store::is_urgent() {
+            &self.reserved
+        } else {
+            &self.readers
+        };
+        pool.run(job).await
     }
 }
