@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 use vitrine_access::policy::{self, Request, Role, Subject};
-use vitrine_access::{Action, Permit, action};
+use vitrine_access::{Action, Disclosure, Permit, action};
 use vitrine_clinical::{DeviceId, UserId, WardId};
 use vitrine_store::{Account, AccountChange, EnrolCode, Store};
 
@@ -65,6 +65,13 @@ pub enum Act {
         to: PathBuf,
         recovery_key: Option<PathBuf>,
     },
+    /// A backup was checked: the result goes into the audit log.
+    BackupVerified {
+        file: String,
+        sha256: String,
+        whole: bool,
+        faults: usize,
+    },
 }
 
 /// What an act gives.
@@ -102,6 +109,8 @@ pub struct Ground {
     pub ca_fingerprint: String,
     /// SHA-256 of the server certificate, hex.
     pub certificate_fingerprint: String,
+    /// Public half of the key the server signs with, hex.
+    pub server_key: String,
     /// Who runs the command.
     pub operator: String,
 }
@@ -240,6 +249,22 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         Act::Doctor => ops::doctor::doctor(ground).await,
         Act::Import { paths } => super::import::into(ground, paths).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
+        Act::BackupVerified {
+            file,
+            sha256,
+            whole,
+            faults,
+        } => {
+            let permit = ground
+                .permit::<action::OperateServer>()?
+                .noted("use", "verify-backup")
+                .noted("file", file)
+                .noted("sha256", sha256)
+                .noted("whole", whole.to_string())
+                .noted("faults", faults.to_string());
+            ground.store.append(permit.entry(Disclosure::default())).await?;
+            Ok(Given::done(json!({"noted": true})))
+        }
     }
 }
 

@@ -72,6 +72,7 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
         files,
         ca_fingerprint: keys.ca_fingerprint.clone(),
         certificate_fingerprint: keys.certificate_fingerprint.clone(),
+        server_key: keys.server_key_hex(),
         operator: acts::operator(),
         dir,
     })
@@ -172,6 +173,7 @@ async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixSt
                 files,
                 ca_fingerprint: app.keys.ca_fingerprint.clone(),
                 certificate_fingerprint: app.keys.certificate_fingerprint.clone(),
+                server_key: app.keys.server_key_hex(),
                 operator: asked.operator,
             };
             match acts::perform(&ground, asked.act).await {

@@ -4,7 +4,7 @@ use super::acts::Act;
 use super::{Context, Data, Outcome, admin, show};
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
-use crate::ops::backup as copies;
+use crate::ops::{backup as copies, verify as checking};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -116,16 +116,34 @@ pub(super) async fn restore(_: &Context, args: RestoreArgs) -> Result<Outcome, F
     Ok(Outcome::done(json.clone(), show::words(show::Kind::Lines, &json)))
 }
 
-pub(super) async fn verify(_: &Context, args: VerifyArgs) -> Result<Outcome, Fault> {
-    must_be_file(&args.from)?;
+pub(super) async fn verify(context: &Context, args: VerifyArgs) -> Result<Outcome, Fault> {
+    if args.from.is_dir() {
+        must_be_file(&args.from)?;
+    }
     let key = key(args.data.as_ref(), args.recovery_key.as_ref())?;
     let from = whole(&args.from, "--from")?;
-    let json = copies::verify(&from, &key).await?;
-    let exit = if json["whole"] == true {
-        Exit::Done
-    } else {
-        Exit::Some
+    let dir = match &args.data {
+        Some(data) => Some(DataDir::open(data, false)?),
+        None => None,
     };
+    let found = checking::verify(&from, &key, dir.as_ref()).await?;
+    if let Some(data) = args.data {
+        let act = Act::BackupVerified {
+            file: found.file.clone(),
+            sha256: found.sha256.clone(),
+            whole: found.whole,
+            faults: found.faults.len(),
+        };
+        admin::act(context, &Data { data }, act).await?;
+    }
+    if let Some(first) = found.faults.first() {
+        // Loud also where only stderr is looked at.
+        eprintln!("vitrine-server: the backup is NOT whole: {first}");
+    }
+    let exit = if found.whole { Exit::Done } else { Exit::Unsafe };
+    let mut json =
+        serde_json::to_value(&found).map_err(|e| Fault::failed(format!("writing the result: {e}")))?;
+    json["result"] = checking::result_beside(&from).display().to_string().into();
     Ok(Outcome {
         exit,
         words: show::words(show::Kind::Lines, &json),

@@ -1,6 +1,7 @@
-//! `backup`, `restore`, `verify-backup`, and opening the store's file.
+//! `backup`, `restore`, and opening the store's file.
 //!
-//! Lives here: what a backup holds and how it is put back. Never here: the container's bytes (`container`), SQL.
+//! Lives here: what a backup holds and how it is put back. Never here: the container's bytes (`container`), checking a
+//! backup (`verify`), SQL.
 //! Called by `cli`.
 //!
 //! A backup holds a consistent copy of the database and every key file, encrypted under a key that follows from the
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vitrine_access::{Disclosure, action};
 use vitrine_clinical::WardId;
-use vitrine_store::{Store, StoreError};
+use vitrine_store::{Contents, Store, StoreError};
 use vitrine_store_sqlcipher::{Key, SealState, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
@@ -41,8 +42,8 @@ pub trait Files: Send + Sync {
     async fn verify_audit(&self) -> Result<(), StoreError>;
     /// The wards that have had patients.
     async fn wards(&self) -> Result<Vec<WardId>, StoreError>;
-    /// Copies the database as of now into a new file, under the same key.
-    async fn snapshot(&self, to: &Path) -> Result<(), StoreError>;
+    /// Copies the database as of now into a new file, under the same key, and tells what the copy holds.
+    async fn snapshot(&self, to: &Path) -> Result<Contents, StoreError>;
 }
 
 #[async_trait]
@@ -68,7 +69,7 @@ impl Files for SqlcipherStore {
     async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
         SqlcipherStore::wards(self).await
     }
-    async fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+    async fn snapshot(&self, to: &Path) -> Result<Contents, StoreError> {
         self.backup_to(to, None).await
     }
 }
@@ -86,7 +87,7 @@ pub async fn open_store(dir: &DataDir, keys: &Keys) -> Result<Opened, Fault> {
     Ok((store.clone(), store))
 }
 
-async fn open_file(path: PathBuf, key: Zeroizing<[u8; 32]>) -> Result<Arc<SqlcipherStore>, Fault> {
+pub(super) async fn open_file(path: PathBuf, key: Zeroizing<[u8; 32]>) -> Result<Arc<SqlcipherStore>, Fault> {
     let opened = tokio::task::spawn_blocking(move || {
         SqlcipherStore::open(
             &path,
@@ -153,21 +154,17 @@ pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> R
     }
     let began = clock::steady();
     let key = folder_key(&ground.dir)?;
-    let work = tempfile_beside(to)?;
-    let copy = work.join("vitrine.db");
+    let work = Scratch::beside(to)?;
+    let copy = work.path().join("vitrine.db");
     let permit = ground.permit::<action::OperateServer>()?.noted("use", "backup");
     ground.store.append(permit.entry(Disclosure::default())).await?;
-    let outcome = async {
-        ground.files.snapshot(&copy).await?;
-        let dir = ground.dir.clone();
-        let to = to.to_owned();
-        let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key));
-        done.await.map_err(|e| Fault::failed(e.to_string()))?
-    }
-    .await;
-    let _ = std::fs::remove_dir_all(&work);
-    let (manifest, bytes) = outcome?;
-    let key = folder_key(&ground.dir)?;
+    let contents = ground.files.snapshot(&copy).await?;
+    let (manifest, bytes) = {
+        let (dir, to, key) = (ground.dir.clone(), to.to_owned(), key.clone());
+        let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key, contents));
+        done.await.map_err(|e| Fault::failed(e.to_string()))??
+    };
+    drop(work);
     if let Some(path) = recovery_to {
         data_dir::write_durably(path, crate::keys::hex(&key[..]).as_bytes(), 0o600)?;
     }
@@ -181,7 +178,13 @@ pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> R
     ))
 }
 
-fn pack(dir: &DataDir, copy: &Path, to: &Path, key: &[u8; 32]) -> Result<(Manifest, u64), Fault> {
+fn pack(
+    dir: &DataDir,
+    copy: &Path,
+    to: &Path,
+    key: &[u8; 32],
+    contents: Contents,
+) -> Result<(Manifest, u64), Fault> {
     let mut paths = vec![copy.to_owned()];
     let mut files = vec![container::describe(copy, "vitrine.db")?];
     let mut add = |path: PathBuf, name: String| -> Result<(), Fault> {
@@ -202,42 +205,43 @@ fn pack(dir: &DataDir, copy: &Path, to: &Path, key: &[u8; 32]) -> Result<(Manife
         created: clock::instant(clock::now()),
         schema: SCHEMA,
         key_id: container::key_id(key),
+        contents: Some(contents),
         files,
     };
     let bytes = container::write(to, key, &manifest, &paths)?;
     Ok((manifest, bytes))
 }
 
-/// A private folder beside a file, for what must not lie in a shared temporary folder.
-fn tempfile_beside(path: &Path) -> Result<PathBuf, Fault> {
-    let parent = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let work = parent.join(format!(".vitrine-{}", clock::new_uuid().simple()));
-    std::fs::create_dir(&work).map_err(|e| Fault::io("cannot make a folder beside", path, &e))?;
-    data_dir::set_mode(&work, 0o700)?;
-    Ok(work)
+/// A private folder beside a file, for what must not lie in a shared temporary folder. It goes with this value.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn beside(path: &Path) -> Result<Self, Fault> {
+        let parent = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let work = parent.join(format!(".vitrine-{}", clock::new_uuid().simple()));
+        std::fs::create_dir(&work).map_err(|e| Fault::io("cannot make a folder beside", path, &e))?;
+        let scratch = Self(work);
+        data_dir::set_mode(scratch.path(), 0o700)?;
+        Ok(scratch)
+    }
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
-/// Opens a backup and everything in it: every chunk, every hash, the database's pages, tables and audit chains.
-///
-/// # Errors
-/// [`Fault`].
-pub async fn verify(from: &Path, key: &[u8; 32]) -> Result<Value, Fault> {
-    let began = clock::steady();
-    let work = tempfile_beside(from)?;
-    let outcome = check(from, key, &work).await;
-    let _ = std::fs::remove_dir_all(&work);
-    let (manifest, faults) = outcome?;
-    Ok(json!({
-        "file": from.display().to_string(), "whole": faults.is_empty(), "faults": faults, "manifest": manifest,
-        "seconds": began.elapsed().as_secs_f64(),
-    }))
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
+/// What restoring asks of a backup before it touches anything.
 async fn check(from: &Path, key: &[u8; 32], work: &Path) -> Result<(Manifest, Vec<String>), Fault> {
-    let manifest = unpack(from, key, work)?;
+    let manifest = unpack(from, key, work).await?;
     let dir = DataDir::open(work, false)?;
     let keys = Keys::open(&dir, &crate::config::Tls::default(), None)?;
     let store = open_file(dir.database(), keys.database.clone()).await?;
@@ -249,8 +253,11 @@ async fn check(from: &Path, key: &[u8; 32], work: &Path) -> Result<(Manifest, Ve
     Ok((manifest, faults))
 }
 
-fn unpack(from: &Path, key: &[u8; 32], to: &Path) -> Result<Manifest, Fault> {
-    let manifest = container::unpack(from, key, to)?;
+/// Opens every chunk and puts the files into a folder.
+pub(super) async fn unpack(from: &Path, key: &[u8; 32], to: &Path) -> Result<Manifest, Fault> {
+    let (path, key, folder) = (from.to_owned(), Zeroizing::new(*key), to.to_owned());
+    let done = tokio::task::spawn_blocking(move || container::unpack(&path, &key, &folder));
+    let manifest = done.await.map_err(|e| Fault::failed(e.to_string()))??;
     if manifest.schema > SCHEMA {
         return Err(Fault::unsafe_to(format!(
             "{} was made by a newer program (schema {}, this one knows {SCHEMA}): install that program; nothing was changed",
@@ -340,6 +347,7 @@ fn move_aside(dir: &DataDir) -> Result<PathBuf, Fault> {
         "audit.head.evidence",
         "DEMO",
         "demo.time",
+        "backup.verified.json",
     ];
     for name in names {
         let from = dir.root().join(name);

@@ -36,6 +36,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         )),
         Some(_) => {}
     }
+    let verified = last_verified(ground, &mut faults);
     let rights = rights(ground);
     faults.extend(rights.iter().cloned());
     let free = free_bytes(ground.dir.root());
@@ -61,6 +62,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains},
         "certificate": {"days_left": days, "fingerprint": ground.certificate_fingerprint, "ca_fingerprint": ground.ca_fingerprint},
         "keys": {"sealed_by": keys::SEALER_KIND},
+        "backup": {"verified": verified},
         "disk": {"free_bytes": free, "database_bytes": size(&ground.dir.database())},
         "rights": {"wrong": rights},
         "demo": ground.dir.is_demo(),
@@ -95,6 +97,29 @@ async fn digests(ground: &Ground) -> Result<Value, Fault> {
         );
     }
     Ok(Value::Object(out))
+}
+
+/// What `verify-backup` last said of a backup of this folder; `null` when it never ran.
+fn last_verified(ground: &Ground, faults: &mut Vec<String>) -> Value {
+    let path = super::verify::last_result(&ground.dir);
+    if !path.exists() {
+        return Value::Null;
+    }
+    match super::verify::read_result(&path, &ground.server_key) {
+        Ok(v) => {
+            if !v.whole {
+                faults.push(format!(
+                    "backup: {} was checked at {} and is not whole: make another and check it",
+                    v.file, v.at
+                ));
+            }
+            json!({"file": v.file, "at": v.at, "made": v.made, "whole": v.whole})
+        }
+        Err(e) => {
+            faults.push(format!("backup: {e}"));
+            Value::Null
+        }
+    }
 }
 
 fn size(path: &Path) -> u64 {

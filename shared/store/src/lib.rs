@@ -10,6 +10,7 @@
 //! and follows commit order; a read gives `Sealed` data and nothing else.
 
 pub mod batch;
+mod checked;
 pub mod conformance;
 pub mod device_chain;
 pub mod disclosure;
@@ -22,6 +23,7 @@ pub mod scope;
 pub mod search;
 mod traits;
 
+pub use checked::{Contents, RowCheck};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{

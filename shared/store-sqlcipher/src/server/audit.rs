@@ -139,7 +139,7 @@ impl Group for ServerGroup {
     }
 }
 
-fn head_of(conn: &Connection) -> Result<Head, StoreError> {
+pub(super) fn head_of(conn: &Connection) -> Result<Head, StoreError> {
     let last = one(
         conn,
         "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
@@ -313,7 +313,7 @@ fn chain_rows(conn: &Connection, chain: &str, after: u64, limit: usize) -> Resul
     }
 }
 
-fn device_heads(conn: &Connection) -> Result<Vec<(String, Head)>, StoreError> {
+pub(super) fn device_heads(conn: &Connection) -> Result<Vec<(String, Head)>, StoreError> {
     all(
         conn,
         "SELECT id, audit_seq, audit_hash FROM device WHERE audit_seq > 0 ORDER BY id",

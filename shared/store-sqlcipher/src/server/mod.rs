@@ -12,6 +12,7 @@ mod apply;
 mod audit;
 mod body;
 mod charts;
+mod check;
 mod feed;
 mod head_file;
 mod meaning;

@@ -1,12 +1,12 @@
 //! Running the store: epoch, backup, integrity.
 
 use super::sql::{During, all, one};
-use super::{SqlcipherStore, feed, head_file};
+use super::{SqlcipherStore, check, feed, head_file};
 use crate::cipher::{self, Key, OpenOptions, io_fault};
 use rusqlite::Connection;
 use std::path::Path;
 use vitrine_clinical::WardId;
-use vitrine_store::StoreError;
+use vitrine_store::{Contents, StoreError};
 
 const EPOCH: &str = "settling the epoch";
 
@@ -93,14 +93,21 @@ impl SqlcipherStore {
     }
 
     /// Writes a whole, consistent copy to a new file, encrypted with `key` (or the same key), while writing goes on.
-    /// The copy is synced when this returns.
+    /// The copy is synced when this returns. Gives what the copy holds.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when the file exists; [`StoreError::Full`], [`StoreError::Backend`].
-    pub async fn backup_to(&self, path: &Path, key: Option<Key>) -> Result<(), StoreError> {
+    pub async fn backup_to(&self, path: &Path, key: Option<Key>) -> Result<Contents, StoreError> {
         let path = path.to_owned();
         let key = key.unwrap_or_else(|| self.key.clone());
-        self.preparers.run(move |conn| copy_to(conn, &path, &key)).await
+        self.preparers
+            .run(move |conn| {
+                // Counted first: that begins the read transaction in which the copy is made.
+                let contents = check::contents(conn)?;
+                copy_to(conn, &path, &key)?;
+                Ok(contents)
+            })
+            .await
     }
 
     /// Verifies the MAC of every page and the structure of every table. Gives one sentence per fault; empty = whole.
