@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use vitrine_access::chain::Head;
+use vitrine_clinical::UtcMs;
 
 /// What a store holds at one moment. Holds no PHI: numbers and hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -14,6 +15,18 @@ pub struct Contents {
     pub rows: BTreeMap<String, u64>,
     /// Chains and their heads: `server`, then the devices by id.
     pub heads: Vec<(String, Head)>,
+    /// Where the backend's log of commits stood, when it keeps one: a restore can go on from there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogMark>,
+}
+
+/// A place in a backend's log of commits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogMark {
+    /// In the backend's own words.
+    pub position: String,
+    /// Time of the last commit before it.
+    pub at: UtcMs,
 }
 
 impl Contents {
@@ -84,6 +97,7 @@ mod tests {
         let made = Contents {
             rows: [("resource".to_owned(), 4), ("card".to_owned(), 1)].into(),
             heads: vec![("server".into(), head), ("d1".into(), head)],
+            log: None,
         };
         assert!(made.differences(&made).is_empty());
         let mut more = made.clone();
@@ -92,6 +106,7 @@ mod tests {
         let found = Contents {
             rows: [("resource".to_owned(), 3)].into(),
             heads: vec![("server".into(), Head { seq: 2, ..head })],
+            log: None,
         };
         let all = made.differences(&found);
         assert_eq!(all.len(), 4, "{all:?}");

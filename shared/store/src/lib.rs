@@ -23,7 +23,7 @@ pub mod scope;
 pub mod search;
 mod traits;
 
-pub use checked::{Contents, RowCheck};
+pub use checked::{Contents, LogMark, RowCheck};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{
