@@ -22,6 +22,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// The change feed.
     pub feed: Feed,
+    /// The redo log.
+    pub redo: Redo,
     /// Log output.
     pub log: Log,
 }
@@ -88,6 +90,22 @@ pub struct Feed {
     pub keep_rows: u64,
 }
 
+/// `[redo]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redo {
+    /// Keep a redo log: a restore can then stop at any moment.
+    pub keep: bool,
+    /// Its folder; empty = `redo` in the data folder.
+    pub folder: String,
+    /// Hours between the backups it rests on.
+    pub base_hours: u32,
+    /// Check each of them as soon as it is made.
+    pub verify: bool,
+    /// Days back to which a restore must be possible.
+    pub keep_days: u32,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,6 +158,17 @@ impl Default for Sessions {
 impl Default for Feed {
     fn default() -> Self {
         Self { keep_rows: 1_000_000 }
+    }
+}
+impl Default for Redo {
+    fn default() -> Self {
+        Self {
+            keep: false,
+            folder: String::new(),
+            base_hours: 24,
+            verify: true,
+            keep_days: 7,
+        }
     }
 }
 impl Default for Log {
@@ -231,6 +260,8 @@ impl Config {
                 1,
                 24 * 60,
             ),
+            ("redo.base_hours", self.redo.base_hours as usize, 1, 24 * 31),
+            ("redo.keep_days", self.redo.keep_days as usize, 1, 3660),
             ("tls.days", self.tls.days as usize, 31, 825),
             (
                 "feed.keep_rows",
@@ -297,6 +328,10 @@ mod tests {
                 let (table, key) = k.split_once('.').unwrap();
                 let value = if ["origins", "names"].contains(&key) {
                     "[]"
+                } else if *k == "redo.keep" || *k == "redo.verify" {
+                    "true"
+                } else if *k == "redo.folder" {
+                    "\"/srv/redo\""
                 } else if ["address", "metrics"].contains(&key) {
                     "\"127.0.0.1:1\""
                 } else if key == "level" {
@@ -316,7 +351,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 18] = [
+    const KEYS: [&str; 23] = [
         "listen.address",
         "listen.metrics",
         "listen.drain_seconds",
@@ -333,6 +368,11 @@ mod tests {
         "sessions.longest_hours",
         "sessions.client_minutes",
         "feed.keep_rows",
+        "redo.keep",
+        "redo.folder",
+        "redo.base_hours",
+        "redo.verify",
+        "redo.keep_days",
         "log.level",
         "log.format",
     ];

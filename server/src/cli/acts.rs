@@ -65,6 +65,8 @@ pub enum Act {
         to: PathBuf,
         recovery_key: Option<PathBuf>,
     },
+    /// Everything committed is to be in the redo log before it is read.
+    SettleLog,
     /// A backup was checked: the result goes into the audit log.
     BackupVerified {
         file: String,
@@ -111,6 +113,8 @@ pub struct Ground {
     pub certificate_fingerprint: String,
     /// Public half of the key the server signs with, hex.
     pub server_key: String,
+    /// How the redo log is kept.
+    pub redo: crate::config::Redo,
     /// Who runs the command.
     pub operator: String,
 }
@@ -249,6 +253,10 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         Act::Doctor => ops::doctor::doctor(ground).await,
         Act::Import { paths } => super::import::into(ground, paths).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
+        Act::SettleLog => {
+            let fault = ground.files.settle_log().await?;
+            Ok(Given::done(json!({"settled": fault.is_none(), "fault": fault})))
+        }
         Act::BackupVerified {
             file,
             sha256,

@@ -81,7 +81,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     start_log(&config);
     let _lock = dir.lock()?;
     let keys = Keys::open(&dir, &config.tls, Some(address))?;
-    let (store, files) = crate::ops::backup::open_store(&dir, &keys).await?;
+    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config.redo).await?;
     let listener = bind(address)?;
     let metrics = bind_metrics(&config);
     let app = App::new(dir, config, keys, store).await?;
@@ -93,6 +93,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
                 .map_err(|e| Fault::unsafe_to(format!("tls.pem and keys/tls.key do not fit: {e}")))?,
         )
     };
+    jobs::bases::start(&app, &files);
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
     crate::ws::hub::start(&app);

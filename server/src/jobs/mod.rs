@@ -1,6 +1,8 @@
 //! Work that comes round by itself.
 //!
-//! Lives here: letting go of old feed rows. Never here: work a request waits for. Called by `cli::serve`.
+//! Lives here: letting go of old feed rows, backups for the redo log. Never here: work a request waits for. Called by `cli::serve`.
+
+pub mod bases;
 
 use crate::app::App;
 use std::sync::Arc;

@@ -7,5 +7,6 @@ pub mod audit;
 pub mod backup;
 pub mod container;
 pub mod doctor;
+pub mod log;
 pub mod metrics;
 pub mod verify;

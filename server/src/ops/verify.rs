@@ -16,8 +16,9 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
-use vitrine_store::RowCheck;
-use vitrine_store_sqlcipher::SqlcipherStore;
+use vitrine_store::{LogMark, RowCheck, StoreError};
+use vitrine_store_sqlcipher::redo::{self, Position};
+use vitrine_store_sqlcipher::{Key, SqlcipherStore};
 
 /// What stands before the signed text.
 const LABEL: &[u8] = b"vitrine backup verification 1\n";
@@ -49,8 +50,31 @@ pub struct Verification {
     pub device_chains: u64,
     /// Tables whose counts were compared with the manifest.
     pub tables: u64,
+    /// The redo log that goes on from this backup, rolled forward to its end and checked like the backup itself; none
+    /// when there is none, or when it was let go of by age.
+    pub redo: Option<RedoCheck>,
     /// Milliseconds it took.
     pub took_ms: u64,
+}
+
+/// What was read of the redo log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RedoCheck {
+    /// Commits after the backup.
+    pub commits: u64,
+    /// Segments read.
+    pub segments: u32,
+    /// The last of them, FHIR instant.
+    pub last: Option<String>,
+}
+
+/// The redo log that may go on from a backup.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// A server is writing to it.
+    pub live: bool,
 }
 
 /// The file beside the backup.
@@ -81,7 +105,12 @@ pub fn last_result(dir: &DataDir) -> PathBuf {
 ///
 /// # Errors
 /// [`Fault`] when the check cannot be made at all: no room for the scratch folder, a key that does not fit.
-pub async fn verify(from: &Path, key: &[u8; 32], data: Option<&DataDir>) -> Result<Verification, Fault> {
+pub async fn verify(
+    from: &Path,
+    key: &[u8; 32],
+    data: Option<&DataDir>,
+    log: Option<Log>,
+) -> Result<Verification, Fault> {
     let began = clock::steady();
     let mut v = Verification {
         file: from.display().to_string(),
@@ -96,6 +125,7 @@ pub async fn verify(from: &Path, key: &[u8; 32], data: Option<&DataDir>) -> Resu
         audit_rows: 0,
         device_chains: 0,
         tables: 0,
+        redo: None,
         took_ms: 0,
     };
     let scratch = Scratch::beside(from)?;
@@ -103,7 +133,7 @@ pub async fn verify(from: &Path, key: &[u8; 32], data: Option<&DataDir>) -> Resu
         Some(dir) => Some(Keys::open(dir, &crate::config::Tls::default(), None)?),
         None => None,
     };
-    let inside = match check(from, key, &scratch, &mut v).await {
+    let inside = match check(from, key, &scratch, log, &mut v).await {
         Ok(keys) => Some(keys),
         // What a fault of the file itself says is the result; anything else keeps it from being checked.
         Err(fault) if fault.exit != Exit::Usage => {
@@ -125,7 +155,13 @@ pub async fn verify(from: &Path, key: &[u8; 32], data: Option<&DataDir>) -> Resu
 }
 
 /// Everything that can be wrong goes into `v.faults`, or is the error when nothing after it can be read.
-async fn check(from: &Path, key: &[u8; 32], scratch: &Scratch, v: &mut Verification) -> Result<Keys, Fault> {
+async fn check(
+    from: &Path,
+    key: &[u8; 32],
+    scratch: &Scratch,
+    log: Option<Log>,
+    v: &mut Verification,
+) -> Result<Keys, Fault> {
     if !from.exists() {
         return Err(Fault::unsafe_to(format!("{} is missing", from.display())));
     }
@@ -139,25 +175,14 @@ async fn check(from: &Path, key: &[u8; 32], scratch: &Scratch, v: &mut Verificat
     v.made = Some(manifest.created.clone());
     let dir = DataDir::open(scratch.path(), false)?;
     let keys = Keys::open(&dir, &crate::config::Tls::default(), None)?;
-    let store = backup::open_file(dir.database(), keys.database.clone()).await?;
-    v.faults.extend(
-        store
-            .integrity_check()
-            .await?
-            .into_iter()
-            .map(|f| format!("vitrine.db: {f}")),
-    );
-    let rows = store.check_rows().await?;
-    v.faults
-        .extend(rows.faults.iter().map(|f| format!("vitrine.db: {f}")));
-    v.rows = Some(rows);
-    match SqlcipherStore::verify_audit(&store).await {
-        Ok(report) => {
-            v.audit_rows = report.rows;
-            v.device_chains = report.devices.len() as u64;
-        }
-        Err(e) => v.faults.push(format!("vitrine.db: {e}")),
+    let mark = manifest.contents.as_ref().and_then(|c| c.log.clone());
+    if let (Some(mark), Some(log)) = (mark, log) {
+        check_log(&dir, &keys, &mark, log, v).await?;
     }
+    let store = backup::open_file(dir.database(), keys.database.clone()).await?;
+    let (rows, audit) = check_store(&store, "vitrine.db", v).await?;
+    v.rows = Some(rows);
+    (v.audit_rows, v.device_chains) = audit;
     if let Some(made) = &manifest.contents {
         let found = store.contents().await?;
         v.faults.extend(
@@ -168,6 +193,74 @@ async fn check(from: &Path, key: &[u8; 32], scratch: &Scratch, v: &mut Verificat
         v.tables = made.rows.len() as u64;
     }
     Ok(keys)
+}
+
+/// Pages, tables, bodies and chains of a store; gives the bodies read, and rows and chains of audit.
+async fn check_store(
+    store: &SqlcipherStore,
+    name: &str,
+    v: &mut Verification,
+) -> Result<(RowCheck, (u64, u64)), Fault> {
+    let mut faults = store.integrity_check().await?;
+    let rows = store.check_rows().await?;
+    faults.extend(rows.faults.iter().cloned());
+    let audit = match SqlcipherStore::verify_audit(store).await {
+        Ok(report) => (report.rows, report.devices.len() as u64),
+        Err(e) => {
+            faults.push(e.to_string());
+            (0, 0)
+        }
+    };
+    v.faults
+        .extend(faults.into_iter().map(|f| format!("{name}: {f}")));
+    Ok((rows, audit))
+}
+
+/// Rolls a copy forward to the end of the log and checks it like the backup itself.
+async fn check_log(
+    dir: &DataDir,
+    keys: &Keys,
+    mark: &LogMark,
+    log: Log,
+    v: &mut Verification,
+) -> Result<(), Fault> {
+    let from: Position = mark.position.parse()?;
+    let folder = dir.root().join("rolled");
+    data_dir::make_private_folder(&folder)?;
+    let (database, copy) = (dir.database(), folder.join("vitrine.db"));
+    let key = Key::new(keys.database.clone());
+    let to = copy.clone();
+    let done = tokio::task::spawn_blocking(move || {
+        std::fs::copy(&database, &to).map_err(|e| Fault::io("cannot copy", &database, &e))?;
+        Ok::<_, Fault>(redo::roll_forward(
+            &log.folder,
+            &key,
+            &from,
+            None,
+            log.live,
+            Some(&to),
+        ))
+    });
+    let rolled = match done.await.map_err(|e| Fault::failed(e.to_string()))?? {
+        Ok(rolled) => rolled,
+        // Let go of by age, together with the moments it served.
+        Err(StoreError::Refused(_)) => return Ok(()),
+        Err(StoreError::Damaged(what)) => {
+            v.faults.push(format!("redo log: {what}"));
+            return Ok(());
+        }
+        Err(e) => return Err(e.into()),
+    };
+    let store = backup::open_file(copy, keys.database.clone()).await?;
+    check_store(&store, "vitrine.db rolled forward", v).await?;
+    drop(store);
+    let _ = std::fs::remove_dir_all(&folder);
+    v.redo = Some(RedoCheck {
+        commits: rolled.commits,
+        segments: rolled.segments,
+        last: rolled.last.map(clock::instant),
+    });
+    Ok(())
 }
 
 fn signed(v: &Verification, keys: &Keys) -> Result<Vec<u8>, Fault> {
@@ -231,6 +324,7 @@ mod tests {
             audit_rows: 0,
             device_chains: 0,
             tables: 0,
+            redo: None,
             took_ms: 1,
         };
         let path = t.path().join("r.json");
