@@ -157,7 +157,7 @@ async fn a_server_is_put_back_to_any_moment_here_and_elsewhere() {
         &last,
         "--force",
     ]);
-    assert_eq!(said["commits"].as_u64().unwrap() > 0, true, "{said}");
+    assert!(said["commits"].as_u64().unwrap() > 0, "{said}");
     assert_eq!((observations(d), users(d)), (19, 0));
     let row = |r: &Value| r["notes"]["use"] == "restore" && r["notes"]["at"] == last.as_str();
     let server = Server::start(&data);

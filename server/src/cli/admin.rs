@@ -108,6 +108,7 @@ async fn ask(dir: &DataDir, act: Act) -> Result<Given, Fault> {
         Ok(Answer::Fault { exit: code, text }) => Err(Fault {
             exit: exit(code),
             text,
+            disk: false,
         }),
         Err(_) => Err(Fault::failed(
             "the running server ended before it answered: see its log",

@@ -98,14 +98,28 @@ pub fn describe(path: &Path, name: &str) -> Result<Entry, Fault> {
 /// # Errors
 /// [`Fault`] naming the file.
 pub fn write(to: &Path, key: &[u8; 32], manifest: &Manifest, files: &[PathBuf]) -> Result<u64, Fault> {
-    let failed = |e: std::io::Error| Fault::io("cannot write", to, &e);
     let part = to.with_extension("part");
     let _ = std::fs::remove_file(&part);
+    let written = write_part(&part, to, key, manifest, files);
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+fn write_part(
+    part: &Path,
+    to: &Path,
+    key: &[u8; 32],
+    manifest: &Manifest,
+    files: &[PathBuf],
+) -> Result<u64, Fault> {
+    let failed = |e: std::io::Error| Fault::io("cannot write", to, &e);
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = BufWriter::new(options.open(&part).map_err(failed)?);
+    let mut out = BufWriter::new(options.open(part).map_err(failed)?);
     let text =
         serde_json::to_vec(manifest).map_err(|e| Fault::failed(format!("writing the manifest: {e}")))?;
     let prefix = clock::random::<16>();
@@ -144,7 +158,7 @@ pub fn write(to: &Path, key: &[u8; 32], manifest: &Manifest, files: &[PathBuf]) 
     let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
     file.sync_all().map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
-    std::fs::rename(&part, to).map_err(failed)?;
+    std::fs::rename(part, to).map_err(failed)?;
     Ok(bytes)
 }
 
@@ -442,6 +456,25 @@ mod tests {
                 assert_eq!(std::fs::read(out.join(format!("sub/f{i}"))).unwrap().len(), *n);
             }
         }
+    }
+
+    #[test]
+    fn what_cannot_be_written_whole_leaves_nothing() {
+        let t = tempfile::tempdir().unwrap();
+        let (file, key) = made(t.path(), &[CHUNK + 5]);
+        let manifest = manifest(&file).unwrap();
+        let to = t.path().join("again.vtbk");
+        let there = t.path().join("in0");
+        let gone = t.path().join("gone");
+        assert!(write(&to, &key, &manifest, &[there, gone]).is_err());
+        let left: Vec<_> = std::fs::read_dir(t.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert!(
+            left.iter().all(|n| !n.to_string_lossy().starts_with("again")),
+            "{left:?}"
+        );
     }
 
     #[test]

@@ -136,7 +136,7 @@ pub async fn verify(
     let inside = match check(from, key, &scratch, log, &mut v).await {
         Ok(keys) => Some(keys),
         // What a fault of the file itself says is the result; anything else keeps it from being checked.
-        Err(fault) if fault.exit != Exit::Usage => {
+        Err(fault) if fault.exit != Exit::Usage && !fault.disk => {
             v.faults.push(fault.text);
             None
         }

@@ -86,6 +86,9 @@ pub(super) struct Record {
     pub audit: u64,
 }
 
+/// The salts of a segment's run of the WAL, and its records.
+pub(super) type Times = ([u8; 8], Vec<Record>);
+
 /// Says that the disk failed, and about what.
 pub(super) fn failed(path: &Path) -> impl Fn(std::io::Error) -> StoreError + '_ {
     move |e| match io_fault("keeping the redo log", &e) {
@@ -218,7 +221,7 @@ impl Stream {
     }
     /// The salts and the records of a segment; `None` when the file is not there. A record that was cut short by a
     /// kill is left out when `cut` allows it.
-    pub fn read_times(&self, segment: u32, cut: bool) -> Result<Option<([u8; 8], Vec<Record>)>, StoreError> {
+    pub fn read_times(&self, segment: u32, cut: bool) -> Result<Option<Times>, StoreError> {
         let path = self.times(segment);
         let mut bytes = Vec::new();
         match File::open(&path).and_then(|mut f| f.read_to_end(&mut bytes)) {
