@@ -5,6 +5,7 @@
 //! wall-clock on loopback; both ends share the machine.
 #![allow(clippy::disallowed_methods)] // a bench reads the clock
 
+mod backup;
 mod big_chart;
 mod crowd;
 mod emergency;
@@ -48,6 +49,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("million", million::million),
     ("chart", big_chart::chart),
     ("import", import::import),
+    ("backup", backup::backup),
     ("fanout", fanout::fanout),
     ("crowd", crowd::crowd),
     ("storm", crowd::storm),

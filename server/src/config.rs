@@ -26,6 +26,8 @@ pub struct Config {
     pub feed: Feed,
     /// PostgreSQL in place of the embedded store.
     pub database: Database,
+    /// The redo log.
+    pub redo: Redo,
     /// Log output.
     pub log: Log,
 }
@@ -138,6 +140,22 @@ pub struct Database {
     pub replica_url: String,
 }
 
+/// `[redo]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redo {
+    /// Keep a redo log: a restore can then stop at any moment.
+    pub keep: bool,
+    /// Its folder; empty = `redo` in the data folder.
+    pub folder: String,
+    /// Hours between the backups it rests on.
+    pub base_hours: u32,
+    /// Check each of them as soon as it is made.
+    pub verify: bool,
+    /// Days back to which a restore must be possible.
+    pub keep_days: u32,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -218,6 +236,17 @@ impl Default for Database {
             emergency_connections: 2,
             patience_seconds: 25,
             replica_url: String::new(),
+        }
+    }
+}
+impl Default for Redo {
+    fn default() -> Self {
+        Self {
+            keep: false,
+            folder: String::new(),
+            base_hours: 24,
+            verify: true,
+            keep_days: 7,
         }
     }
 }
@@ -336,6 +365,8 @@ impl Config {
                 1,
                 24 * 60,
             ),
+            ("redo.base_hours", self.redo.base_hours as usize, 1, 24 * 31),
+            ("redo.keep_days", self.redo.keep_days as usize, 1, 3660),
             ("tls.days", self.tls.days as usize, 31, 825),
             (
                 "feed.keep_rows",
@@ -413,6 +444,12 @@ mod tests {
                 let (table, key) = k.split_once('.').unwrap();
                 let value = if ["origins", "names", "critical_wards"].contains(&key) {
                     "[]"
+                } else if *k == "redo.keep" || *k == "redo.verify" {
+                    "true"
+                } else if ["url", "node", "replica_url"].contains(&key) {
+                    "\"postgres://v@127.0.0.1/v\""
+                } else if *k == "redo.folder" {
+                    "\"/srv/redo\""
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
                 } else if key == "level" {
@@ -434,7 +471,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 29] = [
+    const KEYS: [&str; 40] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -462,7 +499,18 @@ mod tests {
         "sessions.longest_hours",
         "sessions.client_minutes",
         "feed.keep_rows",
+        "redo.keep",
+        "redo.folder",
+        "redo.base_hours",
+        "redo.verify",
+        "redo.keep_days",
         "log.level",
         "log.format",
+        "database.url",
+        "database.node",
+        "database.connections",
+        "database.emergency_connections",
+        "database.patience_seconds",
+        "database.replica_url",
     ];
 }

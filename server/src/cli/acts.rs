@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 use vitrine_access::policy::{self, Request, Role, Subject};
-use vitrine_access::{Action, Permit, action};
+use vitrine_access::{Action, Disclosure, Permit, action};
 use vitrine_clinical::{DeviceId, UserId, WardId};
 use vitrine_store::{Account, AccountChange, EnrolCode, Store};
 
@@ -69,6 +69,15 @@ pub enum Act {
         to: PathBuf,
         recovery_key: Option<PathBuf>,
     },
+    /// Everything committed is to be in the redo log before it is read.
+    SettleLog,
+    /// A backup was checked: the result goes into the audit log.
+    BackupVerified {
+        file: String,
+        sha256: String,
+        whole: bool,
+        faults: usize,
+    },
 }
 
 /// What an act gives.
@@ -106,6 +115,10 @@ pub struct Ground {
     pub ca_fingerprint: String,
     /// SHA-256 of the server certificate, hex.
     pub certificate_fingerprint: String,
+    /// Public half of the key the server signs with, hex.
+    pub server_key: String,
+    /// How the redo log is kept.
+    pub redo: crate::config::Redo,
     /// Who runs the command.
     pub operator: String,
 }
@@ -248,6 +261,26 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         ))),
         Act::Import { paths } => super::import::into(ground, paths).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
+        Act::SettleLog => {
+            let fault = ground.files.settle_log().await?;
+            Ok(Given::done(json!({"settled": fault.is_none(), "fault": fault})))
+        }
+        Act::BackupVerified {
+            file,
+            sha256,
+            whole,
+            faults,
+        } => {
+            let permit = ground
+                .permit::<action::OperateServer>()?
+                .noted("use", "verify-backup")
+                .noted("file", file)
+                .noted("sha256", sha256)
+                .noted("whole", whole.to_string())
+                .noted("faults", faults.to_string());
+            ground.store.append(permit.entry(Disclosure::default())).await?;
+            Ok(Given::done(json!({"noted": true})))
+        }
     }
 }
 

@@ -67,12 +67,14 @@ fn exit(code: u8) -> Exit {
 pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Ground, Fault> {
     let config = context.config(&dir)?;
     let keys = Keys::open(&dir, &config.tls, None)?;
-    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config.database).await?;
+    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config).await?;
     Ok(Ground {
         store,
         files,
         ca_fingerprint: keys.ca_fingerprint.clone(),
         certificate_fingerprint: keys.certificate_fingerprint.clone(),
+        server_key: keys.server_key_hex(),
+        redo: config.redo,
         operator: acts::operator(),
         dir,
     })
@@ -107,6 +109,7 @@ async fn ask(dir: &DataDir, act: Act) -> Result<Given, Fault> {
         Ok(Answer::Fault { exit: code, text }) => Err(Fault {
             exit: exit(code),
             text,
+            disk: false,
         }),
         Err(_) => Err(Fault::failed(
             "the running server ended before it answered: see its log",
@@ -118,6 +121,21 @@ async fn ask(dir: &DataDir, act: Act) -> Result<Given, Fault> {
 async fn ask(dir: &DataDir, _: Act) -> Result<Given, Fault> {
     dir.lock().map(|_| ())?;
     Err(Fault::usage("the folder was just let go of: try again"))
+}
+
+/// What an act works on in the running server.
+#[must_use]
+pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
+    Ground {
+        dir: app.dir.clone(),
+        store: app.store.clone(),
+        files,
+        ca_fingerprint: app.keys.ca_fingerprint.clone(),
+        certificate_fingerprint: app.keys.certificate_fingerprint.clone(),
+        server_key: app.keys.server_key_hex(),
+        redo: app.config.redo.clone(),
+        operator,
+    }
 }
 
 /// Answers commands while the server runs.
@@ -188,14 +206,7 @@ async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixSt
             text: "the command is of another version than the running server".into(),
         },
         Ok(asked) => {
-            let ground = Ground {
-                dir: app.dir.clone(),
-                store: app.store.clone(),
-                files,
-                ca_fingerprint: app.keys.ca_fingerprint.clone(),
-                certificate_fingerprint: app.keys.certificate_fingerprint.clone(),
-                operator: asked.operator,
-            };
+            let ground = ground(&app, files, asked.operator);
             match running(&app, &ground, asked.act).await {
                 Ok(given) => {
                     if given.access_changed {

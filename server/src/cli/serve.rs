@@ -74,7 +74,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     start_log(&config);
     let _lock = dir.lock()?;
     let keys = Keys::open(&dir, &config.tls, Some(address))?;
-    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config.database).await?;
+    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config).await?;
     let listener = bind(address)?;
     let metrics = bind_metrics(&config);
     let app = App::new(dir, config, keys, store).await?;
@@ -86,6 +86,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
                 .map_err(|e| Fault::unsafe_to(format!("tls.pem and keys/tls.key do not fit: {e}")))?,
         )
     };
+    jobs::bases::start(&app, &files);
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
     crate::ws::hub::start(&app);

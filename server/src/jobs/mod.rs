@@ -1,8 +1,9 @@
 //! Work that comes round by itself.
 //!
-//! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told. Never here: work a
-//! request waits for. Called by `cli::serve`.
+//! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, backups for the
+//! redo log. Never here: work a request waits for. Called by `cli::serve`.
 
+pub mod bases;
 pub mod spool;
 
 use crate::app::App;

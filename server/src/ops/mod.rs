@@ -10,4 +10,6 @@ pub mod container;
 pub mod doctor;
 pub mod drain;
 pub mod guarded;
+pub mod log;
 pub mod metrics;
+pub mod verify;

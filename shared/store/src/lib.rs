@@ -10,6 +10,7 @@
 //! and follows commit order; a read gives `Sealed` data and nothing else.
 
 pub mod batch;
+mod checked;
 pub mod conformance;
 pub mod device_chain;
 pub mod disclosure;
@@ -23,6 +24,7 @@ pub mod search;
 mod traits;
 mod urgent;
 
+pub use checked::{Contents, LogMark, RowCheck};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{

@@ -12,6 +12,7 @@ mod apply;
 mod audit;
 mod body;
 mod charts;
+mod check;
 mod feed;
 mod head_file;
 mod meaning;
@@ -23,11 +24,15 @@ mod sql;
 
 use crate::cipher::{self, Key, Migration, OpenOptions};
 use crate::readers::{OpenReader, Readers};
+use crate::redo::{Keeper, RedoOptions};
 use crate::writer::{OpenConnection, Writer};
 use audit::ServerGroup;
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+use sql::During as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use vitrine_store::{Projector, StoreError};
 
@@ -54,6 +59,8 @@ pub struct StoreOptions {
     pub preparers: usize,
     /// Page cache of the writing connection in KiB.
     pub writer_cache_kib: u32,
+    /// Keep a redo log, so that a restore can stop at any moment. Not on a test's VFS.
+    pub redo: Option<RedoOptions>,
 }
 
 impl Default for StoreOptions {
@@ -67,6 +74,7 @@ impl Default for StoreOptions {
             reserved: 2,
             preparers: 2,
             writer_cache_kib: 128 * 1024,
+            redo: None,
         }
     }
 }
@@ -103,8 +111,17 @@ impl SqlcipherStore {
         path: &Path,
         key: Key,
         projector: Arc<dyn Projector>,
-        options: StoreOptions,
+        mut options: StoreOptions,
     ) -> Result<Arc<Self>, StoreError> {
+        let mut redo = match &options.redo {
+            Some(redo) if options.open.vfs.is_none() => {
+                let pages = options.open.checkpoint_pages;
+                // Nobody but the writer may move the WAL into the file: it asks the log first.
+                options.open.checkpoint_pages = 0;
+                Some(Keeper::start(redo, path, &key, pages)?)
+            }
+            _ => None,
+        };
         let mut first = cipher::open(
             path,
             &key,
@@ -142,8 +159,22 @@ impl SqlcipherStore {
             ..again
         };
         let (writer_path, writer_key) = (path.to_owned(), key.clone());
-        let open: OpenConnection = Box::new(move || cipher::open(&writer_path, &writer_key, &write_options));
-        let writer = Writer::start("server", open, ServerGroup::new(head_file, pos.clone()))?;
+        let hook = redo.as_ref().map(Keeper::hook);
+        let open: OpenConnection = Box::new(move || {
+            let mut conn = cipher::open(&writer_path, &writer_key, &write_options)?;
+            if let Some(hook) = hook.clone() {
+                let tell = move |_: &mut Wal, pages: std::ffi::c_int| {
+                    hook.store(u32::try_from(pages).unwrap_or(0), Ordering::Release);
+                    Ok(())
+                };
+                conn.wal_hook(Some(tell)).during("watching the WAL")?;
+            }
+            Ok(conn)
+        });
+        if let Some(redo) = &mut redo {
+            redo.take_in()?;
+        }
+        let writer = Writer::start("server", open, ServerGroup::new(head_file, redo, pos.clone()))?;
         drop(first);
         let epoch = watch::Sender::new(epoch);
         Ok(Arc::new(Self {
