@@ -234,7 +234,10 @@ async fn each_of_the_eight_fires_within_a_minute_of_its_fault_and_clears() {
         }
     }));
     let (lost, over) = (faulty.clone(), stop.clone());
-    let mut line = Line::open_at(&s.addr.to_string(), &data).await.welcomed(&device).await;
+    let mut line = Line::open_at(&s.addr.to_string(), &data)
+        .await
+        .welcomed(&device)
+        .await;
     let (_, have) = line.fetch("ess:ED", 1).await;
     work.push(tokio::spawn(async move {
         let mut n = 100;
