@@ -118,7 +118,7 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     for scope in ["ess:site", "ess:ED", "board:ED", "dir"] {
         let (here, there) = (
             &status["scopes"][scope]["digest"],
-            &doctor["scopes"][scope]["digest"],
+            &doctor["digests"][scope]["digest"],
         );
         ensure!(
             here.is_string() && here == there,
