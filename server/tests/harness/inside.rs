@@ -39,7 +39,7 @@ impl Inside {
         let mut config = Config::default();
         change(&mut config);
         let keys = Keys::open(&dir, &config.tls, None).unwrap();
-        let (real, _) = ops::backup::open_store(&dir, &keys).await.unwrap();
+        let (real, _) = ops::backup::open_store(&dir, &keys, &config).await.unwrap();
         let store = Arc::new(FaultyStore::new(real));
         let app = App::new(dir, config, keys, store.clone()).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
