@@ -59,7 +59,13 @@ impl Group<'_> {
         self.write_resources().await?;
         tokio::try_join!(self.write_patients(), self.write_tally())?;
         let newest = self.write_feed().await?;
-        tokio::try_join!(self.write_ops(newest), self.write_audit())?;
+        // A COMMIT that waits for the standby must never be cancelled: it would be taken for done.
+        let patient = "SELECT set_config('statement_timeout', '0', true)";
+        tokio::try_join!(
+            self.write_ops(newest),
+            self.write_audit(),
+            sql::all(self.tx, AUDIT, patient, &[])
+        )?;
         Ok(newest)
     }
 

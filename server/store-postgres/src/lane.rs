@@ -228,16 +228,20 @@ impl Writer {
 
     async fn has(&self, head: Head) -> Result<bool, Fault> {
         let doing = "looking for the last commit";
-        let client = self.pool.get().await.during(doing)?;
-        // The old session may still be at it: its lock on the chain is waited for.
-        let sql = "SELECT h.seq FROM audit_head h WHERE h.chain = $1 FOR UPDATE";
-        sql::one(&client, doing, sql, &[&self.options.chain]).await?;
-        let sql = "SELECT hash FROM audit WHERE chain = $1 AND seq = $2";
-        let row = sql::one(&client, doing, sql, &[&self.options.chain, &int(head.seq)]).await?;
-        match row {
-            Some(r) => Ok(col::<&[u8]>(&r, 0, doing)? == &head.hash[..]),
-            None => Ok(false),
-        }
+        let mut client = self.pool.get().await.during(doing)?;
+        let tx = client.transaction().await.during(doing)?;
+        // The old session may still be at it: its lock on the chain is waited for. And something is written, so that
+        // this commit, and with it the one that is looked for, waits for the standby that the answer would have.
+        let sql = "UPDATE audit_head SET seq = seq WHERE chain = $1";
+        sql::run(&tx, doing, sql, &[&self.options.chain]).await?;
+        let sql = "SELECT hash, set_config('statement_timeout', '0', true) FROM audit WHERE chain = $1 AND seq = $2";
+        let row = sql::one(&tx, doing, sql, &[&self.options.chain, &int(head.seq)]).await?;
+        let there = match row {
+            Some(r) => col::<&[u8]>(&r, 0, doing)? == &head.hash[..],
+            None => false,
+        };
+        tx.commit().await.during(doing)?;
+        Ok(there)
     }
 
     async fn trial(&self, jobs: &[&Job]) -> Trial {
