@@ -75,7 +75,10 @@ def missing(backups, segments):
 
 
 def main():
-    info = json.loads(run("--output=json", "info"))
+    try:
+        info = json.loads(run("--output=json", "info"))
+    except ValueError as e:  # what it could not read stands raw in its answer
+        raise SystemExit("verify: THE BACKUP IS NOT WHOLE:\n  the list of backups cannot be read") from e
     backups = [b for stanza in info for b in stanza.get("backup", [])]
     if not backups:
         raise SystemExit("verify: there is no backup that can be read: %s" % [s.get("status") for s in info])
