@@ -264,7 +264,7 @@ async fn a_restore_to_any_moment_holds_exactly_what_was_committed_by_it() {
             "{found} rows at {at:?}, {least} acknowledged by then"
         );
         for (a, t) in &ledger {
-            let near = (t.0 - at.0).abs() < 40 || random(&mut dice) % 40 == 0;
+            let near = (t.0 - at.0).abs() < 40 || random(&mut dice).is_multiple_of(40);
             if !near || (a.again && *t > at) {
                 continue;
             }
