@@ -104,6 +104,7 @@ pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
     let http = world.server.http()?;
     let who = world.nurse()?;
     let rt = &world.runtime;
+    let _entered = rt.enter();
     let device = rt.block_on(Device::enrol(&world.server, &http, "ED"))?;
     let token = rt.block_on(device.sign_in(&world.server, &http, &who.user, &who.password))?;
     let program = rt.block_on(world.server.token(&http))?;
