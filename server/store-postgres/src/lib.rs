@@ -246,7 +246,12 @@ impl PostgresStore {
 
     /// A connection for reading what a decision rests on: to the primary, while there is one.
     async fn reader(&self) -> Result<Object, StoreError> {
-        self.connected(&self.readers).await
+        let pool = if vitrine_store::is_urgent() {
+            &self.reserved
+        } else {
+            &self.readers
+        };
+        self.connected(pool).await
     }
 
     /// A connection that nothing but emergencies uses.
