@@ -21,6 +21,7 @@ mod project;
 pub mod scope;
 pub mod search;
 mod traits;
+pub mod transfer;
 
 pub use error::StoreError;
 pub use memory::MemoryStore;
