@@ -139,7 +139,7 @@ impl Group for ServerGroup {
     }
 }
 
-fn head_of(conn: &Connection) -> Result<Head, StoreError> {
+pub(super) fn head_of(conn: &Connection) -> Result<Head, StoreError> {
     let last = one(
         conn,
         "SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1",
@@ -229,7 +229,7 @@ impl SqlcipherStore {
     }
 }
 
-fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<Head, StoreError> {
+pub(super) fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<Head, StoreError> {
     let mut verifier = Verifier::new(sealed);
     let mut statement = conn
         .prepare_cached("SELECT seq, hash, body FROM audit ORDER BY seq")
@@ -245,7 +245,7 @@ fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<Head, StoreE
     Ok(verifier.finish()?)
 }
 
-fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
+pub(super) fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
     let heads = device_heads(conn)?;
     let mut out = Vec::with_capacity(heads.len());
     for (device, head) in heads {

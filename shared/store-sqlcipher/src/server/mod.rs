@@ -13,6 +13,7 @@ mod audit;
 mod body;
 mod charts;
 mod feed;
+mod giving;
 mod head_file;
 mod meaning;
 mod operate;
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 use vitrine_store::{Projector, StoreError};
 
 pub use audit::{AuditReport, SealState};
+pub use giving::{EmbeddedGiver, Standing};
 
 /// "Vits": tells the server's file from the workstation's.
 const APPLICATION_ID: i32 = 0x5669_7473;
