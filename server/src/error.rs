@@ -59,9 +59,10 @@ impl Fault {
 impl From<StoreError> for Fault {
     fn from(e: StoreError) -> Self {
         match e {
-            StoreError::NewerSchema { .. } | StoreError::Unencrypted(_) | StoreError::WrongKey(_) => {
-                Self::unsafe_to(e.to_string())
-            }
+            StoreError::NewerSchema { .. }
+            | StoreError::Unencrypted(_)
+            | StoreError::WrongKey(_)
+            | StoreError::Unfinished(_) => Self::unsafe_to(e.to_string()),
             other => Self::failed(other.to_string()),
         }
     }

@@ -1,10 +1,11 @@
-//! `backup`, `restore`, `verify-backup`, `migrate`: options and words; the work is in `ops::backup`.
+//! `backup`, `restore`, `verify-backup`, `migrate`: options and words; the work is in `ops::backup` and `ops::moving`.
 
 use super::acts::Act;
 use super::{Context, Data, Outcome, admin, show};
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
 use crate::ops::backup as copies;
+use crate::ops::moving;
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,19 @@ pub(super) struct VerifyArgs {
     /// Recovery key file.
     #[arg(long, value_name = "FILE")]
     recovery_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Data folder.
+    #[arg(long, value_name = "DIR", required_unless_present = "from_embedded")]
+    data: Option<PathBuf>,
+    /// Data folder whose embedded store moves into PostgreSQL; no server may run in it.
+    #[arg(long, value_name = "DIR", conflicts_with = "data")]
+    from_embedded: Option<PathBuf>,
+    /// The empty PostgreSQL database it moves into (or VITRINE_DATABASE_URL).
+    #[arg(long, value_name = "URL", requires = "from_embedded")]
+    database_url: Option<String>,
 }
 
 fn whole(path: &Path, option: &str) -> Result<PathBuf, Fault> {
@@ -134,11 +148,33 @@ pub(super) async fn verify(_: &Context, args: VerifyArgs) -> Result<Outcome, Fau
 }
 
 /// Opening the store brings it to this program's schema; a newer one is refused.
-pub(super) async fn migrate(context: &Context, data: &Data) -> Result<Outcome, Fault> {
-    let dir = DataDir::open(&data.data, false)?;
+pub(super) async fn migrate(context: &Context, args: MigrateArgs) -> Result<Outcome, Fault> {
+    let data = match (args.from_embedded, args.data) {
+        (Some(from), _) => return move_embedded(context, &from, args.database_url).await,
+        (None, Some(data)) => data,
+        (None, None) => return Err(Fault::usage("name --data DIR or --from-embedded DIR")),
+    };
+    let dir = DataDir::open(&data, false)?;
     dir.must_be_set_up()?;
     let lock = dir.lock()?;
     let ground = admin::open(context, dir, &lock).await?;
     let json = json!({"schema": copies::SCHEMA, "backend": ground.files.kind(), "migrated": true});
     Ok(Outcome::done(json.clone(), show::words(show::Kind::Lines, &json)))
+}
+
+async fn move_embedded(context: &Context, from: &Path, url: Option<String>) -> Result<Outcome, Fault> {
+    let url = url
+        .or_else(|| std::env::var("VITRINE_DATABASE_URL").ok())
+        .ok_or_else(|| Fault::usage("--from-embedded: name the database with --database-url URL"))?;
+    let dir = DataDir::open(from, false)?;
+    dir.must_be_set_up()?;
+    let config = context.config(&dir)?;
+    let moved = moving::move_embedded(&dir, &config.tls, &url, &|line| eprintln!("{line}")).await?;
+    let columns = &["table", "rows", "held", "equal", "seconds", "rows_per_s"];
+    let table = show::words(show::Kind::Table("tables", columns), &moved.json);
+    Ok(Outcome {
+        exit: if moved.equal { Exit::Done } else { Exit::Some },
+        words: format!("{table}{}", moved.words),
+        json: moved.json,
+    })
 }

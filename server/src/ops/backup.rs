@@ -81,6 +81,7 @@ pub type Opened = (Arc<dyn Store>, Arc<dyn Files>);
 /// # Errors
 /// [`Fault`] with exit 3 for a newer schema, a plain database or a wrong key.
 pub async fn open_store(dir: &DataDir, keys: &Keys) -> Result<Opened, Fault> {
+    crate::ops::moving::must_be_embedded(dir)?;
     let store = open_file(dir.database(), keys.database.clone()).await?;
     data_dir::set_mode(&dir.database(), 0o600)?;
     Ok((store.clone(), store))

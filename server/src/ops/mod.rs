@@ -8,3 +8,4 @@ pub mod backup;
 pub mod container;
 pub mod doctor;
 pub mod metrics;
+pub mod moving;
