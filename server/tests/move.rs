@@ -198,9 +198,11 @@ async fn see(h: &Hospital) -> Seen {
         scopes.insert(scope.clone(), s.scope_refs(&scope).await.unwrap().0);
     }
     for (id, newest) in [("mv-obs", 5), ("mv-gone", 2), ("mv-back", 3), ("mv-long", 1), ("mv-none", 1)] {
+        let at = key(&format!("Observation/{id}"));
+        let owner = s.owner(&at).await.unwrap().flatten();
         for version in 1..=newest {
-            let permit = h.client(None);
-            let found = s.vread(&permit, &key(&format!("Observation/{id}")), version).await.unwrap();
+            let permit = h.client(owner.as_ref().map(|p| p.as_str()));
+            let found = s.vread(&permit, &at, version).await.unwrap();
             versions.push(h.open(&permit, found).await);
         }
     }
@@ -356,7 +358,7 @@ async fn a_department_moves_whole() {
             put(&lab("mv-new-obs", "mv-new", "1.1")),
         ])
         .await;
-    assert_eq!(next.changes[1].version, 7);
+    assert_eq!(next.changes[1].version, 6);
     assert!(next.pos > newest);
     let batch = after.store.changes_since(newest, None, 1000).await.unwrap();
     assert_eq!((batch.oldest, batch.rows.first().map(|r| r.pos)), (newest, Some(newest + 1)));
@@ -376,7 +378,6 @@ async fn a_department_moves_whole() {
     let station = DeviceId::new("station-1").unwrap();
     assert_eq!(after.store.accept_device_rows(&station, vec![row]).await.unwrap(), 8);
     store.verify_audit().await.unwrap();
-    pg.psql(db, "SELECT 1").unwrap();
 }
 
 /// Holds a table against writers until it is let go of.
