@@ -12,6 +12,7 @@ mod fanout;
 mod import;
 mod million;
 mod report;
+mod stores;
 mod window;
 mod world;
 
@@ -48,6 +49,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("fanout", fanout::fanout),
     ("crowd", crowd::crowd),
     ("storm", crowd::storm),
+    ("store", stores::store),
+    ("people", stores::people),
     ("window", window::window),
 ];
 

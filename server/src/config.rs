@@ -22,6 +22,8 @@ pub struct Config {
     pub sessions: Sessions,
     /// The change feed.
     pub feed: Feed,
+    /// PostgreSQL in place of the embedded store.
+    pub database: Database,
     /// Log output.
     pub log: Log,
 }
@@ -88,6 +90,24 @@ pub struct Feed {
     pub keep_rows: u64,
 }
 
+/// `[database]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// `postgres://…`, or "" for the embedded store. `--database-url` and `VITRINE_DATABASE_URL` go before it.
+    pub url: String,
+    /// Name of this server among those that share the database: its audit chain.
+    pub node: String,
+    /// Connections for charts, search and the feed.
+    pub connections: usize,
+    /// Connections that serve emergency cards alone.
+    pub emergency_connections: usize,
+    /// Seconds a write is tried again while no primary can be reached.
+    pub patience_seconds: u64,
+    /// `postgres://…` of a replica, or "": reads that may be old go there, and all of them while there is no primary.
+    pub replica_url: String,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -140,6 +160,18 @@ impl Default for Sessions {
 impl Default for Feed {
     fn default() -> Self {
         Self { keep_rows: 1_000_000 }
+    }
+}
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            node: "server".to_owned(),
+            connections: 8,
+            emergency_connections: 2,
+            patience_seconds: 25,
+            replica_url: String::new(),
+        }
     }
 }
 impl Default for Log {
@@ -201,6 +233,19 @@ impl Config {
             ("limits.handshakes", self.limits.handshakes, 1, 4096),
             ("limits.requests", self.limits.requests, 1, 65_536),
             ("limits.sign_ins", self.limits.sign_ins, 1, 64),
+            ("database.connections", self.database.connections, 2, 512),
+            (
+                "database.emergency_connections",
+                self.database.emergency_connections,
+                1,
+                64,
+            ),
+            (
+                "database.patience_seconds",
+                usize::try_from(self.database.patience_seconds).unwrap_or(usize::MAX),
+                1,
+                120,
+            ),
             (
                 "limits.request_seconds",
                 usize::try_from(self.limits.request_seconds).unwrap_or(0),

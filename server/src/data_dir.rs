@@ -97,6 +97,22 @@ impl DataDir {
     pub fn config(&self) -> PathBuf {
         self.root.join("vitrine.toml")
     }
+    /// Says which store holds the record, where it is not the embedded one.
+    fn store_mark(&self) -> PathBuf {
+        self.root.join("store")
+    }
+    /// Whether the record lies in PostgreSQL.
+    #[must_use]
+    pub fn is_in_postgres(&self) -> bool {
+        fs::read_to_string(self.store_mark()).is_ok_and(|s| s.trim() == "postgres")
+    }
+    /// Notes that the record lies in PostgreSQL.
+    ///
+    /// # Errors
+    /// [`Fault`] when the mark cannot be written.
+    pub fn mark_in_postgres(&self) -> Result<(), Fault> {
+        write_durably(&self.store_mark(), b"postgres\n", 0o644)
+    }
     fn demo_mark(&self) -> PathBuf {
         self.root.join("DEMO")
     }

@@ -42,7 +42,7 @@ fn bad_arguments_end_with_two_and_a_sentence() {
             "later version",
         ),
         (
-            vec!["serve", "--data", &d, "--database-url", "postgres://x"],
+            vec!["serve", "--data", &d, "--mllp", "127.0.0.1:2575"],
             "later version",
         ),
         (vec!["serve", "--data", &d, "--metrics", "loud"], "--metrics"),
@@ -175,6 +175,8 @@ fn bad_arguments_end_with_two_and_a_sentence() {
             "cannot read",
         ),
         (vec!["migrate"], "--data"),
+        (vec!["migrate", "--from-embedded", &d], "--database-url"),
+        (vec!["migrate", "--from-embedded", none], "does not exist"),
         (vec!["doctor", "--data", f], "is a file"),
         (
             vec!["doctor", "--data", t.path().to_str().unwrap()],

@@ -12,7 +12,7 @@ use std::time::Duration;
 use vitrine_access::chain::{Head, Row};
 use vitrine_access::grant::{Grant, Reason};
 use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs, WardId};
-use vitrine_server::config::Tls;
+use vitrine_server::config::{Database, Tls};
 use vitrine_server::data_dir::DataDir;
 use vitrine_server::ingest::project::FhirProjector;
 use vitrine_server::keys::Keys;
@@ -47,7 +47,7 @@ fn keys(data: &Path) -> (DataDir, Keys) {
 
 async fn embedded(data: &Path) -> Arc<dyn Store> {
     let (dir, keys) = keys(data);
-    open_store(&dir, &keys).await.unwrap().0
+    open_store(&dir, &keys, &Database::default()).await.unwrap().0
 }
 
 async fn postgres(url: &str, data: &Path) -> Arc<PostgresStore> {
@@ -328,7 +328,7 @@ async fn a_department_moves_whole() {
     assert_eq!(exit, 3, "{refused}");
     let served = run(&["serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
     assert_eq!(served.status.code(), Some(3));
-    assert!(String::from_utf8_lossy(&served.stderr).contains("is in PostgreSQL"));
+    assert!(String::from_utf8_lossy(&served.stderr).contains("lies in PostgreSQL"));
     let (exit, again) = migrate(&data, &url);
     assert!(exit == 3 && again["error"].as_str().unwrap().contains("already"), "{again}");
 

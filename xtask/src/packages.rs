@@ -58,6 +58,22 @@ const BROWSER: &[Need] = &[Need {
     packages: &["chromium"],
 }];
 
+/// To test the second store.
+const DATABASE: &[Need] = &[Need {
+    present: || Path::new("/usr/lib/postgresql").exists() || std::env::var_os("PG_BIN").is_some(),
+    packages: &["postgresql-15"],
+}];
+
+/// Makes sure of what the tests of the second store need.
+pub fn ensure_database() -> Result<()> {
+    let missing: Vec<&str> = DATABASE
+        .iter()
+        .filter(|n| !(n.present)())
+        .flat_map(|n| n.packages.iter().copied())
+        .collect();
+    if missing.is_empty() { Ok(()) } else { install(&missing) }
+}
+
 /// Makes sure of the build's needs, and of the display's and the browser's where asked.
 pub fn ensure(show: bool, browser: bool) -> Result<()> {
     let mut needs: Vec<&Need> = BUILD.iter().collect();

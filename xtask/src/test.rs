@@ -8,6 +8,7 @@ use std::path::Path;
 /// Every test. Servers, displays and browsers are started and stopped by the tests themselves, on loopback.
 pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     packages::ensure(with_ui, with_ui)?;
+    packages::ensure_database()?;
     ui::build()?;
     if with_ui && filter.is_none() {
         run(ui::npm(&["run", "check"]))?;

@@ -66,7 +66,7 @@ fn exit(code: u8) -> Exit {
 pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Ground, Fault> {
     let config = context.config(&dir)?;
     let keys = Keys::open(&dir, &config.tls, None)?;
-    let (store, files) = crate::ops::backup::open_store(&dir, &keys).await?;
+    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config.database).await?;
     Ok(Ground {
         store,
         files,

@@ -59,12 +59,9 @@ pub(super) struct MigrateArgs {
     /// Data folder.
     #[arg(long, value_name = "DIR", required_unless_present = "from_embedded")]
     data: Option<PathBuf>,
-    /// Data folder whose embedded store moves into PostgreSQL; no server may run in it.
+    /// Data folder whose embedded store moves into the empty database of --database-url; no server may run in it.
     #[arg(long, value_name = "DIR", conflicts_with = "data")]
     from_embedded: Option<PathBuf>,
-    /// The empty PostgreSQL database it moves into (or VITRINE_DATABASE_URL).
-    #[arg(long, value_name = "URL", requires = "from_embedded")]
-    database_url: Option<String>,
 }
 
 fn whole(path: &Path, option: &str) -> Result<PathBuf, Fault> {
@@ -150,7 +147,7 @@ pub(super) async fn verify(_: &Context, args: VerifyArgs) -> Result<Outcome, Fau
 /// Opening the store brings it to this program's schema; a newer one is refused.
 pub(super) async fn migrate(context: &Context, args: MigrateArgs) -> Result<Outcome, Fault> {
     let data = match (args.from_embedded, args.data) {
-        (Some(from), _) => return move_embedded(context, &from, args.database_url).await,
+        (Some(from), _) => return move_embedded(context, &from).await,
         (None, Some(data)) => data,
         (None, None) => return Err(Fault::usage("name --data DIR or --from-embedded DIR")),
     };
@@ -162,14 +159,16 @@ pub(super) async fn migrate(context: &Context, args: MigrateArgs) -> Result<Outc
     Ok(Outcome::done(json.clone(), show::words(show::Kind::Lines, &json)))
 }
 
-async fn move_embedded(context: &Context, from: &Path, url: Option<String>) -> Result<Outcome, Fault> {
-    let url = url
-        .or_else(|| std::env::var("VITRINE_DATABASE_URL").ok())
-        .ok_or_else(|| Fault::usage("--from-embedded: name the database with --database-url URL"))?;
+async fn move_embedded(context: &Context, from: &Path) -> Result<Outcome, Fault> {
     let dir = DataDir::open(from, false)?;
     dir.must_be_set_up()?;
     let config = context.config(&dir)?;
-    let moved = moving::move_embedded(&dir, &config.tls, &url, &|line| eprintln!("{line}")).await?;
+    if config.database.url.is_empty() {
+        return Err(Fault::usage(
+            "--from-embedded: name the empty database with --database-url URL",
+        ));
+    }
+    let moved = moving::move_embedded(&dir, &config, &|line| eprintln!("{line}")).await?;
     let columns = &["table", "rows", "held", "equal", "seconds", "rows_per_s"];
     let table = show::words(show::Kind::Table("tables", columns), &moved.json);
     Ok(Outcome {

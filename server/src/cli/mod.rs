@@ -35,6 +35,9 @@ struct Cli {
     /// Configuration file (default: vitrine.toml in the data folder, when it is there).
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// PostgreSQL in place of the embedded store (also VITRINE_DATABASE_URL or database.url in the configuration).
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
     #[command(subcommand)]
     command: Command,
 }
@@ -214,6 +217,8 @@ pub struct Context {
     pub json: bool,
     /// `--config`.
     pub config: Option<PathBuf>,
+    /// `--database-url`.
+    pub database_url: Option<String>,
 }
 
 impl Context {
@@ -222,11 +227,16 @@ impl Context {
     /// # Errors
     /// [`Fault`] naming file, key and fix.
     pub fn config(&self, dir: &DataDir) -> Result<Config, Fault> {
-        match &self.config {
-            Some(path) => Config::read(path),
-            None if dir.config().exists() => Config::read(&dir.config()),
-            None => Ok(Config::default()),
+        let mut config = match &self.config {
+            Some(path) => Config::read(path)?,
+            None if dir.config().exists() => Config::read(&dir.config())?,
+            None => Config::default(),
+        };
+        let url = self.database_url.clone();
+        if let Some(url) = url.or_else(|| std::env::var("VITRINE_DATABASE_URL").ok()) {
+            config.database.url = url;
         }
+        Ok(config)
     }
 }
 
@@ -246,6 +256,7 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
     let context = Context {
         json: cli.json,
         config: cli.config,
+        database_url: cli.database_url,
     };
     let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(command(&context, cli.command)),

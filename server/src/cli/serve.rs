@@ -35,20 +35,13 @@ pub(super) struct ServeArgs {
     /// DICOM listener: comes with a later version.
     #[arg(long, value_name = "ADDR")]
     dimse: Option<String>,
-    /// PostgreSQL: comes with a later version.
-    #[arg(long, value_name = "URL")]
-    database_url: Option<String>,
     /// For tests: plain HTTP, on a loopback address alone.
     #[arg(long)]
     insecure_loopback: bool,
 }
 
 pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome, Fault> {
-    for (option, given) in [
-        ("--mllp", &args.mllp),
-        ("--dimse", &args.dimse),
-        ("--database-url", &args.database_url),
-    ] {
+    for (option, given) in [("--mllp", &args.mllp), ("--dimse", &args.dimse)] {
         if given.is_some() {
             return Err(Fault::usage(format!(
                 "{option} comes with a later version: leave it out"
@@ -81,7 +74,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     start_log(&config);
     let _lock = dir.lock()?;
     let keys = Keys::open(&dir, &config.tls, Some(address))?;
-    let (store, files) = crate::ops::backup::open_store(&dir, &keys).await?;
+    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config.database).await?;
     let listener = bind(address)?;
     let metrics = bind_metrics(&config);
     let app = App::new(dir, config, keys, store).await?;

@@ -2,6 +2,8 @@
 //!
 //! Lives here: letting go of old feed rows. Never here: work a request waits for. Called by `cli::serve`.
 
+pub mod spool;
+
 use crate::app::App;
 use std::sync::Arc;
 use std::time::Duration;

@@ -9,6 +9,7 @@
 
 use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
+use crate::config::Database;
 use crate::data_dir::{self, DataDir};
 use crate::error::{Exit, Fault};
 use crate::ingest::project::FhirProjector;
@@ -19,9 +20,11 @@ use ring::hkdf;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 use vitrine_access::{Disclosure, action};
 use vitrine_clinical::WardId;
 use vitrine_store::{Store, StoreError};
+use vitrine_store_postgres::{PostgresOptions, PostgresStore, Replica};
 use vitrine_store_sqlcipher::{Key, SealState, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
@@ -73,17 +76,88 @@ impl Files for SqlcipherStore {
     }
 }
 
+#[async_trait]
+impl Files for PostgresStore {
+    fn kind(&self) -> &'static str {
+        "postgres"
+    }
+    async fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        self.check().await
+    }
+    async fn verify_audit(&self) -> Result<(), StoreError> {
+        PostgresStore::verify_audit(self).await.map(|_| ())
+    }
+    async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
+        PostgresStore::wards(self).await
+    }
+    async fn snapshot(&self, _: &Path) -> Result<(), StoreError> {
+        Err(StoreError::Refused(
+            "the record lies in PostgreSQL, whose backups pgBackRest makes: see docs/CLUSTER.md; copy the folder's keys as well"
+                .to_owned(),
+        ))
+    }
+}
+
 /// A store and what only its file can do.
 pub type Opened = (Arc<dyn Store>, Arc<dyn Files>);
 
-/// Opens the store of a folder.
+/// Opens the store of a folder: the embedded one, or the PostgreSQL that the configuration names.
 ///
 /// # Errors
-/// [`Fault`] with exit 3 for a newer schema, a plain database or a wrong key.
-pub async fn open_store(dir: &DataDir, keys: &Keys) -> Result<Opened, Fault> {
-    crate::ops::moving::must_be_embedded(dir)?;
+/// [`Fault`] with exit 3 for a newer schema, a plain database, a wrong key, a PostgreSQL that cannot be used, or a folder
+/// whose record lies in the other store.
+pub async fn open_store(dir: &DataDir, keys: &Keys, database: &Database) -> Result<Opened, Fault> {
+    if !database.url.is_empty() {
+        return open_postgres(dir, keys, database).await;
+    }
+    if dir.is_in_postgres() {
+        return Err(Fault::unsafe_to(format!(
+            "the record of {} lies in PostgreSQL: give --database-url, or database.url in the configuration; nothing was changed",
+            dir.root().display()
+        )));
+    }
     let store = open_file(dir.database(), keys.database.clone()).await?;
     data_dir::set_mode(&dir.database(), 0o600)?;
+    Ok((store.clone(), store))
+}
+
+async fn open_postgres(dir: &DataDir, keys: &Keys, database: &Database) -> Result<Opened, Fault> {
+    if dir.database().exists() {
+        return Err(Fault::unsafe_to(format!(
+            "{} holds an embedded store: move it over with 'vitrine-server migrate --from-embedded {} --database-url URL'; nothing was changed",
+            dir.root().display(),
+            dir.root().display()
+        )));
+    }
+    let spool = if database.replica_url.is_empty() {
+        None
+    } else {
+        Some(open_file(dir.root().join("spool.db"), keys.database.clone()).await?)
+    };
+    let options = PostgresOptions {
+        readers: database.connections,
+        emergency_readers: database.emergency_connections,
+        chain: database.node.clone(),
+        patience: Duration::from_secs(database.patience_seconds),
+        replica: spool.as_ref().map(|spool| Replica {
+            url: database.replica_url.clone(),
+            spool: spool.clone(),
+        }),
+    };
+    let opened = PostgresStore::open(
+        &database.url,
+        keys.database.clone(),
+        Arc::new(FhirProjector),
+        options,
+    );
+    // Whatever keeps the store from opening is nothing to go on with.
+    let store = opened.await.map_err(|e| Fault::unsafe_to(e.to_string()))?;
+    if !dir.is_in_postgres() {
+        dir.mark_in_postgres()?;
+    }
+    if let Some(spool) = spool {
+        crate::jobs::spool::start(&store, spool);
+    }
     Ok((store.clone(), store))
 }
 

@@ -6,28 +6,27 @@
 //! 1. The folder is locked: no server runs in it. Its audit chains are whole.
 //! 2. The database is marked as unfinished, filled, and every row is read back and compared. Until here nothing in the
 //!    folder has changed, and the folder stays in use whatever goes wrong.
-//! 3. The mark says `proven`; the file `store` in the folder says that the record is in PostgreSQL; `vitrine.db` becomes
+//! 3. The mark says `proven`; the file `store` in the folder says that the record lies in PostgreSQL; `vitrine.db` becomes
 //!    `vitrine.db.moved`; the mark goes. Whoever finds `store` beside the mark `proven` ends these steps.
 
 use crate::cli::acts::{operator, operator_request};
 use crate::clock;
-use crate::config::Tls;
-use crate::data_dir::{self, DataDir};
+use crate::config::Config;
+use crate::data_dir::DataDir;
 use crate::error::Fault;
 use crate::ingest::project::FhirProjector;
 use crate::keys::Keys;
+use crate::ops::backup::open_store;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use vitrine_access::{Disclosure, action, policy};
 use vitrine_store::transfer::{Difference, Gives, Proof, Table, fill, prove};
-use vitrine_store::{AuditLog, Feed, StoreError};
-use vitrine_store_postgres::{Intake, PostgresOptions, PostgresStore, Progress};
+use vitrine_store::StoreError;
+use vitrine_store_postgres::{Intake, Progress};
 use vitrine_store_sqlcipher::{EmbeddedGiver, Key};
 use zeroize::Zeroizing;
 
-/// What the file `store` says of a folder whose record is in PostgreSQL.
-const IN_POSTGRES: &str = "postgres\n";
 /// Rows moved and proven in a second, for the estimate: two cores, database on the same machine.
 const ROWS_PER_S: f64 = 8_000.0;
 
@@ -41,32 +40,8 @@ pub struct Moved {
     pub words: String,
 }
 
-fn mark(dir: &DataDir) -> PathBuf {
-    dir.root().join("store")
-}
-
 fn moved_file(dir: &DataDir) -> PathBuf {
     dir.root().join("vitrine.db.moved")
-}
-
-/// Whether the file `store` says that the folder's record is in PostgreSQL.
-#[must_use]
-pub fn is_in_postgres(dir: &DataDir) -> bool {
-    std::fs::read_to_string(mark(dir)).is_ok_and(|text| text.trim() == IN_POSTGRES.trim())
-}
-
-/// Refuses to open an embedded store in a folder whose record is in PostgreSQL.
-///
-/// # Errors
-/// [`Fault`] with exit 3.
-pub fn must_be_embedded(dir: &DataDir) -> Result<(), Fault> {
-    if is_in_postgres(dir) {
-        return Err(Fault::unsafe_to(format!(
-            "the record of {} is in PostgreSQL: name its database with --database-url; nothing was changed",
-            dir.root().display()
-        )));
-    }
-    Ok(())
 }
 
 /// Until rows are taken, every failure is a refusal: nothing was changed.
@@ -85,10 +60,10 @@ fn root(keys: &Keys) -> Zeroizing<[u8; 32]> {
 /// failed. The folder is then in use as before.
 pub async fn move_embedded(
     dir: &DataDir,
-    tls: &Tls,
-    url: &str,
+    config: &Config,
     say: &(dyn Fn(&str) + Sync),
 ) -> Result<Moved, Fault> {
+    let url = config.database.url.as_str();
     let _lock = dir.lock().map_err(|f| Fault {
         text: format!(
             "{}: a record moves while no server runs in its folder; SIGTERM lets a server end what it has begun",
@@ -96,17 +71,16 @@ pub async fn move_embedded(
         ),
         ..f
     })?;
-    let keys = Keys::open(dir, tls, None)?;
-    let mut intake = None;
-    if is_in_postgres(dir) {
+    let keys = Keys::open(dir, &config.tls, None)?;
+    if dir.is_in_postgres() {
         let at = Intake::open(url, root(&keys)).await.map_err(refused)?;
         if at.progress().await? != Progress::Proven {
             return Err(Fault::unsafe_to(format!(
-                "the record of {} is in PostgreSQL already: serve it with --database-url; nothing was changed",
+                "the record of {} lies in PostgreSQL already: serve it with --database-url; nothing was changed",
                 dir.root().display()
             )));
         }
-        return end(dir, &keys, url, at, None).await;
+        return end(dir, &keys, config, at, None).await;
     }
     if !dir.database().exists() {
         return Err(Fault::usage(format!(
@@ -133,7 +107,7 @@ pub async fn move_embedded(
     let rows: u64 = counts.iter().map(|(_, n)| n).sum();
     say(&estimate(rows));
     let standing = giver.standing().await?;
-    let at = intake.insert(Intake::open(url, root(&keys)).await.map_err(refused)?);
+    let mut at = Intake::open(url, root(&keys)).await.map_err(refused)?;
     at.begin([standing.oldest_version, standing.oldest_audit])
         .await
         .map_err(refused)?;
@@ -144,7 +118,7 @@ pub async fn move_embedded(
         ))
     };
     let began = clock::steady();
-    let tables = take(&giver, at, &counts, standing.newest, say)
+    let tables = take(&giver, &at, &counts, standing.newest, say)
         .await
         .map_err(unfinished)?;
     let head = at.head().await.map_err(unfinished)?;
@@ -170,10 +144,7 @@ pub async fn move_embedded(
         });
     }
     at.proven().await.map_err(unfinished)?;
-    let Some(at) = intake else {
-        return Err(Fault::failed("the database was let go of"));
-    };
-    let ended = end(dir, &keys, url, at, Some(giver)).await?;
+    let ended = end(dir, &keys, config, at, Some(giver)).await?;
     if let (Some(to), Some(more)) = (json.as_object_mut(), ended.json.as_object()) {
         to.extend(more.clone());
     }
@@ -201,11 +172,11 @@ async fn open_giver(dir: &DataDir, keys: &Keys) -> Result<EmbeddedGiver, Fault> 
 async fn end(
     dir: &DataDir,
     keys: &Keys,
-    url: &str,
+    config: &Config,
     at: Intake,
     giver: Option<EmbeddedGiver>,
 ) -> Result<Moved, Fault> {
-    data_dir::write_durably(&mark(dir), IN_POSTGRES.as_bytes(), 0o644)?;
+    dir.mark_in_postgres()?;
     let giver = match giver {
         None if dir.database().exists() => Some(open_giver(dir, keys).await?),
         other => other,
@@ -217,7 +188,8 @@ async fn end(
             .map_err(|e| Fault::failed(format!("putting the moved database away: {e}")))??;
     }
     at.finish().await?;
-    let store = PostgresStore::open(url, root(keys), Arc::new(FhirProjector), PostgresOptions::default()).await?;
+    // As a server will open it; its first row says who moved the record.
+    let (store, _) = open_store(dir, keys, &config.database).await?;
     let permit = policy::decide::<action::OperateServer>(operator_request(&operator()))
         .map_err(|d| Fault::failed(d.text))?
         .noted("use", "move");
@@ -225,7 +197,7 @@ async fn end(
     let kept = moved_file(dir).display().to_string();
     Ok(Moved {
         equal: true,
-        words: format!("the record is in PostgreSQL: serve it with --database-url; the old file is {kept}"),
+        words: format!("the record lies in PostgreSQL: serve it with --database-url; the old file is {kept}"),
         json: json!({"moved": true, "epoch": store.epoch().await?, "old_file": kept}),
     })
 }

@@ -35,6 +35,7 @@ pub(crate) enum Act {
     PutClient(String, [u8; 32], Vec<String>),
     PutGrant(GrantRow),
     DeviceRows(DeviceId, Vec<ChainRow>),
+    SpooledRows(String, Vec<ChainRow>),
     Prune(u64),
 }
 
@@ -120,6 +121,7 @@ impl Group<'_> {
                 run(self.tx, "keeping a grant", sql, &[&id, &row.grant.at.0, &body]).await?;
             }
             Act::DeviceRows(device, rows) => seq = self.device_rows(device, rows).await?,
+            Act::SpooledRows(chain, rows) => seq = self.spooled_rows(chain, rows).await?,
             Act::Prune(up_to) => self.prune(*up_to).await?,
         }
         let receipt = entry.map(|e| self.record(e)).transpose()?;
@@ -287,7 +289,45 @@ impl Group<'_> {
         Ok(head.seq)
     }
 
-    /// Drops whole stretches of the feed, and what is left of the last one row by row.
+    /// Rows that were kept beside the server while there was no primary: they continue a chain of their own. Gives how
+    /// many were new.
+    async fn spooled_rows(&self, chain: &str, rows: &[ChainRow]) -> Result<u64, Fault> {
+        let first = "INSERT INTO audit_head (chain, seq, hash) VALUES ($1, 0, $2) ON CONFLICT DO NOTHING";
+        run(self.tx, ROWS, first, &[&chain, &&GENESIS[..]]).await?;
+        let sql = "SELECT seq, hash FROM audit_head WHERE chain = $1 FOR UPDATE";
+        let Some(row) = one(self.tx, ROWS, sql, &[&chain]).await? else {
+            return Err(Fault::Failed(StoreError::Closed));
+        };
+        let mut head = Head {
+            seq: uint(col(&row, 0, ROWS)?),
+            hash: hash32(col(&row, 1, ROWS)?),
+        };
+        let mut new: (Vec<i64>, Vec<i64>, Vec<&[u8]>, Vec<Vec<u8>>) = Default::default();
+        for row in rows.iter().filter(|r| r.seq > head.seq).collect::<Vec<_>>() {
+            device_chain::check(head, None, row)?;
+            let entry: AuditEntry = parsed(serde_json::from_str(&row.body), ROWS)?;
+            new.0.push(int(row.seq));
+            new.1.push(entry.at.0);
+            new.2.push(&row.hash[..]);
+            new.3
+                .push(self.vault.put(Place::Audit(chain, row.seq), row.body.as_bytes())?);
+            head = Head {
+                seq: row.seq,
+                hash: row.hash,
+            };
+        }
+        if !new.0.is_empty() {
+            let sql = "INSERT INTO audit (chain, seq, at, hash, body)
+                       SELECT $5, s, a, h, b FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[]) u(s, a, h, b)";
+            run(self.tx, ROWS, sql, &[&new.0, &new.1, &new.2, &new.3, &chain]).await?;
+            let sql = "UPDATE audit_head SET seq = $2, hash = $3 WHERE chain = $1";
+            let (seq, hash) = (int(head.seq), &head.hash[..]);
+            run(self.tx, ROWS, sql, &[&chain, &seq, &hash]).await?;
+        }
+        Ok(new.0.len() as u64)
+    }
+
+    /// Forgets the feed up to a position; the newest position is kept beside it.
     async fn prune(&self, up_to: u64) -> Result<(), Fault> {
         let row = one(self.tx, PRUNING, "SELECT feed_lock()", &[]).await?;
         let newest: i64 = row.map_or(Ok(0), |r| col(&r, 0, PRUNING))?;

@@ -160,6 +160,9 @@ impl PostgresStore {
 #[async_trait]
 impl AuditLog for PostgresStore {
     async fn append(&self, entry: AuditEntry) -> Result<Receipt, StoreError> {
+        if let Some(spool) = self.spool() {
+            return spool.append(entry).await;
+        }
         match self.lane().run(Job::Append(Box::new(entry))).await? {
             Done::Receipt(receipt) => Ok(receipt),
             _ => Err(StoreError::Closed),

@@ -19,7 +19,7 @@ use vitrine_store::disclosure::Collect;
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
     Applied, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, search,
+    SearchHits, SearchQuery, StoreError, StoreMode, StoredCard, StoredResource, search,
 };
 
 const READING: &str = "reading the record";
@@ -361,7 +361,7 @@ impl ChartStore for PostgresStore {
         key: &ResourceKey,
         version: u64,
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
-        let client = self.reader().await?;
+        let client = self.reader_of_old().await?;
         let found = resource(&client, self.vault(), key, Some(version), permit.patient()).await?;
         Ok(seal_resource(permit, found))
     }
@@ -404,7 +404,7 @@ impl ChartStore for PostgresStore {
         permit: &Permit<SearchPatients>,
         query: &SearchQuery,
     ) -> Result<Sealed<SearchHits>, StoreError> {
-        let found = search_hits(&self.reader().await?, self.vault(), query).await?;
+        let found = search_hits(&self.reader_of_old().await?, self.vault(), query).await?;
         let mut said = Collect::default();
         for hit in &found.hits {
             said.patient(&hit.patient);
@@ -463,7 +463,15 @@ impl ChartStore for PostgresStore {
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
-        Ok(counts(&self.reader().await?).await?)
+        Ok(counts(&self.reader_of_old().await?).await?)
+    }
+
+    fn mode(&self) -> StoreMode {
+        if *self.primary().borrow() {
+            StoreMode::ReadWrite
+        } else {
+            StoreMode::ReadOnly
+        }
     }
 }
 

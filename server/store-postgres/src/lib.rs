@@ -23,6 +23,7 @@ mod lane;
 mod migrate;
 mod prepare;
 mod project;
+mod rotate;
 mod sql;
 mod state;
 mod upkeep;
@@ -41,7 +42,7 @@ use upkeep::Told;
 use vault::Vault;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::WardId;
-use vitrine_store::{Projector, StoreError};
+use vitrine_store::{AuditLog, Projector, StoreError};
 use zeroize::Zeroizing;
 
 pub use audit::AuditReport;
@@ -51,6 +52,7 @@ pub use intake::{Intake, Progress};
 pub use migrate::SCHEMA;
 pub use upkeep::Stall;
 
+const REPLICA: &str = "connecting to the replica";
 const OPENING: &str = "opening the PostgreSQL store";
 
 /// How the store is opened.
@@ -64,6 +66,23 @@ pub struct PostgresOptions {
     pub chain: String,
     /// How long a write is tried again while no primary can be reached.
     pub patience: Duration,
+    /// A replica for reads that may be old, and for all of them while there is no primary.
+    pub replica: Option<Replica>,
+}
+
+/// Where reads go when they need not, or cannot, go to the primary.
+#[derive(Clone)]
+pub struct Replica {
+    /// Its URL.
+    pub url: String,
+    /// Holds audit rows while no primary does: a store beside the server, durable by itself.
+    pub spool: Arc<dyn AuditLog>,
+}
+
+impl std::fmt::Debug for Replica {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Replica")
+    }
 }
 
 impl Default for PostgresOptions {
@@ -73,6 +92,7 @@ impl Default for PostgresOptions {
             emergency_readers: 2,
             chain: "server".to_owned(),
             patience: Duration::from_secs(25),
+            replica: None,
         }
     }
 }
@@ -84,8 +104,11 @@ pub struct PostgresStore {
     readers: Pool,
     reserved: Pool,
     keeping: Pool,
+    replica: Option<(Pool, Arc<dyn AuditLog>)>,
+    chain: String,
     lane: Lane,
     told: Arc<Told>,
+    from_replica: std::sync::atomic::AtomicU64,
     beside: Vec<JoinHandle<()>>,
 }
 
@@ -118,11 +141,16 @@ impl PostgresStore {
             pos: watch::Sender::new(charts::newest(&client).await?),
             epoch: watch::Sender::new(upkeep::epoch(&client).await?),
             stalls: watch::Sender::new(Vec::new()),
+            primary: watch::Sender::new(true),
         });
         drop(client);
         let quick = "-c statement_timeout=10s -c default_transaction_read_only=on";
         let readers = target.pool(options.readers.max(2), quick)?;
         let reserved = target.pool(options.emergency_readers.max(1), quick)?;
+        let replica = match &options.replica {
+            Some(r) => Some((Target::read(&r.url)?.pool(options.readers.max(2), quick)?, r.spool.clone())),
+            None => None,
+        };
         // One connection at a time: the lane is one transaction after the other.
         let writing = target.pool(1, "-c statement_timeout=60s -c lock_timeout=15s")?;
         let lane = Lane::start(
@@ -130,7 +158,7 @@ impl PostgresStore {
             vault.clone(),
             projector.clone(),
             LaneOptions {
-                chain: options.chain,
+                chain: options.chain.clone(),
                 patience: options.patience,
             },
             told.pos.clone(),
@@ -145,8 +173,11 @@ impl PostgresStore {
             readers,
             reserved,
             keeping,
+            replica,
+            chain: options.chain,
             lane,
             told,
+            from_replica: std::sync::atomic::AtomicU64::new(0),
             beside,
         }))
     }
@@ -157,6 +188,14 @@ impl PostgresStore {
     /// As every read.
     pub async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
         Ok(feed::wards(&self.reader().await?).await?)
+    }
+
+    /// What is wrong with the schema; empty when nothing is: triggers that were dropped, indexes that are not valid.
+    ///
+    /// # Errors
+    /// As every read.
+    pub async fn check(&self) -> Result<Vec<String>, StoreError> {
+        migrate::check(&self.reader().await?).await
     }
 
     /// Transactions that have been writing for too long, as last looked at.
@@ -206,14 +245,67 @@ impl PostgresStore {
         self.told.epoch.borrow().clone()
     }
 
-    /// A connection for reading.
+    /// A connection for reading what a decision rests on: to the primary, while there is one.
     async fn reader(&self) -> Result<Object, StoreError> {
-        Ok(self.readers.get().await.during("connecting to PostgreSQL")?)
+        self.connected(&self.readers).await
     }
 
     /// A connection that nothing but emergencies uses.
     async fn emergency_reader(&self) -> Result<Object, StoreError> {
-        Ok(self.reserved.get().await.during("connecting to PostgreSQL")?)
+        self.connected(&self.reserved).await
+    }
+
+    async fn connected(&self, pool: &Pool) -> Result<Object, StoreError> {
+        let primary = *self.told.primary.borrow();
+        match (&self.replica, primary) {
+            (Some((replica, _)), false) => Ok(replica.get().await.during(REPLICA)?),
+            _ => Ok(pool.get().await.during("connecting to PostgreSQL")?),
+        }
+    }
+
+    /// A connection for reading what may be a moment old (search, reports, old versions): to the replica, when it has
+    /// everything that this server has acknowledged.
+    async fn reader_of_old(&self) -> Result<Object, StoreError> {
+        let Some((replica, _)) = &self.replica else {
+            return self.reader().await;
+        };
+        let known = *self.told.pos.borrow();
+        if let Ok(client) = replica.get().await
+            && charts::newest(&client).await.is_ok_and(|held| held >= known)
+        {
+            self.from_replica.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            return Ok(client);
+        }
+        self.reader().await
+    }
+
+    /// Reads that the replica answered because it was not behind.
+    #[must_use]
+    pub fn replica_reads(&self) -> u64 {
+        self.from_replica.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Where audit rows go just now: `None` = to the database.
+    fn spool(&self) -> Option<&Arc<dyn AuditLog>> {
+        let (_, spool) = self.replica.as_ref()?;
+        (!*self.told.primary.borrow()).then_some(spool)
+    }
+
+    /// Whether a primary answers; changes with it.
+    #[must_use]
+    pub fn primary(&self) -> watch::Receiver<bool> {
+        self.told.primary.subscribe()
+    }
+
+    /// Takes what the spool held while there was no primary into a chain of its own, `<node>.standby`. What is there
+    /// already is left; gives how many rows were new.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn take_spooled(&self, rows: Vec<vitrine_access::chain::Row>) -> Result<u64, StoreError> {
+        let chain = format!("{}.standby", self.chain);
+        let acted = self.act(Act::SpooledRows(chain, rows), None).await?;
+        Ok(acted.seq)
     }
 
     async fn act(&self, act: Act, entry: Option<AuditEntry>) -> Result<Acted, StoreError> {

@@ -107,3 +107,42 @@ async fn fit(tx: &Transaction<'_>, name: &str) -> Result<(), StoreError> {
     }
     Ok(())
 }
+
+/// The triggers without which a change by somebody else would not reach a screen, or an audit row could be changed.
+const TRIGGERS: &[(&str, &str)] = &[
+    ("account", "account_feed"),
+    ("account", "account_foreign"),
+    ("account", "account_no_delete"),
+    ("audit", "audit_no_update"),
+    ("board", "board_feed"),
+    ("board", "board_foreign"),
+    ("card", "card_feed"),
+    ("card", "card_feed_new"),
+    ("card", "card_foreign"),
+    ("device_audit", "device_audit_no_update"),
+    ("ess_member", "ess_feed"),
+    ("resource", "resource_feed"),
+    ("resource", "resource_foreign"),
+    ("resource", "resource_no_delete"),
+];
+
+/// One sentence for each fault of the schema.
+pub(crate) async fn check<C: deadpool_postgres::GenericClient>(c: &C) -> Result<Vec<String>, StoreError> {
+    let doing = "checking the schema";
+    let mut faults = Vec::new();
+    let sql = "SELECT EXISTS (SELECT 1 FROM pg_trigger t WHERE t.tgrelid = to_regclass($1) AND t.tgname = $2
+                               AND t.tgenabled = 'O')";
+    for (table, trigger) in TRIGGERS {
+        let row = one(c, doing, sql, &[table, trigger]).await?;
+        if !row.map_or(Ok(false), |r| col::<bool>(&r, 0, doing))? {
+            faults.push(format!("the trigger {trigger} of {table} is gone or switched off"));
+        }
+    }
+    let sql = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                 JOIN pg_namespace n ON n.oid = c.relnamespace
+                WHERE n.nspname = 'public' AND NOT i.indisvalid AND c.relkind = 'i'";
+    for row in all(c, doing, sql, &[]).await? {
+        faults.push(format!("the index {} is not valid: REINDEX it", col::<&str>(&row, 0, doing)?));
+    }
+    Ok(faults)
+}

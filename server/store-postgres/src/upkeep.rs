@@ -18,6 +18,8 @@ const KEEPING: &str = "keeping the tables in order";
 const LOOK: Duration = Duration::from_millis(200);
 /// Peers are told so often at most.
 const TELL: Duration = Duration::from_millis(20);
+/// So long may an answer on the link take.
+const DEAF: Duration = Duration::from_secs(2);
 const GUARD: Duration = Duration::from_secs(1);
 /// A transaction that has written for longer holds back what the whole cluster may forget.
 const STALL_S: f64 = 2.0;
@@ -42,14 +44,17 @@ pub(crate) struct Told {
     pub pos: watch::Sender<u64>,
     pub epoch: watch::Sender<String>,
     pub stalls: watch::Sender<Vec<Stall>>,
+    /// Whether a primary answers.
+    pub primary: watch::Sender<bool>,
 }
+
+/// A standby has no WAL position to write at, so this fails there: the link never takes one for the primary.
+const EPOCH: &str = "SELECT (SELECT system_identifier::text FROM pg_control_system()),
+    substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8), (SELECT value FROM meta WHERE key = 'generation')";
 
 /// Who this database is: cluster, timeline and generation. A restore and a failover change it.
 pub(crate) async fn epoch<C: GenericClient>(c: &C) -> Result<String, Fault> {
-    let sql = "SELECT (SELECT system_identifier::text FROM pg_control_system()),
-                      substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
-                      (SELECT value FROM meta WHERE key = 'generation')";
-    let Some(row) = one(c, "settling the epoch", sql, &[]).await? else {
+    let Some(row) = one(c, "settling the epoch", EPOCH, &[]).await? else {
         return Err(Fault::Failed(StoreError::Closed));
     };
     let part = |i: usize| -> Result<String, Fault> {
@@ -63,9 +68,18 @@ pub(crate) async fn epoch<C: GenericClient>(c: &C) -> Result<String, Fault> {
 pub(crate) async fn link(target: Target, told: Arc<Told>) {
     loop {
         if let Err(e) = follow(&target, &told).await {
-            tracing::warn!(error = %e, "the link to PostgreSQL broke; connecting again");
+            if told.primary.send_replace(false) {
+                tracing::warn!(error = %e, "no primary answers; connecting again");
+            }
         }
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+fn deaf() -> StoreError {
+    StoreError::Backend {
+        doing: LINK,
+        cause: "no answer".to_owned(),
     }
 }
 
@@ -84,6 +98,9 @@ async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
     let newest = client.prepare(NEWEST).await.map_err(|e| failed(&e))?;
     let mut ours = told.pos.subscribe();
     let mut looked = told_epoch(&client, told).await?;
+    if !told.primary.send_replace(true) {
+        tracing::info!("a primary answers");
+    }
     loop {
         let mut tell = false;
         tokio::select! {
@@ -98,7 +115,11 @@ async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
             run("NOTIFY vitrine_feed").await?;
             tokio::time::sleep(TELL).await;
         }
-        let row = client.query_one(&newest, &[]).await.map_err(|e| failed(&e))?;
+        // A connection into nowhere gives no error: what does not answer in time is gone.
+        let row = tokio::time::timeout(DEAF, client.query_one(&newest, &[]))
+            .await
+            .map_err(|_| deaf())?
+            .map_err(|e| failed(&e))?;
         let pos = uint(row.try_get(0).map_err(|e| failed(&e))?);
         looked = pos;
         told.pos.send_if_modified(|known| {
@@ -111,10 +132,7 @@ async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
 
 /// After every connection: a failover may have lain between this and the one before.
 async fn told_epoch(client: &tokio_postgres::Client, told: &Told) -> Result<u64, StoreError> {
-    let sql = "SELECT (SELECT system_identifier::text FROM pg_control_system()),
-                      substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
-                      (SELECT value FROM meta WHERE key = 'generation')";
-    let row = client.query_one(sql, &[]).await.map_err(|e| failed(&e))?;
+    let row = client.query_one(EPOCH, &[]).await.map_err(|e| failed(&e))?;
     let part = |i: usize| row.try_get::<_, Option<String>>(i).ok().flatten().unwrap_or_default();
     let text = format!("{}/{}/{}", part(0), part(1), part(2));
     let epoch = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();

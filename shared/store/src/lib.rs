@@ -34,4 +34,4 @@ pub use model::{
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
-pub use traits::{Accounts, AuditLog, ChartStore, Feed, Store};
+pub use traits::{Accounts, AuditLog, ChartStore, Feed, Store, StoreMode};

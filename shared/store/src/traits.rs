@@ -16,6 +16,15 @@ use vitrine_access::{
 };
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 
+/// What a store can do just now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreMode {
+    /// Everything.
+    ReadWrite,
+    /// No primary can be reached: reads come from a replica and may be a moment old, writes wait.
+    ReadOnly,
+}
+
 /// The record.
 #[async_trait]
 pub trait ChartStore: Send + Sync {
@@ -83,6 +92,10 @@ pub trait ChartStore: Send + Sync {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError>;
     /// Counts.
     async fn counts(&self) -> Result<Counts, StoreError>;
+    /// Whether it can be written to just now.
+    fn mode(&self) -> StoreMode {
+        StoreMode::ReadWrite
+    }
 }
 
 /// The change feed and the state of scopes, for workstations.

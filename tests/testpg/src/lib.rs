@@ -132,6 +132,40 @@ impl TestPg {
         self.folder.path().join("data")
     }
 
+    /// A standby of this cluster that follows it, on a port of its own.
+    ///
+    /// # Errors
+    /// When the copy cannot be made or does not start.
+    pub fn standby(&self) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("vitrine-pg-").tempdir()?;
+        if is_root() {
+            run(Command::new("chown").arg("postgres:postgres").arg(folder.path()))?;
+        }
+        let data = folder.path().join("data");
+        run(as_owner(&self.bin.join("pg_basebackup"))
+            .env("PGPASSWORD", "vitrine-test")
+            .args(["-h", "127.0.0.1", "-U", "vitrine", "-p", &self.port.to_string()])
+            .args(["-c", "fast", "-R", "-D"])
+            .arg(&data))?;
+        let mut standby = Self {
+            bin: self.bin.clone(),
+            port: free_port()?,
+            server: None,
+            next: AtomicU32::new(0),
+            folder,
+        };
+        let conf = data.join("postgresql.auto.conf");
+        let mut text = std::fs::read_to_string(&conf)?;
+        text.push_str(&format!(
+            "port = {}\nunix_socket_directories = '{}'\nhot_standby = on\n",
+            standby.port,
+            standby.folder.path().display()
+        ));
+        std::fs::write(&conf, text)?;
+        standby.resume()?;
+        Ok(standby)
+    }
+
     /// Starts the server again after [`Self::kill`] or [`Self::stop`].
     ///
     /// # Errors
@@ -222,6 +256,54 @@ impl TestPg {
             .env("PGPASSWORD", "vitrine-test")
             .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "vitrine"])
             .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]))
+    }
+}
+
+impl TestPg {
+    /// Begins SQL in psql without waiting for it; dropping what is given ends it.
+    ///
+    /// # Errors
+    /// When psql cannot be started.
+    pub fn psql_begin(&self, database: &str, sql: &str) -> Result<Running> {
+        let child = Command::new(self.bin.join("psql"))
+            .env("PGPASSWORD", "vitrine-test")
+            .args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-U", "vitrine"])
+            .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("starting psql")?;
+        Ok(Running(child))
+    }
+
+    /// Looks for words in every file of the cluster; gives `file: word` for each found.
+    ///
+    /// # Errors
+    /// When grep cannot be started.
+    pub fn scan(&self, words: &[&str]) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for word in words {
+            let out = Command::new("grep")
+                .args(["-rlaF", "--", word])
+                .arg(self.folder.path())
+                .output()
+                .context("starting grep")?;
+            // 1 = nothing found; 2 = a file that went while it was looked for.
+            let lines = String::from_utf8_lossy(&out.stdout).into_owned();
+            found.extend(lines.lines().map(|file| format!("{file}: {word}")));
+        }
+        Ok(found)
+    }
+}
+
+/// A statement under way.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 
