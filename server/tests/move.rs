@@ -26,7 +26,11 @@ use vitrine_store_postgres::{PostgresOptions, PostgresStore};
 use vitrine_testpg::TestPg;
 
 fn put(body: &Value) -> ChangeOp {
-    let at = format!("{}/{}", body["resourceType"].as_str().unwrap(), body["id"].as_str().unwrap());
+    let at = format!(
+        "{}/{}",
+        body["resourceType"].as_str().unwrap(),
+        body["id"].as_str().unwrap()
+    );
     ChangeOp {
         key: key(&at),
         kind: ChangeKind::Put(Bytes::from(body.to_string())),
@@ -52,16 +56,23 @@ async fn embedded(data: &Path) -> Arc<dyn Store> {
 
 async fn postgres(url: &str, data: &Path) -> Arc<PostgresStore> {
     let (_, keys) = keys(data);
-    PostgresStore::open(url, keys.database, Arc::new(FhirProjector), PostgresOptions::default())
-        .await
-        .unwrap()
+    PostgresStore::open(
+        url,
+        keys.database,
+        Arc::new(FhirProjector),
+        PostgresOptions::default(),
+    )
+    .await
+    .unwrap()
 }
 
 /// What a department does beside its admissions. Gives the last batch, to be sent again.
 async fn live(h: &Hospital) -> ChangeBatch {
-    let moved = |id: &str| json!({"resourceType": "Patient", "id": id, "active": false,
+    let moved = |id: &str| {
+        json!({"resourceType": "Patient", "id": id, "active": false,
         "name": [{"family": "Müller-Straße", "given": ["Zoë"]}], "birthDate": "1949-05-03",
-        "identifier": [{"system": "urn:test:mrn", "value": "MV-1"}, {"value": "zz 9"}]});
+        "identifier": [{"system": "urn:test:mrn", "value": "MV-1"}, {"value": "zz 9"}]})
+    };
     h.apply(vec![put(&moved("mv1")), put(&moved("mv2"))]).await;
     for value in ["4.10", "4.20", "4.30"] {
         h.apply(vec![put(&lab("mv-obs", "mv1", value))]).await;
@@ -93,7 +104,10 @@ async fn live(h: &Hospital) -> ChangeBatch {
     };
     store.enrol(code.hash, new, at).await.unwrap();
     store.put_enrol_code(&h.operator(), code).await.unwrap();
-    store.device_seen(&device, at, Some("{\"lag\":1}".to_owned())).await.unwrap();
+    store
+        .device_seen(&device, at, Some("{\"lag\":1}".to_owned()))
+        .await
+        .unwrap();
     let mut head = Head::EMPTY;
     for n in 0..7 {
         let body = json!({"at": at.0 + n, "action": "read-card", "n": n}).to_string();
@@ -138,8 +152,14 @@ async fn live(h: &Hospital) -> ChangeBatch {
     store.quarantine(&h.operator(), at, items).await.unwrap();
     store.put_session(session()).await.unwrap();
     let scopes = vec!["system/*.r".to_owned()];
-    store.put_client(&h.operator(), "ris", [8; 32], scopes).await.unwrap();
-    let last = h.batch(vec![put(&lab("mv-obs", "mv2", "4.40")), delete("Observation/mv-none")]);
+    store
+        .put_client(&h.operator(), "ris", [8; 32], scopes)
+        .await
+        .unwrap();
+    let last = h.batch(vec![
+        put(&lab("mv-obs", "mv2", "4.40")),
+        delete("Observation/mv-none"),
+    ]);
     store.apply(&h.client(None), last.clone()).await.unwrap();
     last
 }
@@ -197,7 +217,13 @@ async fn see(h: &Hospital) -> Seen {
         let scope = format!("pat:{p}");
         scopes.insert(scope.clone(), s.scope_refs(&scope).await.unwrap().0);
     }
-    for (id, newest) in [("mv-obs", 5), ("mv-gone", 2), ("mv-back", 3), ("mv-long", 1), ("mv-none", 1)] {
+    for (id, newest) in [
+        ("mv-obs", 5),
+        ("mv-gone", 2),
+        ("mv-back", 3),
+        ("mv-long", 1),
+        ("mv-none", 1),
+    ] {
         let at = key(&format!("Observation/{id}"));
         let owner = s.owner(&at).await.unwrap().flatten();
         for version in 1..=newest {
@@ -206,9 +232,22 @@ async fn see(h: &Hospital) -> Seen {
             versions.push(h.open(&permit, found).await);
         }
     }
-    assert!(versions.iter().filter(|v| v.is_some()).count() >= 11, "{versions:?}");
+    assert!(
+        versions.iter().filter(|v| v.is_some()).count() >= 11,
+        "{versions:?}"
+    );
     let mut searches = Vec::new();
-    for text in ["muller", "MULLERSTRASSE", "zo str 1949", "3.5.1949", "mv1", "zz9", "a", "19", "nobody"] {
+    for text in [
+        "muller",
+        "MULLERSTRASSE",
+        "zo str 1949",
+        "3.5.1949",
+        "mv1",
+        "zz9",
+        "a",
+        "19",
+        "nobody",
+    ] {
         let permit = h.client(None);
         let query = SearchQuery {
             text: text.to_owned(),
@@ -229,7 +268,11 @@ async fn see(h: &Hospital) -> Seen {
         scopes.insert(scope.to_owned(), s.scope_refs(scope).await.unwrap().0);
     }
     let mut owners = Vec::new();
-    for (system, value) in [(Some("urn:test:mrn"), "MV-1"), (None, "zz 9"), (Some("urn:x"), "MV-1")] {
+    for (system, value) in [
+        (Some("urn:test:mrn"), "MV-1"),
+        (None, "zz 9"),
+        (Some("urn:x"), "MV-1"),
+    ] {
         let mut found = s.by_identifier("Patient", system, value).await.unwrap();
         found.sort();
         owners.push(found);
@@ -280,7 +323,9 @@ fn migrate(data: &Path, url: &str) -> (i32, Value) {
 /// Every file of a folder with its bytes, but those that say who is at work.
 fn files(data: &Path) -> BTreeMap<String, Vec<u8>> {
     let all = std::fs::read_dir(data).unwrap().map(|e| e.unwrap().path());
-    let known = all.filter(|p| p.is_file()).map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), p));
+    let known = all
+        .filter(|p| p.is_file())
+        .map(|p| (p.file_name().unwrap().to_str().unwrap().to_owned(), p));
     known
         .filter(|(name, _)| !["lock", "vitrine.db-shm", "vitrine.db-wal"].contains(&name.as_str()))
         .map(|(name, path)| (name, std::fs::read(path).unwrap()))
@@ -306,18 +351,32 @@ async fn a_department_moves_whole() {
     assert_eq!(exit, 0, "{said}");
     let tables = said["tables"].as_array().unwrap();
     for t in tables {
-        assert_eq!((&t["equal"], &t["digest"]), (&json!(true), &t["held_digest"]), "{t}");
+        assert_eq!(
+            (&t["equal"], &t["digest"]),
+            (&json!(true), &t["held_digest"]),
+            "{t}"
+        );
     }
     let empty: BTreeSet<&str> = tables
         .iter()
         .filter(|t| t["rows"] == 0)
         .map(|t| t["table"].as_str().unwrap())
         .collect();
-    assert_eq!((tables.len(), empty), (22, BTreeSet::new()), "every table had rows");
-    let db = name(&url);
-    assert_eq!(pg.psql(db, "SELECT count(*) FROM change_log").unwrap().trim(), "0", "the feed stayed quiet");
     assert_eq!(
-        pg.psql(db, "SELECT count(*) FROM resource_version_rest").unwrap().trim(),
+        (tables.len(), empty),
+        (22, BTreeSet::new()),
+        "every table had rows"
+    );
+    let db = name(&url);
+    assert_eq!(
+        pg.psql(db, "SELECT count(*) FROM change_log").unwrap().trim(),
+        "0",
+        "the feed stayed quiet"
+    );
+    assert_eq!(
+        pg.psql(db, "SELECT count(*) FROM resource_version_rest")
+            .unwrap()
+            .trim(),
         "0",
         "old versions lie in their months"
     );
@@ -326,11 +385,20 @@ async fn a_department_moves_whole() {
     assert!(!data.join("vitrine.db").exists() && data.join("vitrine.db.moved").exists());
     let (exit, refused) = run_json(&["audit", "verify", "--data", data.to_str().unwrap()]);
     assert_eq!(exit, 3, "{refused}");
-    let served = run(&["serve", "--data", data.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    let served = run(&[
+        "serve",
+        "--data",
+        data.to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+    ]);
     assert_eq!(served.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&served.stderr).contains("lies in PostgreSQL"));
     let (exit, again) = migrate(&data, &url);
-    assert!(exit == 3 && again["error"].as_str().unwrap().contains("already"), "{again}");
+    assert!(
+        exit == 3 && again["error"].as_str().unwrap().contains("already"),
+        "{again}"
+    );
 
     let store = postgres(&url, &data).await;
     let after = Hospital::new(store.clone(), 1_000_000);
@@ -338,16 +406,27 @@ async fn a_department_moves_whole() {
     let now = chain(&after, "server").await;
     assert_eq!(now[..server.len()], server[..]);
     assert_eq!(now.len(), server.len() + 1);
-    assert!(now[server.len()].body.contains("\"move\""), "{}", now[server.len()].body);
+    assert!(
+        now[server.len()].body.contains("\"move\""),
+        "{}",
+        now[server.len()].body
+    );
     assert_eq!(chain(&after, "station-1").await, device);
     let found = see(&after).await;
     assert_eq!(found.charts, seen.charts);
     assert_eq!(found, seen);
     let report = store.verify_audit().await.unwrap();
-    assert!(report.servers[0].1.seq > now.len() as u64, "it went on: {report:?}");
+    assert!(
+        report.servers[0].1.seq > now.len() as u64,
+        "it went on: {report:?}"
+    );
 
     // Nothing is taken twice, and numbers and positions go on after the greatest.
-    let (applied, _) = after.store.apply(&after.client(None), last.clone()).await.unwrap();
+    let (applied, _) = after
+        .store
+        .apply(&after.client(None), last.clone())
+        .await
+        .unwrap();
     assert!(applied.duplicate && applied.pos <= newest);
     assert_ne!(after.store.epoch().await.unwrap(), epoch);
     assert_eq!(*after.store.watch().borrow(), newest);
@@ -361,7 +440,10 @@ async fn a_department_moves_whole() {
     assert_eq!(next.changes[1].version, 6);
     assert!(next.pos > newest);
     let batch = after.store.changes_since(newest, None, 1000).await.unwrap();
-    assert_eq!((batch.oldest, batch.rows.first().map(|r| r.pos)), (newest, Some(newest + 1)));
+    assert_eq!(
+        (batch.oldest, batch.rows.first().map(|r| r.pos)),
+        (newest, Some(newest + 1))
+    );
     // A device goes on where it stood.
     let device_head = device.last().unwrap();
     let head = Head {
@@ -376,7 +458,10 @@ async fn a_department_moves_whole() {
         body,
     };
     let station = DeviceId::new("station-1").unwrap();
-    assert_eq!(after.store.accept_device_rows(&station, vec![row]).await.unwrap(), 8);
+    assert_eq!(
+        after.store.accept_device_rows(&station, vec![row]).await.unwrap(),
+        8
+    );
     store.verify_audit().await.unwrap();
 }
 
@@ -443,7 +528,10 @@ fn begin(data: &Path, url: &str) -> Child {
 
 fn ended(child: Child) -> (i32, Value) {
     let out = child.wait_with_output().unwrap();
-    (out.status.code().unwrap_or(-1), serde_json::from_slice(&out.stdout).unwrap())
+    (
+        out.status.code().unwrap_or(-1),
+        serde_json::from_slice(&out.stdout).unwrap(),
+    )
 }
 
 /// A move into a fresh database in which somebody changes something after it was filled, before it is read back.
@@ -478,18 +566,34 @@ async fn a_move_that_fails_leaves_the_folder_in_use() {
     ];
     for (bad, says) in cases {
         let (exit, said) = migrate(&data, bad);
-        assert!(exit == 3 && said["error"].as_str().unwrap().contains(says), "{bad}: {said}");
+        assert!(
+            exit == 3 && said["error"].as_str().unwrap().contains(says),
+            "{bad}: {said}"
+        );
     }
     let mut server = Server::start(&data);
     let (exit, said) = migrate(&data, &url);
     assert_eq!(exit, 2, "{said}");
-    assert!(said["error"].as_str().unwrap().contains("SIGTERM lets a server end"), "{said}");
+    assert!(
+        said["error"]
+            .as_str()
+            .unwrap()
+            .contains("SIGTERM lets a server end"),
+        "{said}"
+    );
     server.ask_to_stop();
     server.wait();
     drop(postgres(&url, &data).await);
     pg.psql(db, "INSERT INTO ward (id) VALUES ('ED')").unwrap();
     let (exit, said) = migrate(&data, &url);
-    assert!(exit == 3 && said["error"].as_str().unwrap().contains("holds a record already (table ward)"), "{said}");
+    assert!(
+        exit == 3
+            && said["error"]
+                .as_str()
+                .unwrap()
+                .contains("holds a record already (table ward)"),
+        "{said}"
+    );
     pg.psql(db, "TRUNCATE ward").unwrap();
 
     // Killed in the middle: the database is not served, the folder is.
@@ -498,7 +602,12 @@ async fn a_move_that_fails_leaves_the_folder_in_use() {
     hold.wait_for_a_writer();
     killed.kill().unwrap();
     killed.wait().unwrap();
-    let half: u64 = pg.psql(db, "SELECT count(*) FROM resource").unwrap().trim().parse().unwrap();
+    let half: u64 = pg
+        .psql(db, "SELECT count(*) FROM resource")
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     assert!(half > 100, "{half}");
     hold.let_go();
     let (_, of_folder) = keys(&data);
@@ -520,7 +629,11 @@ async fn a_move_that_fails_leaves_the_folder_in_use() {
         DELETE FROM dependency WHERE rid = (SELECT max(rid) FROM dependency)";
     let said = tampered(&pg, &data, flip).await;
     assert_eq!(said["difference"], "resource, rid 17: does not open");
-    let unequal = said["tables"].as_array().unwrap().iter().filter(|t| t["equal"] == false);
+    let unequal = said["tables"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|t| t["equal"] == false);
     let unequal: Vec<&str> = unequal.map(|t| t["table"].as_str().unwrap()).collect();
     assert_eq!(unequal, ["resource", "dependency"]);
     // One of a hash.
@@ -529,7 +642,12 @@ async fn a_move_that_fails_leaves_the_folder_in_use() {
     let said = tampered(&pg, &data, flip).await;
     assert_eq!(said["difference"], "resource, rid 23: differs in hash");
     // A token by which a person is found.
-    let said = tampered(&pg, &data, "UPDATE person SET tokens[1] = tokens[1] # 1 WHERE pid = 2").await;
+    let said = tampered(
+        &pg,
+        &data,
+        "UPDATE person SET tokens[1] = tokens[1] # 1 WHERE pid = 2",
+    )
+    .await;
     assert_eq!(said["difference"], "person, pid 2: differs in words");
 
     // Through all of this the folder did not change, but for what its own server and doctor wrote.
@@ -541,11 +659,18 @@ async fn a_move_that_fails_leaves_the_folder_in_use() {
 
     // The killed one begins anew. One that was killed between its proof and its end is ended by the next.
     let copy = data.with_extension("copy");
-    assert!(Command::new("cp").args(["-a", &d, copy.to_str().unwrap()]).status().unwrap().success());
+    assert!(
+        Command::new("cp")
+            .args(["-a", &d, copy.to_str().unwrap()])
+            .status()
+            .unwrap()
+            .success()
+    );
     let (exit, said) = migrate(&data, &url);
     assert_eq!((exit, &said["moved"]), (0, &json!(true)), "{said}");
     std::fs::write(copy.join("store"), "postgres\n").unwrap();
-    pg.psql(db, "INSERT INTO meta VALUES ('moving', 'proven')").unwrap();
+    pg.psql(db, "INSERT INTO meta VALUES ('moving', 'proven')")
+        .unwrap();
     let (exit, said) = migrate(&copy, &url);
     assert_eq!((exit, &said["moved"]), (0, &json!(true)), "{said}");
     assert!(copy.join("vitrine.db.moved").exists() && !copy.join("vitrine.db").exists());

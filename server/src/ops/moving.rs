@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
 use vitrine_access::{Disclosure, action, policy};
-use vitrine_store::transfer::{Difference, Gives, Proof, Table, fill, prove};
 use vitrine_store::StoreError;
+use vitrine_store::transfer::{Difference, Gives, Proof, Table, fill, prove};
 use vitrine_store_postgres::{Intake, Progress};
 use vitrine_store_sqlcipher::{EmbeddedGiver, Key};
 use zeroize::Zeroizing;
@@ -124,7 +124,12 @@ pub async fn move_embedded(
     let head = at.head().await.map_err(unfinished)?;
     let mut difference = tables.iter().find_map(Taken::difference);
     if head != standing.head {
-        difference.get_or_insert_with(|| format!("audit_head: stands at row {}, not {}", head.seq, standing.head.seq));
+        difference.get_or_insert_with(|| {
+            format!(
+                "audit_head: stands at row {}, not {}",
+                head.seq, standing.head.seq
+            )
+        });
     }
     let seconds = began.elapsed().as_secs_f64();
     let mut json = json!({
@@ -162,7 +167,8 @@ pub async fn move_embedded(
 
 async fn open_giver(dir: &DataDir, keys: &Keys) -> Result<EmbeddedGiver, Fault> {
     let (path, key) = (dir.database(), Key::new(keys.database.clone()));
-    let opened = tokio::task::spawn_blocking(move || EmbeddedGiver::open(&path, key, Arc::new(FhirProjector)));
+    let opened =
+        tokio::task::spawn_blocking(move || EmbeddedGiver::open(&path, key, Arc::new(FhirProjector)));
     Ok(opened
         .await
         .map_err(|e| Fault::failed(format!("opening the embedded store: {e}")))??)
@@ -263,7 +269,10 @@ async fn take(
         let proof = prove(giver, at, *table).await?;
         let prove_s = began.elapsed().as_secs_f64();
         if proof.given.rows > 0 {
-            say(&format!("compared {table}: {} rows in {prove_s:.1} s", proof.given.rows));
+            say(&format!(
+                "compared {table}: {} rows in {prove_s:.1} s",
+                proof.given.rows
+            ));
         }
         taken.push(Taken {
             table: *table,

@@ -257,7 +257,8 @@ async fn copy(pool: &Pool, table: Table, rows: Vec<Vec<Out>>) -> Result<(), Faul
     let tx = client.transaction().await.during(TAKING)?;
     // The store's own writing, of which the feed tells nobody. What is lost in a crash is moved again: the commit that
     // says `proven` waits for the disk, and with it everything before.
-    let own = "SELECT set_config('vitrine.writer', 'store', true), set_config('synchronous_commit', 'off', true)";
+    let own =
+        "SELECT set_config('vitrine.writer', 'store', true), set_config('synchronous_commit', 'off', true)";
     sql::all(&tx, TAKING, own, &[]).await?;
     let (into, types) = copied(table);
     let sink = tx
@@ -309,7 +310,13 @@ impl Takes for Intake {
     ) -> Result<Vec<Row>, StoreError> {
         let client = self.pool.get().await.during(PROVING)?;
         let sql = query(table, after.is_some(), up_to.is_some());
-        let bounds: Vec<Out> = after.into_iter().chain(up_to).flatten().cloned().map(Out::Cell).collect();
+        let bounds: Vec<Out> = after
+            .into_iter()
+            .chain(up_to)
+            .flatten()
+            .cloned()
+            .map(Out::Cell)
+            .collect();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let mut with: Vec<&(dyn ToSql + Sync)> = vec![&limit];
         with.extend(bounds.iter().map(|b| b as &(dyn ToSql + Sync)));

@@ -178,7 +178,10 @@ pub(super) fn bare(vault: &Vault, table: Table, row: Row, to: &mut Vec<Vec<Out>>
         }
         Table::Person => {
             let tokens = unpacked(row.last());
-            to.push(vec![Out::Cell(Cell::Number(number(&row, 0))), Out::Tokens(tokens)]);
+            to.push(vec![
+                Out::Cell(Cell::Number(number(&row, 0))),
+                Out::Tokens(tokens),
+            ]);
             return Ok(());
         }
         _ => {}
@@ -228,14 +231,22 @@ pub(super) fn query(table: Table, after: bool, up_to: bool) -> String {
         Table::Ident => ("rid, kind, value, pair".to_owned(), "ident"),
         Table::Person => ("pid, tokens".to_owned(), "person"),
         Table::Quarantine => ("id, at, bytes, about, body".to_owned(), "quarantine"),
-        Table::Audit => (columns.join(", "), "(SELECT * FROM audit WHERE chain = 'server') a"),
+        Table::Audit => (
+            columns.join(", "),
+            "(SELECT * FROM audit WHERE chain = 'server') a",
+        ),
         Table::Tally => (
             columns.join(", "),
             "(SELECT t.name COLLATE \"C\" AS name, sum(t.n)::bigint AS n FROM tally t GROUP BY t.name) s",
         ),
         _ => (columns.join(", "), table.name()),
     };
-    let keys: Vec<&str> = table.columns().iter().take(table.keys()).map(|c| c.name).collect();
+    let keys: Vec<&str> = table
+        .columns()
+        .iter()
+        .take(table.keys())
+        .map(|c| c.name)
+        .collect();
     let keys = keys.join(", ");
     let bound = |sign: &str, from: usize| {
         let marks: Vec<String> = (0..table.keys()).map(|n| format!("${}", from + n)).collect();
@@ -277,8 +288,9 @@ fn cell(row: &tokio_postgres::Row, index: usize, form: Form, doing: &'static str
         Form::Small => col::<Option<i16>>(row, index, doing)?.map(|n| Cell::Number(n.into())),
         Form::Flag => col::<Option<bool>>(row, index, doing)?.map(Cell::Flag),
         Form::Text => col::<Option<String>>(row, index, doing)?.map(Cell::Text),
-        Form::Bytes | Form::Body => col::<Option<&[u8]>>(row, index, doing)?
-            .map(|b| Cell::Bytes(Bytes::copy_from_slice(b))),
+        Form::Bytes | Form::Body => {
+            col::<Option<&[u8]>>(row, index, doing)?.map(|b| Cell::Bytes(Bytes::copy_from_slice(b)))
+        }
         Form::Id => col::<Option<uuid::Uuid>>(row, index, doing)?
             .map(|u| Cell::Bytes(Bytes::copy_from_slice(u.as_bytes()))),
         Form::Words => {
@@ -299,10 +311,7 @@ pub(super) fn given_back(
 ) -> Result<Vec<Row>, StoreError> {
     match table {
         Table::Ident => Ok(idents(found, doing)?),
-        Table::Quarantine => found
-            .iter()
-            .map(|r| Ok(quarantined(vault, r, doing)?))
-            .collect(),
+        Table::Quarantine => found.iter().map(|r| Ok(quarantined(vault, r, doing)?)).collect(),
         _ => {
             let mut rows = Vec::with_capacity(found.len());
             for r in found {

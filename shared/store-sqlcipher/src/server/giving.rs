@@ -124,7 +124,9 @@ impl EmbeddedGiver {
     /// # Errors
     /// [`StoreError::Backend`] when it is still in use or cannot be renamed; it then lies where it lay.
     pub fn put_away(self, to: &Path) -> Result<(), StoreError> {
-        let Self { path, key, reader, .. } = self;
+        let Self {
+            path, key, reader, ..
+        } = self;
         drop(reader);
         put_away(&path, &key, to)
     }
@@ -180,7 +182,12 @@ fn source(table: Table) -> (String, &'static str) {
 fn order(table: Table) -> Vec<&'static str> {
     match table {
         Table::Member => vec!["m.ward", "m.id"],
-        other => other.columns().iter().take(other.keys()).map(|c| c.name).collect(),
+        other => other
+            .columns()
+            .iter()
+            .take(other.keys())
+            .map(|c| c.name)
+            .collect(),
     }
 }
 
@@ -323,7 +330,11 @@ fn idents(conn: &Connection, after: Option<&Key>) -> Result<Vec<Row>, StoreError
 }
 
 /// What each person is found by, extracted anew from the Patient resource that the index was made from.
-fn persons(conn: &Connection, projector: &dyn Projector, after: Option<&Key>) -> Result<Vec<Row>, StoreError> {
+fn persons(
+    conn: &Connection,
+    projector: &dyn Projector,
+    after: Option<&Key>,
+) -> Result<Vec<Row>, StoreError> {
     let sql = "SELECT p.pid, r.kind, r.id, r.body FROM patient p CROSS JOIN resource r ON r.kind = 'Patient' AND r.id = p.id
                 WHERE p.pid > ?1 AND r.deleted = 0 AND r.meaning & 8 AND r.pid = p.pid ORDER BY p.pid LIMIT ?2";
     let mut statement = conn.prepare_cached(sql).during(READING)?;
@@ -333,7 +344,8 @@ fn persons(conn: &Connection, projector: &dyn Projector, after: Option<&Key>) ->
     while let Some(r) = found.next().during(READING)? {
         let pid: i64 = r.get(0).during(READING)?;
         let (kind, id): (String, String) = (r.get(1).during(READING)?, r.get(2).during(READING)?);
-        let damaged = || StoreError::Damaged(format!("the Patient resource of pid {pid} in the embedded store"));
+        let damaged =
+            || StoreError::Damaged(format!("the Patient resource of pid {pid} in the embedded store"));
         let packed: Vec<u8> = r.get(3).during(READING)?;
         let body = body::unpack(&packed).map_err(|_| damaged())?;
         let key = ResourceKey::new(&kind, &id).map_err(|_| damaged())?;

@@ -67,7 +67,9 @@ fn rows() -> Vec<Row> {
 async fn moved() -> (Given, Held) {
     let (from, to) = (Given(rows()), Held::default());
     let told = Mutex::new(0);
-    let count = fill(&from, &to, TABLE, &|n| *told.lock().unwrap() += n).await.unwrap();
+    let count = fill(&from, &to, TABLE, &|n| *told.lock().unwrap() += n)
+        .await
+        .unwrap();
     assert_eq!((count, *told.lock().unwrap()), (20, 20));
     (from, to)
 }
