@@ -297,14 +297,17 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Cell, StoreError> {
     Ok(Cell::Bytes(Bytes::from(text)))
 }
 
+/// A resource's number, its type, its identifiers as `(system, value)`.
+type Identified = (i64, String, Vec<(String, String)>);
+
 /// All identifiers of a resource in one row.
 fn idents(conn: &Connection, after: Option<&Key>) -> Result<Vec<Row>, StoreError> {
-    let sql = "SELECT rid, kind, system, value FROM ident WHERE rid > ?1 ORDER BY rid, kind, value, system";
+    let sql = "SELECT rid, kind, system, value FROM ident WHERE rid > ?1 ORDER BY rid";
     let mut statement = conn.prepare_cached(sql).during(READING)?;
     let mut found = statement.query([number(after)]).during(READING)?;
     let mut rows: Vec<Row> = Vec::new();
-    let mut present: Option<(i64, String, Vec<(String, String)>)> = None;
-    let row = |(rid, kind, pairs): (i64, String, Vec<(String, String)>)| -> Result<Row, StoreError> {
+    let mut present: Option<Identified> = None;
+    let row = |(rid, kind, pairs): Identified| -> Result<Row, StoreError> {
         Ok(vec![Cell::Number(rid), Cell::Text(kind), json(&pairs)?])
     };
     while rows.len() < STRETCH_ROWS
