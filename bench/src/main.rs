@@ -5,11 +5,14 @@
 //! wall-clock on loopback; both ends share the machine.
 #![allow(clippy::disallowed_methods)] // a bench reads the clock
 
+mod backup;
 mod big_chart;
 mod crowd;
 mod emergency;
+mod failover;
 mod fanout;
 mod import;
+mod lanes;
 mod million;
 mod report;
 mod stores;
@@ -46,15 +49,21 @@ const BENCHES: &[(&str, Bench)] = &[
     ("million", million::million),
     ("chart", big_chart::chart),
     ("import", import::import),
+    ("backup", backup::backup),
     ("fanout", fanout::fanout),
     ("crowd", crowd::crowd),
     ("storm", crowd::storm),
     ("store", stores::store),
     ("people", stores::people),
+    ("lanes", lanes::lanes),
     ("window", window::window),
+    ("failover", failover::failover),
 ];
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(lanes::LOAD) {
+        return lanes::load();
+    }
     let args = Args::parse();
     if let Some(unknown) = args.names.iter().find(|n| !BENCHES.iter().any(|(b, _)| b == n)) {
         let known: Vec<&str> = BENCHES.iter().map(|(b, _)| *b).collect();

@@ -6,9 +6,13 @@
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::identity::known::Known;
 use crate::identity::sessions::Caller;
 use crate::identity::throttle::Throttle;
 use crate::keys::Keys;
+use crate::lanes::Lanes;
+use crate::ops::breaker::Breaker;
+use crate::ops::guarded::Guarded;
 use crate::ops::metrics::Metrics;
 use crate::ws::hub::Changed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,15 +39,21 @@ pub struct App {
     pub throttle: Throttle,
     /// Leave to compute an Argon2id value: each takes up to 64 MiB.
     pub sign_ins: Semaphore,
-    /// Leave to work on a FHIR request.
-    pub requests: Semaphore,
+    /// Which requests are worked on, wait, or are turned away.
+    pub lanes: Lanes,
+    /// Sessions seen lately.
+    pub known: Known,
+    /// What was shown last, of the types that may be shown old.
+    pub last_known: crate::http::fhir::last_known::LastKnown,
+    /// The breaker of each thing the server depends on.
+    pub breakers: Vec<Arc<Breaker>>,
     /// Leave to read a record ahead of what a workstation has taken: each holds up to half a MiB.
     pub read_ahead: Arc<Semaphore>,
     /// Held while a condition is looked up and acted upon, so that two conditional creates make one resource.
     pub conditions: tokio::sync::Mutex<()>,
     /// Counters.
-    pub metrics: Metrics,
-    /// True from SIGTERM on.
+    pub metrics: Arc<Metrics>,
+    /// True while the server drains, and from SIGTERM on.
     pub draining: watch::Sender<bool>,
     /// The WebSocket hub.
     pub hub: crate::ws::hub::Hub,
@@ -76,6 +86,14 @@ impl App {
         store: Arc<dyn Store>,
     ) -> Result<Arc<Self>, StoreError> {
         let now = clock::now();
+        let metrics = Arc::new(Metrics::default());
+        let breaker = Arc::new(Breaker::new("store"));
+        let longest = std::time::Duration::from_millis(config.lanes.read_ms);
+        let store: Arc<dyn Store> = Arc::new(Guarded::new(store, breaker.clone(), metrics.clone(), longest));
+        let lanes = Lanes::new(&config).map_err(|e| StoreError::Backend {
+            doing: "starting the lanes' threads",
+            cause: e.to_string(),
+        })?;
         let grants = store.grants(10_000).await?;
         let grants = grants
             .into_iter()
@@ -85,10 +103,13 @@ impl App {
         Ok(Arc::new(Self {
             throttle: Throttle::default(),
             sign_ins: Semaphore::new(config.limits.sign_ins),
-            requests: Semaphore::new(config.limits.requests),
+            lanes,
+            known: Known::default(),
+            last_known: crate::http::fhir::last_known::LastKnown::default(),
+            breakers: vec![breaker],
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
             conditions: tokio::sync::Mutex::new(()),
-            metrics: Metrics::default(),
+            metrics,
             draining: watch::channel(false).0,
             hub: crate::ws::hub::Hub::new(store.watch()),
             grants: Mutex::new(grants),
@@ -101,6 +122,7 @@ impl App {
 
     /// Tells every connection to ask again who it serves.
     pub fn access_changed(&self) {
+        self.known.forget_all();
         self.hub.recheck(&Changed::People);
         self.hub.recheck(&Changed::Devices);
     }
@@ -134,6 +156,15 @@ impl App {
             .iter()
             .find(|g| g.covers(user, device, patient, at))
             .cloned()
+    }
+
+    /// Whether this user holds any grant in force at this workstation.
+    #[must_use]
+    pub fn has_grant(&self, user: &UserId, device: Option<&DeviceId>, at: UtcMs) -> bool {
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants
+            .iter()
+            .any(|g| g.user == *user && g.device.as_ref() == device && at >= g.at && at < g.until)
     }
 
     /// A request of a caller about a resource type and, where there is one, a patient.

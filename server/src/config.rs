@@ -18,12 +18,16 @@ pub struct Config {
     pub tls: Tls,
     /// Upper limits.
     pub limits: Limits,
+    /// Lanes.
+    pub lanes: Lanes,
     /// Sessions of people and clients.
     pub sessions: Sessions,
     /// The change feed.
     pub feed: Feed,
     /// PostgreSQL in place of the embedded store.
     pub database: Database,
+    /// The redo log.
+    pub redo: Redo,
     /// Log output.
     pub log: Log,
 }
@@ -36,6 +40,8 @@ pub struct Listen {
     pub address: String,
     /// Prometheus address, or "off".
     pub metrics: String,
+    /// Address that answers a load balancer's agent-check, or "off".
+    pub agent: String,
     /// Seconds between `/readyz` saying 503 and the end of accepting.
     pub drain_seconds: u64,
     /// Web origins that may open `/ws/sync`; workstations send none.
@@ -62,12 +68,38 @@ pub struct Limits {
     pub connections: usize,
     /// TLS handshakes at once.
     pub handshakes: usize,
-    /// FHIR requests worked on at once; more are answered 503.
+    /// Requests inside the server, working or waiting, beside emergencies; more are answered 503.
     pub requests: usize,
     /// Seconds one request may take.
     pub request_seconds: u64,
     /// Argon2id computations at once.
     pub sign_ins: usize,
+}
+
+/// `[lanes]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lanes {
+    /// Places of the emergency lane, kept for it alone.
+    pub emergency: usize,
+    /// Places of the wards' lane.
+    pub clinical: usize,
+    /// Places for Bundles and whole records of programs, and imports.
+    pub bulk: usize,
+    /// Places for sign-ins.
+    pub sign_in: usize,
+    /// Places for enrolment and administration.
+    pub admin: usize,
+    /// Requests that may wait for a place of a lane.
+    pub waiting: usize,
+    /// Longest wait for a place, ms.
+    pub wait_ms: u64,
+    /// Delay at which the server begins to turn work away, ms.
+    pub shed_ms: u64,
+    /// Longest time of one read of the store, ms.
+    pub read_ms: u64,
+    /// Wards whose workstations read emergency cards in the emergency lane.
+    pub critical_wards: Vec<String>,
 }
 
 /// `[sessions]`
@@ -108,6 +140,22 @@ pub struct Database {
     pub replica_url: String,
 }
 
+/// `[redo]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Redo {
+    /// Keep a redo log: a restore can then stop at any moment.
+    pub keep: bool,
+    /// Its folder; empty = `redo` in the data folder.
+    pub folder: String,
+    /// Hours between the backups it rests on.
+    pub base_hours: u32,
+    /// Check each of them as soon as it is made.
+    pub verify: bool,
+    /// Days back to which a restore must be possible.
+    pub keep_days: u32,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -123,6 +171,7 @@ impl Default for Listen {
         Self {
             address: "127.0.0.1:8443".to_owned(),
             metrics: "127.0.0.1:9464".to_owned(),
+            agent: "off".to_owned(),
             drain_seconds: 0,
             origins: Vec::new(),
         }
@@ -145,6 +194,22 @@ impl Default for Limits {
             requests: 256,
             request_seconds: 120,
             sign_ins: 2,
+        }
+    }
+}
+impl Default for Lanes {
+    fn default() -> Self {
+        Self {
+            emergency: 16,
+            clinical: 16,
+            bulk: 2,
+            sign_in: 8,
+            admin: 4,
+            waiting: 128,
+            wait_ms: 2000,
+            shed_ms: 200,
+            read_ms: 5000,
+            critical_wards: Vec::new(),
         }
     }
 }
@@ -171,6 +236,17 @@ impl Default for Database {
             emergency_connections: 2,
             patience_seconds: 25,
             replica_url: String::new(),
+        }
+    }
+}
+impl Default for Redo {
+    fn default() -> Self {
+        Self {
+            keep: false,
+            folder: String::new(),
+            base_hours: 24,
+            verify: true,
+            keep_days: 7,
         }
     }
 }
@@ -217,6 +293,7 @@ impl Config {
     }
 
     fn check(&self, name: &str) -> Result<(), Fault> {
+        let small = |ms: u64| usize::try_from(ms).unwrap_or(usize::MAX);
         let wrong = |key: &str, fix: &str| Err(Fault::usage(format!("{name}: {key} {fix}")));
         if self.listen.address.parse::<SocketAddr>().is_err() {
             return wrong(
@@ -226,6 +303,9 @@ impl Config {
         }
         if self.listen.metrics != "off" && self.listen.metrics.parse::<SocketAddr>().is_err() {
             return wrong("listen.metrics", "must be an address with port or \"off\"");
+        }
+        if self.listen.agent != "off" && self.listen.agent.parse::<SocketAddr>().is_err() {
+            return wrong("listen.agent", "must be an address with port or \"off\"");
         }
         for (key, value, low, high) in [
             ("limits.body_mib", self.limits.body_mib, 1, 1024),
@@ -252,6 +332,15 @@ impl Config {
                 1,
                 3600,
             ),
+            ("lanes.emergency", self.lanes.emergency, 1, 1024),
+            ("lanes.clinical", self.lanes.clinical, 1, 1024),
+            ("lanes.bulk", self.lanes.bulk, 1, 1024),
+            ("lanes.sign_in", self.lanes.sign_in, 1, 1024),
+            ("lanes.admin", self.lanes.admin, 1, 1024),
+            ("lanes.waiting", self.lanes.waiting, 0, 65_536),
+            ("lanes.wait_ms", small(self.lanes.wait_ms), 1, 60_000),
+            ("lanes.shed_ms", small(self.lanes.shed_ms), 20, 10_000),
+            ("lanes.read_ms", small(self.lanes.read_ms), 100, 120_000),
             (
                 "listen.drain_seconds",
                 usize::try_from(self.listen.drain_seconds).unwrap_or(usize::MAX),
@@ -276,6 +365,8 @@ impl Config {
                 1,
                 24 * 60,
             ),
+            ("redo.base_hours", self.redo.base_hours as usize, 1, 24 * 31),
+            ("redo.keep_days", self.redo.keep_days as usize, 1, 3660),
             ("tls.days", self.tls.days as usize, 31, 825),
             (
                 "feed.keep_rows",
@@ -287,6 +378,17 @@ impl Config {
             if value < low || value > high {
                 return wrong(key, &format!("must lie between {low} and {high}"));
             }
+        }
+        if let Some(w) = self
+            .lanes
+            .critical_wards
+            .iter()
+            .find(|w| vitrine_clinical::WardId::new(w.as_str()).is_err())
+        {
+            return wrong(
+                "lanes.critical_wards",
+                &format!("names '{w}', which is no ward's id"),
+            );
         }
         if !["error", "warn", "info", "debug"].contains(&self.log.level.as_str()) {
             return wrong("log.level", "must be error, warn, info or debug");
@@ -340,14 +442,22 @@ mod tests {
             .iter()
             .map(|k| {
                 let (table, key) = k.split_once('.').unwrap();
-                let value = if ["origins", "names"].contains(&key) {
+                let value = if ["origins", "names", "critical_wards"].contains(&key) {
                     "[]"
-                } else if ["address", "metrics"].contains(&key) {
+                } else if *k == "redo.keep" || *k == "redo.verify" {
+                    "true"
+                } else if ["url", "node", "replica_url"].contains(&key) {
+                    "\"postgres://v@127.0.0.1/v\""
+                } else if *k == "redo.folder" {
+                    "\"/srv/redo\""
+                } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
                 } else if key == "level" {
                     "\"info\""
                 } else if key == "format" {
                     "\"json\""
+                } else if key == "read_ms" {
+                    "1000"
                 } else if key == "keep_rows" {
                     "5000"
                 } else if key == "longest_hours" {
@@ -361,9 +471,10 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 18] = [
+    const KEYS: [&str; 40] = [
         "listen.address",
         "listen.metrics",
+        "listen.agent",
         "listen.drain_seconds",
         "listen.origins",
         "tls.names",
@@ -374,11 +485,32 @@ mod tests {
         "limits.requests",
         "limits.request_seconds",
         "limits.sign_ins",
+        "lanes.emergency",
+        "lanes.clinical",
+        "lanes.bulk",
+        "lanes.sign_in",
+        "lanes.admin",
+        "lanes.waiting",
+        "lanes.wait_ms",
+        "lanes.shed_ms",
+        "lanes.read_ms",
+        "lanes.critical_wards",
         "sessions.idle_minutes",
         "sessions.longest_hours",
         "sessions.client_minutes",
         "feed.keep_rows",
+        "redo.keep",
+        "redo.folder",
+        "redo.base_hours",
+        "redo.verify",
+        "redo.keep_days",
         "log.level",
         "log.format",
+        "database.url",
+        "database.node",
+        "database.connections",
+        "database.emergency_connections",
+        "database.patience_seconds",
+        "database.replica_url",
     ];
 }

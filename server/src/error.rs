@@ -26,6 +26,8 @@ pub struct Fault {
     pub exit: Exit,
     /// One sentence that says what to do.
     pub text: String,
+    /// The disk gave no room, or takes no writing at all: nothing is said about what was read.
+    pub disk: bool,
 }
 
 impl Fault {
@@ -34,6 +36,7 @@ impl Fault {
         Self {
             exit: Exit::Usage,
             text: text.into(),
+            disk: false,
         }
     }
     /// Refused for safety.
@@ -41,6 +44,7 @@ impl Fault {
         Self {
             exit: Exit::Unsafe,
             text: text.into(),
+            disk: false,
         }
     }
     /// The work itself failed.
@@ -48,11 +52,23 @@ impl Fault {
         Self {
             exit: Exit::Some,
             text: text.into(),
+            disk: false,
         }
     }
     /// An operating-system failure with the file it was about.
     pub fn io(doing: &str, path: &std::path::Path, cause: &std::io::Error) -> Self {
-        Self::usage(format!("{doing} {}: {cause}", path.display()))
+        use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let text = format!("{doing} {}: {cause}", path.display());
+        if matches!(cause.kind(), StorageFull | ReadOnlyFilesystem | QuotaExceeded) {
+            return Self::no_room(text);
+        }
+        Self::usage(text)
+    }
+    fn no_room(text: String) -> Self {
+        Self {
+            disk: true,
+            ..Self::unsafe_to(text)
+        }
     }
 }
 
@@ -63,6 +79,7 @@ impl From<StoreError> for Fault {
             | StoreError::Unencrypted(_)
             | StoreError::WrongKey(_)
             | StoreError::Unfinished(_) => Self::unsafe_to(e.to_string()),
+            StoreError::Full(_) => Self::no_room(format!("{e}: make room and try again")),
             other => Self::failed(other.to_string()),
         }
     }

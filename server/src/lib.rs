@@ -15,6 +15,7 @@ pub mod identity;
 pub mod ingest;
 pub mod jobs;
 pub mod keys;
+pub mod lanes;
 pub mod ops;
 #[cfg(test)]
 mod policy_matrix;

@@ -159,8 +159,17 @@ fn bad_arguments_end_with_two_and_a_sentence() {
         (vec!["restore", "--data", &d, "--from", none], "not a file"),
         (
             vec!["restore", "--data", &d, "--from", f, "--at", "now"],
-            "later version",
+            "is no time",
         ),
+        (
+            vec!["restore", "--data", &d, "--at", "2926-01-01T00:00:00Z"],
+            "has not come yet",
+        ),
+        (
+            vec!["restore", "--data", &d, "--at", "2026-01-01T00:00:00Z", "--force"],
+            "there is no redo log",
+        ),
+        (vec!["restore", "--data", &d, "--from", f, "--redo", &d], "--at"),
         (
             vec!["restore", "--data", &d, "--from", f, "--force"],
             "not a Vitrine backup",

@@ -165,6 +165,16 @@ fn cases() -> Vec<Case> {
         ("POST", "/auth/break-glass", "/auth/break-glass", glass("pat-icu"), "client", 403),
         ("POST", "/auth/break-glass", "/auth/break-glass", glass("pat-icu"), "privacy", 403),
         ("POST", "/auth/break-glass", "/auth/break-glass", Some("{\"patient\":\"pat-icu\",\"reason\":\"curious\"}".into()), "nurse", 400),
+        // Emergency card
+        ("GET", "/emergency/{patient}", "/emergency/pat-ed", None, "nobody", 401),
+        ("GET", "/emergency/{patient}", "/emergency/pat-ed", None, "liar", 401),
+        ("GET", "/emergency/{patient}", "/emergency/pat-ed", None, "nurse", 200),
+        ("GET", "/emergency/{patient}", "/emergency/pat-icu", None, "nurse", 403),
+        ("GET", "/emergency/{patient}", "/emergency/nobody-knows", None, "nurse", 403),
+        ("GET", "/emergency/{patient}", "/emergency/pat-ed", None, "privacy", 403),
+        ("GET", "/emergency/{patient}", "/emergency/pat-ed", None, "reader", 403),
+        ("GET", "/emergency/{patient}", "/emergency/pat-ed", None, "client", 200),
+        ("GET", "/emergency/{patient}", "/emergency/nobody-knows", None, "client", 404),
         // Enrolment
         ("POST", "/enrol/hello", "/enrol/hello", Some(json!({"nonce": "00".repeat(16), "code_hint": "00000000"}).to_string()), "nobody", 404),
         ("POST", "/enrol", "/enrol", Some(json!({"code": "WRONG", "name": "x", "public_key": "00".repeat(32)}).to_string()), "nobody", 404),

@@ -186,6 +186,42 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Signs a person in here; gives the session's token.
+    ///
+    /// # Errors
+    /// When the server refuses.
+    pub async fn sign_in(
+        &self,
+        server: &Server,
+        http: &reqwest::Client,
+        user: &str,
+        secret: &str,
+    ) -> Result<String> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        let at_ms = i64::try_from(now.as_millis())?;
+        let words: [&[u8]; 5] = [
+            b"vitrine-login",
+            user.as_bytes(),
+            &[0],
+            self.id.as_bytes(),
+            &at_ms.to_be_bytes(),
+        ];
+        let asked = serde_json::json!({
+            "user": user, "secret": secret, "device": self.id, "at_ms": at_ms,
+            "signature": hex(self.key.sign(&words.concat()).as_ref()),
+        });
+        let answer = http
+            .post(format!("{}/auth/login", server.url()))
+            .json(&asked)
+            .send()
+            .await?;
+        ensure!(answer.status().is_success(), "signing in: {}", answer.status());
+        let said: serde_json::Value = answer.json().await?;
+        Ok(said["token"].as_str().context("token")?.to_owned())
+    }
+}
+
 /// TLS that trusts this server's CA and nothing else.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! Lives here: building, testing and checking the project, and installing what that needs. Never here: product code.
 
+mod cluster;
 mod demo;
 mod packages;
 mod run;
@@ -57,6 +58,13 @@ enum Command {
         #[arg(long)]
         json: Option<std::path::PathBuf>,
     },
+    /// The database cluster of deploy/ on this machine: up, down, status, kill-primary, drill --times N
+    #[command(disable_help_flag = true)]
+    Cluster {
+        /// `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// The house rules: one-way doors, sources, ban lists
     Tidy,
     /// Generate the screen's types from `wire`
@@ -80,6 +88,7 @@ fn main() -> Result<()> {
         Command::Test { filter, no_ui } => test::test(filter.as_deref(), !no_ui),
         Command::Ci { no_test } => test::ci(!no_test),
         Command::Bench { names, quick, json } => test::bench(&names, quick, json.as_deref()),
+        Command::Cluster { words } => cluster::cluster(&words),
         Command::Tidy => tidy::tidy(),
         Command::GenTypes { check } => ui::gen_types(check),
         Command::Screens { names } => ui::screens(&names),

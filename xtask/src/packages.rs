@@ -52,26 +52,122 @@ const SHOW: &[Need] = &[
     },
 ];
 
+/// To test the alert rules with what reads them in earnest.
+const WATCH: &[Need] = &[Need {
+    present: || has("prometheus") && has("promtool"),
+    packages: &["prometheus"],
+}];
+
 /// To test the screens in a browser.
 const BROWSER: &[Need] = &[Need {
     present: || has("chromium"),
     packages: &["chromium"],
 }];
 
-/// To test the second store.
-const DATABASE: &[Need] = &[Need {
-    present: || Path::new("/usr/lib/postgresql").exists() || std::env::var_os("PG_BIN").is_some(),
-    packages: &["postgresql-15"],
-}];
+/// To run the database cluster of `deploy/` on this machine.
+const CLUSTER: &[Need] = &[
+    Need {
+        present: || {
+            std::fs::read_dir("/usr/lib/postgresql")
+                .into_iter()
+                .flatten()
+                .flatten()
+                .any(|d| d.path().join("bin/postgres").is_file())
+        },
+        packages: &["postgresql"],
+    },
+    Need {
+        // Debian's Patroni merely suggests what it needs for etcd over TLS
+        present: || {
+            let python = ["/usr/lib/python3/dist-packages"];
+            has("patroni") && file_under(&python, "etcd") && file_under(&python, "idna")
+        },
+        packages: &["patroni", "python3-etcd", "python3-idna"],
+    },
+    Need {
+        present: || has("etcd"),
+        packages: &["etcd-server"],
+    },
+    Need {
+        present: || has("haproxy") || Path::new("/usr/sbin/haproxy").exists(),
+        packages: &["haproxy"],
+    },
+    Need {
+        present: || has("pgbackrest"),
+        packages: &["pgbackrest"],
+    },
+    Need {
+        present: || has("openssl") && has("curl"),
+        packages: &["openssl", "curl"],
+    },
+    Need {
+        present: || has("ip") || Path::new("/usr/sbin/ip").exists(),
+        packages: &["iproute2"],
+    },
+];
 
-/// Makes sure of what the tests of the second store need.
-pub fn ensure_database() -> Result<()> {
-    let missing: Vec<&str> = DATABASE
-        .iter()
-        .filter(|n| !(n.present)())
-        .flat_map(|n| n.packages.iter().copied())
+/// The system services that come with those packages. None is to run here: the tests bring their own processes.
+const SERVICES: [&str; 7] = [
+    "postgresql",
+    "patroni",
+    "etcd",
+    "haproxy",
+    "etcd2",
+    "prometheus",
+    "prometheus-node-exporter",
+];
+
+/// Makes sure of what the cluster needs, and the tests of the alert rules. Services of packages that this installs are
+/// neither started nor enabled; one that was there before is left as it is.
+pub fn ensure_cluster() -> Result<()> {
+    let missing = missing(CLUSTER.iter().chain(WATCH));
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let unit = |s: &str| {
+        ["/lib/systemd/system", "/usr/lib/systemd/system"]
+            .iter()
+            .any(|d| Path::new(d).join(format!("{s}.service")).exists())
+    };
+    let before: Vec<&str> = SERVICES.into_iter().filter(|s| unit(s)).collect();
+    // Debian asks this file whether a package may start its service
+    let policy = Path::new("/usr/sbin/policy-rc.d");
+    let ours = !policy.exists();
+    if ours {
+        as_root(
+            "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d",
+        )?;
+    }
+    let installed = install(&missing);
+    if ours {
+        as_root("rm -f /usr/sbin/policy-rc.d")?;
+    }
+    installed?;
+    let new: Vec<&str> = SERVICES
+        .into_iter()
+        .filter(|s| unit(s) && !before.contains(s))
         .collect();
-    if missing.is_empty() { Ok(()) } else { install(&missing) }
+    if has("systemctl") && !new.is_empty() {
+        as_root(&format!("systemctl --quiet disable {} || true", new.join(" ")))?;
+    }
+    Ok(())
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0)
+}
+
+/// Runs words of the shell as root.
+fn as_root(words: &str) -> Result<()> {
+    let mut c = if is_root() {
+        command("sh", &["-c", words])
+    } else if has("sudo") {
+        command("sudo", &["sh", "-c", words])
+    } else {
+        bail!("as root, run: {words}")
+    };
+    c.stdout(std::io::stderr());
+    run(c)
 }
 
 /// Makes sure of the build's needs, and of the display's and the browser's where asked.
@@ -83,11 +179,7 @@ pub fn ensure(show: bool, browser: bool) -> Result<()> {
     if browser {
         needs.extend(BROWSER);
     }
-    let missing: Vec<&str> = needs
-        .iter()
-        .filter(|n| !(n.present)())
-        .flat_map(|n| n.packages.iter().copied())
-        .collect();
+    let missing = missing(needs.into_iter());
     if !missing.is_empty() {
         install(&missing)?;
     }
@@ -97,12 +189,19 @@ pub fn ensure(show: bool, browser: bool) -> Result<()> {
     Ok(())
 }
 
+fn missing<'a>(needs: impl Iterator<Item = &'a Need>) -> Vec<&'static str> {
+    needs
+        .filter(|n| !(n.present)())
+        .flat_map(|n| n.packages.iter().copied())
+        .collect()
+}
+
 fn install(packages: &[&str]) -> Result<()> {
     let list = packages.join(" ");
     if !has("apt-get") {
         bail!("these Debian packages (or your system's equivalents) are needed: {list}");
     }
-    let root = std::fs::metadata("/proc/self").is_ok_and(|m| std::os::unix::fs::MetadataExt::uid(&m) == 0);
+    let root = is_root();
     if !root && !has("sudo") {
         bail!("as root, run: apt-get install -y --no-install-recommends {list}");
     }

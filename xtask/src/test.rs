@@ -8,7 +8,7 @@ use std::path::Path;
 /// Every test. Servers, displays and browsers are started and stopped by the tests themselves, on loopback.
 pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     packages::ensure(with_ui, with_ui)?;
-    packages::ensure_database()?;
+    packages::ensure_cluster()?;
     ui::build()?;
     if with_ui && filter.is_none() {
         run(ui::npm(&["run", "check"]))?;
@@ -76,6 +76,9 @@ pub fn ci(with_test: bool) -> Result<()> {
 /// Builds the release and runs the benches.
 pub fn bench(names: &[String], quick: bool, json: Option<&Path>) -> Result<()> {
     packages::ensure(true, false)?;
+    if names.is_empty() || names.iter().any(|n| n == "failover") {
+        packages::ensure_cluster()?;
+    }
     ui::build()?;
     let bin = build_programs(true)?;
     let mut c = cargo(&[

@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use std::path::PathBuf;
 use std::sync::Arc;
 use vitrine_access::policy::{self, Request, Role, Subject};
-use vitrine_access::{Action, Permit, action};
+use vitrine_access::{Action, Disclosure, Permit, action};
 use vitrine_clinical::{DeviceId, UserId, WardId};
 use vitrine_store::{Account, AccountChange, EnrolCode, Store};
 
@@ -58,12 +58,25 @@ pub enum Act {
         limit: usize,
     },
     Doctor,
+    Drain {
+        notice_s: u64,
+        undo: bool,
+    },
     Import {
         paths: Vec<PathBuf>,
     },
     Backup {
         to: PathBuf,
         recovery_key: Option<PathBuf>,
+    },
+    /// Everything committed is to be in the redo log before it is read.
+    SettleLog,
+    /// A backup was checked: the result goes into the audit log.
+    BackupVerified {
+        file: String,
+        sha256: String,
+        whole: bool,
+        faults: usize,
     },
 }
 
@@ -102,6 +115,10 @@ pub struct Ground {
     pub ca_fingerprint: String,
     /// SHA-256 of the server certificate, hex.
     pub certificate_fingerprint: String,
+    /// Public half of the key the server signs with, hex.
+    pub server_key: String,
+    /// How the redo log is kept.
+    pub redo: crate::config::Redo,
     /// Who runs the command.
     pub operator: String,
 }
@@ -238,8 +255,32 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             Ok(Given::done(json!({"quarantined": items})))
         }
         Act::Doctor => ops::doctor::doctor(ground).await,
+        Act::Drain { .. } => Err(Fault::usage(format!(
+            "no server runs on {}: there is nothing to drain",
+            ground.dir.root().display()
+        ))),
         Act::Import { paths } => super::import::into(ground, paths).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
+        Act::SettleLog => {
+            let fault = ground.files.settle_log().await?;
+            Ok(Given::done(json!({"settled": fault.is_none(), "fault": fault})))
+        }
+        Act::BackupVerified {
+            file,
+            sha256,
+            whole,
+            faults,
+        } => {
+            let permit = ground
+                .permit::<action::OperateServer>()?
+                .noted("use", "verify-backup")
+                .noted("file", file)
+                .noted("sha256", sha256)
+                .noted("whole", whole.to_string())
+                .noted("faults", faults.to_string());
+            ground.store.append(permit.entry(Disclosure::default())).await?;
+            Ok(Given::done(json!({"noted": true})))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use crate::data_dir::{DataDir, Lock};
 use crate::error::{Exit, Fault};
 use crate::keys::Keys;
 use crate::ops::backup::Files;
+use crate::ops::drain;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
@@ -66,12 +67,14 @@ fn exit(code: u8) -> Exit {
 pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Ground, Fault> {
     let config = context.config(&dir)?;
     let keys = Keys::open(&dir, &config.tls, None)?;
-    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config.database).await?;
+    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config).await?;
     Ok(Ground {
         store,
         files,
         ca_fingerprint: keys.ca_fingerprint.clone(),
         certificate_fingerprint: keys.certificate_fingerprint.clone(),
+        server_key: keys.server_key_hex(),
+        redo: config.redo,
         operator: acts::operator(),
         dir,
     })
@@ -106,6 +109,7 @@ async fn ask(dir: &DataDir, act: Act) -> Result<Given, Fault> {
         Ok(Answer::Fault { exit: code, text }) => Err(Fault {
             exit: exit(code),
             text,
+            disk: false,
         }),
         Err(_) => Err(Fault::failed(
             "the running server ended before it answered: see its log",
@@ -117,6 +121,21 @@ async fn ask(dir: &DataDir, act: Act) -> Result<Given, Fault> {
 async fn ask(dir: &DataDir, _: Act) -> Result<Given, Fault> {
     dir.lock().map(|_| ())?;
     Err(Fault::usage("the folder was just let go of: try again"))
+}
+
+/// What an act works on in the running server.
+#[must_use]
+pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
+    Ground {
+        dir: app.dir.clone(),
+        store: app.store.clone(),
+        files,
+        ca_fingerprint: app.keys.ca_fingerprint.clone(),
+        certificate_fingerprint: app.keys.certificate_fingerprint.clone(),
+        server_key: app.keys.server_key_hex(),
+        redo: app.config.redo.clone(),
+        operator,
+    }
 }
 
 /// Answers commands while the server runs.
@@ -153,6 +172,27 @@ pub fn listen(_: Arc<App>, _: Arc<dyn Files>) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Acts on the running server itself, and what only it knows; everything else is the store's.
+#[cfg(unix)]
+async fn running(app: &App, ground: &Ground, act: Act) -> Result<Given, Fault> {
+    match act {
+        Act::Drain { undo: true, .. } => Ok(acts::given(Exit::Done, drain::undo(app))),
+        Act::Drain { notice_s, .. } => {
+            let json = drain::drain(app, std::time::Duration::from_secs(notice_s)).await;
+            let whole = json.get("drained") == Some(&true.into());
+            Ok(acts::given(if whole { Exit::Done } else { Exit::Some }, json))
+        }
+        Act::Doctor => {
+            let mut given = acts::perform(ground, Act::Doctor).await?;
+            if let Some(report) = given.json.as_object_mut() {
+                report.insert("running".to_owned(), crate::http::health::standing(app));
+            }
+            Ok(given)
+        }
+        other => acts::perform(ground, other).await,
+    }
+}
+
 #[cfg(unix)]
 async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixStream) {
     let (read, mut write) = stream.into_split();
@@ -166,15 +206,8 @@ async fn answer(app: Arc<App>, files: Arc<dyn Files>, stream: tokio::net::UnixSt
             text: "the command is of another version than the running server".into(),
         },
         Ok(asked) => {
-            let ground = Ground {
-                dir: app.dir.clone(),
-                store: app.store.clone(),
-                files,
-                ca_fingerprint: app.keys.ca_fingerprint.clone(),
-                certificate_fingerprint: app.keys.certificate_fingerprint.clone(),
-                operator: asked.operator,
-            };
-            match acts::perform(&ground, asked.act).await {
+            let ground = ground(&app, files, asked.operator);
+            match running(&app, &ground, asked.act).await {
                 Ok(given) => {
                     if given.access_changed {
                         app.access_changed();

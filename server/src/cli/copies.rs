@@ -4,11 +4,11 @@ use super::acts::Act;
 use super::{Context, Data, Outcome, admin, show};
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
-use crate::ops::backup as copies;
-use crate::ops::moving;
+use crate::ops::{backup as copies, log, moving, verify as checking};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
+use vitrine_clinical::UtcMs;
 use zeroize::Zeroizing;
 
 #[derive(Debug, Args)]
@@ -27,15 +27,18 @@ pub(super) struct BackupArgs {
 pub(super) struct RestoreArgs {
     #[command(flatten)]
     data: Data,
-    /// Backup file.
-    #[arg(long, value_name = "FILE")]
-    from: PathBuf,
+    /// Backup file; with --at the newest one from before that moment is found by itself.
+    #[arg(long, value_name = "FILE", required_unless_present = "at")]
+    from: Option<PathBuf>,
     /// Recovery key file, when the folder does not hold the keys.
     #[arg(long, value_name = "FILE")]
     recovery_key: Option<PathBuf>,
-    /// Point in time: comes with a later version.
+    /// Stop at this moment, e.g. 2026-11-26T14:03:07Z: exactly what was committed by then.
     #[arg(long, value_name = "TIME")]
     at: Option<String>,
+    /// Folder of the redo log (default: the one of the configuration).
+    #[arg(long, value_name = "FOLDER", requires = "at")]
+    redo: Option<PathBuf>,
     /// Move what is in the folder aside.
     #[arg(long)]
     force: bool,
@@ -52,6 +55,9 @@ pub(super) struct VerifyArgs {
     /// Recovery key file.
     #[arg(long, value_name = "FILE")]
     recovery_key: Option<PathBuf>,
+    /// Folder of the redo log that goes on from this backup (default: the data folder's).
+    #[arg(long, value_name = "FOLDER")]
+    redo: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -95,6 +101,22 @@ fn key(dir: Option<&PathBuf>, recovery_key: Option<&PathBuf>) -> Result<Zeroizin
     }
 }
 
+/// The moment with its log. A log outside the folder may belong to a server that runs.
+fn until(context: &Context, dir: &DataDir, at: UtcMs, redo: Option<&Path>) -> Result<copies::Until, Fault> {
+    let folder = match redo {
+        Some(path) => whole(path, "--redo")?,
+        None => log::folder(dir, &context.config(dir)?.redo),
+    };
+    if !folder.is_dir() {
+        return Err(Fault::usage(format!(
+            "--at: there is no redo log in {}: switch redo.keep on before it is needed, or name its folder with --redo",
+            folder.display()
+        )));
+    }
+    let live = !folder.starts_with(dir.root());
+    Ok(copies::Until { at, folder, live })
+}
+
 fn must_be_file(path: &Path) -> Result<(), Fault> {
     if path.is_file() {
         Ok(())
@@ -103,13 +125,11 @@ fn must_be_file(path: &Path) -> Result<(), Fault> {
     }
 }
 
-pub(super) async fn restore(_: &Context, args: RestoreArgs) -> Result<Outcome, Fault> {
-    if args.at.is_some() {
-        return Err(Fault::usage(
-            "--at comes with a later version: restore the backup whole",
-        ));
+pub(super) async fn restore(context: &Context, args: RestoreArgs) -> Result<Outcome, Fault> {
+    let at = args.at.as_deref().map(log::moment).transpose()?;
+    if let Some(from) = &args.from {
+        must_be_file(from)?;
     }
-    must_be_file(&args.from)?;
     let made_here = !args.data.data.exists();
     let key = key(
         Some(&args.data.data).filter(|_| !made_here),
@@ -123,20 +143,64 @@ pub(super) async fn restore(_: &Context, args: RestoreArgs) -> Result<Outcome, F
         }
     })?;
     let dir = DataDir::open(&args.data.data, true)?;
-    let json = copies::restore(&dir, &args.from, &key, args.force).await?;
+    let until = match at {
+        Some(at) => Some(until(context, &dir, at, args.redo.as_deref())?),
+        None => None,
+    };
+    let from = match (args.from, &until) {
+        (Some(from), _) => from,
+        (None, Some(until)) => log::base_for(&until.folder, until.at)?.path,
+        (None, None) => return Err(Fault::usage("--from: name the backup")),
+    };
+    let json = copies::restore(&dir, &from, &key, args.force, until.as_ref()).await?;
     Ok(Outcome::done(json.clone(), show::words(show::Kind::Lines, &json)))
 }
 
-pub(super) async fn verify(_: &Context, args: VerifyArgs) -> Result<Outcome, Fault> {
-    must_be_file(&args.from)?;
+pub(super) async fn verify(context: &Context, args: VerifyArgs) -> Result<Outcome, Fault> {
+    if args.from.is_dir() {
+        must_be_file(&args.from)?;
+    }
     let key = key(args.data.as_ref(), args.recovery_key.as_ref())?;
     let from = whole(&args.from, "--from")?;
-    let json = copies::verify(&from, &key).await?;
-    let exit = if json["whole"] == true {
-        Exit::Done
-    } else {
-        Exit::Some
+    let dir = match &args.data {
+        Some(data) => Some(DataDir::open(data, false)?),
+        None => None,
     };
+    let redo = match (&args.redo, &dir) {
+        (Some(path), _) => Some(whole(path, "--redo")?),
+        (None, Some(dir)) => {
+            let config = context.config(dir)?.redo;
+            Some(log::folder(dir, &config)).filter(|f| config.keep || f.exists())
+        }
+        (None, None) => None,
+    };
+    let mut live = args.redo.is_some();
+    if let (Some(data), Some(dir)) = (&args.data, &dir)
+        && redo.is_some()
+        && dir.try_lock()?.is_none()
+    {
+        live = true;
+        admin::act(context, &Data { data: data.clone() }, Act::SettleLog).await?;
+    }
+    let log = redo.map(|folder| checking::Log { folder, live });
+    let found = checking::verify(&from, &key, dir.as_ref(), log).await?;
+    if let Some(data) = args.data {
+        let act = Act::BackupVerified {
+            file: found.file.clone(),
+            sha256: found.sha256.clone(),
+            whole: found.whole,
+            faults: found.faults.len(),
+        };
+        admin::act(context, &Data { data }, act).await?;
+    }
+    if let Some(first) = found.faults.first() {
+        // Loud also where only stderr is looked at.
+        eprintln!("vitrine-server: the backup is NOT whole: {first}");
+    }
+    let exit = if found.whole { Exit::Done } else { Exit::Unsafe };
+    let mut json =
+        serde_json::to_value(&found).map_err(|e| Fault::failed(format!("writing the result: {e}")))?;
+    json["result"] = checking::result_beside(&from).display().to_string().into();
     Ok(Outcome {
         exit,
         words: show::words(show::Kind::Lines, &json),

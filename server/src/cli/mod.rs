@@ -97,6 +97,17 @@ enum Command {
     Migrate(copies::MigrateArgs),
     /// Check everything and report.
     Doctor(Data),
+    /// Let the running server leave the cluster: no new work, workstations handed over, work under way finished.
+    Drain {
+        #[command(flatten)]
+        data: Data,
+        /// Seconds between `/readyz` saying 503 and the hand-over (at most 5).
+        #[arg(long, default_value_t = 2, value_name = "SECONDS")]
+        notice: u64,
+        /// Take work again.
+        #[arg(long)]
+        undo: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -400,5 +411,12 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::VerifyBackup(args) => copies::verify(context, args).await,
         Command::Migrate(args) => copies::migrate(context, args).await,
         Command::Doctor(data) => admin::act(context, &data, Act::Doctor).await,
+        Command::Drain { data, notice, undo } => {
+            let act = Act::Drain {
+                notice_s: notice,
+                undo,
+            };
+            admin::act(context, &data, act).await
+        }
     }
 }

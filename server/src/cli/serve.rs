@@ -74,7 +74,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     start_log(&config);
     let _lock = dir.lock()?;
     let keys = Keys::open(&dir, &config.tls, Some(address))?;
-    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config.database).await?;
+    let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config).await?;
     let listener = bind(address)?;
     let metrics = bind_metrics(&config);
     let app = App::new(dir, config, keys, store).await?;
@@ -86,12 +86,15 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
                 .map_err(|e| Fault::unsafe_to(format!("tls.pem and keys/tls.key do not fit: {e}")))?,
         )
     };
+    jobs::bases::start(&app, &files);
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
     crate::ws::hub::start(&app);
+    crate::lanes::start(&app);
     if let Some(metrics) = &metrics {
         serve_metrics(app.clone(), metrics.1.clone());
     }
+    http::health::serve_agent(&app).await?;
     announce(
         &app,
         &listener,
@@ -113,7 +116,8 @@ async fn run(app: Arc<App>, listener: TcpListener, tls: Option<tokio_rustls::Tls
     app.draining.send_replace(true);
     tokio::time::sleep(Duration::from_secs(app.config.listen.drain_seconds)).await;
     let _ = stop.send(true);
-    app.hub.close();
+    app.hub.hand_over(true);
+    app.hub.close(500, 5_000);
     let _ = serving.await;
     let _ = std::fs::remove_file(app.dir.admin_socket());
     tracing::info!("stopped");
@@ -184,9 +188,7 @@ fn serve_metrics(app: Arc<App>, listener: Arc<std::sync::Mutex<Option<std::net::
     let Some(Ok(listener)) = taken.map(TcpListener::from_std) else {
         return;
     };
-    let router = axum::Router::new()
-        .route("/metrics", axum::routing::get(http::health::metrics))
-        .with_state(app);
+    let router = http::health::metrics_router(app);
     tokio::spawn(async move {
         let _ = axum::serve(listener, router).await;
     });

@@ -10,6 +10,8 @@ use crate::app::App;
 use crate::clock;
 use crate::identity::{demo, devices, secrets, sessions};
 use crate::keys::unhex;
+use crate::lanes::pressure::Level;
+use crate::lanes::{self, Class};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -19,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
-use vitrine_clinical::{DeviceId, UserId};
+use vitrine_clinical::{DeviceId, UserId, WardId};
 use vitrine_store::{Account, DeviceState, StoreError};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{LoginRequest, LoginResponse};
@@ -183,7 +185,11 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
     if let Some(s) = app.throttle.wait_s(&asked.user, &asked.device, now) {
         return Err(Refused::throttled(s));
     }
-    let device = proven_device(&app, &asked).await?;
+    let (device, ward) = proven_device(&app, &asked).await?;
+    if app.lanes.pressure.level() >= Level::SignIn && !app.lanes.critical.contains(&ward) {
+        app.metrics.count("vitrine_shed_total", Class::SignIn.label(), 1);
+        return Err(Refused::busy(lanes::shed(2, 5).retry_after_s));
+    }
     let user = UserId::new(asked.user.clone()).ok();
     let account = match &user {
         Some(u) => app.store.account(u).await?,
@@ -234,8 +240,8 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
     }))
 }
 
-/// The workstation that signed the request.
-async fn proven_device(app: &App, asked: &LoginRequest) -> Result<DeviceId, Refused> {
+/// The workstation that signed the request, and its ward.
+async fn proven_device(app: &App, asked: &LoginRequest) -> Result<(DeviceId, WardId), Refused> {
     let unknown = || {
         let text = "This workstation is not enrolled here.";
         Refused::new(StatusCode::UNAUTHORIZED, ErrorCode::NotEnrolled, text)
@@ -259,7 +265,7 @@ async fn proven_device(app: &App, asked: &LoginRequest) -> Result<DeviceId, Refu
         let text = "The workstation's clock is more than ten minutes off: set it, then sign in.";
         return Err(Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text));
     }
-    Ok(device)
+    Ok((device, row.ward))
 }
 
 /// Which of the account's secrets this is: `pin`, `password`, or none. An unknown account costs as much time as a
@@ -305,6 +311,7 @@ async fn check_secret(
 /// [`Refused`].
 pub async fn logout(State(app): State<Arc<App>>, Signed(caller): Signed) -> Result<StatusCode, Refused> {
     app.store.end_session(&caller.session).await?;
+    app.known.forget(&caller.session);
     app.session_ended();
     if let Some(user) = caller.user() {
         let row = sign_in_row(

@@ -6,10 +6,12 @@
 pub mod auth;
 pub mod bearer;
 pub mod break_glass;
+pub mod emergency;
 pub mod enrol;
 pub mod fhir;
 pub mod health;
 pub mod import;
+pub mod lane;
 pub mod refusal;
 pub mod tls;
 
@@ -167,6 +169,14 @@ pub const ROUTES: &[Route] = &[
         mount: || post(break_glass::break_glass),
     },
     Route {
+        method: "GET",
+        path: "/emergency/{patient}",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(emergency::card),
+    },
+    Route {
         method: "POST",
         path: "/enrol/hello",
         door: Door::Public,
@@ -226,32 +236,13 @@ pub fn router(app: Arc<App>) -> Router {
         .with_state(app)
 }
 
-/// Every request: leave to work under `/fhir`, the headers that every answer has, counting.
+/// Every request: its lane, the headers that every answer has, counting.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let is_fhir = request.uri().path().starts_with("/fhir");
+    let version = request.version();
     let id = request.headers().get(&X_REQUEST_ID).cloned();
-    let _leave = if is_fhir {
-        match app.requests.try_acquire() {
-            Ok(leave) => Some(leave),
-            Err(_) => {
-                app.metrics.shed();
-                return refusal::FhirRefusal {
-                    retry_after_s: Some(1),
-                    ..refusal::FhirRefusal::new(
-                        StatusCode::SERVICE_UNAVAILABLE,
-                        vitrine_fhir::IssueCode::Processing,
-                        "",
-                        "the server is busy: try again in a second",
-                    )
-                }
-                .into_response();
-            }
-        }
-    } else {
-        None
-    };
     let began = crate::clock::steady();
-    let mut answer = next.run(request).await;
+    let mut answer = lane::through(&app, request, next).await;
     app.metrics.answered(answer.status().as_u16(), began.elapsed());
     if is_fhir && answer.status() == StatusCode::PAYLOAD_TOO_LARGE && !is_fhir_json(&answer) {
         answer = refusal::FhirRefusal::new(
@@ -274,9 +265,18 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     if let Some(id) = id.filter(|id| id.len() <= 64) {
         headers.insert(X_REQUEST_ID, id);
     }
+    if app.store.mode() == vitrine_store::StoreMode::ReadOnly {
+        headers.insert(X_VITRINE_MODE, HeaderValue::from_static("read-only"));
+    }
+    // A server that drains sends its clients to another one with the answer; HTTP/2 has no such header.
+    if version < axum::http::Version::HTTP_2 && *app.draining.borrow() {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }
 
+/// Says that there is no primary just now: what is read may be a moment old, and writes wait.
+const X_VITRINE_MODE: HeaderName = HeaderName::from_static("x-vitrine-mode");
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 fn is_fhir_json(answer: &Response) -> bool {

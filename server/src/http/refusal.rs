@@ -3,6 +3,7 @@
 //! Lives here: the two kinds of refusal and what each failure becomes. Never here: PHI. Called by all of `http`.
 
 use crate::app::NoAccess;
+use crate::ops::guarded::{RESTING, TOO_LONG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use vitrine_access::policy::Denied;
@@ -47,6 +48,19 @@ impl FhirRefusal {
             "",
             "no such resource here",
         )
+    }
+    /// Turned away because of load.
+    #[must_use]
+    pub fn busy(retry_after_s: u32) -> Self {
+        Self {
+            retry_after_s: Some(retry_after_s),
+            ..Self::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                IssueCode::Throttled,
+                "",
+                "the server has more to do than it can: try again after the seconds of Retry-After",
+            )
+        }
     }
     /// No valid token.
     #[must_use]
@@ -157,6 +171,21 @@ impl From<StoreError> for FhirRefusal {
                     "the server's disk is full",
                 )
             },
+            StoreError::Backend {
+                doing: doing @ (RESTING | TOO_LONG),
+                ..
+            } => {
+                tracing::warn!(doing, "a read was given up");
+                Self {
+                    retry_after_s: Some(5),
+                    ..Self::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        IssueCode::Transient,
+                        "",
+                        "the store does not answer in time: nothing is shown; try again",
+                    )
+                }
+            }
             other => {
                 tracing::error!(error = %other, "the store failed");
                 Self {
@@ -217,6 +246,17 @@ impl Refused {
             StatusCode::TOO_MANY_REQUESTS,
             ErrorCode::Throttled,
             format!("Too many wrong tries: wait {seconds} seconds."),
+        );
+        out.refusal.retry_after_s = Some(seconds);
+        out
+    }
+    /// Turned away because of load.
+    #[must_use]
+    pub fn busy(seconds: u32) -> Self {
+        let mut out = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            ErrorCode::Overloaded,
+            format!("The server is busy: try again in {seconds} seconds."),
         );
         out.refusal.retry_after_s = Some(seconds);
         out

@@ -5,6 +5,7 @@
 
 pub mod demo;
 pub mod devices;
+pub mod known;
 pub mod secrets;
 pub mod sessions;
 pub mod throttle;

@@ -10,7 +10,7 @@ use crate::clock;
 use crate::keys::hex;
 use sha2::{Digest as _, Sha256};
 use vitrine_access::policy::Subject;
-use vitrine_clinical::{DeviceId, UserId, UtcMs};
+use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::{DeviceState, SessionRow, StoreError};
 
 /// A session is written anew at most so often while it is used, ms.
@@ -23,6 +23,8 @@ pub struct Caller {
     pub subject: Subject,
     /// The workstation the session is bound to.
     pub device: Option<DeviceId>,
+    /// The ward that workstation stands in.
+    pub ward: Option<WardId>,
     /// Hash of the session's token.
     pub session: [u8; 32],
     /// When the session ends.
@@ -110,6 +112,15 @@ pub async fn caller(app: &App, token: &str) -> Result<Option<Caller>, StoreError
 /// # Errors
 /// [`StoreError`].
 pub async fn caller_of(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>, StoreError> {
+    let found = proven(app, hash, touch).await?;
+    match &found {
+        Some(caller) => app.known.note(caller, clock::now()),
+        None => app.known.forget(&hash),
+    }
+    Ok(found)
+}
+
+async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>, StoreError> {
     let now = clock::now();
     let Some(mut row) = app.store.session(&hash).await? else {
         return Ok(None);
@@ -126,6 +137,7 @@ pub async fn caller_of(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<
         return Ok(Some(Caller {
             subject,
             device: None,
+            ward: None,
             session: hash,
             until: row.until,
         }));
@@ -136,10 +148,11 @@ pub async fn caller_of(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<
     let Some(account) = app.store.account(&user).await?.filter(|a| !a.disabled) else {
         return Ok(None);
     };
+    let mut ward = None;
     if let Some(device) = &row.device {
-        let known = app.store.device(device).await?;
-        if known.is_none_or(|d| d.state == DeviceState::Revoked) {
-            return Ok(None);
+        match app.store.device(device).await? {
+            Some(d) if d.state == DeviceState::Active => ward = Some(d.ward),
+            _ => return Ok(None),
         }
     }
     if touch {
@@ -161,6 +174,7 @@ pub async fn caller_of(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<
     Ok(Some(Caller {
         subject,
         device: row.device,
+        ward,
         session: hash,
         until: row.until,
     }))

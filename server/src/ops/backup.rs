@@ -1,6 +1,7 @@
-//! `backup`, `restore`, `verify-backup`, and opening the store's file.
+//! `backup`, `restore`, and opening the store's file.
 //!
-//! Lives here: what a backup holds and how it is put back. Never here: the container's bytes (`container`), SQL.
+//! Lives here: what a backup holds and how it is put back. Never here: the container's bytes (`container`), checking a
+//! backup (`verify`), SQL.
 //! Called by `cli`.
 //!
 //! A backup holds a consistent copy of the database and every key file, encrypted under a key that follows from the
@@ -9,12 +10,13 @@
 
 use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
-use crate::config::Database;
+use crate::config::{Config, Database};
 use crate::data_dir::{self, DataDir};
 use crate::error::{Exit, Fault};
 use crate::ingest::project::FhirProjector;
 use crate::keys::{Keys, unhex};
 use crate::ops::container::{self, Entry, Manifest};
+use crate::ops::log;
 use async_trait::async_trait;
 use ring::hkdf;
 use serde_json::{Value, json};
@@ -22,10 +24,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vitrine_access::{Disclosure, action};
-use vitrine_clinical::WardId;
-use vitrine_store::{Store, StoreError};
+use vitrine_clinical::{UtcMs, WardId};
+use vitrine_store::{Contents, Store, StoreError};
 use vitrine_store_postgres::{PostgresOptions, PostgresStore, Replica};
-use vitrine_store_sqlcipher::{Key, SealState, SqlcipherStore, StoreOptions};
+use vitrine_store_sqlcipher::redo::{self, Position, Rolled};
+use vitrine_store_sqlcipher::{Key, RedoOptions, SealState, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
 /// Schema of the database this program writes.
@@ -44,8 +47,13 @@ pub trait Files: Send + Sync {
     async fn verify_audit(&self) -> Result<(), StoreError>;
     /// The wards that have had patients.
     async fn wards(&self) -> Result<Vec<WardId>, StoreError>;
-    /// Copies the database as of now into a new file, under the same key.
-    async fn snapshot(&self, to: &Path) -> Result<(), StoreError>;
+    /// Copies the database as of now into a new file, under the same key, and tells what the copy holds.
+    async fn snapshot(&self, to: &Path) -> Result<Contents, StoreError>;
+    /// Waits until everything committed so far is in the backend's own log of commits. Gives why that log is not kept
+    /// any more; `None` also when none is to be kept.
+    async fn settle_log(&self) -> Result<Option<String>, StoreError>;
+    /// Begins that log anew after it could not be kept.
+    async fn restart_log(&self) -> Result<(), StoreError>;
 }
 
 #[async_trait]
@@ -71,8 +79,14 @@ impl Files for SqlcipherStore {
     async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
         SqlcipherStore::wards(self).await
     }
-    async fn snapshot(&self, to: &Path) -> Result<(), StoreError> {
+    async fn snapshot(&self, to: &Path) -> Result<Contents, StoreError> {
         self.backup_to(to, None).await
+    }
+    async fn settle_log(&self) -> Result<Option<String>, StoreError> {
+        Ok(self.settle_redo().await?.map(|e| e.to_string()))
+    }
+    async fn restart_log(&self) -> Result<(), StoreError> {
+        self.restart_redo().await
     }
 }
 
@@ -90,7 +104,13 @@ impl Files for PostgresStore {
     async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
         PostgresStore::wards(self).await
     }
-    async fn snapshot(&self, _: &Path) -> Result<(), StoreError> {
+    async fn settle_log(&self) -> Result<Option<String>, StoreError> {
+        Ok(None)
+    }
+    async fn restart_log(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+    async fn snapshot(&self, _: &Path) -> Result<Contents, StoreError> {
         Err(StoreError::Refused(
             "the record lies in PostgreSQL, whose backups pgBackRest makes: see docs/CLUSTER.md; copy the folder's keys as well"
                 .to_owned(),
@@ -106,9 +126,15 @@ pub type Opened = (Arc<dyn Store>, Arc<dyn Files>);
 /// # Errors
 /// [`Fault`] with exit 3 for a newer schema, a plain database, a wrong key, a PostgreSQL that cannot be used, or a folder
 /// whose record lies in the other store.
-pub async fn open_store(dir: &DataDir, keys: &Keys, database: &Database) -> Result<Opened, Fault> {
-    if !database.url.is_empty() {
-        return open_postgres(dir, keys, database).await;
+pub async fn open_store(dir: &DataDir, keys: &Keys, config: &Config) -> Result<Opened, Fault> {
+    let redo = &config.redo;
+    if !config.database.url.is_empty() {
+        if redo.keep {
+            return Err(Fault::usage(
+                "redo.keep belongs to the embedded store: PostgreSQL's WAL is archived by pgBackRest (docs/CLUSTER.md); leave it out",
+            ));
+        }
+        return open_postgres(dir, keys, &config.database).await;
     }
     if dir.is_in_postgres() {
         return Err(Fault::unsafe_to(format!(
@@ -116,7 +142,18 @@ pub async fn open_store(dir: &DataDir, keys: &Keys, database: &Database) -> Resu
             dir.root().display()
         )));
     }
-    let store = open_file(dir.database(), keys.database.clone()).await?;
+    let folder = log::folder(dir, redo);
+    let options = StoreOptions {
+        redo: redo.keep.then(|| RedoOptions {
+            folder: folder.clone(),
+            clock: clock::now,
+        }),
+        ..StoreOptions::default()
+    };
+    if !redo.keep && folder.exists() {
+        redo::end_newest(&folder, &Key::new(keys.database.clone()), "it was switched off")?;
+    }
+    let store = open_with(dir.database(), keys.database.clone(), options).await?;
     data_dir::set_mode(&dir.database(), 0o600)?;
     Ok((store.clone(), store))
 }
@@ -161,14 +198,18 @@ async fn open_postgres(dir: &DataDir, keys: &Keys, database: &Database) -> Resul
     Ok((store.clone(), store))
 }
 
-async fn open_file(path: PathBuf, key: Zeroizing<[u8; 32]>) -> Result<Arc<SqlcipherStore>, Fault> {
+/// Opens a database file that is nobody's: a scratch copy.
+pub(super) async fn open_file(path: PathBuf, key: Zeroizing<[u8; 32]>) -> Result<Arc<SqlcipherStore>, Fault> {
+    open_with(path, key, StoreOptions::default()).await
+}
+
+async fn open_with(
+    path: PathBuf,
+    key: Zeroizing<[u8; 32]>,
+    options: StoreOptions,
+) -> Result<Arc<SqlcipherStore>, Fault> {
     let opened = tokio::task::spawn_blocking(move || {
-        SqlcipherStore::open(
-            &path,
-            Key::new(key),
-            Arc::new(FhirProjector),
-            StoreOptions::default(),
-        )
+        SqlcipherStore::open(&path, Key::new(key), Arc::new(FhirProjector), options)
     });
     Ok(opened
         .await
@@ -228,21 +269,17 @@ pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> R
     }
     let began = clock::steady();
     let key = folder_key(&ground.dir)?;
-    let work = tempfile_beside(to)?;
-    let copy = work.join("vitrine.db");
+    let work = Scratch::beside(to)?;
+    let copy = work.path().join("vitrine.db");
     let permit = ground.permit::<action::OperateServer>()?.noted("use", "backup");
     ground.store.append(permit.entry(Disclosure::default())).await?;
-    let outcome = async {
-        ground.files.snapshot(&copy).await?;
-        let dir = ground.dir.clone();
-        let to = to.to_owned();
-        let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key));
-        done.await.map_err(|e| Fault::failed(e.to_string()))?
-    }
-    .await;
-    let _ = std::fs::remove_dir_all(&work);
-    let (manifest, bytes) = outcome?;
-    let key = folder_key(&ground.dir)?;
+    let contents = ground.files.snapshot(&copy).await?;
+    let (manifest, bytes) = {
+        let (dir, to, key) = (ground.dir.clone(), to.to_owned(), key.clone());
+        let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key, contents));
+        done.await.map_err(|e| Fault::failed(e.to_string()))??
+    };
+    drop(work);
     if let Some(path) = recovery_to {
         data_dir::write_durably(path, crate::keys::hex(&key[..]).as_bytes(), 0o600)?;
     }
@@ -256,7 +293,13 @@ pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> R
     ))
 }
 
-fn pack(dir: &DataDir, copy: &Path, to: &Path, key: &[u8; 32]) -> Result<(Manifest, u64), Fault> {
+fn pack(
+    dir: &DataDir,
+    copy: &Path,
+    to: &Path,
+    key: &[u8; 32],
+    contents: Contents,
+) -> Result<(Manifest, u64), Fault> {
     let mut paths = vec![copy.to_owned()];
     let mut files = vec![container::describe(copy, "vitrine.db")?];
     let mut add = |path: PathBuf, name: String| -> Result<(), Fault> {
@@ -277,55 +320,131 @@ fn pack(dir: &DataDir, copy: &Path, to: &Path, key: &[u8; 32]) -> Result<(Manife
         created: clock::instant(clock::now()),
         schema: SCHEMA,
         key_id: container::key_id(key),
+        contents: Some(contents),
         files,
     };
     let bytes = container::write(to, key, &manifest, &paths)?;
     Ok((manifest, bytes))
 }
 
-/// A private folder beside a file, for what must not lie in a shared temporary folder.
-fn tempfile_beside(path: &Path) -> Result<PathBuf, Fault> {
-    let parent = path
-        .parent()
-        .filter(|p| !p.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    let work = parent.join(format!(".vitrine-{}", clock::new_uuid().simple()));
-    std::fs::create_dir(&work).map_err(|e| Fault::io("cannot make a folder beside", path, &e))?;
-    data_dir::set_mode(&work, 0o700)?;
-    Ok(work)
+/// How the names of scratch folders begin.
+pub(super) const SCRATCH: &str = ".vitrine-";
+
+/// A private folder beside a file, for what must not lie in a shared temporary folder. It goes with this value.
+#[derive(Debug)]
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn beside(path: &Path) -> Result<Self, Fault> {
+        let parent = path
+            .parent()
+            .filter(|p| !p.as_os_str().is_empty())
+            .unwrap_or(Path::new("."));
+        let work = parent.join(format!("{SCRATCH}{}", clock::new_uuid().simple()));
+        std::fs::create_dir(&work).map_err(|e| Fault::io("cannot make a folder beside", path, &e))?;
+        let scratch = Self(work);
+        data_dir::set_mode(scratch.path(), 0o700)?;
+        Ok(scratch)
+    }
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
 }
 
-/// Opens a backup and everything in it: every chunk, every hash, the database's pages, tables and audit chains.
-///
-/// # Errors
-/// [`Fault`].
-pub async fn verify(from: &Path, key: &[u8; 32]) -> Result<Value, Fault> {
-    let began = clock::steady();
-    let work = tempfile_beside(from)?;
-    let outcome = check(from, key, &work).await;
-    let _ = std::fs::remove_dir_all(&work);
-    let (manifest, faults) = outcome?;
-    Ok(json!({
-        "file": from.display().to_string(), "whole": faults.is_empty(), "faults": faults, "manifest": manifest,
-        "seconds": began.elapsed().as_secs_f64(),
-    }))
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
-async fn check(from: &Path, key: &[u8; 32], work: &Path) -> Result<(Manifest, Vec<String>), Fault> {
-    let manifest = unpack(from, key, work)?;
+/// What restoring asks of a backup before it touches anything.
+async fn check(
+    from: &Path,
+    key: &[u8; 32],
+    work: &Path,
+    until: Option<&Until>,
+) -> Result<(Manifest, Vec<String>, Option<Rolled>), Fault> {
+    let manifest = unpack(from, key, work).await?;
     let dir = DataDir::open(work, false)?;
     let keys = Keys::open(&dir, &crate::config::Tls::default(), None)?;
+    let rolled = match until {
+        Some(until) => {
+            let key = Key::new(keys.database.clone());
+            Some(roll(&manifest, key, until, dir.database()).await?)
+        }
+        None => None,
+    };
     let store = open_file(dir.database(), keys.database.clone()).await?;
     let mut faults = store.integrity_check().await?;
     // A backup has no sealed head beside it: what is left to check is the chain itself.
     if let Err(e) = SqlcipherStore::verify_audit(&store).await {
         faults.push(e.to_string());
     }
-    Ok((manifest, faults))
+    Ok((manifest, faults, rolled))
 }
 
-fn unpack(from: &Path, key: &[u8; 32], to: &Path) -> Result<Manifest, Fault> {
-    let manifest = container::unpack(from, key, to)?;
+/// A moment to stop at, and the log that leads there.
+#[derive(Debug, Clone)]
+pub struct Until {
+    /// The moment.
+    pub at: UtcMs,
+    /// Folder of the log.
+    pub folder: PathBuf,
+    /// A server may be writing to the log.
+    pub live: bool,
+}
+
+/// Rolls a fresh copy of the database forward.
+async fn roll(manifest: &Manifest, key: Key, until: &Until, database: PathBuf) -> Result<Rolled, Fault> {
+    let log = manifest.contents.as_ref().and_then(|c| c.log.clone());
+    let log = log.ok_or_else(|| {
+        Fault::usage("this backup was made while no redo log was kept (redo.keep): restore it without --at")
+    })?;
+    if until.at < log.at {
+        return Err(Fault::usage(format!(
+            "--at: this backup already holds what was committed until {}: use an earlier one",
+            clock::instant(log.at)
+        )));
+    }
+    let from: Position = log.position.parse()?;
+    let until = until.clone();
+    let done = tokio::task::spawn_blocking(move || roll_blocking(&from, log.at, &key, &until, &database));
+    done.await.map_err(|e| Fault::failed(e.to_string()))?
+}
+
+fn roll_blocking(
+    from: &Position,
+    base_at: UtcMs,
+    key: &Key,
+    until: &Until,
+    database: &Path,
+) -> Result<Rolled, Fault> {
+    let folder = &until.folder;
+    let of_base = redo::streams(folder, key)?
+        .into_iter()
+        .find(|s| s.id == from.stream);
+    if let Some(ended) = of_base.and_then(|s| s.ended).filter(|e| e.at < until.at) {
+        return Err(Fault::usage(format!(
+            "--at: the redo log of this backup ends at {} ({}): choose a moment up to then, or a later backup",
+            clock::instant(ended.at),
+            ended.why
+        )));
+    }
+    redo::roll_forward(folder, key, from, Some(until.at), until.live, Some(database)).map_err(|e| match e {
+        StoreError::Refused(text) => Fault::usage(format!("--at: {text}")),
+        StoreError::Damaged(what) => Fault::unsafe_to(format!(
+            "the redo log is damaged: {what}; the last moment before it that can be restored is {}; nothing was changed",
+            clock::instant(redo::reach(folder, key, from).unwrap_or(base_at))
+        )),
+        other => other.into(),
+    })
+}
+
+/// Opens every chunk and puts the files into a folder.
+pub(super) async fn unpack(from: &Path, key: &[u8; 32], to: &Path) -> Result<Manifest, Fault> {
+    let (path, key, folder) = (from.to_owned(), Zeroizing::new(*key), to.to_owned());
+    let done = tokio::task::spawn_blocking(move || container::unpack(&path, &key, &folder));
+    let manifest = done.await.map_err(|e| Fault::failed(e.to_string()))??;
     if manifest.schema > SCHEMA {
         return Err(Fault::unsafe_to(format!(
             "{} was made by a newer program (schema {}, this one knows {SCHEMA}): install that program; nothing was changed",
@@ -348,7 +467,13 @@ fn unpack(from: &Path, key: &[u8; 32], to: &Path) -> Result<Manifest, Fault> {
 ///
 /// # Errors
 /// [`Fault`].
-pub async fn restore(dir: &DataDir, from: &Path, key: &[u8; 32], force: bool) -> Result<Value, Fault> {
+pub async fn restore(
+    dir: &DataDir,
+    from: &Path,
+    key: &[u8; 32],
+    force: bool,
+    until: Option<&Until>,
+) -> Result<Value, Fault> {
     let _lock = dir.lock()?;
     let occupied = dir.database().exists() || dir.keys().exists();
     if occupied && !force {
@@ -358,10 +483,17 @@ pub async fn restore(dir: &DataDir, from: &Path, key: &[u8; 32], force: bool) ->
         )));
     }
     let began = clock::steady();
+    if let Some(until) = until.filter(|u| u.folder.starts_with(dir.root())) {
+        catch_up(dir, until);
+    }
     let work = dir.root().join("restoring");
     let _ = std::fs::remove_dir_all(&work);
     data_dir::make_private_folder(&work)?;
-    let (manifest, faults) = check(from, key, &work).await?;
+    let checked = check(from, key, &work, until).await;
+    if checked.is_err() {
+        let _ = std::fs::remove_dir_all(&work);
+    }
+    let (manifest, faults, rolled) = checked?;
     if let Some(fault) = faults.first() {
         let _ = std::fs::remove_dir_all(&work);
         return Err(Fault::unsafe_to(format!(
@@ -389,15 +521,35 @@ pub async fn restore(dir: &DataDir, from: &Path, key: &[u8; 32], force: bool) ->
     let epoch = store.rotate_epoch().await?;
     let request = crate::cli::acts::operator_request(&crate::cli::acts::operator());
     if let Ok(permit) = vitrine_access::policy::decide::<action::OperateServer>(request) {
-        let permit = permit
+        let mut permit = permit
             .noted("use", "restore")
             .noted("made", manifest.created.clone());
+        if let Some(until) = until {
+            permit = permit.noted("at", clock::instant(until.at));
+        }
         vitrine_store::AuditLog::append(&*store, permit.entry(Disclosure::default())).await?;
     }
     Ok(json!({
         "restored": true, "made": manifest.created, "epoch": epoch,
+        "at": until.map(|u| clock::instant(u.at)),
+        "commits": rolled.as_ref().map(|r| r.commits),
+        "last_commit": rolled.and_then(|r| r.last).map(clock::instant),
         "aside": aside.map(|a| a.display().to_string()), "seconds": began.elapsed().as_secs_f64(),
     }))
+}
+
+/// What a killed server left in its WAL belongs to the log too.
+fn catch_up(dir: &DataDir, until: &Until) {
+    if dir.must_be_set_up().is_err() || !dir.database().exists() {
+        return;
+    }
+    let done = Keys::open(dir, &crate::config::Tls::default(), None).and_then(|keys| {
+        let key = Key::new(keys.database.clone());
+        redo::catch_up(&until.folder, clock::now(), &dir.database(), &key).map_err(Fault::from)
+    });
+    if let Err(e) = done {
+        tracing::warn!(error = %e, "the log goes as far as it was copied");
+    }
 }
 
 fn move_aside(dir: &DataDir) -> Result<PathBuf, Fault> {
@@ -415,6 +567,7 @@ fn move_aside(dir: &DataDir) -> Result<PathBuf, Fault> {
         "audit.head.evidence",
         "DEMO",
         "demo.time",
+        "backup.verified.json",
     ];
     for name in names {
         let from = dir.root().join(name);

@@ -18,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
+use vitrine_store::Contents;
 
 const MAGIC: &[u8; 6] = b"VTBK1\n";
 const CHUNK: usize = 1 << 20;
@@ -35,6 +36,9 @@ pub struct Manifest {
     pub schema: u32,
     /// Which recovery key opens it: first 8 bytes of SHA-256 of the key, hex.
     pub key_id: String,
+    /// What the database held when it was copied; backups of the first version do not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contents: Option<Contents>,
     /// The files, in the order of their bytes.
     pub files: Vec<Entry>,
 }
@@ -94,14 +98,28 @@ pub fn describe(path: &Path, name: &str) -> Result<Entry, Fault> {
 /// # Errors
 /// [`Fault`] naming the file.
 pub fn write(to: &Path, key: &[u8; 32], manifest: &Manifest, files: &[PathBuf]) -> Result<u64, Fault> {
-    let failed = |e: std::io::Error| Fault::io("cannot write", to, &e);
     let part = to.with_extension("part");
     let _ = std::fs::remove_file(&part);
+    let written = write_part(&part, to, key, manifest, files);
+    if written.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    written
+}
+
+fn write_part(
+    part: &Path,
+    to: &Path,
+    key: &[u8; 32],
+    manifest: &Manifest,
+    files: &[PathBuf],
+) -> Result<u64, Fault> {
+    let failed = |e: std::io::Error| Fault::io("cannot write", to, &e);
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut out = BufWriter::new(options.open(&part).map_err(failed)?);
+    let mut out = BufWriter::new(options.open(part).map_err(failed)?);
     let text =
         serde_json::to_vec(manifest).map_err(|e| Fault::failed(format!("writing the manifest: {e}")))?;
     let prefix = clock::random::<16>();
@@ -140,7 +158,7 @@ pub fn write(to: &Path, key: &[u8; 32], manifest: &Manifest, files: &[PathBuf]) 
     let file = out.into_inner().map_err(|e| failed(e.into_error()))?;
     file.sync_all().map_err(failed)?;
     let bytes = file.metadata().map_err(failed)?.len();
-    std::fs::rename(&part, to).map_err(failed)?;
+    std::fs::rename(part, to).map_err(failed)?;
     Ok(bytes)
 }
 
@@ -195,16 +213,21 @@ pub fn manifest(path: &Path) -> Result<Manifest, Fault> {
 }
 
 fn head(path: &Path, input: &mut impl Read) -> Result<(Manifest, [u8; 32]), Fault> {
-    let not_one = || Fault::usage(format!("{} is not a Vitrine backup", path.display()));
-    let mut magic = [0; 6];
+    let mut first = Vec::with_capacity(MAGIC.len());
+    input
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut first)
+        .map_err(|e| Fault::io("cannot read", path, &e))?;
+    if first != MAGIC {
+        return Err(no_magic(path, &first));
+    }
     let mut length = [0; 4];
     input
-        .read_exact(&mut magic)
-        .and_then(|()| input.read_exact(&mut length))
-        .map_err(|_| not_one())?;
+        .read_exact(&mut length)
+        .map_err(|_| damaged(path, "it ends before the manifest"))?;
     let length = u32::from_be_bytes(length);
-    if &magic != MAGIC || length > LONGEST_MANIFEST {
-        return Err(not_one());
+    if length > LONGEST_MANIFEST {
+        return Err(damaged(path, "the length of its manifest was changed"));
     }
     let mut text = vec![0; length as usize];
     input
@@ -212,6 +235,30 @@ fn head(path: &Path, input: &mut impl Read) -> Result<(Manifest, [u8; 32]), Faul
         .map_err(|_| damaged(path, "it ends within the manifest"))?;
     let manifest = serde_json::from_slice(&text).map_err(|_| damaged(path, "its manifest cannot be read"))?;
     Ok((manifest, Sha256::digest(&text).into()))
+}
+
+/// A backup that was cut or changed in its first bytes, or something else altogether.
+fn no_magic(path: &Path, first: &[u8]) -> Fault {
+    let same = first.iter().zip(MAGIC).filter(|(a, b)| a == b).count();
+    if MAGIC.starts_with(first) {
+        damaged(path, "it ends within its first bytes")
+    } else if first.len() == MAGIC.len() && same + 1 == MAGIC.len() {
+        damaged(path, "its first bytes were changed")
+    } else {
+        Fault::usage(format!("{} is not a Vitrine backup", path.display()))
+    }
+}
+
+/// Where a chunk's bytes belong: `chunk 3 of vitrine.db`.
+fn part(manifest: &Manifest, number: u64) -> String {
+    let (from, mut at) = (number * CHUNK as u64, 0);
+    for file in &manifest.files {
+        at += file.bytes;
+        if from < at {
+            return format!("chunk {} of {}", number + 1, file.name);
+        }
+    }
+    format!("chunk {}", number + 1)
 }
 
 fn damaged(path: &Path, what: &str) -> Fault {
@@ -252,20 +299,15 @@ pub fn unpack(path: &Path, key: &[u8; 32], folder: &Path) -> Result<Manifest, Fa
     let mut number = 0;
     loop {
         let mut length = [0; 4];
-        input
-            .read_exact(&mut length)
-            .map_err(|_| damaged(path, "it ends too early"))?;
+        let of = |what: &str| damaged(path, &format!("{} {what}", part(&manifest, number)));
+        input.read_exact(&mut length).map_err(|_| of("is missing"))?;
         let length = u32::from_be_bytes(length) as usize;
         if !(TAG..=CHUNK + TAG).contains(&length) {
-            return Err(damaged(path, "a chunk has an impossible length"));
+            return Err(of("has an impossible length"));
         }
         let mut sealed = vec![0; length];
-        input
-            .read_exact(&mut sealed)
-            .map_err(|_| damaged(path, "it ends too early"))?;
-        let (plain, last) = seal
-            .open(number, &sealed)
-            .ok_or_else(|| damaged(path, "a chunk was changed"))?;
+        input.read_exact(&mut sealed).map_err(|_| of("is cut short"))?;
+        let (plain, last) = seal.open(number, &sealed).ok_or_else(|| of("was changed"))?;
         number += 1;
         target
             .write(&plain)?
@@ -387,6 +429,7 @@ mod tests {
             created: "now".into(),
             schema: 1,
             key_id: key_id(&key),
+            contents: None,
             files,
         };
         let to = t.join("b.vtbk");
@@ -413,6 +456,25 @@ mod tests {
                 assert_eq!(std::fs::read(out.join(format!("sub/f{i}"))).unwrap().len(), *n);
             }
         }
+    }
+
+    #[test]
+    fn what_cannot_be_written_whole_leaves_nothing() {
+        let t = tempfile::tempdir().unwrap();
+        let (file, key) = made(t.path(), &[CHUNK + 5]);
+        let manifest = manifest(&file).unwrap();
+        let to = t.path().join("again.vtbk");
+        let there = t.path().join("in0");
+        let gone = t.path().join("gone");
+        assert!(write(&to, &key, &manifest, &[there, gone]).is_err());
+        let left: Vec<_> = std::fs::read_dir(t.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert!(
+            left.iter().all(|n| !n.to_string_lossy().starts_with("again")),
+            "{left:?}"
+        );
     }
 
     #[test]

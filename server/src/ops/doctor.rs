@@ -36,6 +36,8 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         )),
         Some(_) => {}
     }
+    let redo = redo(ground, &mut faults).await?;
+    let verified = last_verified(ground, &mut faults);
     let rights = rights(ground);
     faults.extend(rights.iter().cloned());
     let free = free_bytes(ground.dir.root());
@@ -61,6 +63,8 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains},
         "certificate": {"days_left": days, "fingerprint": ground.certificate_fingerprint, "ca_fingerprint": ground.ca_fingerprint},
         "keys": {"sealed_by": keys::SEALER_KIND},
+        "backup": {"verified": verified},
+        "redo": redo,
         "disk": {"free_bytes": free, "database_bytes": size(&ground.dir.database())},
         "rights": {"wrong": rights},
         "demo": ground.dir.is_demo(),
@@ -95,6 +99,45 @@ async fn digests(ground: &Ground) -> Result<Value, Fault> {
         );
     }
     Ok(Value::Object(out))
+}
+
+/// Whether the redo log is kept as asked, and since when a restore can stop at any moment.
+async fn redo(ground: &Ground, faults: &mut Vec<String>) -> Result<Value, Fault> {
+    if !ground.redo.keep {
+        return Ok(json!({"keep": false}));
+    }
+    let fault = ground.files.settle_log().await?;
+    if let Some(f) = &fault {
+        faults.push(format!(
+            "redo log: it is not kept any more ({f}): mend that, and the running server begins a new one within a minute"
+        ));
+    }
+    let bases = super::log::bases(&super::log::folder(&ground.dir, &ground.redo))?;
+    let from = bases.first().map(|b| clock::instant(b.at));
+    Ok(json!({"keep": true, "restorable_from": from, "backups": bases.len(), "fault": fault}))
+}
+
+/// What `verify-backup` last said of a backup of this folder; `null` when it never ran.
+fn last_verified(ground: &Ground, faults: &mut Vec<String>) -> Value {
+    let path = super::verify::last_result(&ground.dir);
+    if !path.exists() {
+        return Value::Null;
+    }
+    match super::verify::read_result(&path, &ground.server_key) {
+        Ok(v) => {
+            if !v.whole {
+                faults.push(format!(
+                    "backup: {} was checked at {} and is not whole: make another and check it",
+                    v.file, v.at
+                ));
+            }
+            json!({"file": v.file, "at": v.at, "made": v.made, "whole": v.whole})
+        }
+        Err(e) => {
+            faults.push(format!("backup: {e}"));
+            Value::Null
+        }
+    }
 }
 
 fn size(path: &Path) -> u64 {

@@ -5,7 +5,12 @@
 
 pub mod audit;
 pub mod backup;
+pub mod breaker;
 pub mod container;
 pub mod doctor;
+pub mod drain;
+pub mod guarded;
+pub mod log;
 pub mod metrics;
 pub mod moving;
+pub mod verify;

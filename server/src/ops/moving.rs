@@ -17,6 +17,7 @@ use crate::error::Fault;
 use crate::ingest::project::FhirProjector;
 use crate::keys::Keys;
 use crate::ops::backup::open_store;
+use crate::ops::log;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use vitrine_access::{Disclosure, action, policy};
 use vitrine_store::StoreError;
 use vitrine_store::transfer::{Difference, Gives, Proof, Table, fill, prove};
 use vitrine_store_postgres::{Intake, Progress};
-use vitrine_store_sqlcipher::{EmbeddedGiver, Key};
+use vitrine_store_sqlcipher::{EmbeddedGiver, Key, redo};
 use zeroize::Zeroizing;
 
 /// Rows moved and proven in a second, for the estimate: two cores, database on the same machine.
@@ -187,6 +188,14 @@ async fn end(
         None if dir.database().exists() => Some(open_giver(dir, keys).await?),
         other => other,
     };
+    let log = log::folder(dir, &config.redo);
+    if log.exists() {
+        redo::end_newest(
+            &log,
+            &Key::new(keys.database.clone()),
+            "the record moved to PostgreSQL",
+        )?;
+    }
     if let Some(giver) = giver {
         let to = moved_file(dir);
         let done = tokio::task::spawn_blocking(move || giver.put_away(&to));
@@ -195,7 +204,9 @@ async fn end(
     }
     at.finish().await?;
     // As a server will open it; its first row says who moved the record.
-    let (store, _) = open_store(dir, keys, &config.database).await?;
+    let mut serving = config.clone();
+    serving.redo.keep = false;
+    let (store, _) = open_store(dir, keys, &serving).await?;
     let permit = policy::decide::<action::OperateServer>(operator_request(&operator()))
         .map_err(|d| Fault::failed(d.text))?
         .noted("use", "move");

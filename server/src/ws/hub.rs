@@ -9,7 +9,7 @@
 use crate::app::App;
 use crate::clock;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -33,8 +33,11 @@ pub enum Inside {
     Frame(Arc<ScopeFrame>),
     /// Look again who you serve.
     Recheck(Changed),
-    /// The server stops.
-    Close,
+    /// The server stops, or hands its workstations over to another: come back after so long.
+    Close {
+        /// Ms.
+        after_ms: u32,
+    },
 }
 
 /// What may have changed for a connection.
@@ -68,6 +71,7 @@ pub struct Hub {
     next: AtomicU64,
     fed: AtomicU64,
     behind_ms: AtomicU64,
+    handing_over: AtomicBool,
     newest: watch::Receiver<u64>,
 }
 
@@ -81,6 +85,7 @@ impl Hub {
             next: AtomicU64::new(1),
             fed: AtomicU64::new(fed),
             behind_ms: AtomicU64::new(0),
+            handing_over: AtomicBool::new(false),
             newest,
         }
     }
@@ -132,11 +137,31 @@ impl Hub {
         }
     }
 
-    /// Ends every connection.
-    pub fn close(&self) {
-        for to in self.index().connections.values() {
-            let _ = to.send(Inside::Close);
+    /// Ends every connection; each comes back after so long, and by chance up to `spread_ms` later.
+    pub fn close(&self, after_ms: u32, spread_ms: u32) {
+        for to in self.all() {
+            let chance = u32::from_le_bytes(clock::random()) % spread_ms.max(1);
+            let _ = to.send(Inside::Close {
+                after_ms: after_ms + chance,
+            });
         }
+    }
+
+    /// Where to reach every connection.
+    #[must_use]
+    pub fn all(&self) -> Vec<UnboundedSender<Inside>> {
+        self.index().connections.values().cloned().collect()
+    }
+
+    /// From now on new connections are turned away, or taken again.
+    pub fn hand_over(&self, on: bool) {
+        self.handing_over.store(on, SeqCst);
+    }
+
+    /// Whether new connections are turned away.
+    #[must_use]
+    pub fn hands_over(&self) -> bool {
+        self.handing_over.load(SeqCst)
     }
 
     /// Position up to which every frame was handed on, and how long after its commit, ms.
@@ -262,6 +287,7 @@ async fn read_on(app: &App) -> Result<(), StoreError> {
         let more = batch.rows.len() >= STEP;
         let mut heard = Vec::new();
         {
+            app.last_known.changed(&batch.rows);
             let mut index = hub.index();
             index.forget(&batch.rows);
             heard.extend(

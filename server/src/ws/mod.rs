@@ -37,13 +37,11 @@ pub async fn upgrade(
             return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Denied, text));
         }
     }
-    if *app.draining.borrow() {
+    if app.hub.hands_over() {
         let text = "The server is stopping: try again in a few seconds.";
-        return Err(Refused::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            ErrorCode::Overloaded,
-            text,
-        ));
+        let mut away = Refused::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, text);
+        away.refusal.retry_after_s = Some(1);
+        return Err(away);
     }
     let upgrade = upgrade.map_err(|_| {
         Refused::new(

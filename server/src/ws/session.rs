@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use vitrine_sync::server::{Effect, Event, Now, Session};
+use vitrine_sync::server::{Effect, Event, Now, RowsRead, Session};
+use vitrine_wire::ErrorCode;
 
 /// After the word to close, so long is given to what still waits.
 const LAST: Duration = Duration::from_secs(1);
@@ -34,6 +35,8 @@ struct Connection {
     session: Session,
     served: Served,
     listening: Vec<String>,
+    /// Records being opened, and since when.
+    opening: Vec<(String, Instant)>,
     to_self: mpsc::UnboundedSender<Inside>,
     close: Option<(u16, &'static str, Instant)>,
 }
@@ -59,6 +62,7 @@ pub(super) async fn drive(app: Arc<App>, socket: WebSocket) {
         session,
         served: Served::default(),
         listening: Vec::new(),
+        opening: Vec::new(),
         to_self,
         close: None,
     };
@@ -146,17 +150,49 @@ impl Connection {
             }
             Inside::Event(event) => {
                 self.served.note(&event);
+                self.opened(&event);
                 self.step(*event);
             }
             Inside::Recheck(Changed::People) if self.served.user.is_some() => self.spawn(Job::People),
             Inside::Recheck(Changed::Devices) if self.served.device.is_some() => self.spawn(Job::Device),
             Inside::Recheck(_) => {}
-            Inside::Close => {
-                let spread = u32::from(clock::random::<1>()[0]) * 20;
-                self.step(Event::Overload {
-                    retry_after_ms: 500 + spread,
-                });
+            Inside::Close { after_ms } => self.step(Event::Overload {
+                retry_after_ms: after_ms,
+            }),
+        }
+    }
+
+    /// Notes how long it took to open a record: from the question to the last of it read.
+    fn opened(&mut self, event: &Event) {
+        let (scope, came) = match event {
+            Event::Page { scope, page, .. } if page.next_after.is_none() => (scope, true),
+            Event::Rows {
+                scope,
+                rows: RowsRead::Rows { more: false, .. },
+                ..
+            } => (scope, true),
+            Event::ReadFailed { scope, .. } => (scope, false),
+            Event::Decided {
+                scope,
+                verdict: Err(code),
+                ..
+            } => {
+                if *code == ErrorCode::Overloaded {
+                    (scope, false)
+                } else {
+                    self.opening.retain(|(s, _)| s != scope);
+                    return;
+                }
             }
+            _ => return,
+        };
+        if let Some(i) = self.opening.iter().position(|(s, _)| s == scope) {
+            let (_, since) = self.opening.swap_remove(i);
+            self.app.metrics.took(
+                "vitrine_record_seconds",
+                "by=\"sync\"",
+                came.then(|| since.elapsed()),
+            );
         }
     }
 
@@ -178,6 +214,7 @@ impl Connection {
                 self.app.hub.unlisten(self.id, &scope);
                 self.served.ahead.forget();
                 self.listening.retain(|s| *s != scope);
+                self.opening.retain(|(s, _)| *s != scope);
             }
             Effect::Close { code, reason } => {
                 tracing::debug!(code, reason, "connection closes");
@@ -192,7 +229,15 @@ impl Connection {
                     verdict: Err(vitrine_wire::ErrorCode::NotSignedIn),
                 });
             }
-            other => self.spawn(Job::Effect(Box::new(other))),
+            other => {
+                if let Effect::Decide { scope, .. } = &other
+                    && vitrine_sync::scope::is_patient(scope)
+                    && self.opening.iter().all(|(s, _)| s != scope)
+                {
+                    self.opening.push((scope.clone(), clock::steady()));
+                }
+                self.spawn(Job::Effect(Box::new(other)));
+            }
         }
     }
 

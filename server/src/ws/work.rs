@@ -10,8 +10,9 @@ use crate::clock;
 use crate::http::auth::sign_in_row;
 use crate::http::break_glass::review;
 use crate::identity::devices::signed_by;
-use crate::identity::sessions;
+use crate::identity::sessions::{self, Caller};
 use crate::keys::{hex, unhex};
+use crate::lanes::pressure::Level;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vitrine_access::action::{ReadChart, SyncScope};
@@ -19,7 +20,7 @@ use vitrine_access::chain;
 use vitrine_access::policy::{self, Request, Subject};
 use vitrine_access::{Actor, Disclosure, Grant};
 use vitrine_clinical::{DeviceId, PatientId, WardId};
-use vitrine_store::{DeviceRow, DeviceState, StoreError};
+use vitrine_store::{DeviceRow, DeviceState, StoreError, urgent};
 use vitrine_sync::fanout::{self, Item};
 use vitrine_sync::proof;
 use vitrine_sync::scope::Scope;
@@ -105,7 +106,13 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
         Effect::Decide { scope, n, user } => {
             // What was read for an earlier question was written down for whoever asked it.
             served.ahead.forget();
-            let verdict = decide(app, served, &scope, user.is_some()).await;
+            let verdict = if sheds(app, served, &scope) {
+                app.metrics
+                    .count("vitrine_shed_total", "lane=\"open-patient\"", 1);
+                Err(ErrorCode::Overloaded)
+            } else {
+                decide(app, served, &scope, user.is_some()).await
+            };
             Some(Event::Decided { scope, n, verdict })
         }
         Effect::ReadSince { scope, n, pos } => Some(match since(app, &scope, pos).await {
@@ -113,6 +120,14 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
             Err(e) => failed(scope, n, &e),
         }),
         Effect::ReadPage { scope, n, after } => {
+            // Under pressure snapshots go one page at a time: slow, and never to a standstill.
+            let turn = app.lanes.page_turn().await;
+            if turn.is_some() {
+                app.metrics.count("vitrine_shed_total", "lane=\"snapshot\"", 1);
+            }
+            if after.is_none() && !vitrine_sync::scope::is_patient(&scope) {
+                app.metrics.count("vitrine_cache_misses_total", "", 1);
+            }
             Some(match page(app, served, &scope, after.as_deref()).await {
                 Ok(page) => Event::Page { scope, n, page },
                 Err(e) => failed(scope, n, &e),
@@ -162,7 +177,7 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
                 Err(e) => failed(scope, n, &e),
             })
         }
-        Effect::StoreGrant { grant } => store_grant(app, served, grant.get())
+        Effect::StoreGrant { grant } => urgent(store_grant(app, served, grant.get()))
             .await
             .map(|id| Event::GrantStored { id }),
         Effect::StoreAudit { rows } => Some(Event::AuditStored(store_audit(app, served, rows).await)),
@@ -172,6 +187,23 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
         }
         Effect::Listen { .. } | Effect::Unlisten { .. } | Effect::Close { .. } => None,
     }
+}
+
+/// Whether opening this patient has to wait until the server has less to do: not for whoever broke the glass on it.
+fn sheds(app: &App, served: &Served, scope: &str) -> bool {
+    let Some(Scope::Pat(patient)) = Scope::parse(scope) else {
+        return false;
+    };
+    if app.lanes.pressure.level() < Level::OpenPatient {
+        return false;
+    }
+    let now = clock::now();
+    let known = served.user.and_then(|hash| app.known.get(&hash, now));
+    let granted = known
+        .as_ref()
+        .and_then(Caller::user)
+        .is_some_and(|u| app.grant_for(u, served.id(), &patient, now).is_some());
+    !granted
 }
 
 fn failed(scope: String, n: u64, e: &StoreError) -> Event {
@@ -335,6 +367,9 @@ async fn since(app: &App, scope: &str, pos: u64) -> Result<RowsRead, StoreError>
     } else {
         batch.pos
     };
+    if !vitrine_sync::scope::is_patient(scope) {
+        app.metrics.count("vitrine_cache_hits_total", "", 1);
+    }
     match hub::frames(app, &rows).await {
         Ok(frames) => Ok(RowsRead::Rows {
             frames,

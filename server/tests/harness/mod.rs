@@ -1,6 +1,9 @@
 //! The real server as a process of its own, spoken to over real TLS on loopback.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod inside;
+pub mod line;
+
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader};

@@ -37,6 +37,10 @@ pub enum IssueCode {
     Login,
     /// A fault of ours.
     Exception,
+    /// It did not work now; the same may work later.
+    Transient,
+    /// Turned away because of load: try again later.
+    Throttled,
 }
 
 impl IssueCode {
@@ -60,6 +64,8 @@ impl IssueCode {
             Self::Forbidden => "forbidden",
             Self::Login => "login",
             Self::Exception => "exception",
+            Self::Transient => "transient",
+            Self::Throttled => "throttled",
         }
     }
 }

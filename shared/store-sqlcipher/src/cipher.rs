@@ -46,8 +46,10 @@ pub struct OpenOptions {
     pub immutable: bool,
     /// Page cache in KiB.
     pub cache_kib: u32,
-    /// The WAL is moved into the file when it has so many pages (4 KiB each).
+    /// The WAL is moved into the file when it has so many pages (4 KiB each); 0 = never by itself.
     pub checkpoint_pages: u32,
+    /// Salt of a file that is made; `None` = random. Pages fit into each other's files only under one key and salt.
+    pub salt: Option<[u8; 16]>,
 }
 
 impl Default for OpenOptions {
@@ -61,6 +63,7 @@ impl Default for OpenOptions {
             immutable: false,
             cache_kib: 8 * 1024,
             checkpoint_pages: 4_000,
+            salt: None,
         }
     }
 }
@@ -255,7 +258,7 @@ fn immutable_uri(path: &Path) -> String {
 fn settle(conn: &Connection, key: &Key, options: &OpenOptions) -> rusqlite::Result<()> {
     // SQLCipher writes to stderr when a page does not verify; errors reach the caller instead.
     conn.execute_batch("PRAGMA cipher_log_level = NONE;")?;
-    conn.pragma_update(None, "key", key.raw_form().as_str())?;
+    conn.pragma_update(None, "key", key.raw_form(options.salt).as_str())?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;

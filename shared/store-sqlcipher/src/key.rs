@@ -37,12 +37,12 @@ impl Key {
         Self(bytes)
     }
 
-    /// SQLCipher's raw form, `x'…'`.
-    pub(crate) fn raw_form(&self) -> Zeroizing<String> {
+    /// SQLCipher's raw form, `x'…'`: the key, and the salt for a file that is to be made with it.
+    pub(crate) fn raw_form(&self, salt: Option<[u8; SALT]>) -> Zeroizing<String> {
         const HEX: &[u8; 16] = b"0123456789abcdef";
-        let mut text = Zeroizing::new(String::with_capacity(67));
+        let mut text = Zeroizing::new(String::with_capacity(99));
         text.push_str("x'");
-        for b in self.0.iter() {
+        for b in self.0.iter().chain(salt.iter().flatten()) {
             text.push(char::from(HEX[usize::from(b >> 4)]));
             text.push(char::from(HEX[usize::from(b & 15)]));
         }

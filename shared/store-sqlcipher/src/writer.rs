@@ -43,6 +43,14 @@ pub trait Group: Send + 'static {
     fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError>;
     /// The group is durable; its answers go out after this.
     fn committed(&mut self);
+    /// The answers have gone out and nobody waits: time for work of its own on the connection.
+    fn settled(&mut self, conn: &Connection) {
+        let _ = conn;
+    }
+    /// The writer ends; the connection closes after this.
+    fn closing(&mut self, conn: &Connection) {
+        let _ = conn;
+    }
     /// Reads the state from the database: at the start and after a group failed.
     ///
     /// # Errors
@@ -232,9 +240,13 @@ impl<G: Group> Loop<G> {
             for answer in answers {
                 answer(failed.clone());
             }
+            if let Some(conn) = &self.conn {
+                self.group.settled(conn);
+            }
         }
         if let Some(conn) = self.conn.take() {
             let _ = conn.execute_batch("PRAGMA optimize;");
+            self.group.closing(&conn);
         }
     }
 

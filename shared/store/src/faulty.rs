@@ -10,6 +10,7 @@ use crate::{
     StoredResource,
 };
 use async_trait::async_trait;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_access::action::{
@@ -49,6 +50,10 @@ struct State {
     calls: u64,
     failed: u64,
     delay: Duration,
+    /// Calls by name that take longer than the others.
+    slow: HashMap<&'static str, Duration>,
+    /// The plan is for these calls alone; for all when empty.
+    only: Vec<&'static str>,
 }
 
 /// Wraps a store and fails as planned.
@@ -66,6 +71,8 @@ impl FaultyStore {
             calls: 0,
             failed: 0,
             delay: Duration::ZERO,
+            slow: HashMap::new(),
+            only: Vec::new(),
         };
         Self {
             inner,
@@ -84,6 +91,17 @@ impl FaultyStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).delay = delay;
     }
 
+    /// Every call of this name from now on takes at least this long.
+    pub fn delay_of(&self, call: &'static str, delay: Duration) {
+        let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        s.slow.insert(call, delay);
+    }
+
+    /// From now on the plan is for calls of these names alone; for all again when none is named.
+    pub fn only(&self, calls: &[&'static str]) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).only = calls.to_vec();
+    }
+
     /// Calls made and calls failed since the last plan.
     #[must_use]
     pub fn calls_and_failures(&self) -> (u64, u64) {
@@ -92,11 +110,14 @@ impl FaultyStore {
     }
 
     /// What becomes of the next call.
-    async fn next(&self) -> Option<When> {
+    async fn next(&self, call: &'static str) -> Option<When> {
         let (when, delay) = {
             let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-            s.calls += 1;
+            let delay = s.slow.get(call).copied().unwrap_or(s.delay);
+            let planned = s.only.is_empty() || s.only.contains(&call);
+            s.calls += u64::from(planned);
             let when = match s.plan {
+                _ if !planned => None,
                 Plan::Never => None,
                 Plan::Nth(n, when) => (s.calls == n).then_some(when),
                 Plan::Random { seed, per_mille } => {
@@ -110,7 +131,7 @@ impl FaultyStore {
                 }
             };
             s.failed += u64::from(when.is_some());
-            (when, s.delay)
+            (when, delay)
         };
         if !delay.is_zero() {
             tokio::time::sleep(delay).await;
@@ -136,7 +157,7 @@ fn planned(doing: &'static str) -> StoreError {
 
 macro_rules! through {
     ($self:ident, $call:ident ( $($arg:expr),* )) => {{
-        match $self.next().await {
+        match $self.next(stringify!($call)).await {
             Some(When::Before) => Err(planned(stringify!($call))),
             Some(When::After) => {
                 let _ = $self.inner.$call($($arg),*).await;

@@ -10,6 +10,7 @@
 //! and follows commit order; a read gives `Sealed` data and nothing else.
 
 pub mod batch;
+mod checked;
 pub mod conformance;
 pub mod device_chain;
 pub mod disclosure;
@@ -22,7 +23,9 @@ pub mod scope;
 pub mod search;
 mod traits;
 pub mod transfer;
+mod urgent;
 
+pub use checked::{Contents, LogMark, RowCheck};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{
@@ -35,3 +38,4 @@ pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
 pub use traits::{Accounts, AuditLog, ChartStore, Feed, Store, StoreMode};
+pub use urgent::{is_urgent, urgent};

@@ -6,6 +6,7 @@
 
 pub mod bundle;
 pub mod everything;
+pub mod last_known;
 pub mod metadata;
 pub mod read;
 pub mod write;

@@ -2,6 +2,7 @@
 
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
+use super::last_known::{not_answered, put_age};
 use super::{Wanted, answer, path_key, put_version, version_of};
 use crate::app::App;
 use crate::clock;
@@ -11,7 +12,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 use vitrine_access::action::ReadResource;
-use vitrine_clinical::{PatientId, ResourceKey};
+use vitrine_access::{Disclosed, Disclosure, Permit};
+use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
 use vitrine_fhir::{IssueCode, edit};
 use vitrine_store::StoredResource;
 
@@ -27,7 +29,16 @@ pub async fn read(
     headers: HeaderMap,
 ) -> Result<Response, FhirRefusal> {
     let key = path_key(&kind, &id)?;
-    let found = fetch(&app, &caller, &key, None).await?;
+    let Read { found, as_of } = fetch_or_last(&app, &caller, &key).await?;
+    if let Some(as_of) = as_of {
+        let mut old = answer(
+            StatusCode::OK,
+            Some((found.version, found.updated)),
+            shown(&found)?,
+        );
+        put_age(old.headers_mut(), as_of, clock::now());
+        return Ok(old);
+    }
     if not_modified(&found, &headers) {
         let mut same = HeaderMap::new();
         put_version(&mut same, found.version, Some(found.updated));
@@ -60,6 +71,12 @@ pub async fn vread(
     ))
 }
 
+/// A resource, and as of when, if it is an old version shown because the store did not answer.
+struct Read {
+    found: StoredResource,
+    as_of: Option<UtcMs>,
+}
+
 /// A resource under the caller's permit, its access written down.
 ///
 /// # Errors
@@ -70,6 +87,65 @@ pub async fn fetch(
     key: &ResourceKey,
     version: Option<u64>,
 ) -> Result<StoredResource, FhirRefusal> {
+    let permit = permit(app, caller, key).await?;
+    let sealed = match version {
+        None => app.store.read(&permit, key).await?,
+        Some(v) => app.store.vread(&permit, key, v).await?,
+    };
+    present(app.open(&permit, sealed).await?)
+}
+
+/// The current version; the last one shown where the store does not answer and the type lets it be shown old.
+async fn fetch_or_last(app: &App, caller: &Caller, key: &ResourceKey) -> Result<Read, FhirRefusal> {
+    let permit = permit(app, caller, key).await?;
+    let told = app.last_known.told();
+    let failed = match app.store.read(&permit, key).await {
+        Ok(sealed) => {
+            let found = present(app.open(&permit, sealed).await?)?;
+            app.last_known.note(&found, told, clock::now());
+            return Ok(Read { found, as_of: None });
+        }
+        Err(e) => e,
+    };
+    let last = app.last_known.get(key).filter(|(r, _)| {
+        // The permit is for the owner as the store knows it now.
+        not_answered(&failed) && r.patient.as_ref() == permit.patient()
+    });
+    let Some((found, as_of)) = last else {
+        return Err(failed.into());
+    };
+    let disclosure = Disclosure {
+        patients: found.patient.iter().cloned().collect(),
+        resources: vec![Disclosed {
+            key: key.clone(),
+            version: found.version,
+        }],
+        total: 1,
+        digest: None,
+    };
+    let permit = permit.noted("as-of", clock::instant(as_of));
+    app.store.append(permit.entry(disclosure)).await?;
+    app.metrics.count("vitrine_last_known_total", "", 1);
+    Ok(Read {
+        found,
+        as_of: Some(as_of),
+    })
+}
+
+fn present(found: Option<StoredResource>) -> Result<StoredResource, FhirRefusal> {
+    let found = found.ok_or_else(FhirRefusal::not_found)?;
+    if found.deleted {
+        return Err(FhirRefusal::new(
+            StatusCode::GONE,
+            IssueCode::NotFound,
+            "",
+            "the resource was deleted",
+        ));
+    }
+    Ok(found)
+}
+
+async fn permit(app: &App, caller: &Caller, key: &ResourceKey) -> Result<Permit<ReadResource>, FhirRefusal> {
     let owner = app.store.owner(key).await?.flatten();
     // A Patient that is not there is treated like one of another ward: the answer tells nobody which it is.
     let owner = owner.or_else(|| {
@@ -82,27 +158,8 @@ pub async fn fetch(
     let request = app
         .request(caller, Some(key.kind.as_str()), owner.as_ref())
         .await?;
-    let permit = app
-        .decide::<ReadResource>(request)
-        .await?
-        .noted("asked", key.to_string());
-    let sealed = match version {
-        None => app.store.read(&permit, key).await?,
-        Some(v) => app.store.vread(&permit, key, v).await?,
-    };
-    let found = app
-        .open(&permit, sealed)
-        .await?
-        .ok_or_else(FhirRefusal::not_found)?;
-    if found.deleted {
-        return Err(FhirRefusal::new(
-            StatusCode::GONE,
-            IssueCode::NotFound,
-            "",
-            "the resource was deleted",
-        ));
-    }
-    Ok(found)
+    let permit = app.decide::<ReadResource>(request).await?;
+    Ok(permit.noted("asked", key.to_string()))
 }
 
 /// The bytes as shown: as received, with `meta.versionId` and `meta.lastUpdated` set.

@@ -5,6 +5,7 @@ use super::persons::{self, PersonChange};
 use super::sql::{During, all, int, one, run, uint};
 use super::{SqlcipherStore, body, feed};
 use crate::cipher::{Key, io_fault};
+use crate::redo::Keeper;
 use crate::writer::Group;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
@@ -50,19 +51,26 @@ pub(super) struct ServerGroup {
     pos: u64,
     persons: Vec<PersonChange>,
     head_file: Option<HeadFile>,
+    redo: Option<Keeper>,
     announce: watch::Sender<u64>,
 }
 
 impl ServerGroup {
-    pub fn new(head_file: Option<HeadFile>, announce: watch::Sender<u64>) -> Self {
+    pub fn new(head_file: Option<HeadFile>, redo: Option<Keeper>, announce: watch::Sender<u64>) -> Self {
         Self {
             head: Head::EMPTY,
             committed: Head::EMPTY,
             pos: 0,
             persons: Vec::new(),
             head_file,
+            redo,
             announce,
         }
+    }
+
+    /// The redo log, when it is kept.
+    pub const fn redo(&mut self) -> Option<&mut Keeper> {
+        self.redo.as_mut()
     }
 
     /// Appends a row and gives the receipt that becomes valid with the commit: the writer answers only after it.
@@ -116,6 +124,9 @@ impl Group for ServerGroup {
         Ok(())
     }
     fn committed(&mut self) {
+        if let Some(redo) = &mut self.redo {
+            redo.committed(self.head.seq);
+        }
         if self.head.seq > self.committed.seq {
             self.committed = self.head;
             if let Some(file) = &mut self.head_file {
@@ -123,6 +134,16 @@ impl Group for ServerGroup {
             }
         }
         self.announce.send_replace(self.pos);
+    }
+    fn settled(&mut self, conn: &Connection) {
+        if let Some(redo) = &mut self.redo {
+            redo.settled(conn);
+        }
+    }
+    fn closing(&mut self, conn: &Connection) {
+        if let Some(redo) = &mut self.redo {
+            redo.closing(conn);
+        }
     }
     fn reload(&mut self, conn: &Connection) -> Result<(), StoreError> {
         let found = head_of(conn)?;
@@ -313,7 +334,7 @@ fn chain_rows(conn: &Connection, chain: &str, after: u64, limit: usize) -> Resul
     }
 }
 
-fn device_heads(conn: &Connection) -> Result<Vec<(String, Head)>, StoreError> {
+pub(super) fn device_heads(conn: &Connection) -> Result<Vec<(String, Head)>, StoreError> {
     all(
         conn,
         "SELECT id, audit_seq, audit_hash FROM device WHERE audit_seq > 0 ORDER BY id",

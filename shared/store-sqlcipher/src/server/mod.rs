@@ -12,6 +12,7 @@ mod apply;
 mod audit;
 mod body;
 mod charts;
+mod check;
 mod feed;
 mod giving;
 mod head_file;
@@ -24,11 +25,15 @@ mod sql;
 
 use crate::cipher::{self, Key, Migration, OpenOptions};
 use crate::readers::{OpenReader, Readers};
+use crate::redo::{Keeper, RedoOptions};
 use crate::writer::{OpenConnection, Writer};
 use audit::ServerGroup;
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
+use sql::During as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use vitrine_store::{Projector, StoreError};
 
@@ -50,10 +55,14 @@ pub struct StoreOptions {
     pub open: OpenOptions,
     /// Reader threads for charts, search and the feed.
     pub readers: usize,
+    /// Reader threads kept for emergencies; nothing else ever runs on them.
+    pub reserved: usize,
     /// Threads that extract and compress what is to be written.
     pub preparers: usize,
     /// Page cache of the writing connection in KiB.
     pub writer_cache_kib: u32,
+    /// Keep a redo log, so that a restore can stop at any moment. Not on a test's VFS.
+    pub redo: Option<RedoOptions>,
 }
 
 impl Default for StoreOptions {
@@ -64,8 +73,10 @@ impl Default for StoreOptions {
                 ..OpenOptions::default()
             },
             readers: 4,
+            reserved: 2,
             preparers: 2,
             writer_cache_kib: 128 * 1024,
+            redo: None,
         }
     }
 }
@@ -86,7 +97,7 @@ pub struct SqlcipherStore {
     // move the WAL into the file when it is the last to close.
     preparers: Readers,
     readers: Readers,
-    /// One thread that serves emergency cards alone.
+    /// Threads that serve emergency cards and urgent work alone.
     reserved: Readers,
     writer: Writer<ServerGroup>,
 }
@@ -102,8 +113,17 @@ impl SqlcipherStore {
         path: &Path,
         key: Key,
         projector: Arc<dyn Projector>,
-        options: StoreOptions,
+        mut options: StoreOptions,
     ) -> Result<Arc<Self>, StoreError> {
+        let mut redo = match &options.redo {
+            Some(redo) if options.open.vfs.is_none() => {
+                let pages = options.open.checkpoint_pages;
+                // Nobody but the writer may move the WAL into the file: it asks the log first.
+                options.open.checkpoint_pages = 0;
+                Some(Keeper::start(redo, path, &key, pages)?)
+            }
+            _ => None,
+        };
         let mut first = cipher::open(
             path,
             &key,
@@ -133,7 +153,7 @@ impl SqlcipherStore {
         };
         let (reader_path, reader_key) = (path.to_owned(), key.clone());
         let reader: OpenReader = Arc::new(move || cipher::open(&reader_path, &reader_key, &read_options));
-        let reserved = Readers::start("emergency-reader", 1, &reader)?;
+        let reserved = Readers::start("emergency-reader", options.reserved.max(1), &reader)?;
         let readers = Readers::start("reader", options.readers.max(1), &reader)?;
         let preparers = Readers::start("preparer", options.preparers.max(1), &reader)?;
         let write_options = OpenOptions {
@@ -141,8 +161,22 @@ impl SqlcipherStore {
             ..again
         };
         let (writer_path, writer_key) = (path.to_owned(), key.clone());
-        let open: OpenConnection = Box::new(move || cipher::open(&writer_path, &writer_key, &write_options));
-        let writer = Writer::start("server", open, ServerGroup::new(head_file, pos.clone()))?;
+        let hook = redo.as_ref().map(Keeper::hook);
+        let open: OpenConnection = Box::new(move || {
+            let mut conn = cipher::open(&writer_path, &writer_key, &write_options)?;
+            if let Some(hook) = hook.clone() {
+                let tell = move |_: &mut Wal, pages: std::ffi::c_int| {
+                    hook.store(u32::try_from(pages).unwrap_or(0), Ordering::Release);
+                    Ok(())
+                };
+                conn.wal_hook(Some(tell)).during("watching the WAL")?;
+            }
+            Ok(conn)
+        });
+        if let Some(redo) = &mut redo {
+            redo.take_in()?;
+        }
+        let writer = Writer::start("server", open, ServerGroup::new(head_file, redo, pos.clone()))?;
         drop(first);
         let epoch = watch::Sender::new(epoch);
         Ok(Arc::new(Self {
@@ -169,12 +203,17 @@ impl SqlcipherStore {
         self.writer.run(weight, job).await
     }
 
-    /// Runs a job on a reader.
+    /// Runs a job on a reader: on a reserved one when it is urgent.
     async fn read_job<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        self.readers.run(job).await
+        let pool = if vitrine_store::is_urgent() {
+            &self.reserved
+        } else {
+            &self.readers
+        };
+        pool.run(job).await
     }
 }

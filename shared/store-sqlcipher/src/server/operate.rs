@@ -1,12 +1,12 @@
 //! Running the store: epoch, backup, integrity.
 
 use super::sql::{During, all, one};
-use super::{SqlcipherStore, feed, head_file};
+use super::{SqlcipherStore, check, feed, head_file};
 use crate::cipher::{self, Key, OpenOptions, io_fault};
 use rusqlite::Connection;
 use std::path::Path;
 use vitrine_clinical::WardId;
-use vitrine_store::StoreError;
+use vitrine_store::{Contents, LogMark, StoreError};
 
 const EPOCH: &str = "settling the epoch";
 
@@ -93,14 +93,88 @@ impl SqlcipherStore {
     }
 
     /// Writes a whole, consistent copy to a new file, encrypted with `key` (or the same key), while writing goes on.
-    /// The copy is synced when this returns.
+    /// The copy is synced when this returns. Gives what the copy holds.
     ///
     /// # Errors
     /// [`StoreError::Refused`] when the file exists; [`StoreError::Full`], [`StoreError::Backend`].
-    pub async fn backup_to(&self, path: &Path, key: Option<Key>) -> Result<(), StoreError> {
+    pub async fn backup_to(&self, path: &Path, key: Option<Key>) -> Result<Contents, StoreError> {
         let path = path.to_owned();
+        // Under the same key the copy gets the same salt, so that pages of the redo log fit into it.
+        let salt = match key {
+            None => salt_of(&self.path).filter(|_| self.options.redo.is_some()),
+            Some(_) => None,
+        };
         let key = key.unwrap_or_else(|| self.key.clone());
-        self.preparers.run(move |conn| copy_to(conn, &path, &key)).await
+        if self.options.redo.is_none() {
+            return self
+                .preparers
+                .run(move |conn| {
+                    // Counted first: that begins the read transaction in which the copy is made.
+                    let contents = check::contents(conn)?;
+                    copy_to(conn, &path, &key, None)?;
+                    Ok(contents)
+                })
+                .await;
+        }
+        let (conn, log) = self.pinned().await?;
+        let done = tokio::task::spawn_blocking(move || {
+            let contents = Contents {
+                log,
+                ..check::contents(&conn)?
+            };
+            copy_to(&conn, &path, &key, salt)?;
+            Ok(contents)
+        });
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// A reading connection that sees what is committed now and no more, and where the redo log stands at that moment:
+    /// its read transaction begins while the writer waits.
+    async fn pinned(&self) -> Result<(Connection, Option<LogMark>), StoreError> {
+        const DOING: &str = "beginning a backup";
+        let (path, key) = (self.path.clone(), self.key.clone());
+        let options = OpenOptions {
+            create: false,
+            read_only: true,
+            ..self.options.open.clone()
+        };
+        let opened = tokio::task::spawn_blocking(move || cipher::open(&path, &key, &options));
+        let conn = opened.await.map_err(|_| StoreError::Closed)??;
+        self.write(1, move |_, group| {
+            conn.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema;")
+                .during(DOING)?;
+            let log = group.redo().and_then(|r| r.position()).map(|(p, at)| LogMark {
+                position: p.to_string(),
+                at,
+            });
+            Ok((conn, log))
+        })
+        .await
+    }
+
+    /// Begins a new stream of the redo log when it could not be kept any more; it needs a backup of its own.
+    ///
+    /// # Errors
+    /// What still keeps it from being kept.
+    pub async fn restart_redo(&self) -> Result<(), StoreError> {
+        self.write(1, |_, group| group.redo().map_or(Ok(()), |redo| redo.restart()))
+            .await
+    }
+
+    /// Waits until everything committed so far is in the redo log and synced. Gives why the log is not kept any more;
+    /// `None` also when none is to be kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub async fn settle_redo(&self) -> Result<Option<StoreError>, StoreError> {
+        self.write(1, |_, group| {
+            let Some(redo) = group.redo() else { return Ok(None) };
+            if let Some(fault) = redo.fault() {
+                return Ok(Some(fault));
+            }
+            Ok(redo.drain().err())
+        })
+        .await
     }
 
     /// Verifies the MAC of every page and the structure of every table. Gives one sentence per fault; empty = whole.
@@ -143,30 +217,17 @@ impl SqlcipherStore {
         });
         Ok(newest)
     }
-
-    /// Moves the WAL into the file and empties it, so that a copy of the file alone is whole.
-    ///
-    /// # Errors
-    /// [`StoreError::Backend`].
-    pub async fn checkpoint(&self) -> Result<(), StoreError> {
-        let (path, key, options) = (self.path.clone(), self.key.clone(), self.options.open.clone());
-        let done = self.preparers.run(move |_| {
-            let conn = cipher::open(
-                &path,
-                &key,
-                &OpenOptions {
-                    create: false,
-                    ..options
-                },
-            )?;
-            conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-                .during("moving the WAL into the file")
-        });
-        done.await
-    }
 }
 
-fn copy_to(conn: &Connection, path: &Path, key: &Key) -> Result<(), StoreError> {
+/// The salt that stands in the clear at the beginning of a database file.
+fn salt_of(path: &Path) -> Option<[u8; 16]> {
+    use std::io::Read as _;
+    let mut salt = [0; 16];
+    std::fs::File::open(path).ok()?.read_exact(&mut salt).ok()?;
+    Some(salt)
+}
+
+fn copy_to(conn: &Connection, path: &Path, key: &Key, salt: Option<[u8; 16]>) -> Result<(), StoreError> {
     const DOING: &str = "copying the database";
     if path.exists() {
         return Err(StoreError::Refused(format!(
@@ -180,6 +241,7 @@ fn copy_to(conn: &Connection, path: &Path, key: &Key) -> Result<(), StoreError> 
             key,
             &OpenOptions {
                 create: true,
+                salt,
                 ..OpenOptions::default()
             },
         )?;

@@ -358,6 +358,16 @@ impl Outbox {
         if seq > before {
             self.set_note(&format!("acked-at:{seq}"), &at.0.to_string())?;
         }
+        if seq < before {
+            // Since when a server that lost them held these rows counts no more: they must not be cleared away.
+            self.lines.write("forgetting acknowledgements", |t| {
+                let sql = "DELETE FROM note WHERE name >= 'acked-at:' AND name < 'acked-at;'
+                             AND CAST(substr(name, 10) AS INTEGER) > ?1";
+                t.execute(sql, [signed(seq)])
+                    .map(|_| ())
+                    .map_err(self.lines.fault("forgetting acknowledgements"))
+            })?;
+        }
         Ok(())
     }
 
@@ -385,7 +395,7 @@ impl Outbox {
             let base = json(&Head { seq: last.seq, hash: last.hash })?;
             put_note(t, "base", &base).map_err(&fault)?;
             t.execute("DELETE FROM note WHERE name >= 'acked-at:' AND name < 'acked-at;' AND CAST(substr(name, 10) AS INTEGER) <= ?1", [upto]).map_err(&fault)?;
-            t.execute("DELETE FROM made_grant WHERE sent = 1 AND until < ?1", [before.0]).map_err(&fault)?;
+            t.execute("DELETE FROM made_grant WHERE sent > 0 AND max(sent, until) < ?1", [before.0]).map_err(&fault)?;
             let gone = t.execute("DELETE FROM audit WHERE seq <= ?1", [upto]).map_err(&fault)?;
             Ok(gone as u64)
         })
@@ -444,14 +454,17 @@ impl Outbox {
         })
     }
 
-    /// Notes that the server holds a grant.
+    /// Notes that the server holds a grant, and since when: it is kept for as long after that as audit rows are.
     ///
     /// # Errors
     /// As [`Self::append`].
-    pub fn grant_sent(&self, id: &str) -> Result<(), StoreError> {
+    pub fn grant_sent(&self, id: &str, at: UtcMs) -> Result<(), StoreError> {
         self.lines.write("noting a grant as sent", |t| {
-            t.execute("UPDATE made_grant SET sent = 1 WHERE id = ?1", [id])
-                .map_err(self.lines.fault("noting a grant as sent"))?;
+            t.execute(
+                "UPDATE made_grant SET sent = max(?2, 1) WHERE id = ?1",
+                params![id, at.0],
+            )
+            .map_err(self.lines.fault("noting a grant as sent"))?;
             Ok(())
         })
     }

@@ -437,7 +437,7 @@ impl Work {
                 station.tell_status();
             }
             Effect::MarkGrantAcked { id } => {
-                if let Err(e) = station.outbox.grant_sent(&id) {
+                if let Err(e) = station.outbox.grant_sent(&id, station.clock.now()) {
                     tracing::warn!(error = %e, "an acknowledgement could not be noted");
                 }
             }

@@ -1,0 +1,241 @@
+//! Emergency reads at the server while ten times as much is asked of the normal lane as it can do.
+//!
+//! Problem: the load's clients would take the server's two cores. In a hospital they are other machines: so they run in a
+//! process of their own at the lowest priority, and what they offered and got is reported beside the figures.
+
+use crate::report::{Report, quantile};
+use crate::world::{SETUP, World, ms};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+use vitrine_tests::server::Server;
+use vitrine_tests::thin::Device;
+
+/// The word that makes this program the load instead of the bench.
+pub const LOAD: &str = "lanes-load";
+/// Connections of the load.
+const CONNECTIONS: usize = 160;
+/// An emergency read every so often.
+const PACE: Duration = Duration::from_millis(20);
+
+/// Emergency reads, one every 20 ms over as long as it takes; ms each, and how many failed.
+fn emergencies(
+    world: &World,
+    http: &reqwest::Client,
+    token: &str,
+    patients: &[String],
+    n: usize,
+) -> Result<(Vec<f64>, u64)> {
+    world.runtime.block_on(async {
+        let (mut times, mut errors) = (Vec::with_capacity(n), 0);
+        let mut turn = tokio::time::interval(PACE);
+        turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        for patient in patients.iter().cycle().take(n) {
+            turn.tick().await;
+            let from = Instant::now();
+            let sent = http
+                .get(format!("{}/emergency/{patient}", world.server.url()))
+                .bearer_auth(token)
+                .send()
+                .await;
+            let well = match sent {
+                Ok(answer) => {
+                    let emergency = answer
+                        .headers()
+                        .get("x-vitrine-lane")
+                        .is_some_and(|l| l == "emergency");
+                    answer.status().is_success() && emergency && answer.bytes().await.is_ok()
+                }
+                Err(_) => false,
+            };
+            times.push(ms(from));
+            errors += u64::from(!well);
+        }
+        Ok((times, errors))
+    })
+}
+
+/// The load, running.
+struct Load(Child);
+
+impl Load {
+    /// Starts it; `rate` requests a second, or with 0 as many as get served.
+    fn start(server: &Server, token: &str, patients: &[String], rate: f64, seconds: u64) -> Result<Self> {
+        let given = json!({"url": server.url(), "ca": server.data.join("ca.pem"), "token": token,
+            "patients": patients, "rate": rate, "seconds": seconds});
+        let mut child = Command::new("nice")
+            .args(["-n", "19"])
+            .arg(std::env::current_exe()?)
+            .arg(LOAD)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("the load")?;
+        let mut to = child.stdin.take().context("stdin")?;
+        writeln!(to, "{given}")?;
+        Ok(Self(child))
+    }
+
+    /// What it offered and got, a second.
+    fn end(mut self) -> Result<Value> {
+        let mut line = String::new();
+        BufReader::new(self.0.stdout.take().context("stdout")?).read_line(&mut line)?;
+        ensure!(self.0.wait()?.success(), "the load failed");
+        Ok(serde_json::from_str(&line)?)
+    }
+}
+
+impl Drop for Load {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
+    let (n, patients) = if quick { (400, 160) } else { (2_000, 2_000) };
+    let world = World::new(patients, None)?;
+    let http = world.server.http()?;
+    let who = world.nurse()?;
+    let rt = &world.runtime;
+    let device = rt.block_on(Device::enrol(&world.server, &http, "ED"))?;
+    let token = rt.block_on(device.sign_in(&world.server, &http, &who.user, &who.password))?;
+    let program = rt.block_on(world.server.token(&http))?;
+    // Patients of other wards, whose records this nurse may open only by breaking the glass.
+    let ids = world.patients(patients.min(60));
+    let mut broken = Vec::new();
+    for patient in &ids {
+        let url = world.server.url();
+        let read = rt.block_on(
+            http.get(format!("{url}/emergency/{patient}"))
+                .bearer_auth(&token)
+                .send(),
+        )?;
+        if read.status().as_u16() != 403 || broken.len() >= 20 {
+            continue;
+        }
+        let asked = json!({"patient": patient, "reason": "life-threatening"});
+        let sent = http
+            .post(format!("{url}/auth/break-glass"))
+            .bearer_auth(&token)
+            .json(&asked);
+        ensure!(
+            rt.block_on(sent.send())?.status().is_success(),
+            "breaking the glass"
+        );
+        broken.push(patient.clone());
+    }
+    ensure!(broken.len() >= 5, "patients of other wards");
+
+    emergencies(&world, &http, &token, &broken, 50)?;
+    let (mut idle, idle_errors) = emergencies(&world, &http, &token, &broken, n)?;
+
+    // What the normal lane can do, then ten times that.
+    let capacity = Load::start(&world.server, &program, &ids, 0.0, 5)?.end()?;
+    let served = capacity["served_per_s"].as_f64().context("served_per_s")?;
+    let seconds = PACE.as_secs() + (n as u64 * u64::try_from(PACE.as_millis())?) / 1000 + 6;
+    let load = Load::start(&world.server, &program, &ids, served * 10.0, seconds)?;
+    std::thread::sleep(Duration::from_secs(2));
+    let (mut over, over_errors) = emergencies(&world, &http, &token, &broken, n)?;
+    let did = load.end()?;
+
+    let setup = format!(
+        "{SETUP}; GET /emergency/… under a grant, one every {} ms; normal lane: single reads, {served:.0}/s at its best, \
+         then {:.0}/s offered over {CONNECTIONS} connections by a process of lowest priority on the same two cores: \
+         {:.0}/s served, {:.0}/s answered 503, {} failed",
+        PACE.as_millis(),
+        did["offered_per_s"].as_f64().unwrap_or(0.0),
+        did["served_per_s"].as_f64().unwrap_or(0.0),
+        did["shed_per_s"].as_f64().unwrap_or(0.0),
+        did["failed"],
+    );
+    report.add_ms("lanes", "emergency_idle", &mut idle, &setup);
+    report.add_ms("lanes", "emergency_overload", &mut over, &setup);
+    let pct = 100.0 * quantile(&over, 0.99) / quantile(&idle, 0.99);
+    report.add("lanes", "emergency_overload_pct_of_idle", pct, "%", n, &setup);
+    #[allow(clippy::cast_precision_loss)]
+    let errors = (idle_errors + over_errors) as f64;
+    report.add("lanes", "emergency_errors", errors, "", 2 * n, &setup);
+    for name in ["offered_per_s", "served_per_s", "shed_per_s"] {
+        let value = did[name].as_f64().unwrap_or(f64::NAN);
+        report.add("lanes", &format!("normal_{name}"), value, "1/s", 0, &setup);
+    }
+    report.add("lanes", "normal_capacity_per_s", served, "1/s", 0, &setup);
+    Ok(())
+}
+
+/// The load itself: told on stdin what to ask, tells on stdout what it got.
+pub fn load() -> Result<()> {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line)?;
+    let given: Value = serde_json::from_str(&line)?;
+    let text = |k: &str| given[k].as_str().map(str::to_owned).context("an argument");
+    let (url, token, ca) = (text("url")?, text("token")?, text("ca")?);
+    let patients: Vec<String> = serde_json::from_value(given["patients"].clone())?;
+    let rate = given["rate"].as_f64().context("rate")?;
+    let lasts = Duration::from_secs(given["seconds"].as_u64().context("seconds")?);
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let pem = std::fs::read(ca)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let counts: Arc<[AtomicU64; 3]> = Arc::default();
+    let due = Arc::new(AtomicU64::new(0));
+    let took = runtime.block_on(async {
+        // Without a rate as many ask as the lane has places; with one, enough that it is held.
+        let askers = if rate > 0.0 { CONNECTIONS } else { 16 };
+        let began = Instant::now();
+        let mut all = Vec::new();
+        for _ in 0..askers {
+            let http = reqwest::Client::builder()
+                .tls_certs_only([reqwest::Certificate::from_pem(&pem)?])
+                .timeout(Duration::from_secs(30))
+                .http1_only()
+                .build()?;
+            let (url, token, patients) = (url.clone(), token.clone(), patients.clone());
+            let (counts, due) = (counts.clone(), due.clone());
+            all.push(tokio::spawn(async move {
+                while began.elapsed() < lasts {
+                    let n = due.fetch_add(1, Relaxed);
+                    if rate > 0.0 {
+                        #[allow(clippy::cast_precision_loss)]
+                        let at = began + Duration::from_secs_f64(n as f64 / rate);
+                        tokio::time::sleep_until(at.into()).await;
+                    }
+                    let patient = &patients[usize::try_from(n).unwrap_or(0) % patients.len()];
+                    let asked = http.get(format!("{url}/fhir/Patient/{patient}"));
+                    let became = match asked.bearer_auth(&token).send().await {
+                        Ok(a) if a.status().as_u16() == 503 => {
+                            let _ = a.bytes().await;
+                            1
+                        }
+                        Ok(a) if a.status().is_success() => {
+                            if a.bytes().await.is_ok() {
+                                0
+                            } else {
+                                2
+                            }
+                        }
+                        _ => 2,
+                    };
+                    counts[became].fetch_add(1, Relaxed);
+                }
+            }));
+        }
+        for one in all {
+            one.await?;
+        }
+        anyhow::Ok(began.elapsed().as_secs_f64())
+    })?;
+    #[allow(clippy::cast_precision_loss)]
+    let per_s = |n: u64| n as f64 / took;
+    let [served, shed, failed] = [0, 1, 2].map(|i| counts[i].load(Relaxed));
+    println!(
+        "{}",
+        json!({"offered_per_s": per_s(served + shed + failed), "served_per_s": per_s(served),
+            "shed_per_s": per_s(shed), "failed": failed})
+    );
+    Ok(())
+}

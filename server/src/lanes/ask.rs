@@ -1,0 +1,226 @@
+//! What a request asks for, as far as method and path tell, and which lane that is worth for whom.
+//!
+//! Lives here: [`Ask`], the rule of the lanes. Never here: places, waiting. Pure: called by `http::lane` and tests.
+//! The rule knows the route, the person and workstation of a session the server made, and the grants it holds. What a
+//! request says of its own urgency is not an argument.
+
+use super::Class;
+use crate::identity::sessions::Caller;
+use vitrine_access::policy::{self, PatientFacts, Request, Subject};
+use vitrine_clinical::{PatientId, ResourceKey, WardId};
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Liveness, the CapabilityStatement, the workstations' line.
+    Control,
+    /// Breaking the glass.
+    BreakGlass,
+    /// A patient's emergency card.
+    Card(PatientId),
+    /// A patient's whole record.
+    Chart(PatientId),
+    /// One resource.
+    Resource(ResourceKey),
+    /// A Bundle.
+    Bundle,
+    /// Bringing in files.
+    Import,
+    /// Signing in.
+    SignIn,
+    /// Enrolment, and whatever else is for administrators.
+    Admin,
+    /// Anything else: writes of single resources, signing out, addresses that are none.
+    Other,
+}
+
+impl Ask {
+    /// Reads method and path.
+    #[must_use]
+    pub fn of(method: &str, path: &str) -> Self {
+        let parts: Vec<&str> = path.split('/').skip(1).collect();
+        match (method, parts.as_slice()) {
+            ("GET", ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync"]) => Self::Control,
+            ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
+            ("GET", ["fhir", "Patient", id, "$everything"]) => patient(id).map_or(Self::Other, Self::Chart),
+            ("GET", ["fhir", kind, id] | ["fhir", kind, id, "_history", _]) => {
+                ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource)
+            }
+            ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
+            (_, ["import", ..]) => Self::Import,
+            ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
+            ("POST", ["auth", "login" | "token"]) => Self::SignIn,
+            (_, ["enrol", ..] | ["console", ..]) => Self::Admin,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether knowing who asks can make it an emergency.
+    #[must_use]
+    pub const fn may_be_emergency(&self) -> bool {
+        matches!(
+            self,
+            Self::BreakGlass | Self::Card(_) | Self::Chart(_) | Self::Resource(_)
+        )
+    }
+
+    /// The patient it is about, where the path names one.
+    #[must_use]
+    pub fn patient(&self) -> Option<PatientId> {
+        match self {
+            Self::Card(p) | Self::Chart(p) => Some(p.clone()),
+            Self::Resource(key) if key.kind.as_str() == "Patient" => PatientId::new(key.id.as_str()).ok(),
+            _ => None,
+        }
+    }
+
+    /// The lane of whoever is no emergency.
+    #[must_use]
+    pub fn class(&self, caller: Option<&Caller>) -> Class {
+        let program = caller.is_some_and(|c| matches!(c.subject, Subject::Client { .. }));
+        match self {
+            Self::Control => Class::Control,
+            Self::Import => Class::Bulk,
+            Self::Bundle | Self::Chart(_) if program => Class::Bulk,
+            Self::SignIn => Class::SignIn,
+            Self::Admin => Class::Admin,
+            _ => Class::Clinical,
+        }
+    }
+
+    /// Why this is an emergency without a grant, if it is one: breaking the glass by somebody who may, and the card
+    /// asked for at a workstation of a ward where seconds count.
+    #[must_use]
+    pub fn emergency_by_place(&self, caller: &Caller, critical: &[WardId]) -> Option<&'static str> {
+        let at_critical = caller.ward.as_ref().is_some_and(|w| critical.contains(w));
+        match self {
+            Self::BreakGlass if may_break_glass(caller) => Some("breaks-the-glass"),
+            Self::Card(_) if at_critical && may_break_glass(caller) => Some("critical-ward"),
+            _ => None,
+        }
+    }
+}
+
+fn patient(id: &str) -> Option<PatientId> {
+    PatientId::new(id).ok()
+}
+
+/// Whether the policy lets this caller break the glass at all: it depends on no patient.
+fn may_break_glass(caller: &Caller) -> bool {
+    let Ok(any) = PatientId::new("any") else {
+        return false;
+    };
+    let request = Request {
+        access_id: crate::clock::new_access(),
+        at: crate::clock::now(),
+        subject: caller.subject.clone(),
+        device: caller.device.clone(),
+        patient: Some(PatientFacts {
+            patient: any,
+            ward: None,
+        }),
+        ward: None,
+        kind: None,
+        grant: None,
+    };
+    policy::verdict("break-glass", &request).allow
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrine_clinical::{UserId, UtcMs};
+
+    fn caller(role: &str, ward: Option<&str>) -> Caller {
+        Caller {
+            subject: Subject::User {
+                user: UserId::new("u").unwrap(),
+                role: role.parse().unwrap(),
+                wards: Vec::new(),
+            },
+            device: None,
+            ward: ward.map(|w| WardId::new(w).unwrap()),
+            session: [0; 32],
+            until: UtcMs(0),
+        }
+    }
+    fn program() -> Caller {
+        let subject = Subject::Client {
+            id: "c".into(),
+            scopes: vec![],
+        };
+        Caller {
+            subject,
+            ..caller("nurse", None)
+        }
+    }
+
+    #[test]
+    fn every_route_has_its_lane() {
+        use Class::{Admin, Bulk, Clinical, Control, SignIn};
+        for (method, path, person, client) in [
+            ("GET", "/healthz", Control, Control),
+            ("GET", "/readyz", Control, Control),
+            ("GET", "/ws/sync", Control, Control),
+            ("GET", "/fhir/metadata", Control, Control),
+            ("POST", "/fhir", Clinical, Bulk),
+            ("POST", "/fhir/", Clinical, Bulk),
+            ("POST", "/fhir/Observation", Clinical, Clinical),
+            ("PUT", "/fhir/Observation/1", Clinical, Clinical),
+            ("GET", "/fhir/Observation/1", Clinical, Clinical),
+            ("GET", "/fhir/Observation/1/_history/2", Clinical, Clinical),
+            ("GET", "/fhir/Patient/1/$everything", Clinical, Bulk),
+            ("GET", "/emergency/1", Clinical, Clinical),
+            ("POST", "/auth/break-glass", Clinical, Clinical),
+            ("POST", "/auth/login", SignIn, SignIn),
+            ("POST", "/auth/token", SignIn, SignIn),
+            ("POST", "/auth/logout", Clinical, Clinical),
+            ("POST", "/enrol", Admin, Admin),
+            ("POST", "/enrol/hello", Admin, Admin),
+            ("POST", "/import", Bulk, Bulk),
+            ("GET", "/nothing", Clinical, Clinical),
+        ] {
+            let ask = Ask::of(method, path);
+            assert_eq!(ask.class(Some(&caller("nurse", None))), person, "{method} {path}");
+            assert_eq!(ask.class(Some(&program())), client, "{method} {path}");
+        }
+        for r in crate::http::ROUTES {
+            let path = r.path.replace("{kind}", "Patient").replace(['{', '}'], "");
+            let ask = Ask::of(r.method, &path);
+            assert!(
+                ask != Ask::Other || path.starts_with("/fhir/") || path == "/auth/logout",
+                "{} has no lane of its own: say in lanes::ask which it is",
+                r.path
+            );
+        }
+    }
+
+    #[test]
+    fn place_and_role_make_an_emergency_and_nothing_else_does() {
+        let ed = [WardId::new("ED").unwrap()];
+        let (glass, card) = (
+            Ask::of("POST", "/auth/break-glass"),
+            Ask::of("GET", "/emergency/p"),
+        );
+        let nurse = |w| caller("nurse", w);
+        assert!(glass.emergency_by_place(&nurse(None), &ed).is_some());
+        assert!(
+            glass
+                .emergency_by_place(&caller("privacy-officer", None), &ed)
+                .is_none()
+        );
+        assert!(glass.emergency_by_place(&program(), &ed).is_none());
+        assert!(card.emergency_by_place(&nurse(Some("ED")), &ed).is_some());
+        assert!(card.emergency_by_place(&nurse(Some("ED")), &[]).is_none());
+        assert!(card.emergency_by_place(&nurse(Some("ICU")), &ed).is_none());
+        assert!(
+            card.emergency_by_place(&caller("integrator", Some("ED")), &ed)
+                .is_none()
+        );
+        assert!(
+            Ask::of("GET", "/fhir/Patient/p")
+                .emergency_by_place(&nurse(Some("ED")), &ed)
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,461 @@
+//! The store as the server asks it: timed, with a longest time for every read, tried again where that is safe, and not
+//! asked at all for a while after it failed several times in a row.
+//!
+//! Lives here: [`Guarded`], around any store. Never here: what is read. Made by `app`; everything in the server asks
+//! through it. Rules:
+//! * only reads are tried again, at most twice, after a random wait, and only when the backend itself failed;
+//! * a read that took too long is not tried again: who waits has waited enough;
+//! * a write is asked once, whatever happens, and waited for: its outcome must be known;
+//! * an emergency is always tried, also while the breaker is open.
+
+use super::breaker::Breaker;
+use super::metrics::Metrics;
+use crate::clock;
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use vitrine_access::action::{
+    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
+    SyncScope, WriteClinical,
+};
+use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
+use vitrine_store::{
+    Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts,
+    DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem,
+    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Store, StoreError, StoreMode, StoredCard,
+    StoredResource, is_urgent,
+};
+
+/// Times a read is tried again.
+const AGAIN: u32 = 2;
+/// Bound of the first wait before trying again, ms; doubles.
+const WAIT_MS: u64 = 25;
+
+/// What the guard says when it does not ask; the refusal's code depends on it.
+pub const RESTING: &str = "asking a store that rests after failures";
+/// What the guard says when a read took too long.
+pub const TOO_LONG: &str = "waiting for a read that took too long";
+
+/// A guarded store.
+pub struct Guarded {
+    inner: Arc<dyn Store>,
+    breaker: Arc<Breaker>,
+    metrics: Arc<Metrics>,
+    longest: Duration,
+    began: Instant,
+}
+
+impl Guarded {
+    /// Guards a store.
+    #[must_use]
+    pub fn new(
+        inner: Arc<dyn Store>,
+        breaker: Arc<Breaker>,
+        metrics: Arc<Metrics>,
+        longest: Duration,
+    ) -> Self {
+        Self {
+            inner,
+            breaker,
+            metrics,
+            longest,
+            began: clock::steady(),
+        }
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A read: bounded, guarded, tried again.
+    async fn read<'a, T>(
+        &self,
+        label: &'static str,
+        call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let urgent = is_urgent();
+        for tried in 0..=AGAIN {
+            let leave = self.breaker.ask(self.now_ms());
+            if leave.is_none() && !urgent {
+                self.metrics
+                    .count("vitrine_breaker_refusals_total", "of=\"store\"", 1);
+                return Err(StoreError::Backend {
+                    doing: RESTING,
+                    cause: "it is asked again within 30 seconds".to_owned(),
+                });
+            }
+            let began = clock::steady();
+            let answer = tokio::time::timeout(self.longest, call()).await;
+            self.metrics
+                .took("vitrine_query_seconds", label, Some(began.elapsed()));
+            let failed = match &answer {
+                Err(_) => true,
+                Ok(Err(e)) => matches!(e, StoreError::Backend { .. } | StoreError::Closed),
+                Ok(Ok(_)) => false,
+            };
+            if let Some(leave) = leave {
+                leave.told(self.now_ms(), !failed);
+            }
+            if failed {
+                self.metrics.count("vitrine_query_failures_total", label, 1);
+            }
+            match answer {
+                Err(_) => {
+                    return Err(StoreError::Backend {
+                        doing: TOO_LONG,
+                        cause: format!("{} ms", self.longest.as_millis()),
+                    });
+                }
+                Ok(Err(StoreError::Backend { .. })) if tried < AGAIN => {
+                    self.metrics.count("vitrine_query_retries_total", "", 1);
+                    let most = WAIT_MS << tried;
+                    let wait = u64::from_le_bytes(clock::random()) % (most + 1);
+                    tokio::time::sleep(Duration::from_millis(wait)).await;
+                }
+                Ok(done) => return done,
+            }
+        }
+        Err(StoreError::Closed)
+    }
+
+    /// Anything else: timed, asked once, waited for.
+    async fn once<T>(
+        &self,
+        label: &'static str,
+        call: impl Future<Output = Result<T, StoreError>> + Send,
+    ) -> Result<T, StoreError> {
+        let began = clock::steady();
+        let answer = call.await;
+        self.metrics
+            .took("vitrine_query_seconds", label, Some(began.elapsed()));
+        if matches!(answer, Err(StoreError::Backend { .. } | StoreError::Closed)) {
+            self.metrics.count("vitrine_query_failures_total", label, 1);
+        }
+        answer
+    }
+}
+
+macro_rules! read {
+    ($self:ident, $call:ident ( $($arg:expr),* )) => {
+        $self
+            .read(
+                concat!("kind=\"read\",op=\"", stringify!($call), "\""),
+                || $self.inner.$call($($arg),*),
+            )
+            .await
+    };
+}
+macro_rules! write {
+    ($self:ident, $call:ident ( $($arg:expr),* )) => {
+        $self
+            .once(concat!("kind=\"write\",op=\"", stringify!($call), "\""), $self.inner.$call($($arg),*))
+            .await
+    };
+}
+/// Reads that only commands and jobs make, over everything there is: they may take their time.
+macro_rules! upkeep {
+    ($self:ident, $call:ident ( $($arg:expr),* )) => {
+        $self
+            .once(concat!("kind=\"upkeep\",op=\"", stringify!($call), "\""), $self.inner.$call($($arg),*))
+            .await
+    };
+}
+
+#[async_trait]
+impl ChartStore for Guarded {
+    fn mode(&self) -> StoreMode {
+        self.inner.mode()
+    }
+    async fn apply(
+        &self,
+        permit: &Permit<WriteClinical>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
+        write!(self, apply(permit, batch))
+    }
+    async fn import(
+        &self,
+        permit: &Permit<ImportData>,
+        batch: ChangeBatch,
+    ) -> Result<(Applied, Receipt), StoreError> {
+        write!(self, import(permit, batch))
+    }
+    async fn quarantine(
+        &self,
+        permit: &Permit<ImportData>,
+        at: UtcMs,
+        items: Vec<QuarantineItem>,
+    ) -> Result<Receipt, StoreError> {
+        write!(self, quarantine(permit, at, items))
+    }
+    async fn quarantined(&self, limit: usize) -> Result<Vec<QuarantineRow>, StoreError> {
+        upkeep!(self, quarantined(limit))
+    }
+    async fn read(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        read!(self, read(permit, key))
+    }
+    async fn vread(
+        &self,
+        permit: &Permit<ReadResource>,
+        key: &ResourceKey,
+        version: u64,
+    ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+        read!(self, vread(permit, key, version))
+    }
+    async fn everything(
+        &self,
+        permit: &Permit<ReadChart>,
+        page: Page,
+    ) -> Result<Sealed<HistoryPage>, StoreError> {
+        read!(self, everything(permit, page.clone()))
+    }
+    async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
+        read!(self, card(permit))
+    }
+    async fn search(
+        &self,
+        permit: &Permit<SearchPatients>,
+        query: &SearchQuery,
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        read!(self, search(permit, query))
+    }
+    async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
+        read!(self, whereabouts(patient))
+    }
+    async fn owner(&self, key: &ResourceKey) -> Result<Option<Option<PatientId>>, StoreError> {
+        read!(self, owner(key))
+    }
+    async fn by_identifier(
+        &self,
+        kind: &str,
+        system: Option<&str>,
+        value: &str,
+    ) -> Result<Vec<ResourceKey>, StoreError> {
+        read!(self, by_identifier(kind, system, value))
+    }
+    async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
+        read!(self, lookup(key))
+    }
+    async fn counts(&self) -> Result<Counts, StoreError> {
+        upkeep!(self, counts())
+    }
+}
+
+#[async_trait]
+impl Feed for Guarded {
+    async fn epoch(&self) -> Result<String, StoreError> {
+        read!(self, epoch())
+    }
+    fn watch(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.inner.watch()
+    }
+    async fn changes_since(
+        &self,
+        pos: u64,
+        scope: Option<&str>,
+        limit: usize,
+    ) -> Result<FeedBatch, StoreError> {
+        read!(self, changes_since(pos, scope, limit))
+    }
+    async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
+        read!(self, items(scope, keys))
+    }
+    async fn scope_page(
+        &self,
+        permit: &Permit<SyncScope>,
+        scope: &str,
+        after: Option<&str>,
+        max_bytes: usize,
+    ) -> Result<Sealed<ScopePage>, StoreError> {
+        read!(self, scope_page(permit, scope, after, max_bytes))
+    }
+    async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
+        upkeep!(self, scope_refs(scope))
+    }
+    async fn revision(&self, patient: &PatientId) -> Result<u64, StoreError> {
+        read!(self, revision(patient))
+    }
+    async fn prune(&self, up_to: u64) -> Result<(), StoreError> {
+        upkeep!(self, prune(up_to))
+    }
+}
+
+#[async_trait]
+impl AuditLog for Guarded {
+    async fn append(&self, entry: AuditEntry) -> Result<Receipt, StoreError> {
+        let written = write!(self, append(entry));
+        let name = if written.is_ok() {
+            "vitrine_audit_rows_total"
+        } else {
+            "vitrine_audit_failures_total"
+        };
+        self.metrics.count(name, "", 1);
+        written
+    }
+    async fn accept_device_rows(&self, device: &DeviceId, rows: Vec<chain::Row>) -> Result<u64, StoreError> {
+        write!(self, accept_device_rows(device, rows))
+    }
+    async fn rows(
+        &self,
+        permit: &Permit<ReadAudit>,
+        chain: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<AuditChainRow>, StoreError> {
+        upkeep!(self, rows(permit, chain, after, limit))
+    }
+    async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
+        upkeep!(self, heads())
+    }
+}
+
+#[async_trait]
+impl Accounts for Guarded {
+    async fn change_account(
+        &self,
+        permit: &Permit<ManageUsers>,
+        change: AccountChange,
+    ) -> Result<Receipt, StoreError> {
+        write!(self, change_account(permit, change))
+    }
+    async fn account(&self, user: &UserId) -> Result<Option<Account>, StoreError> {
+        read!(self, account(user))
+    }
+    async fn accounts(&self) -> Result<Vec<Account>, StoreError> {
+        upkeep!(self, accounts())
+    }
+    async fn put_enrol_code(
+        &self,
+        permit: &Permit<ManageDevices>,
+        code: EnrolCode,
+    ) -> Result<Receipt, StoreError> {
+        write!(self, put_enrol_code(permit, code))
+    }
+    async fn enrol_codes(&self, at: UtcMs) -> Result<Vec<EnrolCode>, StoreError> {
+        read!(self, enrol_codes(at))
+    }
+    async fn enrol(
+        &self,
+        code_hash: [u8; 32],
+        device: NewDevice,
+        at: UtcMs,
+    ) -> Result<DeviceRow, StoreError> {
+        write!(self, enrol(code_hash, device, at))
+    }
+    async fn device(&self, id: &DeviceId) -> Result<Option<DeviceRow>, StoreError> {
+        read!(self, device(id))
+    }
+    async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
+        upkeep!(self, devices())
+    }
+    async fn revoke_device(
+        &self,
+        permit: &Permit<ManageDevices>,
+        id: &DeviceId,
+    ) -> Result<Receipt, StoreError> {
+        write!(self, revoke_device(permit, id))
+    }
+    async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
+        write!(self, device_seen(id, at, report))
+    }
+    async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
+        write!(self, put_session(session))
+    }
+    async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
+        read!(self, session(hash))
+    }
+    async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
+        write!(self, end_session(hash))
+    }
+    async fn put_client(
+        &self,
+        permit: &Permit<ManageUsers>,
+        id: &str,
+        secret_hash: [u8; 32],
+        scopes: Vec<String>,
+    ) -> Result<Receipt, StoreError> {
+        write!(self, put_client(permit, id, secret_hash, scopes))
+    }
+    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+        read!(self, client(id))
+    }
+    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
+        write!(self, put_grant(row))
+    }
+    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
+        upkeep!(self, grants(limit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ingest::project::FhirProjector;
+    use vitrine_store::MemoryStore;
+    use vitrine_store::faulty::{FaultyStore, Plan, When};
+
+    fn world(longest: Duration) -> (Guarded, Arc<FaultyStore>) {
+        let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(FhirProjector), "e"));
+        let faulty = Arc::new(FaultyStore::new(memory));
+        let guarded = Guarded::new(
+            faulty.clone(),
+            Arc::new(Breaker::new("store")),
+            Arc::new(Metrics::default()),
+            longest,
+        );
+        (guarded, faulty)
+    }
+    const ALWAYS: Plan = Plan::Random {
+        seed: 1,
+        per_mille: 1000,
+    };
+
+    #[tokio::test]
+    async fn a_read_is_tried_again_and_a_write_is_not() {
+        let (store, faulty) = world(Duration::from_secs(5));
+        faulty.plan(Plan::Nth(1, When::Before));
+        assert_eq!(store.epoch().await.unwrap(), "e");
+        assert_eq!(faulty.calls_and_failures(), (2, 1));
+        faulty.plan(ALWAYS);
+        assert!(store.epoch().await.is_err());
+        assert_eq!(faulty.calls_and_failures().0, 3, "twice more at most");
+        faulty.plan(ALWAYS);
+        assert!(store.end_session(&[0; 32]).await.is_err());
+        assert_eq!(faulty.calls_and_failures().0, 1);
+    }
+
+    #[tokio::test]
+    async fn after_failures_it_is_left_alone_but_an_emergency_is_always_tried() {
+        let (store, faulty) = world(Duration::from_secs(5));
+        faulty.plan(ALWAYS);
+        for _ in 0..2 {
+            assert!(store.epoch().await.is_err());
+        }
+        let asked = faulty.calls_and_failures().0;
+        assert_eq!(asked, 5, "the sixth is not asked any more");
+        assert!(matches!(store.epoch().await, Err(StoreError::Backend { doing, .. }) if doing == RESTING));
+        assert_eq!(faulty.calls_and_failures().0, asked);
+        faulty.plan(Plan::Never);
+        assert!(store.epoch().await.is_err(), "it rests");
+        assert_eq!(vitrine_store::urgent(store.epoch()).await.unwrap(), "e");
+        tokio::time::sleep(Duration::from_millis(1_100)).await;
+        assert_eq!(store.epoch().await.unwrap(), "e", "the probe went well");
+        assert_eq!(store.epoch().await.unwrap(), "e");
+    }
+
+    #[tokio::test]
+    async fn a_read_that_takes_too_long_is_given_up_once() {
+        let (store, faulty) = world(Duration::from_millis(30));
+        faulty.plan(Plan::Never);
+        faulty.delay(Duration::from_millis(500));
+        assert!(matches!(store.epoch().await, Err(StoreError::Backend { doing, .. }) if doing == TOO_LONG));
+        assert_eq!(faulty.calls_and_failures().0, 1);
+    }
+}

@@ -1,0 +1,30 @@
+//! `cargo xtask cluster …`: the database cluster of `deploy/` on this machine, for drills.
+
+use crate::packages;
+use crate::run::{FEATURES, cargo, root, run, target_dir};
+use anyhow::Result;
+
+/// Builds the program of the cluster and hands the words over to it.
+pub fn cluster(words: &[String]) -> Result<()> {
+    packages::ensure_cluster()?;
+    // the one feature set, or half of the tree is compiled again
+    let mut c = cargo(&[
+        "build",
+        "--workspace",
+        "--features",
+        FEATURES,
+        "--bin",
+        "vitrine-cluster",
+    ]);
+    // standard output may be the JSON of a command
+    c.stdout(std::io::stderr());
+    run(c)?;
+    let program = target_dir()
+        .join("debug")
+        .join(format!("vitrine-cluster{}", std::env::consts::EXE_SUFFIX));
+    let mut c = std::process::Command::new(program);
+    c.args(words)
+        .env("VITRINE_CLUSTER_DIR", target_dir().join("cluster"))
+        .env("CARGO_MANIFEST_DIR", root().join("xtask"));
+    run(c)
+}
