@@ -70,7 +70,8 @@ pub fn store(report: &mut Report, quick: bool) -> Result<()> {
     for (name, postgres) in [("sqlcipher", false), ("postgres", true)] {
         let h = hospital(&runtime, postgres, patients)?;
         let (mut samples, elapsed) = runtime.block_on(write(&h, patients, Duration::from_secs(seconds)))?;
-        let setup = format!("{SETUP}; {WRITERS} writers PUT one Observation each, {patients} patients, {name}");
+        let setup =
+            format!("{SETUP}; {WRITERS} writers PUT one Observation each, {patients} patients, {name}");
         let rate = samples.len() as f64 / elapsed.as_secs_f64();
         report.add(
             "store",

@@ -195,9 +195,12 @@ async fn each_of_the_eight_fires_within_a_minute_of_its_fault_and_clears() {
         work.push(ask(&s, path, &nurse, &stop));
         work.push(ask(&s, path, &nurse, &stop));
     }
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = vitrine_server::clock::steady() + Duration::from_secs(20);
     while prometheus.firing().await.is_none() {
-        assert!(Instant::now() < until, "prometheus does not answer");
+        assert!(
+            vitrine_server::clock::steady() < until,
+            "prometheus does not answer"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     let slow = Duration::from_secs(7);
@@ -209,7 +212,7 @@ async fn each_of_the_eight_fires_within_a_minute_of_its_fault_and_clears() {
     );
 
     // The faults.
-    let from = Instant::now();
+    let from = vitrine_server::clock::steady();
     for (call, ms) in [("everything", 10_500), ("card", 2_200), ("read", 1_200)] {
         s.store.delay_of(call, Duration::from_millis(ms));
     }
@@ -235,7 +238,10 @@ async fn each_of_the_eight_fires_within_a_minute_of_its_fault_and_clears() {
         }
     }));
     let (lost, over) = (faulty.clone(), stop.clone());
-    let mut line = Line::open_at(&s.addr.to_string(), &data).await.welcomed(&device).await;
+    let mut line = Line::open_at(&s.addr.to_string(), &data)
+        .await
+        .welcomed(&device)
+        .await;
     let (_, have) = line.fetch("ess:ED", 1).await;
     work.push(tokio::spawn(async move {
         let mut n = 100;
@@ -277,7 +283,7 @@ async fn each_of_the_eight_fires_within_a_minute_of_its_fault_and_clears() {
             .unwrap();
         assert_eq!(out.status(), 204);
     }
-    let from = Instant::now();
+    let from = vitrine_server::clock::steady();
     let cleared = prometheus.watch(false, from, Duration::from_secs(120)).await;
     eprintln!("cleared after (s): {cleared:?}");
     assert_eq!(cleared.len(), 8, "of the eight these cleared: {cleared:?}");

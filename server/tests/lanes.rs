@@ -7,7 +7,7 @@ use harness::*;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use vitrine_store::faulty::Plan;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::message::*;
@@ -90,9 +90,12 @@ async fn a_forged_lane_gets_the_normal_one_and_a_row() {
         asked(forged("/fhir/Patient/pat-ed", &nurse)).await;
     }
     assert_eq!(s.audited("claim-lane").await.len(), 3);
-    let until = Instant::now() + Duration::from_secs(15);
+    let until = vitrine_server::clock::steady() + Duration::from_secs(15);
     while s.audited("claim-lane").await.len() < 4 {
-        assert!(Instant::now() < until, "the counted claims were not written");
+        assert!(
+            vitrine_server::clock::steady() < until,
+            "the counted claims were not written"
+        );
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     assert_eq!(s.audited("claim-lane").await[3]["notes"]["times"], "50");
@@ -178,7 +181,7 @@ async fn a_flood_is_turned_away_and_the_emergency_is_served() {
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     for _ in 0..10 {
-        let began = Instant::now();
+        let began = vitrine_server::clock::steady();
         let (status, lane, ..) = asked(s.get("/emergency/pat-icu", &nurse)).await;
         assert_eq!((status, lane.as_str()), (200, "emergency"));
         assert!(
@@ -410,9 +413,12 @@ async fn a_store_that_fails_is_left_alone_and_asked_again_by_one() {
     let (status, _, _, body) = asked(s.get("/readyz", "")).await;
     assert_eq!((status, &body["why"]), (503, &json!("the store does not answer")));
     s.store.plan(Plan::Never);
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = vitrine_server::clock::steady() + Duration::from_secs(20);
     while asked(s.get("/fhir/Patient/pat-ed", &nurse)).await.0 != 200 {
-        assert!(Instant::now() < until, "the breaker did not close again");
+        assert!(
+            vitrine_server::clock::steady() < until,
+            "the breaker did not close again"
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(
@@ -484,7 +490,7 @@ async fn a_drained_server_hands_its_workstations_over_and_fails_no_request() {
         told
     });
     let dir = s.dir().to_owned();
-    let began = Instant::now();
+    let began = vitrine_server::clock::steady();
     let drained = tokio::task::spawn_blocking(move || done_with(&["drain", "--data", &dir, "--notice", "1"]));
     tokio::time::sleep(Duration::from_millis(600)).await;
     let (status, _, headers, body) = asked(s.get("/readyz")).await;

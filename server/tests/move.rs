@@ -323,7 +323,7 @@ async fn a_move_that_fails_leaves_the_folder_in_use() {
         said["error"]
             .as_str()
             .unwrap()
-            .contains("SIGTERM lets a server end"),
+            .contains("'vitrine-server drain' lets it end"),
         "{said}"
     );
     server.ask_to_stop();

@@ -113,12 +113,16 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     let nurse = person(&seed, "nurse", "ED")?;
 
     // Both ends hold the same.
-    let doctor = run_json("vitrine-server", &["doctor", "--data", &text(&data), "--json"], None)?;
+    let doctor = run_json(
+        "vitrine-server",
+        &["doctor", "--data", &text(&data), "--json"],
+        None,
+    )?;
     let status = station.cli(&["status"], None)?;
     for scope in ["ess:site", "ess:ED", "board:ED", "dir"] {
         let (here, there) = (
             &status["scopes"][scope]["digest"],
-            &doctor["scopes"][scope]["digest"],
+            &doctor["digests"][scope]["digest"],
         );
         ensure!(
             here.is_string() && here == there,
@@ -165,7 +169,10 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     pg.kill()?;
     // Meanwhile nothing of it is felt in an emergency.
     let card = glass_broken(&engine, &nurse).await?;
-    ensure!(card < Duration::from_secs(1), "without PostgreSQL the card took {card:?}");
+    ensure!(
+        card < Duration::from_secs(1),
+        "without PostgreSQL the card took {card:?}"
+    );
     pg.resume()?;
     let done = writing.await??;
     ensure!(done.status().is_success(), "{}", done.status());
@@ -181,14 +188,21 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     pg.stop()?;
     let card = station.emergency("p000003", &nurse)?;
     ensure!(card["source"] == "cache", "{card}");
-    ensure!(card["allergies"]["items"].to_string().contains("Allergy after"), "{card}");
+    ensure!(
+        card["allergies"]["items"].to_string().contains("Allergy after"),
+        "{card}"
+    );
 
     // And back: the proof arrives, the chains of both servers and of the device are whole.
     pg.resume()?;
     let mut a = Server::start(&data, a.addr.port())?;
     station.sync()?;
     station.sync()?;
-    let audit = run_json("vitrine-server", &["audit", "verify", "--data", &text(&data), "--json"], None)?;
+    let audit = run_json(
+        "vitrine-server",
+        &["audit", "verify", "--data", &text(&data), "--json"],
+        None,
+    )?;
     ensure!(audit["whole"] == true, "{audit}");
     let chains: Vec<&str> = audit["chains"]
         .as_array()
@@ -196,7 +210,10 @@ async fn a_hospital_on_postgresql() -> Result<()> {
         .flatten()
         .filter_map(|c| c["chain"].as_str())
         .collect();
-    ensure!(chains.contains(&"server") && chains.contains(&"server-b"), "{audit}");
+    ensure!(
+        chains.contains(&"server") && chains.contains(&"server-b"),
+        "{audit}"
+    );
     a.kill();
     Ok(())
 }
@@ -221,7 +238,11 @@ fn what_cannot_be_used_ends_with_3_and_a_sentence() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let pg = TestPg::start()?;
     let taken = pg.database()?;
-    let name = taken.rsplit('/').next().and_then(|n| n.split('?').next()).context("name")?;
+    let name = taken
+        .rsplit('/')
+        .next()
+        .and_then(|n| n.split('?').next())
+        .context("name")?;
     pg.psql(name, "CREATE TABLE ledger (n int)")?;
     let embedded = dir.path().join("embedded");
     run_json(
@@ -233,13 +254,26 @@ fn what_cannot_be_used_ends_with_3_and_a_sentence() -> Result<()> {
     let fine = pg.database()?;
     run_json(
         "vitrine-server",
-        &["demo", "--data", &text(&in_postgres), "--database-url", &fine, "--patients", "1", "--json"],
+        &[
+            "demo",
+            "--data",
+            &text(&in_postgres),
+            "--database-url",
+            &fine,
+            "--patients",
+            "1",
+            "--json",
+        ],
         None,
     )?;
     let new = text(&dir.path().join("new"));
     let nobody = format!("postgres://v:p@127.0.0.1:{}/vitrine", free_port()?);
     for (data, url, says) in [
-        (new.as_str(), Some("mysql://v@h/db"), "must begin with postgres://"),
+        (
+            new.as_str(),
+            Some("mysql://v@h/db"),
+            "must begin with postgres://",
+        ),
         (&new, Some("postgres://v:p@db.hospital/vitrine"), "names no CA"),
         (&new, Some(&nobody), "connecting"),
         (&new, Some(&taken), "holds tables of something else"),
@@ -248,7 +282,16 @@ fn what_cannot_be_used_ends_with_3_and_a_sentence() -> Result<()> {
         // The right database with the keys of another folder.
         (&new, Some(&fine), "cannot be opened with this key"),
     ] {
-        let mut args = vec!["--json", "serve", "--data", data, "--metrics", "off", "--listen", "127.0.0.1:0"];
+        let mut args = vec![
+            "--json",
+            "serve",
+            "--data",
+            data,
+            "--metrics",
+            "off",
+            "--listen",
+            "127.0.0.1:0",
+        ];
         args.extend(url.iter().flat_map(|u| ["--database-url", u]));
         let out = run("vitrine-server", &args, None)?;
         let said = String::from_utf8_lossy(&out.stderr).into_owned();

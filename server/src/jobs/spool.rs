@@ -45,17 +45,22 @@ async fn hand_on(
     spool: &SqlcipherStore,
     after: &mut u64,
 ) -> Result<(), StoreError> {
-    let permit: Permit<ReadAudit> = policy::decide(operator_request(&operator()))
-        .map_err(|d| StoreError::Refused(d.text.to_owned()))?;
+    let permit: Permit<ReadAudit> =
+        policy::decide(operator_request(&operator())).map_err(|d| StoreError::Refused(d.text.to_owned()))?;
     loop {
         let rows = spool.rows(&permit, "server", *after, STEP).await?;
         let Some(last) = rows.last().map(|r| r.row.seq) else {
             return Ok(());
         };
         let store = store.upgrade().ok_or(StoreError::Closed)?;
-        let new = store.take_spooled(rows.into_iter().map(|r| r.row).collect()).await?;
+        let new = store
+            .take_spooled(rows.into_iter().map(|r| r.row).collect())
+            .await?;
         if new > 0 {
-            tracing::info!(rows = new, "audit rows of the time without a primary are in the database");
+            tracing::info!(
+                rows = new,
+                "audit rows of the time without a primary are in the database"
+            );
         }
         *after = last;
     }

@@ -67,7 +67,7 @@ pub async fn move_embedded(
     let url = config.database.url.as_str();
     let _lock = dir.lock().map_err(|f| Fault {
         text: format!(
-            "{}: a record moves while no server runs in its folder; SIGTERM lets a server end what it has begun",
+            "{}: a record moves while no server runs in its folder; 'vitrine-server drain' lets it end what it has begun",
             f.text
         ),
         ..f

@@ -119,7 +119,13 @@ impl Accounts for PostgresStore {
     }
 
     async fn devices(&self) -> Result<Vec<DeviceRow>, StoreError> {
-        let rows = all(&self.reader().await?, DEVICES, &format!("{DEVICE} ORDER BY id"), &[]).await?;
+        let rows = all(
+            &self.reader().await?,
+            DEVICES,
+            &format!("{DEVICE} ORDER BY id"),
+            &[],
+        )
+        .await?;
         Ok(rows.iter().map(device).collect::<Result<_, _>>()?)
     }
 
@@ -133,7 +139,9 @@ impl Accounts for PostgresStore {
     }
 
     async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
-        self.act(Act::Seen(id.clone(), at, report), None).await.map(|_| ())
+        self.act(Act::Seen(id.clone(), at, report), None)
+            .await
+            .map(|_| ())
     }
 
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {

@@ -12,8 +12,8 @@ use vitrine_access::chain::{GENESIS, Head, Row as ChainRow};
 use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::{
-    Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem, SessionRow,
-    StoreError, device_chain,
+    Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem,
+    SessionRow, StoreError, device_chain,
 };
 
 const USERS: &str = "keeping accounts";
@@ -107,7 +107,13 @@ impl Group<'_> {
                 run(self.tx, SESSIONS, sql, with).await?;
             }
             Act::EndSession(hash) => {
-                run(self.tx, SESSIONS, "DELETE FROM session WHERE hash = $1", &[&&hash[..]]).await?;
+                run(
+                    self.tx,
+                    SESSIONS,
+                    "DELETE FROM session WHERE hash = $1",
+                    &[&&hash[..]],
+                )
+                .await?;
             }
             Act::PutClient(id, secret, scopes) => {
                 let sql = "INSERT INTO client (id, secret, scopes) VALUES ($1, $2, $3)
@@ -116,8 +122,11 @@ impl Group<'_> {
             }
             Act::PutGrant(row) => {
                 let id = row.grant.id.0;
-                let body = self.vault.put(Place::Grant(id.as_bytes()), json(row)?.as_bytes())?;
-                let sql = "INSERT INTO break_glass_grant (id, at, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+                let body = self
+                    .vault
+                    .put(Place::Grant(id.as_bytes()), json(row)?.as_bytes())?;
+                let sql =
+                    "INSERT INTO break_glass_grant (id, at, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
                 run(self.tx, "keeping a grant", sql, &[&id, &row.grant.at.0, &body]).await?;
             }
             Act::DeviceRows(device, rows) => seq = self.device_rows(device, rows).await?,
@@ -172,7 +181,8 @@ impl Group<'_> {
     }
 
     async fn disable(&mut self, user: &UserId) -> Result<(), Fault> {
-        let sql = "UPDATE account SET disabled = true, version = version + 1 WHERE name = $1 RETURNING no, version";
+        let sql =
+            "UPDATE account SET disabled = true, version = version + 1 WHERE name = $1 RETURNING no, version";
         let row = one(self.tx, USERS, sql, &[&user.as_str()]).await?;
         if row.is_none() {
             return Err(refused(format!("there is no user {user}")));
@@ -213,8 +223,15 @@ impl Group<'_> {
         }
         let ward: String = col(&code, 0, DEVICES)?;
         let site: bool = col(&code, 1, DEVICES)?;
-        run(self.tx, DEVICES, "DELETE FROM enrol_code WHERE hash = $1", &[&&hash[..]]).await?;
-        let sql = "INSERT INTO device (id, name, ward, site, public_key, revoked, enrolled, audit_seq, audit_hash)
+        run(
+            self.tx,
+            DEVICES,
+            "DELETE FROM enrol_code WHERE hash = $1",
+            &[&&hash[..]],
+        )
+        .await?;
+        let sql =
+            "INSERT INTO device (id, name, ward, site, public_key, revoked, enrolled, audit_seq, audit_hash)
                    VALUES ($1, $2, $3, $4, $5, false, $6, 0, $7)";
         let genesis = &GENESIS[..];
         let with: sql::Params<'_> = &[
@@ -309,8 +326,10 @@ impl Group<'_> {
             new.0.push(int(row.seq));
             new.1.push(entry.at.0);
             new.2.push(&row.hash[..]);
-            new.3
-                .push(self.vault.put(Place::Audit(chain, row.seq), row.body.as_bytes())?);
+            new.3.push(
+                self.vault
+                    .put(Place::Audit(chain, row.seq), row.body.as_bytes())?,
+            );
             head = Head {
                 seq: row.seq,
                 hash: row.hash,
@@ -335,13 +354,20 @@ impl Group<'_> {
         let sql = "UPDATE meta SET value = greatest(value::bigint, CASE key WHEN 'feed_oldest' THEN $1::bigint ELSE $2::bigint END)::text
                     WHERE key IN ('feed_oldest', 'feed_newest')";
         run(self.tx, PRUNING, sql, &[&up_to, &newest]).await?;
-        run(self.tx, PRUNING, "DELETE FROM change_log WHERE pos <= $1", &[&up_to]).await?;
+        run(
+            self.tx,
+            PRUNING,
+            "DELETE FROM change_log WHERE pos <= $1",
+            &[&up_to],
+        )
+        .await?;
         Ok(())
     }
 }
 
 /// Accounts as the directory needs them.
-const ACCOUNT: &str = "SELECT name, display, role, wards, password_phc, pin_phc, disabled, version FROM account";
+const ACCOUNT: &str =
+    "SELECT name, display, role, wards, password_phc, pin_phc, disabled, version FROM account";
 
 pub(crate) fn account(r: &tokio_postgres::Row) -> Result<Account, Fault> {
     let role: &str = col(r, 2, USERS)?;

@@ -255,8 +255,7 @@ impl Group<'_> {
                 body: Arc::from(&f.body[..]),
             };
             let slot = p.slots.entry(f.slot.clone()).or_default();
-            slot.facts
-                .insert((Reverse(f.order_ms), Reverse(new.rid)), fact);
+            slot.facts.insert((Reverse(f.order_ms), Reverse(new.rid)), fact);
         }
         if new.meaning & PERSON != 0 {
             self.state.count("persons".to_owned(), 1);
@@ -450,4 +449,3 @@ fn check(op: &PreparedOp, found: Option<u64>) -> Result<(), StoreError> {
         })
     }
 }
-

@@ -178,7 +178,8 @@ async fn chart_page<C: GenericClient>(
 }
 
 /// An emergency card, by the patient's id.
-pub const CARD_SQL: &str = "SELECT c.ver, c.updated, w.id, p.pid, c.body FROM patient p JOIN card c USING (pid)
+pub const CARD_SQL: &str =
+    "SELECT c.ver, c.updated, w.id, p.pid, c.body FROM patient p JOIN card c USING (pid)
     LEFT JOIN ward w ON w.no = c.ward WHERE p.id = $1 AND c.live";
 
 async fn card<C: GenericClient>(
@@ -285,7 +286,8 @@ async fn counts<C: GenericClient>(c: &C) -> Result<Counts, Fault> {
         out.resources
             .insert(col(&row, 0, READING)?, uint(col(&row, 1, READING)?));
     }
-    let rest = "SELECT (SELECT count(*) FROM quarantine), (SELECT coalesce(sum(seq), 0)::bigint FROM audit_head),
+    let rest =
+        "SELECT (SELECT count(*) FROM quarantine), (SELECT coalesce(sum(seq), 0)::bigint FROM audit_head),
                        (SELECT count(*) FROM device)";
     if let Some(row) = one(c, READING, rest, &[]).await? {
         out.quarantined = uint(col(&row, 0, READING)?);
@@ -424,13 +426,16 @@ impl ChartStore for PostgresStore {
     }
 
     async fn owner(&self, key: &ResourceKey) -> Result<Option<Option<PatientId>>, StoreError> {
-        let sql = "SELECT p.id FROM resource r LEFT JOIN patient p USING (pid) WHERE r.kind = $1 AND r.id = $2";
+        let sql =
+            "SELECT p.id FROM resource r LEFT JOIN patient p USING (pid) WHERE r.kind = $1 AND r.id = $2";
         let with: crate::sql::Params<'_> = &[&key.kind.as_str(), &key.id.as_str()];
         let Some(row) = one(&self.reader().await?, READING, sql, with).await? else {
             return Ok(None);
         };
         let id: Option<String> = col(&row, 0, READING)?;
-        Ok(Some(id.map(|id| parsed(PatientId::new(id), READING)).transpose()?))
+        Ok(Some(
+            id.map(|id| parsed(PatientId::new(id), READING)).transpose()?,
+        ))
     }
 
     async fn by_identifier(

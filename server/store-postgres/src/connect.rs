@@ -68,7 +68,8 @@ impl Target {
         let (url, root) = split_root(url);
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(refused(
-                "it must begin with postgres://, as in postgres://vitrine@db.hospital:5432/vitrine".to_owned(),
+                "it must begin with postgres://, as in postgres://vitrine@db.hospital:5432/vitrine"
+                    .to_owned(),
             ));
         }
         let mut config: Config = url
@@ -78,14 +79,17 @@ impl Target {
             return Err(refused("it names no host".to_owned()));
         }
         if config.get_dbname().is_none() {
-            return Err(refused("it names no database: add /vitrine after the host".to_owned()));
+            return Err(refused(
+                "it names no database: add /vitrine after the host".to_owned(),
+            ));
         }
         let local = config.get_hosts().iter().all(is_local);
         let tls = match (config.get_ssl_mode(), root) {
             (SslMode::Disable, _) if local => None,
             (SslMode::Disable, _) => {
                 return Err(refused(
-                    "sslmode=disable is for this machine alone: use sslmode=require and sslrootcert=FILE".to_owned(),
+                    "sslmode=disable is for this machine alone: use sslmode=require and sslrootcert=FILE"
+                        .to_owned(),
                 ));
             }
             (_, Some(root)) => {
@@ -98,7 +102,8 @@ impl Target {
             }
             (_, None) => {
                 return Err(refused(
-                    "it names no CA: add sslrootcert=FILE with the certificate that signed the database's".to_owned(),
+                    "it names no CA: add sslrootcert=FILE with the certificate that signed the database's"
+                        .to_owned(),
                 ));
             }
         };
@@ -138,7 +143,10 @@ impl Target {
 
     /// A connection that also hears notifications: `heard` is woken by each.
     #[allow(clippy::disallowed_methods, reason = "the task ends with its connection")]
-    pub async fn listen(&self, heard: Arc<tokio::sync::Notify>) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+    pub async fn listen(
+        &self,
+        heard: Arc<tokio::sync::Notify>,
+    ) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let mut config = self.config.clone();
         config.options("-c search_path=public -c statement_timeout=5s");
         match &self.tls {
@@ -209,8 +217,14 @@ mod tests {
             ("postgres://v:secret@127.0.0.1:notaport/db", "cannot be read"),
             ("postgres://v:secret@127.0.0.1", "names no database"),
             ("postgres://v:secret@db.hospital/vitrine", "names no CA"),
-            ("postgres://v:secret@db.hospital/vitrine?sslmode=disable", "this machine alone"),
-            ("postgres://v:secret@db.hospital/vitrine?sslrootcert=/nowhere.pem", "cannot be read"),
+            (
+                "postgres://v:secret@db.hospital/vitrine?sslmode=disable",
+                "this machine alone",
+            ),
+            (
+                "postgres://v:secret@db.hospital/vitrine?sslrootcert=/nowhere.pem",
+                "cannot be read",
+            ),
         ] {
             let said = Target::read(bad).err().map(|e| e.to_string()).unwrap_or_default();
             assert!(said.contains(says), "{bad}: {said}");

@@ -21,7 +21,8 @@ const LONG: usize = 64 * 1024;
 static DICTIONARY_1: &[u8] = include_bytes!("../dictionaries/1.zdict");
 static ENCODER: LazyLock<EncoderDictionary<'static>> =
     LazyLock::new(|| EncoderDictionary::copy(DICTIONARY_1, LEVEL));
-static DECODER: LazyLock<DecoderDictionary<'static>> = LazyLock::new(|| DecoderDictionary::copy(DICTIONARY_1));
+static DECODER: LazyLock<DecoderDictionary<'static>> =
+    LazyLock::new(|| DecoderDictionary::copy(DICTIONARY_1));
 
 thread_local! {
     static PACK: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
@@ -91,7 +92,12 @@ mod tests {
         let body = br#"{"resourceType":"Observation","id":"8a1f","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"vital-signs"}]}],"code":{"coding":[{"system":"http://loinc.org","code":"8867-4","display":"Heart rate"}]},"subject":{"reference":"Patient/p-1"},"valueQuantity":{"value":88,"unit":"/min","system":"http://unitsofmeasure.org","code":"/min"}}"#;
         let frame = compress(body).unwrap().unwrap();
         assert_eq!(frame.tag, FIRST);
-        assert!(frame.bytes.len() * 3 < body.len(), "{} of {}", frame.bytes.len(), body.len());
+        assert!(
+            frame.bytes.len() * 3 < body.len(),
+            "{} of {}",
+            frame.bytes.len(),
+            body.len()
+        );
         assert_eq!(decompress(frame.tag, &frame.bytes).unwrap(), body);
         assert!(decompress(frame.tag, &frame.bytes[..frame.bytes.len() - 2]).is_none());
         assert!(decompress(9, &frame.bytes).is_none());

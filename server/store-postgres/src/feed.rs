@@ -98,7 +98,13 @@ async fn changes<C: GenericClient>(
 ) -> Result<FeedBatch, Fault> {
     let limit = limit.max(1);
     let ask = i64::try_from(limit).unwrap_or(i64::MAX);
-    let oldest = one(c, READING, "SELECT value::bigint FROM meta WHERE key = 'feed_oldest'", &[]).await?;
+    let oldest = one(
+        c,
+        READING,
+        "SELECT value::bigint FROM meta WHERE key = 'feed_oldest'",
+        &[],
+    )
+    .await?;
     let oldest = oldest.map_or(Ok(0), |r| col(&r, 0, READING)).map(uint)?;
     // Asked first: positions are in commit order, so whatever is at or before it is seen by what is asked next.
     let newest = newest(c).await?;
@@ -192,19 +198,26 @@ pub(crate) async fn stretch<C: GenericClient>(
             (all(c, SCOPE, sql, &[&after, &limit]).await?, Kept::Card)
         }
         Scope::Ess(w) => {
-            let Some(no) = ward(c, w).await? else { return Ok(Vec::new()) };
-            let sql = "SELECT m.id, c.ver, c.hash, c.pid, c.body FROM ess_member m JOIN card c ON c.pid = m.pid
+            let Some(no) = ward(c, w).await? else {
+                return Ok(Vec::new());
+            };
+            let sql =
+                "SELECT m.id, c.ver, c.hash, c.pid, c.body FROM ess_member m JOIN card c ON c.pid = m.pid
                         WHERE m.ward = $3 AND m.id > $1 ORDER BY m.id LIMIT $2";
             (all(c, SCOPE, sql, &[&after, &limit, &no]).await?, Kept::Card)
         }
         Scope::Board(w) => {
-            let Some(no) = ward(c, w).await? else { return Ok(Vec::new()) };
+            let Some(no) = ward(c, w).await? else {
+                return Ok(Vec::new());
+            };
             let sql = "SELECT p.id, b.ver, b.hash, b.pid, b.body FROM board b JOIN patient p ON p.pid = b.pid
                         WHERE b.ward = $3 AND p.id > $1 ORDER BY p.id LIMIT $2";
             (all(c, SCOPE, sql, &[&after, &limit, &no]).await?, Kept::Board)
         }
         Scope::Patient(p) => {
-            let Some(pid) = pid(c, p).await? else { return Ok(Vec::new()) };
+            let Some(pid) = pid(c, p).await? else {
+                return Ok(Vec::new());
+            };
             let (kind, id) = after.split_once('/').unwrap_or(("", ""));
             let sql = "SELECT kind || '/' || id, rev, hash, rid, body FROM resource
                         WHERE pid = $4 AND NOT deleted AND pid IS NOT NULL AND (kind, id) > ($1, $3)
@@ -458,19 +471,25 @@ async fn refs(tx: &Transaction<'_>, vault: &Vault, scope: &Scope) -> Result<Vec<
             all(tx, SCOPE, sql, &[]).await?
         }
         Scope::Ess(w) => {
-            let Some(no) = ward(tx, w).await? else { return Ok(Vec::new()) };
+            let Some(no) = ward(tx, w).await? else {
+                return Ok(Vec::new());
+            };
             let sql = "SELECT m.id, c.ver, c.hash FROM ess_member m JOIN card c ON c.pid = m.pid
                         WHERE m.ward = $1 ORDER BY m.id";
             all(tx, SCOPE, sql, &[&no]).await?
         }
         Scope::Board(w) => {
-            let Some(no) = ward(tx, w).await? else { return Ok(Vec::new()) };
+            let Some(no) = ward(tx, w).await? else {
+                return Ok(Vec::new());
+            };
             let sql = "SELECT p.id, b.ver, b.hash FROM board b JOIN patient p ON p.pid = b.pid
                         WHERE b.ward = $1 ORDER BY p.id";
             all(tx, SCOPE, sql, &[&no]).await?
         }
         Scope::Patient(p) => {
-            let Some(pid) = pid(tx, p).await? else { return Ok(Vec::new()) };
+            let Some(pid) = pid(tx, p).await? else {
+                return Ok(Vec::new());
+            };
             let sql = "SELECT kind || '/' || id, rev, hash FROM resource
                         WHERE pid = $1 AND NOT deleted AND pid IS NOT NULL ORDER BY kind, id";
             all(tx, SCOPE, sql, &[&pid]).await?

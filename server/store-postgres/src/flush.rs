@@ -342,11 +342,7 @@ impl Group<'_> {
                 gone.0.push(*w);
                 gone.1.push(p.pid);
             }
-            for (w, ver) in p
-                .members
-                .iter()
-                .filter(|(w, v)| p.base_members.get(w) != Some(v))
-            {
+            for (w, ver) in p.members.iter().filter(|(w, v)| p.base_members.get(w) != Some(v)) {
                 put.0.push(*w);
                 put.1.push(id.as_str());
                 put.2.push(p.pid);

@@ -199,11 +199,18 @@ impl<'g> Group<'g> {
         }
         let kinds: Vec<&str> = keys.iter().map(|k| k.kind.as_str()).collect();
         let ids: Vec<&str> = keys.iter().map(|k| k.id.as_str()).collect();
-        let sql = "SELECT r.kind, r.id, r.rid, p.id, r.version, r.rev, r.updated, r.deleted, r.meaning, r.hash
+        let sql =
+            "SELECT r.kind, r.id, r.rid, p.id, r.version, r.rev, r.updated, r.deleted, r.meaning, r.hash
                      FROM unnest($1::text[], $2::text[]) k(kind, id) JOIN resource r USING (kind, id)
                      LEFT JOIN patient p USING (pid) ORDER BY r.rid";
         let locking = format!("{sql} FOR UPDATE OF r");
-        let rows = all(self.tx, LOADING, if lock { &locking } else { sql }, &[&kinds, &ids]).await?;
+        let rows = all(
+            self.tx,
+            LOADING,
+            if lock { &locking } else { sql },
+            &[&kinds, &ids],
+        )
+        .await?;
         for key in keys {
             self.state.resources.insert(key.clone(), None);
         }
@@ -396,12 +403,20 @@ impl<'g> Group<'g> {
         let mut read = Slot::default();
         for row in &rows {
             let (at, fact) = self.fact(row)?;
-            let changed = self.state.res(&fact.key).is_some_and(|r| r.out.is_some() || r.written);
+            let changed = self
+                .state
+                .res(&fact.key)
+                .is_some_and(|r| r.out.is_some() || r.written);
             if !changed {
                 read.facts.insert(at, fact);
             }
         }
-        if let Some(slot) = self.state.patients.get_mut(id).and_then(|p| p.slots.get_mut(name)) {
+        if let Some(slot) = self
+            .state
+            .patients
+            .get_mut(id)
+            .and_then(|p| p.slots.get_mut(name))
+        {
             slot.facts.extend(read.facts);
             slot.horizon = None;
         }
@@ -437,7 +452,9 @@ impl<'g> Group<'g> {
 
     /// Version and bytes of a live resource whose body is known.
     pub fn body(&self, key: &ResourceKey) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
-        let Some(r) = self.state.live(key) else { return Ok(None) };
+        let Some(r) = self.state.live(key) else {
+            return Ok(None);
+        };
         let packed = r.packed.as_deref().ok_or_else(|| StoreError::Backend {
             doing: LOADING,
             cause: format!("the body of {key} was not read"),

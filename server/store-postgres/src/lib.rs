@@ -148,7 +148,10 @@ impl PostgresStore {
         let readers = target.pool(options.readers.max(2), quick)?;
         let reserved = target.pool(options.emergency_readers.max(1), quick)?;
         let replica = match &options.replica {
-            Some(r) => Some((Target::read(&r.url)?.pool(options.readers.max(2), quick)?, r.spool.clone())),
+            Some(r) => Some((
+                Target::read(&r.url)?.pool(options.readers.max(2), quick)?,
+                r.spool.clone(),
+            )),
             None => None,
         };
         // One connection at a time: the lane is one transaction after the other.
@@ -273,7 +276,8 @@ impl PostgresStore {
         if let Ok(client) = replica.get().await
             && charts::newest(&client).await.is_ok_and(|held| held >= known)
         {
-            self.from_replica.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            self.from_replica
+                .fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             return Ok(client);
         }
         self.reader().await
@@ -309,7 +313,11 @@ impl PostgresStore {
     }
 
     async fn act(&self, act: Act, entry: Option<AuditEntry>) -> Result<Acted, StoreError> {
-        match self.lane.run(Job::Act(Box::new(act), entry.map(Box::new))).await? {
+        match self
+            .lane
+            .run(Job::Act(Box::new(act), entry.map(Box::new)))
+            .await?
+        {
             Done::Acted(acted) => Ok(acted),
             _ => Err(StoreError::Closed),
         }

@@ -38,7 +38,8 @@ pub(crate) async fn migrate(client: &mut Object, name: &str) -> Result<(), Store
         let row = one(&tx, DOING, newest, &[]).await?;
         found = row.map_or(Ok(0), |r| col::<i32>(&r, 0, DOING))?;
     } else {
-        let empty = "SELECT NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        let empty =
+            "SELECT NOT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                       WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'S'))";
         if !flag(&tx, empty).await? {
             return Err(StoreError::Refused(format!(
@@ -135,14 +136,19 @@ pub(crate) async fn check<C: deadpool_postgres::GenericClient>(c: &C) -> Result<
     for (table, trigger) in TRIGGERS {
         let row = one(c, doing, sql, &[table, trigger]).await?;
         if !row.map_or(Ok(false), |r| col::<bool>(&r, 0, doing))? {
-            faults.push(format!("the trigger {trigger} of {table} is gone or switched off"));
+            faults.push(format!(
+                "the trigger {trigger} of {table} is gone or switched off"
+            ));
         }
     }
     let sql = "SELECT c.relname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
                  JOIN pg_namespace n ON n.oid = c.relnamespace
                 WHERE n.nspname = 'public' AND NOT i.indisvalid AND c.relkind = 'i'";
     for row in all(c, doing, sql, &[]).await? {
-        faults.push(format!("the index {} is not valid: REINDEX it", col::<&str>(&row, 0, doing)?));
+        faults.push(format!(
+            "the index {} is not valid: REINDEX it",
+            col::<&str>(&row, 0, doing)?
+        ));
     }
     Ok(faults)
 }

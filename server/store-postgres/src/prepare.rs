@@ -7,9 +7,7 @@ use deadpool_postgres::GenericClient;
 use std::collections::{HashMap, HashSet};
 use vitrine_access::AuditEntry;
 use vitrine_clinical::{PatientId, ResourceKey};
-use vitrine_store::{
-    ChangeBatch, ChangeKind, ChangeOp, Extract, Precondition, Projector, StoreError, batch,
-};
+use vitrine_store::{ChangeBatch, ChangeKind, ChangeOp, Extract, Precondition, Projector, StoreError, batch};
 
 const LOOKING: &str = "looking a resource up";
 

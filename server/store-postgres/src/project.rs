@@ -43,7 +43,9 @@ impl Group<'_> {
             Some(w) => Some(self.ward_no(w).await?),
             None => None,
         };
-        let Some(p) = self.state.pat(id) else { return Ok(()) };
+        let Some(p) = self.state.pat(id) else {
+            return Ok(());
+        };
         let mut rows = Vec::new();
         let mut cards = 0;
         members(p, &wanted, ward, made.as_ref(), at, &mut rows, &mut cards);

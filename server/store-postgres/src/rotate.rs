@@ -69,9 +69,17 @@ async fn stretch(
     after: i64,
 ) -> Result<Option<(i64, u64)>, Fault> {
     let tx = client.transaction().await.during(DOING)?;
-    all(&tx, DOING, "SELECT set_config('vitrine.writer', 'store', true)", &[]).await?;
+    all(
+        &tx,
+        DOING,
+        "SELECT set_config('vitrine.writer', 'store', true)",
+        &[],
+    )
+    .await?;
     let Table { name, number, place } = table;
-    let sql = format!("SELECT {number}, body FROM {name} WHERE {number} > $1 ORDER BY {number} LIMIT $2 FOR UPDATE");
+    let sql = format!(
+        "SELECT {number}, body FROM {name} WHERE {number} > $1 ORDER BY {number} LIMIT $2 FOR UPDATE"
+    );
     let rows = all(&tx, DOING, &sql, &[&after, &STRETCH]).await?;
     let (mut numbers, mut bodies, mut last) = (Vec::new(), Vec::new(), None);
     for row in &rows {

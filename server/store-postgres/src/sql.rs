@@ -66,7 +66,9 @@ impl<T> During<T> for Result<T, Error> {
                 cause: text(&e),
             };
             let Some(code) = e.code() else {
-                return if e.is_closed() || std::error::Error::source(&e).is_some_and(|s| s.is::<std::io::Error>()) {
+                return if e.is_closed()
+                    || std::error::Error::source(&e).is_some_and(|s| s.is::<std::io::Error>())
+                {
                     Fault::Lost(error)
                 } else {
                     Fault::Failed(error)

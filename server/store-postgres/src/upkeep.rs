@@ -57,9 +57,8 @@ pub(crate) async fn epoch<C: GenericClient>(c: &C) -> Result<String, Fault> {
     let Some(row) = one(c, "settling the epoch", EPOCH, &[]).await? else {
         return Err(Fault::Failed(StoreError::Closed));
     };
-    let part = |i: usize| -> Result<String, Fault> {
-        Ok(col::<Option<String>>(&row, i, LINK)?.unwrap_or_default())
-    };
+    let part =
+        |i: usize| -> Result<String, Fault> { Ok(col::<Option<String>>(&row, i, LINK)?.unwrap_or_default()) };
     let text = format!("{}/{}/{}", part(0)?, part(1)?, part(2)?);
     Ok(blake3::hash(text.as_bytes()).to_hex()[..32].to_owned())
 }
@@ -133,7 +132,12 @@ async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
 /// After every connection: a failover may have lain between this and the one before.
 async fn told_epoch(client: &tokio_postgres::Client, told: &Told) -> Result<u64, StoreError> {
     let row = client.query_one(EPOCH, &[]).await.map_err(|e| failed(&e))?;
-    let part = |i: usize| row.try_get::<_, Option<String>>(i).ok().flatten().unwrap_or_default();
+    let part = |i: usize| {
+        row.try_get::<_, Option<String>>(i)
+            .ok()
+            .flatten()
+            .unwrap_or_default()
+    };
     let text = format!("{}/{}/{}", part(0), part(1), part(2));
     let epoch = blake3::hash(text.as_bytes()).to_hex()[..32].to_owned();
     told.epoch.send_if_modified(|known| {
@@ -254,7 +258,8 @@ async fn make<C: GenericClient>(c: &C, table: &str, name: &str, from: i64, to: i
     if taken.map_or(Ok(false), |r| col::<bool>(&r, 0, KEEPING))? {
         return Ok(());
     }
-    let sql = format!("CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ({from}) TO ({to})");
+    let sql =
+        format!("CREATE TABLE IF NOT EXISTS {name} PARTITION OF {table} FOR VALUES FROM ({from}) TO ({to})");
     run(c, KEEPING, &sql, &[]).await?;
     Ok(())
 }

@@ -99,7 +99,13 @@ impl Vault {
         })
     }
 
-    fn close(&self, key: &LessSafeKey, no: i32, place: Place<'_>, plain: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+    fn close(
+        &self,
+        key: &LessSafeKey,
+        no: i32,
+        place: Place<'_>,
+        plain: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
         let mut nonce = [0; 12];
         self.random
             .fill(&mut nonce)
@@ -324,8 +330,14 @@ mod tests {
         }
         let other = Vault::new(&[8; 32]).unwrap();
         let key = vault.new_data_key(2).unwrap();
-        assert!(matches!(other.take_data_key(2, &key), Err(StoreError::WrongKey(_))));
-        assert!(vault.take_data_key(3, &key).is_err(), "a key is bound to its number");
+        assert!(matches!(
+            other.take_data_key(2, &key),
+            Err(StoreError::WrongKey(_))
+        ));
+        assert!(
+            vault.take_data_key(3, &key).is_err(),
+            "a key is bound to its number"
+        );
     }
 
     #[test]

@@ -14,9 +14,14 @@ struct Databases {
 }
 
 async fn open(url: &str, projector: Arc<dyn Projector>) -> Arc<dyn Store> {
-    PostgresStore::open(url, Zeroizing::new([7; 32]), projector, PostgresOptions::default())
-        .await
-        .expect("opened")
+    PostgresStore::open(
+        url,
+        Zeroizing::new([7; 32]),
+        projector,
+        PostgresOptions::default(),
+    )
+    .await
+    .expect("opened")
 }
 
 #[async_trait]

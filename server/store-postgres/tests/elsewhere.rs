@@ -11,9 +11,18 @@ use vitrine_testpg::TestPg;
 
 /// Statements of somebody else, and the scopes that must tell of them.
 const STATEMENTS: &[(&str, &[&str])] = &[
-    ("UPDATE board SET ward = (SELECT no FROM ward WHERE id = 'ICU')", &["board:ED", "board:ICU"]),
-    ("UPDATE resource SET deleted = true WHERE kind = 'Flag'", &["pat:p1"]),
-    ("UPDATE resource SET body = body || '' , updated = updated + 1 WHERE kind = 'Encounter'", &["pat:p1"]),
+    (
+        "UPDATE board SET ward = (SELECT no FROM ward WHERE id = 'ICU')",
+        &["board:ED", "board:ICU"],
+    ),
+    (
+        "UPDATE resource SET deleted = true WHERE kind = 'Flag'",
+        &["pat:p1"],
+    ),
+    (
+        "UPDATE resource SET body = body || '' , updated = updated + 1 WHERE kind = 'Encounter'",
+        &["pat:p1"],
+    ),
     ("UPDATE card SET updated = updated + 1", &["ess:site", "ess:ED"]),
     ("DELETE FROM ess_member", &["ess:ED"]),
 ];
@@ -46,15 +55,29 @@ async fn a_plain_update_reaches_those_who_follow_the_feed() {
         // The notification comes with the commit: everything of the statement is there.
         let new = store.changes_since(before, None, 1000).await.expect("feed").rows;
         for scope in *scopes {
-            assert!(new.iter().any(|r| r.scope == *scope), "{sql}: {scope} not in {new:?}");
+            assert!(
+                new.iter().any(|r| r.scope == *scope),
+                "{sql}: {scope} not in {new:?}"
+            );
         }
-        for scope in ["pat:p1", "pat:p2", "ess:site", "ess:ED", "ess:ICU", "board:ED", "board:ICU"] {
+        for scope in [
+            "pat:p1",
+            "pat:p2",
+            "ess:site",
+            "ess:ED",
+            "ess:ICU",
+            "board:ED",
+            "board:ICU",
+        ] {
             replay(&*store, scope).await;
         }
     }
     // The store goes on from there.
-    h.apply(vec![put("Flag/f", &note("p1", "flag", "again")), place("p1", Some("ED"), &["OR"])])
-        .await;
+    h.apply(vec![
+        put("Flag/f", &note("p1", "flag", "again")),
+        place("p1", Some("ED"), &["OR"]),
+    ])
+    .await;
     for scope in ["pat:p1", "ess:site", "ess:ED", "ess:OR", "board:ED", "board:ICU"] {
         replay(&*store, scope).await;
     }
@@ -66,7 +89,11 @@ async fn a_plain_update_reaches_those_who_follow_the_feed() {
         .iter()
         .map(|r| r.pos)
         .collect();
-    assert_eq!(positions, (1..=positions.len() as u64).collect::<Vec<_>>(), "no gap");
+    assert_eq!(
+        positions,
+        (1..=positions.len() as u64).collect::<Vec<_>>(),
+        "no gap"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -102,7 +129,14 @@ async fn what_must_not_be_done_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_in_the_database_names_anybody() {
-    const PLANTED: &[&str] = &["Zyxwina", "Qvortrup", "SSN-778-11-2233", "1931-07-09", "19310709", "plumbum allergy"];
+    const PLANTED: &[&str] = &[
+        "Zyxwina",
+        "Qvortrup",
+        "SSN-778-11-2233",
+        "1931-07-09",
+        "19310709",
+        "plumbum allergy",
+    ];
     let pg = TestPg::start().expect("PostgreSQL");
     let url = pg.database().expect("a database");
     let store = open(&url).await;
@@ -113,8 +147,11 @@ async fn nothing_in_the_database_names_anybody() {
         place("p1", Some("ED"), &[]),
     ])
     .await;
-    h.apply(vec![put("AllergyIntolerance/a", &note("p1", "allergy", "plumbum allergy, seen again"))])
-        .await;
+    h.apply(vec![put(
+        "AllergyIntolerance/a",
+        &note("p1", "allergy", "plumbum allergy, seen again"),
+    )])
+    .await;
     let permit = h
         .client::<vitrine_access::action::SearchPatients>(None)
         .noted("query", "Zyxwina");
@@ -135,12 +172,18 @@ async fn nothing_in_the_database_names_anybody() {
     let mut seen = 0;
     for table in tables.lines() {
         let rows = pg
-            .psql(name(&url), &format!("SELECT t::text, encode(t::text::bytea, 'escape') FROM {table} t"))
+            .psql(
+                name(&url),
+                &format!("SELECT t::text, encode(t::text::bytea, 'escape') FROM {table} t"),
+            )
             .expect("psql");
         seen += rows.len();
         for word in PLANTED {
             let hex: String = word.bytes().map(|b| format!("{b:02x}")).collect();
-            assert!(!rows.contains(word) && !rows.contains(&hex), "{table} says {word}");
+            assert!(
+                !rows.contains(word) && !rows.contains(&hex),
+                "{table} says {word}"
+            );
         }
     }
     assert!(seen > 5_000, "there was something to read");
@@ -148,8 +191,11 @@ async fn nothing_in_the_database_names_anybody() {
     let hits = pg.scan(PLANTED).expect("read");
     assert!(hits.is_empty(), "on disk: {hits:?}");
     // The same look finds what is not sealed.
-    pg.psql(name(&url), "CREATE TABLE plain AS SELECT 'Zyxwina'::text AS t; CHECKPOINT")
-        .expect("psql");
+    pg.psql(
+        name(&url),
+        "CREATE TABLE plain AS SELECT 'Zyxwina'::text AS t; CHECKPOINT",
+    )
+    .expect("psql");
     assert!(!pg.scan(PLANTED).expect("read").is_empty());
 }
 
@@ -157,7 +203,10 @@ async fn nothing_in_the_database_names_anybody() {
 #[allow(clippy::disallowed_methods, reason = "a harness reads the clock")]
 async fn a_long_transaction_elsewhere_is_named_and_delays_nothing() {
     let pg = TestPg::start().expect("PostgreSQL");
-    let (url, other) = (pg.database().expect("a database"), pg.database().expect("a database"));
+    let (url, other) = (
+        pg.database().expect("a database"),
+        pg.database().expect("a database"),
+    );
     let store = open(&url).await;
     let h = hospital(store.clone(), 0);
     h.apply(vec![put("Flag/f", &note("p1", "flag", "0"))]).await;
@@ -165,7 +214,10 @@ async fn a_long_transaction_elsewhere_is_named_and_delays_nothing() {
     let sql = "CREATE TABLE t (n int)";
     pg.psql(name(&other), sql).expect("psql");
     let held = pg
-        .psql_begin(name(&other), "BEGIN; INSERT INTO t VALUES (1); SELECT pg_sleep(8);")
+        .psql_begin(
+            name(&other),
+            "BEGIN; INSERT INTO t VALUES (1); SELECT pg_sleep(8);",
+        )
         .expect("psql");
     let begun = Instant::now();
     let mut slowest = Duration::ZERO;
@@ -180,7 +232,10 @@ async fn a_long_transaction_elsewhere_is_named_and_delays_nothing() {
         if let Some(stall) = found.first() {
             break stall.clone();
         }
-        assert!(begun.elapsed() < Duration::from_secs(5), "nothing was named in five seconds");
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "nothing was named in five seconds"
+        );
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(named.database, name(&other));

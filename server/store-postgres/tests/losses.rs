@@ -13,7 +13,10 @@ use vitrine_testpg::TestPg;
 
 /// A batch of one patient's.
 fn one(h: &Hospital, n: u64) -> ChangeBatch {
-    h.batch(vec![put(&format!("Flag/f{n}"), &note(&format!("p{}", n % 7), "flag", &n.to_string()))])
+    h.batch(vec![put(
+        &format!("Flag/f{n}"),
+        &note(&format!("p{}", n % 7), "flag", &n.to_string()),
+    )])
 }
 
 /// Kills in a run; `VITRINE_PG_KILLS` gives another number.
@@ -60,7 +63,11 @@ async fn a_killed_postgresql_loses_nothing_that_was_acknowledged() {
     for w in writers {
         acked.extend(w.await.expect("no writer failed"));
     }
-    assert!(acked.len() as u64 > kills(), "there was something to lose: {}", acked.len());
+    assert!(
+        acked.len() as u64 > kills(),
+        "there was something to lose: {}",
+        acked.len()
+    );
     for (batch, version) in &acked {
         let (again, _) = h
             .store
@@ -75,7 +82,10 @@ async fn a_killed_postgresql_loses_nothing_that_was_acknowledged() {
     }
     let report = store.verify_audit().await.expect("the chain is whole");
     let rows = pg
-        .psql(name(&url), "SELECT count(*), count(DISTINCT seq), max(seq) FROM audit")
+        .psql(
+            name(&url),
+            "SELECT count(*), count(DISTINCT seq), max(seq) FROM audit",
+        )
         .expect("psql");
     let seq = report.servers[0].1.seq;
     assert_eq!(rows.trim(), format!("{seq}|{seq}|{seq}"), "each row once");
@@ -98,7 +108,12 @@ async fn two_servers_write_and_a_reader_sees_every_position_once_in_order() {
                 // From one change to sixty in a transaction, over patients both servers write to.
                 let len = 1 + (n * 7 + w * 13) % 60;
                 let ops = (0..len)
-                    .map(|k| put(&format!("Flag/w{w}-{}", k % 9), &note(&format!("p{}", (k + n) % 4), "flag", &format!("{n} {k}"))))
+                    .map(|k| {
+                        put(
+                            &format!("Flag/w{w}-{}", k % 9),
+                            &note(&format!("p{}", (k + n) % 4), "flag", &format!("{n} {k}")),
+                        )
+                    })
                     .chain([place(&format!("p{}", n % 4), Some(["ED", "ICU"][n % 2]), &[])])
                     .collect();
                 h.apply(ops).await;
@@ -128,10 +143,24 @@ async fn two_servers_write_and_a_reader_sees_every_position_once_in_order() {
     let mut revs: BTreeMap<String, u64> = BTreeMap::new();
     for r in seen.iter().filter(|r| r.scope.starts_with("pat:")) {
         let rev = revs.entry(r.scope.clone()).or_default();
-        assert_eq!((r.prev, r.ver), (*rev, *rev + 1), "no loss, no reorder within a patient");
+        assert_eq!(
+            (r.prev, r.ver),
+            (*rev, *rev + 1),
+            "no loss, no reorder within a patient"
+        );
         *rev = r.ver;
     }
-    for scope in ["pat:p0", "pat:p1", "pat:p2", "pat:p3", "ess:site", "ess:ED", "ess:ICU", "board:ED", "board:ICU"] {
+    for scope in [
+        "pat:p0",
+        "pat:p1",
+        "pat:p2",
+        "pat:p3",
+        "ess:site",
+        "ess:ED",
+        "ess:ICU",
+        "board:ED",
+        "board:ICU",
+    ] {
         replay(&*a, scope).await;
     }
     let report = b.verify_audit().await.expect("both chains are whole");
@@ -151,15 +180,25 @@ async fn a_feed_by_identity_would_lose_rows() {
     let sql = |s: &str| pg.psql(name(&url), s).expect("psql");
     sql("CREATE TABLE naive (id bigint GENERATED ALWAYS AS IDENTITY, what text)");
     let slow = pg
-        .psql_begin(name(&url), "BEGIN; INSERT INTO naive (what) VALUES ('slow'); SELECT pg_sleep(1); COMMIT;")
+        .psql_begin(
+            name(&url),
+            "BEGIN; INSERT INTO naive (what) VALUES ('slow'); SELECT pg_sleep(1); COMMIT;",
+        )
         .expect("psql");
     tokio::time::sleep(Duration::from_millis(400)).await;
     sql("INSERT INTO naive (what) VALUES ('fast')");
     let seen = sql("SELECT coalesce(max(id), 0) FROM naive");
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     drop(slow);
-    let late = sql(&format!("SELECT count(*) FROM naive WHERE id <= {} AND what = 'slow'", seen.trim()));
-    assert_eq!(late.trim(), "1", "the control loses the slow row: its id is below what was read");
+    let late = sql(&format!(
+        "SELECT count(*) FROM naive WHERE id <= {} AND what = 'slow'",
+        seen.trim()
+    ));
+    assert_eq!(
+        late.trim(),
+        "1",
+        "the control loses the slow row: its id is below what was read"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -185,8 +224,11 @@ async fn a_new_data_key_reaches_every_body_and_nothing_changes() {
         let h = hospital(store.clone(), 50_000);
         async move {
             for n in 0..40 {
-                h.apply(vec![put(&format!("Flag/f{n}"), &note(&format!("p{n}"), "flag", "x"))])
-                    .await;
+                h.apply(vec![put(
+                    &format!("Flag/f{n}"),
+                    &note(&format!("p{n}"), "flag", "x"),
+                )])
+                .await;
             }
         }
     });
@@ -202,5 +244,9 @@ async fn a_new_data_key_reaches_every_body_and_nothing_changes() {
     }
     drop((store, h));
     let store = open(&url).await;
-    assert_eq!(store.scope_refs("ess:ED").await.expect("refs").0, after.0, "and opens again");
+    assert_eq!(
+        store.scope_refs("ess:ED").await.expect("refs").0,
+        after.0,
+        "and opens again"
+    );
 }

@@ -29,8 +29,11 @@ const FILL: &str = "
   ANALYZE;";
 
 fn explain(pg: &TestPg, db: &str, sql: &str) -> String {
-    pg.psql(db, &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {sql}"))
-        .expect("explained")
+    pg.psql(
+        db,
+        &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {sql}"),
+    )
+    .expect("explained")
 }
 
 /// The query with its parameters written in.
@@ -85,7 +88,15 @@ async fn what_the_screens_ask_reads_ranges() {
             "SELECT seq, hash, body FROM audit WHERE chain = 'server' AND seq > 49000 ORDER BY seq LIMIT 1000".to_owned(),
         ),
     ];
-    let large = ["resource", "card", "person", "patient", "change_log", "audit", "ess_member"];
+    let large = [
+        "resource",
+        "card",
+        "person",
+        "patient",
+        "change_log",
+        "audit",
+        "ess_member",
+    ];
     for (what, sql) in asked {
         let plan = explain(&pg, name(&url), sql);
         for line in plan.lines().filter(|l| l.contains("Seq Scan on ")) {
@@ -93,7 +104,10 @@ async fn what_the_screens_ask_reads_ranges() {
             let read = large.iter().any(|t| table.split([' ', '_']).next() == Some(*t));
             let never = line.contains("never executed");
             let empty = line.contains("rows=0 loops=");
-            assert!(!read || never || empty, "{what} reads {table} from end to end:\n{plan}");
+            assert!(
+                !read || never || empty,
+                "{what} reads {table} from end to end:\n{plan}"
+            );
         }
         let partitions: BTreeSet<&str> = plan
             .lines()
@@ -111,7 +125,11 @@ async fn what_the_screens_ask_reads_ranges() {
 fn schema(sql: &str) -> BTreeMap<String, BTreeSet<String>> {
     let mut out = BTreeMap::new();
     // Comments hold commas too.
-    let sql: String = sql.lines().map(|l| l.split("--").next().unwrap_or("")).collect::<Vec<_>>().join("\n");
+    let sql: String = sql
+        .lines()
+        .map(|l| l.split("--").next().unwrap_or(""))
+        .collect::<Vec<_>>()
+        .join("\n");
     for part in sql.split("CREATE TABLE ").skip(1) {
         let (name, rest) = part.split_once('(').unwrap_or((part, ""));
         let name = name.trim().to_owned();
@@ -152,15 +170,22 @@ fn both_stores_have_the_same_logical_schema() {
     let embedded = include_str!("../../../shared/store-sqlcipher/migrations/server/0001_record.sql");
     let ours = include_str!("../migrations/0001_record.sql");
     let (embedded, ours) = (schema(embedded), schema(ours));
-    assert!(embedded.len() > 15 && embedded["resource"].len() == 12, "{embedded:?}");
+    assert!(
+        embedded.len() > 15 && embedded["resource"].len() == 12,
+        "{embedded:?}"
+    );
     // What differs, and why.
     let differs: &[(&str, &[&str], &[&str])] = &[
-        ("tally", &[], &["chain"]),                                      // one row for each writing chain
-        ("ident", &["system"], &["pair"]),                               // keyed tokens
-        ("ess_member", &[], &["ver"]),                                   // told to that ward
-        ("quarantine", &["location", "kind", "reason", "expression"], &["about"]), // sealed together
-        ("audit", &[], &["chain", "at"]),                                // several servers, by month
-        ("account", &["user"], &["name"]),                               // `user` is a word of SQL
+        ("tally", &[], &["chain"]),        // one row for each writing chain
+        ("ident", &["system"], &["pair"]), // keyed tokens
+        ("ess_member", &[], &["ver"]),     // told to that ward
+        (
+            "quarantine",
+            &["location", "kind", "reason", "expression"],
+            &["about"],
+        ), // sealed together
+        ("audit", &[], &["chain", "at"]),  // several servers, by month
+        ("account", &["user"], &["name"]), // `user` is a word of SQL
         ("change_log", &["seq"], &["pos"]),
     ];
     let extra = ["data_key", "audit_head", "person"];

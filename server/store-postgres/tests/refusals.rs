@@ -24,7 +24,8 @@ async fn databases_that_cannot_be_used() {
     };
     // Something else's.
     let taken = pg.database().expect("a database");
-    pg.psql(name(&taken), "CREATE TABLE ledger (n int)").expect("psql");
+    pg.psql(name(&taken), "CREATE TABLE ledger (n int)")
+        .expect("psql");
     let said = refusal(&taken, 7).await.to_string();
     assert!(said.contains("holds tables of something else"), "{said}");
     assert_eq!(tables(&pg, &taken).trim(), "1", "nothing was written");
@@ -34,8 +35,11 @@ async fn databases_that_cannot_be_used() {
         ("synchronous_commit = off", "acknowledges what is not on disk"),
     ] {
         let url = pg.database().expect("a database");
-        pg.psql("postgres", &format!("ALTER DATABASE {} SET {setting}", name(&url)))
-            .expect("psql");
+        pg.psql(
+            "postgres",
+            &format!("ALTER DATABASE {} SET {setting}", name(&url)),
+        )
+        .expect("psql");
         let said = refusal(&url, 7).await.to_string();
         assert!(said.contains(says), "{setting}: {said}");
     }
@@ -79,7 +83,10 @@ async fn databases_that_cannot_be_used() {
     assert!(said.contains("does not exist"), "{said}");
     pg.stop().expect("stopped");
     let said = refusal(&ours, 7).await.to_string();
-    assert!(said.contains("connecting") || said.contains("connection"), "{said}");
+    assert!(
+        said.contains("connecting") || said.contains("connection"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -43,19 +43,42 @@ async fn who_has_written_reads_it_also_from_a_replica_that_is_behind() {
     let (url, store) = opened(&pg, &standby, &spool).await;
     let h = hospital(store.clone(), 0);
     for n in 0..150 {
-        h.apply(vec![person(&format!("p{n}"), &format!("Zed N{n:03}"), "1980", &n.to_string())])
-            .await;
-        assert_eq!(found(&h, &format!("N{n:03}")).await, 1, "patient {n} is found at once");
+        h.apply(vec![person(
+            &format!("p{n}"),
+            &format!("Zed N{n:03}"),
+            "1980",
+            &n.to_string(),
+        )])
+        .await;
+        assert_eq!(
+            found(&h, &format!("N{n:03}")).await,
+            1,
+            "patient {n} is found at once"
+        );
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
     let before = store.replica_reads();
     assert_eq!(found(&h, "N007").await, 1);
-    assert!(store.replica_reads() > before, "a replica that is not behind is used");
-    standby.psql(name(&url), "SELECT pg_wal_replay_pause()").expect("paused");
+    assert!(
+        store.replica_reads() > before,
+        "a replica that is not behind is used"
+    );
+    standby
+        .psql(name(&url), "SELECT pg_wal_replay_pause()")
+        .expect("paused");
     for n in 150..200 {
-        h.apply(vec![person(&format!("p{n}"), &format!("Zed N{n:03}"), "1980", &n.to_string())])
-            .await;
-        assert_eq!(found(&h, &format!("N{n:03}")).await, 1, "patient {n}, the replica being behind");
+        h.apply(vec![person(
+            &format!("p{n}"),
+            &format!("Zed N{n:03}"),
+            "1980",
+            &n.to_string(),
+        )])
+        .await;
+        assert_eq!(
+            found(&h, &format!("N{n:03}")).await,
+            1,
+            "patient {n}, the replica being behind"
+        );
     }
     // The control: the replica itself has not got them.
     let there = standby.psql(name(&url), "SELECT count(*) FROM patient WHERE id = 'p199'");
@@ -88,8 +111,15 @@ async fn reads_go_on_without_a_primary_and_are_in_the_log() {
         assert_eq!(h.card("p1").await.expect("a card"), ["Ann Lee", "latex", "place"]);
     }
     assert_eq!(found(&h, "lee").await, 1);
-    let kept = spool.rows(&h.operator::<ReadAudit>(), "server", 0, 100).await.expect("rows");
-    assert_eq!(kept.len(), 6, "one row for each access, durable beside the server");
+    let kept = spool
+        .rows(&h.operator::<ReadAudit>(), "server", 0, 100)
+        .await
+        .expect("rows");
+    assert_eq!(
+        kept.len(),
+        6,
+        "one row for each access, durable beside the server"
+    );
     pg.resume().expect("started again");
     tokio::time::timeout(Duration::from_secs(10), primary.wait_for(|answers| *answers))
         .await
@@ -97,7 +127,11 @@ async fn reads_go_on_without_a_primary_and_are_in_the_log() {
         .expect("the store lives");
     let rows: Vec<_> = kept.into_iter().map(|r| r.row).collect();
     assert_eq!(store.take_spooled(rows.clone()).await.expect("taken"), 6);
-    assert_eq!(store.take_spooled(rows.clone()).await.expect("again"), 0, "each once");
+    assert_eq!(
+        store.take_spooled(rows.clone()).await.expect("again"),
+        0,
+        "each once"
+    );
     let report = store.verify_audit().await.expect("every chain is whole");
     let standby_chain = report.servers.iter().find(|(c, _)| c == "server.standby");
     assert_eq!(standby_chain.map(|(_, h)| h.seq), Some(6));

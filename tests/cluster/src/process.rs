@@ -162,7 +162,7 @@ pub fn output(mut command: Command) -> Result<String> {
         "{words} ended with {}: {}{}",
         out.status,
         String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr)
+        String::from_utf8_lossy(&out.stderr).trim_end()
     );
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }

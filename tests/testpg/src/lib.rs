@@ -102,7 +102,16 @@ impl TestPg {
         run(as_owner(&bin.join("initdb"))
             .arg("-D")
             .arg(&data)
-            .args(["-U", "vitrine", "-A", "scram-sha-256", "-E", "UTF8", "--locale=C.UTF-8", "--no-instructions"])
+            .args([
+                "-U",
+                "vitrine",
+                "-A",
+                "scram-sha-256",
+                "-E",
+                "UTF8",
+                "--locale=C.UTF-8",
+                "--no-instructions",
+            ])
             .arg(format!("--pwfile={}", secret.display())))?;
         let mut pg = Self {
             bin,
@@ -183,7 +192,15 @@ impl TestPg {
         self.server = Some(child);
         for _ in 0..600 {
             let ready = Command::new(self.bin.join("pg_isready"))
-                .args(["-q", "-h", "127.0.0.1", "-p", &self.port.to_string(), "-U", "vitrine"])
+                .args([
+                    "-q",
+                    "-h",
+                    "127.0.0.1",
+                    "-p",
+                    &self.port.to_string(),
+                    "-U",
+                    "vitrine",
+                ])
                 .status();
             if ready.is_ok_and(|s| s.success()) {
                 return Ok(());
@@ -254,7 +271,18 @@ impl TestPg {
     pub fn psql(&self, database: &str, sql: &str) -> Result<String> {
         run(Command::new(self.bin.join("psql"))
             .env("PGPASSWORD", "vitrine-test")
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "vitrine"])
+            .args([
+                "-X",
+                "-q",
+                "-A",
+                "-t",
+                "-v",
+                "ON_ERROR_STOP=1",
+                "-h",
+                "127.0.0.1",
+                "-U",
+                "vitrine",
+            ])
             .args(["-p", &self.port.to_string(), "-d", database, "-c", sql]))
     }
 }

@@ -231,7 +231,11 @@ mod tests {
         let kept = LastKnown::default();
         let n = MOST_BYTES / LARGE + 3;
         for i in 0..n {
-            kept.note(&resource("Media", &format!("m{i}"), Some("p"), LARGE), 0, UtcMs(0));
+            kept.note(
+                &resource("Media", &format!("m{i}"), Some("p"), LARGE),
+                0,
+                UtcMs(0),
+            );
         }
         let there = |i: usize| {
             kept.get(&ResourceKey::new("Media", format!("m{i}").as_str()).unwrap())

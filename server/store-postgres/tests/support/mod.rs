@@ -8,12 +8,18 @@ use vitrine_store::{FeedRow, Store, StoreError};
 use vitrine_store_postgres::{PostgresOptions, PostgresStore};
 use zeroize::Zeroizing;
 
-pub async fn try_open(url: &str, root: u8, options: PostgresOptions) -> Result<Arc<PostgresStore>, StoreError> {
+pub async fn try_open(
+    url: &str,
+    root: u8,
+    options: PostgresOptions,
+) -> Result<Arc<PostgresStore>, StoreError> {
     PostgresStore::open(url, Zeroizing::new([root; 32]), Arc::new(NoteProjector), options).await
 }
 
 pub async fn open(url: &str) -> Arc<PostgresStore> {
-    try_open(url, 7, PostgresOptions::default()).await.expect("opened")
+    try_open(url, 7, PostgresOptions::default())
+        .await
+        .expect("opened")
 }
 
 /// A server of its own name on a database.
@@ -31,12 +37,19 @@ pub fn hospital(store: Arc<PostgresStore>, first: u64) -> Hospital {
 
 /// The name of a database, from its URL.
 pub fn name(url: &str) -> &str {
-    url.rsplit('/').next().and_then(|r| r.split('?').next()).expect("a name")
+    url.rsplit('/')
+        .next()
+        .and_then(|r| r.split('?').next())
+        .expect("a name")
 }
 
 /// Who follows the feed of a scope holds what the store holds.
 pub async fn replay(store: &dyn Store, scope: &str) -> Vec<FeedRow> {
-    let rows = store.changes_since(0, Some(scope), 1_000_000).await.expect("feed").rows;
+    let rows = store
+        .changes_since(0, Some(scope), 1_000_000)
+        .await
+        .expect("feed")
+        .rows;
     let mut held: BTreeMap<String, u64> = BTreeMap::new();
     let mut rev = 0;
     for r in &rows {
