@@ -75,9 +75,10 @@ impl Fault {
 impl From<StoreError> for Fault {
     fn from(e: StoreError) -> Self {
         match e {
-            StoreError::NewerSchema { .. } | StoreError::Unencrypted(_) | StoreError::WrongKey(_) => {
-                Self::unsafe_to(e.to_string())
-            }
+            StoreError::NewerSchema { .. }
+            | StoreError::Unencrypted(_)
+            | StoreError::WrongKey(_)
+            | StoreError::Unfinished(_) => Self::unsafe_to(e.to_string()),
             StoreError::Full(_) => Self::no_room(format!("{e}: make room and try again")),
             other => Self::failed(other.to_string()),
         }

@@ -184,6 +184,8 @@ fn bad_arguments_end_with_two_and_a_sentence() {
             "cannot read",
         ),
         (vec!["migrate"], "--data"),
+        (vec!["migrate", "--from-embedded", &d], "--database-url"),
+        (vec!["migrate", "--from-embedded", none], "does not exist"),
         (vec!["doctor", "--data", f], "is a file"),
         (
             vec!["doctor", "--data", t.path().to_str().unwrap()],

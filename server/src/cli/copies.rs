@@ -1,10 +1,10 @@
-//! `backup`, `restore`, `verify-backup`, `migrate`: options and words; the work is in `ops::backup`.
+//! `backup`, `restore`, `verify-backup`, `migrate`: options and words; the work is in `ops::backup` and `ops::moving`.
 
 use super::acts::Act;
 use super::{Context, Data, Outcome, admin, show};
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
-use crate::ops::{backup as copies, log, verify as checking};
+use crate::ops::{backup as copies, log, moving, verify as checking};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -58,6 +58,16 @@ pub(super) struct VerifyArgs {
     /// Folder of the redo log that goes on from this backup (default: the data folder's).
     #[arg(long, value_name = "FOLDER")]
     redo: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MigrateArgs {
+    /// Data folder.
+    #[arg(long, value_name = "DIR", required_unless_present = "from_embedded")]
+    data: Option<PathBuf>,
+    /// Data folder whose embedded store moves into the empty database of --database-url; no server may run in it.
+    #[arg(long, value_name = "DIR", conflicts_with = "data")]
+    from_embedded: Option<PathBuf>,
 }
 
 fn whole(path: &Path, option: &str) -> Result<PathBuf, Fault> {
@@ -199,11 +209,35 @@ pub(super) async fn verify(context: &Context, args: VerifyArgs) -> Result<Outcom
 }
 
 /// Opening the store brings it to this program's schema; a newer one is refused.
-pub(super) async fn migrate(context: &Context, data: &Data) -> Result<Outcome, Fault> {
-    let dir = DataDir::open(&data.data, false)?;
+pub(super) async fn migrate(context: &Context, args: MigrateArgs) -> Result<Outcome, Fault> {
+    let data = match (args.from_embedded, args.data) {
+        (Some(from), _) => return move_embedded(context, &from).await,
+        (None, Some(data)) => data,
+        (None, None) => return Err(Fault::usage("name --data DIR or --from-embedded DIR")),
+    };
+    let dir = DataDir::open(&data, false)?;
     dir.must_be_set_up()?;
     let lock = dir.lock()?;
     let ground = admin::open(context, dir, &lock).await?;
     let json = json!({"schema": copies::SCHEMA, "backend": ground.files.kind(), "migrated": true});
     Ok(Outcome::done(json.clone(), show::words(show::Kind::Lines, &json)))
+}
+
+async fn move_embedded(context: &Context, from: &Path) -> Result<Outcome, Fault> {
+    let dir = DataDir::open(from, false)?;
+    dir.must_be_set_up()?;
+    let config = context.config(&dir)?;
+    if config.database.url.is_empty() {
+        return Err(Fault::usage(
+            "--from-embedded: name the empty database with --database-url URL",
+        ));
+    }
+    let moved = moving::move_embedded(&dir, &config, &|line| eprintln!("{line}")).await?;
+    let columns = &["table", "rows", "held", "equal", "seconds", "rows_per_s"];
+    let table = show::words(show::Kind::Table("tables", columns), &moved.json);
+    Ok(Outcome {
+        exit: if moved.equal { Exit::Done } else { Exit::Some },
+        words: format!("{table}{}", moved.words),
+        json: moved.json,
+    })
 }

@@ -93,8 +93,8 @@ enum Command {
     Restore(copies::RestoreArgs),
     /// Check that a backup is whole and opens.
     VerifyBackup(copies::VerifyArgs),
-    /// Bring the database to this program's version.
-    Migrate(Data),
+    /// Bring the database to this program's version, or move an embedded store into PostgreSQL.
+    Migrate(copies::MigrateArgs),
     /// Check everything and report.
     Doctor(Data),
     /// Let the running server leave the cluster: no new work, workstations handed over, work under way finished.
@@ -409,7 +409,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Backup(args) => copies::backup(context, args).await,
         Command::Restore(args) => copies::restore(context, args).await,
         Command::VerifyBackup(args) => copies::verify(context, args).await,
-        Command::Migrate(data) => copies::migrate(context, &data).await,
+        Command::Migrate(args) => copies::migrate(context, args).await,
         Command::Doctor(data) => admin::act(context, &data, Act::Doctor).await,
         Command::Drain { data, notice, undo } => {
             let act = Act::Drain {

@@ -1,6 +1,6 @@
 //! Running the server: checking it, counting, copies.
 //!
-//! Lives here: `doctor`, `backup`, `restore`, `verify-backup`, `audit`, the counters. Never here: charts.
+//! Lives here: `doctor`, `backup`, `restore`, `verify-backup`, `migrate`, `audit`, the counters. Never here: charts.
 //! Called by `cli` and the metrics listener.
 
 pub mod audit;
@@ -12,4 +12,5 @@ pub mod drain;
 pub mod guarded;
 pub mod log;
 pub mod metrics;
+pub mod moving;
 pub mod verify;

@@ -18,6 +18,7 @@ mod dictionary;
 mod feed;
 mod flush;
 mod group;
+mod intake;
 mod lane;
 mod migrate;
 mod prepare;
@@ -47,6 +48,7 @@ use zeroize::Zeroizing;
 pub use audit::AuditReport;
 pub use charts::{CARD_SQL, CHART_SQL, search_sql};
 pub use feed::feed_sql;
+pub use intake::{Intake, Progress};
 pub use migrate::SCHEMA;
 pub use upkeep::Stall;
 
@@ -115,7 +117,8 @@ impl PostgresStore {
     ///
     /// # Errors
     /// [`StoreError::Refused`] for a URL or a database that cannot be used, [`StoreError::NewerSchema`],
-    /// [`StoreError::WrongKey`], [`StoreError::Backend`] when it cannot be reached. Nothing is written then.
+    /// [`StoreError::WrongKey`], [`StoreError::Unfinished`] while a move into it is not finished, [`StoreError::Backend`]
+    /// when it cannot be reached. Nothing is written then.
     #[allow(clippy::disallowed_methods, reason = "the tasks are ended with the store")]
     pub async fn open(
         url: &str,
@@ -129,6 +132,7 @@ impl PostgresStore {
         {
             let mut client = keeping.get().await.during(OPENING)?;
             migrate::migrate(&mut client, target.name()).await?;
+            intake::refuse_unfinished(&client, target.name()).await?;
             settle(&client, &vault).await?;
         }
         upkeep::partitions(&keeping).await?;

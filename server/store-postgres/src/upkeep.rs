@@ -222,6 +222,25 @@ pub(crate) async fn partitions(pool: &Pool) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Makes the months from an earlier one up to the present: what comes with a move is as old as the record. Older than
+/// the limit stays in the rest.
+pub(crate) async fn months_since(pool: &Pool, table: &str, oldest_ms: i64) -> Result<(), Fault> {
+    const MONTHS: i32 = 240;
+    let client = pool.get().await.during(KEEPING)?;
+    let sql = "SELECT to_char(m, 'YYYYMM'), (extract(epoch FROM m) * 1000)::bigint,
+                      (extract(epoch FROM m + interval '1 month') * 1000)::bigint
+                 FROM generate_series(
+                   greatest(date_trunc('month', to_timestamp($1::bigint / 1000.0) AT TIME ZONE 'UTC'),
+                            date_trunc('month', now() AT TIME ZONE 'UTC') - make_interval(months => $2)),
+                   date_trunc('month', now() AT TIME ZONE 'UTC') - interval '1 month', interval '1 month') m";
+    for row in crate::sql::all(&client, KEEPING, sql, &[&oldest_ms, &MONTHS]).await? {
+        let month: String = col(&row, 0, KEEPING)?;
+        let (from, to): (i64, i64) = (col(&row, 1, KEEPING)?, col(&row, 2, KEEPING)?);
+        make(&client, table, &format!("{table}_{month}"), from, to).await?;
+    }
+    Ok(())
+}
+
 async fn make<C: GenericClient>(c: &C, table: &str, name: &str, from: i64, to: i64) -> Result<(), Fault> {
     let there = one(c, KEEPING, "SELECT to_regclass($1) IS NOT NULL", &[&name]).await?;
     if there.map_or(Ok(false), |r| col::<bool>(&r, 0, KEEPING))? {

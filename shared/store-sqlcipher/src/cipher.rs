@@ -291,7 +291,7 @@ fn settle(conn: &Connection, key: &Key, options: &OpenOptions) -> rusqlite::Resu
 }
 
 /// The database's schema version, after checking that it is of this kind.
-fn version(conn: &Connection, path: &Path, application_id: i32) -> Result<u32, StoreError> {
+pub(crate) fn version(conn: &Connection, path: &Path, application_id: i32) -> Result<u32, StoreError> {
     let read = |name: &str| conn.pragma_query_value(None, name, |r| r.get::<_, i64>(0));
     let found = read("user_version").map_err(|e| fault(path, "reading the schema version", &e))?;
     let kind = read("application_id").map_err(|e| fault(path, "reading the schema version", &e))?;

@@ -16,5 +16,5 @@ pub mod writer;
 pub use cipher::{Key, OpenOptions, Synchronous};
 pub use readers::Readers;
 pub use redo::RedoOptions;
-pub use server::{AuditReport, SealState, SqlcipherStore, StoreOptions};
+pub use server::{AuditReport, EmbeddedGiver, SealState, SqlcipherStore, Standing, StoreOptions};
 pub use writer::{Group, Writer};

@@ -71,6 +71,9 @@ pub enum StoreError {
     /// Already there, or gone.
     #[error("{0}")]
     Refused(String),
+    /// A move into this database was begun and is not finished.
+    #[error("{0}")]
+    Unfinished(String),
     /// The disk is full.
     #[error("no space left while {0}")]
     Full(&'static str),

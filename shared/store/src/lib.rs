@@ -22,6 +22,7 @@ mod project;
 pub mod scope;
 pub mod search;
 mod traits;
+pub mod transfer;
 mod urgent;
 
 pub use checked::{Contents, LogMark, RowCheck};

@@ -250,7 +250,7 @@ impl SqlcipherStore {
     }
 }
 
-fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<Head, StoreError> {
+pub(super) fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<Head, StoreError> {
     let mut verifier = Verifier::new(sealed);
     let mut statement = conn
         .prepare_cached("SELECT seq, hash, body FROM audit ORDER BY seq")
@@ -266,7 +266,7 @@ fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<Head, StoreE
     Ok(verifier.finish()?)
 }
 
-fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
+pub(super) fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, StoreError> {
     let heads = device_heads(conn)?;
     let mut out = Vec::with_capacity(heads.len());
     for (device, head) in heads {

@@ -14,6 +14,7 @@ mod body;
 mod charts;
 mod check;
 mod feed;
+mod giving;
 mod head_file;
 mod meaning;
 mod operate;
@@ -37,6 +38,7 @@ use tokio::sync::watch;
 use vitrine_store::{Projector, StoreError};
 
 pub use audit::{AuditReport, SealState};
+pub use giving::{EmbeddedGiver, Standing};
 
 /// "Vits": tells the server's file from the workstation's.
 const APPLICATION_ID: i32 = 0x5669_7473;

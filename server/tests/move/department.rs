@@ -1,0 +1,268 @@
+//! A department for the move: what happens in it beside admissions, and all that its store's doors show.
+
+use crate::harness::*;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use vitrine_access::chain::{Head, Row};
+use vitrine_access::grant::{Grant, Reason};
+use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs, WardId};
+use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
+use vitrine_store::{
+    ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, NewDevice, Page, Precondition, QuarantineItem,
+    SearchQuery, SessionRow, StoredResource,
+};
+
+pub fn put(body: &Value) -> ChangeOp {
+    let at = format!(
+        "{}/{}",
+        body["resourceType"].as_str().unwrap(),
+        body["id"].as_str().unwrap()
+    );
+    ChangeOp {
+        key: key(&at),
+        kind: ChangeKind::Put(Bytes::from(body.to_string())),
+        precondition: Precondition::Any,
+        extract: None,
+    }
+}
+
+pub fn lab(id: &str, patient: &str, value: &str) -> Value {
+    serde_json::from_str(&observation(Some(id), patient, value)).unwrap()
+}
+
+/// What a department does beside its admissions. Gives the last batch, to be sent again.
+pub async fn live(h: &Hospital) -> ChangeBatch {
+    let moved = |id: &str| {
+        json!({"resourceType": "Patient", "id": id, "active": false,
+        "name": [{"family": "Müller-Straße", "given": ["Zoë"]}], "birthDate": "1949-05-03",
+        "identifier": [{"system": "urn:test:mrn", "value": "MV-1"}, {"value": "zz 9"}]})
+    };
+    h.apply(vec![put(&moved("mv1")), put(&moved("mv2"))]).await;
+    for value in ["4.10", "4.20", "4.30"] {
+        h.apply(vec![put(&lab("mv-obs", "mv1", value))]).await;
+    }
+    // It was the other patient's; then it is gone, and comes again.
+    h.apply(vec![put(&lab("mv-obs", "mv2", "4.30"))]).await;
+    h.apply(vec![put(&lab("mv-gone", "mv1", "1.0"))]).await;
+    h.apply(vec![delete("Observation/mv-gone")]).await;
+    h.apply(vec![put(&lab("mv-back", "mv1", "1.0"))]).await;
+    h.apply(vec![delete("Observation/mv-back")]).await;
+    h.apply(vec![put(&lab("mv-back", "mv1", "2.0"))]).await;
+    let mut long = lab("mv-long", "mv1", "1.0");
+    long["note"] = json!([{"text": "steady ".repeat(13_000)}]);
+    h.apply(vec![put(&long)]).await;
+
+    let (store, at) = (&h.store, UtcMs(now_ms()));
+    let code = EnrolCode {
+        hash: [5; 32],
+        ward: WardId::new("ED").unwrap(),
+        site: true,
+        until: UtcMs(at.0 + 1_000_000),
+    };
+    store.put_enrol_code(&h.operator(), code.clone()).await.unwrap();
+    let device = DeviceId::new("station-1").unwrap();
+    let new = NewDevice {
+        id: device.clone(),
+        name: "Ä station".to_owned(),
+        public_key: vec![1; 32],
+    };
+    store.enrol(code.hash, new, at).await.unwrap();
+    store.put_enrol_code(&h.operator(), code).await.unwrap();
+    store
+        .device_seen(&device, at, Some("{\"lag\":1}".to_owned()))
+        .await
+        .unwrap();
+    let mut head = Head::EMPTY;
+    for n in 0..7 {
+        let body = json!({"at": at.0 + n, "action": "read-card", "n": n}).to_string();
+        let after = head.after(body.as_bytes());
+        let row = Row {
+            seq: after.seq,
+            prev: head.hash,
+            hash: after.hash,
+            body,
+        };
+        store.accept_device_rows(&device, vec![row]).await.unwrap();
+        head = after;
+    }
+    for n in 0..3 {
+        let grant = Grant {
+            id: vitrine_server::clock::new_access(),
+            user: UserId::new("a.nurse").unwrap(),
+            device: Some(device.clone()),
+            patient: pat("mv1"),
+            reason: Reason::CannotConsent,
+            words: Some("no pulse".to_owned()),
+            at: UtcMs(at.0 + n),
+            until: UtcMs(at.0 + 1000),
+            offline: true,
+        };
+        let row = GrantRow {
+            grant,
+            received: at,
+            review_due: UtcMs(at.0 + 86_400_000),
+            late: false,
+        };
+        store.put_grant(row).await.unwrap();
+    }
+    let bad = |n: usize, kind: Option<&str>| QuarantineItem {
+        location: format!("admissions.json#{n}"),
+        kind: kind.map(str::to_owned),
+        reason: "not a resource".to_owned(),
+        expression: kind.map(|k| format!("{k}.id")),
+        body: Bytes::from(vec![b'{'; n * 400]),
+    };
+    let items = vec![bad(0, None), bad(1, Some("Patient"))];
+    store.quarantine(&h.operator(), at, items).await.unwrap();
+    store.put_session(session()).await.unwrap();
+    let scopes = vec!["system/*.r".to_owned()];
+    store
+        .put_client(&h.operator(), "ris", [8; 32], scopes)
+        .await
+        .unwrap();
+    let last = h.batch(vec![
+        put(&lab("mv-obs", "mv2", "4.40")),
+        delete("Observation/mv-none"),
+    ]);
+    store.apply(&h.client(None), last.clone()).await.unwrap();
+    last
+}
+
+fn session() -> SessionRow {
+    SessionRow {
+        hash: [6; 32],
+        holder: "a.nurse".to_owned(),
+        client: false,
+        device: Some(DeviceId::new("station-1").unwrap()),
+        scopes: vec!["x".to_owned()],
+        at: UtcMs(1),
+        until: UtcMs(9_000_000_000_000),
+    }
+}
+
+/// All that the store's doors show, in comparable form.
+#[derive(Debug, PartialEq)]
+pub struct Seen {
+    pub charts: BTreeMap<String, Vec<StoredResource>>,
+    versions: Vec<Option<StoredResource>>,
+    cards: Vec<Option<vitrine_store::StoredCard>>,
+    searches: Vec<(Vec<String>, bool, u64)>,
+    scopes: BTreeMap<String, Vec<vitrine_store::ItemRef>>,
+    revisions: Vec<u64>,
+    owners: Vec<Vec<ResourceKey>>,
+    people: String,
+    counts: vitrine_store::Counts,
+}
+
+pub async fn see(h: &Hospital) -> Seen {
+    let s = &h.store;
+    let (refs, _) = s.scope_refs("ess:site").await.unwrap();
+    let patients: Vec<String> = refs.into_iter().map(|r| r.key).collect();
+    assert!(patients.iter().any(|p| p == "mv1"));
+    let (mut charts, mut versions, mut cards, mut revisions) = (BTreeMap::new(), vec![], vec![], vec![]);
+    let mut scopes = BTreeMap::new();
+    for p in &patients {
+        let (mut after, mut all) = (None, Vec::new());
+        loop {
+            let permit = h.client(Some(p));
+            let page = s.everything(&permit, Page { after, limit: 700 }).await.unwrap();
+            let page = h.open(&permit, page).await;
+            all.extend(page.resources);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        charts.insert(p.clone(), all);
+        let permit = h.client(Some(p));
+        let card = s.card(&permit).await.unwrap();
+        cards.push(h.open(&permit, card).await);
+        revisions.push(s.revision(&pat(p)).await.unwrap());
+        let scope = format!("pat:{p}");
+        scopes.insert(scope.clone(), s.scope_refs(&scope).await.unwrap().0);
+    }
+    for (id, newest) in [
+        ("mv-obs", 5),
+        ("mv-gone", 2),
+        ("mv-back", 3),
+        ("mv-long", 1),
+        ("mv-none", 1),
+    ] {
+        let at = key(&format!("Observation/{id}"));
+        let owner = s.owner(&at).await.unwrap().flatten();
+        for version in 1..=newest {
+            let permit = h.client(owner.as_ref().map(|p| p.as_str()));
+            let found = s.vread(&permit, &at, version).await.unwrap();
+            versions.push(h.open(&permit, found).await);
+        }
+    }
+    assert!(
+        versions.iter().filter(|v| v.is_some()).count() >= 11,
+        "{versions:?}"
+    );
+    let mut searches = Vec::new();
+    for text in [
+        "muller",
+        "MULLERSTRASSE",
+        "zo str 1949",
+        "3.5.1949",
+        "mv1",
+        "zz9",
+        "a",
+        "19",
+        "nobody",
+    ] {
+        let permit = h.client(None);
+        let query = SearchQuery {
+            text: text.to_owned(),
+            limit: 1000,
+        };
+        let found = s.search(&permit, &query).await.unwrap();
+        let found = h.open(&permit, found).await;
+        let mut hits: Vec<String> = found
+            .hits
+            .iter()
+            .map(|hit| format!("{}@{} {:?}", hit.patient, hit.version, hit.card))
+            .collect();
+        hits.sort();
+        searches.push((hits, found.more, found.of));
+    }
+    assert_eq!((searches[0].0.len(), searches[4].0.len()), (2, 2), "{searches:?}");
+    for scope in ["ess:site", "ess:ED", "board:ED", "ess:ICU", "board:ICU", "dir"] {
+        scopes.insert(scope.to_owned(), s.scope_refs(scope).await.unwrap().0);
+    }
+    let mut owners = Vec::new();
+    for (system, value) in [
+        (Some("urn:test:mrn"), "MV-1"),
+        (None, "zz 9"),
+        (Some("urn:x"), "MV-1"),
+    ] {
+        let mut found = s.by_identifier("Patient", system, value).await.unwrap();
+        found.sort();
+        owners.push(found);
+    }
+    let mut counts = s.counts().await.unwrap();
+    counts.audit_rows = 0;
+    let people = format!(
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        s.accounts().await.unwrap(),
+        s.devices().await.unwrap(),
+        s.grants(10).await.unwrap(),
+        s.quarantined(10).await.unwrap(),
+        s.session(&session().hash).await.unwrap(),
+        s.client("ris").await.unwrap(),
+        s.enrol_codes(UtcMs(0)).await.unwrap(),
+    );
+    Seen {
+        charts,
+        versions,
+        cards,
+        searches,
+        scopes,
+        revisions,
+        owners,
+        people,
+        counts,
+    }
+}
