@@ -2,6 +2,10 @@
 //!
 //! Lives here: each act within the group's transaction. Called by `lane`; asked for by `accounts`, `audit`, `charts`
 //! and `feed`. An act that may be refused looks before it writes, so that a refusal leaves the group whole.
+#![allow(
+    clippy::type_complexity,
+    reason = "columns of one statement, side by side, named by the statement"
+)]
 
 use crate::group::Group;
 use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};

@@ -1,4 +1,8 @@
 //! A group's state into the database: one statement for each table, whatever the number of rows, all sent at once.
+#![allow(
+    clippy::type_complexity,
+    reason = "columns of one statement, side by side, named by the statement"
+)]
 
 use crate::group::Group;
 use crate::sql::{self, Fault, col, int, run, uint};

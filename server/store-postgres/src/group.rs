@@ -74,7 +74,7 @@ impl<'g> Group<'g> {
             sql::run(tx, doing, first, &[&chain, &&Head::EMPTY.hash[..]]).await?;
             found = one(tx, doing, sql, &[&chain]).await?;
         }
-        let row = found.ok_or_else(|| Fault::Failed(StoreError::Closed))?;
+        let row = found.ok_or(Fault::Failed(StoreError::Closed))?;
         let head = Head {
             seq: uint(col(&row, 0, doing)?),
             hash: sql::hash32(col(&row, 1, doing)?),
@@ -468,7 +468,7 @@ impl<'g> Group<'g> {
             return Ok(rid);
         }
         let row = one(self.tx, WRITING, "SELECT nextval('resource_rid')", &[]).await?;
-        let row = row.ok_or_else(|| Fault::Failed(StoreError::Closed))?;
+        let row = row.ok_or(Fault::Failed(StoreError::Closed))?;
         col(&row, 0, WRITING)
     }
 
@@ -484,7 +484,7 @@ impl<'g> Group<'g> {
             sql::run(self.tx, WRITING, new, &[&ward.as_str()]).await?;
             found = one(self.tx, WRITING, sql, &[&ward.as_str()]).await?;
         }
-        let row = found.ok_or_else(|| Fault::Conflict(StoreError::Closed))?;
+        let row = found.ok_or(Fault::Conflict(StoreError::Closed))?;
         let no = col(&row, 0, WRITING)?;
         self.wards.insert(ward.clone(), no);
         Ok(no)

@@ -66,10 +66,10 @@ pub(crate) async fn epoch<C: GenericClient>(c: &C) -> Result<String, Fault> {
 /// Follows the feed until the store is dropped.
 pub(crate) async fn link(target: Target, told: Arc<Told>) {
     loop {
-        if let Err(e) = follow(&target, &told).await {
-            if told.primary.send_replace(false) {
-                tracing::warn!(error = %e, "no primary answers; connecting again");
-            }
+        if let Err(e) = follow(&target, &told).await
+            && told.primary.send_replace(false)
+        {
+            tracing::warn!(error = %e, "no primary answers; connecting again");
         }
         tokio::time::sleep(LOOK).await;
     }
