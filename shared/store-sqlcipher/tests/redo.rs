@@ -2,7 +2,7 @@
 //!
 //! As in `kill.rs` the test starts itself as a child that writes and says what was acknowledged, with the number of its
 //! audit row; the log says when that row was committed. `VITRINE_RESTORES` sets how many moments are tried,
-//! `VITRINE_KILLS` how often the child is killed.
+//! `VITRINE_REDO_KILLS` how often the child is killed.
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, reason = "a test with its own tasks and times")]
 
@@ -197,7 +197,7 @@ async fn a_restore_to_any_moment_holds_exactly_what_was_committed_by_it() {
     drop(store);
     let mut ledger: Vec<Acked> = Vec::new();
     let mut next = [1_u64; LANES];
-    let kills = number("VITRINE_KILLS", 12);
+    let kills = number("VITRINE_REDO_KILLS", 12);
     let mut cycle = 0;
     // On a busy machine a child may be killed before it has written anything.
     while cycle < kills || (ledger.len() < 400 && cycle < kills + 60) {
