@@ -154,16 +154,28 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     let took = heard(&mut events, "p000004", from).await?;
     ensure!(took < Duration::from_secs(2), "an UPDATE by psql: {took:?}");
 
-    // PostgreSQL dies and comes back: the write waits and is done, once.
+    // PostgreSQL dies and comes back: the write waits, or is told to come again, and is done once.
     let writing = tokio::spawn({
         let (http, url, token) = (b.http()?, b.url(), token.clone());
         async move {
-            http.put(format!("{url}/fhir/Basic/late"))
-                .bearer_auth(token)
-                .header("content-type", "application/fhir+json")
-                .body(r#"{"resourceType":"Basic","id":"late","code":{"text":"late"}}"#)
-                .send()
-                .await
+            for _ in 0..60 {
+                let sent = http
+                    .put(format!("{url}/fhir/Basic/late"))
+                    .bearer_auth(&token)
+                    .header("content-type", "application/fhir+json")
+                    .body(r#"{"resourceType":"Basic","id":"late","code":{"text":"late"}}"#)
+                    .send()
+                    .await?;
+                if sent.status() != 503 {
+                    return Ok::<_, anyhow::Error>((sent.status(), sent.bytes().await?));
+                }
+                ensure!(
+                    sent.headers().contains_key("retry-after"),
+                    "503 says when to come again"
+                );
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+            anyhow::bail!("still 503 after half a minute")
         }
     });
     pg.kill()?;
@@ -174,8 +186,17 @@ async fn a_hospital_on_postgresql() -> Result<()> {
         "without PostgreSQL the card took {card:?}"
     );
     pg.resume()?;
-    let done = writing.await??;
-    ensure!(done.status().is_success(), "{}", done.status());
+    let (status, body) = writing.await??;
+    ensure!(
+        status.is_success(),
+        "{status}: {}",
+        String::from_utf8_lossy(&body)
+    );
+    let version = pg.psql(
+        &database,
+        "SELECT version FROM resource WHERE kind = 'Basic' AND id = 'late'",
+    )?;
+    ensure!(version.trim() == "1", "version {version}");
     let from = Instant::now();
     put_allergy(&b, &token, "after", "p000003").await?;
     heard(&mut events, "p000003", from).await?;
