@@ -202,8 +202,8 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     heard(&mut events, "p000003", from).await?;
 
     // Everything is down but the workstation.
-    ensure!(engine.close(Duration::from_secs(5)), "the workstation lets go");
-    drop(engine);
+    let closed = tokio::task::spawn_blocking(move || engine.close(Duration::from_secs(5))).await?;
+    ensure!(closed, "the workstation lets go");
     a.kill();
     drop(b);
     pg.stop()?;
