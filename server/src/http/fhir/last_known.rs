@@ -16,11 +16,10 @@ use vitrine_clinical::{ResourceKey, UtcMs};
 use vitrine_store::{FeedRow, StoreError, StoredResource};
 
 /// Types of which an old version may be shown, labelled.
-const MAY_BE_OLD: [&str; 9] = [
+const MAY_BE_OLD: [&str; 8] = [
     "Appointment",
     "CareTeam",
     "Coverage",
-    "DiagnosticReport",
     "DocumentReference",
     "Encounter",
     "ImagingStudy",
@@ -185,6 +184,7 @@ mod tests {
             "MedicationAdministration",
             "Condition",
             "Observation",
+            "DiagnosticReport",
             "Flag",
             "Consent",
             "Immunization",
