@@ -39,14 +39,23 @@ pub fn start(app: &Arc<App>) {
     });
 }
 
-/// Grants made and workstations revoked through another server on the same database.
+/// Grants made and workstations revoked through another server on the same database, and a database that is not what
+/// it was.
 fn others(app: Arc<App>) {
     tokio::spawn(async move {
         let mut turn = tokio::time::interval(OTHERS);
-        let mut known = None;
+        let (mut known, mut epoch) = (None, None);
         loop {
             turn.tick().await;
             let now = crate::clock::now();
+            if let Ok(present) = app.store.epoch().await {
+                // A failover or a restore: who is connected compares anew what it holds.
+                if epoch.as_ref().is_some_and(|e| *e != present) {
+                    tracing::warn!("the epoch changed: workstations are asked to come back");
+                    app.hub.close(200, 3_000);
+                }
+                epoch = Some(present);
+            }
             match app.store.grants(GRANTS).await {
                 Ok(grants) => {
                     let in_force = grants.into_iter().map(|g| g.grant).filter(|g| g.until > now);

@@ -209,6 +209,14 @@ impl Group<'_> {
     }
 
     async fn enrol(&self, hash: &[u8; 32], new: &NewDevice, at: UtcMs) -> Result<DeviceRow, Fault> {
+        if self.again {
+            // The same device with the same key, enrolled at this very time: it was this act.
+            let sql = "SELECT ward, site FROM device WHERE id = $1 AND public_key = $2 AND enrolled = $3";
+            let with: sql::Params<'_> = &[&new.id.as_str(), &new.public_key, &at.0];
+            if let Some(row) = one(self.tx, DEVICES, sql, with).await? {
+                return enrolled(new, at, col(&row, 0, DEVICES)?, col(&row, 1, DEVICES)?);
+            }
+        }
         let sql = "SELECT ward, site FROM enrol_code WHERE hash = $1 AND until > $2 FOR UPDATE";
         let Some(code) = one(self.tx, DEVICES, sql, &[&&hash[..], &at.0]).await? else {
             return Err(refused(
@@ -248,18 +256,7 @@ impl Group<'_> {
             &genesis,
         ];
         run(self.tx, DEVICES, sql, with).await?;
-        Ok(DeviceRow {
-            id: new.id.clone(),
-            name: new.name.clone(),
-            ward: parsed(WardId::new(ward), DEVICES)?,
-            site,
-            public_key: new.public_key.clone(),
-            state: DeviceState::Active,
-            enrolled: at,
-            last_seen: None,
-            audit_seq: 0,
-            report: None,
-        })
+        enrolled(new, at, ward, site)
     }
 
     /// Rows that a device uploads. They are checked against what is held before any is written.
@@ -367,6 +364,22 @@ impl Group<'_> {
         .await?;
         Ok(())
     }
+}
+
+/// A device just enrolled.
+fn enrolled(new: &NewDevice, at: UtcMs, ward: String, site: bool) -> Result<DeviceRow, Fault> {
+    Ok(DeviceRow {
+        id: new.id.clone(),
+        name: new.name.clone(),
+        ward: parsed(WardId::new(ward), DEVICES)?,
+        site,
+        public_key: new.public_key.clone(),
+        state: DeviceState::Active,
+        enrolled: at,
+        last_seen: None,
+        audit_seq: 0,
+        report: None,
+    })
 }
 
 /// Accounts as the directory needs them.

@@ -54,6 +54,8 @@ pub(crate) struct Group<'g> {
     pub ops: HashMap<Uuid, Known>,
     pub state: State,
     pub wards: HashMap<WardId, i64>,
+    /// The commit of an earlier try of this group may have taken place.
+    pub again: bool,
     rids: VecDeque<i64>,
 }
 
@@ -89,6 +91,7 @@ impl<'g> Group<'g> {
             ops: HashMap::new(),
             state: State::default(),
             wards: HashMap::new(),
+            again: false,
             rids: VecDeque::new(),
         })
     }

@@ -176,8 +176,9 @@ impl Writer {
     async fn write(&self, jobs: &[&Job]) -> Result<Vec<Outcome>, Fault> {
         let mut waited = Duration::ZERO;
         let mut conflicts = 0;
+        let mut again = false;
         loop {
-            let fault = match self.trial(jobs).await {
+            let fault = match self.trial(jobs, again).await {
                 Trial::Committed(outcomes, pos) => {
                     self.tell(pos);
                     return Ok(outcomes);
@@ -187,7 +188,10 @@ impl Writer {
                         self.tell(pos);
                         return Ok(outcomes);
                     }
-                    Some(false) => fault,
+                    Some(false) => {
+                        again = true;
+                        fault
+                    }
                     None => return Err(fault),
                 },
                 Trial::Failed(fault) => fault,
@@ -211,10 +215,9 @@ impl Writer {
 
     /// Whether the head is in the chain; `None` when nobody could be asked in time.
     async fn became(&self, head: Option<Head>, waited: &mut Duration) -> Option<bool> {
-        // A group without audit row is one of small acts that may be done twice.
-        let head = match head {
-            Some(head) => head,
-            None => return Some(false),
+        // A group without audit row is one of small acts that may be done twice, or know that they were (`again`).
+        let Some(head) = head else {
+            return Some(false);
         };
         loop {
             match self.has(head).await {
@@ -244,12 +247,13 @@ impl Writer {
         Ok(there)
     }
 
-    async fn trial(&self, jobs: &[&Job]) -> Trial {
+    /// `again`: the commit of an earlier try may have taken place.
+    async fn trial(&self, jobs: &[&Job], again: bool) -> Trial {
         let client: Object = match self.pool.get().await.during("connecting to PostgreSQL") {
             Ok(c) => c,
             Err(f) => return Trial::Failed(f),
         };
-        let trial = self.attempt(client, jobs).await;
+        let trial = self.attempt(client, jobs, again).await;
         if let Trial::Failed(Fault::Lost(_)) | Trial::Unknown(..) = &trial {
             // Whatever that connection led to, the next one is made anew.
             self.pool.retain(|_, _| false);
@@ -257,12 +261,12 @@ impl Writer {
         trial
     }
 
-    async fn attempt(&self, mut client: Object, jobs: &[&Job]) -> Trial {
+    async fn attempt(&self, mut client: Object, jobs: &[&Job], again: bool) -> Trial {
         let tx = match client.transaction().await.during("beginning a transaction") {
             Ok(tx) => tx,
             Err(f) => return Trial::Failed(f),
         };
-        let (outcomes, pos, head) = match self.fill(&tx, jobs).await {
+        let (outcomes, pos, head) = match self.fill(&tx, jobs, again).await {
             Ok(filled) => filled,
             Err(f) => {
                 let _ = tx.rollback().await;
@@ -280,8 +284,10 @@ impl Writer {
         &self,
         tx: &deadpool_postgres::Transaction<'_>,
         jobs: &[&Job],
+        again: bool,
     ) -> Result<(Vec<Outcome>, u64, Option<Head>), Fault> {
         let mut group = Group::begin(tx, &self.vault, &*self.projector, &self.options.chain).await?;
+        group.again = again;
         let before = group.head;
         let batches: Vec<&Prepared> = jobs
             .iter()

@@ -167,7 +167,11 @@ impl PostgresStore {
             told.pos.clone(),
         )?;
         let beside = vec![
-            tokio::spawn(upkeep::link(target, told.clone())),
+            tokio::spawn(upkeep::link(
+                target,
+                told.clone(),
+                [readers.clone(), reserved.clone()],
+            )),
             tokio::spawn(upkeep::guard(keeping.clone(), told.clone())),
         ];
         Ok(Arc::new(Self {

@@ -63,13 +63,17 @@ pub(crate) async fn epoch<C: GenericClient>(c: &C) -> Result<String, Fault> {
     Ok(blake3::hash(text.as_bytes()).to_hex()[..32].to_owned())
 }
 
-/// Follows the feed until the store is dropped.
-pub(crate) async fn link(target: Target, told: Arc<Told>) {
+/// Follows the feed until the store is dropped. `pools`: those that read from the primary. Whenever the link was lost
+/// their connections are given up, for they may lead to a primary that no longer is one.
+pub(crate) async fn link(target: Target, told: Arc<Told>, pools: [Pool; 2]) {
     loop {
         if let Err(e) = follow(&target, &told).await
             && told.primary.send_replace(false)
         {
             tracing::warn!(error = %e, "no primary answers; connecting again");
+            pools.iter().for_each(|p| {
+                p.retain(|_, _| false);
+            });
         }
         tokio::time::sleep(LOOK).await;
     }
