@@ -3,14 +3,14 @@
 use crate::group::{Group, Known};
 use crate::prepare::{Prepared, PreparedOp, Put};
 use crate::sql::Fault;
-use crate::state::{FACT, FactIn, FeedOut, PERSON, Past, Res, meaning};
+use crate::state::{FactIn, FeedOut, Past, Res};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vitrine_access::Receipt;
 use vitrine_clinical::{PatientId, ResourceKey};
-use vitrine_store::disclosure::Collect;
-use vitrine_store::{Applied, AppliedChange, Extract, Precondition, StoreError};
+use vitrine_store::meaning::{self, FACT, PERSON};
+use vitrine_store::{Applied, AppliedChange, Extract, StoreError, batch, disclosure};
 
 /// The present batch.
 struct Turn<'b> {
@@ -46,14 +46,8 @@ impl Group<'_> {
                 }
             }
         };
-        let mut said = Collect::default();
-        patients.iter().for_each(|p| said.patient(p));
-        applied
-            .changes
-            .iter()
-            .for_each(|c| said.resource(&c.key, c.version));
         let mut entry = batch.entry.clone();
-        entry.disclosure = said.finish();
+        entry.disclosure = disclosure::of_applied(&patients, &applied);
         let receipt = self.record(&entry)?;
         Ok((applied, receipt))
     }
@@ -77,11 +71,7 @@ impl Group<'_> {
                 self.project(patient, batch.at, index).await?;
             }
         }
-        let mut result = Vec::with_capacity(changes.len() * 9);
-        for c in &changes {
-            result.push(u8::from(c.created) | (u8::from(c.unchanged) << 1));
-            result.extend_from_slice(&c.version.to_be_bytes());
-        }
+        let result = batch::pack_changes(&changes);
         let known = Known {
             digest: batch.digest,
             pos: None,
@@ -104,7 +94,7 @@ impl Group<'_> {
     ) -> Result<AppliedChange, Fault> {
         let held = self.state.res(&op.key).cloned();
         let live = held.as_ref().filter(|h| !h.deleted);
-        check(op, live.map(|h| h.version))?;
+        op.precondition.holds(&op.key, live.map(|h| h.version))?;
         if let Some(h) = live {
             allowed(turn.batch, &op.key, h.patient.as_ref())?;
         }
@@ -241,7 +231,7 @@ impl Group<'_> {
 
     /// Puts a version's meaning in.
     fn remember(&mut self, key: &ResourceKey, new: &mut Res, extract: Extract) {
-        new.meaning = if new.deleted { 0 } else { meaning(&extract) };
+        new.meaning = if new.deleted { 0 } else { meaning::of(&extract) };
         if new.meaning & FACT != 0
             && let (Some(f), Some(p)) = (
                 &extract.fact,
@@ -364,19 +354,9 @@ fn again(known: &Known, batch: &Prepared) -> Result<Applied, StoreError> {
     if known.digest != batch.digest {
         return Err(StoreError::OpReused(batch.op_id));
     }
-    // The same digest means the same keys in the same order, so only the numbers are kept: version and flags, 9 bytes.
-    let (chunks, _) = known.result.as_chunks::<9>();
-    let changes = batch.ops.iter().zip(chunks).map(|(op, c)| {
-        let [flags, version @ ..] = c;
-        AppliedChange {
-            key: op.key.clone(),
-            version: u64::from_be_bytes(*version),
-            created: flags & 1 != 0,
-            unchanged: flags & 2 != 0,
-        }
-    });
+    let changes = batch::unpack_changes(batch.ops.iter().map(|op| &op.key), &known.result);
     Ok(Applied {
-        changes: changes.collect(),
+        changes,
         pos: known.pos.unwrap_or(0),
         duplicate: true,
     })
@@ -430,22 +410,5 @@ fn allowed(batch: &Prepared, key: &ResourceKey, patient: Option<&PatientId>) -> 
     match &batch.owner {
         Some(owner) if patient != Some(owner) => Err(StoreError::WrongPatient(key.to_string())),
         _ => Ok(()),
-    }
-}
-
-fn check(op: &PreparedOp, found: Option<u64>) -> Result<(), StoreError> {
-    let (holds, expected) = match op.precondition {
-        Precondition::Any => (true, None),
-        Precondition::Absent => (found.is_none(), None),
-        Precondition::Version(v) => (found == Some(v), Some(v)),
-    };
-    if holds {
-        Ok(())
-    } else {
-        Err(StoreError::VersionConflict {
-            key: op.key.clone(),
-            expected,
-            found,
-        })
     }
 }

@@ -15,28 +15,15 @@ use tokio_postgres::types::ToSql;
 use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
 use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
-use vitrine_store::disclosure::Collect;
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
     Applied, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, StoreError, StoreMode, StoredCard, StoredResource, search,
+    SearchHits, SearchQuery, StoreError, StoreMode, StoredCard, StoredResource, seal, search,
 };
 
 const READING: &str = "reading the record";
 const CARD: &str = "reading an emergency card";
 const SEARCHING: &str = "searching patients";
-
-fn of_permit<A: Action>(permit: &Permit<A>) -> Result<PatientId, StoreError> {
-    permit
-        .patient()
-        .cloned()
-        .ok_or_else(|| StoreError::Refused("the permit names no patient".to_owned()))
-}
-
-/// The key under which an audit row names what is no FHIR resource: `EmergencyCard/<patient>`.
-pub(crate) fn virtual_key(kind: &str, patient: &PatientId) -> Result<ResourceKey, StoreError> {
-    ResourceKey::new(kind, patient.as_str()).map_err(|e| StoreError::Refused(e.to_string()))
-}
 
 impl PostgresStore {
     async fn apply_as<A: Action>(
@@ -102,18 +89,6 @@ async fn resource<C: GenericClient>(
         body: bytes(vault, Place::Resource(rid), sealed.filter(|_| !deleted))?,
         deleted,
     }))
-}
-
-fn seal_resource(
-    permit: &Permit<ReadResource>,
-    found: Option<StoredResource>,
-) -> Sealed<Option<StoredResource>> {
-    let mut said = Collect::default();
-    if let Some(r) = &found {
-        r.patient.iter().for_each(|p| said.patient(p));
-        said.resource(&r.key, r.version);
-    }
-    Sealed::seal(permit, found, said.finish())
 }
 
 /// One rank of a chart: a range of the index `resource_chart`.
@@ -354,7 +329,7 @@ impl ChartStore for PostgresStore {
         key: &ResourceKey,
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let found = resource(&self.reader().await?, self.vault(), key, None, permit.patient()).await?;
-        Ok(seal_resource(permit, found))
+        Ok(seal::resource(permit, found))
     }
 
     async fn vread(
@@ -365,7 +340,7 @@ impl ChartStore for PostgresStore {
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let client = self.reader_of_old().await?;
         let found = resource(&client, self.vault(), key, Some(version), permit.patient()).await?;
-        Ok(seal_resource(permit, found))
+        Ok(seal::resource(permit, found))
     }
 
     async fn everything(
@@ -373,32 +348,17 @@ impl ChartStore for PostgresStore {
         permit: &Permit<ReadChart>,
         page: Page,
     ) -> Result<Sealed<HistoryPage>, StoreError> {
-        let patient = of_permit(permit)?;
-        let refused = || StoreError::Refused("this page token is not ours".to_owned());
-        let after = match &page.after {
-            Some(text) => Some(ChartToken::parse(text).ok_or_else(refused)?),
-            None => None,
-        };
-        let mut said = Collect::default();
-        said.patient(&patient);
+        let patient = seal::patient_of(permit)?;
+        let after = seal::chart_token(&page)?;
         let client = self.reader().await?;
         let found = chart_page(&client, self.vault(), &patient, after, page.limit).await?;
-        found
-            .resources
-            .iter()
-            .for_each(|r| said.resource(&r.key, r.version));
-        Ok(Sealed::seal(permit, found, said.finish()))
+        Ok(seal::chart(permit, found))
     }
 
     async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
-        let patient = of_permit(permit)?;
+        let patient = seal::patient_of(permit)?;
         let found = card(&self.emergency_reader().await?, self.vault(), &patient).await?;
-        let mut said = Collect::default();
-        if let Some(c) = &found {
-            said.patient(&patient);
-            said.resource(&virtual_key("EmergencyCard", &patient)?, c.version);
-        }
-        Ok(Sealed::seal(permit, found, said.finish()))
+        seal::card(permit, found)
     }
 
     async fn search(
@@ -407,12 +367,7 @@ impl ChartStore for PostgresStore {
         query: &SearchQuery,
     ) -> Result<Sealed<SearchHits>, StoreError> {
         let found = search_hits(&self.reader_of_old().await?, self.vault(), query).await?;
-        let mut said = Collect::default();
-        for hit in &found.hits {
-            said.patient(&hit.patient);
-            said.resource(&virtual_key("Patient", &hit.patient)?, hit.version);
-        }
-        Ok(Sealed::seal(permit, found, said.finish()))
+        seal::hits(permit, found)
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {

@@ -1,7 +1,7 @@
 //! The change feed and the state of scopes.
 
 use crate::acts::{Act, all_accounts, one_account};
-use crate::charts::{newest, virtual_key};
+use crate::charts::newest;
 use crate::sql::{self, During, Fault, all, col, hash16, int, one, parsed, uint};
 use crate::vault::{Place, Vault};
 use crate::{PostgresStore, sql::Params};
@@ -11,10 +11,9 @@ use deadpool_postgres::{GenericClient, Transaction};
 use tokio_postgres::{IsolationLevel, Row};
 use vitrine_access::action::SyncScope;
 use vitrine_access::{Permit, Sealed};
-use vitrine_clinical::{PatientId, ResourceKey, WardId};
-use vitrine_store::disclosure::Collect;
+use vitrine_clinical::{PatientId, WardId};
 use vitrine_store::scope::Scope;
-use vitrine_store::{Feed, FeedBatch, FeedRow, ItemRef, ScopeItem, ScopePage, StoreError, batch};
+use vitrine_store::{Feed, FeedBatch, FeedRow, ItemRef, ScopeItem, ScopePage, StoreError, batch, seal};
 
 const READING: &str = "reading the change feed";
 const SCOPE: &str = "reading a scope";
@@ -24,10 +23,6 @@ const STRETCH: i64 = 500;
 /// The newest position, also when retention has removed every row.
 pub(crate) const NEWEST: &str = "SELECT greatest((SELECT max(pos) FROM change_log),
     (SELECT value::bigint FROM meta WHERE key = 'feed_newest'))";
-
-fn parse(scope: &str) -> Result<Scope, StoreError> {
-    Scope::parse(scope).ok_or_else(|| StoreError::Refused(format!("'{scope}' is no scope")))
-}
 
 async fn number_of<C: GenericClient>(c: &C, sql: &str, id: &str) -> Result<Option<i64>, Fault> {
     let row = one(c, SCOPE, sql, &[&id]).await?;
@@ -366,27 +361,6 @@ async fn page(
     })
 }
 
-fn disclose(said: &mut Collect, scope: &Scope, item: &ScopeItem) -> Result<(), StoreError> {
-    let refused = |e: vitrine_clinical::IdError| StoreError::Refused(e.to_string());
-    let name = match scope {
-        Scope::Site | Scope::Ess(_) => "EmergencyCard",
-        Scope::Board(_) => "BoardRow",
-        Scope::Patient(p) => {
-            said.patient(p);
-            said.resource(&ResourceKey::parse(&item.key).map_err(refused)?, item.ver);
-            return Ok(());
-        }
-        Scope::Dir => {
-            said.other(&item.key, item.ver);
-            return Ok(());
-        }
-    };
-    let patient = PatientId::new(item.key.as_str()).map_err(refused)?;
-    said.patient(&patient);
-    said.resource(&virtual_key(name, &patient)?, item.ver);
-    Ok(())
-}
-
 /// One moment of the database: pages and their position belong together.
 async fn moment(client: &mut deadpool_postgres::Client) -> Result<Transaction<'_>, Fault> {
     client
@@ -400,7 +374,15 @@ async fn moment(client: &mut deadpool_postgres::Client) -> Result<Transaction<'_
 
 #[async_trait]
 impl Feed for PostgresStore {
+    /// Known while nothing can be read; but a store that has had neither primary nor replica for longer than writes wait
+    /// does not answer, and `/readyz` says so.
     async fn epoch(&self) -> Result<String, StoreError> {
+        if self.is_gone() {
+            return Err(StoreError::Backend {
+                doing: "asking PostgreSQL for its epoch",
+                cause: "no primary has answered for some time, and there is no replica".to_owned(),
+            });
+        }
         Ok(self.present_epoch())
     }
 
@@ -414,12 +396,12 @@ impl Feed for PostgresStore {
         scope: Option<&str>,
         limit: usize,
     ) -> Result<FeedBatch, StoreError> {
-        let scope = scope.map(parse).transpose()?;
+        let scope = scope.map(|s| seal::scope_of(s, None)).transpose()?;
         Ok(changes(&self.reader().await?, pos, scope.as_ref(), limit).await?)
     }
 
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
-        let scope = parse(scope)?;
+        let scope = seal::scope_of(scope, None)?;
         Ok(some_items(&self.reader().await?, self.vault(), &scope, keys).await?)
     }
 
@@ -430,24 +412,15 @@ impl Feed for PostgresStore {
         after: Option<&str>,
         max_bytes: usize,
     ) -> Result<Sealed<ScopePage>, StoreError> {
-        let scope = parse(scope)?;
-        if let (Scope::Patient(p), Some(q)) = (&scope, permit.patient())
-            && p != q
-        {
-            return Err(StoreError::WrongPatient(scope.to_string()));
-        }
+        let scope = seal::scope_of(scope, Some(permit))?;
         let mut client = self.reader().await?;
         let tx = moment(&mut client).await?;
         let found = page(&tx, self.vault(), &scope, after, max_bytes).await?;
-        let mut said = Collect::default();
-        for item in &found.items {
-            disclose(&mut said, &scope, item)?;
-        }
-        Ok(Sealed::seal(permit, found, said.finish()))
+        seal::page(permit, &scope, found)
     }
 
     async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
-        let scope = parse(scope)?;
+        let scope = seal::scope_of(scope, None)?;
         let mut client = self.reader().await?;
         let tx = moment(&mut client).await?;
         let refs = refs(&tx, self.vault(), &scope).await?;

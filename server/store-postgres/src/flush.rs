@@ -6,11 +6,12 @@
 
 use crate::group::Group;
 use crate::sql::{self, Fault, col, int, run, uint};
-use crate::state::{DEPENDENCIES, FACT, IDENTIFIERS, PERSON, Pat, Res};
+use crate::state::{Pat, Res};
 use crate::vault::Place;
 use std::collections::BTreeSet;
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_store::StoreError;
+use vitrine_store::meaning::{DEPENDENCIES, FACT, IDENTIFIERS, PERSON};
 use vitrine_store::scope::chart_rank;
 use vitrine_store::search::PersonWords;
 

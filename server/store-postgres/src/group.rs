@@ -8,7 +8,7 @@
 
 use crate::prepare::Prepared;
 use crate::sql::{self, Fault, Params, all, col, hash16, one, parsed, uint};
-use crate::state::{BoardRow, CardRow, FACT, FactAt, FactIn, Pat, Res, Slot, State};
+use crate::state::{BoardRow, CardRow, FactAt, FactIn, Pat, Res, Slot, State};
 use crate::vault::{Place, Vault, unpack};
 use deadpool_postgres::Transaction;
 use std::cmp::Reverse;
@@ -19,6 +19,7 @@ use uuid::Uuid;
 use vitrine_access::chain::Head;
 use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{PatientId, ResourceKey, WardId};
+use vitrine_store::meaning::FACT;
 use vitrine_store::{Projector, StoreError};
 
 pub(crate) const WRITING: &str = "storing a resource";

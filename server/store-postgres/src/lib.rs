@@ -106,6 +106,7 @@ pub struct PostgresStore {
     keeping: Pool,
     replica: Option<(Pool, Arc<dyn AuditLog>)>,
     chain: String,
+    patience: Duration,
     lane: Lane,
     told: Arc<Told>,
     from_replica: std::sync::atomic::AtomicU64,
@@ -142,6 +143,7 @@ impl PostgresStore {
             epoch: watch::Sender::new(upkeep::epoch(&client).await?),
             stalls: watch::Sender::new(Vec::new()),
             primary: watch::Sender::new(true),
+            gone: std::sync::Mutex::new(None),
         });
         drop(client);
         let quick = "-c statement_timeout=10s -c default_transaction_read_only=on";
@@ -182,6 +184,7 @@ impl PostgresStore {
             keeping,
             replica,
             chain: options.chain,
+            patience: options.patience,
             lane,
             told,
             from_replica: std::sync::atomic::AtomicU64::new(0),
@@ -247,6 +250,14 @@ impl PostgresStore {
     }
     fn positions(&self) -> watch::Receiver<u64> {
         self.told.pos.subscribe()
+    }
+    fn is_gone(&self) -> bool {
+        let since = *self
+            .told
+            .gone
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        self.replica.is_none() && since.is_some_and(|at| at.elapsed() > self.patience)
     }
     fn present_epoch(&self) -> String {
         self.told.epoch.borrow().clone()

@@ -5,10 +5,8 @@ use crate::sql::Fault;
 use crate::state::{BoardRow, CardRow, FeedOut, Pat};
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use vitrine_clinical::{PatientId, ResourceKey};
+use vitrine_clinical::PatientId;
 use vitrine_store::{FactRow, Projection, StoreError, batch};
-
-const DOING: &str = "deriving the emergency card";
 
 fn feed(scope: i64, pid: i64, prev: u64, ver: u64, tomb: bool) -> FeedOut {
     FeedOut {
@@ -31,7 +29,7 @@ impl Group<'_> {
         let made = if live {
             let facts = self.kept_facts(id).await?;
             let made = self.projector.project(id, &facts);
-            Some(made.map_err(|e| unprojectable(id, index, e.0))?)
+            Some(made.map_err(|e| StoreError::unprojectable_card(id, index, e))?)
         } else {
             None
         };
@@ -86,16 +84,6 @@ impl Group<'_> {
             }));
         }
         Ok(out)
-    }
-}
-
-fn unprojectable(id: &PatientId, index: usize, reason: String) -> StoreError {
-    match ResourceKey::new("Patient", id.as_str()) {
-        Ok(key) => StoreError::Unprojectable { index, key, reason },
-        Err(_) => StoreError::Backend {
-            doing: DOING,
-            cause: reason,
-        },
     }
 }
 

@@ -9,22 +9,6 @@ use std::sync::Arc;
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_store::Extract;
 
-/// Bits of `resource.meaning`: which tables know it.
-pub(crate) const IDENTIFIERS: i64 = 1;
-pub(crate) const DEPENDENCIES: i64 = 2;
-pub(crate) const FACT: i64 = 4;
-pub(crate) const PERSON: i64 = 8;
-
-/// The bits of an extract.
-pub(crate) fn meaning(extract: &Extract) -> i64 {
-    let bit = |there: bool, bit: i64| if there { bit } else { 0 };
-    let of_patient = extract.patient.is_some();
-    bit(!extract.identifiers.is_empty(), IDENTIFIERS)
-        | bit(!extract.resolved.is_empty(), DEPENDENCIES)
-        | bit(of_patient && extract.fact.is_some(), FACT)
-        | bit(of_patient && extract.person.is_some(), PERSON)
-}
-
 /// A version that is no longer the current one and was made by this group.
 #[derive(Clone)]
 pub(crate) struct Past {

@@ -7,9 +7,10 @@ use crate::connect::Target;
 use crate::feed::NEWEST;
 use crate::sql::{During, Fault, col, one, run, uint};
 use deadpool_postgres::{GenericClient, Pool};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use vitrine_store::StoreError;
 
 const LINK: &str = "following the feed";
@@ -46,6 +47,14 @@ pub(crate) struct Told {
     pub stalls: watch::Sender<Vec<Stall>>,
     /// Whether a primary answers.
     pub primary: watch::Sender<bool>,
+    /// Since when none does.
+    pub gone: Mutex<Option<Instant>>,
+}
+
+impl Told {
+    fn since(&self, gone: Option<Instant>) {
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = gone;
+    }
 }
 
 /// A standby has no WAL position to write at, so this fails there: the link never takes one for the primary.
@@ -71,6 +80,7 @@ pub(crate) async fn link(target: Target, told: Arc<Told>, pools: [Pool; 2]) {
             && told.primary.send_replace(false)
         {
             tracing::warn!(error = %e, "no primary answers; connecting again");
+            told.since(Some(Instant::now()));
             pools.iter().for_each(|p| {
                 p.retain(|_, _| false);
             });
@@ -101,6 +111,7 @@ async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
     let newest = client.prepare(NEWEST).await.map_err(|e| failed(&e))?;
     let mut ours = told.pos.subscribe();
     let mut looked = told_epoch(&client, told).await?;
+    told.since(None);
     if !told.primary.send_replace(true) {
         tracing::info!("a primary answers");
     }

@@ -1,7 +1,8 @@
 //! Facts about batches and directory entries that every backend must compute alike.
 
-use crate::{Account, ChangeBatch, ChangeKind, Precondition};
+use crate::{Account, AppliedChange, ChangeBatch, ChangeKind, Precondition};
 use serde::Serialize;
+use vitrine_clinical::ResourceKey;
 
 /// First 16 bytes of BLAKE3 over a body without white space around it: it travels to workstations as a JSON value,
 /// and both ends must compute alike (`vitrine_wire::digest::body_hash`).
@@ -71,4 +72,30 @@ pub fn dir_body(account: &Account) -> Vec<u8> {
 #[must_use]
 pub fn dir_key(user: &str) -> String {
     format!("user/{user}")
+}
+
+/// What became of a batch, as it is kept with its operation id. The same id means the same keys in the same order, so
+/// only the numbers are kept: nine bytes a change, flags and version.
+#[must_use]
+pub fn pack_changes(changes: &[AppliedChange]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(changes.len() * 9);
+    for c in changes {
+        out.push(u8::from(c.created) | (u8::from(c.unchanged) << 1));
+        out.extend_from_slice(&c.version.to_be_bytes());
+    }
+    out
+}
+
+/// Undoes [`pack_changes`] for the keys of the same batch.
+#[must_use]
+pub fn unpack_changes<'k>(keys: impl Iterator<Item = &'k ResourceKey>, kept: &[u8]) -> Vec<AppliedChange> {
+    let (chunks, _) = kept.as_chunks::<9>();
+    keys.zip(chunks)
+        .map(|(key, [flags, version @ ..])| AppliedChange {
+            key: key.clone(),
+            version: u64::from_be_bytes(*version),
+            created: flags & 1 != 0,
+            unchanged: flags & 2 != 0,
+        })
+        .collect()
 }

@@ -1,5 +1,6 @@
 //! What an access discloses or writes, as its audit row says it. Called by every backend.
 
+use crate::Applied;
 use std::collections::BTreeSet;
 use vitrine_access::{Disclosed, Disclosure};
 use vitrine_clinical::{PatientId, ResourceKey};
@@ -51,4 +52,15 @@ impl Collect {
             digest: (!all_listed).then(|| self.digest.finalize().to_hex().to_string()),
         }
     }
+}
+
+/// What a batch discloses: whom it touched, and every resource with the version it has now.
+#[must_use]
+pub fn of_applied<'p>(patients: impl IntoIterator<Item = &'p PatientId>, applied: &Applied) -> Disclosure {
+    let mut said = Collect::default();
+    patients.into_iter().for_each(|p| said.patient(p));
+    for c in &applied.changes {
+        said.resource(&c.key, c.version);
+    }
+    said.finish()
 }

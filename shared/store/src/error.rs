@@ -1,7 +1,8 @@
 //! What can go wrong in a store, said by what was being done.
 
+use crate::ProjectError;
 use vitrine_access::chain::ChainFault;
-use vitrine_clinical::ResourceKey;
+use vitrine_clinical::{PatientId, ResourceKey};
 
 /// A storage failure. Carries no PHI: keys are ids, never names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -88,4 +89,22 @@ pub enum StoreError {
     /// The store is closing.
     #[error("the store is closed")]
     Closed,
+}
+
+impl StoreError {
+    /// The facts of a patient could not be projected: the patient's own resource is named.
+    #[must_use]
+    pub fn unprojectable_card(patient: &PatientId, index: usize, e: ProjectError) -> Self {
+        match ResourceKey::new("Patient", patient.as_str()) {
+            Ok(key) => Self::Unprojectable {
+                index,
+                key,
+                reason: e.0,
+            },
+            Err(_) => Self::Backend {
+                doing: "deriving the emergency card",
+                cause: e.0,
+            },
+        }
+    }
 }

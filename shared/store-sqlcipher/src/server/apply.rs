@@ -1,6 +1,5 @@
 //! The writer's part of a batch: preconditions, resources, what they mean, the operation id, the audit row.
 
-use super::meaning::{FACT, meaning};
 use super::persons::PersonChange;
 use super::prepare::{Prepared, PreparedOp, Put};
 use super::project::project;
@@ -10,9 +9,8 @@ use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, HashMap};
 use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
-use vitrine_store::disclosure::Collect;
 use vitrine_store::scope::chart_rank;
-use vitrine_store::{Applied, AppliedChange, Extract, Precondition, Projector, StoreError};
+use vitrine_store::{Applied, AppliedChange, Extract, Projector, StoreError, batch, disclosure, meaning};
 
 pub(super) const WRITING: &str = "storing a resource";
 
@@ -39,13 +37,7 @@ pub(super) fn apply(
             (applied, work.patients.into_keys().collect())
         }
     };
-    let mut said = Collect::default();
-    patients.iter().for_each(|p| said.patient(p));
-    applied
-        .changes
-        .iter()
-        .for_each(|c| said.resource(&c.key, c.version));
-    entry.disclosure = said.finish();
+    entry.disclosure = disclosure::of_applied(&patients, &applied);
     let receipt = group.record(conn, &entry)?;
     group.index_persons(persons);
     Ok((applied, receipt))
@@ -65,19 +57,9 @@ fn known_operation(conn: &Connection, batch: &Prepared) -> Result<Option<Applied
     if digest != batch.digest {
         return Err(StoreError::OpReused(batch.op_id));
     }
-    // The same digest means the same keys in the same order, so only the numbers are kept: version and flags, 9 bytes.
-    let (chunks, _) = result.as_chunks::<9>();
-    let changes = batch.ops.iter().zip(chunks).map(|(op, c)| {
-        let [flags, version @ ..] = c;
-        AppliedChange {
-            key: op.key.clone(),
-            version: u64::from_be_bytes(*version),
-            created: flags & 1 != 0,
-            unchanged: flags & 2 != 0,
-        }
-    });
+    let changes = batch::unpack_changes(batch.ops.iter().map(|op| &op.key), &result);
     Ok(Some(Applied {
-        changes: changes.collect(),
+        changes,
         pos,
         duplicate: true,
     }))
@@ -172,11 +154,7 @@ impl<'w> Work<'w> {
             run(self.conn, sql, params![format!("kind:{kind}"), n]).during(WRITING)?;
         }
         let pos = feed::newest(self.conn)?;
-        let mut result = Vec::with_capacity(changes.len() * 9);
-        for c in &changes {
-            result.push(u8::from(c.created) | (u8::from(c.unchanged) << 1));
-            result.extend_from_slice(&c.version.to_be_bytes());
-        }
+        let result = batch::pack_changes(&changes);
         run(
             self.conn,
             "INSERT INTO op (id, digest, pos, result) VALUES (?1, ?2, ?3, ?4)",
@@ -193,7 +171,7 @@ impl<'w> Work<'w> {
     fn one(&mut self, index: usize, op: &PreparedOp) -> Result<AppliedChange, StoreError> {
         let held = self.held(&op.key)?;
         let live = held.as_ref().filter(|h| !h.deleted);
-        check(op, live.map(|h| h.version))?;
+        op.precondition.holds(&op.key, live.map(|h| h.version))?;
         if let Some(h) = live {
             self.allowed_pid(&op.key, h.pid)?;
         }
@@ -364,7 +342,7 @@ impl<'w> Work<'w> {
                 chart_rank(key.kind.as_str()),
                 rev,
                 self.at.0,
-                meaning(&put.extract),
+                meaning::of(&put.extract),
                 &put.hash[..],
                 put.packed
             ],
@@ -404,7 +382,7 @@ impl<'w> Work<'w> {
                 int(version),
                 rev,
                 self.at.0,
-                meaning(&put.extract),
+                meaning::of(&put.extract),
                 &put.hash[..],
                 put.packed
             ],
@@ -495,7 +473,7 @@ impl<'w> Work<'w> {
     ) -> Result<(), StoreError> {
         if let Some(p) = &extract.patient {
             let t = self.touch(p)?;
-            if extract.fact.is_some() || was & FACT != 0 || t.rev == 1 || t.live <= 1 {
+            if extract.fact.is_some() || was & meaning::FACT != 0 || t.rev == 1 || t.live <= 1 {
                 t.project = Some(index);
             }
         }
@@ -514,21 +492,4 @@ fn flush(conn: &Connection, t: &Touched) -> Result<(), StoreError> {
         .during(WRITING)?;
     }
     Ok(())
-}
-
-fn check(op: &PreparedOp, found: Option<u64>) -> Result<(), StoreError> {
-    let (holds, expected) = match op.precondition {
-        Precondition::Any => (true, None),
-        Precondition::Absent => (found.is_none(), None),
-        Precondition::Version(v) => (found == Some(v), Some(v)),
-    };
-    if holds {
-        Ok(())
-    } else {
-        Err(StoreError::VersionConflict {
-            key: op.key.clone(),
-            expected,
-            found,
-        })
-    }
 }

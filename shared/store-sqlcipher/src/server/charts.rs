@@ -11,26 +11,13 @@ use std::collections::HashSet;
 use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
 use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
-use vitrine_store::disclosure::Collect;
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
     Applied, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, search,
+    SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, seal, search,
 };
 
 const READING: &str = "reading the record";
-
-pub(super) fn of_permit<A: Action>(permit: &Permit<A>) -> Result<PatientId, StoreError> {
-    permit
-        .patient()
-        .cloned()
-        .ok_or_else(|| StoreError::Refused("the permit names no patient".to_owned()))
-}
-
-/// The key under which an audit row names what is no FHIR resource: `EmergencyCard/<patient>`.
-pub(super) fn virtual_key(kind: &str, patient: &PatientId) -> Result<ResourceKey, StoreError> {
-    ResourceKey::new(kind, patient.as_str()).map_err(|e| StoreError::Refused(e.to_string()))
-}
 
 impl SqlcipherStore {
     async fn apply_as<A: Action>(
@@ -122,18 +109,6 @@ fn resource(
     };
     let found = one(conn, sql, [rid, int(version)], |r| stored(key, patient, r)).during(READING)?;
     found.map(Stored::unpacked).transpose()
-}
-
-fn seal_resource(
-    permit: &Permit<ReadResource>,
-    found: Option<StoredResource>,
-) -> Sealed<Option<StoredResource>> {
-    let mut said = Collect::default();
-    if let Some(r) = &found {
-        r.patient.iter().for_each(|p| said.patient(p));
-        said.resource(&r.key, r.version);
-    }
-    Sealed::seal(permit, found, said.finish())
 }
 
 fn chart_page(
@@ -380,7 +355,7 @@ impl ChartStore for SqlcipherStore {
         let found = self
             .read_job(move |conn| resource(conn, &key, None, owner.as_ref()))
             .await?;
-        Ok(seal_resource(permit, found))
+        Ok(seal::resource(permit, found))
     }
 
     async fn vread(
@@ -393,7 +368,7 @@ impl ChartStore for SqlcipherStore {
         let found = self
             .read_job(move |conn| resource(conn, &key, Some(version), owner.as_ref()))
             .await?;
-        Ok(seal_resource(permit, found))
+        Ok(seal::resource(permit, found))
     }
 
     async fn everything(
@@ -401,34 +376,19 @@ impl ChartStore for SqlcipherStore {
         permit: &Permit<ReadChart>,
         page: Page,
     ) -> Result<Sealed<HistoryPage>, StoreError> {
-        let patient = of_permit(permit)?;
-        let refused = || StoreError::Refused("this page token is not ours".to_owned());
-        let after = match &page.after {
-            Some(text) => Some(ChartToken::parse(text).ok_or_else(refused)?),
-            None => None,
-        };
-        let mut said = Collect::default();
-        said.patient(&patient);
+        let patient = seal::patient_of(permit)?;
+        let after = seal::chart_token(&page)?;
         let found = self
             .read_job(move |conn| chart_page(conn, &patient, after, page.limit))
             .await?;
-        found
-            .resources
-            .iter()
-            .for_each(|r| said.resource(&r.key, r.version));
-        Ok(Sealed::seal(permit, found, said.finish()))
+        Ok(seal::chart(permit, found))
     }
 
     async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
-        let patient = of_permit(permit)?;
+        let patient = seal::patient_of(permit)?;
         let asked = patient.clone();
         let found = self.reserved.run(move |conn| card(conn, &asked)).await?;
-        let mut said = Collect::default();
-        if let Some(c) = &found {
-            said.patient(&patient);
-            said.resource(&virtual_key("EmergencyCard", &patient)?, c.version);
-        }
-        Ok(Sealed::seal(permit, found, said.finish()))
+        seal::card(permit, found)
     }
 
     async fn search(
@@ -438,12 +398,7 @@ impl ChartStore for SqlcipherStore {
     ) -> Result<Sealed<SearchHits>, StoreError> {
         let query = query.clone();
         let found = self.read_job(move |conn| search_hits(conn, &query)).await?;
-        let mut said = Collect::default();
-        for hit in &found.hits {
-            said.patient(&hit.patient);
-            said.resource(&virtual_key("Patient", &hit.patient)?, hit.version);
-        }
-        Ok(Sealed::seal(permit, found, said.finish()))
+        seal::hits(permit, found)
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {

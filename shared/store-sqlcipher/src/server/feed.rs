@@ -1,6 +1,5 @@
 //! The change feed and the state of scopes.
 
-use super::charts::virtual_key;
 use super::sql::{During, all, int, one, parsed, run, uint};
 use super::{SqlcipherStore, accounts, body};
 use async_trait::async_trait;
@@ -9,10 +8,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, Row, params};
 use vitrine_access::action::SyncScope;
 use vitrine_access::{Permit, Sealed};
-use vitrine_clinical::{PatientId, ResourceKey, WardId};
-use vitrine_store::disclosure::Collect;
+use vitrine_clinical::{PatientId, WardId};
 use vitrine_store::scope::Scope;
-use vitrine_store::{Feed, FeedBatch, FeedRow, ItemRef, ScopeItem, ScopePage, StoreError, batch};
+use vitrine_store::{Feed, FeedBatch, FeedRow, ItemRef, ScopeItem, ScopePage, StoreError, batch, seal};
 
 const READING: &str = "reading the change feed";
 const SCOPE: &str = "reading a scope";
@@ -26,10 +24,6 @@ pub(super) fn newest(conn: &Connection) -> Result<u64, StoreError> {
         |r| r.get(0),
     );
     Ok(uint(seq.during(READING)?.unwrap_or(0)))
-}
-
-fn parse(scope: &str) -> Result<Scope, StoreError> {
-    Scope::parse(scope).ok_or_else(|| StoreError::Refused(format!("'{scope}' is no scope")))
 }
 
 /// The number of a scope in the feed (see the schema); `None` when nothing was ever in it.
@@ -357,27 +351,6 @@ fn page(
     })
 }
 
-fn disclose(said: &mut Collect, scope: &Scope, item: &ScopeItem) -> Result<(), StoreError> {
-    let refused = |e: vitrine_clinical::IdError| StoreError::Refused(e.to_string());
-    let name = match scope {
-        Scope::Site | Scope::Ess(_) => "EmergencyCard",
-        Scope::Board(_) => "BoardRow",
-        Scope::Patient(p) => {
-            said.patient(p);
-            said.resource(&ResourceKey::parse(&item.key).map_err(refused)?, item.ver);
-            return Ok(());
-        }
-        Scope::Dir => {
-            said.other(&item.key, item.ver);
-            return Ok(());
-        }
-    };
-    let patient = PatientId::new(item.key.as_str()).map_err(refused)?;
-    said.patient(&patient);
-    said.resource(&virtual_key(name, &patient)?, item.ver);
-    Ok(())
-}
-
 #[async_trait]
 impl Feed for SqlcipherStore {
     async fn epoch(&self) -> Result<String, StoreError> {
@@ -394,13 +367,13 @@ impl Feed for SqlcipherStore {
         scope: Option<&str>,
         limit: usize,
     ) -> Result<FeedBatch, StoreError> {
-        let scope = scope.map(parse).transpose()?;
+        let scope = scope.map(|s| seal::scope_of(s, None)).transpose()?;
         self.read_job(move |conn| changes(conn, pos, scope.as_ref(), limit))
             .await
     }
 
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
-        let (scope, keys) = (parse(scope)?, keys.to_vec());
+        let (scope, keys) = (seal::scope_of(scope, None)?, keys.to_vec());
         self.read_job(move |conn| {
             let found = keys.iter().map(|key| one_item(conn, &scope, key));
             found.filter_map(Result::transpose).collect()
@@ -415,25 +388,16 @@ impl Feed for SqlcipherStore {
         after: Option<&str>,
         max_bytes: usize,
     ) -> Result<Sealed<ScopePage>, StoreError> {
-        let scope = parse(scope)?;
-        if let (Scope::Patient(p), Some(q)) = (&scope, permit.patient())
-            && p != q
-        {
-            return Err(StoreError::WrongPatient(scope.to_string()));
-        }
+        let scope = seal::scope_of(scope, Some(permit))?;
         let (asked, after) = (scope.clone(), after.map(str::to_owned));
         let found = self
             .read_job(move |conn| page(conn, &asked, after.as_deref(), max_bytes))
             .await?;
-        let mut said = Collect::default();
-        for item in &found.items {
-            disclose(&mut said, &scope, item)?;
-        }
-        Ok(Sealed::seal(permit, found, said.finish()))
+        seal::page(permit, &scope, found)
     }
 
     async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
-        let scope = parse(scope)?;
+        let scope = seal::scope_of(scope, None)?;
         self.read_job(move |conn| {
             let mut refs = Vec::new();
             walk(conn, &scope, None, &mut |raw| {

@@ -8,23 +8,8 @@ use super::sql::{During, all, int, one, run, uint};
 use rusqlite::params;
 use std::collections::BTreeMap;
 use vitrine_clinical::ResourceKey;
+use vitrine_store::meaning::{self, DEPENDENCIES, FACT, IDENTIFIERS, PERSON};
 use vitrine_store::{Extract, StoreError};
-
-/// Bits of `resource.meaning`: which tables know it.
-const IDENTIFIERS: i64 = 1;
-const DEPENDENCIES: i64 = 2;
-pub(super) const FACT: i64 = 4;
-const PERSON: i64 = 8;
-
-/// The bits of an extract.
-pub(super) fn meaning(extract: &Extract) -> i64 {
-    let bit = |there: bool, bit: i64| if there { bit } else { 0 };
-    let of_patient = extract.patient.is_some();
-    bit(!extract.identifiers.is_empty(), IDENTIFIERS)
-        | bit(!extract.resolved.is_empty(), DEPENDENCIES)
-        | bit(of_patient && extract.fact.is_some(), FACT)
-        | bit(of_patient && extract.person.is_some(), PERSON)
-}
 
 impl Work<'_> {
     pub(super) fn forget(&mut self, rid: i64, pid: Option<i64>, meaning: i64) -> Result<(), StoreError> {
@@ -153,7 +138,7 @@ impl Work<'_> {
         run(
             self.conn,
             "UPDATE resource SET meaning = ?2 WHERE rid = ?1",
-            params![held.rid, meaning(&extract)],
+            params![held.rid, meaning::of(&extract)],
         )
         .during(WRITING)?;
         let words = extract.person.as_ref().map(Words::of);

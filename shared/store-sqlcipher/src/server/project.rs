@@ -23,7 +23,7 @@ pub(super) fn project(
         let facts = kept_facts(conn, pid)?;
         let made = projector
             .project(id, &facts)
-            .map_err(|e| unprojectable(id, index, e.0))?;
+            .map_err(|e| StoreError::unprojectable_card(id, index, e))?;
         Some(made)
     } else {
         None
@@ -61,16 +61,6 @@ pub(super) fn project(
         .during(DOING)?;
     }
     store_board(conn, pid, ward, made.as_ref().and_then(|m| m.board.as_deref()))
-}
-
-fn unprojectable(id: &PatientId, index: usize, reason: String) -> StoreError {
-    match ResourceKey::new("Patient", id.as_str()) {
-        Ok(key) => StoreError::Unprojectable { index, key, reason },
-        Err(_) => StoreError::Backend {
-            doing: DOING,
-            cause: reason,
-        },
-    }
 }
 
 /// The newest facts of each slot, as many as the newest of the slot says. Costs by slots, not by facts: the slots are

@@ -1,12 +1,12 @@
 //! Applying a batch to the memory tables.
 
 use super::state::{Fact, FactKey, Op, Patient, Resource, Tables, Txn, Version};
-use crate::disclosure::Collect;
+use crate::disclosure;
 use crate::scope::{Scope, chart_rank};
 use crate::search::PersonWords;
 use crate::{
-    Applied, AppliedChange, ChangeBatch, ChangeKind, ChangeOp, Extract, FactRow, Precondition, Projector,
-    StoreError, StoredCard, batch,
+    Applied, AppliedChange, ChangeBatch, ChangeKind, ChangeOp, Extract, FactRow, Projector, StoreError,
+    StoredCard, batch,
 };
 use bytes::Bytes;
 use std::cmp::Reverse;
@@ -30,7 +30,7 @@ pub(super) fn apply(
             duplicate: true,
             ..op.applied.clone()
         };
-        let disclosure = disclosure(tables, &applied);
+        let disclosure = disclosed(tables, &applied);
         return Ok((applied, disclosure));
     }
     let mut run = Run {
@@ -61,20 +61,14 @@ pub(super) fn apply(
             applied: applied.clone(),
         }),
     );
-    let disclosure = disclosure(run.txn.t, &applied);
+    let disclosure = disclosed(run.txn.t, &applied);
     run.txn.keep();
     Ok((applied, disclosure))
 }
 
-fn disclosure(tables: &Tables, applied: &Applied) -> Disclosure {
-    let mut said = Collect::default();
-    for c in &applied.changes {
-        if let Some(p) = tables.resources.get(&c.key).and_then(|r| r.patient.as_ref()) {
-            said.patient(p);
-        }
-        said.resource(&c.key, c.version);
-    }
-    said.finish()
+fn disclosed(tables: &Tables, applied: &Applied) -> Disclosure {
+    let of = |c: &AppliedChange| tables.resources.get(&c.key)?.patient.as_ref();
+    disclosure::of_applied(applied.changes.iter().filter_map(of), applied)
 }
 
 struct Run<'r> {
@@ -92,7 +86,7 @@ impl Run<'_> {
     fn one(&mut self, index: usize, op: &ChangeOp) -> Result<AppliedChange, StoreError> {
         let old = self.txn.t.resources.get(&op.key).cloned();
         let live = old.as_ref().filter(|r| !r.current.deleted);
-        check(op, live.map(|r| r.current.version))?;
+        op.precondition.holds(&op.key, live.map(|r| r.current.version))?;
         if let Some(r) = live {
             self.allowed(&op.key, r.patient.as_ref())?;
         }
@@ -377,11 +371,7 @@ impl Run<'_> {
             let made = self
                 .projector
                 .project(id, &facts)
-                .map_err(|e| StoreError::Unprojectable {
-                    index,
-                    key: patient_key(id),
-                    reason: e.0,
-                })?;
+                .map_err(|e| StoreError::unprojectable_card(id, index, e))?;
             Some(made)
         } else {
             None
@@ -483,31 +473,6 @@ impl Run<'_> {
                 .set(|t| &mut t.boards, (new.clone(), id.clone()), Some(()));
         }
         p.board = board;
-    }
-}
-
-fn check(op: &ChangeOp, found: Option<u64>) -> Result<(), StoreError> {
-    let (holds, expected) = match op.precondition {
-        Precondition::Any => (true, None),
-        Precondition::Absent => (found.is_none(), None),
-        Precondition::Version(v) => (found == Some(v), Some(v)),
-    };
-    if holds {
-        Ok(())
-    } else {
-        Err(StoreError::VersionConflict {
-            key: op.key.clone(),
-            expected,
-            found,
-        })
-    }
-}
-
-/// The key of a patient's own resource, for errors. A patient id is a FHIR id, and `Patient` a type.
-fn patient_key(id: &PatientId) -> ResourceKey {
-    match ResourceKey::new("Patient", id.as_str()) {
-        Ok(key) => key,
-        Err(e) => unreachable!("a patient id is a FHIR id: {e}"),
     }
 }
 

@@ -1,12 +1,11 @@
 //! Reading from the memory store: charts, search, feed, audit.
 
 use super::{MemoryStore, record, state};
-use crate::disclosure::Collect;
 use crate::scope::{ChartToken, Scope};
 use crate::{
     Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch, HistoryPage, ItemRef,
     Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    StoreError, StoredCard, StoredResource, batch, search,
+    StoreError, StoredCard, StoredResource, batch, seal, search,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,7 +14,7 @@ use std::cmp::Reverse;
 use vitrine_access::action::{
     ImportData, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope, WriteClinical,
 };
-use vitrine_access::{Action, AuditEntry, Permit, Receipt, Sealed, chain};
+use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UtcMs, WardId};
 
 fn stored(key: &ResourceKey, r: &Resource, v: &Version) -> StoredResource {
@@ -40,26 +39,6 @@ fn may_read(
         Some(p) if permit.patient() != Some(p) => Err(StoreError::WrongPatient(key.to_string())),
         _ => Ok(()),
     }
-}
-
-fn seal_resource(permit: &Permit<ReadResource>, r: Option<StoredResource>) -> Sealed<Option<StoredResource>> {
-    let mut said = Collect::default();
-    if let Some(r) = &r {
-        r.patient.iter().for_each(|p| said.patient(p));
-        said.resource(&r.key, r.version);
-    }
-    Sealed::seal(permit, r, said.finish())
-}
-
-fn of_permit<A: Action>(permit: &Permit<A>) -> Result<PatientId, StoreError> {
-    permit
-        .patient()
-        .cloned()
-        .ok_or_else(|| StoreError::Refused("the permit names no patient".to_owned()))
-}
-
-fn virtual_key(kind: &str, patient: &PatientId) -> Result<ResourceKey, StoreError> {
-    ResourceKey::new(kind, patient.as_str()).map_err(|e| StoreError::Refused(e.to_string()))
 }
 
 #[async_trait]
@@ -120,10 +99,10 @@ impl ChartStore for MemoryStore {
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let t = self.tables();
         let Some(r) = t.resources.get(key) else {
-            return Ok(seal_resource(permit, None));
+            return Ok(seal::resource(permit, None));
         };
         may_read(permit, key, r.patient.as_ref())?;
-        Ok(seal_resource(permit, Some(stored(key, r, &r.current))))
+        Ok(seal::resource(permit, Some(stored(key, r, &r.current))))
     }
 
     async fn vread(
@@ -134,11 +113,11 @@ impl ChartStore for MemoryStore {
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let t = self.tables();
         let Some(r) = t.resources.get(key) else {
-            return Ok(seal_resource(permit, None));
+            return Ok(seal::resource(permit, None));
         };
         may_read(permit, key, r.patient.as_ref())?;
         let found = r.older.iter().chain([&r.current]).find(|v| v.version == version);
-        Ok(seal_resource(permit, found.map(|v| stored(key, r, v))))
+        Ok(seal::resource(permit, found.map(|v| stored(key, r, v))))
     }
 
     async fn everything(
@@ -146,14 +125,8 @@ impl ChartStore for MemoryStore {
         permit: &Permit<ReadChart>,
         page: Page,
     ) -> Result<Sealed<HistoryPage>, StoreError> {
-        let patient = of_permit(permit)?;
-        let after = match &page.after {
-            Some(text) => Some(
-                ChartToken::parse(text)
-                    .ok_or_else(|| StoreError::Refused("this page token is not ours".to_owned()))?,
-            ),
-            None => None,
-        };
+        let patient = seal::patient_of(permit)?;
+        let after = seal::chart_token(&page)?;
         let t = self.tables();
         let from = after.map_or((0, Reverse(u64::MAX)), |a| (a.rank, Reverse(a.number)));
         let mut found = t
@@ -163,13 +136,10 @@ impl ChartStore for MemoryStore {
             .filter(|((_, rank, number), _)| {
                 after.is_none_or(|a| (a.rank, Reverse(a.number)) != (*rank, *number))
             });
-        let mut said = Collect::default();
-        said.patient(&patient);
         let mut resources = Vec::new();
         let mut last = None;
         for ((_, rank, Reverse(number)), key) in found.by_ref().take(page.limit.max(1)) {
             if let Some(r) = t.resources.get(key) {
-                said.resource(key, r.current.version);
                 resources.push(stored(key, r, &r.current));
             }
             last = Some(ChartToken {
@@ -179,26 +149,18 @@ impl ChartStore for MemoryStore {
         }
         let next = found.next().and(last).map(|l| l.to_string());
         let total = t.patients.get(&patient).map_or(0, |p| p.live);
-        Ok(Sealed::seal(
-            permit,
-            HistoryPage {
-                resources,
-                next,
-                total,
-            },
-            said.finish(),
-        ))
+        let found = HistoryPage {
+            resources,
+            next,
+            total,
+        };
+        Ok(seal::chart(permit, found))
     }
 
     async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError> {
-        let patient = of_permit(permit)?;
+        let patient = seal::patient_of(permit)?;
         let card = self.tables().patients.get(&patient).and_then(|p| p.card.clone());
-        let mut said = Collect::default();
-        if let Some(c) = &card {
-            said.patient(&patient);
-            said.resource(&virtual_key("EmergencyCard", &patient)?, c.version);
-        }
-        Ok(Sealed::seal(permit, card, said.finish()))
+        seal::card(permit, card)
     }
 
     async fn search(
@@ -227,13 +189,8 @@ impl ChartStore for MemoryStore {
             .collect();
         let more = hits.len() > query.limit;
         hits.truncate(query.limit);
-        let mut said = Collect::default();
-        for hit in &hits {
-            said.patient(&hit.patient);
-            said.resource(&virtual_key("Patient", &hit.patient)?, hit.version);
-        }
         let of = persons().count() as u64;
-        Ok(Sealed::seal(permit, SearchHits { hits, more, of }, said.finish()))
+        seal::hits(permit, SearchHits { hits, more, of })
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
@@ -291,10 +248,6 @@ impl ChartStore for MemoryStore {
         }
         Ok(counts)
     }
-}
-
-fn unknown_scope(scope: &str) -> StoreError {
-    StoreError::Refused(format!("'{scope}' is no scope"))
 }
 
 /// All items of a scope in key order, after a key.
@@ -360,32 +313,6 @@ fn scope_items(t: &Tables, scope: &Scope, after: Option<&str>) -> Result<Vec<Sco
     })
 }
 
-/// Adds an item of a scope to what a page discloses.
-pub(super) fn disclose(said: &mut Collect, scope: &Scope, item: &ScopeItem) -> Result<(), StoreError> {
-    let patient = |key: &str| PatientId::new(key).map_err(|e| StoreError::Refused(e.to_string()));
-    match scope {
-        Scope::Site | Scope::Ess(_) => {
-            let p = patient(&item.key)?;
-            said.patient(&p);
-            said.resource(&virtual_key("EmergencyCard", &p)?, item.ver);
-        }
-        Scope::Board(_) => {
-            let p = patient(&item.key)?;
-            said.patient(&p);
-            said.resource(&virtual_key("BoardRow", &p)?, item.ver);
-        }
-        Scope::Patient(p) => {
-            said.patient(p);
-            said.resource(
-                &ResourceKey::parse(&item.key).map_err(|e| StoreError::Refused(e.to_string()))?,
-                item.ver,
-            );
-        }
-        Scope::Dir => said.other(&item.key, item.ver),
-    }
-    Ok(())
-}
-
 #[async_trait]
 impl Feed for MemoryStore {
     async fn epoch(&self) -> Result<String, StoreError> {
@@ -421,7 +348,7 @@ impl Feed for MemoryStore {
     }
 
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
-        let scope = Scope::parse(scope).ok_or_else(|| unknown_scope(scope))?;
+        let scope = seal::scope_of(scope, None)?;
         let all = scope_items(&self.tables(), &scope, None)?;
         Ok(all.into_iter().filter(|i| keys.contains(&i.key)).collect())
     }
@@ -433,25 +360,18 @@ impl Feed for MemoryStore {
         after: Option<&str>,
         max_bytes: usize,
     ) -> Result<Sealed<ScopePage>, StoreError> {
-        let scope = Scope::parse(scope).ok_or_else(|| unknown_scope(scope))?;
-        if let (Scope::Patient(p), Some(q)) = (&scope, permit.patient())
-            && p != q
-        {
-            return Err(StoreError::WrongPatient(scope.to_string()));
-        }
+        let scope = seal::scope_of(scope, Some(permit))?;
         let t = self.tables();
         let total = scope_items(&t, &scope, None)?.len() as u64;
         let rest = scope_items(&t, &scope, after)?;
         let count = rest.len();
         let mut bytes = 0;
-        let mut said = Collect::default();
         let mut items = Vec::new();
         for item in rest {
             bytes += item.body.len();
             if bytes > max_bytes && !items.is_empty() {
                 break;
             }
-            disclose(&mut said, &scope, &item)?;
             items.push(item);
         }
         let next_after = items
@@ -462,21 +382,18 @@ impl Feed for MemoryStore {
             Scope::Patient(p) => t.patients.get(p).map_or(0, |p| p.rev),
             _ => 0,
         };
-        Ok(Sealed::seal(
-            permit,
-            ScopePage {
-                items,
-                next_after,
-                pos: t.feed_pos,
-                rev,
-                total,
-            },
-            said.finish(),
-        ))
+        let found = ScopePage {
+            items,
+            next_after,
+            pos: t.feed_pos,
+            rev,
+            total,
+        };
+        seal::page(permit, &scope, found)
     }
 
     async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
-        let scope = Scope::parse(scope).ok_or_else(|| unknown_scope(scope))?;
+        let scope = seal::scope_of(scope, None)?;
         let t = self.tables();
         let items = scope_items(&t, &scope, None)?;
         Ok((

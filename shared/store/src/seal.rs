@@ -1,0 +1,165 @@
+//! What was read, sealed with what it discloses: the same in every backend, so that audit rows say the same.
+//!
+//! Lives here: reading a permit and the names that come with a question, sealing each kind of answer. Never here: the
+//! reading itself. Called by every backend.
+
+use crate::disclosure::Collect;
+use crate::scope::{ChartToken, Scope};
+use crate::{
+    HistoryPage, Page, Precondition, ScopeItem, ScopePage, SearchHits, StoreError, StoredCard, StoredResource,
+};
+use vitrine_access::action::{ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope};
+use vitrine_access::{Action, Permit, Sealed};
+use vitrine_clinical::{PatientId, ResourceKey};
+
+fn refused(e: impl std::fmt::Display) -> StoreError {
+    StoreError::Refused(e.to_string())
+}
+
+/// The patient a permit is for.
+///
+/// # Errors
+/// [`StoreError::Refused`] when it names none.
+pub fn patient_of<A: Action>(permit: &Permit<A>) -> Result<PatientId, StoreError> {
+    permit
+        .patient()
+        .cloned()
+        .ok_or_else(|| refused("the permit names no patient"))
+}
+
+/// Where a page of a chart goes on.
+///
+/// # Errors
+/// [`StoreError::Refused`] for a token that is not ours.
+pub fn chart_token(page: &Page) -> Result<Option<ChartToken>, StoreError> {
+    let parse = |text: &String| ChartToken::parse(text).ok_or_else(|| refused("this page token is not ours"));
+    page.after.as_ref().map(parse).transpose()
+}
+
+/// The scope a question names, which must be one and, for a patient's, the permit's.
+///
+/// # Errors
+/// [`StoreError::Refused`], [`StoreError::WrongPatient`].
+pub fn scope_of(name: &str, permit: Option<&Permit<SyncScope>>) -> Result<Scope, StoreError> {
+    let scope = Scope::parse(name).ok_or_else(|| refused(format_args!("'{name}' is no scope")))?;
+    match (&scope, permit.and_then(Permit::patient)) {
+        (Scope::Patient(p), Some(q)) if p != q => Err(StoreError::WrongPatient(scope.to_string())),
+        _ => Ok(scope),
+    }
+}
+
+/// The key under which an audit row names what is no FHIR resource: `EmergencyCard/<patient>`.
+fn virtual_key(kind: &str, patient: &PatientId) -> Result<ResourceKey, StoreError> {
+    ResourceKey::new(kind, patient.as_str()).map_err(refused)
+}
+
+/// Seals a resource.
+pub fn resource(
+    permit: &Permit<ReadResource>,
+    found: Option<StoredResource>,
+) -> Sealed<Option<StoredResource>> {
+    let mut said = Collect::default();
+    if let Some(r) = &found {
+        r.patient.iter().for_each(|p| said.patient(p));
+        said.resource(&r.key, r.version);
+    }
+    Sealed::seal(permit, found, said.finish())
+}
+
+/// Seals a page of the chart of the permit's patient.
+pub fn chart(permit: &Permit<ReadChart>, found: HistoryPage) -> Sealed<HistoryPage> {
+    let mut said = Collect::default();
+    permit.patient().into_iter().for_each(|p| said.patient(p));
+    for r in &found.resources {
+        said.resource(&r.key, r.version);
+    }
+    Sealed::seal(permit, found, said.finish())
+}
+
+/// Seals a card.
+///
+/// # Errors
+/// [`StoreError::Refused`] for a patient id that is no FHIR id.
+pub fn card(
+    permit: &Permit<ReadCard>,
+    found: Option<StoredCard>,
+) -> Result<Sealed<Option<StoredCard>>, StoreError> {
+    let mut said = Collect::default();
+    if let Some(c) = &found {
+        said.patient(&c.patient);
+        said.resource(&virtual_key("EmergencyCard", &c.patient)?, c.version);
+    }
+    Ok(Sealed::seal(permit, found, said.finish()))
+}
+
+/// Seals what a search found.
+///
+/// # Errors
+/// As [`card`].
+pub fn hits(permit: &Permit<SearchPatients>, found: SearchHits) -> Result<Sealed<SearchHits>, StoreError> {
+    let mut said = Collect::default();
+    for hit in &found.hits {
+        said.patient(&hit.patient);
+        said.resource(&virtual_key("Patient", &hit.patient)?, hit.version);
+    }
+    Ok(Sealed::seal(permit, found, said.finish()))
+}
+
+/// Seals a page of a scope.
+///
+/// # Errors
+/// As [`card`], for the key of an item.
+pub fn page(
+    permit: &Permit<SyncScope>,
+    scope: &Scope,
+    found: ScopePage,
+) -> Result<Sealed<ScopePage>, StoreError> {
+    let mut said = Collect::default();
+    for item in &found.items {
+        disclose(&mut said, scope, item)?;
+    }
+    Ok(Sealed::seal(permit, found, said.finish()))
+}
+
+fn disclose(said: &mut Collect, scope: &Scope, item: &ScopeItem) -> Result<(), StoreError> {
+    let name = match scope {
+        Scope::Site | Scope::Ess(_) => "EmergencyCard",
+        Scope::Board(_) => "BoardRow",
+        Scope::Patient(p) => {
+            said.patient(p);
+            said.resource(&ResourceKey::parse(&item.key).map_err(refused)?, item.ver);
+            return Ok(());
+        }
+        Scope::Dir => {
+            said.other(&item.key, item.ver);
+            return Ok(());
+        }
+    };
+    let patient = PatientId::new(item.key.as_str()).map_err(refused)?;
+    said.patient(&patient);
+    said.resource(&virtual_key(name, &patient)?, item.ver);
+    Ok(())
+}
+
+impl Precondition {
+    /// Whether it holds for a resource that is at this version (`None` = not there, or deleted).
+    ///
+    /// # Errors
+    /// [`StoreError::VersionConflict`].
+    pub fn holds(self, key: &ResourceKey, found: Option<u64>) -> Result<(), StoreError> {
+        let (holds, expected) = match self {
+            Self::Any => (true, None),
+            Self::Absent => (found.is_none(), None),
+            Self::Version(v) => (found == Some(v), Some(v)),
+        };
+        if holds {
+            Ok(())
+        } else {
+            Err(StoreError::VersionConflict {
+                key: key.clone(),
+                expected,
+                found,
+            })
+        }
+    }
+}
