@@ -82,8 +82,10 @@ pub struct Limits {
 pub struct Lanes {
     /// Places of the emergency lane, kept for it alone.
     pub emergency: usize,
-    /// Places of the wards' lane.
+    /// Places of the wards' lane, for what is read.
     pub clinical: usize,
+    /// Places for what is written.
+    pub write: usize,
     /// Places for Bundles and whole records of programs, and imports.
     pub bulk: usize,
     /// Places for sign-ins.
@@ -202,6 +204,7 @@ impl Default for Lanes {
         Self {
             emergency: 16,
             clinical: 16,
+            write: 16,
             bulk: 2,
             sign_in: 8,
             admin: 4,
@@ -334,6 +337,7 @@ impl Config {
             ),
             ("lanes.emergency", self.lanes.emergency, 1, 1024),
             ("lanes.clinical", self.lanes.clinical, 1, 1024),
+            ("lanes.write", self.lanes.write, 1, 1024),
             ("lanes.bulk", self.lanes.bulk, 1, 1024),
             ("lanes.sign_in", self.lanes.sign_in, 1, 1024),
             ("lanes.admin", self.lanes.admin, 1, 1024),
@@ -471,7 +475,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 40] = [
+    const KEYS: [&str; 41] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -487,6 +491,7 @@ mod tests {
         "limits.sign_ins",
         "lanes.emergency",
         "lanes.clinical",
+        "lanes.write",
         "lanes.bulk",
         "lanes.sign_in",
         "lanes.admin",

@@ -216,6 +216,44 @@ async fn a_flood_is_turned_away_and_the_emergency_is_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn writes_that_wait_for_a_primary_leave_reading_alone() {
+    let (_t, s, nurse) = hospital(|c| {
+        (c.lanes.clinical, c.lanes.write, c.lanes.waiting) = (2, 2, 64);
+        c.lanes.wait_ms = 60_000;
+    })
+    .await;
+    s.store.delay_of("apply", Duration::from_secs(3));
+    let mut writers = Vec::new();
+    for n in 0..20 {
+        let body = json!({
+            "resourceType": "Observation", "id": format!("w{n}"), "status": "final",
+            "code": {"text": "drill"}, "subject": {"reference": "Patient/pat-ed"},
+        });
+        let request = s
+            .http
+            .put(s.url(&format!("/fhir/Observation/w{n}")))
+            .bearer_auth(&nurse)
+            .header("content-type", "application/fhir+json")
+            .body(body.to_string());
+        writers.push(tokio::spawn(asked(request)));
+    }
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let began = vitrine_server::clock::steady();
+    let (status, lane, ..) = asked(s.get("/fhir/Patient/pat-ed", &nurse)).await;
+    assert_eq!((status, lane.as_str()), (200, "clinical"));
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    let working = |of: &str| {
+        let standing = s.app.lanes.standing();
+        standing
+            .iter()
+            .find(|l| l.class.name() == of)
+            .map_or(0, |l| l.working)
+    };
+    assert_eq!((working("write"), working("clinical")), (2, 0));
+    writers.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn snapshots_go_first_then_charts_then_sign_ins_and_never_the_essentials() {
     let (_t, s, nurse) = hospital(|c| c.lanes.critical_wards = vec!["ED".into()]).await;
     let pkcs8 = ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();

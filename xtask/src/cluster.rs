@@ -16,15 +16,18 @@ pub fn cluster(words: &[String]) -> Result<()> {
         "--bin",
         "vitrine-cluster",
     ]);
+    if words.iter().any(|w| w == "--servers") {
+        c.args(["--bin", "vitrine-server", "--bin", "vitrine-cli"]);
+    }
     // standard output may be the JSON of a command
     c.stdout(std::io::stderr());
     run(c)?;
-    let program = target_dir()
-        .join("debug")
-        .join(format!("vitrine-cluster{}", std::env::consts::EXE_SUFFIX));
+    let bin = target_dir().join("debug");
+    let program = bin.join(format!("vitrine-cluster{}", std::env::consts::EXE_SUFFIX));
     let mut c = std::process::Command::new(program);
     c.args(words)
         .env("VITRINE_CLUSTER_DIR", target_dir().join("cluster"))
+        .env("VITRINE_BIN_DIR", &bin)
         .env("CARGO_MANIFEST_DIR", root().join("xtask"));
     run(c)
 }

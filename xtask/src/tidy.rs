@@ -58,7 +58,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("vitrine-testpg", &[]),
     ("vitrine-vfs", &[]),
     ("vitrine-tests", &["*"]),
-    ("vitrine-cluster", &[]),
+    ("vitrine-cluster", &["*"]),
     ("vitrine-desktop-tests", &["*"]),
     ("vitrine-bench", &["*"]),
     ("xtask", &[]),

@@ -279,6 +279,7 @@ const fn route(ask: &Ask) -> &'static str {
         Ask::Import => "import",
         Ask::SignIn => "sign-in",
         Ask::Admin => "administration",
+        Ask::Write => "write",
         Ask::Other => "other",
     }
 }

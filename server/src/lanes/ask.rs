@@ -24,13 +24,15 @@ pub enum Ask {
     Resource(ResourceKey),
     /// A Bundle.
     Bundle,
+    /// A write of one resource.
+    Write,
     /// Bringing in files.
     Import,
     /// Signing in.
     SignIn,
     /// Enrolment, and whatever else is for administrators.
     Admin,
-    /// Anything else: writes of single resources, signing out, addresses that are none.
+    /// Anything else: signing out, addresses that are none.
     Other,
 }
 
@@ -47,6 +49,7 @@ impl Ask {
                 ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource)
             }
             ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
+            ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
             (_, ["import", ..]) => Self::Import,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
             ("POST", ["auth", "login" | "token"]) => Self::SignIn,
@@ -82,6 +85,7 @@ impl Ask {
             Self::Control => Class::Control,
             Self::Import => Class::Bulk,
             Self::Bundle | Self::Chart(_) if program => Class::Bulk,
+            Self::Bundle | Self::Write => Class::Write,
             Self::SignIn => Class::SignIn,
             Self::Admin => Class::Admin,
             _ => Class::Clinical,
@@ -157,16 +161,16 @@ mod tests {
 
     #[test]
     fn every_route_has_its_lane() {
-        use Class::{Admin, Bulk, Clinical, Control, SignIn};
+        use Class::{Admin, Bulk, Clinical, Control, SignIn, Write};
         for (method, path, person, client) in [
             ("GET", "/healthz", Control, Control),
             ("GET", "/readyz", Control, Control),
             ("GET", "/ws/sync", Control, Control),
             ("GET", "/fhir/metadata", Control, Control),
-            ("POST", "/fhir", Clinical, Bulk),
-            ("POST", "/fhir/", Clinical, Bulk),
-            ("POST", "/fhir/Observation", Clinical, Clinical),
-            ("PUT", "/fhir/Observation/1", Clinical, Clinical),
+            ("POST", "/fhir", Write, Bulk),
+            ("POST", "/fhir/", Write, Bulk),
+            ("POST", "/fhir/Observation", Write, Write),
+            ("PUT", "/fhir/Observation/1", Write, Write),
             ("GET", "/fhir/Observation/1", Clinical, Clinical),
             ("GET", "/fhir/Observation/1/_history/2", Clinical, Clinical),
             ("GET", "/fhir/Patient/1/$everything", Clinical, Bulk),
@@ -188,7 +192,7 @@ mod tests {
             let path = r.path.replace("{kind}", "Patient").replace(['{', '}'], "");
             let ask = Ask::of(r.method, &path);
             assert!(
-                ask != Ask::Other || path.starts_with("/fhir/") || path == "/auth/logout",
+                ask != Ask::Other || path == "/auth/logout",
                 "{} has no lane of its own: say in lanes::ask which it is",
                 r.path
             );

@@ -2,6 +2,8 @@
 //!
 //! Lives here: the classes, their places and queues, the measurement of pressure. Never here: HTTP (that is
 //! `http::lane`), policy. Held by `app`, started by `cli::serve`.
+//! Writes have a lane beside what is read: while no primary of the database answers they wait for one, and would
+//! otherwise keep the places of those who only want to see.
 //! Each class has places of its own and a bounded queue in front of them: a flood in one takes nothing from another.
 //! The emergency lane has a queue without end and no pressure closes it; one session holds at most four of its places,
 //! and further requests of that session go the way of everybody else.
@@ -41,8 +43,10 @@ pub enum Class {
     Control,
     /// Its own places, never turned away.
     Emergency,
-    /// The work of the wards.
+    /// What the wards look at.
     Clinical,
+    /// What they write.
+    Write,
     /// Bundles and whole records of programs, imports.
     Bulk,
     /// New sessions.
@@ -59,6 +63,7 @@ impl Class {
             Self::Control => "control",
             Self::Emergency => "emergency",
             Self::Clinical => "clinical",
+            Self::Write => "write",
             Self::Bulk => "bulk",
             Self::SignIn => "sign-in",
             Self::Admin => "admin",
@@ -71,6 +76,7 @@ impl Class {
             Self::Control => "lane=\"control\"",
             Self::Emergency => "lane=\"emergency\"",
             Self::Clinical => "lane=\"clinical\"",
+            Self::Write => "lane=\"write\"",
             Self::Bulk => "lane=\"bulk\"",
             Self::SignIn => "lane=\"sign-in\"",
             Self::Admin => "lane=\"admin\"",
@@ -82,6 +88,7 @@ impl Class {
             Self::Bulk => Some(1),
             Self::SignIn => Some(2),
             Self::Admin => Some(3),
+            Self::Write => Some(4),
             Self::Control | Self::Emergency => None,
         }
     }
@@ -118,7 +125,7 @@ pub struct Standing {
 
 /// The lanes.
 pub struct Lanes {
-    lanes: [Lane; 4],
+    lanes: [Lane; 5],
     emergency: Arc<Semaphore>,
     emergency_places: usize,
     emergency_waiting: AtomicUsize,
@@ -206,6 +213,7 @@ impl Lanes {
                 lane(Class::Bulk, c.bulk),
                 lane(Class::SignIn, c.sign_in),
                 lane(Class::Admin, c.admin),
+                lane(Class::Write, c.write),
             ],
             emergency: Arc::new(Semaphore::new(c.emergency)),
             emergency_places: c.emergency,

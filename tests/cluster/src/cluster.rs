@@ -124,6 +124,49 @@ impl Cluster {
         Ok(())
     }
 
+    /// Lets HAProxy's front know the servers' own authority, and starts it anew with that.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn put_front(&mut self, ca: &Path) -> Result<()> {
+        let node = self.layout.nodes[0].clone();
+        let known = self.layout.folder.join("servers-ca.pem");
+        std::fs::copy(ca, &known)?;
+        std::fs::set_permissions(&known, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+        let conf = node.folder.join("conf/haproxy/haproxy.cfg");
+        let text = std::fs::read_to_string(&conf)?;
+        let (before, front) = text
+            .split_once("listen front")
+            .context("haproxy.cfg has no front")?;
+        let own = format!("ca-file {}", node.folder.join("tls/ca.crt").display());
+        ensure!(
+            front.contains(&own),
+            "the front of haproxy.cfg checks with another authority"
+        );
+        let front = front.replace(&own, &format!("ca-file {}", known.display()));
+        std::fs::write(&conf, format!("{before}listen front{front}"))?;
+        let old: Vec<Process> = self
+            .process("haproxy")
+            .into_iter()
+            .flat_map(Process::tree)
+            .collect();
+        signal(&old, "KILL")?;
+        let left = wait_gone(&old, Duration::from_secs(5));
+        ensure!(left.is_empty(), "these did not end: {left:?}");
+        let mut c = self.layout.command(None, "haproxy");
+        c.args(["-db", "-f"]).arg(conf);
+        let log = self.layout.folder.join("haproxy.log");
+        self.run("haproxy", c, &log)?;
+        // Both servers have to be found ready, and the primary again.
+        let until = Instant::now() + Duration::from_secs(30);
+        while std::net::TcpStream::connect(("127.0.0.1", self.layout.front)).is_err() {
+            ensure!(Instant::now() < until, "HAProxy's front does not open");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        Ok(())
+    }
+
     /// The cluster whose state is in `dir`.
     ///
     /// # Errors

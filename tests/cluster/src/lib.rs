@@ -18,3 +18,4 @@ pub mod load;
 pub mod network;
 pub mod pg;
 pub mod process;
+pub mod servers;

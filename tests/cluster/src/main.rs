@@ -9,7 +9,9 @@ use vitrine_cluster::cluster::Cluster;
 use vitrine_cluster::drill::{LIMIT, drill};
 use vitrine_cluster::fault::Fault;
 use vitrine_cluster::ledger::Ledger;
+use vitrine_cluster::load::Load;
 use vitrine_cluster::network::Wanted;
+use vitrine_cluster::servers::Servers;
 
 /// The database cluster of deploy/ on this machine: PostgreSQL under Patroni three times, etcd three times, HAProxy.
 #[derive(Parser)]
@@ -57,6 +59,9 @@ enum Command {
         /// Concurrent writers
         #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(i32).range(1..=128))]
         writers: i32,
+        /// Write through two vitrine-server nodes behind HAProxy, as workstations do, and not to PostgreSQL itself
+        #[arg(long)]
+        servers: bool,
     },
 }
 
@@ -136,15 +141,21 @@ async fn command(cli: Cli) -> Result<()> {
             fault,
             network,
             writers,
+            servers,
         } => {
             let mut cluster = Cluster::up(&dir, network).await?;
-            let mut load = Ledger::new(&cluster.layout, writers)?;
+            let folder = tempfile::tempdir()?;
+            let mut load: Box<dyn Load> = if servers {
+                Box::new(Servers::up(&mut cluster, folder.path(), writers).await?)
+            } else {
+                Box::new(Ledger::new(&cluster.layout, writers)?)
+            };
             let faults = if fault.is_empty() {
                 Fault::ROTATION.to_vec()
             } else {
                 fault
             };
-            let report = drill(&mut cluster, &mut load, &faults, times.into()).await;
+            let report = drill(&mut cluster, &mut *load, &faults, times.into()).await;
             // after a failure the logs are what one wants to see
             let keep = report.is_err();
             cluster.down(keep)?;
