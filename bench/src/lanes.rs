@@ -1,4 +1,5 @@
-//! Emergency reads at the server while ten times as much is asked of the normal lane as it can do.
+//! Emergency reads at the server while ten times as much is asked of the normal lane as it can do: charts, opened by a
+//! physician.
 //!
 //! Problem: the load's clients would take the server's two cores. In a hospital they are other machines: so they run in a
 //! process of their own at the lowest priority, and what they offered and got is reported beside the figures.
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 use vitrine_tests::server::Server;
+use vitrine_tests::station::person;
 use vitrine_tests::thin::Device;
 
 /// The word that makes this program the load instead of the bench.
@@ -107,10 +109,12 @@ pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
     let _entered = rt.enter();
     let device = rt.block_on(Device::enrol(&world.server, &http, "ED"))?;
     let token = rt.block_on(device.sign_in(&world.server, &http, &who.user, &who.password))?;
-    let program = rt.block_on(world.server.token(&http))?;
+    let doctor = person(&world.seed, "physician", "ED")?;
+    let desk = rt.block_on(Device::enrol(&world.server, &http, "ED"))?;
+    let reads = rt.block_on(desk.sign_in(&world.server, &http, &doctor.user, &doctor.password))?;
     // Patients of other wards, whose records this nurse may open only by breaking the glass.
     let ids = world.patients(patients.min(60));
-    let mut broken = Vec::new();
+    let (mut broken, mut own) = (Vec::new(), Vec::new());
     for patient in &ids {
         let url = world.server.url();
         let read = rt.block_on(
@@ -118,6 +122,9 @@ pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
                 .bearer_auth(&token)
                 .send(),
         )?;
+        if read.status().is_success() {
+            own.push(patient.clone());
+        }
         if read.status().as_u16() != 403 || broken.len() >= 20 {
             continue;
         }
@@ -132,12 +139,12 @@ pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
         );
         broken.push(patient.clone());
     }
-    ensure!(broken.len() >= 5, "patients of other wards");
+    ensure!(broken.len() >= 5 && own.len() >= 5, "patients of this ward and of others");
 
     // What the normal lane can do, then ten times that; idle and overload in turns, so that whatever else the machine
     // does falls on both.
     emergencies(&world, &http, &token, &broken, 50)?;
-    let capacity = Load::start(&world.server, &program, &ids, 0.0, 5)?.end()?;
+    let capacity = Load::start(&world.server, &reads, &own, 0.0, 5)?.end()?;
     let served = capacity["served_per_s"].as_f64().context("served_per_s")?;
     let (mut idle, mut over, mut errors) = (Vec::new(), Vec::new(), 0);
     let mut did = [0.0; 4];
@@ -147,7 +154,7 @@ pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
         let (times, failed) = emergencies(&world, &http, &token, &broken, part)?;
         idle.extend(times);
         errors += failed;
-        let load = Load::start(&world.server, &program, &ids, served * 10.0, seconds)?;
+        let load = Load::start(&world.server, &reads, &own, served * 10.0, seconds)?;
         std::thread::sleep(Duration::from_millis(1_500));
         let (times, failed) = emergencies(&world, &http, &token, &broken, part)?;
         over.extend(times);
@@ -164,7 +171,7 @@ pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
     let [offered, in_overload, shed, failed] = did;
 
     let setup = format!(
-        "{SETUP}; GET /emergency/… under a grant, one every {} ms; normal lane: single reads, {served:.0}/s at its best, \
+        "{SETUP}; GET /emergency/… under a grant, one every {} ms; normal lane: charts of a patient each, {served:.0}/s at its best, \
          then {offered:.0}/s offered over {CONNECTIONS} connections by a process of lowest priority on the same two cores: \
          {in_overload:.0}/s served, {shed:.0}/s answered 503, {failed:.0} failed; idle and overload in {ROUNDS} turns",
         PACE.as_millis(),
@@ -226,7 +233,7 @@ pub fn load() -> Result<()> {
                         tokio::time::sleep_until(at.into()).await;
                     }
                     let patient = &patients[usize::try_from(n).unwrap_or(0) % patients.len()];
-                    let asked = http.get(format!("{url}/fhir/Patient/{patient}"));
+                    let asked = http.get(format!("{url}/fhir/Patient/{patient}/$everything"));
                     let became = match asked.bearer_auth(&token).send().await {
                         Ok(a) if a.status().as_u16() == 503 => {
                             let _ = a.bytes().await;

@@ -2,7 +2,8 @@
 //!
 //! Lives here: [`Workers`], a runtime of its own. Never here: which request runs there. The runtime that accepts
 //! connections only reads requests, answers emergencies and serves the workstations' lines: a chart that takes long to
-//! put together does not keep any of these waiting.
+//! put together does not keep any of these waiting. Where the system allows, its threads also give way to theirs on a
+//! machine whose processors are all taken.
 
 use std::future::Future;
 use std::sync::mpsc;
@@ -10,11 +11,24 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
+/// A thread that has this much has a third of the weight of one that has none (`sched_prio_to_weight` of Linux).
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
 /// The threads. They end when this is dropped.
 #[derive(Debug)]
 pub struct Workers {
     handle: Handle,
     _stop: oneshot::Sender<()>,
+}
+
+/// Lets the thread that calls it run after others that are ready: of three turns of a processor it gets one at most.
+fn give_way() {
+    // Linux counts niceness for each thread, and a thread may always take more of it.
+    #[cfg(target_os = "linux")]
+    if let Err(e) = rustix::process::setpriority_process(None, NICE) {
+        tracing::debug!(error = %e, "a thread of the lanes keeps its priority");
+    }
 }
 
 /// Ends the work when nobody waits for it any more, as if it ran in the task that waits.
@@ -44,6 +58,7 @@ impl Workers {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(threads.max(1))
                     .thread_name("lane-worker")
+                    .on_thread_start(give_way)
                     .enable_all()
                     .build();
                 match runtime {
