@@ -20,7 +20,7 @@ use vitrine_tests::thin::Device;
 /// The word that makes this program the load instead of the bench.
 pub const LOAD: &str = "lanes-load";
 /// Connections of the load.
-const CONNECTIONS: usize = 160;
+const CONNECTIONS: usize = 640;
 /// Turns of idle and overload.
 const ROUNDS: usize = 4;
 /// An emergency read every so often.
@@ -139,7 +139,10 @@ pub fn lanes(report: &mut Report, quick: bool) -> Result<()> {
         );
         broken.push(patient.clone());
     }
-    ensure!(broken.len() >= 5 && own.len() >= 5, "patients of this ward and of others");
+    ensure!(
+        broken.len() >= 5 && own.len() >= 5,
+        "patients of this ward and of others"
+    );
 
     // What the normal lane can do, then ten times that; idle and overload in turns, so that whatever else the machine
     // does falls on both.

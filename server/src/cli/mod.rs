@@ -15,6 +15,7 @@ mod show;
 use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
+use crate::lanes::workers::Rank;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use serde_json::Value;
@@ -269,7 +270,12 @@ pub fn run(args: impl IntoIterator<Item = std::ffi::OsString>) -> u8 {
         config: cli.config,
         database_url: cli.database_url,
     };
-    let outcome = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let serves = matches!(cli.command, Command::Serve { .. });
+    let mut threads = tokio::runtime::Builder::new_multi_thread();
+    if serves {
+        threads.on_thread_start(|| Rank::Line.take());
+    }
+    let outcome = match threads.enable_all().build() {
         Ok(runtime) => runtime.block_on(command(&context, cli.command)),
         Err(e) => Err(Fault::failed(format!(
             "the program could not start its threads: {e}"

@@ -186,6 +186,19 @@ fn gauges(app: &App) -> Vec<Gauge> {
             out.push((name, help, s.class.label().to_owned(), size(value)));
         }
     }
+    for s in app.store.stalls() {
+        let label = format!(
+            "pid=\"{}\",database=\"{}\"",
+            s.pid,
+            s.database.replace('\\', "\\\\").replace('"', "\\\"")
+        );
+        out.push((
+            "vitrine_database_stall_seconds",
+            "For how long a transaction in the database's cluster has been writing, if it is too long",
+            label,
+            s.age_s,
+        ));
+    }
     for b in &app.breakers {
         let value = match b.state() {
             Breaker::Closed { .. } => 0.0,

@@ -4,7 +4,7 @@
 //! the rule (`lanes::ask`), the places (`lanes`). Called by the router's layer around every route.
 //!
 //! A request that may be an emergency is found out before it waits anywhere: from sessions seen lately and grants in
-//! memory, or with one bounded look-up. It then runs where it was accepted, marked urgent, so that the store reads for
+//! memory, or with one bounded look-up. It then runs on threads kept for it, marked urgent, so that the store reads for
 //! it on reserved connections. Everything else runs on the lanes' own threads.
 
 use super::bearer;
@@ -63,9 +63,9 @@ pub async fn through(app: &Arc<App>, request: Request, next: Next) -> Response {
     let mut answer = match class {
         Class::Control => next.run(request).await,
         Class::Emergency => {
-            let answer = urgent(next.run(request)).await;
+            let done = app.lanes.first.run(urgent(next.run(request))).await;
             drop(placed.place);
-            answer
+            done.unwrap_or_else(|_| undone())
         }
         _ => others(app, &ask, class, session.is_some(), request, next).await,
     };
@@ -193,11 +193,13 @@ async fn others(
         drop(place);
         answer
     });
-    done.await.unwrap_or_else(|_| {
-        tracing::error!("a request was not finished");
-        let text = "The server failed while it worked on this.";
-        Refused::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, text).into_response()
-    })
+    done.await.unwrap_or_else(|_| undone())
+}
+
+fn undone() -> Response {
+    tracing::error!("a request was not finished");
+    let text = "The server failed while it worked on this.";
+    Refused::new(StatusCode::INTERNAL_SERVER_ERROR, ErrorCode::Internal, text).into_response()
 }
 
 /// A small body is received before the request takes a place, so that slow senders hold none.

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 use vitrine_clinical::WardId;
-use workers::Workers;
+use workers::{Rank, Workers};
 
 /// Places of the emergency lane that one session may hold.
 const EACH: usize = 4;
@@ -144,6 +144,8 @@ pub struct Lanes {
     pub claims: Claims,
     /// Threads of all lanes but the emergency's.
     pub workers: Workers,
+    /// Threads of the emergency's.
+    pub first: Workers,
     /// Wards whose workstations read cards in the emergency lane.
     pub critical: Vec<WardId>,
 }
@@ -226,7 +228,8 @@ impl Lanes {
             wait: Duration::from_millis(c.wait_ms),
             pressure: Pressure::new(c.shed_ms),
             claims: Claims::default(),
-            workers: Workers::start(threads)?,
+            workers: Workers::start("lane-worker", threads, Rank::Rest)?,
+            first: Workers::start("emergency-worker", threads, Rank::First)?,
             critical: c
                 .critical_wards
                 .iter()

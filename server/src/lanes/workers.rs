@@ -1,19 +1,16 @@
-//! Threads for the work of every lane but the emergency's.
+//! Threads for the work of the lanes.
 //!
-//! Lives here: [`Workers`], a runtime of its own. Never here: which request runs there. The runtime that accepts
-//! connections only reads requests, answers emergencies and serves the workstations' lines: a chart that takes long to
-//! put together does not keep any of these waiting. Where the system allows, its threads also give way to theirs on a
-//! machine whose processors are all taken.
+//! Lives here: [`Workers`], a runtime of its own; how threads give way. Never here: which request runs there. The runtime
+//! that accepts connections only reads requests and serves the workstations' lines: a chart that takes long to put
+//! together does not keep these waiting. Emergencies have threads of their own, and where the system allows everything
+//! else gives way to them on a machine whose processors are all taken: an emergency goes from thread to thread a dozen
+//! times until its row is durable and its card read, and would queue each time.
 
 use std::future::Future;
 use std::sync::mpsc;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
-
-/// A thread that has this much has a third of the weight of one that has none (`sched_prio_to_weight` of Linux).
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
 
 /// The threads. They end when this is dropped.
 #[derive(Debug)]
@@ -22,12 +19,32 @@ pub struct Workers {
     _stop: oneshot::Sender<()>,
 }
 
-/// Lets the thread that calls it run after others that are ready: of three turns of a processor it gets one at most.
-fn give_way() {
-    // Linux counts niceness for each thread, and a thread may always take more of it.
-    #[cfg(target_os = "linux")]
-    if let Err(e) = rustix::process::setpriority_process(None, NICE) {
-        tracing::debug!(error = %e, "a thread of the lanes keeps its priority");
+/// How a thread stands to the emergency's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rank {
+    /// The emergency's own.
+    First,
+    /// Half its weight: the threads that accept connections and serve the workstations' lines.
+    Line,
+    /// A sixth: everything else.
+    Rest,
+}
+
+impl Rank {
+    /// Lets the thread that calls it give way by this rank. A thread may always give way more, never less.
+    pub fn take(self) {
+        // Linux counts niceness for each thread; weights: `sched_prio_to_weight`, 1024, 526 and 172.
+        #[cfg(target_os = "linux")]
+        {
+            let nice = match self {
+                Self::First => return,
+                Self::Line => 3,
+                Self::Rest => 8,
+            };
+            if let Err(e) = rustix::process::setpriority_process(None, nice) {
+                tracing::debug!(error = %e, "a thread keeps its priority");
+            }
+        }
     }
 }
 
@@ -48,17 +65,17 @@ impl Workers {
     ///
     /// # Errors
     /// When the system gives none.
-    pub fn start(threads: usize) -> std::io::Result<Self> {
+    pub fn start(name: &'static str, threads: usize, rank: Rank) -> std::io::Result<Self> {
         let (stop, stopped) = oneshot::channel::<()>();
         let (up, ready) = mpsc::channel();
         // A runtime may not be dropped within another: it has a thread to live and end in.
         std::thread::Builder::new()
-            .name("lanes".to_owned())
+            .name(format!("{name}s"))
             .spawn(move || {
                 let runtime = tokio::runtime::Builder::new_multi_thread()
                     .worker_threads(threads.max(1))
-                    .thread_name("lane-worker")
-                    .on_thread_start(give_way)
+                    .thread_name(name)
+                    .on_thread_start(move || rank.take())
                     .enable_all()
                     .build();
                 match runtime {
@@ -100,7 +117,7 @@ mod tests {
 
     #[tokio::test]
     async fn work_runs_elsewhere_and_ends_with_the_one_who_waits() {
-        let workers = Workers::start(1).unwrap();
+        let workers = Workers::start("lane-worker", 1, Rank::Rest).unwrap();
         let name = || std::thread::current().name().map(str::to_owned);
         let there = workers.run(async move { name() }).await.unwrap();
         assert_eq!(there.as_deref(), Some("lane-worker"));

@@ -15,6 +15,7 @@ use crate::data_dir::{self, DataDir};
 use crate::error::{Exit, Fault};
 use crate::ingest::project::FhirProjector;
 use crate::keys::{Keys, unhex};
+use crate::lanes::workers::Rank;
 use crate::ops::container::{self, Entry, Manifest};
 use crate::ops::log;
 use async_trait::async_trait;
@@ -148,6 +149,7 @@ pub async fn open_store(dir: &DataDir, keys: &Keys, config: &Config) -> Result<O
             folder: folder.clone(),
             clock: clock::now,
         }),
+        on_common_thread: || Rank::Rest.take(),
         ..StoreOptions::default()
     };
     if !redo.keep && folder.exists() {
@@ -208,12 +210,21 @@ async fn open_with(
     key: Zeroizing<[u8; 32]>,
     options: StoreOptions,
 ) -> Result<Arc<SqlcipherStore>, Fault> {
-    let opened = tokio::task::spawn_blocking(move || {
-        SqlcipherStore::open(&path, Key::new(key), Arc::new(FhirProjector), options)
-    });
-    Ok(opened
-        .await
-        .map_err(|e| Fault::failed(format!("opening the store: {e}")))??)
+    let failed = |e: &dyn std::fmt::Display| Fault::failed(format!("opening the store: {e}"));
+    let (tell, opened) = tokio::sync::oneshot::channel();
+    // Not on a thread of the runtime: those may have given way, and the store's threads would inherit it.
+    std::thread::Builder::new()
+        .name("opener".to_owned())
+        .spawn(move || {
+            let _ = tell.send(SqlcipherStore::open(
+                &path,
+                Key::new(key),
+                Arc::new(FhirProjector),
+                options,
+            ));
+        })
+        .map_err(|e| failed(&e))?;
+    Ok(opened.await.map_err(|e| failed(&e))??)
 }
 
 /// The key of a folder's backups.

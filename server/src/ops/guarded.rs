@@ -25,8 +25,8 @@ use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts,
     DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem,
-    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Store, StoreError, StoreMode,
-    StoredCard, StoredResource, is_urgent,
+    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store, StoreError,
+    StoreMode, StoredCard, StoredResource, is_urgent,
 };
 
 /// Times a read is tried again.
@@ -168,6 +168,9 @@ macro_rules! upkeep {
 impl ChartStore for Guarded {
     fn mode(&self) -> StoreMode {
         self.inner.mode()
+    }
+    fn stalls(&self) -> Vec<Stall> {
+        self.inner.stalls()
     }
     async fn apply(
         &self,

@@ -18,7 +18,7 @@ use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
     Applied, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, StoreError, StoreMode, StoredCard, StoredResource, seal, search,
+    SearchHits, SearchQuery, Stall, StoreError, StoreMode, StoredCard, StoredResource, seal, search,
 };
 
 const READING: &str = "reading the record";
@@ -432,6 +432,10 @@ impl ChartStore for PostgresStore {
         } else {
             StoreMode::ReadOnly
         }
+    }
+
+    fn stalls(&self) -> Vec<Stall> {
+        self.watch_stalls().borrow().clone()
     }
 }
 

@@ -50,7 +50,6 @@ pub use charts::{CARD_SQL, CHART_SQL, search_sql};
 pub use feed::feed_sql;
 pub use intake::{Intake, Progress};
 pub use migrate::SCHEMA;
-pub use upkeep::Stall;
 
 const REPLICA: &str = "connecting to the replica";
 const OPENING: &str = "opening the PostgreSQL store";
@@ -210,7 +209,7 @@ impl PostgresStore {
 
     /// Transactions that have been writing for too long, as last looked at.
     #[must_use]
-    pub fn stalls(&self) -> watch::Receiver<Vec<Stall>> {
+    pub fn watch_stalls(&self) -> watch::Receiver<Vec<vitrine_store::Stall>> {
         self.told.stalls.subscribe()
     }
 

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
-use vitrine_store::StoreError;
+use vitrine_store::{Stall, StoreError};
 
 const LINK: &str = "following the feed";
 const KEEPING: &str = "keeping the tables in order";
@@ -26,19 +26,6 @@ const GUARD: Duration = Duration::from_secs(1);
 const STALL_S: f64 = 2.0;
 /// Positions in one stretch of the feed.
 const FEED_STRETCH: i64 = 5_000_000;
-
-/// A transaction that has been writing for too long, anywhere in the cluster.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Stall {
-    /// Process of the PostgreSQL backend.
-    pub pid: i32,
-    /// Its database.
-    pub database: String,
-    /// What it calls itself.
-    pub application: String,
-    /// For how long, in seconds.
-    pub age_s: f64,
-}
 
 /// What the link tells the store.
 pub(crate) struct Told {

@@ -210,7 +210,7 @@ async fn a_long_transaction_elsewhere_is_named_and_delays_nothing() {
     let store = open(&url).await;
     let h = hospital(store.clone(), 0);
     h.apply(vec![put("Flag/f", &note("p1", "flag", "0"))]).await;
-    let mut stalls = store.stalls();
+    let mut stalls = store.watch_stalls();
     let sql = "CREATE TABLE t (n int)";
     pg.psql(name(&other), sql).expect("psql");
     let held = pg

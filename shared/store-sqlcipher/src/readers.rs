@@ -55,6 +55,14 @@ impl Readers {
     /// # Errors
     /// What `open` says for any of them.
     pub fn start(name: &str, count: usize, open: &OpenReader) -> Result<Self, StoreError> {
+        Self::start_with(name, count, open, || {})
+    }
+
+    /// The same; `begin` is called first on each of them.
+    ///
+    /// # Errors
+    /// What `open` says for any of them.
+    pub fn start_with(name: &str, count: usize, open: &OpenReader, begin: fn()) -> Result<Self, StoreError> {
         let mut pool = Self {
             shared: Arc::default(),
             threads: Vec::with_capacity(count),
@@ -63,7 +71,10 @@ impl Readers {
             let (shared, open, conn) = (pool.shared.clone(), open.clone(), open()?);
             let thread = std::thread::Builder::new()
                 .name(format!("{name}-{n}"))
-                .spawn(move || serve(&shared, &open, conn))
+                .spawn(move || {
+                    begin();
+                    serve(&shared, &open, conn);
+                })
                 .map_err(|e| StoreError::Backend {
                     doing: "starting a reader",
                     cause: e.to_string(),

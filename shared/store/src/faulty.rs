@@ -6,8 +6,8 @@
 use crate::{
     Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts,
     DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem,
-    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Store, StoreError, StoredCard,
-    StoredResource,
+    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store, StoreError,
+    StoredCard, StoredResource,
 };
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -54,6 +54,8 @@ struct State {
     slow: HashMap<&'static str, Duration>,
     /// The plan is for these calls alone; for all when empty.
     only: Vec<&'static str>,
+    /// Transactions that the backend says are stalled.
+    stalls: Vec<Stall>,
 }
 
 /// Wraps a store and fails as planned.
@@ -73,6 +75,7 @@ impl FaultyStore {
             delay: Duration::ZERO,
             slow: HashMap::new(),
             only: Vec::new(),
+            stalls: Vec::new(),
         };
         Self {
             inner,
@@ -95,6 +98,11 @@ impl FaultyStore {
     pub fn delay_of(&self, call: &'static str, delay: Duration) {
         let mut s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         s.slow.insert(call, delay);
+    }
+
+    /// From now on these transactions are said to be stalled.
+    pub fn stall(&self, stalls: Vec<Stall>) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).stalls = stalls;
     }
 
     /// From now on the plan is for calls of these names alone; for all again when none is named.
@@ -170,6 +178,10 @@ macro_rules! through {
 
 #[async_trait]
 impl ChartStore for FaultyStore {
+    fn stalls(&self) -> Vec<Stall> {
+        let s = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        s.stalls.clone()
+    }
     async fn apply(
         &self,
         permit: &Permit<WriteClinical>,

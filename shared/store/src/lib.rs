@@ -39,5 +39,5 @@ pub use model::{
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
-pub use traits::{Accounts, AuditLog, ChartStore, Feed, Store, StoreMode};
+pub use traits::{Accounts, AuditLog, ChartStore, Feed, Stall, Store, StoreMode};
 pub use urgent::{is_urgent, urgent};

@@ -25,6 +25,19 @@ pub enum StoreMode {
     ReadOnly,
 }
 
+/// A transaction that has been writing for too long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Stall {
+    /// Process of the database's server that works on it.
+    pub pid: i32,
+    /// Its database.
+    pub database: String,
+    /// What the program that began it calls itself.
+    pub application: String,
+    /// For how long, in seconds.
+    pub age_s: f64,
+}
+
 /// The record.
 #[async_trait]
 pub trait ChartStore: Send + Sync {
@@ -95,6 +108,11 @@ pub trait ChartStore: Send + Sync {
     /// Whether it can be written to just now.
     fn mode(&self) -> StoreMode {
         StoreMode::ReadWrite
+    }
+    /// Transactions that have been writing for too long, in whatever database of the backend's cluster, as last looked
+    /// at: they hold back what it may forget.
+    fn stalls(&self) -> Vec<Stall> {
+        Vec::new()
     }
 }
 

@@ -61,6 +61,8 @@ pub struct StoreOptions {
     pub preparers: usize,
     /// Page cache of the writing connection in KiB.
     pub writer_cache_kib: u32,
+    /// Called first on every thread that does not serve emergencies, so that it can give way to those that do.
+    pub on_common_thread: fn(),
     /// Keep a redo log, so that a restore can stop at any moment. Not on a test's VFS.
     pub redo: Option<RedoOptions>,
 }
@@ -76,6 +78,7 @@ impl Default for StoreOptions {
             reserved: 2,
             preparers: 2,
             writer_cache_kib: 128 * 1024,
+            on_common_thread: || {},
             redo: None,
         }
     }
@@ -154,8 +157,9 @@ impl SqlcipherStore {
         let (reader_path, reader_key) = (path.to_owned(), key.clone());
         let reader: OpenReader = Arc::new(move || cipher::open(&reader_path, &reader_key, &read_options));
         let reserved = Readers::start("emergency-reader", options.reserved.max(1), &reader)?;
-        let readers = Readers::start("reader", options.readers.max(1), &reader)?;
-        let preparers = Readers::start("preparer", options.preparers.max(1), &reader)?;
+        let common = options.on_common_thread;
+        let readers = Readers::start_with("reader", options.readers.max(1), &reader, common)?;
+        let preparers = Readers::start_with("preparer", options.preparers.max(1), &reader, common)?;
         let write_options = OpenOptions {
             cache_kib: options.writer_cache_kib,
             ..again
