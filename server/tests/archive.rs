@@ -166,13 +166,13 @@ async fn a_record_is_held_destroyed_once_and_certified() {
     assert!(items.iter().any(|c| c.key == "p1"), "the workstation has it");
 
     // Carried out: the workstation is told, and what is asked for is gone.
-    let (exit, done, said) = archive(dir, &["destroy", "carry-out", &id], "");
+    let (exit, gone, said) = archive(dir, &["destroy", "carry-out", &id], "");
     assert_eq!(exit, 0, "{said}");
     assert_eq!(
-        (&done["state"], &done["resources"], &done["versions"]),
+        (&gone["state"], &gone["resources"], &gone["versions"]),
         (&"carried-out".into(), &3.into(), &3.into())
     );
-    let text = done["certificate"].as_str().unwrap().to_owned();
+    let text = gone["certificate"].as_str().unwrap().to_owned();
     let signed: Value = serde_json::from_str(&text).unwrap();
     let certificate = &signed["certificate"];
     assert_eq!(certificate["requested"]["by"], "petra", "{certificate}");
@@ -223,11 +223,11 @@ async fn a_record_is_held_destroyed_once_and_certified() {
         .count();
     assert_eq!(rows, 1);
     let (exit, again, _) = archive(dir, &["destroy", "carry-out", &id], "");
-    assert_eq!((exit, &again["certificate"]), (0, &done["certificate"]));
+    assert_eq!((exit, &again["certificate"]), (0, &gone["certificate"]));
     s.kill();
     s.wait();
     let (exit, again, said) = archive(dir, &["certificate", &id], "");
-    assert_eq!((exit, &again["certificate"]), (0, &done["certificate"]), "{said}");
+    assert_eq!((exit, &again["certificate"]), (0, &gone["certificate"]), "{said}");
     let printed = run(&["archive", "certificate", &id, "--data", dir]).stdout;
     assert_eq!(String::from_utf8(printed).unwrap().trim_end(), text);
     let file = t.path().join("certificate.json");
@@ -242,7 +242,11 @@ async fn a_record_is_held_destroyed_once_and_certified() {
     );
     let (exit, _, said) = archive(dir, &ask("p1", "petra"), &password("petra"));
     assert!(exit == 1 && said.contains("was destroyed"), "{exit} {said}");
-    assert_eq!(run(&["audit", "verify", "--data", dir]).status.code(), Some(0));
+    done(&["audit", "verify", "--data", dir]);
+    let backup = t.path().join("after.vtbk");
+    let backup = backup.to_str().unwrap();
+    done(&["backup", "--data", dir, "--to", backup]);
+    done(&["verify-backup", "--data", dir, "--from", backup]);
 }
 
 fn done_list(dir: &str) -> String {

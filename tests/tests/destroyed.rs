@@ -33,7 +33,15 @@ fn a_destroyed_record_leaves_the_workstation_and_both_ends_agree() -> Result<()>
     let secret = Some("a-long-password\n");
     let asked = act(
         &[
-            "archive", "destroy", "request", "--patient", id, "--reason", "its time is over", "--by", "petra",
+            "archive",
+            "destroy",
+            "request",
+            "--patient",
+            id,
+            "--reason",
+            "its time is over",
+            "--by",
+            "petra",
         ],
         secret,
     )?;
@@ -54,7 +62,13 @@ fn a_destroyed_record_leaves_the_workstation_and_both_ends_agree() -> Result<()>
     }
     let secret = format!("{}\n", nurse.pin);
     let emergency = [
-        "emergency", id, "--reason", "life-threatening", "--user", &nurse.user, "--secret-stdin",
+        "emergency",
+        id,
+        "--reason",
+        "life-threatening",
+        "--user",
+        &nurse.user,
+        "--secret-stdin",
     ];
     let (_, said) = station.refused(&emergency, Some(&secret))?;
     ensure!(!said.contains("allergies"), "{said}");

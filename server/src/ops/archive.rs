@@ -395,6 +395,10 @@ impl Certifier {
             "workstations that have not synchronised since",
             "they synchronise, or their keys expire",
         );
+        add(
+            "charts that a person opened at a workstation, sealed under that person's secret",
+            "that person opens them again with the server, or the workstation drops them for newer ones",
+        );
         add("what came in and was kept in quarantine", "it is removed there");
         add(
             "old versions of resources that belong to another patient now",
