@@ -32,7 +32,7 @@ pub struct App {
     /// The configuration.
     pub config: Config,
     /// The keys.
-    pub keys: Keys,
+    pub keys: Arc<Keys>,
     /// The record, the feed, the audit log and the accounts.
     pub store: Arc<dyn Store>,
     /// Wrong secrets.
@@ -115,7 +115,7 @@ impl App {
             grants: Mutex::new(grants),
             dir,
             config,
-            keys,
+            keys: Arc::new(keys),
             store,
         }))
     }

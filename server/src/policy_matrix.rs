@@ -203,5 +203,6 @@ async fn decided(app: &App, act: &str, request: Request) -> Answer {
         };
     }
     by_name!(ReadCard ReadChart ReadResource SearchPatients ViewBoard WriteClinical BreakGlass SyncScope ImportData
-        ManageUsers ManageDevices ReadAudit ReviewBreakGlass OperateServer)
+        ManageUsers ManageDevices ReadAudit ReviewBreakGlass OperateServer
+        HoldRecord RequestDestruction ApproveDestruction DestroyRecord)
 }

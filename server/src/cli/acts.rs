@@ -8,7 +8,7 @@ use crate::clock;
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
 use crate::identity::{devices, secrets};
-use crate::keys::hex;
+use crate::keys::{Keys, hex};
 use crate::ops;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -65,6 +65,8 @@ pub enum Act {
     Import {
         paths: Vec<PathBuf>,
     },
+    /// Legal hold and destruction.
+    Archive(ops::archive::Asked),
     Backup {
         to: PathBuf,
         recovery_key: Option<PathBuf>,
@@ -115,6 +117,8 @@ pub struct Ground {
     pub ca_fingerprint: String,
     /// SHA-256 of the server certificate, hex.
     pub certificate_fingerprint: String,
+    /// The keys.
+    pub keys: Arc<Keys>,
     /// Public half of the key the server signs with, hex.
     pub server_key: String,
     /// How the redo log is kept.
@@ -260,6 +264,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             ground.dir.root().display()
         ))),
         Act::Import { paths } => super::import::into(ground, paths).await,
+        Act::Archive(asked) => ops::archive::perform(ground, asked).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
         Act::SettleLog => {
             let fault = ground.files.settle_log().await?;

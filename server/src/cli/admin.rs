@@ -74,6 +74,7 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
         ca_fingerprint: keys.ca_fingerprint.clone(),
         certificate_fingerprint: keys.certificate_fingerprint.clone(),
         server_key: keys.server_key_hex(),
+        keys: Arc::new(keys),
         redo: config.redo,
         operator: acts::operator(),
         dir,
@@ -133,6 +134,7 @@ pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
         ca_fingerprint: app.keys.ca_fingerprint.clone(),
         certificate_fingerprint: app.keys.certificate_fingerprint.clone(),
         server_key: app.keys.server_key_hex(),
+        keys: app.keys.clone(),
         redo: app.config.redo.clone(),
         operator,
     }

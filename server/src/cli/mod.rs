@@ -6,6 +6,7 @@
 
 pub mod acts;
 pub mod admin;
+mod archive;
 mod copies;
 mod demo;
 mod import;
@@ -88,6 +89,9 @@ enum Command {
     /// List what an import could not take.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Legal hold, and the destruction of a patient's record.
+    #[command(subcommand)]
+    Archive(archive::ArchiveCommand),
     /// Copy everything into one encrypted file.
     Backup(copies::BackupArgs),
     /// Put a backup back; workstations then fetch everything anew.
@@ -412,6 +416,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Quarantine(QuarantineCommand::List { data, limit }) => {
             admin::act(context, &data, Act::QuarantineList { limit }).await
         }
+        Command::Archive(command) => archive::archive(context, command).await,
         Command::Backup(args) => copies::backup(context, args).await,
         Command::Restore(args) => copies::restore(context, args).await,
         Command::VerifyBackup(args) => copies::verify(context, args).await,

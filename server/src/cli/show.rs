@@ -1,6 +1,7 @@
 //! Words for people, made from the same JSON that programs get.
 
 use super::acts::Act;
+use crate::ops::archive::Asked;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -13,6 +14,10 @@ pub enum Kind {
     Lines,
     /// Counts of an import.
     Import,
+    /// Holds and requests.
+    Archive,
+    /// A certificate alone, as it was signed; else every member on a line.
+    Certificate,
 }
 
 /// The kind of an act.
@@ -24,6 +29,8 @@ pub fn kind(act: &Act) -> Kind {
         Act::QuarantineList { .. } => Kind::Table("quarantined", &["id", "location", "expression", "reason"]),
         Act::AuditVerify => Kind::Table("chains", &["chain", "rows", "whole", "fault"]),
         Act::Import { .. } => Kind::Import,
+        Act::Archive(Asked::List) => Kind::Archive,
+        Act::Archive(_) => Kind::Certificate,
         _ => Kind::Lines,
     }
 }
@@ -35,6 +42,10 @@ pub fn words(kind: Kind, json: &Value) -> String {
         Kind::Table(member, columns) => table(json[member].as_array().map_or(&[], Vec::as_slice), columns),
         Kind::Import => import(json),
         Kind::Lines => lines(json),
+        Kind::Archive => archive(json),
+        Kind::Certificate => json["certificate"]
+            .as_str()
+            .map_or_else(|| lines(json), str::to_owned),
     }
 }
 
@@ -81,6 +92,25 @@ fn lines(json: &Value) -> String {
         let _ = writeln!(out, "{k:<width$}  {}", cell(v));
         out
     })
+}
+
+fn archive(json: &Value) -> String {
+    let rows = |member: &str| json[member].as_array().map_or(&[][..], Vec::as_slice);
+    let part = |member: &str, none: &str, columns: &[&str]| match rows(member) {
+        [] => format!("{none}\n"),
+        some => table(some, columns),
+    };
+    let holds = part(
+        "holds",
+        "no record is under legal hold",
+        &["patient", "since", "by", "reason"],
+    );
+    let requests = part(
+        "requests",
+        "no destruction was asked for",
+        &["id", "patient", "state", "requested", "by", "approved", "reason"],
+    );
+    format!("{holds}{requests}")
 }
 
 fn import(json: &Value) -> String {

@@ -161,6 +161,12 @@ impl From<StoreError> for FhirRefusal {
                 "",
                 "the change touches another patient than the one it was allowed for",
             ),
+            StoreError::Destroyed { .. } => Self::new(
+                StatusCode::GONE,
+                IssueCode::Processing,
+                "",
+                "this record was destroyed: nothing is stored under its id again",
+            ),
             StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, IssueCode::Processing, "", text),
             StoreError::Full(_) => Self {
                 retry_after_s: Some(60),

@@ -388,6 +388,14 @@ fn content_fault(e: &StoreError) -> Option<(usize, Issue)> {
             usize::MAX,
             Issue::new(IssueCode::Conflict, "", "another version is there already"),
         )),
+        StoreError::Destroyed { index, .. } => Some((
+            *index,
+            Issue::new(
+                IssueCode::Processing,
+                "",
+                "the patient's record was destroyed: nothing is stored under its id again",
+            ),
+        )),
         _ => None,
     }
 }

@@ -22,11 +22,12 @@ use vitrine_access::action::{
 };
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
+use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
 use vitrine_store::{
-    Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts,
-    DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem,
-    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store, StoreError,
-    StoreMode, StoredCard, StoredResource, is_urgent,
+    Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
+    Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
+    QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store,
+    StoreError, StoreMode, StoredCard, StoredResource, is_urgent,
 };
 
 /// Times a read is tried again.
@@ -394,6 +395,16 @@ impl Accounts for Guarded {
     }
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         upkeep!(self, grants(limit))
+    }
+}
+
+#[async_trait]
+impl Archive for Guarded {
+    async fn archive(&self, act: ArchiveAct<'_>) -> Result<(Archived, Receipt), StoreError> {
+        write!(self, archive(act))
+    }
+    async fn archived(&self) -> Result<ArchiveList, StoreError> {
+        upkeep!(self, archived())
     }
 }
 

@@ -3,6 +3,7 @@
 //! Lives here: `doctor`, `backup`, `restore`, `verify-backup`, `migrate`, `audit`, the counters. Never here: charts.
 //! Called by `cli` and the metrics listener.
 
+pub mod archive;
 pub mod audit;
 pub mod backup;
 pub mod breaker;

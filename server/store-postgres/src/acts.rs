@@ -15,6 +15,7 @@ use serde::Serialize;
 use vitrine_access::chain::{GENESIS, Head, Row as ChainRow};
 use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
+use vitrine_store::archive::{ArchiveOrder, Archived};
 use vitrine_store::{
     Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem,
     SessionRow, StoreError, device_chain,
@@ -41,6 +42,8 @@ pub(crate) enum Act {
     DeviceRows(DeviceId, Vec<ChainRow>),
     SpooledRows(String, Vec<ChainRow>),
     Prune(u64),
+    /// Alone in its group; it writes its own audit row.
+    Archive(Box<ArchiveOrder>),
 }
 
 /// What became of it.
@@ -52,6 +55,8 @@ pub(crate) struct Acted {
     pub device: Option<DeviceRow>,
     /// Of an upload: the device's last row now held.
     pub seq: u64,
+    /// Of a hold or a destruction.
+    pub archived: Option<Archived>,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -78,6 +83,15 @@ impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
         let (mut device, mut seq) = (None, 0);
+        if let Act::Archive(order) = act {
+            let (archived, receipt) = self.archive(order).await?;
+            return Ok(Acted {
+                receipt: Some(receipt),
+                device,
+                seq,
+                archived: Some(archived),
+            });
+        }
         match act {
             Act::Quarantine(at, items) => self.quarantine(*at, items).await?,
             Act::Account(AccountChange::Put(account)) => self.put_account(account).await?,
@@ -136,9 +150,15 @@ impl Group<'_> {
             Act::DeviceRows(device, rows) => seq = self.device_rows(device, rows).await?,
             Act::SpooledRows(chain, rows) => seq = self.spooled_rows(chain, rows).await?,
             Act::Prune(up_to) => self.prune(*up_to).await?,
+            Act::Archive(_) => {}
         }
         let receipt = entry.map(|e| self.record(e)).transpose()?;
-        Ok(Acted { receipt, device, seq })
+        Ok(Acted {
+            receipt,
+            device,
+            seq,
+            archived: None,
+        })
     }
 
     async fn quarantine(&self, at: UtcMs, items: &[QuarantineItem]) -> Result<(), Fault> {

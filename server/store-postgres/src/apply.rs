@@ -121,6 +121,8 @@ impl Group<'_> {
             });
         };
         allowed(turn.batch, &op.key, put.extract.patient.as_ref())?;
+        self.not_destroyed(index, put.extract.patient.as_ref())?;
+        self.not_destroyed(index, held.as_ref().and_then(|h| h.patient.as_ref()))?;
         if let Some(h) = live
             && h.patient == put.extract.patient
             && h.hash == Some(put.hash)
@@ -252,6 +254,16 @@ impl Group<'_> {
         }
         self.state.depends(key, None, Some(&extract));
         new.out = Some(extract);
+    }
+
+    fn not_destroyed(&self, index: usize, patient: Option<&PatientId>) -> Result<(), StoreError> {
+        match patient.and_then(|p| Some((p, self.state.patients.get(p)?))) {
+            Some((id, p)) if p.destroyed => {
+                let patient = id.clone();
+                Err(StoreError::Destroyed { index, patient })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn live_version(&self, key: &ResourceKey) -> Option<u64> {

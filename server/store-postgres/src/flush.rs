@@ -63,6 +63,7 @@ impl Group<'_> {
     pub(crate) async fn flush(&self) -> Result<u64, Fault> {
         self.write_resources().await?;
         tokio::try_join!(self.write_patients(), self.write_tally())?;
+        self.write_purge().await?;
         let newest = self.write_feed().await?;
         // A COMMIT that waits for the standby must never be cancelled: it would be taken for done.
         let patient = "SELECT set_config('statement_timeout', '0', true)";
@@ -72,6 +73,20 @@ impl Group<'_> {
             sql::all(self.tx, AUDIT, patient, &[])
         )?;
         Ok(newest)
+    }
+
+    /// What is left of destroyed records, once their resources are deleted.
+    async fn write_purge(&self) -> Result<(), Fault> {
+        if self.purge.is_empty() {
+            return Ok(());
+        }
+        let doing = "destroying a record";
+        let versions = "DELETE FROM resource_version WHERE rid IN
+                          (SELECT rid FROM resource WHERE pid = ANY($1) AND deleted AND pid IS NOT NULL)";
+        run(self.tx, doing, versions, &[&self.purge]).await?;
+        let patients = "UPDATE patient SET destroyed = true WHERE pid = ANY($1)";
+        run(self.tx, doing, patients, &[&self.purge]).await?;
+        Ok(())
     }
 
     fn written(&self) -> impl Iterator<Item = (&ResourceKey, &Res)> {

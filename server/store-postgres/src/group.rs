@@ -57,6 +57,8 @@ pub(crate) struct Group<'g> {
     pub wards: HashMap<WardId, i64>,
     /// The commit of an earlier try of this group may have taken place.
     pub again: bool,
+    /// Records to destroy: what is left of them goes once everything else is written.
+    pub purge: Vec<i64>,
     rids: VecDeque<i64>,
 }
 
@@ -93,6 +95,7 @@ impl<'g> Group<'g> {
             state: State::default(),
             wards: HashMap::new(),
             again: false,
+            purge: Vec::new(),
             rids: VecDeque::new(),
         })
     }
@@ -179,7 +182,8 @@ impl<'g> Group<'g> {
         for row in rows {
             let pid: i64 = col(&row, 0, LOADING)?;
             let id = parsed(PatientId::new(col::<String>(&row, 1, LOADING)?), LOADING)?;
-            let pat = Pat::new(pid, col(&row, 2, LOADING)?, col(&row, 3, LOADING)?);
+            let (rev, live) = (col(&row, 2, LOADING)?, col(&row, 3, LOADING)?);
+            let pat = Pat::new(pid, rev, live, col(&row, 4, LOADING)?);
             self.state.ids.insert(pid, id.clone());
             self.state.patients.insert(id, pat);
         }
@@ -507,6 +511,6 @@ async fn lock_patients(tx: &Transaction<'_>, ids: &[PatientId]) -> Result<Vec<Ro
     }
     let ids: Vec<&str> = ids.iter().map(PatientId::as_str).collect();
     let sql = "INSERT INTO patient (id, rev, live) SELECT id, 0, 0 FROM unnest($1::text[]) id ORDER BY 1
-               ON CONFLICT (id) DO UPDATE SET rev = patient.rev RETURNING pid, id, rev, live";
+               ON CONFLICT (id) DO UPDATE SET rev = patient.rev RETURNING pid, id, rev, live, destroyed";
     all(tx, LOADING, sql, &[&ids]).await
 }

@@ -105,6 +105,11 @@ impl Lane {
 }
 
 impl Job {
+    /// Whether it reads past what the others of a group have in memory: then it has a group of its own.
+    fn alone(&self) -> bool {
+        matches!(self, Self::Act(act, _) if matches!(**act, Act::Archive(_)))
+    }
+
     fn weight(&self) -> usize {
         match self {
             Self::Apply(batch) => batch.ops.len().max(1),
@@ -133,15 +138,23 @@ enum Trial {
 impl Writer {
     async fn serve(self, mut jobs: mpsc::Receiver<(Job, Reply)>) {
         while let Some(first) = jobs.recv().await {
-            let mut weight = first.0.weight();
+            let mut weight = if first.0.alone() { GROUP } else { first.0.weight() };
             let mut group = vec![first];
+            let mut alone = None;
             while weight < GROUP
                 && let Ok(next) = jobs.try_recv()
             {
+                if next.0.alone() {
+                    alone = Some(next);
+                    break;
+                }
                 weight += next.0.weight();
                 group.push(next);
             }
             self.finish(group).await;
+            if let Some(job) = alone {
+                self.finish(vec![job]).await;
+            }
         }
     }
 

@@ -11,6 +11,7 @@
 mod accounts;
 mod acts;
 mod apply;
+mod archive;
 mod audit;
 mod charts;
 mod connect;

@@ -12,14 +12,21 @@ struct Migration {
     sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "record",
-    sql: include_str!("../migrations/0001_record.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "record",
+        sql: include_str!("../migrations/0001_record.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "archive",
+        sql: include_str!("../migrations/0002_archive.sql"),
+    },
+];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

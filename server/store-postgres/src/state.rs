@@ -91,6 +91,8 @@ pub(crate) struct Pat {
     pub pid: i64,
     pub rev: i64,
     pub live: i64,
+    /// The record was destroyed.
+    pub destroyed: bool,
     pub written: bool,
     /// Facts, card, membership and board are here.
     pub loaded: bool,
@@ -105,11 +107,12 @@ pub(crate) struct Pat {
 }
 
 impl Pat {
-    pub fn new(pid: i64, rev: i64, live: i64) -> Self {
+    pub fn new(pid: i64, rev: i64, live: i64, destroyed: bool) -> Self {
         Self {
             pid,
             rev,
             live,
+            destroyed,
             written: false,
             // a patient without revision has nothing in the database
             loaded: rev == 0,

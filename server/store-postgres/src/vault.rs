@@ -32,6 +32,8 @@ pub(crate) enum Place<'p> {
     Board(i64),
     Audit(&'p str, u64),
     Grant(&'p [u8]),
+    /// A hold by its patient, a request by its id.
+    Archive(&'p [u8]),
     Quarantine,
     DataKey(i32),
 }
@@ -46,6 +48,7 @@ impl Place<'_> {
             Self::Board(pid) => numbered(b'b', pid),
             Self::Audit(chain, seq) => [&[b'a'][..], &seq.to_be_bytes(), chain.as_bytes()].concat(),
             Self::Grant(id) => [&[b'g'][..], id].concat(),
+            Self::Archive(id) => [&[b'h'][..], id].concat(),
             Self::Quarantine => vec![b'q'],
             Self::DataKey(no) => numbered(b'k', i64::from(no)),
         }

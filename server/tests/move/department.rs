@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 use vitrine_access::chain::{Head, Row};
 use vitrine_access::grant::{Grant, Reason};
 use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs, WardId};
+use vitrine_store::archive::{ArchiveAct, ArchiveList};
 use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
 use vitrine_store::{
-    ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, NewDevice, Page, Precondition, QuarantineItem,
-    SearchQuery, SessionRow, StoredResource,
+    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, NewDevice, Page,
+    Precondition, QuarantineItem, SearchQuery, SessionRow, StoredResource,
 };
 
 pub fn put(body: &Value) -> ChangeOp {
@@ -121,6 +122,24 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
         .put_client(&h.operator(), "ris", [8; 32], scopes)
         .await
         .unwrap();
+    let hold = ArchiveAct::Hold(&h.operator_of("mv1"), "a claim".to_owned());
+    store.archive(hold).await.unwrap();
+    let person = Account {
+        user: UserId::new("p.keeper").unwrap(),
+        display: "P. Keeper".to_owned(),
+        role: "privacy-officer".parse().unwrap(),
+        wards: Vec::new(),
+        password_phc: "x".to_owned(),
+        pin_phc: None,
+        disabled: false,
+        version: 0,
+    };
+    let change = AccountChange::Put(person);
+    store.change_account(&h.operator(), change).await.unwrap();
+    let id = vitrine_server::clock::new_uuid();
+    let permit = h.keeper("p.keeper", "mv2");
+    let request = ArchiveAct::Request(&permit, id, "its time is over".to_owned());
+    store.archive(request).await.unwrap();
     let last = h.batch(vec![
         put(&lab("mv-obs", "mv2", "4.40")),
         delete("Observation/mv-none"),
@@ -153,6 +172,7 @@ pub struct Seen {
     owners: Vec<Vec<ResourceKey>>,
     people: String,
     counts: vitrine_store::Counts,
+    archived: ArchiveList,
 }
 
 pub async fn see(h: &Hospital) -> Seen {
@@ -264,5 +284,6 @@ pub async fn see(h: &Hospital) -> Seen {
         owners,
         people,
         counts,
+        archived: s.archived().await.unwrap(),
     }
 }

@@ -63,4 +63,12 @@ actions! {
     ReviewBreakGlass = "review-break-glass", patient: false;
     /// Back up, restore, migrate, check.
     OperateServer = "operate-server", patient: false;
+    /// Put a record under legal hold, or release it.
+    HoldRecord = "hold-record", patient: true;
+    /// Ask for the destruction of a record, or take such a request back.
+    RequestDestruction = "request-destruction", patient: true;
+    /// Approve the destruction that somebody else asked for.
+    ApproveDestruction = "approve-destruction", patient: true;
+    /// Carry out an approved destruction.
+    DestroyRecord = "destroy-record", patient: true;
 }

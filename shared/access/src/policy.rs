@@ -240,6 +240,11 @@ fn user_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[W
         "manage-users" | "manage-devices" | "operate-server" if matches!(role, Kind::ClinicalIt) => {
             allow("clinical-it")
         }
+        "hold-record" | "request-destruction" | "approve-destruction"
+            if matches!(role, Kind::PrivacyOfficer | Kind::ClinicalIt) =>
+        {
+            allow("record-keeper")
+        }
         "import-data" if matches!(role, Kind::Integrator) => allow("integrator-imports"),
         _ => deny("role-has-no-such-act", "Your role does not include this."),
     }
@@ -331,7 +336,11 @@ fn scope_covers(scope: &str, kind: Option<&str>, letters: &str) -> bool {
 fn operator_verdict(action: &str) -> Verdict {
     match action {
         "import-data" | "write-clinical" | "manage-users" | "manage-devices" | "read-audit"
-        | "operate-server" => allow("operator-on-the-server"),
+        | "operate-server" | "hold-record" | "destroy-record" => allow("operator-on-the-server"),
+        "request-destruction" | "approve-destruction" => deny(
+            "destruction-needs-a-name",
+            "A destruction is asked for and approved by a person, who proves it with a password.",
+        ),
         _ => deny(
             "operator-sees-no-chart",
             "A chart is opened by a person, not from the server's command line.",
@@ -349,6 +358,9 @@ pub fn decide<A: Action>(r: Request) -> Result<Permit<A>, Denied> {
     let purpose = match (&r.subject, A::NAME) {
         _ if by_glass => Purpose::BreakGlass,
         (_, "read-audit" | "review-break-glass") => Purpose::Compliance,
+        (_, "hold-record" | "request-destruction" | "approve-destruction" | "destroy-record") => {
+            Purpose::Compliance
+        }
         (Subject::User { .. } | Subject::Client { .. }, _) => Purpose::Treatment,
         _ => Purpose::Operations,
     };

@@ -69,6 +69,14 @@ pub enum StoreError {
         /// The first differing row.
         seq: u64,
     },
+    /// The patient's record was destroyed: its id is never used again.
+    #[error("the record of patient {patient} was destroyed: nothing is stored under it again")]
+    Destroyed {
+        /// Index of the change that names it, from 0.
+        index: usize,
+        /// Whose record it was.
+        patient: PatientId,
+    },
     /// Already there, or gone.
     #[error("{0}")]
     Refused(String),

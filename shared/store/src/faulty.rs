@@ -3,11 +3,12 @@
 //! Two ways to fail matter: before (nothing happened) and after (it happened, and the answer was lost). The second is
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
+use crate::archive::{ArchiveAct, ArchiveList, Archived};
 use crate::{
-    Account, AccountChange, Accounts, Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts,
-    DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem,
-    QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store, StoreError,
-    StoredCard, StoredResource,
+    Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
+    Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
+    QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store,
+    StoreError, StoredCard, StoredResource,
 };
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -397,5 +398,15 @@ impl Accounts for FaultyStore {
     }
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         through!(self, grants(limit))
+    }
+}
+
+#[async_trait]
+impl Archive for FaultyStore {
+    async fn archive(&self, act: ArchiveAct<'_>) -> Result<(Archived, Receipt), StoreError> {
+        through!(self, archive(act))
+    }
+    async fn archived(&self) -> Result<ArchiveList, StoreError> {
+        through!(self, archived())
     }
 }

@@ -9,6 +9,7 @@
 //! transaction; nothing is acknowledged before it is durable; an operation id is applied once; the feed has no gap
 //! and follows commit order; a read gives `Sealed` data and nothing else.
 
+pub mod archive;
 pub mod batch;
 mod checked;
 pub mod conformance;
@@ -39,5 +40,5 @@ pub use model::{
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
-pub use traits::{Accounts, AuditLog, ChartStore, Feed, Stall, Store, StoreMode};
+pub use traits::{Accounts, Archive, AuditLog, ChartStore, Feed, Stall, Store, StoreMode};
 pub use urgent::{is_urgent, urgent};

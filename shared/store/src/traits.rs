@@ -1,5 +1,6 @@
 //! What a store must do.
 
+use crate::archive::{ArchiveAct, ArchiveList, Archived};
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
     GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
@@ -227,6 +228,17 @@ pub trait Accounts: Send + Sync {
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError>;
 }
 
+/// Legal holds, and the destruction of records.
+#[async_trait]
+pub trait Archive: Send + Sync {
+    /// Carries an act out, on what is there at that moment, in one transaction with its audit row. A record that is
+    /// destroyed leaves its scopes like one that is deleted; afterwards none of its bytes are here, and
+    /// [`StoreError::Destroyed`] answers whoever writes to it. Carried out again, the first outcome is given again.
+    async fn archive(&self, act: ArchiveAct<'_>) -> Result<(Archived, Receipt), StoreError>;
+    /// Holds in force and all requests.
+    async fn archived(&self) -> Result<ArchiveList, StoreError>;
+}
+
 /// A whole backend.
-pub trait Store: ChartStore + Feed + AuditLog + Accounts {}
-impl<T: ChartStore + Feed + AuditLog + Accounts> Store for T {}
+pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive {}
+impl<T: ChartStore + Feed + AuditLog + Accounts + Archive> Store for T {}

@@ -105,6 +105,8 @@ fn place(table: Table, row: &[Cell]) -> Place<'_> {
         (Table::Audit, _) => Place::Audit(CHAIN, seq(0)),
         (Table::DeviceAudit, Some(Cell::Text(device))) => Place::Audit(device, seq(1)),
         (Table::Grant, Some(Cell::Bytes(id))) => Place::Grant(id),
+        (Table::Hold, Some(Cell::Text(patient))) => Place::Archive(patient.as_bytes()),
+        (Table::Destruction, Some(Cell::Bytes(id))) => Place::Archive(id),
         (Table::Quarantine, _) => Place::Quarantine,
         _ => Place::Resource(number(row, 0)),
     }

@@ -107,6 +107,8 @@ pub(super) struct Work<'w> {
     pub projector: &'w dyn Projector,
     owner: Option<&'w PatientId>,
     at: UtcMs,
+    /// The operation it is at.
+    index: usize,
     patients: BTreeMap<PatientId, Touched>,
     /// Resources whose meaning may rest on old versions, with their operation.
     pub changed: BTreeMap<ResourceKey, usize>,
@@ -127,6 +129,7 @@ impl<'w> Work<'w> {
             projector,
             owner,
             at,
+            index: 0,
             patients: BTreeMap::new(),
             changed: BTreeMap::new(),
             kinds: HashMap::new(),
@@ -169,6 +172,7 @@ impl<'w> Work<'w> {
     }
 
     fn one(&mut self, index: usize, op: &PreparedOp) -> Result<AppliedChange, StoreError> {
+        self.index = index;
         let held = self.held(&op.key)?;
         let live = held.as_ref().filter(|h| !h.deleted);
         op.precondition.holds(&op.key, live.map(|h| h.version))?;
@@ -192,6 +196,9 @@ impl<'w> Work<'w> {
             });
         };
         self.allowed(&op.key, put.extract.patient.as_ref())?;
+        if let Some(h) = held.as_ref().filter(|h| h.deleted) {
+            self.not_destroyed(h.pid)?;
+        }
         let pid = match &put.extract.patient {
             Some(p) => Some(self.touch(p)?.pid),
             None => None,
@@ -254,6 +261,20 @@ impl<'w> Work<'w> {
         }
     }
 
+    /// Refuses what is left of a destroyed record.
+    fn not_destroyed(&self, pid: Option<i64>) -> Result<(), StoreError> {
+        let Some(pid) = pid else { return Ok(()) };
+        let sql = "SELECT destroyed FROM patient WHERE pid = ?1";
+        let destroyed = one(self.conn, sql, [pid], |r| r.get::<_, bool>(0)).during(WRITING)?;
+        match destroyed {
+            Some(true) => Err(StoreError::Destroyed {
+                index: self.index,
+                patient: self.id_of(pid)?,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     fn same_bytes(&self, h: &Held, put: &Put) -> Result<bool, StoreError> {
         if h.hash != Some(put.hash) {
             return Ok(false);
@@ -271,18 +292,23 @@ impl<'w> Work<'w> {
     /// The patient's row, made when this is the first resource that names it.
     pub fn touch(&mut self, id: &PatientId) -> Result<&mut Touched, StoreError> {
         if !self.patients.contains_key(id) {
-            let sql = "SELECT pid, rev, live FROM patient WHERE id = ?1";
+            let sql = "SELECT pid, rev, live, destroyed FROM patient WHERE id = ?1";
             let found = one(self.conn, sql, [id.as_str()], |r| {
-                Ok(Touched {
+                let touched = Touched {
                     pid: r.get(0)?,
                     rev: r.get(1)?,
                     live: r.get(2)?,
                     dirty: false,
                     project: None,
-                })
+                };
+                Ok((touched, r.get::<_, bool>(3)?))
             });
             let touched = match found.during(WRITING)? {
-                Some(t) => t,
+                Some((_, true)) => {
+                    let (index, patient) = (self.index, id.clone());
+                    return Err(StoreError::Destroyed { index, patient });
+                }
+                Some((t, false)) => t,
                 None => {
                     run(
                         self.conn,

@@ -50,6 +50,8 @@ pub(super) struct ServerGroup {
     committed: Head,
     pos: u64,
     persons: Vec<PersonChange>,
+    /// What the index forgets must not stay in its segments.
+    purge: bool,
     head_file: Option<HeadFile>,
     redo: Option<Keeper>,
     announce: watch::Sender<u64>,
@@ -62,6 +64,7 @@ impl ServerGroup {
             committed: Head::EMPTY,
             pos: 0,
             persons: Vec::new(),
+            purge: false,
             head_file,
             redo,
             announce,
@@ -95,6 +98,11 @@ impl ServerGroup {
         self.persons.extend(changes);
     }
 
+    /// What the search index forgets in this group is to leave its file too.
+    pub const fn purge_persons(&mut self) {
+        self.purge = true;
+    }
+
     /// Seals the present head in place of whatever the file says: after a restore.
     pub fn reseal(&mut self) -> Result<(), StoreError> {
         if let Some(file) = &mut self.head_file {
@@ -110,6 +118,7 @@ impl Group for ServerGroup {
     fn begun(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.head = head_of(conn)?;
         self.persons.clear();
+        self.purge = false;
         Ok(())
     }
     fn mark(&self) -> Head {
@@ -120,6 +129,9 @@ impl Group for ServerGroup {
     }
     fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError> {
         persons::write(conn, std::mem::take(&mut self.persons))?;
+        if std::mem::take(&mut self.purge) {
+            persons::purge(conn)?;
+        }
         self.pos = feed::newest(conn)?;
         Ok(())
     }

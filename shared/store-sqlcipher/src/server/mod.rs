@@ -9,6 +9,7 @@
 
 mod accounts;
 mod apply;
+mod archive;
 mod audit;
 mod body;
 mod charts;
@@ -42,11 +43,18 @@ pub use giving::{EmbeddedGiver, Standing};
 
 /// "Vits": tells the server's file from the workstation's.
 const APPLICATION_ID: i32 = 0x5669_7473;
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "record",
-    sql: include_str!("../../migrations/server/0001_record.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "record",
+        sql: include_str!("../../migrations/server/0001_record.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "archive",
+        sql: include_str!("../../migrations/server/0002_archive.sql"),
+    },
+];
 
 /// How the server's store is opened.
 #[derive(Debug, Clone)]

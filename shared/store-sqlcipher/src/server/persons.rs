@@ -33,3 +33,10 @@ pub(super) fn write(conn: &Connection, changes: Vec<PersonChange>) -> Result<(),
     }
     Ok(())
 }
+
+/// Writes the index anew without what it has forgotten: a deletion alone leaves the words in its segments.
+pub(super) fn purge(conn: &Connection) -> Result<(), StoreError> {
+    run(conn, "INSERT INTO person (person) VALUES ('optimize')", [])
+        .during("purging the search index")
+        .map(|_| ())
+}

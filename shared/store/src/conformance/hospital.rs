@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 use vitrine_access::policy::{PatientFacts, Request, Subject, decide};
 use vitrine_access::{AccessId, Action, AuditEntry, Permit, Receipt, Sealed};
-use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UtcMs, WardId};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 
 /// What the suite's resources say, as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -279,6 +279,24 @@ impl Hospital {
             account: "suite".to_owned(),
         };
         decide(self.request(subject, None, None)).expect("an operator may")
+    }
+
+    /// The same, for an act on a record.
+    pub fn operator_of<A: Action>(&self, patient: &str) -> Permit<A> {
+        let subject = Subject::Operator {
+            account: "suite".to_owned(),
+        };
+        decide(self.request(subject, Some(patient), None)).expect("an operator may")
+    }
+
+    /// A permit for a person who answers for records.
+    pub fn keeper<A: Action>(&self, user: &str, patient: &str) -> Permit<A> {
+        let subject = Subject::User {
+            user: UserId::new(user).expect("a user"),
+            role: "privacy-officer".parse().expect("a role"),
+            wards: Vec::new(),
+        };
+        decide(self.request(subject, Some(patient), None)).expect("a privacy officer may")
     }
 
     /// A permit for a workstation of a site.

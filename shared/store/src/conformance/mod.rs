@@ -4,6 +4,7 @@
 //! one backend alone does (files, keys, power cuts: those are tests of that backend).
 //! Called by the tests of each backend. A case panics with what was promised and what was found.
 
+mod archives;
 mod audits;
 mod charts;
 mod directory;
@@ -77,4 +78,8 @@ cases! {
     directory::enrols_once;
     directory::keeps_accounts_sessions_clients;
     directory::keeps_grants_once;
+    archives::a_hold_blocks_destruction;
+    archives::destruction_needs_two_other_people;
+    archives::destroys_a_record_once;
+    archives::a_destroyed_record_stays_destroyed;
 }

@@ -120,6 +120,8 @@ impl Run<'_> {
                     None => self.extract(index, &op.key, body)?,
                 };
                 self.allowed(&op.key, extract.patient.as_ref())?;
+                self.not_destroyed(index, extract.patient.as_ref())?;
+                self.not_destroyed(index, old.as_ref().and_then(|r| r.patient.as_ref()))?;
                 if live.is_some_and(|r| r.current.body == *body && r.patient == extract.patient) {
                     return Ok(same(version));
                 }
@@ -138,6 +140,16 @@ impl Run<'_> {
     fn allowed(&self, key: &ResourceKey, patient: Option<&PatientId>) -> Result<(), StoreError> {
         match self.owner {
             Some(owner) if patient != Some(owner) => Err(StoreError::WrongPatient(key.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    fn not_destroyed(&self, index: usize, patient: Option<&PatientId>) -> Result<(), StoreError> {
+        match patient.and_then(|p| Some((p, self.txn.t.patients.get(p)?))) {
+            Some((p, held)) if held.destroyed => {
+                let patient = p.clone();
+                Err(StoreError::Destroyed { index, patient })
+            }
             _ => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod apply;
+mod archive;
 mod reads;
 mod state;
 

@@ -1,5 +1,6 @@
 //! The tables of the memory store, and changes to them that can be taken back.
 
+use crate::archive::{Destruction, Hold};
 use crate::search::PersonWords;
 use crate::{
     Account, DeviceRow, EnrolCode, Extract, FeedRow, GrantRow, QuarantineRow, SessionRow, StoredCard,
@@ -40,6 +41,8 @@ pub(super) struct Patient {
     pub rev: u64,
     /// Live resources.
     pub live: u64,
+    /// The record was destroyed.
+    pub destroyed: bool,
     /// The last card made; `None` body-less state is kept in `card_ver` so that versions go on growing.
     pub card: Option<StoredCard>,
     pub card_ver: u64,
@@ -97,6 +100,8 @@ pub(super) struct Tables {
     pub sessions: BTreeMap<[u8; 32], SessionRow>,
     pub clients: BTreeMap<String, ([u8; 32], Vec<String>)>,
     pub grants: BTreeMap<Uuid, GrantRow>,
+    pub holds: BTreeMap<PatientId, Hold>,
+    pub destructions: BTreeMap<Uuid, Destruction>,
 }
 
 impl Tables {

@@ -127,7 +127,7 @@ macro_rules! tables {
 
 tables! {
     /// People; their numbers are kept.
-    Patient "patient" 1 [pid Number, id Text, rev Number, live Number];
+    Patient "patient" 1 [pid Number, id Text, rev Number, live Number, destroyed Flag];
     /// Current versions; their numbers are kept: they are the order of a chart.
     Resource "resource" 1 [rid Number, kind Text, id Text, pid Number, rank Small, version Number, rev Number,
         updated Number, deleted Flag, meaning Number, hash Bytes, body Body];
@@ -172,6 +172,10 @@ tables! {
     Client "client" 1 [id Text, secret Bytes, scopes Text];
     /// Break-glass grants.
     Grant "break_glass_grant" 1 [id Id, at Number, body Body];
+    /// Legal holds.
+    Hold "legal_hold" 1 [patient Text, body Body];
+    /// Requests to destroy a record, those carried out among them.
+    Destruction "destruction" 1 [id Id, patient Text, body Body];
     /// Counts.
     Tally "tally" 1 [name Text, n Number];
 }
