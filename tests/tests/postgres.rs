@@ -136,7 +136,12 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     let b = Server::start(&other, free_port()?)?;
     let token = b.token(&b.http()?).await?;
     let engine = opened(&station.profile)?;
-    engine.settled(Duration::from_secs(10)).await;
+    // What arrives with the first connection is a snapshot, and tells of no patient by name.
+    ensure!(
+        engine.wait_current(Duration::from_secs(60)).await?,
+        "the workstation did not become current: {:?}",
+        engine.status()
+    );
     let mut events = engine.events();
     for n in 0..5 {
         let from = Instant::now();
