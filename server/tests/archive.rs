@@ -222,6 +222,12 @@ async fn a_record_is_held_destroyed_once_and_certified() {
         .filter(|r| r["action"] == "destroy-record")
         .count();
     assert_eq!(rows, 1);
+    let wrong = |r: &&Value| r["rule"] == "wrong-password";
+    let wrong: Vec<Value> = s.audit().into_iter().filter(|r| wrong(&r)).collect();
+    assert!(
+        wrong.len() == 1 && wrong[0]["action"] == "request-destruction",
+        "{wrong:?}"
+    );
     let (exit, again, _) = archive(dir, &["destroy", "carry-out", &id], "");
     assert_eq!((exit, &again["certificate"]), (0, &gone["certificate"]));
     s.kill();

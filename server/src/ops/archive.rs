@@ -10,6 +10,7 @@ use crate::cli::acts::{Given, Ground, given, operator_request};
 use crate::clock;
 use crate::config::Redo;
 use crate::error::{Exit, Fault};
+use crate::http::auth::sign_in_row;
 use crate::identity::secrets;
 use crate::keys::{Keys, unhex};
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -271,7 +272,8 @@ fn operator<A: Action>(ground: &Ground, facts: PatientFacts) -> Result<Permit<A>
     policy::decide::<A>(request).map_err(|d| Fault::failed(d.text))
 }
 
-/// A permit for a person who has proven to be that person; a refusal by the policy has its audit row.
+/// A permit for a person who has proven to be that person; a wrong password and a refusal by the policy have their
+/// audit rows.
 async fn person<A: Action>(ground: &Ground, by: Proven, facts: PatientFacts) -> Result<Permit<A>, Fault> {
     let unknown = || {
         Fault::usage(format!(
@@ -285,6 +287,10 @@ async fn person<A: Action>(ground: &Ground, by: Proven, facts: PatientFacts) -> 
     let (password, phc) = (by.password, account.password_phc);
     let right = tokio::task::spawn_blocking(move || secrets::matches(&password, &phc)).await;
     if !right.map_err(|e| Fault::failed(format!("checking the password: {e}")))? {
+        let mut row = sign_in_row(Actor::User(user.clone()), None, A::NAME, "wrong-password", false);
+        row.notes
+            .insert("operator".to_owned(), ground.operator.as_str().to_owned());
+        ground.store.append(row).await?;
         return Err(Fault::unsafe_to(format!(
             "the password is not {user}'s: nothing was changed"
         )));
