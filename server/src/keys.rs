@@ -15,7 +15,7 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
-use ring::signature::{Ed25519KeyPair, KeyPair as _};
+use ring::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject as _};
 use sha2::{Digest as _, Sha256};
 use std::net::SocketAddr;
@@ -115,6 +115,27 @@ impl Keys {
     pub fn sign(&self, message: &[u8]) -> String {
         hex(self.signing.sign(message).as_ref())
     }
+}
+
+/// Checks what [`Keys::sign`] made, against the key that must have made it; keys and signature in hex.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_signed(
+    message: &[u8],
+    key: &str,
+    signature: &str,
+    server_key: &str,
+) -> Result<(), &'static str> {
+    if key != server_key {
+        return Err("it was signed by another server");
+    }
+    let (Some(key), Some(signature)) = (unhex(key), unhex(signature)) else {
+        return Err("its signature cannot be read");
+    };
+    UnparsedPublicKey::new(&ED25519, key)
+        .verify(message, &signature)
+        .map_err(|_| "it was changed after it was signed")
 }
 
 /// Days until the certificate in a PEM file ends; `None` when it is not there or cannot be read.

@@ -250,6 +250,24 @@ pub fn text(p: &Path) -> String {
     p.to_string_lossy().into_owned()
 }
 
+/// Gives a second server's folder what makes it one of the same hospital: keys, certificates, which store it is.
+///
+/// # Errors
+/// When a file is missing or cannot be copied.
+pub fn copy_identity(from: &Path, to: &Path) -> Result<()> {
+    for name in ["ca.pem", "tls.pem", "DEMO", "demo.time", "store"] {
+        std::fs::copy(from.join(name), to.join(name)).with_context(|| name.to_owned())?;
+    }
+    let keys = to.join("keys");
+    std::fs::create_dir_all(&keys)?;
+    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    for entry in std::fs::read_dir(from.join("keys"))? {
+        let entry = entry?;
+        std::fs::copy(entry.path(), keys.join(entry.file_name()))?;
+    }
+    Ok(())
+}
+
 /// Runs one of our programs.
 ///
 /// # Errors

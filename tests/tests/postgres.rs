@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use vitrine_engine::{BreakGlass, Identity, Options, Workstation};
 use vitrine_testpg::TestPg;
-use vitrine_tests::server::{Server, free_port, run, run_json, text};
+use vitrine_tests::server::{Server, copy_identity, free_port, run, run_json, text};
 use vitrine_tests::station::{Person, Station, person};
 use vitrine_wire::view::EngineEvent;
 
@@ -31,17 +31,7 @@ fn configured(data: &Path, url: &str, node: &str) -> Result<()> {
 /// A second server of the same hospital: the same keys, another name.
 fn second(first: &Path, data: &Path, url: &str) -> Result<()> {
     configured(data, url, "server-b")?;
-    for name in ["ca.pem", "tls.pem", "DEMO", "demo.time", "store"] {
-        std::fs::copy(first.join(name), data.join(name)).with_context(|| name.to_owned())?;
-    }
-    let keys = data.join("keys");
-    std::fs::create_dir(&keys)?;
-    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-    for entry in std::fs::read_dir(first.join("keys"))? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), keys.join(entry.file_name()))?;
-    }
-    Ok(())
+    copy_identity(first, data)
 }
 
 fn opened(profile: &Path) -> Result<Workstation> {

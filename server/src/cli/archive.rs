@@ -1,6 +1,6 @@
 //! `archive …`: legal hold and destruction; the work is in `ops::archive`.
 
-use super::acts::Act;
+use super::acts::{Act, secrets_from_stdin};
 use super::{Context, Data, Outcome, admin};
 use crate::error::Fault;
 use crate::ops::archive::{Asked, Proven};
@@ -92,16 +92,10 @@ pub(super) enum DestroyCommand {
 }
 
 fn proven(who: Who) -> Result<Proven, Fault> {
-    let first = std::io::stdin().lines().next().transpose().ok().flatten();
-    let password = first.filter(|l| !l.is_empty()).ok_or_else(|| {
-        Fault::usage(format!(
-            "--by {}: the first line of stdin must hold the password",
-            who.by
-        ))
-    })?;
+    let (password, _) = secrets_from_stdin()?;
     Ok(Proven {
         user: who.by,
-        password,
+        password: password.unwrap_or_default(),
     })
 }
 

@@ -12,8 +12,7 @@ use crate::config::Redo;
 use crate::error::{Exit, Fault};
 use crate::http::auth::sign_in_row;
 use crate::identity::secrets;
-use crate::keys::{Keys, unhex};
-use ring::signature::{ED25519, UnparsedPublicKey};
+use crate::keys::{Keys, check_signed};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -470,15 +469,7 @@ fn checked(text: &str, server_key: &str, place: &str) -> Result<Value, Fault> {
     let bad = |why: &str| Fault::unsafe_to(format!("{place}: {why}"));
     let whole: Whole =
         serde_json::from_str(text).map_err(|_| bad("this is no certificate of destruction"))?;
-    if whole.key != server_key {
-        return Err(bad("it was signed by another server"));
-    }
-    let (Some(key), Some(signature)) = (unhex(&whole.key), unhex(&whole.signature)) else {
-        return Err(bad("its signature cannot be read"));
-    };
     let message = [LABEL, whole.certificate.get().as_bytes()].concat();
-    UnparsedPublicKey::new(&ED25519, key)
-        .verify(&message, &signature)
-        .map_err(|_| bad("it was changed after it was signed"))?;
+    check_signed(&message, &whole.key, &whole.signature, server_key).map_err(bad)?;
     serde_json::from_str(whole.certificate.get()).map_err(|_| bad("it is of another version"))
 }

@@ -9,10 +9,9 @@
 use crate::clock;
 use crate::data_dir::{self, DataDir};
 use crate::error::{Exit, Fault};
-use crate::keys::{Keys, unhex};
+use crate::keys::{Keys, check_signed};
 use crate::ops::backup::{self, Scratch};
 use crate::ops::container;
-use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
@@ -286,16 +285,8 @@ pub fn read_result(path: &Path, server_key: &str) -> Result<Verification, Fault>
     let bad = |why: &str| Fault::unsafe_to(format!("{}: {why}", path.display()));
     let whole: Signed =
         serde_json::from_slice(&bytes).map_err(|_| bad("this is no result of verify-backup"))?;
-    if whole.key != server_key {
-        return Err(bad("it was signed by another server"));
-    }
-    let (Some(key), Some(signature)) = (unhex(&whole.key), unhex(&whole.signature)) else {
-        return Err(bad("its signature cannot be read"));
-    };
     let message = [LABEL, whole.verification.get().as_bytes()].concat();
-    UnparsedPublicKey::new(&ED25519, key)
-        .verify(&message, &signature)
-        .map_err(|_| bad("it was changed after it was signed"))?;
+    check_signed(&message, &whole.key, &whole.signature, server_key).map_err(bad)?;
     serde_json::from_str(whole.verification.get()).map_err(|_| bad("it is of another version"))
 }
 

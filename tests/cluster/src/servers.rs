@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use vitrine_engine::{Options, Workstation};
-use vitrine_tests::server::{Server, run_json, text};
+use vitrine_tests::server::{Server, copy_identity, run_json, text};
 use vitrine_tests::station::{Person, Station, person};
 use vitrine_wire::view::EngineEvent;
 
@@ -76,21 +76,6 @@ fn folder(at: &Path, text: &str) -> Result<()> {
     Ok(std::fs::write(at.join("vitrine.toml"), text)?)
 }
 
-/// The second server has the keys of the first.
-fn copy_keys(from: &Path, to: &Path) -> Result<()> {
-    for name in ["ca.pem", "tls.pem", "DEMO", "demo.time", "store"] {
-        std::fs::copy(from.join(name), to.join(name)).with_context(|| name.to_owned())?;
-    }
-    let keys = to.join("keys");
-    std::fs::create_dir_all(&keys)?;
-    std::fs::set_permissions(&keys, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
-    for entry in std::fs::read_dir(from.join("keys"))? {
-        let entry = entry?;
-        std::fs::copy(entry.path(), keys.join(entry.file_name()))?;
-    }
-    Ok(())
-}
-
 impl Servers {
     /// Seeds the synthetic hospital, starts both servers, puts HAProxy in front of them and enrols a workstation.
     ///
@@ -108,7 +93,7 @@ impl Servers {
         )?;
         let one = Server::start_with(&a, layout.servers[0], &["--metrics", "off"])?;
         folder(&b, &configuration(&layout, "server-b"))?;
-        copy_keys(&a, &b)?;
+        copy_identity(&a, &b)?;
         let two = Server::start_with(&b, layout.servers[1], &["--metrics", "off"])?;
         cluster.put_front(&a.join("ca.pem")).await?;
         let http = one.http()?;

@@ -83,7 +83,14 @@ fn act(
             run(conn, sql, [order.patient.as_str()]).during(KEEPING)?;
         }
         (Step::Put(d), _) => put(conn, d)?,
-        (Step::Destroy(d), Some(pid)) => return destroy(conn, group, projector, order, pid, d.clone()),
+        (Step::Destroy(d), Some(pid)) => {
+            // What is deleted is to be written over, not only let go of.
+            let secure = |how| conn.pragma_update(None, "secure_delete", how).during(DESTROYING);
+            secure("ON")?;
+            let done = destroy(conn, group, projector, order, pid, d.clone());
+            secure("FAST")?;
+            return done;
+        }
         (Step::Destroy(_), None) | (Step::Already(_), _) => {}
     }
     let receipt = group.record(conn, &order.entry)?;
@@ -117,23 +124,6 @@ fn resources(conn: &Connection, pid: i64) -> Result<Vec<(i64, ResourceKey, bool)
 }
 
 fn destroy(
-    conn: &Connection,
-    group: &mut ServerGroup,
-    projector: &dyn Projector,
-    order: &ArchiveOrder,
-    pid: i64,
-    d: Destruction,
-) -> Result<(Archived, Receipt), StoreError> {
-    // What is deleted is to be written over, not only let go of.
-    conn.pragma_update(None, "secure_delete", "ON")
-        .during(DESTROYING)?;
-    let done = destroy_all(conn, group, projector, order, pid, d);
-    conn.pragma_update(None, "secure_delete", "FAST")
-        .during(DESTROYING)?;
-    done
-}
-
-fn destroy_all(
     conn: &Connection,
     group: &mut ServerGroup,
     projector: &dyn Projector,
