@@ -109,6 +109,10 @@ impl Target {
         };
         config.connect_timeout(CONNECT);
         config.keepalives_idle(Duration::from_secs(10));
+        config.keepalives_interval(Duration::from_secs(2));
+        config.keepalives_retries(3);
+        // What was sent and is not even received by then is lost: a cable, not a slow database.
+        config.tcp_user_timeout(Duration::from_secs(10));
         config.application_name("vitrine-server");
         Ok(Self { config, tls })
     }

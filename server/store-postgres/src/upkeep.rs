@@ -7,6 +7,7 @@ use crate::connect::Target;
 use crate::feed::NEWEST;
 use crate::sql::{During, Fault, col, one, run, uint};
 use deadpool_postgres::{GenericClient, Pool};
+use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -19,7 +20,7 @@ const KEEPING: &str = "keeping the tables in order";
 const LOOK: Duration = Duration::from_millis(200);
 /// Peers are told so often at most.
 const TELL: Duration = Duration::from_millis(20);
-/// So long may an answer on the link take.
+/// So long may anything on the link take, a connection included.
 const DEAF: Duration = Duration::from_secs(2);
 const GUARD: Duration = Duration::from_secs(1);
 /// A transaction that has written for longer holds back what the whole cluster may forget.
@@ -83,6 +84,14 @@ fn deaf() -> StoreError {
     }
 }
 
+/// A connection into nowhere gives no error: what does not answer in time is gone.
+async fn in_time<T>(
+    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, StoreError> {
+    let answer = tokio::time::timeout(DEAF, asked).await.map_err(|_| deaf())?;
+    answer.map_err(|e| failed(&e))
+}
+
 fn failed(e: &tokio_postgres::Error) -> StoreError {
     StoreError::Backend {
         doing: LINK,
@@ -92,10 +101,10 @@ fn failed(e: &tokio_postgres::Error) -> StoreError {
 
 async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
     let heard = Arc::new(Notify::new());
-    let client = target.listen(heard.clone()).await.map_err(|e| failed(&e))?;
-    let run = async |sql: &str| client.batch_execute(sql).await.map_err(|e| failed(&e));
+    let client = in_time(target.listen(heard.clone())).await?;
+    let run = async |sql: &str| in_time(client.batch_execute(sql)).await;
     run("LISTEN vitrine_feed").await?;
-    let newest = client.prepare(NEWEST).await.map_err(|e| failed(&e))?;
+    let newest = in_time(client.prepare(NEWEST)).await?;
     let mut ours = told.pos.subscribe();
     let mut looked = told_epoch(&client, told).await?;
     told.since(None);
@@ -116,11 +125,7 @@ async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
             run("NOTIFY vitrine_feed").await?;
             tokio::time::sleep(TELL).await;
         }
-        // A connection into nowhere gives no error: what does not answer in time is gone.
-        let row = tokio::time::timeout(DEAF, client.query_one(&newest, &[]))
-            .await
-            .map_err(|_| deaf())?
-            .map_err(|e| failed(&e))?;
+        let row = in_time(client.query_one(&newest, &[])).await?;
         let pos = uint(row.try_get(0).map_err(|e| failed(&e))?);
         looked = pos;
         told.pos.send_if_modified(|known| {
@@ -133,7 +138,7 @@ async fn follow(target: &Target, told: &Told) -> Result<(), StoreError> {
 
 /// After every connection: a failover may have lain between this and the one before.
 async fn told_epoch(client: &tokio_postgres::Client, told: &Told) -> Result<u64, StoreError> {
-    let row = client.query_one(EPOCH, &[]).await.map_err(|e| failed(&e))?;
+    let row = in_time(client.query_one(EPOCH, &[])).await?;
     let part = |i: usize| {
         row.try_get::<_, Option<String>>(i)
             .ok()

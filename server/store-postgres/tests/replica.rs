@@ -3,8 +3,12 @@
 mod support;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use support::{hospital, name, try_open};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 use vitrine_access::action::{ReadAudit, SearchPatients};
 use vitrine_store::conformance::hospital::{Hospital, NoteProjector, note, person, place, put};
 use vitrine_store::{AuditLog, ChartStore, MemoryStore, SearchQuery, StoreMode};
@@ -139,4 +143,83 @@ async fn reads_go_on_without_a_primary_and_are_in_the_log() {
         .await;
     assert_eq!(h.card("p1").await.expect("a card"), ["Ann Lee", "nuts", "place"]);
     drop(url);
+}
+
+/// Hands everything on between a client and a server until it sees `word` from a client: from then on nothing passes,
+/// and nobody is told. This is what a machine that stands still looks like from outside.
+async fn silent_from(word: &'static [u8], server: u16) -> (u16, Arc<AtomicBool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let (armed, silent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let arm = armed.clone();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let Ok(behind) = TcpStream::connect(("127.0.0.1", server)).await else {
+                continue;
+            };
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = behind.into_split();
+            tokio::spawn(hand_on(from_server, to_client, None, silent.clone()));
+            let watch = Some((word, armed.clone()));
+            tokio::spawn(hand_on(from_client, to_server, watch, silent.clone()));
+        }
+    });
+    (port, arm)
+}
+
+async fn hand_on(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    watch: Option<(&'static [u8], Arc<AtomicBool>)>,
+    silent: Arc<AtomicBool>,
+) {
+    let mut held = vec![0; 65_536];
+    while let Ok(n @ 1..) = from.read(&mut held).await {
+        if let Some((word, armed)) = &watch
+            && armed.load(Relaxed)
+            && held[..n].windows(word.len()).any(|w| w == *word)
+        {
+            silent.store(true, Relaxed);
+        }
+        while silent.load(Relaxed) {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+        if to.write_all(&held[..n]).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_primary_that_stands_still_while_it_is_told_something_is_noticed_too() {
+    let pg = TestPg::start().expect("PostgreSQL");
+    let standby = pg.standby().expect("a standby");
+    let url = pg.database().expect("a database");
+    let (port, armed) = silent_from(b"NOTIFY vitrine_feed", pg.port()).await;
+    let through = url.replace(&format!(":{}/", pg.port()), &format!(":{port}/"));
+    let spool = Arc::new(MemoryStore::new(Arc::new(NoteProjector), "spool"));
+    let options = PostgresOptions {
+        replica: Some(Replica {
+            url: standby.url(name(&url)),
+            spool,
+        }),
+        ..PostgresOptions::default()
+    };
+    let store = try_open(&through, 7, options).await.expect("opened");
+    let h = hospital(store.clone(), 0);
+    h.apply(vec![
+        person("p1", "Ann Lee", "1980", "1"),
+        place("p1", Some("ED"), &[]),
+    ])
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    armed.store(true, Relaxed);
+    h.apply(vec![put("AllergyIntolerance/a", &note("p1", "allergy", "latex"))])
+        .await;
+    let mut primary = store.primary();
+    tokio::time::timeout(Duration::from_secs(5), primary.wait_for(|answers| !answers))
+        .await
+        .expect("it is noticed")
+        .expect("the store lives");
+    assert_eq!(h.card("p1").await.expect("a card"), ["Ann Lee", "latex", "place"]);
 }
