@@ -25,6 +25,9 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     args.extend(filter);
     let mut c = cargo(&args);
     c.env("VITRINE_BIN_DIR", &bin);
+    if let Some(programs) = ui::newer_postgres()? {
+        c.env("VITRINE_PG18", programs);
+    }
     run(c)?;
     if with_ui && filter.is_none() {
         run(ui::npm(&["run", "a11y"]))

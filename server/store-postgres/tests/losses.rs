@@ -93,10 +93,20 @@ async fn a_killed_postgresql_loses_nothing_that_was_acknowledged() {
     assert_eq!(pg.psql(name(&url), doubled).expect("psql").trim(), "0");
 }
 
-/// Writers of random length on two servers, one reader that follows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_servers_write_and_a_reader_sees_every_position_once_in_order() {
-    let pg = TestPg::start().expect("PostgreSQL");
+    every_position_once(TestPg::start().expect("PostgreSQL")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_same_on_version_18() {
+    if let Some(pg) = TestPg::start_newer().expect("PostgreSQL 18") {
+        every_position_once(pg).await;
+    }
+}
+
+/// Writers of random length on two servers, one reader that follows.
+async fn every_position_once(pg: TestPg) {
     let url = pg.database().expect("a database");
     let (a, b) = (node(&url, "server").await, node(&url, "server-b").await);
     let reader = open_third(&url).await;

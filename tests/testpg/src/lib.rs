@@ -14,6 +14,7 @@ use std::time::Duration;
 /// A running cluster with one superuser, `vitrine`, and password.
 pub struct TestPg {
     bin: PathBuf,
+    clients: PathBuf,
     folder: tempfile::TempDir,
     port: u16,
     server: Option<Child>,
@@ -42,6 +43,18 @@ pub fn bin() -> Result<PathBuf> {
         Some((_, bin)) => Ok(bin),
         None => bail!("there is no PostgreSQL: apt-get install postgresql-15, or set PG_BIN"),
     }
+}
+
+/// Names the folder with `bin/`, `lib/` and `share/` of PostgreSQL 18.
+pub const NEWER: &str = "VITRINE_PG18";
+
+/// A folder for a cluster, of whoever runs it.
+fn folder() -> Result<tempfile::TempDir> {
+    let folder = tempfile::Builder::new().prefix("vitrine-pg-").tempdir()?;
+    if is_root() {
+        run(Command::new("chown").arg("postgres:postgres").arg(folder.path()))?;
+    }
+    Ok(folder)
 }
 
 fn is_root() -> bool {
@@ -88,12 +101,47 @@ impl TestPg {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_with(settings: &[&str]) -> Result<Self> {
-        let bin = bin()?;
-        let folder = tempfile::Builder::new().prefix("vitrine-pg-").tempdir()?;
+        Self::make(folder()?, bin()?, settings)
+    }
+
+    /// A cluster of the newer version, of the programs in [`NEWER`]; none where that is not set, which CI refuses.
+    /// The clients (psql) are the system's.
+    ///
+    /// # Errors
+    /// As [`Self::start`]; when it is not set in CI.
+    pub fn start_newer() -> Result<Option<Self>> {
+        let Some(programs) = std::env::var_os(NEWER) else {
+            ensure!(
+                std::env::var_os("CI").is_none(),
+                "{NEWER} is not set: it names the folder with bin/ and lib/ of PostgreSQL 18; `cargo xtask test` sets it"
+            );
+            eprintln!("{NEWER} is not set: not run on PostgreSQL 18");
+            return Ok(None);
+        };
+        let folder = folder()?;
+        let programs = if is_root() {
+            // Whoever runs the cluster must be able to read them.
+            let copy = folder.path().join("programs");
+            run(Command::new("cp").arg("-a").arg(&programs).arg(&copy))?;
+            run(Command::new("chown").args(["-R", "postgres:postgres"]).arg(&copy))?;
+            copy
+        } else {
+            PathBuf::from(programs)
+        };
+        Self::make(folder, programs.join("bin"), &[]).map(Some)
+    }
+
+    /// The version of the server, its first number.
+    ///
+    /// # Errors
+    /// When psql refuses.
+    pub fn version(&self) -> Result<u32> {
+        let number = self.psql("postgres", "SHOW server_version_num")?;
+        Ok(number.trim().parse::<u32>()? / 10_000)
+    }
+
+    fn make(folder: tempfile::TempDir, bin: PathBuf, settings: &[&str]) -> Result<Self> {
         let data = folder.path().join("data");
-        if is_root() {
-            run(Command::new("chown").arg("postgres:postgres").arg(folder.path()))?;
-        }
         let secret = folder.path().join("secret");
         std::fs::write(&secret, "vitrine-test")?;
         if is_root() {
@@ -115,6 +163,7 @@ impl TestPg {
             .arg(format!("--pwfile={}", secret.display())))?;
         let mut pg = Self {
             bin,
+            clients: self::bin()?,
             folder,
             port: free_port()?,
             server: None,
@@ -146,18 +195,16 @@ impl TestPg {
     /// # Errors
     /// When the copy cannot be made or does not start.
     pub fn standby(&self) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("vitrine-pg-").tempdir()?;
-        if is_root() {
-            run(Command::new("chown").arg("postgres:postgres").arg(folder.path()))?;
-        }
+        let folder = folder()?;
         let data = folder.path().join("data");
-        run(as_owner(&self.bin.join("pg_basebackup"))
+        run(as_owner(&self.clients.join("pg_basebackup"))
             .env("PGPASSWORD", "vitrine-test")
             .args(["-h", "127.0.0.1", "-U", "vitrine", "-p", &self.port.to_string()])
             .args(["-c", "fast", "-R", "-D"])
             .arg(&data))?;
         let mut standby = Self {
             bin: self.bin.clone(),
+            clients: self.clients.clone(),
             port: free_port()?,
             server: None,
             next: AtomicU32::new(0),
@@ -191,7 +238,7 @@ impl TestPg {
             .context("starting postgres")?;
         self.server = Some(child);
         for _ in 0..600 {
-            let ready = Command::new(self.bin.join("pg_isready"))
+            let ready = Command::new(self.clients.join("pg_isready"))
                 .args([
                     "-q",
                     "-h",
@@ -269,7 +316,7 @@ impl TestPg {
     /// # Errors
     /// When psql refuses.
     pub fn psql(&self, database: &str, sql: &str) -> Result<String> {
-        run(Command::new(self.bin.join("psql"))
+        run(Command::new(self.clients.join("psql"))
             .env("PGPASSWORD", "vitrine-test")
             .args([
                 "-X",
@@ -293,7 +340,7 @@ impl TestPg {
     /// # Errors
     /// When psql cannot be started.
     pub fn psql_begin(&self, database: &str, sql: &str) -> Result<Running> {
-        let child = Command::new(self.bin.join("psql"))
+        let child = Command::new(self.clients.join("psql"))
             .env("PGPASSWORD", "vitrine-test")
             .args(["-X", "-q", "-A", "-t", "-h", "127.0.0.1", "-U", "vitrine"])
             .args(["-p", &self.port.to_string(), "-d", database, "-c", sql])
