@@ -496,20 +496,25 @@ async fn a_drained_server_hands_its_workstations_over_and_fails_no_request() {
     };
     assert!(said(agent.clone()).await.starts_with("ready up "));
     let (stop, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let (through, connections) = counted(s.url("").rsplit(':').next().unwrap().parse().unwrap()).await;
+    let keeping = harness::client(&data);
     let mut asking = Vec::new();
     for n in 0..4 {
         let (stop, done, client) = (stop.clone(), done.clone(), client.clone());
-        let (keeps, url) = (s.http().clone(), s.url("/fhir/Patient/p1"));
-        let data = data.clone();
+        let (keeps, url) = (
+            keeping.clone(),
+            format!("https://127.0.0.1:{through}/fhir/Patient/p1"),
+        );
+        let (data, direct) = (data.clone(), s.url("/fhir/Patient/p1"));
         asking.push(tokio::spawn(async move {
             while !stop.load(Ordering::Relaxed) {
-                // Half of them come on a new connection every time.
-                let http = if n % 2 == 0 {
-                    keeps.clone()
+                // Half of them come on a new connection every time, the others share one.
+                let (http, to) = if n % 2 == 0 {
+                    (keeps.clone(), &url)
                 } else {
-                    harness::client(&data)
+                    (harness::client(&data), &direct)
                 };
-                let answer = http.get(&url).bearer_auth(&client).send().await;
+                let answer = http.get(to).bearer_auth(&client).send().await;
                 assert_eq!(answer.expect("an answer").status(), 200);
                 done.fetch_add(1, Ordering::Relaxed);
             }
@@ -535,6 +540,8 @@ async fn a_drained_server_hands_its_workstations_over_and_fails_no_request() {
     assert_eq!((status, &body["why"]), (503, &json!("draining")));
     assert!(headers.contains_key("x-vitrine-load"));
     assert_eq!(said(agent).await, "drain\n");
+    let shared = connections.load(Ordering::Relaxed);
+    assert!(shared <= 2, "few connections for many requests: {shared}");
     // What is asked now is still served, and the answer sends its sender away.
     let before = done.load(Ordering::Relaxed);
     let report = drained.await.unwrap();
@@ -557,6 +564,10 @@ async fn a_drained_server_hands_its_workstations_over_and_fails_no_request() {
         a.await.expect("a request failed while the server drained");
     }
     assert!(
+        connections.load(Ordering::Relaxed) > shared,
+        "who shares a connection is sent elsewhere too"
+    );
+    assert!(
         done.load(Ordering::Relaxed) > before + 10,
         "requests went on during the drain"
     );
@@ -566,6 +577,26 @@ async fn a_drained_server_hands_its_workstations_over_and_fails_no_request() {
     done_with(&["drain", "--undo", "--data", s.dir()]);
     assert_eq!(s.get("/readyz").send().await.unwrap().status(), 200);
     let _back = Line::enrolled(&s, &d).await;
+}
+
+/// Hands connections on to a port of this machine, and counts them.
+async fn counted(server: u16) -> (u16, Arc<AtomicU64>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let connections = Arc::new(AtomicU64::new(0));
+    let count = connections.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            tokio::spawn(async move {
+                let mut behind = tokio::net::TcpStream::connect(("127.0.0.1", server))
+                    .await
+                    .unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut behind).await;
+            });
+        }
+    });
+    (port, connections)
 }
 
 /// Runs a command that may end with 1 (requests were still under way) and gives its report.

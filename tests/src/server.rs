@@ -298,10 +298,11 @@ pub fn run_json(program: &str, args: &[&str], stdin: Option<&str>) -> Result<Val
     let out = run(program, args, stdin)?;
     ensure!(
         out.status.success(),
-        "{program} {} ended with {}: {}",
+        "{program} {} ended with {}: {} {}",
         args.join(" "),
         out.status,
-        String::from_utf8_lossy(&out.stderr)
+        String::from_utf8_lossy(&out.stderr),
+        String::from_utf8_lossy(&out.stdout)
     );
     serde_json::from_slice(&out.stdout)
         .with_context(|| format!("{program}: {}", String::from_utf8_lossy(&out.stdout)))

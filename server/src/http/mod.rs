@@ -268,7 +268,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     if app.store.mode() == vitrine_store::StoreMode::ReadOnly {
         headers.insert(X_VITRINE_MODE, HeaderValue::from_static("read-only"));
     }
-    // A server that drains sends its clients to another one with the answer; HTTP/2 has no such header.
+    // A server that drains sends its clients to another one with the answer; HTTP/2 has no such header (`tls` ends it).
     if version < axum::http::Version::HTTP_2 && *app.draining.borrow() {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }

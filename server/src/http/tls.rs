@@ -4,6 +4,7 @@
 //! Never here: routes. Called by `cli::serve`.
 
 use crate::app::App;
+use crate::clock;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -20,6 +21,9 @@ use tokio_rustls::TlsAcceptor;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// The head of a request may take so long.
 const HEAD: Duration = Duration::from_secs(10);
+/// While the server hands over, a connection that carries many requests is ended after so long, and by chance up to as
+/// long again: also one that has only just come from a balancer that has not noticed yet.
+const GOES_ON: Duration = Duration::from_millis(500);
 /// Connections still open so long after the end of accepting are cut.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -70,10 +74,14 @@ pub async fn serve(
             }
         };
         let _ = stream.set_nodelay(true);
-        let (tls, router, stop) = (tls.clone(), router.clone(), stop.clone());
+        let (tls, router) = (tls.clone(), router.clone());
+        let end = End {
+            stop: stop.clone(),
+            handing_over: app.hub.handing_over(),
+        };
         tokio::spawn(async move {
             let _place = place;
-            one(stream, tls, router, stop, turn).await;
+            one(stream, tls, router, end, turn).await;
         });
     }
     drop(listener);
@@ -81,23 +89,48 @@ pub async fn serve(
     let _ = tokio::time::timeout(LAST, connections.acquire_many(all)).await;
 }
 
+/// When a connection is to end.
+struct End {
+    stop: watch::Receiver<bool>,
+    handing_over: watch::Receiver<bool>,
+}
+
+impl End {
+    /// Waits for it. HTTP/1 learns of a server that hands over from the header of its next answer and ends by itself;
+    /// ending it here could meet a request that is on its way. HTTP/2 is told on the connection, and loses none.
+    async fn reached(&mut self, http2: bool) {
+        let handed = async {
+            if !http2 || self.handing_over.wait_for(|on| *on).await.is_err() {
+                return std::future::pending().await;
+            }
+            let chance = u64::from(clock::random::<1>()[0]);
+            tokio::time::sleep(GOES_ON + GOES_ON.mul_f64(chance as f64 / 256.0)).await;
+        };
+        tokio::select! {
+            _ = self.stop.wait_for(|s| *s) => {}
+            () = handed => {}
+        }
+    }
+}
+
 async fn one(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
     router: Router,
-    stop: watch::Receiver<bool>,
+    end: End,
     turn: tokio::sync::OwnedSemaphorePermit,
 ) {
     match tls {
         None => {
             drop(turn);
-            http(stream, router, stop).await;
+            http(stream, router, end, false).await;
         }
         Some(acceptor) => {
             let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
             drop(turn);
             if let Ok(Ok(stream)) = shaken {
-                http(stream, router, stop).await;
+                let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                http(stream, router, end, http2).await;
             }
         }
     }
@@ -106,7 +139,8 @@ async fn one(
 async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     router: Router,
-    mut stop: watch::Receiver<bool>,
+    mut end: End,
+    http2: bool,
 ) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -127,7 +161,7 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = stop.wait_for(|s| *s) => connection.as_mut().graceful_shutdown(),
+        () = end.reached(http2) => connection.as_mut().graceful_shutdown(),
     }
     let _ = connection.await;
 }

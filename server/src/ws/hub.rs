@@ -9,7 +9,7 @@
 use crate::app::App;
 use crate::clock;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
@@ -71,7 +71,7 @@ pub struct Hub {
     next: AtomicU64,
     fed: AtomicU64,
     behind_ms: AtomicU64,
-    handing_over: AtomicBool,
+    handing_over: watch::Sender<bool>,
     newest: watch::Receiver<u64>,
 }
 
@@ -85,7 +85,7 @@ impl Hub {
             next: AtomicU64::new(1),
             fed: AtomicU64::new(fed),
             behind_ms: AtomicU64::new(0),
-            handing_over: AtomicBool::new(false),
+            handing_over: watch::Sender::new(false),
             newest,
         }
     }
@@ -155,13 +155,19 @@ impl Hub {
 
     /// From now on new connections are turned away, or taken again.
     pub fn hand_over(&self, on: bool) {
-        self.handing_over.store(on, SeqCst);
+        self.handing_over.send_replace(on);
     }
 
     /// Whether new connections are turned away.
     #[must_use]
     pub fn hands_over(&self) -> bool {
-        self.handing_over.load(SeqCst)
+        *self.handing_over.borrow()
+    }
+
+    /// The same, to wait for.
+    #[must_use]
+    pub fn handing_over(&self) -> watch::Receiver<bool> {
+        self.handing_over.subscribe()
     }
 
     /// Position up to which every frame was handed on, and how long after its commit, ms.
