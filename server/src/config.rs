@@ -204,7 +204,7 @@ impl Default for Lanes {
         Self {
             emergency: 16,
             clinical: 16,
-            write: 16,
+            write: 64,
             bulk: 2,
             sign_in: 8,
             admin: 4,

@@ -263,6 +263,9 @@ fn settle(conn: &Connection, key: &Key, options: &OpenOptions) -> rusqlite::Resu
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // A database that was analysed, in a SQLite with STAT4, would compile a statement and its triggers anew for every
+    // value that is bound to it: a prepared statement stays what it is.
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     conn.busy_timeout(Duration::from_secs(10))?;
     if options.exclusive {
         conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE;")?;

@@ -213,6 +213,8 @@ pub fn emergency_card(patient: &PatientId, facts: &[CardFact]) -> EmergencyCard 
     let (current, recently_stopped, medication_statements) = medications(&facts);
     let (active, condition_statements) = conditions(&facts);
     let (contacts, contacts_as_of) = statement::contacts(&facts);
+    let told = statement::told(&facts);
+    let lines = |about| lines_block(statement::lines(&facts, &told, about));
     let allergies = allergy::block(&facts);
     debug_assert!(allergies.state != AllergyState::NoneKnown || allergies.items.is_empty());
     EmergencyCard {
@@ -225,14 +227,14 @@ pub fn emergency_card(patient: &PatientId, facts: &[CardFact]) -> EmergencyCard 
         medication_statements,
         conditions: active,
         condition_statements,
-        code_status: lines_block(statement::lines(&facts, About::CodeStatus)),
-        devices: lines_block(statement::lines(&facts, About::Device)),
+        code_status: lines(About::CodeStatus),
+        devices: lines(About::Device),
         weight: measured_block(measured::weight(&facts).into_iter().collect()),
         vitals: measured_block(measured::vitals(&facts)),
         labs: measured_block(measured::newest(&facts, measured::LABS)),
         blood_group: lines_block(measured::blood_groups(&facts)),
-        isolation: lines_block(statement::lines(&facts, About::Isolation)),
-        flags: lines_block(statement::lines(&facts, About::Flag)),
+        isolation: lines(About::Isolation),
+        flags: lines(About::Flag),
         contacts: block(contacts, contacts_as_of),
     }
 }

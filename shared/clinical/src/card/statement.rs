@@ -294,12 +294,18 @@ fn statement(fact: &CardFact) -> Option<StatementItem> {
     })
 }
 
-/// The lines about one thing, newest first; the same words twice are shown once.
-pub(crate) fn lines(facts: &[&CardFact], wanted: About) -> Vec<StatementItem> {
-    let mut out: Vec<StatementItem> = facts
+/// The facts that are lines, each with what it is about: their words are read once for all lines of the card.
+pub(crate) fn told<'f>(facts: &[&'f CardFact]) -> Vec<(About, &'f CardFact)> {
+    let of = |f: &&'f CardFact| about(&f.resource).map(|a| (a, *f));
+    facts.iter().filter_map(of).collect()
+}
+
+/// The lines about one thing, newest first; the same words twice are shown once. `told`: of the same facts.
+pub(crate) fn lines(facts: &[&CardFact], told: &[(About, &CardFact)], wanted: About) -> Vec<StatementItem> {
+    let mut out: Vec<StatementItem> = told
         .iter()
-        .filter(|f| about(&f.resource) == Some(wanted))
-        .filter_map(|f| statement(f))
+        .filter(|(about, _)| *about == wanted)
+        .filter_map(|(_, f)| statement(f))
         .collect();
     if wanted == About::Isolation {
         let infectious = condition::active(facts)
