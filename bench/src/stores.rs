@@ -14,6 +14,8 @@ use vitrine_tests::server::{Server, free_port, run_json, text};
 const SETUP: &str = "release, loopback TLS 1.3, token, policy and audit row per access, bodies encrypted";
 const WRITERS: u64 = 48;
 const PEOPLE: u64 = 500;
+/// In the large hospital so many patients have a whole record; they are those whose charts are opened.
+const WHOLE: u64 = 2_000;
 /// What a person does between two charts takes so long on average.
 const BETWEEN_MS: u64 = 20_000;
 
@@ -42,7 +44,11 @@ fn hospital(runtime: &tokio::runtime::Runtime, postgres: bool, patients: u64) ->
         &["demo", "--data", &text(&data), "--patients", &n, "--json"],
         None,
     )?;
-    let server = Server::start(&data, free_port()?)?;
+    serve(runtime, dir, pg)
+}
+
+fn serve(runtime: &tokio::runtime::Runtime, dir: tempfile::TempDir, pg: Option<TestPg>) -> Result<Hospital> {
+    let server = Server::start(&dir.path().join("server"), free_port()?)?;
     let http = server.http()?;
     let token = runtime.block_on(server.token(&http))?;
     Ok(Hospital {
@@ -52,6 +58,48 @@ fn hospital(runtime: &tokio::runtime::Runtime, postgres: bool, patients: u64) ->
         _dir: dir,
         _pg: pg,
     })
+}
+
+/// A large hospital on PostgreSQL: seeded into the embedded store, and moved from there, which is measured.
+fn moved(runtime: &tokio::runtime::Runtime, patients: u64, report: &mut Report) -> Result<Hospital> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("server");
+    let pg = TestPg::start_with(&["max_wal_size = 4GB", "checkpoint_completion_target = 0.9"])?;
+    let url = pg.database()?;
+    let (n, whole) = (patients.to_string(), WHOLE.to_string());
+    let seed = [
+        "demo",
+        "--data",
+        &text(&data),
+        "--patients",
+        &n,
+        "--whole",
+        &whole,
+        "--json",
+    ];
+    run_json("vitrine-server", &seed, None)?;
+    let from = Instant::now();
+    let there = [
+        "migrate",
+        "--from-embedded",
+        &text(&data),
+        "--database-url",
+        &url,
+        "--json",
+    ];
+    let said = run_json("vitrine-server", &there, None)?;
+    let rows = said["rows"].as_u64().context("rows")?;
+    report.add(
+        "store",
+        "moved_rows_per_s",
+        rows as f64 / from.elapsed().as_secs_f64(),
+        "1/s",
+        usize::try_from(rows)?,
+        &format!("release; migrate --from-embedded of {patients} patients into PostgreSQL, each row compared afterwards"),
+    );
+    // Where it came from is kept by the move; here it would only take room.
+    configure(&data, &url)?;
+    serve(runtime, dir, Some(pg))
 }
 
 fn configure(data: &Path, url: &str) -> Result<()> {
@@ -130,10 +178,12 @@ async fn write(h: &Hospital, patients: u64, time: Duration) -> Result<(Vec<f64>,
 pub fn people(report: &mut Report, quick: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (patients, seconds) = if quick { (200, 12) } else { (100_000, 90) };
-    let h = hospital(&runtime, true, patients)?;
-    let (mut charts, mut histories) = runtime.block_on(open(&h, patients, Duration::from_secs(seconds)))?;
+    let h = moved(&runtime, patients, report)?;
+    let opened = patients.min(WHOLE);
+    let (mut charts, mut histories) = runtime.block_on(open(&h, opened, Duration::from_secs(seconds)))?;
     let setup = format!(
-        "{SETUP}; PostgreSQL, server and {PEOPLE} people on two cores, {patients} patients, each opens a chart about every {} s",
+        "{SETUP}; PostgreSQL, server and {PEOPLE} people on two cores, {patients} patients, {opened} of them with a whole \
+         record, whose charts are opened, by each person about every {} s",
         BETWEEN_MS / 1000
     );
     report.add_ms("chart", "open_server_500", &mut charts, &setup);

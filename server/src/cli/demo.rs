@@ -28,6 +28,9 @@ pub(super) struct DemoArgs {
     /// How many patients.
     #[arg(long, default_value_t = DEMO_PATIENTS, value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     patients: u64,
+    /// Only the first so many have their whole record, the others what an emergency needs of them.
+    #[arg(long, value_name = "PATIENTS")]
+    whole: Option<u64>,
     /// Also the patient with the very long record, of so many resources.
     #[arg(long, value_name = "RESOURCES", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     heavy: Option<u64>,
@@ -50,7 +53,7 @@ pub(super) async fn demo(context: &Context, args: DemoArgs) -> Result<Outcome, F
     let now_ms = settled_time(&dir, args.at)?;
     let ground = admin::open(context, dir, &lock).await?;
     let hospital = Hospital::new(demo::SEED, now_ms);
-    let mut counts = seed(&ground, hospital, args.patients, args.heavy).await?;
+    let mut counts = seed(&ground, hospital, &args).await?;
     counts.seconds = began.elapsed().as_secs_f64();
     let staff = staff(&ground, hospital).await?;
     let wards: Vec<Value> = hospital
@@ -90,12 +93,8 @@ fn settled_time(dir: &DataDir, asked: Option<i64>) -> Result<i64, Fault> {
     Ok(at)
 }
 
-async fn seed(
-    ground: &Ground,
-    hospital: Hospital,
-    patients: u64,
-    heavy: Option<u64>,
-) -> Result<Counts, StoreError> {
+async fn seed(ground: &Ground, hospital: Hospital, args: &DemoArgs) -> Result<Counts, StoreError> {
+    let (patients, whole) = (args.patients, args.whole.unwrap_or(u64::MAX));
     let importer = importer(ground);
     let unit = |name: String, text: String| {
         vec![Unit {
@@ -112,7 +111,10 @@ async fn seed(
         while next < patients && running.len() < 8 {
             let (importer, n) = (importer.clone(), next);
             running.spawn(async move {
-                let text = tokio::task::block_in_place(|| hospital.patient(n));
+                let text = tokio::task::block_in_place(|| match n < whole {
+                    true => hospital.patient(n),
+                    false => hospital.essentials_only(n),
+                });
                 importer
                     .take(vec![Unit {
                         location: format!("synthetic:patient {n}"),
@@ -133,7 +135,7 @@ async fn seed(
             None => {}
         }
     }
-    if let Some(resources) = heavy {
+    if let Some(resources) = args.heavy {
         let bundles = hospital.heavy_patient(usize::try_from(resources).unwrap_or(usize::MAX));
         for (i, text) in bundles.enumerate() {
             counts.add(importer.take(unit(format!("synthetic:heavy {i}"), text)).await?);
