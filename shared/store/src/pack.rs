@@ -9,13 +9,15 @@
 //! is used for one file, once. Whoever reads an entry also compares the hash that the reference in the database says.
 
 use crate::StoreError;
+use crate::tiers::{PackRow, Tier};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -104,8 +106,10 @@ pub struct PackFolders {
 pub struct Packs {
     folders: PackFolders,
     key: hmac::Key,
-    /// One move at a time: what is tidied is nobody's half-made pack.
+    /// One file job at a time.
     moving: Mutex<()>,
+    /// Packs written whose rows are not committed yet: they are not tidied away.
+    fresh: Mutex<BTreeSet<Uuid>>,
 }
 
 fn io(doing: &'static str, path: &Path, e: &std::io::Error) -> StoreError {
@@ -209,6 +213,7 @@ impl Packs {
             folders,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key[..]),
             moving: Mutex::new(()),
+            fresh: Mutex::default(),
         }
     }
 
@@ -228,6 +233,15 @@ impl Packs {
     #[must_use]
     pub fn archive_file(&self, id: Uuid) -> Option<PathBuf> {
         self.folders.archive.as_ref().map(|f| f.join(name(id)))
+    }
+
+    fn fresh(&self) -> MutexGuard<'_, BTreeSet<Uuid>> {
+        self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row of a pack is committed.
+    pub fn committed(&self, id: Uuid) {
+        self.fresh().remove(&id);
     }
 
     fn cipher(&self, id: Uuid) -> Result<LessSafeKey, StoreError> {
@@ -257,6 +271,7 @@ impl Packs {
             let refs = self.read_back(id, entries, &next)?;
             std::fs::rename(&next, &path).map_err(|e| io(DOING, &path, &e))?;
             sync_folder(&self.folders.warm);
+            self.fresh().insert(id);
             Ok(Written { bytes, sha256, refs })
         });
         if made.is_err() {
@@ -436,12 +451,14 @@ impl Packs {
     /// # Errors
     /// [`StoreError::Backend`].
     pub fn drop_warm(&self, id: Uuid) -> Result<(), StoreError> {
+        self.fresh().remove(&id);
         remove(&self.warm_file(id))?;
         sync_folder(&self.folders.warm);
         Ok(())
     }
 
-    /// Copies a pack back from the archive and proves the copy; `moved` is told of the bytes.
+    /// Copies a pack back from the archive and proves the copy; `moved` is told of the bytes. [`Packs::committed`]
+    /// follows.
     ///
     /// # Errors
     /// [`StoreError::PackMissing`], [`StoreError::Damaged`].
@@ -449,7 +466,12 @@ impl Packs {
         if self.verify(id, sha256).is_ok() {
             return Ok(());
         }
-        copy(&self.archived(id)?, &self.warm_file(id), sha256, moved)
+        self.fresh().insert(id);
+        let done = copy(&self.archived(id)?, &self.warm_file(id), sha256, moved);
+        if done.is_err() {
+            self.fresh().remove(&id);
+        }
+        done
     }
 
     /// Removes a pack in both places.
@@ -466,13 +488,21 @@ impl Packs {
         Ok(())
     }
 
-    /// Removes half-written files, and packs that no row knows and that are older than `spare`: another server may be
-    /// about to commit the row of a younger one. Gives how many.
+    /// Removes half-written files, packs that no row knows and that are older than `spare` (another server may be about
+    /// to commit the row of a younger one), and what is left here of packs whose copy in the archive is whole. Gives
+    /// how many.
     ///
     /// # Errors
     /// [`StoreError::Backend`].
-    pub fn tidy(&self, known: &dyn Fn(Uuid) -> bool, spare: Duration) -> Result<u64, StoreError> {
+    pub fn tidy(&self, rows: &[PackRow], spare: Duration) -> Result<u64, StoreError> {
+        let known = |id: Uuid| rows.iter().any(|p| p.id == id);
         let mut gone = 0;
+        for p in rows.iter().filter(|p| p.tier == Tier::Archive && self.is_warm(p.id)) {
+            if !self.fresh().contains(&p.id) && self.verify_archived(p.id, &p.sha256).is_ok() {
+                self.drop_warm(p.id)?;
+                gone += 1;
+            }
+        }
         for folder in [Some(&self.folders.warm), self.folders.archive.as_ref()].into_iter().flatten() {
             let listed = match std::fs::read_dir(folder) {
                 Ok(listed) => listed,
@@ -482,8 +512,8 @@ impl Packs {
             for file in listed {
                 let path = file.map_err(|e| io("looking through the packs", folder, &e))?.path();
                 let of = |end: &str| path.file_name()?.to_str()?.strip_suffix(end).and_then(|n| n.parse().ok());
-                let left: bool = match (of(".pack"), of(".new")) {
-                    (Some(id), _) => !known(id),
+                let left = match (of(".pack"), of(".new")) {
+                    (Some(id), _) => !known(id) && !self.fresh().contains(&id),
                     (None, Some::<Uuid>(_)) => true,
                     (None, None) => false,
                 };
@@ -496,9 +526,20 @@ impl Packs {
     }
 
     /// Waits for a move that is under way and keeps others away while the guard lives.
-    pub fn alone(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.moving.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    pub fn alone(&self) -> MutexGuard<'_, ()> {
+        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is wrong with the files of these packs, a sentence each.
+#[must_use]
+pub fn faults(packs: &Packs, rows: &[PackRow]) -> Vec<String> {
+    let wrong = |p: &PackRow| match p.tier {
+        Tier::Hot => None,
+        Tier::Warm => packs.verify(p.id, &p.sha256).err(),
+        Tier::Archive => packs.verify_archived(p.id, &p.sha256).err(),
+    };
+    rows.iter().filter_map(wrong).map(|e| e.to_string()).collect()
 }
 
 #[allow(clippy::disallowed_methods, reason = "the file system's clock is compared with itself")]

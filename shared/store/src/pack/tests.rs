@@ -121,10 +121,26 @@ fn orphans_and_halves_are_tidied_and_nothing_else() {
     let kept = Uuid::from_u128(1);
     packs.write(kept, &entries()).unwrap();
     packs.write(ID, &entries()).unwrap();
+    packs.committed(kept);
+    let rows = [PackRow {
+        id: kept,
+        patient: vitrine_clinical::PatientId::new("p1").unwrap(),
+        tier: Tier::Warm,
+        bodies: 4,
+        bytes: 1,
+        sha256: [0; 32],
+        newest: vitrine_clinical::UtcMs(0),
+        made: vitrine_clinical::UtcMs(0),
+        moved: vitrine_clinical::UtcMs(0),
+        requested: None,
+        recalled: None,
+    }];
+    assert_eq!(packs.tidy(&[], Duration::from_secs(3600)).unwrap(), 0, "they are young");
+    assert_eq!(packs.tidy(&rows, Duration::ZERO).unwrap(), 0, "its row is about to be committed");
+    packs.committed(ID);
     let warm = &packs.folders().warm;
     std::fs::write(warm.join(format!("{}.new", Uuid::from_u128(3).simple())), b"half").unwrap();
     std::fs::write(warm.join("README"), b"somebody's").unwrap();
-    assert_eq!(packs.tidy(&|id| id == kept, Duration::from_secs(3600)).unwrap(), 0, "they are young");
-    assert_eq!(packs.tidy(&|id| id == kept, Duration::ZERO).unwrap(), 2);
+    assert_eq!(packs.tidy(&rows, Duration::ZERO).unwrap(), 2);
     assert!(packs.is_warm(kept) && !packs.is_warm(ID) && warm.join("README").exists());
 }

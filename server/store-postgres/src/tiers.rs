@@ -1,0 +1,593 @@
+//! Tiers: bodies that move between the database and packs on the servers' disks.
+//!
+//! Lives here: which bodies, letting go of them, putting them back. Never here: the pack files (`vitrine_store::pack`),
+//! the rule. A pack is written and read back first; an act alone in its group then replaces the bodies that are still
+//! what was packed, with the pack's row and the audit row. The patient's row is locked first, as by every write.
+
+use crate::PostgresStore;
+use crate::acts::Act;
+use crate::group::Group;
+use crate::sql::{Fault, all, col, int, one, parsed, run, uint};
+use crate::vault::{Place, reference};
+use async_trait::async_trait;
+use deadpool_postgres::GenericClient;
+use std::time::Duration;
+use tokio_postgres::Row;
+use uuid::Uuid;
+use vitrine_access::AuditEntry;
+use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_store::batch::body_hash;
+use vitrine_store::pack::{PackEntry, Packs, Written, faults};
+use vitrine_store::tiers::{
+    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, day_of,
+    recall_of, unknown_pack,
+};
+use vitrine_store::{StoreError, Tiers};
+
+const MOVING: &str = "moving bodies between tiers";
+const LOOKING: &str = "looking through the tiers";
+/// Another server may be about to commit the row of a pack that is younger.
+const SPARE: Duration = Duration::from_secs(3_600);
+
+/// A body that may move and is no reference yet.
+const CURRENT: &str = "b.pid = $1 AND NOT b.deleted AND b.pid IS NOT NULL AND b.rank = 1 AND b.meaning & 2 = 0
+    AND b.body IS NOT NULL AND substring(b.body FROM 1 FOR 1) <> '\\x02'
+    AND NOT EXISTS (SELECT 1 FROM dependency d WHERE d.on_kind = b.kind AND d.on_id = b.id)";
+const EARLIER: &str =
+    "r.pid = $1 AND NOT b.deleted AND b.body IS NOT NULL AND substring(b.body FROM 1 FOR 1) <> '\\x02'";
+/// A patient on a ward: in its essentials or on its board.
+const ON_WARD: &str = "(EXISTS (SELECT 1 FROM ess_member m WHERE m.pid = p.pid)
+    OR EXISTS (SELECT 1 FROM board w WHERE w.pid = p.pid AND w.ward IS NOT NULL))";
+const PACK: &str = "SELECT k.id, p.id, k.tier, k.bodies, k.bytes, k.sha256, k.newest, k.made, k.moved, k.requested,
+    k.recalled FROM pack k JOIN patient p USING (pid)";
+
+/// What is to be done in a group of its own.
+pub(crate) enum TierAct {
+    LetGo(AuditEntry, TierRule, PatientId, Vec<Laid>),
+    Away(AuditEntry, Uuid),
+    Home(AuditEntry, Uuid),
+    Ask(AuditEntry, PatientId),
+    Recalled(Uuid, UtcMs),
+    Forget(UtcMs),
+}
+
+/// What became of it.
+#[derive(Debug, Default)]
+pub(crate) struct Tiered {
+    pub moved: Moved,
+    pub recall: Option<Recall>,
+}
+
+/// A pack that is on disk and proven, and not yet anybody's.
+pub(crate) struct Laid {
+    id: Uuid,
+    newest: i64,
+    written: Written,
+    rows: Vec<(i64, u64, u64)>,
+}
+
+fn pack_row(r: &Row) -> Result<PackRow, Fault> {
+    let ms = |n| Ok::<_, Fault>(col::<Option<i64>>(r, n, LOOKING)?.map(UtcMs));
+    let sha256: &[u8] = col(r, 5, LOOKING)?;
+    Ok(PackRow {
+        id: col(r, 0, LOOKING)?,
+        patient: parsed(PatientId::new(col::<String>(r, 1, LOOKING)?), LOOKING)?,
+        tier: Tier::of(col(r, 2, LOOKING)?),
+        bodies: uint(col(r, 3, LOOKING)?),
+        bytes: uint(col(r, 4, LOOKING)?),
+        sha256: parsed(sha256.try_into(), LOOKING)?,
+        newest: UtcMs(col(r, 6, LOOKING)?),
+        made: UtcMs(col(r, 7, LOOKING)?),
+        moved: UtcMs(col(r, 8, LOOKING)?),
+        requested: ms(9)?,
+        recalled: ms(10)?,
+    })
+}
+
+async fn packs<C: GenericClient>(c: &C, patient: Option<&PatientId>) -> Result<Vec<PackRow>, Fault> {
+    let of = patient.map(PatientId::as_str);
+    let sql = format!("{PACK} WHERE $1::text IS NULL OR p.id = $1 ORDER BY k.made, k.id");
+    let rows = all(c, LOOKING, &sql, &[&of]).await?;
+    rows.iter().map(pack_row).collect()
+}
+
+async fn pack<C: GenericClient>(c: &C, id: Uuid) -> Result<PackRow, Fault> {
+    let row = one(c, LOOKING, &format!("{PACK} WHERE k.id = $1"), &[&id]).await?;
+    row.map_or_else(|| Err(Fault::Failed(unknown_pack(id))), |r| pack_row(&r))
+}
+
+/// The patient's number, while nobody uses the record.
+async fn idle<C: GenericClient>(c: &C, rule: &TierRule, patient: &PatientId) -> Result<Option<i64>, Fault> {
+    let sql = format!(
+        "SELECT p.pid FROM patient p LEFT JOIN tier t USING (pid)
+          WHERE p.id = $1 AND NOT p.destroyed AND coalesce(t.used, 0) <= $2 AND NOT {ON_WARD}"
+    );
+    let row = one(c, LOOKING, &sql, &[&patient.as_str(), &rule.idle_day()]).await?;
+    row.map(|r| col(&r, 0, LOOKING)).transpose()
+}
+
+/// A body that is old enough.
+struct Ripe {
+    entry: PackEntry,
+    updated: i64,
+    /// Bytes it takes in the database.
+    size: u64,
+}
+
+fn lay(packs: &Packs, id: Uuid, of: Vec<Ripe>) -> Result<Option<Laid>, StoreError> {
+    let Some(newest) = of.iter().map(|r| r.updated).max() else {
+        return Ok(None);
+    };
+    let rows = of
+        .iter()
+        .map(|r| (r.entry.resource, r.entry.version, r.size))
+        .collect();
+    let entries: Vec<PackEntry> = of.into_iter().map(|r| r.entry).collect();
+    let written = packs.write(id, &entries)?;
+    Ok(Some(Laid {
+        id,
+        newest,
+        written,
+        rows,
+    }))
+}
+
+impl Group<'_> {
+    /// Carries a move out. What may be refused is refused before anything is written.
+    pub(crate) async fn tier(&mut self, act: &TierAct) -> Result<Tiered, Fault> {
+        let mut done = Tiered::default();
+        match act {
+            TierAct::LetGo(entry, rule, patient, laid) => {
+                done.moved = self.let_go(entry, rule, patient, laid).await?;
+            }
+            TierAct::Away(entry, id) => {
+                let sql = "UPDATE pack SET tier = 2, moved = $2, requested = NULL WHERE id = $1 AND tier = 1";
+                done.moved.packs = run(self.tx, MOVING, sql, &[id, &entry.at.0]).await?;
+                if done.moved.packs > 0 {
+                    self.record(entry)?;
+                }
+            }
+            TierAct::Home(entry, id) => done.moved.bodies = self.home(entry, *id).await?,
+            TierAct::Ask(entry, patient) => {
+                let mut recall = recall_of(&packs(self.tx, None).await?, patient);
+                if recall.new {
+                    let ids: Vec<Uuid> = recall.packs.iter().map(|p| p.id).collect();
+                    let sql = "UPDATE pack SET requested = $2 WHERE id = ANY($1) AND tier = 2 AND requested IS NULL";
+                    run(self.tx, MOVING, sql, &[&ids, &entry.at.0]).await?;
+                    for p in &mut recall.packs {
+                        p.requested.get_or_insert(entry.at);
+                    }
+                    self.record(entry)?;
+                }
+                done.recall = Some(recall);
+            }
+            TierAct::Recalled(id, at) => {
+                let sql = "UPDATE pack SET tier = 1, moved = $2, requested = NULL, recalled = $2 WHERE id = $1 AND tier = 2";
+                run(self.tx, MOVING, sql, &[id, &at.0]).await?;
+            }
+            TierAct::Forget(before) => {
+                let sql = "DELETE FROM pack WHERE tier = 0 AND moved < $1";
+                run(self.tx, MOVING, sql, &[&before.0]).await?;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn lock(&self, patient: &PatientId) -> Result<(), Fault> {
+        let sql = "SELECT pid FROM patient WHERE id = $1 FOR UPDATE";
+        one(self.tx, MOVING, sql, &[&patient.as_str()]).await.map(|_| ())
+    }
+
+    /// Lets go of what was packed, as far as it is still what was packed.
+    async fn let_go(
+        &mut self,
+        entry: &AuditEntry,
+        rule: &TierRule,
+        patient: &PatientId,
+        laid: &[Laid],
+    ) -> Result<Moved, Fault> {
+        let mut moved = Moved::default();
+        self.lock(patient).await?;
+        let Some(pid) = idle(self.tx, rule, patient).await? else {
+            return Ok(moved);
+        };
+        let mut notes = Vec::new();
+        for l in laid {
+            let mut bodies = 0;
+            for ((rid, version, size), r) in l.rows.iter().zip(&l.written.refs) {
+                if self.exchange(*rid, *version, &reference(r), None).await? {
+                    bodies += 1;
+                    moved.from_bytes += size;
+                }
+            }
+            if bodies == 0 {
+                continue;
+            }
+            let sql = "INSERT INTO pack (id, pid, tier, bodies, bytes, sha256, newest, made, moved)
+                       VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $7)";
+            let (bytes, sha) = (int(l.written.bytes), &l.written.sha256[..]);
+            run(self.tx, MOVING, sql, &[&l.id, &pid, &bodies, &bytes, &sha, &l.newest, &rule.at.0]).await?;
+            moved.packs += 1;
+            moved.bodies += uint(bodies);
+            moved.bytes += l.written.bytes;
+            notes.push(l.id.to_string());
+        }
+        self.look_again(pid, rule).await?;
+        if moved.packs > 0 {
+            let mut entry = entry.clone();
+            entry.notes.insert("packs".to_owned(), notes.join(" "));
+            entry.notes.insert("bodies".to_owned(), moved.bodies.to_string());
+            self.record(&entry)?;
+        }
+        Ok(moved)
+    }
+
+    /// Notes when the next body of a record is old enough; never, when none is left that could become so.
+    async fn look_again(&self, pid: i64, rule: &TierRule) -> Result<(), Fault> {
+        let sql = format!(
+            "SELECT min(at) FROM (SELECT b.updated AS at FROM resource b WHERE {CURRENT}
+               UNION ALL SELECT b.updated FROM resource r JOIN resource_version b USING (rid) WHERE {EARLIER}) o"
+        );
+        let row = one(self.tx, LOOKING, &sql, &[&pid]).await?;
+        let oldest: Option<i64> = row.map_or(Ok(None), |r| col(&r, 0, LOOKING))?;
+        let due = oldest.map_or(i64::MAX, |at| rule.due_day(at));
+        let sql = "INSERT INTO tier (pid, used, due) VALUES ($1, 0, $2)
+                   ON CONFLICT (pid) DO UPDATE SET due = excluded.due";
+        run(self.tx, MOVING, sql, &[&pid, &due]).await.map(|_| ())
+    }
+
+    /// Puts another body into a row that is still at this version and holds what it held (`None`: no reference).
+    async fn exchange(&self, rid: i64, version: u64, body: &[u8], was: Option<&[u8]>) -> Result<bool, Fault> {
+        for table in ["resource", "resource_version"] {
+            let sql = format!(
+                "UPDATE {table} SET body = $3 WHERE rid = $1 AND version = $2 AND NOT deleted AND body IS NOT NULL
+                   AND CASE WHEN $4::bytea IS NULL THEN substring(body FROM 1 FOR 1) <> '\\x02' ELSE body = $4 END"
+            );
+            if run(self.tx, MOVING, &sql, &[&rid, &int(version), &body, &was]).await? > 0 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn home(&mut self, entry: &AuditEntry, id: Uuid) -> Result<u64, Fault> {
+        let row = pack(self.tx, id).await?;
+        self.lock(&row.patient).await?;
+        match row.tier {
+            Tier::Hot => return Ok(0),
+            Tier::Archive => {
+                let bytes = row.bytes;
+                return Err(Fault::Failed(StoreError::Archived { pack: id, bytes }));
+            }
+            Tier::Warm => self.vault.packs()?.verify(id, &row.sha256)?,
+        }
+        let prefix = [&[2][..], id.as_bytes()].concat();
+        let sql = "SELECT b.rid, b.version, b.body FROM resource b JOIN patient p USING (pid)
+                    WHERE p.id = $1 AND substring(b.body FROM 1 FOR 17) = $2
+                   UNION ALL
+                   SELECT b.rid, b.version, b.body FROM patient p JOIN resource r USING (pid)
+                     JOIN resource_version b USING (rid)
+                    WHERE p.id = $1 AND substring(b.body FROM 1 FOR 17) = $2";
+        let rows = all(self.tx, LOOKING, sql, &[&row.patient.as_str(), &prefix]).await?;
+        let back = self.unpacked(&rows).await?;
+        let sql = "UPDATE pack SET tier = 0, moved = $2 WHERE id = $1";
+        run(self.tx, MOVING, sql, &[&id, &entry.at.0]).await?;
+        let sql = "UPDATE tier SET due = 0 WHERE pid = (SELECT pid FROM pack WHERE id = $1)";
+        run(self.tx, MOVING, sql, &[&id]).await?;
+        self.record(entry)?;
+        Ok(back)
+    }
+
+    /// Puts bodies back: `rid, version, body` of rows that refer to packs. All are read before one is written.
+    async fn unpacked(&self, rows: &[Row]) -> Result<u64, Fault> {
+        let mut found = Vec::with_capacity(rows.len());
+        for r in rows {
+            let (rid, was): (i64, &[u8]) = (col(r, 0, LOOKING)?, col(r, 2, LOOKING)?);
+            let body = self.vault.get(Place::Resource(rid), was)?;
+            found.push((rid, uint(col(r, 1, LOOKING)?), was, self.vault.put(Place::Resource(rid), &body)?));
+        }
+        let mut back = 0;
+        for (rid, version, was, body) in found {
+            back += u64::from(self.exchange(rid, version, &body, Some(was)).await?);
+        }
+        Ok(back)
+    }
+
+    /// Puts the bodies of every version of one resource back: it is about to become another patient's, and what is in
+    /// this one's packs goes with this one's record.
+    pub(crate) async fn bring_home(&self, rid: i64) -> Result<(), Fault> {
+        let sql = "SELECT rid, version, body FROM resource WHERE rid = $1 AND substring(body FROM 1 FOR 1) = '\\x02'
+                   UNION ALL
+                   SELECT rid, version, body FROM resource_version
+                    WHERE rid = $1 AND substring(body FROM 1 FOR 1) = '\\x02'";
+        let rows = all(self.tx, MOVING, sql, &[&rid]).await?;
+        self.unpacked(&rows).await.map(|_| ())
+    }
+}
+
+async fn report<C: GenericClient>(c: &C) -> Result<TierReport, Fault> {
+    let mut out = TierReport::default();
+    let sql = "SELECT count(*), coalesce(sum(octet_length(body)), 0)::bigint, count(DISTINCT pid) FROM resource
+                WHERE NOT deleted AND body IS NOT NULL AND substring(body FROM 1 FOR 1) <> '\\x02'
+               UNION ALL
+               SELECT count(*), coalesce(sum(octet_length(body)), 0)::bigint, 0 FROM resource_version
+                WHERE NOT deleted AND body IS NOT NULL AND substring(body FROM 1 FOR 1) <> '\\x02'";
+    for row in all(c, LOOKING, sql, &[]).await? {
+        out.hot.bodies += uint(col(&row, 0, LOOKING)?);
+        out.hot.bytes += uint(col(&row, 1, LOOKING)?);
+        out.hot.records += uint(col(&row, 2, LOOKING)?);
+    }
+    out.add_all(&packs(c, None).await?);
+    let row = one(c, LOOKING, "SELECT count(*) FROM tier WHERE due = 0", &[]).await?;
+    out.unseen = uint(row.map_or(Ok(0), |r| col(&r, 0, LOOKING))?);
+    Ok(out)
+}
+
+async fn due<C: GenericClient>(c: &C, rule: &TierRule, limit: usize) -> Result<Due, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let (today, idle) = (day_of(rule.at), rule.idle_day());
+    let patients = |rows: &[Row]| -> Result<Vec<PatientId>, Fault> {
+        let one = |r| parsed(PatientId::new(col::<String>(r, 0, LOOKING)?), LOOKING);
+        rows.iter().map(one).collect()
+    };
+    let ids = |rows: &[Row]| rows.iter().map(|r| col(r, 0, LOOKING)).collect::<Result<Vec<Uuid>, Fault>>();
+    let down = format!(
+        "SELECT p.id FROM tier t JOIN patient p USING (pid)
+          WHERE t.due <= $1 AND t.used <= $2 AND NOT p.destroyed AND NOT {ON_WARD} ORDER BY t.due, p.pid LIMIT $3"
+    );
+    let away = format!(
+        "SELECT k.id FROM pack k JOIN patient p USING (pid) LEFT JOIN tier t USING (pid)
+          WHERE k.tier = 1 AND k.newest < $1 AND coalesce(t.used, 0) <= $2 AND NOT {ON_WARD}
+            AND coalesce(k.recalled, 0) / 86400000 <= $2 ORDER BY k.made, k.id LIMIT $3"
+    );
+    let home = format!(
+        "SELECT k.id FROM pack k JOIN patient p USING (pid) WHERE k.tier = 1 AND {ON_WARD} ORDER BY k.made LIMIT $1"
+    );
+    let wanted = format!(
+        "SELECT DISTINCT p.id FROM pack k JOIN patient p USING (pid)
+          WHERE k.tier = 2 AND k.requested IS NULL AND {ON_WARD} ORDER BY 1 LIMIT $1"
+    );
+    let mut out = Due {
+        down: patients(&all(c, LOOKING, &down, &[&today, &idle, &limit]).await?)?,
+        home: ids(&all(c, LOOKING, &home, &[&limit]).await?)?,
+        wanted: patients(&all(c, LOOKING, &wanted, &[&limit]).await?)?,
+        away: Vec::new(),
+    };
+    if rule.archive {
+        out.away = ids(&all(c, LOOKING, &away, &[&rule.archive_before(), &idle, &limit]).await?)?;
+    }
+    Ok(out)
+}
+
+impl PostgresStore {
+    /// Runs something on files, away from the runtime's threads.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Packs) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let vault = self.vault.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let packs = vault.packs()?;
+            let _alone = packs.alone();
+            job(packs)
+        });
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    async fn tier_act(&self, act: TierAct) -> Result<Tiered, StoreError> {
+        let acted = self.act(Act::Tier(Box::new(act)), None).await?;
+        acted.tiered.ok_or(StoreError::Closed)
+    }
+
+    /// Bodies of a record that are old enough, oldest first, up to a pack's fill; and whether there are more.
+    async fn ripe(&self, pid: i64, rule: &TierRule) -> Result<(Vec<Ripe>, bool), StoreError> {
+        let client = self.reader().await?;
+        let sql = format!(
+            "SELECT b.rid, b.version, b.updated, b.body, b.hash FROM resource b WHERE {CURRENT} AND b.updated < $2
+             UNION ALL
+             SELECT b.rid, b.version, b.updated, b.body, NULL FROM resource r JOIN resource_version b USING (rid)
+              WHERE {EARLIER} AND b.updated < $2
+             ORDER BY 3, 1, 2 LIMIT $3"
+        );
+        let most = i64::try_from(PACK_BODIES + 1).unwrap_or(i64::MAX);
+        let rows = all(&client, LOOKING, &sql, &[&pid, &rule.warm_before(), &most]).await?;
+        let (mut out, mut bytes) = (Vec::new(), 0);
+        for r in &rows {
+            if out.len() >= PACK_BODIES || bytes >= PACK_BYTES {
+                return Ok((out, true));
+            }
+            let (rid, sealed): (i64, &[u8]) = (col(r, 0, LOOKING)?, col(r, 3, LOOKING)?);
+            let body = self.vault().get(Place::Resource(rid), sealed)?;
+            let hash: Option<&[u8]> = col(r, 4, LOOKING)?;
+            if hash.is_some_and(|h| h != body_hash(&body)) {
+                return Err(StoreError::Damaged(
+                    "the PostgreSQL database: a body is not that of its hash, and is not moved".to_owned(),
+                ));
+            }
+            bytes += body.len();
+            out.push(Ripe {
+                size: sealed.len() as u64,
+                updated: col(r, 2, LOOKING)?,
+                entry: PackEntry {
+                    resource: rid,
+                    version: uint(col(r, 1, LOOKING)?),
+                    body,
+                },
+            });
+        }
+        Ok((out, false))
+    }
+
+    async fn pack_of(&self, id: Uuid) -> Result<PackRow, StoreError> {
+        Ok(pack(&self.reader().await?, id).await?)
+    }
+
+    /// Removes the files of packs whose rows went with a destroyed record.
+    pub(crate) async fn drop_destroyed(&self, before: Vec<PackRow>) -> Result<(), StoreError> {
+        let Some(patient) = before.first().map(|p| p.patient.clone()) else {
+            return Ok(());
+        };
+        let left = Tiers::packs(self, Some(&patient)).await?;
+        for id in before.iter().map(|p| p.id).filter(|id| left.iter().all(|l| l.id != *id)) {
+            self.on_files(move |packs| packs.destroy(id)).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Tiers for PostgresStore {
+    async fn tiers(&self) -> Result<TierReport, StoreError> {
+        Ok(report(&self.reader().await?).await?)
+    }
+
+    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
+        Ok(packs(&self.reader().await?, patient).await?)
+    }
+
+    async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
+        Ok(due(&self.reader().await?, rule, limit).await?)
+    }
+
+    async fn tiers_would(&self, rule: &TierRule) -> Result<TierCount, StoreError> {
+        let mut out = TierCount::default();
+        let sql = format!(
+            "SELECT count(*), coalesce(sum(n), 0)::bigint FROM (
+               SELECT octet_length(b.body) AS n FROM resource b WHERE {CURRENT} AND b.updated < $2
+               UNION ALL SELECT octet_length(b.body) FROM resource r JOIN resource_version b USING (rid)
+                WHERE {EARLIER} AND b.updated < $2) o"
+        );
+        let client = self.reader().await?;
+        for patient in due(&client, rule, usize::MAX).await?.down {
+            let Some(pid) = idle(&client, rule, &patient).await? else {
+                continue;
+            };
+            let Some(row) = one(&client, LOOKING, &sql, &[&pid, &rule.warm_before()]).await? else {
+                continue;
+            };
+            let bodies = uint(col(&row, 0, LOOKING)?);
+            out.records += u64::from(bodies > 0);
+            out.bodies += bodies;
+            out.bytes += uint(col(&row, 1, LOOKING)?);
+        }
+        Ok(out)
+    }
+
+    async fn pack_down(
+        &self,
+        entry: AuditEntry,
+        rule: &TierRule,
+        patient: &PatientId,
+        ids: [Uuid; 2],
+    ) -> Result<Moved, StoreError> {
+        let Some(pid) = idle(&self.reader().await?, rule, patient).await? else {
+            return Ok(Moved::default());
+        };
+        let (found, more) = self.ripe(pid, rule).await?;
+        let rule = *rule;
+        let laid = self
+            .on_files(move |packs| {
+                let (old, young): (Vec<Ripe>, Vec<Ripe>) =
+                    found.into_iter().partition(|r| r.updated < rule.archive_before());
+                let mut laid = Vec::new();
+                laid.extend(lay(packs, ids[0], young)?);
+                match lay(packs, ids[1], old) {
+                    Ok(more) => laid.extend(more),
+                    Err(e) => {
+                        let _ = packs.drop_warm(ids[0]);
+                        return Err(e);
+                    }
+                }
+                Ok(laid)
+            })
+            .await?;
+        let made: Vec<Uuid> = laid.iter().map(|l| l.id).collect();
+        let done = self.tier_act(TierAct::LetGo(entry, rule, patient.clone(), laid)).await;
+        if !made.is_empty() {
+            // After an error that does not say whether it was committed, the rows do; what none knows is nobody's.
+            let known = Tiers::packs(self, Some(patient)).await?;
+            for id in made {
+                if known.iter().any(|k| k.id == id) {
+                    self.vault().packs()?.committed(id);
+                } else {
+                    self.on_files(move |packs| packs.drop_warm(id)).await?;
+                }
+            }
+        }
+        done.map(|d| Moved { more, ..d.moved })
+    }
+
+    async fn pack_away(&self, entry: AuditEntry, pack: Uuid) -> Result<bool, StoreError> {
+        let row = self.pack_of(pack).await?;
+        if row.tier != Tier::Warm {
+            return Ok(false);
+        }
+        self.on_files(move |packs| packs.copy_away(pack, &row.sha256)).await?;
+        self.tier_act(TierAct::Away(entry, pack)).await?;
+        let moved = self.pack_of(pack).await?.tier == Tier::Archive;
+        if moved {
+            self.on_files(move |packs| packs.drop_warm(pack)).await?;
+        }
+        Ok(moved)
+    }
+
+    async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError> {
+        Ok(self.tier_act(TierAct::Home(entry, pack)).await?.moved.bodies)
+    }
+
+    async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
+        let found = recall_of(&Tiers::packs(self, None).await?, patient);
+        if !found.new {
+            return Ok(found);
+        }
+        let act = TierAct::Ask(entry, patient.clone());
+        self.tier_act(act).await?.recall.ok_or(StoreError::Closed)
+    }
+
+    async fn recall(
+        &self,
+        pack: Uuid,
+        at: UtcMs,
+        moved: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), StoreError> {
+        let row = self.pack_of(pack).await?;
+        if row.tier != Tier::Archive {
+            return Ok(());
+        }
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let copy = self.on_files(move |packs| {
+            packs.fetch(pack, &row.sha256, &|n| {
+                let _ = tell.send(n);
+            })
+        });
+        let listen = async {
+            while let Some(n) = told.recv().await {
+                moved(n);
+            }
+        };
+        let (copied, ()) = tokio::join!(copy, listen);
+        copied?;
+        self.tier_act(TierAct::Recalled(pack, at)).await?;
+        self.vault().packs()?.committed(pack);
+        Ok(())
+    }
+
+    async fn check_packs(&self) -> Result<Vec<String>, StoreError> {
+        let rows = Tiers::packs(self, None).await?;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.on_files(move |packs| Ok(faults(packs, &rows))).await
+    }
+
+    async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
+        self.tier_act(TierAct::Forget(home_before)).await?;
+        let rows = Tiers::packs(self, None).await?;
+        self.on_files(move |packs| packs.tidy(&rows, SPARE)).await
+    }
+}
+
+/// A store without a folder for packs has no tiers.
+pub(crate) fn without() -> StoreError {
+    StoreError::Refused("no folder for packs is configured: name one in archive.warm".to_owned())
+}

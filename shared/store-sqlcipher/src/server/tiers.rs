@@ -1,0 +1,594 @@
+//! Tiers: bodies that move between the file and packs beside it.
+//!
+//! Lives here: which bodies, letting go of them, putting them back. Never here: the pack files (`vitrine_store::pack`),
+//! the rule. A pack is written and read back on a reader's thread; the writer then replaces the bodies that are still
+//! what was packed, in one transaction with the pack's row and the audit row. Killed in between, the bodies are in the
+//! file and the pack is nobody's.
+
+use super::sql::{During, all, int, one, parsed, run, uint};
+use super::{ServerGroup, SqlcipherStore, body};
+use async_trait::async_trait;
+use rusqlite::{Connection, Row, params};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+use vitrine_access::AuditEntry;
+use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_store::batch::body_hash;
+use vitrine_store::pack::{PackEntry, Packs, Written};
+use vitrine_store::tiers::{
+    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, day_of,
+    recall_of, unknown_pack,
+};
+use vitrine_store::{StoreError, Tiers};
+
+const MOVING: &str = "moving bodies between tiers";
+const LOOKING: &str = "looking through the tiers";
+
+/// A body in the file that may move, by table: `b` is not yet a reference.
+const CURRENT: &str = "b.pid = ?1 AND b.deleted = 0 AND b.pid IS NOT NULL AND b.rank = 1 AND b.meaning & 2 = 0
+    AND b.body IS NOT NULL AND substr(b.body, 1, 1) <> x'02'
+    AND NOT EXISTS (SELECT 1 FROM dependency d WHERE d.on_kind = b.kind AND d.on_id = b.id)";
+const EARLIER: &str = "r.pid = ?1 AND b.deleted = 0 AND b.body IS NOT NULL AND substr(b.body, 1, 1) <> x'02'";
+/// A patient on a ward: in its essentials or on its board.
+const ON_WARD: &str = "(EXISTS (SELECT 1 FROM ess_member m WHERE m.pid = p.pid)
+    OR EXISTS (SELECT 1 FROM board w WHERE w.pid = p.pid AND w.ward IS NOT NULL))";
+
+const PACK: &str = "SELECT k.id, p.id, k.tier, k.bodies, k.bytes, k.sha256, k.newest, k.made, k.moved, k.requested,
+    k.recalled FROM pack k JOIN patient p USING (pid)";
+
+fn pack_row(r: &Row<'_>) -> rusqlite::Result<PackRow> {
+    Ok(PackRow {
+        id: Uuid::from_bytes(r.get(0)?),
+        patient: parsed(1, PatientId::new(r.get::<_, String>(1)?))?,
+        tier: Tier::of(r.get(2)?),
+        bodies: uint(r.get(3)?),
+        bytes: uint(r.get(4)?),
+        sha256: r.get(5)?,
+        newest: UtcMs(r.get(6)?),
+        made: UtcMs(r.get(7)?),
+        moved: UtcMs(r.get(8)?),
+        requested: r.get::<_, Option<i64>>(9)?.map(UtcMs),
+        recalled: r.get::<_, Option<i64>>(10)?.map(UtcMs),
+    })
+}
+
+fn packs(conn: &Connection, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
+    let of = patient.map(PatientId::as_str);
+    let sql = format!("{PACK} WHERE ?1 IS NULL OR p.id = ?1 ORDER BY k.made, k.id");
+    all(conn, &sql, [of], pack_row).during(LOOKING)
+}
+
+fn pack(conn: &Connection, id: Uuid) -> Result<PackRow, StoreError> {
+    let found = one(conn, &format!("{PACK} WHERE k.id = ?1"), [&id.as_bytes()[..]], pack_row);
+    found.during(LOOKING)?.ok_or_else(|| unknown_pack(id))
+}
+
+/// The patient's number, while nobody uses the record.
+fn idle(conn: &Connection, rule: &TierRule, patient: &PatientId) -> Result<Option<i64>, StoreError> {
+    let sql = format!(
+        "SELECT p.pid FROM patient p LEFT JOIN tier t USING (pid)
+          WHERE p.id = ?1 AND p.destroyed = 0 AND coalesce(t.used, 0) <= ?2 AND NOT {ON_WARD}"
+    );
+    one(conn, &sql, params![patient.as_str(), rule.idle_day()], |r| r.get(0)).during(LOOKING)
+}
+
+/// A body that is old enough.
+struct Ripe {
+    entry: PackEntry,
+    updated: i64,
+    /// Bytes it takes in the file.
+    size: u64,
+}
+
+/// Bodies of a record that are old enough, oldest first, up to a pack's fill; and whether there are more.
+fn ripe(conn: &Connection, pid: i64, rule: &TierRule) -> Result<(Vec<Ripe>, bool), StoreError> {
+    let sql = format!(
+        "SELECT b.rid, b.version, b.updated, b.body, b.hash FROM resource b WHERE {CURRENT} AND b.updated < ?2
+         UNION ALL
+         SELECT b.rid, b.version, b.updated, b.body, NULL FROM resource r JOIN resource_version b USING (rid)
+          WHERE {EARLIER} AND b.updated < ?2
+         ORDER BY 3, 1, 2"
+    );
+    let mut statement = conn.prepare_cached(&sql).during(LOOKING)?;
+    let mut rows = statement.query(params![pid, rule.warm_before()]).during(LOOKING)?;
+    let (mut out, mut bytes) = (Vec::new(), 0);
+    while let Some(r) = rows.next().during(LOOKING)? {
+        if out.len() >= PACK_BODIES || bytes >= PACK_BYTES {
+            return Ok((out, true));
+        }
+        let packed: Vec<u8> = r.get(3).during(LOOKING)?;
+        let raw = body::unpack(&packed)?;
+        let hash: Option<[u8; 16]> = r.get(4).during(LOOKING)?;
+        if hash.is_some_and(|h| h != body_hash(&raw)) {
+            return Err(StoreError::Damaged(
+                "the server's database: a body is not that of its hash, and is not moved".to_owned(),
+            ));
+        }
+        bytes += raw.len();
+        out.push(Ripe {
+            size: packed.len() as u64,
+            updated: r.get(2).during(LOOKING)?,
+            entry: PackEntry {
+                resource: r.get(0).during(LOOKING)?,
+                version: uint(r.get(1).during(LOOKING)?),
+                body: raw,
+            },
+        });
+    }
+    Ok((out, false))
+}
+
+/// A pack that is on disk and proven, and not yet anybody's.
+struct Laid {
+    id: Uuid,
+    newest: i64,
+    written: Written,
+    rows: Vec<(i64, u64, u64)>,
+}
+
+fn lay(packs: &Packs, id: Uuid, of: Vec<Ripe>) -> Result<Option<Laid>, StoreError> {
+    let Some(newest) = of.iter().map(|r| r.updated).max() else {
+        return Ok(None);
+    };
+    let rows = of
+        .iter()
+        .map(|r| (r.entry.resource, r.entry.version, r.size))
+        .collect();
+    let entries: Vec<PackEntry> = of.into_iter().map(|r| r.entry).collect();
+    let written = packs.write(id, &entries)?;
+    Ok(Some(Laid {
+        id,
+        newest,
+        written,
+        rows,
+    }))
+}
+
+/// Runs statements whose changes of a body are no changes of a resource.
+fn unseen<T>(conn: &Connection, moves: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    run(conn, "INSERT INTO meta (key, value) VALUES ('moving', '1')", []).during(MOVING)?;
+    let done = moves();
+    run(conn, "DELETE FROM meta WHERE key = 'moving'", []).during(MOVING)?;
+    done
+}
+
+/// Puts another body into a row that is still at this version and whose body begins (or does not begin) as a reference.
+fn exchange(
+    conn: &Connection,
+    rid: i64,
+    version: u64,
+    body: &[u8],
+    was: Option<&[u8]>,
+) -> Result<bool, StoreError> {
+    let holds = if was.is_some() {
+        "body = ?4"
+    } else {
+        "?4 IS NULL AND substr(body, 1, 1) <> x'02'"
+    };
+    for table in ["resource", "resource_version"] {
+        let sql = format!(
+            "UPDATE {table} SET body = ?3 WHERE rid = ?1 AND version = ?2 AND deleted = 0 AND body IS NOT NULL AND {holds}"
+        );
+        if run(conn, &sql, params![rid, int(version), body, was]).during(MOVING)? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Lets go of what was packed, as far as it is still what was packed.
+fn let_go(
+    conn: &Connection,
+    group: &mut ServerGroup,
+    entry: AuditEntry,
+    rule: &TierRule,
+    patient: &PatientId,
+    laid: &[Laid],
+) -> Result<Moved, StoreError> {
+    let mut moved = Moved::default();
+    let Some(pid) = idle(conn, rule, patient)? else {
+        return Ok(moved);
+    };
+    let mut notes = Vec::new();
+    unseen(conn, || {
+        for l in laid {
+            let mut bodies = 0;
+            for ((rid, version, size), r) in l.rows.iter().zip(&l.written.refs) {
+                if exchange(conn, *rid, *version, &body::reference(r), None)? {
+                    bodies += 1;
+                    moved.from_bytes += size;
+                }
+            }
+            if bodies == 0 {
+                continue;
+            }
+            let sql = "INSERT INTO pack (id, pid, tier, bodies, bytes, sha256, newest, made, moved)
+                       VALUES (?1, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?7)";
+            let bytes = int(l.written.bytes);
+            let row = params![
+                &l.id.as_bytes()[..],
+                pid,
+                bodies,
+                bytes,
+                &l.written.sha256[..],
+                l.newest,
+                rule.at.0
+            ];
+            run(conn, sql, row).during(MOVING)?;
+            moved.packs += 1;
+            moved.bodies += uint(bodies);
+            moved.bytes += l.written.bytes;
+            notes.push(l.id.to_string());
+        }
+        Ok(())
+    })?;
+    look_again(conn, pid, rule)?;
+    group.forget_used();
+    if moved.packs > 0 {
+        let mut entry = entry;
+        entry.notes.insert("packs".to_owned(), notes.join(" "));
+        entry.notes.insert("bodies".to_owned(), moved.bodies.to_string());
+        group.record(conn, &entry)?;
+    }
+    Ok(moved)
+}
+
+/// Notes when the next body of a record is old enough; never, when none is left that could become so.
+fn look_again(conn: &Connection, pid: i64, rule: &TierRule) -> Result<(), StoreError> {
+    let sql = format!(
+        "SELECT min(at) FROM (SELECT b.updated AS at FROM resource b WHERE {CURRENT}
+           UNION ALL SELECT b.updated FROM resource r JOIN resource_version b USING (rid) WHERE {EARLIER})"
+    );
+    let oldest: Option<i64> = one(conn, &sql, [pid], |r| r.get(0)).during(LOOKING)?.flatten();
+    let due = oldest.map_or(i64::MAX, |at| rule.due_day(at));
+    let sql = "INSERT INTO tier (pid, used, due) VALUES (?1, 0, ?2)
+               ON CONFLICT (pid) DO UPDATE SET due = excluded.due";
+    run(conn, sql, [pid, due]).during(MOVING).map(|_| ())
+}
+
+/// Every row that refers to a pack, with its reference: rows of the patient, and what was the patient's once.
+fn referring(conn: &Connection, pack: &PackRow) -> Result<Vec<(i64, u64, Vec<u8>)>, StoreError> {
+    let prefix = [&[body::PACKED][..], pack.id.as_bytes()].concat();
+    let sql = "SELECT b.rid, b.version, b.body FROM resource b JOIN patient p USING (pid)
+                WHERE p.id = ?1 AND substr(b.body, 1, 17) = ?2
+               UNION ALL
+               SELECT b.rid, b.version, b.body FROM patient p JOIN resource r USING (pid)
+                 JOIN resource_version b USING (rid)
+                WHERE p.id = ?1 AND substr(b.body, 1, 17) = ?2";
+    let read = |r: &Row<'_>| Ok((r.get(0)?, uint(r.get(1)?), r.get(2)?));
+    all(conn, sql, params![pack.patient.as_str(), prefix], read).during(LOOKING)
+}
+
+fn home(
+    conn: &Connection,
+    group: &mut ServerGroup,
+    packs: &Packs,
+    entry: &AuditEntry,
+    id: Uuid,
+) -> Result<u64, StoreError> {
+    let row = pack(conn, id)?;
+    match row.tier {
+        Tier::Hot => return Ok(0),
+        Tier::Archive => {
+            return Err(StoreError::Archived {
+                pack: id,
+                bytes: row.bytes,
+            });
+        }
+        Tier::Warm => packs.verify(id, &row.sha256)?,
+    }
+    let mut back = 0;
+    unseen(conn, || {
+        for (rid, version, reference) in referring(conn, &row)? {
+            let raw = body::open(Some(packs), &reference)?;
+            back += u64::from(exchange(conn, rid, version, &body::pack(&raw)?, Some(&reference))?);
+        }
+        Ok(())
+    })?;
+    let sql = "UPDATE pack SET tier = 0, moved = ?2 WHERE id = ?1";
+    run(conn, sql, params![&id.as_bytes()[..], entry.at.0]).during(MOVING)?;
+    let sql = "UPDATE tier SET due = 0 WHERE pid = (SELECT pid FROM pack WHERE id = ?1)";
+    run(conn, sql, [&id.as_bytes()[..]]).during(MOVING)?;
+    group.record(conn, entry)?;
+    Ok(back)
+}
+
+/// Puts the bodies of every version of one resource back into the file: it is about to become another patient's, and
+/// what is in this one's packs goes with this one's record.
+pub(super) fn bring_home(conn: &Connection, packs: &Packs, rid: i64) -> Result<(), StoreError> {
+    let sql = "SELECT version, body FROM resource WHERE rid = ?1 AND substr(body, 1, 1) = x'02'
+               UNION ALL SELECT version, body FROM resource_version WHERE rid = ?1 AND substr(body, 1, 1) = x'02'";
+    let read = |r: &Row<'_>| Ok((uint(r.get(0)?), r.get::<_, Vec<u8>>(1)?));
+    let found = all(conn, sql, [rid], read).during(MOVING)?;
+    if found.is_empty() {
+        return Ok(());
+    }
+    unseen(conn, || {
+        for (version, reference) in found {
+            let raw = body::open(Some(packs), &reference)?;
+            exchange(conn, rid, version, &body::pack(&raw)?, Some(&reference))?;
+        }
+        Ok(())
+    })
+}
+
+/// The packs of a record that is destroyed: their rows go with it, and their files once that is committed.
+pub(super) fn forget(conn: &Connection, pid: i64) -> Result<Vec<Uuid>, StoreError> {
+    let sql = "DELETE FROM pack WHERE pid = ?1 RETURNING id";
+    let gone = all(conn, sql, [pid], |r| Ok(Uuid::from_bytes(r.get(0)?))).during(MOVING)?;
+    run(conn, "DELETE FROM tier WHERE pid = ?1", [pid]).during(MOVING)?;
+    Ok(gone)
+}
+
+fn report(conn: &Connection) -> Result<TierReport, StoreError> {
+    let mut out = TierReport::default();
+    let sql = "SELECT count(*), coalesce(sum(length(body)), 0), count(DISTINCT pid) FROM resource
+                WHERE deleted = 0 AND body IS NOT NULL AND substr(body, 1, 1) <> x'02'";
+    let read = |r: &Row<'_>| Ok((uint(r.get(0)?), uint(r.get(1)?), uint(r.get(2)?)));
+    let current = one(conn, sql, [], read).during(LOOKING)?.unwrap_or_default();
+    let sql = "SELECT count(*), coalesce(sum(length(body)), 0), 0 FROM resource_version
+                WHERE deleted = 0 AND body IS NOT NULL AND substr(body, 1, 1) <> x'02'";
+    let earlier = one(conn, sql, [], read).during(LOOKING)?.unwrap_or_default();
+    out.hot = TierCount {
+        records: current.2,
+        bodies: current.0 + earlier.0,
+        bytes: current.1 + earlier.1,
+        packs: 0,
+    };
+    out.add_all(&packs(conn, None)?);
+    let sql = "SELECT count(*) FROM tier WHERE due = 0";
+    out.unseen = uint(one(conn, sql, [], |r| r.get(0)).during(LOOKING)?.unwrap_or(0));
+    Ok(out)
+}
+
+fn due(conn: &Connection, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let patient = |r: &Row<'_>| parsed(0, PatientId::new(r.get::<_, String>(0)?));
+    let id = |r: &Row<'_>| Ok(Uuid::from_bytes(r.get(0)?));
+    let down = format!(
+        "SELECT p.id FROM tier t JOIN patient p USING (pid)
+          WHERE t.due <= ?1 AND t.used <= ?2 AND p.destroyed = 0 AND NOT {ON_WARD} ORDER BY t.due, p.pid LIMIT ?3"
+    );
+    let away = format!(
+        "SELECT k.id FROM pack k JOIN patient p USING (pid) LEFT JOIN tier t USING (pid)
+          WHERE k.tier = 1 AND k.newest < ?1 AND coalesce(t.used, 0) <= ?2 AND NOT {ON_WARD}
+            AND coalesce(k.recalled, 0) / 86400000 <= ?2 ORDER BY k.made, k.id LIMIT ?3"
+    );
+    let home = format!(
+        "SELECT k.id FROM pack k JOIN patient p USING (pid) WHERE k.tier = 1 AND {ON_WARD} ORDER BY k.made LIMIT ?1"
+    );
+    let wanted = format!(
+        "SELECT DISTINCT p.id FROM pack k JOIN patient p USING (pid)
+          WHERE k.tier = 2 AND k.requested IS NULL AND {ON_WARD} ORDER BY 1 LIMIT ?1"
+    );
+    let (today, idle) = (day_of(rule.at), rule.idle_day());
+    let away = match rule.archive {
+        true => all(conn, &away, params![rule.archive_before(), idle, limit], id).during(LOOKING)?,
+        false => Vec::new(),
+    };
+    Ok(Due {
+        down: all(conn, &down, [today, idle, limit], patient).during(LOOKING)?,
+        away,
+        home: all(conn, &home, [limit], id).during(LOOKING)?,
+        wanted: all(conn, &wanted, [limit], patient).during(LOOKING)?,
+    })
+}
+
+fn would(conn: &Connection, rule: &TierRule) -> Result<TierCount, StoreError> {
+    let mut out = TierCount::default();
+    let sql = format!(
+        "SELECT count(*), coalesce(sum(n), 0) FROM (
+           SELECT length(b.body) AS n FROM resource b WHERE {CURRENT} AND b.updated < ?2
+           UNION ALL SELECT length(b.body) FROM resource r JOIN resource_version b USING (rid)
+            WHERE {EARLIER} AND b.updated < ?2)"
+    );
+    for patient in due(conn, rule, usize::MAX)?.down {
+        let Some(pid) = idle(conn, rule, &patient)? else { continue };
+        let read = |r: &Row<'_>| Ok((uint(r.get(0)?), uint(r.get(1)?)));
+        let found = one(conn, &sql, params![pid, rule.warm_before()], read);
+        let (bodies, bytes) = found.during(LOOKING)?.unwrap_or_default();
+        out.records += u64::from(bodies > 0);
+        out.bodies += bodies;
+        out.bytes += bytes;
+    }
+    Ok(out)
+}
+
+impl SqlcipherStore {
+    /// Runs something on files, away from the runtime's threads.
+    async fn on_files<T: Send + 'static>(
+        &self,
+        job: impl FnOnce(&Packs) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let packs = self.packs.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let _alone = packs.alone();
+            job(&packs)
+        });
+        done.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Where packs lie, and what opens them.
+    #[must_use]
+    pub const fn pack_files(&self) -> &Arc<Packs> {
+        &self.packs
+    }
+
+    async fn pack(&self, id: Uuid) -> Result<PackRow, StoreError> {
+        self.read_job(move |conn| pack(conn, id)).await
+    }
+}
+
+#[async_trait]
+impl Tiers for SqlcipherStore {
+    async fn tiers(&self) -> Result<TierReport, StoreError> {
+        self.preparers.run(report).await
+    }
+
+    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
+        let patient = patient.cloned();
+        self.read_job(move |conn| packs(conn, patient.as_ref())).await
+    }
+
+    async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
+        let rule = *rule;
+        self.preparers.run(move |conn| due(conn, &rule, limit)).await
+    }
+
+    async fn tiers_would(&self, rule: &TierRule) -> Result<TierCount, StoreError> {
+        let rule = *rule;
+        self.preparers.run(move |conn| would(conn, &rule)).await
+    }
+
+    async fn pack_down(
+        &self,
+        entry: AuditEntry,
+        rule: &TierRule,
+        patient: &PatientId,
+        ids: [Uuid; 2],
+    ) -> Result<Moved, StoreError> {
+        let (rule, packs, of) = (*rule, self.packs.clone(), patient.clone());
+        let (laid, more) = self
+            .preparers
+            .run(move |conn| {
+                let Some(pid) = idle(conn, &rule, &of)? else {
+                    return Ok((Vec::new(), false));
+                };
+                let (found, more) = ripe(conn, pid, &rule)?;
+                let (old, young): (Vec<Ripe>, Vec<Ripe>) =
+                    found.into_iter().partition(|r| r.updated < rule.archive_before());
+                let _alone = packs.alone();
+                let mut laid = Vec::new();
+                laid.extend(lay(&packs, ids[0], young)?);
+                match lay(&packs, ids[1], old) {
+                    Ok(more) => laid.extend(more),
+                    Err(e) => {
+                        let _ = packs.drop_warm(ids[0]);
+                        return Err(e);
+                    }
+                }
+                Ok((laid, more))
+            })
+            .await?;
+        let weight = laid.iter().map(|l| l.rows.len()).sum::<usize>().max(1);
+        let (of, made) = (patient.clone(), laid.iter().map(|l| l.id).collect::<Vec<_>>());
+        let done = self
+            .write(weight, move |conn, group| let_go(conn, group, entry, &rule, &of, &laid))
+            .await;
+        if made.is_empty() {
+            return done;
+        }
+        // Not committed, or not all of them were needed: what no row knows is nobody's. After an error that does not
+        // say whether it was committed, the rows do.
+        let known = Tiers::packs(self, Some(patient)).await?;
+        for id in made {
+            if known.iter().any(|k| k.id == id) {
+                self.packs.committed(id);
+            } else {
+                self.on_files(move |packs| packs.drop_warm(id)).await?;
+            }
+        }
+        done.map(|m| Moved { more, ..m })
+    }
+
+    async fn pack_away(&self, entry: AuditEntry, pack: Uuid) -> Result<bool, StoreError> {
+        let row = self.pack(pack).await?;
+        if row.tier != Tier::Warm {
+            return Ok(false);
+        }
+        let sha256 = row.sha256;
+        self.on_files(move |packs| packs.copy_away(pack, &sha256)).await?;
+        let moved = self
+            .write(1, move |conn, group| {
+                let sql = "UPDATE pack SET tier = 2, moved = ?2, requested = NULL WHERE id = ?1 AND tier = 1";
+                let n = run(conn, sql, params![&pack.as_bytes()[..], entry.at.0]).during(MOVING)?;
+                if n > 0 {
+                    group.record(conn, &entry)?;
+                }
+                Ok(n > 0)
+            })
+            .await?;
+        if moved {
+            self.on_files(move |packs| packs.drop_warm(pack)).await?;
+        }
+        Ok(moved)
+    }
+
+    async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError> {
+        let weight = usize::try_from(self.pack(pack).await?.bodies).unwrap_or(usize::MAX);
+        let packs = self.packs.clone();
+        self.write(weight.max(1), move |conn, group| home(conn, group, &packs, &entry, pack))
+            .await
+    }
+
+    async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
+        let of = patient.clone();
+        let found = self.read_job(move |conn| Ok(recall_of(&packs(conn, None)?, &of))).await?;
+        if !found.new {
+            return Ok(found);
+        }
+        let of = patient.clone();
+        self.write(1, move |conn, group| {
+            let mut recall = recall_of(&packs(conn, None)?, &of);
+            if recall.new {
+                let sql = "UPDATE pack SET requested = ?2 WHERE id = ?1 AND tier = 2 AND requested IS NULL";
+                for p in &mut recall.packs {
+                    run(conn, sql, params![&p.id.as_bytes()[..], entry.at.0]).during(MOVING)?;
+                    p.requested.get_or_insert(entry.at);
+                }
+                group.record(conn, &entry)?;
+            }
+            Ok(recall)
+        })
+        .await
+    }
+
+    async fn recall(
+        &self,
+        pack: Uuid,
+        at: UtcMs,
+        moved: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), StoreError> {
+        let row = self.pack(pack).await?;
+        if row.tier != Tier::Archive {
+            return Ok(());
+        }
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        let copy = self.on_files(move |packs| {
+            packs.fetch(pack, &row.sha256, &|n| {
+                let _ = tell.send(n);
+            })
+        });
+        let listen = async {
+            while let Some(n) = told.recv().await {
+                moved(n);
+            }
+        };
+        let (copied, ()) = tokio::join!(copy, listen);
+        copied?;
+        self.write(1, move |conn, _| {
+            let sql = "UPDATE pack SET tier = 1, moved = ?2, requested = NULL, recalled = ?2 WHERE id = ?1 AND tier = 2";
+            run(conn, sql, params![&pack.as_bytes()[..], at.0]).during(MOVING).map(|_| ())
+        })
+        .await?;
+        self.packs.committed(pack);
+        Ok(())
+    }
+
+    async fn check_packs(&self) -> Result<Vec<String>, StoreError> {
+        let rows = Tiers::packs(self, None).await?;
+        self.on_files(move |packs| Ok(vitrine_store::pack::faults(packs, &rows))).await
+    }
+
+    async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
+        let rows = self
+            .write(1, move |conn, _| {
+                let sql = "DELETE FROM pack WHERE tier = 0 AND moved < ?1";
+                run(conn, sql, [home_before.0]).during(MOVING)?;
+                packs(conn, None)
+            })
+            .await?;
+        self.on_files(move |packs| packs.tidy(&rows, Duration::ZERO)).await
+    }
+}
