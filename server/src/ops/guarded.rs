@@ -450,8 +450,8 @@ impl Tiers for Guarded {
     ) -> Result<(), StoreError> {
         write!(self, recall(pack, at, moved))
     }
-    async fn check_packs(&self) -> Result<Vec<String>, StoreError> {
-        upkeep!(self, check_packs())
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
+        upkeep!(self, check_packs(whole))
     }
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
         upkeep!(self, tidy_packs(home_before))

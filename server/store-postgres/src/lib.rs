@@ -141,6 +141,9 @@ impl PostgresStore {
             intake::refuse_unfinished(&client, target.name()).await?;
             settle(&client, &vault).await?;
             first_look(&client).await?;
+            if let Ok(packs) = vault.packs() {
+                packs.know(&tiers::packs(&client, None).await?);
+            }
         }
         upkeep::partitions(&keeping).await?;
         let client = keeping.get().await.during(OPENING)?;

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::batch::body_hash;
-use vitrine_store::pack::{PackEntry, Packs, Written, faults};
+use vitrine_store::pack::{PackEntry, Packs, Written, faults, gone_away};
 use vitrine_store::tiers::{
     Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, day_of,
     recall_of, unknown_pack,
@@ -48,7 +48,7 @@ pub(crate) enum TierAct {
     Home(AuditEntry, Uuid),
     Ask(AuditEntry, PatientId),
     Recalled(Uuid, UtcMs),
-    Forget(UtcMs),
+    Tidy(UtcMs, Vec<Uuid>),
 }
 
 /// What became of it.
@@ -84,7 +84,7 @@ fn pack_row(r: &Row) -> Result<PackRow, Fault> {
     })
 }
 
-async fn packs<C: GenericClient>(c: &C, patient: Option<&PatientId>) -> Result<Vec<PackRow>, Fault> {
+pub(crate) async fn packs<C: GenericClient>(c: &C, patient: Option<&PatientId>) -> Result<Vec<PackRow>, Fault> {
     let of = patient.map(PatientId::as_str);
     let sql = format!("{PACK} WHERE $1::text IS NULL OR p.id = $1 ORDER BY k.made, k.id");
     let rows = all(c, LOOKING, &sql, &[&of]).await?;
@@ -165,7 +165,9 @@ impl Group<'_> {
                 let sql = "UPDATE pack SET tier = 1, moved = $2, requested = NULL, recalled = $2 WHERE id = $1 AND tier = 2";
                 run(self.tx, MOVING, sql, &[id, &at.0]).await?;
             }
-            TierAct::Forget(before) => {
+            TierAct::Tidy(before, gone) => {
+                let sql = "UPDATE pack SET tier = 2 WHERE id = ANY($1) AND tier = 1";
+                run(self.tx, MOVING, sql, &[gone]).await?;
                 let sql = "DELETE FROM pack WHERE tier = 0 AND moved < $1";
                 run(self.tx, MOVING, sql, &[&before.0]).await?;
             }
@@ -442,7 +444,11 @@ impl Tiers for PostgresStore {
     }
 
     async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-        Ok(packs(&self.reader().await?, patient).await?)
+        let rows = packs(&self.reader().await?, patient).await?;
+        if let Ok(packs) = self.vault().packs() {
+            packs.know(&rows);
+        }
+        Ok(rows)
     }
 
     async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
@@ -524,8 +530,10 @@ impl Tiers for PostgresStore {
         }
         self.on_files(move |packs| packs.copy_away(pack, &row.sha256)).await?;
         self.tier_act(TierAct::Away(entry, pack)).await?;
-        let moved = self.pack_of(pack).await?.tier == Tier::Archive;
+        let row = self.pack_of(pack).await?;
+        let moved = row.tier == Tier::Archive;
         if moved {
+            self.vault().packs()?.know(&[row]);
             self.on_files(move |packs| packs.drop_warm(pack)).await?;
         }
         Ok(moved)
@@ -572,16 +580,18 @@ impl Tiers for PostgresStore {
         Ok(())
     }
 
-    async fn check_packs(&self) -> Result<Vec<String>, StoreError> {
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
         let rows = Tiers::packs(self, None).await?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        self.on_files(move |packs| Ok(faults(packs, &rows))).await
+        self.on_files(move |packs| Ok(faults(packs, &rows, whole))).await
     }
 
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
-        self.tier_act(TierAct::Forget(home_before)).await?;
+        let rows = Tiers::packs(self, None).await?;
+        let gone = self.on_files(move |packs| Ok(gone_away(packs, &rows))).await?;
+        self.tier_act(TierAct::Tidy(home_before, gone)).await?;
         let rows = Tiers::packs(self, None).await?;
         self.on_files(move |packs| packs.tidy(&rows, SPARE)).await
     }

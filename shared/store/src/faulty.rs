@@ -453,8 +453,8 @@ impl Tiers for FaultyStore {
     ) -> Result<(), StoreError> {
         through!(self, recall(pack, at, moved))
     }
-    async fn check_packs(&self) -> Result<Vec<String>, StoreError> {
-        through!(self, check_packs())
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
+        through!(self, check_packs(whole))
     }
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
         through!(self, tidy_packs(home_before))

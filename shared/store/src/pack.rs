@@ -13,7 +13,7 @@ use crate::tiers::{PackRow, Tier};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
@@ -110,6 +110,9 @@ pub struct Packs {
     moving: Mutex<()>,
     /// Packs written whose rows are not committed yet: they are not tidied away.
     fresh: Mutex<BTreeSet<Uuid>>,
+    /// Packs known to lie in the archive, with their bytes: told from those that are missing also while the archive's
+    /// folder is not mounted, and without asking a slow mount.
+    away: Mutex<BTreeMap<Uuid, u64>>,
 }
 
 fn io(doing: &'static str, path: &Path, e: &std::io::Error) -> StoreError {
@@ -214,6 +217,7 @@ impl Packs {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key[..]),
             moving: Mutex::new(()),
             fresh: Mutex::default(),
+            away: Mutex::default(),
         }
     }
 
@@ -237,6 +241,22 @@ impl Packs {
 
     fn fresh(&self) -> MutexGuard<'_, BTreeSet<Uuid>> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in which packs lie in the archive.
+    pub fn know(&self, rows: &[PackRow]) {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        for p in rows {
+            match p.tier {
+                Tier::Archive => drop(away.insert(p.id, p.bytes)),
+                Tier::Warm | Tier::Hot => drop(away.remove(&p.id)),
+            }
+        }
+    }
+
+    fn away(&self, id: Uuid) -> Option<u64> {
+        let away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        away.get(&id).copied()
     }
 
     /// The row of a pack is committed.
@@ -382,14 +402,23 @@ impl Packs {
         if path.exists() {
             return self.entry(&path, r).map(|(_, body)| body);
         }
+        let archived = |bytes| StoreError::Archived { pack: r.pack, bytes };
+        if let Some(bytes) = self.away(r.pack) {
+            return Err(archived(bytes));
+        }
+        // Another server may have moved it since.
         let there = self.archive_file(r.pack).filter(|p| p.exists());
         match there.map(|p| std::fs::metadata(p).map(|m| m.len())) {
-            Some(bytes) => Err(StoreError::Archived {
-                pack: r.pack,
-                bytes: bytes.unwrap_or(0),
-            }),
+            Some(bytes) => Err(archived(bytes.unwrap_or(0))),
             None => Err(StoreError::PackMissing(path.display().to_string())),
         }
+    }
+
+    /// Where a pack lies: beside the database, else in the archive.
+    #[must_use]
+    pub fn find(&self, id: Uuid) -> Option<PathBuf> {
+        let both = [Some(self.warm_file(id)), self.archive_file(id)];
+        both.into_iter().flatten().find(|p| p.exists())
     }
 
     /// Whether a pack lies beside the database.
@@ -531,15 +560,38 @@ impl Packs {
     }
 }
 
-/// What is wrong with the files of these packs, a sentence each.
+/// Packs that count as warm and lie in the archive alone: the database was put back to before their last move.
 #[must_use]
-pub fn faults(packs: &Packs, rows: &[PackRow]) -> Vec<String> {
-    let wrong = |p: &PackRow| match p.tier {
-        Tier::Hot => None,
-        Tier::Warm => packs.verify(p.id, &p.sha256).err(),
-        Tier::Archive => packs.verify_archived(p.id, &p.sha256).err(),
+pub fn gone_away(packs: &Packs, rows: &[PackRow]) -> Vec<Uuid> {
+    let gone = |p: &&PackRow| {
+        p.tier == Tier::Warm
+            && !packs.is_warm(p.id)
+            && packs.archive_file(p.id).is_some_and(|f| f.exists())
     };
-    rows.iter().filter_map(wrong).map(|e| e.to_string()).collect()
+    rows.iter().filter(gone).map(|p| p.id).collect()
+}
+
+/// What is wrong with the files of these packs, a sentence each: with `whole` each is read and its SHA-256 compared,
+/// else its size is. A pack may lie in either folder: a copy of the database may be older than its last move.
+#[must_use]
+pub fn faults(packs: &Packs, rows: &[PackRow], whole: bool) -> Vec<String> {
+    let wrong = |p: &PackRow| {
+        let Some(path) = packs.find(p.id) else {
+            return Some(StoreError::PackMissing(packs.warm_file(p.id).display().to_string()));
+        };
+        let same = if whole {
+            digest(&path, &|_| ()).map(|(sha256, _)| sha256 == p.sha256)
+        } else {
+            std::fs::metadata(&path).map(|m| m.len() == p.bytes)
+        };
+        match same {
+            Ok(true) => None,
+            Ok(false) => Some(damaged(&path)),
+            Err(e) => Some(io("reading a pack", &path, &e)),
+        }
+    };
+    let used = rows.iter().filter(|p| p.tier != Tier::Hot);
+    used.filter_map(wrong).map(|e| e.to_string()).collect()
 }
 
 #[allow(clippy::disallowed_methods, reason = "the file system's clock is compared with itself")]

@@ -272,9 +272,11 @@ pub trait Tiers: Send + Sync {
     /// Brings a pack back from the archive, proven; `moved` is told of the bytes.
     async fn recall(&self, pack: Uuid, at: UtcMs, moved: &(dyn Fn(u64) + Send + Sync))
     -> Result<(), StoreError>;
-    /// Checks every pack's file against what is known of it: a sentence each for what is wrong.
-    async fn check_packs(&self) -> Result<Vec<String>, StoreError>;
-    /// Removes what no row knows, and packs whose bodies were put back before a moment. Gives how many files.
+    /// Checks every pack's file against what is known of it, with `whole` to the last byte: a sentence each for what is
+    /// wrong.
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError>;
+    /// Removes what no row knows, and packs whose bodies were put back before a moment; notes where packs lie that a
+    /// restored database takes for being elsewhere. Gives how many files.
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError>;
 }
 

@@ -171,6 +171,7 @@ impl SqlcipherStore {
             archive: None,
         });
         let packs = Arc::new(Packs::new(folders, &pack_key(&first)?));
+        packs.know(&tiers::packs(&first, None)?);
         let pos = watch::Sender::new(feed::newest(&first)?);
         let again = OpenOptions {
             create: false,

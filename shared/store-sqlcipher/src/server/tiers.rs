@@ -15,7 +15,7 @@ use uuid::Uuid;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::batch::body_hash;
-use vitrine_store::pack::{PackEntry, Packs, Written};
+use vitrine_store::pack::{PackEntry, Packs, Written, gone_away};
 use vitrine_store::tiers::{
     Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, day_of,
     recall_of, unknown_pack,
@@ -53,7 +53,7 @@ fn pack_row(r: &Row<'_>) -> rusqlite::Result<PackRow> {
     })
 }
 
-fn packs(conn: &Connection, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
+pub(super) fn packs(conn: &Connection, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
     let of = patient.map(PatientId::as_str);
     let sql = format!("{PACK} WHERE ?1 IS NULL OR p.id = ?1 ORDER BY k.made, k.id");
     all(conn, &sql, [of], pack_row).during(LOOKING)
@@ -428,7 +428,9 @@ impl Tiers for SqlcipherStore {
 
     async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
         let patient = patient.cloned();
-        self.read_job(move |conn| packs(conn, patient.as_ref())).await
+        let rows = self.read_job(move |conn| packs(conn, patient.as_ref())).await?;
+        self.packs.know(&rows);
+        Ok(rows)
     }
 
     async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
@@ -510,6 +512,8 @@ impl Tiers for SqlcipherStore {
             })
             .await?;
         if moved {
+            let row = self.pack(pack).await?;
+            self.packs.know(&[row]);
             self.on_files(move |packs| packs.drop_warm(pack)).await?;
         }
         Ok(moved)
@@ -576,14 +580,20 @@ impl Tiers for SqlcipherStore {
         Ok(())
     }
 
-    async fn check_packs(&self) -> Result<Vec<String>, StoreError> {
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
         let rows = Tiers::packs(self, None).await?;
-        self.on_files(move |packs| Ok(vitrine_store::pack::faults(packs, &rows))).await
+        self.on_files(move |packs| Ok(vitrine_store::pack::faults(packs, &rows, whole))).await
     }
 
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
+        let rows = Tiers::packs(self, None).await?;
+        let gone = self.on_files(move |packs| Ok(gone_away(packs, &rows))).await?;
         let rows = self
             .write(1, move |conn, _| {
+                for id in gone {
+                    let sql = "UPDATE pack SET tier = 2 WHERE id = ?1 AND tier = 1";
+                    run(conn, sql, [&id.as_bytes()[..]]).during(MOVING)?;
+                }
                 let sql = "DELETE FROM pack WHERE tier = 0 AND moved < ?1";
                 run(conn, sql, [home_before.0]).during(MOVING)?;
                 packs(conn, None)

@@ -246,7 +246,7 @@ impl Tiers for MemoryStore {
         Ok(())
     }
 
-    async fn check_packs(&self) -> Result<Vec<String>, StoreError> {
+    async fn check_packs(&self, _: bool) -> Result<Vec<String>, StoreError> {
         Ok(Vec::new())
     }
 
