@@ -418,9 +418,19 @@ impl Config {
             ("archive.hot_years", self.archive.hot_years as usize, 1, 200),
             ("archive.warm_years", self.archive.warm_years as usize, 1, 200),
             ("archive.access_days", self.archive.access_days as usize, 1, 3660),
-            ("archive.every_hours", self.archive.every_hours as usize, 1, 24 * 31),
+            (
+                "archive.every_hours",
+                self.archive.every_hours as usize,
+                1,
+                24 * 31,
+            ),
             ("archive.keep_days", self.archive.keep_days as usize, 1, 3660),
-            ("archive.recall_mb_s", self.archive.recall_mb_s as usize, 1, 100_000),
+            (
+                "archive.recall_mb_s",
+                self.archive.recall_mb_s as usize,
+                1,
+                100_000,
+            ),
             (
                 "archive.recall_first_s",
                 self.archive.recall_first_s as usize,
@@ -515,7 +525,11 @@ mod tests {
                 } else if ["url", "node", "replica_url"].contains(&key) {
                     "\"postgres://v@127.0.0.1/v\""
                 } else if ["redo.folder", "archive.warm", "archive.cold"].contains(k) {
-                    if *k == "archive.cold" { "\"/mnt/archive\"" } else { "\"/srv/redo\"" }
+                    if *k == "archive.cold" {
+                        "\"/mnt/archive\""
+                    } else {
+                        "\"/srv/redo\""
+                    }
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
                 } else if key == "level" {

@@ -60,7 +60,12 @@ pub(super) enum ArchiveCommand {
         #[command(flatten)]
         data: Data,
         /// Patient id.
-        #[arg(long, value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+        #[arg(
+            long,
+            value_name = "ID",
+            required_unless_present = "all",
+            conflicts_with = "all"
+        )]
         patient: Option<String>,
         /// Every record.
         #[arg(long)]

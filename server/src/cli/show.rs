@@ -129,12 +129,22 @@ fn tiers(json: &Value) -> String {
     if n("due", "bodies") == 0 {
         out.push_str("nothing is due to move\n");
     } else {
-        let _ = writeln!(out, "due to move: {} bodies of {} records", n("due", "bodies"), n("due", "records"));
+        let _ = writeln!(
+            out,
+            "due to move: {} bodies of {} records",
+            n("due", "bodies"),
+            n("due", "records")
+        );
     }
     if n("requested", "packs") == 0 {
         out.push_str("nothing is asked back from the archive\n");
     } else {
-        let _ = writeln!(out, "asked back: {} packs, {} bytes", n("requested", "packs"), n("requested", "bytes"));
+        let _ = writeln!(
+            out,
+            "asked back: {} packs, {} bytes",
+            n("requested", "packs"),
+            n("requested", "bytes")
+        );
     }
     if json["rules"]["run"] == false {
         out.push_str("the rules do not run by themselves (archive.run)\n");
@@ -149,7 +159,11 @@ fn recalls(json: &Value) -> String {
         some => table(some, &["patient", "pack", "bytes", "moved", "requested", "eta_s"]),
     };
     let faults = json["faults"].as_array().map_or(&[][..], Vec::as_slice);
-    let read = if json["read_whole"] == true { "was read whole" } else { "is there" };
+    let read = if json["read_whole"] == true {
+        "was read whole"
+    } else {
+        "is there"
+    };
     if faults.is_empty() {
         let _ = writeln!(out, "every pack {read}");
     }

@@ -54,7 +54,10 @@ fn recalls(app: Arc<App>) {
     tokio::spawn(async move {
         loop {
             // What does not come now may come later: a mount that is back.
-            if tiers::recall_asked(&*app.store, &app.tiers, &app.config.archive).await.is_err() {
+            if tiers::recall_asked(&*app.store, &app.tiers, &app.config.archive)
+                .await
+                .is_err()
+            {
                 app.metrics.alarm();
             }
             let _ = tokio::time::timeout(LOOK, app.tiers.asked.notified()).await;

@@ -138,7 +138,11 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
                 redo: ground.redo.clone(),
                 backend: ground.files.kind(),
             });
-            match ground.store.archive(ArchiveAct::CarryOut(&permit, d.id, certify)).await {
+            match ground
+                .store
+                .archive(ArchiveAct::CarryOut(&permit, d.id, certify))
+                .await
+            {
                 Err(StoreError::Archived { .. }) => Err(recall_first(ground, &d).await?),
                 Err(e) => Err(e.into()),
                 Ok((archived, _)) => {
@@ -431,7 +435,10 @@ impl Certifier {
             );
             add("space that PostgreSQL has let go of", "vacuum has gone over it");
         } else {
-            add("backups and copies of packs made before this", "whoever made them deletes them");
+            add(
+                "backups and copies of packs made before this",
+                "whoever made them deletes them",
+            );
             if self.redo.keep {
                 let hours = i64::from(self.redo.keep_days) * 24 + i64::from(self.redo.base_hours);
                 let until = clock::instant(at.plus_ms(hours * 3_600_000));

@@ -37,7 +37,9 @@ pub fn folders(dir: &DataDir, config: &config::Archive) -> PackFolders {
     };
     PackFolders {
         warm,
-        archive: Some(config.cold.as_str()).filter(|c| !c.is_empty()).map(PathBuf::from),
+        archive: Some(config.cold.as_str())
+            .filter(|c| !c.is_empty())
+            .map(PathBuf::from),
     }
 }
 
@@ -116,7 +118,11 @@ pub fn relied_on(packs: &[PackRow]) -> Option<Packed> {
     let digest: [u8; 32] = Sha256::digest(lines.concat().as_bytes()).into();
     Some(Packed {
         packs: lines.len() as u64,
-        bytes: packs.iter().filter(|p| p.tier != Tier::Hot).map(|p| p.bytes).sum(),
+        bytes: packs
+            .iter()
+            .filter(|p| p.tier != Tier::Hot)
+            .map(|p| p.bytes)
+            .sum(),
         sha256: crate::keys::hex(&digest),
     })
 }
@@ -180,7 +186,10 @@ pub async fn run(ground: &Ground, at: UtcMs) -> Result<Ran, Fault> {
     let mut ran = Ran::default();
     let mut failed = std::collections::BTreeSet::new();
     let noted = |e: StoreError, failed: &mut u64| -> Result<(), Fault> {
-        if matches!(e, StoreError::Full(_) | StoreError::Closed | StoreError::Backend { .. }) {
+        if matches!(
+            e,
+            StoreError::Full(_) | StoreError::Closed | StoreError::Backend { .. }
+        ) {
             return Err(e.into());
         }
         tracing::warn!(error = %e, "a record or a pack stays where it is");
@@ -188,7 +197,11 @@ pub async fn run(ground: &Ground, at: UtcMs) -> Result<Ran, Fault> {
         Ok(())
     };
     // A restore to a moment before needs the packs of then.
-    let redo_days = if ground.redo.keep { ground.redo.keep_days + 2 } else { 0 };
+    let redo_days = if ground.redo.keep {
+        ground.redo.keep_days + 2
+    } else {
+        0
+    };
     let keep = i64::from(ground.archive.keep_days.max(redo_days)) * 86_400_000;
     // First: nothing that a killed run left behind is in the way.
     ran.tidied = store.tidy_packs(clock::now().plus_ms(-keep)).await?;
@@ -196,12 +209,19 @@ pub async fn run(ground: &Ground, at: UtcMs) -> Result<Ran, Fault> {
         let due = store.tiers_due(&rule, STRETCH).await?;
         let mut done = 0;
         for patient in due.wanted.iter().filter(|p| !failed.contains(&p.to_string())) {
-            let recall = store.ask_recall(of(entry(ground, "recall")?, patient), patient).await?;
+            let recall = store
+                .ask_recall(of(entry(ground, "recall")?, patient), patient)
+                .await?;
             ran.asked += u64::from(recall.new);
             done += u64::from(recall.new);
             ground.tiers.asked.notify_one();
         }
-        for pack in due.home.iter().filter(|p| !failed.contains(&p.to_string())).collect::<Vec<_>>() {
+        for pack in due
+            .home
+            .iter()
+            .filter(|p| !failed.contains(&p.to_string()))
+            .collect::<Vec<_>>()
+        {
             match store.pack_home(entry(ground, "to hot")?, *pack).await {
                 Ok(_) => (ran.home, done) = (ran.home + 1, done + 1),
                 Err(e) => {
@@ -211,7 +231,11 @@ pub async fn run(ground: &Ground, at: UtcMs) -> Result<Ran, Fault> {
             }
         }
         let records: Vec<PatientId> = due.down;
-        for patient in records.into_iter().filter(|p| !failed.contains(&p.to_string())).collect::<Vec<_>>() {
+        for patient in records
+            .into_iter()
+            .filter(|p| !failed.contains(&p.to_string()))
+            .collect::<Vec<_>>()
+        {
             let ids = [clock::new_uuid(), clock::new_uuid()];
             let entry = of(entry(ground, "to warm")?, &patient);
             match store.pack_down(entry, &rule, &patient, ids).await {
@@ -228,7 +252,12 @@ pub async fn run(ground: &Ground, at: UtcMs) -> Result<Ran, Fault> {
                 }
             }
         }
-        for pack in due.away.iter().filter(|p| !failed.contains(&p.to_string())).collect::<Vec<_>>() {
+        for pack in due
+            .away
+            .iter()
+            .filter(|p| !failed.contains(&p.to_string()))
+            .collect::<Vec<_>>()
+        {
             match store.pack_away(entry(ground, "to archive")?, *pack).await {
                 Ok(true) => (ran.away, done) = (ran.away + 1, done + 1),
                 Ok(false) => {
@@ -282,7 +311,9 @@ pub async fn recall_asked(
         match done {
             Ok(()) => {
                 came += 1;
-                let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1);
+                let took_ms = u64::try_from(began.elapsed().as_millis())
+                    .unwrap_or(u64::MAX)
+                    .max(1);
                 if pack.bytes >= MEASURED {
                     let speed = pack.bytes.saturating_mul(1000) / took_ms;
                     work.speed.store(speed.max(1), Ordering::Relaxed);
@@ -340,7 +371,12 @@ pub async fn ask(
         bytes: recall.bytes(),
         eta_s,
         at: now.plus_ms(i64::try_from(eta_s.saturating_mul(1000)).unwrap_or(i64::MAX / 4)),
-        requested: recall.packs.iter().filter_map(|p| p.requested).min().unwrap_or(now),
+        requested: recall
+            .packs
+            .iter()
+            .filter_map(|p| p.requested)
+            .min()
+            .unwrap_or(now),
         new: recall.new,
     })
 }
@@ -410,7 +446,9 @@ pub async fn recall(ground: &Ground, patient: Option<&str>, hot: bool) -> Result
             vec![patient]
         }
         None => {
-            let away = packs.iter().filter(|p| p.tier == Tier::Archive || (hot && p.tier == Tier::Warm));
+            let away = packs
+                .iter()
+                .filter(|p| p.tier == Tier::Archive || (hot && p.tier == Tier::Warm));
             let all: std::collections::BTreeSet<PatientId> = away.map(|p| p.patient.clone()).collect();
             all.into_iter().collect()
         }
@@ -432,7 +470,10 @@ pub async fn recall(ground: &Ground, patient: Option<&str>, hot: bool) -> Result
         let _alone = ground.tiers.moving.lock().await;
         for p in ground.store.packs(None).await? {
             if p.tier == Tier::Warm && patients.contains(&p.patient) {
-                ground.store.pack_home(of(entry(ground, "to hot")?, &p.patient), p.id).await?;
+                ground
+                    .store
+                    .pack_home(of(entry(ground, "to hot")?, &p.patient), p.id)
+                    .await?;
                 home += 1;
             }
         }
@@ -459,12 +500,16 @@ pub async fn status(ground: &Ground, patient: Option<&str>, check: bool) -> Resu
     let mut before = 0;
     let mut rows = Vec::new();
     for p in &asked {
-        let moved = under.filter(|u| u.pack == p.id).map_or(0, |u| u.moved.min(p.bytes));
+        let moved = under
+            .filter(|u| u.pack == p.id)
+            .map_or(0, |u| u.moved.min(p.bytes));
         let eta_s = speed.eta_s(before, p.bytes - moved);
         before += p.bytes - moved;
         if patient.is_none_or(|id| p.patient.as_str() == id) {
-            rows.push(json!({"patient": p.patient, "pack": p.id, "bytes": p.bytes, "moved": moved,
-                "requested": p.requested.map(clock::instant), "eta_s": eta_s}));
+            rows.push(
+                json!({"patient": p.patient, "pack": p.id, "bytes": p.bytes, "moved": moved,
+                "requested": p.requested.map(clock::instant), "eta_s": eta_s}),
+            );
         }
     }
     let faults = match check {

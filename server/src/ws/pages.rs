@@ -9,9 +9,9 @@ use crate::ops::tiers::ask;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
+use vitrine_access::action::SyncScope;
 use vitrine_access::{Disclosure, Permit};
 use vitrine_clinical::PatientId;
-use vitrine_access::action::SyncScope;
 use vitrine_store::StoreError;
 use vitrine_sync::fanout::{self, BuildError, Item};
 use vitrine_sync::server::PageRead;
@@ -142,7 +142,9 @@ pub(super) async fn ask_back(app: &App, served: &Served, scope: &str, e: &StoreE
     let (Some(patient), StoreError::Archived { .. }) = (patient, e) else {
         return;
     };
-    let Some(request) = device_request(served, scope) else { return };
+    let Some(request) = device_request(served, scope) else {
+        return;
+    };
     let asked = match app.decide::<SyncScope>(request).await {
         Ok(permit) => {
             let mut entry = permit.noted("scope", scope).entry(Disclosure::default());

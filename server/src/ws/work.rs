@@ -118,9 +118,9 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
         Effect::ReadSince { scope, n, pos } => Some(match since(app, &scope, pos).await {
             Ok(rows) => Event::Rows { scope, n, rows },
             Err(e) => {
-                    ask_back(app, served, &scope, &e).await;
-                    failed(scope, n, &e)
-                }
+                ask_back(app, served, &scope, &e).await;
+                failed(scope, n, &e)
+            }
         }),
         Effect::ReadPage { scope, n, after } => {
             // Under pressure snapshots go one page at a time: slow, and never to a standstill.

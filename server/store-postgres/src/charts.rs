@@ -17,8 +17,9 @@ use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
-    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, Stall, StoreError, StoreMode, StoredCard, StoredResource, seal, search,
+    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit,
+    QuarantineItem, QuarantineRow, SearchHits, SearchQuery, Stall, StoreError, StoreMode, StoredCard,
+    StoredResource, seal, search,
 };
 
 const READING: &str = "reading the record";
@@ -430,7 +431,13 @@ impl ChartStore for PostgresStore {
     }
 
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, Bytes)>, StoreError> {
-        let mut found = current(&self.reader().await?, self.vault(), std::slice::from_ref(key), &HashSet::new()).await?;
+        let mut found = current(
+            &self.reader().await?,
+            self.vault(),
+            std::slice::from_ref(key),
+            &HashSet::new(),
+        )
+        .await?;
         Ok(found
             .remove(key)
             .and_then(|c| Some((c.version, Bytes::from(c.body?)))))

@@ -103,8 +103,20 @@ impl Group<'_> {
         run(self.tx, doing, versions, &[&self.purge]).await?;
         let patients = "UPDATE patient SET destroyed = true WHERE pid = ANY($1)";
         run(self.tx, doing, patients, &[&self.purge]).await?;
-        run(self.tx, doing, "DELETE FROM pack WHERE pid = ANY($1)", &[&self.purge]).await?;
-        run(self.tx, doing, "DELETE FROM tier WHERE pid = ANY($1)", &[&self.purge]).await?;
+        run(
+            self.tx,
+            doing,
+            "DELETE FROM pack WHERE pid = ANY($1)",
+            &[&self.purge],
+        )
+        .await?;
+        run(
+            self.tx,
+            doing,
+            "DELETE FROM tier WHERE pid = ANY($1)",
+            &[&self.purge],
+        )
+        .await?;
         Ok(())
     }
 

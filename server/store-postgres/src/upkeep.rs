@@ -85,9 +85,7 @@ fn deaf() -> StoreError {
 }
 
 /// A connection into nowhere gives no error: what does not answer in time is gone.
-async fn in_time<T>(
-    asked: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, StoreError> {
+async fn in_time<T>(asked: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, StoreError> {
     let answer = tokio::time::timeout(DEAF, asked).await.map_err(|_| deaf())?;
     answer.map_err(|e| failed(&e))
 }

@@ -94,7 +94,10 @@ fn child() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_moment_loses_no_body() {
-    let kills: u64 = std::env::var("VITRINE_KILLS").ok().and_then(|k| k.parse().ok()).unwrap_or(12);
+    let kills: u64 = std::env::var("VITRINE_KILLS")
+        .ok()
+        .and_then(|k| k.parse().ok())
+        .unwrap_or(12);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("vitrine.db");
     {
@@ -104,7 +107,8 @@ async fn a_kill_at_any_moment_loses_no_body() {
             for d in 0..DOCUMENTS {
                 for version in 1..=2 {
                     let n = note(&format!("p{p}"), &format!("doc-{d}"), &text(p, d, version));
-                    h.apply(vec![put(&format!("DocumentReference/p{p}-{d}"), &n)]).await;
+                    h.apply(vec![put(&format!("DocumentReference/p{p}-{d}"), &n)])
+                        .await;
                 }
             }
         }
@@ -122,7 +126,10 @@ async fn a_kill_at_any_moment_loses_no_body() {
         let mut line = String::new();
         while !line.contains("moving") {
             line.clear();
-            assert!(std::io::BufRead::read_line(&mut out, &mut line).expect("read") > 0, "the child ended");
+            assert!(
+                std::io::BufRead::read_line(&mut out, &mut line).expect("read") > 0,
+                "the child ended"
+            );
         }
         tokio::time::sleep(Duration::from_millis(20 + kill * 37 % 400)).await;
         child.kill().expect("killed");
@@ -144,18 +151,36 @@ async fn a_kill_at_any_moment_loses_no_body() {
                     let want = note(&format!("p{p}"), &format!("doc-{d}"), &text(p, d, version)).bytes();
                     // The row of this access is not written: the next round must find the record unused.
                     assert_eq!(sealed.disclosure().resources[0].version, version);
-                    let receipt = h.append(harmless(&permit.entry(sealed.disclosure().clone()))).await;
-                    assert_eq!(sealed.open(&receipt).expect("its receipt").expect("there").body, want);
+                    let receipt = h
+                        .append(harmless(&permit.entry(sealed.disclosure().clone())))
+                        .await;
+                    assert_eq!(
+                        sealed.open(&receipt).expect("its receipt").expect("there").body,
+                        want
+                    );
                 }
             }
         }
         store.tidy_packs(UtcMs(0)).await.expect("tidied");
         assert!(store.check_packs(true).await.expect("checked").is_empty());
-        let known: Vec<Uuid> = store.packs(None).await.expect("packs").iter().map(|p| p.id).collect();
-        for file in std::fs::read_dir(path.with_file_name("warm")).into_iter().flatten().filter_map(Result::ok) {
+        let known: Vec<Uuid> = store
+            .packs(None)
+            .await
+            .expect("packs")
+            .iter()
+            .map(|p| p.id)
+            .collect();
+        for file in std::fs::read_dir(path.with_file_name("warm"))
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
+        {
             let name = file.file_name().to_string_lossy().into_owned();
             let id = name.strip_suffix(".pack").and_then(|n| n.parse().ok());
-            assert!(id.is_some_and(|id: Uuid| known.contains(&id)), "{name} is nobody's and was left");
+            assert!(
+                id.is_some_and(|id: Uuid| known.contains(&id)),
+                "{name} is nobody's and was left"
+            );
         }
     }
     assert!(states.len() >= 2, "the kills met too few states: {states:?}");

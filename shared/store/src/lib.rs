@@ -34,10 +34,10 @@ pub use checked::{Contents, LogMark, RowCheck};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{
-    Account, AccountChange, Applied, AppliedChange, ArchivedResource, AuditChainRow, ChangeBatch, ChangeKind, ChangeOp, Counts,
-    DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
-    PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    SessionRow, StoredCard, StoredResource,
+    Account, AccountChange, Applied, AppliedChange, ArchivedResource, AuditChainRow, ChangeBatch, ChangeKind,
+    ChangeOp, Counts, DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef,
+    NewDevice, Page, PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
+    SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource,
 };
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,

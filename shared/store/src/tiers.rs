@@ -37,7 +37,11 @@ pub fn used_by(entry: &AuditEntry) -> Vec<PatientId> {
         return Vec::new();
     }
     let mut out = match entry.action.as_str() {
-        ReadCard::NAME | ReadChart::NAME | ReadResource::NAME | WriteClinical::NAME | ImportData::NAME
+        ReadCard::NAME
+        | ReadChart::NAME
+        | ReadResource::NAME
+        | WriteClinical::NAME
+        | ImportData::NAME
         | BreakGlass::NAME => {
             let mut all = entry.disclosure.patients.clone();
             all.extend(entry.patient.clone());
@@ -321,9 +325,8 @@ pub fn recall_of(all: &[PackRow], patient: &PatientId) -> Recall {
         .cloned()
         .collect();
     let since = packs.iter().filter_map(|p| p.requested).min();
-    let earlier = |p: &&PackRow| {
-        p.patient != *patient && p.requested.is_some_and(|r| since.is_none_or(|s| r <= s))
-    };
+    let earlier =
+        |p: &&PackRow| p.patient != *patient && p.requested.is_some_and(|r| since.is_none_or(|s| r <= s));
     Recall {
         new: packs.iter().any(|p| p.requested.is_none()),
         before: all.iter().filter(away).filter(earlier).map(|p| p.bytes).sum(),
@@ -349,16 +352,30 @@ mod tests {
         assert_eq!(rule.archive_before(), 3 * YEAR_MS);
         assert_eq!(rule.idle_day(), day_of(at) - 91);
         assert!(rule.due_day(8 * YEAR_MS) > day_of(at) && rule.due_day(7 * YEAR_MS) < day_of(at));
-        let none = TierRule { archive: false, ..rule };
+        let none = TierRule {
+            archive: false,
+            ..rule
+        };
         assert_eq!(none.archive_before(), i64::MIN, "nothing goes beyond warm");
     }
 
     #[test]
     fn a_recall_waits_for_those_before_it() {
-        let speed = RecallSpeed { bytes_s: 1_000_000, first_s: 60 };
+        let speed = RecallSpeed {
+            bytes_s: 1_000_000,
+            first_s: 60,
+        };
         assert_eq!(speed.eta_s(0, 0), 60);
         assert_eq!(speed.eta_s(5_000_000, 1), 66);
-        assert_eq!(RecallSpeed { bytes_s: 0, first_s: 0 }.eta_s(0, 7), 7, "never a division by nothing");
+        assert_eq!(
+            RecallSpeed {
+                bytes_s: 0,
+                first_s: 0
+            }
+            .eta_s(0, 7),
+            7,
+            "never a division by nothing"
+        );
         let pack = |n: u128, of: &str, tier, requested: Option<i64>| PackRow {
             id: Uuid::from_u128(n),
             patient: PatientId::new(of).unwrap(),

@@ -270,8 +270,12 @@ pub trait Tiers: Send + Sync {
     /// Asks for a record's packs in the archive; asked again, nothing is written.
     async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError>;
     /// Brings a pack back from the archive, proven; `moved` is told of the bytes.
-    async fn recall(&self, pack: Uuid, at: UtcMs, moved: &(dyn Fn(u64) + Send + Sync))
-    -> Result<(), StoreError>;
+    async fn recall(
+        &self,
+        pack: Uuid,
+        at: UtcMs,
+        moved: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), StoreError>;
     /// Checks every pack's file against what is known of it, with `whole` to the last byte: a sentence each for what is
     /// wrong.
     async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError>;

@@ -22,7 +22,9 @@ const SYSTEM: &str = "urn:vitrine:tier";
 /// [`StoreError`]; [`StoreError::Refused`] for a permit that names no patient.
 pub async fn asked_back<A: Action>(app: &App, permit: &Permit<A>) -> Result<Expected, StoreError> {
     let Some(patient) = permit.patient() else {
-        return Err(StoreError::Refused("what belongs to no patient is never archived".to_owned()));
+        return Err(StoreError::Refused(
+            "what belongs to no patient is never archived".to_owned(),
+        ));
     };
     let mut entry = permit.entry(Disclosure::default());
     entry.access_id = clock::new_access();

@@ -94,7 +94,9 @@ pub async fn fetch(
         Some(v) => app.store.vread(&permit, key, v).await,
     };
     let sealed = match read {
-        Err(StoreError::Archived { .. }) => return Err(away::refusal(app, &permit, &said(key, version)).await),
+        Err(StoreError::Archived { .. }) => {
+            return Err(away::refusal(app, &permit, &said(key, version)).await);
+        }
         read => read?,
     };
     present(app.open(&permit, sealed).await?)

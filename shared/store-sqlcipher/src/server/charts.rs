@@ -14,8 +14,9 @@ use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
 use vitrine_store::pack::Packs;
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
-    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, seal, search,
+    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit,
+    QuarantineItem, QuarantineRow, SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, seal,
+    search,
 };
 
 const READING: &str = "reading the record";
@@ -158,7 +159,11 @@ fn chart_page(
                 more = true;
                 break;
             }
-            let (key, version, updated) = (row.resource.key.clone(), row.resource.version, row.resource.updated);
+            let (key, version, updated) = (
+                row.resource.key.clone(),
+                row.resource.version,
+                row.resource.updated,
+            );
             match row.unpacked(packs) {
                 Ok(found) => resources.push(found),
                 Err(StoreError::Archived { pack, .. }) => archived.push(ArchivedResource {

@@ -246,7 +246,12 @@ fn rows(
     Ok(())
 }
 
-fn one_item(conn: &Connection, packs: &Packs, scope: &Scope, key: &str) -> Result<Option<ScopeItem>, StoreError> {
+fn one_item(
+    conn: &Connection,
+    packs: &Packs,
+    scope: &Scope,
+    key: &str,
+) -> Result<Option<ScopeItem>, StoreError> {
     let plain = |r: &Row<'_>| raw(r.get(0)?, r);
     let found = match scope {
         Scope::Site => {

@@ -207,7 +207,11 @@ impl SqlcipherStore {
         if let Some(redo) = &mut redo {
             redo.take_in()?;
         }
-        let writer = Writer::start("server", open, ServerGroup::new(head_file, redo, pos.clone(), packs.clone()))?;
+        let writer = Writer::start(
+            "server",
+            open,
+            ServerGroup::new(head_file, redo, pos.clone(), packs.clone()),
+        )?;
         drop(first);
         let epoch = watch::Sender::new(epoch);
         Ok(Arc::new(Self {
@@ -260,10 +264,12 @@ impl SqlcipherStore {
 fn pack_key(conn: &Connection) -> Result<Zeroizing<[u8; 32]>, StoreError> {
     const DOING: &str = "opening the packs' key";
     let mut fresh = Zeroizing::new([0; 32]);
-    SystemRandom::new().fill(&mut fresh[..]).map_err(|_| StoreError::Backend {
-        doing: DOING,
-        cause: "no random numbers".to_owned(),
-    })?;
+    SystemRandom::new()
+        .fill(&mut fresh[..])
+        .map_err(|_| StoreError::Backend {
+            doing: DOING,
+            cause: "no random numbers".to_owned(),
+        })?;
     let hex = Zeroizing::new(fresh.iter().fold(String::new(), |s, b| s + &format!("{b:02x}")));
     let sql = "INSERT INTO meta (key, value) VALUES ('pack_key', ?1) ON CONFLICT (key) DO NOTHING";
     let known = "SELECT value FROM meta WHERE key = 'pack_key'";
@@ -276,8 +282,11 @@ fn pack_key(conn: &Connection) -> Result<Zeroizing<[u8; 32]>, StoreError> {
     let text = Zeroizing::new(text.unwrap_or_default());
     let mut key = Zeroizing::new([0; 32]);
     for (n, byte) in key.iter_mut().enumerate() {
-        let pair = text.get(2 * n..2 * n + 2).and_then(|p| u8::from_str_radix(p, 16).ok());
-        *byte = pair.ok_or_else(|| StoreError::Damaged("the packs' key in the server's database".to_owned()))?;
+        let pair = text
+            .get(2 * n..2 * n + 2)
+            .and_then(|p| u8::from_str_radix(p, 16).ok());
+        *byte =
+            pair.ok_or_else(|| StoreError::Damaged("the packs' key in the server's database".to_owned()))?;
     }
     Ok(key)
 }

@@ -5,9 +5,13 @@
 //! what was packed, in one transaction with the pack's row and the audit row. Killed in between, the bodies are in the
 //! file and the pack is nobody's.
 
-use super::sql::{During, all, int, one, parsed, run, uint};
+mod looking;
+
+use super::sql::{During, all, int, one, run, uint};
 use super::{ServerGroup, SqlcipherStore, body};
 use async_trait::async_trait;
+pub(super) use looking::packs;
+use looking::{CURRENT, EARLIER, due, idle, pack, report, would};
 use rusqlite::{Connection, Row, params};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,61 +21,12 @@ use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::batch::body_hash;
 use vitrine_store::pack::{PackEntry, Packs, Written, gone_away};
 use vitrine_store::tiers::{
-    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, day_of,
-    recall_of, unknown_pack,
+    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, recall_of,
 };
 use vitrine_store::{StoreError, Tiers};
 
 const MOVING: &str = "moving bodies between tiers";
 const LOOKING: &str = "looking through the tiers";
-
-/// A body in the file that may move, by table: `b` is not yet a reference.
-const CURRENT: &str = "b.pid = ?1 AND b.deleted = 0 AND b.pid IS NOT NULL AND b.rank = 1 AND b.meaning & 2 = 0
-    AND b.body IS NOT NULL AND substr(b.body, 1, 1) <> x'02'
-    AND NOT EXISTS (SELECT 1 FROM dependency d WHERE d.on_kind = b.kind AND d.on_id = b.id)";
-const EARLIER: &str = "r.pid = ?1 AND b.deleted = 0 AND b.body IS NOT NULL AND substr(b.body, 1, 1) <> x'02'";
-/// A patient on a ward: in its essentials or on its board.
-const ON_WARD: &str = "(EXISTS (SELECT 1 FROM ess_member m WHERE m.pid = p.pid)
-    OR EXISTS (SELECT 1 FROM board w WHERE w.pid = p.pid AND w.ward IS NOT NULL))";
-
-const PACK: &str = "SELECT k.id, p.id, k.tier, k.bodies, k.bytes, k.sha256, k.newest, k.made, k.moved, k.requested,
-    k.recalled FROM pack k JOIN patient p USING (pid)";
-
-fn pack_row(r: &Row<'_>) -> rusqlite::Result<PackRow> {
-    Ok(PackRow {
-        id: Uuid::from_bytes(r.get(0)?),
-        patient: parsed(1, PatientId::new(r.get::<_, String>(1)?))?,
-        tier: Tier::of(r.get(2)?),
-        bodies: uint(r.get(3)?),
-        bytes: uint(r.get(4)?),
-        sha256: r.get(5)?,
-        newest: UtcMs(r.get(6)?),
-        made: UtcMs(r.get(7)?),
-        moved: UtcMs(r.get(8)?),
-        requested: r.get::<_, Option<i64>>(9)?.map(UtcMs),
-        recalled: r.get::<_, Option<i64>>(10)?.map(UtcMs),
-    })
-}
-
-pub(super) fn packs(conn: &Connection, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-    let of = patient.map(PatientId::as_str);
-    let sql = format!("{PACK} WHERE ?1 IS NULL OR p.id = ?1 ORDER BY k.made, k.id");
-    all(conn, &sql, [of], pack_row).during(LOOKING)
-}
-
-fn pack(conn: &Connection, id: Uuid) -> Result<PackRow, StoreError> {
-    let found = one(conn, &format!("{PACK} WHERE k.id = ?1"), [&id.as_bytes()[..]], pack_row);
-    found.during(LOOKING)?.ok_or_else(|| unknown_pack(id))
-}
-
-/// The patient's number, while nobody uses the record.
-fn idle(conn: &Connection, rule: &TierRule, patient: &PatientId) -> Result<Option<i64>, StoreError> {
-    let sql = format!(
-        "SELECT p.pid FROM patient p LEFT JOIN tier t USING (pid)
-          WHERE p.id = ?1 AND p.destroyed = 0 AND coalesce(t.used, 0) <= ?2 AND NOT {ON_WARD}"
-    );
-    one(conn, &sql, params![patient.as_str(), rule.idle_day()], |r| r.get(0)).during(LOOKING)
-}
 
 /// A body that is old enough.
 struct Ripe {
@@ -91,7 +46,9 @@ fn ripe(conn: &Connection, pid: i64, rule: &TierRule) -> Result<(Vec<Ripe>, bool
          ORDER BY 3, 1, 2"
     );
     let mut statement = conn.prepare_cached(&sql).during(LOOKING)?;
-    let mut rows = statement.query(params![pid, rule.warm_before()]).during(LOOKING)?;
+    let mut rows = statement
+        .query(params![pid, rule.warm_before()])
+        .during(LOOKING)?;
     let (mut out, mut bytes) = (Vec::new(), 0);
     while let Some(r) = rows.next().during(LOOKING)? {
         if out.len() >= PACK_BODIES || bytes >= PACK_BYTES {
@@ -282,7 +239,13 @@ fn home(
     unseen(conn, || {
         for (rid, version, reference) in referring(conn, &row)? {
             let raw = body::open(Some(packs), &reference)?;
-            back += u64::from(exchange(conn, rid, version, &body::pack(&raw)?, Some(&reference))?);
+            back += u64::from(exchange(
+                conn,
+                rid,
+                version,
+                &body::pack(&raw)?,
+                Some(&reference),
+            )?);
         }
         Ok(())
     })?;
@@ -319,80 +282,6 @@ pub(super) fn forget(conn: &Connection, pid: i64) -> Result<Vec<Uuid>, StoreErro
     let gone = all(conn, sql, [pid], |r| Ok(Uuid::from_bytes(r.get(0)?))).during(MOVING)?;
     run(conn, "DELETE FROM tier WHERE pid = ?1", [pid]).during(MOVING)?;
     Ok(gone)
-}
-
-fn report(conn: &Connection) -> Result<TierReport, StoreError> {
-    let mut out = TierReport::default();
-    let sql = "SELECT count(*), coalesce(sum(length(body)), 0), count(DISTINCT pid) FROM resource
-                WHERE deleted = 0 AND body IS NOT NULL AND substr(body, 1, 1) <> x'02'";
-    let read = |r: &Row<'_>| Ok((uint(r.get(0)?), uint(r.get(1)?), uint(r.get(2)?)));
-    let current = one(conn, sql, [], read).during(LOOKING)?.unwrap_or_default();
-    let sql = "SELECT count(*), coalesce(sum(length(body)), 0), 0 FROM resource_version
-                WHERE deleted = 0 AND body IS NOT NULL AND substr(body, 1, 1) <> x'02'";
-    let earlier = one(conn, sql, [], read).during(LOOKING)?.unwrap_or_default();
-    out.hot = TierCount {
-        records: current.2,
-        bodies: current.0 + earlier.0,
-        bytes: current.1 + earlier.1,
-        packs: 0,
-    };
-    out.add_all(&packs(conn, None)?);
-    let sql = "SELECT count(*) FROM tier WHERE due = 0";
-    out.unseen = uint(one(conn, sql, [], |r| r.get(0)).during(LOOKING)?.unwrap_or(0));
-    Ok(out)
-}
-
-fn due(conn: &Connection, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let patient = |r: &Row<'_>| parsed(0, PatientId::new(r.get::<_, String>(0)?));
-    let id = |r: &Row<'_>| Ok(Uuid::from_bytes(r.get(0)?));
-    let down = format!(
-        "SELECT p.id FROM tier t JOIN patient p USING (pid)
-          WHERE t.due <= ?1 AND t.used <= ?2 AND p.destroyed = 0 AND NOT {ON_WARD} ORDER BY t.due, p.pid LIMIT ?3"
-    );
-    let away = format!(
-        "SELECT k.id FROM pack k JOIN patient p USING (pid) LEFT JOIN tier t USING (pid)
-          WHERE k.tier = 1 AND k.newest < ?1 AND coalesce(t.used, 0) <= ?2 AND NOT {ON_WARD}
-            AND coalesce(k.recalled, 0) / 86400000 <= ?2 ORDER BY k.made, k.id LIMIT ?3"
-    );
-    let home = format!(
-        "SELECT k.id FROM pack k JOIN patient p USING (pid) WHERE k.tier = 1 AND {ON_WARD} ORDER BY k.made LIMIT ?1"
-    );
-    let wanted = format!(
-        "SELECT DISTINCT p.id FROM pack k JOIN patient p USING (pid)
-          WHERE k.tier = 2 AND k.requested IS NULL AND {ON_WARD} ORDER BY 1 LIMIT ?1"
-    );
-    let (today, idle) = (day_of(rule.at), rule.idle_day());
-    let away = match rule.archive {
-        true => all(conn, &away, params![rule.archive_before(), idle, limit], id).during(LOOKING)?,
-        false => Vec::new(),
-    };
-    Ok(Due {
-        down: all(conn, &down, [today, idle, limit], patient).during(LOOKING)?,
-        away,
-        home: all(conn, &home, [limit], id).during(LOOKING)?,
-        wanted: all(conn, &wanted, [limit], patient).during(LOOKING)?,
-    })
-}
-
-fn would(conn: &Connection, rule: &TierRule) -> Result<TierCount, StoreError> {
-    let mut out = TierCount::default();
-    let sql = format!(
-        "SELECT count(*), coalesce(sum(n), 0) FROM (
-           SELECT length(b.body) AS n FROM resource b WHERE {CURRENT} AND b.updated < ?2
-           UNION ALL SELECT length(b.body) FROM resource r JOIN resource_version b USING (rid)
-            WHERE {EARLIER} AND b.updated < ?2)"
-    );
-    for patient in due(conn, rule, usize::MAX)?.down {
-        let Some(pid) = idle(conn, rule, &patient)? else { continue };
-        let read = |r: &Row<'_>| Ok((uint(r.get(0)?), uint(r.get(1)?)));
-        let found = one(conn, &sql, params![pid, rule.warm_before()], read);
-        let (bodies, bytes) = found.during(LOOKING)?.unwrap_or_default();
-        out.records += u64::from(bodies > 0);
-        out.bodies += bodies;
-        out.bytes += bytes;
-    }
-    Ok(out)
 }
 
 impl SqlcipherStore {
@@ -476,7 +365,9 @@ impl Tiers for SqlcipherStore {
         let weight = laid.iter().map(|l| l.rows.len()).sum::<usize>().max(1);
         let (of, made) = (patient.clone(), laid.iter().map(|l| l.id).collect::<Vec<_>>());
         let done = self
-            .write(weight, move |conn, group| let_go(conn, group, entry, &rule, &of, &laid))
+            .write(weight, move |conn, group| {
+                let_go(conn, group, entry, &rule, &of, &laid)
+            })
             .await;
         if made.is_empty() {
             return done;
@@ -522,13 +413,17 @@ impl Tiers for SqlcipherStore {
     async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError> {
         let weight = usize::try_from(self.pack(pack).await?.bodies).unwrap_or(usize::MAX);
         let packs = self.packs.clone();
-        self.write(weight.max(1), move |conn, group| home(conn, group, &packs, &entry, pack))
-            .await
+        self.write(weight.max(1), move |conn, group| {
+            home(conn, group, &packs, &entry, pack)
+        })
+        .await
     }
 
     async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
         let of = patient.clone();
-        let found = self.read_job(move |conn| Ok(recall_of(&packs(conn, None)?, &of))).await?;
+        let found = self
+            .read_job(move |conn| Ok(recall_of(&packs(conn, None)?, &of)))
+            .await?;
         if !found.new {
             return Ok(found);
         }
@@ -582,7 +477,8 @@ impl Tiers for SqlcipherStore {
 
     async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
         let rows = Tiers::packs(self, None).await?;
-        self.on_files(move |packs| Ok(vitrine_store::pack::faults(packs, &rows, whole))).await
+        self.on_files(move |packs| Ok(vitrine_store::pack::faults(packs, &rows, whole)))
+            .await
     }
 
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
@@ -599,6 +495,7 @@ impl Tiers for SqlcipherStore {
                 packs(conn, None)
             })
             .await?;
-        self.on_files(move |packs| packs.tidy(&rows, Duration::ZERO)).await
+        self.on_files(move |packs| packs.tidy(&rows, Duration::ZERO))
+            .await
     }
 }

@@ -10,8 +10,8 @@ mod charts;
 mod directory;
 mod feeds;
 mod finds;
-mod tiers;
 pub mod hospital;
+mod tiers;
 
 use crate::{Projector, Store};
 use async_trait::async_trait;

@@ -29,7 +29,10 @@ impl Hospital {
 
     async fn down(&self, p: &str, rule: &TierRule) -> Moved {
         let ids = self.pack_ids();
-        self.store.pack_down(self.moving(), rule, &pat(p), ids).await.expect("looked at")
+        self.store
+            .pack_down(self.moving(), rule, &pat(p), ids)
+            .await
+            .expect("looked at")
     }
 
     async fn due(&self, rule: &TierRule) -> Due {
@@ -65,12 +68,18 @@ impl Hospital {
     async fn gone_home(&self, p: &str) {
         self.apply(vec![
             person(p, &format!("{p} marin"), "1950-01-02", p),
-            put(&format!("AllergyIntolerance/{p}-a"), &note(p, "allergy", "penicillin")),
+            put(
+                &format!("AllergyIntolerance/{p}-a"),
+                &note(p, "allergy", "penicillin"),
+            ),
             put(&format!("DocumentReference/{p}-d"), &note(p, "doc", "first")),
         ])
         .await;
-        self.apply(vec![put(&format!("DocumentReference/{p}-d"), &note(p, "doc", "second"))])
-            .await;
+        self.apply(vec![put(
+            &format!("DocumentReference/{p}-d"),
+            &note(p, "doc", "second"),
+        )])
+        .await;
     }
 }
 
@@ -93,26 +102,43 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     let counts = h.store.counts().await.expect("counts");
 
     let early = h.rule(1);
-    assert_eq!(h.down("p1", &early).await, Moved::default(), "it is not old enough");
+    assert_eq!(
+        h.down("p1", &early).await,
+        Moved::default(),
+        "it is not old enough"
+    );
     let rule = h.rule(3);
     let would = h.store.tiers_would(&rule).await.expect("asked");
     assert_eq!((would.records, would.bodies), (1, 2));
     assert_eq!(h.due(&rule).await.down, [pat("p1")]);
     let moved = h.down("p1", &rule).await;
-    assert_eq!((moved.packs, moved.bodies, moved.more), (1, 2, false), "{moved:?}");
+    assert_eq!(
+        (moved.packs, moved.bodies, moved.more),
+        (1, 2, false),
+        "{moved:?}"
+    );
     assert!(h.due(&rule).await.down.is_empty(), "nothing is left to look at");
     assert_eq!(h.down("p1", &rule).await, Moved::default());
     let report = h.store.tiers().await.expect("what lies where");
-    assert_eq!((report.warm.records, report.warm.bodies, report.warm.packs), (1, 2, 1));
+    assert_eq!(
+        (report.warm.records, report.warm.bodies, report.warm.packs),
+        (1, 2, 1)
+    );
     assert_eq!((report.hot.bodies, report.archive.bodies), (2, 0));
 
     // Warm: read as ever, and nothing else of it changed.
     assert_eq!(h.body("p1", doc, None).await.expect("read"), second);
     assert_eq!(h.body("p1", doc, Some(1)).await.expect("read"), first);
     assert_eq!(h.store.scope_refs("pat:p1").await.expect("refs").0, before);
-    assert_eq!(h.store.counts().await.expect("counts").resources, counts.resources);
+    assert_eq!(
+        h.store.counts().await.expect("counts").resources,
+        counts.resources
+    );
     let (items, archive) = (h.chart("p1", 10).await, h.rule(8));
-    assert_eq!((items.resources.len(), items.archived.len(), items.total), (3, 0, 3));
+    assert_eq!(
+        (items.resources.len(), items.archived.len(), items.total),
+        (3, 0, 3)
+    );
 
     // Away: told of, never left out, never empty.
     assert_eq!(h.send_away(&h.rule(5)).await, 0, "it is not old enough");
@@ -126,8 +152,15 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     }
     let chart = h.chart("p1", 10).await;
     assert_eq!((chart.resources.len(), chart.total), (2, 3));
-    assert_eq!((&chart.archived[0].key, chart.archived[0].pack), (&key(doc), pack));
-    assert_eq!(h.card("p1").await.expect("a card").len(), 3, "the card never moves");
+    assert_eq!(
+        (&chart.archived[0].key, chart.archived[0].pack),
+        (&key(doc), pack)
+    );
+    assert_eq!(
+        h.card("p1").await.expect("a card").len(),
+        3,
+        "the card never moves"
+    );
 
     // Asked back, once, and back.
     let asked = h.store.ask_recall(h.moving(), &pat("p1")).await.expect("asked");
@@ -149,7 +182,10 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     // It stays for the time of use, then goes again; home again, it is as if it had never left.
     assert_eq!(h.send_away(&archive).await, 0, "it was asked back for a reason");
     assert_eq!(h.send_away(&h.rule(9)).await, 1);
-    h.store.recall(pack, h.rule(9).at, &|_| ()).await.expect("recalled");
+    h.store
+        .recall(pack, h.rule(9).at, &|_| ())
+        .await
+        .expect("recalled");
     assert_eq!(h.store.pack_home(h.moving(), pack).await.expect("home"), 2);
     assert_eq!(h.store.pack_home(h.moving(), pack).await.expect("home"), 0);
     assert_eq!(h.store.tiers().await.expect("what lies where").hot.bodies, 4);
@@ -160,7 +196,10 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     assert!(h.store.packs(None).await.expect("packs").is_empty());
     assert_eq!(h.body("p1", doc, Some(1)).await.expect("read"), first);
     assert!(h.store.check_packs(true).await.expect("checked").is_empty());
-    assert!(matches!(h.store.pack_home(h.moving(), pack).await, Err(StoreError::Refused(_))));
+    assert!(matches!(
+        h.store.pack_home(h.moving(), pack).await,
+        Err(StoreError::Refused(_))
+    ));
 }
 
 pub(super) async fn essentials_and_used_records_stay(h: Hospital) {
@@ -173,14 +212,24 @@ pub(super) async fn essentials_and_used_records_stay(h: Hospital) {
     assert_eq!(h.down("p2", &rule).await, Moved::default());
 
     // Opened or written to lately: not moved, however old it is.
-    let mut entry = h.client::<vitrine_access::action::ReadChart>(Some("p1")).entry(Disclosure::default());
+    let mut entry = h
+        .client::<vitrine_access::action::ReadChart>(Some("p1"))
+        .entry(Disclosure::default());
     entry.at = UtcMs(rule.at.0 - 10 * 86_400_000);
     h.append(entry.clone()).await;
-    assert_eq!(h.down("p1", &rule).await, Moved::default(), "somebody opened it ten days before");
+    assert_eq!(
+        h.down("p1", &rule).await,
+        Moved::default(),
+        "somebody opened it ten days before"
+    );
     assert!(h.due(&rule).await.down.is_empty());
     let later = h.rule(9);
     let moved = h.down("p1", &later).await;
-    assert_eq!((moved.packs, moved.bodies), (1, 2), "the two versions of the document, nothing essential");
+    assert_eq!(
+        (moved.packs, moved.bodies),
+        (1, 2),
+        "the two versions of the document, nothing essential"
+    );
     entry.at = later.at;
     h.append(entry).await;
     assert_eq!(h.send_away(&later).await, 0, "it is used: it stays at hand");
@@ -188,20 +237,33 @@ pub(super) async fn essentials_and_used_records_stay(h: Hospital) {
 
     // Whoever comes back to a ward: what is archived is wanted, what is warm goes home, and no essential was away.
     h.apply(vec![place("p1", Some("ED"), &[])]).await;
-    assert_eq!(h.body("p1", "AllergyIntolerance/p1-a", None).await.expect("read"), note("p1", "allergy", "penicillin").bytes());
+    assert_eq!(
+        h.body("p1", "AllergyIntolerance/p1-a", None).await.expect("read"),
+        note("p1", "allergy", "penicillin").bytes()
+    );
     let due = h.due(&h.rule(10)).await;
     assert_eq!((due.wanted.as_slice(), due.home.len()), (&[pat("p1")][..], 0));
     let asked = h.store.ask_recall(h.moving(), &pat("p1")).await.expect("asked");
-    h.store.recall(asked.packs[0].id, h.now(), &|_| ()).await.expect("recalled");
+    h.store
+        .recall(asked.packs[0].id, h.now(), &|_| ())
+        .await
+        .expect("recalled");
     let due = h.due(&h.rule(10)).await;
-    assert_eq!((due.wanted.len(), due.home.as_slice()), (0, &[asked.packs[0].id][..]));
-    h.store.pack_home(h.moving(), asked.packs[0].id).await.expect("home");
+    assert_eq!(
+        (due.wanted.len(), due.home.as_slice()),
+        (0, &[asked.packs[0].id][..])
+    );
+    h.store
+        .pack_home(h.moving(), asked.packs[0].id)
+        .await
+        .expect("home");
     assert_eq!(h.store.tiers().await.expect("what lies where").warm.packs, 0);
 }
 
 pub(super) async fn an_archived_record_is_written_and_told_of(h: Hospital) {
     h.gone_home("p1").await;
-    h.apply(vec![put("DocumentReference/p1-e", &note("p1", "doc", "other"))]).await;
+    h.apply(vec![put("DocumentReference/p1-e", &note("p1", "doc", "other"))])
+        .await;
     h.down("p1", &h.rule(8)).await;
     assert_eq!(h.send_away(&h.rule(8)).await, 1);
     let pos = *h.store.watch().borrow();
@@ -210,19 +272,43 @@ pub(super) async fn an_archived_record_is_written_and_told_of(h: Hospital) {
     let third = note("p1", "doc", "third");
     let applied = h.apply(vec![put("DocumentReference/p1-d", &third)]).await;
     assert_eq!(applied.changes[0].version, 3);
-    assert_eq!(h.body("p1", "DocumentReference/p1-d", None).await.expect("read"), third.bytes());
+    assert_eq!(
+        h.body("p1", "DocumentReference/p1-d", None).await.expect("read"),
+        third.bytes()
+    );
     let pack = archived(h.body("p1", "DocumentReference/p1-d", Some(2)).await);
-    let told = h.store.changes_since(pos, Some("pat:p1"), 10).await.expect("told").rows;
+    let told = h
+        .store
+        .changes_since(pos, Some("pat:p1"), 10)
+        .await
+        .expect("told")
+        .rows;
     assert_eq!(told.len(), 1, "moving told nobody anything, writing did");
-    let items = h.store.items("pat:p1", &["DocumentReference/p1-d".to_owned()]).await.expect("items");
+    let items = h
+        .store
+        .items("pat:p1", &["DocumentReference/p1-d".to_owned()])
+        .await
+        .expect("items");
     assert_eq!(items[0].body, third.bytes());
 
     // The scope of the chart is refused in words, not cut short; the essentials' are as ever.
-    archived(h.store.items("pat:p1", &["DocumentReference/p1-e".to_owned()]).await);
+    archived(
+        h.store
+            .items("pat:p1", &["DocumentReference/p1-e".to_owned()])
+            .await,
+    );
     let permit = h.device::<SyncScope>();
-    let page = h.store.scope_page(&permit, "pat:p1", None, 1 << 20).await.map(|_| ());
+    let page = h
+        .store
+        .scope_page(&permit, "pat:p1", None, 1 << 20)
+        .await
+        .map(|_| ());
     assert_eq!(archived(page), pack);
-    let site = h.store.scope_page(&permit, "ess:site", None, 1 << 20).await.expect("read");
+    let site = h
+        .store
+        .scope_page(&permit, "ess:site", None, 1 << 20)
+        .await
+        .expect("read");
     assert_eq!(h.open(&permit, site).await.items.len(), 1);
 
     // Another patient's from now on: what is packed as this one's must come back first.
@@ -230,10 +316,20 @@ pub(super) async fn an_archived_record_is_written_and_told_of(h: Hospital) {
     archived(h.try_apply(other.clone()).await);
     h.store.recall(pack, h.now(), &|_| ()).await.expect("recalled");
     h.apply(other).await;
-    assert_eq!(h.body("p2", "DocumentReference/p1-e", Some(1)).await.expect("read"), note("p1", "doc", "other").bytes());
+    assert_eq!(
+        h.body("p2", "DocumentReference/p1-e", Some(1))
+            .await
+            .expect("read"),
+        note("p1", "doc", "other").bytes()
+    );
     let left = h.store.pack_home(h.moving(), pack).await.expect("home");
     assert_eq!(left, 2, "what is the other patient's now had left the pack");
-    assert_eq!(h.body("p1", "DocumentReference/p1-d", Some(2)).await.expect("read"), note("p1", "doc", "second").bytes());
+    assert_eq!(
+        h.body("p1", "DocumentReference/p1-d", Some(2))
+            .await
+            .expect("read"),
+        note("p1", "doc", "second").bytes()
+    );
 }
 
 struct Stamp;
@@ -256,7 +352,10 @@ pub(super) async fn held_records_move_and_destroyed_ones_leave_no_pack(h: Hospit
             version: 0,
         };
         let permit = h.operator::<ManageUsers>();
-        h.store.change_account(&permit, AccountChange::Put(account)).await.expect("kept");
+        h.store
+            .change_account(&permit, AccountChange::Put(account))
+            .await
+            .expect("kept");
     }
     h.gone_home("p1").await;
     h.gone_home("p2").await;
@@ -266,16 +365,26 @@ pub(super) async fn held_records_move_and_destroyed_ones_leave_no_pack(h: Hospit
         assert_eq!(h.down(p, &h.rule(8)).await.bodies, 2, "moving is not destroying");
     }
     assert_eq!(h.send_away(&h.rule(8)).await, 2);
-    h.store.archive(ArchiveAct::Release(&h.operator_of("p1"))).await.expect("released");
+    h.store
+        .archive(ArchiveAct::Release(&h.operator_of("p1")))
+        .await
+        .expect("released");
 
     let id = Uuid::from_u128(77);
     let ask = ArchiveAct::Request(&h.keeper("ann", "p1"), id, "its time is over".to_owned());
     h.store.archive(ask).await.expect("asked");
     for by in ["bob", "cyd"] {
-        h.store.archive(ArchiveAct::Approve(&h.keeper(by, "p1"), id)).await.expect("approved");
+        h.store
+            .archive(ArchiveAct::Approve(&h.keeper(by, "p1"), id))
+            .await
+            .expect("approved");
     }
     let act = h.operator_of("p1");
-    let away = h.store.archive(ArchiveAct::CarryOut(&act, id, Arc::new(Stamp))).await.map(|_| ());
+    let away = h
+        .store
+        .archive(ArchiveAct::CarryOut(&act, id, Arc::new(Stamp)))
+        .await
+        .map(|_| ());
     let pack = archived(away);
     assert!(h.card("p1").await.is_some(), "nothing was destroyed");
     h.store.recall(pack, h.now(), &|_| ()).await.expect("recalled");
@@ -285,10 +394,18 @@ pub(super) async fn held_records_move_and_destroyed_ones_leave_no_pack(h: Hospit
         .archive(ArchiveAct::CarryOut(&act, id, Arc::new(Stamp)))
         .await
         .expect("destroyed");
-    let types = done.destruction.and_then(|d| d.destroyed).expect("what was destroyed").types;
+    let types = done
+        .destruction
+        .and_then(|d| d.destroyed)
+        .expect("what was destroyed")
+        .types;
     assert_eq!(types["DocumentReference"].versions, 2);
     assert!(h.store.packs(Some(&pat("p1"))).await.expect("packs").is_empty());
     assert_eq!(h.store.packs(None).await.expect("packs").len(), 1);
-    assert_eq!(h.store.tidy_packs(UtcMs(0)).await.expect("tidied"), 0, "its files went with it");
+    assert_eq!(
+        h.store.tidy_packs(UtcMs(0)).await.expect("tidied"),
+        0,
+        "its files went with it"
+    );
     assert!(h.store.check_packs(true).await.expect("checked").is_empty());
 }

@@ -1,7 +1,7 @@
 //! Applying a batch to the memory tables.
 
-use super::tiers::body_of;
 use super::state::{Fact, FactKey, Op, Patient, Resource, Tables, Txn, Version};
+use super::tiers::body_of;
 use crate::disclosure;
 use crate::scope::{Scope, chart_rank};
 use crate::search::PersonWords;
@@ -127,7 +127,7 @@ impl Run<'_> {
                 let is_same = |r: &&Resource| {
                     r.patient == extract.patient && body_of(t, &r.current).is_ok_and(|b| b == *body)
                 };
-                if live.as_ref().is_some_and(|r| is_same(&r)) {
+                if live.as_ref().is_some_and(is_same) {
                     return Ok(same(version));
                 }
                 let created = live.is_none();
@@ -135,7 +135,7 @@ impl Run<'_> {
                 if let Some(r) = old.as_mut().filter(|r| r.patient != extract.patient) {
                     // What was packed as one patient's does not stay in that patient's pack as another's.
                     for v in r.older.iter_mut().chain([&mut r.current]) {
-                        body_of(&self.txn.t, v)?;
+                        body_of(self.txn.t, v)?;
                         v.pack = None;
                     }
                 }

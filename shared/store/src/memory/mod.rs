@@ -8,8 +8,8 @@ mod reads;
 mod state;
 mod tiers;
 
-use crate::{Applied, ChangeBatch, Projector, StoreError};
 use crate::tiers::{day_of, used_by};
+use crate::{Applied, ChangeBatch, Projector, StoreError};
 use state::Tables;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;

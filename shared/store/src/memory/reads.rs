@@ -4,9 +4,9 @@ use super::tiers::body_of;
 use super::{MemoryStore, record, state};
 use crate::scope::{ChartToken, Scope};
 use crate::{
-    Applied, ArchivedResource, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch, HistoryPage, ItemRef,
-    Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    StoreError, StoredCard, StoredResource, batch, seal, search,
+    Applied, ArchivedResource, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch,
+    HistoryPage, ItemRef, Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits,
+    SearchQuery, StoreError, StoredCard, StoredResource, batch, seal, search,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -244,7 +244,8 @@ impl ChartStore for MemoryStore {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, Bytes)>, StoreError> {
         let t = self.tables();
         let live = t.resources.get(key).filter(|r| !r.current.deleted);
-        live.map(|r| Ok((r.current.version, body_of(&t, &r.current)?))).transpose()
+        live.map(|r| Ok((r.current.version, body_of(&t, &r.current)?)))
+            .transpose()
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -60,7 +60,7 @@ fn ripe(t: &Tables, rule: &TierRule, id: &PatientId) -> Vec<(ResourceKey, u64, U
     out
 }
 
-fn versions<'t>(t: &'t mut Tables, pack: Uuid) -> impl Iterator<Item = &'t mut Version> {
+fn versions(t: &mut Tables, pack: Uuid) -> impl Iterator<Item = &mut Version> {
     t.resources
         .values_mut()
         .flat_map(|r| r.older.iter_mut().chain([&mut r.current]))
@@ -69,7 +69,10 @@ fn versions<'t>(t: &'t mut Tables, pack: Uuid) -> impl Iterator<Item = &'t mut V
 
 impl MemoryStore {
     fn sorted_packs(t: &Tables, patient: Option<&PatientId>) -> Vec<PackRow> {
-        let of = t.packs.values().filter(|p| patient.is_none_or(|q| p.patient == *q));
+        let of = t
+            .packs
+            .values()
+            .filter(|p| patient.is_none_or(|q| p.patient == *q));
         let mut all: Vec<PackRow> = of.cloned().collect();
         all.sort_by_key(|p| (p.made, p.id));
         all
@@ -83,7 +86,12 @@ impl Tiers for MemoryStore {
         let mut out = TierReport::default();
         let mut records = BTreeSet::new();
         for r in t.resources.values() {
-            for v in r.older.iter().chain([&r.current]).filter(|v| !v.deleted && v.pack.is_none()) {
+            for v in r
+                .older
+                .iter()
+                .chain([&r.current])
+                .filter(|v| !v.deleted && v.pack.is_none())
+            {
                 out.hot.bodies += 1;
                 out.hot.bytes += v.body.len() as u64;
                 records.extend(r.patient.clone());
@@ -119,7 +127,11 @@ impl Tiers for MemoryStore {
         Ok(Due {
             down: t.patients.keys().filter(ripe).take(limit).cloned().collect(),
             away: away.map(|p| p.id).take(limit).collect(),
-            home: warm().filter(|p| on_ward(&t, &p.patient)).map(|p| p.id).take(limit).collect(),
+            home: warm()
+                .filter(|p| on_ward(&t, &p.patient))
+                .map(|p| p.id)
+                .take(limit)
+                .collect(),
             wanted,
         })
     }
@@ -160,8 +172,11 @@ impl Tiers for MemoryStore {
             let bytes = of.iter().map(|f| f.3).sum();
             for (key, version, ..) in &of {
                 let r = t.resources.get_mut(key);
-                let all = r.into_iter().flat_map(|r| r.older.iter_mut().chain([&mut r.current]));
-                all.filter(|v| v.version == *version).for_each(|v| v.pack = Some(id));
+                let all = r
+                    .into_iter()
+                    .flat_map(|r| r.older.iter_mut().chain([&mut r.current]));
+                all.filter(|v| v.version == *version)
+                    .for_each(|v| v.pack = Some(id));
             }
             let row = PackRow {
                 id,
@@ -253,7 +268,8 @@ impl Tiers for MemoryStore {
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
         let mut t = self.tables();
         let before = t.packs.len();
-        t.packs.retain(|_, p| p.tier != Tier::Hot || p.moved >= home_before);
+        t.packs
+            .retain(|_, p| p.tier != Tier::Hot || p.moved >= home_before);
         Ok((before - t.packs.len()) as u64)
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use std::time::Duration;
 
 struct Place(PathBuf);
 impl Drop for Place {
@@ -42,9 +43,15 @@ fn what_goes_in_comes_out_and_says_nothing() {
     let file = std::fs::read(packs.warm_file(ID)).unwrap();
     assert_eq!(file.len() as u64, written.bytes);
     assert!(!file.windows(8).any(|w| w == b"abcdefgh"));
-    assert!(matches!(packs.write(ID, &entries()), Err(StoreError::Refused(_))), "an id is used once");
+    assert!(
+        matches!(packs.write(ID, &entries()), Err(StoreError::Refused(_))),
+        "an id is used once"
+    );
     let other = Packs::new(packs.folders().clone(), &Zeroizing::new([8; 32]));
-    assert!(matches!(other.read(written.refs[2]), Err(StoreError::Damaged(_))), "another store's key");
+    assert!(
+        matches!(other.read(written.refs[2]), Err(StoreError::Damaged(_))),
+        "another store's key"
+    );
 }
 
 #[test]
@@ -93,7 +100,10 @@ fn a_reference_opens_its_own_entry_alone() {
 fn away_and_back_and_nothing_is_dropped_before_its_copy_is_proven() {
     let (_place, packs) = packs("away");
     let written = packs.write(ID, &entries()).unwrap();
-    assert!(matches!(packs.copy_away(ID, &[0; 32]), Err(StoreError::Damaged(_))));
+    assert!(matches!(
+        packs.copy_away(ID, &[0; 32]),
+        Err(StoreError::Damaged(_))
+    ));
     assert!(!packs.archive_file(ID).unwrap().exists());
     packs.copy_away(ID, &written.sha256).unwrap();
     packs.copy_away(ID, &written.sha256).unwrap();
@@ -103,7 +113,9 @@ fn away_and_back_and_nothing_is_dropped_before_its_copy_is_proven() {
         other => panic!("{other:?}"),
     }
     let told = std::cell::Cell::new(0);
-    packs.fetch(ID, &written.sha256, &|n| told.set(told.get() + n)).unwrap();
+    packs
+        .fetch(ID, &written.sha256, &|n| told.set(told.get() + n))
+        .unwrap();
     assert_eq!(told.get(), written.bytes);
     assert_eq!(packs.read(written.refs[3]).unwrap(), entries()[3].body);
     packs.drop_warm(ID).unwrap();
@@ -111,7 +123,10 @@ fn away_and_back_and_nothing_is_dropped_before_its_copy_is_proven() {
     let mut bytes = std::fs::read(&far).unwrap();
     bytes[60] ^= 4;
     std::fs::write(&far, bytes).unwrap();
-    assert!(matches!(packs.fetch(ID, &written.sha256, &|_| ()), Err(StoreError::Damaged(_))));
+    assert!(matches!(
+        packs.fetch(ID, &written.sha256, &|_| ()),
+        Err(StoreError::Damaged(_))
+    ));
     assert!(!packs.is_warm(ID), "a damaged copy is not taken");
 }
 
@@ -135,8 +150,16 @@ fn orphans_and_halves_are_tidied_and_nothing_else() {
         requested: None,
         recalled: None,
     }];
-    assert_eq!(packs.tidy(&[], Duration::from_secs(3600)).unwrap(), 0, "they are young");
-    assert_eq!(packs.tidy(&rows, Duration::ZERO).unwrap(), 0, "its row is about to be committed");
+    assert_eq!(
+        packs.tidy(&[], Duration::from_secs(3600)).unwrap(),
+        0,
+        "they are young"
+    );
+    assert_eq!(
+        packs.tidy(&rows, Duration::ZERO).unwrap(),
+        0,
+        "its row is about to be committed"
+    );
     packs.committed(ID);
     let warm = &packs.folders().warm;
     std::fs::write(warm.join(format!("{}.new", Uuid::from_u128(3).simple())), b"half").unwrap();
