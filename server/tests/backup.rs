@@ -68,7 +68,12 @@ async fn damage_at_two_hundred_random_places_is_found_two_hundred_times() {
     let (exit, gone) = run_json(&["verify-backup", "--from", f, "--recovery-key", k]);
     assert_eq!((exit, &gone["whole"]), (3, &Value::from(false)), "{gone}");
     std::fs::write(&file, &whole).unwrap();
-    assert!(verify::verify(&file, &secret, None, None, None).await.unwrap().whole);
+    assert!(
+        verify::verify(&file, &secret, None, None, None)
+            .await
+            .unwrap()
+            .whole
+    );
 }
 
 #[test]

@@ -174,7 +174,7 @@ impl From<StoreError> for FhirRefusal {
                     StatusCode::SERVICE_UNAVAILABLE,
                     IssueCode::Transient,
                     "",
-                    "an earlier version of what this changes lies in the archive and must be recalled first: read it, which asks for it; nothing was changed",
+                    "something that this rests on lies in the archive and must be recalled first: read it, which asks for it; nothing was changed",
                 )
             },
             StoreError::PackMissing(_) => {

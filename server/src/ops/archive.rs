@@ -435,10 +435,7 @@ impl Certifier {
             );
             add("space that PostgreSQL has let go of", "vacuum has gone over it");
         } else {
-            add(
-                "backups and copies of packs made before this",
-                "whoever made them deletes them",
-            );
+            add("backups made before this", "whoever made them deletes them");
             if self.redo.keep {
                 let hours = i64::from(self.redo.keep_days) * 24 + i64::from(self.redo.base_hours);
                 let until = clock::instant(at.plus_ms(hours * 3_600_000));
@@ -447,6 +444,10 @@ impl Certifier {
                 add("a redo log kept before", "it is deleted: none is kept now");
             }
         }
+        add(
+            "copies of packs made before this",
+            "whoever made them deletes them",
+        );
         add(
             "workstations that have not synchronised since",
             "they synchronise, or their keys expire",

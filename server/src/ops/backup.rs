@@ -27,6 +27,7 @@ use std::time::Duration;
 use vitrine_access::{Disclosure, action};
 use vitrine_clinical::{UtcMs, WardId};
 use vitrine_store::pack::PackFolders;
+use vitrine_store::tiers::PacksOf;
 use vitrine_store::{Contents, Store, StoreError, Tiers as _};
 use vitrine_store_postgres::{PostgresOptions, PostgresStore, Replica};
 use vitrine_store_sqlcipher::redo::{self, Position, Rolled};
@@ -302,7 +303,7 @@ pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> R
     let permit = ground.permit::<action::OperateServer>()?.noted("use", "backup");
     ground.store.append(permit.entry(Disclosure::default())).await?;
     let contents = ground.files.snapshot(&copy).await?;
-    let packs = tiers::relied_on(&ground.store.packs(None).await?);
+    let packs = tiers::relied_on(&ground.store.packs(PacksOf::All).await?);
     let (manifest, bytes) = {
         let (dir, to, key) = (ground.dir.clone(), to.to_owned(), key.clone());
         let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key, contents, packs));
@@ -555,7 +556,7 @@ pub async fn restore(
     let packs = Some(tiers::folders(dir, &config.archive));
     let store = open_copy(dir.database(), keys.database.clone(), packs).await?;
     let epoch = store.rotate_epoch().await?;
-    let relied = tiers::relied_on(&store.packs(None).await?);
+    let relied = tiers::relied_on(&store.packs(PacksOf::All).await?);
     let missing = store.check_packs(false).await?;
     let request = crate::cli::acts::operator_request(&crate::cli::acts::operator());
     if let Ok(permit) = vitrine_access::policy::decide::<action::OperateServer>(request) {

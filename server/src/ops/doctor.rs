@@ -37,7 +37,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         Some(_) => {}
     }
     let redo = redo(ground, &mut faults).await?;
-    let packs = ground.store.packs(None).await?;
+    let packs = ground.store.packs(vitrine_store::tiers::PacksOf::All).await?;
     faults.extend(ground.store.check_packs(false).await?);
     let verified = last_verified(ground, &mut faults);
     let rights = rights(ground);

@@ -24,7 +24,7 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
-use vitrine_store::tiers::{Due, Moved, PackRow, Recall, TierCount, TierReport, TierRule};
+use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
@@ -415,8 +415,8 @@ impl Tiers for Guarded {
     async fn tiers(&self) -> Result<TierReport, StoreError> {
         upkeep!(self, tiers())
     }
-    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-        upkeep!(self, packs(patient))
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+        upkeep!(self, packs(of))
     }
     async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
         upkeep!(self, tiers_due(rule, limit))

@@ -13,18 +13,17 @@ use crate::ops::container::Packed;
 use crate::ops::log::any_moment;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
 use vitrine_access::{AuditEntry, Disclosure, action};
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::pack::PackFolders;
-use vitrine_store::tiers::{PackRow, Recall, RecallSpeed, Tier, TierCount, TierRule};
+use vitrine_store::tiers::{PackRow, PacksOf, Recall, RecallSpeed, Tier, TierCount, TierRule};
 use vitrine_store::{Store, StoreError};
 
 /// Records or packs taken up at a time.
-const STRETCH: usize = 200;
+const STRETCH: usize = 1_000;
 /// A recall must have moved so much before its speed is believed.
 const MEASURED: u64 = 8 << 20;
 
@@ -33,13 +32,13 @@ const MEASURED: u64 = 8 << 20;
 pub fn folders(dir: &DataDir, config: &config::Archive) -> PackFolders {
     let warm = match config.warm.as_str() {
         "" => dir.root().join("packs").join("warm"),
-        path => PathBuf::from(path),
+        path => dir.root().join(path),
     };
     PackFolders {
         warm,
         archive: Some(config.cold.as_str())
             .filter(|c| !c.is_empty())
-            .map(PathBuf::from),
+            .map(|c| dir.root().join(c)),
     }
 }
 
@@ -66,7 +65,7 @@ struct Under {
 /// What the tiers of one process are at.
 #[derive(Debug, Default)]
 pub struct Work {
-    /// One run at a time; a backup is not made in the middle of one.
+    /// One run at a time.
     pub moving: tokio::sync::Mutex<()>,
     /// One recall at a time, in the order in which they were asked for.
     recalling: tokio::sync::Mutex<()>,
@@ -287,7 +286,7 @@ pub async fn recall_asked(
     let _alone = work.recalling.lock().await;
     let (mut came, mut first, mut tried) = (0, None, std::collections::BTreeSet::new());
     loop {
-        let mut asked: Vec<PackRow> = store.packs(None).await?;
+        let mut asked: Vec<PackRow> = store.packs(PacksOf::Asked).await?;
         asked.retain(|p| p.tier == Tier::Archive && p.requested.is_some() && !tried.contains(&p.id));
         asked.sort_by_key(|p| (p.requested, p.made, p.id));
         let Some(pack) = asked.first() else {
@@ -435,7 +434,7 @@ pub async fn moved(ground: &Ground, dry_run: bool, at: Option<&str>) -> Result<G
 /// # Errors
 /// [`Fault`].
 pub async fn recall(ground: &Ground, patient: Option<&str>, hot: bool) -> Result<Given, Fault> {
-    let packs = ground.store.packs(None).await?;
+    let packs = ground.store.packs(PacksOf::All).await?;
     let patients: Vec<PatientId> = match patient {
         Some(id) => {
             let unknown = || Fault::usage(format!("--patient: there is no patient {id}"));
@@ -468,7 +467,7 @@ pub async fn recall(ground: &Ground, patient: Option<&str>, hot: bool) -> Result
     }
     if hot {
         let _alone = ground.tiers.moving.lock().await;
-        for p in ground.store.packs(None).await? {
+        for p in ground.store.packs(PacksOf::All).await? {
             if p.tier == Tier::Warm && patients.contains(&p.patient) {
                 ground
                     .store
@@ -492,7 +491,7 @@ pub async fn recall(ground: &Ground, patient: Option<&str>, hot: bool) -> Result
 /// # Errors
 /// [`Fault`].
 pub async fn status(ground: &Ground, patient: Option<&str>, check: bool) -> Result<Given, Fault> {
-    let mut asked: Vec<PackRow> = ground.store.packs(None).await?;
+    let mut asked: Vec<PackRow> = ground.store.packs(PacksOf::Asked).await?;
     asked.retain(|p| p.tier == Tier::Archive && p.requested.is_some());
     asked.sort_by_key(|p| (p.requested, p.made, p.id));
     let under = ground.tiers.under();

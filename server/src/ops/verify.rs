@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
 use vitrine_store::pack::PackFolders;
-use vitrine_store::tiers::Tier;
+use vitrine_store::tiers::{PacksOf, Tier};
 use vitrine_store::{LogMark, RowCheck, StoreError, Tiers as _};
 use vitrine_store_sqlcipher::redo::{self, Position};
 use vitrine_store_sqlcipher::{Key, SqlcipherStore};
@@ -205,7 +205,7 @@ async fn check(
 
 /// Every pack the copy refers to, where it lies: a backup holds none of them.
 async fn check_packs(store: &SqlcipherStore, known: bool, v: &mut Verification) -> Result<(), Fault> {
-    let used = store.packs(None).await?;
+    let used = store.packs(PacksOf::All).await?;
     v.packs = used.iter().filter(|p| p.tier != Tier::Hot).count() as u64;
     if v.packs > 0 && !known {
         v.faults.push(format!(

@@ -16,9 +16,11 @@ CREATE TABLE pack (
   recalled  bigint
 );
 CREATE INDEX pack_pid ON pack (pid);
+CREATE INDEX pack_tier ON pack (tier, newest);
+CREATE INDEX pack_requested ON pack (requested) WHERE requested IS NOT NULL;
 
 -- Days since 1970: when a record was last used, and when to look at it again. Nobody knows how records were used
 -- before, so none counts as unused yet.
 CREATE TABLE tier (pid bigint PRIMARY KEY, used bigint NOT NULL, due bigint NOT NULL) WITH (fillfactor = 80);
-CREATE INDEX tier_due ON tier (due);
+CREATE INDEX tier_due ON tier (due, used);
 INSERT INTO tier SELECT pid, floor(extract(epoch FROM now()) / 86400)::bigint, 0 FROM patient;

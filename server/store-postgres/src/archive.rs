@@ -18,6 +18,7 @@ use vitrine_clinical::ResourceKey;
 use vitrine_store::archive::{
     ArchiveAct, ArchiveList, ArchiveOrder, Archived, Asked, Case, Destruction, Hold, Manifest, Step,
 };
+use vitrine_store::tiers::PacksOf;
 use vitrine_store::{Archive, StoreError, Tiers as _, batch};
 
 const KEEPING: &str = "keeping holds and destructions";
@@ -188,7 +189,7 @@ impl Archive for PostgresStore {
     async fn archive(&self, asked: ArchiveAct<'_>) -> Result<(Archived, Receipt), StoreError> {
         let order = ArchiveOrder::of(asked)?;
         let packs = match order.asked {
-            Asked::CarryOut(..) => self.packs(Some(&order.patient)).await?,
+            Asked::CarryOut(..) => self.packs(PacksOf::Patient(&order.patient)).await?,
             _ => Vec::new(),
         };
         let acted = self.act(Act::Archive(Box::new(order)), None).await?;

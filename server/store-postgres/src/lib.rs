@@ -45,6 +45,7 @@ use vault::Vault;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::WardId;
 use vitrine_store::pack::PackFolders;
+use vitrine_store::tiers::PacksOf;
 use vitrine_store::{AuditLog, Projector, StoreError};
 use zeroize::Zeroizing;
 
@@ -142,7 +143,7 @@ impl PostgresStore {
             settle(&client, &vault).await?;
             first_look(&client).await?;
             if let Ok(packs) = vault.packs() {
-                packs.know(&tiers::packs(&client, None).await?);
+                packs.know(&tiers::packs(&client, PacksOf::All).await?);
             }
         }
         upkeep::partitions(&keeping).await?;

@@ -13,7 +13,8 @@ use crate::sql::{Fault, all, col, int, one, run, uint};
 use crate::vault::{Place, reference};
 use async_trait::async_trait;
 pub(crate) use looking::packs;
-use looking::{CURRENT, EARLIER, due, idle, pack, report};
+use looking::{CURRENT, EARLIER, due, idle, pack, recall, report};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -22,7 +23,7 @@ use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::batch::body_hash;
 use vitrine_store::pack::{PackEntry, Packs, Written, faults, gone_away};
 use vitrine_store::tiers::{
-    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, recall_of,
+    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, PacksOf, Recall, Tier, TierCount, TierReport, TierRule,
 };
 use vitrine_store::{StoreError, Tiers};
 
@@ -46,6 +47,16 @@ pub(crate) enum TierAct {
 pub(crate) struct Tiered {
     pub moved: Moved,
     pub recall: Option<Recall>,
+    /// The rows there are within the transaction, which no replica is behind of.
+    pub known: Vec<PackRow>,
+}
+
+/// A row that is to get another body.
+struct Exchange<'e> {
+    rid: i64,
+    version: u64,
+    body: Vec<u8>,
+    was: Option<&'e [u8]>,
 }
 
 /// A pack that is on disk and proven, and not yet anybody's.
@@ -89,6 +100,7 @@ impl Group<'_> {
         match act {
             TierAct::LetGo(entry, rule, patient, laid) => {
                 done.moved = self.let_go(entry, rule, patient, laid).await?;
+                done.known = packs(self.tx, PacksOf::Patient(patient)).await?;
             }
             TierAct::Away(entry, id) => {
                 let sql = "UPDATE pack SET tier = 2, moved = $2, requested = NULL WHERE id = $1 AND tier = 1";
@@ -99,7 +111,7 @@ impl Group<'_> {
             }
             TierAct::Home(entry, id) => done.moved.bodies = self.home(entry, *id).await?,
             TierAct::Ask(entry, patient) => {
-                let mut recall = recall_of(&packs(self.tx, None).await?, patient);
+                let mut recall = recall(self.tx, patient).await?;
                 if recall.new {
                     let ids: Vec<Uuid> = recall.packs.iter().map(|p| p.id).collect();
                     let sql = "UPDATE pack SET requested = $2 WHERE id = ANY($1) AND tier = 2 AND requested IS NULL";
@@ -120,6 +132,7 @@ impl Group<'_> {
                 run(self.tx, MOVING, sql, &[gone]).await?;
                 let sql = "DELETE FROM pack WHERE tier = 0 AND moved < $1";
                 run(self.tx, MOVING, sql, &[&before.0]).await?;
+                done.known = packs(self.tx, PacksOf::All).await?;
             }
         }
         Ok(done)
@@ -145,16 +158,22 @@ impl Group<'_> {
         };
         let mut notes = Vec::new();
         for l in laid {
-            let mut bodies = 0;
-            for ((rid, version, size), r) in l.rows.iter().zip(&l.written.refs) {
-                if self.exchange(*rid, *version, &reference(r), None).await? {
-                    bodies += 1;
-                    moved.from_bytes += size;
-                }
-            }
-            if bodies == 0 {
+            let rows = l.rows.iter().zip(&l.written.refs);
+            let rows: Vec<Exchange<'_>> = rows
+                .map(|((rid, version, _), r)| Exchange {
+                    rid: *rid,
+                    version: *version,
+                    body: reference(r),
+                    was: None,
+                })
+                .collect();
+            let done = self.exchange(&rows).await?;
+            if done.is_empty() {
                 continue;
             }
+            let bodies = int(done.len() as u64);
+            let sizes = l.rows.iter().filter(|r| done.contains(&(r.0, r.1)));
+            moved.from_bytes += sizes.map(|r| r.2).sum::<u64>();
             let sql = "INSERT INTO pack (id, pid, tier, bodies, bytes, sha256, newest, made, moved)
                        VALUES ($1, $2, 1, $3, $4, $5, $6, $7, $7)";
             let (bytes, sha) = (int(l.written.bytes), &l.written.sha256[..]);
@@ -194,18 +213,27 @@ impl Group<'_> {
         run(self.tx, MOVING, sql, &[&pid, &due]).await.map(|_| ())
     }
 
-    /// Puts another body into a row that is still at this version and holds what it held (`None`: no reference).
-    async fn exchange(&self, rid: i64, version: u64, body: &[u8], was: Option<&[u8]>) -> Result<bool, Fault> {
+    /// Puts other bodies into rows that are still at their versions and hold what they held (`None`: no reference).
+    /// Gives which.
+    async fn exchange(&self, rows: &[Exchange<'_>]) -> Result<BTreeSet<(i64, u64)>, Fault> {
+        let rids: Vec<i64> = rows.iter().map(|r| r.rid).collect();
+        let versions: Vec<i64> = rows.iter().map(|r| int(r.version)).collect();
+        let bodies: Vec<&[u8]> = rows.iter().map(|r| &r.body[..]).collect();
+        let was: Vec<Option<&[u8]>> = rows.iter().map(|r| r.was).collect();
+        let mut done = BTreeSet::new();
         for table in ["resource", "resource_version"] {
             let sql = format!(
-                "UPDATE {table} SET body = $3 WHERE rid = $1 AND version = $2 AND NOT deleted AND body IS NOT NULL
-                   AND CASE WHEN $4::bytea IS NULL THEN substring(body FROM 1 FOR 1) <> '\\x02' ELSE body = $4 END"
+                "UPDATE {table} t SET body = u.body
+                   FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[]) u(rid, version, body, was)
+                  WHERE t.rid = u.rid AND t.version = u.version AND NOT t.deleted AND t.body IS NOT NULL
+                    AND CASE WHEN u.was IS NULL THEN substring(t.body FROM 1 FOR 1) <> '\\x02' ELSE t.body = u.was END
+                  RETURNING t.rid, t.version"
             );
-            if run(self.tx, MOVING, &sql, &[&rid, &int(version), &body, &was]).await? > 0 {
-                return Ok(true);
+            for row in all(self.tx, MOVING, &sql, &[&rids, &versions, &bodies, &was]).await? {
+                done.insert((col(&row, 0, MOVING)?, uint(col(&row, 1, MOVING)?)));
             }
         }
-        Ok(false)
+        Ok(done)
     }
 
     async fn home(&mut self, entry: &AuditEntry, id: Uuid) -> Result<u64, Fault> {
@@ -242,18 +270,17 @@ impl Group<'_> {
         for r in rows {
             let (rid, was): (i64, &[u8]) = (col(r, 0, LOOKING)?, col(r, 2, LOOKING)?);
             let body = self.vault.get(Place::Resource(rid), was)?;
-            found.push((
+            found.push(Exchange {
                 rid,
-                uint(col(r, 1, LOOKING)?),
-                was,
-                self.vault.put(Place::Resource(rid), &body)?,
-            ));
+                version: uint(col(r, 1, LOOKING)?),
+                body: self.vault.put(Place::Resource(rid), &body)?,
+                was: Some(was),
+            });
         }
-        let mut back = 0;
-        for (rid, version, was, body) in found {
-            back += u64::from(self.exchange(rid, version, &body, Some(was)).await?);
+        if found.is_empty() {
+            return Ok(0);
         }
-        Ok(back)
+        Ok(self.exchange(&found).await?.len() as u64)
     }
 
     /// Puts the bodies of every version of one resource back: it is about to become another patient's, and what is in
@@ -275,11 +302,7 @@ impl PostgresStore {
         job: impl FnOnce(&Packs) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let vault = self.vault.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let packs = vault.packs()?;
-            let _alone = packs.alone();
-            job(packs)
-        });
+        let done = tokio::task::spawn_blocking(move || job(vault.packs()?));
         done.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -336,7 +359,7 @@ impl PostgresStore {
         let Some(patient) = before.first().map(|p| p.patient.clone()) else {
             return Ok(());
         };
-        let left = Tiers::packs(self, Some(&patient)).await?;
+        let left = Tiers::packs(self, PacksOf::Patient(&patient)).await?;
         for id in before
             .iter()
             .map(|p| p.id)
@@ -354,8 +377,8 @@ impl Tiers for PostgresStore {
         Ok(report(&self.reader().await?).await?)
     }
 
-    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-        let rows = packs(&self.reader().await?, patient).await?;
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+        let rows = packs(&self.reader().await?, of).await?;
         if let Ok(packs) = self.vault().packs() {
             packs.know(&rows);
         }
@@ -422,18 +445,24 @@ impl Tiers for PostgresStore {
         let done = self
             .tier_act(TierAct::LetGo(entry, rule, patient.clone(), laid))
             .await;
-        if !made.is_empty() {
-            // After an error that does not say whether it was committed, the rows do; what none knows is nobody's.
-            let known = Tiers::packs(self, Some(patient)).await?;
-            for id in made {
-                if known.iter().any(|k| k.id == id) {
-                    self.vault().packs()?.committed(id);
-                } else {
-                    self.on_files(move |packs| packs.drop_warm(id)).await?;
+        match done {
+            Ok(done) => {
+                for id in made {
+                    if done.known.iter().any(|k| k.id == id) {
+                        self.vault().packs()?.committed(id);
+                    } else {
+                        self.on_files(move |packs| packs.drop_warm(id)).await?;
+                    }
                 }
+                Ok(Moved { more, ..done.moved })
+            }
+            Err(e) => {
+                // Whether it was committed is not known: the files stay until a run finds no row for them.
+                let packs = self.vault().packs()?;
+                made.into_iter().for_each(|id| packs.committed(id));
+                Err(e)
             }
         }
-        done.map(|d| Moved { more, ..d.moved })
     }
 
     async fn pack_away(&self, entry: AuditEntry, pack: Uuid) -> Result<bool, StoreError> {
@@ -458,7 +487,7 @@ impl Tiers for PostgresStore {
     }
 
     async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
-        let found = recall_of(&Tiers::packs(self, None).await?, patient);
+        let found = recall(&self.reader().await?, patient).await?;
         if !found.new {
             return Ok(found);
         }
@@ -495,7 +524,7 @@ impl Tiers for PostgresStore {
     }
 
     async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
-        let rows = Tiers::packs(self, None).await?;
+        let rows = Tiers::packs(self, PacksOf::All).await?;
         if rows.is_empty() {
             return Ok(Vec::new());
         }
@@ -503,10 +532,9 @@ impl Tiers for PostgresStore {
     }
 
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
-        let rows = Tiers::packs(self, None).await?;
+        let rows = Tiers::packs(self, PacksOf::All).await?;
         let gone = self.on_files(move |packs| Ok(gone_away(packs, &rows))).await?;
-        self.tier_act(TierAct::Tidy(home_before, gone)).await?;
-        let rows = Tiers::packs(self, None).await?;
+        let rows = self.tier_act(TierAct::Tidy(home_before, gone)).await?.known;
         self.on_files(move |packs| packs.tidy(&rows, SPARE)).await
     }
 }

@@ -15,7 +15,7 @@ use vitrine_access::action::{OperateServer, ReadResource};
 use vitrine_clinical::UtcMs;
 use vitrine_store::conformance::hospital::{Hospital, NoteProjector, key, note, pat, put};
 use vitrine_store::pack::PackFolders;
-use vitrine_store::tiers::{Tier, TierRule};
+use vitrine_store::tiers::{PacksOf, Tier, TierRule};
 use vitrine_store::{ChartStore as _, Store, StoreError, Tiers as _};
 use vitrine_store_sqlcipher::{Key, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
@@ -54,13 +54,13 @@ async fn round(h: &Hospital, seed: u128) -> Result<(), StoreError> {
         let patient = pat(&format!("p{p}"));
         h.store.pack_down(entry(), &rule(), &patient, ids).await?;
     }
-    for pack in h.store.packs(None).await? {
+    for pack in h.store.packs(PacksOf::All).await? {
         match pack.tier {
             Tier::Warm => drop(h.store.pack_away(entry(), pack.id).await?),
             Tier::Archive | Tier::Hot => {}
         }
     }
-    for pack in h.store.packs(None).await? {
+    for pack in h.store.packs(PacksOf::All).await? {
         if pack.tier == Tier::Archive {
             h.store.recall(pack.id, UtcMs(1), &|_| ()).await?;
         }
@@ -136,7 +136,7 @@ async fn a_kill_at_any_moment_loses_no_body() {
         child.wait().expect("gone");
 
         let store = open(&path);
-        let packs = store.packs(None).await.expect("packs");
+        let packs = store.packs(PacksOf::All).await.expect("packs");
         states.extend(packs.iter().map(|p| p.tier));
         for p in packs.iter().filter(|p| p.tier == Tier::Archive) {
             store.recall(p.id, UtcMs(1), &|_| ()).await.expect("recalled");
@@ -164,7 +164,7 @@ async fn a_kill_at_any_moment_loses_no_body() {
         store.tidy_packs(UtcMs(0)).await.expect("tidied");
         assert!(store.check_packs(true).await.expect("checked").is_empty());
         let known: Vec<Uuid> = store
-            .packs(None)
+            .packs(PacksOf::All)
             .await
             .expect("packs")
             .iter()

@@ -4,7 +4,7 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
-use crate::tiers::{Due, Moved, PackRow, Recall, TierCount, TierReport, TierRule};
+use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
@@ -418,8 +418,8 @@ impl Tiers for FaultyStore {
     async fn tiers(&self) -> Result<TierReport, StoreError> {
         through!(self, tiers())
     }
-    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-        through!(self, packs(patient))
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+        through!(self, packs(of))
     }
     async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
         through!(self, tiers_due(rule, limit))

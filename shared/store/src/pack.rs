@@ -15,6 +15,7 @@ use crate::tiers::{PackRow, Tier};
 pub use moves::{faults, gone_away};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -108,9 +109,7 @@ pub struct PackFolders {
 pub struct Packs {
     folders: PackFolders,
     key: hmac::Key,
-    /// One file job at a time.
-    moving: Mutex<()>,
-    /// Packs written whose rows are not committed yet: they are not tidied away.
+    /// Packs being written, copied, or not committed yet: they are not tidied away.
     fresh: Mutex<BTreeSet<Uuid>>,
     /// Packs known to lie in the archive, with their bytes: told from those that are missing also while the archive's
     /// folder is not mounted, and without asking a slow mount.
@@ -193,6 +192,19 @@ fn digest(path: &Path, moved: &dyn Fn(u64)) -> std::io::Result<([u8; 32], u64)> 
     }
 }
 
+/// The name of a half-written file: nobody else's, also on another server, since two that wrote to one file would
+/// prove each other's bytes.
+fn half(path: &Path) -> Result<PathBuf, StoreError> {
+    let mut random = [0; 8];
+    SystemRandom::new()
+        .fill(&mut random)
+        .map_err(|_| StoreError::Backend {
+            doing: "naming a pack's file",
+            cause: "no random numbers".to_owned(),
+        })?;
+    Ok(path.with_extension(format!("{:016x}.new", u64::from_be_bytes(random))))
+}
+
 fn sync_folder(folder: &Path) {
     // Not every file system lets a folder be synced; the file itself is.
     let _ = File::open(folder).and_then(|f| f.sync_all());
@@ -209,7 +221,6 @@ impl Packs {
         Self {
             folders,
             key: hmac::Key::new(hmac::HMAC_SHA256, &key[..]),
-            moving: Mutex::new(()),
             fresh: Mutex::default(),
             away: Mutex::default(),
         }
@@ -282,16 +293,17 @@ impl Packs {
             )));
         }
         std::fs::create_dir_all(&self.folders.warm).map_err(|e| io(DOING, &self.folders.warm, &e))?;
-        let next = path.with_extension("new");
+        let next = half(&path)?;
+        self.fresh().insert(id);
         let made = self.lay_down(id, entries, &next).and_then(|()| {
             let (sha256, bytes) = digest(&next, &|_| ()).map_err(|e| io(DOING, &next, &e))?;
             let refs = self.read_back(id, entries, &next)?;
             std::fs::rename(&next, &path).map_err(|e| io(DOING, &path, &e))?;
             sync_folder(&self.folders.warm);
-            self.fresh().insert(id);
             Ok(Written { bytes, sha256, refs })
         });
         if made.is_err() {
+            self.fresh().remove(&id);
             let _ = std::fs::remove_file(&next);
         }
         made

@@ -19,7 +19,7 @@ const DAY_MS: i64 = 86_400_000;
 /// A year of the rules: 365 days and 6 hours.
 const YEAR_MS: i64 = DAY_MS * 1461 / 4;
 /// Most bodies in one pack.
-pub const PACK_BODIES: usize = 20_000;
+pub const PACK_BODIES: usize = 5_000;
 /// About the most bytes of bodies in one pack.
 pub const PACK_BYTES: usize = 64 << 20;
 
@@ -184,6 +184,28 @@ pub struct PackRow {
     pub recalled: Option<UtcMs>,
 }
 
+/// Which packs are asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacksOf<'p> {
+    /// All there are.
+    All,
+    /// A patient's.
+    Patient(&'p PatientId),
+    /// Those in the archive that were asked back.
+    Asked,
+}
+
+impl PacksOf<'_> {
+    /// The patient, where it is one's.
+    #[must_use]
+    pub fn patient(&self) -> Option<&str> {
+        match self {
+            Self::Patient(p) => Some(p.as_str()),
+            Self::All | Self::Asked => None,
+        }
+    }
+}
+
 /// What lies in one tier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TierCount {
@@ -314,7 +336,7 @@ impl Recall {
 }
 
 /// The part of a recall that a backend does in one transaction: which of a record's packs to mark, and what was asked
-/// before.
+/// before. `all`: the patient's packs, and those asked back.
 #[must_use]
 pub fn recall_of(all: &[PackRow], patient: &PatientId) -> Recall {
     let away = |p: &&PackRow| p.tier == Tier::Archive;

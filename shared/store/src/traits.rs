@@ -1,7 +1,7 @@
 //! What a store must do.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
-use crate::tiers::{Due, Moved, PackRow, Recall, TierCount, TierReport, TierRule};
+use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
     GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
@@ -247,8 +247,8 @@ pub trait Archive: Send + Sync {
 pub trait Tiers: Send + Sync {
     /// What lies where.
     async fn tiers(&self) -> Result<TierReport, StoreError>;
-    /// The packs there are, of one patient or of all, oldest first.
-    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError>;
+    /// Packs, oldest first.
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError>;
     /// What the rule wants done, at most so many of each.
     async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError>;
     /// What a run would pack, without doing it.

@@ -5,7 +5,9 @@ use deadpool_postgres::GenericClient;
 use tokio_postgres::Row;
 use uuid::Uuid;
 use vitrine_clinical::{PatientId, UtcMs};
-use vitrine_store::tiers::{Due, PackRow, Tier, TierReport, TierRule, day_of, unknown_pack};
+use vitrine_store::tiers::{
+    Due, PackRow, PacksOf, Recall, Tier, TierReport, TierRule, day_of, recall_of, unknown_pack,
+};
 
 const LOOKING: &str = "looking through the tiers";
 
@@ -19,6 +21,8 @@ pub(super) const EARLIER: &str =
 /// A patient on a ward: in its essentials or on its board.
 pub(super) const ON_WARD: &str = "(EXISTS (SELECT 1 FROM ess_member m WHERE m.pid = p.pid)
     OR EXISTS (SELECT 1 FROM board w WHERE w.pid = p.pid AND w.ward IS NOT NULL))";
+/// Patients on a ward, the few that they are.
+const WARD: &str = "SELECT pid FROM ess_member UNION SELECT pid FROM board WHERE ward IS NOT NULL";
 pub(super) const PACK: &str =
     "SELECT k.id, p.id, k.tier, k.bodies, k.bytes, k.sha256, k.newest, k.made, k.moved, k.requested,
     k.recalled FROM pack k JOIN patient p USING (pid)";
@@ -40,14 +44,23 @@ pub(super) fn pack_row(r: &Row) -> Result<PackRow, Fault> {
     })
 }
 
-pub(crate) async fn packs<C: GenericClient>(
-    c: &C,
-    patient: Option<&PatientId>,
-) -> Result<Vec<PackRow>, Fault> {
-    let of = patient.map(PatientId::as_str);
-    let sql = format!("{PACK} WHERE $1::text IS NULL OR p.id = $1 ORDER BY k.made, k.id");
-    let rows = all(c, LOOKING, &sql, &[&of]).await?;
+pub(crate) async fn packs<C: GenericClient>(c: &C, of: PacksOf<'_>) -> Result<Vec<PackRow>, Fault> {
+    let which = match of {
+        PacksOf::All => "$1::text IS NULL",
+        PacksOf::Patient(_) => "p.id = $1::text",
+        PacksOf::Asked => "$1::text IS NULL AND k.requested IS NOT NULL AND k.tier = 2",
+    };
+    let sql = format!("{PACK} WHERE {which} ORDER BY k.made, k.id");
+    let rows = all(c, LOOKING, &sql, &[&of.patient()]).await?;
     rows.iter().map(pack_row).collect()
+}
+
+/// A patient's packs, and those asked back.
+pub(super) async fn recall<C: GenericClient>(c: &C, patient: &PatientId) -> Result<Recall, Fault> {
+    let mut all = packs(c, PacksOf::Patient(patient)).await?;
+    let others = packs(c, PacksOf::Asked).await?;
+    all.extend(others.into_iter().filter(|p| p.patient != *patient));
+    Ok(recall_of(&all, patient))
 }
 
 pub(super) async fn pack<C: GenericClient>(c: &C, id: Uuid) -> Result<PackRow, Fault> {
@@ -82,7 +95,7 @@ pub(super) async fn report<C: GenericClient>(c: &C) -> Result<TierReport, Fault>
         out.hot.bytes += uint(col(&row, 1, LOOKING)?);
         out.hot.records += uint(col(&row, 2, LOOKING)?);
     }
-    out.add_all(&packs(c, None).await?);
+    out.add_all(&packs(c, PacksOf::All).await?);
     let row = one(c, LOOKING, "SELECT count(*) FROM tier WHERE due = 0", &[]).await?;
     out.unseen = uint(row.map_or(Ok(0), |r| col(&r, 0, LOOKING))?);
     Ok(out)
@@ -110,11 +123,11 @@ pub(super) async fn due<C: GenericClient>(c: &C, rule: &TierRule, limit: usize) 
             AND coalesce(k.recalled, 0) / 86400000 <= $2 ORDER BY k.made, k.id LIMIT $3"
     );
     let home = format!(
-        "SELECT k.id FROM pack k JOIN patient p USING (pid) WHERE k.tier = 1 AND {ON_WARD} ORDER BY k.made LIMIT $1"
+        "SELECT k.id FROM ({WARD}) w JOIN pack k USING (pid) WHERE k.tier = 1 ORDER BY k.made LIMIT $1"
     );
     let wanted = format!(
-        "SELECT DISTINCT p.id FROM pack k JOIN patient p USING (pid)
-          WHERE k.tier = 2 AND k.requested IS NULL AND {ON_WARD} ORDER BY 1 LIMIT $1"
+        "SELECT DISTINCT p.id FROM ({WARD}) w JOIN pack k USING (pid) JOIN patient p USING (pid)
+          WHERE k.tier = 2 AND k.requested IS NULL ORDER BY 1 LIMIT $1"
     );
     let mut out = Due {
         down: patients(&all(c, LOOKING, &down, &[&today, &idle, &limit]).await?)?,

@@ -15,11 +15,13 @@ CREATE TABLE pack (
   recalled  INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX pack_pid ON pack (pid);
+CREATE INDEX pack_tier ON pack (tier, newest);
+CREATE INDEX pack_requested ON pack (requested) WHERE requested IS NOT NULL;
 
 -- Days since 1970: when a record was last used, and when to look at it again. Nobody knows how records were used
 -- before, so none counts as unused yet.
 CREATE TABLE tier (pid INTEGER PRIMARY KEY, used INTEGER NOT NULL, due INTEGER NOT NULL);
-CREATE INDEX tier_due ON tier (due);
+CREATE INDEX tier_due ON tier (due, used);
 INSERT INTO tier SELECT pid, CAST(strftime('%s', 'now') AS INTEGER) / 86400, 0 FROM patient;
 
 -- A body that moves between the database and a pack is no change of its resource. `moving` stands in `meta` within

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 use vitrine_store::pack::{PackFolders, Packs};
+use vitrine_store::tiers::PacksOf;
 use vitrine_store::{Projector, StoreError};
 use zeroize::Zeroizing;
 
@@ -171,7 +172,7 @@ impl SqlcipherStore {
             archive: None,
         });
         let packs = Arc::new(Packs::new(folders, &pack_key(&first)?));
-        packs.know(&tiers::packs(&first, None)?);
+        packs.know(&tiers::packs(&first, PacksOf::All)?);
         let pos = watch::Sender::new(feed::newest(&first)?);
         let again = OpenOptions {
             create: false,

@@ -11,7 +11,7 @@ use super::sql::{During, all, int, one, run, uint};
 use super::{ServerGroup, SqlcipherStore, body};
 use async_trait::async_trait;
 pub(super) use looking::packs;
-use looking::{CURRENT, EARLIER, due, idle, pack, report, would};
+use looking::{CURRENT, EARLIER, due, idle, pack, recall, report, would};
 use rusqlite::{Connection, Row, params};
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::batch::body_hash;
 use vitrine_store::pack::{PackEntry, Packs, Written, gone_away};
 use vitrine_store::tiers::{
-    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, Recall, Tier, TierCount, TierReport, TierRule, recall_of,
+    Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, PacksOf, Recall, Tier, TierCount, TierReport, TierRule,
 };
 use vitrine_store::{StoreError, Tiers};
 
@@ -148,7 +148,10 @@ fn let_go(
         return Ok(moved);
     };
     let mut notes = Vec::new();
-    unseen(conn, || {
+    // A record that is destroyed later must not be left in the pages its bodies moved out of.
+    let secure = |how| conn.pragma_update(None, "secure_delete", how).during(MOVING);
+    secure("ON")?;
+    let gone = unseen(conn, || {
         for l in laid {
             let mut bodies = 0;
             for ((rid, version, size), r) in l.rows.iter().zip(&l.written.refs) {
@@ -179,7 +182,9 @@ fn let_go(
             notes.push(l.id.to_string());
         }
         Ok(())
-    })?;
+    });
+    secure("FAST")?;
+    gone?;
     look_again(conn, pid, rule)?;
     group.forget_used();
     if moved.packs > 0 {
@@ -233,7 +238,7 @@ fn home(
                 bytes: row.bytes,
             });
         }
-        Tier::Warm => packs.verify(id, &row.sha256)?,
+        Tier::Warm => {}
     }
     let mut back = 0;
     unseen(conn, || {
@@ -291,10 +296,7 @@ impl SqlcipherStore {
         job: impl FnOnce(&Packs) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let packs = self.packs.clone();
-        let done = tokio::task::spawn_blocking(move || {
-            let _alone = packs.alone();
-            job(&packs)
-        });
+        let done = tokio::task::spawn_blocking(move || job(&packs));
         done.await.map_err(|_| StoreError::Closed)?
     }
 
@@ -315,9 +317,16 @@ impl Tiers for SqlcipherStore {
         self.preparers.run(report).await
     }
 
-    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-        let patient = patient.cloned();
-        let rows = self.read_job(move |conn| packs(conn, patient.as_ref())).await?;
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+        let rows = match of {
+            PacksOf::All => self.read_job(|conn| packs(conn, PacksOf::All)).await?,
+            PacksOf::Asked => self.read_job(|conn| packs(conn, PacksOf::Asked)).await?,
+            PacksOf::Patient(p) => {
+                let patient = p.clone();
+                self.read_job(move |conn| packs(conn, PacksOf::Patient(&patient)))
+                    .await?
+            }
+        };
         self.packs.know(&rows);
         Ok(rows)
     }
@@ -339,50 +348,55 @@ impl Tiers for SqlcipherStore {
         patient: &PatientId,
         ids: [Uuid; 2],
     ) -> Result<Moved, StoreError> {
-        let (rule, packs, of) = (*rule, self.packs.clone(), patient.clone());
-        let (laid, more) = self
+        let (rule, of) = (*rule, patient.clone());
+        let (found, more) = self
             .preparers
-            .run(move |conn| {
-                let Some(pid) = idle(conn, &rule, &of)? else {
-                    return Ok((Vec::new(), false));
-                };
-                let (found, more) = ripe(conn, pid, &rule)?;
+            .run(move |conn| match idle(conn, &rule, &of)? {
+                Some(pid) => ripe(conn, pid, &rule),
+                None => Ok((Vec::new(), false)),
+            })
+            .await?;
+        let laid = self
+            .on_files(move |packs| {
                 let (old, young): (Vec<Ripe>, Vec<Ripe>) =
                     found.into_iter().partition(|r| r.updated < rule.archive_before());
-                let _alone = packs.alone();
                 let mut laid = Vec::new();
-                laid.extend(lay(&packs, ids[0], young)?);
-                match lay(&packs, ids[1], old) {
+                laid.extend(lay(packs, ids[0], young)?);
+                match lay(packs, ids[1], old) {
                     Ok(more) => laid.extend(more),
                     Err(e) => {
                         let _ = packs.drop_warm(ids[0]);
                         return Err(e);
                     }
                 }
-                Ok((laid, more))
+                Ok(laid)
             })
             .await?;
         let weight = laid.iter().map(|l| l.rows.len()).sum::<usize>().max(1);
         let (of, made) = (patient.clone(), laid.iter().map(|l| l.id).collect::<Vec<_>>());
         let done = self
             .write(weight, move |conn, group| {
-                let_go(conn, group, entry, &rule, &of, &laid)
+                let moved = let_go(conn, group, entry, &rule, &of, &laid)?;
+                Ok((moved, packs(conn, PacksOf::Patient(&of))?))
             })
             .await;
-        if made.is_empty() {
-            return done;
-        }
-        // Not committed, or not all of them were needed: what no row knows is nobody's. After an error that does not
-        // say whether it was committed, the rows do.
-        let known = Tiers::packs(self, Some(patient)).await?;
-        for id in made {
-            if known.iter().any(|k| k.id == id) {
-                self.packs.committed(id);
-            } else {
-                self.on_files(move |packs| packs.drop_warm(id)).await?;
+        match done {
+            Ok((moved, known)) => {
+                for id in made {
+                    if known.iter().any(|k| k.id == id) {
+                        self.packs.committed(id);
+                    } else {
+                        self.on_files(move |packs| packs.drop_warm(id)).await?;
+                    }
+                }
+                Ok(Moved { more, ..moved })
+            }
+            Err(e) => {
+                // Whether it was committed is not known: the files stay until a run finds no row for them.
+                made.into_iter().for_each(|id| self.packs.committed(id));
+                Err(e)
             }
         }
-        done.map(|m| Moved { more, ..m })
     }
 
     async fn pack_away(&self, entry: AuditEntry, pack: Uuid) -> Result<bool, StoreError> {
@@ -411,7 +425,13 @@ impl Tiers for SqlcipherStore {
     }
 
     async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError> {
-        let weight = usize::try_from(self.pack(pack).await?.bodies).unwrap_or(usize::MAX);
+        let row = self.pack(pack).await?;
+        let weight = usize::try_from(row.bodies).unwrap_or(usize::MAX);
+        if row.tier == Tier::Warm {
+            // Whole before anything is put back; each body proves itself again.
+            self.on_files(move |packs| packs.verify(pack, &row.sha256))
+                .await?;
+        }
         let packs = self.packs.clone();
         self.write(weight.max(1), move |conn, group| {
             home(conn, group, &packs, &entry, pack)
@@ -421,15 +441,13 @@ impl Tiers for SqlcipherStore {
 
     async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
         let of = patient.clone();
-        let found = self
-            .read_job(move |conn| Ok(recall_of(&packs(conn, None)?, &of)))
-            .await?;
+        let found = self.read_job(move |conn| recall(conn, &of)).await?;
         if !found.new {
             return Ok(found);
         }
         let of = patient.clone();
         self.write(1, move |conn, group| {
-            let mut recall = recall_of(&packs(conn, None)?, &of);
+            let mut recall = recall(conn, &of)?;
             if recall.new {
                 let sql = "UPDATE pack SET requested = ?2 WHERE id = ?1 AND tier = 2 AND requested IS NULL";
                 for p in &mut recall.packs {
@@ -476,13 +494,13 @@ impl Tiers for SqlcipherStore {
     }
 
     async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
-        let rows = Tiers::packs(self, None).await?;
+        let rows = Tiers::packs(self, PacksOf::All).await?;
         self.on_files(move |packs| Ok(vitrine_store::pack::faults(packs, &rows, whole)))
             .await
     }
 
     async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
-        let rows = Tiers::packs(self, None).await?;
+        let rows = Tiers::packs(self, PacksOf::All).await?;
         let gone = self.on_files(move |packs| Ok(gone_away(packs, &rows))).await?;
         let rows = self
             .write(1, move |conn, _| {
@@ -492,7 +510,7 @@ impl Tiers for SqlcipherStore {
                 }
                 let sql = "DELETE FROM pack WHERE tier = 0 AND moved < ?1";
                 run(conn, sql, [home_before.0]).during(MOVING)?;
-                packs(conn, None)
+                packs(conn, PacksOf::All)
             })
             .await?;
         self.on_files(move |packs| packs.tidy(&rows, Duration::ZERO))

@@ -2,7 +2,7 @@
 
 use super::hospital::{Hospital, key, note, pat, person, place, put};
 use crate::archive::{ArchiveAct, Certify, Destruction};
-use crate::tiers::{Due, Moved, Tier, TierRule};
+use crate::tiers::{Due, Moved, PacksOf, Tier, TierRule};
 use crate::{Account, AccountChange, HistoryPage, Page, StoreError};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -167,6 +167,8 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     assert!(asked.new && asked.packs.len() == 1 && asked.bytes() > 0 && asked.before == 0);
     let again = h.store.ask_recall(h.moving(), &pat("p1")).await.expect("asked");
     assert!(!again.new && again.packs.len() == 1 && again.packs[0].requested.is_some());
+    let waiting = h.store.packs(PacksOf::Asked).await.expect("packs");
+    assert_eq!((waiting.len(), waiting[0].id), (1, pack));
     let told = AtomicU64::new(0);
     let tell = |n| {
         told.fetch_add(n, Ordering::Relaxed);
@@ -175,7 +177,7 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     assert_eq!(told.load(Ordering::Relaxed), asked.bytes());
     assert_eq!(h.body("p1", doc, None).await.expect("read"), second);
     assert_eq!(h.body("p1", doc, Some(1)).await.expect("read"), first);
-    let packs = h.store.packs(Some(&pat("p1"))).await.expect("packs");
+    let packs = h.store.packs(PacksOf::Patient(&pat("p1"))).await.expect("packs");
     assert_eq!((packs[0].tier, packs[0].requested), (Tier::Warm, None));
     assert_eq!(packs[0].recalled, Some(archive.at));
 
@@ -193,7 +195,7 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     assert_eq!(h.store.scope_refs("pat:p1").await.expect("refs").0, before);
     assert_eq!(h.store.tidy_packs(UtcMs(0)).await.expect("tidied"), 0);
     h.store.tidy_packs(UtcMs(i64::MAX)).await.expect("tidied");
-    assert!(h.store.packs(None).await.expect("packs").is_empty());
+    assert!(h.store.packs(PacksOf::All).await.expect("packs").is_empty());
     assert_eq!(h.body("p1", doc, Some(1)).await.expect("read"), first);
     assert!(h.store.check_packs(true).await.expect("checked").is_empty());
     assert!(matches!(
@@ -400,8 +402,14 @@ pub(super) async fn held_records_move_and_destroyed_ones_leave_no_pack(h: Hospit
         .expect("what was destroyed")
         .types;
     assert_eq!(types["DocumentReference"].versions, 2);
-    assert!(h.store.packs(Some(&pat("p1"))).await.expect("packs").is_empty());
-    assert_eq!(h.store.packs(None).await.expect("packs").len(), 1);
+    assert!(
+        h.store
+            .packs(PacksOf::Patient(&pat("p1")))
+            .await
+            .expect("packs")
+            .is_empty()
+    );
+    assert_eq!(h.store.packs(PacksOf::All).await.expect("packs").len(), 1);
     assert_eq!(
         h.store.tidy_packs(UtcMs(0)).await.expect("tidied"),
         0,

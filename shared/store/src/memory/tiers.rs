@@ -4,7 +4,8 @@ use super::state::{Resource, Tables, Version};
 use super::{MemoryStore, record};
 use crate::scope::chart_rank;
 use crate::tiers::{
-    Due, Moved, PackRow, Recall, Tier, TierCount, TierReport, TierRule, day_of, recall_of, unknown_pack,
+    Due, Moved, PackRow, PacksOf, Recall, Tier, TierCount, TierReport, TierRule, day_of, recall_of,
+    unknown_pack,
 };
 use crate::{StoreError, Tiers};
 use async_trait::async_trait;
@@ -68,11 +69,12 @@ fn versions(t: &mut Tables, pack: Uuid) -> impl Iterator<Item = &mut Version> {
 }
 
 impl MemoryStore {
-    fn sorted_packs(t: &Tables, patient: Option<&PatientId>) -> Vec<PackRow> {
-        let of = t
-            .packs
-            .values()
-            .filter(|p| patient.is_none_or(|q| p.patient == *q));
+    fn sorted_packs(t: &Tables, which: PacksOf<'_>) -> Vec<PackRow> {
+        let of = t.packs.values().filter(|p| match which {
+            PacksOf::All => true,
+            PacksOf::Patient(q) => p.patient == *q,
+            PacksOf::Asked => p.tier == Tier::Archive && p.requested.is_some(),
+        });
         let mut all: Vec<PackRow> = of.cloned().collect();
         all.sort_by_key(|p| (p.made, p.id));
         all
@@ -98,18 +100,18 @@ impl Tiers for MemoryStore {
             }
         }
         out.hot.records = records.len() as u64;
-        out.add_all(&Self::sorted_packs(&t, None));
+        out.add_all(&Self::sorted_packs(&t, PacksOf::All));
         Ok(out)
     }
 
-    async fn packs(&self, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-        Ok(Self::sorted_packs(&self.tables(), patient))
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+        Ok(Self::sorted_packs(&self.tables(), of))
     }
 
     async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
         let t = self.tables();
         let ripe = |id: &&PatientId| is_idle(&t, rule, id) && !ripe(&t, rule, id).is_empty();
-        let all = Self::sorted_packs(&t, None);
+        let all = Self::sorted_packs(&t, PacksOf::All);
         let warm = || all.iter().filter(|p| p.tier == Tier::Warm);
         let away = warm().filter(|p| {
             p.newest.0 < rule.archive_before()
@@ -234,7 +236,7 @@ impl Tiers for MemoryStore {
 
     async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
         let mut t = self.tables();
-        let recall = recall_of(&Self::sorted_packs(&t, None), patient);
+        let recall = recall_of(&Self::sorted_packs(&t, PacksOf::All), patient);
         if recall.new {
             for p in &recall.packs {
                 if let Some(row) = t.packs.get_mut(&p.id) {

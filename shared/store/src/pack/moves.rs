@@ -1,13 +1,12 @@
 //! Packs on the move: proven copies between the two folders, removal, tidying, and looking whether all are there.
 
-use super::{Packs, STEP, damaged, digest, io, sync_folder};
+use super::{Packs, STEP, damaged, digest, half, io, sync_folder};
 use crate::StoreError;
 use crate::tiers::{PackRow, Tier};
 use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::{MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
@@ -85,7 +84,10 @@ impl Packs {
         if to.exists() && self.verify_archived(id, sha256).is_ok() {
             return Ok(());
         }
-        copy(&self.warm_file(id), &to, sha256, &|_| ())
+        self.fresh().insert(id);
+        let done = copy(&self.warm_file(id), &to, sha256, &|_| ());
+        self.fresh().remove(&id);
+        done
     }
 
     /// Removes the file beside the database.
@@ -161,16 +163,12 @@ impl Packs {
                 let path = file
                     .map_err(|e| io("looking through the packs", folder, &e))?
                     .path();
-                let of = |end: &str| {
-                    path.file_name()?
-                        .to_str()?
-                        .strip_suffix(end)
-                        .and_then(|n| n.parse().ok())
-                };
-                let left = match (of(".pack"), of(".new")) {
-                    (Some(id), _) => !known(id) && !self.fresh().contains(&id),
-                    (None, Some::<Uuid>(_)) => true,
-                    (None, None) => false,
+                let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+                let id = name.split('.').next().and_then(|n| n.parse::<Uuid>().ok());
+                let left = match id.filter(|id| !self.fresh().contains(id)) {
+                    Some(id) if name.ends_with(".pack") => !known(id),
+                    Some(_) => name.ends_with(".new"),
+                    None => false,
                 };
                 if left && older(&path, spare) && remove(&path)? {
                     gone += 1;
@@ -178,11 +176,6 @@ impl Packs {
             }
         }
         Ok(gone)
-    }
-
-    /// Waits for a move that is under way and keeps others away while the guard lives.
-    pub fn alone(&self) -> MutexGuard<'_, ()> {
-        self.moving.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -195,8 +188,9 @@ pub fn gone_away(packs: &Packs, rows: &[PackRow]) -> Vec<Uuid> {
     rows.iter().filter(gone).map(|p| p.id).collect()
 }
 
-/// What is wrong with the files of these packs, a sentence each: with `whole` each is read and its SHA-256 compared,
-/// else its size is. A pack may lie in either folder: a copy of the database may be older than its last move.
+/// What is wrong with the files of these packs, a sentence each. With `whole` each is read where it lies and its SHA-256
+/// compared; it may lie in either folder, since a copy of the database may be older than its last move. Without, those
+/// beside the database are looked for with their size, and of the archive whether it is there at all.
 #[must_use]
 pub fn faults(packs: &Packs, rows: &[PackRow], whole: bool) -> Vec<String> {
     let wrong = |p: &PackRow| {
@@ -216,8 +210,18 @@ pub fn faults(packs: &Packs, rows: &[PackRow], whole: bool) -> Vec<String> {
             Err(e) => Some(io("reading a pack", &path, &e)),
         }
     };
-    let used = rows.iter().filter(|p| p.tier != Tier::Hot);
-    used.filter_map(wrong).map(|e| e.to_string()).collect()
+    let looked = |p: &&PackRow| p.tier == Tier::Warm || (whole && p.tier == Tier::Archive);
+    let bad = rows.iter().filter(looked).filter_map(wrong);
+    let mut out: Vec<String> = bad.map(|e| e.to_string()).collect();
+    let away = rows.iter().filter(|p| p.tier == Tier::Archive).count();
+    let folder = packs.folders().archive.as_ref();
+    if away > 0 && !folder.is_some_and(|f| f.is_dir()) {
+        let named = folder.map_or_else(|| "archive.cold".to_owned(), |f| f.display().to_string());
+        out.push(format!(
+            "the archive {named} is not there: {away} packs lie in it"
+        ));
+    }
+    out
 }
 
 #[allow(
@@ -242,7 +246,7 @@ fn copy(from: &Path, to: &Path, sha256: &[u8; 32], moved: &dyn Fn(u64)) -> Resul
     }
     let folder = to.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder).map_err(|e| io(DOING, folder, &e))?;
-    let next = to.with_extension("new");
+    let next = half(to)?;
     let put = || -> std::io::Result<[u8; 32]> {
         let (mut source, mut target, mut sha) = (File::open(from)?, File::create(&next)?, Sha256::new());
         let mut step = vec![0; STEP];

@@ -162,7 +162,11 @@ fn orphans_and_halves_are_tidied_and_nothing_else() {
     );
     packs.committed(ID);
     let warm = &packs.folders().warm;
-    std::fs::write(warm.join(format!("{}.new", Uuid::from_u128(3).simple())), b"half").unwrap();
+    std::fs::write(
+        warm.join(format!("{}.00aa.new", Uuid::from_u128(3).simple())),
+        b"half",
+    )
+    .unwrap();
     std::fs::write(warm.join("README"), b"somebody's").unwrap();
     assert_eq!(packs.tidy(&rows, Duration::ZERO).unwrap(), 2);
     assert!(packs.is_warm(kept) && !packs.is_warm(ID) && warm.join("README").exists());

@@ -5,7 +5,9 @@ use rusqlite::{Connection, Row, params};
 use uuid::Uuid;
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::StoreError;
-use vitrine_store::tiers::{Due, PackRow, Tier, TierCount, TierReport, TierRule, day_of, unknown_pack};
+use vitrine_store::tiers::{
+    Due, PackRow, PacksOf, Recall, Tier, TierCount, TierReport, TierRule, day_of, recall_of, unknown_pack,
+};
 
 const LOOKING: &str = "looking through the tiers";
 
@@ -19,6 +21,8 @@ pub(super) const EARLIER: &str =
 /// A patient on a ward: in its essentials or on its board.
 pub(super) const ON_WARD: &str = "(EXISTS (SELECT 1 FROM ess_member m WHERE m.pid = p.pid)
     OR EXISTS (SELECT 1 FROM board w WHERE w.pid = p.pid AND w.ward IS NOT NULL))";
+/// Patients on a ward, the few that they are.
+const WARD: &str = "SELECT pid FROM ess_member UNION SELECT pid FROM board WHERE ward IS NOT NULL";
 pub(super) const PACK: &str =
     "SELECT k.id, p.id, k.tier, k.bodies, k.bytes, k.sha256, k.newest, k.made, k.moved, k.requested,
     k.recalled FROM pack k JOIN patient p USING (pid)";
@@ -38,10 +42,22 @@ pub(super) fn pack_row(r: &Row<'_>) -> rusqlite::Result<PackRow> {
     })
 }
 
-pub(crate) fn packs(conn: &Connection, patient: Option<&PatientId>) -> Result<Vec<PackRow>, StoreError> {
-    let of = patient.map(PatientId::as_str);
-    let sql = format!("{PACK} WHERE ?1 IS NULL OR p.id = ?1 ORDER BY k.made, k.id");
-    all(conn, &sql, [of], pack_row).during(LOOKING)
+pub(crate) fn packs(conn: &Connection, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+    let which = match of {
+        PacksOf::All => "?1 IS NULL",
+        PacksOf::Patient(_) => "p.id = ?1",
+        PacksOf::Asked => "?1 IS NULL AND k.requested IS NOT NULL AND k.tier = 2",
+    };
+    let sql = format!("{PACK} WHERE {which} ORDER BY k.made, k.id");
+    all(conn, &sql, [of.patient()], pack_row).during(LOOKING)
+}
+
+/// A patient's packs, and those asked back.
+pub(super) fn recall(conn: &Connection, patient: &PatientId) -> Result<Recall, StoreError> {
+    let mut all = packs(conn, PacksOf::Patient(patient))?;
+    let others = packs(conn, PacksOf::Asked)?;
+    all.extend(others.into_iter().filter(|p| p.patient != *patient));
+    Ok(recall_of(&all, patient))
 }
 
 pub(super) fn pack(conn: &Connection, id: Uuid) -> Result<PackRow, StoreError> {
@@ -85,7 +101,7 @@ pub(super) fn report(conn: &Connection) -> Result<TierReport, StoreError> {
         bytes: current.1 + earlier.1,
         packs: 0,
     };
-    out.add_all(&packs(conn, None)?);
+    out.add_all(&packs(conn, PacksOf::All)?);
     let sql = "SELECT count(*) FROM tier WHERE due = 0";
     out.unseen = uint(one(conn, sql, [], |r| r.get(0)).during(LOOKING)?.unwrap_or(0));
     Ok(out)
@@ -105,11 +121,11 @@ pub(super) fn due(conn: &Connection, rule: &TierRule, limit: usize) -> Result<Du
             AND coalesce(k.recalled, 0) / 86400000 <= ?2 ORDER BY k.made, k.id LIMIT ?3"
     );
     let home = format!(
-        "SELECT k.id FROM pack k JOIN patient p USING (pid) WHERE k.tier = 1 AND {ON_WARD} ORDER BY k.made LIMIT ?1"
+        "SELECT k.id FROM ({WARD}) w JOIN pack k USING (pid) WHERE k.tier = 1 ORDER BY k.made LIMIT ?1"
     );
     let wanted = format!(
-        "SELECT DISTINCT p.id FROM pack k JOIN patient p USING (pid)
-          WHERE k.tier = 2 AND k.requested IS NULL AND {ON_WARD} ORDER BY 1 LIMIT ?1"
+        "SELECT DISTINCT p.id FROM ({WARD}) w JOIN pack k USING (pid) JOIN patient p USING (pid)
+          WHERE k.tier = 2 AND k.requested IS NULL ORDER BY 1 LIMIT ?1"
     );
     let (today, idle) = (day_of(rule.at), rule.idle_day());
     let away = match rule.archive {
