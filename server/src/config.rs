@@ -164,7 +164,7 @@ pub struct Redo {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Archive {
-    /// Move bodies by these rules; without it everything stays where it is.
+    /// Move bodies by these rules, day by day; without it everything stays where it is.
     pub run: bool,
     /// Years after which a body is warm.
     pub hot_years: u32,
@@ -284,7 +284,7 @@ impl Default for Redo {
 impl Default for Archive {
     fn default() -> Self {
         Self {
-            run: true,
+            run: false,
             hot_years: 2,
             warm_years: 7,
             access_days: 90,

@@ -174,14 +174,20 @@ impl Group<'_> {
         let was_live = old.as_ref().is_some_and(|r| !r.deleted);
         let is_live = put.is_some();
         let had_fact = old.as_ref().is_some_and(Self::had_fact);
+        if let Some(of) = old.as_ref().filter(|r| !r.new && r.patient != extract.patient)
+            && let Some(pid) = of
+                .patient
+                .as_ref()
+                .and_then(|p| self.state.patients.get(p))
+                .map(|p| p.pid)
+        {
+            self.bring_home(pid, rid).await?;
+        }
         if let Some(old) = &old {
             self.forget(key, old);
         }
         let left = old.as_ref().and_then(|r| r.patient.clone());
         let moved = left != extract.patient;
-        if moved && old.as_ref().is_some_and(|r| !r.new) {
-            self.bring_home(rid).await?;
-        }
         if let Some(left) = left.filter(|_| moved) {
             self.bump(&left, rid, was_live, false, true);
             if let Some(p) = self.state.pat(&left) {

@@ -138,9 +138,10 @@ impl Group<'_> {
         Ok(done)
     }
 
-    async fn lock(&self, patient: &PatientId) -> Result<(), Fault> {
+    async fn lock(&self, patient: &PatientId) -> Result<i64, Fault> {
         let sql = "SELECT pid FROM patient WHERE id = $1 FOR UPDATE";
-        one(self.tx, MOVING, sql, &[&patient.as_str()]).await.map(|_| ())
+        let row = one(self.tx, MOVING, sql, &[&patient.as_str()]).await?;
+        row.map_or(Err(Fault::Failed(StoreError::Closed)), |r| col(&r, 0, MOVING))
     }
 
     /// Lets go of what was packed, as far as it is still what was packed.
@@ -167,7 +168,7 @@ impl Group<'_> {
                     was: None,
                 })
                 .collect();
-            let done = self.exchange(&rows).await?;
+            let done = self.exchange(pid, &rows).await?;
             if done.is_empty() {
                 continue;
             }
@@ -213,9 +214,9 @@ impl Group<'_> {
         run(self.tx, MOVING, sql, &[&pid, &due]).await.map(|_| ())
     }
 
-    /// Puts other bodies into rows that are still at their versions and hold what they held (`None`: no reference).
-    /// Gives which.
-    async fn exchange(&self, rows: &[Exchange<'_>]) -> Result<BTreeSet<(i64, u64)>, Fault> {
+    /// Puts other bodies into rows that are still at their versions and this patient's, and hold what they held (`None`:
+    /// no reference). Gives which.
+    async fn exchange(&self, pid: i64, rows: &[Exchange<'_>]) -> Result<BTreeSet<(i64, u64)>, Fault> {
         let rids: Vec<i64> = rows.iter().map(|r| r.rid).collect();
         let versions: Vec<i64> = rows.iter().map(|r| int(r.version)).collect();
         let bodies: Vec<&[u8]> = rows.iter().map(|r| &r.body[..]).collect();
@@ -227,9 +228,10 @@ impl Group<'_> {
                    FROM unnest($1::bigint[], $2::bigint[], $3::bytea[], $4::bytea[]) u(rid, version, body, was)
                   WHERE t.rid = u.rid AND t.version = u.version AND NOT t.deleted AND t.body IS NOT NULL
                     AND CASE WHEN u.was IS NULL THEN substring(t.body FROM 1 FOR 1) <> '\\x02' ELSE t.body = u.was END
+                    AND (SELECT r.pid FROM resource r WHERE r.rid = u.rid) = $5
                   RETURNING t.rid, t.version"
             );
-            for row in all(self.tx, MOVING, &sql, &[&rids, &versions, &bodies, &was]).await? {
+            for row in all(self.tx, MOVING, &sql, &[&rids, &versions, &bodies, &was, &pid]).await? {
                 done.insert((col(&row, 0, MOVING)?, uint(col(&row, 1, MOVING)?)));
             }
         }
@@ -238,7 +240,7 @@ impl Group<'_> {
 
     async fn home(&mut self, entry: &AuditEntry, id: Uuid) -> Result<u64, Fault> {
         let row = pack(self.tx, id).await?;
-        self.lock(&row.patient).await?;
+        let pid = self.lock(&row.patient).await?;
         match row.tier {
             Tier::Hot => return Ok(0),
             Tier::Archive => {
@@ -255,7 +257,7 @@ impl Group<'_> {
                      JOIN resource_version b USING (rid)
                     WHERE p.id = $1 AND substring(b.body FROM 1 FOR 17) = $2";
         let rows = all(self.tx, LOOKING, sql, &[&row.patient.as_str(), &prefix]).await?;
-        let back = self.unpacked(&rows).await?;
+        let back = self.unpacked(pid, &rows).await?;
         let sql = "UPDATE pack SET tier = 0, moved = $2 WHERE id = $1";
         run(self.tx, MOVING, sql, &[&id, &entry.at.0]).await?;
         let sql = "UPDATE tier SET due = 0 WHERE pid = (SELECT pid FROM pack WHERE id = $1)";
@@ -265,7 +267,7 @@ impl Group<'_> {
     }
 
     /// Puts bodies back: `rid, version, body` of rows that refer to packs. All are read before one is written.
-    async fn unpacked(&self, rows: &[Row]) -> Result<u64, Fault> {
+    async fn unpacked(&self, pid: i64, rows: &[Row]) -> Result<u64, Fault> {
         let mut found = Vec::with_capacity(rows.len());
         for r in rows {
             let (rid, was): (i64, &[u8]) = (col(r, 0, LOOKING)?, col(r, 2, LOOKING)?);
@@ -280,18 +282,18 @@ impl Group<'_> {
         if found.is_empty() {
             return Ok(0);
         }
-        Ok(self.exchange(&found).await?.len() as u64)
+        Ok(self.exchange(pid, &found).await?.len() as u64)
     }
 
     /// Puts the bodies of every version of one resource back: it is about to become another patient's, and what is in
     /// this one's packs goes with this one's record.
-    pub(crate) async fn bring_home(&self, rid: i64) -> Result<(), Fault> {
+    pub(crate) async fn bring_home(&self, pid: i64, rid: i64) -> Result<(), Fault> {
         let sql = "SELECT rid, version, body FROM resource WHERE rid = $1 AND substring(body FROM 1 FOR 1) = '\\x02'
                    UNION ALL
                    SELECT rid, version, body FROM resource_version
                     WHERE rid = $1 AND substring(body FROM 1 FOR 1) = '\\x02'";
         let rows = all(self.tx, MOVING, sql, &[&rid]).await?;
-        self.unpacked(&rows).await.map(|_| ())
+        self.unpacked(pid, &rows).await.map(|_| ())
     }
 }
 

@@ -110,6 +110,12 @@ fn unseen<T>(conn: &Connection, moves: impl FnOnce() -> Result<T, StoreError>) -
     done
 }
 
+/// Whether a resource is this patient's still: what is packed as one patient's is never another's.
+fn belongs(conn: &Connection, rid: i64, pid: i64) -> Result<bool, StoreError> {
+    let sql = "SELECT 1 FROM resource WHERE rid = ?1 AND pid = ?2";
+    Ok(one(conn, sql, [rid, pid], |_| Ok(())).during(MOVING)?.is_some())
+}
+
 /// Puts another body into a row that is still at this version and whose body begins (or does not begin) as a reference.
 fn exchange(
     conn: &Connection,
@@ -155,7 +161,7 @@ fn let_go(
         for l in laid {
             let mut bodies = 0;
             for ((rid, version, size), r) in l.rows.iter().zip(&l.written.refs) {
-                if exchange(conn, *rid, *version, &body::reference(r), None)? {
+                if belongs(conn, *rid, pid)? && exchange(conn, *rid, *version, &body::reference(r), None)? {
                     bodies += 1;
                     moved.from_bytes += size;
                 }
