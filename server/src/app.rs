@@ -57,6 +57,8 @@ pub struct App {
     pub draining: watch::Sender<bool>,
     /// The WebSocket hub.
     pub hub: crate::ws::hub::Hub,
+    /// What the archive tiers are at.
+    pub tiers: Arc<crate::ops::tiers::Work>,
     grants: Mutex<Vec<Grant>>,
 }
 
@@ -112,6 +114,7 @@ impl App {
             metrics,
             draining: watch::channel(false).0,
             hub: crate::ws::hub::Hub::new(store.watch()),
+            tiers: Arc::default(),
             grants: Mutex::new(grants),
             dir,
             config,

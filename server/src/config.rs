@@ -28,6 +28,8 @@ pub struct Config {
     pub database: Database,
     /// The redo log.
     pub redo: Redo,
+    /// Where the bodies of old records lie.
+    pub archive: Archive,
     /// Log output.
     pub log: Log,
 }
@@ -158,6 +160,32 @@ pub struct Redo {
     pub keep_days: u32,
 }
 
+/// `[archive]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Archive {
+    /// Move bodies by these rules, day by day; without it everything stays where it is.
+    pub run: bool,
+    /// Years after which a body is warm.
+    pub hot_years: u32,
+    /// Years after which it belongs in the archive.
+    pub warm_years: u32,
+    /// A record used within so many days stays where it is.
+    pub access_days: u32,
+    /// Folder of the warm packs; empty = `packs/warm` in the data folder.
+    pub warm: String,
+    /// Folder of the archive; empty = there is none.
+    pub cold: String,
+    /// Hours between two runs of the rules.
+    pub every_hours: u32,
+    /// Days for which the file of a pack stays whose bodies were put back.
+    pub keep_days: u32,
+    /// MiB per second that come back from the archive, until it was measured.
+    pub recall_mb_s: u32,
+    /// Seconds until the first byte comes back.
+    pub recall_first_s: u32,
+}
+
 /// `[log]`
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -250,6 +278,22 @@ impl Default for Redo {
             base_hours: 24,
             verify: true,
             keep_days: 7,
+        }
+    }
+}
+impl Default for Archive {
+    fn default() -> Self {
+        Self {
+            run: false,
+            hot_years: 2,
+            warm_years: 7,
+            access_days: 90,
+            warm: String::new(),
+            cold: String::new(),
+            every_hours: 24,
+            keep_days: 30,
+            recall_mb_s: 50,
+            recall_first_s: 60,
         }
     }
 }
@@ -371,6 +415,28 @@ impl Config {
             ),
             ("redo.base_hours", self.redo.base_hours as usize, 1, 24 * 31),
             ("redo.keep_days", self.redo.keep_days as usize, 1, 3660),
+            ("archive.hot_years", self.archive.hot_years as usize, 1, 200),
+            ("archive.warm_years", self.archive.warm_years as usize, 1, 200),
+            ("archive.access_days", self.archive.access_days as usize, 1, 3660),
+            (
+                "archive.every_hours",
+                self.archive.every_hours as usize,
+                1,
+                24 * 31,
+            ),
+            ("archive.keep_days", self.archive.keep_days as usize, 1, 3660),
+            (
+                "archive.recall_mb_s",
+                self.archive.recall_mb_s as usize,
+                1,
+                100_000,
+            ),
+            (
+                "archive.recall_first_s",
+                self.archive.recall_first_s as usize,
+                0,
+                7 * 86_400,
+            ),
             ("tls.days", self.tls.days as usize, 31, 825),
             (
                 "feed.keep_rows",
@@ -393,6 +459,12 @@ impl Config {
                 "lanes.critical_wards",
                 &format!("names '{w}', which is no ward's id"),
             );
+        }
+        if self.archive.warm_years < self.archive.hot_years {
+            return wrong("archive.warm_years", "must not be less than archive.hot_years");
+        }
+        if !self.archive.cold.is_empty() && self.archive.cold == self.archive.warm {
+            return wrong("archive.cold", "must be another folder than archive.warm");
         }
         if !["error", "warn", "info", "debug"].contains(&self.log.level.as_str()) {
             return wrong("log.level", "must be error, warn, info or debug");
@@ -448,12 +520,16 @@ mod tests {
                 let (table, key) = k.split_once('.').unwrap();
                 let value = if ["origins", "names", "critical_wards"].contains(&key) {
                     "[]"
-                } else if *k == "redo.keep" || *k == "redo.verify" {
+                } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" {
                     "true"
                 } else if ["url", "node", "replica_url"].contains(&key) {
                     "\"postgres://v@127.0.0.1/v\""
-                } else if *k == "redo.folder" {
-                    "\"/srv/redo\""
+                } else if ["redo.folder", "archive.warm", "archive.cold"].contains(k) {
+                    if *k == "archive.cold" {
+                        "\"/mnt/archive\""
+                    } else {
+                        "\"/srv/redo\""
+                    }
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
                 } else if key == "level" {
@@ -475,7 +551,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 41] = [
+    const KEYS: [&str; 51] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -509,6 +585,16 @@ mod tests {
         "redo.base_hours",
         "redo.verify",
         "redo.keep_days",
+        "archive.run",
+        "archive.hot_years",
+        "archive.warm_years",
+        "archive.access_days",
+        "archive.warm",
+        "archive.cold",
+        "archive.every_hours",
+        "archive.keep_days",
+        "archive.recall_mb_s",
+        "archive.recall_first_s",
         "log.level",
         "log.format",
         "database.url",

@@ -51,7 +51,7 @@ async fn damage_at_two_hundred_random_places_is_found_two_hundred_times() {
     let (mut dice, mut found) = (2026, 0);
     for n in 0..200 {
         let what = damage(&whole, &file, n, &mut dice);
-        let v = verify::verify(&file, &secret, None, None).await;
+        let v = verify::verify(&file, &secret, None, None, None).await;
         let v = v.unwrap_or_else(|e| panic!("{what}: {} ({:?})", e.text, e.exit));
         assert!(!v.whole, "{what}: called whole");
         assert!(
@@ -68,7 +68,12 @@ async fn damage_at_two_hundred_random_places_is_found_two_hundred_times() {
     let (exit, gone) = run_json(&["verify-backup", "--from", f, "--recovery-key", k]);
     assert_eq!((exit, &gone["whole"]), (3, &Value::from(false)), "{gone}");
     std::fs::write(&file, &whole).unwrap();
-    assert!(verify::verify(&file, &secret, None, None).await.unwrap().whole);
+    assert!(
+        verify::verify(&file, &secret, None, None, None)
+            .await
+            .unwrap()
+            .whole
+    );
 }
 
 #[test]

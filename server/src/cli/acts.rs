@@ -123,6 +123,12 @@ pub struct Ground {
     pub server_key: String,
     /// How the redo log is kept.
     pub redo: crate::config::Redo,
+    /// How the archive tiers are kept.
+    pub archive: crate::config::Archive,
+    /// What they are at.
+    pub tiers: Arc<ops::tiers::Work>,
+    /// A server runs, which brings back what was asked for.
+    pub served: bool,
     /// Who runs the command.
     pub operator: String,
 }

@@ -76,6 +76,9 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
         server_key: keys.server_key_hex(),
         keys: Arc::new(keys),
         redo: config.redo,
+        archive: config.archive,
+        tiers: Arc::default(),
+        served: false,
         operator: acts::operator(),
         dir,
     })
@@ -136,6 +139,9 @@ pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
         server_key: app.keys.server_key_hex(),
         keys: app.keys.clone(),
         redo: app.config.redo.clone(),
+        archive: app.config.archive.clone(),
+        tiers: app.tiers.clone(),
+        served: true,
         operator,
     }
 }

@@ -1,4 +1,4 @@
-//! `archive …`: legal hold and destruction; the work is in `ops::archive`.
+//! `archive …`: legal hold, destruction and tiers; the work is in `ops::archive` and `ops::tiers`.
 
 use super::acts::{Act, secrets_from_stdin};
 use super::{Context, Data, Outcome, admin};
@@ -6,6 +6,9 @@ use crate::error::Fault;
 use crate::ops::archive::{Asked, Proven};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
+
+/// How often a recall is looked at.
+const POLL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// A record and why.
 #[derive(Debug, Args)]
@@ -39,6 +42,52 @@ pub(super) enum ArchiveCommand {
     Release(Why),
     /// List holds, and requests to destroy and how they stand.
     List(Data),
+    /// Say what lies in which tier: hot in the database, warm in packs beside it, archive in packs elsewhere.
+    Tiers(Data),
+    /// Run the rules of the tiers once; the server does it by itself every day.
+    Move {
+        #[command(flatten)]
+        data: Data,
+        /// Say what would move, and move nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// As at this moment, e.g. 2033-01-01T00:00:00Z.
+        #[arg(long, value_name = "TIME")]
+        at: Option<String>,
+    },
+    /// Bring packs back from the archive.
+    Recall {
+        #[command(flatten)]
+        data: Data,
+        /// Patient id.
+        #[arg(
+            long,
+            value_name = "ID",
+            required_unless_present = "all",
+            conflicts_with = "all"
+        )]
+        patient: Option<String>,
+        /// Every record.
+        #[arg(long)]
+        all: bool,
+        /// Put the bodies back into the database too.
+        #[arg(long)]
+        hot: bool,
+        /// Ask and do not wait.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// List recalls under way with what is expected when, and check the packs' files.
+    Status {
+        #[command(flatten)]
+        data: Data,
+        /// Patient id.
+        #[arg(long, value_name = "ID")]
+        patient: Option<String>,
+        /// Read every pack to its last byte.
+        #[arg(long)]
+        check: bool,
+    },
     /// Destroy a record, with the approval of two people.
     #[command(subcommand)]
     Destroy(DestroyCommand),
@@ -99,6 +148,48 @@ fn proven(who: Who) -> Result<Proven, Fault> {
     })
 }
 
+/// Asks, and shows how it goes until everything asked for is here.
+async fn recall(
+    context: &Context,
+    data: &Data,
+    patient: Option<String>,
+    hot: bool,
+    no_wait: bool,
+) -> Result<Outcome, Fault> {
+    let asked = Asked::Recall {
+        patient: patient.clone(),
+        hot,
+    };
+    let mut outcome = admin::act(context, data, Act::Archive(asked)).await?;
+    let mut waits = !no_wait && outcome.json["done"] == false;
+    let mut left = None;
+    while waits {
+        tokio::time::sleep(POLL).await;
+        let status = Asked::Status {
+            patient: patient.clone(),
+            check: false,
+        };
+        let status = admin::act(context, data, Act::Archive(status)).await?.json;
+        let recalls = status["recalls"].as_array().cloned().unwrap_or_default();
+        let of = |key: &'static str| recalls.iter().filter_map(move |r| r[key].as_u64());
+        let now = (recalls.len(), of("bytes").sum::<u64>() - of("moved").sum::<u64>());
+        if !recalls.is_empty() && left != Some(now) {
+            let eta = of("eta_s").max().unwrap_or(0);
+            eprintln!("{} packs, {} bytes to come, expected in {eta} s", now.0, now.1);
+        }
+        left = Some(now);
+        waits = !recalls.is_empty();
+    }
+    if left.is_some()
+        && let Some(o) = outcome.json.as_object_mut()
+    {
+        o.insert("done".to_owned(), true.into());
+        o.insert("eta_s".to_owned(), 0.into());
+        outcome.words = super::show::words(super::show::Kind::Lines, &outcome.json);
+    }
+    Ok(outcome)
+}
+
 pub(super) async fn archive(context: &Context, command: ArchiveCommand) -> Result<Outcome, Fault> {
     let why = |w: Why| (w.data, w.patient, w.reason);
     let (data, asked) = match command {
@@ -111,6 +202,16 @@ pub(super) async fn archive(context: &Context, command: ArchiveCommand) -> Resul
             (data, Asked::Release { patient, reason })
         }
         ArchiveCommand::List(data) => (data, Asked::List),
+        ArchiveCommand::Tiers(data) => (data, Asked::Tiers),
+        ArchiveCommand::Move { data, dry_run, at } => (data, Asked::Move { dry_run, at }),
+        ArchiveCommand::Recall {
+            data,
+            patient,
+            hot,
+            no_wait,
+            ..
+        } => return recall(context, &data, patient, hot, no_wait).await,
+        ArchiveCommand::Status { data, patient, check } => (data, Asked::Status { patient, check }),
         ArchiveCommand::Destroy(DestroyCommand::Request { why: w, who }) => {
             let ((data, patient, reason), by) = (why(w), proven(who)?);
             (data, Asked::Request { patient, reason, by })

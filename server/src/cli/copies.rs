@@ -4,7 +4,7 @@ use super::acts::Act;
 use super::{Context, Data, Outcome, admin, show};
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
-use crate::ops::{backup as copies, log, moving, verify as checking};
+use crate::ops::{backup as copies, log, moving, tiers, verify as checking};
 use clap::Args;
 use serde_json::json;
 use std::path::{Path, PathBuf};
@@ -183,7 +183,11 @@ pub(super) async fn verify(context: &Context, args: VerifyArgs) -> Result<Outcom
         admin::act(context, &Data { data: data.clone() }, Act::SettleLog).await?;
     }
     let log = redo.map(|folder| checking::Log { folder, live });
-    let found = checking::verify(&from, &key, dir.as_ref(), log).await?;
+    let packs = match &dir {
+        Some(dir) => Some(tiers::folders(dir, &context.config(dir)?.archive)),
+        None => None,
+    };
+    let found = checking::verify(&from, &key, dir.as_ref(), log, packs).await?;
     if let Some(data) = args.data {
         let act = Act::BackupVerified {
             file: found.file.clone(),

@@ -87,6 +87,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
         )
     };
     jobs::bases::start(&app, &files);
+    jobs::tiers::start(&app, &files);
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
     crate::ws::hub::start(&app);

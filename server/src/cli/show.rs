@@ -16,6 +16,10 @@ pub enum Kind {
     Import,
     /// Holds and requests.
     Archive,
+    /// What lies in which tier.
+    Tiers,
+    /// Recalls under way.
+    Recalls,
     /// A certificate alone, as it was signed; else every member on a line.
     Certificate,
 }
@@ -30,6 +34,9 @@ pub fn kind(act: &Act) -> Kind {
         Act::AuditVerify => Kind::Table("chains", &["chain", "rows", "whole", "fault"]),
         Act::Import { .. } => Kind::Import,
         Act::Archive(Asked::List) => Kind::Archive,
+        Act::Archive(Asked::Tiers) => Kind::Tiers,
+        Act::Archive(Asked::Status { .. }) => Kind::Recalls,
+        Act::Archive(Asked::Move { .. } | Asked::Recall { .. }) => Kind::Lines,
         Act::Archive(_) => Kind::Certificate,
         _ => Kind::Lines,
     }
@@ -43,6 +50,8 @@ pub fn words(kind: Kind, json: &Value) -> String {
         Kind::Import => import(json),
         Kind::Lines => lines(json),
         Kind::Archive => archive(json),
+        Kind::Tiers => tiers(json),
+        Kind::Recalls => recalls(json),
         Kind::Certificate => json["certificate"]
             .as_str()
             .map_or_else(|| lines(json), str::to_owned),
@@ -111,6 +120,57 @@ fn archive(json: &Value) -> String {
         &["id", "patient", "state", "requested", "by", "approved", "reason"],
     );
     format!("{holds}{requests}")
+}
+
+fn tiers(json: &Value) -> String {
+    let rows = json["tiers"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut out = table(rows, &["tier", "records", "bodies", "bytes", "packs", "place"]);
+    let n = |member: &str, of: &str| json[member][of].as_u64().unwrap_or(0);
+    if n("due", "bodies") == 0 {
+        out.push_str("nothing is due to move\n");
+    } else {
+        let _ = writeln!(
+            out,
+            "due to move: {} bodies of {} records",
+            n("due", "bodies"),
+            n("due", "records")
+        );
+    }
+    if n("requested", "packs") == 0 {
+        out.push_str("nothing is asked back from the archive\n");
+    } else {
+        let _ = writeln!(
+            out,
+            "asked back: {} packs, {} bytes",
+            n("requested", "packs"),
+            n("requested", "bytes")
+        );
+    }
+    if json["rules"]["run"] == false {
+        out.push_str("the rules do not run by themselves (archive.run)\n");
+    }
+    out
+}
+
+fn recalls(json: &Value) -> String {
+    let rows = json["recalls"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut out = match rows {
+        [] => "no recall is under way\n".to_owned(),
+        some => table(some, &["patient", "pack", "bytes", "moved", "requested", "eta_s"]),
+    };
+    let faults = json["faults"].as_array().map_or(&[][..], Vec::as_slice);
+    let read = if json["read_whole"] == true {
+        "was read whole"
+    } else {
+        "is there"
+    };
+    if faults.is_empty() {
+        let _ = writeln!(out, "every pack {read}");
+    }
+    for f in faults {
+        let _ = writeln!(out, "{}", cell(f));
+    }
+    out
 }
 
 fn import(json: &Value) -> String {

@@ -168,6 +168,27 @@ impl From<StoreError> for FhirRefusal {
                 "this record was destroyed: nothing is stored under its id again",
             ),
             StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, IssueCode::Processing, "", text),
+            StoreError::Archived { .. } => Self {
+                retry_after_s: Some(60),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    IssueCode::Transient,
+                    "",
+                    "something that this rests on lies in the archive and must be recalled first: read it, which asks for it; nothing was changed",
+                )
+            },
+            StoreError::PackMissing(_) => {
+                tracing::error!(error = %e, "a pack is missing");
+                Self {
+                    retry_after_s: Some(60),
+                    ..Self::new(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        IssueCode::Exception,
+                        "",
+                        "the file that holds it is missing: nothing is shown; the server's log names it",
+                    )
+                }
+            }
             StoreError::Full(_) => Self {
                 retry_after_s: Some(60),
                 ..Self::new(

@@ -1,10 +1,11 @@
 //! Work that comes round by itself.
 //!
 //! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, backups for the
-//! redo log. Never here: work a request waits for. Called by `cli::serve`.
+//! redo log, the archive's rules and recalls. Never here: work a request waits for. Called by `cli::serve`.
 
 pub mod bases;
 pub mod spool;
+pub mod tiers;
 
 use crate::app::App;
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use crate::error::{Exit, Fault};
 use crate::http::auth::sign_in_row;
 use crate::identity::secrets;
 use crate::keys::{Keys, check_signed};
+use crate::ops::tiers;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -67,6 +68,23 @@ pub enum Asked {
     Check {
         file: PathBuf,
     },
+    /// What lies in which tier.
+    Tiers,
+    /// Run the rules.
+    Move {
+        dry_run: bool,
+        at: Option<String>,
+    },
+    /// Ask back from the archive.
+    Recall {
+        patient: Option<String>,
+        hot: bool,
+    },
+    /// Recalls, and how the packs are.
+    Status {
+        patient: Option<String>,
+        check: bool,
+    },
 }
 
 /// A person and what proves it.
@@ -120,7 +138,18 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
                 redo: ground.redo.clone(),
                 backend: ground.files.kind(),
             });
-            act(ground, ArchiveAct::CarryOut(&permit, d.id, certify)).await
+            match ground
+                .store
+                .archive(ArchiveAct::CarryOut(&permit, d.id, certify))
+                .await
+            {
+                Err(StoreError::Archived { .. }) => Err(recall_first(ground, &d).await?),
+                Err(e) => Err(e.into()),
+                Ok((archived, _)) => {
+                    let json = archived.destruction.as_ref().map_or(Value::Null, standing);
+                    Ok(given(Exit::Done, json))
+                }
+            }
         }
         Asked::Certificate { id } => {
             let d = find(ground, &id).await?;
@@ -137,6 +166,10 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
             }
             Ok(given(Exit::Done, standing(&d)))
         }
+        Asked::Tiers => tiers::report(ground).await,
+        Asked::Move { dry_run, at } => tiers::moved(ground, dry_run, at.as_deref()).await,
+        Asked::Recall { patient, hot } => tiers::recall(ground, patient.as_deref(), hot).await,
+        Asked::Status { patient, check } => tiers::status(ground, patient.as_deref(), check).await,
         Asked::Check { file } => {
             let text = std::fs::read_to_string(&file).map_err(|e| Fault::io("cannot read", &file, &e))?;
             let said = checked(&text, &ground.server_key, &file.display().to_string())?;
@@ -201,6 +234,21 @@ async fn act(ground: &Ground, asked: ArchiveAct<'_>) -> Result<Given, Fault> {
     let (archived, _) = ground.store.archive(asked).await?;
     let json = archived.destruction.as_ref().map_or(Value::Null, standing);
     Ok(given(Exit::Done, json))
+}
+
+/// What is in the archive cannot be listed in a certificate: it is asked back, and the destruction waits.
+async fn recall_first(ground: &Ground, d: &Destruction) -> Result<Fault, Fault> {
+    let permit = ground.permit::<action::OperateServer>()?.noted("use", "recall");
+    let mut entry = permit.entry(vitrine_access::Disclosure::default());
+    entry.patient = Some(d.patient.clone());
+    let e = tiers::ask(&*ground.store, &ground.tiers, &ground.archive, entry, &d.patient).await?;
+    Ok(Fault::failed(format!(
+        "{} packs of the record of patient {} lie in the archive: their recall was requested and is expected at {} (in {} seconds); carry it out again then",
+        e.packs,
+        d.patient,
+        clock::instant(e.at),
+        e.eta_s
+    )))
 }
 
 fn name(actor: &Actor) -> &str {
@@ -396,6 +444,10 @@ impl Certifier {
                 add("a redo log kept before", "it is deleted: none is kept now");
             }
         }
+        add(
+            "copies of packs made before this",
+            "whoever made them deletes them",
+        );
         add(
             "workstations that have not synchronised since",
             "they synchronise, or their keys expire",

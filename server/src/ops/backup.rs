@@ -10,14 +10,14 @@
 
 use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
-use crate::config::{Config, Database};
+use crate::config::Config;
 use crate::data_dir::{self, DataDir};
 use crate::error::{Exit, Fault};
 use crate::ingest::project::FhirProjector;
 use crate::keys::{Keys, unhex};
 use crate::lanes::workers::Rank;
-use crate::ops::container::{self, Entry, Manifest};
-use crate::ops::log;
+use crate::ops::container::{self, Entry, Manifest, Packed};
+use crate::ops::{log, tiers};
 use async_trait::async_trait;
 use ring::hkdf;
 use serde_json::{Value, json};
@@ -26,14 +26,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use vitrine_access::{Disclosure, action};
 use vitrine_clinical::{UtcMs, WardId};
-use vitrine_store::{Contents, Store, StoreError};
+use vitrine_store::pack::PackFolders;
+use vitrine_store::tiers::PacksOf;
+use vitrine_store::{Contents, Store, StoreError, Tiers as _};
 use vitrine_store_postgres::{PostgresOptions, PostgresStore, Replica};
 use vitrine_store_sqlcipher::redo::{self, Position, Rolled};
 use vitrine_store_sqlcipher::{Key, RedoOptions, SealState, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
 /// Schema of the database this program writes.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 /// Every key file.
 const KEY_FILES: [&str; 5] = ["sealer.key", "db.key", "server.key", "ca.key", "tls.key"];
 
@@ -135,7 +137,7 @@ pub async fn open_store(dir: &DataDir, keys: &Keys, config: &Config) -> Result<O
                 "redo.keep belongs to the embedded store: PostgreSQL's WAL is archived by pgBackRest (docs/CLUSTER.md); leave it out",
             ));
         }
-        return open_postgres(dir, keys, &config.database).await;
+        return open_postgres(dir, keys, config).await;
     }
     if dir.is_in_postgres() {
         return Err(Fault::unsafe_to(format!(
@@ -150,6 +152,7 @@ pub async fn open_store(dir: &DataDir, keys: &Keys, config: &Config) -> Result<O
             clock: clock::now,
         }),
         on_common_thread: || Rank::Rest.take(),
+        packs: Some(tiers::folders(dir, &config.archive)),
         ..StoreOptions::default()
     };
     if !redo.keep && folder.exists() {
@@ -160,7 +163,8 @@ pub async fn open_store(dir: &DataDir, keys: &Keys, config: &Config) -> Result<O
     Ok((store.clone(), store))
 }
 
-async fn open_postgres(dir: &DataDir, keys: &Keys, database: &Database) -> Result<Opened, Fault> {
+async fn open_postgres(dir: &DataDir, keys: &Keys, config: &Config) -> Result<Opened, Fault> {
+    let database = &config.database;
     if dir.database().exists() {
         return Err(Fault::unsafe_to(format!(
             "{} holds an embedded store: move it over with 'vitrine-server migrate --from-embedded {} --database-url URL'; nothing was changed",
@@ -182,6 +186,7 @@ async fn open_postgres(dir: &DataDir, keys: &Keys, database: &Database) -> Resul
             url: database.replica_url.clone(),
             spool: spool.clone(),
         }),
+        packs: Some(tiers::folders(dir, &config.archive)),
     };
     let opened = PostgresStore::open(
         &database.url,
@@ -203,6 +208,19 @@ async fn open_postgres(dir: &DataDir, keys: &Keys, database: &Database) -> Resul
 /// Opens a database file that is nobody's: a scratch copy.
 pub(super) async fn open_file(path: PathBuf, key: Zeroizing<[u8; 32]>) -> Result<Arc<SqlcipherStore>, Fault> {
     open_with(path, key, StoreOptions::default()).await
+}
+
+/// The same, with packs that lie elsewhere.
+pub(super) async fn open_copy(
+    path: PathBuf,
+    key: Zeroizing<[u8; 32]>,
+    packs: Option<PackFolders>,
+) -> Result<Arc<SqlcipherStore>, Fault> {
+    let options = StoreOptions {
+        packs,
+        ..StoreOptions::default()
+    };
+    open_with(path, key, options).await
 }
 
 async fn open_with(
@@ -285,9 +303,10 @@ pub async fn backup(ground: &Ground, to: &Path, recovery_to: Option<&Path>) -> R
     let permit = ground.permit::<action::OperateServer>()?.noted("use", "backup");
     ground.store.append(permit.entry(Disclosure::default())).await?;
     let contents = ground.files.snapshot(&copy).await?;
+    let packs = tiers::relied_on(&ground.store.packs(PacksOf::All).await?);
     let (manifest, bytes) = {
         let (dir, to, key) = (ground.dir.clone(), to.to_owned(), key.clone());
-        let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key, contents));
+        let done = tokio::task::spawn_blocking(move || pack(&dir, &copy, &to, &key, contents, packs));
         done.await.map_err(|e| Fault::failed(e.to_string()))??
     };
     drop(work);
@@ -310,6 +329,7 @@ fn pack(
     to: &Path,
     key: &[u8; 32],
     contents: Contents,
+    packs: Option<Packed>,
 ) -> Result<(Manifest, u64), Fault> {
     let mut paths = vec![copy.to_owned()];
     let mut files = vec![container::describe(copy, "vitrine.db")?];
@@ -332,6 +352,7 @@ fn pack(
         schema: SCHEMA,
         key_id: container::key_id(key),
         contents: Some(contents),
+        packs,
         files,
     };
     let bytes = container::write(to, key, &manifest, &paths)?;
@@ -528,8 +549,15 @@ pub async fn restore(
     }
     let _ = std::fs::remove_dir_all(&work);
     let keys = Keys::open(dir, &crate::config::Tls::default(), None)?;
-    let store = open_file(dir.database(), keys.database.clone()).await?;
+    let config = match dir.config().exists() {
+        true => Config::read(&dir.config())?,
+        false => Config::default(),
+    };
+    let packs = Some(tiers::folders(dir, &config.archive));
+    let store = open_copy(dir.database(), keys.database.clone(), packs).await?;
     let epoch = store.rotate_epoch().await?;
+    let relied = tiers::relied_on(&store.packs(PacksOf::All).await?);
+    let missing = store.check_packs(false).await?;
     let request = crate::cli::acts::operator_request(&crate::cli::acts::operator());
     if let Ok(permit) = vitrine_access::policy::decide::<action::OperateServer>(request) {
         let mut permit = permit
@@ -545,6 +573,7 @@ pub async fn restore(
         "at": until.map(|u| clock::instant(u.at)),
         "commits": rolled.as_ref().map(|r| r.commits),
         "last_commit": rolled.and_then(|r| r.last).map(clock::instant),
+        "packs": relied.map(|p| p.packs), "packs_missing": missing.len(), "first_missing": missing.first(),
         "aside": aside.map(|a| a.display().to_string()), "seconds": began.elapsed().as_secs_f64(),
     }))
 }

@@ -39,8 +39,22 @@ pub struct Manifest {
     /// What the database held when it was copied; backups of the first version do not say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contents: Option<Contents>,
+    /// Packs that the database refers to and that lie beside it or in the archive, not in the backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub packs: Option<Packed>,
     /// The files, in the order of their bytes.
     pub files: Vec<Entry>,
+}
+
+/// Packs that a backup relies on; the database in it says SHA-256 and size of each.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Packed {
+    /// How many.
+    pub packs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// SHA-256, hex, over the lines `id sha256`, sorted.
+    pub sha256: String,
 }
 
 /// One file of a backup.
@@ -430,6 +444,7 @@ mod tests {
             schema: 1,
             key_id: key_id(&key),
             contents: None,
+            packs: None,
             files,
         };
         let to = t.join("b.vtbk");

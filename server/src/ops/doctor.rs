@@ -37,6 +37,8 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         Some(_) => {}
     }
     let redo = redo(ground, &mut faults).await?;
+    let packs = ground.store.packs(vitrine_store::tiers::PacksOf::All).await?;
+    faults.extend(ground.store.check_packs(false).await?);
     let verified = last_verified(ground, &mut faults);
     let rights = rights(ground);
     faults.extend(rights.iter().cloned());
@@ -65,6 +67,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "keys": {"sealed_by": keys::SEALER_KIND},
         "backup": {"verified": verified},
         "redo": redo,
+        "packs": super::tiers::relied_on(&packs),
         "disk": {"free_bytes": free, "database_bytes": size(&ground.dir.database())},
         "rights": {"wrong": rights},
         "demo": ground.dir.is_demo(),

@@ -16,6 +16,7 @@ use futures_util::future::BoxFuture;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use uuid::Uuid;
 use vitrine_access::action::{
     ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
     SyncScope, WriteClinical,
@@ -23,11 +24,12 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
+use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
     QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store,
-    StoreError, StoreMode, StoredCard, StoredResource, is_urgent,
+    StoreError, StoreMode, StoredCard, StoredResource, Tiers, is_urgent,
 };
 
 /// Times a read is tried again.
@@ -405,6 +407,54 @@ impl Archive for Guarded {
     }
     async fn archived(&self) -> Result<ArchiveList, StoreError> {
         upkeep!(self, archived())
+    }
+}
+
+#[async_trait]
+impl Tiers for Guarded {
+    async fn tiers(&self) -> Result<TierReport, StoreError> {
+        upkeep!(self, tiers())
+    }
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+        upkeep!(self, packs(of))
+    }
+    async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
+        upkeep!(self, tiers_due(rule, limit))
+    }
+    async fn tiers_would(&self, rule: &TierRule) -> Result<TierCount, StoreError> {
+        upkeep!(self, tiers_would(rule))
+    }
+    async fn pack_down(
+        &self,
+        entry: AuditEntry,
+        rule: &TierRule,
+        patient: &PatientId,
+        ids: [Uuid; 2],
+    ) -> Result<Moved, StoreError> {
+        write!(self, pack_down(entry, rule, patient, ids))
+    }
+    async fn pack_away(&self, entry: AuditEntry, pack: Uuid) -> Result<bool, StoreError> {
+        write!(self, pack_away(entry, pack))
+    }
+    async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError> {
+        write!(self, pack_home(entry, pack))
+    }
+    async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
+        write!(self, ask_recall(entry, patient))
+    }
+    async fn recall(
+        &self,
+        pack: Uuid,
+        at: UtcMs,
+        moved: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), StoreError> {
+        write!(self, recall(pack, at, moved))
+    }
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
+        upkeep!(self, check_packs(whole))
+    }
+    async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
+        upkeep!(self, tidy_packs(home_before))
     }
 }
 

@@ -12,7 +12,7 @@ use crate::config;
 use crate::data_dir::{self, DataDir};
 use crate::error::Fault;
 use crate::ops::verify::{self, Verification};
-use crate::ops::{backup, container};
+use crate::ops::{backup, container, tiers};
 use std::path::{Path, PathBuf};
 use vitrine_clinical::UtcMs;
 use vitrine_store_sqlcipher::Key;
@@ -138,11 +138,12 @@ pub async fn turn(ground: &Ground, config: &config::Redo, key: &Key, now: UtcMs)
 /// Checks a base as `verify-backup` would, and writes the result down.
 async fn check(ground: &Ground, base: &Path, folder: &Path) -> Result<Verification, Fault> {
     let key = backup::folder_key(&ground.dir)?;
+    let folders = tiers::folders(&ground.dir, &ground.archive);
     let log = verify::Log {
         folder: folder.to_owned(),
         live: true,
     };
-    let found = verify::verify(base, &key, Some(&ground.dir), Some(log)).await?;
+    let found = verify::verify(base, &key, Some(&ground.dir), Some(log), Some(folders)).await?;
     let act = Act::BackupVerified {
         file: found.file.clone(),
         sha256: found.sha256.clone(),
@@ -192,22 +193,30 @@ fn forget(folder: &Path, key: &Key, from: UtcMs) -> Result<u64, Fault> {
     Ok(gone)
 }
 
-/// Reads a time as people write it.
+/// Reads a time as people write it, which has passed.
 ///
 /// # Errors
 /// [`Fault`] that shows how.
 pub fn moment(text: &str) -> Result<UtcMs, Fault> {
+    let at = any_moment(text)?;
+    if at > clock::now() {
+        return Err(Fault::usage(format!("--at '{text}' has not come yet")));
+    }
+    Ok(at)
+}
+
+/// Reads a time as people write it.
+///
+/// # Errors
+/// [`Fault`] that shows how.
+pub fn any_moment(text: &str) -> Result<UtcMs, Fault> {
     let read: Result<jiff::Timestamp, _> = text.parse();
     let at = read.map_err(|_| {
         Fault::usage(format!(
             "--at '{text}' is no time with a zone: write it as 2026-11-26T14:03:07Z or 2026-11-26T15:03:07.250+01:00"
         ))
     })?;
-    let at = UtcMs(at.as_millisecond());
-    if at > clock::now() {
-        return Err(Fault::usage(format!("--at '{text}' has not come yet")));
-    }
-    Ok(at)
+    Ok(UtcMs(at.as_millisecond()))
 }
 
 #[cfg(test)]

@@ -14,4 +14,5 @@ pub mod guarded;
 pub mod log;
 pub mod metrics;
 pub mod moving;
+pub mod tiers;
 pub mod verify;

@@ -15,7 +15,9 @@ use crate::ops::container;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::path::{Path, PathBuf};
-use vitrine_store::{LogMark, RowCheck, StoreError};
+use vitrine_store::pack::PackFolders;
+use vitrine_store::tiers::{PacksOf, Tier};
+use vitrine_store::{LogMark, RowCheck, StoreError, Tiers as _};
 use vitrine_store_sqlcipher::redo::{self, Position};
 use vitrine_store_sqlcipher::{Key, SqlcipherStore};
 
@@ -52,6 +54,9 @@ pub struct Verification {
     /// The redo log that goes on from this backup, rolled forward to its end and checked like the backup itself; none
     /// when there is none, or when it was let go of by age.
     pub redo: Option<RedoCheck>,
+    /// Packs that the database refers to, each read to its last byte where it lies.
+    #[serde(default)]
+    pub packs: u64,
     /// Milliseconds it took.
     pub took_ms: u64,
 }
@@ -109,6 +114,7 @@ pub async fn verify(
     key: &[u8; 32],
     data: Option<&DataDir>,
     log: Option<Log>,
+    packs: Option<PackFolders>,
 ) -> Result<Verification, Fault> {
     let began = clock::steady();
     let mut v = Verification {
@@ -125,6 +131,7 @@ pub async fn verify(
         device_chains: 0,
         tables: 0,
         redo: None,
+        packs: 0,
         took_ms: 0,
     };
     let scratch = Scratch::beside(from)?;
@@ -132,7 +139,7 @@ pub async fn verify(
         Some(dir) => Some(Keys::open(dir, &crate::config::Tls::default(), None)?),
         None => None,
     };
-    let inside = match check(from, key, &scratch, log, &mut v).await {
+    let inside = match check(from, key, &scratch, log, packs, &mut v).await {
         Ok(keys) => Some(keys),
         // What a fault of the file itself says is the result; anything else keeps it from being checked.
         Err(fault) if fault.exit != Exit::Usage && !fault.disk => {
@@ -159,6 +166,7 @@ async fn check(
     key: &[u8; 32],
     scratch: &Scratch,
     log: Option<Log>,
+    packs: Option<PackFolders>,
     v: &mut Verification,
 ) -> Result<Keys, Fault> {
     if !from.exists() {
@@ -176,9 +184,10 @@ async fn check(
     let keys = Keys::open(&dir, &crate::config::Tls::default(), None)?;
     let mark = manifest.contents.as_ref().and_then(|c| c.log.clone());
     if let (Some(mark), Some(log)) = (mark, log) {
-        check_log(&dir, &keys, &mark, log, v).await?;
+        check_log(&dir, &keys, &mark, log, packs.clone(), v).await?;
     }
-    let store = backup::open_file(dir.database(), keys.database.clone()).await?;
+    let store = backup::open_copy(dir.database(), keys.database.clone(), packs.clone()).await?;
+    check_packs(&store, packs.is_some(), v).await?;
     let (rows, audit) = check_store(&store, "vitrine.db", v).await?;
     v.rows = Some(rows);
     (v.audit_rows, v.device_chains) = audit;
@@ -192,6 +201,21 @@ async fn check(
         v.tables = made.rows.len() as u64;
     }
     Ok(keys)
+}
+
+/// Every pack the copy refers to, where it lies: a backup holds none of them.
+async fn check_packs(store: &SqlcipherStore, known: bool, v: &mut Verification) -> Result<(), Fault> {
+    let used = store.packs(PacksOf::All).await?;
+    v.packs = used.iter().filter(|p| p.tier != Tier::Hot).count() as u64;
+    if v.packs > 0 && !known {
+        v.faults.push(format!(
+            "{} packs that this backup relies on were not looked at: name the data folder with --data, with the packs in their place",
+            v.packs
+        ));
+        return Ok(());
+    }
+    v.faults.extend(store.check_packs(true).await?);
+    Ok(())
 }
 
 /// Pages, tables, bodies and chains of a store; gives the bodies read, and rows and chains of audit.
@@ -221,6 +245,7 @@ async fn check_log(
     keys: &Keys,
     mark: &LogMark,
     log: Log,
+    packs: Option<PackFolders>,
     v: &mut Verification,
 ) -> Result<(), Fault> {
     let from: Position = mark.position.parse()?;
@@ -250,7 +275,7 @@ async fn check_log(
         }
         Err(e) => return Err(e.into()),
     };
-    let store = backup::open_file(copy, keys.database.clone()).await?;
+    let store = backup::open_copy(copy, keys.database.clone(), packs).await?;
     check_store(&store, "vitrine.db rolled forward", v).await?;
     drop(store);
     let _ = std::fs::remove_dir_all(&folder);
@@ -316,6 +341,7 @@ mod tests {
             device_chains: 0,
             tables: 0,
             redo: None,
+            packs: 0,
             took_ms: 1,
         };
         let path = t.path().join("r.json");

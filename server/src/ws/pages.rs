@@ -5,11 +5,13 @@
 
 use super::work::{Served, device_request};
 use crate::app::{App, NoAccess};
+use crate::ops::tiers::ask;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedSemaphorePermit;
-use vitrine_access::Permit;
 use vitrine_access::action::SyncScope;
+use vitrine_access::{Disclosure, Permit};
+use vitrine_clinical::PatientId;
 use vitrine_store::StoreError;
 use vitrine_sync::fanout::{self, BuildError, Item};
 use vitrine_sync::server::PageRead;
@@ -132,6 +134,31 @@ pub(super) async fn page(
         app.hub.keep_page(scope, after, &page, &disclosure);
     }
     Ok(page)
+}
+
+/// Asks back what of a record lies in the archive, for whoever opens it at a workstation.
+pub(super) async fn ask_back(app: &App, served: &Served, scope: &str, e: &StoreError) {
+    let patient = scope.strip_prefix("pat:").and_then(|id| PatientId::new(id).ok());
+    let (Some(patient), StoreError::Archived { .. }) = (patient, e) else {
+        return;
+    };
+    let Some(request) = device_request(served, scope) else {
+        return;
+    };
+    let asked = match app.decide::<SyncScope>(request).await {
+        Ok(permit) => {
+            let mut entry = permit.noted("scope", scope).entry(Disclosure::default());
+            entry.patient = Some(patient.clone());
+            ask(&*app.store, &app.tiers, &app.config.archive, entry, &patient)
+                .await
+                .map(|_| ())
+        }
+        Err(NoAccess::Store(e)) => Err(e),
+        Err(NoAccess::Denied(_)) => Ok(()),
+    };
+    if let Err(e) = asked {
+        tracing::warn!(error = %e, "a record was not asked back from the archive");
+    }
 }
 
 /// A page as it was read, to be cut into chunks.

@@ -4,7 +4,7 @@
 //! Called by `session`, beside the connection.
 
 use super::hub::{self, Unbuilt};
-use super::pages::{ReadAhead, page};
+use super::pages::{ReadAhead, ask_back, page};
 use crate::app::{App, NoAccess};
 use crate::clock;
 use crate::http::auth::sign_in_row;
@@ -117,7 +117,10 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
         }
         Effect::ReadSince { scope, n, pos } => Some(match since(app, &scope, pos).await {
             Ok(rows) => Event::Rows { scope, n, rows },
-            Err(e) => failed(scope, n, &e),
+            Err(e) => {
+                ask_back(app, served, &scope, &e).await;
+                failed(scope, n, &e)
+            }
         }),
         Effect::ReadPage { scope, n, after } => {
             // Under pressure snapshots go one page at a time: slow, and never to a standstill.
@@ -130,7 +133,10 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
             }
             Some(match page(app, served, &scope, after.as_deref()).await {
                 Ok(page) => Event::Page { scope, n, page },
-                Err(e) => failed(scope, n, &e),
+                Err(e) => {
+                    ask_back(app, served, &scope, &e).await;
+                    failed(scope, n, &e)
+                }
             })
         }
         Effect::ReadDigest { scope, n } => Some(match digest(app, &scope).await {
@@ -174,7 +180,10 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
                         items,
                     }
                 }
-                Err(e) => failed(scope, n, &e),
+                Err(e) => {
+                    ask_back(app, served, &scope, &e).await;
+                    failed(scope, n, &e)
+                }
             })
         }
         Effect::StoreGrant { grant } => urgent(store_grant(app, served, grant.get()))

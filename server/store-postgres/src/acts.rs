@@ -10,6 +10,7 @@
 use crate::group::Group;
 use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};
 use crate::state::FeedOut;
+use crate::tiers::{TierAct, Tiered};
 use crate::vault::Place;
 use serde::Serialize;
 use vitrine_access::chain::{GENESIS, Head, Row as ChainRow};
@@ -44,6 +45,8 @@ pub(crate) enum Act {
     Prune(u64),
     /// Alone in its group; it writes its own audit row.
     Archive(Box<ArchiveOrder>),
+    /// The same.
+    Tier(Box<TierAct>),
 }
 
 /// What became of it.
@@ -57,6 +60,8 @@ pub(crate) struct Acted {
     pub seq: u64,
     /// Of a hold or a destruction.
     pub archived: Option<Archived>,
+    /// Of a move between tiers.
+    pub tiered: Option<Tiered>,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -90,6 +95,17 @@ impl Group<'_> {
                 device,
                 seq,
                 archived: Some(archived),
+                tiered: None,
+            });
+        }
+        if let Act::Tier(tier) = act {
+            let tiered = Some(self.tier(tier).await?);
+            return Ok(Acted {
+                receipt: None,
+                device,
+                seq,
+                archived: None,
+                tiered,
             });
         }
         match act {
@@ -150,7 +166,7 @@ impl Group<'_> {
             Act::DeviceRows(device, rows) => seq = self.device_rows(device, rows).await?,
             Act::SpooledRows(chain, rows) => seq = self.spooled_rows(chain, rows).await?,
             Act::Prune(up_to) => self.prune(*up_to).await?,
-            Act::Archive(_) => {}
+            Act::Archive(_) | Act::Tier(_) => {}
         }
         let receipt = entry.map(|e| self.record(e)).transpose()?;
         Ok(Acted {
@@ -158,6 +174,7 @@ impl Group<'_> {
             device,
             seq,
             archived: None,
+            tiered: None,
         })
     }
 

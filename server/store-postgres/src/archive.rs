@@ -16,9 +16,10 @@ use tokio_postgres::Row;
 use vitrine_access::Receipt;
 use vitrine_clinical::ResourceKey;
 use vitrine_store::archive::{
-    ArchiveAct, ArchiveList, ArchiveOrder, Archived, Case, Destruction, Hold, Manifest, Step,
+    ArchiveAct, ArchiveList, ArchiveOrder, Archived, Asked, Case, Destruction, Hold, Manifest, Step,
 };
-use vitrine_store::{Archive, StoreError, batch};
+use vitrine_store::tiers::PacksOf;
+use vitrine_store::{Archive, StoreError, Tiers as _, batch};
 
 const KEEPING: &str = "keeping holds and destructions";
 const DESTROYING: &str = "destroying a record";
@@ -187,7 +188,13 @@ impl Group<'_> {
 impl Archive for PostgresStore {
     async fn archive(&self, asked: ArchiveAct<'_>) -> Result<(Archived, Receipt), StoreError> {
         let order = ArchiveOrder::of(asked)?;
+        let packs = match order.asked {
+            Asked::CarryOut(..) => self.packs(PacksOf::Patient(&order.patient)).await?,
+            _ => Vec::new(),
+        };
         let acted = self.act(Act::Archive(Box::new(order)), None).await?;
+        // What cannot be removed now is nobody's, and goes when packs are tidied.
+        let _ = self.drop_destroyed(packs).await;
         match (acted.archived, acted.receipt) {
             (Some(archived), Some(receipt)) => Ok((archived, receipt)),
             _ => Err(StoreError::Closed),

@@ -17,8 +17,9 @@ use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
-    Applied, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, Stall, StoreError, StoreMode, StoredCard, StoredResource, seal, search,
+    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit,
+    QuarantineItem, QuarantineRow, SearchHits, SearchQuery, Stall, StoreError, StoreMode, StoredCard,
+    StoredResource, seal, search,
 };
 
 const READING: &str = "reading the record";
@@ -107,18 +108,20 @@ async fn chart_page<C: GenericClient>(
         return Ok(HistoryPage {
             resources: Vec::new(),
             next: None,
+            archived: Vec::new(),
             total: 0,
         });
     };
     let (pid, total): (i64, u64) = (col(&row, 0, READING)?, uint(col(&row, 1, READING)?));
     let mut resources = Vec::new();
+    let mut archived = Vec::new();
     let mut last = None;
     let mut more = false;
     for rank in after.map_or(0, |a| a.rank)..=1 {
         let below = after
             .filter(|a| a.rank == rank)
             .map_or(i64::MAX, |a| int(a.number));
-        let left = limit.max(1) - resources.len();
+        let left = limit.max(1) - resources.len() - archived.len();
         let ask = i64::try_from(left + 1).unwrap_or(i64::MAX);
         let rows = all(c, READING, CHART_SQL, &[&pid, &i16::from(rank), &below, &ask]).await?;
         for (n, row) in rows.iter().enumerate() {
@@ -128,14 +131,25 @@ async fn chart_page<C: GenericClient>(
             }
             let rid: i64 = col(row, 4, READING)?;
             let (kind, id): (&str, &str) = (col(row, 2, READING)?, col(row, 3, READING)?);
-            resources.push(StoredResource {
-                key: parsed(ResourceKey::new(kind, id), READING)?,
-                version: uint(col(row, 0, READING)?),
-                updated: UtcMs(col(row, 1, READING)?),
-                patient: Some(patient.clone()),
-                body: bytes(vault, Place::Resource(rid), col(row, 5, READING)?)?,
-                deleted: false,
-            });
+            let key = parsed(ResourceKey::new(kind, id), READING)?;
+            let (version, updated) = (uint(col(row, 0, READING)?), UtcMs(col(row, 1, READING)?));
+            match bytes(vault, Place::Resource(rid), col(row, 5, READING)?) {
+                Ok(body) => resources.push(StoredResource {
+                    key,
+                    version,
+                    updated,
+                    patient: Some(patient.clone()),
+                    body,
+                    deleted: false,
+                }),
+                Err(StoreError::Archived { pack, .. }) => archived.push(ArchivedResource {
+                    key,
+                    version,
+                    updated,
+                    pack,
+                }),
+                Err(e) => return Err(e),
+            }
             last = Some(ChartToken {
                 rank,
                 number: uint(rid),
@@ -148,6 +162,7 @@ async fn chart_page<C: GenericClient>(
     Ok(HistoryPage {
         resources,
         next: last.filter(|_| more).map(|t| t.to_string()),
+        archived,
         total,
     })
 }
@@ -416,7 +431,13 @@ impl ChartStore for PostgresStore {
     }
 
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, Bytes)>, StoreError> {
-        let mut found = current(&self.reader().await?, self.vault(), std::slice::from_ref(key)).await?;
+        let mut found = current(
+            &self.reader().await?,
+            self.vault(),
+            std::slice::from_ref(key),
+            &HashSet::new(),
+        )
+        .await?;
         Ok(found
             .remove(key)
             .and_then(|c| Some((c.version, Bytes::from(c.body?)))))

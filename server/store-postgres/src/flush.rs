@@ -63,6 +63,7 @@ impl Group<'_> {
     pub(crate) async fn flush(&self) -> Result<u64, Fault> {
         self.write_resources().await?;
         tokio::try_join!(self.write_patients(), self.write_tally())?;
+        self.write_used().await?;
         self.write_purge().await?;
         let newest = self.write_feed().await?;
         // A COMMIT that waits for the standby must never be cancelled: it would be taken for done.
@@ -73,6 +74,22 @@ impl Group<'_> {
             sql::all(self.tx, AUDIT, patient, &[])
         )?;
         Ok(newest)
+    }
+
+    /// The day on which records were used, where it is a newer one.
+    async fn write_used(&self) -> Result<(), Fault> {
+        if self.used.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<&str> = self.used.keys().map(PatientId::as_str).collect();
+        let days: Vec<i64> = self.used.values().copied().collect();
+        let sql = "INSERT INTO tier (pid, used, due)
+                   SELECT p.pid, u.day, 0 FROM unnest($1::text[], $2::bigint[]) u(id, day)
+                     JOIN patient p ON p.id = u.id ORDER BY p.pid
+                   ON CONFLICT (pid) DO UPDATE SET used = greatest(tier.used, excluded.used), due = 0
+                     WHERE tier.used < excluded.used OR tier.due > 0";
+        run(self.tx, "noting that records were used", sql, &[&ids, &days]).await?;
+        Ok(())
     }
 
     /// What is left of destroyed records, once their resources are deleted.
@@ -86,6 +103,20 @@ impl Group<'_> {
         run(self.tx, doing, versions, &[&self.purge]).await?;
         let patients = "UPDATE patient SET destroyed = true WHERE pid = ANY($1)";
         run(self.tx, doing, patients, &[&self.purge]).await?;
+        run(
+            self.tx,
+            doing,
+            "DELETE FROM pack WHERE pid = ANY($1)",
+            &[&self.purge],
+        )
+        .await?;
+        run(
+            self.tx,
+            doing,
+            "DELETE FROM tier WHERE pid = ANY($1)",
+            &[&self.purge],
+        )
+        .await?;
         Ok(())
     }
 

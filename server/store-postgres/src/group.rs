@@ -12,7 +12,7 @@ use crate::state::{BoardRow, CardRow, FactAt, FactIn, Pat, Res, Slot, State};
 use crate::vault::{Place, Vault, unpack};
 use deadpool_postgres::Transaction;
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -20,6 +20,7 @@ use vitrine_access::chain::Head;
 use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{PatientId, ResourceKey, WardId};
 use vitrine_store::meaning::FACT;
+use vitrine_store::tiers::{day_of, used_by};
 use vitrine_store::{Projector, StoreError};
 
 pub(crate) const WRITING: &str = "storing a resource";
@@ -59,6 +60,8 @@ pub(crate) struct Group<'g> {
     pub again: bool,
     /// Records to destroy: what is left of them goes once everything else is written.
     pub purge: Vec<i64>,
+    /// Day on which records were used.
+    pub used: BTreeMap<PatientId, i64>,
     rids: VecDeque<i64>,
 }
 
@@ -96,6 +99,7 @@ impl<'g> Group<'g> {
             wards: HashMap::new(),
             again: false,
             purge: Vec::new(),
+            used: BTreeMap::new(),
             rids: VecDeque::new(),
         })
     }
@@ -115,6 +119,10 @@ impl<'g> Group<'g> {
             body: self.vault.put(Place::Audit(self.chain, after.seq), &text)?,
         });
         self.head = after;
+        for patient in used_by(entry) {
+            let day = self.used.entry(patient).or_default();
+            *day = day_of(entry.at).max(*day);
+        }
         Ok(Receipt::of_committed_row(entry.access_id, after.seq))
     }
 

@@ -107,7 +107,7 @@ impl Lane {
 impl Job {
     /// Whether it reads past what the others of a group have in memory: then it has a group of its own.
     fn alone(&self) -> bool {
-        matches!(self, Self::Act(act, _) if matches!(**act, Act::Archive(_)))
+        matches!(self, Self::Act(act, _) if matches!(**act, Act::Archive(_) | Act::Tier(_)))
     }
 
     fn weight(&self) -> usize {

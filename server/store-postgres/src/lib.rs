@@ -27,6 +27,7 @@ mod project;
 mod rotate;
 mod sql;
 mod state;
+mod tiers;
 mod upkeep;
 mod vault;
 
@@ -43,6 +44,8 @@ use upkeep::Told;
 use vault::Vault;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::WardId;
+use vitrine_store::pack::PackFolders;
+use vitrine_store::tiers::PacksOf;
 use vitrine_store::{AuditLog, Projector, StoreError};
 use zeroize::Zeroizing;
 
@@ -68,6 +71,8 @@ pub struct PostgresOptions {
     pub patience: Duration,
     /// A replica for reads that may be old, and for all of them while there is no primary.
     pub replica: Option<Replica>,
+    /// Where packs lie: folders that every server on this database sees. Without them nothing is packed.
+    pub packs: Option<PackFolders>,
 }
 
 /// Where reads go when they need not, or cannot, go to the primary.
@@ -93,6 +98,7 @@ impl Default for PostgresOptions {
             chain: "server".to_owned(),
             patience: Duration::from_secs(25),
             replica: None,
+            packs: None,
         }
     }
 }
@@ -128,13 +134,17 @@ impl PostgresStore {
         options: PostgresOptions,
     ) -> Result<Arc<Self>, StoreError> {
         let target = Target::read(url)?;
-        let vault = Arc::new(Vault::new(&root)?);
+        let vault = Arc::new(Vault::new(&root)?.with_packs(&root, options.packs.clone())?);
         let keeping = target.pool(2, "-c statement_timeout=60s")?;
         {
             let mut client = keeping.get().await.during(OPENING)?;
             migrate::migrate(&mut client, target.name()).await?;
             intake::refuse_unfinished(&client, target.name()).await?;
             settle(&client, &vault).await?;
+            first_look(&client).await?;
+            if let Ok(packs) = vault.packs() {
+                packs.know(&tiers::packs(&client, PacksOf::All).await?);
+            }
         }
         upkeep::partitions(&keeping).await?;
         let client = keeping.get().await.during(OPENING)?;
@@ -381,4 +391,12 @@ async fn new_generation(client: &Object) -> Result<(), Fault> {
                ON CONFLICT (key) DO UPDATE SET value = excluded.value";
     run(client, OPENING, sql, &[]).await?;
     Ok(())
+}
+
+/// A record that was moved here from another store is looked at by the tiers like any other; nobody knows when it was
+/// used, so it counts as used today.
+async fn first_look(client: &Object) -> Result<(), Fault> {
+    let sql = "INSERT INTO tier SELECT pid, floor(extract(epoch FROM now()) / 86400)::bigint, 0 FROM patient
+                WHERE NOT EXISTS (SELECT 1 FROM tier) ON CONFLICT DO NOTHING";
+    run(client, OPENING, sql, &[]).await.map(|_| ())
 }

@@ -23,10 +23,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "archive",
         sql: include_str!("../migrations/0002_archive.sql"),
     },
+    Migration {
+        number: 3,
+        name: "tiers",
+        sql: include_str!("../migrations/0003_tiers.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -4,7 +4,7 @@
 
 use crate::PostgresStore;
 use crate::sql::{During, Fault, all, col, run};
-use crate::vault::{Place, Vault, key_of};
+use crate::vault::{Place, Vault, key_of, referenced};
 use deadpool_postgres::Object;
 use vitrine_store::StoreError;
 
@@ -86,7 +86,7 @@ async fn stretch(
         let n: i64 = col(row, 0, DOING)?;
         last = Some(n);
         let body: Option<&[u8]> = col(row, 1, DOING)?;
-        if let Some(body) = body.filter(|b| key_of(b) != vault.newest()) {
+        if let Some(body) = body.filter(|b| key_of(b) != vault.newest() && referenced(b).is_none()) {
             let packed = vault.unseal(place(n), body)?;
             numbers.push(n);
             bodies.push(vault.seal(place(n), &packed)?);

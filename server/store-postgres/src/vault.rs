@@ -6,6 +6,7 @@
 //!
 //! A sealed body: 1 | number of the data key (4 bytes) | nonce (12) | ciphertext and tag. Inside, one byte says how it
 //! is packed: 0 = as it is, 1 = one zstd frame, 2 = one zstd frame with the dictionary of [`crate::dictionary`].
+//! A body that lies in a pack has a reference in its place, which holds nothing secret: 2 | pack, entry, hash.
 //! The place (table and row) is authenticated: a body that was copied to another row does not open.
 
 use crate::dictionary;
@@ -15,10 +16,13 @@ use ring::{hkdf, hmac};
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 use vitrine_store::StoreError;
+use vitrine_store::pack::{PackFolders, PackRef, Packs};
 use vitrine_store::search::PersonWords;
 use zeroize::Zeroizing;
 
 const VERSION: u8 = 1;
+/// The byte before a reference into a pack.
+const PACKED: u8 = 2;
 const HEAD: usize = 1 + 4 + 12;
 /// Below this many bytes zstd's frame costs more than it saves.
 const SHORT: usize = 64;
@@ -67,6 +71,7 @@ pub(crate) struct Vault {
     index: hmac::Key,
     ring: RwLock<Ring>,
     random: SystemRandom,
+    packs: Option<Packs>,
 }
 
 fn failed(doing: &'static str) -> StoreError {
@@ -99,7 +104,20 @@ impl Vault {
             index: hmac::Key::new(hmac::HMAC_SHA256, &*derive(root, b"postgres index 1")?),
             ring: RwLock::default(),
             random: SystemRandom::new(),
+            packs: None,
         })
+    }
+
+    /// Opens packs too: bodies that lie there are read as if they lay in the database.
+    pub fn with_packs(mut self, root: &[u8; 32], folders: Option<PackFolders>) -> Result<Self, StoreError> {
+        let key = derive(root, b"postgres packs 1")?;
+        self.packs = folders.map(|f| Packs::new(f, &key));
+        Ok(self)
+    }
+
+    /// The packs.
+    pub fn packs(&self) -> Result<&Packs, StoreError> {
+        self.packs.as_ref().ok_or_else(crate::tiers::without)
     }
 
     fn close(
@@ -175,6 +193,9 @@ impl Vault {
     /// Opens a sealed body and gives it packed.
     pub fn unseal(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         let damaged = || StoreError::Damaged("a sealed body in the database".to_owned());
+        if let (Place::Resource(_), Some(r)) = (place, referenced(sealed)) {
+            return Ok(tagged(0, &self.packs()?.read(r)?));
+        }
         let (no, nonce, body) = split(sealed).ok_or_else(damaged)?;
         let ring = self.ring.read().unwrap_or_else(PoisonError::into_inner);
         let key = ring.keys.get(&no).ok_or_else(|| StoreError::Backend {
@@ -251,6 +272,16 @@ impl Vault {
         out.dedup();
         out
     }
+}
+
+/// What stands in place of a body that lies in a pack.
+pub(crate) fn reference(r: &PackRef) -> Vec<u8> {
+    tagged(PACKED, &r.bytes())
+}
+
+/// The reference, when it is one.
+pub(crate) fn referenced(body: &[u8]) -> Option<PackRef> {
+    body.strip_prefix(&[PACKED]).and_then(PackRef::read)
 }
 
 /// Number of the data key a sealed body was sealed with.

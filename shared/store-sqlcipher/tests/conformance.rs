@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use vitrine_store::conformance::{Backend, run_all};
+use vitrine_store::pack::PackFolders;
 use vitrine_store::{Projector, Store};
 use vitrine_store_sqlcipher::{Key, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
@@ -18,7 +19,14 @@ struct Files {
 
 fn open(path: &std::path::Path, projector: Arc<dyn Projector>) -> Arc<dyn Store> {
     let key = Key::new(Zeroizing::new([7; 32]));
-    SqlcipherStore::open(path, key, projector, StoreOptions::default()).expect("opened")
+    let options = StoreOptions {
+        packs: Some(PackFolders {
+            warm: path.with_file_name("packs").join("warm"),
+            archive: Some(path.with_file_name("cold")),
+        }),
+        ..StoreOptions::default()
+    };
+    SqlcipherStore::open(path, key, projector, options).expect("opened")
 }
 
 #[async_trait]

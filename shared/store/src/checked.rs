@@ -66,6 +66,9 @@ pub struct RowCheck {
     pub cards: u64,
     /// Board rows.
     pub boards: u64,
+    /// Bodies that lie in packs of the archive: the packs are checked, not each body.
+    #[serde(default)]
+    pub archived: u64,
     /// Bodies without a hash, because a statement from elsewhere changed them; they are read whole.
     pub unhashed: u64,
     /// One sentence per body that is not what its hash says; the first hundred.

@@ -77,6 +77,17 @@ pub enum StoreError {
         /// Whose record it was.
         patient: PatientId,
     },
+    /// The body lies in a pack of the archive: it can be read once the pack is recalled.
+    #[error("it lies in the archive (pack {pack}, {bytes} bytes): it must be recalled first")]
+    Archived {
+        /// The pack.
+        pack: uuid::Uuid,
+        /// Bytes of its file.
+        bytes: u64,
+    },
+    /// A pack's file is not where it should be.
+    #[error("the pack {0} is missing: put it back from a backup")]
+    PackMissing(String),
     /// Already there, or gone.
     #[error("{0}")]
     Refused(String),

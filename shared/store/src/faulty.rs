@@ -4,16 +4,18 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
     QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store,
-    StoreError, StoredCard, StoredResource,
+    StoreError, StoredCard, StoredResource, Tiers,
 };
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use uuid::Uuid;
 use vitrine_access::action::{
     ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
     SyncScope, WriteClinical,
@@ -408,5 +410,53 @@ impl Archive for FaultyStore {
     }
     async fn archived(&self) -> Result<ArchiveList, StoreError> {
         through!(self, archived())
+    }
+}
+
+#[async_trait]
+impl Tiers for FaultyStore {
+    async fn tiers(&self) -> Result<TierReport, StoreError> {
+        through!(self, tiers())
+    }
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError> {
+        through!(self, packs(of))
+    }
+    async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError> {
+        through!(self, tiers_due(rule, limit))
+    }
+    async fn tiers_would(&self, rule: &TierRule) -> Result<TierCount, StoreError> {
+        through!(self, tiers_would(rule))
+    }
+    async fn pack_down(
+        &self,
+        entry: AuditEntry,
+        rule: &TierRule,
+        patient: &PatientId,
+        ids: [Uuid; 2],
+    ) -> Result<Moved, StoreError> {
+        through!(self, pack_down(entry, rule, patient, ids))
+    }
+    async fn pack_away(&self, entry: AuditEntry, pack: Uuid) -> Result<bool, StoreError> {
+        through!(self, pack_away(entry, pack))
+    }
+    async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError> {
+        through!(self, pack_home(entry, pack))
+    }
+    async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError> {
+        through!(self, ask_recall(entry, patient))
+    }
+    async fn recall(
+        &self,
+        pack: Uuid,
+        at: UtcMs,
+        moved: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), StoreError> {
+        through!(self, recall(pack, at, moved))
+    }
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError> {
+        through!(self, check_packs(whole))
+    }
+    async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError> {
+        through!(self, tidy_packs(home_before))
     }
 }

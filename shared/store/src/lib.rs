@@ -20,10 +20,12 @@ pub mod faulty;
 pub mod meaning;
 pub mod memory;
 mod model;
+pub mod pack;
 mod project;
 pub mod scope;
 pub mod seal;
 pub mod search;
+pub mod tiers;
 mod traits;
 pub mod transfer;
 mod urgent;
@@ -32,13 +34,13 @@ pub use checked::{Contents, LogMark, RowCheck};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{
-    Account, AccountChange, Applied, AppliedChange, AuditChainRow, ChangeBatch, ChangeKind, ChangeOp, Counts,
-    DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
-    PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    SessionRow, StoredCard, StoredResource,
+    Account, AccountChange, Applied, AppliedChange, ArchivedResource, AuditChainRow, ChangeBatch, ChangeKind,
+    ChangeOp, Counts, DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef,
+    NewDevice, Page, PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
+    SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource,
 };
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
-pub use traits::{Accounts, Archive, AuditLog, ChartStore, Feed, Stall, Store, StoreMode};
+pub use traits::{Accounts, Archive, AuditLog, ChartStore, Feed, Stall, Store, StoreMode, Tiers};
 pub use urgent::{is_urgent, urgent};

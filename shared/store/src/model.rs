@@ -125,8 +125,23 @@ pub struct HistoryPage {
     pub resources: Vec<StoredResource>,
     /// Token for the next page; `None` at the end.
     pub next: Option<String>,
+    /// Those of this page whose bodies lie in the archive: they are there, and must be recalled to be read.
+    pub archived: Vec<ArchivedResource>,
     /// All resources of the patient (not only of this page).
     pub total: u64,
+}
+
+/// A resource whose body lies in the archive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArchivedResource {
+    /// Which.
+    pub key: ResourceKey,
+    /// Its version.
+    pub version: u64,
+    /// When this version was stored.
+    pub updated: UtcMs,
+    /// The pack that holds it.
+    pub pack: uuid::Uuid,
 }
 
 /// A patient search.

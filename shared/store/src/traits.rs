@@ -1,12 +1,14 @@
 //! What a store must do.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
     GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
     SearchHits, SearchQuery, SessionRow, StoreError, StoredCard, StoredResource,
 };
 use async_trait::async_trait;
+use uuid::Uuid;
 use vitrine_access::{
     AuditEntry, Permit, Receipt, Sealed,
     action::{
@@ -239,6 +241,49 @@ pub trait Archive: Send + Sync {
     async fn archived(&self) -> Result<ArchiveList, StoreError>;
 }
 
+/// Where the bodies of records lie, and moving them. Nothing of this shows a body to anybody: what is given is ids,
+/// counts and sizes. `entry` is the audit row of a move; it is written when something moved, in the same transaction.
+#[async_trait]
+pub trait Tiers: Send + Sync {
+    /// What lies where.
+    async fn tiers(&self) -> Result<TierReport, StoreError>;
+    /// Packs, oldest first.
+    async fn packs(&self, of: PacksOf<'_>) -> Result<Vec<PackRow>, StoreError>;
+    /// What the rule wants done, at most so many of each.
+    async fn tiers_due(&self, rule: &TierRule, limit: usize) -> Result<Due, StoreError>;
+    /// What a run would pack, without doing it.
+    async fn tiers_would(&self, rule: &TierRule) -> Result<TierCount, StoreError>;
+    /// Packs what is old enough of one record and lets go of it in the database, once the pack was read back. Does
+    /// nothing while the patient is on a ward or the record was used lately. `ids`: for a pack that stays warm and
+    /// for one that belongs in the archive.
+    async fn pack_down(
+        &self,
+        entry: AuditEntry,
+        rule: &TierRule,
+        patient: &PatientId,
+        ids: [Uuid; 2],
+    ) -> Result<Moved, StoreError>;
+    /// Moves a warm pack into the archive: copied, proven, then let go of here. Gives false when it is not warm.
+    async fn pack_away(&self, entry: AuditEntry, pack: Uuid) -> Result<bool, StoreError>;
+    /// Puts a warm pack's bodies back into the database. The file stays until [`Tiers::tidy_packs`] finds it old.
+    async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError>;
+    /// Asks for a record's packs in the archive; asked again, nothing is written.
+    async fn ask_recall(&self, entry: AuditEntry, patient: &PatientId) -> Result<Recall, StoreError>;
+    /// Brings a pack back from the archive, proven; `moved` is told of the bytes.
+    async fn recall(
+        &self,
+        pack: Uuid,
+        at: UtcMs,
+        moved: &(dyn Fn(u64) + Send + Sync),
+    ) -> Result<(), StoreError>;
+    /// Checks every pack's file against what is known of it, with `whole` to the last byte: a sentence each for what is
+    /// wrong.
+    async fn check_packs(&self, whole: bool) -> Result<Vec<String>, StoreError>;
+    /// Removes what no row knows, and packs whose bodies were put back before a moment; notes where packs lie that a
+    /// restored database takes for being elsewhere. Gives how many files.
+    async fn tidy_packs(&self, home_before: UtcMs) -> Result<u64, StoreError>;
+}
+
 /// A whole backend.
-pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive {}
-impl<T: ChartStore + Feed + AuditLog + Accounts + Archive> Store for T {}
+pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers {}
+impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers> Store for T {}

@@ -2,6 +2,7 @@
 
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
+use super::away;
 use super::read::shown;
 use super::{Wanted, answer, path_kind};
 use crate::app::App;
@@ -63,14 +64,24 @@ pub async fn everything(
     if is_client && page.total == 0 && app.store.whereabouts(&patient).await?.is_none() {
         return Err(FhirRefusal::not_found());
     }
+    let away = match page.archived.as_slice() {
+        [] => None,
+        archived => Some(away::entry(archived, &away::asked_back(&app, &permit).await?)),
+    };
     Ok(answer(
         StatusCode::OK,
         None,
-        bundle(&page, &wanted.base, &patient, limit)?,
+        bundle(&page, away.as_ref(), &wanted.base, &patient, limit)?,
     ))
 }
 
-fn bundle(page: &HistoryPage, base: &str, patient: &PatientId, limit: usize) -> Result<Vec<u8>, FhirRefusal> {
+fn bundle(
+    page: &HistoryPage,
+    away: Option<&serde_json::Value>,
+    base: &str,
+    patient: &PatientId,
+    limit: usize,
+) -> Result<Vec<u8>, FhirRefusal> {
     let mut out = String::new();
     let _ = write!(
         out,
@@ -91,8 +102,13 @@ fn bundle(page: &HistoryPage, base: &str, patient: &PatientId, limit: usize) -> 
     out.push_str("],\"entry\":[");
     let mut out = out.into_bytes();
     let live = page.resources.iter().filter(|r| !r.deleted);
-    for (i, found) in live.enumerate() {
-        if i > 0 {
+    let mut first = true;
+    if let Some(away) = away {
+        out.extend_from_slice(away.to_string().as_bytes());
+        first = false;
+    }
+    for found in live {
+        if !std::mem::take(&mut first) {
             out.push(b',');
         }
         let head = serde_json::json!(format!("{base}/{}", found.key)).to_string();

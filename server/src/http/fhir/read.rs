@@ -2,6 +2,7 @@
 
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
+use super::away;
 use super::last_known::{not_answered, put_age};
 use super::{Wanted, answer, path_key, put_version, version_of};
 use crate::app::App;
@@ -15,7 +16,7 @@ use vitrine_access::action::ReadResource;
 use vitrine_access::{Disclosed, Disclosure, Permit};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
 use vitrine_fhir::{IssueCode, edit};
-use vitrine_store::StoredResource;
+use vitrine_store::{StoreError, StoredResource};
 
 /// Reads the current version.
 ///
@@ -88,9 +89,15 @@ pub async fn fetch(
     version: Option<u64>,
 ) -> Result<StoredResource, FhirRefusal> {
     let permit = permit(app, caller, key).await?;
-    let sealed = match version {
-        None => app.store.read(&permit, key).await?,
-        Some(v) => app.store.vread(&permit, key, v).await?,
+    let read = match version {
+        None => app.store.read(&permit, key).await,
+        Some(v) => app.store.vread(&permit, key, v).await,
+    };
+    let sealed = match read {
+        Err(StoreError::Archived { .. }) => {
+            return Err(away::refusal(app, &permit, &said(key, version)).await);
+        }
+        read => read?,
     };
     present(app.open(&permit, sealed).await?)
 }
@@ -105,6 +112,7 @@ async fn fetch_or_last(app: &App, caller: &Caller, key: &ResourceKey) -> Result<
             app.last_known.note(&found, told, clock::now());
             return Ok(Read { found, as_of: None });
         }
+        Err(StoreError::Archived { .. }) => return Err(away::refusal(app, &permit, &said(key, None)).await),
         Err(e) => e,
     };
     let last = app.last_known.get(key).filter(|(r, _)| {
@@ -130,6 +138,10 @@ async fn fetch_or_last(app: &App, caller: &Caller, key: &ResourceKey) -> Result<
         found,
         as_of: Some(as_of),
     })
+}
+
+fn said(key: &ResourceKey, version: Option<u64>) -> String {
+    version.map_or_else(|| key.to_string(), |v| format!("{key}/_history/{v}"))
 }
 
 fn present(found: Option<StoredResource>) -> Result<StoredResource, FhirRefusal> {

@@ -4,11 +4,12 @@ use super::persons::PersonChange;
 use super::prepare::{Prepared, PreparedOp, Put};
 use super::project::project;
 use super::sql::{During, int, one, run, uint};
-use super::{ServerGroup, body, feed};
+use super::{ServerGroup, body, feed, tiers};
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, HashMap};
 use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
+use vitrine_store::pack::Packs;
 use vitrine_store::scope::chart_rank;
 use vitrine_store::{Applied, AppliedChange, Extract, Projector, StoreError, batch, disclosure, meaning};
 
@@ -31,7 +32,8 @@ pub(super) fn apply(
             (before, patients)
         }
         None => {
-            let mut work = Work::new(conn, projector, owner, UtcMs(batch.at));
+            let packs = group.packs.clone();
+            let mut work = Work::new(conn, projector, owner, UtcMs(batch.at), &packs);
             let applied = work.all(batch)?;
             persons = work.persons;
             (applied, work.patients.into_keys().collect())
@@ -115,6 +117,7 @@ pub(super) struct Work<'w> {
     kinds: HashMap<String, i64>,
     /// What the search index is to forget (`None`) and to learn.
     pub persons: Vec<PersonChange>,
+    pub packs: &'w Packs,
 }
 
 impl<'w> Work<'w> {
@@ -123,6 +126,7 @@ impl<'w> Work<'w> {
         projector: &'w dyn Projector,
         owner: Option<&'w PatientId>,
         at: UtcMs,
+        packs: &'w Packs,
     ) -> Self {
         Self {
             conn,
@@ -134,6 +138,7 @@ impl<'w> Work<'w> {
             changed: BTreeMap::new(),
             kinds: HashMap::new(),
             persons: Vec::new(),
+            packs,
         }
     }
 
@@ -286,7 +291,12 @@ impl<'w> Work<'w> {
             |r| r.get::<_, Vec<u8>>(0),
         );
         let packed = packed.during(WRITING)?.unwrap_or_default();
-        Ok(body::unpack(&packed)? == put.raw)
+        match body::open(Some(self.packs), &packed) {
+            Ok(raw) => Ok(raw == put.raw),
+            // It cannot be compared: that makes one version more, and loses nothing.
+            Err(StoreError::Archived { .. }) => Ok(false),
+            Err(e) => Err(e),
+        }
     }
 
     /// The patient's row, made when this is the first resource that names it.
@@ -388,9 +398,12 @@ impl<'w> Work<'w> {
         pid: Option<i64>,
         put: &Put,
     ) -> Result<(), StoreError> {
+        let moved = held.pid != pid;
+        if moved {
+            tiers::bring_home(self.conn, self.packs, held.rid)?;
+        }
         self.keep_version(held.rid)?;
         self.forget(held.rid, held.pid, held.meaning)?;
-        let moved = held.pid != pid;
         let was_live = i64::from(!held.deleted);
         if moved {
             self.leave(index, held.pid, was_live)?;

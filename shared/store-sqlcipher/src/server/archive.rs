@@ -3,7 +3,7 @@
 use super::apply::apply;
 use super::prepare::prepare;
 use super::sql::{During, all, one, run, uint};
-use super::{ServerGroup, SqlcipherStore, accounts, body};
+use super::{ServerGroup, SqlcipherStore, accounts, body, tiers};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use serde::de::DeserializeOwned;
@@ -140,12 +140,14 @@ fn destroy(
             Ok((uint(r.get(0)?), r.get::<_, Option<Vec<u8>>>(1)?))
         });
         for (version, packed) in versions.during(DESTROYING)? {
-            manifest.add(key, version, &body::unpack(&packed.unwrap_or_default())?);
+            let raw = body::open(Some(&group.packs), &packed.unwrap_or_default())?;
+            manifest.add(key, version, &raw);
         }
     }
     let d = order.destroyed(d, manifest)?;
     let live = resources.iter().filter(|r| r.2).map(|r| r.1.clone());
-    let batch = prepare(order.deletion(d.id, live.collect()), projector, conn)?;
+    let packs = group.packs.clone();
+    let batch = prepare(order.deletion(d.id, live.collect()), projector, conn, &packs)?;
     let owner = Some(&order.patient);
     let (_, receipt) = apply(conn, group, projector, owner, order.entry.clone(), &batch)?;
     put(conn, &d)?;
@@ -153,6 +155,7 @@ fn destroy(
         run(conn, "DELETE FROM resource_version WHERE rid = ?1", [rid]).during(DESTROYING)?;
     }
     run(conn, "UPDATE patient SET destroyed = 1 WHERE pid = ?1", [pid]).during(DESTROYING)?;
+    group.destroyed_packs.extend(tiers::forget(conn, pid)?);
     group.purge_persons();
     Ok((Step::Destroy(d).into(), receipt))
 }

@@ -9,13 +9,21 @@ use crate::redo::Keeper;
 use crate::writer::Group;
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
+use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 use tokio::sync::watch;
+use uuid::Uuid;
 use vitrine_access::action::ReadAudit;
 use vitrine_access::chain::{self, Head, Row, Verifier};
 use vitrine_access::{AuditEntry, Permit, Receipt};
-use vitrine_clinical::DeviceId;
+use vitrine_clinical::{DeviceId, PatientId};
+use vitrine_store::pack::Packs;
+use vitrine_store::tiers::{day_of, used_by};
 use vitrine_store::{AuditChainRow, AuditLog, StoreError, device_chain};
+
+/// Records whose use is remembered at most.
+const USED: usize = 100_000;
 
 /// What the sealed head said when the store was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,10 +63,21 @@ pub(super) struct ServerGroup {
     head_file: Option<HeadFile>,
     redo: Option<Keeper>,
     announce: watch::Sender<u64>,
+    /// Packs, for what the writer reads of bodies.
+    pub packs: Arc<Packs>,
+    /// Packs of destroyed records: their files go once it is committed.
+    pub destroyed_packs: Vec<Uuid>,
+    /// Records whose use of that day is in the database.
+    used: HashSet<(PatientId, i64)>,
 }
 
 impl ServerGroup {
-    pub fn new(head_file: Option<HeadFile>, redo: Option<Keeper>, announce: watch::Sender<u64>) -> Self {
+    pub fn new(
+        head_file: Option<HeadFile>,
+        redo: Option<Keeper>,
+        announce: watch::Sender<u64>,
+        packs: Arc<Packs>,
+    ) -> Self {
         Self {
             head: Head::EMPTY,
             committed: Head::EMPTY,
@@ -68,6 +87,9 @@ impl ServerGroup {
             head_file,
             redo,
             announce,
+            packs,
+            destroyed_packs: Vec::new(),
+            used: HashSet::new(),
         }
     }
 
@@ -90,7 +112,30 @@ impl ServerGroup {
         )
         .during("appending the audit row")?;
         self.head = after;
+        self.note_used(conn, entry)?;
         Ok(Receipt::of_committed_row(entry.access_id, after.seq))
+    }
+
+    /// Notes the day on which records were used, once a day for each.
+    fn note_used(&mut self, conn: &Connection, entry: &AuditEntry) -> Result<(), StoreError> {
+        let day = day_of(entry.at);
+        for patient in used_by(entry) {
+            if self.used.len() > USED {
+                self.used.clear();
+            }
+            let sql = "INSERT INTO tier (pid, used, due) SELECT pid, ?2, 0 FROM patient WHERE id = ?1
+                       ON CONFLICT (pid) DO UPDATE SET used = max(used, excluded.used), due = 0";
+            if !self.used.contains(&(patient.clone(), day)) {
+                run(conn, sql, params![patient.as_str(), day]).during("noting that a record was used")?;
+                self.used.insert((patient, day));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was noted may have been changed: it is noted again.
+    pub fn forget_used(&mut self) {
+        self.used.clear();
     }
 
     /// Changes of the search index, written once for the whole group.
@@ -118,6 +163,7 @@ impl Group for ServerGroup {
     fn begun(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.head = head_of(conn)?;
         self.persons.clear();
+        self.destroyed_packs.clear();
         self.purge = false;
         Ok(())
     }
@@ -126,6 +172,7 @@ impl Group for ServerGroup {
     }
     fn back_to(&mut self, mark: Head) {
         self.head = mark;
+        self.used.clear();
     }
     fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError> {
         persons::write(conn, std::mem::take(&mut self.persons))?;
@@ -145,6 +192,10 @@ impl Group for ServerGroup {
                 file.write(&self.head);
             }
         }
+        for id in self.destroyed_packs.drain(..) {
+            // What cannot be removed now is nobody's, and goes when packs are tidied.
+            let _ = self.packs.destroy(id);
+        }
         self.announce.send_replace(self.pos);
     }
     fn settled(&mut self, conn: &Connection) {
@@ -158,6 +209,7 @@ impl Group for ServerGroup {
         }
     }
     fn reload(&mut self, conn: &Connection) -> Result<(), StoreError> {
+        self.used.clear();
         let found = head_of(conn)?;
         let held = row_hash_at(conn, self.committed.seq)?;
         if self.committed.seq > 0 && held != Some(self.committed.hash) {

@@ -1,10 +1,11 @@
 //! How bodies lie in the file: one byte that says how they are packed, then the bytes.
 //!
-//! 0 = as they are (short ones), 1 = one zstd frame. Compressed before encryption: the file is read whole by its
+//! 0 = as they are (short ones), 1 = one zstd frame, 2 = a reference into a pack, where the body lies now. Compressed before encryption: the file is read whole by its
 //! owner alone, and no attacker's text shares a frame with a patient's.
 
 use std::cell::RefCell;
 use vitrine_store::StoreError;
+use vitrine_store::pack::{PackRef, Packs};
 
 /// Below this many bytes zstd's frame costs more than it saves.
 const SHORT: usize = 128;
@@ -48,7 +49,28 @@ fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Unpacks a body.
+/// The byte before a reference into a pack.
+pub(super) const PACKED: u8 = 2;
+
+/// What stands in place of a body that lies in a pack.
+pub(super) fn reference(r: &PackRef) -> Vec<u8> {
+    tagged(PACKED, &r.bytes())
+}
+
+/// The reference, when it is one.
+pub(super) fn referenced(packed: &[u8]) -> Option<PackRef> {
+    packed.strip_prefix(&[PACKED]).and_then(PackRef::read)
+}
+
+/// Unpacks a resource's body, from its pack where it lies in one.
+pub(super) fn open(packs: Option<&Packs>, packed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    match (packs, referenced(packed)) {
+        (Some(packs), Some(r)) => packs.read(r),
+        _ => unpack(packed),
+    }
+}
+
+/// Unpacks a body that is never packed: a card, a board row, an audit row. A reference is none of these.
 pub(super) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
     let damaged = || StoreError::Damaged("a body in the server's database".to_owned());
     match packed.split_first() {

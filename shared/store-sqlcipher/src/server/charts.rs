@@ -11,10 +11,12 @@ use std::collections::HashSet;
 use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
 use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
+use vitrine_store::pack::Packs;
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
-    Applied, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, QuarantineItem, QuarantineRow,
-    SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, seal, search,
+    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit,
+    QuarantineItem, QuarantineRow, SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, seal,
+    search,
 };
 
 const READING: &str = "reading the record";
@@ -26,10 +28,10 @@ impl SqlcipherStore {
         batch: ChangeBatch,
     ) -> Result<(Applied, Receipt), StoreError> {
         let weight = batch.ops.len();
-        let projector = self.projector.clone();
+        let (projector, packs) = (self.projector.clone(), self.packs_here());
         let prepared = self
             .preparers
-            .run(move |conn| prepare(batch, &*projector, conn))
+            .run(move |conn| prepare(batch, &*projector, conn, &packs))
             .await?;
         let projector = self.projector.clone();
         let (owner, entry) = (permit.patient().cloned(), permit.entry(Disclosure::default()));
@@ -61,9 +63,9 @@ fn stored(key: &ResourceKey, patient: Option<PatientId>, r: &Row<'_>) -> rusqlit
 }
 
 impl Stored {
-    fn unpacked(self) -> Result<StoredResource, StoreError> {
+    fn unpacked(self, packs: &Packs) -> Result<StoredResource, StoreError> {
         let body = match self.packed {
-            Some(packed) => Bytes::from(body::unpack(&packed)?),
+            Some(packed) => Bytes::from(body::open(Some(packs), &packed)?),
             None => Bytes::new(),
         };
         Ok(StoredResource {
@@ -91,6 +93,7 @@ fn place(conn: &Connection, key: &ResourceKey) -> Result<Option<(i64, u64, Optio
 /// `version`: `None` = the current one. `owner`: the permit's patient, who may see what is theirs and what is nobody's.
 fn resource(
     conn: &Connection,
+    packs: &Packs,
     key: &ResourceKey,
     version: Option<u64>,
     owner: Option<&PatientId>,
@@ -108,11 +111,12 @@ fn resource(
         "SELECT version, updated, deleted, body FROM resource_version WHERE rid = ?1 AND version = ?2"
     };
     let found = one(conn, sql, [rid, int(version)], |r| stored(key, patient, r)).during(READING)?;
-    found.map(Stored::unpacked).transpose()
+    found.map(|f| f.unpacked(packs)).transpose()
 }
 
 fn chart_page(
     conn: &Connection,
+    packs: &Packs,
     patient: &PatientId,
     after: Option<ChartToken>,
     limit: usize,
@@ -127,6 +131,7 @@ fn chart_page(
         return Ok(HistoryPage {
             resources: Vec::new(),
             next: None,
+            archived: Vec::new(),
             total: 0,
         });
     };
@@ -134,13 +139,14 @@ fn chart_page(
                 WHERE pid = ?1 AND rank = ?2 AND rid < ?3 AND deleted = 0 AND pid IS NOT NULL
                 ORDER BY rid DESC LIMIT ?4";
     let mut resources = Vec::new();
+    let mut archived = Vec::new();
     let mut last = None;
     let mut more = false;
     for rank in after.map_or(0, |a| a.rank)..=1 {
         let below = after
             .filter(|a| a.rank == rank)
             .map_or(i64::MAX, |a| int(a.number));
-        let left = limit.max(1) - resources.len();
+        let left = limit.max(1) - resources.len() - archived.len();
         let ask = i64::try_from(left + 1).unwrap_or(i64::MAX);
         let rows = all(conn, sql, params![pid, rank, below, ask], |r| {
             let kind: String = r.get(4)?;
@@ -153,7 +159,21 @@ fn chart_page(
                 more = true;
                 break;
             }
-            resources.push(row.unpacked()?);
+            let (key, version, updated) = (
+                row.resource.key.clone(),
+                row.resource.version,
+                row.resource.updated,
+            );
+            match row.unpacked(packs) {
+                Ok(found) => resources.push(found),
+                Err(StoreError::Archived { pack, .. }) => archived.push(ArchivedResource {
+                    key,
+                    version,
+                    updated,
+                    pack,
+                }),
+                Err(e) => return Err(e),
+            }
             last = Some(ChartToken { rank, number });
         }
         if more {
@@ -163,6 +183,7 @@ fn chart_page(
     Ok(HistoryPage {
         resources,
         next: last.filter(|_| more).map(|t| t.to_string()),
+        archived,
         total,
     })
 }
@@ -351,9 +372,9 @@ impl ChartStore for SqlcipherStore {
         permit: &Permit<ReadResource>,
         key: &ResourceKey,
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
-        let (key, owner) = (key.clone(), permit.patient().cloned());
+        let (key, owner, packs) = (key.clone(), permit.patient().cloned(), self.packs_here());
         let found = self
-            .read_job(move |conn| resource(conn, &key, None, owner.as_ref()))
+            .read_job(move |conn| resource(conn, &packs, &key, None, owner.as_ref()))
             .await?;
         Ok(seal::resource(permit, found))
     }
@@ -364,9 +385,9 @@ impl ChartStore for SqlcipherStore {
         key: &ResourceKey,
         version: u64,
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
-        let (key, owner) = (key.clone(), permit.patient().cloned());
+        let (key, owner, packs) = (key.clone(), permit.patient().cloned(), self.packs_here());
         let found = self
-            .read_job(move |conn| resource(conn, &key, Some(version), owner.as_ref()))
+            .read_job(move |conn| resource(conn, &packs, &key, Some(version), owner.as_ref()))
             .await?;
         Ok(seal::resource(permit, found))
     }
@@ -377,9 +398,9 @@ impl ChartStore for SqlcipherStore {
         page: Page,
     ) -> Result<Sealed<HistoryPage>, StoreError> {
         let patient = seal::patient_of(permit)?;
-        let after = seal::chart_token(&page)?;
+        let (after, packs) = (seal::chart_token(&page)?, self.packs_here());
         let found = self
-            .read_job(move |conn| chart_page(conn, &patient, after, page.limit))
+            .read_job(move |conn| chart_page(conn, &packs, &patient, after, page.limit))
             .await?;
         Ok(seal::chart(permit, found))
     }
@@ -450,8 +471,8 @@ impl ChartStore for SqlcipherStore {
     }
 
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, Bytes)>, StoreError> {
-        let key = key.clone();
-        self.read_job(move |conn| Ok(current(conn, &key)?.map(|(v, b)| (v, Bytes::from(b)))))
+        let (key, packs) = (key.clone(), self.packs_here());
+        self.read_job(move |conn| Ok(current(conn, Some(&packs), &key)?.map(|(v, b)| (v, Bytes::from(b)))))
             .await
     }
 

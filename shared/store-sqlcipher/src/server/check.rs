@@ -5,6 +5,7 @@ use super::sql::{During, all, one, uint};
 use super::{SqlcipherStore, body};
 use rusqlite::Connection;
 use vitrine_store::batch::body_hash;
+use vitrine_store::pack::Packs;
 use vitrine_store::{Contents, RowCheck, StoreError};
 
 const COUNTING: &str = "counting what is held";
@@ -37,6 +38,7 @@ struct Said {
 /// Reads one table body by body; `sql` gives name, hash, body.
 fn bodies(
     conn: &Connection,
+    packs: &Packs,
     sql: &str,
     check: &mut RowCheck,
     n: fn(&mut RowCheck),
@@ -53,15 +55,27 @@ fn bodies(
                 .unwrap_or_default(),
         };
         n(check);
-        one_body(said, check);
+        one_body(said, packs, check);
     }
     Ok(())
 }
 
-fn one_body(said: Said, check: &mut RowCheck) {
-    let Ok(raw) = body::unpack(&said.packed) else {
-        check.fault(|| format!("{}: its bytes cannot be unpacked", said.name));
-        return;
+fn one_body(said: Said, packs: &Packs, check: &mut RowCheck) {
+    let raw = match body::open(Some(packs), &said.packed) {
+        Ok(raw) => raw,
+        // The pack itself is checked whole, by its SHA-256.
+        Err(StoreError::Archived { .. }) => {
+            check.archived += 1;
+            return;
+        }
+        Err(e @ StoreError::PackMissing(_)) => {
+            check.fault(|| format!("{}: {e}", said.name));
+            return;
+        }
+        Err(_) => {
+            check.fault(|| format!("{}: its bytes cannot be unpacked", said.name));
+            return;
+        }
     };
     match said.hash {
         Some(hash) if hash != body_hash(&raw) => {
@@ -72,22 +86,25 @@ fn one_body(said: Said, check: &mut RowCheck) {
     }
 }
 
-fn rows(conn: &Connection) -> Result<RowCheck, StoreError> {
+fn rows(conn: &Connection, packs: &Packs) -> Result<RowCheck, StoreError> {
     let mut check = RowCheck::default();
     bodies(
         conn,
+        packs,
         "SELECT kind || '/' || id, hash, body FROM resource WHERE deleted = 0",
         &mut check,
         |c| c.resources += 1,
     )?;
     bodies(
         conn,
+        packs,
         "SELECT 'EmergencyCard/' || p.id, c.hash, c.body FROM card c JOIN patient p USING (pid) WHERE c.live",
         &mut check,
         |c| c.cards += 1,
     )?;
     bodies(
         conn,
+        packs,
         "SELECT 'board row of ' || p.id, b.hash, b.body FROM board b JOIN patient p USING (pid)
           WHERE b.ward IS NOT NULL",
         &mut check,
@@ -96,6 +113,7 @@ fn rows(conn: &Connection) -> Result<RowCheck, StoreError> {
     let unhashed = check.unhashed;
     bodies(
         conn,
+        packs,
         "SELECT r.kind || '/' || r.id || ' version ' || v.version, NULL, v.body
            FROM resource_version v JOIN resource r USING (rid) WHERE v.deleted = 0",
         &mut check,
@@ -119,6 +137,7 @@ impl SqlcipherStore {
     /// # Errors
     /// [`StoreError::Damaged`] when a page cannot be read at all.
     pub async fn check_rows(&self) -> Result<RowCheck, StoreError> {
-        self.preparers.run(rows).await
+        let packs = self.packs_here();
+        self.preparers.run(move |conn| rows(conn, &packs)).await
     }
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, params};
 use vitrine_access::action::SyncScope;
 use vitrine_access::{Permit, Sealed};
 use vitrine_clinical::{PatientId, WardId};
+use vitrine_store::pack::Packs;
 use vitrine_store::scope::Scope;
 use vitrine_store::{Feed, FeedBatch, FeedRow, ItemRef, ScopeItem, ScopePage, StoreError, batch, seal};
 
@@ -152,8 +153,8 @@ fn bytes_of(value: ValueRef<'_>) -> Vec<u8> {
 }
 
 impl Raw {
-    fn item(self) -> Result<ScopeItem, StoreError> {
-        let body = body::unpack(&self.packed)?;
+    fn item(self, packs: &Packs) -> Result<ScopeItem, StoreError> {
+        let body = body::open(Some(packs), &self.packed)?;
         let hash = self.hash.unwrap_or_else(|| batch::body_hash(&body));
         Ok(ScopeItem {
             key: self.key,
@@ -245,7 +246,12 @@ fn rows(
     Ok(())
 }
 
-fn one_item(conn: &Connection, scope: &Scope, key: &str) -> Result<Option<ScopeItem>, StoreError> {
+fn one_item(
+    conn: &Connection,
+    packs: &Packs,
+    scope: &Scope,
+    key: &str,
+) -> Result<Option<ScopeItem>, StoreError> {
     let plain = |r: &Row<'_>| raw(r.get(0)?, r);
     let found = match scope {
         Scope::Site => {
@@ -283,7 +289,7 @@ fn one_item(conn: &Connection, scope: &Scope, key: &str) -> Result<Option<ScopeI
             }));
         }
     };
-    found.during(SCOPE)?.map(Raw::item).transpose()
+    found.during(SCOPE)?.map(|raw| raw.item(packs)).transpose()
 }
 
 fn total(conn: &Connection, scope: &Scope) -> Result<u64, StoreError> {
@@ -320,6 +326,7 @@ fn revision(conn: &Connection, patient: &PatientId) -> Result<u64, StoreError> {
 
 fn page(
     conn: &Connection,
+    packs: &Packs,
     scope: &Scope,
     after: Option<&str>,
     max_bytes: usize,
@@ -328,7 +335,7 @@ fn page(
     let mut bytes = 0;
     let mut more = false;
     walk(conn, scope, after, &mut |raw| {
-        let item = raw.item()?;
+        let item = raw.item(packs)?;
         bytes += item.body.len();
         if bytes > max_bytes && !items.is_empty() {
             more = true;
@@ -373,9 +380,9 @@ impl Feed for SqlcipherStore {
     }
 
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
-        let (scope, keys) = (seal::scope_of(scope, None)?, keys.to_vec());
+        let (scope, keys, packs) = (seal::scope_of(scope, None)?, keys.to_vec(), self.packs_here());
         self.read_job(move |conn| {
-            let found = keys.iter().map(|key| one_item(conn, &scope, key));
+            let found = keys.iter().map(|key| one_item(conn, &packs, &scope, key));
             found.filter_map(Result::transpose).collect()
         })
         .await
@@ -389,15 +396,15 @@ impl Feed for SqlcipherStore {
         max_bytes: usize,
     ) -> Result<Sealed<ScopePage>, StoreError> {
         let scope = seal::scope_of(scope, Some(permit))?;
-        let (asked, after) = (scope.clone(), after.map(str::to_owned));
+        let (asked, after, packs) = (scope.clone(), after.map(str::to_owned), self.packs_here());
         let found = self
-            .read_job(move |conn| page(conn, &asked, after.as_deref(), max_bytes))
+            .read_job(move |conn| page(conn, &packs, &asked, after.as_deref(), max_bytes))
             .await?;
         seal::page(permit, &scope, found)
     }
 
     async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
-        let scope = seal::scope_of(scope, None)?;
+        let (scope, packs) = (seal::scope_of(scope, None)?, self.packs_here());
         self.read_job(move |conn| {
             let mut refs = Vec::new();
             walk(conn, &scope, None, &mut |raw| {
@@ -408,7 +415,7 @@ impl Feed for SqlcipherStore {
                         hash,
                     },
                     None => {
-                        let item = raw.item()?;
+                        let item = raw.item(&packs)?;
                         ItemRef {
                             key: item.key,
                             ver: item.ver,

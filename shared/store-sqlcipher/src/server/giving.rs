@@ -72,6 +72,16 @@ impl EmbeddedGiver {
                 path.display()
             )));
         }
+        let conn = cipher::open(path, &key, &options)?;
+        let packs = "SELECT count(*) FROM pack WHERE tier <> 0";
+        let packed = one(&conn, packs, [], |r| r.get::<_, i64>(0)).during(READING)?;
+        if packed.is_some_and(|n| n > 0) {
+            return Err(StoreError::Refused(format!(
+                "{} bodies of this record lie in packs: bring them back first with 'vitrine-server archive recall --all --hot --data <folder>'",
+                path.display()
+            )));
+        }
+        drop(conn);
         let (at, with) = (path.to_owned(), key.clone());
         let open: OpenReader = Arc::new(move || cipher::open(&at, &with, &options));
         Ok(Self {
@@ -352,7 +362,7 @@ fn persons(
         let packed: Vec<u8> = r.get(3).during(READING)?;
         let body = body::unpack(&packed).map_err(|_| damaged())?;
         let key = ResourceKey::new(&kind, &id).map_err(|_| damaged())?;
-        let mut lookup = |k: &ResourceKey| current(conn, k).ok().flatten();
+        let mut lookup = |k: &ResourceKey| current(conn, None, k).ok().flatten();
         let extract = projector
             .extract(&key, &body, &mut lookup)
             .map_err(|_| damaged())?;

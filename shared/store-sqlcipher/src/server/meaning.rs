@@ -114,11 +114,11 @@ impl Work<'_> {
         let Some(held) = self.held(key)?.filter(|h| !h.deleted) else {
             return Ok(());
         };
-        let Some((version, bytes)) = current(self.conn, key)? else {
+        let Some((version, bytes)) = current(self.conn, Some(self.packs), key)? else {
             return Ok(());
         };
         let mut failed = None;
-        let mut lookup = |k: &ResourceKey| match current(self.conn, k) {
+        let mut lookup = |k: &ResourceKey| match current(self.conn, Some(self.packs), k) {
             Ok(found) => found,
             Err(e) => {
                 failed = Some(e);

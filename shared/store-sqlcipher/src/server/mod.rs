@@ -23,12 +23,14 @@ mod persons;
 mod prepare;
 mod project;
 mod sql;
+mod tiers;
 
 use crate::cipher::{self, Key, Migration, OpenOptions};
 use crate::readers::{OpenReader, Readers};
 use crate::redo::{Keeper, RedoOptions};
 use crate::writer::{OpenConnection, Writer};
 use audit::ServerGroup;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use sql::During as _;
@@ -36,7 +38,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use tokio::sync::watch;
+use vitrine_store::pack::{PackFolders, Packs};
+use vitrine_store::tiers::PacksOf;
 use vitrine_store::{Projector, StoreError};
+use zeroize::Zeroizing;
 
 pub use audit::{AuditReport, SealState};
 pub use giving::{EmbeddedGiver, Standing};
@@ -53,6 +58,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 2,
         name: "archive",
         sql: include_str!("../../migrations/server/0002_archive.sql"),
+    },
+    Migration {
+        number: 3,
+        name: "tiers",
+        sql: include_str!("../../migrations/server/0003_tiers.sql"),
     },
 ];
 
@@ -73,6 +83,8 @@ pub struct StoreOptions {
     pub on_common_thread: fn(),
     /// Keep a redo log, so that a restore can stop at any moment. Not on a test's VFS.
     pub redo: Option<RedoOptions>,
+    /// Where packs lie; without it `packs/warm` beside the file, and no archive.
+    pub packs: Option<PackFolders>,
 }
 
 impl Default for StoreOptions {
@@ -88,6 +100,7 @@ impl Default for StoreOptions {
             writer_cache_kib: 128 * 1024,
             on_common_thread: || {},
             redo: None,
+            packs: None,
         }
     }
 }
@@ -104,6 +117,7 @@ pub struct SqlcipherStore {
     pos: watch::Sender<u64>,
     epoch: watch::Sender<String>,
     seal: SealState,
+    packs: Arc<Packs>,
     // Declared in the order in which they are dropped: the writer last, because a connection that only reads cannot
     // move the WAL into the file when it is the last to close.
     preparers: Readers,
@@ -153,6 +167,12 @@ impl SqlcipherStore {
             None => (None, SealState::None),
         };
         let epoch = operate::settle_epoch(&first, beside, seal == SealState::RolledBack)?;
+        let folders = options.packs.clone().unwrap_or_else(|| PackFolders {
+            warm: path.with_file_name("packs").join("warm"),
+            archive: None,
+        });
+        let packs = Arc::new(Packs::new(folders, &pack_key(&first)?));
+        packs.know(&tiers::packs(&first, PacksOf::All)?);
         let pos = watch::Sender::new(feed::newest(&first)?);
         let again = OpenOptions {
             create: false,
@@ -188,7 +208,11 @@ impl SqlcipherStore {
         if let Some(redo) = &mut redo {
             redo.take_in()?;
         }
-        let writer = Writer::start("server", open, ServerGroup::new(head_file, redo, pos.clone()))?;
+        let writer = Writer::start(
+            "server",
+            open,
+            ServerGroup::new(head_file, redo, pos.clone(), packs.clone()),
+        )?;
         drop(first);
         let epoch = watch::Sender::new(epoch);
         Ok(Arc::new(Self {
@@ -199,11 +223,17 @@ impl SqlcipherStore {
             pos,
             epoch,
             seal,
+            packs,
             preparers,
             readers,
             reserved,
             writer,
         }))
+    }
+
+    /// Packs, for a job that reads bodies.
+    fn packs_here(&self) -> Arc<Packs> {
+        self.packs.clone()
     }
 
     /// Runs a job on the writer.
@@ -228,4 +258,36 @@ impl SqlcipherStore {
         };
         pool.run(job).await
     }
+}
+
+/// The key of the packs, made when there is none. It lies in the encrypted file, so that a copy of the file opens the
+/// packs it knows under whatever key it is kept.
+fn pack_key(conn: &Connection) -> Result<Zeroizing<[u8; 32]>, StoreError> {
+    const DOING: &str = "opening the packs' key";
+    let mut fresh = Zeroizing::new([0; 32]);
+    SystemRandom::new()
+        .fill(&mut fresh[..])
+        .map_err(|_| StoreError::Backend {
+            doing: DOING,
+            cause: "no random numbers".to_owned(),
+        })?;
+    let hex = Zeroizing::new(fresh.iter().fold(String::new(), |s, b| s + &format!("{b:02x}")));
+    let sql = "INSERT INTO meta (key, value) VALUES ('pack_key', ?1) ON CONFLICT (key) DO NOTHING";
+    let known = "SELECT value FROM meta WHERE key = 'pack_key'";
+    let read = |conn: &Connection| sql::one(conn, known, [], |r| r.get::<_, String>(0)).during(DOING);
+    let mut text = read(conn)?;
+    if text.is_none() {
+        sql::run(conn, sql, [hex.as_str()]).during(DOING)?;
+        text = read(conn)?;
+    }
+    let text = Zeroizing::new(text.unwrap_or_default());
+    let mut key = Zeroizing::new([0; 32]);
+    for (n, byte) in key.iter_mut().enumerate() {
+        let pair = text
+            .get(2 * n..2 * n + 2)
+            .and_then(|p| u8::from_str_radix(p, 16).ok());
+        *byte =
+            pair.ok_or_else(|| StoreError::Damaged("the packs' key in the server's database".to_owned()))?;
+    }
+    Ok(key)
 }

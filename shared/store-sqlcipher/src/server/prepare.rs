@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use vitrine_clinical::ResourceKey;
+use vitrine_store::pack::Packs;
 use vitrine_store::search::PersonWords;
 use vitrine_store::{
     ChangeBatch, ChangeKind, ChangeOp, Extract, PersonRow, Precondition, Projector, StoreError, batch,
@@ -54,10 +55,14 @@ impl Words {
 }
 
 /// Version and bytes of a live resource.
-pub(super) fn current(conn: &Connection, key: &ResourceKey) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
+pub(super) fn current(
+    conn: &Connection,
+    packs: Option<&Packs>,
+    key: &ResourceKey,
+) -> Result<Option<(u64, Vec<u8>)>, StoreError> {
     let sql = "SELECT version, body FROM resource WHERE kind = ?1 AND id = ?2 AND deleted = 0";
     let found = one(conn, sql, [key.kind.as_str(), key.id.as_str()], |r| {
-        Ok((uint(r.get(0)?), body::unpack(r.get_ref(1)?.as_blob()?)))
+        Ok((uint(r.get(0)?), body::open(packs, r.get_ref(1)?.as_blob()?)))
     });
     match found.during("looking a resource up")? {
         Some((version, body)) => Ok(Some((version, body?))),
@@ -70,6 +75,7 @@ pub(super) fn prepare(
     batch: ChangeBatch,
     projector: &dyn Projector,
     conn: &Connection,
+    packs: &Packs,
 ) -> Result<Prepared, StoreError> {
     let digest = batch::content_digest(&batch);
     // What the batch itself brings is seen as it will be after it, so that a MedicationRequest and its Medication may
@@ -94,10 +100,15 @@ pub(super) fn prepare(
             continue;
         }
         let mut lookup = |key: &ResourceKey| {
-            let held = current(conn, key).unwrap_or_else(|e| {
-                failed.borrow_mut().get_or_insert(e);
-                None
-            });
+            let held = match current(conn, Some(packs), key) {
+                // What the batch replaces need not be read: the guess below is of another version.
+                Err(StoreError::Archived { .. }) if own.contains_key(key) => None,
+                Err(e) => {
+                    failed.borrow_mut().get_or_insert(e);
+                    None
+                }
+                Ok(held) => held,
+            };
             match own.get(key) {
                 Some(body) => {
                     let same = held.as_ref().is_some_and(|(_, b)| b[..] == body[..]);

@@ -11,6 +11,7 @@ mod directory;
 mod feeds;
 mod finds;
 pub mod hospital;
+mod tiers;
 
 use crate::{Projector, Store};
 use async_trait::async_trait;
@@ -82,4 +83,8 @@ cases! {
     archives::destruction_needs_two_other_people;
     archives::destroys_a_record_once;
     archives::a_destroyed_record_stays_destroyed;
+    tiers::bodies_move_by_age_and_come_back;
+    tiers::essentials_and_used_records_stay;
+    tiers::an_archived_record_is_written_and_told_of;
+    tiers::held_records_move_and_destroyed_ones_leave_no_pack;
 }

@@ -1,6 +1,7 @@
 //! Applying a batch to the memory tables.
 
 use super::state::{Fact, FactKey, Op, Patient, Resource, Tables, Txn, Version};
+use super::tiers::body_of;
 use crate::disclosure;
 use crate::scope::{Scope, chart_rank};
 use crate::search::PersonWords;
@@ -122,10 +123,22 @@ impl Run<'_> {
                 self.allowed(&op.key, extract.patient.as_ref())?;
                 self.not_destroyed(index, extract.patient.as_ref())?;
                 self.not_destroyed(index, old.as_ref().and_then(|r| r.patient.as_ref()))?;
-                if live.is_some_and(|r| r.current.body == *body && r.patient == extract.patient) {
+                let t = &self.txn.t;
+                let is_same = |r: &&Resource| {
+                    r.patient == extract.patient && body_of(t, &r.current).is_ok_and(|b| b == *body)
+                };
+                if live.as_ref().is_some_and(is_same) {
                     return Ok(same(version));
                 }
                 let created = live.is_none();
+                let mut old = old;
+                if let Some(r) = old.as_mut().filter(|r| r.patient != extract.patient) {
+                    // What was packed as one patient's does not stay in that patient's pack as another's.
+                    for v in r.older.iter_mut().chain([&mut r.current]) {
+                        body_of(self.txn.t, v)?;
+                        v.pack = None;
+                    }
+                }
                 self.write(index, &op.key, old, extract, body.clone(), false);
                 Ok(AppliedChange {
                     key: op.key.clone(),
@@ -216,6 +229,7 @@ impl Run<'_> {
             updated: self.at,
             deleted,
             body,
+            pack: None,
         };
         let new = Resource {
             number,

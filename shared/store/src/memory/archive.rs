@@ -35,7 +35,7 @@ fn destroy(
         .filter(|(_, r)| r.patient.as_ref() == Some(&order.patient))
     {
         for v in r.older.iter().chain([&r.current]) {
-            manifest.add(key, v.version, &v.body);
+            manifest.add(key, v.version, &super::tiers::body_of(t, v)?);
         }
         if !r.current.deleted {
             live.push(key.clone());
@@ -53,6 +53,7 @@ fn destroy(
         p.destroyed = true;
         p.person = None;
     }
+    t.packs.retain(|_, p| p.patient != order.patient);
     t.destructions.insert(d.id, d.clone());
     let entry = AuditEntry {
         disclosure,

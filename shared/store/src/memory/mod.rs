@@ -6,7 +6,9 @@ mod apply;
 mod archive;
 mod reads;
 mod state;
+mod tiers;
 
+use crate::tiers::{day_of, used_by};
 use crate::{Applied, ChangeBatch, Projector, StoreError};
 use state::Tables;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -61,5 +63,9 @@ fn record(tables: &mut Tables, entry: &AuditEntry) -> Result<Receipt, StoreError
         doing: "writing the audit row",
         cause: e.to_string(),
     })?;
+    for patient in used_by(entry) {
+        let day = tables.used.entry(patient).or_default();
+        *day = day_of(entry.at).max(*day);
+    }
     Ok(Receipt::of_committed_row(entry.access_id, tables.chain(body)))
 }

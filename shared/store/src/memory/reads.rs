@@ -1,11 +1,12 @@
 //! Reading from the memory store: charts, search, feed, audit.
 
+use super::tiers::body_of;
 use super::{MemoryStore, record, state};
 use crate::scope::{ChartToken, Scope};
 use crate::{
-    Applied, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch, HistoryPage, ItemRef,
-    Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    StoreError, StoredCard, StoredResource, batch, seal, search,
+    Applied, ArchivedResource, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch,
+    HistoryPage, ItemRef, Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits,
+    SearchQuery, StoreError, StoredCard, StoredResource, batch, seal, search,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,15 +18,15 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UtcMs, WardId};
 
-fn stored(key: &ResourceKey, r: &Resource, v: &Version) -> StoredResource {
-    StoredResource {
+fn stored(t: &Tables, key: &ResourceKey, r: &Resource, v: &Version) -> Result<StoredResource, StoreError> {
+    Ok(StoredResource {
         key: key.clone(),
         version: v.version,
         updated: v.updated,
         patient: r.patient.clone(),
-        body: v.body.clone(),
+        body: body_of(t, v)?,
         deleted: v.deleted,
-    }
+    })
 }
 
 /// A permit about a patient reads that patient's resources and those of nobody; one about no patient reads only those
@@ -102,7 +103,7 @@ impl ChartStore for MemoryStore {
             return Ok(seal::resource(permit, None));
         };
         may_read(permit, key, r.patient.as_ref())?;
-        Ok(seal::resource(permit, Some(stored(key, r, &r.current))))
+        Ok(seal::resource(permit, Some(stored(&t, key, r, &r.current)?)))
     }
 
     async fn vread(
@@ -117,7 +118,8 @@ impl ChartStore for MemoryStore {
         };
         may_read(permit, key, r.patient.as_ref())?;
         let found = r.older.iter().chain([&r.current]).find(|v| v.version == version);
-        Ok(seal::resource(permit, found.map(|v| stored(key, r, v))))
+        let found = found.map(|v| stored(&t, key, r, v)).transpose()?;
+        Ok(seal::resource(permit, found))
     }
 
     async fn everything(
@@ -137,10 +139,20 @@ impl ChartStore for MemoryStore {
                 after.is_none_or(|a| (a.rank, Reverse(a.number)) != (*rank, *number))
             });
         let mut resources = Vec::new();
+        let mut archived = Vec::new();
         let mut last = None;
         for ((_, rank, Reverse(number)), key) in found.by_ref().take(page.limit.max(1)) {
             if let Some(r) = t.resources.get(key) {
-                resources.push(stored(key, r, &r.current));
+                match stored(&t, key, r, &r.current) {
+                    Ok(found) => resources.push(found),
+                    Err(StoreError::Archived { pack, .. }) => archived.push(ArchivedResource {
+                        key: key.clone(),
+                        version: r.current.version,
+                        updated: r.current.updated,
+                        pack,
+                    }),
+                    Err(e) => return Err(e),
+                }
             }
             last = Some(ChartToken {
                 rank: *rank,
@@ -152,6 +164,7 @@ impl ChartStore for MemoryStore {
         let found = HistoryPage {
             resources,
             next,
+            archived,
             total,
         };
         Ok(seal::chart(permit, found))
@@ -231,7 +244,8 @@ impl ChartStore for MemoryStore {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, Bytes)>, StoreError> {
         let t = self.tables();
         let live = t.resources.get(key).filter(|r| !r.current.deleted);
-        Ok(live.map(|r| (r.current.version, r.current.body.clone())))
+        live.map(|r| Ok((r.current.version, body_of(&t, &r.current)?)))
+            .transpose()
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {
@@ -313,6 +327,16 @@ fn scope_items(t: &Tables, scope: &Scope, after: Option<&str>) -> Result<Vec<Sco
     })
 }
 
+/// An item of a scope, unless its body lies in the archive.
+fn here(t: &Tables, scope: &Scope, item: ScopeItem) -> Result<ScopeItem, StoreError> {
+    if let (Scope::Patient(_), Ok(key)) = (scope, ResourceKey::parse(&item.key))
+        && let Some(r) = t.resources.get(&key)
+    {
+        body_of(t, &r.current)?;
+    }
+    Ok(item)
+}
+
 #[async_trait]
 impl Feed for MemoryStore {
     async fn epoch(&self) -> Result<String, StoreError> {
@@ -349,8 +373,10 @@ impl Feed for MemoryStore {
 
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
         let scope = seal::scope_of(scope, None)?;
-        let all = scope_items(&self.tables(), &scope, None)?;
-        Ok(all.into_iter().filter(|i| keys.contains(&i.key)).collect())
+        let t = self.tables();
+        let all = scope_items(&t, &scope, None)?;
+        let asked = all.into_iter().filter(|i| keys.contains(&i.key));
+        asked.map(|i| here(&t, &scope, i)).collect()
     }
 
     async fn scope_page(
@@ -368,6 +394,7 @@ impl Feed for MemoryStore {
         let mut bytes = 0;
         let mut items = Vec::new();
         for item in rest {
+            let item = here(&t, &scope, item)?;
             bytes += item.body.len();
             if bytes > max_bytes && !items.is_empty() {
                 break;

@@ -2,6 +2,7 @@
 
 use crate::archive::{Destruction, Hold};
 use crate::search::PersonWords;
+use crate::tiers::PackRow;
 use crate::{
     Account, DeviceRow, EnrolCode, Extract, FeedRow, GrantRow, QuarantineRow, SessionRow, StoredCard,
     scope::Scope,
@@ -20,6 +21,8 @@ pub(super) struct Version {
     pub updated: UtcMs,
     pub deleted: bool,
     pub body: Bytes,
+    /// The pack it lies in.
+    pub pack: Option<Uuid>,
 }
 
 /// A resource.
@@ -102,6 +105,9 @@ pub(super) struct Tables {
     pub grants: BTreeMap<Uuid, GrantRow>,
     pub holds: BTreeMap<PatientId, Hold>,
     pub destructions: BTreeMap<Uuid, Destruction>,
+    pub packs: BTreeMap<Uuid, PackRow>,
+    /// Day on which a record was last used.
+    pub used: BTreeMap<PatientId, i64>,
 }
 
 impl Tables {
