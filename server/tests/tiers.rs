@@ -348,9 +348,9 @@ async fn whole(database: Option<&str>) {
     // The mount is back: the recall comes, and what was read before is what is read now.
     std::fs::rename(&hidden, &p.cold).unwrap();
     let back = p.done(&["recall", "--patient", "p1"]);
-    assert_eq!(
-        (&back["packs"], &back["done"]),
-        (&1.into(), &true.into()),
+    // The read before it asked too, and may have been first.
+    assert!(
+        back["done"] == true && back["packs"].as_u64() <= Some(1),
         "{back}"
     );
     assert_eq!(read(s, &token, first).await.text, hot_first.text);

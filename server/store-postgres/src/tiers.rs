@@ -16,12 +16,13 @@ pub(crate) use looking::packs;
 use looking::{CURRENT, EARLIER, due, idle, pack, recall, report};
 use std::collections::BTreeSet;
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio_postgres::Row;
 use uuid::Uuid;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::batch::body_hash;
-use vitrine_store::pack::{PackEntry, Packs, Written, faults, gone_away};
+use vitrine_store::pack::{Laid, PackEntry, Packs, Ripe, faults, gone_away, telling};
 use vitrine_store::tiers::{
     Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, PacksOf, Recall, Tier, TierCount, TierReport, TierRule,
 };
@@ -57,40 +58,6 @@ struct Exchange<'e> {
     version: u64,
     body: Vec<u8>,
     was: Option<&'e [u8]>,
-}
-
-/// A pack that is on disk and proven, and not yet anybody's.
-pub(crate) struct Laid {
-    id: Uuid,
-    newest: i64,
-    written: Written,
-    rows: Vec<(i64, u64, u64)>,
-}
-
-/// A body that is old enough.
-struct Ripe {
-    entry: PackEntry,
-    updated: i64,
-    /// Bytes it takes in the database.
-    size: u64,
-}
-
-fn lay(packs: &Packs, id: Uuid, of: Vec<Ripe>) -> Result<Option<Laid>, StoreError> {
-    let Some(newest) = of.iter().map(|r| r.updated).max() else {
-        return Ok(None);
-    };
-    let rows = of
-        .iter()
-        .map(|r| (r.entry.resource, r.entry.version, r.size))
-        .collect();
-    let entries: Vec<PackEntry> = of.into_iter().map(|r| r.entry).collect();
-    let written = packs.write(id, &entries)?;
-    Ok(Some(Laid {
-        id,
-        newest,
-        written,
-        rows,
-    }))
 }
 
 impl Group<'_> {
@@ -428,20 +395,7 @@ impl Tiers for PostgresStore {
         let (found, more) = self.ripe(pid, rule).await?;
         let rule = *rule;
         let laid = self
-            .on_files(move |packs| {
-                let (old, young): (Vec<Ripe>, Vec<Ripe>) =
-                    found.into_iter().partition(|r| r.updated < rule.archive_before());
-                let mut laid = Vec::new();
-                laid.extend(lay(packs, ids[0], young)?);
-                match lay(packs, ids[1], old) {
-                    Ok(more) => laid.extend(more),
-                    Err(e) => {
-                        let _ = packs.drop_warm(ids[0]);
-                        return Err(e);
-                    }
-                }
-                Ok(laid)
-            })
+            .on_files(move |packs| packs.lay(ids, found, rule.archive_before()))
             .await?;
         let made: Vec<Uuid> = laid.iter().map(|l| l.id).collect();
         let done = self
@@ -449,13 +403,8 @@ impl Tiers for PostgresStore {
             .await;
         match done {
             Ok(done) => {
-                for id in made {
-                    if done.known.iter().any(|k| k.id == id) {
-                        self.vault().packs()?.committed(id);
-                    } else {
-                        self.on_files(move |packs| packs.drop_warm(id)).await?;
-                    }
-                }
+                self.on_files(move |packs| packs.settle(&made, &done.known))
+                    .await?;
                 Ok(Moved { more, ..done.moved })
             }
             Err(e) => {
@@ -507,19 +456,14 @@ impl Tiers for PostgresStore {
         if row.tier != Tier::Archive {
             return Ok(());
         }
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let copy = self.on_files(move |packs| {
-            packs.fetch(pack, &row.sha256, &|n| {
-                let _ = tell.send(n);
+        let copy = |tell: UnboundedSender<u64>| {
+            self.on_files(move |packs| {
+                packs.fetch(pack, &row.sha256, &|n| {
+                    let _ = tell.send(n);
+                })
             })
-        });
-        let listen = async {
-            while let Some(n) = told.recv().await {
-                moved(n);
-            }
         };
-        let (copied, ()) = tokio::join!(copy, listen);
-        copied?;
+        telling(moved, copy).await?;
         self.tier_act(TierAct::Recalled(pack, at)).await?;
         self.vault().packs()?.committed(pack);
         Ok(())

@@ -8,10 +8,12 @@
 //! and the id, the nonce is the entry's number, and id, number, resource and version are authenticated with it. An id
 //! is used for one file, once. Whoever reads an entry also compares the hash that the reference in the database says.
 
+mod laying;
 mod moves;
 
 use crate::StoreError;
 use crate::tiers::{PackRow, Tier};
+pub use laying::{Laid, Ripe, telling};
 pub use moves::{faults, gone_away};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use ring::hmac;

@@ -15,11 +15,12 @@ use looking::{CURRENT, EARLIER, due, idle, pack, recall, report, would};
 use rusqlite::{Connection, Row, params};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
 use uuid::Uuid;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_store::batch::body_hash;
-use vitrine_store::pack::{PackEntry, Packs, Written, gone_away};
+use vitrine_store::pack::{Laid, PackEntry, Packs, Ripe, gone_away, telling};
 use vitrine_store::tiers::{
     Due, Moved, PACK_BODIES, PACK_BYTES, PackRow, PacksOf, Recall, Tier, TierCount, TierReport, TierRule,
 };
@@ -27,14 +28,6 @@ use vitrine_store::{StoreError, Tiers};
 
 const MOVING: &str = "moving bodies between tiers";
 const LOOKING: &str = "looking through the tiers";
-
-/// A body that is old enough.
-struct Ripe {
-    entry: PackEntry,
-    updated: i64,
-    /// Bytes it takes in the file.
-    size: u64,
-}
 
 /// Bodies of a record that are old enough, oldest first, up to a pack's fill; and whether there are more.
 fn ripe(conn: &Connection, pid: i64, rule: &TierRule) -> Result<(Vec<Ripe>, bool), StoreError> {
@@ -74,32 +67,6 @@ fn ripe(conn: &Connection, pid: i64, rule: &TierRule) -> Result<(Vec<Ripe>, bool
         });
     }
     Ok((out, false))
-}
-
-/// A pack that is on disk and proven, and not yet anybody's.
-struct Laid {
-    id: Uuid,
-    newest: i64,
-    written: Written,
-    rows: Vec<(i64, u64, u64)>,
-}
-
-fn lay(packs: &Packs, id: Uuid, of: Vec<Ripe>) -> Result<Option<Laid>, StoreError> {
-    let Some(newest) = of.iter().map(|r| r.updated).max() else {
-        return Ok(None);
-    };
-    let rows = of
-        .iter()
-        .map(|r| (r.entry.resource, r.entry.version, r.size))
-        .collect();
-    let entries: Vec<PackEntry> = of.into_iter().map(|r| r.entry).collect();
-    let written = packs.write(id, &entries)?;
-    Ok(Some(Laid {
-        id,
-        newest,
-        written,
-        rows,
-    }))
 }
 
 /// Runs statements whose changes of a body are no changes of a resource.
@@ -363,20 +330,7 @@ impl Tiers for SqlcipherStore {
             })
             .await?;
         let laid = self
-            .on_files(move |packs| {
-                let (old, young): (Vec<Ripe>, Vec<Ripe>) =
-                    found.into_iter().partition(|r| r.updated < rule.archive_before());
-                let mut laid = Vec::new();
-                laid.extend(lay(packs, ids[0], young)?);
-                match lay(packs, ids[1], old) {
-                    Ok(more) => laid.extend(more),
-                    Err(e) => {
-                        let _ = packs.drop_warm(ids[0]);
-                        return Err(e);
-                    }
-                }
-                Ok(laid)
-            })
+            .on_files(move |packs| packs.lay(ids, found, rule.archive_before()))
             .await?;
         let weight = laid.iter().map(|l| l.rows.len()).sum::<usize>().max(1);
         let (of, made) = (patient.clone(), laid.iter().map(|l| l.id).collect::<Vec<_>>());
@@ -388,13 +342,7 @@ impl Tiers for SqlcipherStore {
             .await;
         match done {
             Ok((moved, known)) => {
-                for id in made {
-                    if known.iter().any(|k| k.id == id) {
-                        self.packs.committed(id);
-                    } else {
-                        self.on_files(move |packs| packs.drop_warm(id)).await?;
-                    }
-                }
+                self.on_files(move |packs| packs.settle(&made, &known)).await?;
                 Ok(Moved { more, ..moved })
             }
             Err(e) => {
@@ -477,19 +425,14 @@ impl Tiers for SqlcipherStore {
         if row.tier != Tier::Archive {
             return Ok(());
         }
-        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
-        let copy = self.on_files(move |packs| {
-            packs.fetch(pack, &row.sha256, &|n| {
-                let _ = tell.send(n);
+        let copy = |tell: UnboundedSender<u64>| {
+            self.on_files(move |packs| {
+                packs.fetch(pack, &row.sha256, &|n| {
+                    let _ = tell.send(n);
+                })
             })
-        });
-        let listen = async {
-            while let Some(n) = told.recv().await {
-                moved(n);
-            }
         };
-        let (copied, ()) = tokio::join!(copy, listen);
-        copied?;
+        telling(moved, copy).await?;
         self.write(1, move |conn, _| {
             let sql = "UPDATE pack SET tier = 1, moved = ?2, requested = NULL, recalled = ?2 WHERE id = ?1 AND tier = 2";
             run(conn, sql, params![&pack.as_bytes()[..], at.0]).during(MOVING).map(|_| ())

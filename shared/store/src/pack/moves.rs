@@ -18,6 +18,19 @@ fn remove(path: &Path) -> Result<bool, StoreError> {
     }
 }
 
+/// Reads a file to its end and compares its SHA-256.
+fn whole(path: &Path, sha256: &[u8; 32]) -> Result<(), StoreError> {
+    if !path.exists() {
+        return Err(StoreError::PackMissing(path.display().to_string()));
+    }
+    let (found, _) = digest(path, &|_| ()).map_err(|e| io("reading a pack", path, &e))?;
+    if found == *sha256 {
+        Ok(())
+    } else {
+        Err(damaged(path))
+    }
+}
+
 impl Packs {
     /// Where a pack lies: beside the database, else in the archive.
     #[must_use]
@@ -37,16 +50,7 @@ impl Packs {
     /// # Errors
     /// As [`Packs::read`].
     pub fn verify(&self, id: Uuid, sha256: &[u8; 32]) -> Result<(), StoreError> {
-        let path = self.warm_file(id);
-        if !path.exists() {
-            return Err(StoreError::PackMissing(path.display().to_string()));
-        }
-        let (found, _) = digest(&path, &|_| ()).map_err(|e| io("reading a pack", &path, &e))?;
-        if found == *sha256 {
-            Ok(())
-        } else {
-            Err(damaged(&path))
-        }
+        whole(&self.warm_file(id), sha256)
     }
 
     /// The same for the copy in the archive.
@@ -54,16 +58,7 @@ impl Packs {
     /// # Errors
     /// As [`Packs::verify`]; [`StoreError::Refused`] without an archive.
     pub fn verify_archived(&self, id: Uuid, sha256: &[u8; 32]) -> Result<(), StoreError> {
-        let path = self.archived(id)?;
-        if !path.exists() {
-            return Err(StoreError::PackMissing(path.display().to_string()));
-        }
-        let (found, _) = digest(&path, &|_| ()).map_err(|e| io("reading a pack", &path, &e))?;
-        if found == *sha256 {
-            Ok(())
-        } else {
-            Err(damaged(&path))
-        }
+        whole(&self.archived(id)?, sha256)
     }
 
     fn archived(&self, id: Uuid) -> Result<PathBuf, StoreError> {
