@@ -13,11 +13,12 @@ use crate::ops;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use vitrine_access::policy::{self, Request, Role, Subject};
 use vitrine_access::{Action, Disclosure, Permit, action};
-use vitrine_clinical::{DeviceId, UserId, WardId};
+use vitrine_clinical::{DeviceId, PatientId, UserId, WardId};
 use vitrine_store::{Account, AccountChange, EnrolCode, Store};
 
 /// A command on the store.
@@ -140,6 +141,20 @@ impl Ground {
     /// [`Fault`] when the policy does not leave the act to an operator.
     pub fn permit<A: Action>(&self) -> Result<Permit<A>, Fault> {
         policy::decide::<A>(operator_request(&self.operator)).map_err(|d| Fault::failed(d.text))
+    }
+
+    /// Writes down that whoever runs a command is shown something of these patients; durable on return.
+    ///
+    /// # Errors
+    /// [`Fault`]; then nothing may be shown.
+    pub async fn shown(&self, what: &str, patients: BTreeSet<PatientId>) -> Result<(), Fault> {
+        let disclosure = Disclosure {
+            patients: patients.into_iter().collect(),
+            ..Disclosure::default()
+        };
+        let permit = self.permit::<action::OperateServer>()?.noted("use", what);
+        self.store.append(permit.entry(disclosure)).await?;
+        Ok(())
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) enum ArchiveCommand {
     List(Data),
     /// Say what lies in which tier: hot in the database, warm in packs beside it, archive in packs elsewhere.
     Tiers(Data),
-    /// Run the rules of the tiers once; the server does it by itself every day.
+    /// Run the rules of the tiers once; with `archive.run` the server does it by itself.
     Move {
         #[command(flatten)]
         data: Data,
@@ -162,25 +162,33 @@ async fn recall(
     };
     let mut outcome = admin::act(context, data, Act::Archive(asked)).await?;
     let mut waits = !no_wait && outcome.json["done"] == false;
-    let mut left = None;
+    let mut said = None;
     while waits {
         tokio::time::sleep(POLL).await;
-        let status = Asked::Status {
+        let progress = Asked::Progress {
             patient: patient.clone(),
-            check: false,
         };
-        let status = admin::act(context, data, Act::Archive(status)).await?.json;
-        let recalls = status["recalls"].as_array().cloned().unwrap_or_default();
-        let of = |key: &'static str| recalls.iter().filter_map(move |r| r[key].as_u64());
-        let now = (recalls.len(), of("bytes").sum::<u64>() - of("moved").sum::<u64>());
-        if !recalls.is_empty() && left != Some(now) {
-            let eta = of("eta_s").max().unwrap_or(0);
-            eprintln!("{} packs, {} bytes to come, expected in {eta} s", now.0, now.1);
+        let now = admin::act(context, data, Act::Archive(progress)).await?.json;
+        waits = now["packs"].as_u64() > Some(0);
+        let what = (
+            now["packs"].clone(),
+            now["left_bytes"].clone(),
+            now["waits_for"].clone(),
+        );
+        if waits && said.as_ref() != Some(&what) {
+            eprintln!(
+                "{} packs, {} bytes to come, expected in {} s",
+                now["packs"], now["left_bytes"], now["eta_s"]
+            );
+            if let Some(why) = now["waits_for"].as_str() {
+                eprintln!(
+                    "it waits: {why}; it is tried again every half minute, also when this command is ended"
+                );
+            }
         }
-        left = Some(now);
-        waits = !recalls.is_empty();
+        said = Some(what);
     }
-    if left.is_some()
+    if said.is_some()
         && let Some(o) = outcome.json.as_object_mut()
     {
         o.insert("done".to_owned(), true.into());

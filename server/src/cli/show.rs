@@ -36,7 +36,7 @@ pub fn kind(act: &Act) -> Kind {
         Act::Archive(Asked::List) => Kind::Archive,
         Act::Archive(Asked::Tiers) => Kind::Tiers,
         Act::Archive(Asked::Status { .. }) => Kind::Recalls,
-        Act::Archive(Asked::Move { .. } | Asked::Recall { .. }) => Kind::Lines,
+        Act::Archive(Asked::Move { .. } | Asked::Recall { .. } | Asked::Progress { .. }) => Kind::Lines,
         Act::Archive(_) => Kind::Certificate,
         _ => Kind::Lines,
     }
@@ -158,6 +158,9 @@ fn recalls(json: &Value) -> String {
         [] => "no recall is under way\n".to_owned(),
         some => table(some, &["patient", "pack", "bytes", "moved", "requested", "eta_s"]),
     };
+    if let (false, Some(why)) = (rows.is_empty(), json["waits_for"].as_str()) {
+        let _ = writeln!(out, "it waits: {why}");
+    }
     let faults = json["faults"].as_array().map_or(&[][..], Vec::as_slice);
     let read = if json["read_whole"] == true {
         "was read whole"

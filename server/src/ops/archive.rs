@@ -17,7 +17,7 @@ use crate::ops::tiers;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -79,6 +79,10 @@ pub enum Asked {
     Recall {
         patient: Option<String>,
         hot: bool,
+    },
+    /// How far recalls are.
+    Progress {
+        patient: Option<String>,
     },
     /// Recalls, and how the packs are.
     Status {
@@ -159,6 +163,9 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
                     d.id
                 )));
             };
+            ground
+                .shown("archive certificate", BTreeSet::from([d.patient.clone()]))
+                .await?;
             let place = format!("the certificate of request {}", d.id);
             let said = checked(text, &ground.server_key, &place)?;
             if said["id"] != json!(d.id) || said["patient"] != json!(d.patient) {
@@ -169,6 +176,7 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
         Asked::Tiers => tiers::report(ground).await,
         Asked::Move { dry_run, at } => tiers::moved(ground, dry_run, at.as_deref()).await,
         Asked::Recall { patient, hot } => tiers::recall(ground, patient.as_deref(), hot).await,
+        Asked::Progress { patient } => tiers::progress(ground, patient.as_deref()).await,
         Asked::Status { patient, check } => tiers::status(ground, patient.as_deref(), check).await,
         Asked::Check { file } => {
             let text = std::fs::read_to_string(&file).map_err(|e| Fault::io("cannot read", &file, &e))?;
@@ -227,6 +235,9 @@ async fn list(ground: &Ground) -> Result<Given, Fault> {
         .map(|h| json!({"patient": h.patient, "since": clock::instant(h.at), "by": name(&h.by), "reason": h.reason}))
         .collect();
     let requests: Vec<Value> = all.destructions.iter().map(request).collect();
+    let held = all.holds.iter().map(|h| h.patient.clone());
+    let shown = held.chain(all.destructions.iter().map(|d| d.patient.clone()));
+    ground.shown("archive list", shown.collect()).await?;
     Ok(given(Exit::Done, json!({"holds": holds, "requests": requests})))
 }
 

@@ -13,6 +13,7 @@ use crate::ops::container::Packed;
 use crate::ops::log::any_moment;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use uuid::Uuid;
@@ -72,6 +73,8 @@ pub struct Work {
     /// Somebody asked for a recall.
     pub asked: tokio::sync::Notify,
     under: Mutex<Option<Under>>,
+    /// Why the last recall that was tried did not come.
+    fault: Mutex<Option<String>>,
     /// Bytes per second of the last recall that was long enough; 0 = none was.
     speed: AtomicU64,
 }
@@ -79,6 +82,12 @@ pub struct Work {
 impl Work {
     fn under(&self) -> Option<Under> {
         *self.under.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+    fn fault(&self) -> Option<String> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+    fn came(&self, fault: Option<String>) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
     }
     fn set(&self, under: Option<Under>) {
         *self.under.lock().unwrap_or_else(PoisonError::into_inner) = under;
@@ -174,6 +183,24 @@ impl Ran {
     }
 }
 
+/// What came of one move. What fails for one record or pack is logged and leaves that one where it is; what would fail
+/// for all ends the run.
+fn left<T>(
+    went: Result<T, StoreError>,
+    failed: &mut BTreeSet<String>,
+    of: &impl std::fmt::Display,
+) -> Result<Option<T>, Fault> {
+    match went {
+        Ok(done) => Ok(Some(done)),
+        Err(e @ (StoreError::Full(_) | StoreError::Closed | StoreError::Backend { .. })) => Err(e.into()),
+        Err(e) => {
+            tracing::warn!(error = %e, "a record or a pack stays where it is");
+            failed.insert(of.to_string());
+            Ok(None)
+        }
+    }
+}
+
 /// Runs the rules once, as at a moment.
 ///
 /// # Errors
@@ -183,18 +210,7 @@ pub async fn run(ground: &Ground, at: UtcMs) -> Result<Ran, Fault> {
     let rule = rule(&ground.archive, at);
     let store = &ground.store;
     let mut ran = Ran::default();
-    let mut failed = std::collections::BTreeSet::new();
-    let noted = |e: StoreError, failed: &mut u64| -> Result<(), Fault> {
-        if matches!(
-            e,
-            StoreError::Full(_) | StoreError::Closed | StoreError::Backend { .. }
-        ) {
-            return Err(e.into());
-        }
-        tracing::warn!(error = %e, "a record or a pack stays where it is");
-        *failed += 1;
-        Ok(())
-    };
+    let (mut failed, mut passed) = (BTreeSet::new(), BTreeSet::new());
     // A restore to a moment before needs the packs of then.
     let redo_days = if ground.redo.keep {
         ground.redo.keep_days + 2
@@ -215,59 +231,43 @@ pub async fn run(ground: &Ground, at: UtcMs) -> Result<Ran, Fault> {
             done += u64::from(recall.new);
             ground.tiers.asked.notify_one();
         }
-        for pack in due
-            .home
-            .iter()
-            .filter(|p| !failed.contains(&p.to_string()))
-            .collect::<Vec<_>>()
-        {
-            match store.pack_home(entry(ground, "to hot")?, *pack).await {
-                Ok(_) => (ran.home, done) = (ran.home + 1, done + 1),
-                Err(e) => {
-                    noted(e, &mut ran.failed)?;
-                    failed.insert(pack.to_string());
-                }
+        for pack in &due.home {
+            if failed.contains(&pack.to_string()) {
+                continue;
+            }
+            let went = store.pack_home(entry(ground, "to hot")?, *pack).await;
+            if left(went, &mut failed, pack)?.is_some() {
+                (ran.home, done) = (ran.home + 1, done + 1);
             }
         }
-        let records: Vec<PatientId> = due.down;
-        for patient in records
-            .into_iter()
-            .filter(|p| !failed.contains(&p.to_string()))
-            .collect::<Vec<_>>()
-        {
+        for patient in &due.down {
+            if failed.contains(&patient.to_string()) {
+                continue;
+            }
             let ids = [clock::new_uuid(), clock::new_uuid()];
-            let entry = of(entry(ground, "to warm")?, &patient);
-            match store.pack_down(entry, &rule, &patient, ids).await {
-                Ok(m) => {
-                    (ran.looked, done) = (ran.looked + 1, done + 1);
-                    ran.packed += m.packs;
-                    ran.bodies += m.bodies;
-                    ran.from_bytes += m.from_bytes;
-                    ran.bytes += m.bytes;
-                }
-                Err(e) => {
-                    noted(e, &mut ran.failed)?;
-                    failed.insert(patient.to_string());
-                }
+            let entry = of(entry(ground, "to warm")?, patient);
+            let went = store.pack_down(entry, &rule, patient, ids).await;
+            if let Some(m) = left(went, &mut failed, patient)? {
+                (ran.looked, done) = (ran.looked + 1, done + 1);
+                ran.packed += m.packs;
+                ran.bodies += m.bodies;
+                ran.from_bytes += m.from_bytes;
+                ran.bytes += m.bytes;
             }
         }
-        for pack in due
-            .away
-            .iter()
-            .filter(|p| !failed.contains(&p.to_string()))
-            .collect::<Vec<_>>()
-        {
-            match store.pack_away(entry(ground, "to archive")?, *pack).await {
-                Ok(true) => (ran.away, done) = (ran.away + 1, done + 1),
-                Ok(false) => {
-                    failed.insert(pack.to_string());
-                }
-                Err(e) => {
-                    noted(e, &mut ran.failed)?;
-                    failed.insert(pack.to_string());
-                }
+        for pack in &due.away {
+            if failed.contains(&pack.to_string()) || passed.contains(pack) {
+                continue;
+            }
+            let went = store.pack_away(entry(ground, "to archive")?, *pack).await;
+            match left(went, &mut failed, pack)? {
+                Some(true) => (ran.away, done) = (ran.away + 1, done + 1),
+                // Somebody used the record meanwhile: not again in this run.
+                Some(false) => drop(passed.insert(*pack)),
+                None => {}
             }
         }
+        ran.failed = failed.len() as u64;
         if done == 0 {
             return Ok(ran);
         }
@@ -284,7 +284,7 @@ pub async fn recall_asked(
     config: &config::Archive,
 ) -> Result<u64, StoreError> {
     let _alone = work.recalling.lock().await;
-    let (mut came, mut first, mut tried) = (0, None, std::collections::BTreeSet::new());
+    let (mut came, mut first, mut tried) = (0, None, BTreeSet::new());
     loop {
         let mut asked: Vec<PackRow> = store.packs(PacksOf::Asked).await?;
         asked.retain(|p| p.tier == Tier::Archive && p.requested.is_some() && !tried.contains(&p.id));
@@ -310,6 +310,7 @@ pub async fn recall_asked(
         match done {
             Ok(()) => {
                 came += 1;
+                work.came(None);
                 let took_ms = u64::try_from(began.elapsed().as_millis())
                     .unwrap_or(u64::MAX)
                     .max(1);
@@ -321,6 +322,7 @@ pub async fn recall_asked(
             }
             Err(e) => {
                 tracing::error!(pack = %pack.id, error = %e, of = config.cold.as_str(), "a pack does not come back");
+                work.came(Some(e.to_string()));
                 first.get_or_insert(e);
             }
         }
@@ -448,7 +450,7 @@ pub async fn recall(ground: &Ground, patient: Option<&str>, hot: bool) -> Result
             let away = packs
                 .iter()
                 .filter(|p| p.tier == Tier::Archive || (hot && p.tier == Tier::Warm));
-            let all: std::collections::BTreeSet<PatientId> = away.map(|p| p.patient.clone()).collect();
+            let all: BTreeSet<PatientId> = away.map(|p| p.patient.clone()).collect();
             all.into_iter().collect()
         }
     };
@@ -486,39 +488,83 @@ pub async fn recall(ground: &Ground, patient: Option<&str>, hot: bool) -> Result
     ))
 }
 
-/// `archive status`: the queue of recalls, and with `check` every pack read to its last byte.
+/// A recall in the queue.
+struct Queued {
+    pack: PackRow,
+    moved: u64,
+    eta_s: u64,
+}
+
+impl Queued {
+    const fn left(&self) -> u64 {
+        self.pack.bytes - self.moved
+    }
+}
+
+/// The recalls that are asked for, of one patient or of all, with what each waits for.
+async fn queue(ground: &Ground, patient: Option<&str>) -> Result<Vec<Queued>, Fault> {
+    let mut asked: Vec<PackRow> = ground.store.packs(PacksOf::Asked).await?;
+    asked.retain(|p| p.tier == Tier::Archive && p.requested.is_some());
+    asked.sort_by_key(|p| (p.requested, p.made, p.id));
+    let (under, speed) = (ground.tiers.under(), ground.tiers.speed(&ground.archive));
+    let mut before = 0;
+    let mut out = Vec::new();
+    for pack in asked {
+        let moved = under
+            .filter(|u| u.pack == pack.id)
+            .map_or(0, |u| u.moved.min(pack.bytes));
+        let queued = Queued {
+            eta_s: speed.eta_s(before, pack.bytes - moved),
+            moved,
+            pack,
+        };
+        before += queued.left();
+        if patient.is_none_or(|id| queued.pack.patient.as_str() == id) {
+            out.push(queued);
+        }
+    }
+    Ok(out)
+}
+
+/// `archive status`: the queue of recalls, and with `check` every pack read to its last byte. Whose they are is shown,
+/// and in the audit log.
 ///
 /// # Errors
 /// [`Fault`].
 pub async fn status(ground: &Ground, patient: Option<&str>, check: bool) -> Result<Given, Fault> {
-    let mut asked: Vec<PackRow> = ground.store.packs(PacksOf::Asked).await?;
-    asked.retain(|p| p.tier == Tier::Archive && p.requested.is_some());
-    asked.sort_by_key(|p| (p.requested, p.made, p.id));
-    let under = ground.tiers.under();
-    let speed = ground.tiers.speed(&ground.archive);
-    let mut before = 0;
-    let mut rows = Vec::new();
-    for p in &asked {
-        let moved = under
-            .filter(|u| u.pack == p.id)
-            .map_or(0, |u| u.moved.min(p.bytes));
-        let eta_s = speed.eta_s(before, p.bytes - moved);
-        before += p.bytes - moved;
-        if patient.is_none_or(|id| p.patient.as_str() == id) {
-            rows.push(
-                json!({"patient": p.patient, "pack": p.id, "bytes": p.bytes, "moved": moved,
-                "requested": p.requested.map(clock::instant), "eta_s": eta_s}),
-            );
-        }
+    let queue = queue(ground, patient).await?;
+    let rows: Vec<Value> = queue
+        .iter()
+        .map(|q| {
+            let p = &q.pack;
+            json!({"patient": p.patient, "pack": p.id, "bytes": p.bytes, "moved": q.moved,
+                "requested": p.requested.map(clock::instant), "eta_s": q.eta_s})
+        })
+        .collect();
+    if !queue.is_empty() {
+        let shown = queue.iter().map(|q| q.pack.patient.clone()).collect();
+        ground.shown("archive status", shown).await?;
     }
-    let faults = match check {
-        true => ground.store.check_packs(true).await?,
-        false => ground.store.check_packs(false).await?,
-    };
+    let faults = ground.store.check_packs(check).await?;
+    let speed = ground.tiers.speed(&ground.archive);
     let exit = if faults.is_empty() { Exit::Done } else { Exit::Some };
     Ok(given(
         exit,
-        json!({"recalls": rows, "bytes_per_s": speed.bytes_s, "first_s": speed.first_s, "faults": faults,
-            "read_whole": check}),
+        json!({"recalls": rows, "bytes_per_s": speed.bytes_s, "first_s": speed.first_s, "waits_for": ground.tiers.fault(),
+            "faults": faults, "read_whole": check}),
+    ))
+}
+
+/// How far recalls are: how many packs, bytes and seconds are left, and what keeps them. Says of nobody whose they are.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn progress(ground: &Ground, patient: Option<&str>) -> Result<Given, Fault> {
+    let queue = queue(ground, patient).await?;
+    let fault = ground.tiers.fault().filter(|_| !queue.is_empty());
+    Ok(given(
+        Exit::Done,
+        json!({"packs": queue.len(), "left_bytes": queue.iter().map(Queued::left).sum::<u64>(),
+            "eta_s": queue.iter().map(|q| q.eta_s).max().unwrap_or(0), "waits_for": fault}),
     ))
 }

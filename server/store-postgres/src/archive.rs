@@ -193,8 +193,10 @@ impl Archive for PostgresStore {
             _ => Vec::new(),
         };
         let acted = self.act(Act::Archive(Box::new(order)), None).await?;
-        // What cannot be removed now is nobody's, and goes when packs are tidied.
-        let _ = self.drop_destroyed(packs).await;
+        // What cannot be removed now is nobody's, and goes when packs are tidied; until then it is there.
+        if let Err(e) = self.drop_destroyed(packs).await {
+            tracing::error!(error = %e, "packs of a destroyed record were not removed: remove their files");
+        }
         match (acted.archived, acted.receipt) {
             (Some(archived), Some(receipt)) => Ok((archived, receipt)),
             _ => Err(StoreError::Closed),

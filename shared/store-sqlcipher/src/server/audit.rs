@@ -193,8 +193,10 @@ impl Group for ServerGroup {
             }
         }
         for id in self.destroyed_packs.drain(..) {
-            // What cannot be removed now is nobody's, and goes when packs are tidied.
-            let _ = self.packs.destroy(id);
+            // What cannot be removed now is nobody's, and goes when packs are tidied; until then it is there.
+            if let Err(e) = self.packs.destroy(id) {
+                tracing::error!(error = %e, pack = %id, "a pack of a destroyed record was not removed: remove its file");
+            }
         }
         self.announce.send_replace(self.pos);
     }
