@@ -222,6 +222,11 @@ async fn a_record_is_held_destroyed_once_and_certified() {
         .filter(|r| r["action"] == "destroy-record")
         .count();
     assert_eq!(rows, 1);
+    let shown = |r: &&Value| r["notes"]["use"] == "archive list" && r["disclosure"]["patients"][0] == "p1";
+    assert!(
+        s.audit().iter().any(|r| shown(&r)),
+        "what a list shows has its row"
+    );
     let wrong = |r: &&Value| r["rule"] == "wrong-password";
     let wrong: Vec<Value> = s.audit().into_iter().filter(|r| wrong(&r)).collect();
     assert!(

@@ -294,6 +294,13 @@ async fn whole(database: Option<&str>) {
         (&"p1".into(), 1)
     );
     assert!(status["recalls"][0]["eta_s"].as_u64().unwrap() >= 7, "{status}");
+    let why = status["waits_for"].as_str().unwrap_or_default();
+    assert!(why.contains(".pack"), "it says what keeps it: {status}");
+    let shown = |r: &Value| r["notes"]["use"] == "archive status" && r["disclosure"]["patients"][0] == "p1";
+    assert!(
+        s.audit().iter().any(shown),
+        "whose recalls are shown is in the log"
+    );
 
     // Breaking the glass asks no archive.
     let device = s.enrol("ED", &[]).await;
