@@ -1,64 +1,11 @@
 //! Legal hold and destruction from the command line, beside a running server and a workstation that has synchronised.
 
 mod harness;
+use harness::command::{add_user, archive, password};
 use harness::line::Line;
 use harness::*;
 use serde_json::Value;
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use vitrine_wire::message::ServerMessage;
-
-/// Runs `archive …` with a password on stdin; gives exit code, object, stderr.
-fn archive(dir: &str, args: &[&str], password: &str) -> (i32, Value, String) {
-    let mut child = Command::new(PROGRAM)
-        .arg("archive")
-        .args(args)
-        .args(["--data", dir, "--json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // A command that reads no password may be gone already.
-    let _ = child.stdin.take().unwrap().write_all(password.as_bytes());
-    let out = child.wait_with_output().unwrap();
-    let text = String::from_utf8(out.stdout).unwrap();
-    let json = serde_json::from_str(text.trim()).unwrap_or(Value::Null);
-    (
-        out.status.code().unwrap_or(-1),
-        json,
-        String::from_utf8_lossy(&out.stderr).into_owned(),
-    )
-}
-
-fn password(user: &str) -> String {
-    format!("{user}-long-password\n")
-}
-
-fn add(dir: &str, user: &str, role: &str) {
-    let mut args = vec![
-        "user",
-        "add",
-        user,
-        "--role",
-        role,
-        "--data",
-        dir,
-        "--secret-stdin",
-    ];
-    if role == "nurse" {
-        args.extend(["--ward", "ED"]);
-    }
-    let mut child = Command::new(PROGRAM)
-        .args(&args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let secret = format!("{}193746\n", password(user));
-    child.stdin.take().unwrap().write_all(secret.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
-}
 
 async fn status(s: &Server, token: &str, path: &str) -> (u16, Value) {
     let answer = s.get(path).bearer_auth(token).send().await.unwrap();
@@ -78,7 +25,7 @@ async fn a_record_is_held_destroyed_once_and_certified() {
         ("ines", "clinical-it"),
         ("nina", "nurse"),
     ] {
-        add(dir, user, role);
+        add_user(dir, user, role);
     }
     let client = s.client_token("system/*.cruds").await;
     for p in ["p1", "p2"] {
@@ -270,7 +217,7 @@ fn what_is_asked_for_can_be_withdrawn() {
     let s = data.to_str().unwrap();
     done(&["demo", "--data", s, "--patients", "20"]);
     for user in ["petra", "paul"] {
-        add(s, user, "privacy-officer");
+        add_user(s, user, "privacy-officer");
     }
     let seed = done(&["demo", "--data", s, "--patients", "20"]);
     let patient = seed["patients"][0]["id"].as_str().unwrap().to_owned();

@@ -1,12 +1,11 @@
 //! Archive tiers with the real server: hot, warm, archive, a read that says when, recall, hold and destruction.
 
 mod harness;
+use harness::command::{add_user, archive, password};
 use harness::line::Line;
 use harness::*;
 use serde_json::{Value, json};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 use vitrine_testpg::TestPg;
 use vitrine_wire::message::{ServerMessage, Sub, UserAuth};
@@ -47,7 +46,7 @@ impl Place {
     }
 
     fn archive(&self, args: &[&str]) -> (i32, Value, String) {
-        spoken(self.s.dir(), args, "")
+        archive(self.s.dir(), args, "")
     }
 
     fn done(&self, args: &[&str]) -> Value {
@@ -71,49 +70,6 @@ impl Place {
     fn warm(&self) -> PathBuf {
         self.s.data.join("packs").join("warm")
     }
-}
-
-/// Runs `archive …` with something on stdin; gives exit code, object, stderr.
-fn spoken(dir: &str, args: &[&str], stdin: &str) -> (i32, Value, String) {
-    let mut child = Command::new(PROGRAM)
-        .arg("archive")
-        .args(args)
-        .args(["--data", dir, "--json"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
-    let out = child.wait_with_output().unwrap();
-    let json = serde_json::from_str(String::from_utf8_lossy(&out.stdout).trim()).unwrap_or(Value::Null);
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    (out.status.code().unwrap_or(-1), json, said)
-}
-
-fn add(dir: &str, user: &str, role: &str) {
-    let mut args = vec![
-        "user",
-        "add",
-        user,
-        "--role",
-        role,
-        "--data",
-        dir,
-        "--secret-stdin",
-    ];
-    if role == "nurse" {
-        args.extend(["--ward", "ED"]);
-    }
-    let mut child = Command::new(PROGRAM)
-        .args(&args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let secret = format!("{user}-long-password\n193746\n");
-    child.stdin.take().unwrap().write_all(secret.as_bytes()).unwrap();
-    assert!(child.wait().unwrap().success());
 }
 
 struct Read {
@@ -164,7 +120,7 @@ async fn gone_home(s: &Server, token: &str, p: &str) {
 async fn whole(database: Option<&str>) {
     let p = Place::start(database);
     let (s, dir) = (&p.s, p.s.dir().to_owned());
-    add(&dir, "nina", "nurse");
+    add_user(&dir, "nina", "nurse");
     let token = s.client_token("system/*.cruds").await;
 
     // Nothing there yet, said in words.
@@ -391,14 +347,14 @@ async fn destroyed(p: &Place, token: &str, old: &str) {
         ("paul", "privacy-officer"),
         ("ines", "clinical-it"),
     ] {
-        add(&dir, user, role);
+        add_user(&dir, user, role);
     }
     let why = |what: &'static str| [what, "--patient", "p1", "--reason", "a claim"];
     assert_eq!(p.archive(&why("hold")).0, 0);
     let ran = p.move_at(11);
     assert_eq!(ran["away"], 2, "a hold keeps nothing from moving: {ran}");
     assert_eq!(p.archive(&why("release")).0, 0);
-    let by = |args: &[&str], user: &str| spoken(&dir, args, &format!("{user}-long-password\n"));
+    let by = |args: &[&str], user: &str| archive(&dir, args, &password(user));
     let ask = [
         "destroy",
         "request",
