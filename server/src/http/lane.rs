@@ -9,6 +9,7 @@
 
 use super::bearer;
 use super::refusal::{FhirRefusal, Refused};
+use super::seat::Seat;
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::{self, Caller, token_hash};
@@ -58,6 +59,11 @@ pub async fn through(app: &Arc<App>, request: Request, next: Next) -> Response {
         .is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"emergency"));
     if claims && class != Class::Emergency {
         claimed(app, session, placed.caller.as_ref(), &ask).await;
+    }
+    if class != Class::Control
+        && let Some(seat) = request.extensions().get::<Arc<Seat>>()
+    {
+        seat.carries(class == Class::Emergency);
     }
     let fhir = request.uri().path().starts_with("/fhir");
     let mut answer = match class {

@@ -13,6 +13,7 @@ pub mod health;
 pub mod import;
 pub mod lane;
 pub mod refusal;
+pub mod seat;
 pub mod tls;
 
 use crate::app::App;

@@ -3,18 +3,19 @@
 //! Lives here: accepting, handshakes (5 s, at most so many at once), HTTP limits against slow senders, draining.
 //! Never here: routes. Called by `cli::serve`.
 
+use super::seat::{self, Seat, Socket};
 use crate::app::App;
 use crate::clock;
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::service::TowerToHyperService;
 use rustls_pki_types::PrivateKeyDer;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 /// A handshake may take so long.
@@ -79,10 +80,8 @@ pub async fn serve(
             stop: stop.clone(),
             handing_over: app.hub.handing_over(),
         };
-        tokio::spawn(async move {
-            let _place = place;
-            one(stream, tls, router, end, turn).await;
-        });
+        let first = app.lanes.first.handle();
+        tokio::spawn(one(stream, tls, (router, end), first, place, turn));
     }
     drop(listener);
     let all = u32::try_from(app.config.limits.connections).unwrap_or(u32::MAX);
@@ -90,15 +89,20 @@ pub async fn serve(
 }
 
 /// When a connection is to end.
-struct End {
-    stop: watch::Receiver<bool>,
-    handing_over: watch::Receiver<bool>,
+pub(super) struct End {
+    pub stop: watch::Receiver<bool>,
+    pub handing_over: watch::Receiver<bool>,
 }
 
 impl End {
+    /// Whether it will be soon.
+    pub(super) fn is_near(&self) -> bool {
+        *self.stop.borrow() || *self.handing_over.borrow()
+    }
+
     /// Waits for it. HTTP/1 learns of a server that hands over from the header of its next answer and ends by itself;
     /// ending it here could meet a request that is on its way. HTTP/2 is told on the connection, and loses none.
-    async fn reached(&mut self, http2: bool) {
+    pub(super) async fn reached(&mut self, http2: bool) {
         let handed = async {
             if !http2 || self.handing_over.wait_for(|on| *on).await.is_err() {
                 return std::future::pending().await;
@@ -116,32 +120,36 @@ impl End {
 async fn one(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    router: Router,
-    end: End,
-    turn: tokio::sync::OwnedSemaphorePermit,
+    (router, end): (Router, End),
+    first: Handle,
+    place: OwnedSemaphorePermit,
+    turn: OwnedSemaphorePermit,
 ) {
+    let seat = Arc::new(Seat::default());
+    let stream = Socket::new(stream, seat.clone());
     match tls {
         None => {
             drop(turn);
-            http(stream, router, end, false).await;
+            http(stream, (router, end, false), (seat, first), place).await;
         }
         Some(acceptor) => {
             let shaken = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
             drop(turn);
             if let Ok(Ok(stream)) = shaken {
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                http(stream, router, end, http2).await;
+                http(stream, (router, end, http2), (seat, first), place).await;
             }
         }
     }
 }
 
-async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+/// Boxed, so that what waits in a handshake is small.
+fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    router: Router,
-    mut end: End,
-    http2: bool,
-) {
+    what: (Router, End, bool),
+    threads: (Arc<Seat>, Handle),
+    place: OwnedSemaphorePermit,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -156,12 +164,5 @@ async fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_header_list_size(16 * 1024)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
-    let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(router));
-    tokio::pin!(connection);
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = end.reached(http2) => connection.as_mut().graceful_shutdown(),
-    }
-    let _ = connection.await;
+    Box::pin(seat::serve(builder, stream, what, threads, place))
 }

@@ -229,7 +229,8 @@ impl Lanes {
             pressure: Pressure::new(c.shed_ms),
             claims: Claims::default(),
             workers: Workers::start("lane-worker", threads, Rank::Rest)?,
-            first: Workers::start("emergency-worker", threads, Rank::First)?,
+            // One more than can be held up by a read on the spot.
+            first: Workers::start("emergency-worker", threads.max(3), Rank::First)?,
             critical: c
                 .critical_wards
                 .iter()

@@ -152,6 +152,7 @@ pub async fn open_store(dir: &DataDir, keys: &Keys, config: &Config) -> Result<O
             clock: clock::now,
         }),
         on_common_thread: || Rank::Rest.take(),
+        on_urgent_thread: || Rank::First.take(),
         packs: Some(tiers::folders(dir, &config.archive)),
         ..StoreOptions::default()
     };

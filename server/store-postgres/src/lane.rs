@@ -44,6 +44,7 @@ pub(crate) enum Done {
 
 type Reply = oneshot::Sender<Result<Done, StoreError>>;
 type Outcome = Result<Done, StoreError>;
+type Asked = (Job, Reply);
 
 /// How a lane writes.
 #[derive(Debug, Clone)]
@@ -57,7 +58,9 @@ pub(crate) struct LaneOptions {
 /// The lane's sending half; the lane ends when every one of them is gone.
 #[derive(Clone)]
 pub(crate) struct Lane {
-    queue: mpsc::Sender<(Job, Reply)>,
+    /// A group of these goes before whatever else waits.
+    urgent: mpsc::Sender<Asked>,
+    queue: mpsc::Sender<Asked>,
 }
 
 impl Lane {
@@ -71,6 +74,7 @@ impl Lane {
         announce: watch::Sender<u64>,
     ) -> Result<Self, StoreError> {
         let (queue, jobs) = mpsc::channel(QUEUE);
+        let (urgent, hurried) = mpsc::channel(QUEUE);
         let writer = Writer {
             pool,
             vault,
@@ -88,18 +92,20 @@ impl Lane {
             .map_err(failed)?;
         std::thread::Builder::new()
             .name("postgres-lane".to_owned())
-            .spawn(move || runtime.block_on(writer.serve(jobs)))
+            .spawn(move || runtime.block_on(writer.serve(hurried, jobs)))
             .map_err(failed)?;
-        Ok(Self { queue })
+        Ok(Self { urgent, queue })
     }
 
     /// Queues a job and waits for its commit.
     pub async fn run(&self, job: Job) -> Outcome {
         let (reply, answer) = oneshot::channel();
-        self.queue
-            .send((job, reply))
-            .await
-            .map_err(|_| StoreError::Closed)?;
+        let queue = if vitrine_store::is_urgent() {
+            &self.urgent
+        } else {
+            &self.queue
+        };
+        queue.send((job, reply)).await.map_err(|_| StoreError::Closed)?;
         answer.await.map_err(|_| StoreError::Closed)?
     }
 }
@@ -136,13 +142,19 @@ enum Trial {
 }
 
 impl Writer {
-    async fn serve(self, mut jobs: mpsc::Receiver<(Job, Reply)>) {
-        while let Some(first) = jobs.recv().await {
+    async fn serve(self, mut urgent: mpsc::Receiver<Asked>, mut jobs: mpsc::Receiver<Asked>) {
+        loop {
+            let (first, queue) = tokio::select! {
+                biased;
+                Some(job) = urgent.recv() => (job, &mut urgent),
+                Some(job) = jobs.recv() => (job, &mut jobs),
+                else => return,
+            };
             let mut weight = if first.0.alone() { GROUP } else { first.0.weight() };
             let mut group = vec![first];
             let mut alone = None;
             while weight < GROUP
-                && let Ok(next) = jobs.try_recv()
+                && let Ok(next) = queue.try_recv()
             {
                 if next.0.alone() {
                     alone = Some(next);
@@ -158,7 +170,7 @@ impl Writer {
         }
     }
 
-    async fn finish(&self, group: Vec<(Job, Reply)>) {
+    async fn finish(&self, group: Vec<Asked>) {
         let (jobs, replies): (Vec<Job>, Vec<Reply>) = group.into_iter().unzip();
         let refs: Vec<&Job> = jobs.iter().collect();
         let outcomes = match self.write(&refs).await {

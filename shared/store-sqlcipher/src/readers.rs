@@ -47,6 +47,9 @@ impl Shared {
 pub struct Readers {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
+    /// Connections for reads on the thread that asks.
+    here: Mutex<Vec<Connection>>,
+    open: OpenReader,
 }
 
 impl Readers {
@@ -66,6 +69,8 @@ impl Readers {
         let mut pool = Self {
             shared: Arc::default(),
             threads: Vec::with_capacity(count),
+            here: Mutex::default(),
+            open: open.clone(),
         };
         for n in 0..count {
             let (shared, open, conn) = (pool.shared.clone(), open.clone(), open()?);
@@ -82,6 +87,52 @@ impl Readers {
             pool.threads.push(thread);
         }
         Ok(pool)
+    }
+
+    /// Gives the pool so many connections for [`Readers::run_near`].
+    ///
+    /// # Errors
+    /// What `open` says for any of them.
+    pub fn with_here(self, count: usize) -> Result<Self, StoreError> {
+        for _ in 0..count {
+            let conn = (self.open)()?;
+            self.connections().push(conn);
+        }
+        Ok(self)
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.here.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a job on the thread that asks where that is allowed ([`vitrine_store::reads_here`]) and a connection is free,
+    /// else as [`Readers::run`].
+    ///
+    /// # Errors
+    /// As [`Readers::run`].
+    pub async fn run_near<T, F>(&self, job: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    {
+        let free = vitrine_store::reads_here()
+            .then(|| self.connections().pop())
+            .flatten();
+        let Some(mut conn) = free else {
+            return self.run(job).await;
+        };
+        let (job, mut answer) = package(job);
+        let open = if job(Ok(&conn)) {
+            roll_back(&conn);
+            // If none opens, the pool's threads have the work from then on.
+            (self.open)().map(|fresh| conn = fresh).is_ok()
+        } else {
+            true
+        };
+        if open {
+            self.connections().push(conn);
+        }
+        answer.try_recv().map_err(|_| StoreError::Closed)?
     }
 
     /// Runs a job in a read transaction.
@@ -113,20 +164,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let (tx, rx) = oneshot::channel();
-        let run: Job = Box::new(move |conn| {
-            let result = conn.and_then(|c| {
-                catch_unwind(AssertUnwindSafe(|| in_transaction(c, job))).unwrap_or_else(|_| {
-                    Err(StoreError::Backend {
-                        doing: "reading",
-                        cause: "the job panicked".to_owned(),
-                    })
-                })
-            });
-            let recycle = result.as_ref().is_err_and(must_recycle);
-            let _ = tx.send(result);
-            recycle
-        });
+        let (run, rx) = package(job);
         let mut queue = self.shared.lock();
         if queue.closed {
             return Err(StoreError::Closed);
@@ -140,6 +178,35 @@ impl Readers {
         drop(queue);
         self.shared.wake.notify_one();
         Ok(rx)
+    }
+}
+
+/// A job and its answer. It says whether the connection is to be opened anew.
+fn package<T, F>(job: F) -> (Job, oneshot::Receiver<Result<T, StoreError>>)
+where
+    T: Send + 'static,
+    F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+{
+    let (tx, rx) = oneshot::channel();
+    let run: Job = Box::new(move |conn| {
+        let result = conn.and_then(|c| {
+            catch_unwind(AssertUnwindSafe(|| in_transaction(c, job))).unwrap_or_else(|_| {
+                Err(StoreError::Backend {
+                    doing: "reading",
+                    cause: "the job panicked".to_owned(),
+                })
+            })
+        });
+        let recycle = result.as_ref().is_err_and(must_recycle);
+        let _ = tx.send(result);
+        recycle
+    });
+    (run, rx)
+}
+
+fn roll_back(conn: &Connection) {
+    if !conn.is_autocommit() {
+        let _ = conn.execute_batch("ROLLBACK");
     }
 }
 
@@ -199,9 +266,7 @@ fn serve(shared: &Shared, open: &OpenReader, conn: Connection) {
         }
         let Some(open_conn) = &conn else { continue };
         if job(Ok(open_conn)) {
-            if !open_conn.is_autocommit() {
-                let _ = open_conn.execute_batch("ROLLBACK");
-            }
+            roll_back(open_conn);
             conn = None;
         }
     }

@@ -10,6 +10,9 @@
 //! read from the database again: what the disk did with the pages is not known, so nothing in memory is trusted.
 //! Readers stay open meanwhile and keep the WAL index, in which an unfinished commit does not exist: the next commit
 //! writes over its frames instead of after them.
+//!
+//! Urgent jobs do not queue behind the others: they are the next to run, and the group they are in is committed as soon
+//! as no urgent job is left. Each costs the others at most one commit.
 
 use crate::cipher::fault;
 use rusqlite::Connection;
@@ -99,44 +102,68 @@ struct Job<G> {
     run: Run<G>,
 }
 
+struct Senders<G> {
+    urgent: mpsc::Sender<Job<G>>,
+    rest: mpsc::Sender<Job<G>>,
+}
+
+impl<G> Senders<G> {
+    /// Where a job queues. A heavy one has a transaction of its own, and keeps its turn.
+    fn of(&self, weight: usize) -> &mpsc::Sender<Job<G>> {
+        if weight < ALONE_WEIGHT && vitrine_store::is_urgent() {
+            &self.urgent
+        } else {
+            &self.rest
+        }
+    }
+}
+
 /// The handle of the writer thread. Dropping it finishes what is queued and closes the connection.
 pub struct Writer<G: Group> {
-    jobs: Option<mpsc::Sender<Job<G>>>,
+    jobs: Option<Senders<G>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl<G: Group> Writer<G> {
-    /// Starts the thread with an open connection; `reopen` makes another after a fault.
+    /// Starts the thread with an open connection; `open` makes another after a fault. `begin` is called first on it.
     ///
     /// # Errors
     /// What `open` or [`Group::reload`] says; then there is no thread.
-    pub fn start(name: &str, open: OpenConnection, mut group: G) -> Result<Self, StoreError> {
+    pub fn start(name: &str, open: OpenConnection, mut group: G, begin: fn()) -> Result<Self, StoreError> {
+        let failed = |e: std::io::Error| StoreError::Backend {
+            doing: "starting the writer",
+            cause: e.to_string(),
+        };
         let conn = open()?;
         group.reload(&conn)?;
-        let (jobs, queue) = mpsc::channel(QUEUE);
+        let (urgent, hurried) = mpsc::channel(QUEUE);
+        let (rest, queue) = mpsc::channel(QUEUE);
+        let waiting = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .map_err(failed)?;
         let thread = std::thread::Builder::new()
             .name(format!("{name}-writer"))
             .spawn(move || {
+                begin();
                 Loop {
                     open,
                     conn: Some(conn),
                     group,
+                    waiting,
+                    urgent: hurried,
                     queue,
                     held: None,
                 }
                 .run()
             })
-            .map_err(|e| StoreError::Backend {
-                doing: "starting the writer",
-                cause: e.to_string(),
-            })?;
+            .map_err(failed)?;
         Ok(Self {
-            jobs: Some(jobs),
+            jobs: Some(Senders { urgent, rest }),
             thread: Mutex::new(Some(thread)),
         })
     }
 
-    /// Runs a job in the next group and answers when it is durable. `Err` from the job undoes the job alone.
+    /// Runs a job in the next group, before all others when it is urgent ([`vitrine_store::urgent`]), and answers when it is durable. `Err` from the job undoes the job alone.
     ///
     /// # Errors
     /// The job's own; the commit's, and then nothing of the job is there; [`StoreError::Closed`].
@@ -149,6 +176,7 @@ impl<G: Group> Writer<G> {
         self.jobs
             .as_ref()
             .ok_or(StoreError::Closed)?
+            .of(weight)
             .send(job)
             .await
             .map_err(|_| StoreError::Closed)?;
@@ -168,6 +196,7 @@ impl<G: Group> Writer<G> {
         self.jobs
             .as_ref()
             .ok_or(StoreError::Closed)?
+            .of(weight)
             .blocking_send(job)
             .map_err(|_| StoreError::Closed)?;
         answer.blocking_recv().map_err(|_| StoreError::Closed)?
@@ -224,6 +253,9 @@ struct Loop<G: Group> {
     open: OpenConnection,
     conn: Option<Connection>,
     group: G,
+    /// Waits for both queues.
+    waiting: tokio::runtime::Runtime,
+    urgent: mpsc::Receiver<Job<G>>,
     queue: mpsc::Receiver<Job<G>>,
     /// Taken from the queue, too heavy for the group before it.
     held: Option<Job<G>>,
@@ -231,9 +263,9 @@ struct Loop<G: Group> {
 
 impl<G: Group> Loop<G> {
     fn run(mut self) {
-        while let Some(first) = self.held.take().or_else(|| self.queue.blocking_recv()) {
+        while let Some((first, urgent)) = self.next() {
             let mut answers = Vec::new();
-            let failed = self.one_group(first, &mut answers).err();
+            let failed = self.one_group(first, urgent, &mut answers).err();
             if failed.is_some() {
                 self.recover();
             }
@@ -250,9 +282,33 @@ impl<G: Group> Loop<G> {
         }
     }
 
-    /// Runs jobs until nothing is queued or the group is heavy enough, then commits. Refused jobs are answered at
-    /// once, the others are left in `answers`. An error fails all of those.
-    fn one_group(&mut self, first: Job<G>, answers: &mut Vec<Answer>) -> Result<(), StoreError> {
+    /// The first job of a group, and whether it is urgent; waits for one. `None` when the writer is to end.
+    fn next(&mut self) -> Option<(Job<G>, bool)> {
+        if let Ok(job) = self.urgent.try_recv() {
+            return Some((job, true));
+        }
+        if let Some(job) = self.held.take() {
+            return Some((job, false));
+        }
+        let (urgent, queue) = (&mut self.urgent, &mut self.queue);
+        self.waiting.block_on(async {
+            tokio::select! {
+                biased;
+                Some(job) = urgent.recv() => Some((job, true)),
+                Some(job) = queue.recv() => Some((job, false)),
+                else => None,
+            }
+        })
+    }
+
+    /// Runs jobs until nothing is queued, the group is heavy enough or urgent, then commits. Refused jobs are answered
+    /// at once, the others are left in `answers`. An error fails all of those.
+    fn one_group(
+        &mut self,
+        first: Job<G>,
+        mut hurried: bool,
+        answers: &mut Vec<Answer>,
+    ) -> Result<(), StoreError> {
         if let Err(e) = self.begin() {
             ((first.run)(Err(e.clone())).answer)(None);
             return Err(e);
@@ -260,6 +316,7 @@ impl<G: Group> Loop<G> {
         let Self {
             conn: Some(conn),
             group,
+            urgent,
             queue,
             held,
             ..
@@ -275,13 +332,13 @@ impl<G: Group> Loop<G> {
                 return alone(conn, group, job, answers);
             }
             with_savepoint(conn, group, job, answers)?;
-            next = if weight < GROUP_WEIGHT {
-                queue.try_recv().ok()
-            } else {
-                None
-            };
-            if next.as_ref().is_some_and(|job| job.weight >= ALONE_WEIGHT) {
-                *held = next.take();
+            next = urgent.try_recv().ok();
+            hurried |= next.is_some();
+            if next.is_none() && !hurried && held.is_none() && weight < GROUP_WEIGHT {
+                next = queue.try_recv().ok();
+                if next.as_ref().is_some_and(|job| job.weight >= ALONE_WEIGHT) {
+                    *held = next.take();
+                }
             }
         }
         if answers.is_empty() {
@@ -383,4 +440,69 @@ fn sql(conn: &Connection, text: &'static str) -> Result<(), StoreError> {
             &e,
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::mpsc::channel;
+    use vitrine_store::urgent;
+
+    /// Says when it committed.
+    struct Told(Arc<Mutex<Vec<&'static str>>>);
+    impl Group for Told {
+        type Mark = ();
+        fn mark(&self) {}
+        fn back_to(&mut self, (): ()) {}
+        fn before_commit(&mut self, _: &Connection) -> Result<(), StoreError> {
+            Ok(())
+        }
+        fn committed(&mut self) {
+            self.0.lock().unwrap().push("commit");
+        }
+        fn reload(&mut self, _: &Connection) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn an_urgent_job_goes_before_those_that_wait_and_is_committed_without_them() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let open: OpenConnection = Box::new(|| Ok(Connection::open_in_memory().unwrap()));
+        let writer = Writer::start("test", open, Told(told.clone()), || {}).unwrap();
+        let (go, wait) = channel::<()>();
+        let (began, begun) = channel::<()>();
+        let say = |word: &'static str, told: &Arc<Mutex<Vec<&'static str>>>| {
+            let told = told.clone();
+            move |_: &Connection, _: &mut Told| {
+                told.lock().unwrap().push(word);
+                Ok(())
+            }
+        };
+        let busy = writer.run(1, move |_: &Connection, _: &mut Told| {
+            began.send(()).unwrap();
+            wait.recv().unwrap();
+            Ok(())
+        });
+        let rest = async {
+            // Queued while the writer is busy: a light one, a heavy one, an urgent one, in this order.
+            tokio::join!(
+                biased;
+                writer.run(1, say("light", &told)),
+                writer.run(ALONE_WEIGHT, say("heavy", &told)),
+                urgent(writer.run(1, say("urgent", &told))),
+                async {
+                    begun.recv().unwrap();
+                    go.send(()).unwrap();
+                },
+            )
+        };
+        let (first, (light, heavy, hurried, ())) = tokio::join!(biased; busy, rest);
+        assert!(first.is_ok() && light.is_ok() && heavy.is_ok() && hurried.is_ok());
+        assert_eq!(
+            *told.lock().unwrap(),
+            ["urgent", "commit", "light", "commit", "heavy", "commit"]
+        );
+    }
 }

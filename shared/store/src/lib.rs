@@ -43,4 +43,4 @@ pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
 pub use traits::{Accounts, Archive, AuditLog, ChartStore, Feed, Stall, Store, StoreMode, Tiers};
-pub use urgent::{is_urgent, urgent};
+pub use urgent::{is_urgent, read_here, reads_here, urgent};

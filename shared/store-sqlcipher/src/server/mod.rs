@@ -73,7 +73,8 @@ pub struct StoreOptions {
     pub open: OpenOptions,
     /// Reader threads for charts, search and the feed.
     pub readers: usize,
-    /// Reader threads kept for emergencies; nothing else ever runs on them.
+    /// Reader threads kept for emergencies, and as many connections for reads on an emergency's own thread; nothing
+    /// else ever runs on them.
     pub reserved: usize,
     /// Threads that extract and compress what is to be written.
     pub preparers: usize,
@@ -81,6 +82,8 @@ pub struct StoreOptions {
     pub writer_cache_kib: u32,
     /// Called first on every thread that does not serve emergencies, so that it can give way to those that do.
     pub on_common_thread: fn(),
+    /// Called first on every thread that an emergency waits for: its readers, and the writer, whom all wait for.
+    pub on_urgent_thread: fn(),
     /// Keep a redo log, so that a restore can stop at any moment. Not on a test's VFS.
     pub redo: Option<RedoOptions>,
     /// Where packs lie; without it `packs/warm` beside the file, and no archive.
@@ -99,6 +102,7 @@ impl Default for StoreOptions {
             preparers: 2,
             writer_cache_kib: 128 * 1024,
             on_common_thread: || {},
+            on_urgent_thread: || {},
             redo: None,
             packs: None,
         }
@@ -184,8 +188,9 @@ impl SqlcipherStore {
         };
         let (reader_path, reader_key) = (path.to_owned(), key.clone());
         let reader: OpenReader = Arc::new(move || cipher::open(&reader_path, &reader_key, &read_options));
-        let reserved = Readers::start("emergency-reader", options.reserved.max(1), &reader)?;
-        let common = options.on_common_thread;
+        let (common, urgent) = (options.on_common_thread, options.on_urgent_thread);
+        let kept = options.reserved.max(1);
+        let reserved = Readers::start_with("emergency-reader", kept, &reader, urgent)?.with_here(kept)?;
         let readers = Readers::start_with("reader", options.readers.max(1), &reader, common)?;
         let preparers = Readers::start_with("preparer", options.preparers.max(1), &reader, common)?;
         let write_options = OpenOptions {
@@ -212,6 +217,7 @@ impl SqlcipherStore {
             "server",
             open,
             ServerGroup::new(head_file, redo, pos.clone(), packs.clone()),
+            urgent,
         )?;
         drop(first);
         let epoch = watch::Sender::new(epoch);
@@ -251,12 +257,11 @@ impl SqlcipherStore {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     {
-        let pool = if vitrine_store::is_urgent() {
-            &self.reserved
+        if vitrine_store::is_urgent() {
+            self.reserved.run_near(job).await
         } else {
-            &self.readers
-        };
-        pool.run(job).await
+            self.readers.run(job).await
+        }
     }
 }
 
