@@ -12,7 +12,7 @@ use crate::identity::throttle::Throttle;
 use crate::keys::Keys;
 use crate::lanes::Lanes;
 use crate::ops::breaker::Breaker;
-use crate::ops::guarded::Guarded;
+use crate::ops::guarded::{Guarded, Sections};
 use crate::ops::metrics::Metrics;
 use crate::ws::hub::Changed;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -89,9 +89,9 @@ impl App {
     ) -> Result<Arc<Self>, StoreError> {
         let now = clock::now();
         let metrics = Arc::new(Metrics::default());
-        let breaker = Arc::new(Breaker::new("store"));
-        let longest = std::time::Duration::from_millis(config.lanes.read_ms);
-        let store: Arc<dyn Store> = Arc::new(Guarded::new(store, breaker.clone(), metrics.clone(), longest));
+        let sections = Sections::new(&config.lanes);
+        let breakers = sections.breakers();
+        let store: Arc<dyn Store> = Arc::new(Guarded::new(store, sections, metrics.clone()));
         let lanes = Lanes::new(&config).map_err(|e| StoreError::Backend {
             doing: "starting the lanes' threads",
             cause: e.to_string(),
@@ -108,7 +108,7 @@ impl App {
             lanes,
             known: Known::default(),
             last_known: crate::http::fhir::last_known::LastKnown::default(),
-            breakers: vec![breaker],
+            breakers,
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
             conditions: tokio::sync::Mutex::new(()),
             metrics,

@@ -100,8 +100,14 @@ pub struct Lanes {
     pub wait_ms: u64,
     /// Delay at which the server begins to turn work away, ms.
     pub shed_ms: u64,
-    /// Longest time of one read of the store, ms.
+    /// Longest time of one read of the store, ms; the three below have their own.
     pub read_ms: u64,
+    /// Longest time of a search for patients, ms.
+    pub search_ms: u64,
+    /// Longest time of reading an old version, ms.
+    pub history_ms: u64,
+    /// Longest time of one read for the workstations' feed and snapshots, ms.
+    pub feed_ms: u64,
     /// Wards whose workstations read emergency cards in the emergency lane.
     pub critical_wards: Vec<String>,
 }
@@ -240,6 +246,9 @@ impl Default for Lanes {
             wait_ms: 2000,
             shed_ms: 200,
             read_ms: 5000,
+            search_ms: 5000,
+            history_ms: 5000,
+            feed_ms: 10_000,
             critical_wards: Vec::new(),
         }
     }
@@ -389,6 +398,9 @@ impl Config {
             ("lanes.wait_ms", small(self.lanes.wait_ms), 1, 60_000),
             ("lanes.shed_ms", small(self.lanes.shed_ms), 20, 10_000),
             ("lanes.read_ms", small(self.lanes.read_ms), 100, 120_000),
+            ("lanes.search_ms", small(self.lanes.search_ms), 100, 120_000),
+            ("lanes.history_ms", small(self.lanes.history_ms), 100, 120_000),
+            ("lanes.feed_ms", small(self.lanes.feed_ms), 100, 120_000),
             (
                 "listen.drain_seconds",
                 usize::try_from(self.listen.drain_seconds).unwrap_or(usize::MAX),
@@ -536,7 +548,7 @@ mod tests {
                     "\"info\""
                 } else if key == "format" {
                     "\"json\""
-                } else if key == "read_ms" {
+                } else if ["read_ms", "search_ms", "history_ms", "feed_ms"].contains(&key) {
                     "1000"
                 } else if key == "keep_rows" {
                     "5000"
@@ -551,7 +563,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 51] = [
+    const KEYS: [&str; 54] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -575,6 +587,9 @@ mod tests {
         "lanes.wait_ms",
         "lanes.shed_ms",
         "lanes.read_ms",
+        "lanes.search_ms",
+        "lanes.history_ms",
+        "lanes.feed_ms",
         "lanes.critical_wards",
         "sessions.idle_minutes",
         "sessions.longest_hours",

@@ -1,5 +1,6 @@
 //! The store as the server asks it: timed, with a longest time for every read, tried again where that is safe, and not
-//! asked at all for a while after it failed several times in a row.
+//! asked at all for a while after it failed several times in a row. Times and rests are those of a section: a search that
+//! hangs, or the replica that answers it, keeps nobody from a chart.
 //!
 //! Lives here: [`Guarded`], around any store. Never here: what is read. Made by `app`; everything in the server asks
 //! through it. Rules:
@@ -10,7 +11,7 @@
 
 use super::breaker::Breaker;
 use super::metrics::Metrics;
-use crate::clock;
+use crate::{clock, config};
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use std::future::Future;
@@ -42,29 +43,75 @@ pub const RESTING: &str = "asking a store that rests after failures";
 /// What the guard says when a read took too long.
 pub const TOO_LONG: &str = "waiting for a read that took too long";
 
+/// A part of what is read that can fail by itself.
+#[derive(Debug, Clone)]
+pub struct Section {
+    /// Opens after failures of this section alone.
+    pub breaker: Arc<Breaker>,
+    /// A read may take so long.
+    pub longest: Duration,
+}
+
+impl Section {
+    /// A section whose breaker is closed.
+    #[must_use]
+    pub fn new(name: &'static str, longest_ms: u64) -> Self {
+        Self {
+            breaker: Arc::new(Breaker::new(name)),
+            longest: Duration::from_millis(longest_ms),
+        }
+    }
+}
+
+/// The sections.
+#[derive(Debug, Clone)]
+pub struct Sections {
+    /// Charts, cards, accounts, and whatever a decision rests on.
+    pub store: Section,
+    /// Patients by name, birth date and number.
+    pub search: Section,
+    /// Old versions.
+    pub history: Section,
+    /// What the workstations follow.
+    pub feed: Section,
+}
+
+impl Sections {
+    /// With the times of a configuration.
+    #[must_use]
+    pub fn new(lanes: &config::Lanes) -> Self {
+        Self {
+            store: Section::new("store", lanes.read_ms),
+            search: Section::new("search", lanes.search_ms),
+            history: Section::new("history", lanes.history_ms),
+            feed: Section::new("feed", lanes.feed_ms),
+        }
+    }
+
+    /// The breaker of each.
+    #[must_use]
+    pub fn breakers(&self) -> Vec<Arc<Breaker>> {
+        let all = [&self.store, &self.search, &self.history, &self.feed];
+        all.map(|s| s.breaker.clone()).to_vec()
+    }
+}
+
 /// A guarded store.
 pub struct Guarded {
     inner: Arc<dyn Store>,
-    breaker: Arc<Breaker>,
+    sections: Sections,
     metrics: Arc<Metrics>,
-    longest: Duration,
     began: Instant,
 }
 
 impl Guarded {
     /// Guards a store.
     #[must_use]
-    pub fn new(
-        inner: Arc<dyn Store>,
-        breaker: Arc<Breaker>,
-        metrics: Arc<Metrics>,
-        longest: Duration,
-    ) -> Self {
+    pub fn new(inner: Arc<dyn Store>, sections: Sections, metrics: Arc<Metrics>) -> Self {
         Self {
             inner,
-            breaker,
+            sections,
             metrics,
-            longest,
             began: clock::steady(),
         }
     }
@@ -76,12 +123,13 @@ impl Guarded {
     /// A read: bounded, guarded, tried again.
     async fn read<'a, T>(
         &self,
+        section: &Section,
         label: &'static str,
         call: impl Fn() -> BoxFuture<'a, Result<T, StoreError>> + Send,
     ) -> Result<T, StoreError> {
         let urgent = is_urgent();
         for tried in 0..=AGAIN {
-            let leave = self.breaker.ask(self.now_ms());
+            let leave = section.breaker.ask(self.now_ms());
             if leave.is_none() && !urgent {
                 self.metrics
                     .count("vitrine_breaker_refusals_total", "of=\"store\"", 1);
@@ -91,7 +139,7 @@ impl Guarded {
                 });
             }
             let began = clock::steady();
-            let answer = tokio::time::timeout(self.longest, call()).await;
+            let answer = tokio::time::timeout(section.longest, call()).await;
             self.metrics
                 .took("vitrine_query_seconds", label, Some(began.elapsed()));
             let failed = match &answer {
@@ -109,7 +157,7 @@ impl Guarded {
                 Err(_) => {
                     return Err(StoreError::Backend {
                         doing: TOO_LONG,
-                        cause: format!("{} ms", self.longest.as_millis()),
+                        cause: format!("{} ms", section.longest.as_millis()),
                     });
                 }
                 Ok(Err(StoreError::Backend { .. })) if tried < AGAIN => {
@@ -142,9 +190,11 @@ impl Guarded {
 }
 
 macro_rules! read {
-    ($self:ident, $call:ident ( $($arg:expr),* )) => {
+    ($self:ident, $call:ident ( $($arg:expr),* )) => { read!($self, store, $call($($arg),*)) };
+    ($self:ident, $section:ident, $call:ident ( $($arg:expr),* )) => {
         $self
             .read(
+                &$self.sections.$section,
                 concat!("kind=\"read\",op=\"", stringify!($call), "\""),
                 || $self.inner.$call($($arg),*),
             )
@@ -213,7 +263,7 @@ impl ChartStore for Guarded {
         key: &ResourceKey,
         version: u64,
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
-        read!(self, vread(permit, key, version))
+        read!(self, history, vread(permit, key, version))
     }
     async fn everything(
         &self,
@@ -230,7 +280,7 @@ impl ChartStore for Guarded {
         permit: &Permit<SearchPatients>,
         query: &SearchQuery,
     ) -> Result<Sealed<SearchHits>, StoreError> {
-        read!(self, search(permit, query))
+        read!(self, search, search(permit, query))
     }
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
         read!(self, whereabouts(patient))
@@ -268,10 +318,10 @@ impl Feed for Guarded {
         scope: Option<&str>,
         limit: usize,
     ) -> Result<FeedBatch, StoreError> {
-        read!(self, changes_since(pos, scope, limit))
+        read!(self, feed, changes_since(pos, scope, limit))
     }
     async fn items(&self, scope: &str, keys: &[String]) -> Result<Vec<ScopeItem>, StoreError> {
-        read!(self, items(scope, keys))
+        read!(self, feed, items(scope, keys))
     }
     async fn scope_page(
         &self,
@@ -280,7 +330,7 @@ impl Feed for Guarded {
         after: Option<&str>,
         max_bytes: usize,
     ) -> Result<Sealed<ScopePage>, StoreError> {
-        read!(self, scope_page(permit, scope, after, max_bytes))
+        read!(self, feed, scope_page(permit, scope, after, max_bytes))
     }
     async fn scope_refs(&self, scope: &str) -> Result<(Vec<ItemRef>, u64), StoreError> {
         upkeep!(self, scope_refs(scope))
@@ -465,15 +515,14 @@ mod tests {
     use vitrine_store::MemoryStore;
     use vitrine_store::faulty::{FaultyStore, Plan, When};
 
-    fn world(longest: Duration) -> (Guarded, Arc<FaultyStore>) {
+    fn world(longest_ms: u64) -> (Guarded, Arc<FaultyStore>) {
         let memory: Arc<dyn Store> = Arc::new(MemoryStore::new(Arc::new(FhirProjector), "e"));
         let faulty = Arc::new(FaultyStore::new(memory));
-        let guarded = Guarded::new(
-            faulty.clone(),
-            Arc::new(Breaker::new("store")),
-            Arc::new(Metrics::default()),
-            longest,
-        );
+        let lanes = config::Lanes {
+            read_ms: longest_ms,
+            ..config::Lanes::default()
+        };
+        let guarded = Guarded::new(faulty.clone(), Sections::new(&lanes), Arc::default());
         (guarded, faulty)
     }
     const ALWAYS: Plan = Plan::Random {
@@ -483,7 +532,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_is_tried_again_and_a_write_is_not() {
-        let (store, faulty) = world(Duration::from_secs(5));
+        let (store, faulty) = world(5_000);
         faulty.plan(Plan::Nth(1, When::Before));
         assert_eq!(store.epoch().await.unwrap(), "e");
         assert_eq!(faulty.calls_and_failures(), (2, 1));
@@ -497,7 +546,7 @@ mod tests {
 
     #[tokio::test]
     async fn after_failures_it_is_left_alone_but_an_emergency_is_always_tried() {
-        let (store, faulty) = world(Duration::from_secs(5));
+        let (store, faulty) = world(5_000);
         faulty.plan(ALWAYS);
         for _ in 0..2 {
             assert!(store.epoch().await.is_err());
@@ -516,10 +565,27 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_that_takes_too_long_is_given_up_once() {
-        let (store, faulty) = world(Duration::from_millis(30));
+        let (store, faulty) = world(30);
         faulty.plan(Plan::Never);
         faulty.delay(Duration::from_millis(500));
         assert!(matches!(store.epoch().await, Err(StoreError::Backend { doing, .. }) if doing == TOO_LONG));
         assert_eq!(faulty.calls_and_failures().0, 1);
+    }
+
+    #[tokio::test]
+    async fn a_section_that_fails_rests_alone() {
+        let (store, faulty) = world(5_000);
+        faulty.plan(ALWAYS);
+        for _ in 0..2 {
+            assert!(store.changes_since(0, None, 1).await.is_err());
+        }
+        faulty.plan(Plan::Never);
+        let resting = store.changes_since(0, None, 1).await;
+        assert!(matches!(resting, Err(StoreError::Backend { doing, .. }) if doing == RESTING));
+        assert_eq!(store.epoch().await.unwrap(), "e", "nobody else waits for it");
+        let open = |b: &Arc<Breaker>| !matches!(b.state(), crate::ops::breaker::State::Closed { .. });
+        let breakers = store.sections.breakers();
+        let resting: Vec<_> = breakers.iter().filter(|b| open(b)).map(|b| b.name).collect();
+        assert_eq!(resting, ["feed"]);
     }
 }

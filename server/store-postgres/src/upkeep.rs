@@ -1,6 +1,6 @@
 //! What runs beside: hearing of others' commits, telling them of ours, stretches of tables ahead of time, guards.
 //!
-//! Lives here: the link (one connection that listens, tells and looks), partitions, the report of transactions that
+//! Lives here: the link (one connection that listens, tells and looks), partitions ahead and behind, the report of transactions that
 //! stall. Never here: reading the record. Started by `PostgresStore::open`, ends with the store.
 
 use crate::connect::Target;
@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 use vitrine_store::{Stall, StoreError};
 
 const LINK: &str = "following the feed";
@@ -201,7 +202,7 @@ async fn look(pool: &Pool) -> Result<Vec<Stall>, Fault> {
     rows.iter().map(stall).collect()
 }
 
-/// Makes the months and stretches that will be needed. A month whose rows lie in the rest already stays there.
+/// Makes the months and stretches that will be needed, and drops the stretches that are not any more. A month whose rows lie in the rest already stays there.
 pub(crate) async fn partitions(pool: &Pool) -> Result<(), Fault> {
     let client = pool.get().await.during(KEEPING)?;
     for table in ["audit", "resource_version"] {
@@ -223,6 +224,39 @@ pub(crate) async fn partitions(pool: &Pool) -> Result<(), Fault> {
         let stretch = newest / FEED_STRETCH + n;
         let (from, to) = (stretch * FEED_STRETCH, (stretch + 1) * FEED_STRETCH);
         make(&client, "change_log", &format!("change_log_{stretch}"), from, to).await?;
+    }
+    behind(&client).await
+}
+
+/// Detaches and drops the stretches of the feed that retention has emptied: deleted rows leave their pages behind, and
+/// every search of the feed by position looks into each stretch there is. Months are never detached: the audit chains
+/// and the old versions in them are the record.
+async fn behind<C: GenericClient>(c: &C) -> Result<(), Fault> {
+    let sql = "SELECT i.inhrelid::regclass::text FROM pg_inherits i
+                WHERE i.inhparent = 'change_log'::regclass AND i.inhrelid <> 'change_log_rest'::regclass
+                  AND (regexp_match(i.inhrelid::regclass::text, '([0-9]+)$'))[1]::bigint
+                      < (SELECT value::bigint FROM meta WHERE key = 'feed_oldest') / $1 ORDER BY 1";
+    for row in crate::sql::all(c, KEEPING, sql, &[&FEED_STRETCH]).await? {
+        let name: String = col(&row, 0, KEEPING)?;
+        // One statement is one transaction. It waits for a reader for a second at most, and for whoever waits behind
+        // it no longer: an hour later is another turn. A stretch that has a row is left alone.
+        let drop = format!(
+            "DO $$ BEGIN
+               PERFORM set_config('lock_timeout', '1s', true);
+               LOCK TABLE change_log IN ACCESS EXCLUSIVE MODE;
+               IF NOT EXISTS (SELECT FROM {name}) THEN
+                 ALTER TABLE change_log DETACH PARTITION {name};
+                 DROP TABLE {name};
+               END IF;
+             END $$"
+        );
+        match c.batch_execute(&drop).await {
+            Ok(()) => tracing::info!(stretch = %name, "a stretch of the feed that retention emptied is gone"),
+            Err(e) if e.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {
+                tracing::info!(stretch = %name, "a stretch of the feed is in use and stays for another hour");
+            }
+            Err(e) => return Err(e).during(KEEPING),
+        }
     }
     Ok(())
 }

@@ -260,3 +260,59 @@ async fn a_new_data_key_reaches_every_body_and_nothing_changes() {
         "and opens again"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stretches_of_the_feed_that_retention_emptied_are_dropped_and_no_others() {
+    let pg = TestPg::start().expect("PostgreSQL");
+    let url = pg.database().expect("a database");
+    let db = support::name(&url).to_owned();
+    let stretches = || {
+        let sql = "SELECT string_agg(inhrelid::regclass::text, ' ' ORDER BY inhrelid::regclass::text) FROM pg_inherits
+                    WHERE inhparent = 'change_log'::regclass";
+        pg.psql(&db, sql).expect("listed").trim().to_owned()
+    };
+    let at = |pos: u64| {
+        let row = format!(
+            "INSERT INTO change_log VALUES ({pos}, 2, 1, 0, 1, false);
+             UPDATE meta SET value = '{pos}' WHERE key = 'feed_newest'"
+        );
+        pg.psql(&db, &row).expect("a row of the feed");
+    };
+    let store = open(&url).await;
+    assert_eq!(stretches(), "change_log_1 change_log_2 change_log_rest");
+    at(6_000_000);
+    at(12_000_000);
+
+    // Nothing is dropped that has a row, however old it is said to be; and what is empty but not old stays.
+    store.prune(5_500_000).await.expect("pruned");
+    drop(store);
+    let store = open(&url).await;
+    assert_eq!(
+        stretches(),
+        "change_log_1 change_log_2 change_log_3 change_log_4 change_log_rest"
+    );
+    store.prune(11_999_999).await.expect("pruned");
+    drop(store);
+
+    // Somebody reads the feed for long: the server starts, and the stretch stays until another turn.
+    let reading = "SELECT count(*) FROM change_log; SELECT pg_sleep(6)";
+    let reader = pg.psql_begin(&db, reading).expect("a reader");
+    let holds = "SELECT count(*) FROM pg_locks WHERE relation = 'change_log'::regclass AND granted";
+    while pg.psql(&db, holds).expect("the locks").trim() == "0" {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let store = open(&url).await;
+    assert!(stretches().starts_with("change_log_1 "), "{}", stretches());
+    drop(store);
+    while pg.psql(&db, holds).expect("the locks").trim() != "0" {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    drop(reader);
+    let store = open(&url).await;
+    assert_eq!(
+        stretches(),
+        "change_log_2 change_log_3 change_log_4 change_log_rest"
+    );
+    let feed = store.changes_since(11_999_999, None, 10).await.expect("the feed");
+    assert_eq!(feed.rows.iter().map(|r| r.pos).collect::<Vec<_>>(), [12_000_000]);
+}
