@@ -1,5 +1,6 @@
 //! The server's audit chain and the chains of the devices.
 
+use super::checkpoint::Checkpoints;
 use super::head_file::{self, HeadFile};
 use super::persons::{self, PersonChange};
 use super::sql::{During, all, int, one, run, uint};
@@ -62,6 +63,7 @@ pub(super) struct ServerGroup {
     purge: bool,
     head_file: Option<HeadFile>,
     redo: Option<Keeper>,
+    checkpoints: Option<Checkpoints>,
     announce: watch::Sender<u64>,
     /// Packs, for what the writer reads of bodies.
     pub packs: Arc<Packs>,
@@ -75,6 +77,7 @@ impl ServerGroup {
     pub fn new(
         head_file: Option<HeadFile>,
         redo: Option<Keeper>,
+        checkpoints: Option<Checkpoints>,
         announce: watch::Sender<u64>,
         packs: Arc<Packs>,
     ) -> Self {
@@ -86,6 +89,7 @@ impl ServerGroup {
             purge: false,
             head_file,
             redo,
+            checkpoints,
             announce,
             packs,
             destroyed_packs: Vec::new(),
@@ -204,8 +208,13 @@ impl Group for ServerGroup {
         if let Some(redo) = &mut self.redo {
             redo.settled(conn);
         }
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.settled(conn);
+        }
     }
     fn closing(&mut self, conn: &Connection) {
+        // Its connection closes first: the last to close moves the WAL and removes it.
+        self.checkpoints = None;
         if let Some(redo) = &mut self.redo {
             redo.closing(conn);
         }

@@ -14,6 +14,7 @@ mod audit;
 mod body;
 mod charts;
 mod check;
+mod checkpoint;
 mod feed;
 mod giving;
 mod head_file;
@@ -30,13 +31,14 @@ use crate::readers::{OpenReader, Readers};
 use crate::redo::{Keeper, RedoOptions};
 use crate::writer::{OpenConnection, Writer};
 use audit::ServerGroup;
+use checkpoint::Checkpoints;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::Connection;
 use rusqlite::hooks::Wal;
 use sql::During as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::sync::watch;
 use vitrine_store::pack::{PackFolders, Packs};
 use vitrine_store::tiers::PacksOf;
@@ -198,15 +200,26 @@ impl SqlcipherStore {
             ..again
         };
         let (writer_path, writer_key) = (path.to_owned(), key.clone());
-        let hook = redo.as_ref().map(Keeper::hook);
+        let checkpoints = match (&redo, beside, options.open.checkpoint_pages) {
+            (None, Some(_), limit @ 1..) => {
+                let (path, key) = (path.to_owned(), key.clone());
+                let moving = OpenOptions {
+                    checkpoint_pages: 0,
+                    ..write_options.clone()
+                };
+                let open: OpenReader = Arc::new(move || cipher::open(&path, &key, &moving));
+                Some(Checkpoints::start(open, limit, common)?)
+            }
+            _ => None,
+        };
+        let hook = redo
+            .as_ref()
+            .map(Keeper::hook)
+            .or_else(|| checkpoints.as_ref().map(Checkpoints::hook));
         let open: OpenConnection = Box::new(move || {
             let mut conn = cipher::open(&writer_path, &writer_key, &write_options)?;
             if let Some(hook) = hook.clone() {
-                let tell = move |_: &mut Wal, pages: std::ffi::c_int| {
-                    hook.store(u32::try_from(pages).unwrap_or(0), Ordering::Release);
-                    Ok(())
-                };
-                conn.wal_hook(Some(tell)).during("watching the WAL")?;
+                conn.wal_hook(Some(wal_length(hook))).during("watching the WAL")?;
             }
             Ok(conn)
         });
@@ -216,7 +229,7 @@ impl SqlcipherStore {
         let writer = Writer::start(
             "server",
             open,
-            ServerGroup::new(head_file, redo, pos.clone(), packs.clone()),
+            ServerGroup::new(head_file, redo, checkpoints, pos.clone(), packs.clone()),
             urgent,
         )?;
         drop(first);
@@ -262,6 +275,16 @@ impl SqlcipherStore {
         } else {
             self.readers.run(job).await
         }
+    }
+}
+
+/// Says after each commit how many pages the WAL has. In the place of SQLite's own, which would move it there and then.
+fn wal_length(
+    pages: Arc<AtomicU32>,
+) -> impl FnMut(&mut Wal, std::ffi::c_int) -> rusqlite::Result<()> + Send + 'static {
+    move |_, now| {
+        pages.store(u32::try_from(now).unwrap_or(0), Ordering::Release);
+        Ok(())
     }
 }
 
