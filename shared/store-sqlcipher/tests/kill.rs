@@ -13,7 +13,7 @@ use std::time::Duration;
 use uuid::Uuid;
 use vitrine_store::conformance::hospital::{Hospital, NoteProjector, key, note, pat, put};
 use vitrine_store::{ChangeBatch, ChartStore, Feed, Store};
-use vitrine_store_sqlcipher::{Key, SealState, SqlcipherStore, StoreOptions};
+use vitrine_store_sqlcipher::{Key, OpenOptions, SealState, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
 const LANES: usize = 4;
@@ -24,6 +24,12 @@ fn open(path: &Path) -> Arc<SqlcipherStore> {
     let options = StoreOptions {
         readers: 1,
         preparers: 1,
+        // So often that many a kill falls into the moving of the WAL.
+        open: OpenOptions {
+            create: true,
+            checkpoint_pages: 40,
+            ..OpenOptions::default()
+        },
         ..StoreOptions::default()
     };
     SqlcipherStore::open(path, key, Arc::new(NoteProjector), options).expect("opened")

@@ -4,7 +4,7 @@
 //! (SQLite does it within a commit). Made by the store, asked by the writer after each group.
 //!
 //! Problem: SQLite moves the WAL within the commit that makes it long; 4,000 pages and two syncs stand between a write
-//! and its answer, measured 50 to 110 ms for everybody who waits, an emergency's audit row included. Decision: a thread
+//! and its answer, measured 70 to 90 ms for everybody who waits, an emergency's audit row included. Decision: a thread
 //! with a connection of its own moves what is there while the writer goes on; then the writer moves the little that came
 //! meanwhile, so that the WAL is wholly moved at one moment and the next commit begins it anew.
 
