@@ -249,6 +249,9 @@ impl ChartStore for Guarded {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
         read!(self, lookup(key))
     }
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
+        upkeep!(self, catch_up(most))
+    }
     async fn counts(&self) -> Result<Counts, StoreError> {
         upkeep!(self, counts())
     }

@@ -302,9 +302,9 @@ impl Group<'_> {
             if p.0.is_empty() {
                 return Ok(0);
             }
-            let sql = "INSERT INTO person (pid, tokens)
-                       SELECT pid, array_agg(DISTINCT token) FROM unnest($1::bigint[], $2::bigint[]) u(pid, token)
-                        GROUP BY pid ON CONFLICT (pid) DO UPDATE SET tokens = excluded.tokens";
+            let sql = "INSERT INTO person (pid, tokens, form)
+                       SELECT pid, array_agg(DISTINCT token), 1 FROM unnest($1::bigint[], $2::bigint[]) u(pid, token)
+                        GROUP BY pid ON CONFLICT (pid) DO UPDATE SET tokens = excluded.tokens, form = excluded.form";
             run(tx, DOING, sql, &[&p.0, &p.1]).await
         };
         tokio::try_join!(idents, dependencies, facts, persons)?;

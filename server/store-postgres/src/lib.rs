@@ -50,7 +50,7 @@ use vitrine_store::{AuditLog, Projector, StoreError};
 use zeroize::Zeroizing;
 
 pub use audit::AuditReport;
-pub use charts::{CARD_SQL, CHART_SQL, search_sql};
+pub use charts::{CARD_SQL, CHART_SQL, DUE_SQL, search_sql};
 pub use feed::feed_sql;
 pub use intake::{Intake, Progress};
 pub use migrate::SCHEMA;

@@ -28,10 +28,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "tiers",
         sql: include_str!("../migrations/0003_tiers.sql"),
     },
+    Migration {
+        number: 4,
+        name: "sound",
+        sql: include_str!("../migrations/0004_sound.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 4;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -236,6 +236,7 @@ pub async fn see(h: &Hospital) -> Seen {
         let permit = h.client(None);
         let query = SearchQuery {
             text: text.to_owned(),
+            by: vitrine_store::SearchBy::Words,
             limit: 1000,
         };
         let found = s.search(&permit, &query).await.unwrap();

@@ -48,6 +48,8 @@ async fn a_destroyed_record_leaves_ids_alone() {
         .await;
     let look = || cipher::open(&path, &key(), &OpenOptions::default()).unwrap();
     assert!(in_index(&look(), b"uetzal"), "the search knows the name");
+    let sounds = "SELECT count(*) FROM sound WHERE code LIKE '%SLFN%'";
+    assert!(count(&look(), sounds) > 0, "and how it sounds");
     for user in ["ann", "bob", "cyd"] {
         let account = Account {
             user: UserId::new(user).unwrap(),
@@ -95,6 +97,10 @@ async fn a_destroyed_record_leaves_ids_alone() {
         (
             "board",
             "SELECT count(*) FROM board b JOIN patient p USING (pid) WHERE p.id = 'p1' AND b.body IS NOT NULL",
+        ),
+        (
+            "sound",
+            "SELECT count(*) FROM sound s LEFT JOIN patient p USING (pid) WHERE p.id = 'p1' OR s.code LIKE '%SLFN%'",
         ),
         ("ess_member", "SELECT count(*) FROM ess_member WHERE id = 'p1'"),
     ] {

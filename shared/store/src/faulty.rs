@@ -259,6 +259,9 @@ impl ChartStore for FaultyStore {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
         through!(self, lookup(key))
     }
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
+        through!(self, catch_up(most))
+    }
     async fn counts(&self) -> Result<Counts, StoreError> {
         through!(self, counts())
     }

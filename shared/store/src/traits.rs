@@ -86,7 +86,7 @@ pub trait ChartStore: Send + Sync {
     ) -> Result<Sealed<HistoryPage>, StoreError>;
     /// A patient's emergency card.
     async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError>;
-    /// Finds patients.
+    /// Finds patients; [`StoreError::NotIndexed`] while [`Self::catch_up`] has work left for what is asked.
     async fn search(
         &self,
         permit: &Permit<SearchPatients>,
@@ -108,6 +108,9 @@ pub trait ChartStore: Send + Sync {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError>;
     /// Counts.
     async fn counts(&self) -> Result<Counts, StoreError>;
+    /// Takes patients into the search index whose words an older program wrote, at most so many; gives how many are
+    /// left. May be stopped and begun again at any time.
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError>;
     /// Whether it can be written to just now.
     fn mode(&self) -> StoreMode {
         StoreMode::ReadWrite

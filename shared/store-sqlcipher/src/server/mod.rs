@@ -64,6 +64,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "tiers",
         sql: include_str!("../../migrations/server/0003_tiers.sql"),
     },
+    Migration {
+        number: 4,
+        name: "sound",
+        sql: include_str!("../../migrations/server/0004_sound.sql"),
+    },
 ];
 
 /// How the server's store is opened.

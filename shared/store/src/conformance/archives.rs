@@ -238,6 +238,7 @@ pub(super) async fn destroys_a_record_once(h: Hospital) {
         let permit = h.client(None);
         let query = SearchQuery {
             text: text.to_owned(),
+            by: crate::SearchBy::Words,
             limit: 10,
         };
         let hits = h.store.search(&permit, &query).await.expect("searched");

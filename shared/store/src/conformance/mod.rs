@@ -65,6 +65,7 @@ cases! {
     finds::pages_everything_completely;
     finds::finds_identifiers;
     finds::finds_patients;
+    finds::finds_names_by_their_sound;
     finds::keeps_what_was_not_taken;
     finds::counts;
     feeds::has_no_gap_under_concurrent_writers;
