@@ -49,6 +49,7 @@ impl Ask {
                 ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource)
             }
             ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
+            ("POST", ["fhir", _, "_search"]) => Self::Other,
             ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
             (_, ["import", ..]) => Self::Import,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
