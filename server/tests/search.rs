@@ -159,5 +159,183 @@ async fn the_capability_statement_lists_the_searches_there_are() {
             ));
         }
     }
-    assert_eq!(listed, ["Patient?phonetic"]);
+    assert_eq!(
+        listed,
+        [
+            "DiagnosticReport?patient",
+            "DiagnosticReport?_content",
+            "DocumentReference?patient",
+            "DocumentReference?_content",
+            "Patient?phonetic",
+        ]
+    );
+}
+
+fn base64(text: &str) -> String {
+    const SIGNS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut out = String::new();
+    for three in text.as_bytes().chunks(3) {
+        let bits = three.iter().fold(0u32, |n, b| n << 8 | u32::from(*b)) << (8 * (3 - three.len()));
+        for n in 0..4 {
+            let six = (bits >> (18 - 6 * n)) & 63;
+            out.push(if n <= three.len() {
+                char::from(SIGNS[six as usize])
+            } else {
+                '='
+            });
+        }
+    }
+    out
+}
+
+fn document(id: &str, patient: &str, media: &str, text: &str) -> Value {
+    json!({"resourceType": "DocumentReference", "id": id, "status": "current",
+        "subject": {"reference": format!("Patient/{patient}")},
+        "content": [{"attachment": {"contentType": media, "data": base64(text)}}]})
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn notes_are_found_by_their_words_within_one_record() {
+    let (_folder, s, client) = server().await;
+    for p in ["p1", "p2"] {
+        put(&s, &client, named(p, "Meyer", "Anna")).await;
+    }
+    for note in [
+        document("d1", "p1", "text/plain", "Pneumonie rechts, CRP 112 mg/l"),
+        document(
+            "d2",
+            "p1",
+            "text/html; charset=utf-8",
+            "<p>Keine Pneu<b>monie</b></p><p>&Ouml;dem</p>",
+        ),
+        document("d3", "p2", "text/plain", "Pneumonie"),
+    ] {
+        put(&s, &client, note).await;
+    }
+    put(
+        &s,
+        &client,
+        json!({"resourceType": "DiagnosticReport", "id": "r1", "status": "final", "code": {"text": "CT"},
+            "subject": {"reference": "Patient/p1"}, "conclusion": "Pneumonie im Unterlappen"}),
+    )
+    .await;
+    for round in 0..2 {
+        for (asked, expected) in [
+            (
+                "DocumentReference?patient=p1&_content=pneumonie",
+                &["d1", "d2"][..],
+            ),
+            (
+                "DocumentReference?patient=Patient/p1&_content=PNEUMONIE+rechts",
+                &["d1"],
+            ),
+            (
+                "DocumentReference?patient=p1&_content=pneumonie&_content=odem",
+                &["d2"],
+            ),
+            ("DocumentReference?patient=p1&_content=112", &["d1"]),
+            ("DocumentReference?patient=p1&_content=pneumo", &[]),
+            ("DocumentReference?patient=p1&_content=%27%20OR%201=1;--", &[]),
+            ("DocumentReference?patient=p2&_content=pneumonie", &["d3"]),
+            ("DiagnosticReport?patient=p1&_content=unterlappen", &["r1"]),
+        ] {
+            let (status, bundle) = get(&s, &client, &format!("/fhir/{asked}")).await;
+            assert_eq!(status, 200, "{round} {asked}: {bundle}");
+            assert_eq!(ids(&bundle), set(expected), "{round} {asked}");
+            assert_eq!(bundle["total"], expected.len(), "{asked}");
+        }
+    }
+    // The whole resource, as it was sent.
+    let (_, bundle) = get(&s, &client, "/fhir/DocumentReference?patient=p1&_content=crp").await;
+    let shown = &bundle["entry"][0]["resource"];
+    assert_eq!(
+        shown["content"],
+        document("d1", "p1", "text/plain", "Pneumonie rechts, CRP 112 mg/l")["content"]
+    );
+    assert_eq!(shown["meta"]["versionId"], "1");
+    // A scan: found or not, the answer says that it was not searched.
+    put(
+        &s,
+        &client,
+        document("d4", "p1", "application/pdf", "%PDF Pneumonie"),
+    )
+    .await;
+    let (_, bundle) = get(
+        &s,
+        &client,
+        "/fhir/DocumentReference?patient=p1&_content=nirgends",
+    )
+    .await;
+    assert_eq!(ids(&bundle), set(&[]));
+    let told = &bundle["entry"][0];
+    assert_eq!(
+        (&told["search"]["mode"], &told["resource"]["issue"][0]["code"]),
+        (&json!("outcome"), &json!("incomplete"))
+    );
+    assert!(told.to_string().contains("1 of 3 notes"), "{told}");
+    // More than asked for.
+    let (_, bundle) = get(
+        &s,
+        &client,
+        "/fhir/DocumentReference?patient=p1&_content=pneumonie&_count=1",
+    )
+    .await;
+    assert_eq!((ids(&bundle).len(), &bundle["total"]), (1, &json!(2)));
+    assert!(bundle.to_string().contains("1 older notes"), "{bundle}");
+    // A note that changes is found by what it says now.
+    put(&s, &client, document("d1", "p1", "text/plain", "Bronchitis")).await;
+    let (_, bundle) = get(
+        &s,
+        &client,
+        "/fhir/DocumentReference?patient=p1&_content=pneumonie",
+    )
+    .await;
+    assert_eq!(ids(&bundle), set(&["d2"]));
+    for (asked, status, says) in [
+        ("DocumentReference?_content=pneumonie", 400, "add patient="),
+        (
+            "DocumentReference?patient=&_content=pneumonie",
+            400,
+            "add patient=",
+        ),
+        ("DocumentReference?patient=p1", 400, "give _content="),
+        ("DocumentReference?patient=p1&_content=a", 400, "two letters"),
+        ("DocumentReference?patient=p1&_content=pneu*", 400, "whole words"),
+        (
+            "DocumentReference?patient=p1&_content=a,b",
+            400,
+            "without a comma",
+        ),
+        (
+            "DocumentReference?patient=p1&patient=p2&_content=pneumonie",
+            400,
+            "once",
+        ),
+        (
+            "DocumentReference?patient=p1&_content=pneumonie&date=2020",
+            400,
+            "are supported",
+        ),
+        (
+            "DocumentReference?patient=nobody&_content=pneumonie",
+            404,
+            "no such resource",
+        ),
+        ("Observation?patient=p1&_content=pneumonie", 400, "not searched"),
+    ] {
+        let (got, outcome) = get(&s, &client, &format!("/fhir/{asked}")).await;
+        assert_eq!(got, status, "{asked}: {outcome}");
+        assert_eq!(outcome["resourceType"], "OperationOutcome");
+        assert!(outcome.to_string().contains(says), "{asked}: {outcome}");
+    }
+    let rows = s.audit();
+    let last = rows
+        .iter()
+        .rfind(|r| r["action"] == "read-chart" && r["notes"]["query"] == "pneumonie")
+        .expect("the search is in the audit log");
+    assert_eq!(last["notes"]["by"], "DocumentReference _content");
+    assert!(
+        !last.to_string().contains("d1\""),
+        "a refusal for want of a patient shows none: {last}"
+    );
 }

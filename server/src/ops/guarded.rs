@@ -24,6 +24,7 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
+use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
@@ -231,6 +232,13 @@ impl ChartStore for Guarded {
         query: &SearchQuery,
     ) -> Result<Sealed<SearchHits>, StoreError> {
         read!(self, search(permit, query))
+    }
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        read!(self, notes(permit, query))
     }
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
         read!(self, whereabouts(patient))

@@ -15,6 +15,7 @@ use tokio_postgres::types::ToSql;
 use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
 use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
+use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
     Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, Projector,
@@ -450,6 +451,15 @@ impl ChartStore for PostgresStore {
     ) -> Result<Sealed<SearchHits>, StoreError> {
         let found = search_hits(&self.reader_of_old().await?, self.vault(), query).await?;
         seal::hits(permit, found)
+    }
+
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        let patient = seal::patient_of(permit)?;
+        Ok(seal::notes(permit, self.find_notes(&patient, query).await?))
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {

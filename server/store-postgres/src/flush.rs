@@ -103,6 +103,14 @@ impl Group<'_> {
         run(self.tx, doing, versions, &[&self.purge]).await?;
         let patients = "UPDATE patient SET destroyed = true WHERE pid = ANY($1)";
         run(self.tx, doing, patients, &[&self.purge]).await?;
+        // After the patient's row: who kept words before it was locked has committed them by now.
+        for table in ["note_word", "note"] {
+            let words = format!(
+                "DELETE FROM {table} WHERE pid = ANY($1)
+                    OR rid IN (SELECT rid FROM resource WHERE pid = ANY($1) AND deleted AND pid IS NOT NULL)"
+            );
+            run(self.tx, doing, &words, &[&self.purge]).await?;
+        }
         run(
             self.tx,
             doing,

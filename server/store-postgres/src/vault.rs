@@ -263,6 +263,11 @@ impl Vault {
         self.token(b's', &[code])
     }
 
+    /// Token of a word in the notes of one patient.
+    pub fn word_token(&self, pid: i64, word: &str) -> i64 {
+        self.token(b't', &[&pid.to_string(), word])
+    }
+
     /// All tokens under which a person is found.
     pub fn person_tokens(&self, words: &PersonWords) -> Vec<i64> {
         let mut out = Vec::new();

@@ -136,6 +136,8 @@ async fn nothing_in_the_database_names_anybody() {
         "1931-07-09",
         "19310709",
         "plumbum allergy",
+        "Hydronephrose",
+        "hydronephrose",
         // How her names sound.
         "dm:SKSN",
         "k:84836",
@@ -186,6 +188,26 @@ async fn nothing_in_the_database_names_anybody() {
     let sealed = store.search(&permit, &query).await.expect("searched");
     let hits = h.open(&permit, sealed).await;
     assert_eq!(hits.hits.len(), 1, "and by sound");
+    h.apply(vec![put(
+        "DocumentReference/d",
+        &note("p1", "doc", "Hydronephrose links"),
+    )])
+    .await;
+    for _ in 0..2 {
+        let permit = h.client::<vitrine_access::action::ReadChart>(Some("p1"));
+        let query = vitrine_store::notes::NoteQuery {
+            kind: "DocumentReference".to_owned(),
+            text: "hydronephrose".to_owned(),
+            limit: 5,
+        };
+        let sealed = store.notes(&permit, &query).await.expect("searched");
+        let found = h.open(&permit, sealed).await;
+        assert_eq!((found.total, found.resources.len()), (1, 1), "by its words");
+    }
+    let kept = pg
+        .psql(name(&url), "SELECT count(*) FROM note_word")
+        .expect("psql");
+    assert_eq!(kept.trim(), "2", "its two words are kept");
     let tables = pg
         .psql(
             name(&url),

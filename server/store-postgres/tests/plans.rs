@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use support::{name, open};
-use vitrine_store_postgres::{CARD_SQL, CHART_SQL, DUE_SQL, feed_sql, search_sql};
+use vitrine_store_postgres::{CARD_SQL, CHART_SQL, DUE_SQL, NOTES_SQL, feed_sql, search_sql};
 use vitrine_testpg::TestPg;
 
 /// A record of 20,000 patients, made in place: what the planner sees is numbers, not bodies.
@@ -22,6 +22,8 @@ const FILL: &str = "
   INSERT INTO ess_member (ward, id, pid, ver) SELECT 1 + pid % 40, id, pid, 1 FROM patient WHERE pid <= 800;
   INSERT INTO board (pid, ward, ver) SELECT pid, 1 + pid % 40, 1 FROM patient WHERE pid <= 800;
   INSERT INTO person (pid, tokens, form) SELECT pid, ARRAY[pid, pid % 900, 1000000 + pid % 5000], 1 FROM patient;
+  INSERT INTO note (rid, pid, version, whole) SELECT rid, pid, version, true FROM resource WHERE kind = 'Condition' AND rid % 20 <> 1;
+  INSERT INTO note_word (pid, word, rid) SELECT pid, w + rid % 7, rid FROM note CROSS JOIN generate_series(1, 4) w;
   INSERT INTO change_log (pos, scope, ref, prev, ver, tomb)
     SELECT n, CASE n % 3 WHEN 0 THEN 2 ELSE -(1 + n % 20000) END, n, 0, 1, false FROM generate_series(1, 200000) n;
   INSERT INTO audit (chain, seq, at, hash, body)
@@ -62,6 +64,10 @@ async fn what_the_screens_ask_reads_ranges() {
             with(&search_sql(2), &["51", "'{5, 1004005, 6}'", "'{5, 7}'"]),
         ),
         ("whether everybody can be found by sound", DUE_SQL.to_owned()),
+        (
+            "the notes of a patient that have two words",
+            with(NOTES_SQL, &["777", "'Condition'", "''", "'{3, 4}'", "50"]),
+        ),
         ("the feed", with(&feed_sql(), &["199000", "500"])),
         (
             "the feed of a patient",
@@ -101,6 +107,7 @@ async fn what_the_screens_ask_reads_ranges() {
         "change_log",
         "audit",
         "ess_member",
+        "note",
     ];
     for (what, sql) in asked {
         let plan = explain(&pg, name(&url), sql);

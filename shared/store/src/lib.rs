@@ -20,6 +20,7 @@ pub mod faulty;
 pub mod meaning;
 pub mod memory;
 mod model;
+pub mod notes;
 pub mod pack;
 mod project;
 pub mod scope;

@@ -219,6 +219,20 @@ pub fn matches_names(person: &PersonWords, terms: &[Term]) -> bool {
     !terms.is_empty() && terms.iter().all(|t| person.names.contains(&t.name))
 }
 
+/// Letters of a word that count: what goes on so long is no word.
+const WORD: usize = 64;
+
+/// The words of a text, each once: folded, letters and digits, two or more of them (one, where it is no letter of a
+/// to z: `李`). A script that is written without spaces is not taken apart.
+#[must_use]
+pub fn content_words(text: &str) -> std::collections::BTreeSet<String> {
+    fold(text)
+        .split(|c: char| !c.is_alphanumeric())
+        .map(|w| w.chars().take(WORD).collect::<String>())
+        .filter(|w| w.len() >= 2)
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,6 +330,17 @@ mod tests {
         ] {
             assert!(!alike(a, b), "{a}, {b}");
         }
+    }
+
+    #[test]
+    fn words_of_a_text() {
+        let words = |t: &str| content_words(t).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            words("Pneumonie, re. Unterlappen; CRP 112 mg/l. Ödem: ø. 李 x"),
+            ["112", "crp", "mg", "odem", "pneumonie", "re", "unterlappen", "李"]
+        );
+        assert_eq!(words("a b 1 - \"*"), Vec::<String>::new());
+        assert_eq!(words(&"y".repeat(1000)), ["y".repeat(64)]);
     }
 
     #[test]

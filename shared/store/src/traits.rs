@@ -1,6 +1,7 @@
 //! What a store must do.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::notes::{NoteHits, NoteQuery};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
@@ -92,6 +93,13 @@ pub trait ChartStore: Send + Sync {
         permit: &Permit<SearchPatients>,
         query: &SearchQuery,
     ) -> Result<Sealed<SearchHits>, StoreError>;
+
+    /// Finds notes of the permit's patient by their words.
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError>;
 
     /// The patient a resource belongs to and that patient's ward: for the policy, not for showing.
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError>;

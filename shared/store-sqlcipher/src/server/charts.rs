@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
 use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
+use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::pack::Packs;
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
@@ -474,6 +475,15 @@ impl ChartStore for SqlcipherStore {
         let query = query.clone();
         let found = self.read_job(move |conn| search_hits(conn, &query)).await?;
         seal::hits(permit, found)
+    }
+
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        let patient = seal::patient_of(permit)?;
+        Ok(seal::notes(permit, self.find_notes(&patient, query).await?))
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {

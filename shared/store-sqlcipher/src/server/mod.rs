@@ -18,6 +18,7 @@ mod feed;
 mod giving;
 mod head_file;
 mod meaning;
+mod notes;
 mod operate;
 mod persons;
 mod prepare;
@@ -68,6 +69,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 4,
         name: "sound",
         sql: include_str!("../../migrations/server/0004_sound.sql"),
+    },
+    Migration {
+        number: 5,
+        name: "notes",
+        sql: include_str!("../../migrations/server/0005_notes.sql"),
     },
 ];
 

@@ -2,6 +2,7 @@
 
 use super::tiers::body_of;
 use super::{MemoryStore, record, state};
+use crate::notes::{Collecting, Known, NoteHits, NoteQuery, NoteRow};
 use crate::scope::{ChartToken, Scope};
 use crate::{
     Applied, ArchivedResource, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch,
@@ -213,6 +214,42 @@ impl ChartStore for MemoryStore {
         hits.truncate(query.limit);
         let of = persons().count() as u64;
         seal::hits(permit, SearchHits { hits, more, of })
+    }
+
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        let patient = seal::patient_of(permit)?;
+        let t = self.tables();
+        let mut found = Collecting::new(&query.text, query.limit);
+        for (_, key) in t
+            .chart_keys
+            .keys()
+            .filter(|(p, k)| *p == patient && k.kind.as_str() == query.kind)
+        {
+            let Some(r) = t.resources.get(key).filter(|r| !r.current.deleted) else {
+                continue;
+            };
+            let kept = t
+                .notes
+                .get(key)
+                .filter(|(version, ..)| *version == r.current.version);
+            let row = NoteRow {
+                number: i64::try_from(r.number).unwrap_or(i64::MAX),
+                key: key.clone(),
+                version: r.current.version,
+                updated: r.current.updated,
+                known: kept.map(|(_, whole, words)| Known {
+                    whole: *whole,
+                    matches: !found.words().is_empty() && found.words().is_subset(words),
+                }),
+                body: body_of(&t, &r.current),
+            };
+            found.row(row, &patient, &*self.projector)?;
+        }
+        Ok(seal::notes(permit, found.finish().0))
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
