@@ -127,6 +127,33 @@ fn cases() -> Vec<Case> {
         ("POST", "/fhir/{kind}", "/fhir/Observation", obs_icu(), "nurse", 403),
         ("POST", "/fhir/{kind}", "/fhir/Practitioner", Some(json!({"resourceType": "Practitioner"}).to_string()), "nurse", 403),
         ("POST", "/fhir/{kind}", "/fhir/Observation", obs(), "client", 201),
+        // Search
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=Testpersson", None, "nobody", 401),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=Testpersson", None, "liar", 401),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=Testpersson", None, "privacy", 403),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=Testpersson", None, "reader", 403),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=Testpersson", None, "nurse", 200),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=Testpersson", None, "client", 200),
+        ("GET", "/fhir/{kind}", "/fhir/Patient", None, "client", 400),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=-", None, "client", 400),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=a,b", None, "client", 400),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic:exact=a", None, "client", 400),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=a&birthdate=1950", None, "client", 400),
+        ("GET", "/fhir/{kind}", "/fhir/Patient?phonetic=a&_count=0", None, "client", 400),
+        ("GET", "/fhir/{kind}", "/fhir/Practitioner?phonetic=a", None, "client", 400),
+        ("GET", "/fhir/{kind}", "/fhir/Nothing?phonetic=a", None, "client", 404),
+        ("GET", "/fhir/{kind}", "/fhir/DocumentReference?patient=pat-ed&_content=pneumonia", None, "nobody", 401),
+        ("GET", "/fhir/{kind}", "/fhir/DocumentReference?patient=pat-ed&_content=pneumonia", None, "nurse", 200),
+        ("GET", "/fhir/{kind}", "/fhir/DocumentReference?patient=pat-icu&_content=pneumonia", None, "nurse", 403),
+        ("GET", "/fhir/{kind}", "/fhir/DocumentReference?patient=nobody-knows&_content=pneumonia", None, "nurse", 403),
+        ("GET", "/fhir/{kind}", "/fhir/DocumentReference?patient=pat-ed&_content=pneumonia", None, "privacy", 403),
+        ("GET", "/fhir/{kind}", "/fhir/DocumentReference?patient=pat-ed&_content=pneumonia", None, "reader", 403),
+        ("GET", "/fhir/{kind}", "/fhir/DocumentReference?patient=nobody-knows&_content=pneumonia", None, "client", 404),
+        ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "nobody", 401),
+        ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "privacy", 403),
+        ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "reader", 403),
+        ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "nurse", 200),
+        ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=".into()), "client", 400),
         // Update
         ("PUT", "/fhir/{kind}/{id}", "/fhir/Observation/o1", put_obs(), "nobody", 401),
         ("PUT", "/fhir/{kind}/{id}", "/fhir/Observation/o1", put_obs(), "reader", 403),
@@ -208,7 +235,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             _ => request,
         };
         if let Some(body) = body {
-            let form = path == "/auth/token";
+            let form = path == "/auth/token" || path.ends_with("/_search");
             let kind = if form {
                 "application/x-www-form-urlencoded"
             } else {
@@ -793,7 +820,10 @@ async fn the_capability_statement_tells_the_truth() {
         .iter()
         .map(|i| i["code"].as_str().unwrap())
         .collect();
-    assert_eq!(codes, BTreeSet::from(["create", "read", "update", "vread"]));
+    assert_eq!(
+        codes,
+        BTreeSet::from(["create", "read", "search-type", "update", "vread"])
+    );
     for (method, path, stated) in [
         ("GET", "/fhir/Patient?name=x", false),
         ("DELETE", "/fhir/Patient/pat-ed", false),
@@ -810,7 +840,7 @@ async fn the_capability_statement_tells_the_truth() {
             .await
             .unwrap();
         assert!(
-            !stated && [404, 405].contains(&answer.status().as_u16()),
+            !stated && [400, 404, 405].contains(&answer.status().as_u16()),
             "{path}: {}",
             answer.status()
         );

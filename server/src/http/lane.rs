@@ -283,6 +283,7 @@ const fn route(ask: &Ask) -> &'static str {
         Ask::Card(_) => "card",
         Ask::Chart(_) => "chart",
         Ask::Resource(_) => "resource",
+        Ask::Search => "search",
         Ask::Bundle => "bundle",
         Ask::Import => "import",
         Ask::SignIn => "sign-in",

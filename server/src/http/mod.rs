@@ -107,6 +107,22 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/fhir/{kind}",
+        door: Door::Bearer,
+        interaction: Some("search-type"),
+        body: Some(0),
+        mount: || get(fhir::search::search),
+    },
+    Route {
+        method: "POST",
+        path: "/fhir/{kind}/_search",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(fhir::search::posted),
+    },
+    Route {
+        method: "GET",
         path: "/fhir/{kind}/{id}",
         door: Door::Bearer,
         interaction: Some("read"),

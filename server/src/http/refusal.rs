@@ -177,6 +177,15 @@ impl From<StoreError> for FhirRefusal {
                     "something that this rests on lies in the archive and must be recalled first: read it, which asks for it; nothing was changed",
                 )
             },
+            e @ StoreError::NotIndexed { .. } => Self {
+                retry_after_s: Some(30),
+                ..Self::new(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    IssueCode::Transient,
+                    "",
+                    format!("{e}; the server is at it: try again"),
+                )
+            },
             StoreError::PackMissing(_) => {
                 tracing::error!(error = %e, "a pack is missing");
                 Self {

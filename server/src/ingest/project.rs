@@ -7,6 +7,7 @@
 use vitrine_clinical::card::{CardFact, EmergencyCard, card_slot, emergency_card};
 use vitrine_clinical::chart::{Patient, Resource};
 use vitrine_clinical::{PatientId, ResourceKey};
+use vitrine_store::notes::NoteText;
 use vitrine_store::search::fold;
 use vitrine_store::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
@@ -64,6 +65,14 @@ impl Projector for FhirProjector {
                 Resource::Patient(p) => Some(person(p)),
                 _ => None,
             },
+        })
+    }
+
+    fn note(&self, key: &ResourceKey, body: &[u8]) -> Result<NoteText, ProjectError> {
+        let said = vitrine_fhir::note(key.kind.as_str(), body).map_err(|e| ProjectError(e.to_string()))?;
+        Ok(NoteText {
+            text: said.text,
+            whole: said.whole,
         })
     }
 

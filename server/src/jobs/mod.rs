@@ -1,6 +1,6 @@
 //! Work that comes round by itself.
 //!
-//! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, backups for the
+//! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, the search index, backups for the
 //! redo log, the archive's rules and recalls. Never here: work a request waits for. Called by `cli::serve`.
 
 pub mod bases;
@@ -15,6 +15,11 @@ use vitrine_store::DeviceState;
 /// How often.
 const EVERY: Duration = Duration::from_secs(600);
 
+/// People taken into the search index at once, and the pause after them.
+const AT_ONCE: usize = 100;
+const BREATH: Duration = Duration::from_millis(50);
+/// After a failure.
+const LATER: Duration = Duration::from_secs(30);
 /// How soon a grant or a revocation at one server counts at the others.
 const OTHERS: Duration = Duration::from_secs(2);
 /// Grants looked at each time, newest first.
@@ -23,6 +28,7 @@ const GRANTS: usize = 500;
 /// Starts the jobs.
 pub fn start(app: &Arc<App>) {
     others(app.clone());
+    index(app.clone());
     let app = app.clone();
     tokio::spawn(async move {
         let mut turn = tokio::time::interval(EVERY);
@@ -36,6 +42,35 @@ pub fn start(app: &Arc<App>) {
             {
                 tracing::warn!(error = %e, "old feed rows stay");
             }
+        }
+    });
+}
+
+/// Takes whoever an older program wrote into the search index: at the start, and whenever an older server beside this
+/// one has written. Other work goes first.
+fn index(app: Arc<App>) {
+    tokio::spawn(async move {
+        let mut said = false;
+        loop {
+            let wait = match app.store.catch_up(AT_ONCE).await {
+                Ok(0) if said => {
+                    said = false;
+                    tracing::info!("everybody is in the search index");
+                    EVERY
+                }
+                Ok(0) => EVERY,
+                Ok(left) => {
+                    if !std::mem::replace(&mut said, true) {
+                        tracing::info!(left, "the search index takes in whoever is not in it yet");
+                    }
+                    BREATH
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "the search index is not brought up to date");
+                    LATER
+                }
+            };
+            tokio::time::sleep(wait).await;
         }
     });
 }

@@ -22,6 +22,8 @@ pub enum Ask {
     Chart(PatientId),
     /// One resource.
     Resource(ResourceKey),
+    /// A search of a type.
+    Search,
     /// A Bundle.
     Bundle,
     /// A write of one resource.
@@ -49,6 +51,7 @@ impl Ask {
                 ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource)
             }
             ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
+            ("GET", ["fhir", _]) | ("POST", ["fhir", _, "_search"]) => Self::Search,
             ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
             (_, ["import", ..]) => Self::Import,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
@@ -174,6 +177,8 @@ mod tests {
             ("GET", "/fhir/Observation/1", Clinical, Clinical),
             ("GET", "/fhir/Observation/1/_history/2", Clinical, Clinical),
             ("GET", "/fhir/Patient/1/$everything", Clinical, Bulk),
+            ("GET", "/fhir/Patient", Clinical, Clinical),
+            ("POST", "/fhir/Patient/_search", Clinical, Clinical),
             ("GET", "/emergency/1", Clinical, Clinical),
             ("POST", "/auth/break-glass", Clinical, Clinical),
             ("POST", "/auth/login", SignIn, SignIn),

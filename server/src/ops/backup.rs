@@ -35,7 +35,7 @@ use vitrine_store_sqlcipher::{Key, RedoOptions, SealState, SqlcipherStore, Store
 use zeroize::Zeroizing;
 
 /// Schema of the database this program writes.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 5;
 /// Every key file.
 const KEY_FILES: [&str; 5] = ["sealer.key", "db.key", "server.key", "ca.key", "tls.key"];
 

@@ -25,6 +25,7 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
+use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
@@ -282,6 +283,13 @@ impl ChartStore for Guarded {
     ) -> Result<Sealed<SearchHits>, StoreError> {
         read!(self, search, search(permit, query))
     }
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        read!(self, notes(permit, query))
+    }
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
         read!(self, whereabouts(patient))
     }
@@ -298,6 +306,9 @@ impl ChartStore for Guarded {
     }
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
         read!(self, lookup(key))
+    }
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
+        upkeep!(self, catch_up(most))
     }
     async fn counts(&self) -> Result<Counts, StoreError> {
         upkeep!(self, counts())

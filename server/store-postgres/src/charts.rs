@@ -3,23 +3,24 @@
 use crate::acts::{About, Act};
 use crate::lane::{Done, Job};
 use crate::prepare::{current, prepare};
-use crate::sql::{Fault, all, col, int, one, parsed, uint};
+use crate::sql::{During, Fault, all, col, int, one, parsed, run, uint};
 use crate::vault::{Place, Vault};
 use crate::{PostgresStore, feed};
 use async_trait::async_trait;
 use bytes::Bytes;
-use deadpool_postgres::GenericClient;
+use deadpool_postgres::{GenericClient, Object};
 use std::collections::HashSet;
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
 use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
+use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
-    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit,
-    QuarantineItem, QuarantineRow, SearchHits, SearchQuery, Stall, StoreError, StoreMode, StoredCard,
-    StoredResource, seal, search,
+    Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, Projector,
+    QuarantineItem, QuarantineRow, SearchBy, SearchHits, SearchQuery, Stall, StoreError, StoreMode,
+    StoredCard, StoredResource, seal, search,
 };
 
 const READING: &str = "reading the record";
@@ -203,24 +204,41 @@ pub fn search_sql(terms: usize) -> String {
     sql
 }
 
+/// The tokens of a term, one of which a person must have.
+type TokensOf = fn(&Vault, &search::Term) -> Vec<i64>;
+
+fn whole(vault: &Vault, t: &search::Term) -> Vec<i64> {
+    vec![vault.name_token(&t.name), vault.whole_token(&t.whole)]
+}
+fn beginnings(vault: &Vault, t: &search::Term) -> Vec<i64> {
+    vec![vault.beginning_token(&t.name), vault.whole_token(&t.whole)]
+}
+fn names(vault: &Vault, t: &search::Term) -> Vec<i64> {
+    vec![vault.name_token(&t.name)]
+}
+fn sounds(vault: &Vault, t: &search::Term) -> Vec<i64> {
+    search::sounds(&t.name)
+        .iter()
+        .map(|c| vault.sound_token(c))
+        .collect()
+}
+
+/// How many people have no tokens of sounds yet.
+pub const DUE_SQL: &str = "SELECT count(*) FROM person WHERE form = 0";
+
+async fn due<C: GenericClient>(c: &C) -> Result<u64, Fault> {
+    let row = one(c, SEARCHING, DUE_SQL, &[]).await?;
+    row.map_or(Ok(0), |r| Ok(uint(col(&r, 0, SEARCHING)?)))
+}
+
 async fn find<C: GenericClient>(
     c: &C,
     vault: &Vault,
     terms: &[search::Term],
-    exact: bool,
+    of: TokensOf,
     limit: usize,
 ) -> Result<Vec<PatientHit>, StoreError> {
-    let tokens: Vec<Vec<i64>> = terms
-        .iter()
-        .map(|t| {
-            let name = if exact {
-                vault.name_token(&t.name)
-            } else {
-                vault.beginning_token(&t.name)
-            };
-            vec![name, vault.whole_token(&t.whole)]
-        })
-        .collect();
+    let tokens: Vec<Vec<i64>> = terms.iter().map(|t| of(vault, t)).collect();
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let mut params: Vec<&(dyn ToSql + Sync)> = vec![&limit];
     params.extend(tokens.iter().map(|t| t as &(dyn ToSql + Sync)));
@@ -242,7 +260,7 @@ async fn tally<C: GenericClient>(c: &C, name: &str) -> Result<u64, Fault> {
     row.map_or(Ok(0), |r| Ok(uint(col(&r, 0, READING)?)))
 }
 
-/// Whole names first, then names that begin so.
+/// Whole names first, then names that begin so, or sound so.
 async fn search_hits<C: GenericClient>(
     c: &C,
     vault: &Vault,
@@ -257,16 +275,66 @@ async fn search_hits<C: GenericClient>(
             of,
         });
     }
+    let (first, all): (TokensOf, TokensOf) = match query.by {
+        SearchBy::Words => (whole, beginnings),
+        SearchBy::Sound => (names, sounds),
+    };
+    if query.by == SearchBy::Sound {
+        let left = due(c).await?;
+        if left > 0 {
+            return Err(StoreError::NotIndexed { left });
+        }
+    }
     let ask = query.limit.saturating_add(1);
-    let mut hits = find(c, vault, &terms, true, ask).await?;
+    let mut hits = find(c, vault, &terms, first, ask).await?;
     if hits.len() < ask {
         let known: HashSet<PatientId> = hits.iter().map(|h| h.patient.clone()).collect();
-        let wider = find(c, vault, &terms, false, ask.saturating_add(hits.len())).await?;
+        let wider = find(c, vault, &terms, all, ask.saturating_add(hits.len())).await?;
         hits.extend(wider.into_iter().filter(|h| !known.contains(&h.patient)));
     }
     let more = hits.len() > query.limit;
     hits.truncate(query.limit);
     Ok(SearchHits { hits, more, of })
+}
+
+const CATCHING_UP: &str = "taking people into the search index";
+
+/// A Patient is current where it is read and its person's row is held: whoever writes it meanwhile waits, and then
+/// writes the whole row itself.
+async fn catch_up(
+    client: &mut Object,
+    vault: &Vault,
+    projector: &dyn Projector,
+    most: usize,
+) -> Result<u64, StoreError> {
+    let tx = client.transaction().await.during(CATCHING_UP)?;
+    let sql = "SELECT f.pid, p.id, r.rid, r.body FROM person f JOIN patient p USING (pid)
+                 LEFT JOIN resource r ON r.kind = 'Patient' AND r.id = p.id AND r.pid = p.pid AND NOT r.deleted
+                WHERE f.form = 0 ORDER BY f.pid LIMIT $1 FOR UPDATE OF f";
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    for row in all(&tx, CATCHING_UP, sql, &[&most]).await? {
+        let (pid, id): (i64, String) = (col(&row, 0, CATCHING_UP)?, col(&row, 1, CATCHING_UP)?);
+        let damaged = || StoreError::Damaged(format!("the Patient resource of pid {pid} in PostgreSQL"));
+        let mut tokens = None;
+        if let (Some(rid), Some(sealed)) = (
+            col::<Option<i64>>(&row, 2, CATCHING_UP)?,
+            col::<Option<&[u8]>>(&row, 3, CATCHING_UP)?,
+        ) {
+            let body = vault.get(Place::Resource(rid), sealed)?;
+            let key = parsed(ResourceKey::new("Patient", &id), CATCHING_UP)?;
+            // A person's names rest on no other resource.
+            let extract = projector
+                .extract(&key, &body, &mut |_| None)
+                .map_err(|_| damaged())?;
+            tokens = extract
+                .person
+                .map(|p| vault.person_tokens(&search::PersonWords::of(&p)));
+        }
+        let sql = "UPDATE person SET form = 1, tokens = coalesce($2::bigint[], tokens) WHERE pid = $1";
+        run(&tx, CATCHING_UP, sql, &[&pid, &tokens]).await?;
+    }
+    tx.commit().await.during(CATCHING_UP)?;
+    Ok(due(&*client).await?)
 }
 
 async fn counts<C: GenericClient>(c: &C) -> Result<Counts, Fault> {
@@ -385,6 +453,15 @@ impl ChartStore for PostgresStore {
         seal::hits(permit, found)
     }
 
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        let patient = seal::patient_of(permit)?;
+        Ok(seal::notes(permit, self.find_notes(&patient, query).await?))
+    }
+
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
         let sql = "SELECT w.id FROM patient p JOIN card c USING (pid) LEFT JOIN ward w ON w.no = c.ward
                     WHERE p.id = $1 AND c.live";
@@ -441,6 +518,11 @@ impl ChartStore for PostgresStore {
         Ok(found
             .remove(key)
             .and_then(|c| Some((c.version, Bytes::from(c.body?)))))
+    }
+
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
+        let mut client = self.keeping.get().await.during(CATCHING_UP)?;
+        catch_up(&mut client, self.vault(), self.projector(), most).await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -103,6 +103,14 @@ impl Group<'_> {
         run(self.tx, doing, versions, &[&self.purge]).await?;
         let patients = "UPDATE patient SET destroyed = true WHERE pid = ANY($1)";
         run(self.tx, doing, patients, &[&self.purge]).await?;
+        // After the patient's row: who kept words before it was locked has committed them by now.
+        for table in ["note_word", "note"] {
+            let words = format!(
+                "DELETE FROM {table} WHERE pid = ANY($1)
+                    OR rid IN (SELECT rid FROM resource WHERE pid = ANY($1) AND deleted AND pid IS NOT NULL)"
+            );
+            run(self.tx, doing, &words, &[&self.purge]).await?;
+        }
         run(
             self.tx,
             doing,
@@ -302,9 +310,9 @@ impl Group<'_> {
             if p.0.is_empty() {
                 return Ok(0);
             }
-            let sql = "INSERT INTO person (pid, tokens)
-                       SELECT pid, array_agg(DISTINCT token) FROM unnest($1::bigint[], $2::bigint[]) u(pid, token)
-                        GROUP BY pid ON CONFLICT (pid) DO UPDATE SET tokens = excluded.tokens";
+            let sql = "INSERT INTO person (pid, tokens, form)
+                       SELECT pid, array_agg(DISTINCT token), 1 FROM unnest($1::bigint[], $2::bigint[]) u(pid, token)
+                        GROUP BY pid ON CONFLICT (pid) DO UPDATE SET tokens = excluded.tokens, form = excluded.form";
             run(tx, DOING, sql, &[&p.0, &p.1]).await
         };
         tokio::try_join!(idents, dependencies, facts, persons)?;

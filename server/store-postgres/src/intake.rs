@@ -34,7 +34,7 @@ const TRIES: u32 = 75;
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Every table that holds something of a record.
-const TABLES: &str = "patient, resource, resource_version, fact, ident, dependency, person, ward, card, ess_member, board,
+const TABLES: &str = "patient, note, note_word, resource, resource_version, fact, ident, dependency, person, ward, card, ess_member, board,
     op, quarantine, audit, audit_head, device, device_audit, enrol_code, account, session, client, break_glass_grant, legal_hold,
     destruction,
     change_log, tally";

@@ -22,6 +22,7 @@ mod group;
 mod intake;
 mod lane;
 mod migrate;
+mod notes;
 mod prepare;
 mod project;
 mod rotate;
@@ -50,10 +51,11 @@ use vitrine_store::{AuditLog, Projector, StoreError};
 use zeroize::Zeroizing;
 
 pub use audit::AuditReport;
-pub use charts::{CARD_SQL, CHART_SQL, search_sql};
+pub use charts::{CARD_SQL, CHART_SQL, DUE_SQL, search_sql};
 pub use feed::feed_sql;
 pub use intake::{Intake, Progress};
 pub use migrate::SCHEMA;
+pub use notes::NOTES_SQL;
 
 const REPLICA: &str = "connecting to the replica";
 const OPENING: &str = "opening the PostgreSQL store";

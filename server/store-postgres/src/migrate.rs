@@ -28,10 +28,20 @@ const MIGRATIONS: &[Migration] = &[
         name: "tiers",
         sql: include_str!("../migrations/0003_tiers.sql"),
     },
+    Migration {
+        number: 4,
+        name: "sound",
+        sql: include_str!("../migrations/0004_sound.sql"),
+    },
+    Migration {
+        number: 5,
+        name: "notes",
+        sql: include_str!("../migrations/0005_notes.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 3;
+pub const SCHEMA: u32 = 5;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -392,6 +392,10 @@ impl Tiers for PostgresStore {
         let Some(pid) = idle(&self.reader().await?, rule, patient).await? else {
             return Ok(Moved::default());
         };
+        // Once a body is in the archive nobody can make its words; what fails here is told by a search.
+        if let Err(e) = self.keep_words(patient).await {
+            tracing::warn!(error = %e, "the words of notes are not kept before their bodies move");
+        }
         let (found, more) = self.ripe(pid, rule).await?;
         let rule = *rule;
         let laid = self

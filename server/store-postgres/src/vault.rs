@@ -258,6 +258,16 @@ impl Vault {
         self.token(b'w', &[word])
     }
 
+    /// Token of how a name word sounds.
+    pub fn sound_token(&self, code: &str) -> i64 {
+        self.token(b's', &[code])
+    }
+
+    /// Token of a word in the notes of one patient.
+    pub fn word_token(&self, pid: i64, word: &str) -> i64 {
+        self.token(b't', &[&pid.to_string(), word])
+    }
+
     /// All tokens under which a person is found.
     pub fn person_tokens(&self, words: &PersonWords) -> Vec<i64> {
         let mut out = Vec::new();
@@ -268,6 +278,7 @@ impl Vault {
             }
         }
         out.extend(words.whole.iter().map(|w| self.whole_token(w)));
+        out.extend(words.sounds.iter().map(|c| self.sound_token(c)));
         out.sort_unstable();
         out.dedup();
         out

@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 use support::{hospital, name, open, replay};
 use vitrine_store::conformance::hospital::{note, person, place, put};
-use vitrine_store::{ChartStore, Feed, StoreError};
+use vitrine_store::{ChartStore, Feed, StoreError, search};
 use vitrine_testpg::TestPg;
 
 /// Statements of somebody else, and the scopes that must tell of them.
@@ -136,6 +136,13 @@ async fn nothing_in_the_database_names_anybody() {
         "1931-07-09",
         "19310709",
         "plumbum allergy",
+        "Hydronephrose",
+        "hydronephrose",
+        // How her names sound.
+        "dm:SKSN",
+        "k:84836",
+        "KFRTRP",
+        "k:437271",
     ];
     let pg = TestPg::start().expect("PostgreSQL");
     let url = pg.database().expect("a database");
@@ -157,11 +164,50 @@ async fn nothing_in_the_database_names_anybody() {
         .noted("query", "Zyxwina");
     let query = vitrine_store::SearchQuery {
         text: "zyx qvort".to_owned(),
+        by: vitrine_store::SearchBy::Words,
         limit: 5,
     };
     let sealed = store.search(&permit, &query).await.expect("searched");
     let hits = h.open(&permit, sealed).await;
     assert_eq!(hits.hits.len(), 1, "she is found all the same");
+    let codes: Vec<String> = ["zyxwina", "qvortrup"]
+        .iter()
+        .flat_map(|w| search::sounds(w))
+        .collect();
+    for planted in PLANTED.iter().filter(|p| p.contains(':') || *p == &"KFRTRP") {
+        assert!(
+            codes.iter().any(|c| c.contains(planted)),
+            "{planted} is no code: {codes:?}"
+        );
+    }
+    let query = vitrine_store::SearchQuery {
+        text: "Sixwena Kvortrup".to_owned(),
+        by: vitrine_store::SearchBy::Sound,
+        limit: 5,
+    };
+    let sealed = store.search(&permit, &query).await.expect("searched");
+    let hits = h.open(&permit, sealed).await;
+    assert_eq!(hits.hits.len(), 1, "and by sound");
+    h.apply(vec![put(
+        "DocumentReference/d",
+        &note("p1", "doc", "Hydronephrose links"),
+    )])
+    .await;
+    for _ in 0..2 {
+        let permit = h.client::<vitrine_access::action::ReadChart>(Some("p1"));
+        let query = vitrine_store::notes::NoteQuery {
+            kind: "DocumentReference".to_owned(),
+            text: "hydronephrose".to_owned(),
+            limit: 5,
+        };
+        let sealed = store.notes(&permit, &query).await.expect("searched");
+        let found = h.open(&permit, sealed).await;
+        assert_eq!((found.total, found.resources.len()), (1, 1), "by its words");
+    }
+    let kept = pg
+        .psql(name(&url), "SELECT count(*) FROM note_word")
+        .expect("psql");
+    assert_eq!(kept.trim(), "2", "its two words are kept");
     let tables = pg
         .psql(
             name(&url),

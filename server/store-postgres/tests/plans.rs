@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use support::{name, open};
-use vitrine_store_postgres::{CARD_SQL, CHART_SQL, feed_sql, search_sql};
+use vitrine_store_postgres::{CARD_SQL, CHART_SQL, DUE_SQL, NOTES_SQL, feed_sql, search_sql};
 use vitrine_testpg::TestPg;
 
 /// A record of 20,000 patients, made in place: what the planner sees is numbers, not bodies.
@@ -21,7 +21,9 @@ const FILL: &str = "
     SELECT pid, 1, true, 0, CASE WHEN pid <= 800 THEN 1 + pid % 40 END, NULL, decode(repeat('ab', 300), 'hex') FROM patient;
   INSERT INTO ess_member (ward, id, pid, ver) SELECT 1 + pid % 40, id, pid, 1 FROM patient WHERE pid <= 800;
   INSERT INTO board (pid, ward, ver) SELECT pid, 1 + pid % 40, 1 FROM patient WHERE pid <= 800;
-  INSERT INTO person (pid, tokens) SELECT pid, ARRAY[pid, pid % 900, 1000000 + pid % 5000] FROM patient;
+  INSERT INTO person (pid, tokens, form) SELECT pid, ARRAY[pid, pid % 900, 1000000 + pid % 5000], 1 FROM patient;
+  INSERT INTO note (rid, pid, version, whole) SELECT rid, pid, version, true FROM resource WHERE kind = 'Condition' AND rid % 20 <> 1;
+  INSERT INTO note_word (pid, word, rid) SELECT pid, w + rid % 7, rid FROM note CROSS JOIN generate_series(1, 4) w;
   INSERT INTO change_log (pos, scope, ref, prev, ver, tomb)
     SELECT n, CASE n % 3 WHEN 0 THEN 2 ELSE -(1 + n % 20000) END, n, 0, 1, false FROM generate_series(1, 200000) n;
   INSERT INTO audit (chain, seq, at, hash, body)
@@ -57,6 +59,15 @@ async fn what_the_screens_ask_reads_ranges() {
         ("the first page of a chart", with(CHART_SQL, &["777", "1", max, "201"])),
         ("its later pages", with(CHART_SQL, &["777", "1", "15535", "201"])),
         ("a search of two words", with(&search_sql(2), &["51", "'{5, 1004005}'", "'{5, 7}'"])),
+        (
+            "a search by sound: three codes of one word, two of another",
+            with(&search_sql(2), &["51", "'{5, 1004005, 6}'", "'{5, 7}'"]),
+        ),
+        ("whether everybody can be found by sound", DUE_SQL.to_owned()),
+        (
+            "the notes of a patient that have two words",
+            with(NOTES_SQL, &["777", "'Condition'", "''", "'{3, 4}'", "50"]),
+        ),
         ("the feed", with(&feed_sql(), &["199000", "500"])),
         (
             "the feed of a patient",
@@ -96,6 +107,7 @@ async fn what_the_screens_ask_reads_ranges() {
         "change_log",
         "audit",
         "ess_member",
+        "note",
     ];
     for (what, sql) in asked {
         let plan = explain(&pg, name(&url), sql);
@@ -162,16 +174,45 @@ fn schema(sql: &str) -> BTreeMap<String, BTreeSet<String>> {
         }
         out.insert(name, columns);
     }
+    for part in sql.split("ALTER TABLE ").skip(1) {
+        let words: Vec<&str> = part.split_whitespace().take(4).collect();
+        if let [table, "ADD", "COLUMN", column] = words.as_slice()
+            && let Some(columns) = out.get_mut(*table)
+        {
+            columns.insert((*column).to_owned());
+        }
+    }
+    out
+}
+
+/// The migrations of a folder, by name.
+fn migrations(folder: &str) -> Vec<(String, String)> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let files = std::fs::read_dir(folder)
+        .expect("a folder")
+        .map(|f| f.expect("a file").path());
+    let mut out: Vec<(String, String)> = files
+        .map(|f| {
+            let name = f.file_name().expect("a name").to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(&f).expect("a migration"))
+        })
+        .collect();
+    out.sort();
     out
 }
 
 #[test]
 fn both_stores_have_the_same_logical_schema() {
-    let embedded = include_str!("../../../shared/store-sqlcipher/migrations/server/0001_record.sql");
-    let ours = include_str!("../migrations/0001_record.sql");
-    let (embedded, ours) = (schema(embedded), schema(ours));
+    let (embedded, ours) = (
+        migrations("../../shared/store-sqlcipher/migrations/server"),
+        migrations("migrations"),
+    );
+    let names = |m: &[(String, String)]| m.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&embedded), names(&ours), "the same steps by number");
+    let all = |m: &[(String, String)]| schema(&m.iter().map(|(_, sql)| sql.as_str()).collect::<String>());
+    let (embedded, ours) = (all(&embedded), all(&ours));
     assert!(
-        embedded.len() > 15 && embedded["resource"].len() == 12,
+        embedded.len() > 20 && embedded["resource"].len() == 12 && embedded["patient"].len() == 5,
         "{embedded:?}"
     );
     // What differs, and why.
@@ -188,8 +229,15 @@ fn both_stores_have_the_same_logical_schema() {
         ("account", &["user"], &["name"]), // `user` is a word of SQL
         ("change_log", &["seq"], &["pos"]),
     ];
+    // The search index of the embedded store is three tables: `person` (full text), `sound` and `sound_due`; here it is
+    // one column of tokens and one that says which of them are there.
     let extra = ["data_key", "audit_head", "person"];
-    for (table, columns) in &embedded {
+    assert_eq!(
+        ours["person"],
+        ["pid", "tokens", "form"].map(str::to_owned).into()
+    );
+    let elsewhere = ["sound", "sound_due"];
+    for (table, columns) in embedded.iter().filter(|(t, _)| !elsewhere.contains(&t.as_str())) {
         let found = ours
             .get(table)
             .unwrap_or_else(|| panic!("PostgreSQL has no table {table}"));

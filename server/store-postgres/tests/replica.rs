@@ -19,6 +19,7 @@ async fn found(h: &Hospital, text: &str) -> usize {
     let permit = h.client::<SearchPatients>(None).noted("query", text);
     let query = SearchQuery {
         text: text.to_owned(),
+        by: vitrine_store::SearchBy::Words,
         limit: 50,
     };
     let sealed = h.store.search(&permit, &query).await.expect("searched");

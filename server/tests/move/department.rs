@@ -11,7 +11,7 @@ use vitrine_store::archive::{ArchiveAct, ArchiveList};
 use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
 use vitrine_store::{
     Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, NewDevice, Page,
-    Precondition, QuarantineItem, SearchQuery, SessionRow, StoredResource,
+    Precondition, QuarantineItem, SearchBy, SearchQuery, SessionRow, StoredResource,
 };
 
 pub fn put(body: &Value) -> ChangeOp {
@@ -222,7 +222,7 @@ pub async fn see(h: &Hospital) -> Seen {
         "{versions:?}"
     );
     let mut searches = Vec::new();
-    for text in [
+    let asked = [
         "muller",
         "MULLERSTRASSE",
         "zo str 1949",
@@ -232,10 +232,14 @@ pub async fn see(h: &Hospital) -> Seen {
         "a",
         "19",
         "nobody",
-    ] {
+    ];
+    let sounds = ["mueller", "Mylar", "a"];
+    let both = asked.iter().map(|text| (*text, SearchBy::Words));
+    for (text, by) in both.chain(sounds.iter().map(|text| (*text, SearchBy::Sound))) {
         let permit = h.client(None);
         let query = SearchQuery {
             text: text.to_owned(),
+            by,
             limit: 1000,
         };
         let found = s.search(&permit, &query).await.unwrap();
@@ -249,6 +253,7 @@ pub async fn see(h: &Hospital) -> Seen {
         searches.push((hits, found.more, found.of));
     }
     assert_eq!((searches[0].0.len(), searches[4].0.len()), (2, 2), "{searches:?}");
+    assert_eq!(searches[asked.len()].0.len(), 2, "by sound: {searches:?}");
     for scope in ["ess:site", "ess:ED", "board:ED", "ess:ICU", "board:ICU", "dir"] {
         scopes.insert(scope.to_owned(), s.scope_refs(scope).await.unwrap().0);
     }

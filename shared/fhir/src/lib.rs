@@ -37,5 +37,5 @@ mod validate;
 pub use bindings::RESOURCE_TYPES;
 pub use compartment::{compartment, identifiers};
 pub use issue::{FhirError, Issue, IssueCode};
-pub use read::{deps, read, read_with_deps};
+pub use read::{NoteContent, deps, note, read, read_with_deps};
 pub use validate::{Envelope, MAX_DEPTH, MAX_RESOURCE_BYTES, is_resource_type, validate, without_bom};

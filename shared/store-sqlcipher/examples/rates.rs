@@ -174,6 +174,7 @@ async fn main() {
             let permit = h.client::<SearchPatients>(None);
             let query = SearchQuery {
                 text: text.to_owned(),
+                by: vitrine_store::SearchBy::Words,
                 limit: 50,
             };
             drop(h.store.search(&permit, &query).await.expect("search"));

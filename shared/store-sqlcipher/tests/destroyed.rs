@@ -2,10 +2,11 @@
 
 use rusqlite::Connection;
 use std::sync::Arc;
-use vitrine_access::action::ManageUsers;
+use vitrine_access::action::{ManageUsers, ReadChart};
 use vitrine_clinical::UserId;
 use vitrine_store::archive::{ArchiveAct, Certify, Destruction};
 use vitrine_store::conformance::hospital::{Hospital, NoteProjector, note, person, place, put};
+use vitrine_store::notes::NoteQuery;
 use vitrine_store::{Account, AccountChange, Store, StoreError};
 use vitrine_store_sqlcipher::{Key, OpenOptions, SqlcipherStore, StoreOptions, cipher};
 
@@ -46,8 +47,24 @@ async fn a_destroyed_record_leaves_ids_alone() {
     .await;
     h.apply(vec![put("Observation/o1", &note("p1", "labs", "second"))])
         .await;
+    // A note that was another patient's before leaves its words there.
+    for p in ["p2", "p1"] {
+        h.apply(vec![put("DocumentReference/d1", &note(p, "doc", "quagga"))])
+            .await;
+        let permit = h.client::<ReadChart>(Some(p));
+        let query = NoteQuery {
+            kind: "DocumentReference".to_owned(),
+            text: "quagga".to_owned(),
+            limit: 9,
+        };
+        let found = h.store.notes(&permit, &query).await.unwrap();
+        assert_eq!(h.open(&permit, found).await.total, 1);
+    }
     let look = || cipher::open(&path, &key(), &OpenOptions::default()).unwrap();
     assert!(in_index(&look(), b"uetzal"), "the search knows the name");
+    assert!(count(&look(), "SELECT count(*) FROM note_word WHERE word = 'quagga'") > 0);
+    let sounds = "SELECT count(*) FROM sound WHERE code LIKE '%SLFN%'";
+    assert!(count(&look(), sounds) > 0, "and how it sounds");
     for user in ["ann", "bob", "cyd"] {
         let account = Account {
             user: UserId::new(user).unwrap(),
@@ -65,7 +82,7 @@ async fn a_destroyed_record_leaves_ids_alone() {
             .await
             .unwrap();
     }
-    let id = uuid::Uuid::from_u128(9);
+    let id = uuid::Uuid::from_u128(9_000_000);
     let request = ArchiveAct::Request(&h.keeper("ann", "p1"), id, "over".to_owned());
     h.store.archive(request).await.unwrap();
     for user in ["bob", "cyd"] {
@@ -95,6 +112,18 @@ async fn a_destroyed_record_leaves_ids_alone() {
         (
             "board",
             "SELECT count(*) FROM board b JOIN patient p USING (pid) WHERE p.id = 'p1' AND b.body IS NOT NULL",
+        ),
+        (
+            "sound",
+            "SELECT count(*) FROM sound s LEFT JOIN patient p USING (pid) WHERE p.id = 'p1' OR s.code LIKE '%SLFN%'",
+        ),
+        (
+            "note",
+            "SELECT count(*) FROM note n LEFT JOIN patient p USING (pid) WHERE p.id = 'p1'",
+        ),
+        (
+            "note_word",
+            "SELECT count(*) FROM note_word w LEFT JOIN patient p USING (pid) WHERE p.id IN ('p1', 'p2') OR w.word = 'quagga'",
         ),
         ("ess_member", "SELECT count(*) FROM ess_member WHERE id = 'p1'"),
     ] {

@@ -88,6 +88,14 @@ pub enum StoreError {
     /// A pack's file is not where it should be.
     #[error("the pack {0} is missing: put it back from a backup")]
     PackMissing(String),
+    /// The search index does not yet hold everybody: what it finds would not be all there is.
+    #[error(
+        "{left} patients are not in this search index yet: nothing is shown, because it would not be everybody"
+    )]
+    NotIndexed {
+        /// Patients still to be taken in.
+        left: u64,
+    },
     /// Already there, or gone.
     #[error("{0}")]
     Refused(String),

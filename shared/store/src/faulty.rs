@@ -4,6 +4,7 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::notes::{NoteHits, NoteQuery};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
@@ -242,6 +243,13 @@ impl ChartStore for FaultyStore {
     ) -> Result<Sealed<SearchHits>, StoreError> {
         through!(self, search(permit, query))
     }
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        through!(self, notes(permit, query))
+    }
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
         through!(self, whereabouts(patient))
     }
@@ -258,6 +266,9 @@ impl ChartStore for FaultyStore {
     }
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
         through!(self, lookup(key))
+    }
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
+        through!(self, catch_up(most))
     }
     async fn counts(&self) -> Result<Counts, StoreError> {
         through!(self, counts())

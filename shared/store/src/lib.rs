@@ -20,6 +20,7 @@ pub mod faulty;
 pub mod meaning;
 pub mod memory;
 mod model;
+pub mod notes;
 pub mod pack;
 mod project;
 pub mod scope;
@@ -36,7 +37,7 @@ pub use memory::MemoryStore;
 pub use model::{
     Account, AccountChange, Applied, AppliedChange, ArchivedResource, AuditChainRow, ChangeBatch, ChangeKind,
     ChangeOp, Counts, DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef,
-    NewDevice, Page, PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
+    NewDevice, Page, PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchBy,
     SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource,
 };
 pub use project::{

@@ -147,10 +147,22 @@ pub struct ArchivedResource {
 /// A patient search.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchQuery {
-    /// Folded words; every one must match a name part's beginning, a number, or a birth date.
+    /// Words; every one must match as `by` says.
     pub text: String,
+    /// What a word must be like.
+    pub by: SearchBy,
     /// At most so many.
     pub limit: usize,
+}
+
+/// What a word of a patient search is compared with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SearchBy {
+    /// The beginnings of name words, numbers, birth dates ([`crate::search::matches`]).
+    #[default]
+    Words,
+    /// How name words sound ([`crate::search::matches_phonetic`]).
+    Sound,
 }
 
 /// One hit.

@@ -1,5 +1,6 @@
 //! How a store learns what a resource means without knowing FHIR.
 
+use crate::notes::NoteText;
 use serde::{Deserialize, Serialize};
 use vitrine_clinical::{PatientId, ResourceKey, WardId};
 
@@ -95,6 +96,12 @@ pub trait Projector: Send + Sync + 'static {
         body: &[u8],
         lookup: &mut Lookup<'_>,
     ) -> Result<Extract, ProjectError>;
+
+    /// The text of a note, for searching it by its words ([`crate::notes`]).
+    ///
+    /// # Errors
+    /// As [`Self::extract`].
+    fn note(&self, key: &ResourceKey, body: &[u8]) -> Result<NoteText, ProjectError>;
 
     /// Derives card, board row and ward from the facts the slots keep.
     ///

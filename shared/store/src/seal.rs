@@ -4,6 +4,7 @@
 //! reading itself. Called by every backend.
 
 use crate::disclosure::Collect;
+use crate::notes::NoteHits;
 use crate::scope::{ChartToken, Scope};
 use crate::{
     HistoryPage, Page, Precondition, ScopeItem, ScopePage, SearchHits, StoreError, StoredCard, StoredResource,
@@ -68,6 +69,16 @@ pub fn resource(
 
 /// Seals a page of the chart of the permit's patient.
 pub fn chart(permit: &Permit<ReadChart>, found: HistoryPage) -> Sealed<HistoryPage> {
+    let mut said = Collect::default();
+    permit.patient().into_iter().for_each(|p| said.patient(p));
+    for r in &found.resources {
+        said.resource(&r.key, r.version);
+    }
+    Sealed::seal(permit, found, said.finish())
+}
+
+/// Seals what a search of notes found: those shown are disclosed.
+pub fn notes(permit: &Permit<ReadChart>, found: NoteHits) -> Sealed<NoteHits> {
     let mut said = Collect::default();
     permit.patient().into_iter().for_each(|p| said.patient(p));
     for r in &found.resources {

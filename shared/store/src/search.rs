@@ -1,9 +1,11 @@
-//! What a patient search means, the same in every backend: folding, the words of a person, the terms of a query.
+//! What a patient search means, the same in every backend: folding, the words of a person, the terms of a query, how a
+//! name sounds.
 //!
-//! A backend's index must find exactly what [`matches`] finds. Names of one or two letters are names: no minimum
-//! length anywhere.
+//! A backend's index must find exactly what [`matches`] and [`matches_phonetic`] find. Names of one or two letters are
+//! names: no minimum length anywhere.
 
 use crate::PersonRow;
+use rphonetic::{Cologne, DoubleMetaphone, Encoder as _};
 use unicode_normalization::{UnicodeNormalization, char::is_combining_mark};
 
 /// Lower case, without diacritics; letters that do not decompose get their usual spelling.
@@ -127,6 +129,8 @@ pub struct PersonWords {
     pub names: Vec<String>,
     /// Numbers and forms of the birth date; matched whole.
     pub whole: Vec<String>,
+    /// How the name words sound ([`sounds`]), each once, in order; matched whole.
+    pub sounds: Vec<String>,
 }
 
 impl PersonWords {
@@ -140,10 +144,11 @@ impl PersonWords {
             .filter(|w| !w.is_empty())
             .collect();
         whole.extend(person.birth_date.as_deref().map(birth_words).unwrap_or_default());
-        Self {
-            names: name_words(&person.names_folded),
-            whole,
-        }
+        let names = name_words(&person.names_folded);
+        let mut sounds: Vec<String> = names.iter().flat_map(|w| sounds(w)).collect();
+        sounds.sort();
+        sounds.dedup();
+        Self { names, whole, sounds }
     }
 }
 
@@ -161,6 +166,71 @@ pub fn matches(person: &PersonWords, terms: &[Term], exact: bool) -> bool {
             };
             person.names.iter().any(name) || person.whole.contains(&t.whole)
         })
+}
+
+/// Letters of a Double Metaphone code: enough to tell `christopherson` from `christoph`.
+const CODE: usize = 8;
+/// Digits of a Cologne code below which it says too little: `li`, `lea` and `ulla` would all be one name.
+const COLOGNE: usize = 3;
+
+/// How a folded name word sounds: its codes, each with the family it is of. Two words sound alike when they share one.
+///
+/// `dm:` Double Metaphone (Philips 2000), primary and alternate, made for names of many languages; `k:` Kölner
+/// Phonetik (Postel 1969) where it has three digits or more, for what the first misses in German names
+/// (`Schulze`/`Schultze`, `Xaver`/`Ksaver`). Both know the letters a to z: a word with anything else in it (`李`), or one
+/// for which there is no code (`h`), is `w:` and itself, and sounds like its equal alone.
+#[must_use]
+pub fn sounds(word: &str) -> Vec<String> {
+    let mut out = Vec::new();
+    if word.bytes().all(|b| b.is_ascii_lowercase()) {
+        let said = DoubleMetaphone::new(Some(CODE)).double_metaphone(word);
+        let cologne = Cologne.encode(word);
+        let codes = [("dm:", said.primary()), ("dm:", said.alternate())];
+        out.extend(
+            codes
+                .iter()
+                .filter(|(_, c)| !c.is_empty())
+                .map(|(f, c)| format!("{f}{c}")),
+        );
+        if cologne.len() >= COLOGNE {
+            out.push(format!("k:{cologne}"));
+        }
+        out.dedup();
+    }
+    if out.is_empty() && !word.is_empty() {
+        out.push(format!("w:{word}"));
+    }
+    out
+}
+
+/// Whether some name word of a person sounds like every term of a query (FHIR R4, search parameter
+/// `Patient.phonetic`). Numbers and birth dates are no names.
+#[must_use]
+pub fn matches_phonetic(person: &PersonWords, terms: &[Term]) -> bool {
+    !terms.is_empty()
+        && terms
+            .iter()
+            .all(|t| sounds(&t.name).iter().any(|s| person.sounds.contains(s)))
+}
+
+/// Whether every term of a query is a whole name word of a person: of those who sound alike, they come first.
+#[must_use]
+pub fn matches_names(person: &PersonWords, terms: &[Term]) -> bool {
+    !terms.is_empty() && terms.iter().all(|t| person.names.contains(&t.name))
+}
+
+/// Letters of a word that count: what goes on so long is no word.
+const WORD: usize = 64;
+
+/// The words of a text, each once: folded, letters and digits, two or more of them (one, where it is no letter of a
+/// to z: `李`). A script that is written without spaces is not taken apart.
+#[must_use]
+pub fn content_words(text: &str) -> std::collections::BTreeSet<String> {
+    fold(text)
+        .split(|c: char| !c.is_alphanumeric())
+        .map(|w| w.chars().take(WORD).collect::<String>())
+        .filter(|w| w.len() >= 2)
+        .collect()
 }
 
 #[cfg(test)]
@@ -215,5 +285,84 @@ mod tests {
         }
         assert!(matches(&person("Li Wei", "2001", &[]), &terms("Li"), true));
         assert!(!matches(&person("Lindgren", "2001", &[]), &terms("Li"), true));
+    }
+
+    #[test]
+    fn names_that_sound_alike_share_a_code() {
+        let alike = |a: &str, b: &str| matches_phonetic(&person(a, "1950", &["MRN-1"]), &terms(b));
+        for (a, b) in [
+            ("Meyer", "Maier"),
+            ("Meyer", "Mayr"),
+            ("Mohamed", "Muhammad"),
+            ("Schulze", "Schultze"),
+            ("Kretschmer", "Kretzschmer"),
+            ("Xaver", "Ksaver"),
+            ("Catherine", "Katharina"),
+            ("Smith", "Smyth"),
+            ("Müller", "Mueller"),
+            ("Ørsted", "Orstedt"),
+            ("Li", "Lee"),
+            ("Ng", "Ng"),
+            ("Nguyễn", "Nguien"),
+            ("李 Wei", "李"),
+            ("O'Brien", "Obryan"),
+            ("O'Brien", "bryan"),
+            ("H", "h"),
+            ("Zoë-Mae Mayer", "meier zoe"),
+        ] {
+            assert!(alike(a, b), "{a}, {b}");
+            assert!(
+                alike(b, a) || b.contains(' ') || a.contains([' ', '\'']),
+                "{b}, {a}"
+            );
+        }
+        for (a, b) in [
+            ("Meyer", "Smith"),
+            ("Li", "Ng"),
+            ("李", "王"),
+            ("Lea", "Ullrich"),
+            ("Christopherson", "Christoph"),
+            ("Meyer", "Maier Jones"),
+            ("Meyer", "1950"),
+            ("Meyer", "MRN-1"),
+            ("Meyer", ""),
+            ("Meyer", " - "),
+        ] {
+            assert!(!alike(a, b), "{a}, {b}");
+        }
+    }
+
+    #[test]
+    fn words_of_a_text() {
+        let words = |t: &str| content_words(t).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            words("Pneumonie, re. Unterlappen; CRP 112 mg/l. Ödem: ø. 李 x"),
+            ["112", "crp", "mg", "odem", "pneumonie", "re", "unterlappen", "李"]
+        );
+        assert_eq!(words("a b 1 - \"*"), Vec::<String>::new());
+        assert_eq!(words(&"y".repeat(1000)), ["y".repeat(64)]);
+    }
+
+    #[test]
+    fn every_word_sounds_like_itself() {
+        let letters: Vec<char> = ('a'..='z').chain("é李ß1ø".chars()).collect();
+        let words = letters
+            .iter()
+            .flat_map(|a| letters.iter().map(move |b| [*a, *b]))
+            .flat_map(|[a, b]| letters.iter().map(move |c| [a, b, *c].iter().collect::<String>()));
+        let mut seen = 0;
+        for word in words {
+            for n in 1..=3 {
+                let part: String = word.chars().take(n).collect();
+                assert!(matches_phonetic(&person(&part, "", &[]), &terms(&part)), "{part}");
+                seen += 1;
+            }
+        }
+        assert!(seen > 80_000);
+        // Nothing anybody types makes it fail.
+        for odd in ["", "%_\"' OR 1", "\u{202e}abc", &"x".repeat(10_000), "😀"] {
+            let _ = sounds(&fold(odd));
+            let _ = matches_phonetic(&person(odd, "", &[]), &terms(odd));
+        }
     }
 }

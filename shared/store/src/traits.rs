@@ -1,6 +1,7 @@
 //! What a store must do.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::notes::{NoteHits, NoteQuery};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
@@ -86,12 +87,19 @@ pub trait ChartStore: Send + Sync {
     ) -> Result<Sealed<HistoryPage>, StoreError>;
     /// A patient's emergency card.
     async fn card(&self, permit: &Permit<ReadCard>) -> Result<Sealed<Option<StoredCard>>, StoreError>;
-    /// Finds patients.
+    /// Finds patients; [`StoreError::NotIndexed`] while [`Self::catch_up`] has work left for what is asked.
     async fn search(
         &self,
         permit: &Permit<SearchPatients>,
         query: &SearchQuery,
     ) -> Result<Sealed<SearchHits>, StoreError>;
+
+    /// Finds notes of the permit's patient by their words.
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError>;
 
     /// The patient a resource belongs to and that patient's ward: for the policy, not for showing.
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError>;
@@ -108,6 +116,9 @@ pub trait ChartStore: Send + Sync {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError>;
     /// Counts.
     async fn counts(&self) -> Result<Counts, StoreError>;
+    /// Takes patients into the search index whose words an older program wrote, at most so many; gives how many are
+    /// left. May be stopped and begun again at any time.
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError>;
     /// Whether it can be written to just now.
     fn mode(&self) -> StoreMode {
         StoreMode::ReadWrite

@@ -2,6 +2,7 @@
 
 use super::super::ROUTES;
 use super::super::refusal::FhirRefusal;
+use super::search::OFFERED;
 use super::{Wanted, answer};
 use crate::app::App;
 use crate::clock;
@@ -54,6 +55,15 @@ pub fn statement() -> Value {
                 "conditionalDelete": "not-supported",
                 "referencePolicy": ["literal", "logical", "resolves", "local"],
             });
+            let offered = OFFERED.iter().find(|o| o.kind == *t);
+            if let Some(offered) = offered.filter(|_| codes.contains(&"search-type")) {
+                let mut interactions = of_type.clone();
+                interactions.push(json!({"code": "search-type"}));
+                one["interaction"] = interactions.into();
+                let parameters = offered.parameters.iter();
+                let listed = parameters.map(|(n, t, d)| json!({"name": n, "type": t, "documentation": d}));
+                one["searchParam"] = listed.collect::<Vec<_>>().into();
+            }
             if *t == "Patient" && everything {
                 one["operation"] = json!([{
                     "name": "everything",
@@ -75,7 +85,7 @@ pub fn statement() -> Value {
         "format": ["json"],
         "rest": [{
             "mode": "server",
-            "documentation": "Conditions take identifier=system|value or _id. Idempotency-Key (a UUID) makes a POST or PUT safe to send again. Search, PATCH and DELETE are not offered; DELETE is taken inside a Bundle.",
+            "documentation": "Conditions take identifier=system|value or _id. Idempotency-Key (a UUID) makes a POST or PUT safe to send again. No other search than those listed, and no PATCH or DELETE is offered; DELETE is taken inside a Bundle.",
             "security": {
                 "service": [{"coding": [{
                     "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",

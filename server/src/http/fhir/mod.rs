@@ -10,6 +10,7 @@ pub mod everything;
 pub mod last_known;
 pub mod metadata;
 pub mod read;
+pub mod search;
 pub mod write;
 
 use super::refusal::{FHIR_JSON, FhirRefusal};

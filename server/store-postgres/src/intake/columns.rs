@@ -63,7 +63,10 @@ pub(super) fn copied(table: Table) -> (String, Vec<Type>) {
             vec!["value", "pair", "kind", "rid"],
             vec![Type::INT8, Type::INT8, Type::TEXT, Type::INT8],
         ),
-        Table::Person => (vec!["pid", "tokens"], vec![Type::INT8, Type::INT8_ARRAY]),
+        Table::Person => (
+            vec!["pid", "tokens", "form"],
+            vec![Type::INT8, Type::INT8_ARRAY, Type::INT2],
+        ),
         Table::Quarantine => (
             vec!["id", "at", "bytes", "about", "body"],
             vec![Type::INT8, Type::INT8, Type::INT8, Type::BYTEA, Type::BYTEA],
@@ -183,6 +186,7 @@ pub(super) fn bare(vault: &Vault, table: Table, row: Row, to: &mut Vec<Vec<Out>>
             to.push(vec![
                 Out::Cell(Cell::Number(number(&row, 0))),
                 Out::Tokens(tokens),
+                Out::Cell(Cell::Number(1)),
             ]);
             return Ok(());
         }

@@ -2,6 +2,7 @@
 
 use super::datatype::{concept, concepts, date, first_date, text};
 use super::reference::Reader;
+use super::{NoteContent, html};
 use crate::json::Node;
 use fhirkit::Json;
 use vitrine_clinical::chart::{Attachment, DiagnosticReport, DocumentReference};
@@ -109,9 +110,85 @@ pub(super) fn document(root: &Json, reader: &mut Reader<'_>) -> DocumentReferenc
     }
 }
 
+/// See [`super::note`].
+pub(super) fn note(kind: &str, root: &Json) -> NoteContent {
+    let mut out = NoteContent {
+        text: String::new(),
+        whole: true,
+    };
+    let attachments: Vec<&Json> = match kind {
+        "DocumentReference" => {
+            let content = root.items("content").iter();
+            content.filter_map(|c| c.get("attachment")).collect()
+        }
+        "DiagnosticReport" => root.items("presentedForm").iter().collect(),
+        _ => return out,
+    };
+    let mut say = |text: &str| {
+        out.text.push_str(text);
+        out.text.push('\n');
+    };
+    for field in ["description", "conclusion"] {
+        root.text(field).into_iter().for_each(&mut say);
+    }
+    for a in attachments {
+        a.text("title").into_iter().for_each(&mut say);
+        let media = a.text("contentType").unwrap_or_default();
+        let media = media
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
+        let data = a.text("data").and_then(base64_decoded).map(decoded_text);
+        match (media.as_str(), data) {
+            ("text/plain", Some(text)) => say(&text),
+            ("text/html" | "application/xhtml+xml", Some(html)) => say(&html::words(&html)),
+            _ => out.whole = false,
+        }
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
-    use super::base64_decoded;
+    use super::{base64_decoded, note};
+
+    #[test]
+    fn what_a_note_says() {
+        let of = |kind: &str, json: &str| note(kind, &fhirkit::Json::parse(json).unwrap());
+        // "Lungenödem" and "<p>Pneu<b>monie</b><br>li.</p><script>var x</script>&Ouml;dem &#252;ber" in base64.
+        let document = r#"{"description":"Arztbrief","content":[
+            {"attachment":{"contentType":"text/plain; charset=utf-8","data":"THVuZ2Vuw7ZkZW0=","title":"Visite"}},
+            {"attachment":{"contentType":"text/html","data":"PHA+UG5ldTxiPm1vbmllPC9iPjxicj5saS48L3A+PHNjcmlwdD52YXIgeDwvc2NyaXB0PiZPdW1sO2RlbSAmIzI1MjtiZXI="}}]}"#;
+        let said = of("DocumentReference", document);
+        assert!(said.whole);
+        for word in [
+            "Arztbrief",
+            "Visite",
+            "Lungenödem",
+            "Pneumonie",
+            "li.",
+            "Ödem",
+            "über",
+        ] {
+            assert!(
+                said.text.split_whitespace().any(|w| w == word),
+                "{word}: {}",
+                said.text
+            );
+        }
+        assert!(!said.text.contains("var"), "{}", said.text);
+        for other in [
+            r#"{"content":[{"attachment":{"contentType":"application/pdf","data":"JVBERg=="}}]}"#,
+            r#"{"content":[{"attachment":{"contentType":"text/plain","url":"Binary/1"}}]}"#,
+            r#"{"content":[{"attachment":{"contentType":"text/plain","data":"%%"}}]}"#,
+        ] {
+            assert!(!of("DocumentReference", other).whole, "{other}");
+        }
+        let report = of("DiagnosticReport", r#"{"conclusion":"kein Infiltrat"}"#);
+        assert_eq!((report.text.trim(), report.whole), ("kein Infiltrat", true));
+    }
 
     #[test]
     fn base64_vectors_of_rfc_4648() {

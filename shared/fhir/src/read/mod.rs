@@ -14,6 +14,7 @@ mod clinical_facts;
 mod datatype;
 mod document;
 mod encounter;
+mod html;
 mod medication;
 mod observation;
 mod person;
@@ -59,6 +60,23 @@ pub fn read_with_deps(
 /// [`FhirError`] when the bytes are not JSON.
 pub fn deps(kind: &str, bytes: &[u8]) -> Result<Vec<String>, FhirError> {
     read_with_deps(kind, bytes, &mut |_| None).map(|(_, deps)| deps)
+}
+
+/// The words of a note: [`note`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NoteContent {
+    /// Description or conclusion, titles, and the text of what is `text/plain` or HTML inline.
+    pub text: String,
+    /// False when some of its content is not here or no text: a link, a PDF, a scan.
+    pub whole: bool,
+}
+
+/// What a DocumentReference or DiagnosticReport says, as text; nothing for other types.
+///
+/// # Errors
+/// [`FhirError`] when the bytes are not JSON.
+pub fn note(kind: &str, bytes: &[u8]) -> Result<NoteContent, FhirError> {
+    Ok(document::note(kind, &parse(bytes)?))
 }
 
 fn view(kind: &str, root: &Json, reader: &mut Reader<'_>) -> Resource {

@@ -3,7 +3,7 @@
 use super::apply::apply;
 use super::prepare::prepare;
 use super::sql::{During, all, one, run, uint};
-use super::{ServerGroup, SqlcipherStore, accounts, body, tiers};
+use super::{ServerGroup, SqlcipherStore, accounts, body, notes, tiers};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use serde::de::DeserializeOwned;
@@ -155,6 +155,7 @@ fn destroy(
         run(conn, "DELETE FROM resource_version WHERE rid = ?1", [rid]).during(DESTROYING)?;
     }
     run(conn, "UPDATE patient SET destroyed = 1 WHERE pid = ?1", [pid]).during(DESTROYING)?;
+    notes::forget(conn, pid)?;
     group.destroyed_packs.extend(tiers::forget(conn, pid)?);
     group.purge_persons();
     Ok((Step::Destroy(d).into(), receipt))

@@ -3,20 +3,22 @@
 use super::apply::apply;
 use super::prepare::{current, prepare};
 use super::sql::{During, all, int, one, parsed, run, uint};
-use super::{ServerGroup, SqlcipherStore, body};
+use super::{ServerGroup, SqlcipherStore, body, persons};
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, Row, params};
+use rusqlite::types::Value;
+use rusqlite::{Connection, Row, params, params_from_iter};
 use std::collections::HashSet;
 use vitrine_access::action::{ImportData, ReadCard, ReadChart, ReadResource, SearchPatients, WriteClinical};
 use vitrine_access::{Action, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs, WardId};
+use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::pack::Packs;
 use vitrine_store::scope::ChartToken;
 use vitrine_store::{
     Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit,
-    QuarantineItem, QuarantineRow, SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, seal,
-    search,
+    QuarantineItem, QuarantineRow, SearchBy, SearchHits, SearchQuery, StoreError, StoredCard, StoredResource,
+    seal, search,
 };
 
 const READING: &str = "reading the record";
@@ -212,27 +214,70 @@ fn card(conn: &Connection, patient: &PatientId) -> Result<Option<StoredCard>, St
     }))
 }
 
+/// How the terms are looked for.
+#[derive(Clone, Copy)]
+enum Pass {
+    /// Whole name words, numbers, birth dates.
+    Whole,
+    /// Beginnings of name words, numbers, birth dates.
+    Beginnings,
+    /// Whole name words.
+    Names,
+    /// What sounds like a name word.
+    Sounds,
+}
+
 /// The full-text query of some terms. Terms are letters and digits alone, so quoting them is enough.
-fn match_text(terms: &[search::Term], exact: bool) -> String {
-    let star = if exact { "" } else { " *" };
+fn match_text(terms: &[search::Term], pass: Pass) -> String {
     let words: Vec<String> = terms
         .iter()
-        .map(|t| format!("(names : \"{}\"{star} OR whole : \"{}\")", t.name, t.whole))
+        .map(|t| match pass {
+            Pass::Names | Pass::Sounds => format!("(names : \"{}\")", t.name),
+            Pass::Whole => format!("(names : \"{}\" OR whole : \"{}\")", t.name, t.whole),
+            Pass::Beginnings => format!("(names : \"{}\" * OR whole : \"{}\")", t.name, t.whole),
+        })
         .collect();
     words.join(" AND ")
+}
+
+/// Those who have one of the codes of every term: `?2` is the limit, the codes follow.
+fn sound_sql(terms: &[search::Term], codes: &mut Vec<String>) -> String {
+    let mut sets = Vec::new();
+    for t in terms {
+        let first = codes.len() + 2;
+        codes.extend(search::sounds(&t.name));
+        let marks: Vec<String> = (first..codes.len() + 2).map(|n| format!("?{n}")).collect();
+        sets.push(format!(
+            "SELECT DISTINCT pid FROM sound WHERE code IN ({})",
+            marks.join(", ")
+        ));
+    }
+    format!(
+        "SELECT p.id, c.ver, c.body FROM ({}) f CROSS JOIN card c ON c.pid = f.pid AND c.live
+           CROSS JOIN patient p ON p.pid = f.pid LIMIT ?1",
+        sets.join(" INTERSECT ")
+    )
 }
 
 fn find(
     conn: &Connection,
     terms: &[search::Term],
-    exact: bool,
+    pass: Pass,
     limit: usize,
 ) -> Result<Vec<PatientHit>, StoreError> {
-    let sql = "SELECT p.id, c.ver, c.body FROM person f CROSS JOIN card c ON c.pid = f.rowid AND c.live
-                 CROSS JOIN patient p ON p.pid = f.rowid
-                WHERE f.person MATCH ?1 LIMIT ?2";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let found = all(conn, sql, params![match_text(terms, exact), limit], |r| {
+    let mut with = Vec::new();
+    let sql = if matches!(pass, Pass::Sounds) {
+        sound_sql(terms, &mut with)
+    } else {
+        with.push(match_text(terms, pass));
+        "SELECT p.id, c.ver, c.body FROM person f CROSS JOIN card c ON c.pid = f.rowid AND c.live
+           CROSS JOIN patient p ON p.pid = f.rowid
+          WHERE f.person MATCH ?2 LIMIT ?1"
+            .to_owned()
+    };
+    let params = std::iter::once(Value::from(limit)).chain(with.into_iter().map(Value::from));
+    let found = all(conn, &sql, params_from_iter(params), |r| {
         Ok((
             parsed(0, PatientId::new(r.get::<_, String>(0)?))?,
             uint(r.get(1)?),
@@ -252,7 +297,7 @@ fn find(
     hits.collect()
 }
 
-/// Whole names first, then names that begin so.
+/// Whole names first, then names that begin so, or sound so.
 fn search_hits(conn: &Connection, query: &SearchQuery) -> Result<SearchHits, StoreError> {
     let terms = search::terms(&query.text);
     let of = one(conn, "SELECT n FROM tally WHERE name = 'persons'", [], |r| {
@@ -267,11 +312,21 @@ fn search_hits(conn: &Connection, query: &SearchQuery) -> Result<SearchHits, Sto
             of,
         });
     }
+    let (first, all) = match query.by {
+        SearchBy::Words => (Pass::Whole, Pass::Beginnings),
+        SearchBy::Sound => (Pass::Names, Pass::Sounds),
+    };
+    if query.by == SearchBy::Sound {
+        let left = persons::due(conn)?;
+        if left > 0 {
+            return Err(StoreError::NotIndexed { left });
+        }
+    }
     let ask = query.limit.saturating_add(1);
-    let mut hits = find(conn, &terms, true, ask)?;
+    let mut hits = find(conn, &terms, first, ask)?;
     if hits.len() < ask {
         let known: HashSet<PatientId> = hits.iter().map(|h| h.patient.clone()).collect();
-        let wider = find(conn, &terms, false, ask.saturating_add(hits.len()))?;
+        let wider = find(conn, &terms, all, ask.saturating_add(hits.len()))?;
         hits.extend(wider.into_iter().filter(|h| !known.contains(&h.patient)));
     }
     let more = hits.len() > query.limit;
@@ -422,6 +477,15 @@ impl ChartStore for SqlcipherStore {
         seal::hits(permit, found)
     }
 
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        let patient = seal::patient_of(permit)?;
+        Ok(seal::notes(permit, self.find_notes(&patient, query).await?))
+    }
+
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
         let patient = patient.to_string();
         self.read_job(move |conn| {
@@ -474,6 +538,17 @@ impl ChartStore for SqlcipherStore {
         let (key, packs) = (key.clone(), self.packs_here());
         self.read_job(move |conn| Ok(current(conn, Some(&packs), &key)?.map(|(v, b)| (v, Bytes::from(b)))))
             .await
+    }
+
+    async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
+        let (projector, packs) = (self.projector.clone(), self.packs_here());
+        if self.read_job(persons::due).await? == 0 {
+            return Ok(0);
+        }
+        self.write(most, move |conn, _| {
+            persons::catch_up(conn, &packs, &*projector, most)
+        })
+        .await
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

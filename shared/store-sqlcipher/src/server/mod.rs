@@ -19,6 +19,7 @@ mod feed;
 mod giving;
 mod head_file;
 mod meaning;
+mod notes;
 mod operate;
 mod persons;
 mod prepare;
@@ -65,6 +66,16 @@ const MIGRATIONS: &[Migration] = &[
         number: 3,
         name: "tiers",
         sql: include_str!("../../migrations/server/0003_tiers.sql"),
+    },
+    Migration {
+        number: 4,
+        name: "sound",
+        sql: include_str!("../../migrations/server/0004_sound.sql"),
+    },
+    Migration {
+        number: 5,
+        name: "notes",
+        sql: include_str!("../../migrations/server/0005_notes.sql"),
     },
 ];
 

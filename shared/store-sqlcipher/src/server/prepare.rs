@@ -42,6 +42,7 @@ pub(super) struct Put {
 pub(super) struct Words {
     pub names: String,
     pub whole: String,
+    pub sounds: Vec<String>,
 }
 
 impl Words {
@@ -50,6 +51,7 @@ impl Words {
         Self {
             names: words.names.join(" "),
             whole: words.whole.join(" "),
+            sounds: words.sounds,
         }
     }
 }

@@ -321,6 +321,10 @@ impl Tiers for SqlcipherStore {
         patient: &PatientId,
         ids: [Uuid; 2],
     ) -> Result<Moved, StoreError> {
+        // Once a body is in the archive nobody can make its words; what fails here is told by a search.
+        if let Err(e) = self.keep_words(patient).await {
+            tracing::warn!(error = %e, "the words of notes are not kept before their bodies move");
+        }
         let (rule, of) = (*rule, patient.clone());
         let (found, more) = self
             .preparers

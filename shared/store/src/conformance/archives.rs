@@ -238,6 +238,7 @@ pub(super) async fn destroys_a_record_once(h: Hospital) {
         let permit = h.client(None);
         let query = SearchQuery {
             text: text.to_owned(),
+            by: crate::SearchBy::Words,
             limit: 10,
         };
         let hits = h.store.search(&permit, &query).await.expect("searched");
@@ -283,10 +284,18 @@ pub(super) async fn destroys_a_record_once(h: Hospital) {
 pub(super) async fn a_destroyed_record_stays_destroyed(h: Hospital) {
     h.staff(&[]).await;
     h.two().await;
+    for p in ["p1", "p2"] {
+        let n = note(p, "doc", "quagga seen");
+        h.apply(vec![put(&format!("DocumentReference/{p}-d"), &n)]).await;
+        assert_eq!(h.documents(p, "quagga", 9).await.total, 1);
+    }
     let id = h.ask("p1", "ann").await.expect("asked");
     h.approve("p1", id, "bob").await.expect("approved");
     h.approve("p1", id, "cyd").await.expect("approved");
     h.carry_out("p1", id).await.expect("destroyed");
+    let notes = h.documents("p1", "quagga", 9).await;
+    assert_eq!((notes.total, notes.of), (0, 0));
+    assert_eq!(h.documents("p2", "quagga", 9).await.total, 1);
     let gone = |r: Result<crate::Applied, StoreError>, at: usize| match r {
         Err(StoreError::Destroyed { index, patient }) => assert_eq!((index, patient), (at, pat("p1"))),
         other => panic!("{other:?}"),

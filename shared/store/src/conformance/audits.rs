@@ -61,6 +61,7 @@ pub(super) async fn writes_one_row_per_access(h: Hospital) {
         ids.insert(permit.access_id());
         let query = SearchQuery {
             text: "ann".to_owned(),
+            by: crate::SearchBy::Words,
             limit: 5,
         };
         let hits = h.store.search(&permit, &query).await.expect("search");

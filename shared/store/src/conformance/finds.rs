@@ -1,7 +1,8 @@
 //! Cases about paging a chart, finding patients and identifiers, and what is counted.
 
 use super::hospital::{Hospital, Note, delete, key, note, person, put};
-use crate::{Page, QuarantineItem, SearchQuery, StoreError};
+use crate::search::{PersonWords, matches_names, matches_phonetic, terms};
+use crate::{Page, PersonRow, QuarantineItem, SearchBy, SearchQuery, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use vitrine_access::action::{ReadChart, SearchPatients};
@@ -177,6 +178,7 @@ pub(super) async fn finds_patients(h: Hospital) {
             let permit = h.client::<SearchPatients>(None);
             let query = SearchQuery {
                 text: text.to_owned(),
+                by: SearchBy::Words,
                 limit,
             };
             let sealed = h.store.search(&permit, &query).await.expect("search");
@@ -246,6 +248,131 @@ pub(super) async fn finds_patients(h: Hospital) {
     assert_eq!(search("ren", 10).await.0, ["p1"]);
     assert_eq!(search("ng", 10).await.0, ["p4"]);
     assert!(search("duc", 10).await.0.is_empty());
+}
+
+/// People of many languages; every name is asked for, as it is and as it may be heard.
+const PEOPLE: &[&str] = &[
+    "Meyer Anna",
+    "Maier Jörg",
+    "Mayr-Huber Xaver",
+    "Schulze Eva",
+    "Li Wei",
+    "Lee Kim",
+    "Ng Đức",
+    "李 伟",
+    "Müller Ørsted",
+    "O'Brien Zoë-Mae",
+    "Muhammad Katharina",
+    "H Smyth",
+    "Straße Łukasz",
+];
+const HEARD: &[&str] = &[
+    "Meier",
+    "mayer anna",
+    "Schultze",
+    "Ksaver",
+    "Li",
+    "ng",
+    "李",
+    "王",
+    "Mueller",
+    "Orstedt",
+    "obryan",
+    "Mohamed",
+    "Catherine",
+    "smith",
+    "h",
+    "strasse lukas",
+    "MRN-001",
+    "1950",
+    "\" OR names:*",
+    "'; --",
+    "",
+    " - ",
+];
+
+pub(super) async fn finds_names_by_their_sound(h: Hospital) {
+    let mut all: Vec<(String, PersonWords)> = Vec::new();
+    for (n, names) in PEOPLE.iter().enumerate() {
+        let (id, mrn) = (format!("p{n:02}"), format!("MRN-{n:03}"));
+        h.apply(vec![person(&id, names, "1950", &mrn)]).await;
+        all.push((
+            id,
+            PersonWords::of(&PersonRow {
+                names_folded: (*names).to_owned(),
+                birth_date: Some("1950".to_owned()),
+                numbers: vec![mrn],
+            }),
+        ));
+    }
+    // A few people of whom there is no Patient resource: they have no names.
+    h.apply(vec![put("Condition/c", &note("ghost", "condition", "Meyer"))])
+        .await;
+    assert_eq!(h.store.catch_up(10).await.expect("nothing to do"), 0);
+    let search = |text: String, limit: usize| {
+        let h = &h;
+        async move {
+            let permit = h.client::<SearchPatients>(None);
+            let query = SearchQuery {
+                text,
+                by: SearchBy::Sound,
+                limit,
+            };
+            let sealed = h.store.search(&permit, &query).await.expect("search");
+            let shown: Vec<String> = sealed
+                .disclosure()
+                .patients
+                .iter()
+                .map(ToString::to_string)
+                .collect();
+            let hits = h.open(&permit, sealed).await;
+            let ids: Vec<String> = hits.hits.iter().map(|x| x.patient.to_string()).collect();
+            let said: BTreeSet<&String> = shown.iter().collect();
+            assert_eq!(said, ids.iter().collect(), "the row names every patient shown");
+            (ids, hits.more)
+        }
+    };
+    let mut found = 0;
+    let asked = PEOPLE.iter().chain(HEARD).map(|t| (*t).to_owned());
+    let words = PEOPLE.iter().flat_map(|t| t.split(' ')).map(str::to_owned);
+    for text in asked.chain(words) {
+        let expected: Vec<String> = all
+            .iter()
+            .filter(|(_, p)| matches_phonetic(p, &terms(&text)))
+            .map(|(id, _)| id.clone())
+            .collect();
+        let whole = all
+            .iter()
+            .filter(|(_, p)| matches_names(p, &terms(&text)))
+            .count();
+        let (mut ids, more) = search(text.clone(), 50).await;
+        assert!(!more);
+        let first: BTreeSet<String> = ids[..whole.min(ids.len())].iter().cloned().collect();
+        let named = |id: &String| {
+            all.iter()
+                .any(|(i, p)| i == id && matches_names(p, &terms(&text)))
+        };
+        assert!(first.iter().all(named), "{text:?}: whole names come first");
+        ids.sort();
+        assert_eq!(ids, expected, "what sounds like {text:?}");
+        found += ids.len();
+    }
+    assert!(found > 40, "there was something to find: {found}");
+    let (ids, more) = search("Maier".to_owned(), 1).await;
+    assert_eq!((ids, more), (vec!["p01".to_owned()], true));
+    h.apply(vec![
+        person("p00", "Renamed", "1950", "MRN-000"),
+        delete("Patient/p01"),
+    ])
+    .await;
+    assert_eq!(
+        search("Meyer".to_owned(), 50).await.0,
+        ["p02"],
+        "old names are forgotten"
+    );
+    assert_eq!(search("Rehnamed".to_owned(), 50).await.0, ["p00"]);
+    h.apply(vec![person("p01", "Mair", "1950", "MRN-001")]).await;
+    assert_eq!(search("Meyer".to_owned(), 50).await.0.len(), 2);
 }
 
 pub(super) async fn keeps_what_was_not_taken(h: Hospital) {

@@ -1,5 +1,6 @@
 //! The small hospital of the suite: a projector of its own, permits, and short ways to say things.
 
+use crate::notes::NoteText;
 use crate::{
     Applied, ChangeBatch, ChangeKind, ChangeOp, Extract, FactOut, FactRow, Lookup, PersonRow, Precondition,
     ProjectError, Projection, Projector, Resolved, Store, StoreError,
@@ -115,6 +116,15 @@ impl Projector for NoteProjector {
                 birth_date: note.birth,
                 numbers,
             }),
+        })
+    }
+
+    /// A note that begins with `[scan]` has more in it than text.
+    fn note(&self, _: &ResourceKey, body: &[u8]) -> Result<NoteText, ProjectError> {
+        let note: Note = serde_json::from_slice(body).map_err(wrong)?;
+        Ok(NoteText {
+            whole: !note.text.starts_with("[scan]"),
+            text: note.text,
         })
     }
 

@@ -11,6 +11,7 @@ mod directory;
 mod feeds;
 mod finds;
 pub mod hospital;
+mod notes;
 mod tiers;
 
 use crate::{Projector, Store};
@@ -65,7 +66,10 @@ cases! {
     finds::pages_everything_completely;
     finds::finds_identifiers;
     finds::finds_patients;
+    finds::finds_names_by_their_sound;
     finds::keeps_what_was_not_taken;
+    notes::finds_notes_by_their_words;
+    notes::looks_at_every_note_of_many;
     finds::counts;
     feeds::has_no_gap_under_concurrent_writers;
     feeds::chains_revisions;
@@ -84,6 +88,7 @@ cases! {
     archives::destroys_a_record_once;
     archives::a_destroyed_record_stays_destroyed;
     tiers::bodies_move_by_age_and_come_back;
+    tiers::words_of_notes_stay_when_bodies_move;
     tiers::essentials_and_used_records_stay;
     tiers::an_archived_record_is_written_and_told_of;
     tiers::held_records_move_and_destroyed_ones_leave_no_pack;

@@ -204,6 +204,31 @@ pub(super) async fn bodies_move_by_age_and_come_back(h: Hospital) {
     ));
 }
 
+pub(super) async fn words_of_notes_stay_when_bodies_move(h: Hospital) {
+    let doc = "DocumentReference/p1-d";
+    h.gone_home("p1").await;
+    h.apply(vec![put(doc, &note("p1", "doc", "hydronephrosis, left"))])
+        .await;
+    // Nobody searched: the words are kept because the body moves.
+    assert_eq!(h.down("p1", &h.rule(3)).await.packs, 1);
+    assert_eq!(
+        h.documents("p1", "hydronephrosis", 9).await.resources.len(),
+        1,
+        "warm"
+    );
+    assert_eq!(h.send_away(&h.rule(8)).await, 1);
+    let found = h.documents("p1", "LEFT hydronephrosis", 9).await;
+    assert_eq!((found.resources.len(), found.total, found.of), (0, 1, 1));
+    assert_eq!(found.archived.len(), 1, "it matches and lies in the archive");
+    assert_eq!(found.archived[0].key, key(doc));
+    let found = h.documents("p1", "hydronephrosis right", 9).await;
+    assert_eq!(
+        (found.total, found.archived.len(), found.unsearched.len()),
+        (0, 0, 0),
+        "known not to match"
+    );
+}
+
 pub(super) async fn essentials_and_used_records_stay(h: Hospital) {
     for p in ["p1", "p2"] {
         h.gone_home(p).await;

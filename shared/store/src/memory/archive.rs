@@ -73,6 +73,13 @@ impl Archive for MemoryStore {
             Step::Destroy(d) => {
                 let (d, said) = destroy(&mut t, &*self.projector, &order, d)?;
                 entry = said;
+                let gone: Vec<_> = t.notes.keys().cloned().collect();
+                for key in gone {
+                    let whose = t.resources.get(&key).and_then(|r| r.patient.clone());
+                    if whose.as_ref() == Some(&order.patient) {
+                        t.notes.remove(&key);
+                    }
+                }
                 Step::Destroy(d)
             }
             other => other,

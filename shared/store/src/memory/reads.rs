@@ -2,11 +2,12 @@
 
 use super::tiers::body_of;
 use super::{MemoryStore, record, state};
+use crate::notes::{Collecting, Known, NoteHits, NoteQuery, NoteRow};
 use crate::scope::{ChartToken, Scope};
 use crate::{
     Applied, ArchivedResource, AuditChainRow, AuditLog, ChangeBatch, ChartStore, Counts, Feed, FeedBatch,
-    HistoryPage, ItemRef, Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits,
-    SearchQuery, StoreError, StoredCard, StoredResource, batch, seal, search,
+    HistoryPage, ItemRef, Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchBy,
+    SearchHits, SearchQuery, StoreError, StoredCard, StoredResource, batch, seal, search,
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +18,9 @@ use vitrine_access::action::{
 };
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UtcMs, WardId};
+
+/// Whether a person fits the terms of a query.
+type Fits = fn(&search::PersonWords, &[search::Term]) -> bool;
 
 fn stored(t: &Tables, key: &ResourceKey, r: &Resource, v: &Version) -> Result<StoredResource, StoreError> {
     Ok(StoredResource {
@@ -188,9 +192,15 @@ impl ChartStore for MemoryStore {
                 .iter()
                 .filter_map(|(id, p)| Some((id, p.person.as_ref()?, p.card.as_ref()?)))
         };
-        let exact = persons().filter(|(_, w, _)| search::matches(w, &terms, true));
-        let rest = persons()
-            .filter(|(_, w, _)| search::matches(w, &terms, false) && !search::matches(w, &terms, true));
+        let (first, all): (Fits, Fits) = match query.by {
+            SearchBy::Words => (
+                |w, t| search::matches(w, t, true),
+                |w, t| search::matches(w, t, false),
+            ),
+            SearchBy::Sound => (search::matches_names, search::matches_phonetic),
+        };
+        let exact = persons().filter(|(_, w, _)| first(w, &terms));
+        let rest = persons().filter(|(_, w, _)| all(w, &terms) && !first(w, &terms));
         let mut hits: Vec<PatientHit> = exact
             .chain(rest)
             .take(query.limit.saturating_add(1))
@@ -204,6 +214,42 @@ impl ChartStore for MemoryStore {
         hits.truncate(query.limit);
         let of = persons().count() as u64;
         seal::hits(permit, SearchHits { hits, more, of })
+    }
+
+    async fn notes(
+        &self,
+        permit: &Permit<ReadChart>,
+        query: &NoteQuery,
+    ) -> Result<Sealed<NoteHits>, StoreError> {
+        let patient = seal::patient_of(permit)?;
+        let t = self.tables();
+        let mut found = Collecting::new(&query.text, query.limit);
+        for (_, key) in t
+            .chart_keys
+            .keys()
+            .filter(|(p, k)| *p == patient && k.kind.as_str() == query.kind)
+        {
+            let Some(r) = t.resources.get(key).filter(|r| !r.current.deleted) else {
+                continue;
+            };
+            let kept = t
+                .notes
+                .get(key)
+                .filter(|(version, ..)| *version == r.current.version);
+            let row = NoteRow {
+                number: i64::try_from(r.number).unwrap_or(i64::MAX),
+                key: key.clone(),
+                version: r.current.version,
+                updated: r.current.updated,
+                known: kept.map(|(_, whole, words)| Known {
+                    whole: *whole,
+                    matches: !found.words().is_empty() && found.words().is_subset(words),
+                }),
+                body: body_of(&t, &r.current),
+            };
+            found.row(row, &patient, &*self.projector)?;
+        }
+        Ok(seal::notes(permit, found.finish().0))
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {
@@ -246,6 +292,11 @@ impl ChartStore for MemoryStore {
         let live = t.resources.get(key).filter(|r| !r.current.deleted);
         live.map(|r| Ok((r.current.version, body_of(&t, &r.current)?)))
             .transpose()
+    }
+
+    async fn catch_up(&self, _: usize) -> Result<u64, StoreError> {
+        // Its index never outlives the program that wrote it.
+        Ok(0)
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

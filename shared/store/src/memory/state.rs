@@ -106,6 +106,8 @@ pub(super) struct Tables {
     pub holds: BTreeMap<PatientId, Hold>,
     pub destructions: BTreeMap<Uuid, Destruction>,
     pub packs: BTreeMap<Uuid, PackRow>,
+    /// What is kept of notes whose bodies move: the version, whether all of it was text, the words.
+    pub notes: BTreeMap<ResourceKey, (u64, bool, BTreeSet<String>)>,
     /// Day on which a record was last used.
     pub used: BTreeMap<PatientId, i64>,
 }

@@ -2,7 +2,9 @@
 
 use super::state::{Resource, Tables, Version};
 use super::{MemoryStore, record};
+use crate::notes::NOTE_KINDS;
 use crate::scope::chart_rank;
+use crate::search::content_words;
 use crate::tiers::{
     Due, Moved, PackRow, PacksOf, Recall, Tier, TierCount, TierReport, TierRule, day_of, recall_of,
     unknown_pack,
@@ -162,6 +164,23 @@ impl Tiers for MemoryStore {
         if !is_idle(&t, rule, patient) {
             return Ok(moved);
         }
+        let notes: Vec<_> = t
+            .chart_keys
+            .keys()
+            .filter(|(p, k)| p == patient && NOTE_KINDS.contains(&k.kind.as_str()))
+            .filter_map(|(_, k)| {
+                let current = &t.resources.get(k)?.current;
+                let note = self
+                    .projector
+                    .note(k, &body_of(&t, current).ok()?)
+                    .unwrap_or_default();
+                Some((
+                    k.clone(),
+                    (current.version, note.whole, content_words(&note.text)),
+                ))
+            })
+            .collect();
+        t.notes.extend(notes);
         let found = ripe(&t, rule, patient);
         for (id, old) in ids.into_iter().zip([false, true]) {
             let of: Vec<_> = found

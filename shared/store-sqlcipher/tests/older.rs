@@ -1,0 +1,71 @@
+//! A file of an older program: it is migrated, and what the new search needs is made from what is there.
+
+use std::sync::Arc;
+use vitrine_access::action::SearchPatients;
+use vitrine_store::conformance::hospital::{Hospital, NoteProjector, delete, person};
+use vitrine_store::{SearchBy, SearchQuery, Store, StoreError};
+use vitrine_store_sqlcipher::{Key, OpenOptions, SqlcipherStore, StoreOptions, cipher};
+
+async fn sounding(h: &Hospital, text: &str) -> Result<Vec<String>, StoreError> {
+    let permit = h.client::<SearchPatients>(None);
+    let query = SearchQuery {
+        text: text.to_owned(),
+        by: SearchBy::Sound,
+        limit: 50,
+    };
+    let sealed = h.store.search(&permit, &query).await?;
+    let hits = h.open(&permit, sealed).await;
+    let mut ids: Vec<String> = hits.hits.iter().map(|x| x.patient.to_string()).collect();
+    ids.sort();
+    Ok(ids)
+}
+
+#[tokio::test]
+async fn people_of_an_older_program_are_found_by_sound_or_nobody_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vitrine.db");
+    let key = || Key::new(zeroize::Zeroizing::new([7; 32]));
+    let open = || -> Arc<dyn Store> {
+        SqlcipherStore::open(&path, key(), Arc::new(NoteProjector), StoreOptions::default()).unwrap()
+    };
+    let h = Hospital::new(open(), 0);
+    for n in 0..7 {
+        h.apply(vec![person(
+            &format!("p{n}"),
+            "Anna Meyer",
+            "1950",
+            &format!("M{n}"),
+        )])
+        .await;
+    }
+    h.apply(vec![delete("Patient/p6")]).await;
+    assert_eq!(sounding(&h, "Maier").await.unwrap().len(), 6);
+    let first = h.number();
+    drop(h);
+    {
+        let conn = cipher::open(&path, &key(), &OpenOptions::default()).unwrap();
+        conn.execute_batch("DROP TABLE sound; DROP TABLE sound_due; DROP TABLE note; DROP TABLE note_word; PRAGMA user_version = 3;")
+            .unwrap();
+    }
+    let h = Hospital::new(open(), first);
+    let refused = sounding(&h, "Maier").await;
+    assert_eq!(refused, Err(StoreError::NotIndexed { left: 6 }));
+    assert_eq!(h.store.catch_up(2).await.unwrap(), 4);
+    // Somebody who is written meanwhile is taken in with that.
+    h.apply(vec![person("p5", "Renamed", "1950", "M5")]).await;
+    let first = h.number();
+    drop(h);
+    let h = Hospital::new(open(), first);
+    let refused = sounding(&h, "Maier").await;
+    assert_eq!(
+        refused,
+        Err(StoreError::NotIndexed { left: 3 }),
+        "it goes on where it was"
+    );
+    assert_eq!(h.store.catch_up(100).await.unwrap(), 0);
+    assert_eq!(
+        sounding(&h, "Maier").await.unwrap(),
+        ["p0", "p1", "p2", "p3", "p4"]
+    );
+    assert_eq!(sounding(&h, "Rehnamed").await.unwrap(), ["p5"]);
+}
