@@ -132,18 +132,31 @@ fn passive(conn: &Connection) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::{Duration, Instant};
+    use crate::cipher::{self, Key, OpenOptions};
+    use zeroize::Zeroizing;
 
-    /// A writing connection that says how long the WAL is.
-    fn writing(path: &Path, pages: &Arc<AtomicU32>) -> Connection {
-        let mut conn = Connection::open(path).unwrap();
-        conn.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0;",
-        )
-        .unwrap();
-        let pages = pages.clone();
-        conn.wal_hook(Some(super::super::wal_length(pages))).unwrap();
-        conn
+    fn open(path: &Path) -> Connection {
+        let options = OpenOptions {
+            create: true,
+            checkpoint_pages: 0,
+            ..OpenOptions::default()
+        };
+        cipher::open(path, &Key::new(Zeroizing::new([7; 32])), &options).unwrap()
+    }
+
+    /// Writes until `enough` of the length before and after; many times what that takes.
+    fn write(conn: &Connection, kept: &mut Checkpoints, enough: impl Fn(u32, u32) -> bool) {
+        let pages = kept.hook();
+        for _ in 0..200_000 {
+            let before = pages.load(Ordering::Acquire);
+            conn.execute("INSERT INTO t (b) VALUES (randomblob(20000))", [])
+                .unwrap();
+            kept.settled(conn);
+            if enough(before, pages.load(Ordering::Acquire)) {
+                return;
+            }
+        }
+        panic!("{} pages in the WAL", pages.load(Ordering::Acquire));
     }
 
     #[test]
@@ -151,45 +164,26 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.db");
         let other = path.clone();
-        let open: OpenReader = Arc::new(move || Ok(Connection::open(&other).unwrap()));
-        let mut kept = Checkpoints::start(open, 200, || {}).unwrap();
-        let pages = kept.hook();
-        let conn = writing(&path, &pages);
+        let mut kept = Checkpoints::start(Arc::new(move || Ok(open(&other))), 200, || {}).unwrap();
+        let mut conn = open(&path);
+        conn.wal_hook(Some(super::super::wal_length(kept.hook())))
+            .unwrap();
         conn.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, b BLOB)")
             .unwrap();
-        let (mut longest, mut again) = (0, 0);
-        let mut before = 0;
-        let until = Instant::now() + Duration::from_secs(120);
-        while again < 5 && Instant::now() < until {
-            conn.execute("INSERT INTO t (b) VALUES (randomblob(20000))", [])
-                .unwrap();
-            let now = pages.load(Ordering::Acquire);
-            again += u32::from(now < before);
-            before = now;
-            longest = longest.max(now);
-            kept.settled(&conn);
+        for _ in 0..5 {
+            write(&conn, &mut kept, |before, now| now < before);
         }
-        assert_eq!(again, 5, "the WAL is begun anew; {longest} pages");
 
         // A reader keeps it from being begun anew: it grows, and shrinks when the reader is gone.
-        let reader = Connection::open(&path).unwrap();
-        reader.execute_batch("BEGIN; SELECT count(*) FROM t").unwrap();
-        reader
-            .query_row("SELECT count(*) FROM t", [], |r| r.get::<_, i64>(0))
-            .unwrap();
-        while pages.load(Ordering::Acquire) < 3_000 {
-            conn.execute("INSERT INTO t (b) VALUES (randomblob(20000))", [])
-                .unwrap();
-            kept.settled(&conn);
-        }
+        let reader = open(&path);
+        reader.execute_batch("BEGIN").unwrap();
+        let count = "SELECT count(*) FROM t";
+        let read: i64 = reader.query_row(count, [], |r| r.get(0)).unwrap();
+        write(&conn, &mut kept, |_, now| now > 3_000);
+        assert_eq!(reader.query_row(count, [], |r| r.get::<_, i64>(0)).unwrap(), read);
         drop(reader);
-        let until = Instant::now() + Duration::from_secs(120);
-        while pages.load(Ordering::Acquire) >= 3_000 {
-            assert!(Instant::now() < until, "the WAL did not shrink");
-            conn.execute("INSERT INTO t (b) VALUES (randomblob(20000))", [])
-                .unwrap();
-            kept.settled(&conn);
-        }
+        write(&conn, &mut kept, |_, now| now < 3_000);
+
         drop(kept);
         let whole: String = conn
             .query_row("PRAGMA integrity_check", [], |r| r.get(0))
