@@ -1,4 +1,4 @@
-//! Both stores under the same load, side by side: 48 writers, and 500 people who open charts.
+//! Both stores under the same load, side by side: 48 writers, and 500 people who look for patients and open charts.
 
 use crate::report::Report;
 use crate::world::ms;
@@ -8,8 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::sync::{mpsc, watch};
 use vitrine_testpg::TestPg;
 use vitrine_tests::server::{Server, free_port, run_json, text};
+use vitrine_tests::thin::{Cache, Device, Thin, Told, trusting};
 
 const SETUP: &str = "release, loopback TLS 1.3, token, policy and audit row per access, bodies encrypted";
 const WRITERS: u64 = 48;
@@ -24,6 +26,8 @@ struct Hospital {
     server: Server,
     http: reqwest::Client,
     token: String,
+    /// What the seeding said.
+    seed: Value,
     _dir: tempfile::TempDir,
     _pg: Option<TestPg>,
 }
@@ -39,15 +43,20 @@ fn hospital(runtime: &tokio::runtime::Runtime, postgres: bool, patients: u64) ->
         None
     };
     let n = patients.to_string();
-    run_json(
+    let seed = run_json(
         "vitrine-server",
         &["demo", "--data", &text(&data), "--patients", &n, "--json"],
         None,
     )?;
-    serve(runtime, dir, pg)
+    serve(runtime, dir, pg, seed)
 }
 
-fn serve(runtime: &tokio::runtime::Runtime, dir: tempfile::TempDir, pg: Option<TestPg>) -> Result<Hospital> {
+fn serve(
+    runtime: &tokio::runtime::Runtime,
+    dir: tempfile::TempDir,
+    pg: Option<TestPg>,
+    seed: Value,
+) -> Result<Hospital> {
     let server = Server::start(&dir.path().join("server"), free_port()?)?;
     let http = server.http()?;
     let token = runtime.block_on(server.token(&http))?;
@@ -55,6 +64,7 @@ fn serve(runtime: &tokio::runtime::Runtime, dir: tempfile::TempDir, pg: Option<T
         server,
         http,
         token,
+        seed,
         _dir: dir,
         _pg: pg,
     })
@@ -77,7 +87,7 @@ fn moved(runtime: &tokio::runtime::Runtime, patients: u64, report: &mut Report) 
         &whole,
         "--json",
     ];
-    run_json("vitrine-server", &seed, None)?;
+    let seed = run_json("vitrine-server", &seed, None)?;
     let from = Instant::now();
     let there = [
         "migrate",
@@ -99,7 +109,7 @@ fn moved(runtime: &tokio::runtime::Runtime, patients: u64, report: &mut Report) 
     );
     // Where it came from is kept by the move; here it would only take room.
     configure(&data, &url)?;
-    serve(runtime, dir, Some(pg))
+    serve(runtime, dir, Some(pg), seed)
 }
 
 fn configure(data: &Path, url: &str) -> Result<()> {
@@ -174,68 +184,183 @@ async fn write(h: &Hospital, patients: u64, time: Duration) -> Result<(Vec<f64>,
     Ok((all, begun.elapsed()))
 }
 
-/// `people`: charts and long histories opened by 500 people at a server on PostgreSQL.
+/// What people at a screen wait for, ms each.
+#[derive(Default)]
+struct Waits {
+    charts: Vec<f64>,
+    histories: Vec<f64>,
+    searches: Vec<f64>,
+}
+
+/// `people`: charts and long histories opened and patients looked for by 500 people at a server on PostgreSQL, and how
+/// long a change takes to a workstation meanwhile.
 pub fn people(report: &mut Report, quick: bool) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (patients, seconds) = if quick { (200, 12) } else { (100_000, 90) };
     let h = moved(&runtime, patients, report)?;
     let opened = patients.min(WHOLE);
-    let (mut charts, mut histories) = runtime.block_on(open(&h, opened, Duration::from_secs(seconds)))?;
+    let (mut waits, mut feed) = runtime.block_on(async {
+        let stop = watch::channel(false).0;
+        let mut told = listen(&h, &stop).await?;
+        let time = Duration::from_secs(seconds);
+        let both = tokio::try_join!(open(&h, opened, time), follow(&h, &mut told, time))?;
+        stop.send_replace(true);
+        anyhow::Ok(both)
+    })?;
     let setup = format!(
         "{SETUP}; PostgreSQL, server and {PEOPLE} people on two cores, {patients} patients, {opened} of them with a whole \
          record, whose charts are opened, by each person about every {} s",
         BETWEEN_MS / 1000
     );
-    report.add_ms("chart", "open_server_500", &mut charts, &setup);
-    report.add_ms("chart", "history_500", &mut histories, &setup);
+    report.add_ms("chart", "open_server_500", &mut waits.charts, &setup);
+    report.add_ms("chart", "history_500", &mut waits.histories, &setup);
+    let sounds = format!("{setup}; Patient?phonetic of one name, 50 at most");
+    report.add_ms("search", "phonetic_server_500", &mut waits.searches, &sounds);
+    let told = format!("{setup}; from the PUT of an Observation to its frame at a workstation of the ward");
+    report.add_ms("fanout", "feed_postgres_500", &mut feed, &told);
     Ok(())
 }
 
-/// First pages of charts, and the pages behind them.
-async fn open(h: &Hospital, patients: u64, time: Duration) -> Result<(Vec<f64>, Vec<f64>)> {
+/// A workstation of the ED, current; says what it is told.
+async fn listen(h: &Hospital, stop: &watch::Sender<bool>) -> Result<mpsc::UnboundedReceiver<Told>> {
+    let device = Device::enrol(&h.server, &h.http, "ED").await?;
+    let thin = Thin {
+        device: Arc::new(device),
+        cache: Cache::default(),
+        seed: 1,
+    };
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let (addr, tls, stopped) = (h.server.addr, trusting(&h.server)?, stop.subscribe());
+    tokio::spawn(thin.connect(addr, tls, stopped, move |what| {
+        let _ = tell.send(what);
+    }));
+    loop {
+        let next = tokio::time::timeout(Duration::from_secs(300), told.recv());
+        match next.await.context("the workstation did not become current")? {
+            Some(Told::Current(_)) => return Ok(told),
+            Some(_) => {}
+            None => anyhow::bail!("the workstation's line ended"),
+        }
+    }
+}
+
+/// A laboratory value of a patient of the ward four times a second; ms until the workstation has it.
+async fn follow(h: &Hospital, told: &mut mpsc::UnboundedReceiver<Told>, time: Duration) -> Result<Vec<f64>> {
+    let hospital = vitrine_synthetic::Hospital::new(0, 0);
+    let shown = h.seed["patients"].as_array().context("patients")?;
+    let patient = shown
+        .iter()
+        .find(|p| p["ward"] == "ED")
+        .and_then(|p| p["id"].as_str())
+        .context("a patient of the ED")?;
+    let (begun, mut samples, mut k) = (Instant::now(), Vec::new(), 0);
+    while begun.elapsed() < time {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        let body = hospital.live_lab(patient, k, i64::try_from(now.as_millis())?);
+        k += 1;
+        let id = serde_json::from_str::<Value>(&body)?["id"]
+            .as_str()
+            .context("id")?
+            .to_owned();
+        while told.try_recv().is_ok() {}
+        let from = Instant::now();
+        put(h, &id, body).await?;
+        loop {
+            let next = tokio::time::timeout(Duration::from_secs(30), told.recv());
+            let what = next.await.context("a change did not arrive within 30 s")?;
+            if let Told::Changed(patients, at) = what.context("the workstation's line ended")?
+                && patients.iter().any(|p| p == patient)
+            {
+                samples.push((at - from).as_secs_f64() * 1000.0);
+                break;
+            }
+        }
+    }
+    Ok(samples)
+}
+
+async fn put(h: &Hospital, id: &str, body: String) -> Result<()> {
+    let sent = h
+        .http
+        .put(format!("{}/fhir/Observation/{id}", h.server.url()))
+        .bearer_auth(&h.token)
+        .header("content-type", "application/fhir+json")
+        .body(body)
+        .send()
+        .await?;
+    ensure!(sent.status().is_success(), "{}", sent.status());
+    Ok(())
+}
+
+/// First pages of charts, the pages behind them, and a search before each.
+async fn open(h: &Hospital, patients: u64, time: Duration) -> Result<Waits> {
     let begun = Instant::now();
+    let names: Arc<Vec<String>> = Arc::new(
+        h.seed["patients"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|p| p["name"].as_str())
+            .flat_map(|n| n.split([' ', ',']))
+            .filter(|w| w.len() > 2 && w.bytes().all(|b| b.is_ascii_alphabetic()))
+            .map(str::to_owned)
+            .collect(),
+    );
+    ensure!(!names.is_empty(), "names to look for");
     let tasks: Vec<_> = (0..PEOPLE)
         .map(|who| {
             let (http, token, url) = (h.http.clone(), h.token.clone(), h.server.url());
+            let names = names.clone();
             tokio::spawn(async move {
-                let (mut charts, mut histories) = (Vec::new(), Vec::new());
+                let mut waits = Waits::default();
                 let mut draw = who.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
                 while begun.elapsed() < time {
                     draw ^= draw << 13;
                     draw ^= draw >> 7;
                     draw ^= draw << 17;
                     tokio::time::sleep(Duration::from_millis(draw % (2 * BETWEEN_MS))).await;
+                    let name = &names[usize::try_from(draw >> 33)? % names.len()];
+                    let sought = http.get(format!("{url}/fhir/Patient?phonetic={name}"));
+                    let from = Instant::now();
+                    read(sought.bearer_auth(&token)).await?;
+                    waits.searches.push(ms(from));
                     let patient = vitrine_synthetic::patient_id((draw >> 20) % patients);
                     let first = format!("{url}/fhir/Patient/{patient}/$everything?_count=100");
                     let from = Instant::now();
                     let mut next = page(&http, &token, &first).await?;
-                    charts.push(ms(from));
+                    waits.charts.push(ms(from));
                     while let Some(more) = next {
                         let from = Instant::now();
                         next = page(&http, &token, &more).await?;
-                        histories.push(ms(from));
+                        waits.histories.push(ms(from));
                     }
                 }
-                Ok::<_, anyhow::Error>((charts, histories))
+                Ok::<_, anyhow::Error>(waits)
             })
         })
         .collect();
-    let (mut charts, mut histories) = (Vec::new(), Vec::new());
+    let mut all = Waits::default();
     for t in tasks {
-        let (c, l) = t.await??;
-        charts.extend(c);
-        histories.extend(l);
+        let one = t.await??;
+        all.charts.extend(one.charts);
+        all.histories.extend(one.histories);
+        all.searches.extend(one.searches);
     }
-    Ok((charts, histories))
+    Ok(all)
+}
+
+async fn read(asked: reqwest::RequestBuilder) -> Result<Value> {
+    let answer = asked.send().await?;
+    let (status, url) = (answer.status(), answer.url().path().to_owned());
+    let bytes = answer.bytes().await?;
+    ensure!(status.is_success(), "{url}: {status}");
+    Ok(serde_json::from_slice(&bytes)?)
 }
 
 /// A page; gives the address of the next one.
 async fn page(http: &reqwest::Client, token: &str, url: &str) -> Result<Option<String>> {
-    let answer = http.get(url).bearer_auth(token).send().await?;
-    let status = answer.status();
-    let bytes = answer.bytes().await?;
-    ensure!(status.is_success(), "{url}: {status}");
-    let bundle: Value = serde_json::from_slice(&bytes)?;
+    let bundle = read(http.get(url).bearer_auth(token)).await?;
     let next = bundle["link"]
         .as_array()
         .into_iter()

@@ -416,6 +416,108 @@ async fn a_record_goes_to_the_archive_and_comes_back_in_postgresql() {
     whole(Some(&pg.database().expect("a database"))).await;
 }
 
+/// A server of one hospital: the others' keys, the common database and the common folders for packs.
+fn of_hospital(root: &Path, name: &str, database: &str, like: Option<&Server>) -> Server {
+    let data = root.join(name);
+    std::fs::create_dir_all(data.join("keys")).unwrap();
+    for folder in [data.clone(), data.join("keys")] {
+        std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    if let Some(like) = like {
+        for file in ["ca.pem", "tls.pem", "store"] {
+            std::fs::copy(like.data.join(file), data.join(file)).unwrap();
+        }
+        for key in std::fs::read_dir(like.data.join("keys")).unwrap() {
+            let key = key.unwrap();
+            std::fs::copy(key.path(), data.join("keys").join(key.file_name())).unwrap();
+        }
+    }
+    let config = root.join(format!("{name}.toml"));
+    let text = format!(
+        "[database]\nurl = {database:?}\nnode = {name:?}\n[archive]\nwarm = {:?}\ncold = {:?}\nrecall_first_s = 7\n",
+        root.join("warm"),
+        root.join("cold")
+    );
+    std::fs::write(&config, &text).unwrap();
+    std::fs::write(data.join("vitrine.toml"), text).unwrap();
+    Server::start_with(&data, &["--config", config.to_str().unwrap()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_servers_on_one_database_move_and_recall_together() {
+    let pg = TestPg::start().expect("PostgreSQL");
+    let url = pg.database().expect("a database");
+    let (t, _) = folder();
+    let (warm, cold) = (t.path().join("warm"), t.path().join("cold"));
+    let a = of_hospital(t.path(), "a", &url, None);
+    let token = a.client_token("system/*.cruds").await;
+    for p in ["p1", "p2", "p3", "p4"] {
+        gone_home(&a, &token, p).await;
+    }
+    let b = of_hospital(t.path(), "b", &url, Some(&a));
+    let path = |p: &str| format!("/fhir/Observation/{p}-o/_history/1");
+    let hot = read(&a, &token, &path("p1")).await.text;
+    assert!(hot.contains("4.10"));
+    let both = |args: &[String]| {
+        let said: Vec<_> = std::thread::scope(|s| {
+            let dirs = [a.dir().to_owned(), b.dir().to_owned()];
+            let run = |dir: String| {
+                s.spawn(move || {
+                    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+                    archive(&dir, &args, "")
+                })
+            };
+            dirs.map(run).map(|t| t.join().unwrap()).to_vec()
+        });
+        for (exit, json, said) in &said {
+            assert_eq!(*exit, 0, "{args:?}: {json} {said}");
+        }
+        said.into_iter().map(|(_, json, _)| json)
+    };
+
+    // Both at the same time, into the packs, and on to the archive: each record moves once.
+    let at = |n| ["move".to_owned(), "--at".into(), years(n)];
+    let packed: u64 = both(&at(3)).map(|r| r["bodies"].as_u64().unwrap()).sum();
+    assert_eq!(packed, 8, "two versions of each");
+    for s in [&a, &b] {
+        assert_eq!(read(s, &token, &path("p1")).await.text, hot);
+    }
+    let packs = Place::files(&warm);
+    let away: u64 = both(&at(8)).map(|r| r["away"].as_u64().unwrap()).sum();
+    assert_eq!(
+        (away as usize, Place::files(&warm), Place::files(&cold)),
+        (packs, 0, packs)
+    );
+
+    // What is asked back at either is one recall, and done once.
+    let hidden = cold.with_extension("unmounted");
+    std::fs::rename(&cold, &hidden).unwrap();
+    for s in [&a, &b] {
+        assert_eq!(read(s, &token, &path("p1")).await.status, 503);
+    }
+    for s in [&a, &b] {
+        let (_, status, _) = archive(s.dir(), &["status"], "");
+        assert_eq!(status["recalls"].as_array().map(Vec::len), Some(1), "{status}");
+    }
+    std::fs::rename(&hidden, &cold).unwrap();
+    let (exit, back, said) = archive(b.dir(), &["recall", "--patient", "p1"], "");
+    assert!(exit == 0 && back["done"] == true, "{back} {said}");
+    for s in [&a, &b] {
+        assert_eq!(read(s, &token, &path("p1")).await.text, hot);
+    }
+    both(&["recall".to_owned(), "--all".into()]).for_each(drop);
+    for (s, p) in [(&a, "p2"), (&b, "p3"), (&a, "p4")] {
+        assert_eq!(read(s, &token, &path(p)).await.status, 200, "{p}");
+    }
+    for status in both(&["status".to_owned(), "--check".into()]) {
+        assert_eq!(
+            (&status["faults"], &status["recalls"]),
+            (&json!([]), &json!([])),
+            "{status}"
+        );
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_or_missing_pack_is_named_and_backups_rest_on_packs() {
     let mut p = Place::start(None);

@@ -127,6 +127,8 @@ pub struct Standing {
 pub struct Lanes {
     lanes: [Lane; 5],
     emergency: Arc<Semaphore>,
+    /// As many again for breaking the glass itself: a grant waits for the primary, and who reads does not wait for it.
+    acts: Arc<Semaphore>,
     emergency_places: usize,
     emergency_waiting: AtomicUsize,
     /// Places of the emergency lane held, by session.
@@ -218,6 +220,7 @@ impl Lanes {
                 lane(Class::Write, c.write),
             ],
             emergency: Arc::new(Semaphore::new(c.emergency)),
+            acts: Arc::new(Semaphore::new(c.emergency)),
             emergency_places: c.emergency,
             emergency_waiting: AtomicUsize::new(0),
             held: Mutex::default(),
@@ -276,8 +279,9 @@ impl Lanes {
         }
     }
 
-    /// A place of the emergency lane; `None` when this session holds its share already.
-    pub async fn emergency(&self, session: [u8; 32]) -> Option<EmergencyPlace<'_>> {
+    /// A place of the emergency lane, for what is read or for breaking the glass (`acts`); `None` when this session holds
+    /// its share already.
+    pub async fn emergency(&self, session: [u8; 32], acts: bool) -> Option<EmergencyPlace<'_>> {
         {
             let mut held = lock(&self.held);
             let n = held.entry(session).or_default();
@@ -293,7 +297,8 @@ impl Lanes {
         };
         self.emergency_waiting.fetch_add(1, Relaxed);
         let _waits = Counted(&self.emergency_waiting);
-        held.place = self.emergency.clone().acquire_owned().await.ok();
+        let places = if acts { &self.acts } else { &self.emergency };
+        held.place = places.clone().acquire_owned().await.ok();
         held.place.is_some().then_some(held)
     }
 
@@ -315,8 +320,10 @@ impl Lanes {
     pub fn standing(&self) -> Vec<Standing> {
         let emergency = Standing {
             class: Class::Emergency,
-            places: self.emergency_places,
-            working: self.emergency_places - self.emergency.available_permits(),
+            places: 2 * self.emergency_places,
+            working: 2 * self.emergency_places
+                - self.emergency.available_permits()
+                - self.acts.available_permits(),
             waiting: self.emergency_waiting.load(Relaxed),
         };
         let rest = self.lanes.iter().map(|l| Standing {
@@ -438,7 +445,7 @@ mod tests {
             "one waited in vain, one had no room to wait"
         );
         assert!(l.place(Class::Bulk).await.is_ok());
-        assert!(l.emergency([0; 32]).await.is_some());
+        assert!(l.emergency([0; 32], false).await.is_some());
         drop(first);
         assert!(l.place(Class::Clinical).await.is_ok());
         assert_eq!(l.in_flight(), 0, "every place was given back");
@@ -449,14 +456,28 @@ mod tests {
         let l = lanes(|c| c.lanes.emergency = 8);
         let mut held = Vec::new();
         for _ in 0..EACH {
-            held.push(l.emergency([1; 32]).await.unwrap());
+            held.push(l.emergency([1; 32], false).await.unwrap());
         }
-        assert!(l.emergency([1; 32]).await.is_none());
-        assert!(l.emergency([2; 32]).await.is_some());
+        assert!(l.emergency([1; 32], false).await.is_none());
+        assert!(l.emergency([2; 32], false).await.is_some());
         held.pop();
-        assert!(l.emergency([1; 32]).await.is_some());
+        assert!(l.emergency([1; 32], false).await.is_some());
         held.clear();
         assert!(lock(&l.held).is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_reads_does_not_wait_for_those_whose_grant_waits() {
+        let l = lanes(|c| c.lanes.emergency = 2);
+        let held = [l.emergency([1; 32], true).await, l.emergency([2; 32], true).await];
+        assert!(held.iter().all(Option::is_some));
+        let wait = Duration::from_millis(20);
+        assert!(
+            tokio::time::timeout(wait, l.emergency([3; 32], true))
+                .await
+                .is_err()
+        );
+        assert!(l.emergency([3; 32], false).await.is_some());
     }
 
     #[tokio::test]
@@ -471,7 +492,7 @@ mod tests {
             l.place(Class::SignIn).await.is_ok(),
             "who signs in is told by the route"
         );
-        assert!(l.emergency([0; 32]).await.is_some());
+        assert!(l.emergency([0; 32], false).await.is_some());
         let turn = l.page_turn().await;
         assert!(turn.is_some());
         let wait = Duration::from_millis(20);

@@ -427,14 +427,14 @@ impl Tiers for PostgresStore {
         }
         self.on_files(move |packs| packs.copy_away(pack, &row.sha256))
             .await?;
-        self.tier_act(TierAct::Away(entry, pack)).await?;
+        let moved = self.tier_act(TierAct::Away(entry, pack)).await?.moved.packs;
         let row = self.pack_of(pack).await?;
-        let moved = row.tier == Tier::Archive;
-        if moved {
+        if row.tier == Tier::Archive {
+            // Also when another server was first: its file here is let go of by whoever comes to that.
             self.vault().packs()?.know(&[row]);
             self.on_files(move |packs| packs.drop_warm(pack)).await?;
         }
-        Ok(moved)
+        Ok(moved > 0)
     }
 
     async fn pack_home(&self, entry: AuditEntry, pack: Uuid) -> Result<u64, StoreError> {
