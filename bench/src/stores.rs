@@ -253,11 +253,13 @@ async fn follow(h: &Hospital, told: &mut mpsc::UnboundedReceiver<Told>, time: Du
         .find(|p| p["ward"] == "ED")
         .and_then(|p| p["id"].as_str())
         .context("a patient of the ED")?;
-    let (begun, mut samples, mut k) = (Instant::now(), Vec::new(), 0);
+    let (begun, mut samples, mut k) = (Instant::now(), Vec::new(), 0_u64);
     while begun.elapsed() < time {
         tokio::time::sleep(Duration::from_millis(250)).await;
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-        let body = hospital.live_lab(patient, k, i64::try_from(now.as_millis())?);
+        // Each later than the one before by the minute, so that the card has a new value to show.
+        let at_ms = i64::try_from(now.as_millis())? + i64::try_from(k)? * 60_000;
+        let body = hospital.live_lab(patient, k, at_ms);
         k += 1;
         let id = serde_json::from_str::<Value>(&body)?["id"]
             .as_str()
