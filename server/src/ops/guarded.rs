@@ -9,9 +9,9 @@
 //! * a write is asked once, whatever happens, and waited for: its outcome must be known;
 //! * an emergency is always tried, also while the breaker is open.
 
-use super::breaker::Breaker;
 use super::metrics::Metrics;
-use crate::{clock, config};
+use super::sections::{Section, Sections};
+use crate::clock;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use std::future::Future;
@@ -43,59 +43,6 @@ const WAIT_MS: u64 = 25;
 pub const RESTING: &str = "asking a store that rests after failures";
 /// What the guard says when a read took too long.
 pub const TOO_LONG: &str = "waiting for a read that took too long";
-
-/// A part of what is read that can fail by itself.
-#[derive(Debug, Clone)]
-pub struct Section {
-    /// Opens after failures of this section alone.
-    pub breaker: Arc<Breaker>,
-    /// A read may take so long.
-    pub longest: Duration,
-}
-
-impl Section {
-    /// A section whose breaker is closed.
-    #[must_use]
-    pub fn new(name: &'static str, longest_ms: u64) -> Self {
-        Self {
-            breaker: Arc::new(Breaker::new(name)),
-            longest: Duration::from_millis(longest_ms),
-        }
-    }
-}
-
-/// The sections.
-#[derive(Debug, Clone)]
-pub struct Sections {
-    /// Charts, cards, accounts, and whatever a decision rests on.
-    pub store: Section,
-    /// Patients by name, birth date and number.
-    pub search: Section,
-    /// Old versions.
-    pub history: Section,
-    /// What the workstations follow.
-    pub feed: Section,
-}
-
-impl Sections {
-    /// With the times of a configuration.
-    #[must_use]
-    pub fn new(lanes: &config::Lanes) -> Self {
-        Self {
-            store: Section::new("store", lanes.read_ms),
-            search: Section::new("search", lanes.search_ms),
-            history: Section::new("history", lanes.history_ms),
-            feed: Section::new("feed", lanes.feed_ms),
-        }
-    }
-
-    /// The breaker of each.
-    #[must_use]
-    pub fn breakers(&self) -> Vec<Arc<Breaker>> {
-        let all = [&self.store, &self.search, &self.history, &self.feed];
-        all.map(|s| s.breaker.clone()).to_vec()
-    }
-}
 
 /// A guarded store.
 pub struct Guarded {
@@ -522,7 +469,9 @@ impl Tiers for Guarded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config;
     use crate::ingest::project::FhirProjector;
+    use crate::ops::breaker::{Breaker, State};
     use vitrine_store::MemoryStore;
     use vitrine_store::faulty::{FaultyStore, Plan, When};
 
@@ -594,7 +543,7 @@ mod tests {
         let resting = store.changes_since(0, None, 1).await;
         assert!(matches!(resting, Err(StoreError::Backend { doing, .. }) if doing == RESTING));
         assert_eq!(store.epoch().await.unwrap(), "e", "nobody else waits for it");
-        let open = |b: &Arc<Breaker>| !matches!(b.state(), crate::ops::breaker::State::Closed { .. });
+        let open = |b: &Arc<Breaker>| !matches!(b.state(), State::Closed { .. });
         let breakers = store.sections.breakers();
         let resting: Vec<_> = breakers.iter().filter(|b| open(b)).map(|b| b.name).collect();
         assert_eq!(resting, ["feed"]);

@@ -14,5 +14,6 @@ pub mod guarded;
 pub mod log;
 pub mod metrics;
 pub mod moving;
+pub mod sections;
 pub mod tiers;
 pub mod verify;

@@ -58,16 +58,14 @@ fn look(
         let rows = all(conn, &sql, params_from_iter(with), |r| {
             let id: String = r.get(1)?;
             let whole: Option<bool> = r.get(4)?;
+            let matches: bool = r.get(5)?;
             let packed: Option<Vec<u8>> = r.get(6)?;
             let row = NoteRow {
                 number: r.get(0)?,
                 key: parsed(1, ResourceKey::new(kind, &id))?,
                 version: uint(r.get(2)?),
                 updated: UtcMs(r.get(3)?),
-                known: whole.map(|whole| Known {
-                    whole,
-                    matches: r.get(5).unwrap_or(false),
-                }),
+                known: whole.map(|whole| Known { whole, matches }),
                 body: Ok(Bytes::new()),
             };
             Ok((id, row, packed))
