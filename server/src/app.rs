@@ -92,6 +92,9 @@ impl App {
         let metrics = Arc::new(Metrics::default());
         let sections = Sections::new(&config.lanes);
         let breakers = sections.breakers();
+        if let Some(writable) = store.writable() {
+            sections.wake_with(writable);
+        }
         let store: Arc<dyn Store> = Arc::new(Guarded::new(store, sections, metrics.clone()));
         let lanes = Lanes::new(&config).map_err(|e| StoreError::Backend {
             doing: "starting the lanes' threads",

@@ -180,12 +180,20 @@ async fn a_hospital_on_postgresql() -> Result<()> {
         card < Duration::from_secs(1),
         "without PostgreSQL the card took {card:?}"
     );
+    // Long enough for whoever asks it in vain to ask rarely.
+    tokio::time::sleep(Duration::from_secs(8)).await;
     pg.resume()?;
+    let back = Instant::now();
     let (status, body) = writing.await??;
     ensure!(
         status.is_success(),
         "{status}: {}",
         String::from_utf8_lossy(&body)
+    );
+    ensure!(
+        back.elapsed() < Duration::from_secs(5),
+        "written {:?} after PostgreSQL was back",
+        back.elapsed()
     );
     let version = pg.psql(
         &database,
@@ -194,7 +202,12 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     ensure!(version.trim() == "1", "version {version}");
     let from = Instant::now();
     put_allergy(&b, &token, "after", "p000003").await?;
-    heard(&mut events, "p000003", from).await?;
+    let took = heard(&mut events, "p000003", from).await?;
+    // Scopes that could not be served meanwhile are asked for again within ten seconds.
+    ensure!(
+        took < Duration::from_secs(12),
+        "after PostgreSQL was back: {took:?}"
+    );
 
     // Everything is down but the workstation.
     let closed = tokio::task::spawn_blocking(move || engine.close(Duration::from_secs(5))).await?;

@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 const FAILURES: u32 = 5;
 /// First rest, ms; doubles with every probe that fails.
 const FIRST_MS: u64 = 1_000;
-/// Longest rest, ms.
-const LONGEST_MS: u64 = 30_000;
+/// Longest rest where nothing else is said, ms.
+pub const LONGEST_MS: u64 = 30_000;
 
 /// How a breaker stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,7 @@ pub enum State {
 pub struct Breaker {
     /// What it guards, as metrics and `doctor` say it.
     pub name: &'static str,
+    longest_ms: u64,
     state: Mutex<State>,
 }
 
@@ -50,11 +51,12 @@ pub struct Leave<'a> {
 }
 
 impl Breaker {
-    /// A closed one.
+    /// A closed one. `longest_ms`: it never rests longer.
     #[must_use]
-    pub const fn new(name: &'static str) -> Self {
+    pub const fn new(name: &'static str, longest_ms: u64) -> Self {
         Self {
             name,
+            longest_ms,
             state: Mutex::new(State::Closed { failed: 0 }),
         }
     }
@@ -77,6 +79,18 @@ impl Breaker {
         };
         Some(Leave { breaker: self, probe })
     }
+
+    /// What it guards is said to have come back: the next request may ask, and what fails yet rests as after the first
+    /// failure.
+    pub fn wake(&self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        *state = match *state {
+            State::Open { .. } => State::Open { until_ms: 0, turn: 0 },
+            // Asked before it came back: its failure says little.
+            State::Probing { .. } => State::Probing { turn: 0 },
+            closed @ State::Closed { .. } => closed,
+        };
+    }
 }
 
 impl Leave<'_> {
@@ -84,7 +98,7 @@ impl Leave<'_> {
     pub fn told(mut self, now_ms: u64, well: bool) {
         let mut state = self.breaker.state.lock().unwrap_or_else(PoisonError::into_inner);
         let open = |turn: u32| State::Open {
-            until_ms: now_ms + (FIRST_MS << turn.min(16)).min(LONGEST_MS),
+            until_ms: now_ms + (FIRST_MS << turn.min(16)).min(self.breaker.longest_ms),
             turn,
         };
         *state = match *state {
@@ -121,7 +135,7 @@ mod tests {
 
     #[test]
     fn five_failures_in_a_row_open_it_and_one_probe_closes_it() {
-        let b = Breaker::new("x");
+        let b = Breaker::new("x", LONGEST_MS);
         for _ in 0..4 {
             fail(&b, 0);
         }
@@ -144,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_probe_that_fails_doubles_the_rest_up_to_thirty_seconds() {
-        let b = Breaker::new("x");
+        let b = Breaker::new("x", LONGEST_MS);
         (0..5).for_each(|_| fail(&b, 0));
         let mut now = 0;
         let mut rests = Vec::new();
@@ -160,8 +174,40 @@ mod tests {
     }
 
     #[test]
+    fn what_came_back_is_asked_at_once_by_one() {
+        let b = Breaker::new("x", LONGEST_MS);
+        b.wake();
+        assert_eq!(b.state(), State::Closed { failed: 0 });
+        (0..5).for_each(|_| fail(&b, 0));
+        fail(&b, 1_000_000);
+        assert!(b.ask(1_000_001).is_none());
+        b.wake();
+        let early = b.ask(1_000_001).unwrap();
+        assert!(b.ask(1_000_001).is_none(), "one probe and no other");
+        b.wake();
+        early.told(1_000_002, false);
+        let State::Open { until_ms, .. } = b.state() else {
+            panic!("{:?}", b.state())
+        };
+        assert!(
+            until_ms <= 1_000_002 + 2 * FIRST_MS,
+            "it rests as after a first failure"
+        );
+    }
+
+    #[test]
+    fn one_that_must_not_rest_long_does_not() {
+        let b = Breaker::new("x", 2_000);
+        (0..5).for_each(|_| fail(&b, 0));
+        for now in [1_000, 3_000, 5_000, 7_000] {
+            assert!(b.ask(now - 1).is_none());
+            fail(&b, now);
+        }
+    }
+
+    #[test]
     fn a_probe_that_is_given_up_lets_the_next_one_go() {
-        let b = Breaker::new("x");
+        let b = Breaker::new("x", LONGEST_MS);
         (0..5).for_each(|_| fail(&b, 0));
         drop(b.ask(1_000).unwrap());
         assert!(b.ask(1_000).is_some());
@@ -169,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_answer_from_before_it_opened_changes_nothing() {
-        let b = Breaker::new("x");
+        let b = Breaker::new("x", LONGEST_MS);
         let early = b.ask(0).unwrap();
         (0..5).for_each(|_| fail(&b, 0));
         let open = b.state();

@@ -170,6 +170,9 @@ impl ChartStore for Guarded {
     fn mode(&self) -> StoreMode {
         self.inner.mode()
     }
+    fn writable(&self) -> Option<tokio::sync::watch::Receiver<bool>> {
+        self.inner.writable()
+    }
     fn stalls(&self) -> Vec<Stall> {
         self.inner.stalls()
     }

@@ -537,6 +537,10 @@ impl ChartStore for PostgresStore {
         }
     }
 
+    fn writable(&self) -> Option<tokio::sync::watch::Receiver<bool>> {
+        Some(self.primary())
+    }
+
     fn stalls(&self) -> Vec<Stall> {
         self.watch_stalls().borrow().clone()
     }

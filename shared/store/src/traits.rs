@@ -123,6 +123,11 @@ pub trait ChartStore: Send + Sync {
     fn mode(&self) -> StoreMode {
         StoreMode::ReadWrite
     }
+    /// Whether it can be written to, to wait for: a change says that what failed a moment ago may be asked again. `None`
+    /// where that never changes.
+    fn writable(&self) -> Option<tokio::sync::watch::Receiver<bool>> {
+        None
+    }
     /// Transactions that have been writing for too long, in whatever database of the backend's cluster, as last looked
     /// at: they hold back what it may forget.
     fn stalls(&self) -> Vec<Stall> {

@@ -423,6 +423,9 @@ pub struct Timing {
     pub refused_ms: u64,
     /// Wait before asking again for a scope whose store effect failed.
     pub store_retry_ms: u64,
+    /// Last bound of the backoff for a scope that the server could not serve just now; the first is that of the
+    /// connection. Below [`Timing::stale_ms`]: when a database comes back, no screen goes stale for this wait alone.
+    pub busy_cap_ms: u64,
     /// Acknowledged rows are kept this long.
     pub keep_acked_ms: u64,
 }
@@ -446,6 +449,7 @@ impl Default for Timing {
             stall_ms: 60_000,
             refused_ms: 300_000,
             store_retry_ms: 30_000,
+            busy_cap_ms: 10_000,
             keep_acked_ms: 7 * 86_400_000,
         }
     }

@@ -51,6 +51,7 @@ impl ScopeState {
 
     fn equal(&mut self, cx: &mut Ctx<'_>) {
         self.compare = super::sub::Compare::default();
+        self.busy = None;
         let fifth = cx.timing.digest_ms / 5;
         let wait = cx
             .timing

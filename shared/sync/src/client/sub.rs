@@ -9,7 +9,7 @@
 
 use super::api::{CacheView, Effect, Timing};
 use super::validate::Violation;
-use crate::backoff::Jitter;
+use crate::backoff::{Backoff, Jitter};
 use std::collections::BTreeMap;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::message::{
@@ -132,6 +132,8 @@ pub(super) struct ScopeState {
     /// In a `pat:` scope: newest revision of a delta that did not fit during catch-up.
     pub gap: u64,
     pub shown: Option<super::api::ScopeStatus>,
+    /// Since the server was too busy for it, until a comparison went through again: all it asks the server for works.
+    pub busy: Option<Backoff>,
 }
 
 impl ScopeState {
@@ -152,6 +154,7 @@ impl ScopeState {
             compare: Compare::default(),
             gap: 0,
             shown: None,
+            busy: None,
         };
         s.look(view);
         s
@@ -393,7 +396,11 @@ impl ScopeState {
             return;
         }
         self.phase = if m.code == ErrorCode::Overloaded {
-            Phase::Later(cx.now.saturating_add(cx.timing.store_retry_ms))
+            let t = cx.timing;
+            let busy = self
+                .busy
+                .get_or_insert_with(|| Backoff::new(t.backoff_base_ms, t.busy_cap_ms));
+            Phase::Later(cx.now.saturating_add(busy.next_ms(cx.jitter)))
         } else {
             Phase::Refused(m.code)
         };

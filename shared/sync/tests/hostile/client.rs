@@ -389,3 +389,58 @@ fn a_patient_refused_before_the_grant_arrived_is_asked_for_again() {
     hear(&mut c, 10, no(ErrorCode::NotFound, again[0]));
     assert!(asked(&hear(&mut c, 11, acked())).is_empty());
 }
+
+/// A database that was away for seconds must not leave screens stale for half a minute.
+#[test]
+fn a_scope_the_server_was_too_busy_for_is_asked_for_again_soon_and_then_ever_later() {
+    let timing = vitrine_sync::client::Timing::default();
+    let mut c = welcomed();
+    let (mut n, mut now) = (2, 5);
+    let mut waits = Vec::new();
+    for _ in 0..40 {
+        let busy = Reject {
+            scope: "ess:ED".into(),
+            code: ErrorCode::Overloaded,
+            text: String::new(),
+            n,
+        };
+        let bytes = bytes(busy);
+        c.step(now, Event::Received { conn: 1, bytes }, &Empty);
+        let refused = now;
+        n = loop {
+            now = c.wake_at().unwrap().max(now);
+            let out = c.step(now, Event::Tick, &Empty);
+            // The line itself is well.
+            let beat = Beat {
+                pos: 5,
+                server_time_ms: 1,
+                behind_ms: 0,
+                n: sent(&out)
+                    .into_iter()
+                    .find_map(|m| match m {
+                        ClientMessage::Ping(p) => Some(p.n),
+                        _ => None,
+                    })
+                    .unwrap_or(0),
+            };
+            let bytes = self::bytes(beat);
+            c.step(now, Event::Received { conn: 1, bytes }, &Empty);
+            let again = sent(&out).into_iter().find_map(|m| match m {
+                ClientMessage::Sub(s) if s.scope == "ess:ED" => Some(s.n),
+                _ => None,
+            });
+            if let Some(n) = again {
+                break n;
+            }
+            now += 1;
+        };
+        waits.push(now - refused);
+    }
+    assert!(waits[0] <= timing.backoff_base_ms + 1, "{waits:?}");
+    assert!(waits[1] <= 2 * timing.backoff_base_ms + 1, "{waits:?}");
+    assert!(waits.iter().all(|w| *w <= timing.busy_cap_ms + 1), "{waits:?}");
+    assert!(
+        waits.iter().any(|w| *w > timing.busy_cap_ms / 2),
+        "it does not hammer a server in need: {waits:?}"
+    );
+}
