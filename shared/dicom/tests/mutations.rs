@@ -104,7 +104,12 @@ fn deflated(data: &[u8]) -> Vec<u8> {
     out
 }
 
-fn samples() -> Vec<Vec<u8>> {
+fn samples() -> &'static [Vec<u8>] {
+    static SAMPLES: std::sync::OnceLock<Vec<Vec<u8>>> = std::sync::OnceLock::new();
+    SAMPLES.get_or_init(make)
+}
+
+fn make() -> Vec<Vec<u8>> {
     let plain = file(Kind::Ct, syntax::EXPLICIT_LE);
     let start = scan(&mut Cursor::new(&plain), plain.len() as u64)
         .unwrap()
@@ -176,7 +181,7 @@ fn a_length_of_four_gigabytes_in_a_small_file_costs_nothing() {
         bytes.splice(start..start, lie);
         let refused = whole(&bytes);
         assert!(
-            matches!(refused, Err(ScanError::Truncated { wanted, .. } ) if wanted > 4_000_000_000 || vr == VR::SQ),
+            matches!(refused, Err(ScanError::Truncated { wanted, .. } ) if wanted > 4_000_000_000),
             "{vr:?} {refused:?}"
         );
     }
@@ -528,7 +533,7 @@ proptest! {
         which in 0usize..6,
         flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..24),
     ) {
-        let mut bytes = samples().swap_remove(which);
+        let mut bytes = samples()[which].clone();
         for (at, value) in flips {
             // Most of them where the header is.
             let at = at.index(bytes.len().min(2_500));
@@ -543,7 +548,7 @@ proptest! {
         at in any::<prop::sample::Index>(),
         length in prop_oneof![Just(u32::MAX), Just(u32::MAX - 1), Just(0x8000_0000), Just(0u32), any::<u32>()],
     ) {
-        let mut bytes = samples().swap_remove(which);
+        let mut bytes = samples()[which].clone();
         let at = at.index(bytes.len() - 4);
         bytes[at..at + 4].copy_from_slice(&length.to_le_bytes());
         let _ = whole(&bytes);
@@ -556,7 +561,7 @@ proptest! {
         len in 0usize..300,
         double in any::<bool>(),
     ) {
-        let mut bytes = samples().swap_remove(which);
+        let mut bytes = samples()[which].clone();
         let from = from.index(bytes.len());
         let to = (from + len).min(bytes.len());
         let piece = bytes[from..to].to_vec();

@@ -194,7 +194,8 @@ fn fragments_are_found_by_the_table() {
     let first = fragments[0].0;
     *extended = Some((fragments.iter().map(|f| f.0 - first).collect(), vec![7; 5]));
     let frame = blind.frame(2).unwrap();
-    assert_eq!(frame.ranges, [all[2].0..all[2].0 + 7]);
+    assert_eq!(frame.ranges.len(), 1);
+    assert_eq!(frame.ranges[0], all[2].0..all[2].0 + 7);
 }
 
 #[test]
@@ -250,7 +251,17 @@ fn pixels_are_pinned() {
     assert_eq!(sums, PINNED);
 }
 
-const PINNED: [&str; 9] = [""; 9];
+const PINNED: [&str; 9] = [
+    "Ct 6e46e283c454bf51",
+    "CtSigned bab2bc34a512580d",
+    "Cr 77b7af1845850ed6",
+    "CrInverse 6b55576da4bfb2f8",
+    "Mr 89f3ce6b1296f7d6",
+    "UsCine 06bfc4f2150f7799",
+    "EnhancedCt 6e46e283c454bf51",
+    "Rgb 244613f571d47a9e",
+    "Palette 7d3358b60f09deeb",
+];
 
 /// A data set without group 0002 is read all the same, and that is told.
 #[test]

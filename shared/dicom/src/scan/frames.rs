@@ -1,7 +1,8 @@
 //! Which bytes are frame n.
 //!
-//! Lives here: frames from plain values, from the basic or the extended offset table, or from the number of fragments.
-//! Never here: a guess: where the file does not say, that is the answer. Called by pack workers and DICOMweb.
+//! Lives here: frames from plain values, from the basic or the extended offset table, from the number of fragments, or
+//! from where codestreams begin. Never here: a guess: where the file does not say, that is the answer. Called by pack
+//! workers and DICOMweb.
 
 use super::{PixelData, Scan, ScanError};
 use std::ops::Range;
@@ -52,7 +53,7 @@ impl Scan {
                 let last = first + geometry.frame_bits();
                 let byte = |bits: u128| offset.saturating_add(u64::try_from(bits / 8).unwrap_or(u64::MAX));
                 Ok(Frame {
-                    ranges: vec![byte(first)..byte(last + 7)],
+                    ranges: std::iter::once(byte(first)..byte(last + 7)).collect(),
                     first_bit: u8::try_from(first % 8).unwrap_or(0),
                 })
             }
@@ -65,11 +66,13 @@ impl Scan {
                 basic,
                 extended,
                 fragments,
+                starts,
             } => {
                 let found = match extended {
                     Some((offsets, lengths)) => by_extended(frame, frames, offsets, lengths, fragments),
                     None => by_basic(frame, frames, basic, fragments)
-                        .or_else(|| by_count(frame, frames, fragments)),
+                        .or_else(|| by_count(frame, frames, fragments))
+                        .or_else(|| by_start(frame, frames, starts, fragments)),
                 };
                 let ranges = found.ok_or(ScanError::FramesUnclear {
                     offset: *element,
@@ -107,7 +110,7 @@ fn by_extended(
     let at = fragment_at(*offsets.get(frame as usize)?, fragments)?;
     let fragment = range(*fragments.get(at)?);
     let end = fragment.start.checked_add(*lengths.get(frame as usize)?)?;
-    (end <= fragment.end).then(|| vec![fragment.start..end])
+    (end <= fragment.end).then(|| std::iter::once(fragment.start..end).collect())
 }
 
 /// From where the table says to where it says the next frame begins.
@@ -136,4 +139,17 @@ fn by_count(frame: u32, frames: u32, fragments: &[(u64, u32)]) -> Option<Vec<Ran
         return Some(vec![range(*fragments.get(frame as usize)?)]);
     }
     None
+}
+
+/// As many codestreams begin at fragments as there are frames, and the first fragment is one of them. Within a codestream
+/// of the JPEG family 0xFF is never followed by what begins one (ITU-T T.81 §B.1.1.2, T.800 §A.1).
+fn by_start(frame: u32, frames: u32, starts: &[u32], fragments: &[(u64, u32)]) -> Option<Vec<Range<u64>>> {
+    if starts.len() != frames as usize || starts.first() != Some(&0) {
+        return None;
+    }
+    let from = *starts.get(frame as usize)? as usize;
+    let to = starts
+        .get(frame as usize + 1)
+        .map_or(fragments.len(), |n| *n as usize);
+    Some(fragments.get(from..to)?.iter().copied().map(range).collect())
 }

@@ -134,6 +134,8 @@ pub enum PixelData {
         extended: Option<(Vec<u64>, Vec<u64>)>,
         /// Offset in the file and bytes of each fragment's value, the table's item not among them.
         fragments: Vec<(u64, u32)>,
+        /// Which fragments, counted from 0, begin as a codestream of the JPEG family does. Only without a basic table.
+        starts: Vec<u32>,
     },
     /// Within a deflated data set: counted in inflated bytes, with no place in the file.
     Deflated {
@@ -193,10 +195,12 @@ impl Scan {
         self.oddities.iter().any(|o| o.what == what)
     }
 
-    /// The UID of the transfer syntax that the data set is really written in, as far as that can be named.
+    /// The UID of the transfer syntax that the data set is really written in, as far as that can be named. Fragments are
+    /// coded as group 0002 says, though the elements around them be written in another way than that implies.
     #[must_use]
     pub fn transfer_syntax(&self) -> &str {
-        let contradicted = self.is_odd(Odd::OtherTransferSyntax);
+        let coded = matches!(self.pixel, Some(PixelData::Encapsulated { .. }));
+        let contradicted = self.is_odd(Odd::OtherTransferSyntax) && !coded;
         match &self.meta.transfer_syntax {
             Some(uid) if !contradicted => uid,
             _ if self.coding == Coding::IMPLICIT_LE => syntax::IMPLICIT_LE,
@@ -232,6 +236,18 @@ impl Scan {
 
 /// Walks over a file of `len` bytes, from its first byte to its last.
 pub fn scan(source: &mut (impl Read + Seek), len: u64) -> Result<Scan, ScanError> {
+    // Values are sought over: whether the last one is there, only the end of the source tells.
+    let left = source
+        .seek(SeekFrom::End(0))
+        .map_err(|source| ScanError::Read { offset: len, source })?;
+    if left < len {
+        return Err(ScanError::Truncated {
+            offset: 0,
+            tag: Tag(0, 0),
+            wanted: len,
+            left,
+        });
+    }
     let mut oddities = Vec::new();
     let mut input = Plain::new(&mut *source, 0, len);
     let start = meta::read(&mut input, &mut oddities)?;

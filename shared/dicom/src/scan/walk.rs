@@ -3,7 +3,7 @@
 //! Lives here: sequences, items, delimiters, lengths and counts (PS3.5 §7). Without recursion: nesting costs an entry in
 //! a list that has a bound. Never here: what the pixels' attributes say ([`super::pixels`]). Called by [`super::scan`].
 
-use super::element::{Coding, Head, ITEM, ITEM_END, SEQUENCE_END, head};
+use super::element::{Coding, Head, HeadFault, ITEM, ITEM_END, SEQUENCE_END, head};
 use super::input::Input;
 use super::meta::refused;
 use super::pixels::{Facts, Geometry, PIXEL_DATA, is_pixels};
@@ -176,9 +176,26 @@ impl<I: Input> Walk<'_, I> {
         Ok(())
     }
 
-    fn enter(&mut self, tag: Tag, item: bool, len: Option<u32>, inner: Coding) {
+    fn enter(
+        &mut self,
+        offset: u64,
+        tag: Tag,
+        item: bool,
+        len: Option<u32>,
+        inner: Coding,
+    ) -> Result<(), ScanError> {
         let from = self.input.at();
         let end = len.map(|len| from + u64::from(len));
+        if let (Some(end), Some(last)) = (end, self.input.end())
+            && end > last
+        {
+            return Err(ScanError::Truncated {
+                offset,
+                tag,
+                wanted: end - from,
+                left: last - from,
+            });
+        }
         let limit = end.or_else(|| self.open.last().and_then(|l| l.limit));
         self.open.push(Level {
             tag,
@@ -189,6 +206,7 @@ impl<I: Input> Walk<'_, I> {
             from,
         });
         self.coding = inner;
+        Ok(())
     }
 
     /// In a sequence: an item, or the sequence's end.
@@ -196,8 +214,7 @@ impl<I: Input> Walk<'_, I> {
         match head.tag {
             ITEM => {
                 self.count(at, head.tag)?;
-                self.enter(sequence, true, head.len, self.coding);
-                Ok(())
+                self.enter(at, sequence, true, head.len, self.coding)
             }
             SEQUENCE_END => match self.open.pop_if(|l| l.end.is_none()) {
                 Some(level) => {
@@ -301,8 +318,7 @@ impl<I: Input> Walk<'_, I> {
                 most: DEPTH_MOST,
             });
         }
-        self.enter(head.tag, false, head.len, inner);
-        Ok(())
+        self.enter(offset, head.tag, false, head.len, inner)
     }
 
     fn undefined(&mut self, at: u64, head: &Head, top: bool) -> Result<(), ScanError> {
@@ -325,14 +341,9 @@ impl<I: Input> Walk<'_, I> {
                 if top {
                     self.input.forget();
                 }
-                let (basic, fragments) = self.fragments(at, top)?;
+                let pixel = self.fragments(at, top)?;
                 if top {
-                    self.pixel = Some(PixelData::Encapsulated {
-                        element: at,
-                        basic,
-                        extended: None,
-                        fragments,
-                    });
+                    self.pixel = Some(pixel);
                 }
                 Ok(())
             }
@@ -345,20 +356,32 @@ impl<I: Input> Walk<'_, I> {
 
     /// The offset table and the fragments (PS3.5 §A.4), to their delimiter. They are kept for the image itself; an
     /// icon's are only walked over.
-    fn fragments(&mut self, element: u64, keep: bool) -> Result<(Vec<u32>, Vec<(u64, u32)>), ScanError> {
+    fn fragments(&mut self, element: u64, keep: bool) -> Result<PixelData, ScanError> {
         let mut table = None;
         let mut fragments = Vec::new();
+        let mut starts = Vec::new();
         let mut count = 0usize;
         let limit = self.open.last().and_then(|l| l.limit);
         loop {
             let at = self.input.at();
-            let bytes = self.input.peek(8)?;
+            let bytes = self.input.peek(12)?;
             let left = bytes.len() as u64;
-            let head = head(bytes, self.coding).map_err(|_| ScanError::Truncated {
-                offset: at,
-                tag: PIXEL_DATA,
-                wanted: 8,
-                left,
+            let is_start = matches!(
+                bytes.get(8..),
+                Some([0xFF, 0xD8, 0xFF, _] | [0xFF, 0x4F, 0xFF, 0x51])
+            );
+            let head = head(bytes, self.coding).map_err(|fault| match fault {
+                HeadFault::Short(tag) => ScanError::Truncated {
+                    offset: at,
+                    tag,
+                    wanted: 8,
+                    left,
+                },
+                HeadFault::Vr(found, _) => ScanError::NotAnItem {
+                    offset: at,
+                    tag: PIXEL_DATA,
+                    found,
+                },
             })?;
             let len = match (head.tag, head.len) {
                 (SEQUENCE_END, Some(0)) => {
@@ -396,6 +419,9 @@ impl<I: Input> Walk<'_, I> {
             } else {
                 self.input.skip(len.into())?;
                 if keep {
+                    if is_start && table.as_ref().is_some_and(Vec::is_empty) {
+                        starts.push(u32::try_from(fragments.len()).unwrap_or(u32::MAX));
+                    }
                     fragments.push((from, len));
                 }
             }
@@ -410,7 +436,13 @@ impl<I: Input> Walk<'_, I> {
             self.behind(at, &head, from)?;
         }
         match table {
-            Some(table) => Ok((table, fragments)),
+            Some(basic) => Ok(PixelData::Encapsulated {
+                element,
+                basic,
+                extended: None,
+                fragments,
+                starts,
+            }),
             None => Err(ScanError::OffsetTable {
                 offset: element,
                 tag: PIXEL_DATA,
@@ -420,7 +452,7 @@ impl<I: Input> Walk<'_, I> {
     }
 
     fn offset_table(&mut self, offset: u64, len: u32) -> Result<Vec<u32>, ScanError> {
-        let rule = if len % 4 != 0 {
+        let rule = if !len.is_multiple_of(4) {
             "four bytes for each frame"
         } else if len as usize / 4 > FRAGMENTS_MOST {
             "more entries than fragments are allowed"

@@ -9,7 +9,45 @@ use vitrine_dicom::scan::{PixelData, Preamble};
 use vitrine_dicom::{Instance, Scan, index, scan};
 
 /// Path, and the first word of the error.
-const REFUSED: &[(&str, &str)] = &[];
+const REFUSED: &[(&str, &str)] = &[
+    ("pydicom-data/HTJ2KLossless_08_RGB.dcm", "MissingUid"),
+    ("pydicom-data/HTJ2K_08_RGB.dcm", "MissingUid"),
+    ("pydicom-data/JLSL_08_07_0_1F.dcm", "MissingUid"),
+    ("pydicom-data/JLSL_16_15_1_1F.dcm", "MissingUid"),
+    ("pydicom-data/JLSL_RGB_ILV0.dcm", "MissingUid"),
+    ("pydicom-data/JLSL_RGB_ILV1.dcm", "MissingUid"),
+    ("pydicom-data/JLSL_RGB_ILV2.dcm", "MissingUid"),
+    ("pydicom-data/JLSN_RGB_ILV0.dcm", "MissingUid"),
+    ("pydicom-data/bad_sequence.dcm", "BadUid"),
+    ("pydicom/charset_files/chrSQEncoding.dcm", "MissingUid"),
+    ("pydicom/charset_files/chrSQEncoding1.dcm", "MissingUid"),
+    ("pydicom/test_files/JPEGLSNearLossless_08.dcm", "MissingUid"),
+    ("pydicom/test_files/JPEGLSNearLossless_16.dcm", "MissingUid"),
+    ("pydicom/test_files/MR_truncated.dcm", "Truncated"),
+    ("pydicom/test_files/SC_rgb_jls_lossy_line.dcm", "MissingUid"),
+    ("pydicom/test_files/SC_rgb_jls_lossy_sample.dcm", "MissingUid"),
+    ("pydicom/test_files/UN_sequence.dcm", "MissingUid"),
+    ("pydicom/test_files/badVR.dcm", "AttributeValue"),
+    ("pydicom/test_files/dicomdirtests/DICOMDIR", "Directory"),
+    ("pydicom/test_files/dicomdirtests/DICOMDIR-bigEnd", "Directory"),
+    ("pydicom/test_files/dicomdirtests/DICOMDIR-empty.dcm", "Directory"),
+    ("pydicom/test_files/dicomdirtests/DICOMDIR-implicit", "Directory"),
+    ("pydicom/test_files/dicomdirtests/DICOMDIR-nooffset", "Overruns"),
+    ("pydicom/test_files/dicomdirtests/DICOMDIR-nopatient", "Directory"),
+    ("pydicom/test_files/dicomdirtests/DICOMDIR-reordered", "Directory"),
+    (
+        "pydicom/test_files/dicomdirtests/TINY_ALPHA/DICOMDIR",
+        "Directory",
+    ),
+    ("pydicom/test_files/empty_charset_LEI.dcm", "MissingUid"),
+    ("pydicom/test_files/meta_missing_tsyntax.dcm", "NotDicom"),
+    ("pydicom/test_files/nested_priv_SQ.dcm", "AttributeMissing"),
+    ("pydicom/test_files/no_meta.dcm", "NotDicom"),
+    ("pydicom/test_files/no_meta_group_length.dcm", "MissingUid"),
+    ("pydicom/test_files/priv_SQ.dcm", "MissingUid"),
+    ("pydicom/test_files/rtplan_truncated.dcm", "Truncated"),
+    ("wado/wadors/metadata", "NotDicom"),
+];
 
 fn word(error: &impl std::fmt::Debug) -> String {
     let text = format!("{error:?}");
@@ -114,7 +152,10 @@ fn every_file_is_indexed_or_refused_for_a_known_reason() {
 }
 
 /// Files whose frames have no place in the file, or cannot be told apart.
-const UNCLEAR: &[&str] = &[];
+const UNCLEAR: &[&str] = &[
+    "pydicom/test_files/image_dfl.dcm",
+    "wado/CTImage.dcm_DeflatedExplicitVRLittleEndianTransferSyntax_1.2.840.10008.1.2.1.99.dcm",
+];
 
 /// The real series: 80 slices that belong together.
 #[test]
