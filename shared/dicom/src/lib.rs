@@ -1,8 +1,8 @@
 //! DICOM Part 10 bytes: what a file is, where its pixels lie, what its header says. Bytes in, bytes out.
 //!
-//! Lives here: the strict walk over a file before any parser sees it ([`scan`]), the header index of one instance
-//! ([`index`]), facts about transfer syntaxes ([`syntax`]) and SOP classes ([`class`]), a small deterministic writer
-//! ([`write`]) and the product's own synthetic images ([`phantom`]).
+//! Lives here: the strict walk over a file before any parser sees it ([`mod@scan`]), the header index of one instance
+//! ([`mod@index`]), facts about transfer syntaxes ([`syntax`]) and SOP classes ([`class`]), a small deterministic writer
+//! ([`mod@write`]) and the product's own synthetic images ([`phantom`]).
 //! Never here: files, a network, a clock, random numbers, a decision about access, a pixel on a screen. What a file
 //! declares is believed only after it was compared with what the file has.
 //! Called by the server (ingest, DICOMweb) and the workstation engine (reading what it is given offline).

@@ -1,7 +1,7 @@
 //! Transfer syntaxes: facts about how the bytes of a data set and of its pixels are laid out.
 //!
 //! Lives here: one table after PS3.5 §10 and Annex A, PS3.6 Table A-1. Never here: whether the product can decode one
-//! (that is the codecs' to say). Called by [`crate::scan`], and by who negotiates or answers DICOMweb.
+//! (that is the codecs' to say). Called by [`mod@crate::scan`], and by who negotiates or answers DICOMweb.
 
 /// How the pixels lie in `(7FE0,0010)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -123,6 +123,10 @@ pub fn decimal(value: f64) -> String {
         .rev()
         .map(|digits| format!("{value:.digits$}"))
         .find(|text| text.len() <= 16)
+        .map(|text| match text.contains('.') {
+            true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+            false => text,
+        })
         .unwrap_or_else(|| format!("{value:.8e}"))
 }
 
@@ -263,6 +267,7 @@ mod tests {
             (0.5, "0.5"),
             (-1024.0, "-1024"),
             (1.0 / 3.0, "0.33333333333333"),
+            (-179.872_000_000_000_03, "-179.872"),
         ] {
             assert_eq!(decimal(value), text);
         }

@@ -5,7 +5,7 @@
 //! looks at the first term only. Two that it lacks, ISO 8859-9 (Turkish) and 8859-15, are derived here from 8859-1.
 //! JIS X 0212 (`ISO 2022 IR 159`) goes as far as `dicom-encoding`'s ISO-2022-JP decoder knows its escape. A byte that
 //! means nothing in its set becomes `\ooo` (octal), as PS3.5 §6.1.2.3 suggests for what cannot be shown.
-//! Never here: what text means. Called by [`super::read`] and [`super::json`].
+//! Never here: what text means. Called by [`super::tree`] and [`super::json`].
 
 use dicom_core::VR;
 use dicom_encoding::text::{SpecificCharacterSet, TextCodec as _};
@@ -324,6 +324,12 @@ mod tests {
         // 誠 is 0x40 0x3F in JIS X 0208, 表 0x49 0x3D: `=`. In GBK 乗 is 0x81 0x5C: a backslash.
         assert_eq!(pn("\\ISO 2022 IR 87", b"\x1b$BI=\x1b(B^A"), ["表^A"]);
         assert_eq!(pn("GBK", b"\x81\x5cA\\B"), ["乗A", "B"]);
+    }
+
+    /// JIS X 0212, which `dicom-encoding` has no set for, though its decoder knows it.
+    #[test]
+    fn supplementary_kanji() {
+        assert_eq!(pn("\\ISO 2022 IR 159", b"\x1b$(D0!\x1b(B^A"), ["丂^A"]);
     }
 
     #[test]

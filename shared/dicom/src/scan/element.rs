@@ -1,7 +1,7 @@
 //! The header of one element: tag, value representation, length.
 //!
 //! Lives here: the one place of this crate that reads it (PS3.5 §7.1), so that the scan and the index cannot read it
-//! differently. Never here: values. Called by [`super::meta`], [`super::walk`] and [`crate::index`].
+//! differently. Never here: values. Called by [`super::meta`], [`super::walk`] and [`mod@crate::index`].
 
 use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _, VirtualVr};
 use dicom_core::{Tag, VR};

@@ -1,7 +1,7 @@
 //! Why a file is refused.
 //!
 //! Lives here: the one error of the scan, with the byte and the tag at fault and what to do. Never here: a value out of
-//! the file: what it says may be a patient's name. Called by everything in [`crate::scan`].
+//! the file: what it says may be a patient's name. Called by everything in [`mod@crate::scan`].
 
 use dicom_core::Tag;
 use thiserror::Error;

@@ -4,3 +4,4 @@
 mod charsets;
 mod files;
 mod headers;
+mod mutations;
