@@ -25,6 +25,9 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
+use vitrine_store::imaging::{
+    Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
+};
 use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
@@ -262,6 +265,49 @@ impl ChartStore for Guarded {
     }
     async fn counts(&self) -> Result<Counts, StoreError> {
         upkeep!(self, counts())
+    }
+}
+
+#[async_trait]
+impl Imaging for Guarded {
+    async fn study_owner(&self, study: &str) -> Result<Option<PatientId>, StoreError> {
+        read!(self, study_owner(study))
+    }
+    async fn study(&self, study: &str) -> Result<Option<StudyRow>, StoreError> {
+        read!(self, study(study))
+    }
+    async fn standing(&self, study: &str, series: &str, instance: &str) -> Result<Standing, StoreError> {
+        read!(self, standing(study, series, instance))
+    }
+    async fn studies(
+        &self,
+        permit: &Permit<ReadChart>,
+        study: Option<&str>,
+    ) -> Result<Sealed<Vec<StudyRow>>, StoreError> {
+        read!(self, studies(permit, study))
+    }
+    async fn find_studies(
+        &self,
+        permit: &Permit<SearchPatients>,
+        query: &StudyQuery,
+    ) -> Result<Sealed<StudyHits>, StoreError> {
+        read!(self, search, find_studies(permit, query))
+    }
+    async fn instances(
+        &self,
+        permit: &Permit<ReadChart>,
+        series: &str,
+        after: Option<InstanceAfter>,
+        limit: usize,
+    ) -> Result<Sealed<InstancePage>, StoreError> {
+        read!(self, instances(permit, series, after, limit))
+    }
+    async fn instance(
+        &self,
+        permit: &Permit<ReadChart>,
+        uid: &str,
+    ) -> Result<Sealed<Option<InstanceRow>>, StoreError> {
+        read!(self, instance(permit, uid))
     }
 }
 

@@ -7,7 +7,7 @@
 //! A record goes by being deleted like any other, resource by resource, so that the feed tells every workstation; then
 //! every older version goes too. What stays of a resource is its id, its version number and that it is deleted.
 
-use crate::{Account, ChangeBatch, ChangeKind, ChangeOp, Precondition, StoreError};
+use crate::{Account, ChangeBatch, ChangeKind, ChangeOp, Precondition, StoreError, imaging};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -480,6 +480,7 @@ impl ArchiveOrder {
             at: self.entry.at,
             ops: live.into_iter().map(one).collect(),
             source: "archive".to_owned(),
+            images: Vec::new(),
         }
     }
 }
@@ -495,6 +496,15 @@ impl Manifest {
     pub fn add(&mut self, key: &ResourceKey, version: u64, bytes: &[u8]) {
         self.lines
             .push((key.clone(), version, Sha256::digest(bytes).into()));
+    }
+
+    /// Adds an image: its file cannot be opened without the row that goes.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] for a UID that is none.
+    pub fn image(&mut self, uid: &str, sha256: [u8; 32]) -> Result<(), StoreError> {
+        self.lines.push((imaging::instance_key(uid)?, 1, sha256));
+        Ok(())
     }
 
     /// Counts, and the digest over the lines `Type id version hash`, sorted by type, id and version.

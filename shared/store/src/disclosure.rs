@@ -1,6 +1,6 @@
 //! What an access discloses or writes, as its audit row says it. Called by every backend.
 
-use crate::Applied;
+use crate::{Applied, StoreError, imaging};
 use std::collections::BTreeSet;
 use vitrine_access::{Disclosed, Disclosure};
 use vitrine_clinical::{PatientId, ResourceKey};
@@ -54,13 +54,20 @@ impl Collect {
     }
 }
 
-/// What a batch discloses: whom it touched, and every resource with the version it has now.
-#[must_use]
-pub fn of_applied<'p>(patients: impl IntoIterator<Item = &'p PatientId>, applied: &Applied) -> Disclosure {
+/// What a batch discloses: whom it touched, every resource with the version it has now, every image filed with it.
+///
+/// # Errors
+/// [`StoreError::Refused`] for an image whose UID is none.
+pub fn of_applied<'p>(
+    patients: impl IntoIterator<Item = &'p PatientId>,
+    applied: &Applied,
+    images: impl IntoIterator<Item = (&'p PatientId, &'p str)>,
+) -> Result<Disclosure, StoreError> {
     let mut said = Collect::default();
     patients.into_iter().for_each(|p| said.patient(p));
     for c in &applied.changes {
         said.resource(&c.key, c.version);
     }
-    said.finish()
+    imaging::filed(&mut said, images)?;
+    Ok(said.finish())
 }

@@ -1,6 +1,7 @@
 //! What can go wrong in a store, said by what was being done.
 
 use crate::ProjectError;
+use crate::imaging::Misfiled;
 use vitrine_access::chain::ChainFault;
 use vitrine_clinical::{PatientId, ResourceKey};
 
@@ -68,6 +69,14 @@ pub enum StoreError {
     AuditFork {
         /// The first differing row.
         seq: u64,
+    },
+    /// An image does not belong where its UIDs say.
+    #[error("image {index}: {is}")]
+    Misfiled {
+        /// Index in the batch, from 0.
+        index: usize,
+        /// What contradicts what is there.
+        is: Misfiled,
     },
     /// The patient's record was destroyed: its id is never used again.
     #[error("the record of patient {patient} was destroyed: nothing is stored under it again")]

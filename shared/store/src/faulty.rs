@@ -4,6 +4,9 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::imaging::{
+    Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
+};
 use crate::notes::{NoteHits, NoteQuery};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
@@ -272,6 +275,49 @@ impl ChartStore for FaultyStore {
     }
     async fn counts(&self) -> Result<Counts, StoreError> {
         through!(self, counts())
+    }
+}
+
+#[async_trait]
+impl Imaging for FaultyStore {
+    async fn study_owner(&self, study: &str) -> Result<Option<PatientId>, StoreError> {
+        through!(self, study_owner(study))
+    }
+    async fn study(&self, study: &str) -> Result<Option<StudyRow>, StoreError> {
+        through!(self, study(study))
+    }
+    async fn standing(&self, study: &str, series: &str, instance: &str) -> Result<Standing, StoreError> {
+        through!(self, standing(study, series, instance))
+    }
+    async fn studies(
+        &self,
+        permit: &Permit<ReadChart>,
+        study: Option<&str>,
+    ) -> Result<Sealed<Vec<StudyRow>>, StoreError> {
+        through!(self, studies(permit, study))
+    }
+    async fn find_studies(
+        &self,
+        permit: &Permit<SearchPatients>,
+        query: &StudyQuery,
+    ) -> Result<Sealed<StudyHits>, StoreError> {
+        through!(self, find_studies(permit, query))
+    }
+    async fn instances(
+        &self,
+        permit: &Permit<ReadChart>,
+        series: &str,
+        after: Option<InstanceAfter>,
+        limit: usize,
+    ) -> Result<Sealed<InstancePage>, StoreError> {
+        through!(self, instances(permit, series, after, limit))
+    }
+    async fn instance(
+        &self,
+        permit: &Permit<ReadChart>,
+        uid: &str,
+    ) -> Result<Sealed<Option<InstanceRow>>, StoreError> {
+        through!(self, instance(permit, uid))
     }
 }
 

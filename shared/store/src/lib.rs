@@ -1,6 +1,6 @@
 //! The storage traits, their in-memory backend, a faulty wrapper, and the ONE conformance suite every backend runs.
 //!
-//! Lives here: what a store must do ([`ChartStore`], [`AuditLog`], [`Feed`], [`Accounts`]), the types that cross it,
+//! Lives here: what a store must do ([`ChartStore`], [`AuditLog`], [`Feed`], [`Accounts`], [`imaging::Imaging`] …), the types that cross it,
 //! [`memory::MemoryStore`], [`faulty::FaultyStore`], [`conformance`]. Never here: a database driver, FHIR parsing
 //! (a store is given a [`Projector`]), policy (it is given permits).
 //! Called by the server; implemented by `store-sqlcipher` (and by PostgreSQL next).
@@ -17,6 +17,7 @@ pub mod device_chain;
 pub mod disclosure;
 mod error;
 pub mod faulty;
+pub mod imaging;
 pub mod meaning;
 pub mod memory;
 mod model;

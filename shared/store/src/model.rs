@@ -1,6 +1,7 @@
 //! The types that cross a store.
 
 use crate::Extract;
+use crate::imaging::NewInstance;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use vitrine_access::{Grant, chain, policy::Role};
@@ -51,6 +52,8 @@ pub struct ChangeBatch {
     pub ops: Vec<ChangeOp>,
     /// Where they come from, for the quarantine and provenance: "POST /fhir", a file name's hash.
     pub source: String,
+    /// Images to file with them.
+    pub images: Vec<NewInstance>,
 }
 
 /// What became of one change.

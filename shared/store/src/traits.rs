@@ -1,6 +1,7 @@
 //! What a store must do.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::imaging::Imaging;
 use crate::notes::{NoteHits, NoteQuery};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
@@ -301,5 +302,5 @@ pub trait Tiers: Send + Sync {
 }
 
 /// A whole backend.
-pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers {}
-impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers> Store for T {}
+pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging {}
+impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging> Store for T {}

@@ -37,7 +37,7 @@ fn is_refused<T: std::fmt::Debug>(r: Result<T, StoreError>, words: &str) {
 }
 
 impl Hospital {
-    async fn staff(&self, disabled: &[&str]) {
+    pub(super) async fn staff(&self, disabled: &[&str]) {
         for user in ["ann", "bob", "cyd"] {
             let account = Account {
                 user: UserId::new(user).expect("a user"),
@@ -65,26 +65,26 @@ impl Hospital {
         self.store.archive(act).await.map(|_| ())
     }
 
-    async fn ask(&self, p: &str, by: &str) -> Result<Uuid, StoreError> {
+    pub(super) async fn ask(&self, p: &str, by: &str) -> Result<Uuid, StoreError> {
         let id = Uuid::from_u128(u128::from(self.number()) | (9 << 100));
         let act = ArchiveAct::Request(&self.keeper(by, p), id, "its time is over".to_owned());
         self.store.archive(act).await.map(|_| id)
     }
 
-    async fn approve(&self, p: &str, id: Uuid, by: &str) -> Result<Destruction, StoreError> {
+    pub(super) async fn approve(&self, p: &str, id: Uuid, by: &str) -> Result<Destruction, StoreError> {
         let act = ArchiveAct::Approve(&self.keeper(by, p), id);
         let (done, _) = self.store.archive(act).await?;
         Ok(done.destruction.expect("the request"))
     }
 
-    async fn carry_out(&self, p: &str, id: Uuid) -> Result<Destruction, StoreError> {
+    pub(super) async fn carry_out(&self, p: &str, id: Uuid) -> Result<Destruction, StoreError> {
         let act = ArchiveAct::CarryOut(&self.operator_of(p), id, Arc::new(Stamp));
         let (done, _) = self.store.archive(act).await?;
         Ok(done.destruction.expect("the request"))
     }
 
     /// Two patients: the first with versions, a deleted resource, identifiers, a stay.
-    async fn two(&self) {
+    pub(super) async fn two(&self) {
         self.apply(vec![
             person("p1", "ada marin", "1950-01-02", "M1"),
             person("p2", "ben marin", "1960-01-02", "M2"),

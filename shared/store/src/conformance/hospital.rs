@@ -325,6 +325,7 @@ impl Hospital {
             at: self.now(),
             ops,
             source: "the suite".to_owned(),
+            images: Vec::new(),
         }
     }
 

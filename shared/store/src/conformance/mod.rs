@@ -11,6 +11,7 @@ mod directory;
 mod feeds;
 mod finds;
 pub mod hospital;
+mod imaging;
 mod notes;
 mod tiers;
 
@@ -70,6 +71,10 @@ cases! {
     finds::keeps_what_was_not_taken;
     notes::finds_notes_by_their_words;
     notes::looks_at_every_note_of_many;
+    imaging::files_images;
+    imaging::refuses_images_that_contradict_what_is_there;
+    imaging::finds_studies;
+    imaging::destroyed_images_leave_nothing;
     finds::counts;
     feeds::has_no_gap_under_concurrent_writers;
     feeds::chains_revisions;

@@ -3,6 +3,7 @@
 use super::state::{Fact, FactKey, Op, Patient, Resource, Tables, Txn, Version};
 use super::tiers::body_of;
 use crate::disclosure;
+use crate::imaging::NewInstance;
 use crate::scope::{Scope, chart_rank};
 use crate::search::PersonWords;
 use crate::{
@@ -31,7 +32,7 @@ pub(super) fn apply(
             duplicate: true,
             ..op.applied.clone()
         };
-        let disclosure = disclosed(tables, &applied);
+        let disclosure = disclosed(tables, &applied, batch)?;
         return Ok((applied, disclosure));
     }
     let mut run = Run {
@@ -48,6 +49,9 @@ pub(super) fn apply(
     }
     run.extract_anew()?;
     run.project()?;
+    for (index, image) in batch.images.iter().enumerate() {
+        super::imaging::file(&mut run.txn, owner, index, image, batch.at)?;
+    }
     let pos = run.txn.t.feed_pos;
     let applied = Applied {
         changes,
@@ -62,14 +66,15 @@ pub(super) fn apply(
             applied: applied.clone(),
         }),
     );
-    let disclosure = disclosed(run.txn.t, &applied);
+    let disclosure = disclosed(run.txn.t, &applied, batch)?;
     run.txn.keep();
     Ok((applied, disclosure))
 }
 
-fn disclosed(tables: &Tables, applied: &Applied) -> Disclosure {
+fn disclosed(tables: &Tables, applied: &Applied, batch: &ChangeBatch) -> Result<Disclosure, StoreError> {
     let of = |c: &AppliedChange| tables.resources.get(&c.key)?.patient.as_ref();
-    disclosure::of_applied(applied.changes.iter().filter_map(of), applied)
+    let images = batch.images.iter().map(NewInstance::named);
+    disclosure::of_applied(applied.changes.iter().filter_map(of), applied, images)
 }
 
 struct Run<'r> {

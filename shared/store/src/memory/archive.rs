@@ -42,6 +42,9 @@ fn destroy(
         }
         all.push(key.clone());
     }
+    for (uid, sha256) in super::imaging::of(t, &order.patient) {
+        manifest.image(&uid, sha256)?;
+    }
     let d = order.destroyed(d, manifest)?;
     let (_, disclosure) = apply::apply(t, projector, Some(&order.patient), &order.deletion(d.id, live))?;
     for key in &all {
@@ -80,6 +83,7 @@ impl Archive for MemoryStore {
                         t.notes.remove(&key);
                     }
                 }
+                super::imaging::forget(&mut t, &order.patient);
                 Step::Destroy(d)
             }
             other => other,

@@ -4,6 +4,7 @@
 mod accounts;
 mod apply;
 mod archive;
+mod imaging;
 mod reads;
 mod state;
 mod tiers;

@@ -1,6 +1,7 @@
 //! The tables of the memory store, and changes to them that can be taken back.
 
 use crate::archive::{Destruction, Hold};
+use crate::imaging::Blob;
 use crate::search::PersonWords;
 use crate::tiers::PackRow;
 use crate::{
@@ -74,6 +75,35 @@ pub(super) struct Op {
     pub applied: crate::Applied,
 }
 
+/// A study of images.
+#[derive(Clone)]
+pub(super) struct Study {
+    pub number: u64,
+    pub patient: PatientId,
+    pub day: Option<i32>,
+    pub accession: Option<String>,
+    pub header: Bytes,
+}
+
+/// A series of a study.
+#[derive(Clone)]
+pub(super) struct Series {
+    pub number: u64,
+    pub study: String,
+    pub header: Bytes,
+}
+
+/// An instance of a series.
+#[derive(Clone)]
+pub(super) struct Image {
+    pub number: u64,
+    pub series: String,
+    pub position: i64,
+    pub at: UtcMs,
+    pub header: Bytes,
+    pub blob: Blob,
+}
+
 #[derive(Default)]
 pub(super) struct Tables {
     pub resources: BTreeMap<ResourceKey, Resource>,
@@ -108,6 +138,9 @@ pub(super) struct Tables {
     pub packs: BTreeMap<Uuid, PackRow>,
     /// What is kept of notes whose bodies move: the version, whether all of it was text, the words.
     pub notes: BTreeMap<ResourceKey, (u64, bool, BTreeSet<String>)>,
+    pub studies: BTreeMap<String, Study>,
+    pub series: BTreeMap<String, Series>,
+    pub images: BTreeMap<String, Image>,
     /// Day on which a record was last used.
     pub used: BTreeMap<PatientId, i64>,
 }

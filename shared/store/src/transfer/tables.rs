@@ -176,6 +176,13 @@ tables! {
     Hold "legal_hold" 1 [patient Text, body Body];
     /// Requests to destroy a record, those carried out among them.
     Destruction "destruction" 1 [id Id, patient Text, body Body];
+    /// Studies of images; their numbers are kept, here and in the next two.
+    Study "imaging_study" 1 [no Number, pid Number, day Number, body Body];
+    /// Series of images.
+    Series "imaging_series" 1 [no Number, study Number, body Body];
+    /// Instances of images, with the keys of their files. The files do not move.
+    Instance "imaging_instance" 1 [no Number, series Number, position Number, at Number, sha256 Bytes, bytes Number,
+        body Body];
     /// Counts.
     Tally "tally" 1 [name Text, n Number];
 }
