@@ -1,5 +1,6 @@
 //! The writer's part of a batch: preconditions, resources, what they mean, the operation id, the audit row.
 
+use super::imaging::{self, Ready};
 use super::persons::PersonChange;
 use super::prepare::{Prepared, PreparedOp, Put};
 use super::project::project;
@@ -39,7 +40,8 @@ pub(super) fn apply(
             (applied, work.patients.into_keys().collect())
         }
     };
-    entry.disclosure = disclosure::of_applied(&patients, &applied);
+    let images = batch.images.iter().map(|i| i.new.named());
+    entry.disclosure = disclosure::of_applied(&patients, &applied, images)?;
     let receipt = group.record(conn, &entry)?;
     group.index_persons(persons);
     Ok((applied, receipt))
@@ -148,6 +150,9 @@ impl<'w> Work<'w> {
             changes.push(self.one(index, op)?);
         }
         self.extract_anew(batch)?;
+        for (index, image) in batch.images.iter().enumerate() {
+            self.image(index, image)?;
+        }
         for p in self.patients.values() {
             flush(self.conn, p)?;
         }
@@ -225,6 +230,16 @@ impl<'w> Work<'w> {
             created,
             unchanged: false,
         })
+    }
+
+    fn image(&mut self, index: usize, image: &Ready) -> Result<(), StoreError> {
+        self.index = index;
+        let patient = &image.new.patient;
+        if self.owner.is_some_and(|o| o != patient) {
+            return Err(StoreError::WrongPatient(format!("image {index}")));
+        }
+        let pid = self.touch(patient)?.pid;
+        imaging::file(self.conn, index, pid, image, self.at)
     }
 
     pub fn held(&self, key: &ResourceKey) -> Result<Option<Held>, StoreError> {

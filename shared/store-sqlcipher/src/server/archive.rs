@@ -3,7 +3,7 @@
 use super::apply::apply;
 use super::prepare::prepare;
 use super::sql::{During, all, one, run, uint};
-use super::{ServerGroup, SqlcipherStore, accounts, body, notes, tiers};
+use super::{ServerGroup, SqlcipherStore, accounts, body, imaging, notes, tiers};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use serde::de::DeserializeOwned;
@@ -144,6 +144,9 @@ fn destroy(
             manifest.add(key, version, &raw);
         }
     }
+    for (uid, sha256) in imaging::of(conn, pid)? {
+        manifest.image(&uid, sha256)?;
+    }
     let d = order.destroyed(d, manifest)?;
     let live = resources.iter().filter(|r| r.2).map(|r| r.1.clone());
     let packs = group.packs.clone();
@@ -156,6 +159,7 @@ fn destroy(
     }
     run(conn, "UPDATE patient SET destroyed = 1 WHERE pid = ?1", [pid]).during(DESTROYING)?;
     notes::forget(conn, pid)?;
+    imaging::forget(conn, pid)?;
     group.destroyed_packs.extend(tiers::forget(conn, pid)?);
     group.purge_persons();
     Ok((Step::Destroy(d).into(), receipt))

@@ -224,6 +224,9 @@ const fn is_packed(table: Table) -> bool {
             | Table::Quarantine
             | Table::Audit
             | Table::DeviceAudit
+            | Table::Study
+            | Table::Series
+            | Table::Instance
     )
 }
 

@@ -18,6 +18,7 @@ mod checkpoint;
 mod feed;
 mod giving;
 mod head_file;
+mod imaging;
 mod meaning;
 mod notes;
 mod operate;
@@ -76,6 +77,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 5,
         name: "notes",
         sql: include_str!("../../migrations/server/0005_notes.sql"),
+    },
+    Migration {
+        number: 6,
+        name: "imaging",
+        sql: include_str!("../../migrations/server/0006_imaging.sql"),
     },
 ];
 

@@ -1,6 +1,7 @@
 //! Everything of a batch that needs no writer: extracting, compressing, hashing. Runs on a reader thread.
 
 use super::body;
+use super::imaging::Ready;
 use super::sql::{During, one, uint};
 use rusqlite::Connection;
 use std::cell::RefCell;
@@ -18,6 +19,7 @@ pub(super) struct Prepared {
     pub digest: [u8; 16],
     pub at: i64,
     pub ops: Vec<PreparedOp>,
+    pub images: Vec<Ready>,
 }
 
 /// One change of it.
@@ -130,6 +132,11 @@ pub(super) fn prepare(
             reason: e.0,
         })?));
     }
+    let images = batch
+        .images
+        .into_iter()
+        .map(Ready::of)
+        .collect::<Result<_, _>>()?;
     let ops = batch
         .ops
         .into_iter()
@@ -141,6 +148,7 @@ pub(super) fn prepare(
         digest,
         at: batch.at.0,
         ops,
+        images,
     })
 }
 
