@@ -47,7 +47,8 @@ impl Group<'_> {
             }
         };
         let mut entry = batch.entry.clone();
-        entry.disclosure = disclosure::of_applied(&patients, &applied);
+        let images = batch.images.iter().map(|i| i.new.named());
+        entry.disclosure = disclosure::of_applied(&patients, &applied, images)?;
         let receipt = self.record(&entry)?;
         Ok((applied, receipt))
     }
@@ -71,6 +72,8 @@ impl Group<'_> {
                 self.project(patient, batch.at, index).await?;
             }
         }
+        // Last, because it writes: nothing of the batch's own fails after it.
+        self.file_images(batch).await?;
         let result = batch::pack_changes(&changes);
         let known = Known {
             digest: batch.digest,

@@ -134,12 +134,16 @@ impl Group<'_> {
             }
             resources.push((col(&row, 0, DESTROYING)?, key));
         }
-        let manifest = self.manifest(&resources).await?;
+        let mut manifest = self.manifest(&resources).await?;
+        for (uid, sha256) in crate::imaging::of(self.tx, self.vault, pid).await? {
+            manifest.image(&uid, sha256)?;
+        }
         let d = order.destroyed(d, manifest)?;
         let batch = order.deletion(d.id, live);
         let prepared = Prepared {
             op_id: batch.op_id,
             digest: batch::content_digest(&batch),
+            images: Vec::new(),
             at: batch.at.0,
             ops: batch
                 .ops

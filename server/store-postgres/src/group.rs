@@ -140,7 +140,13 @@ impl<'g> Group<'g> {
                 resolved.extend(put.extract.resolved.iter().map(|r| r.key.clone()));
             }
         }
-        if written.is_empty() {
+        patients.extend(
+            batches
+                .iter()
+                .flat_map(|b| &b.images)
+                .map(|i| i.new.patient.clone()),
+        );
+        if written.is_empty() && patients.is_empty() {
             return Ok(());
         }
         let ids: Vec<Uuid> = batches.iter().map(|b| b.op_id).collect();

@@ -36,7 +36,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Every table that holds something of a record.
 const TABLES: &str = "patient, note, note_word, resource, resource_version, fact, ident, dependency, person, ward, card, ess_member, board,
     op, quarantine, audit, audit_head, device, device_audit, enrol_code, account, session, client, break_glass_grant, legal_hold,
-    destruction,
+    destruction, imaging_study, imaging_series, imaging_instance,
     change_log, tally";
 
 /// How far a move into a database has come.
@@ -158,6 +158,10 @@ impl Intake {
             );
             sql::all(&tx, ENDING, &sql, &[]).await?;
         }
+        let images = "SELECT setval('imaging_no', coalesce(max(no), 1), max(no) IS NOT NULL) FROM
+                      (SELECT no FROM imaging_study UNION ALL SELECT no FROM imaging_series
+                       UNION ALL SELECT no FROM imaging_instance) n";
+        sql::all(&tx, ENDING, images, &[]).await?;
         let feed = "UPDATE meta SET value = $1::bigint::text WHERE key IN ('feed_oldest', 'feed_newest')";
         run(&tx, ENDING, feed, &[&int(newest)]).await?;
         let head = "INSERT INTO audit_head (chain, seq, hash)

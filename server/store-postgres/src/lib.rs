@@ -19,6 +19,7 @@ mod dictionary;
 mod feed;
 mod flush;
 mod group;
+mod imaging;
 mod intake;
 mod lane;
 mod migrate;

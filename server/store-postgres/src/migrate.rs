@@ -38,10 +38,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "notes",
         sql: include_str!("../migrations/0005_notes.sql"),
     },
+    Migration {
+        number: 6,
+        name: "imaging",
+        sql: include_str!("../migrations/0006_imaging.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 5;
+pub const SCHEMA: u32 = 6;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -1,5 +1,6 @@
 //! Everything of a batch that needs no writer: extracting, compressing, hashing. Runs beside the writing lane.
 
+use crate::imaging::Ready;
 use crate::sql::{self, Fault, col, uint};
 use crate::vault::{Place, Vault, pack};
 use bytes::Bytes;
@@ -17,6 +18,7 @@ pub(crate) struct Prepared {
     pub digest: [u8; 16],
     pub at: i64,
     pub ops: Vec<PreparedOp>,
+    pub images: Vec<Ready>,
     /// The permit's patient.
     pub owner: Option<PatientId>,
     /// The permit's audit row, still without what was written.
@@ -93,6 +95,11 @@ pub(crate) async fn prepare<C: GenericClient>(
 ) -> Result<Prepared, StoreError> {
     let digest = batch::content_digest(&batch);
     let extracts = extracts(&batch, projector, c, vault).await?;
+    let images = batch
+        .images
+        .into_iter()
+        .map(Ready::of)
+        .collect::<Result<_, _>>()?;
     let ops = batch
         .ops
         .into_iter()
@@ -104,6 +111,7 @@ pub(crate) async fn prepare<C: GenericClient>(
         digest,
         at: batch.at.0,
         ops,
+        images,
         owner,
         entry,
     })

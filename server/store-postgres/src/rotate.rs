@@ -40,6 +40,21 @@ const TABLES: &[Table] = &[
         number: "pid",
         place: Place::Board,
     },
+    Table {
+        name: "imaging_study",
+        number: "no",
+        place: Place::Study,
+    },
+    Table {
+        name: "imaging_series",
+        number: "no",
+        place: Place::Series,
+    },
+    Table {
+        name: "imaging_instance",
+        number: "no",
+        place: Place::Instance,
+    },
 ];
 
 impl PostgresStore {

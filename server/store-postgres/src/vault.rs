@@ -34,6 +34,9 @@ pub(crate) enum Place<'p> {
     Fact(i64),
     Card(i64),
     Board(i64),
+    Study(i64),
+    Series(i64),
+    Instance(i64),
     Audit(&'p str, u64),
     Grant(&'p [u8]),
     /// A hold by its patient, a request by its id.
@@ -50,6 +53,9 @@ impl Place<'_> {
             Self::Fact(rid) => numbered(b'f', rid),
             Self::Card(pid) => numbered(b'c', pid),
             Self::Board(pid) => numbered(b'b', pid),
+            Self::Study(no) => numbered(b's', no),
+            Self::Series(no) => numbered(b'e', no),
+            Self::Instance(no) => numbered(b'i', no),
             Self::Audit(chain, seq) => [&[b'a'][..], &seq.to_be_bytes(), chain.as_bytes()].concat(),
             Self::Grant(id) => [&[b'g'][..], id].concat(),
             Self::Archive(id) => [&[b'h'][..], id].concat(),
@@ -223,6 +229,21 @@ impl Vault {
     /// Opens and unpacks.
     pub fn get(&self, place: Place<'_>, sealed: &[u8]) -> Result<Vec<u8>, StoreError> {
         unpack(&self.unseal(place, sealed)?)
+    }
+
+    /// Token of a DICOM UID: long enough to be unique among all there will ever be.
+    pub fn uid_token(&self, uid: &str) -> [u8; 16] {
+        let mut context = hmac::Context::with_key(&self.index);
+        context.update(b"u");
+        context.update(uid.as_bytes());
+        let mut first = [0; 16];
+        first.copy_from_slice(&context.sign().as_ref()[..16]);
+        first
+    }
+
+    /// Token of an accession number.
+    pub fn accession_token(&self, number: &str) -> i64 {
+        self.token(b'x', &[number])
     }
 
     fn token(&self, tag: u8, parts: &[&str]) -> i64 {

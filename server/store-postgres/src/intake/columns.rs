@@ -6,6 +6,7 @@ use crate::vault::{Place, Vault};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use std::error::Error;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
+use vitrine_store::imaging::{self, InstanceBody, SeriesBody, StudyBody};
 use vitrine_store::search::PersonWords;
 use vitrine_store::transfer::{Cell, Column, Form, Row, Table};
 use vitrine_store::{PersonRow, StoreError};
@@ -78,6 +79,14 @@ pub(super) fn copied(table: Table) -> (String, Vec<Type>) {
                 names.push("chain");
                 types.push(Type::TEXT);
             }
+            if matches!(table, Table::Study | Table::Series | Table::Instance) {
+                names.push("uid");
+                types.push(Type::BYTEA);
+            }
+            if table == Table::Study {
+                names.push("accession");
+                types.push(Type::INT8);
+            }
             (names, types)
         }
     };
@@ -105,6 +114,9 @@ fn place(table: Table, row: &[Cell]) -> Place<'_> {
         (Table::Fact, _) => Place::Fact(number(row, 0)),
         (Table::Card, _) => Place::Card(number(row, 0)),
         (Table::Board, _) => Place::Board(number(row, 0)),
+        (Table::Study, _) => Place::Study(number(row, 0)),
+        (Table::Series, _) => Place::Series(number(row, 0)),
+        (Table::Instance, _) => Place::Instance(number(row, 0)),
         (Table::Audit, _) => Place::Audit(CHAIN, seq(0)),
         (Table::DeviceAudit, Some(Cell::Text(device))) => Place::Audit(device, seq(1)),
         (Table::Grant, Some(Cell::Bytes(id))) => Place::Grant(id),
@@ -210,10 +222,12 @@ pub(super) fn bare(vault: &Vault, table: Table, row: Row, to: &mut Vec<Vec<Out>>
     } else {
         None
     };
+    let tokens = image_tokens(vault, table, &row)?;
     let mut out: Vec<Out> = row.into_iter().map(Out::Cell).collect();
     if let (Some(sealed), Some(last)) = (sealed, out.last_mut()) {
         *last = Out::Sealed(sealed);
     }
+    out.extend(tokens);
     match (table, about) {
         (Table::Audit | Table::Tally, _) => out.push(Out::Cell(Cell::Text(CHAIN.to_owned()))),
         (Table::Quarantine, Some(about)) => {
@@ -228,6 +242,24 @@ pub(super) fn bare(vault: &Vault, table: Table, row: Row, to: &mut Vec<Vec<Out>>
     }
     to.push(out);
     Ok(())
+}
+
+/// The tokens by which an image is found here, of what its body says.
+fn image_tokens(vault: &Vault, table: Table, row: &[Cell]) -> Result<Vec<Out>, StoreError> {
+    let Some(Cell::Bytes(body)) = row.last() else {
+        return Ok(Vec::new());
+    };
+    let uid = |uid: &str| Out::Cell(Cell::Bytes(Bytes::copy_from_slice(&vault.uid_token(uid))));
+    Ok(match table {
+        Table::Study => {
+            let body: StudyBody = imaging::body(body)?;
+            let accession = body.accession.map(|a| Cell::Number(vault.accession_token(&a)));
+            vec![uid(&body.uid), Out::Cell(accession.unwrap_or(Cell::Null))]
+        }
+        Table::Series => vec![uid(&imaging::body::<SeriesBody>(body)?.uid)],
+        Table::Instance => vec![uid(&imaging::body::<InstanceBody>(body)?.uid)],
+        _ => Vec::new(),
+    })
 }
 
 /// The statement that gives rows back: `$1` is the limit, then the keys of the bounds.
