@@ -9,6 +9,7 @@ use crate::data_dir::DataDir;
 use crate::identity::known::Known;
 use crate::identity::sessions::Caller;
 use crate::identity::throttle::Throttle;
+use crate::imaging::filing::Filer;
 use crate::keys::Keys;
 use crate::lanes::Lanes;
 use crate::ops::breaker::Breaker;
@@ -60,6 +61,8 @@ pub struct App {
     pub hub: crate::ws::hub::Hub,
     /// What the archive tiers are at.
     pub tiers: Arc<crate::ops::tiers::Work>,
+    /// Takes images in and knows where they lie.
+    pub images: Arc<Filer>,
     grants: Mutex<Vec<Grant>>,
 }
 
@@ -100,6 +103,7 @@ impl App {
             doing: "starting the lanes' threads",
             cause: e.to_string(),
         })?;
+        let images = Filer::open(store.clone(), &dir, &config.images, &config.database.node)?;
         let grants = store.grants(10_000).await?;
         let grants = grants
             .into_iter()
@@ -119,6 +123,7 @@ impl App {
             draining: watch::channel(false).0,
             hub: crate::ws::hub::Hub::new(store.watch()),
             tiers: Arc::default(),
+            images,
             grants: Mutex::new(grants),
             dir,
             config,

@@ -30,6 +30,8 @@ pub struct Config {
     pub redo: Redo,
     /// Where the bodies of old records lie.
     pub archive: Archive,
+    /// Where the bytes of images lie.
+    pub images: Images,
     /// Log output.
     pub log: Log,
 }
@@ -190,6 +192,14 @@ pub struct Archive {
     pub recall_mb_s: u32,
     /// Seconds until the first byte comes back.
     pub recall_first_s: u32,
+}
+
+/// `[images]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Images {
+    /// Folder of their files; empty = `images` in the data folder.
+    pub folder: String,
 }
 
 /// `[log]`
@@ -536,7 +546,7 @@ mod tests {
                     "true"
                 } else if ["url", "node", "replica_url"].contains(&key) {
                     "\"postgres://v@127.0.0.1/v\""
-                } else if ["redo.folder", "archive.warm", "archive.cold"].contains(k) {
+                } else if ["redo.folder", "archive.warm", "archive.cold", "images.folder"].contains(k) {
                     if *k == "archive.cold" {
                         "\"/mnt/archive\""
                     } else {
@@ -563,7 +573,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 54] = [
+    const KEYS: [&str; 55] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -610,6 +620,7 @@ mod tests {
         "archive.keep_days",
         "archive.recall_mb_s",
         "archive.recall_first_s",
+        "images.folder",
         "log.level",
         "log.format",
         "database.url",

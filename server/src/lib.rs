@@ -12,6 +12,7 @@ pub mod data_dir;
 pub mod error;
 pub mod http;
 pub mod identity;
+pub mod imaging;
 pub mod ingest;
 pub mod jobs;
 pub mod keys;

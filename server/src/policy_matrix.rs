@@ -108,6 +108,7 @@ async fn set_up(dir: &Path, situation: &Request) -> Arc<App> {
             at: clock::now(),
             ops: placed(patient.as_str(), ward.as_str()),
             source: "test".to_owned(),
+            images: Vec::new(),
         };
         app.store.import(&permit(), batch).await.unwrap();
     }

@@ -109,7 +109,7 @@ async fn a_department_moves_whole() {
         .collect();
     assert_eq!(
         (tables.len(), empty),
-        (24, BTreeSet::new()),
+        (27, BTreeSet::new()),
         "every table had rows"
     );
     let db = name(&url);

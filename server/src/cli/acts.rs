@@ -8,6 +8,7 @@ use crate::clock;
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
 use crate::identity::{devices, secrets};
+use crate::imaging::filing::Filer;
 use crate::keys::{Keys, hex};
 use crate::ops;
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,8 @@ pub struct Ground {
     pub archive: crate::config::Archive,
     /// What they are at.
     pub tiers: Arc<ops::tiers::Work>,
+    /// Takes images in.
+    pub images: Arc<Filer>,
     /// A server runs, which brings back what was asked for.
     pub served: bool,
     /// Who runs the command.

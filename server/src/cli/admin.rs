@@ -9,6 +9,7 @@ use super::{Context, Data, Outcome, show};
 use crate::app::App;
 use crate::data_dir::{DataDir, Lock};
 use crate::error::{Exit, Fault};
+use crate::imaging::filing::Filer;
 use crate::keys::Keys;
 use crate::ops::backup::Files;
 use crate::ops::drain;
@@ -68,8 +69,11 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
     let config = context.config(&dir)?;
     let keys = Keys::open(&dir, &config.tls, None)?;
     let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config).await?;
+    let images = Filer::open(store.clone(), &dir, &config.images, &config.database.node)
+        .map_err(|e| Fault::failed(e.to_string()))?;
     Ok(Ground {
         store,
+        images,
         files,
         ca_fingerprint: keys.ca_fingerprint.clone(),
         certificate_fingerprint: keys.certificate_fingerprint.clone(),
@@ -133,6 +137,7 @@ pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
     Ground {
         dir: app.dir.clone(),
         store: app.store.clone(),
+        images: app.images.clone(),
         files,
         ca_fingerprint: app.keys.ca_fingerprint.clone(),
         certificate_fingerprint: app.keys.certificate_fingerprint.clone(),

@@ -1,9 +1,10 @@
 //! `import`: files into the store, or into a running server over the network.
 
 use super::acts::{Act, Given, Ground, given, operator_request};
-use super::{Context, Outcome, admin, show};
+use super::{Context, Outcome as Done, admin, show};
 use crate::clock;
 use crate::error::{Exit, Fault};
+use crate::imaging::filing::Outcome;
 use crate::ingest::import::{Counts, Importer, Permits, run};
 use crate::ingest::source;
 use async_trait::async_trait;
@@ -36,7 +37,7 @@ pub(super) struct ImportArgs {
     /// CA certificate of the server (ca.pem of its data folder) for --server.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// FHIR files (.json .ndjson, also .gz .zst) and folders.
+    /// FHIR files (.json .ndjson, also .gz .zst), DICOM files, and folders.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -66,8 +67,43 @@ pub fn importer(ground: &Ground) -> Arc<Importer> {
 /// # Errors
 /// [`Fault`].
 pub async fn into(ground: &Ground, paths: Vec<PathBuf>) -> Result<Given, Fault> {
-    let files = source::files(&paths)?;
-    Ok(outcome(run(importer(ground), files).await?))
+    let (images, files) = source::files(&paths)?
+        .into_iter()
+        .partition(|f| source::is_dicom(f));
+    // First whose they are.
+    let mut counts = run(importer(ground), files).await?;
+    counts.add(images_into(ground, images).await?);
+    Ok(outcome(counts))
+}
+
+async fn images_into(ground: &Ground, files: Vec<PathBuf>) -> Result<Counts, Fault> {
+    let (began, permits) = (clock::steady(), OfOperator(ground.operator.clone()));
+    let mut counts = Counts::default();
+    for file in files {
+        let outcome = ground.images.take_file(&permits, &file).await?;
+        counts.add(counted(
+            matches!(outcome, Outcome::Filed(_)),
+            matches!(outcome, Outcome::Duplicate(_)),
+        ));
+    }
+    ground.images.settle(&permits).await?;
+    counts.seconds = began.elapsed().as_secs_f64();
+    Ok(counts)
+}
+
+/// One image in the counts of an import.
+fn counted(filed: bool, duplicate: bool) -> Counts {
+    Counts {
+        accepted: u64::from(filed),
+        duplicate: u64::from(duplicate),
+        quarantined: u64::from(!filed && !duplicate),
+        seen: 1,
+        by_type: filed
+            .then(|| ("DicomInstance".to_owned(), 1))
+            .into_iter()
+            .collect(),
+        ..Counts::default()
+    }
 }
 
 fn outcome(counts: Counts) -> Given {
@@ -75,12 +111,12 @@ fn outcome(counts: Counts) -> Given {
     given(exit, serde_json::to_value(counts).unwrap_or_default())
 }
 
-pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<Outcome, Fault> {
+pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<Done, Fault> {
     let mut paths = Vec::new();
     for p in &args.paths {
         paths.push(std::path::absolute(p).map_err(|e| Fault::io("cannot use", p, &e))?);
     }
-    // Said before anything is opened: a wrong path, HL7 v2, DICOM.
+    // Said before anything is opened: a wrong path, HL7 v2.
     let files = source::files(&paths)?;
     if let Some(data) = args.data {
         return admin::act(context, &super::Data { data }, Act::Import { paths }).await;
@@ -98,7 +134,7 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<Outcom
         None => token,
     };
     let given = outcome(over_network(&server, &token, &ca, files).await?);
-    Ok(Outcome {
+    Ok(Done {
         exit: if given.exit == 0 { Exit::Done } else { Exit::Some },
         words: show::words(show::Kind::Import, &given.json),
         json: given.json,
@@ -129,8 +165,10 @@ async fn over_network(server: &str, token: &str, ca: &Path, files: Vec<PathBuf>)
         .map_err(|e| Fault::usage(format!("--server: {e}")))?;
     let began = clock::steady();
     let url = format!("{}/import", server.trim_end_matches('/'));
+    let store = format!("{}/dicomweb/studies", server.trim_end_matches('/'));
     let mut total = Counts::default();
-    for file in files {
+    let (images, files): (Vec<_>, Vec<_>) = files.into_iter().partition(|f| source::is_dicom(f));
+    for file in files.into_iter().chain(images) {
         let body = std::fs::read(&file).map_err(|e| Fault::io("cannot read", &file, &e))?;
         let failed = |e: reqwest::Error| {
             Fault::failed(format!(
@@ -139,18 +177,30 @@ async fn over_network(server: &str, token: &str, ca: &Path, files: Vec<PathBuf>)
                 file.display()
             ))
         };
+        let is_image = source::is_dicom(&file);
         let request = client
-            .post(&url)
+            .post(if is_image { &store } else { &url })
             .bearer_auth(token)
             .header("x-file-name", encoded(&file.display().to_string()));
+        let media = if is_image {
+            "application/dicom"
+        } else {
+            "application/octet-stream"
+        };
         let answer = request
-            .header("content-type", "application/octet-stream")
+            .header("content-type", media)
             .body(body)
             .send()
             .await
             .map_err(failed)?;
         let status = answer.status();
         let text = answer.bytes().await.map_err(failed)?;
+        if let Some(stored) = is_image.then(|| stored(status.as_u16(), &text)).flatten() {
+            total.add(stored.map_err(|why| {
+                Fault::failed(format!("{server} could not keep {}: {why}", file.display()))
+            })?);
+            continue;
+        }
         if !status.is_success() {
             let said: serde_json::Value = serde_json::from_slice(&text).unwrap_or_default();
             let why = said["issue"][0]["diagnostics"]
@@ -172,6 +222,25 @@ async fn over_network(server: &str, token: &str, ca: &Path, files: Vec<PathBuf>)
     }
     total.seconds = began.elapsed().as_secs_f64();
     Ok(total)
+}
+
+/// What a server said of one image; `None` when it answered otherwise, e.g. that the token is old.
+fn stored(status: u16, answer: &[u8]) -> Option<Result<Counts, String>> {
+    let said: serde_json::Value = serde_json::from_slice(answer).ok()?;
+    match status {
+        200 => Some(Ok(counted(true, false))),
+        409 => {
+            let failed = said.get("00081198")?.get("Value")?.get(0)?;
+            let code = failed.get("00081197")?.get("Value")?.get(0)?.as_u64()?;
+            // 0xC000 to 0xCFFF: it is in quarantine.
+            if (0xC000..=0xCFFF).contains(&code) {
+                return Some(Ok(counted(false, false)));
+            }
+            let why = failed.get("00000902")?.get("Value")?.get(0)?.as_str()?;
+            Some(Err(why.to_owned()))
+        }
+        _ => None,
+    }
 }
 
 fn encoded(text: &str) -> String {

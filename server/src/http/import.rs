@@ -18,9 +18,9 @@ use vitrine_fhir::IssueCode;
 use vitrine_store::StoreError;
 
 /// Permits for a caller who was allowed once at the door.
-struct OfCaller {
-    app: Arc<App>,
-    caller: Caller,
+pub(super) struct OfCaller {
+    pub app: Arc<App>,
+    pub caller: Caller,
 }
 
 #[async_trait]

@@ -285,6 +285,7 @@ const fn route(ask: &Ask) -> &'static str {
         Ask::Chart(_) => "chart",
         Ask::Resource(_) => "resource",
         Ask::Search => "search",
+        Ask::Images => "images",
         Ask::Bundle => "bundle",
         Ask::Import => "import",
         Ask::SignIn => "sign-in",

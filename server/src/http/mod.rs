@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod bearer;
 pub mod break_glass;
+pub mod dicomweb;
 pub mod emergency;
 pub mod enrol;
 pub mod fhir;
@@ -218,6 +219,102 @@ pub const ROUTES: &[Route] = &[
         mount: || post(import::import),
     },
     Route {
+        method: "POST",
+        path: "/dicomweb/studies",
+        door: Door::Bearer,
+        interaction: None,
+        body: None,
+        mount: || post(dicomweb::stow::store),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::qido::studies),
+    },
+    Route {
+        method: "POST",
+        path: "/dicomweb/studies/{study}",
+        door: Door::Bearer,
+        interaction: None,
+        body: None,
+        mount: || post(dicomweb::stow::store_in),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::wado::study),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/metadata",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::wado::study_metadata),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/series",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::qido::series),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/instances",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::qido::instances_of_study),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/series/{series}",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::wado::series),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/series/{series}/metadata",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::wado::series_metadata),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/series/{series}/instances",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::qido::instances),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/series/{series}/instances/{instance}",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::wado::instance),
+    },
+    Route {
+        method: "GET",
+        path: "/dicomweb/studies/{study}/series/{series}/instances/{instance}/metadata",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::wado::instance_metadata),
+    },
+    Route {
         method: "GET",
         path: "/ws/sync",
         door: Door::Device,
@@ -246,11 +343,22 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(tower_http::timeout::RequestBodyTimeoutLayer::new(
             Duration::from_secs(30),
         ))
-        .layer(tower_http::timeout::TimeoutLayer::with_status_code(
-            StatusCode::SERVICE_UNAVAILABLE,
-            seconds,
-        ))
+        .layer(middleware::from_fn(move |request: Request, next: Next| {
+            in_time(seconds, request, next)
+        }))
         .with_state(app)
+}
+
+/// A request may take so long until its answer begins. Storing images is bounded by the silence of who sends them instead:
+/// a study of gigabytes takes minutes.
+async fn in_time(longest: Duration, request: Request, next: Next) -> Response {
+    if request.method() == axum::http::Method::POST && request.uri().path().starts_with("/dicomweb/") {
+        return next.run(request).await;
+    }
+    match tokio::time::timeout(longest, next.run(request)).await {
+        Ok(answer) => answer,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE.into_response(),
+    }
 }
 
 /// Every request: its lane, the headers that every answer has, counting.

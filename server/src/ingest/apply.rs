@@ -293,6 +293,7 @@ pub fn batch(op_id: uuid::Uuid, at: UtcMs, ops: Vec<ChangeOp>, source: &str) -> 
         at,
         ops,
         source: source.to_owned(),
+        images: Vec::new(),
     }
 }
 

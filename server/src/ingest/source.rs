@@ -25,16 +25,16 @@ pub struct Unit {
 /// All files under the given paths, in a stable order.
 ///
 /// # Errors
-/// [`Fault`] for a path that is not there, and for HL7 v2 or DICOM, which this version does not take.
+/// [`Fault`] for a path that is not there, and for HL7 v2, which this version does not take.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     let mut out = Vec::new();
     for path in paths {
         walk(path, &mut out)?;
     }
     for file in &out {
-        if let Some(what) = other_format(file) {
+        if format(file) == Some(Format::Hl7v2) {
             return Err(Fault::usage(format!(
-                "{} is {what}: this version imports FHIR (.json, .ndjson, also .gz and .zst); {what} comes with a later version; nothing was imported",
+                "{} is HL7 v2: this version imports FHIR (.json, .ndjson, also .gz and .zst) and DICOM; HL7 v2 comes with a later version; nothing was imported",
                 file.display()
             )));
         }
@@ -67,11 +67,24 @@ fn walk(path: &Path, out: &mut Vec<PathBuf>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn other_format(path: &Path) -> Option<&'static str> {
+/// What is not FHIR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Hl7v2,
+    Dicom,
+}
+
+/// Whether a file is an image, by its name or its beginning.
+#[must_use]
+pub fn is_dicom(path: &Path) -> bool {
+    format(path) == Some(Format::Dicom)
+}
+
+fn format(path: &Path) -> Option<Format> {
     let ext = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
     match ext.as_deref() {
-        Some("hl7") => return Some("HL7 v2"),
-        Some("dcm" | "dicom") => return Some("DICOM"),
+        Some("hl7") => return Some(Format::Hl7v2),
+        Some("dcm" | "dicom") => return Some(Format::Dicom),
         Some("json" | "ndjson" | "gz" | "zst") => return None,
         _ => {}
     }
@@ -79,8 +92,8 @@ fn other_format(path: &Path) -> Option<&'static str> {
     let mut file = std::fs::File::open(path).ok()?;
     let n = file.read(&mut head).ok()?;
     match head.get(..n)? {
-        h if h.get(128..132) == Some(b"DICM") => Some("DICOM"),
-        h if h.starts_with(b"MSH|") || h.starts_with(b"\x0bMSH|") => Some("HL7 v2"),
+        h if h.get(128..132) == Some(b"DICM") => Some(Format::Dicom),
+        h if h.starts_with(b"MSH|") || h.starts_with(b"\x0bMSH|") => Some(Format::Hl7v2),
         _ => None,
     }
 }
@@ -212,19 +225,24 @@ mod tests {
     }
 
     #[test]
-    fn hl7_and_dicom_are_refused_by_name_and_by_content() {
+    fn hl7_is_refused_and_images_are_known_by_name_and_by_content() {
         let t = tempfile::tempdir().unwrap();
-        for (name, bytes) in [
-            ("a.hl7", &b"MSH|"[..]),
-            ("b", b"MSH|^~\\&|"),
-            ("c.dcm", b"x"),
-            ("d", &[&[0_u8; 128][..], b"DICM"].concat()),
+        for (name, bytes, taken) in [
+            ("a.hl7", &b"MSH|"[..], false),
+            ("b", b"MSH|^~\\&|", false),
+            ("c.dcm", b"x", true),
+            ("d", &[&[0_u8; 128][..], b"DICM"].concat(), true),
         ] {
             let path = t.path().join(name);
             std::fs::write(&path, bytes).unwrap();
-            let fault = files(&[path]).unwrap_err();
-            assert_eq!(fault.exit, crate::error::Exit::Usage);
-            assert!(fault.text.contains("comes with a later version"));
+            match files(&[path]) {
+                Ok(found) => assert!(taken && is_dicom(&found[0]), "{name}"),
+                Err(fault) => {
+                    assert!(!taken, "{name}");
+                    assert_eq!(fault.exit, crate::error::Exit::Usage);
+                    assert!(fault.text.contains("comes with a later version"));
+                }
+            }
         }
         assert!(files(&[t.path().join("nowhere")]).is_err());
     }

@@ -24,6 +24,8 @@ pub enum Ask {
     Resource(ResourceKey),
     /// A search of a type.
     Search,
+    /// Images, or what is known of them.
+    Images,
     /// A Bundle.
     Bundle,
     /// A write of one resource.
@@ -53,7 +55,8 @@ impl Ask {
             ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
             ("GET", ["fhir", _]) | ("POST", ["fhir", _, "_search"]) => Self::Search,
             ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
-            (_, ["import", ..]) => Self::Import,
+            (_, ["import", ..]) | ("POST", ["dicomweb", ..]) => Self::Import,
+            ("GET", ["dicomweb", "studies", ..]) => Self::Images,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
             ("POST", ["auth", "login" | "token"]) => Self::SignIn,
             (_, ["enrol", ..] | ["console", ..]) => Self::Admin,
@@ -87,7 +90,7 @@ impl Ask {
         match self {
             Self::Control => Class::Control,
             Self::Import => Class::Bulk,
-            Self::Bundle | Self::Chart(_) if program => Class::Bulk,
+            Self::Bundle | Self::Chart(_) | Self::Images if program => Class::Bulk,
             Self::Bundle | Self::Write => Class::Write,
             Self::SignIn => Class::SignIn,
             Self::Admin => Class::Admin,
@@ -187,6 +190,15 @@ mod tests {
             ("POST", "/enrol", Admin, Admin),
             ("POST", "/enrol/hello", Admin, Admin),
             ("POST", "/import", Bulk, Bulk),
+            ("POST", "/dicomweb/studies", Bulk, Bulk),
+            ("POST", "/dicomweb/studies/1.2", Bulk, Bulk),
+            ("GET", "/dicomweb/studies", Clinical, Bulk),
+            (
+                "GET",
+                "/dicomweb/studies/1.2/series/1.3/instances/1.4",
+                Clinical,
+                Bulk,
+            ),
             ("GET", "/nothing", Clinical, Clinical),
         ] {
             let ask = Ask::of(method, path);

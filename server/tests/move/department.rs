@@ -9,6 +9,7 @@ use vitrine_access::grant::{Grant, Reason};
 use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList};
 use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
+use vitrine_store::imaging::{Blob, InstanceRow, NewInstance, StudyQuery, StudyRow};
 use vitrine_store::{
     Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, NewDevice, Page,
     Precondition, QuarantineItem, SearchBy, SearchQuery, SessionRow, StoredResource,
@@ -32,6 +33,29 @@ pub fn lab(id: &str, patient: &str, value: &str) -> Value {
     serde_json::from_str(&observation(Some(id), patient, value)).unwrap()
 }
 
+/// An instance of an image of a patient.
+pub fn image(patient: &str, series: u32, n: u8) -> NewInstance {
+    NewInstance {
+        patient: pat(patient),
+        study: "1.2.826.77".into(),
+        day: Some(20_260_131),
+        accession: Some("ACC-77".into()),
+        study_header: Bytes::from_static(br#"{"00081030":{"vr":"LO","Value":["CT Thorax"]}}"#),
+        series: format!("1.2.826.77.{series}"),
+        series_header: Bytes::from_static(br#"{"00080060":{"vr":"CS","Value":["CT"]}}"#),
+        uid: format!("1.2.826.77.{series}.{n}"),
+        position: n.into(),
+        header: Bytes::from(format!(
+            r#"{{"syntax":"1.2.840.10008.1.2.1","json":{{"n":{n}}}}}"#
+        )),
+        blob: Blob {
+            sha256: [n; 32],
+            bytes: 1_000,
+            key: zeroize::Zeroizing::new([n + 1; 32]),
+        },
+    }
+}
+
 /// What a department does beside its admissions. Gives the last batch, to be sent again.
 pub async fn live(h: &Hospital) -> ChangeBatch {
     let moved = |id: &str| {
@@ -53,6 +77,15 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
     let mut long = lab("mv-long", "mv1", "1.0");
     long["note"] = json!([{"text": "steady ".repeat(13_000)}]);
     h.apply(vec![put(&long)]).await;
+
+    for (series, n) in [(1, 1), (1, 2), (2, 1)] {
+        let batch = ChangeBatch {
+            images: vec![image("mv1", series, n)],
+            ..h.batch(Vec::new())
+        };
+        let permit = h.client::<vitrine_access::action::WriteClinical>(None);
+        h.store.apply(&permit, batch).await.unwrap();
+    }
 
     let (store, at) = (&h.store, UtcMs(now_ms()));
     let code = EnrolCode {
@@ -173,6 +206,28 @@ pub struct Seen {
     people: String,
     counts: vitrine_store::Counts,
     archived: ArchiveList,
+    studies: Vec<StudyRow>,
+    images: Vec<InstanceRow>,
+}
+
+/// The studies that a search by accession number finds, and every instance of theirs.
+async fn pictures(h: &Hospital) -> (Vec<StudyRow>, Vec<InstanceRow>) {
+    let permit = h.client(None);
+    let query = StudyQuery {
+        accession: Some("ACC-77".into()),
+        limit: 10,
+        ..StudyQuery::default()
+    };
+    let found = h.store.find_studies(&permit, &query).await.unwrap();
+    let studies = h.open(&permit, found).await.studies;
+    let mut images = Vec::new();
+    for series in studies.iter().flat_map(|s| &s.series) {
+        let permit = h.client(Some("mv1"));
+        let page = h.store.instances(&permit, &series.uid, None, 10).await.unwrap();
+        images.extend(h.open(&permit, page).await.instances);
+    }
+    assert_eq!((studies.len(), images.len()), (1, 3));
+    (studies, images)
 }
 
 pub async fn see(h: &Hospital) -> Seen {
@@ -257,6 +312,7 @@ pub async fn see(h: &Hospital) -> Seen {
     for scope in ["ess:site", "ess:ED", "board:ED", "ess:ICU", "board:ICU", "dir"] {
         scopes.insert(scope.to_owned(), s.scope_refs(scope).await.unwrap().0);
     }
+    let (studies, images) = pictures(h).await;
     let mut owners = Vec::new();
     for (system, value) in [
         (Some("urn:test:mrn"), "MV-1"),
@@ -290,5 +346,7 @@ pub async fn see(h: &Hospital) -> Seen {
         people,
         counts,
         archived: s.archived().await.unwrap(),
+        studies,
+        images,
     }
 }

@@ -1,0 +1,75 @@
+//! DICOMweb (PS3.18): storing, searching and retrieving images, for everybody who is not our own workstation.
+//!
+//! Lives here: one file for each service, what they share. Never here: the index (the store), files (`imaging`).
+//! Called by the router. Metadata comes from the index alone, never from the files.
+
+pub mod multipart;
+pub mod qido;
+pub mod stow;
+pub mod wado;
+
+use super::refusal::Refused;
+use crate::app::{App, NoAccess};
+use crate::identity::sessions::Caller;
+use axum::http::StatusCode;
+use vitrine_access::Permit;
+use vitrine_access::action::ReadChart;
+use vitrine_clinical::PatientId;
+use vitrine_store::StoreError;
+use vitrine_store::imaging::StudyRow;
+use vitrine_wire::ErrorCode;
+
+/// The type of the policy's questions about images.
+pub const KIND: &str = "ImagingStudy";
+/// The media type of DICOM JSON.
+pub const DICOM_JSON: &str = "application/dicom+json";
+
+fn not_found() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "No such images here.")
+}
+
+fn bad(text: impl Into<String>) -> Refused {
+    Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text.into())
+}
+
+/// Refuses what cannot be a UID (PS3.5 §9.1), before anything is looked up.
+fn uid(text: &str) -> Result<&str, Refused> {
+    let is = !text.is_empty()
+        && text.len() <= 64
+        && text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
+        && text.split('.').all(|part| !part.is_empty());
+    if is {
+        Ok(text)
+    } else {
+        Err(bad(
+            "the address holds something that is no UID: digits and dots, at most 64",
+        ))
+    }
+}
+
+/// A permit for the record of the patient whose study this is. A study that is not there is refused like one that may not
+/// be seen is to somebody who may not ask: as not found.
+async fn permit(app: &App, caller: &Caller, study: &str) -> Result<(Permit<ReadChart>, PatientId), Refused> {
+    let owner = app.store.study_owner(uid(study)?).await?.ok_or_else(not_found)?;
+    let request = app.request(caller, Some(KIND), Some(&owner)).await?;
+    let permit = app.decide::<ReadChart>(request).await?;
+    Ok((permit, owner))
+}
+
+/// A study, written down and opened.
+async fn study(app: &App, caller: &Caller, uid: &str) -> Result<StudyRow, Refused> {
+    let (permit, _) = permit(app, caller, uid).await?;
+    let sealed = app.store.studies(&permit, Some(uid)).await?;
+    let found = app.open(&permit, sealed).await?;
+    found.into_iter().next().ok_or_else(not_found)
+}
+
+impl From<std::io::Error> for Refused {
+    fn from(e: std::io::Error) -> Self {
+        NoAccess::Store(StoreError::Backend {
+            doing: "reading the file of an image",
+            cause: e.to_string(),
+        })
+        .into()
+    }
+}

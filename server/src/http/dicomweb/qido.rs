@@ -1,0 +1,417 @@
+//! QIDO-RS (PS3.18 §10.6): which studies, series and instances there are, from the index alone.
+//!
+//! A parameter that is not supported is refused, so that nobody takes a wider answer for a narrower one.
+
+use super::super::bearer::Signed;
+use super::super::fhir::Query;
+use super::super::refusal::Refused;
+use super::{DICOM_JSON, KIND, bad, permit, study as one_study, uid, wado};
+use crate::app::App;
+use crate::identity::sessions::Caller;
+use crate::imaging::study::{INSTANCE, day, pick, text};
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use vitrine_access::action::SearchPatients;
+use vitrine_clinical::PatientId;
+use vitrine_store::imaging::{InstanceRow, SeriesRow, StudyHits, StudyQuery, StudyRow};
+
+/// Matches of an answer when `limit` says nothing, and at most.
+const USUAL: usize = 200;
+const MOST: usize = 1_000;
+/// Studies looked at for a filter that the index does not have.
+const LOOKED_AT: usize = 5_000;
+
+/// What is asked for of studies.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Asked {
+    patient: Option<String>,
+    uid: Option<String>,
+    accession: Option<String>,
+    days: (Option<i32>, Option<i32>),
+    modality: Option<String>,
+    limit: usize,
+    offset: usize,
+}
+
+/// A DICOM date range (PS3.4 §C.2.2.2.5): a day, `from-`, `-to`, `from-to`.
+fn days(range: &str) -> Result<(Option<i32>, Option<i32>), Refused> {
+    let wrong = || bad("StudyDate must be a day as yyyymmdd, or a range of two with a hyphen between");
+    let read = |text: &str| match text {
+        "" => Ok(None),
+        text => day(text).map(Some).ok_or_else(wrong),
+    };
+    match range.split_once('-') {
+        Some(("", "")) => Err(wrong()),
+        Some((from, to)) => Ok((read(from)?, read(to)?)),
+        None => Ok((read(range)?, read(range)?)),
+    }
+}
+
+fn whole(name: &str, value: &str) -> Result<usize, Refused> {
+    value
+        .parse()
+        .map_err(|_| bad(format!("{name} must be a whole number from 0")))
+}
+
+impl Asked {
+    fn read(query: &Query) -> Result<Self, Refused> {
+        let mut asked = Self {
+            limit: USUAL,
+            ..Self::default()
+        };
+        for (name, value) in &query.0 {
+            let value = value.trim();
+            if value.contains(['*', '?', '\\']) {
+                return Err(bad(format!(
+                    "{name}: wildcards and lists of values are not supported"
+                )));
+            }
+            match name.as_str() {
+                "PatientID" | "00100020" => asked.patient = Some(value.to_owned()),
+                "StudyInstanceUID" | "0020000D" => asked.uid = Some(uid(value)?.to_owned()),
+                "AccessionNumber" | "00080050" => asked.accession = Some(value.to_owned()),
+                "StudyDate" | "00080020" => asked.days = days(value)?,
+                "ModalitiesInStudy" | "00080061" => asked.modality = Some(value.to_owned()),
+                "limit" => asked.limit = whole(name, value)?.min(MOST),
+                "offset" => asked.offset = whole(name, value)?,
+                // Everything the index has is given.
+                "includefield" => {}
+                "fuzzymatching" if value == "false" => {}
+                _ => {
+                    return Err(bad(
+                        "of studies PatientID, StudyInstanceUID, AccessionNumber, StudyDate, ModalitiesInStudy, limit and \
+                         offset are supported",
+                    ));
+                }
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// The query of a request's address.
+fn query(uri: &Uri) -> Query {
+    Query::parse(uri.query().unwrap_or_default())
+}
+
+/// `GET /dicomweb/studies`
+///
+/// # Errors
+/// [`Refused`].
+pub async fn studies(
+    State(app): State<Arc<App>>,
+    Signed(caller): Signed,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let asked = Asked::read(&query(&uri))?;
+    let base = wado::base(&headers);
+    let hits = find(&app, &caller, &asked).await?;
+    let found = hits.studies.iter().map(|s| study(s, &base)).collect();
+    Ok(answer(found, hits.more))
+}
+
+/// The patient of the record who has this Patient ID.
+async fn patient(app: &App, id: &str) -> Result<Option<PatientId>, Refused> {
+    let found = app.store.by_identifier("Patient", None, id).await?;
+    Ok(match &found[..] {
+        [one] => PatientId::new(one.id.as_str()).ok(),
+        _ => None,
+    })
+}
+
+async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Refused> {
+    let of = match &asked.patient {
+        Some(id) => match patient(app, id).await? {
+            Some(patient) => Some(patient),
+            None => return Ok(StudyHits::default()),
+        },
+        None => None,
+    };
+    let mut query = StudyQuery {
+        patient: of,
+        uid: asked.uid.clone(),
+        accession: asked.accession.clone(),
+        from: asked.days.0,
+        to: asked.days.1,
+        offset: asked.offset,
+        limit: asked.limit,
+    };
+    if asked.modality.is_some() {
+        // The index has no modality of a study: more is read and what does not fit is left out.
+        (query.offset, query.limit) = (0, LOOKED_AT);
+    }
+    let request = app.request(caller, Some(KIND), query.patient.as_ref()).await?;
+    let permit = app
+        .decide::<SearchPatients>(request)
+        .await?
+        .noted("by", "studies");
+    let sealed = app.store.find_studies(&permit, &query).await?;
+    let mut found = app.open(&permit, sealed).await?;
+    if let Some(modality) = &asked.modality {
+        if found.more {
+            return Err(bad(
+                "too many studies for ModalitiesInStudy: give a patient or a StudyDate too",
+            ));
+        }
+        found.studies.retain(|s| modalities(s).contains(modality));
+        found.more = found.studies.len() > asked.offset.saturating_add(asked.limit);
+        found.studies = found
+            .studies
+            .into_iter()
+            .skip(asked.offset)
+            .take(asked.limit)
+            .collect();
+    }
+    Ok(found)
+}
+
+/// `GET /dicomweb/studies/{study}/series`
+///
+/// # Errors
+/// [`Refused`].
+pub async fn series(
+    State(app): State<Arc<App>>,
+    Signed(caller): Signed,
+    Path(study): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let page = page(&query(&uri))?;
+    let row = one_study(&app, &caller, &study).await?;
+    let base = wado::base(&headers);
+    let more = row.series.len() > page.0.saturating_add(page.1);
+    let shown = row.series.iter().skip(page.0).take(page.1);
+    Ok(answer(shown.map(|s| one_series(&row, s, &base)).collect(), more))
+}
+
+/// `GET /dicomweb/studies/{study}/instances`
+///
+/// # Errors
+/// [`Refused`].
+pub async fn instances_of_study(
+    State(app): State<Arc<App>>,
+    Signed(caller): Signed,
+    Path(study): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let page = page(&query(&uri))?;
+    let row = one_study(&app, &caller, &study).await?;
+    let all: Vec<String> = row.series.iter().map(|s| s.uid.clone()).collect();
+    listed(&app, &caller, &row, &all, page, &headers).await
+}
+
+/// `GET /dicomweb/studies/{study}/series/{series}/instances`
+///
+/// # Errors
+/// [`Refused`].
+pub async fn instances(
+    State(app): State<Arc<App>>,
+    Signed(caller): Signed,
+    Path((study, series)): Path<(String, String)>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Refused> {
+    let page = page(&query(&uri))?;
+    let row = one_study(&app, &caller, &study).await?;
+    if row.series.iter().all(|s| s.uid != series) {
+        return Err(super::not_found());
+    }
+    listed(&app, &caller, &row, &[series], page, &headers).await
+}
+
+/// `(offset, limit)` of a list of one study.
+fn page(query: &Query) -> Result<(usize, usize), Refused> {
+    let (mut offset, mut limit) = (0, MOST);
+    for (name, value) in &query.0 {
+        match name.as_str() {
+            "limit" => limit = whole(name, value)?.min(MOST),
+            "offset" => offset = whole(name, value)?,
+            "includefield" => {}
+            _ => {
+                return Err(bad(
+                    "within a study limit and offset are supported, and no filter",
+                ));
+            }
+        }
+    }
+    Ok((offset, limit))
+}
+
+async fn listed(
+    app: &App,
+    caller: &Caller,
+    row: &StudyRow,
+    series: &[String],
+    (offset, limit): (usize, usize),
+    headers: &HeaderMap,
+) -> Result<Response, Refused> {
+    let base = wado::base(headers);
+    let (mut skip, mut out, mut more) = (offset, Vec::new(), false);
+    'all: for series in series {
+        let count = row
+            .series
+            .iter()
+            .find(|s| s.uid == *series)
+            .map_or(0, |s| s.instances);
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        if skip >= count {
+            skip -= count;
+            continue;
+        }
+        let mut after = None;
+        loop {
+            let (permit, _) = permit(app, caller, &row.uid).await?;
+            let want = (limit - out.len())
+                .saturating_add(skip)
+                .saturating_add(1)
+                .min(MOST);
+            let sealed = app.store.instances(&permit, series, after, want).await?;
+            let found = app.open(&permit, sealed).await?;
+            for i in &found.instances {
+                if skip > 0 {
+                    skip -= 1;
+                } else if out.len() == limit {
+                    more = true;
+                    break 'all;
+                } else {
+                    out.push(one_instance(row, i, &base));
+                }
+            }
+            after = found.next;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    Ok(answer(out, more))
+}
+
+fn answer(found: Vec<Value>, more: bool) -> Response {
+    if found.is_empty() {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let body = Value::Array(found).to_string();
+    let mut response = ([(header::CONTENT_TYPE, DICOM_JSON)], body).into_response();
+    if more {
+        // PS3.18 §8.3.4.4.
+        let warning = "299 vitrine: There are additional results that can be requested";
+        response
+            .headers_mut()
+            .insert(header::WARNING, header::HeaderValue::from_static(warning));
+    }
+    response
+}
+
+/// What is kept of something, as JSON.
+pub(super) fn kept(header: &[u8]) -> Map<String, Value> {
+    serde_json::from_slice(header).unwrap_or_default()
+}
+
+fn put(out: &mut Map<String, Value>, tag: &str, vr: &str, values: Value) {
+    out.insert(tag.to_owned(), json!({"vr": vr, "Value": values}));
+}
+
+fn modalities(row: &StudyRow) -> Vec<String> {
+    let mut out: Vec<String> = Vec::new();
+    for series in &row.series {
+        let header = Value::Object(kept(&series.header));
+        if let Some(m) = text(&header, "00080060").filter(|m| !out.iter().any(|o| o == m)) {
+            out.push(m.to_owned());
+        }
+    }
+    out
+}
+
+fn study(row: &StudyRow, base: &str) -> Value {
+    let mut out = kept(&row.header);
+    let modalities = modalities(row);
+    put(&mut out, "00080056", "CS", json!(["ONLINE"]));
+    if !modalities.is_empty() {
+        put(&mut out, "00080061", "CS", json!(modalities));
+    }
+    put(
+        &mut out,
+        "00081190",
+        "UR",
+        json!([format!("{base}/studies/{}", row.uid)]),
+    );
+    put(&mut out, "00201206", "IS", json!([row.series.len()]));
+    put(&mut out, "00201208", "IS", json!([row.instances()]));
+    Value::Object(out)
+}
+
+fn one_series(row: &StudyRow, series: &SeriesRow, base: &str) -> Value {
+    let mut out = kept(&series.header);
+    let url = format!("{base}/studies/{}/series/{}", row.uid, series.uid);
+    put(&mut out, "0020000D", "UI", json!([row.uid]));
+    put(&mut out, "00081190", "UR", json!([url]));
+    put(&mut out, "00201209", "IS", json!([series.instances]));
+    Value::Object(out)
+}
+
+fn one_instance(row: &StudyRow, instance: &InstanceRow, base: &str) -> Value {
+    let all = kept(&instance.header);
+    let header = all.get("json").cloned().unwrap_or_default();
+    let Value::Object(mut out) = pick(&header, INSTANCE) else {
+        return Value::Null;
+    };
+    let url = format!(
+        "{base}/studies/{}/series/{}/instances/{}",
+        row.uid, instance.series, instance.uid
+    );
+    put(&mut out, "00080056", "CS", json!(["ONLINE"]));
+    put(&mut out, "0020000D", "UI", json!([row.uid]));
+    put(&mut out, "0020000E", "UI", json!([instance.series]));
+    put(&mut out, "00081190", "UR", json!([url]));
+    Value::Object(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_days_are_read_or_refused() {
+        for (text, expected) in [
+            ("20260131", Some((Some(20_260_131), Some(20_260_131)))),
+            ("20260131-", Some((Some(20_260_131), None))),
+            ("-20260131", Some((None, Some(20_260_131)))),
+            ("20250101-20260131", Some((Some(20_250_101), Some(20_260_131)))),
+            ("-", None),
+            ("2026-01-31", None),
+            ("today", None),
+        ] {
+            assert_eq!(days(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused() {
+        let read = |q: &str| Asked::read(&Query::parse(q)).map_err(|r| r.refusal.text);
+        let asked = read("PatientID=M%201&limit=7&includefield=all&fuzzymatching=false&00080061=CT").unwrap();
+        assert_eq!(
+            asked,
+            Asked {
+                patient: Some("M 1".into()),
+                modality: Some("CT".into()),
+                limit: 7,
+                ..Asked::default()
+            }
+        );
+        assert_eq!(read("limit=99999").unwrap().limit, MOST);
+        for wrong in [
+            "PatientName=Me*",
+            "PatientName=Meyer",
+            "fuzzymatching=true",
+            "limit=x",
+            "StudyInstanceUID=../x",
+        ] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
+    }
+}

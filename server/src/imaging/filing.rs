@@ -1,0 +1,566 @@
+//! From the bytes of an object to the index: the one way in, whoever sends it.
+//!
+//! Lives here: scan and header before any parser, whose it is, filing or quarantine. Never here: how bytes arrive, the
+//! audit of who sent them (permits are given). Called by `http::dicomweb::stow`.
+//!
+//! The order: the file is on disk and synced → it is scanned and read → its patient is found → the file is put in its
+//! place → index row, audit row, feed and, where the study or series is new, the ImagingStudy in one transaction →
+//! the answer. What cannot be filed is kept in quarantine with its file. Further instances of a series change nothing but
+//! counts: the ImagingStudy is written again once, after the last of them ([`Filer::settle`]).
+
+use super::blobs::{Blobs, Received};
+use super::study;
+use crate::clock;
+use crate::config;
+use crate::data_dir::DataDir;
+use crate::ingest::apply;
+use crate::ingest::import::Permits;
+use crate::ingest::project::FhirProjector;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use vitrine_clinical::{PatientId, ResourceKey};
+use vitrine_dicom::{Instance, index::PersonName};
+use vitrine_store::imaging::{Blob, NewInstance, SeriesRow, StudyRow};
+use vitrine_store::search::{birth_words, name_words};
+use vitrine_store::{ChangeKind, ChangeOp, Precondition, Projector as _, QuarantineItem, Store, StoreError};
+
+/// What became of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is in the index.
+    Filed(Named),
+    /// It was there already, byte for byte.
+    Duplicate(Named),
+    /// It is kept, and somebody has to look at it.
+    Quarantined(Refused),
+}
+
+/// An object by its UIDs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Study Instance UID.
+    pub study: String,
+    /// Series Instance UID.
+    pub series: String,
+    /// SOP Class UID.
+    pub class: String,
+    /// SOP Instance UID.
+    pub uid: String,
+}
+
+/// Why an object is not in the index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Its SOP Class and SOP Instance UIDs, where they could be read.
+    pub object: Option<(String, String)>,
+    /// What kind of fault it is.
+    pub fault: Fault,
+    /// In words, without anybody's name.
+    pub reason: String,
+}
+
+/// The kinds of faults, as the protocols tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is no DICOM object that can be understood.
+    NotUnderstood,
+    /// Whose it is cannot be told, or contradicts the record.
+    Identity,
+    /// Its UIDs contradict what is there.
+    Misfiled,
+}
+
+/// What the quarantine keeps of an object: enough to find its file and open it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    sha256: String,
+    bytes: u64,
+    key: String,
+}
+
+/// Files objects.
+pub struct Filer {
+    store: Arc<dyn Store>,
+    blobs: Arc<Blobs>,
+    /// One at a time in a study: who makes its ImagingStudy knows all that is in it.
+    studies: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    /// Studies whose resource does not count everything yet.
+    behind: Mutex<BTreeSet<String>>,
+}
+
+fn backend(doing: &'static str, e: &std::io::Error) -> StoreError {
+    match e.kind() {
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(doing),
+        _ => StoreError::Backend {
+            doing,
+            cause: e.to_string(),
+        },
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"))
+}
+
+impl Filer {
+    /// A filer of a store and the folder that a configuration names. `node`: under which name this process receives.
+    ///
+    /// # Errors
+    /// [`StoreError::Backend`] when the folder cannot be used.
+    pub fn open(
+        store: Arc<dyn Store>,
+        dir: &DataDir,
+        config: &config::Images,
+        node: &str,
+    ) -> Result<Arc<Self>, StoreError> {
+        let folder = match config.folder.as_str() {
+            "" => dir.root().join("images"),
+            path => dir.root().join(path),
+        };
+        let blobs = Blobs::open(&folder, node).map_err(|e| backend("opening the folder of images", &e))?;
+        Ok(Arc::new(Self::new(store, Arc::new(blobs))))
+    }
+
+    /// A filer of a store and a folder.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, blobs: Arc<Blobs>) -> Self {
+        Self {
+            store,
+            blobs,
+            studies: Mutex::default(),
+            behind: Mutex::default(),
+        }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub const fn blobs(&self) -> &Arc<Blobs> {
+        &self.blobs
+    }
+
+    /// Takes an object whose bytes are here. `source`: where it came from, without a name of a person; `study`: the study
+    /// that whoever sends it says it belongs to.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing is kept then, and it must not be acknowledged.
+    pub async fn take(
+        &self,
+        permits: &dyn Permits,
+        received: Received,
+        source: &str,
+        study: Option<&str>,
+    ) -> Result<Outcome, StoreError> {
+        let (received, read) = tokio::task::spawn_blocking(move || {
+            let read = read(&received);
+            (received, read)
+        })
+        .await
+        .map_err(|_| StoreError::Closed)?;
+        let instance = match read {
+            Ok(instance) => instance,
+            Err(Unread::Io(e)) => return Err(backend("reading an image", &e)),
+            Err(Unread::Fault(reason)) => {
+                return self
+                    .quarantine(permits, received, source, None, Fault::NotUnderstood, reason)
+                    .await;
+            }
+        };
+        let object = Some((class(&instance), instance.sop_uid.to_string()));
+        if let Some(asked) = study.filter(|s| *s != instance.study_uid.as_str()) {
+            let reason = format!("it was sent to the study {asked} and says that it belongs to another");
+            return self
+                .quarantine(permits, received, source, object, Fault::Misfiled, reason)
+                .await;
+        }
+        let patient = match self.patient(&instance).await? {
+            Ok(patient) => patient,
+            Err(reason) => {
+                return self
+                    .quarantine(permits, received, source, object, Fault::Identity, reason)
+                    .await;
+            }
+        };
+        self.file(permits, received, source, &instance, patient).await
+    }
+
+    /// Takes an object that lies in a file of this machine.
+    ///
+    /// # Errors
+    /// As [`Self::take`]; [`StoreError::Backend`] when the file cannot be read.
+    pub async fn take_file(&self, permits: &dyn Permits, path: &Path) -> Result<Outcome, StoreError> {
+        let (blobs, from) = (self.blobs.clone(), path.to_owned());
+        let received = tokio::task::spawn_blocking(move || -> std::io::Result<Received> {
+            let mut from = std::fs::File::open(from)?;
+            let mut incoming = blobs.receive()?;
+            let mut chunk = vec![0; 256 << 10];
+            loop {
+                let n = from.read(&mut chunk)?;
+                if n == 0 {
+                    return incoming.finish();
+                }
+                incoming.write(chunk.get(..n).unwrap_or_default())?;
+            }
+        })
+        .await
+        .map_err(|_| StoreError::Closed)?;
+        let received = received.map_err(|e| backend("receiving an image", &e))?;
+        self.take(permits, received, &path.display().to_string(), None)
+            .await
+    }
+
+    async fn file(
+        &self,
+        permits: &dyn Permits,
+        received: Received,
+        source: &str,
+        instance: &Instance,
+        patient: PatientId,
+    ) -> Result<Outcome, StoreError> {
+        let named = Named {
+            study: instance.study_uid.to_string(),
+            series: instance.series_uid.to_string(),
+            class: class(instance),
+            uid: instance.sop_uid.to_string(),
+        };
+        let turn = self.turn(&named.study);
+        let _one_at_a_time = turn.lock().await;
+        let there = self
+            .store
+            .standing(&named.study, &named.series, &named.uid)
+            .await?;
+        let new = new_instance(instance, patient.clone(), received.blob().clone())?;
+        let misfiled = match vitrine_store::imaging::place(0, &new, &there) {
+            Ok(vitrine_store::imaging::Placed::Same) => return Ok(Outcome::Duplicate(named)),
+            Ok(vitrine_store::imaging::Placed::New) => None,
+            Err(StoreError::Misfiled { is, .. }) => Some(is.to_string()),
+            Err(e) => return Err(e),
+        };
+        let object = Some((named.class.clone(), named.uid.clone()));
+        if let Some(reason) = misfiled {
+            return self
+                .quarantine(permits, received, source, object, Fault::Misfiled, reason)
+                .await;
+        }
+        let mut ops = Vec::new();
+        if there.study.is_none() || there.series.is_none() {
+            let before = self.store.study(&named.study).await?;
+            ops.push(put_study(&with(before, &new))?);
+        } else {
+            self.behind().insert(named.study.clone());
+        }
+        apply::extract(&*self.store, &FhirProjector, &mut ops).await?;
+        let blobs = self.blobs.clone();
+        let kept = tokio::task::spawn_blocking(move || received.keep(&blobs))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let blob = kept.map_err(|e| backend("keeping an image", &e))?;
+        let mut batch = apply::batch(clock::new_uuid(), clock::now(), ops, source);
+        batch.images.push(new);
+        let permit = permits.permit().await?;
+        match self.store.import(&permit, batch).await {
+            Ok(_) => Ok(Outcome::Filed(named)),
+            // Another server was first.
+            Err(StoreError::Misfiled { is, .. }) => {
+                let reason = is.to_string();
+                self.note(permits, &blob, source, &object, &reason).await?;
+                Ok(Outcome::Quarantined(Refused {
+                    object,
+                    fault: Fault::Misfiled,
+                    reason,
+                }))
+            }
+            Err(e) => {
+                // The row may be there all the same when the answer was lost: the file stays, and the scrubber finds
+                // out.
+                Err(e)
+            }
+        }
+    }
+
+    fn turn(&self, study: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.studies.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, t| Arc::strong_count(t) > 1);
+        turns.entry(study.to_owned()).or_default().clone()
+    }
+
+    fn behind(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes the ImagingStudy of every study again to which instances were added since.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what is left is done by the next call.
+    pub async fn settle(&self, permits: &dyn Permits) -> Result<(), StoreError> {
+        loop {
+            let Some(uid) = self.behind().first().cloned() else {
+                return Ok(());
+            };
+            let turn = self.turn(&uid);
+            let _one_at_a_time = turn.lock().await;
+            if let Some(row) = self.store.study(&uid).await? {
+                let mut ops = vec![put_study(&row)?];
+                apply::extract(&*self.store, &FhirProjector, &mut ops).await?;
+                let batch = apply::batch(clock::new_uuid(), clock::now(), ops, "imaging");
+                let permit = permits.permit().await?;
+                self.store.import(&permit, batch).await?;
+            }
+            self.behind().remove(&uid);
+        }
+    }
+
+    /// Whose an object is: the one patient of the record who has its Patient ID, and whom nothing else in it contradicts.
+    async fn patient(&self, instance: &Instance) -> Result<Result<PatientId, String>, StoreError> {
+        let header = &instance.patient;
+        let Some(id) = header.id.as_deref().map(str::trim).filter(|id| !id.is_empty()) else {
+            return Ok(Err(
+                "it names no patient: Patient ID (0010,0020) is empty".to_owned()
+            ));
+        };
+        let found = self.store.by_identifier("Patient", None, id).await?;
+        let key = match &found[..] {
+            [one] => one,
+            [] => {
+                return Ok(Err(
+                    "no patient of the record has its Patient ID (0010,0020)".to_owned()
+                ));
+            }
+            _ => {
+                return Ok(Err(
+                    "several patients of the record have its Patient ID (0010,0020)".to_owned(),
+                ));
+            }
+        };
+        let Some((_, body)) = self.store.lookup(key).await? else {
+            return Ok(Err(
+                "the patient of its Patient ID (0010,0020) is no longer in the record".to_owned(),
+            ));
+        };
+        Ok(same_person(
+            key,
+            &body,
+            header.birth_date.as_deref(),
+            header.name.as_ref(),
+        ))
+    }
+
+    async fn quarantine(
+        &self,
+        permits: &dyn Permits,
+        received: Received,
+        source: &str,
+        object: Option<(String, String)>,
+        fault: Fault,
+        reason: String,
+    ) -> Result<Outcome, StoreError> {
+        let blobs = self.blobs.clone();
+        let kept = tokio::task::spawn_blocking(move || received.keep(&blobs))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        let blob = kept.map_err(|e| backend("keeping an image in quarantine", &e))?;
+        self.note(permits, &blob, source, &object, &reason).await?;
+        Ok(Outcome::Quarantined(Refused {
+            object,
+            fault,
+            reason,
+        }))
+    }
+
+    async fn note(
+        &self,
+        permits: &dyn Permits,
+        blob: &Blob,
+        source: &str,
+        object: &Option<(String, String)>,
+        reason: &str,
+    ) -> Result<(), StoreError> {
+        let kept = Kept {
+            sha256: hex(&blob.sha256),
+            bytes: blob.bytes,
+            key: hex(&blob.key[..]),
+        };
+        let location = match object {
+            Some((_, uid)) => format!("{source} {uid}"),
+            None => source.to_owned(),
+        };
+        let item = QuarantineItem {
+            location,
+            kind: Some("DICOM".to_owned()),
+            reason: reason.to_owned(),
+            expression: None,
+            body: Bytes::from(serde_json::to_vec(&kept).unwrap_or_default()),
+        };
+        let permit = permits.permit().await?;
+        self.store.quarantine(&permit, clock::now(), vec![item]).await?;
+        Ok(())
+    }
+}
+
+/// Why an object could not be read.
+enum Unread {
+    Io(std::io::Error),
+    Fault(String),
+}
+
+fn read(received: &Received) -> Result<Instance, Unread> {
+    let mut source = received.read().map_err(Unread::Io)?;
+    let length = source.len();
+    let scan = vitrine_dicom::scan(&mut source, length).map_err(|e| Unread::Fault(e.to_string()))?;
+    let header = scan
+        .read_header(&mut source)
+        .map_err(|e| Unread::Fault(e.to_string()))?;
+    vitrine_dicom::index(&scan, &header).map_err(|e| Unread::Fault(e.to_string()))
+}
+
+/// Whether a patient of the record is the one that a header describes: the birth dates are the same where both have one,
+/// and a family name is a name of the patient's. The reason why not names nobody.
+fn same_person(
+    key: &ResourceKey,
+    body: &[u8],
+    birth_date: Option<&str>,
+    name: Option<&PersonName>,
+) -> Result<PatientId, String> {
+    let person = FhirProjector
+        .extract(key, body, &mut |_| None)
+        .ok()
+        .and_then(|e| e.person)
+        .ok_or("the patient of its Patient ID (0010,0020) cannot be read")?;
+    if let (Some(ours), Some(theirs)) = (&person.birth_date, birth_date.and_then(study::day)) {
+        let theirs = format!(
+            "{:04}-{:02}-{:02}",
+            theirs / 10_000,
+            theirs / 100 % 100,
+            theirs % 100
+        );
+        // A date of which only the year or month is recorded fits every day in it.
+        if !theirs.starts_with(ours.as_str()) && !birth_words(ours).contains(&theirs) {
+            return Err("its Birth Date (0010,0030) is not that of the patient of its Patient ID".to_owned());
+        }
+    }
+    // PS3.5 §6.2.1: the first component of each group is the family name.
+    let families: Vec<&str> = name
+        .iter()
+        .flat_map(|n| [&n.alphabetic, &n.ideographic, &n.phonetic])
+        .filter_map(|group| group.split('^').next())
+        .filter(|family| !family.trim().is_empty())
+        .collect();
+    let ours = name_words(&person.names_folded);
+    let fits = |family: &&str| name_words(family).iter().any(|w| ours.contains(w));
+    if !families.is_empty() && !ours.is_empty() && !families.iter().any(fits) {
+        return Err("its Patient's Name (0010,0010) is not that of the patient of its Patient ID".to_owned());
+    }
+    PatientId::new(key.id.as_str()).map_err(|e| e.to_string())
+}
+
+/// The SOP class, as the protocols name it; empty where the header names none.
+fn class(instance: &Instance) -> String {
+    instance
+        .sop_class
+        .as_ref()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+fn json(value: &Value) -> Bytes {
+    Bytes::from(value.to_string())
+}
+
+fn new_instance(instance: &Instance, patient: PatientId, blob: Blob) -> Result<NewInstance, StoreError> {
+    let header = &instance.json;
+    let about = json!({
+        "class": class(instance),
+        "syntax": instance.transfer_syntax,
+        "json": header,
+    });
+    Ok(NewInstance {
+        patient,
+        study: instance.study_uid.to_string(),
+        day: study::text(header, "00080020").and_then(study::day),
+        accession: study::text(header, "00080050").map(str::to_owned),
+        study_header: json(&study::pick(header, study::STUDY)),
+        series: instance.series_uid.to_string(),
+        series_header: json(&study::pick(header, study::SERIES)),
+        uid: instance.sop_uid.to_string(),
+        position: study::number(header, "00200013").unwrap_or(0),
+        header: json(&about),
+        blob,
+    })
+}
+
+/// A study with one more instance.
+fn with(before: Option<StudyRow>, new: &NewInstance) -> StudyRow {
+    let mut row = before.unwrap_or_else(|| StudyRow {
+        uid: new.study.clone(),
+        patient: new.patient.clone(),
+        day: new.day,
+        header: new.study_header.clone(),
+        series: Vec::new(),
+    });
+    match row.series.iter_mut().find(|s| s.uid == new.series) {
+        Some(series) => series.instances += 1,
+        None => row.series.push(SeriesRow {
+            uid: new.series.clone(),
+            header: new.series_header.clone(),
+            instances: 1,
+        }),
+    }
+    row
+}
+
+fn put_study(row: &StudyRow) -> Result<ChangeOp, StoreError> {
+    let key = study::key(&row.uid)?;
+    Ok(ChangeOp {
+        kind: ChangeKind::Put(Bytes::from(study::resource(key.id.as_str(), row))),
+        key,
+        precondition: Precondition::Any,
+        extract: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(alphabetic: &str) -> PersonName {
+        PersonName {
+            alphabetic: alphabetic.to_owned(),
+            ..PersonName::default()
+        }
+    }
+
+    #[test]
+    fn a_header_that_contradicts_the_record_is_nobodys() {
+        let body = br#"{"resourceType":"Patient","id":"p1","birthDate":"1950-03-04",
+            "name":[{"family":"M\u00fcller-Stra\u00dfe","given":["Zo\u00eb"]},{"use":"maiden","family":"Marin"}]}"#;
+        let key = ResourceKey::new("Patient", "p1").unwrap();
+        for (birth, name, fits) in [
+            (Some("19500304"), Some("MUELLER-STRASSE^ZOE"), true),
+            (Some("19500304"), Some("Müller-Straße^Zoë"), true),
+            (Some("19500304"), Some("Marin^Zoe^^Dr"), true),
+            (None, Some("STRASSE"), true),
+            (Some("19500304"), None, true),
+            (None, None, true),
+            (Some("19500403"), Some("Marin^Zoe"), false),
+            (Some("19500304"), Some("Meier^Zoe"), false),
+            (Some("19500304"), Some("Zoë^Berg"), true),
+            (Some("nonsense"), Some("Marin"), true),
+        ] {
+            let name = name.map(named);
+            let found = same_person(&key, body, birth, name.as_ref());
+            assert_eq!(
+                found.is_ok(),
+                fits,
+                "{birth:?} {:?}: {found:?}",
+                name.map(|n| n.alphabetic)
+            );
+        }
+        let year = br#"{"resourceType":"Patient","id":"p1","birthDate":"1950"}"#;
+        assert!(same_person(&key, year, Some("19500304"), Some(&named("Anybody"))).is_ok());
+        assert!(same_person(&key, year, Some("19510304"), None).is_err());
+    }
+}
