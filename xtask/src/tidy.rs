@@ -13,6 +13,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("vitrine-wire", &["vitrine-clinical"]),
     ("vitrine-sync", &["vitrine-clinical", "vitrine-wire"]),
     ("vitrine-fhir", &["vitrine-clinical"]),
+    ("vitrine-dicom", &[]),
     ("vitrine-synthetic", &[]),
     ("vitrine-store", &["vitrine-access", "vitrine-clinical"]),
     (
@@ -41,6 +42,7 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "vitrine-access",
             "vitrine-clinical",
+            "vitrine-dicom",
             "vitrine-fhir",
             "vitrine-store",
             "vitrine-store-postgres",
@@ -73,6 +75,7 @@ const FORBIDDEN: &[(&[&str], &[&str], &str)] = &[
             "vitrine-wire",
             "vitrine-sync",
             "vitrine-fhir",
+            "vitrine-dicom",
             "vitrine-synthetic",
         ],
         &[
@@ -286,7 +289,7 @@ fn rust_source(name: &str, text: &str, faults: &mut Vec<String>) {
     if !text.trim_start().starts_with("//!") && !name.contains("/bin/") && !name.ends_with("/tests.rs") {
         faults.push(format!("{name} does not open with what lives in it (`//!`)"));
     }
-    let pure = ["clinical", "access", "wire", "sync", "fhir", "synthetic"]
+    let pure = ["clinical", "access", "wire", "sync", "fhir", "dicom", "synthetic"]
         .iter()
         .any(|c| name.starts_with(&format!("shared/{c}/src/")));
     for word in [
