@@ -655,6 +655,23 @@ async fn images_are_their_patients() {
             assert!(!shows || want == 200, "{path} shows a name to whom it is refused");
         }
     }
+    for (query, want) in [
+        ("PatientID=mrn-pat-ed", 200),
+        (
+            "PatientID=mrn-pat-ed&AccessionNumber=ACC-17&ModalitiesInStudy=CT&StudyDate=20260131",
+            200,
+        ),
+        ("PatientID=mrn-pat-ed&AccessionNumber=ACC-18", 204),
+        ("PatientID=mrn-pat-ed&StudyDate=20260201-", 204),
+        ("PatientID=mrn-pat-ed&ModalitiesInStudy=MR", 204),
+        ("PatientID=mrn-pat-ed&offset=1", 204),
+        ("StudyInstanceUID=1.2.826.0.1.3680043.8.498.1", 200),
+        ("StudyInstanceUID=1.2.826.0.1.3680043.8.498.2", 403),
+        ("AccessionNumber=ACC-17", 400),
+    ] {
+        let (status, _, body) = got(s, &nurse, &format!("/dicomweb/studies?{query}"), "*/*").await;
+        assert_eq!(status, want, "{query}: {}", String::from_utf8_lossy(&body));
+    }
     // A series or instance of one study under the address of another is not there.
     let (mine, other) = (Made::default(), icu);
     for path in [

@@ -13,7 +13,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write as _};
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use vitrine_store::imaging::Blob;
 use zeroize::Zeroizing;
@@ -64,6 +64,10 @@ impl Blobs {
     /// Of the file system.
     pub fn open(root: &Path, node: &str) -> io::Result<Self> {
         let incoming = root.join("incoming").join(node);
+        if !root.exists() {
+            fs::create_dir_all(root)?;
+            fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
+        }
         fs::create_dir_all(&incoming)?;
         for entry in fs::read_dir(&incoming)? {
             fs::remove_file(entry?.path())?;

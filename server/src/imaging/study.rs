@@ -100,15 +100,13 @@ pub fn resource(id: &str, row: &StudyRow) -> Vec<u8> {
         .iter()
         .map(|s| series(&s.uid, &parsed(&s.header), s.instances))
         .collect();
-    let mut modalities: Vec<&Value> = series.iter().filter_map(|s| s.get("modality")).collect();
-    modalities.dedup();
-    let mut seen: Vec<Value> = Vec::new();
-    for m in modalities {
-        if !seen.contains(m) {
-            seen.push(m.clone());
+    let mut modalities: Vec<Value> = Vec::new();
+    for m in series.iter().filter_map(|s| s.get("modality")) {
+        if !modalities.contains(m) {
+            modalities.push(m.clone());
         }
     }
-    out.insert("modality".into(), Value::Array(seen));
+    out.insert("modality".into(), Value::Array(modalities));
     out.insert(
         "subject".into(),
         json!({"reference": format!("Patient/{}", row.patient)}),

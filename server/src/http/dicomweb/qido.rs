@@ -14,7 +14,8 @@ use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
-use vitrine_access::action::SearchPatients;
+use vitrine_access::action::{ReadChart, SearchPatients};
+use vitrine_access::policy::Subject;
 use vitrine_clinical::PatientId;
 use vitrine_store::imaging::{InstanceRow, SeriesRow, StudyHits, StudyQuery, StudyRow};
 
@@ -149,6 +150,9 @@ async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Re
         .decide::<SearchPatients>(request)
         .await?
         .noted("by", "studies");
+    if !matches!(caller.subject, Subject::Client { .. }) {
+        return of_one(app, caller, asked, query.patient).await;
+    }
     let sealed = app.store.find_studies(&permit, &query).await?;
     let mut found = app.open(&permit, sealed).await?;
     if let Some(modality) = &asked.modality {
@@ -158,15 +162,49 @@ async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Re
             ));
         }
         found.studies.retain(|s| modalities(s).contains(modality));
-        found.more = found.studies.len() > asked.offset.saturating_add(asked.limit);
-        found.studies = found
-            .studies
-            .into_iter()
-            .skip(asked.offset)
-            .take(asked.limit)
-            .collect();
+        found = cut(found.studies, asked);
     }
     Ok(found)
+}
+
+fn cut(studies: Vec<StudyRow>, asked: &Asked) -> StudyHits {
+    StudyHits {
+        more: studies.len() > asked.offset.saturating_add(asked.limit),
+        studies: studies.into_iter().skip(asked.offset).take(asked.limit).collect(),
+    }
+}
+
+/// What a person finds: that somebody was examined is part of their record, so a person asks for one patient's studies, and
+/// the policy decides as for the chart. Searching a whole hospital is for programs.
+async fn of_one(
+    app: &App,
+    caller: &Caller,
+    asked: &Asked,
+    patient: Option<PatientId>,
+) -> Result<StudyHits, Refused> {
+    let patient = match (patient, &asked.uid) {
+        (Some(patient), _) => patient,
+        (None, Some(uid)) => match app.store.study_owner(uid).await? {
+            Some(patient) => patient,
+            None => return Ok(StudyHits::default()),
+        },
+        (None, None) => return Err(bad("give PatientID or StudyInstanceUID")),
+    };
+    let request = app.request(caller, Some(KIND), Some(&patient)).await?;
+    let permit = app.decide::<ReadChart>(request).await?.noted("by", "studies");
+    let sealed = app.store.studies(&permit, asked.uid.as_deref()).await?;
+    let mut studies = app.open(&permit, sealed).await?;
+    studies.retain(|s| {
+        let header = Value::Object(kept(&s.header));
+        asked
+            .accession
+            .as_deref()
+            .is_none_or(|a| text(&header, "00080050") == Some(a))
+            && asked.days.0.is_none_or(|d| s.day.is_some_and(|x| x >= d))
+            && asked.days.1.is_none_or(|d| s.day.is_some_and(|x| x <= d))
+            && asked.modality.as_ref().is_none_or(|m| modalities(s).contains(m))
+    });
+    Ok(cut(studies, asked))
 }
 
 /// `GET /dicomweb/studies/{study}/series`

@@ -95,7 +95,10 @@ async fn take(
         }
         _ => return Err(unsupported()),
     };
-    filer.settle(&permits).await?;
+    // The objects are stored; that their study does not count them yet is mended by the next that come.
+    if let Err(e) = filer.settle(&permits).await {
+        tracing::warn!(error = %e, "an ImagingStudy does not count all its images yet");
+    }
     Ok(answer(&parts, &base))
 }
 
