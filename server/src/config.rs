@@ -4,6 +4,7 @@
 //! Called by `cli` once per start. Every key is described in `docs/CONFIG.md`; a test compares the two.
 
 use crate::error::Fault;
+use crate::ingest::dimse::Peer;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -32,6 +33,8 @@ pub struct Config {
     pub archive: Archive,
     /// Where the bytes of images lie.
     pub images: Images,
+    /// Modalities.
+    pub dimse: Dimse,
     /// Log output.
     pub log: Log,
 }
@@ -200,6 +203,34 @@ pub struct Archive {
 pub struct Images {
     /// Folder of their files; empty = `images` in the data folder.
     pub folder: String,
+}
+
+/// `[dimse]`
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dimse {
+    /// Address at which modalities send images, or "off".
+    pub address: String,
+    /// The AE title they call.
+    pub title: String,
+    /// Who may send: `TITLE` or `TITLE@ADDRESS`.
+    pub peers: Vec<String>,
+    /// TLS, with the server's certificate.
+    pub tls: bool,
+    /// Associations at once.
+    pub associations: usize,
+}
+
+impl Default for Dimse {
+    fn default() -> Self {
+        Self {
+            address: "off".to_owned(),
+            title: "VITRINE".to_owned(),
+            peers: Vec::new(),
+            tls: false,
+            associations: 32,
+        }
+    }
 }
 
 /// `[log]`
@@ -373,7 +404,20 @@ impl Config {
         if self.listen.agent != "off" && self.listen.agent.parse::<SocketAddr>().is_err() {
             return wrong("listen.agent", "must be an address with port or \"off\"");
         }
+        if self.dimse.address != "off" && self.dimse.address.parse::<SocketAddr>().is_err() {
+            return wrong("dimse.address", "must be an address with port or \"off\"");
+        }
+        if Peer::parse(&self.dimse.title).is_none() || self.dimse.title.contains('@') {
+            return wrong("dimse.title", "must be an AE title of 1 to 16 characters");
+        }
+        if let Some(peer) = self.dimse.peers.iter().find(|p| Peer::parse(p).is_none()) {
+            return wrong(
+                "dimse.peers",
+                &format!("holds {peer:?}: write an AE title of 1 to 16 characters, or TITLE@ADDRESS"),
+            );
+        }
         for (key, value, low, high) in [
+            ("dimse.associations", self.dimse.associations, 1, 1024),
             ("limits.body_mib", self.limits.body_mib, 1, 1024),
             ("limits.connections", self.limits.connections, 1, 1_000_000),
             ("limits.handshakes", self.limits.handshakes, 1, 4096),
@@ -540,9 +584,10 @@ mod tests {
             .iter()
             .map(|k| {
                 let (table, key) = k.split_once('.').unwrap();
-                let value = if ["origins", "names", "critical_wards"].contains(&key) {
+                let value = if ["origins", "names", "critical_wards", "peers"].contains(&key) {
                     "[]"
-                } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" {
+                } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" || *k == "dimse.tls"
+                {
                     "true"
                 } else if ["url", "node", "replica_url"].contains(&key) {
                     "\"postgres://v@127.0.0.1/v\""
@@ -554,6 +599,8 @@ mod tests {
                     }
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
+                } else if key == "title" {
+                    "\"VITRINE\""
                 } else if key == "level" {
                     "\"info\""
                 } else if key == "format" {
@@ -573,7 +620,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 55] = [
+    const KEYS: [&str; 60] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -621,6 +668,11 @@ mod tests {
         "archive.recall_mb_s",
         "archive.recall_first_s",
         "images.folder",
+        "dimse.address",
+        "dimse.title",
+        "dimse.peers",
+        "dimse.tls",
+        "dimse.associations",
         "log.level",
         "log.format",
         "database.url",

@@ -37,10 +37,7 @@ fn bad_arguments_end_with_two_and_a_sentence() {
             vec!["serve", "--data", &d, "--mllp", "127.0.0.1:2575"],
             "later version",
         ),
-        (
-            vec!["serve", "--data", &d, "--dimse", "127.0.0.1:11112"],
-            "later version",
-        ),
+        (vec!["serve", "--data", &d, "--dimse", "somewhere"], "--dimse"),
         (
             vec!["serve", "--data", &d, "--mllp", "127.0.0.1:2575"],
             "later version",

@@ -2,113 +2,11 @@
 
 mod harness;
 use harness::command::{add_user, password};
+use harness::images::{Made, walk};
 use harness::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use vitrine_server::ingest::source;
-
-/// One element in Explicit VR Little Endian.
-fn element(out: &mut Vec<u8>, tag: (u16, u16), vr: &str, value: &[u8]) {
-    out.extend_from_slice(&tag.0.to_le_bytes());
-    out.extend_from_slice(&tag.1.to_le_bytes());
-    out.extend_from_slice(vr.as_bytes());
-    let mut value = value.to_vec();
-    if !value.len().is_multiple_of(2) {
-        value.push(if vr == "UI" { 0 } else { b' ' });
-    }
-    if ["OW", "OB", "SQ", "UN"].contains(&vr) {
-        out.extend_from_slice(&[0, 0]);
-        out.extend_from_slice(&u32::try_from(value.len()).unwrap().to_le_bytes());
-    } else {
-        out.extend_from_slice(&u16::try_from(value.len()).unwrap().to_le_bytes());
-    }
-    out.extend_from_slice(&value);
-}
-
-#[derive(Clone)]
-struct Made {
-    patient: &'static str,
-    name: &'static str,
-    birth: &'static str,
-    study: &'static str,
-    series: u32,
-    number: u32,
-    fill: u8,
-    preamble: &'static [u8],
-}
-
-impl Default for Made {
-    fn default() -> Self {
-        Self {
-            patient: "mrn-pat-ed",
-            name: "Testperson^Una",
-            birth: "19700301",
-            study: "1.2.826.0.1.3680043.8.498.1",
-            series: 1,
-            number: 1,
-            fill: 7,
-            preamble: b"",
-        }
-    }
-}
-
-impl Made {
-    fn series_uid(&self) -> String {
-        format!("{}.{}", self.study, self.series)
-    }
-    fn uid(&self) -> String {
-        format!("{}.{}", self.series_uid(), self.number)
-    }
-
-    /// A CT slice of 64 × 64.
-    fn bytes(&self) -> Vec<u8> {
-        let ct = b"1.2.840.10008.5.1.4.1.1.2";
-        let mut meta = Vec::new();
-        element(&mut meta, (2, 1), "OB", &[0, 1]);
-        element(&mut meta, (2, 2), "UI", ct);
-        element(&mut meta, (2, 3), "UI", self.uid().as_bytes());
-        element(&mut meta, (2, 0x10), "UI", b"1.2.840.10008.1.2.1");
-        element(&mut meta, (2, 0x12), "UI", b"1.2.826.0.1.3680043.8.498");
-        let mut out = self.preamble.to_vec();
-        out.resize(128, 0);
-        out.extend_from_slice(b"DICM");
-        element(
-            &mut out,
-            (2, 0),
-            "UL",
-            &u32::try_from(meta.len()).unwrap().to_le_bytes(),
-        );
-        out.extend_from_slice(&meta);
-        element(&mut out, (8, 5), "CS", b"ISO_IR 192");
-        element(&mut out, (8, 0x16), "UI", ct);
-        element(&mut out, (8, 0x18), "UI", self.uid().as_bytes());
-        element(&mut out, (8, 0x20), "DA", b"20260131");
-        element(&mut out, (8, 0x30), "TM", b"101500");
-        element(&mut out, (8, 0x50), "SH", b"ACC-17");
-        element(&mut out, (8, 0x60), "CS", b"CT");
-        element(&mut out, (8, 0x1030), "LO", b"CT Thorax");
-        element(&mut out, (0x10, 0x10), "PN", self.name.as_bytes());
-        element(&mut out, (0x10, 0x20), "LO", self.patient.as_bytes());
-        element(&mut out, (0x10, 0x30), "DA", self.birth.as_bytes());
-        element(&mut out, (0x20, 0xD), "UI", self.study.as_bytes());
-        element(&mut out, (0x20, 0xE), "UI", self.series_uid().as_bytes());
-        element(&mut out, (0x20, 0x11), "IS", self.series.to_string().as_bytes());
-        element(&mut out, (0x20, 0x13), "IS", self.number.to_string().as_bytes());
-        element(&mut out, (0x28, 2), "US", &1_u16.to_le_bytes());
-        element(&mut out, (0x28, 4), "CS", b"MONOCHROME2");
-        element(&mut out, (0x28, 0x10), "US", &64_u16.to_le_bytes());
-        element(&mut out, (0x28, 0x11), "US", &64_u16.to_le_bytes());
-        element(&mut out, (0x28, 0x100), "US", &16_u16.to_le_bytes());
-        element(&mut out, (0x28, 0x101), "US", &12_u16.to_le_bytes());
-        element(&mut out, (0x28, 0x102), "US", &11_u16.to_le_bytes());
-        element(&mut out, (0x28, 0x103), "US", &0_u16.to_le_bytes());
-        let pixels: Vec<u8> = (0..64 * 64 * 2)
-            .map(|i| if i % 2 == 0 { self.fill } else { 3 })
-            .collect();
-        element(&mut out, (0x7FE0, 0x10), "OW", &pixels);
-        out
-    }
-}
 
 fn related(parts: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
@@ -389,19 +287,6 @@ async fn what_is_stored_is_found_and_given_back_byte_for_byte() {
             );
         }
     }
-}
-
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut out = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            out.extend(walk(&path));
-        } else {
-            out.push(path);
-        }
-    }
-    out
 }
 
 #[tokio::test(flavor = "multi_thread")]

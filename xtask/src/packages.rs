@@ -58,6 +58,12 @@ const WATCH: &[Need] = &[Need {
     packages: &["prometheus"],
 }];
 
+/// To send images as modalities do.
+const IMAGES: &[Need] = &[Need {
+    present: || has("storescu") && has("echoscu"),
+    packages: &["dcmtk"],
+}];
+
 /// To test the screens in a browser.
 const BROWSER: &[Need] = &[Need {
     present: || has("chromium"),
@@ -117,10 +123,10 @@ const SERVICES: [&str; 7] = [
     "prometheus-node-exporter",
 ];
 
-/// Makes sure of what the cluster needs, and the tests of the alert rules. Services of packages that this installs are
+/// Makes sure of what the cluster needs, the tests of the alert rules and those of modalities. Services of packages that this installs are
 /// neither started nor enabled; one that was there before is left as it is.
 pub fn ensure_cluster() -> Result<()> {
-    let missing = missing(CLUSTER.iter().chain(WATCH));
+    let missing = missing(CLUSTER.iter().chain(WATCH).chain(IMAGES));
     if missing.is_empty() {
         return Ok(());
     }

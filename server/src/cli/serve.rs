@@ -32,7 +32,7 @@ pub(super) struct ServeArgs {
     /// HL7 v2 listener: comes with a later version.
     #[arg(long, value_name = "ADDR")]
     mllp: Option<String>,
-    /// DICOM listener: comes with a later version.
+    /// Address at which modalities send images by C-STORE, or "off" (default off). Who may is in dimse.peers.
     #[arg(long, value_name = "ADDR")]
     dimse: Option<String>,
     /// For tests: plain HTTP, on a loopback address alone.
@@ -41,12 +41,8 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome, Fault> {
-    for (option, given) in [("--mllp", &args.mllp), ("--dimse", &args.dimse)] {
-        if given.is_some() {
-            return Err(Fault::usage(format!(
-                "{option} comes with a later version: leave it out"
-            )));
-        }
+    if args.mllp.is_some() {
+        return Err(Fault::usage("--mllp comes with a later version: leave it out"));
     }
     let dir = DataDir::open(&args.data, true)?;
     let mut config = context.config(&dir)?;
@@ -65,6 +61,14 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
             )));
         }
         config.listen.metrics = m;
+    }
+    if let Some(d) = args.dimse {
+        if d != "off" && d.parse::<SocketAddr>().is_err() {
+            return Err(Fault::usage(format!(
+                "--dimse '{d}' must be an address with port or \"off\""
+            )));
+        }
+        config.dimse.address = d;
     }
     if args.insecure_loopback && !address.ip().is_loopback() {
         return Err(Fault::usage(format!(
@@ -96,10 +100,11 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
         serve_metrics(app.clone(), metrics.1.clone());
     }
     http::health::serve_agent(&app).await?;
+    let dimse = crate::ingest::dimse::start(&app).await?;
     announce(
         &app,
         &listener,
-        metrics.as_ref().map(|m| m.0),
+        [metrics.as_ref().map(|m| m.0), dimse],
         !args.insecure_loopback,
     )
     .await?;
@@ -199,7 +204,7 @@ fn serve_metrics(app: Arc<App>, listener: Arc<std::sync::Mutex<Option<std::net::
 async fn announce(
     app: &App,
     listener: &TcpListener,
-    metrics: Option<SocketAddr>,
+    [metrics, dimse]: [Option<SocketAddr>; 2],
     tls: bool,
 ) -> Result<(), Fault> {
     use std::io::Write as _;
@@ -214,6 +219,7 @@ async fn announce(
         "certificate_fingerprint": app.keys.certificate_fingerprint,
         "ca": app.dir.ca_pem().display().to_string(),
         "metrics": metrics.map(|m| m.to_string()),
+        "dimse": dimse.map(|d| d.to_string()),
         "epoch": app.store.epoch().await?,
         "demo": app.dir.is_demo(),
         "version": env!("CARGO_PKG_VERSION"),

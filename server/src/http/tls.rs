@@ -33,15 +33,24 @@ const LAST: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`rustls::Error`] when key and certificate do not belong together.
 pub fn acceptor(app: &App) -> Result<TlsAcceptor, rustls::Error> {
+    let mut config = config(app)?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// The same without a protocol: for whoever speaks another one than HTTP.
+///
+/// # Errors
+/// As [`acceptor`].
+pub fn config(app: &App) -> Result<rustls::ServerConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key: PrivateKeyDer<'static> = app.keys.tls_key.clone_key();
     let mut config = rustls::ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .with_no_client_auth()
         .with_single_cert(app.keys.chain.clone(), key)?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.send_tls13_tickets = 1;
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok(config)
 }
 
 /// Serves until `stop` turns true, then lets open requests end. `tls` is `None` only for `--insecure-loopback`.

@@ -4,6 +4,7 @@
 //! policy), HTTP. Called by `http::fhir` and the `import` command.
 
 pub mod apply;
+pub mod dimse;
 pub mod import;
 mod items;
 pub mod project;

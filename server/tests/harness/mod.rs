@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 
 pub mod command;
+pub mod images;
 pub mod inside;
 pub mod line;
 

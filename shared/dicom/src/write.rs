@@ -191,14 +191,15 @@ pub fn item_header(out: &mut impl Write, coding: Coding, len: u32) -> io::Result
     header(out, implicit, Tag(0xFFFE, 0xE000), VR::UN, Some(len))
 }
 
-/// Writes a file up to its pixels: zero preamble, `DICM`, group 0002 and the data set.
-pub fn file(
+/// Writes what stands before a data set in a file: zero preamble, `DICM`, group 0002 (PS3.10 §7.1). `source`: the AE
+/// title it came from.
+pub fn meta(
     out: &mut impl Write,
     transfer_syntax: &str,
     sop_class: &str,
     sop_instance: &str,
-    data: &DataSet,
-) -> io::Result<Coding> {
+    source: Option<&str>,
+) -> io::Result<()> {
     let mut meta = DataSet::new();
     meta.bytes(Tag(2, 1), VR::OB, vec![0, 1])
         .text(Tag(2, 2), VR::UI, sop_class)
@@ -206,11 +207,25 @@ pub fn file(
         .text(Tag(2, 0x10), VR::UI, transfer_syntax)
         .text(Tag(2, 0x12), VR::UI, IMPLEMENTATION_CLASS)
         .text(Tag(2, 0x13), VR::SH, IMPLEMENTATION_VERSION);
+    if let Some(source) = source {
+        meta.text(Tag(2, 0x16), VR::AE, source);
+    }
     let len = length(meta.encode(Coding::EXPLICIT_LE)?.len())?;
     meta.ul(Tag(2, 0), &[len]);
     out.write_all(&[0; 128])?;
     out.write_all(b"DICM")?;
-    out.write_all(&meta.encode(Coding::EXPLICIT_LE)?)?;
+    out.write_all(&meta.encode(Coding::EXPLICIT_LE)?)
+}
+
+/// Writes a file up to its pixels: [`meta`] and the data set.
+pub fn file(
+    out: &mut impl Write,
+    transfer_syntax: &str,
+    sop_class: &str,
+    sop_instance: &str,
+    data: &DataSet,
+) -> io::Result<Coding> {
+    meta(out, transfer_syntax, sop_class, sop_instance, None)?;
     let coding = syntax::of(transfer_syntax).map_or(Coding::EXPLICIT_LE, |s| Coding {
         explicit: s.explicit,
         big_endian: s.big_endian,

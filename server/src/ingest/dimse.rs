@@ -1,0 +1,647 @@
+//! DIMSE: C-ECHO and C-STORE from modalities (PS3.7 §9, PS3.4 annex B), over TCP or TLS.
+//!
+//! Lives here: associations, the command sets, receiving a data set into a file while it arrives. Never here: what
+//! becomes of an object (`imaging::filing`), the upper layer's bytes (`dicom-ul`). Started by `cli::serve`.
+//!
+//! A peer must be in `dimse.peers`; nobody else is let in. The data set is kept as it was sent, behind file meta that this
+//! server writes, which says whom it came from. The messages of an association are answered one after the other.
+
+use super::import::Permits;
+use crate::app::{App, NoAccess};
+use crate::clock;
+use crate::config;
+use crate::error::Fault;
+use crate::imaging::blobs::Incoming;
+use crate::imaging::filing::{Fault as NotFiled, Filer, Outcome, Refused};
+use async_trait::async_trait;
+use dicom_ul::association::Association as _;
+use dicom_ul::association::server::{AccessControl, AsyncServerAssociation, ServerAssociationOptions};
+use dicom_ul::pdu::{
+    AssociationRJServiceUserReason as Reason, PDataValue, PDataValueType, Pdu, UserIdentity,
+};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use vitrine_access::Permit;
+use vitrine_access::action::ImportData;
+use vitrine_access::policy::{Request, Subject};
+use vitrine_dicom::{syntax, write};
+use vitrine_store::StoreError;
+
+/// Bytes of a PDU that a peer may send.
+const PDU: u32 = 128 << 10;
+/// Bytes of a command set at most: there are a dozen short elements in one.
+const COMMAND_MOST: usize = 16 << 10;
+/// A peer that says nothing for so long is cut off.
+const SILENT: Duration = Duration::from_secs(60);
+/// A handshake and the request of an association may take so long (the ARTIM timer of PS3.8 §9.1.5).
+const BEGINNING: Duration = Duration::from_secs(10);
+
+/// Command Field (0000,0100), PS3.7 annex E.
+const C_STORE: u16 = 0x0001;
+const C_ECHO: u16 = 0x0030;
+const C_CANCEL: u16 = 0x0FFF;
+const RESPONSE: u16 = 0x8000;
+/// Command Data Set Type (0000,0800): there is none.
+const NO_DATA: u16 = 0x0101;
+
+/// Status (0000,0900): PS3.7 annex C, PS3.4 table B.2-1.
+const SUCCESS: u16 = 0x0000;
+const FAILED: u16 = 0x0110;
+const NOT_SUPPORTED: u16 = 0x0122;
+const NOT_RECOGNIZED: u16 = 0x0211;
+const NO_ROOM: u16 = 0xA700;
+const NOT_UNDERSTOOD: u16 = 0xC000;
+const WHOSE: u16 = 0xC001;
+const CONTRADICTS: u16 = 0xC002;
+
+/// What every Storage SOP class begins with (PS3.4 annex B), but for the few below.
+const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
+/// Storage classes with another beginning: hanging protocols, colour palettes, generic implants, inventories.
+const OTHER_STORAGE: &[&str] = &["1.2.840.10008.5.1.4.38.1", "1.2.840.10008.5.1.4.39.1"];
+const VERIFICATION: &str = "1.2.840.10008.1.1";
+
+/// Whoever may send: an AE title, and its address where that is given too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    title: String,
+    address: Option<IpAddr>,
+}
+
+impl Peer {
+    /// Reads `TITLE` or `TITLE@ADDRESS`. AE titles have 1 to 16 characters, without control characters and backslash
+    /// (PS3.5 §6.2).
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (title, address) = match text.split_once('@') {
+            Some((title, address)) => (title, Some(address.trim().parse().ok()?)),
+            None => (text, None),
+        };
+        let title = title.trim();
+        let is = !title.is_empty()
+            && title.len() <= 16
+            && title.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\');
+        is.then(|| Self {
+            title: title.to_owned(),
+            address,
+        })
+    }
+}
+
+/// The decision about one connection.
+struct Allowed<'a> {
+    title: &'a str,
+    peers: &'a [Peer],
+    from: IpAddr,
+}
+
+impl AccessControl for Allowed<'_> {
+    fn check_access(
+        &self,
+        _: &str,
+        calling: &str,
+        called: &str,
+        _: Option<&UserIdentity>,
+    ) -> Result<(), Reason> {
+        if called.trim() != self.title {
+            return Err(Reason::CalledAETitleNotRecognized);
+        }
+        let known = |p: &Peer| p.title == calling.trim() && p.address.is_none_or(|a| a == self.from);
+        if self.peers.iter().any(known) {
+            Ok(())
+        } else {
+            Err(Reason::CallingAETitleNotRecognized)
+        }
+    }
+}
+
+/// Permits for a peer: it may bring data in and read nothing.
+struct OfPeer {
+    app: Arc<App>,
+    title: String,
+}
+
+#[async_trait]
+impl Permits for OfPeer {
+    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
+        let request = Request {
+            access_id: clock::new_access(),
+            at: clock::now(),
+            subject: Subject::Client {
+                id: format!("AE {}", self.title),
+                scopes: vec!["system/*.cruds".to_owned()],
+            },
+            device: None,
+            patient: None,
+            ward: None,
+            kind: None,
+            grant: None,
+        };
+        self.app.decide::<ImportData>(request).await.map_err(|e| match e {
+            NoAccess::Store(e) => e,
+            NoAccess::Denied(d) => StoreError::Refused(d.text.to_owned()),
+        })
+    }
+}
+
+/// Listens, when the configuration says where; gives the address.
+///
+/// # Errors
+/// [`Fault`] for an address that cannot be bound.
+pub async fn start(app: &Arc<App>) -> Result<Option<SocketAddr>, Fault> {
+    let address = app.config.dimse.address.as_str();
+    if address == "off" {
+        return Ok(None);
+    }
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|e| Fault::failed(format!("dimse.address {address} cannot be listened on: {e}")))?;
+    let at = listener
+        .local_addr()
+        .map_err(|e| Fault::failed(format!("dimse.address {address}: {e}")))?;
+    let tls = if app.config.dimse.tls {
+        let tls = crate::http::tls::config(app)
+            .map_err(|e| Fault::unsafe_to(format!("tls.pem and keys/tls.key do not fit: {e}")))?;
+        Some(Arc::new(tls))
+    } else {
+        None
+    };
+    let peers: Arc<[Peer]> = app
+        .config
+        .dimse
+        .peers
+        .iter()
+        .filter_map(|p| Peer::parse(p))
+        .collect();
+    if peers.is_empty() {
+        tracing::warn!("dimse.peers is empty: no modality is let in");
+    }
+    let shared = Arc::new(Shared {
+        app: app.clone(),
+        tls,
+        peers,
+        open: AtomicUsize::new(0),
+    });
+    tokio::spawn(accept(listener, shared));
+    Ok(Some(at))
+}
+
+struct Shared {
+    app: Arc<App>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    peers: Arc<[Peer]>,
+    open: AtomicUsize,
+}
+
+impl Shared {
+    fn config(&self) -> &config::Dimse {
+        &self.app.config.dimse
+    }
+}
+
+/// A place among the associations.
+struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, SeqCst);
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        let (socket, from) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(e) => {
+                tracing::warn!(error = %e, "a modality's connection could not be accepted");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        // A server that drains takes nothing new; a modality tries another one, or again.
+        if *shared.app.draining.borrow() {
+            continue;
+        }
+        if shared.open.fetch_add(1, SeqCst) >= shared.config().associations {
+            shared.open.fetch_sub(1, SeqCst);
+            shared
+                .app
+                .metrics
+                .count("vitrine_dimse_refused_total", "why=\"full\"", 1);
+            tracing::warn!(%from, "more associations than dimse.associations: refused");
+            continue;
+        }
+        let place = Place(shared.clone());
+        tokio::spawn(async move { associate(socket, from, &place.0).await });
+    }
+}
+
+async fn associate(socket: TcpStream, from: SocketAddr, shared: &Arc<Shared>) {
+    // Small answers must not wait for an acknowledgement: with Nagle's algorithm each object costs 40 ms.
+    if let Err(e) = socket.set_nodelay(true) {
+        tracing::debug!(error = %e, "TCP_NODELAY");
+    }
+    let allowed = Allowed {
+        title: &shared.config().title,
+        peers: &shared.peers,
+        from: from.ip(),
+    };
+    let mut options = ServerAssociationOptions::new()
+        .ae_access_control(allowed)
+        .ae_title(shared.config().title.as_str())
+        .max_pdu_length(PDU)
+        .promiscuous(true)
+        .read_timeout(SILENT)
+        .write_timeout(SILENT);
+    for syntax in syntax::ALL.iter().filter(|s| s.codec != syntax::Codec::Jpip) {
+        options = options.with_transfer_syntax(syntax.uid);
+    }
+    let slow = |_| "no association was asked for in time".to_owned();
+    let ended = match &shared.tls {
+        Some(tls) => {
+            let options = options.tls_config(tls.clone());
+            match tokio::time::timeout(BEGINNING, options.establish_tls_async(socket)).await {
+                Ok(Ok(association)) => Line::new(association, shared).serve().await,
+                Ok(Err(e)) => Err(e.to_string()),
+                Err(e) => Err(slow(e)),
+            }
+        }
+        None => match tokio::time::timeout(BEGINNING, options.establish_async(socket)).await {
+            Ok(Ok(association)) => Line::new(association, shared).serve().await,
+            Ok(Err(e)) => Err(e.to_string()),
+            Err(e) => Err(slow(e)),
+        },
+    };
+    if let Err(e) = ended {
+        // What is said of it may hold what the peer sent.
+        let why: String = e.chars().filter(|c| !c.is_control()).take(200).collect();
+        tracing::warn!(%from, why, "an association ended early");
+    }
+}
+
+/// A command set (PS3.7 §6.3), as far as it is needed.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Command {
+    class: String,
+    field: u16,
+    message: u16,
+    has_data: bool,
+    instance: String,
+}
+
+impl Command {
+    /// Reads a command set, which is always Implicit VR Little Endian.
+    fn read(mut bytes: &[u8]) -> Option<Self> {
+        let mut out = Self::default();
+        while !bytes.is_empty() {
+            let (head, rest) = bytes.split_at_checked(8)?;
+            let [g0, g1, e0, e1, l0, l1, l2, l3] = *<&[u8; 8]>::try_from(head).ok()?;
+            let (group, element) = (u16::from_le_bytes([g0, g1]), u16::from_le_bytes([e0, e1]));
+            let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
+            let (value, rest) = rest.split_at_checked(length)?;
+            bytes = rest;
+            if group != 0 {
+                return None;
+            }
+            let number = || Some(u16::from_le_bytes(value.try_into().ok()?));
+            let uid = || {
+                let text = std::str::from_utf8(value).ok()?;
+                Some(text.trim_end_matches(['\0', ' ']).to_owned())
+            };
+            match element {
+                0x0002 => out.class = uid()?,
+                0x0100 => out.field = number()?,
+                0x0110 => out.message = number()?,
+                0x0800 => out.has_data = number()? != NO_DATA,
+                0x1000 => out.instance = uid()?,
+                _ => {}
+            }
+        }
+        (out.field != 0).then_some(out)
+    }
+
+    fn answer(&self, status: u16, comment: &str) -> Vec<u8> {
+        let mut body = Vec::new();
+        let mut element = |tag: u16, value: &[u8], pad: u8| {
+            let padded = value.len() + value.len() % 2;
+            body.extend_from_slice(&[0, 0]);
+            body.extend_from_slice(&tag.to_le_bytes());
+            body.extend_from_slice(&u32::try_from(padded).unwrap_or(0).to_le_bytes());
+            body.extend_from_slice(value);
+            if padded > value.len() {
+                body.push(pad);
+            }
+        };
+        element(0x0002, self.class.as_bytes(), 0);
+        element(0x0100, &(self.field | RESPONSE).to_le_bytes(), 0);
+        element(0x0120, &self.message.to_le_bytes(), 0);
+        element(0x0800, &NO_DATA.to_le_bytes(), 0);
+        element(0x0900, &status.to_le_bytes(), 0);
+        if !comment.is_empty() {
+            // Error Comment, LO.
+            let comment: String = comment.chars().filter(char::is_ascii).take(64).collect();
+            element(0x0902, comment.as_bytes(), b' ');
+        }
+        if !self.instance.is_empty() {
+            element(0x1000, self.instance.as_bytes(), 0);
+        }
+        let mut out = vec![0, 0, 0, 0, 4, 0, 0, 0];
+        out.extend_from_slice(&u32::try_from(body.len()).unwrap_or(0).to_le_bytes());
+        out.extend_from_slice(&body);
+        out
+    }
+}
+
+/// A message that is coming in.
+enum Coming {
+    /// Its command set.
+    Command(Vec<u8>),
+    /// The data set of a C-STORE, or why it is not kept.
+    Store(Command, Result<Box<Incoming>, (u16, String)>),
+    /// The data set of something that is refused.
+    Nothing(Command, u16),
+}
+
+/// An association at work.
+struct Line<S> {
+    association: AsyncServerAssociation<S>,
+    filer: Arc<Filer>,
+    permits: OfPeer,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
+    fn new(association: AsyncServerAssociation<S>, shared: &Shared) -> Self {
+        let title = association.peer_ae_title().trim().to_owned();
+        Self {
+            filer: shared.app.images.clone(),
+            permits: OfPeer {
+                app: shared.app.clone(),
+                title,
+            },
+            association,
+        }
+    }
+
+    async fn serve(mut self) -> Result<(), String> {
+        let ended = self.messages().await;
+        // Whatever ended it: what was stored is counted.
+        self.settle().await;
+        ended
+    }
+
+    async fn settle(&self) {
+        if let Err(e) = self.filer.settle(&self.permits).await {
+            tracing::warn!(error = %e, "an ImagingStudy does not count all its images yet");
+        }
+    }
+
+    async fn messages(&mut self) -> Result<(), String> {
+        let mut coming = Coming::Command(Vec::new());
+        loop {
+            match self.association.receive().await.map_err(|e| e.to_string())? {
+                Pdu::PData { data } => {
+                    for value in data {
+                        coming = self.take(coming, value).await?;
+                    }
+                }
+                Pdu::ReleaseRQ => {
+                    // Before the answer: who was released finds all it sent counted.
+                    self.settle().await;
+                    return self
+                        .association
+                        .send(&Pdu::ReleaseRP)
+                        .await
+                        .map_err(|e| e.to_string());
+                }
+                Pdu::AbortRQ { .. } => return Ok(()),
+                other => {
+                    return Err(format!(
+                        "a PDU that has no place here: {}",
+                        other.short_description()
+                    ));
+                }
+            }
+        }
+    }
+
+    async fn take(&mut self, coming: Coming, value: PDataValue) -> Result<Coming, String> {
+        let (context, last) = (value.presentation_context_id, value.is_last);
+        match (coming, value.value_type) {
+            (Coming::Command(mut bytes), PDataValueType::Command) => {
+                bytes.extend_from_slice(&value.data);
+                if bytes.len() > COMMAND_MOST {
+                    return Err("a command set that does not end".to_owned());
+                }
+                if !last {
+                    return Ok(Coming::Command(bytes));
+                }
+                let command = Command::read(&bytes).ok_or("a command set that cannot be read")?;
+                self.begin(command, context).await
+            }
+            (Coming::Store(command, mut incoming), PDataValueType::Data) => {
+                if let Ok(file) = &mut incoming
+                    && let Err(e) = tokio::task::block_in_place(|| file.write(&value.data))
+                {
+                    incoming = Err(not_written(&e));
+                }
+                if !last {
+                    return Ok(Coming::Store(command, incoming));
+                }
+                let (status, comment) = self.stored(incoming).await;
+                self.answer(context, &command, status, &comment).await
+            }
+            (Coming::Nothing(command, status), PDataValueType::Data) => {
+                if last {
+                    return self.answer(context, &command, status, "").await;
+                }
+                Ok(Coming::Nothing(command, status))
+            }
+            _ => Err("command and data in an order that is none".to_owned()),
+        }
+    }
+
+    async fn begin(&mut self, command: Command, context: u8) -> Result<Coming, String> {
+        let negotiated = self
+            .association
+            .presentation_contexts()
+            .iter()
+            .find(|c| c.id == context);
+        let (class, syntax) = negotiated
+            .map(|c| (c.abstract_syntax.clone(), c.transfer_syntax.clone()))
+            .ok_or("a presentation context that was not agreed on")?;
+        let status = match command.field {
+            C_ECHO if class == VERIFICATION => SUCCESS,
+            C_STORE if is_storage(&command.class) && command.has_data => {
+                let incoming = self
+                    .open(&command, &syntax)
+                    .map_err(|e| not_written(&e))
+                    .map(Box::new);
+                return Ok(Coming::Store(command, incoming));
+            }
+            C_STORE | C_ECHO => NOT_SUPPORTED,
+            // There is nothing under way that it could cancel, and it has no answer.
+            C_CANCEL => return Ok(Coming::Command(Vec::new())),
+            _ => NOT_RECOGNIZED,
+        };
+        if command.has_data {
+            return Ok(Coming::Nothing(command, status));
+        }
+        self.answer(context, &command, status, "").await
+    }
+
+    /// A file that begins as PS3.10 wants it.
+    fn open(&self, command: &Command, syntax: &str) -> io::Result<Incoming> {
+        let mut head = Vec::new();
+        write::meta(
+            &mut head,
+            syntax,
+            &command.class,
+            &command.instance,
+            Some(&self.permits.title),
+        )?;
+        let mut incoming = self.filer.blobs().receive()?;
+        incoming.write(&head)?;
+        Ok(incoming)
+    }
+
+    async fn stored(&self, incoming: Result<Box<Incoming>, (u16, String)>) -> (u16, String) {
+        let received = match incoming {
+            Ok(incoming) => tokio::task::spawn_blocking(move || incoming.finish()).await,
+            Err(failed) => return failed,
+        };
+        let received = match received {
+            Ok(Ok(received)) => received,
+            Ok(Err(e)) => return not_written(&e),
+            Err(_) => return (FAILED, "its file could not be written: send it again".to_owned()),
+        };
+        let source = format!("C-STORE of {}", self.permits.title);
+        match self.filer.take(&self.permits, received, &source, None).await {
+            Ok(Outcome::Filed(_) | Outcome::Duplicate(_)) => (SUCCESS, String::new()),
+            Ok(Outcome::Quarantined(Refused { fault, reason, .. })) => {
+                let status = match fault {
+                    NotFiled::NotUnderstood => NOT_UNDERSTOOD,
+                    NotFiled::Identity => WHOSE,
+                    NotFiled::Misfiled => CONTRADICTS,
+                };
+                (status, reason)
+            }
+            Err(StoreError::Full(_)) => (NO_ROOM, "no space left".to_owned()),
+            Err(e) => {
+                tracing::error!(error = %e, "an image could not be filed");
+                (FAILED, "the store failed: send it again".to_owned())
+            }
+        }
+    }
+
+    async fn answer(
+        &mut self,
+        context: u8,
+        to: &Command,
+        status: u16,
+        comment: &str,
+    ) -> Result<Coming, String> {
+        let value = PDataValue {
+            presentation_context_id: context,
+            value_type: PDataValueType::Command,
+            is_last: true,
+            data: to.answer(status, comment),
+        };
+        self.association
+            .send(&Pdu::PData { data: vec![value] })
+            .await
+            .map_err(|e| e.to_string())?;
+        Ok(Coming::Command(Vec::new()))
+    }
+}
+
+fn is_storage(class: &str) -> bool {
+    class.starts_with(STORAGE) || OTHER_STORAGE.contains(&class)
+}
+
+fn not_written(e: &io::Error) -> (u16, String) {
+    tracing::error!(error = %e, "an image could not be written");
+    match e.kind() {
+        io::ErrorKind::StorageFull => (NO_ROOM, "no space left for images".to_owned()),
+        _ => (FAILED, "its file could not be written: send it again".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_read_or_refused() {
+        let read = |t: &str| Peer::parse(t).map(|p| (p.title, p.address.map(|a| a.to_string())));
+        assert_eq!(read("CT1"), Some(("CT1".into(), None)));
+        assert_eq!(
+            read(" CT 1 @10.0.0.5"),
+            Some(("CT 1".into(), Some("10.0.0.5".into())))
+        );
+        for wrong in [
+            "",
+            "@10.0.0.5",
+            "CT1@somewhere",
+            "A TITLE THAT IS TOO LONG",
+            "A\\B",
+        ] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn commands_are_read_and_answered() {
+        let asked = Command {
+            class: "1.2.840.10008.5.1.4.1.1.2".into(),
+            field: C_STORE,
+            message: 7,
+            has_data: false,
+            instance: "1.2.3".into(),
+        };
+        let answer = asked.answer(WHOSE, "whose it is cannot be told");
+        let read = Command::read(&answer).unwrap();
+        assert_eq!(
+            (read.field, read.instance.as_str()),
+            (C_STORE | RESPONSE, "1.2.3")
+        );
+        assert_eq!(
+            usize::try_from(u32::from_le_bytes(answer[8..12].try_into().unwrap())).unwrap(),
+            answer.len() - 12
+        );
+        assert!(answer.len().is_multiple_of(2));
+        for n in 0..answer.len() {
+            // Cut anywhere it is an error or a shorter set, never a panic.
+            let _ = Command::read(&answer[..n]);
+        }
+        assert_eq!(Command::read(&[0xFF; 64]), None);
+    }
+
+    #[test]
+    fn who_is_not_known_is_not_let_in() {
+        let peers = [Peer::parse("CT1@10.0.0.5").unwrap(), Peer::parse("MR1").unwrap()];
+        let from = |ip: &str| Allowed {
+            title: "VITRINE",
+            peers: &peers,
+            from: ip.parse().unwrap(),
+        };
+        let ask = |ip: &str, calling: &str, called: &str| from(ip).check_access("", calling, called, None);
+        assert!(ask("10.0.0.5", "CT1 ", "VITRINE").is_ok());
+        assert!(ask("10.0.0.6", "MR1", "VITRINE ").is_ok());
+        assert_eq!(
+            ask("10.0.0.6", "CT1", "VITRINE"),
+            Err(Reason::CallingAETitleNotRecognized)
+        );
+        assert_eq!(
+            ask("10.0.0.5", "XX", "VITRINE"),
+            Err(Reason::CallingAETitleNotRecognized)
+        );
+        assert_eq!(
+            ask("10.0.0.5", "CT1", "OTHER"),
+            Err(Reason::CalledAETitleNotRecognized)
+        );
+    }
+}
