@@ -10,6 +10,7 @@ use crate::ingest::source;
 use async_trait::async_trait;
 use clap::Args;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,15 +79,16 @@ pub async fn into(ground: &Ground, paths: Vec<PathBuf>) -> Result<Given, Fault> 
 
 async fn images_into(ground: &Ground, files: Vec<PathBuf>) -> Result<Counts, Fault> {
     let (began, permits) = (clock::steady(), OfOperator(ground.operator.clone()));
-    let mut counts = Counts::default();
+    let (mut counts, mut studies) = (Counts::default(), BTreeSet::new());
     for file in files {
         let outcome = ground.images.take_file(&permits, &file).await?;
+        studies.extend(outcome.study().map(str::to_owned));
         counts.add(counted(
             matches!(outcome, Outcome::Filed(_)),
             matches!(outcome, Outcome::Duplicate(_)),
         ));
     }
-    ground.images.settle(&permits).await?;
+    ground.images.settle(&permits, &studies).await;
     counts.seconds = began.elapsed().as_secs_f64();
     Ok(counts)
 }

@@ -52,6 +52,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"))
 }
 
+/// Length of the file of an object.
+fn length(bytes: u64) -> u64 {
+    let chunks = bytes.div_ceil(CHUNK as u64).max(1);
+    MAGIC.len() as u64 + bytes + chunks * MAX_TAG_LEN as u64
+}
+
 fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
@@ -67,6 +73,7 @@ impl Blobs {
         if !root.exists() {
             fs::create_dir_all(root)?;
             fs::set_permissions(root, fs::Permissions::from_mode(0o700))?;
+            root.parent().map_or(Ok(()), sync_folder)?;
         }
         fs::create_dir_all(&incoming)?;
         for entry in fs::read_dir(&incoming)? {
@@ -122,6 +129,20 @@ impl Blobs {
     /// Of the file system; [`io::ErrorKind::InvalidData`] for a file that is not of that blob.
     pub fn read(&self, blob: &Blob) -> io::Result<Reading> {
         Reading::open(&self.path(blob), blob)
+    }
+
+    /// Whether there is a file of an object with this digest and length, under whatever key.
+    #[must_use]
+    pub fn has(&self, sha256: &[u8; 32], bytes: u64) -> bool {
+        let name = hex(sha256);
+        let folder = self.root.join(&name[..2]).join(&name[2..4]);
+        let is = |e: io::Result<fs::DirEntry>| {
+            let entry = e.ok()?;
+            let file = entry.file_name();
+            let of_it = file.to_str()?.split_once('.')?.0 == name;
+            (of_it && entry.metadata().ok()?.len() == length(bytes)).then_some(())
+        };
+        fs::read_dir(folder).is_ok_and(|entries| entries.into_iter().any(|e| is(e).is_some()))
     }
 
     /// Removes the file of a blob; that it is not there is no error.
@@ -244,21 +265,15 @@ impl Received {
     /// Of the file system.
     pub fn keep(mut self, blobs: &Blobs) -> io::Result<Blob> {
         let to = blobs.path(&self.blob);
-        let from = self.path.0.take().ok_or(io::ErrorKind::NotFound)?;
-        let mut made = Vec::new();
-        if let Some(folder) = to.parent() {
-            let mut at = folder;
-            while !at.exists() {
-                made.push(at.to_owned());
-                at = at.parent().unwrap_or(&blobs.root);
-            }
-            fs::create_dir_all(folder)?;
-            fs::rename(&from, &to)?;
+        let folder = to.parent().unwrap_or(&blobs.root);
+        fs::create_dir_all(folder)?;
+        let from = self.path.0.as_deref().ok_or(io::ErrorKind::NotFound)?;
+        fs::rename(from, &to)?;
+        self.path.0 = None;
+        // A folder that somebody else has just made may not be on the disk yet: each is synced up to the one that was
+        // there when the server started.
+        for folder in folder.ancestors().take_while(|f| f.starts_with(&blobs.root)) {
             sync_folder(folder)?;
-        }
-        // A new folder is an entry of the one above it.
-        for folder in made {
-            folder.parent().map_or(Ok(()), sync_folder)?;
         }
         Ok(self.blob.clone())
     }
@@ -282,9 +297,7 @@ fn damaged(what: &str) -> io::Error {
 impl Reading {
     fn open(path: &Path, blob: &Blob) -> io::Result<Self> {
         let file = File::open(path)?;
-        let chunks = blob.bytes.div_ceil(CHUNK as u64).max(1);
-        let whole = MAGIC.len() as u64 + blob.bytes + chunks * MAX_TAG_LEN as u64;
-        if file.metadata()?.len() != whole {
+        if file.metadata()?.len() != length(blob.bytes) {
             return Err(damaged("has another length than it should have"));
         }
         let mut magic = [0; 4];
@@ -455,6 +468,7 @@ mod tests {
         let blobs = Blobs::open(dir.path(), "a").unwrap();
         assert_eq!(fs::read_dir(dir.path().join("incoming/a")).unwrap().count(), 0);
         let (first, second) = (kept(&blobs, b"same", 4), kept(&blobs, b"same", 4));
+        assert!(blobs.has(&first.sha256, 4) && !blobs.has(&first.sha256, 5) && !blobs.has(&[7; 32], 4));
         assert_eq!(first.sha256, second.sha256);
         assert_ne!(blobs.path(&first), blobs.path(&second));
         blobs.remove(&second).unwrap();

@@ -6,7 +6,7 @@
 //! The order: the file is on disk and synced → it is scanned and read → its patient is found → the file is put in its
 //! place → index row, audit row, feed and, where the study or series is new, the ImagingStudy in one transaction →
 //! the answer. What cannot be filed is kept in quarantine with its file. Further instances of a series change nothing but
-//! counts: the ImagingStudy is written again once, after the last of them ([`Filer::settle`]).
+//! counts: the ImagingStudy is written again once, after the last of them that a sender sends ([`Filer::settle`]).
 
 use super::blobs::{Blobs, Received};
 use super::study;
@@ -26,8 +26,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_dicom::{Instance, index::PersonName};
 use vitrine_store::imaging::{Blob, NewInstance, SeriesRow, StudyRow};
-use vitrine_store::search::{birth_words, name_words};
-use vitrine_store::{ChangeKind, ChangeOp, Precondition, Projector as _, QuarantineItem, Store, StoreError};
+use vitrine_store::search::name_words;
+use vitrine_store::{ChangeKind, ChangeOp, Precondition, QuarantineItem, Store, StoreError};
+
+/// Bytes of a header at most. Those of enhanced images have some hundred for each frame.
+const HEADER_MOST: u64 = 4 << 20;
+/// The same of what is kept of it, as JSON.
+const KEPT_MOST: usize = 8 << 20;
+/// Headers read at once.
+const READING: usize = 2;
 
 /// What became of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,8 +96,8 @@ pub struct Filer {
     blobs: Arc<Blobs>,
     /// One at a time in a study: who makes its ImagingStudy knows all that is in it.
     studies: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
-    /// Studies whose resource does not count everything yet.
-    behind: Mutex<BTreeSet<String>>,
+    /// Places for reading headers: each may take some hundred MiB while a hostile one is taken apart.
+    reading: tokio::sync::Semaphore,
 }
 
 fn backend(doing: &'static str, e: &std::io::Error) -> StoreError {
@@ -105,6 +112,28 @@ fn backend(doing: &'static str, e: &std::io::Error) -> StoreError {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"))
+}
+
+impl Outcome {
+    /// The study that holds it now.
+    #[must_use]
+    pub fn study(&self) -> Option<&str> {
+        match self {
+            Self::Filed(named) | Self::Duplicate(named) => Some(&named.study),
+            Self::Quarantined(_) => None,
+        }
+    }
+}
+
+impl Refused {
+    /// What a sender is told. Whoever can guess an AE title must not learn from it which part of a name is right.
+    #[must_use]
+    pub fn told(&self) -> &str {
+        match self.fault {
+            Fault::Identity => "whose it is cannot be told, or contradicts the record",
+            Fault::NotUnderstood | Fault::Misfiled => &self.reason,
+        }
+    }
 }
 
 impl Filer {
@@ -133,7 +162,7 @@ impl Filer {
             store,
             blobs,
             studies: Mutex::default(),
-            behind: Mutex::default(),
+            reading: tokio::sync::Semaphore::new(READING),
         }
     }
 
@@ -155,12 +184,14 @@ impl Filer {
         source: &str,
         study: Option<&str>,
     ) -> Result<Outcome, StoreError> {
+        let place = self.reading.acquire().await.map_err(|_| StoreError::Closed)?;
         let (received, read) = tokio::task::spawn_blocking(move || {
             let read = read(&received);
             (received, read)
         })
         .await
         .map_err(|_| StoreError::Closed)?;
+        drop(place);
         let instance = match read {
             Ok(instance) => instance,
             Err(Unread::Io(e)) => return Err(backend("reading an image", &e)),
@@ -235,7 +266,15 @@ impl Filer {
             .await?;
         let new = new_instance(instance, patient.clone(), received.blob().clone())?;
         let misfiled = match vitrine_store::imaging::place(0, &new, &there) {
-            Ok(vitrine_store::imaging::Placed::Same) => return Ok(Outcome::Duplicate(named)),
+            Ok(vitrine_store::imaging::Placed::Same) => {
+                let (blobs, blob) = (self.blobs.clone(), received.blob().clone());
+                let there = tokio::task::spawn_blocking(move || blobs.has(&blob.sha256, blob.bytes)).await;
+                if there.map_err(|_| StoreError::Closed)? {
+                    return Ok(Outcome::Duplicate(named));
+                }
+                // A sender that is told "stored" may throw its copy away.
+                return Err(StoreError::Damaged(format!("the file of image {}", named.uid)));
+            }
             Ok(vitrine_store::imaging::Placed::New) => None,
             Err(StoreError::Misfiled { is, .. }) => Some(is.to_string()),
             Err(e) => return Err(e),
@@ -250,8 +289,6 @@ impl Filer {
         if there.study.is_none() || there.series.is_none() {
             let before = self.store.study(&named.study).await?;
             ops.push(put_study(&with(before, &new))?);
-        } else {
-            self.behind().insert(named.study.clone());
         }
         apply::extract(&*self.store, &FhirProjector, &mut ops).await?;
         let blobs = self.blobs.clone();
@@ -288,30 +325,27 @@ impl Filer {
         turns.entry(study.to_owned()).or_default().clone()
     }
 
-    fn behind(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.behind.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Writes the ImagingStudy of studies to which somebody has sent instances, once each. One that cannot be written is
+    /// told and keeps no other from it; the next instance that is sent to it tries again.
+    pub async fn settle(&self, permits: &dyn Permits, studies: &BTreeSet<String>) {
+        for uid in studies {
+            if let Err(e) = self.count(permits, uid).await {
+                tracing::warn!(error = %e, "an ImagingStudy does not count all its images yet");
+            }
+        }
     }
 
-    /// Writes the ImagingStudy of every study again to which instances were added since.
-    ///
-    /// # Errors
-    /// [`StoreError`]; what is left is done by the next call.
-    pub async fn settle(&self, permits: &dyn Permits) -> Result<(), StoreError> {
-        loop {
-            let Some(uid) = self.behind().first().cloned() else {
-                return Ok(());
-            };
-            let turn = self.turn(&uid);
-            let _one_at_a_time = turn.lock().await;
-            if let Some(row) = self.store.study(&uid).await? {
-                let mut ops = vec![put_study(&row)?];
-                apply::extract(&*self.store, &FhirProjector, &mut ops).await?;
-                let batch = apply::batch(clock::new_uuid(), clock::now(), ops, "imaging");
-                let permit = permits.permit().await?;
-                self.store.import(&permit, batch).await?;
-            }
-            self.behind().remove(&uid);
-        }
+    async fn count(&self, permits: &dyn Permits, uid: &str) -> Result<(), StoreError> {
+        let turn = self.turn(uid);
+        let _one_at_a_time = turn.lock().await;
+        let Some(row) = self.store.study(uid).await? else {
+            return Ok(());
+        };
+        let mut ops = vec![put_study(&row)?];
+        apply::extract(&*self.store, &FhirProjector, &mut ops).await?;
+        let batch = apply::batch(clock::new_uuid(), clock::now(), ops, "imaging");
+        let permit = permits.permit().await?;
+        self.store.import(&permit, batch).await.map(|_| ())
     }
 
     /// Whose an object is: the one patient of the record who has its Patient ID, and whom nothing else in it contradicts.
@@ -411,26 +445,37 @@ fn read(received: &Received) -> Result<Instance, Unread> {
     let mut source = received.read().map_err(Unread::Io)?;
     let length = source.len();
     let scan = vitrine_dicom::scan(&mut source, length).map_err(|e| Unread::Fault(e.to_string()))?;
+    if scan.header.end.saturating_sub(scan.header.start) > HEADER_MOST {
+        return Err(Unread::Fault("its header is larger than 4 MiB".to_owned()));
+    }
     let header = scan
         .read_header(&mut source)
         .map_err(|e| Unread::Fault(e.to_string()))?;
-    vitrine_dicom::index(&scan, &header).map_err(|e| Unread::Fault(e.to_string()))
+    let instance = vitrine_dicom::index(&scan, &header).map_err(|e| Unread::Fault(e.to_string()))?;
+    if instance.json.to_string().len() > KEPT_MOST {
+        return Err(Unread::Fault("its header has more than can be kept".to_owned()));
+    }
+    Ok(instance)
 }
 
-/// Whether a patient of the record is the one that a header describes: the birth dates are the same where both have one,
-/// and a family name is a name of the patient's. The reason why not names nobody.
+/// Whether a patient of the record is the one that a header describes: birth dates and family names are the same where
+/// both have them, and one of the two is there, unless the record has neither. The reason why not names nobody.
 fn same_person(
     key: &ResourceKey,
     body: &[u8],
     birth_date: Option<&str>,
     name: Option<&PersonName>,
 ) -> Result<PatientId, String> {
-    let person = FhirProjector
-        .extract(key, body, &mut |_| None)
-        .ok()
-        .and_then(|e| e.person)
-        .ok_or("the patient of its Patient ID (0010,0020) cannot be read")?;
-    if let (Some(ours), Some(theirs)) = (&person.birth_date, birth_date.and_then(study::day)) {
+    let ours: Value = serde_json::from_slice(body)
+        .map_err(|_| "the patient of its Patient ID (0010,0020) cannot be read".to_owned())?;
+    let born = ours.get("birthDate").and_then(Value::as_str).unwrap_or_default();
+    let names = ours.get("name").and_then(Value::as_array).into_iter().flatten();
+    let families: Vec<String> = names
+        .filter_map(|n| n.get("family")?.as_str())
+        .flat_map(name_words)
+        .collect();
+    let mut agree = born.is_empty() && families.is_empty();
+    if let Some(theirs) = birth_date.and_then(study::day).filter(|_| !born.is_empty()) {
         let theirs = format!(
             "{:04}-{:02}-{:02}",
             theirs / 10_000,
@@ -438,21 +483,28 @@ fn same_person(
             theirs % 100
         );
         // A date of which only the year or month is recorded fits every day in it.
-        if !theirs.starts_with(ours.as_str()) && !birth_words(ours).contains(&theirs) {
+        if !theirs.starts_with(born) {
             return Err("its Birth Date (0010,0030) is not that of the patient of its Patient ID".to_owned());
         }
+        agree = true;
     }
     // PS3.5 §6.2.1: the first component of each group is the family name.
-    let families: Vec<&str> = name
+    let theirs: Vec<String> = name
         .iter()
         .flat_map(|n| [&n.alphabetic, &n.ideographic, &n.phonetic])
         .filter_map(|group| group.split('^').next())
-        .filter(|family| !family.trim().is_empty())
+        .flat_map(name_words)
         .collect();
-    let ours = name_words(&person.names_folded);
-    let fits = |family: &&str| name_words(family).iter().any(|w| ours.contains(w));
-    if !families.is_empty() && !ours.is_empty() && !families.iter().any(fits) {
-        return Err("its Patient's Name (0010,0010) is not that of the patient of its Patient ID".to_owned());
+    if !theirs.is_empty() && !families.is_empty() {
+        if !theirs.iter().any(|w| families.contains(w)) {
+            return Err(
+                "its Patient's Name (0010,0010) is not that of the patient of its Patient ID".to_owned(),
+            );
+        }
+        agree = true;
+    }
+    if !agree {
+        return Err("nothing but its Patient ID (0010,0020) says whose it is".to_owned());
     }
     PatientId::new(key.id.as_str()).map_err(|e| e.to_string())
 }
@@ -544,10 +596,10 @@ mod tests {
             (Some("19500304"), Some("Marin^Zoe^^Dr"), true),
             (None, Some("STRASSE"), true),
             (Some("19500304"), None, true),
-            (None, None, true),
+            (None, None, false),
             (Some("19500403"), Some("Marin^Zoe"), false),
             (Some("19500304"), Some("Meier^Zoe"), false),
-            (Some("19500304"), Some("Zoë^Berg"), true),
+            (Some("19500304"), Some("Zoë^Berg"), false),
             (Some("nonsense"), Some("Marin"), true),
         ] {
             let name = name.map(named);
@@ -562,5 +614,11 @@ mod tests {
         let year = br#"{"resourceType":"Patient","id":"p1","birthDate":"1950"}"#;
         assert!(same_person(&key, year, Some("19500304"), Some(&named("Anybody"))).is_ok());
         assert!(same_person(&key, year, Some("19510304"), None).is_err());
+        assert!(same_person(&key, year, None, Some(&named("Anybody"))).is_err());
+        let bare = br#"{"resourceType":"Patient","id":"p1"}"#;
+        assert!(
+            same_person(&key, bare, None, None).is_ok(),
+            "the record has nothing to compare"
+        );
     }
 }

@@ -39,6 +39,11 @@ pub fn text<'h>(header: &'h Value, tag: &str) -> Option<&'h str> {
     Some(text.trim()).filter(|t| !t.is_empty())
 }
 
+/// The same, no longer than what a list shows: LO has 64 characters (PS3.5 §6.2), and not everybody keeps to that.
+fn short(header: &Value, tag: &str) -> Option<String> {
+    text(header, tag).map(|t| t.chars().take(256).collect())
+}
+
 /// The first value of an attribute as a whole number.
 #[must_use]
 pub fn number(header: &Value, tag: &str) -> Option<i64> {
@@ -89,7 +94,7 @@ pub fn resource(id: &str, row: &StudyRow) -> Vec<u8> {
     out.insert("resourceType".into(), json!("ImagingStudy"));
     out.insert("id".into(), json!(id));
     let mut identifiers = vec![json!({"system": "urn:dicom:uid", "value": format!("urn:oid:{}", row.uid)})];
-    if let Some(accession) = text(&study, "00080050") {
+    if let Some(accession) = short(&study, "00080050") {
         let kind = json!({"coding": [coding("http://terminology.hl7.org/CodeSystem/v2-0203", "ACSN")]});
         identifiers.push(json!({"type": kind, "value": accession}));
     }
@@ -116,7 +121,7 @@ pub fn resource(id: &str, row: &StudyRow) -> Vec<u8> {
     }
     out.insert("numberOfSeries".into(), json!(row.series.len()));
     out.insert("numberOfInstances".into(), json!(row.instances()));
-    if let Some(description) = text(&study, "00081030") {
+    if let Some(description) = short(&study, "00081030") {
         out.insert("description".into(), json!(description));
     }
     out.insert("series".into(), Value::Array(series));
@@ -129,16 +134,16 @@ fn series(uid: &str, header: &Value, instances: u64) -> Value {
     if let Some(n) = number(header, "00200011").filter(|n| *n >= 0) {
         out.insert("number".into(), json!(n));
     }
-    let modality = text(header, "00080060").unwrap_or("OT");
+    let modality = short(header, "00080060").unwrap_or_else(|| "OT".to_owned());
     out.insert(
         "modality".into(),
-        coding("http://dicom.nema.org/resources/ontology/DCM", modality),
+        coding("http://dicom.nema.org/resources/ontology/DCM", &modality),
     );
-    if let Some(description) = text(header, "0008103E") {
+    if let Some(description) = short(header, "0008103E") {
         out.insert("description".into(), json!(description));
     }
     out.insert("numberOfInstances".into(), json!(instances));
-    if let Some(part) = text(header, "00180015") {
+    if let Some(part) = short(header, "00180015") {
         out.insert("bodySite".into(), json!({"display": part}));
     }
     Value::Object(out)

@@ -12,13 +12,14 @@ use crate::clock;
 use crate::config;
 use crate::error::Fault;
 use crate::imaging::blobs::Incoming;
-use crate::imaging::filing::{Fault as NotFiled, Filer, Outcome, Refused};
+use crate::imaging::filing::{Fault as NotFiled, Filer, Outcome};
 use async_trait::async_trait;
 use dicom_ul::association::Association as _;
 use dicom_ul::association::server::{AccessControl, AsyncServerAssociation, ServerAssociationOptions};
 use dicom_ul::pdu::{
     AssociationRJServiceUserReason as Reason, PDataValue, PDataValueType, Pdu, UserIdentity,
 };
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -222,6 +223,16 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
                 continue;
             }
         };
+        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
+        // Where every peer has an address, nobody else takes a place.
+        if shared
+            .peers
+            .iter()
+            .all(|p| p.address.is_some_and(|a| a != from.ip()))
+        {
+            tracing::warn!(%from, "no peer of dimse.peers has this address: refused");
+            continue;
+        }
         // A server that drains takes nothing new; a modality tries another one, or again.
         if *shared.app.draining.borrow() {
             continue;
@@ -371,6 +382,8 @@ struct Line<S> {
     association: AsyncServerAssociation<S>,
     filer: Arc<Filer>,
     permits: OfPeer,
+    /// Studies it sent something of, not counted yet.
+    studies: BTreeSet<String>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
@@ -382,6 +395,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                 app: shared.app.clone(),
                 title,
             },
+            studies: BTreeSet::new(),
             association,
         }
     }
@@ -393,10 +407,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         ended
     }
 
-    async fn settle(&self) {
-        if let Err(e) = self.filer.settle(&self.permits).await {
-            tracing::warn!(error = %e, "an ImagingStudy does not count all its images yet");
-        }
+    async fn settle(&mut self) {
+        let studies = std::mem::take(&mut self.studies);
+        self.filer.settle(&self.permits, &studies).await;
     }
 
     async fn messages(&mut self) -> Result<(), String> {
@@ -508,7 +521,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         Ok(incoming)
     }
 
-    async fn stored(&self, incoming: Result<Box<Incoming>, (u16, String)>) -> (u16, String) {
+    async fn stored(&mut self, incoming: Result<Box<Incoming>, (u16, String)>) -> (u16, String) {
         let received = match incoming {
             Ok(incoming) => tokio::task::spawn_blocking(move || incoming.finish()).await,
             Err(failed) => return failed,
@@ -520,14 +533,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         };
         let source = format!("C-STORE of {}", self.permits.title);
         match self.filer.take(&self.permits, received, &source, None).await {
-            Ok(Outcome::Filed(_) | Outcome::Duplicate(_)) => (SUCCESS, String::new()),
-            Ok(Outcome::Quarantined(Refused { fault, reason, .. })) => {
-                let status = match fault {
+            Ok(Outcome::Quarantined(held)) => {
+                let status = match held.fault {
                     NotFiled::NotUnderstood => NOT_UNDERSTOOD,
                     NotFiled::Identity => WHOSE,
                     NotFiled::Misfiled => CONTRADICTS,
                 };
-                (status, reason)
+                (status, held.told().to_owned())
+            }
+            Ok(stored) => {
+                self.studies.extend(stored.study().map(str::to_owned));
+                (SUCCESS, String::new())
             }
             Err(StoreError::Full(_)) => (NO_ROOM, "no space left".to_owned()),
             Err(e) => {

@@ -47,8 +47,8 @@ fn uid(text: &str) -> Result<&str, Refused> {
     }
 }
 
-/// A permit for the record of the patient whose study this is. A study that is not there is refused like one that may not
-/// be seen is to somebody who may not ask: as not found.
+/// A permit for the record of the patient whose study this is. A UID that is of no study here is told to be none before
+/// the policy is asked: it is no secret, it names nobody, and there is no patient to decide about.
 async fn permit(app: &App, caller: &Caller, study: &str) -> Result<(Permit<ReadChart>, PatientId), Refused> {
     let owner = app.store.study_owner(uid(study)?).await?.ok_or_else(not_found)?;
     let request = app.request(caller, Some(KIND), Some(&owner)).await?;

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 use std::sync::Arc;
 use vitrine_access::action::{ReadChart, SearchPatients};
 use vitrine_access::policy::Subject;
+use vitrine_access::{Disclosure, Permit};
 use vitrine_clinical::PatientId;
 use vitrine_store::imaging::{InstanceRow, SeriesRow, StudyHits, StudyQuery, StudyRow};
 
@@ -125,10 +126,15 @@ async fn patient(app: &App, id: &str) -> Result<Option<PatientId>, Refused> {
 }
 
 async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Refused> {
+    let request = app.request(caller, Some(KIND), None).await?;
+    let permit = app
+        .decide::<SearchPatients>(request)
+        .await?
+        .noted("by", "studies");
     let of = match &asked.patient {
         Some(id) => match patient(app, id).await? {
             Some(patient) => Some(patient),
-            None => return Ok(StudyHits::default()),
+            None => return nobody(app, &permit).await,
         },
         None => None,
     };
@@ -145,13 +151,8 @@ async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Re
         // The index has no modality of a study: more is read and what does not fit is left out.
         (query.offset, query.limit) = (0, LOOKED_AT);
     }
-    let request = app.request(caller, Some(KIND), query.patient.as_ref()).await?;
-    let permit = app
-        .decide::<SearchPatients>(request)
-        .await?
-        .noted("by", "studies");
     if !matches!(caller.subject, Subject::Client { .. }) {
-        return of_one(app, caller, asked, query.patient).await;
+        return of_one(app, caller, &permit, asked, query.patient).await;
     }
     let sealed = app.store.find_studies(&permit, &query).await?;
     let mut found = app.open(&permit, sealed).await?;
@@ -167,6 +168,12 @@ async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Re
     Ok(found)
 }
 
+/// Nothing is found, and that somebody looked is written down.
+async fn nobody(app: &App, permit: &Permit<SearchPatients>) -> Result<StudyHits, Refused> {
+    app.store.append(permit.entry(Disclosure::default())).await?;
+    Ok(StudyHits::default())
+}
+
 fn cut(studies: Vec<StudyRow>, asked: &Asked) -> StudyHits {
     StudyHits {
         more: studies.len() > asked.offset.saturating_add(asked.limit),
@@ -179,6 +186,7 @@ fn cut(studies: Vec<StudyRow>, asked: &Asked) -> StudyHits {
 async fn of_one(
     app: &App,
     caller: &Caller,
+    searching: &Permit<SearchPatients>,
     asked: &Asked,
     patient: Option<PatientId>,
 ) -> Result<StudyHits, Refused> {
@@ -186,7 +194,7 @@ async fn of_one(
         (Some(patient), _) => patient,
         (None, Some(uid)) => match app.store.study_owner(uid).await? {
             Some(patient) => patient,
-            None => return Ok(StudyHits::default()),
+            None => return nobody(app, searching).await,
         },
         (None, None) => return Err(bad("give PatientID or StudyInstanceUID")),
     };

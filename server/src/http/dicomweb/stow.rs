@@ -9,7 +9,7 @@ use super::super::refusal::Refused;
 use super::{DICOM_JSON, bad, multipart, uid};
 use crate::app::App;
 use crate::imaging::blobs::Incoming;
-use crate::imaging::filing::{Fault, Filer, Named, Outcome, Refused as NotFiled};
+use crate::imaging::filing::{Fault, Filer, Named, Outcome};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
@@ -18,6 +18,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use vitrine_access::action::ImportData;
 use vitrine_store::StoreError;
 use vitrine_wire::ErrorCode;
@@ -95,10 +96,8 @@ async fn take(
         }
         _ => return Err(unsupported()),
     };
-    // The objects are stored; that their study does not count them yet is mended by the next that come.
-    if let Err(e) = filer.settle(&permits).await {
-        tracing::warn!(error = %e, "an ImagingStudy does not count all its images yet");
-    }
+    let studies = parts.iter().filter_map(Part::study).map(str::to_owned).collect();
+    filer.settle(&permits, &studies).await;
     Ok(answer(&parts, &base))
 }
 
@@ -110,6 +109,45 @@ fn unsupported() -> Refused {
     )
 }
 
+impl Part {
+    /// The study that holds it now.
+    fn study(&self) -> Option<&str> {
+        match self {
+            Self::Taken(outcome) => outcome.study(),
+            Self::Failed(..) => None,
+        }
+    }
+}
+
+/// Ends a request that sends more than so much between two parts: whoever reads the parts keeps that in memory.
+#[derive(Default)]
+struct Between {
+    inside: AtomicBool,
+    bytes: AtomicUsize,
+}
+
+/// A chunk may begin with the end of one part and hold the beginning of the next.
+const BETWEEN_MOST: usize = 2 << 20;
+
+impl Between {
+    fn enter(&self) {
+        self.inside.store(true, Relaxed);
+    }
+
+    fn leave(&self) {
+        self.bytes.store(0, Relaxed);
+        self.inside.store(false, Relaxed);
+    }
+
+    fn let_through(&self, chunk: Bytes) -> std::io::Result<Bytes> {
+        let so_far = self.bytes.fetch_add(chunk.len(), Relaxed) + chunk.len();
+        if !self.inside.load(Relaxed) && so_far > BETWEEN_MOST {
+            return Err(std::io::Error::other("more between two parts than there can be"));
+        }
+        Ok(chunk)
+    }
+}
+
 struct Take<'t> {
     filer: &'t Filer,
     permits: &'t OfCaller,
@@ -118,7 +156,12 @@ struct Take<'t> {
 
 impl Take<'_> {
     async fn all(&self, body: Body, boundary: &str) -> Result<Vec<Part>, Refused> {
-        let mut parts = multer::Multipart::new(body.into_data_stream(), boundary);
+        let between = Arc::new(Between::default());
+        let watched = between.clone();
+        let stream = body
+            .into_data_stream()
+            .map(move |chunk| watched.let_through(chunk.map_err(std::io::Error::other)?));
+        let mut parts = multer::Multipart::new(stream, boundary);
         let mut out = Vec::new();
         loop {
             let part = match parts.next_field().await {
@@ -134,7 +177,9 @@ impl Take<'_> {
                 }
                 Err(e) => return Err(bad(format!("the parts cannot be read: {e}"))),
             };
+            between.enter();
             out.push(self.one(part).await?);
+            between.leave();
         }
     }
 
@@ -228,17 +273,13 @@ fn answer(parts: &[Part], base: &str) -> Response {
                     studies.push(&named.study);
                 }
             }
-            Part::Taken(Outcome::Quarantined(NotFiled {
-                object,
-                fault,
-                reason,
-            })) => {
-                let code = match fault {
+            Part::Taken(Outcome::Quarantined(held)) => {
+                let code = match held.fault {
                     Fault::NotUnderstood => CANNOT_UNDERSTAND,
                     Fault::Identity => WHOSE,
                     Fault::Misfiled => CONTRADICTS,
                 };
-                not.push(refused(object.as_ref(), code, reason));
+                not.push(refused(held.object.as_ref(), code, held.told()));
             }
             Part::Failed(code, reason) => not.push(refused(None, *code, reason)),
         }

@@ -16,13 +16,18 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::io::{self, Read as _};
 use std::sync::Arc;
-use tokio::sync::mpsc;
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
 use vitrine_store::StoreError;
 use vitrine_store::imaging::InstanceRow;
 use vitrine_wire::ErrorCode;
 
 /// Instances read from the index at a time, each with an audit row that names them.
 const PAGE: usize = 500;
+/// Answers with objects at once.
+static DOWNLOADS: Semaphore = Semaphore::const_new(64);
+/// A client that takes nothing for so long is cut off.
+const SILENT: Duration = Duration::from_secs(30);
 /// Bytes of an answer made at a time.
 const CHUNK: usize = 256 << 10;
 
@@ -281,6 +286,8 @@ fn objects(app: &App, headers: &HeaderMap, rows: Vec<InstanceRow>) -> Result<Res
         })
         .collect();
     let wanted = wanted(headers, &stored)?;
+    // Who takes nothing holds a thread until it is cut off: there are others for whom threads are needed.
+    let place = DOWNLOADS.try_acquire().map_err(|_| Refused::busy(5))?;
     let blobs = app.images.blobs().clone();
     let (to, from) = mpsc::channel(4);
     let boundary = format!("vitrine-{}", clock::new_uuid().simple());
@@ -295,13 +302,14 @@ fn objects(app: &App, headers: &HeaderMap, rows: Vec<InstanceRow>) -> Result<Res
     // Opened before anything is said: a file that is missing is a refusal, not half an answer.
     tokio::task::block_in_place(|| rows.iter().try_for_each(|row| blobs.read(&row.blob).map(drop)))?;
     tokio::task::spawn_blocking(move || {
+        let _place = place;
         let sent = write(&blobs, &rows, &stored, parts.as_deref(), &to);
         if let Err(e) = sent
             && e.kind() != io::ErrorKind::BrokenPipe
         {
             tracing::error!(error = %e, "the file of an image could not be given");
             // Ends the connection before the answer's end, which every client takes for a failure.
-            let _ = to.blocking_send(Err(e));
+            let _ = to.try_send(Err(e));
         }
     });
     let body = Body::from_stream(tokio_stream(from));
@@ -316,9 +324,14 @@ fn tokio_stream(
 
 type Sending = mpsc::Sender<io::Result<Bytes>>;
 
+/// Hands bytes on; a client that takes none for [`SILENT`] is cut off.
 fn send(to: &Sending, bytes: Bytes) -> io::Result<()> {
-    to.blocking_send(Ok(bytes))
-        .map_err(|_| io::Error::from(io::ErrorKind::BrokenPipe))
+    let sending = tokio::time::timeout(SILENT, to.send(Ok(bytes)));
+    match tokio::runtime::Handle::current().block_on(sending) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+        Err(_) => Err(io::ErrorKind::TimedOut.into()),
+    }
 }
 
 fn write(
