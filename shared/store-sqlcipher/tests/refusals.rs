@@ -155,11 +155,11 @@ async fn a_newer_schema_and_another_kind_are_refused() {
     let before = contents(folder.path());
     assert!(matches!(
         open_store(&path, 1),
-        Err(StoreError::NewerSchema { found: 99, known: 5 })
+        Err(StoreError::NewerSchema { found: 99, known: 6 })
     ));
     assert_eq!(contents(folder.path()), before);
     let conn = cipher::open(&path, &the_key(1), &OpenOptions::default()).unwrap();
-    conn.pragma_update(None, "user_version", 5).unwrap();
+    conn.pragma_update(None, "user_version", 6).unwrap();
     conn.pragma_update(None, "application_id", 5).unwrap();
     drop(conn);
     assert!(matches!(open_store(&path, 1), Err(StoreError::Refused(_))));
