@@ -144,17 +144,6 @@ impl Blobs {
         };
         fs::read_dir(folder).is_ok_and(|entries| entries.into_iter().any(|e| is(e).is_some()))
     }
-
-    /// Removes the file of a blob; that it is not there is no error.
-    ///
-    /// # Errors
-    /// Of the file system.
-    pub fn remove(&self, blob: &Blob) -> io::Result<()> {
-        match fs::remove_file(self.path(blob)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        }
-    }
 }
 
 /// A file that goes when nobody keeps it.
@@ -471,8 +460,7 @@ mod tests {
         assert!(blobs.has(&first.sha256, 4) && !blobs.has(&first.sha256, 5) && !blobs.has(&[7; 32], 4));
         assert_eq!(first.sha256, second.sha256);
         assert_ne!(blobs.path(&first), blobs.path(&second));
-        blobs.remove(&second).unwrap();
-        blobs.remove(&second).unwrap();
+        fs::remove_file(blobs.path(&second)).unwrap();
         assert_eq!(all(&blobs, &first).unwrap(), b"same");
         assert_eq!(all(&blobs, &second).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
