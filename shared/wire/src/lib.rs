@@ -1,7 +1,7 @@
 //! Every message between the ends and to the screen, once.
 //!
-//! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), view models for the screen ([`view`]), the one
-//! [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
+//! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), the stream of
+//! images ([`images`]), view models for the screen ([`view`], [`image_view`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
 #![cfg_attr(
     not(test),
@@ -17,6 +17,8 @@ pub mod digest;
 mod error_code;
 pub mod frame;
 pub mod http;
+pub mod image_view;
+pub mod images;
 pub mod message;
 pub mod view;
 pub use error_code::ErrorCode;

@@ -510,6 +510,8 @@ pub enum EngineEvent {
     BoardChanged(String),
     /// What is known of the person signed in changed: the server has confirmed the sign-in since.
     Session(SessionView),
+    /// More of an open series is here.
+    Images(crate::image_view::HeldView),
     /// The session ended (locked, revoked): hide everything at once.
     Locked,
 }
