@@ -25,9 +25,11 @@
 #![deny(missing_docs)]
 
 pub mod class;
+pub mod display;
 pub mod index;
 pub mod phantom;
 pub mod scan;
+pub mod stages;
 pub mod syntax;
 pub mod write;
 

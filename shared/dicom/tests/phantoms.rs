@@ -6,13 +6,15 @@ use vitrine_dicom::phantom::{Kind, Phantom, Subject};
 use vitrine_dicom::scan::{Odd, PixelData, Preamble};
 use vitrine_dicom::{Instance, Scan, ScanError, index, scan, syntax};
 
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 11] = [
     Kind::Ct,
     Kind::CtSigned,
     Kind::Cr,
     Kind::CrInverse,
     Kind::Mr,
+    Kind::MrSigned,
     Kind::UsCine,
+    Kind::UsColor,
     Kind::EnhancedCt,
     Kind::Rgb,
     Kind::Palette,
@@ -251,13 +253,15 @@ fn pixels_are_pinned() {
     assert_eq!(sums, PINNED);
 }
 
-const PINNED: [&str; 9] = [
+const PINNED: [&str; 11] = [
     "Ct 6e46e283c454bf51",
     "CtSigned bab2bc34a512580d",
     "Cr 77b7af1845850ed6",
     "CrInverse 6b55576da4bfb2f8",
     "Mr 89f3ce6b1296f7d6",
+    "MrSigned 9bfc964c2988f813",
     "UsCine 06bfc4f2150f7799",
+    "UsColor 75d26294a7604808",
     "EnhancedCt 6e46e283c454bf51",
     "Rgb 244613f571d47a9e",
     "Palette 7d3358b60f09deeb",

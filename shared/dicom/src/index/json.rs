@@ -49,6 +49,13 @@ fn hex(tag: Tag) -> String {
     format!("{:04X}{:04X}", tag.0, tag.1)
 }
 
+/// Reads what [`hex`] wrote.
+pub fn tag(text: &str) -> Option<Tag> {
+    let part = |range| u16::from_str_radix(text.get(range)?, 16).ok();
+    let tag = Tag(part(0..4)?, part(4..8)?);
+    (text.len() == 8).then_some(tag)
+}
+
 fn data_set(tree: &Tree<'_>, path: &str, bulk: &mut Vec<Bulk>) -> Value {
     let mut map = Map::new();
     for element in tree.object.iter() {

@@ -17,7 +17,7 @@ pub use fields::{FramePlace, Spacing, SpacingSource, Window};
 pub use json::Bulk;
 
 use crate::scan::{Odd, Scan};
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 use dicom_object::InMemDicomObject;
 use source::HeaderSource;
 use std::fmt;
@@ -270,6 +270,28 @@ impl fmt::Debug for Instance {
 pub fn header_json(scan: &Scan, header: &[u8]) -> Result<(serde_json::Value, Vec<Bulk>), IndexError> {
     let object = parse(scan, header)?;
     Ok(json::model(&Tree::top(&object, &mut Vec::new())))
+}
+
+/// A value that [`header_json`] left out, by its [`Bulk::path`], as it stands in the header; `None` where there is none.
+///
+/// # Errors
+/// As [`header_json`].
+pub fn value(scan: &Scan, header: &[u8], path: &str) -> Result<Option<(VR, Vec<u8>)>, IndexError> {
+    let object = parse(scan, header)?;
+    let mut within = Some(&object);
+    let mut parts = path.split('/');
+    while let (Some(object), Some(tag)) = (within, parts.next()) {
+        let element = json::tag(tag).and_then(|tag| object.element_opt(tag).ok().flatten());
+        let Some(element) = element else { break };
+        match parts.next() {
+            Some(item) => {
+                let item = item.parse::<usize>().ok();
+                within = item.and_then(|n| element.items()?.get(n));
+            }
+            None => return Ok(tree::bytes(element).map(|b| (element.vr(), b.to_vec()))),
+        }
+    }
+    Ok(None)
 }
 
 /// Reads the header of an instance: `header` are the bytes of [`Scan::header`], as [`Scan::read_header`] gives them.

@@ -16,9 +16,9 @@ pub fn header(phantom: &Phantom, file: u32) -> DataSet {
     who(phantom, file, &mut d);
     pixels(phantom, &mut d);
     match phantom.kind {
-        Kind::Ct | Kind::CtSigned | Kind::Mr => slice(phantom, file, &mut d),
+        Kind::Ct | Kind::CtSigned | Kind::Mr | Kind::MrSigned => slice(phantom, file, &mut d),
         Kind::Cr | Kind::CrInverse => radiograph(&mut d),
-        Kind::UsCine => cine(phantom, &mut d),
+        Kind::UsCine | Kind::UsColor => cine(phantom, &mut d),
         Kind::EnhancedCt => enhanced(phantom, &mut d),
         Kind::Rgb => {
             d.text(t::CONVERSION_TYPE, VR::CS, "WSD");
@@ -33,8 +33,8 @@ fn who(phantom: &Phantom, file: u32, d: &mut DataSet) {
     let (modality, description) = match phantom.kind {
         Kind::Ct | Kind::CtSigned | Kind::EnhancedCt => ("CT", "Trunk, phantom"),
         Kind::Cr | Kind::CrInverse => ("CR", "Chest PA, phantom"),
-        Kind::Mr => ("MR", "Head, phantom"),
-        Kind::UsCine => ("US", "Echo, phantom"),
+        Kind::Mr | Kind::MrSigned => ("MR", "Head, phantom"),
+        Kind::UsCine | Kind::UsColor => ("US", "Echo, phantom"),
         Kind::Rgb | Kind::Palette => ("OT", "Capture, phantom"),
     };
     d.text(t::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192")
@@ -69,11 +69,11 @@ fn who(phantom: &Phantom, file: u32, d: &mut DataSet) {
 fn pixels(phantom: &Phantom, d: &mut DataSet) {
     let (photometric, samples, allocated, stored, signed) = match phantom.kind {
         Kind::Ct | Kind::Mr | Kind::EnhancedCt => ("MONOCHROME2", 1, 16, 12, 0),
-        Kind::CtSigned => ("MONOCHROME2", 1, 16, 16, 1),
+        Kind::CtSigned | Kind::MrSigned => ("MONOCHROME2", 1, 16, 16, 1),
         Kind::Cr => ("MONOCHROME2", 1, 16, 14, 0),
         Kind::CrInverse => ("MONOCHROME1", 1, 16, 14, 0),
         Kind::UsCine => ("MONOCHROME2", 1, 8, 8, 0),
-        Kind::Rgb => ("RGB", 3, 8, 8, 0),
+        Kind::Rgb | Kind::UsColor => ("RGB", 3, 8, 8, 0),
         Kind::Palette => ("PALETTE COLOR", 1, 8, 8, 0),
     };
     d.us(t::SAMPLES_PER_PIXEL, &[samples])
@@ -106,7 +106,7 @@ const AXIAL: [f64; 6] = [1.0, 0.0, 0.0, 0.0, 1.0, 0.0];
 
 fn spacing(phantom: &Phantom) -> f64 {
     // As wide as a trunk or a head, in steps that a decimal holds.
-    let width_um = if phantom.kind == Kind::Mr {
+    let width_um = if matches!(phantom.kind, Kind::Mr | Kind::MrSigned) {
         230_400.0
     } else {
         360_448.0
@@ -131,7 +131,8 @@ fn slice(phantom: &Phantom, file: u32, d: &mut DataSet) {
         .ds(t::IMAGE_ORIENTATION_PATIENT, &AXIAL)
         .ds(t::SLICE_LOCATION, &[at[2]])
         .ds(t::PIXEL_SPACING, &[spacing, spacing]);
-    if phantom.kind == Kind::Mr {
+    if matches!(phantom.kind, Kind::Mr | Kind::MrSigned) {
+        let center = if phantom.kind == Kind::Mr { 500.0 } else { 300.0 };
         d.text(t::BODY_PART_EXAMINED, VR::CS, "HEAD")
             .text(t::SCANNING_SEQUENCE, VR::CS, "GR")
             .text(t::SEQUENCE_VARIANT, VR::CS, "SP")
@@ -139,7 +140,7 @@ fn slice(phantom: &Phantom, file: u32, d: &mut DataSet) {
             .text(t::MR_ACQUISITION_TYPE, VR::CS, "3D")
             .ds(t::ECHO_TIME, &[2.4])
             .ds(t::REPETITION_TIME, &[8.1])
-            .ds(t::WINDOW_CENTER, &[500.0])
+            .ds(t::WINDOW_CENTER, &[center])
             .ds(t::WINDOW_WIDTH, &[900.0]);
         return;
     }

@@ -28,8 +28,12 @@ pub enum Kind {
     CrInverse,
     /// A series of MR slices, 12 bits of 16.
     Mr,
+    /// The same, 16 bits signed, with values below zero.
+    MrSigned,
     /// An ultrasound loop: one file of many frames, 8 bits.
     UsCine,
+    /// The same in RGB, with flow in red and blue.
+    UsColor,
     /// One enhanced CT of many frames, with functional groups.
     EnhancedCt,
     /// A capture in RGB.
@@ -91,8 +95,8 @@ impl Phantom {
         let (rows, columns, count) = match kind {
             Kind::Ct | Kind::CtSigned => (512, 512, 120),
             Kind::Cr | Kind::CrInverse => (3048, 2500, 1),
-            Kind::Mr => (256, 256, 30),
-            Kind::UsCine => (480, 640, 60),
+            Kind::Mr | Kind::MrSigned => (256, 256, 30),
+            Kind::UsCine | Kind::UsColor => (480, 640, 60),
             Kind::EnhancedCt => (512, 512, 200),
             Kind::Rgb | Kind::Palette => (480, 640, 1),
         };
@@ -111,7 +115,7 @@ impl Phantom {
     /// Whether all frames are in one file.
     #[must_use]
     pub fn is_multi_frame(&self) -> bool {
-        matches!(self.kind, Kind::UsCine | Kind::EnhancedCt)
+        matches!(self.kind, Kind::UsCine | Kind::UsColor | Kind::EnhancedCt)
     }
     /// How many files there are.
     #[must_use]
@@ -129,8 +133,8 @@ impl Phantom {
         match self.kind {
             Kind::Ct | Kind::CtSigned => class::CT,
             Kind::Cr | Kind::CrInverse => class::CR,
-            Kind::Mr => class::MR,
-            Kind::UsCine => class::US_MULTI_FRAME,
+            Kind::Mr | Kind::MrSigned => class::MR,
+            Kind::UsCine | Kind::UsColor => class::US_MULTI_FRAME,
             Kind::EnhancedCt => class::ENHANCED_CT,
             Kind::Rgb | Kind::Palette => class::SECONDARY_CAPTURE,
         }
@@ -160,7 +164,7 @@ impl Phantom {
     pub fn frame_len(&self) -> u64 {
         let bytes = match self.kind {
             Kind::UsCine | Kind::Palette => 1,
-            Kind::Rgb => 3,
+            Kind::Rgb | Kind::UsColor => 3,
             _ => 2,
         };
         u64::from(self.rows) * u64::from(self.columns) * bytes
@@ -186,7 +190,10 @@ impl Phantom {
             &self.sop_uid(file),
             &self.header(file),
         )?;
-        let words = !matches!(self.kind, Kind::UsCine | Kind::Rgb | Kind::Palette);
+        let words = !matches!(
+            self.kind,
+            Kind::UsCine | Kind::UsColor | Kind::Rgb | Kind::Palette
+        );
         let vr = if words || !coding.explicit { VR::OW } else { VR::OB };
         let len = self.frame_len() * u64::from(self.frames());
         write::native(out, coding, vr, len)?;

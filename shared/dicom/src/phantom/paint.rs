@@ -133,8 +133,8 @@ pub fn frame(phantom: &Phantom, slice: u32) -> Vec<u8> {
     let (t, hump) = along(phantom, slice);
     let ellipses = match phantom.kind {
         Kind::Ct | Kind::CtSigned | Kind::EnhancedCt => trunk(t, hump),
-        Kind::Mr => head(t, hump),
-        Kind::UsCine => chambers(slice),
+        Kind::Mr | Kind::MrSigned => head(t, hump),
+        Kind::UsCine | Kind::UsColor => chambers(slice),
         Kind::Cr | Kind::CrInverse | Kind::Rgb | Kind::Palette => Vec::new(),
     };
     let ellipses = if ellipses.is_empty() { CHEST } else { &ellipses };
@@ -147,8 +147,8 @@ pub fn frame(phantom: &Phantom, slice: u32) -> Vec<u8> {
         let background = match phantom.kind {
             Kind::Ct | Kind::CtSigned | Kind::EnhancedCt => -1000,
             Kind::Cr | Kind::CrInverse | Kind::Rgb | Kind::Palette => 900,
-            Kind::Mr => 12,
-            Kind::UsCine => 0,
+            Kind::Mr | Kind::MrSigned => 12,
+            Kind::UsCine | Kind::UsColor => 0,
         };
         fill(&mut line, y, background, ellipses);
         match phantom.kind {
@@ -167,7 +167,10 @@ pub fn frame(phantom: &Phantom, slice: u32) -> Vec<u8> {
             Kind::Mr => words(&line, &mut out, |v| {
                 (v + noise.around_zero(sigma(14))).clamp(0, 4095)
             }),
-            Kind::UsCine => {
+            Kind::MrSigned => words(&line, &mut out, |v| {
+                (v - 200 + noise.around_zero(sigma(14))).clamp(-4096, 4095)
+            }),
+            Kind::UsCine | Kind::UsColor => {
                 let columns = f64::from(phantom.columns);
                 for (x, v) in line.iter().enumerate() {
                     // The sector: as wide as it is deep.
@@ -178,7 +181,18 @@ pub fn frame(phantom: &Phantom, slice: u32) -> Vec<u8> {
                     } else {
                         0
                     };
-                    out.push(byte(value));
+                    if phantom.kind == Kind::UsCine {
+                        out.push(byte(value));
+                        continue;
+                    }
+                    // What is dark in the sector flows, to the probe in one half of the beat and away in the other.
+                    let flow = byte(160 + speckle / 2);
+                    let is_flow = off < y * 0.55 && (1..20).contains(v);
+                    out.extend_from_slice(&match (is_flow, slice % 30 < 15) {
+                        (true, true) => [flow, 24, 24],
+                        (true, false) => [24, 24, flow],
+                        (false, _) => [byte(value); 3],
+                    });
                 }
             }
             Kind::Rgb => {

@@ -2,6 +2,7 @@
 //! see its MANIFEST); in CI their absence is a failure, elsewhere the tests say that they were skipped.
 
 mod charsets;
+mod display;
 mod files;
 mod headers;
 mod mutations;
