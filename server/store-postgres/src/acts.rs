@@ -8,6 +8,7 @@
 )]
 
 use crate::group::Group;
+use crate::pixels::{PixelAct, PixelsActed};
 use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};
 use crate::state::FeedOut;
 use crate::tiers::{TierAct, Tiered};
@@ -47,6 +48,7 @@ pub(crate) enum Act {
     Archive(Box<ArchiveOrder>),
     /// The same.
     Tier(Box<TierAct>),
+    Pixels(Box<PixelAct>),
 }
 
 /// What became of it.
@@ -62,6 +64,8 @@ pub(crate) struct Acted {
     pub archived: Option<Archived>,
     /// Of a move between tiers.
     pub tiered: Option<Tiered>,
+    /// Of what was noted about pixels.
+    pub pixels: Option<PixelsActed>,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -87,7 +91,7 @@ pub(crate) fn refused(text: String) -> Fault {
 impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
-        let (mut device, mut seq) = (None, 0);
+        let (mut device, mut seq, mut pixels) = (None, 0, None);
         if let Act::Archive(order) = act {
             let (archived, receipt) = self.archive(order).await?;
             return Ok(Acted {
@@ -96,6 +100,7 @@ impl Group<'_> {
                 seq,
                 archived: Some(archived),
                 tiered: None,
+                pixels: None,
             });
         }
         if let Act::Tier(tier) = act {
@@ -106,6 +111,7 @@ impl Group<'_> {
                 seq,
                 archived: None,
                 tiered,
+                pixels: None,
             });
         }
         match act {
@@ -166,6 +172,7 @@ impl Group<'_> {
             Act::DeviceRows(device, rows) => seq = self.device_rows(device, rows).await?,
             Act::SpooledRows(chain, rows) => seq = self.spooled_rows(chain, rows).await?,
             Act::Prune(up_to) => self.prune(*up_to).await?,
+            Act::Pixels(act) => pixels = Some(self.pixels(act).await?),
             Act::Archive(_) | Act::Tier(_) => {}
         }
         let receipt = entry.map(|e| self.record(e)).transpose()?;
@@ -175,6 +182,7 @@ impl Group<'_> {
             seq,
             archived: None,
             tiered: None,
+            pixels,
         })
     }
 

@@ -22,6 +22,7 @@ use vitrine_store::imaging::{
     SeriesBody, SeriesRow, Standing, StudyBody, StudyHits, StudyQuery, StudyRow, given, place,
     seal_instances, seal_studies,
 };
+use vitrine_store::pixels::Unpacked;
 use vitrine_store::{StoreError, seal};
 
 const FILING: &str = "filing an image";
@@ -42,7 +43,11 @@ impl Ready {
     }
 }
 
-fn opened<T: DeserializeOwned>(vault: &Vault, place: Place<'_>, sealed: &[u8]) -> Result<T, StoreError> {
+pub(crate) fn opened<T: DeserializeOwned>(
+    vault: &Vault,
+    place: Place<'_>,
+    sealed: &[u8],
+) -> Result<T, StoreError> {
     imaging::body(&vault.get(place, sealed)?)
 }
 
@@ -244,7 +249,9 @@ pub(crate) async fn forget<C: GenericClient>(c: &C, pids: &[i64]) -> Result<(), 
     let studies = "SELECT no FROM imaging_study WHERE pid = ANY($1)";
     let series = format!("SELECT no FROM imaging_series WHERE study IN ({studies})");
     for sql in [
+        // Waits for whoever notes a pack of them, and then sees it: no key of a pack is left.
         format!("DELETE FROM imaging_instance WHERE series IN ({series})"),
+        format!("DELETE FROM imaging_pack WHERE series IN ({series})"),
         format!("DELETE FROM imaging_series WHERE study IN ({studies})"),
         "DELETE FROM imaging_study WHERE pid = ANY($1)".to_owned(),
     ] {
@@ -290,7 +297,7 @@ async fn studies<C: GenericClient>(c: &C, vault: &Vault, rows: &[Row]) -> Result
     Ok(out)
 }
 
-const INSTANCE: &str =
+pub(crate) const INSTANCE: &str =
     "SELECT t.no, t.body, s.no, s.body, i.no, i.body, i.position, i.at, i.sha256, i.bytes, p.id
   FROM imaging_instance i JOIN imaging_series s ON s.no = i.series JOIN imaging_study t ON t.no = s.study
   JOIN patient p ON p.pid = t.pid";
@@ -299,6 +306,18 @@ fn instance(vault: &Vault, r: &Row, patient: &PatientId) -> Result<(InstanceRow,
     if col::<&str>(r, 10, READING)? != patient.as_str() {
         return Err(StoreError::WrongPatient("a series of images".to_owned()).into());
     }
+    unpacked(vault, r)
+}
+
+/// The same of whoever it is.
+pub(crate) fn unpacked_row(vault: &Vault, r: &Row) -> Result<Unpacked, Fault> {
+    Ok(Unpacked {
+        patient: parsed(PatientId::new(col::<String>(r, 10, READING)?), READING)?,
+        instance: unpacked(vault, r)?.0,
+    })
+}
+
+fn unpacked(vault: &Vault, r: &Row) -> Result<(InstanceRow, u64), Fault> {
     let no: i64 = col(r, 4, READING)?;
     let study: StudyBody = opened(vault, Place::Study(col(r, 0, READING)?), col(r, 1, READING)?)?;
     let series: SeriesBody = opened(vault, Place::Series(col(r, 2, READING)?), col(r, 3, READING)?)?;

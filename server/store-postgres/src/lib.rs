@@ -24,6 +24,7 @@ mod intake;
 mod lane;
 mod migrate;
 mod notes;
+mod pixels;
 mod prepare;
 mod project;
 mod rotate;

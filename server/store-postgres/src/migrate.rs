@@ -43,10 +43,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "imaging",
         sql: include_str!("../migrations/0006_imaging.sql"),
     },
+    Migration {
+        number: 7,
+        name: "pixels",
+        sql: include_str!("../migrations/0007_pixels.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 6;
+pub const SCHEMA: u32 = 7;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -55,6 +55,11 @@ const TABLES: &[Table] = &[
         number: "no",
         place: Place::Instance,
     },
+    Table {
+        name: "imaging_pack",
+        number: "no",
+        place: Place::Pack,
+    },
 ];
 
 impl PostgresStore {

@@ -37,6 +37,8 @@ pub(crate) enum Place<'p> {
     Study(i64),
     Series(i64),
     Instance(i64),
+    /// A pack of frames.
+    Pack(i64),
     Audit(&'p str, u64),
     Grant(&'p [u8]),
     /// A hold by its patient, a request by its id.
@@ -56,6 +58,7 @@ impl Place<'_> {
             Self::Study(no) => numbered(b's', no),
             Self::Series(no) => numbered(b'e', no),
             Self::Instance(no) => numbered(b'i', no),
+            Self::Pack(no) => numbered(b'p', no),
             Self::Audit(chain, seq) => [&[b'a'][..], &seq.to_be_bytes(), chain.as_bytes()].concat(),
             Self::Grant(id) => [&[b'g'][..], id].concat(),
             Self::Archive(id) => [&[b'h'][..], id].concat(),

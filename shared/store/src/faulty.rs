@@ -5,9 +5,10 @@
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
 use crate::imaging::{
-    Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
+    Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
 use crate::notes::{NoteHits, NoteQuery};
+use crate::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
@@ -318,6 +319,26 @@ impl Imaging for FaultyStore {
         uid: &str,
     ) -> Result<Sealed<Option<InstanceRow>>, StoreError> {
         through!(self, instance(permit, uid))
+    }
+}
+
+#[async_trait]
+impl Pixels for FaultyStore {
+    async fn unpacked(&self, series: Option<&str>, limit: usize) -> Result<Vec<Unpacked>, StoreError> {
+        through!(self, unpacked(series, limit))
+    }
+    async fn pixels_done(&self, done: PixelsDone) -> Result<bool, StoreError> {
+        through!(self, pixels_done(done))
+    }
+    async fn pixels(
+        &self,
+        permit: &Permit<ReadChart>,
+        study: Option<&str>,
+    ) -> Result<Sealed<Vec<SeriesPixels>>, StoreError> {
+        through!(self, pixels(permit, study))
+    }
+    async fn look_again(&self, series: &str) -> Result<Vec<Blob>, StoreError> {
+        through!(self, look_again(series))
     }
 }
 

@@ -334,6 +334,14 @@ fn named(kind: &str, uid: &str) -> Result<ResourceKey, StoreError> {
     ResourceKey::new(kind, uid).map_err(|e| StoreError::Refused(e.to_string()))
 }
 
+/// The name of a study in audit rows.
+///
+/// # Errors
+/// [`StoreError::Refused`] for a UID that is none.
+pub fn study_key(uid: &str) -> Result<ResourceKey, StoreError> {
+    named(STUDY, uid)
+}
+
 /// The audit row of a batch names the instances filed with it.
 ///
 /// # Errors

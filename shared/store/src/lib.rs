@@ -23,6 +23,7 @@ pub mod memory;
 mod model;
 pub mod notes;
 pub mod pack;
+pub mod pixels;
 mod project;
 pub mod scope;
 pub mod seal;

@@ -3,6 +3,7 @@
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
 use crate::imaging::Imaging;
 use crate::notes::{NoteHits, NoteQuery};
+use crate::pixels::Pixels;
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
@@ -302,5 +303,5 @@ pub trait Tiers: Send + Sync {
 }
 
 /// A whole backend.
-pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging {}
-impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging> Store for T {}
+pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels {}
+impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels> Store for T {}

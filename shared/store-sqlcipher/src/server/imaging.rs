@@ -18,6 +18,7 @@ use vitrine_store::imaging::{
     SeriesBody, SeriesRow, Standing, StudyBody, StudyHits, StudyQuery, StudyRow, given, place,
     seal_instances, seal_studies,
 };
+use vitrine_store::pixels::Unpacked;
 use vitrine_store::{StoreError, seal};
 use zeroize::Zeroizing;
 
@@ -123,6 +124,7 @@ pub(super) fn forget(conn: &Connection, pid: i64) -> Result<(), StoreError> {
     let studies = "SELECT no FROM imaging_study WHERE pid = ?1";
     let series = format!("SELECT no FROM imaging_series WHERE study IN ({studies})");
     for sql in [
+        format!("DELETE FROM imaging_pack WHERE series IN ({series})"),
         format!("DELETE FROM imaging_instance WHERE series IN ({series})"),
         format!("DELETE FROM imaging_series WHERE study IN ({studies})"),
         "DELETE FROM imaging_study WHERE pid = ?1".to_owned(),
@@ -132,7 +134,7 @@ pub(super) fn forget(conn: &Connection, pid: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn opened<T: DeserializeOwned>(packed: &[u8]) -> Result<T, StoreError> {
+pub(super) fn opened<T: DeserializeOwned>(packed: &[u8]) -> Result<T, StoreError> {
     imaging::body(&body::unpack(packed)?)
 }
 
@@ -209,13 +211,14 @@ fn find(conn: &Connection, query: &StudyQuery) -> Result<StudyHits, StoreError> 
 }
 
 /// An instance before what is kept of it is unpacked, with its filing number.
-type Packed = (InstanceRow, u64, Vec<u8>);
+pub(super) type Packed = (InstanceRow, u64, Vec<u8>);
 
-const INSTANCE: &str = "SELECT t.uid, s.uid, i.uid, i.position, i.at, i.sha256, i.bytes, i.body, i.no, p.id
+pub(super) const INSTANCE: &str =
+    "SELECT t.uid, s.uid, i.uid, i.position, i.at, i.sha256, i.bytes, i.body, i.no, p.id
   FROM imaging_instance i JOIN imaging_series s ON s.no = i.series JOIN imaging_study t ON t.no = s.study
   JOIN patient p ON p.pid = t.pid";
 
-fn packed(r: &Row<'_>) -> rusqlite::Result<(Packed, String)> {
+pub(super) fn packed(r: &Row<'_>) -> rusqlite::Result<(Packed, String)> {
     let row = InstanceRow {
         study: r.get(0)?,
         series: r.get(1)?,
@@ -232,15 +235,29 @@ fn packed(r: &Row<'_>) -> rusqlite::Result<(Packed, String)> {
     Ok(((row, uint(r.get(8)?), r.get(7)?), r.get(9)?))
 }
 
-fn of_patient(found: (Packed, String), patient: &PatientId) -> Result<(InstanceRow, u64), StoreError> {
-    let ((mut row, no, packed), whose) = found;
-    if whose != patient.as_str() {
-        return Err(StoreError::WrongPatient("a series of images".to_owned()));
-    }
+fn unpacked((mut row, no, packed): Packed) -> Result<(InstanceRow, u64), StoreError> {
     let body: InstanceBody = opened(&packed)?;
     row.blob.key = body.key();
     row.header = given(body.header);
     Ok((row, no))
+}
+
+fn of_patient(
+    (packed, whose): (Packed, String),
+    patient: &PatientId,
+) -> Result<(InstanceRow, u64), StoreError> {
+    if whose != patient.as_str() {
+        return Err(StoreError::WrongPatient("a series of images".to_owned()));
+    }
+    unpacked(packed)
+}
+
+/// The same of whoever it is.
+pub(super) fn unpacked_row((packed, whose): (Packed, String)) -> Result<Unpacked, StoreError> {
+    Ok(Unpacked {
+        patient: PatientId::new(whose).map_err(|_| StoreError::Damaged("the id of a patient".to_owned()))?,
+        instance: unpacked(packed)?.0,
+    })
 }
 
 impl SqlcipherStore {

@@ -23,6 +23,7 @@ mod meaning;
 mod notes;
 mod operate;
 mod persons;
+mod pixels;
 mod prepare;
 mod project;
 mod sql;
@@ -82,6 +83,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 6,
         name: "imaging",
         sql: include_str!("../../migrations/server/0006_imaging.sql"),
+    },
+    Migration {
+        number: 7,
+        name: "pixels",
+        sql: include_str!("../../migrations/server/0007_pixels.sql"),
     },
 ];
 

@@ -2,11 +2,12 @@
 
 use super::hospital::{Hospital, note, person, put};
 use crate::imaging::{Blob, InstanceRow, Misfiled, NewInstance, Standing, StudyHits, StudyQuery, StudyRow};
+use crate::pixels::{Looked, PixelPack, PixelsDone, SeriesPixels};
 use crate::{Applied, ChangeBatch, ChangeOp, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use vitrine_access::action::{ReadChart, SearchPatients};
-use vitrine_clinical::PatientId;
+use vitrine_clinical::{PatientId, UtcMs};
 use zeroize::Zeroizing;
 
 /// An instance of patient `p`: study `1.2.<study>`, series `1.2.<study>.<series>`, and so on.
@@ -464,4 +465,151 @@ pub(super) async fn destroyed_images_leave_nothing(h: Hospital) {
         matches!(refused, Err(StoreError::Destroyed { index: 0, .. })),
         "{refused:?}"
     );
+}
+
+fn looked(uid: &str, frames: u32) -> Looked {
+    Looked {
+        uid: uid.to_owned(),
+        frames,
+        why: (frames == 0).then(|| "no pixels".to_owned()),
+    }
+}
+
+fn pack(mark: u8, frames: u32) -> PixelPack {
+    PixelPack {
+        blob: Blob {
+            sha256: [mark; 32],
+            bytes: 1_000 + u64::from(mark),
+            key: Zeroizing::new([mark + 1; 32]),
+        },
+        frames,
+    }
+}
+
+impl Hospital {
+    async fn pixels(&self, p: &str, study: Option<&str>) -> Vec<SeriesPixels> {
+        let permit = self.client::<ReadChart>(Some(p));
+        let sealed = self.store.pixels(&permit, study).await.expect("read");
+        let shown: BTreeSet<String> = sealed
+            .disclosure()
+            .resources
+            .iter()
+            .map(|r| r.key.to_string())
+            .collect();
+        let found = self.open(&permit, sealed).await;
+        let given: BTreeSet<String> = found.iter().map(|s| format!("DicomStudy/{}", s.study)).collect();
+        assert_eq!(shown, given, "the row names every study shown");
+        found
+    }
+
+    async fn done(&self, series: &str, pack: Option<PixelPack>, of: &[(&str, u32)]) -> bool {
+        let done = PixelsDone {
+            series: series.to_owned(),
+            at: UtcMs(1_000),
+            pack,
+            instances: of.iter().map(|(uid, frames)| looked(uid, *frames)).collect(),
+        };
+        self.store.pixels_done(done).await.expect("noted")
+    }
+
+    async fn waiting(&self, series: Option<&str>, limit: usize) -> Vec<String> {
+        let found = self.store.unpacked(series, limit).await.expect("read");
+        found.into_iter().map(|u| u.instance.uid).collect()
+    }
+}
+
+pub(super) async fn notes_what_became_of_pixels(h: Hospital) {
+    h.staff(&[]).await;
+    h.two().await;
+    h.file(vec![
+        image("p1", 1, 1, 3),
+        image("p1", 1, 1, 1),
+        image("p1", 1, 1, 2),
+        image("p1", 1, 2, 1),
+        image("p2", 2, 1, 1),
+    ])
+    .await
+    .expect("filed");
+    let (a, b) = ("1.2.1.1", "1.2.1.2");
+    assert_eq!(
+        h.waiting(None, 10).await,
+        ["1.2.1.1.3", "1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1", "1.2.2.1.1"],
+        "in the order of filing"
+    );
+    assert_eq!(
+        h.waiting(Some(a), 2).await,
+        ["1.2.1.1.1", "1.2.1.1.2"],
+        "by place"
+    );
+    let first = h.store.unpacked(Some(a), 1).await.expect("read");
+    assert_eq!(first[0].patient.as_str(), "p1");
+    assert_eq!(
+        first[0].instance.blob,
+        image("p1", 1, 1, 1).blob,
+        "with the key of its file"
+    );
+    assert_eq!(first[0].instance.header, image("p1", 1, 1, 1).header);
+
+    assert!(
+        h.done(a, Some(pack(1, 21)), &[("1.2.1.1.1", 20), ("1.2.1.1.2", 1)])
+            .await
+    );
+    assert!(
+        h.done(a, Some(pack(1, 21)), &[("1.2.1.1.1", 20), ("1.2.1.1.2", 1)])
+            .await,
+        "just this was noted before: its answer was lost"
+    );
+    // Somebody else was first with one of them; one is of another series; one is not there: nothing is noted.
+    for of in [
+        [("1.2.1.1.2", 1), ("1.2.1.1.3", 1)],
+        [("1.2.1.1.3", 1), ("1.2.1.2.1", 1)],
+        [("1.2.1.1.3", 1), ("1.2.1.1.9", 1)],
+    ] {
+        assert!(!h.done(a, Some(pack(9, 2)), &of).await, "{of:?}");
+    }
+    assert!(!h.done("1.2.9", None, &[]).await, "no such series");
+    assert!(h.done(a, Some(pack(2, 5)), &[("1.2.1.1.3", 5)]).await);
+    assert!(h.done(b, None, &[("1.2.1.2.1", 0)]).await);
+    assert_eq!(h.waiting(None, 10).await, ["1.2.2.1.1"]);
+
+    let found = h.pixels("p1", Some("1.2.1")).await;
+    let [x, y] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(
+        (x.series.as_str(), x.ready, x.preparing, x.frames()),
+        (a, 3, 0, 26)
+    );
+    assert_eq!(
+        x.packs,
+        [pack(1, 21), pack(2, 5)],
+        "in the order in which they were made"
+    );
+    assert_eq!((y.series.as_str(), y.ready, y.preparing), (b, 0, 0));
+    assert_eq!(y.without, [("1.2.1.2.1".to_owned(), "no pixels".to_owned())]);
+    assert!(
+        h.pixels("p1", Some("1.2.2")).await.is_empty(),
+        "another patient's"
+    );
+    let two = h.pixels("p2", None).await;
+    assert_eq!((two.len(), two[0].preparing, two[0].packs.len()), (1, 1, 0));
+
+    let gone = h.store.look_again(a).await.expect("forgotten");
+    assert_eq!(gone, [pack(1, 21).blob, pack(2, 5).blob]);
+    assert!(h.store.look_again("1.2.9").await.expect("nothing").is_empty());
+    assert_eq!(
+        h.waiting(Some(a), 9).await,
+        ["1.2.1.1.1", "1.2.1.1.2", "1.2.1.1.3"]
+    );
+    assert!(h.done(a, Some(pack(3, 1)), &[("1.2.1.1.1", 1)]).await);
+
+    let id = h.ask("p1", "ann").await.expect("asked");
+    h.approve("p1", id, "bob").await.expect("approved");
+    h.approve("p1", id, "cyd").await.expect("approved");
+    h.carry_out("p1", id).await.expect("destroyed");
+    assert!(h.pixels("p1", None).await.is_empty(), "no key of a pack is left");
+    assert_eq!(h.waiting(None, 10).await, ["1.2.2.1.1"]);
+    assert!(
+        !h.done(a, Some(pack(4, 1)), &[("1.2.1.1.2", 1)]).await,
+        "made too late"
+    );
+    assert_eq!(h.pixels("p2", None).await.len(), 1);
 }

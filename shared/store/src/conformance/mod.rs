@@ -75,6 +75,7 @@ cases! {
     imaging::refuses_images_that_contradict_what_is_there;
     imaging::finds_studies;
     imaging::destroyed_images_leave_nothing;
+    imaging::notes_what_became_of_pixels;
     finds::counts;
     feeds::has_no_gap_under_concurrent_writers;
     feeds::chains_revisions;

@@ -74,6 +74,8 @@ pub(super) fn file(
         at,
         header: new.header.clone(),
         blob: new.blob.clone(),
+        frames: None,
+        why: None,
     };
     txn.set(|t| &mut t.images, new.uid.clone(), Some(image));
     Ok(())
@@ -94,6 +96,7 @@ pub(super) fn forget(t: &mut Tables, patient: &PatientId) {
     t.studies.retain(|_, s| s.patient != *patient);
     t.series.retain(|_, s| t.studies.contains_key(&s.study));
     t.images.retain(|_, i| t.series.contains_key(&i.series));
+    t.pixel_packs.retain(|series, _| t.series.contains_key(series));
 }
 
 fn study(t: &Tables, uid: &str, s: &Study) -> StudyRow {

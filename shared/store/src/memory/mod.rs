@@ -5,6 +5,7 @@ mod accounts;
 mod apply;
 mod archive;
 mod imaging;
+mod pixels;
 mod reads;
 mod state;
 mod tiers;

@@ -2,6 +2,7 @@
 
 use crate::archive::{Destruction, Hold};
 use crate::imaging::Blob;
+use crate::pixels::PixelPack;
 use crate::search::PersonWords;
 use crate::tiers::PackRow;
 use crate::{
@@ -102,6 +103,10 @@ pub(super) struct Image {
     pub at: UtcMs,
     pub header: Bytes,
     pub blob: Blob,
+    /// Frames in a pack; `None` = nobody has looked.
+    pub frames: Option<u32>,
+    /// Why it has none.
+    pub why: Option<String>,
 }
 
 #[derive(Default)]
@@ -141,6 +146,8 @@ pub(super) struct Tables {
     pub studies: BTreeMap<String, Study>,
     pub series: BTreeMap<String, Series>,
     pub images: BTreeMap<String, Image>,
+    /// Packs of a series.
+    pub pixel_packs: BTreeMap<String, Vec<PixelPack>>,
     /// Day on which a record was last used.
     pub used: BTreeMap<PatientId, i64>,
 }
