@@ -10,15 +10,17 @@ use crate::identity::known::Known;
 use crate::identity::sessions::Caller;
 use crate::identity::throttle::Throttle;
 use crate::imaging::filing::Filer;
+use crate::imaging::packs::Packs;
 use crate::keys::Keys;
 use crate::lanes::Lanes;
+use crate::lanes::workers::{Rank, Workers};
 use crate::ops::breaker::Breaker;
 use crate::ops::guarded::Guarded;
 use crate::ops::metrics::Metrics;
 use crate::ops::sections::Sections;
 use crate::ws::hub::Changed;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, broadcast, watch};
 use vitrine_access::policy::{self, Denied, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Grant, Permit, Sealed};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
@@ -61,6 +63,12 @@ pub struct App {
     pub hub: crate::ws::hub::Hub,
     /// What the archive tiers are at.
     pub tiers: Arc<crate::ops::tiers::Work>,
+    /// Threads of images: they give way to everything of the record.
+    pub image_threads: Workers,
+    /// Packs of images that are open.
+    pub packs: Packs,
+    /// Series of which there is more to show.
+    pub packed: broadcast::Sender<String>,
     /// Takes images in and knows where they lie.
     pub images: Arc<Filer>,
     grants: Mutex<Vec<Grant>>,
@@ -103,6 +111,13 @@ impl App {
             doing: "starting the lanes' threads",
             cause: e.to_string(),
         })?;
+        let image_threads =
+            std::thread::available_parallelism().map_or(2, usize::from) + config.images.workers;
+        let image_threads =
+            Workers::start("image", image_threads, Rank::Rest).map_err(|e| StoreError::Backend {
+                doing: "starting the threads of images",
+                cause: e.to_string(),
+            })?;
         let images = Filer::open(store.clone(), &dir, &config.images, &config.database.node)?;
         let grants = store.grants(10_000).await?;
         let grants = grants
@@ -123,6 +138,9 @@ impl App {
             draining: watch::channel(false).0,
             hub: crate::ws::hub::Hub::new(store.watch()),
             tiers: Arc::default(),
+            image_threads,
+            packs: Packs::default(),
+            packed: broadcast::channel(256).0,
             images,
             grants: Mutex::new(grants),
             dir,

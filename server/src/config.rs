@@ -198,11 +198,25 @@ pub struct Archive {
 }
 
 /// `[images]`
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Images {
     /// Folder of their files; empty = `images` in the data folder.
     pub folder: String,
+    /// Processes that make their pixels ready to be streamed; 0 = another server does.
+    pub workers: usize,
+    /// The program of these processes; empty = `vitrine-codec` beside the server's.
+    pub worker: String,
+}
+
+impl Default for Images {
+    fn default() -> Self {
+        Self {
+            folder: String::new(),
+            workers: 1,
+            worker: String::new(),
+        }
+    }
 }
 
 /// `[dimse]`
@@ -417,6 +431,7 @@ impl Config {
             );
         }
         for (key, value, low, high) in [
+            ("images.workers", self.images.workers, 0, 64),
             ("dimse.associations", self.dimse.associations, 1, 1024),
             ("limits.body_mib", self.limits.body_mib, 1, 1024),
             ("limits.connections", self.limits.connections, 1, 1_000_000),
@@ -591,7 +606,15 @@ mod tests {
                     "true"
                 } else if ["url", "node", "replica_url"].contains(&key) {
                     "\"postgres://v@127.0.0.1/v\""
-                } else if ["redo.folder", "archive.warm", "archive.cold", "images.folder"].contains(k) {
+                } else if [
+                    "redo.folder",
+                    "archive.warm",
+                    "archive.cold",
+                    "images.folder",
+                    "images.worker",
+                ]
+                .contains(k)
+                {
                     if *k == "archive.cold" {
                         "\"/mnt/archive\""
                     } else {
@@ -620,7 +643,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 60] = [
+    const KEYS: [&str; 62] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -668,6 +691,8 @@ mod tests {
         "archive.recall_mb_s",
         "archive.recall_first_s",
         "images.folder",
+        "images.workers",
+        "images.worker",
         "dimse.address",
         "dimse.title",
         "dimse.peers",

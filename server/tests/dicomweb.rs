@@ -2,24 +2,11 @@
 
 mod harness;
 use harness::command::{add_user, password};
-use harness::images::{Made, walk};
+use harness::images::{Made, RELATED, parts, related, walk};
 use harness::*;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use vitrine_server::ingest::source;
-
-fn related(parts: &[Vec<u8>]) -> Vec<u8> {
-    let mut out = Vec::new();
-    for part in parts {
-        out.extend_from_slice(b"--b-17\r\nContent-Type: application/dicom\r\n\r\n");
-        out.extend_from_slice(part);
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b"--b-17--\r\n");
-    out
-}
-
-const RELATED: &str = "multipart/related; type=\"application/dicom\"; boundary=b-17";
 
 async fn send(s: &Server, token: &str, path: &str, parts: &[Vec<u8>]) -> (u16, Value) {
     let answer = s
@@ -66,33 +53,6 @@ async fn listed(s: &Server, token: &str, path: &str) -> Vec<Value> {
         "{path}"
     );
     serde_json::from_slice(&body).unwrap()
-}
-
-/// The objects of a multipart answer.
-fn parts(media: &str, body: &[u8]) -> Vec<Vec<u8>> {
-    let boundary = media
-        .split("boundary=")
-        .nth(1)
-        .expect("a boundary")
-        .trim_matches('"');
-    let mark = format!("--{boundary}");
-    let find = |from: usize, what: &[u8]| {
-        body[from..]
-            .windows(what.len())
-            .position(|w| w == what)
-            .map(|n| from + n)
-    };
-    let (mut out, mut at) = (Vec::new(), 0);
-    loop {
-        let start = find(at, mark.as_bytes()).expect("a part") + mark.len();
-        if body[start..].starts_with(b"--") {
-            return out;
-        }
-        let from = find(start, b"\r\n\r\n").unwrap() + 4;
-        let to = find(from, format!("\r\n{mark}").as_bytes()).unwrap();
-        out.push(body[from..to].to_vec());
-        at = to;
-    }
 }
 
 struct Ward {

@@ -199,21 +199,22 @@ async fn a_damaged_log_is_found_by_the_nightly_check_and_stops_a_restore() {
     server.fhir(&token, "/fhir", placed("p1", "ED").to_string()).await;
     write(&server, &token, 1).await;
     assert_eq!(done(&["verify-backup", "--from", b, "--data", d])["whole"], true);
+    let segment = || {
+        let stream = std::fs::read_dir(data.join("redo")).unwrap();
+        let mut folders = stream.filter_map(|e| Some(e.ok()?.path())).filter(|p| p.is_dir());
+        folders.next().unwrap().join("00000001.wal")
+    };
+    let written = usize::try_from(segment().metadata().unwrap().len()).unwrap();
     let at = between().await;
     // Stopped as it should be: after a kill the WAL would still have everything, and the next start would mend the log.
     let mut server = server;
     server.ask_to_stop();
     assert_eq!(server.wait(), Some(0));
-    let stream = std::fs::read_dir(data.join("redo")).unwrap();
-    let stream = stream
-        .filter_map(|e| Some(e.ok()?.path()))
-        .find(|p| p.is_dir())
-        .unwrap();
-    let segment = stream.join("00000001.wal");
+    let segment = segment();
     let whole = std::fs::read(&segment).unwrap();
     let mut bad = whole.clone();
     // Damage from before the moment; what lies after it is not read for a restore.
-    let early = 5_000;
+    let early = written - 1_000;
     bad[early] ^= 4;
     for (what, bytes) in [
         ("flipped", Some(bad)),

@@ -94,6 +94,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     jobs::tiers::start(&app, &files);
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
+    crate::imaging::packing::start(&app);
     crate::ws::hub::start(&app);
     crate::lanes::start(&app);
     if let Some(metrics) = &metrics {

@@ -131,6 +131,13 @@ impl Blobs {
         Reading::open(&self.path(blob), blob)
     }
 
+    /// Removes the file of a blob that is nobody's. One that cannot be removed is noise without its key.
+    pub fn remove(&self, blob: &Blob) {
+        if let Err(e) = fs::remove_file(self.path(blob)) {
+            tracing::debug!(error = %e, "a file of images that is nobody's stays");
+        }
+    }
+
     /// Whether there is a file of an object with this digest and length, under whatever key.
     #[must_use]
     pub fn has(&self, sha256: &[u8; 32], bytes: u64) -> bool {
@@ -222,6 +229,15 @@ impl Incoming {
                 key: self.key,
             },
         })
+    }
+}
+
+impl io::Write for Incoming {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Self::write(self, bytes).map(|()| bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

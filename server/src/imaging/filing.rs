@@ -98,6 +98,8 @@ pub struct Filer {
     studies: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Places for reading headers: each may take some hundred MiB while a hostile one is taken apart.
     reading: tokio::sync::Semaphore,
+    /// Counts what was filed, for who makes its pixels ready.
+    filed: tokio::sync::watch::Sender<u64>,
 }
 
 fn backend(doing: &'static str, e: &std::io::Error) -> StoreError {
@@ -163,7 +165,19 @@ impl Filer {
             blobs,
             studies: Mutex::default(),
             reading: tokio::sync::Semaphore::new(READING),
+            filed: tokio::sync::watch::channel(0).0,
         }
+    }
+
+    /// Changes when there may be images whose pixels nobody has looked at.
+    #[must_use]
+    pub fn filed(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.filed.subscribe()
+    }
+
+    /// Says that there may be.
+    pub fn tell(&self) {
+        self.filed.send_modify(|n| *n += 1);
     }
 
     /// The folder.
@@ -300,7 +314,10 @@ impl Filer {
         batch.images.push(new);
         let permit = permits.permit().await?;
         match self.store.import(&permit, batch).await {
-            Ok(_) => Ok(Outcome::Filed(named)),
+            Ok(_) => {
+                self.tell();
+                Ok(Outcome::Filed(named))
+            }
             // Another server was first.
             Err(StoreError::Misfiled { is, .. }) => {
                 let reason = is.to_string();

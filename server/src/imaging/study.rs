@@ -24,6 +24,12 @@ pub const INSTANCE: &[&str] = &[
     "00080005", "00080016", "00080018", "00200013", "00280008", "00280010", "00280011", "00280100",
 ];
 
+/// What is kept of an instance: `class`, `syntax` and, as `json`, its header.
+#[must_use]
+pub fn kept(header: &[u8]) -> Map<String, Value> {
+    serde_json::from_slice(header).unwrap_or_default()
+}
+
 /// Some attributes of a header.
 #[must_use]
 pub fn pick(header: &Value, tags: &[&str]) -> Value {

@@ -46,7 +46,9 @@ impl Ask {
     pub fn of(method: &str, path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (method, parts.as_slice()) {
-            ("GET", ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync"]) => Self::Control,
+            ("GET", ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync" | "images"]) => {
+                Self::Control
+            }
             ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
             ("GET", ["fhir", "Patient", id, "$everything"]) => patient(id).map_or(Self::Other, Self::Chart),
             ("GET", ["fhir", kind, id] | ["fhir", kind, id, "_history", _]) => {
@@ -172,6 +174,7 @@ mod tests {
             ("GET", "/healthz", Control, Control),
             ("GET", "/readyz", Control, Control),
             ("GET", "/ws/sync", Control, Control),
+            ("GET", "/ws/images", Control, Control),
             ("GET", "/fhir/metadata", Control, Control),
             ("POST", "/fhir", Write, Bulk),
             ("POST", "/fhir/", Write, Bulk),

@@ -26,9 +26,10 @@ use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
 use vitrine_store::imaging::{
-    Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
+    Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
 use vitrine_store::notes::{NoteHits, NoteQuery};
+use vitrine_store::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
@@ -308,6 +309,26 @@ impl Imaging for Guarded {
         uid: &str,
     ) -> Result<Sealed<Option<InstanceRow>>, StoreError> {
         read!(self, instance(permit, uid))
+    }
+}
+
+#[async_trait]
+impl Pixels for Guarded {
+    async fn unpacked(&self, series: Option<&str>, limit: usize) -> Result<Vec<Unpacked>, StoreError> {
+        upkeep!(self, unpacked(series, limit))
+    }
+    async fn pixels_done(&self, done: PixelsDone) -> Result<bool, StoreError> {
+        write!(self, pixels_done(done))
+    }
+    async fn pixels(
+        &self,
+        permit: &Permit<ReadChart>,
+        study: Option<&str>,
+    ) -> Result<Sealed<Vec<SeriesPixels>>, StoreError> {
+        read!(self, pixels(permit, study))
+    }
+    async fn look_again(&self, series: &str) -> Result<Vec<Blob>, StoreError> {
+        write!(self, look_again(series))
     }
 }
 

@@ -99,6 +99,30 @@ pub const FAMILIES: &[Family] = &[
         &["stage=\"first\"", "stage=\"full\""],
     ),
     (
+        "vitrine_image_bytes_total",
+        "counter",
+        "Bytes of segments sent to workstations",
+        NONE,
+    ),
+    (
+        "vitrine_image_frames_total",
+        "counter",
+        "Frames made ready to be streamed",
+        NONE,
+    ),
+    (
+        "vitrine_image_frames_failed_total",
+        "counter",
+        "Frames that could not be decoded",
+        NONE,
+    ),
+    (
+        "vitrine_image_packs_damaged_total",
+        "counter",
+        "Packs found damaged and made again",
+        NONE,
+    ),
+    (
         "vitrine_lab_seconds",
         "histogram",
         "Reading or taking a laboratory result; a failed one counts as slower than every bound",

@@ -5,6 +5,8 @@
 //! Called by the router and `cli::serve`.
 
 pub mod hub;
+mod image_list;
+pub mod images;
 mod pages;
 mod session;
 pub(crate) mod work;

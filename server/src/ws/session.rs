@@ -21,7 +21,7 @@ use vitrine_wire::ErrorCode;
 /// After the word to close, so long is given to what still waits.
 const LAST: Duration = Duration::from_secs(1);
 
-enum Io {
+pub(super) enum Io {
     /// The socket took everything.
     Room(bool),
     /// A message, or the end.
@@ -86,7 +86,7 @@ impl Connection {
             if !flushing {
                 match self.session.poll_send(self.now()) {
                     Some(bytes) => {
-                        if !begin_send(&mut socket, bytes).await {
+                        if !begin_send(&mut socket, Message::Binary(bytes)).await {
                             return;
                         }
                         flushing = true;
@@ -272,17 +272,17 @@ enum Job {
     Device,
 }
 
-/// Hands a frame to the socket; it has room, because it was flushed before.
-async fn begin_send(socket: &mut WebSocket, bytes: Bytes) -> bool {
+/// Hands a message to the socket; it has room, because it was flushed before.
+pub(super) async fn begin_send(socket: &mut WebSocket, message: Message) -> bool {
     let ready = std::future::poll_fn(|cx| socket.poll_ready_unpin(cx));
     match tokio::time::timeout(LAST, ready).await {
-        Ok(Ok(())) => socket.start_send_unpin(Message::Binary(bytes)).is_ok(),
+        Ok(Ok(())) => socket.start_send_unpin(message).is_ok(),
         _ => false,
     }
 }
 
 /// Waits for the socket: for room while flushing, and for a message while listening.
-async fn io(socket: &mut WebSocket, flushing: bool, listening: bool) -> Io {
+pub(super) async fn io(socket: &mut WebSocket, flushing: bool, listening: bool) -> Io {
     std::future::poll_fn(|cx| {
         if flushing && let Poll::Ready(done) = socket.poll_flush_unpin(cx) {
             return Poll::Ready(Io::Room(done.is_ok()));

@@ -1,5 +1,7 @@
 //! Images for tests, written byte by byte: no code of the product says what a file looks like.
 
+#![allow(dead_code, reason = "each test file uses its part")]
+
 use std::path::{Path, PathBuf};
 
 /// One element in Explicit VR Little Endian.
@@ -103,6 +105,48 @@ impl Made {
             .collect();
         element(&mut out, (0x7FE0, 0x10), "OW", &pixels);
         out
+    }
+}
+
+/// The body of a STOW request.
+pub fn related(parts: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for part in parts {
+        out.extend_from_slice(b"--b-17\r\nContent-Type: application/dicom\r\n\r\n");
+        out.extend_from_slice(part);
+        out.extend_from_slice(b"\r\n");
+    }
+    out.extend_from_slice(b"--b-17--\r\n");
+    out
+}
+
+/// Its Content-Type.
+pub const RELATED: &str = "multipart/related; type=\"application/dicom\"; boundary=b-17";
+
+/// The objects of a multipart answer.
+pub fn parts(media: &str, body: &[u8]) -> Vec<Vec<u8>> {
+    let boundary = media
+        .split("boundary=")
+        .nth(1)
+        .expect("a boundary")
+        .trim_matches('"');
+    let mark = format!("--{boundary}");
+    let find = |from: usize, what: &[u8]| {
+        body[from..]
+            .windows(what.len())
+            .position(|w| w == what)
+            .map(|n| from + n)
+    };
+    let (mut out, mut at) = (Vec::new(), 0);
+    loop {
+        let start = find(at, mark.as_bytes()).expect("a part") + mark.len();
+        if body[start..].starts_with(b"--") {
+            return out;
+        }
+        let from = find(start, b"\r\n\r\n").unwrap() + 4;
+        let to = find(from, format!("\r\n{mark}").as_bytes()).unwrap();
+        out.push(body[from..to].to_vec());
+        at = to;
     }
 }
 

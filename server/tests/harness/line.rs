@@ -15,6 +15,25 @@ use vitrine_sync::proof;
 use vitrine_wire::frame::Assembler;
 use vitrine_wire::message::*;
 
+/// A connection to a server that proves itself by its own CA.
+pub async fn secure(addr: &str, data: &Path) -> TlsStream<TcpStream> {
+    use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut roots = rustls::RootCertStore::empty();
+    roots
+        .add(CertificateDer::from_pem_file(data.join("ca.pem")).unwrap())
+        .unwrap();
+    let config = rustls::ClientConfig::builder()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let tcp = TcpStream::connect(addr).await.unwrap();
+    let name = ServerName::try_from("127.0.0.1").unwrap();
+    TlsConnector::from(Arc::new(config))
+        .connect(name, tcp)
+        .await
+        .unwrap()
+}
+
 pub struct Line {
     pub socket: WebSocketStream<TlsStream<TcpStream>>,
     parts: Assembler,
@@ -26,21 +45,7 @@ impl Line {
     }
 
     pub async fn open_at(addr: &str, data: &Path) -> Self {
-        use rustls_pki_types::{CertificateDer, ServerName, pem::PemObject as _};
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut roots = rustls::RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(data.join("ca.pem")).unwrap())
-            .unwrap();
-        let config = rustls::ClientConfig::builder()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let tcp = TcpStream::connect(addr).await.unwrap();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let tls = TlsConnector::from(Arc::new(config))
-            .connect(name, tcp)
-            .await
-            .unwrap();
+        let tls = secure(addr, data).await;
         let (socket, _) = tokio_tungstenite::client_async(format!("wss://{addr}/ws/sync"), tls)
             .await
             .unwrap();

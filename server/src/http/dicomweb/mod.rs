@@ -3,8 +3,10 @@
 //! Lives here: one file for each service, what they share. Never here: the index (the store), files (`imaging`).
 //! Called by the router. Metadata comes from the index alone, never from the files.
 
+pub mod frames;
 pub mod multipart;
 pub mod qido;
+pub mod rendered;
 pub mod stow;
 pub mod wado;
 
@@ -24,7 +26,7 @@ pub const KIND: &str = "ImagingStudy";
 /// The media type of DICOM JSON.
 pub const DICOM_JSON: &str = "application/dicom+json";
 
-fn not_found() -> Refused {
+pub(crate) fn not_found() -> Refused {
     Refused::new(StatusCode::NOT_FOUND, ErrorCode::NotFound, "No such images here.")
 }
 
@@ -49,7 +51,11 @@ fn uid(text: &str) -> Result<&str, Refused> {
 
 /// A permit for the record of the patient whose study this is. A UID that is of no study here is told to be none before
 /// the policy is asked: it is no secret, it names nobody, and there is no patient to decide about.
-async fn permit(app: &App, caller: &Caller, study: &str) -> Result<(Permit<ReadChart>, PatientId), Refused> {
+pub(crate) async fn permit(
+    app: &App,
+    caller: &Caller,
+    study: &str,
+) -> Result<(Permit<ReadChart>, PatientId), Refused> {
     let owner = app.store.study_owner(uid(study)?).await?.ok_or_else(not_found)?;
     let request = app.request(caller, Some(KIND), Some(&owner)).await?;
     let permit = app.decide::<ReadChart>(request).await?;

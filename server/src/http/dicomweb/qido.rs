@@ -8,7 +8,7 @@ use super::super::refusal::Refused;
 use super::{DICOM_JSON, KIND, bad, permit, study as one_study, uid, wado};
 use crate::app::App;
 use crate::identity::sessions::Caller;
-use crate::imaging::study::{INSTANCE, day, pick, text};
+use crate::imaging::study::{INSTANCE, day, kept, pick, text};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
@@ -354,10 +354,6 @@ fn answer(found: Vec<Value>, more: bool) -> Response {
 }
 
 /// What is kept of something, as JSON.
-pub(super) fn kept(header: &[u8]) -> Map<String, Value> {
-    serde_json::from_slice(header).unwrap_or_default()
-}
-
 fn put(out: &mut Map<String, Value>, tag: &str, vr: &str, values: Value) {
     out.insert(tag.to_owned(), json!({"vr": vr, "Value": values}));
 }

@@ -3,11 +3,12 @@
 use super::super::bearer::Signed;
 use super::super::refusal::Refused;
 use super::multipart::{self, MediaType};
-use super::{DICOM_JSON, not_found, permit, qido, study as one_study, uid};
+use super::{DICOM_JSON, not_found, permit, study as one_study, uid};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
 use crate::imaging::blobs::Blobs;
+use crate::imaging::study::kept;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -208,7 +209,7 @@ async fn all(
     Ok(out)
 }
 
-async fn one(
+pub(super) async fn one(
     app: &App,
     caller: &Caller,
     study: &str,
@@ -244,7 +245,7 @@ fn metadata(headers: &HeaderMap, rows: &[InstanceRow]) -> Result<Response, Refus
     }
     let base = base(headers);
     let one = |i: &InstanceRow| {
-        let mut header = qido::kept(&i.header).remove("json").unwrap_or_default();
+        let mut header = kept(&i.header).remove("json").unwrap_or_default();
         bulk(
             &mut header,
             &format!(
@@ -281,7 +282,7 @@ fn objects(app: &App, headers: &HeaderMap, rows: Vec<InstanceRow>) -> Result<Res
     let stored: Vec<String> = rows
         .iter()
         .map(|r| {
-            let syntax = qido::kept(&r.header).remove("syntax").unwrap_or_default();
+            let syntax = kept(&r.header).remove("syntax").unwrap_or_default();
             syntax.as_str().unwrap_or_default().to_owned()
         })
         .collect();
