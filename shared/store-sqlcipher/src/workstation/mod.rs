@@ -1,22 +1,27 @@
-//! The workstation's three encrypted databases.
+//! The workstation's encrypted databases.
 //!
 //! Lives here: the scopes a workstation holds ([`scopes`]: items, staged snapshots, digests), the essentials with
-//! their search index ([`Essentials`]), one user's cached records ([`Records`]), and the outbox ([`Outbox`]: audit
+//! their search index ([`Essentials`]), one user's cached records ([`Records`]), images ([`Images`]), and the outbox ([`Outbox`]: audit
 //! chain, grants, counters of wrong secrets). Never here: keys' origin, the network, a clock, the meaning of FHIR (a
 //! caller says which words find an item), policy (permits are given).
 //! Called by the workstation's engine alone.
 //!
 //! Reads for showing take a permit and return `Sealed` data; the receipt comes from [`Outbox`], after the commit.
-//! Essentials and records can be fetched again, so their commits may be lost in a power cut (`NORMAL`); the outbox
+//! Essentials, records and images can be fetched again, so their commits may be lost in a power cut (`NORMAL`); the outbox
 //! can not, so every commit is synced (`FULL`).
 
 mod essentials;
+mod images;
 mod lines;
 mod outbox;
 mod records;
 pub mod scopes;
 
 pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow, ListRows};
+pub use images::{
+    CachedList, CachedSeries, HeldPack, Images, IndexPiece, NewPack, NewSegment, OpenPatient, OpenSeries,
+    PROVEN, SeriesHeld,
+};
 pub use outbox::{Attempt, AuditPage, Kept, Outbox, PendingGrant, Reserve, Tally, ThrottleRule, Written};
 pub use records::{CachedRecord, RecordRow, Records};
 pub use scopes::{Fold, Incoming, ItemRefRow, OpenFold, Prepared, ScopeState, StagedState};

@@ -124,6 +124,30 @@ impl Records {
         ))
     }
 
+    /// The resources of some kinds of a patient's record; `None` when no whole state of it is here.
+    ///
+    /// # Errors
+    /// As [`Self::record`], also when one of them cannot be read.
+    pub fn of_kinds(
+        &self,
+        permit: &Permit<ReadChart>,
+        kinds: &[&str],
+    ) -> Result<Sealed<Option<Vec<RecordRow>>>, StoreError> {
+        let patient = permit
+            .patient()
+            .ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))?;
+        let scope = format!("pat:{patient}");
+        if self.db.states(Some(&scope))?.pop().is_none_or(|s| !s.complete) {
+            return Ok(Sealed::seal(permit, None, Disclosure::default()));
+        }
+        let mut rows = Vec::new();
+        for kind in kinds {
+            rows.extend(self.of_kind(&scope, kind)?);
+        }
+        let disclosure = disclosure(permit, &rows);
+        Ok(Sealed::seal(permit, Some(rows), disclosure))
+    }
+
     fn kinds(&self, scope: &str) -> Result<Vec<String>, StoreError> {
         // A loose walk over the index: one step for each type, whatever the number of resources.
         self.db.lines.read("listing the kinds of a record", |c| {
