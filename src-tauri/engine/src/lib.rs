@@ -15,6 +15,7 @@ pub mod clock;
 mod desk;
 pub mod entropy;
 mod error;
+mod images;
 pub mod keys;
 mod link;
 pub mod outbox;
@@ -27,6 +28,7 @@ mod workstation;
 
 pub use break_glass::{BreakGlass, Identity};
 pub use error::EngineError;
+pub use images::Pixels;
 pub use link::{Enrolment, enrol};
 pub use profile::DeviceFile;
 pub use selftest::{Check, SelfTest};

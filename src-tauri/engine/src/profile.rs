@@ -8,6 +8,7 @@
 //! records-*.db   one record cache per user slot           outbox.db     audit chain, grants, counters
 //! audit.head     signed head of the audit chain           ballast.bin   reserve for a full disk
 //! session.bin    a command-line session, sealed           link.lock     held by the program that synchronises
+//! images.db      lists, indexes and previews of images    images/       their larger layers, a file for each study
 //! ```
 //! Never here: keys in the clear, PHI. Called by the facade and the command line.
 
@@ -111,6 +112,16 @@ impl Profile {
     pub fn ballast(&self) -> PathBuf {
         self.file("ballast.bin")
     }
+    /// `images.db`.
+    #[must_use]
+    pub fn images(&self) -> PathBuf {
+        self.file("images.db")
+    }
+    /// `images/`.
+    #[must_use]
+    pub fn images_folder(&self) -> PathBuf {
+        self.file("images")
+    }
     /// `audit.head`.
     #[must_use]
     pub fn audit_head(&self) -> PathBuf {
@@ -194,6 +205,15 @@ impl Profile {
         for name in keys {
             let done = shred(&self.file(name));
             first = first.and(done);
+        }
+        match std::fs::remove_dir_all(self.images_folder()) {
+            Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => {
+                first = first.and(Err(EngineError::Io {
+                    doing: "deleting stored images",
+                    cause,
+                }));
+            }
+            _ => {}
         }
         let entries = std::fs::read_dir(&self.dir).map_err(EngineError::io("listing the profile folder"))?;
         for entry in entries.flatten() {

@@ -7,6 +7,7 @@
 use crate::cache::{self, Freshness};
 use crate::clock::Clock;
 use crate::desk::Desk;
+use crate::images::Imaging;
 use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
 use crate::outbox::{self, Alarm, Alarms, Ballast};
 use crate::profile::{DeviceFile, Profile};
@@ -19,7 +20,7 @@ use vitrine_access::policy::{PatientFacts, Request, Subject};
 use vitrine_clinical::{DeviceId, PatientId, UtcMs, WardId};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::Key;
-use vitrine_store_sqlcipher::workstation::{Essentials, Kept, Outbox, Records};
+use vitrine_store_sqlcipher::workstation::{Essentials, Images, Kept, Outbox, Records};
 use vitrine_wire::view::EngineEvent;
 use zeroize::Zeroizing;
 
@@ -43,6 +44,7 @@ pub(crate) struct Station {
     pub(crate) session: RwLock<Option<Session>>,
     pub(crate) proofs: Proofs,
     pub(crate) desk: Desk,
+    pub(crate) imaging: Imaging,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) link: Mutex<Option<tokio::sync::mpsc::UnboundedSender<crate::link::Command>>>,
     /// Questions to the server about people who were let in by what is here.
@@ -88,6 +90,12 @@ impl Station {
             alarms.raise(Alarm::EssentialsReadOnly);
         }
         let ballast = Ballast::new(&profile.ballast(), &deks.outbox);
+        let imaging = Imaging::new(
+            open_images(&profile, &deks, &clock),
+            events.clone(),
+            Arc::clone(&clock),
+            options.images_bytes,
+        );
         let device_id = DeviceId::new(device.device.as_str())
             .map_err(|e| EngineError::Usage(format!("device.json: {e}: enrol this workstation again")))?;
         let station = Self {
@@ -106,6 +114,7 @@ impl Station {
             session: RwLock::new(None),
             proofs: Proofs::default(),
             desk: Desk::default(),
+            imaging,
             events,
             link: Mutex::new(None),
             asking: tokio::sync::watch::channel(0).0,
@@ -248,6 +257,7 @@ impl Station {
     pub(crate) fn lock(&self) {
         let ended = self.session_mut().take();
         self.proofs.clear();
+        self.imaging.lock();
         if ended.is_some() {
             self.command(crate::link::Command::SignedOut);
             self.tell(EngineEvent::Locked);
@@ -395,4 +405,35 @@ fn open_essentials(
         }
         other => Ok(other?),
     }
+}
+
+/// Images can be fetched again: a database of them that does not open is set aside, and what it named is removed. On a
+/// full disk it is opened when it is needed.
+fn open_images(profile: &Profile, deks: &DeviceDeks, clock: &Clock) -> Images {
+    let (path, folder, key) = (profile.images(), profile.images_folder(), db_key(&deks.images));
+    let found = Images::open(&path, &folder, &key);
+    let aside = match found {
+        Ok(images) => return images,
+        Err(StoreError::Damaged(_) | StoreError::WrongKey(_) | StoreError::Unencrypted(_)) => true,
+        Err(e) => {
+            tracing::error!(error = %e, "stored images cannot be opened");
+            false
+        }
+    };
+    if aside {
+        tracing::error!("stored images are damaged: they are set aside and fetched again");
+        for ending in ["", "-wal", "-shm"] {
+            let from = profile.file(&format!("images.db{ending}"));
+            let to = profile.file(&format!("images.damaged-{}.db{ending}", clock.wall().0));
+            if from.exists()
+                && let Err(e) = std::fs::rename(&from, &to)
+            {
+                tracing::error!(error = %e, "a damaged database could not be set aside");
+            }
+        }
+        if let Ok(images) = Images::open(&path, &folder, &key) {
+            return images;
+        }
+    }
+    Images::unopened(&path, &folder, &key)
 }

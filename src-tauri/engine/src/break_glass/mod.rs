@@ -185,6 +185,8 @@ pub(crate) fn open(station: &Station, request: &BreakGlass, since: Stopwatch) ->
         return Err(EngineError::Usage("Reason 5 needs words: say why.".to_owned()));
     }
     let words = words.map(|w| w.chars().take(WORDS_MAX).collect::<String>());
+    // Images that nobody looks at give way; it only notes until when.
+    station.imaging.emergency();
     let (person, assurance) = who(station, &request.identity)?;
     let patient = station.resolve(&request.patient)?;
     let ward = match station.essentials.whereabouts(&patient, true) {

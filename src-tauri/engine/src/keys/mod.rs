@@ -1,8 +1,9 @@
-//! Keys: the device's secret, the keys of the three databases, the slots of the users.
+//! Keys: the device's secret, the keys of the databases, the slots of the users.
 //!
 //! ```text
 //! Sealer ── DK (32 B) + device signing key           device.key
 //!   DK ── device slot: wraps E-DEK, O-DEK            slots.json
+//!   HKDF(E-DEK) ── I-DEK, of the images
 //!   HKDF(Argon2id(secret, salt, 64 MiB, t=3) ‖ DK ‖ user ‖ ver) ── user slot: wraps that user's R-DEK
 //! ```
 //! A user's slot opens that user's own record cache alone: a colleague's secret never does.

@@ -24,6 +24,19 @@ pub struct DeviceDeks {
     pub essentials: Dek,
     /// Key of `outbox.db`.
     pub outbox: Dek,
+    /// Key of `images.db`, derived from that of the essentials: a profile made before there were images has it too, and
+    /// it goes with it.
+    pub images: Dek,
+}
+
+impl DeviceDeks {
+    fn new(essentials: Dek, outbox: Dek) -> Result<Self, EngineError> {
+        Ok(Self {
+            images: hkdf(&[essentials.bytes()], b"vitrine-images", "images.db")?,
+            essentials,
+            outbox,
+        })
+    }
 }
 
 /// One user's slot.
@@ -91,10 +104,7 @@ impl Slots {
     /// # Errors
     /// [`EngineError::Io`] of the file.
     pub fn create(path: &Path, device: &str, dk: &Dek) -> Result<(Self, DeviceDeks), EngineError> {
-        let deks = DeviceDeks {
-            essentials: Dek::random()?,
-            outbox: Dek::random()?,
-        };
+        let deks = DeviceDeks::new(Dek::random()?, Dek::random()?)?;
         let mut slots = Self {
             path: path.to_owned(),
             device: device.to_owned(),
@@ -119,10 +129,10 @@ impl Slots {
             device: device.to_owned(),
             file: read(path)?,
         };
-        let deks = DeviceDeks {
-            essentials: slots.unwrap_device(dk, "essentials", &slots.file.essentials)?,
-            outbox: slots.unwrap_device(dk, "outbox", &slots.file.outbox)?,
-        };
+        let deks = DeviceDeks::new(
+            slots.unwrap_device(dk, "essentials", &slots.file.essentials)?,
+            slots.unwrap_device(dk, "outbox", &slots.file.outbox)?,
+        )?;
         Ok((slots, deks))
     }
 
@@ -288,6 +298,8 @@ mod tests {
         let (_, again) = Slots::open(&path, "dev1", &dk).unwrap();
         assert_eq!(again.essentials.bytes(), deks.essentials.bytes());
         assert_ne!(again.essentials.bytes(), again.outbox.bytes());
+        assert_eq!(again.images.bytes(), deks.images.bytes());
+        assert_ne!(again.images.bytes(), again.essentials.bytes());
         assert!(matches!(
             Slots::open(&path, "dev2", &dk),
             Err(EngineError::KeysMissing(_))

@@ -1,4 +1,5 @@
-//! One WebSocket connection: TCP, TLS, upgrade; what comes in goes to the driver, what is given goes out.
+//! WebSocket connections: TCP, TLS, upgrade ([`dial`]). Of the sync connection what comes in goes to the driver, what is
+//! given goes out.
 
 use super::tls;
 use crate::EngineError;
@@ -11,6 +12,9 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
 use vitrine_wire::frame::MAX_FRAME;
 
@@ -89,9 +93,24 @@ pub(super) fn open(
     Connection { conn, tell, task }
 }
 
-type Socket = tokio_tungstenite::WebSocketStream<tokio_rustls::client::TlsStream<TcpStream>>;
+/// A WebSocket over TLS with the server's own CA.
+pub(crate) type Socket = tokio_tungstenite::WebSocketStream<tokio_rustls::client::TlsStream<TcpStream>>;
 
 async fn connect(station: &Station) -> Result<Socket, EngineError> {
+    dial(station, "/ws/sync", None, MAX_FRAME).await
+}
+
+/// Connects to a path of the server, with a session's token where one is needed. Messages may have so many bytes.
+///
+/// # Errors
+/// [`EngineError::Offline`] when nobody answers, also when the server refuses; [`EngineError::Usage`] for a server that
+/// is none.
+pub(crate) async fn dial(
+    station: &Station,
+    path: &str,
+    token: Option<&str>,
+    longest: usize,
+) -> Result<Socket, EngineError> {
     let server = station.device().server.clone();
     let url =
         reqwest::Url::parse(&server).map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
@@ -112,13 +131,21 @@ async fn connect(station: &Station) -> Result<Socket, EngineError> {
         .map_err(|_| EngineError::Usage("device.json: no server name".to_owned()))?;
     let stream = connector.connect(name, tcp).await.map_err(offline("TLS"))?;
     let config = WebSocketConfig::default()
-        .read_buffer_size(4096)
+        .read_buffer_size(if longest > MAX_FRAME { 128 * 1024 } else { 4096 })
         .write_buffer_size(0)
         .max_write_buffer_size(1 << 20)
-        .max_message_size(Some(MAX_FRAME))
-        .max_frame_size(Some(MAX_FRAME));
-    let address = format!("wss://{host}:{port}/ws/sync");
-    let (socket, _) = tokio_tungstenite::client_async_with_config(address, stream, Some(config))
+        .max_message_size(Some(longest))
+        .max_frame_size(Some(longest));
+    let mut request = format!("wss://{host}:{port}{path}")
+        .into_client_request()
+        .map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
+    if let Some(token) = token {
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+            .map_err(|_| EngineError::Protocol("the server's token cannot be sent".to_owned()))?;
+        value.set_sensitive(true);
+        request.headers_mut().insert(AUTHORIZATION, value);
+    }
+    let (socket, _) = tokio_tungstenite::client_async_with_config(request, stream, Some(config))
         .await
         .map_err(|e| EngineError::Offline(format!("WebSocket: {e}")))?;
     Ok(socket)

@@ -13,6 +13,7 @@ mod http;
 mod store_effects;
 mod tls;
 
+pub(crate) use connection::{Socket, dial};
 pub(crate) use driver::{Command, Started, start};
 pub use enrol::{Enrolment, enrol};
 pub(crate) use http::login;

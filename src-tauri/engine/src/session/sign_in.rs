@@ -222,6 +222,8 @@ fn begin(
     };
     let view = session.view();
     note_recent(station, &view.user);
+    // Nothing that was open for whoever sat here before is theirs.
+    station.imaging.lock();
     *station.session_mut() = Some(session);
     if let Some(token) = token {
         station.command(Command::SignedIn {

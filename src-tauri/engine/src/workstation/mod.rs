@@ -7,6 +7,7 @@
 mod acts;
 mod board;
 mod chart;
+mod images;
 #[cfg(test)]
 mod policy_matrix;
 mod search;
@@ -40,6 +41,8 @@ pub struct Options {
     pub runtime: Option<tokio::runtime::Handle>,
     /// Records kept for each user; the least recently opened go first.
     pub records_kept: usize,
+    /// Most bytes of images beyond previews kept on the disk; the studies least recently looked at go first.
+    pub images_bytes: u64,
 }
 
 impl Default for Options {
@@ -50,6 +53,7 @@ impl Default for Options {
             ballast_bytes: 64 << 20,
             runtime: None,
             records_kept: 200,
+            images_bytes: 20 << 30,
         }
     }
 }

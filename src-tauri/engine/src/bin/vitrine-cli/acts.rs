@@ -1,7 +1,7 @@
 //! Running the acts.
 
 use crate::args::{Act, AuditAct, Cli, Who};
-use crate::{bench, print, secret};
+use crate::{bench, images, print, secret};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use vitrine_wire::view::{DataAge, EngineEvent};
 
 /// Done.
 const DONE: u8 = 0;
+/// Longest wait for the server's word on a person who was let in by what is here: images are given to a session it knows.
+const CONFIRMED: Duration = Duration::from_secs(5);
 /// Something was refused or failed.
 const SOME_REFUSED: u8 = 1;
 
@@ -73,6 +75,28 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             Ok(DONE)
         }
         Act::Chart { patient, wait, who } => chart(&profile, &patient, wait, &who, json).await,
+        Act::Images { patient, who } => {
+            let ws = signed_in(&profile, &who, false).await?;
+            ws.settled(CONFIRMED).await;
+            let v = ws.images(&patient).await?;
+            if json {
+                print::json(&to_json(&v)?)
+            } else {
+                images::list(&v)
+            }
+            Ok(DONE)
+        }
+        Act::ImagePull {
+            patient,
+            series,
+            px,
+            timeout,
+            who,
+        } => {
+            let ws = signed_in(&profile, &who, false).await?;
+            ws.settled(CONFIRMED).await;
+            images::pull(&ws, &patient, &series, px, Duration::from_secs(timeout), json).await
+        }
         Act::Emergency {
             patient,
             reason,
@@ -232,6 +256,7 @@ async fn sync(
             Ok(EngineEvent::PatientsChanged(p)) if p.is_empty() => heard!("patients changed: any of them"),
             Ok(EngineEvent::PatientsChanged(p)) => heard!("patients changed: {}", p.join(" ")),
             Ok(EngineEvent::BoardChanged(w)) => heard!("board changed: {w}"),
+            Ok(EngineEvent::Images(h)) => heard!("images: {}", h.text),
             Ok(EngineEvent::Session(s)) => heard!("signed in: {}, {}", s.display, s.role),
             Ok(EngineEvent::Locked) => heard!("locked"),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,

@@ -105,6 +105,30 @@ pub enum Act {
         #[command(flatten)]
         who: Who,
     },
+    /// The images of a patient: studies and series
+    Images {
+        /// MRN or FHIR id
+        patient: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Fetch a series whole, check every frame, and say how long it took
+    ImagePull {
+        /// MRN or FHIR id
+        patient: String,
+        /// Series Instance UID
+        series: String,
+        /// Longest side of the place on a screen, pixels: how far the first frame is fetched before the others
+        #[arg(long, value_name = "PX", default_value_t = 1_024)]
+        px: u32,
+        /// Give up after so many seconds
+        #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+        timeout: u64,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// Break the glass: the emergency card, with or without a server
     Emergency {
         /// MRN or FHIR id

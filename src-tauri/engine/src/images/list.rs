@@ -1,0 +1,269 @@
+//! The studies of a patient: as the server tells them now, else as they were told last.
+
+use super::report::{Reports, reports};
+use super::{LISTS_MOST, Listed, socket, token, words};
+use crate::EngineError;
+use crate::cache;
+use crate::link;
+use crate::outbox::refused;
+use crate::station::Station;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use vitrine_access::action::ReadChart;
+use vitrine_access::policy::decide;
+use vitrine_clinical::PatientId;
+use vitrine_store_sqlcipher::workstation::{CachedList, OpenPatient, SeriesHeld};
+use vitrine_wire::image_view::{ImagesView, SeriesState, SeriesView, StudyView};
+use vitrine_wire::images::{Ask, ListedSeries, ListedStudy};
+use vitrine_wire::view::{DataAge, SectionAge};
+
+/// Longest wait for the server, when a list is here, and when none is.
+const WAIT: (Duration, Duration) = (Duration::from_millis(700), Duration::from_secs(3));
+/// A list told longer ago than this is old, ms.
+const OLD_MS: i64 = 4 * 3_600_000;
+
+struct Allowed {
+    patient: PatientId,
+    leave: OpenPatient,
+    cached: Option<CachedList>,
+    reports: Reports,
+}
+
+fn allow(station: &Arc<Station>, patient: &str) -> Result<Allowed, EngineError> {
+    let person = station.person()?;
+    let patient = station.resolve(patient)?;
+    let request = station.request_about(&person, &patient)?;
+    let permit = decide::<ReadChart>(request)
+        .map_err(|d| refused(&station.outbox, &d))?
+        .noted("section", "images");
+    let store = station
+        .imaging
+        .shared
+        .store()
+        .ok_or(EngineError::Internal("reading stored images"))?;
+    let leave = store.patient(&permit)?;
+    let found = reports(station, &permit);
+    let mut disclosure = leave.disclosure().clone();
+    if let Some(f) = &found {
+        disclosure
+            .resources
+            .extend(f.disclosure().resources.iter().cloned());
+        disclosure.total += f.disclosure().total;
+    }
+    let receipt = station
+        .outbox
+        .append(&[permit.entry(disclosure)], None)
+        .map_err(|e| EngineError::AuditFailed(e.to_string()))?
+        .into_iter()
+        .next()
+        .ok_or(EngineError::Internal("writing the audit row"))?;
+    let wrong = |_| EngineError::Internal("opening with the receipt");
+    let leave = leave.open(&receipt).map_err(wrong)?;
+    let reports = found.map(|f| f.open(&receipt)).transpose().map_err(wrong)?;
+    station.command(link::Command::OutboxChanged);
+    let cached = leave.list().unwrap_or_else(|e| {
+        tracing::warn!(error = %e, "the stored list of images cannot be read");
+        None
+    });
+    Ok(Allowed {
+        patient,
+        leave,
+        cached,
+        reports: Reports::new(reports.flatten()),
+    })
+}
+
+/// The studies of a patient, newest first.
+pub(crate) async fn list(station: Arc<Station>, patient: String) -> Result<ImagesView, EngineError> {
+    let inside = Arc::clone(&station);
+    let allowed = tokio::task::spawn_blocking(move || allow(&inside, &patient))
+        .await
+        .map_err(|_| EngineError::Internal("reading stored images"))??;
+    let told = ask(&station, &allowed).await;
+    let (studies, as_of, live) = match told {
+        Some(Ok(studies)) => (studies, station.clock.now().0, true),
+        other => {
+            let kept = allowed
+                .cached
+                .as_ref()
+                .and_then(|c| Some((serde_json::from_slice::<Vec<ListedStudy>>(&c.body).ok()?, c.as_of)));
+            match (kept, other) {
+                (Some((studies, as_of)), _) => (studies, as_of, false),
+                (None, Some(Err((code, text)))) => {
+                    return Err(EngineError::Refused {
+                        code,
+                        text,
+                        retry_after_s: None,
+                    });
+                }
+                (None, _) => return Err(station.not_here("The list of images")),
+            }
+        }
+    };
+    if live {
+        let store = station.imaging.shared.store();
+        let (patient, body) = (
+            allowed.patient.clone(),
+            serde_json::to_vec(&studies).unwrap_or_default(),
+        );
+        let uids: Vec<String> = studies.iter().map(|s| s.uid.clone()).collect();
+        let kept = tokio::task::spawn_blocking(move || {
+            let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
+            store.map(|s| s.put_list(&patient, &body, &uids, as_of))
+        });
+        if let Ok(Some(Err(e))) = kept.await {
+            tracing::warn!(error = %e, "the list of images could not be kept");
+        }
+    }
+    view(&station, allowed, &studies, as_of, live)
+}
+
+/// Asks the server; `None` when it does not answer.
+async fn ask(station: &Arc<Station>, allowed: &Allowed) -> Option<super::ListTold> {
+    let shared = &station.imaging.shared;
+    let (tell, told) = tokio::sync::oneshot::channel();
+    {
+        let mut core = shared.core();
+        station.session().as_ref()?.token.as_ref()?;
+        let patient = allowed.patient.to_string();
+        let waits = core.told.entry(patient.clone()).or_default();
+        // Who gave up waits no more.
+        waits.retain(|w| !w.is_closed());
+        let first = waits.is_empty();
+        waits.push(tell);
+        if first {
+            core.line.ask(Ask::List { patient });
+        }
+    }
+    socket::wake(station);
+    let wait = if allowed.cached.is_some() { WAIT.0 } else { WAIT.1 };
+    tokio::time::timeout(wait, told).await.ok()?.ok()
+}
+
+fn view(
+    station: &Arc<Station>,
+    allowed: Allowed,
+    studies: &[ListedStudy],
+    as_of: i64,
+    live: bool,
+) -> Result<ImagesView, EngineError> {
+    let word = token()?;
+    let held: BTreeMap<(&str, &str), &SeriesHeld> = allowed
+        .cached
+        .iter()
+        .flat_map(|c| &c.held)
+        .map(|h| ((h.study.as_str(), h.series.as_str()), h))
+        .collect();
+    let mut of = BTreeMap::new();
+    let shown = studies
+        .iter()
+        .map(|s| StudyView {
+            uid: s.uid.clone(),
+            when_text: words::when_text(s),
+            title: words::study_title(s),
+            modalities: words::modalities(s),
+            accession: s.accession.clone(),
+            report_text: allowed.reports.text(&s.uid, s.accession.as_deref()),
+            series: s
+                .series
+                .iter()
+                .map(|e| {
+                    of.insert(e.uid.clone(), s.uid.clone());
+                    series(
+                        e,
+                        held.get(&(s.uid.as_str(), e.uid.as_str())).copied(),
+                        live,
+                        &word,
+                    )
+                })
+                .collect(),
+        })
+        .collect();
+    let age = if live {
+        DataAge::Live
+    } else if station.clock.now().0.saturating_sub(as_of) > OLD_MS {
+        DataAge::Old
+    } else {
+        DataAge::Offline
+    };
+    let view = ImagesView {
+        patient: allowed.patient.to_string(),
+        studies: shown,
+        age: SectionAge {
+            age,
+            text: cache::words(age, Some(as_of), &station.clock),
+            complete: true,
+            as_of_ms: Some(as_of),
+        },
+        empty_text: words::empty_text(as_of, &station.clock),
+    };
+    let mut core = station.imaging.shared.core();
+    if station.session().is_none() {
+        return Err(EngineError::NotSignedIn);
+    }
+    let number = core.lists.values().map(|l| l.number).max().unwrap_or(0) + 1;
+    while core.lists.len() >= LISTS_MOST {
+        let oldest = core
+            .lists
+            .iter()
+            .min_by_key(|(_, l)| l.number)
+            .map(|(t, _)| t.clone());
+        let Some(oldest) = oldest else { break };
+        core.lists.remove(&oldest);
+    }
+    core.lists.insert(
+        word,
+        Listed {
+            leave: allowed.leave,
+            studies: of,
+            number,
+        },
+    );
+    Ok(view)
+}
+
+fn series(s: &ListedSeries, held: Option<&SeriesHeld>, live: bool, word: &str) -> SeriesView {
+    let here = held.is_some_and(|h| h.previews + h.segments > 0);
+    let indexed = held.is_some_and(|h| h.indexed > 0);
+    let (state, state_text) = if !live && !indexed {
+        let text = "not on this workstation".to_owned();
+        (SeriesState::NotOnThisWorkstation, Some(text))
+    } else if s.ready > 0 || indexed {
+        let text = (s.preparing > 0).then(|| format!("{} more being prepared", s.preparing));
+        (SeriesState::Ready, text)
+    } else if s.preparing > 0 {
+        (
+            SeriesState::Preparing,
+            Some("being prepared by the server".to_owned()),
+        )
+    } else {
+        (SeriesState::WithoutPixels, Some("no pixels to show".to_owned()))
+    };
+    let held_text = held.filter(|_| here).map(|h| {
+        // Frames of up to 64 pixels are whole with their layer 0.
+        let whole = h.frames > 0 && h.previews == h.frames && (h.segments == 0 || h.segments >= h.frames * 3);
+        let some = if h.segments > 0 {
+            "partly here"
+        } else {
+            "previews here"
+        };
+        if whole && h.segments > 0 {
+            "whole here".to_owned()
+        } else {
+            some.to_owned()
+        }
+    });
+    SeriesView {
+        uid: s.uid.clone(),
+        title: words::series_title(s),
+        modality: s.modality.clone().unwrap_or_default(),
+        body_part: s.body_part.clone(),
+        size_text: words::size_text(s),
+        state,
+        state_text,
+        held_text,
+        thumbnail: (state == SeriesState::Ready && (here || live))
+            .then(|| format!("/{word}/thumb/{}", s.uid)),
+    }
+}

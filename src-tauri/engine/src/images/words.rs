@@ -1,0 +1,200 @@
+//! Words about images: titles, sizes, what is here.
+//!
+//! Never here: state. Called by `images`.
+
+use crate::clock::Clock;
+use vitrine_clinical::format;
+use vitrine_pixels::Colour;
+use vitrine_wire::images::{ListedSeries, ListedStudy};
+
+fn plural(n: u64, one: &str) -> String {
+    if n == 1 {
+        format!("1 {one}")
+    } else {
+        format!("{n} {one}s")
+    }
+}
+
+/// "2 · CT · Chest 1.0 mm".
+pub(super) fn series_title(s: &ListedSeries) -> String {
+    let parts = [
+        s.number.map(|n| n.to_string()),
+        s.modality.clone(),
+        s.description.clone().or_else(|| s.body_part.clone()),
+    ];
+    let text = parts
+        .into_iter()
+        .flatten()
+        .filter(|p| !p.is_empty())
+        .collect::<Vec<_>>()
+        .join(" · ");
+    if text.is_empty() {
+        "Series without a description".to_owned()
+    } else {
+        text
+    }
+}
+
+/// "141 images", "1 image, 60 frames".
+pub(super) fn size_text(s: &ListedSeries) -> String {
+    let images = plural(u64::from(s.instances), "image");
+    if s.frames > s.ready && s.preparing == 0 {
+        format!("{images}, {}", plural(u64::from(s.frames), "frame"))
+    } else {
+        images
+    }
+}
+
+/// "12-Oct-2026 08:14", "12-Oct-2026", "date unknown".
+pub(super) fn when_text(s: &ListedStudy) -> String {
+    let Some(day) = s.day.filter(|d| (10_000_101..=99_991_231).contains(d)) else {
+        return "date unknown".to_owned();
+    };
+    let iso = format!("{:04}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100);
+    let date = format::partial_date(&iso, 0);
+    let hm = s.time.as_deref().and_then(|t| {
+        let (h, m) = (t.get(..2)?, t.get(2..4)?);
+        let ok = h.parse::<u8>().is_ok_and(|h| h < 24) && m.parse::<u8>().is_ok_and(|m| m < 60);
+        ok.then(|| format!("{h}:{m}"))
+    });
+    match hm {
+        Some(hm) => format!("{date} {hm}"),
+        None => date,
+    }
+}
+
+/// Modalities of a study, each once, in order.
+pub(super) fn modalities(s: &ListedStudy) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    for m in s.series.iter().filter_map(|e| e.modality.clone()) {
+        if !all.contains(&m) {
+            all.push(m);
+        }
+    }
+    all
+}
+
+/// "CT chest".
+pub(super) fn study_title(s: &ListedStudy) -> String {
+    if let Some(d) = s.description.as_deref().filter(|d| !d.trim().is_empty()) {
+        return d.trim().to_owned();
+    }
+    let part = s.series.iter().find_map(|e| e.body_part.clone());
+    let text = [modalities(s).join(", "), part.unwrap_or_default().to_lowercase()].join(" ");
+    match text.trim() {
+        "" => "Study without a description".to_owned(),
+        text => text.to_owned(),
+    }
+}
+
+/// As the viewer names colours.
+pub(super) const fn colour(c: Colour) -> &'static str {
+    match c {
+        Colour::Monochrome1 => "monochrome1",
+        Colour::Monochrome2 => "monochrome2",
+        Colour::Palette => "palette",
+        Colour::Rgb => "rgb",
+        Colour::YbrFull => "ybr-full",
+    }
+}
+
+/// "12 of 80 · −123.5 mm".
+pub(super) fn place_text(n: usize, of: usize, mm: Option<f64>) -> String {
+    match mm {
+        Some(mm) => {
+            let sign = if mm < -0.05 { "−" } else { "" };
+            format!("{n} of {of} · {sign}{:.1} mm", mm.abs())
+        }
+        None => format!("{n} of {of}"),
+    }
+}
+
+/// "lossy 1:12".
+pub(super) fn lossy_text(ratios: &[f64]) -> String {
+    match ratios.first().filter(|r| r.is_finite() && **r > 0.0) {
+        Some(r) if *r >= 10.0 => format!("lossy 1:{r:.0}"),
+        Some(r) => format!("lossy 1:{r:.1}"),
+        None => "lossy".to_owned(),
+    }
+}
+
+/// "3 images missing between 12 and 13".
+pub(super) fn gap_text(missing: u32, after: usize, before: usize) -> String {
+    format!(
+        "{} missing between {after} and {before}",
+        plural(u64::from(missing), "image")
+    )
+}
+
+/// "No images in this record as of 12-Oct-2026 08:14."
+pub(super) fn empty_text(as_of: i64, clock: &Clock) -> String {
+    let at = vitrine_clinical::UtcMs(as_of);
+    format!(
+        "No images in this record as of {}.",
+        format::date_time(at, clock.zone_minutes(at))
+    )
+}
+
+/// "preview 1:8 → exact 37 %", of the frame marks.
+pub(super) fn held_text(marks: &str, scale: Option<u32>) -> String {
+    let of = marks.len().max(1);
+    let exact = marks.bytes().filter(|b| *b == b'5').count();
+    let whole = marks.bytes().filter(|b| matches!(b, b'4' | b'5')).count();
+    if exact == marks.len() && !marks.is_empty() {
+        return "exact".to_owned();
+    }
+    let shown = if whole > exact { "whole" } else { "exact" };
+    let percent = whole.max(exact) * 100 / of;
+    match scale {
+        Some(s) if s > 1 => format!("preview 1:{s} → {shown} {percent} %"),
+        _ => format!("{shown} {percent} %"),
+    }
+}
+
+/// "OFFLINE — 12 of 80 exact on this workstation".
+pub(super) fn stopped_text(why: &str, marks: &str) -> String {
+    let whole = marks.bytes().filter(|b| matches!(b, b'4' | b'5')).count();
+    format!("{why} — {whole} of {} whole on this workstation", marks.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_studies_and_series() {
+        let series = |json: &str| serde_json::from_str::<ListedSeries>(json).unwrap();
+        let s = series(
+            r#"{"uid":"1","number":2,"modality":"CT","description":"Chest 1.0 mm","instances":141,"ready":141,"preparing":0,"frames":141}"#,
+        );
+        assert_eq!(
+            (series_title(&s).as_str(), size_text(&s).as_str()),
+            ("2 · CT · Chest 1.0 mm", "141 images")
+        );
+        let s = series(r#"{"uid":"1","instances":1,"ready":1,"preparing":0,"frames":60}"#);
+        assert_eq!(size_text(&s), "1 image, 60 frames");
+        let study = |json: &str| serde_json::from_str::<ListedStudy>(json).unwrap();
+        let s = study(
+            r#"{"uid":"1","day":20261012,"time":"081422.5","series":[{"uid":"1","modality":"CT","body_part":"CHEST","instances":1,"ready":1,"preparing":0,"frames":1}]}"#,
+        );
+        assert_eq!(
+            (when_text(&s).as_str(), study_title(&s).as_str()),
+            ("12-Oct-2026 08:14", "CT chest")
+        );
+        let s = study(r#"{"uid":"1","time":"99","series":[]}"#);
+        assert_eq!(
+            (when_text(&s).as_str(), study_title(&s).as_str()),
+            ("date unknown", "Study without a description")
+        );
+    }
+
+    #[test]
+    fn words_of_what_is_here() {
+        assert_eq!(held_text("5555", None), "exact");
+        assert_eq!(held_text("5110", Some(8)), "preview 1:8 → exact 25 %");
+        assert_eq!(held_text("4110", None), "whole 25 %");
+        assert_eq!(place_text(12, 80, Some(-123.46)), "12 of 80 · −123.5 mm");
+        assert_eq!(lossy_text(&[12.2]), "lossy 1:12");
+        assert_eq!(gap_text(1, 3, 4), "1 image missing between 3 and 4");
+    }
+}
