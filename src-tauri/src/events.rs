@@ -4,6 +4,7 @@ use std::time::Duration;
 use tauri::ipc::Channel;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
+use vitrine_wire::image_view::HeldView;
 use vitrine_wire::view::EngineEvent;
 
 /// Shortest time between two batches.
@@ -35,7 +36,7 @@ pub async fn forward(mut heard: Receiver<EngineEvent>, channel: Channel<Vec<Engi
     }
 }
 
-/// One batch without repetitions: the last status and session, each patient and board once, the end of a session first.
+/// One batch without repetitions: the last status and session, each patient, board and open series once, the end of a session first.
 /// An empty list of patients means "any of them".
 fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     let mut locked = false;
@@ -44,10 +45,18 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     let mut patients: Option<Vec<String>> = None;
     let mut any = false;
     let mut boards: Vec<String> = Vec::new();
+    let mut images: Vec<HeldView> = Vec::new();
     for event in events {
         match event {
             // What was told of a session before its end is of nobody who is signed in.
-            EngineEvent::Locked => (locked, session) = (true, None),
+            EngineEvent::Locked => {
+                (locked, session) = (true, None);
+                images.clear();
+            }
+            EngineEvent::Images(held) => {
+                images.retain(|h| h.view != held.view);
+                images.push(held);
+            }
             EngineEvent::Session(view) => session = Some(view),
             EngineEvent::Status(view) => status = Some(view),
             EngineEvent::BoardChanged(ward) => {
@@ -74,6 +83,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     batch.extend(status.map(EngineEvent::Status));
     batch.extend(patients.map(|all| EngineEvent::PatientsChanged(if any { Vec::new() } else { all })));
     batch.extend(boards.into_iter().map(EngineEvent::BoardChanged));
+    batch.extend(images.into_iter().map(EngineEvent::Images));
     batch
 }
 

@@ -1,7 +1,7 @@
 //! The desktop shell: one window over the workstation engine.
 //!
 //! Lives here: the window and what it may not do, the commands (one file per act, each a thin call into the engine),
-//! the events to the screen, paint marks, preferences. Never here: a word of the clinic, SQL, HTTP, a rule about data.
+//! the image protocol, the events to the screen, paint marks, preferences. Never here: a word of the clinic, SQL, HTTP, a rule about data.
 //! Called by `main.rs` alone.
 
 pub mod arguments;
@@ -10,6 +10,7 @@ pub mod environment;
 mod events;
 mod marks;
 mod preferences;
+mod scheme;
 mod shell;
 mod window;
 
@@ -45,6 +46,7 @@ pub fn run(mut arguments: Arguments) -> ExitCode {
     }
     let built = builder
         .manage(shell)
+        .register_asynchronous_uri_scheme_protocol(scheme::SCHEME, scheme::handle)
         .invoke_handler(commands::handler())
         .setup(move |app| {
             if let Some(on) = arguments.autostart {

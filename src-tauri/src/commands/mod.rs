@@ -12,6 +12,10 @@ mod chart_close;
 mod chart_open;
 mod emergency_identify;
 mod emergency_search;
+mod image_center;
+mod image_close;
+mod image_open;
+mod images;
 mod listen;
 mod lock;
 mod lock_view;
@@ -46,6 +50,10 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         chart_open::chart_open,
         emergency_identify::emergency_identify,
         emergency_search::emergency_search,
+        image_center::image_center,
+        image_close::image_close,
+        image_open::image_open,
+        images::images,
         listen::listen,
         lock::lock,
         lock_view::lock_view,
