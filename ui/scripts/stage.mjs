@@ -11,7 +11,7 @@ import { chromium } from 'playwright-core';
 
 const root = fileURLToPath(new URL('../dist-fake/', import.meta.url));
 const config = JSON.parse(await readFile(new URL('../../tauri.conf.json', import.meta.url), 'utf8'));
-const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2' };
+const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.png': 'image/png' };
 
 /** Sizes of the window that every screen has to bear. The last is 1280 × 800 at 200 %. */
 export const SIZES = [
@@ -29,8 +29,8 @@ function chromiumPath() {
   return found;
 }
 
-/** Runs `use` with a page opener; ends browser and server whatever happens. */
-export async function withStage(use) {
+/** Runs `use` with a page opener; ends browser and server whatever happens. `more` are switches of the browser. */
+export async function withStage(use, more = []) {
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://stage').pathname;
     if (path === '/favicon.ico') return response.writeHead(204).end();
@@ -53,7 +53,7 @@ export async function withStage(use) {
   const browser = await chromium.launch({
     executablePath: chromiumPath(),
     headless: true,
-    args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--force-color-profile=srgb'],
+    args: ['--no-sandbox', ...(more.length > 0 ? more : ['--disable-gpu']), '--disable-background-networking', '--force-color-profile=srgb'],
   });
   try {
     await use(browser, origin);
@@ -82,6 +82,8 @@ export async function openScreen(browser, origin, { id, theme, size }) {
   const page = await (await contextFor(browser, size)).newPage();
   const faults = [];
   page.on('console', (message) => {
+    // The screenshot itself makes the driver complain.
+    if (message.text().includes('GPU stall due to ReadPixels')) return;
     if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
   });
   page.on('pageerror', (error) => faults.push(String(error)));

@@ -33,6 +33,7 @@ const TEXT: [string, string][] = [
   ['critical', 'surface'], ['critical', 'critical-bg'], ['surface', 'critical'], ['high', 'surface'], ['high', 'high-bg'],
   ['low', 'surface'], ['ok', 'surface'], ['ok', 'ok-bg'], ['stale', 'surface'], ['stale', 'stale-bg'], ['text', 'stale-bg'],
   ['text', 'high-bg'], ['text', 'critical-bg'],
+  ['film-text', 'film'], ['film-text', 'film-bar'], ['film-quiet', 'film-bar'], ['film-mark', 'film'],
   ['allergy-text', 'allergy-bg'], ['glass-text', 'glass-bg'], ['offline-text', 'offline-bg'],
   ['acuity-white', 'acuity-1'], ['acuity-white', 'acuity-2'], ['acuity-dark', 'acuity-3'], ['acuity-white', 'acuity-4'], ['acuity-white', 'acuity-5'],
 ];

@@ -16,7 +16,10 @@ async function screen(id: string, change?: (world: World) => void): Promise<App>
   const world = calm();
   scenario.set?.(world);
   change?.(world);
-  const app = new App(fakeOf(world));
+  const fake = fakeOf(world);
+  // There is no canvas here: pixels would be made for nobody.
+  fake.imagePixels = () => new Promise(() => {});
+  const app = new App(fake);
   mounted = mount(AppFrame, { target: document.body, props: { app } });
   await app.start();
   await scenario.drive?.(app);
@@ -212,4 +215,56 @@ test('keys reach the state through the document', async () => {
   window.dispatchEvent(new KeyboardEvent('keydown', { key: 'F1' }));
   flushSync();
   expect(all('help')).toHaveLength(1);
+});
+
+describe('images', () => {
+  test('studies: what cannot be opened says why and is no button', async () => {
+    await screen('images');
+    const cards = all('series');
+    expect(cards.filter((card) => (card as HTMLButtonElement).disabled).map((card) => card.textContent)).toEqual([expect.stringContaining('Structured report')]);
+    expect(text()).toContain('no report in this record');
+  });
+
+  test('none, or not fully loaded: never the same words (S1)', async () => {
+    await screen('images-empty');
+    expect(one('empty').textContent).toContain('No images in this record as of');
+    await unmount(mounted ?? {});
+    mounted = null;
+    await screen('images-partial');
+    expect(all('empty')).toHaveLength(0);
+    expect(one('unknown').textContent).toContain('not fully loaded');
+  });
+
+  test('a header of somebody else: a red block and no pixels, then the words stay (S8)', async () => {
+    await screen('viewer-mismatch');
+    expect(one('mismatch').textContent).toContain('DOE');
+    expect(all('identity')).toHaveLength(0);
+    one('mismatch').querySelector('button')?.click();
+    flushSync();
+    expect(all('mismatch')).toHaveLength(0);
+    expect(one('mismatch-bar').textContent).toContain('DOE');
+  });
+
+  test('the picture names the patient of our record, the quality, and what it is not for (S21)', async () => {
+    await screen('viewer-ct');
+    expect(one('identity').textContent).toContain('JONES');
+    expect(one('quality').textContent).toBe('no picture yet');
+    expect(one('viewport').textContent).toContain('Not for primary diagnosis');
+    expect(all('banner')).toHaveLength(1);
+  });
+
+  test('no server, gaps, errors: in words', async () => {
+    await screen('viewer-measure');
+    expect(one('gaps').textContent).toContain('2 gaps in this series');
+    expect(one('facts').textContent).toContain('3 images missing between 12 and 13');
+  });
+
+  test('a thousand images are no thousand elements', async () => {
+    const app = await screen('viewer-ct');
+    const before = document.querySelectorAll('*').length;
+    app.images.scroll(app.images.port, 30);
+    flushSync();
+    expect(document.querySelectorAll('*').length).toBe(before);
+    expect(before).toBeLessThan(400);
+  });
 });

@@ -9,11 +9,14 @@ import type { ChartView } from '../wire/ChartView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { ErrorView } from '../wire/ErrorView';
+import type { ImagesView } from '../wire/ImagesView';
 import type { LockView } from '../wire/LockView';
+import type { OpenSeriesView } from '../wire/OpenSeriesView';
 import type { ReasonView } from '../wire/ReasonView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
+import type { Pixels } from '../viewer/pixels';
 
 /** Breaking the glass: an identity proven a moment ago (`token`), a secret given now, or neither: who is signed in. */
 export interface BreakGlass {
@@ -53,6 +56,24 @@ export interface Backend {
   breakGlass(request: BreakGlass): Promise<EmergencyCardView>;
   /** Ends the emergency card on this screen; the grant stays until its time ends. */
   cardClose(patient: string): Promise<void>;
+  /** The studies of a patient. */
+  images(patient: string): Promise<ImagesView>;
+  /**
+   * Opens a series; `px` is the longest side of the viewport in device pixels. Asked again when it has grown: the view
+   * and the frame numbers of the earlier answer end then.
+   */
+  imageOpen(patient: string, study: string, series: string, px: number): Promise<OpenSeriesView>;
+  /** Where the reader is in `frames`, and how fast they go, frames a second, signed. */
+  imageCenter(view: number, frame: number, velocity: number, px: number): Promise<void>;
+  imageClose(view: number): Promise<void>;
+  /** The address of a small picture, for an `img`. */
+  imageUrl(path: string): string;
+  /**
+   * The best pixels of a frame, as soon as there is something better than layer `above` (−1: than nothing). Null:
+   * nothing better comes for now. Rejects with `not-found` where the view ended, with `damaged` and its words where the
+   * frame cannot be decoded.
+   */
+  imagePixels(token: string, frame: number, above: number, signal: AbortSignal): Promise<Pixels | null>;
   preferences(): Promise<Preferences>;
   setPreferences(preferences: Preferences): Promise<void>;
   /** Told two animation frames after something was painted; `sinceKeyMs` counts from the key that asked for it. */

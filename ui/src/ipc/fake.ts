@@ -5,13 +5,19 @@
  */
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { Backend } from './backend';
+import { imagesOf } from './fixtures/images';
 import { scenarioOf } from './fixtures/scenarios';
 import { calm, type Answer, type World } from './fixtures/world';
+
+/** The small pictures of the strip, one file a series. */
+const THUMBS = import.meta.glob<string>('./fixtures/thumbs/*.png', { eager: true, query: '?url', import: 'default' });
 
 /** A fake engine over a world; `tell` plays the engine's events. */
 export interface Fake extends Backend {
   world: World;
   marks: string[];
+  /** Milliseconds since the key or click, of marks that have one. */
+  times: [string, number][];
   tell(...events: EngineEvent[]): void;
 }
 
@@ -24,9 +30,11 @@ async function answer<T>(given: Answer<T>): Promise<T> {
 export function fakeOf(world: World): Fake {
   let hear: (events: EngineEvent[]) => void = () => {};
   const marks: string[] = [];
+  const times: [string, number][] = [];
   return {
     world,
     marks,
+    times,
     tell: (...events) => hear(events),
     status: () => answer({ ok: world.status }),
     lockView: () => answer({ ok: world.lock }),
@@ -43,13 +51,17 @@ export function fakeOf(world: World): Fake {
     emergencySearch: () => answer(world.search),
     breakGlass: () => answer(world.card),
     cardClose: async () => {},
+    images: () => answer(world.images),
+    ...imagesOf(world.imaging, (events) => hear(events)),
+    imageUrl: (path) => THUMBS[`./fixtures/thumbs/${path.slice(path.lastIndexOf('/') + 1)}.png`] ?? '',
     preferences: async () => ({
       night: typeof location !== 'undefined' && new URLSearchParams(location.search).get('theme') === 'night',
       scale: 100,
     }),
     setPreferences: async () => {},
-    painted: async (mark) => {
+    painted: async (mark, since) => {
       marks.push(mark);
+      if (since !== null) times.push([mark, since]);
     },
     listen: async (given) => {
       hear = given;

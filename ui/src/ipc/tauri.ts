@@ -1,11 +1,41 @@
 /**
- * The window's way to the engine: the only file that calls `invoke` (scripts/lint.mjs checks it).
+ * The window's way to the engine: the only file that calls `invoke`, and that fetches pixels (scripts/lint.mjs checks it).
  *
  * One line per command in src-tauri/src/commands/. Called through `ipc/index.ts`.
  */
-import { Channel, invoke } from '@tauri-apps/api/core';
+import { Channel, convertFileSrc, invoke } from '@tauri-apps/api/core';
+import { pixelsOf, type Pixels } from '../viewer/pixels';
 import type { EngineEvent } from '../wire/EngineEvent';
-import type { Backend } from './backend';
+import type { ErrorView } from '../wire/ErrorView';
+import { errorOf, type Backend } from './backend';
+
+/** An address of the image protocol, which the engine answers inside this process. Slashes stay as they are. */
+function imageUrl(path: string): string {
+  const origin = convertFileSrc('', 'img').replace(/\/+$/, '');
+  return `${origin}/${path.replace(/^\/+/, '')}`;
+}
+
+const GONE: ErrorView['code'] = 'not-found';
+const UNREADABLE = 'cannot be decoded';
+
+async function imagePixels(token: string, frame: number, above: number, signal: AbortSignal): Promise<Pixels | null> {
+  const answer = await fetch(imageUrl(`${token}/${frame}?above=${above}`), { signal });
+  switch (answer.status) {
+    case 200: {
+      const pixels = pixelsOf(await answer.arrayBuffer());
+      if (pixels === null) throw { ...errorOf(null, UNREADABLE), code: 'damaged' };
+      return pixels;
+    }
+    case 204:
+      return null;
+    case 410:
+      throw { ...errorOf(null, ''), code: GONE };
+    case 422:
+      throw { ...errorOf(null, (await answer.text()) || UNREADABLE), code: 'damaged' };
+    default:
+      throw errorOf(null, '');
+  }
+}
 
 /** The engine of this workstation. */
 export function tauriBackend(): Backend {
@@ -25,6 +55,12 @@ export function tauriBackend(): Backend {
     emergencySearch: (token, query) => invoke('emergency_search', { token, query }),
     breakGlass: (request) => invoke('break_glass_open', { request }),
     cardClose: (patient) => invoke('card_close', { patient }),
+    images: (patient) => invoke('images', { patient }),
+    imageOpen: (patient, study, series, px) => invoke('image_open', { patient, study, series, px }),
+    imageCenter: (view, frame, velocity, px) => invoke('image_center', { view, frame, velocity, px }),
+    imageClose: (view) => invoke('image_close', { view }),
+    imageUrl,
+    imagePixels,
     preferences: () => invoke('preferences'),
     setPreferences: (preferences) => invoke('preferences_set', { preferences }),
     painted: (mark, sinceKeyMs) => invoke('painted', { mark, sinceKeyMs }),

@@ -19,6 +19,7 @@ import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
 import { BreakGlassDialog } from './breakGlass.svelte';
+import { Images } from './images.svelte';
 import { actOf, type Act, type Focus, type Key } from './keys';
 import { PatientList } from './list.svelte';
 import { afterPaint } from './paint';
@@ -26,8 +27,8 @@ import { afterPaint } from './paint';
 /** The screens. */
 export type ViewName = 'lock' | 'search' | 'board' | 'chart';
 
-/** Sections of the chart, in the order of Ctrl+1 … Ctrl+7. */
-export const CHART_SECTIONS = ['summary', 'medicines', 'allergies', 'labs', 'vitals', 'notes', 'encounters'] as const;
+/** Sections of the chart, in the order of Ctrl+1 … Ctrl+8. */
+export const CHART_SECTIONS = ['summary', 'medicines', 'allergies', 'labs', 'vitals', 'notes', 'encounters', 'images'] as const;
 export type ChartSection = (typeof CHART_SECTIONS)[number];
 
 /** Steps of the user's scale, per cent. */
@@ -74,6 +75,7 @@ export class App {
   /** Seconds to the idle lock, while it is announced. */
   locksIn = $state<number | null>(null);
   readonly backend: Backend;
+  readonly images: Images;
   /** Rises with every lock: answers asked for before it are dropped. */
   #epoch = 0;
   /** What the engine told of a session since the last sign-in began. */
@@ -85,6 +87,7 @@ export class App {
 
   constructor(backend: Backend) {
     this.backend = backend;
+    this.images = new Images(backend, (name, at) => this.mark(name, at));
   }
 
   // ---- start and what the engine tells ----
@@ -109,7 +112,10 @@ export class App {
         case 'patients-changed':
           // An empty list means that nobody knows which: too much happened at once.
           if (event.value.length === 0) this.refresh();
-          else if (this.chart !== null && event.value.includes(this.chart.asked)) void this.readChart();
+          else if (this.chart !== null && event.value.includes(this.chart.asked)) {
+            void this.readChart();
+            this.images.refresh();
+          }
           break;
         case 'board-changed':
           if (this.view === 'board') void this.readBoard();
@@ -117,6 +123,9 @@ export class App {
         case 'session':
           this.#told = event.value;
           if (this.session?.user === event.value.user) this.session = event.value;
+          break;
+        case 'images':
+          this.images.hear(event.value);
           break;
         case 'locked':
           void this.#locked();
@@ -144,6 +153,7 @@ export class App {
     // The ages of the sections changed with the feed: read them again.
     if (before !== undefined && before !== status.age) {
       if (this.chart?.view) void this.readChart();
+      this.images.refresh();
       if (this.view === 'board') void this.readBoard();
       if (this.view === 'lock') void this.readLock();
     }
@@ -237,6 +247,7 @@ export class App {
     this.search.clear();
     this.board.clear();
     this.chart = null;
+    this.images.clear();
     this.section = 'summary';
     this.dialog = null;
     this.card = null;
@@ -330,6 +341,7 @@ export class App {
     const asked = this.chart?.asked;
     if (asked === undefined) return;
     this.chart = null;
+    this.images.clear();
     void this.#quietly(() => this.backend.chartClose(asked));
   }
 
@@ -425,8 +437,14 @@ export class App {
   /** Does what a key asks for; true when nothing else may act on it. */
   onKey(key: Key, focus: Focus, at: number): boolean {
     this.touched(at);
+    if (this.#imagesOnTop() && this.images.onKey(key, focus, at)) return true;
     const act = actOf(key, focus);
     return act === null ? false : this.perform(act, focus, at);
+  }
+
+  #imagesOnTop(): boolean {
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help;
+    return this.view === 'chart' && this.section === 'images' && !covered;
   }
 
   perform(act: Act, focus: Focus, at: number): boolean {
@@ -539,6 +557,7 @@ export class App {
     void this.readStatus();
     if (this.view === 'lock') void this.readLock();
     if (this.view === 'chart') void this.readChart();
+    this.images.refresh();
     if (this.view === 'board') void this.readBoard();
     if (this.view === 'search' && this.query !== '') this.lookFor(this.query);
   }

@@ -4,6 +4,7 @@
  * Lives here: which key means which act, given what has the focus. Never here: doing it (`app.svelte.ts`).
  * No single letter ever signs, stops or orders anything.
  */
+import { VIEWER_HELP } from './viewerKeys';
 
 /** What a key asks for. */
 export type Act =
@@ -41,6 +42,8 @@ export interface Focus {
   typing: boolean;
   /** On a control that answers Enter and Space itself. */
   control: boolean;
+  /** Inside the image viewer, which has keys of its own (`viewerKeys.ts`). */
+  viewer?: boolean;
 }
 
 /** The act of a key, or null when it belongs to whatever has the focus. */
@@ -116,7 +119,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['Ctrl+B'], text: 'Ward board' },
       { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },
       { keys: ['Enter'], text: 'Open the row' },
-      { keys: ['Ctrl+1 … 7'], text: 'Sections of the chart' },
+      { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
       { keys: ['F6', 'Shift+F6'], text: 'Next, previous part of the screen' },
       { keys: ['Esc'], text: 'Close the top layer' },
     ],
@@ -132,6 +135,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['F1'], text: 'This page' },
     ],
   },
+  VIEWER_HELP,
   {
     title: 'Emergency',
     keys: [

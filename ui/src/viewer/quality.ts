@@ -1,0 +1,27 @@
+/** What may be said of the pixels on the screen (S21): a preview, the whole, or exact. Called by the state of a viewport. */
+import type { FrameView } from '../wire/FrameView';
+import { WHOLE, type Pixels } from './pixels';
+
+export interface Quality {
+  kind: 'none' | 'failed' | 'preview' | 'whole' | 'exact' | 'lossy';
+  text: string;
+  /** Values may be measured. */
+  measurable: boolean;
+}
+
+/** "EXACT" stands alone only where nothing was ever lost and the digest matched. */
+export function qualityOf(pixels: Pixels | undefined, frame: FrameView | undefined, failure: string | null): Quality {
+  if (pixels === undefined || frame === undefined) {
+    if (failure !== null) return { kind: 'failed', text: failure, measurable: false };
+    return { kind: 'none', text: 'no picture yet', measurable: false };
+  }
+  if (pixels.layer < WHOLE) {
+    const scale = Math.max(1, Math.round(frame.columns / pixels.columns));
+    const more = failure === null ? '' : ` — the whole ${failure}`;
+    return { kind: 'preview', text: `PREVIEW 1:${scale}${more}`, measurable: false };
+  }
+  const lossy = pixels.lossy || frame.lossy_text !== null ? `source is ${frame.lossy_text ?? 'lossy'}` : null;
+  if (!pixels.exact) return { kind: 'whole', text: `WHOLE, NOT VERIFIED${lossy === null ? '' : ` — ${lossy}`}`, measurable: false };
+  if (lossy !== null) return { kind: 'lossy', text: `EXACT — ${lossy}`, measurable: true };
+  return { kind: 'exact', text: 'EXACT', measurable: true };
+}
