@@ -14,6 +14,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("vitrine-sync", &["vitrine-clinical", "vitrine-wire"]),
     ("vitrine-fhir", &["vitrine-clinical"]),
     ("vitrine-dicom", &[]),
+    ("vitrine-pixels", &[]),
     ("vitrine-synthetic", &[]),
     ("vitrine-store", &["vitrine-access", "vitrine-clinical"]),
     (
@@ -30,20 +31,25 @@ const DOORS: &[(&str, &[&str])] = &[
         &[
             "vitrine-access",
             "vitrine-clinical",
+            "vitrine-dicom",
             "vitrine-fhir",
+            "vitrine-pixels",
             "vitrine-store",
             "vitrine-store-sqlcipher",
             "vitrine-sync",
             "vitrine-wire",
         ],
     ),
+    ("vitrine-codec", &["vitrine-dicom", "vitrine-pixels"]),
     (
         "vitrine-server",
         &[
             "vitrine-access",
             "vitrine-clinical",
+            "vitrine-codec",
             "vitrine-dicom",
             "vitrine-fhir",
+            "vitrine-pixels",
             "vitrine-store",
             "vitrine-store-postgres",
             "vitrine-store-sqlcipher",
@@ -76,6 +82,7 @@ const FORBIDDEN: &[(&[&str], &[&str], &str)] = &[
             "vitrine-sync",
             "vitrine-fhir",
             "vitrine-dicom",
+            "vitrine-pixels",
             "vitrine-synthetic",
         ],
         &[
@@ -289,9 +296,18 @@ fn rust_source(name: &str, text: &str, faults: &mut Vec<String>) {
     if !text.trim_start().starts_with("//!") && !name.contains("/bin/") && !name.ends_with("/tests.rs") {
         faults.push(format!("{name} does not open with what lives in it (`//!`)"));
     }
-    let pure = ["clinical", "access", "wire", "sync", "fhir", "dicom", "synthetic"]
-        .iter()
-        .any(|c| name.starts_with(&format!("shared/{c}/src/")));
+    let pure = [
+        "clinical",
+        "access",
+        "wire",
+        "sync",
+        "fhir",
+        "dicom",
+        "pixels",
+        "synthetic",
+    ]
+    .iter()
+    .any(|c| name.starts_with(&format!("shared/{c}/src/")));
     for word in [
         "std::fs",
         "std::net",
