@@ -353,7 +353,6 @@ fn answer(found: Vec<Value>, more: bool) -> Response {
     response
 }
 
-/// What is kept of something, as JSON.
 fn put(out: &mut Map<String, Value>, tag: &str, vr: &str, values: Value) {
     out.insert(tag.to_owned(), json!({"vr": vr, "Value": values}));
 }

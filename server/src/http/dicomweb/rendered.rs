@@ -1,7 +1,7 @@
 //! Rendered images and thumbnails (PS3.18 §10.4.1.1.3 to .5): JPEG or PNG for whoever has no viewer.
 //!
 //! Lives here: the query, the size, the encoding. Never here: windows and palettes as such (`vitrine_pixels::samples`).
-//! Not for diagnosis, and the answer's name says so.
+//! Not for diagnosis: smaller than the image, in eight bits, and JPEG loses.
 
 use super::super::bearer::Signed;
 use super::super::refusal::Refused;
@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 use std::sync::Arc;
 use vitrine_dicom::display::{Beside, Display, Voi};
 use vitrine_pixels::Colour;
-use vitrine_pixels::layers::{self};
+use vitrine_pixels::layers;
 use vitrine_pixels::pack::Frame;
 use vitrine_pixels::samples::{Function, Look, Palette, Window, render};
 use vitrine_wire::ErrorCode;
