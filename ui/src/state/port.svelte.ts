@@ -206,6 +206,7 @@ export class Port {
 
   close(): void {
     this.#epoch++;
+    this.#reopening = false;
     clearTimeout(this.#centerTimer);
     this.#centerTimer = undefined;
     this.loader?.stop();
