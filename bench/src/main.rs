@@ -11,6 +11,7 @@ mod crowd;
 mod emergency;
 mod failover;
 mod fanout;
+mod imaging;
 mod import;
 mod lanes;
 mod million;
@@ -57,12 +58,16 @@ const BENCHES: &[(&str, Bench)] = &[
     ("people", stores::people),
     ("lanes", lanes::lanes),
     ("window", window::window),
+    ("imaging", imaging::imaging),
     ("failover", failover::failover),
 ];
 
 fn main() -> Result<()> {
     if std::env::args().nth(1).as_deref() == Some(lanes::LOAD) {
         return lanes::load();
+    }
+    if std::env::args().nth(1).as_deref() == Some(imaging::INSIDE) {
+        return imaging::inside();
     }
     let args = Args::parse();
     if let Some(unknown) = args.names.iter().find(|n| !BENCHES.iter().any(|(b, _)| b == n)) {

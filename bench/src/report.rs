@@ -1,11 +1,11 @@
 //! One row per metric, and the budgets they are held to.
 
 use anyhow::{Context, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// One measured metric, as `cargo xtask bench` prints it.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Row {
     /// Bench, e.g. `emergency`.
     pub bench: String,

@@ -27,6 +27,11 @@ pub struct World {
 impl World {
     /// Seeds so many patients, and the heavy one with so many resources.
     pub fn new(patients: u64, heavy: Option<u64>) -> Result<Self> {
+        Self::with(patients, heavy, "")
+    }
+
+    /// The same with a server that is configured so.
+    pub fn with(patients: u64, heavy: Option<u64>, config: &str) -> Result<Self> {
         let dir = tempfile::tempdir()?;
         let data = dir.path().join("server");
         let mut args = vec!["demo".to_owned(), "--data".into(), text(&data), "--json".into()];
@@ -36,6 +41,9 @@ impl World {
         }
         let args: Vec<&str> = args.iter().map(String::as_str).collect();
         let seed = run_json("vitrine-server", &args, None)?;
+        if !config.is_empty() {
+            std::fs::write(data.join("vitrine.toml"), config)?;
+        }
         let server = Server::start(&data, free_port()?)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         Ok(Self {

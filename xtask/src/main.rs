@@ -5,6 +5,7 @@
 mod cluster;
 mod demo;
 mod packages;
+mod python;
 mod run;
 mod test;
 mod tidy;
@@ -65,6 +66,8 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         words: Vec<String>,
     },
+    /// Other people's DICOM tools and viewer (OHIF, fetched from npm) against the server
+    Interop,
     /// The house rules: one-way doors, sources, ban lists
     Tidy,
     /// Generate the screen's types from `wire`
@@ -89,6 +92,7 @@ fn main() -> Result<()> {
         Command::Ci { no_test } => test::ci(!no_test),
         Command::Bench { names, quick, json } => test::bench(&names, quick, json.as_deref()),
         Command::Cluster { words } => cluster::cluster(&words),
+        Command::Interop => test::interop(),
         Command::Tidy => tidy::tidy(),
         Command::GenTypes { check } => ui::gen_types(check),
         Command::Screens { names } => ui::screens(&names),

@@ -1,6 +1,6 @@
 //! What the build and the tests need from the system, installed with apt where it is missing.
 
-use crate::run::{command, has, run};
+use crate::run::{command, has, output, run};
 use anyhow::{Result, bail};
 use std::path::Path;
 
@@ -58,11 +58,41 @@ const WATCH: &[Need] = &[Need {
     packages: &["prometheus"],
 }];
 
-/// To send images as modalities do.
-const IMAGES: &[Need] = &[Need {
-    present: || has("storescu") && has("echoscu"),
-    packages: &["dcmtk"],
-}];
+/// To send images as modalities do, to decode them with other people's decoders, and to run other people's Python.
+const IMAGES: &[Need] = &[
+    Need {
+        present: || has("storescu") && has("echoscu"),
+        packages: &["dcmtk"],
+    },
+    Need {
+        present: || has("opj_decompress"),
+        packages: &["libopenjp2-tools"],
+    },
+    Need {
+        present: || has("ojph_expand"),
+        packages: &["openjph-tools"],
+    },
+    Need {
+        // Debian's Python makes an environment only with a package of its own
+        present: || output(command("python3", &["-c", "import ensurepip, venv"])).is_ok(),
+        packages: &["python3", "python3-venv"],
+    },
+];
+
+/// To measure images against the usual server of them, on a network that is held to a rate.
+const PEER: &[Need] = &[
+    Need {
+        present: || {
+            Path::new("/usr/sbin/Orthanc").exists()
+                && Path::new("/usr/share/orthanc/plugins/libOrthancDicomWeb.so").exists()
+        },
+        packages: &["orthanc", "orthanc-dicomweb"],
+    },
+    Need {
+        present: || has("tc") || Path::new("/usr/sbin/tc").exists(),
+        packages: &["iproute2"],
+    },
+];
 
 /// To test the screens in a browser.
 const BROWSER: &[Need] = &[Need {
@@ -113,7 +143,7 @@ const CLUSTER: &[Need] = &[
 ];
 
 /// The system services that come with those packages. None is to run here: the tests bring their own processes.
-const SERVICES: [&str; 7] = [
+const SERVICES: [&str; 8] = [
     "postgresql",
     "patroni",
     "etcd",
@@ -121,12 +151,21 @@ const SERVICES: [&str; 7] = [
     "etcd2",
     "prometheus",
     "prometheus-node-exporter",
+    "orthanc",
 ];
 
 /// Makes sure of what the cluster needs, the tests of the alert rules and those of modalities. Services of packages that this installs are
 /// neither started nor enabled; one that was there before is left as it is.
 pub fn ensure_cluster() -> Result<()> {
-    let missing = missing(CLUSTER.iter().chain(WATCH).chain(IMAGES));
+    unstarted(missing(CLUSTER.iter().chain(WATCH).chain(IMAGES)).as_slice())
+}
+
+/// Makes sure of what the bench of images is compared with, likewise unstarted.
+pub fn ensure_peer() -> Result<()> {
+    unstarted(missing(PEER.iter().chain(IMAGES)).as_slice())
+}
+
+fn unstarted(missing: &[&str]) -> Result<()> {
     if missing.is_empty() {
         return Ok(());
     }
@@ -144,7 +183,7 @@ pub fn ensure_cluster() -> Result<()> {
             "printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d && chmod 755 /usr/sbin/policy-rc.d",
         )?;
     }
-    let installed = install(&missing);
+    let installed = install(missing);
     if ours {
         as_root("rm -f /usr/sbin/policy-rc.d")?;
     }

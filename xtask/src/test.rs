@@ -24,7 +24,8 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     }
     args.extend(filter);
     let mut c = cargo(&args);
-    c.env("VITRINE_BIN_DIR", &bin);
+    c.env("VITRINE_BIN_DIR", &bin)
+        .env("VITRINE_PYTHON", crate::python::python()?);
     if let Some(programs) = ui::newer_postgres()? {
         c.env("VITRINE_PG18", programs);
     }
@@ -56,6 +57,28 @@ fn no_leaked_symbols(app: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Other people's tools, with the viewer that is too large for every day (50 MB to fetch, 210 MB on disk).
+pub fn interop() -> Result<()> {
+    packages::ensure(false, true)?;
+    packages::ensure_cluster()?;
+    ui::build()?;
+    let bin = build_programs(false)?;
+    let mut c = cargo(&[
+        "test",
+        "--workspace",
+        "--features",
+        FEATURES,
+        "--test",
+        "interop",
+        "--",
+        "--include-ignored",
+        "--nocapture",
+    ]);
+    c.env("VITRINE_BIN_DIR", &bin)
+        .env("VITRINE_PYTHON", crate::python::python()?);
+    run(c)
+}
+
 /// What CI runs.
 pub fn ci(with_test: bool) -> Result<()> {
     packages::ensure(true, true)?;
@@ -81,6 +104,9 @@ pub fn bench(names: &[String], quick: bool, json: Option<&Path>) -> Result<()> {
     packages::ensure(true, false)?;
     if names.is_empty() || names.iter().any(|n| n == "failover") {
         packages::ensure_cluster()?;
+    }
+    if names.is_empty() || names.iter().any(|n| n == "imaging") {
+        packages::ensure_peer()?;
     }
     ui::build()?;
     let bin = build_programs(true)?;
