@@ -7,6 +7,7 @@
     reason = "columns of one statement, side by side, named by the statement"
 )]
 
+use crate::copies::{CopiesActed, CopyAct};
 use crate::group::Group;
 use crate::pixels::{PixelAct, PixelsActed};
 use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};
@@ -18,6 +19,7 @@ use vitrine_access::chain::{GENESIS, Head, Row as ChainRow};
 use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveOrder, Archived};
+use vitrine_store::held::HeldChange;
 use vitrine_store::{
     Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem,
     SessionRow, StoreError, device_chain,
@@ -49,6 +51,8 @@ pub(crate) enum Act {
     /// The same.
     Tier(Box<TierAct>),
     Pixels(Box<PixelAct>),
+    ChangeHeld(u64, HeldChange),
+    Copies(Box<CopyAct>),
 }
 
 /// What became of it.
@@ -66,6 +70,8 @@ pub(crate) struct Acted {
     pub tiered: Option<Tiered>,
     /// Of what was noted about pixels.
     pub pixels: Option<PixelsActed>,
+    /// Of what was noted about copies.
+    pub copies: Option<CopiesActed>,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -91,7 +97,7 @@ pub(crate) fn refused(text: String) -> Fault {
 impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
-        let (mut device, mut seq, mut pixels) = (None, 0, None);
+        let (mut device, mut seq, mut pixels, mut copies, mut told) = (None, 0, None, None, true);
         if let Act::Archive(order) = act {
             let (archived, receipt) = self.archive(order).await?;
             return Ok(Acted {
@@ -101,6 +107,7 @@ impl Group<'_> {
                 archived: Some(archived),
                 tiered: None,
                 pixels: None,
+                copies: None,
             });
         }
         if let Act::Tier(tier) = act {
@@ -112,6 +119,7 @@ impl Group<'_> {
                 archived: None,
                 tiered,
                 pixels: None,
+                copies: None,
             });
         }
         match act {
@@ -173,9 +181,11 @@ impl Group<'_> {
             Act::SpooledRows(chain, rows) => seq = self.spooled_rows(chain, rows).await?,
             Act::Prune(up_to) => self.prune(*up_to).await?,
             Act::Pixels(act) => pixels = Some(self.pixels(act).await?),
+            Act::ChangeHeld(id, change) => told = self.change_held(*id, change).await?,
+            Act::Copies(act) => copies = Some(self.copies(act).await?),
             Act::Archive(_) | Act::Tier(_) => {}
         }
-        let receipt = entry.map(|e| self.record(e)).transpose()?;
+        let receipt = entry.filter(|_| told).map(|e| self.record(e)).transpose()?;
         Ok(Acted {
             receipt,
             device,
@@ -183,6 +193,7 @@ impl Group<'_> {
             archived: None,
             tiered: None,
             pixels,
+            copies,
         })
     }
 

@@ -1,6 +1,6 @@
 //! The record: writing it, reading charts, cards, single resources, searching.
 
-use crate::acts::{About, Act};
+use crate::acts::Act;
 use crate::lane::{Done, Job};
 use crate::prepare::{current, prepare};
 use crate::sql::{During, Fault, all, col, int, one, parsed, run, uint};
@@ -390,20 +390,9 @@ impl ChartStore for PostgresStore {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let sql = "SELECT id, at, bytes, about FROM quarantine ORDER BY id DESC LIMIT $1";
         let rows = all(&self.reader().await?, doing, sql, &[&limit]).await?;
-        let item = |row: &Row| -> Result<QuarantineRow, StoreError> {
-            let about = self.vault().get(Place::Quarantine, col(row, 3, doing)?)?;
-            let about: About = parsed(serde_json::from_slice(&about), doing)?;
-            Ok(QuarantineRow {
-                id: uint(col(row, 0, doing)?),
-                at: UtcMs(col(row, 1, doing)?),
-                location: about.location,
-                kind: about.kind,
-                reason: about.reason,
-                expression: about.expression,
-                bytes: uint(col(row, 2, doing)?),
-            })
-        };
-        rows.iter().map(item).collect()
+        rows.iter()
+            .map(|row| crate::held::listed(self.vault(), row, doing))
+            .collect()
     }
 
     async fn read(

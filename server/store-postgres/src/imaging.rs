@@ -248,6 +248,13 @@ pub(crate) async fn of<C: GenericClient>(
 pub(crate) async fn forget<C: GenericClient>(c: &C, pids: &[i64]) -> Result<(), Fault> {
     let studies = "SELECT no FROM imaging_study WHERE pid = ANY($1)";
     let series = format!("SELECT no FROM imaging_series WHERE study IN ({studies})");
+    // Waits for whoever lists them for copies or notes a pack of them.
+    let sql = format!("SELECT no FROM imaging_instance WHERE series IN ({series}) ORDER BY no FOR UPDATE");
+    let mut instances = Vec::new();
+    for r in &all(c, "destroying a record", &sql, &[&pids]).await? {
+        instances.push(col::<i64>(r, 0, READING)?);
+    }
+    crate::copies::forget(c, &instances).await?;
     for sql in [
         // Waits for whoever notes a pack of them, and then sees it: no key of a pack is left.
         format!("DELETE FROM imaging_instance WHERE series IN ({series})"),
@@ -360,6 +367,15 @@ impl Imaging for PostgresStore {
     async fn standing(&self, study: &str, series: &str, instance: &str) -> Result<Standing, StoreError> {
         let found = look(&self.reader().await?, self.vault(), study, series, instance).await?;
         Ok(found.standing)
+    }
+
+    async fn original(&self, instance: &str) -> Result<Option<Blob>, StoreError> {
+        let token = self.vault().uid_token(instance);
+        let client = self.reader().await?;
+        let sql = format!("{INSTANCE} WHERE i.uid = $1");
+        let row = one(&client, READING, &sql, &[&&token[..]]).await?;
+        let found = row.map(|r| unpacked(self.vault(), &r)).transpose()?;
+        Ok(found.map(|(row, _)| row.blob))
     }
 
     async fn studies(

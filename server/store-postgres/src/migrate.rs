@@ -48,10 +48,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "pixels",
         sql: include_str!("../migrations/0007_pixels.sql"),
     },
+    Migration {
+        number: 8,
+        name: "copies",
+        sql: include_str!("../migrations/0008_copies.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 7;
+pub const SCHEMA: u32 = 8;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

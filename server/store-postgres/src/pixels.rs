@@ -160,7 +160,7 @@ impl Pixels for PostgresStore {
                 all(&client, LOOKING, &sql, &[&&token[..], &limit]).await?
             }
             None => {
-                let sql = format!("{INSTANCE} WHERE i.frames IS NULL ORDER BY i.no LIMIT $1");
+                let sql = format!("{INSTANCE} WHERE i.frames IS NULL ORDER BY i.no DESC LIMIT $1");
                 all(&client, LOOKING, &sql, &[&limit]).await?
             }
         };
@@ -222,5 +222,18 @@ impl Pixels for PostgresStore {
 
     async fn look_again(&self, series: &str) -> Result<Vec<Blob>, StoreError> {
         Ok(self.pixel_act(PixelAct::Again(series.to_owned())).await?.packs)
+    }
+
+    async fn all_series(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let client = self.reader().await?;
+        let sql = "SELECT no, body FROM imaging_series WHERE no > $1 ORDER BY no LIMIT $2";
+        let mut out = Vec::new();
+        for r in &all(&client, READING, sql, &[&int(after), &limit]).await? {
+            let no: i64 = col(r, 0, READING)?;
+            let body: SeriesBody = opened(self.vault(), Place::Series(no), col(r, 1, READING)?)?;
+            out.push((uint(no), body.uid));
+        }
+        Ok(out)
     }
 }

@@ -200,6 +200,23 @@ fn others() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
         r.ward = ward.map(WardId::new).transpose()?;
         out.push(("(workstation)", words, r));
     }
+    for (words, ward, kind) in [
+        ("images of a patient of its ward", "ED", "ImagingStudy"),
+        ("images of a patient of another ward", "ICU", "ImagingStudy"),
+        ("anything else of a patient of its ward", "ED", "Observation"),
+    ] {
+        let mut r = base(Subject::Device {
+            ward: WardId::new("ED")?,
+            site: true,
+        });
+        r.device = Some(DeviceId::new("ed-07")?);
+        r.kind = Some(kind.to_owned());
+        r.patient = Some(PatientFacts {
+            patient: PatientId::new("p1")?,
+            ward: Some(WardId::new(ward)?),
+        });
+        out.push(("(workstation)", words, r));
+    }
     for (words, scope, kind) in [
         ("system/*.cruds on Observation", "system/*.cruds", "Observation"),
         (

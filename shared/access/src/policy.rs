@@ -293,6 +293,18 @@ fn device_verdict(action: &str, r: &Request, ward: &WardId, site: bool) -> Verdi
             "other-ward-scope",
             "This workstation is not enrolled for that scope.",
         ),
+        // Small pictures are fetched ahead for whoever will stand there; nothing else of a chart.
+        ("read-chart", _) if r.kind.as_deref() == Some("ImagingStudy") => {
+            let here = r.patient.as_ref().and_then(|p| p.ward.as_ref());
+            if here == Some(ward) {
+                allow("own-ward-images")
+            } else {
+                deny(
+                    "other-ward-images",
+                    "This workstation fetches images ahead for the patients of its ward alone.",
+                )
+            }
+        }
         _ => deny("device-only-syncs", "Sign in first."),
     }
 }

@@ -30,7 +30,10 @@ fn a_line_that_differs_is_named() {
 
 #[test]
 fn nobody_outside_the_clinic_reads_a_chart() {
-    for line in GOLDEN.lines().filter(|l| l.contains("| ALLOW |")) {
+    // A workstation holds the small pictures of its ward as it holds its cards; what it may have of them is cut at the server.
+    let ahead = "(workstation) | read-chart | images of a patient of its ward | ALLOW | own-ward-images";
+    assert_eq!(GOLDEN.lines().filter(|l| *l == ahead).count(), 1);
+    for line in GOLDEN.lines().filter(|l| l.contains("| ALLOW |") && *l != ahead) {
         let reads = line.contains("| read-card |") || line.contains("| read-chart |");
         let outside = [
             "privacy-officer",

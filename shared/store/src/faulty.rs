@@ -4,6 +4,8 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::copies::{Again, Copies, CopyDone, CopyReport, CopyRow, Which};
+use crate::held::{Held, HeldChange, HeldItem, HeldPage};
 use crate::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
@@ -290,6 +292,9 @@ impl Imaging for FaultyStore {
     async fn standing(&self, study: &str, series: &str, instance: &str) -> Result<Standing, StoreError> {
         through!(self, standing(study, series, instance))
     }
+    async fn original(&self, instance: &str) -> Result<Option<Blob>, StoreError> {
+        through!(self, original(instance))
+    }
     async fn studies(
         &self,
         permit: &Permit<ReadChart>,
@@ -339,6 +344,70 @@ impl Pixels for FaultyStore {
     }
     async fn look_again(&self, series: &str) -> Result<Vec<Blob>, StoreError> {
         through!(self, look_again(series))
+    }
+    async fn all_series(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        through!(self, all_series(after, limit))
+    }
+}
+
+#[async_trait]
+impl Held for FaultyStore {
+    async fn held(&self, kind: &str, after: u64, limit: usize) -> Result<HeldPage, StoreError> {
+        through!(self, held(kind, after, limit))
+    }
+    async fn held_item(&self, id: u64) -> Result<Option<HeldItem>, StoreError> {
+        through!(self, held_item(id))
+    }
+    async fn change_held(
+        &self,
+        permit: &Permit<ImportData>,
+        id: u64,
+        change: HeldChange,
+    ) -> Result<bool, StoreError> {
+        through!(self, change_held(permit, id, change))
+    }
+}
+
+#[async_trait]
+impl Copies for FaultyStore {
+    async fn copy_targets(&self, names: &[String]) -> Result<(), StoreError> {
+        through!(self, copy_targets(names))
+    }
+    async fn copy_target_mark(&self, name: &str, mark: Option<&str>) -> Result<Option<String>, StoreError> {
+        through!(self, copy_target_mark(name, mark))
+    }
+    async fn copies_list(&self, limit: usize, at: UtcMs) -> Result<usize, StoreError> {
+        through!(self, copies_list(limit, at))
+    }
+    async fn copies_due(
+        &self,
+        target: &str,
+        which: Which,
+        now: UtcMs,
+        limit: usize,
+    ) -> Result<Vec<CopyRow>, StoreError> {
+        through!(self, copies_due(target, which, now, limit))
+    }
+    async fn copies_done(&self, done: CopyDone) -> Result<bool, StoreError> {
+        through!(self, copies_done(done))
+    }
+    async fn copies_left(&self, no: u64) -> Result<(), StoreError> {
+        through!(self, copies_left(no))
+    }
+    async fn copies_of(&self, uid: &str) -> Result<Vec<CopyRow>, StoreError> {
+        through!(self, copies_of(uid))
+    }
+    async fn copies_report(&self) -> Result<CopyReport, StoreError> {
+        through!(self, copies_report())
+    }
+    async fn copies_faulty(&self, limit: usize) -> Result<Vec<CopyRow>, StoreError> {
+        through!(self, copies_faulty(limit))
+    }
+    async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError> {
+        through!(self, copies_again(which, now))
+    }
+    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError> {
+        through!(self, copies_before(target, at))
     }
 }
 

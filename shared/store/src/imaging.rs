@@ -34,6 +34,16 @@ pub struct Blob {
     pub key: Zeroizing<[u8; 32]>,
 }
 
+impl Blob {
+    /// A mark of its key, which is part of the name of its file: four bytes that tell nothing of it.
+    #[must_use]
+    pub fn mark(&self) -> [u8; 4] {
+        let mut out = [0; 4];
+        out.copy_from_slice(&blake3::hash(&self.key[..]).as_bytes()[..4]);
+        out
+    }
+}
+
 impl fmt::Debug for Blob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Blob({} bytes)", self.bytes)
@@ -400,6 +410,8 @@ pub trait Imaging: Send + Sync {
     async fn study(&self, study: &str) -> Result<Option<StudyRow>, StoreError>;
     /// What the index holds of three UIDs: for filing, not for showing.
     async fn standing(&self, study: &str, series: &str, instance: &str) -> Result<Standing, StoreError>;
+    /// The file of an instance: for comparing with what comes again, not for showing.
+    async fn original(&self, instance: &str) -> Result<Option<Blob>, StoreError>;
     /// All studies of the permit's patient, or the one with this UID, in the order of [`StudyHits`].
     async fn studies(
         &self,

@@ -136,8 +136,8 @@ pub fn seal_pixels(
 /// What is known of pixels.
 #[async_trait]
 pub trait Pixels: Send + Sync {
-    /// Instances nobody has looked at: of a series by place, or, without one, in the order of filing. For making packs,
-    /// not for showing.
+    /// Instances nobody has looked at: of a series by place, or, without one, the last filed first: what has just come in
+    /// is waited for. For making packs, not for showing.
     async fn unpacked(&self, series: Option<&str>, limit: usize) -> Result<Vec<Unpacked>, StoreError>;
     /// Notes what became of instances. `false`, and nothing is noted, when one of them is not there any more or was looked
     /// at meanwhile: the pack is nobody's then. `true` also when just this was noted before.
@@ -151,4 +151,6 @@ pub trait Pixels: Send + Sync {
     ) -> Result<Sealed<Vec<SeriesPixels>>, StoreError>;
     /// Forgets what was made of a series, so that it is made again; gives the packs that are nobody's then.
     async fn look_again(&self, series: &str) -> Result<Vec<Blob>, StoreError>;
+    /// Series in the order in which they first came, after a number, each with its own. For upkeep, not for showing.
+    async fn all_series(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError>;
 }

@@ -1,6 +1,8 @@
 //! What a store must do.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::copies::Copies;
+use crate::held::Held;
 use crate::imaging::Imaging;
 use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::Pixels;
@@ -303,5 +305,11 @@ pub trait Tiers: Send + Sync {
 }
 
 /// A whole backend.
-pub trait Store: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels {}
-impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels> Store for T {}
+pub trait Store:
+    ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held
+{
+}
+impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held> Store
+    for T
+{
+}

@@ -14,6 +14,17 @@ pub fn device_auth(nonce_hex: &str, device: &str) -> Vec<u8> {
     .concat()
 }
 
+/// What a device signs to be given the previews of its ward's images.
+#[must_use]
+pub fn device_images(nonce_hex: &str, device: &str) -> Vec<u8> {
+    [
+        b"vitrine-images-1".as_slice(),
+        nonce_hex.as_bytes(),
+        device.as_bytes(),
+    ]
+    .concat()
+}
+
 /// What the server signs to order a wipe.
 #[must_use]
 pub fn wipe_order(device: &str, nonce_hex: &str) -> Vec<u8> {

@@ -27,10 +27,21 @@ pub const INDEX_FRAMES: usize = 256;
 /// A segment: number of the pack in [`Told::Opened`], frame in the pack, number of the segment in the frame's list.
 pub type Wanted = (u16, u32, u8);
 
+/// Path of the same stream for a workstation on its own behalf: the lists and the layers of 64 pixels of the patients of its
+/// ward, fetched ahead. The server begins with [`Told::Prove`].
+pub const AHEAD: &str = "/ws/images/ahead";
+
 /// What a workstation asks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "t", rename_all = "kebab-case")]
 pub enum Ask {
+    /// The answer to [`Told::Prove`], once, before anything else.
+    Prove {
+        /// The workstation's id.
+        device: String,
+        /// Ed25519 over `vitrine_sync::proof::device_images`, hex.
+        signature: String,
+    },
     /// The studies of a patient.
     List {
         /// Whose: the record's id.
@@ -143,6 +154,11 @@ pub struct Without {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "t", rename_all = "kebab-case")]
 pub enum Told {
+    /// Which workstation is it? Only on [`AHEAD`].
+    Prove {
+        /// 32 bytes, hex.
+        nonce: String,
+    },
     /// The studies of a patient, newest first.
     List {
         /// Whose.

@@ -146,6 +146,15 @@ pub fn implied(tag: Tag) -> VR {
 /// What the dictionary (PS3.6) says; group lengths and private creators included.
 #[must_use]
 pub fn looked_up(tag: Tag) -> Option<VirtualVr> {
+    // Odd groups are private: their elements mean what their creator says, and only the creators' own representation is
+    // known (PS3.5 §7.8.1). The dictionary's ranges of repeating groups would match some of them.
+    if tag.group() % 2 == 1 {
+        return match tag.element() {
+            0x0000 => Some(VirtualVr::Exact(VR::UL)),
+            0x0010..=0x00FF => Some(VirtualVr::Exact(VR::LO)),
+            _ => None,
+        };
+    }
     StandardDataDictionary.by_tag(tag).map(|e| e.vr())
 }
 
@@ -195,6 +204,15 @@ mod tests {
         );
         let sq = head(b"\x08\x00\x15\x11SQ\0\0\xff\xff\xff\xff", Coding::EXPLICIT_LE).unwrap();
         assert_eq!((sq.len, sq.size), (None, 12));
+        for (tag, vr) in [
+            (Tag(0x7FDD, 0x0010), VR::LO),
+            (Tag(0x7FDD, 0x1010), VR::UN),
+            (Tag(0x5001, 0x0030), VR::LO),
+            (Tag(0x0009, 0x0000), VR::UL),
+            (Tag(0x6000, 0x0010), VR::US),
+        ] {
+            assert_eq!(implied(tag), vr, "{tag}");
+        }
         // 65535 bytes in a length of two bytes is a length.
         let us = head(b"\x08\x00\x05\x00CS\xff\xff", Coding::EXPLICIT_LE).unwrap();
         assert_eq!(us.len, Some(65_535));

@@ -4,7 +4,7 @@
 //! record is destroyed.
 
 use super::sql::{During, all, int, one, parsed, run, uint};
-use super::{SqlcipherStore, body};
+use super::{SqlcipherStore, body, copies};
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::types::Value;
@@ -123,6 +123,7 @@ pub(super) fn of(conn: &Connection, pid: i64) -> Result<Vec<(String, [u8; 32])>,
 pub(super) fn forget(conn: &Connection, pid: i64) -> Result<(), StoreError> {
     let studies = "SELECT no FROM imaging_study WHERE pid = ?1";
     let series = format!("SELECT no FROM imaging_series WHERE study IN ({studies})");
+    copies::forget(conn, pid)?;
     for sql in [
         format!("DELETE FROM imaging_pack WHERE series IN ({series})"),
         format!("DELETE FROM imaging_instance WHERE series IN ({series})"),
@@ -291,6 +292,19 @@ impl Imaging for SqlcipherStore {
         let (study, series, instance) = (study.to_owned(), series.to_owned(), instance.to_owned());
         self.read_job(move |conn| standing(conn, &study, &series, &instance))
             .await
+    }
+
+    async fn original(&self, instance: &str) -> Result<Option<Blob>, StoreError> {
+        let uid = instance.to_owned();
+        self.read_job(move |conn| {
+            let sql = format!("{INSTANCE} WHERE i.uid = ?1");
+            let found = one(conn, &sql, [&uid], packed).during(READING)?;
+            Ok(found
+                .map(|(p, _)| unpacked(p))
+                .transpose()?
+                .map(|(row, _)| row.blob))
+        })
+        .await
     }
 
     async fn studies(

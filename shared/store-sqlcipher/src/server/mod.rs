@@ -15,9 +15,11 @@ mod body;
 mod charts;
 mod check;
 mod checkpoint;
+mod copies;
 mod feed;
 mod giving;
 mod head_file;
+mod held;
 mod imaging;
 mod meaning;
 mod notes;
@@ -88,6 +90,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 7,
         name: "pixels",
         sql: include_str!("../../migrations/server/0007_pixels.sql"),
+    },
+    Migration {
+        number: 8,
+        name: "copies",
+        sql: include_str!("../../migrations/server/0008_copies.sql"),
     },
 ];
 

@@ -117,7 +117,7 @@ impl Pixels for SqlcipherStore {
                 "i.series = (SELECT no FROM imaging_series WHERE uid = ?2) AND i.frames IS NULL ORDER BY i.position, i.no",
                 vec![Value::from(limit), Value::from(series.to_owned())],
             ),
-            None => ("i.frames IS NULL ORDER BY i.no", vec![Value::from(limit)]),
+            None => ("i.frames IS NULL ORDER BY i.no DESC", vec![Value::from(limit)]),
         };
         let sql = format!("{INSTANCE} WHERE {which} LIMIT ?1");
         self.read_job(move |conn| {
@@ -158,6 +158,18 @@ impl Pixels for SqlcipherStore {
             let sql = "UPDATE imaging_instance SET frames = NULL, why = NULL WHERE series = ?1";
             run(conn, sql, [no]).during(NOTING)?;
             Ok(packs.into_iter().map(|p| p.blob).collect())
+        })
+        .await
+    }
+
+    async fn all_series(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read_job(move |conn| {
+            let sql = "SELECT no, uid FROM imaging_series WHERE no > ?1 ORDER BY no LIMIT ?2";
+            all(conn, sql, [int(after), limit], |r| {
+                Ok((uint(r.get(0)?), r.get(1)?))
+            })
+            .during(READING)
         })
         .await
     }

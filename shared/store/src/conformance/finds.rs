@@ -1,6 +1,7 @@
 //! Cases about paging a chart, finding patients and identifiers, and what is counted.
 
 use super::hospital::{Hospital, Note, delete, key, note, person, put};
+use crate::held::HeldChange;
 use crate::search::{PersonWords, matches_names, matches_phonetic, terms};
 use crate::{Page, PersonRow, QuarantineItem, SearchBy, SearchQuery, StoreError};
 use bytes::Bytes;
@@ -402,6 +403,83 @@ pub(super) async fn keeps_what_was_not_taken(h: Hospital) {
     );
     assert_eq!(rows[1].expression.as_deref(), Some("Observation.status"));
     assert_eq!(h.store.counts().await.expect("counts").quarantined, 3);
+}
+
+pub(super) async fn works_off_what_was_not_taken(h: Hospital) {
+    let item = |n: usize, kind: &str| QuarantineItem {
+        location: format!("from/{n}"),
+        kind: Some(kind.to_owned()),
+        reason: "whose it is cannot be told".to_owned(),
+        expression: None,
+        body: Bytes::from(vec![b'x'; n * 100]),
+    };
+    let items = vec![
+        item(1, "DICOM"),
+        item(2, "Flag"),
+        item(3, "DICOM"),
+        item(4, "DICOM"),
+    ];
+    h.store
+        .quarantine(&h.operator(), h.now(), items)
+        .await
+        .expect("kept");
+    let first = h.store.held("DICOM", 0, 3).await.expect("read");
+    let shown: Vec<(&str, usize)> = first
+        .items
+        .iter()
+        .map(|i| (i.row.location.as_str(), i.body.len()))
+        .collect();
+    assert_eq!(
+        shown,
+        [("from/1", 100), ("from/3", 300)],
+        "of its kind, with its bytes"
+    );
+    let rest = h.store.held("DICOM", first.last, 3).await.expect("read");
+    assert!(first.more, "there is one behind it");
+    assert_eq!((rest.items.len(), rest.more), (1, false));
+    let none = h.store.held("DICOM", rest.last, 3).await.expect("read");
+    assert_eq!((none.items.len(), none.last), (0, rest.last));
+    let (one, three) = (first.items[0].row.id, first.items[1].row.id);
+
+    let rows = h.store.counts().await.expect("counts").audit_rows;
+    let stays = HeldChange::Stays {
+        reason: "another reason".to_owned(),
+        body: Bytes::from_static(b"other bytes"),
+    };
+    assert!(
+        h.store
+            .change_held(&h.operator(), one, stays)
+            .await
+            .expect("changed")
+    );
+    let found = h.store.held_item(one).await.expect("read").expect("there");
+    assert_eq!(
+        (found.row.reason.as_str(), &found.body[..], found.row.bytes),
+        ("another reason", &b"other bytes"[..], 11)
+    );
+    assert_eq!(found.row.location, "from/1", "where it came from stays");
+    for (id, there) in [(three, true), (three, false), (9_999, false)] {
+        let permit = h.operator();
+        let gone = h.store.change_held(&permit, id, HeldChange::Leaves).await;
+        assert_eq!(gone.expect("asked"), there, "{id}");
+    }
+    assert_eq!(h.store.held_item(three).await.expect("read"), None);
+    let counts = h.store.counts().await.expect("counts");
+    assert_eq!(
+        (counts.quarantined, counts.audit_rows),
+        (3, rows + 2),
+        "a row for each change, and none for what changed nothing"
+    );
+    h.store
+        .quarantine(&h.operator(), h.now(), vec![item(5, "DICOM")])
+        .await
+        .expect("kept");
+    let all = h.store.held("DICOM", 0, 100).await.expect("read");
+    assert_eq!(all.items.len(), 3);
+    assert!(
+        all.items[2].row.id > all.items[1].row.id && all.items[2].row.id != three,
+        "a number is used once"
+    );
 }
 
 pub(super) async fn counts(h: Hospital) {

@@ -11,7 +11,7 @@ use vitrine_clinical::{PatientId, UtcMs};
 use zeroize::Zeroizing;
 
 /// An instance of patient `p`: study `1.2.<study>`, series `1.2.<study>.<series>`, and so on.
-fn image(p: &str, study: u32, series: u32, n: i64) -> NewInstance {
+pub(super) fn image(p: &str, study: u32, series: u32, n: i64) -> NewInstance {
     let (study, series) = (format!("1.2.{study}"), format!("1.2.{study}.{series}"));
     let uid = format!("{series}.{n}");
     let mark = u8::try_from(n % 250).unwrap_or(0);
@@ -42,7 +42,7 @@ impl Hospital {
         }
     }
 
-    async fn file(&self, images: Vec<NewInstance>) -> Result<Applied, StoreError> {
+    pub(super) async fn file(&self, images: Vec<NewInstance>) -> Result<Applied, StoreError> {
         let batch = self.with_images(Vec::new(), images);
         self.store.apply(&self.client(None), batch).await.map(|(a, _)| a)
     }
@@ -454,6 +454,9 @@ pub(super) async fn destroyed_images_leave_nothing(h: Hospital) {
         .await
         .expect("read");
     assert_eq!(left, Standing::default(), "no row is left, and no key of a file");
+    assert_eq!(h.store.original("1.2.1.1.1").await.expect("read"), None);
+    let other = h.store.original("1.2.2.1.1").await.expect("read");
+    assert_eq!(other, Some(image("p2", 2, 1, 1).blob), "its file, with the key");
     let left = h
         .store
         .standing("1.2.2", "1.2.2.1", "1.2.2.1.1")
@@ -533,9 +536,17 @@ pub(super) async fn notes_what_became_of_pixels(h: Hospital) {
     let (a, b) = ("1.2.1.1", "1.2.1.2");
     assert_eq!(
         h.waiting(None, 10).await,
-        ["1.2.1.1.3", "1.2.1.1.1", "1.2.1.1.2", "1.2.1.2.1", "1.2.2.1.1"],
-        "in the order of filing"
+        ["1.2.2.1.1", "1.2.1.2.1", "1.2.1.1.2", "1.2.1.1.1", "1.2.1.1.3"],
+        "the last filed first"
     );
+    let series = h.store.all_series(0, 2).await.expect("read");
+    assert_eq!(
+        series.iter().map(|(_, uid)| uid.as_str()).collect::<Vec<_>>(),
+        ["1.2.1.1", "1.2.1.2"]
+    );
+    let rest = h.store.all_series(series[1].0, 9).await.expect("read");
+    assert_eq!(rest.len(), 1, "where the page before ended");
+    assert_eq!(rest[0].1, "1.2.2.1");
     assert_eq!(
         h.waiting(Some(a), 2).await,
         ["1.2.1.1.1", "1.2.1.1.2"],

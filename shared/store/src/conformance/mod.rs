@@ -7,6 +7,7 @@
 mod archives;
 mod audits;
 mod charts;
+mod copies;
 mod directory;
 mod feeds;
 mod finds;
@@ -69,6 +70,7 @@ cases! {
     finds::finds_patients;
     finds::finds_names_by_their_sound;
     finds::keeps_what_was_not_taken;
+    finds::works_off_what_was_not_taken;
     notes::finds_notes_by_their_words;
     notes::looks_at_every_note_of_many;
     imaging::files_images;
@@ -76,6 +78,9 @@ cases! {
     imaging::finds_studies;
     imaging::destroyed_images_leave_nothing;
     imaging::notes_what_became_of_pixels;
+    copies::lists_originals_for_every_target;
+    copies::notes_how_copies_stand;
+    copies::copies_of_a_destroyed_record_are_to_go;
     finds::counts;
     feeds::has_no_gap_under_concurrent_writers;
     feeds::chains_revisions;

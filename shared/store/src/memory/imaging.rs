@@ -3,7 +3,7 @@
 use super::MemoryStore;
 use super::state::{Image, Patient, Series, Study, Tables, Txn};
 use crate::imaging::{
-    self, Imaging, InstanceAfter, InstancePage, InstanceRow, NewInstance, Placed, SeriesRow, Standing,
+    self, Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, NewInstance, Placed, SeriesRow, Standing,
     StudyHits, StudyQuery, StudyRow, place,
 };
 use crate::{StoreError, seal};
@@ -76,6 +76,7 @@ pub(super) fn file(
         blob: new.blob.clone(),
         frames: None,
         why: None,
+        copies: 0,
     };
     txn.set(|t| &mut t.images, new.uid.clone(), Some(image));
     Ok(())
@@ -97,6 +98,7 @@ pub(super) fn forget(t: &mut Tables, patient: &PatientId) {
     t.series.retain(|_, s| t.studies.contains_key(&s.study));
     t.images.retain(|_, i| t.series.contains_key(&i.series));
     t.pixel_packs.retain(|series, _| t.series.contains_key(series));
+    super::copies::forget(t);
 }
 
 fn study(t: &Tables, uid: &str, s: &Study) -> StudyRow {
@@ -159,6 +161,10 @@ impl Imaging for MemoryStore {
 
     async fn standing(&self, study: &str, series: &str, instance: &str) -> Result<Standing, StoreError> {
         Ok(standing(&self.tables(), study, series, instance))
+    }
+
+    async fn original(&self, instance: &str) -> Result<Option<Blob>, StoreError> {
+        Ok(self.tables().images.get(instance).map(|i| i.blob.clone()))
     }
 
     async fn studies(

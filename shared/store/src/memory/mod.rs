@@ -4,6 +4,8 @@
 mod accounts;
 mod apply;
 mod archive;
+mod copies;
+mod held;
 mod imaging;
 mod pixels;
 mod reads;

@@ -57,7 +57,7 @@ impl Pixels for MemoryStore {
                 all.retain(|(_, i)| i.series == series);
                 all.sort_by_key(|(_, i)| (i.position, i.number));
             }
-            None => all.sort_by_key(|(_, i)| i.number),
+            None => all.sort_by_key(|(_, i)| Reverse(i.number)),
         }
         let all = all.into_iter().take(limit);
         Ok(all.filter_map(|(uid, i)| unpacked(&t, uid, i)).collect())
@@ -115,5 +115,14 @@ impl Pixels for MemoryStore {
         }
         let packs: Vec<PixelPack> = t.pixel_packs.remove(series).unwrap_or_default();
         Ok(packs.into_iter().map(|p| p.blob).collect())
+    }
+
+    async fn all_series(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        let t = self.tables();
+        let mut all: Vec<(u64, String)> = t.series.iter().map(|(uid, s)| (s.number, uid.clone())).collect();
+        all.retain(|(n, _)| *n > after);
+        all.sort();
+        all.truncate(limit);
+        Ok(all)
     }
 }

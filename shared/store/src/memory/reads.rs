@@ -2,6 +2,7 @@
 
 use super::tiers::body_of;
 use super::{MemoryStore, record, state};
+use crate::held::HeldItem;
 use crate::notes::{Collecting, Known, NoteHits, NoteQuery, NoteRow};
 use crate::scope::{ChartToken, Scope};
 use crate::{
@@ -72,16 +73,17 @@ impl ChartStore for MemoryStore {
     ) -> Result<Receipt, StoreError> {
         let mut t = self.tables();
         for item in items {
-            let id = t.quarantine.len() as u64 + 1;
-            t.quarantine.push(QuarantineRow {
-                id,
+            t.quarantine_last += 1;
+            let row = QuarantineRow {
+                id: t.quarantine_last,
                 at,
                 location: item.location,
                 kind: item.kind,
                 reason: item.reason,
                 expression: item.expression,
                 bytes: item.body.len() as u64,
-            });
+            };
+            t.quarantine.push(HeldItem { row, body: item.body });
         }
         record(&mut t, &permit.entry(vitrine_access::Disclosure::default()))
     }
@@ -93,7 +95,7 @@ impl ChartStore for MemoryStore {
             .iter()
             .rev()
             .take(limit)
-            .cloned()
+            .map(|i| i.row.clone())
             .collect())
     }
 

@@ -1,13 +1,14 @@
 //! The tables of the memory store, and changes to them that can be taken back.
 
 use crate::archive::{Destruction, Hold};
+use crate::copies::{CopyFile, CopyState, Sum};
+use crate::held::HeldItem;
 use crate::imaging::Blob;
 use crate::pixels::PixelPack;
 use crate::search::PersonWords;
 use crate::tiers::PackRow;
 use crate::{
-    Account, DeviceRow, EnrolCode, Extract, FeedRow, GrantRow, QuarantineRow, SessionRow, StoredCard,
-    scope::Scope,
+    Account, DeviceRow, EnrolCode, Extract, FeedRow, GrantRow, SessionRow, StoredCard, scope::Scope,
 };
 use bytes::Bytes;
 use std::cmp::Reverse;
@@ -107,6 +108,31 @@ pub(super) struct Image {
     pub frames: Option<u32>,
     /// Why it has none.
     pub why: Option<String>,
+    /// Up to which target it has rows of copies; 0 = it has none.
+    pub copies: u64,
+}
+
+/// A target of copies.
+#[derive(Clone)]
+pub(super) struct Target {
+    pub mark: Option<String>,
+    pub since: u64,
+    pub retired: bool,
+}
+
+/// A copy of an original.
+#[derive(Clone)]
+pub(super) struct Copy {
+    /// SOP Instance UID; `None` = its record was destroyed.
+    pub instance: Option<String>,
+    pub target: String,
+    pub file: CopyFile,
+    pub state: CopyState,
+    pub at: Option<UtcMs>,
+    pub due: UtcMs,
+    pub tries: u32,
+    pub sum: Option<Sum>,
+    pub why: Option<String>,
 }
 
 #[derive(Default)]
@@ -129,7 +155,9 @@ pub(super) struct Tables {
     pub feed_pos: u64,
     pub feed_oldest: u64,
     pub numbers: u64,
-    pub quarantine: Vec<QuarantineRow>,
+    pub quarantine: Vec<HeldItem>,
+    /// Number of the last item that came into quarantine.
+    pub quarantine_last: u64,
     pub audit: Vec<Row>,
     pub device_audit: BTreeMap<DeviceId, Vec<Row>>,
     pub accounts: BTreeMap<UserId, Account>,
@@ -148,6 +176,9 @@ pub(super) struct Tables {
     pub images: BTreeMap<String, Image>,
     /// Packs of a series.
     pub pixel_packs: BTreeMap<String, Vec<PixelPack>>,
+    pub copy_targets: BTreeMap<String, Target>,
+    /// By number.
+    pub copies: BTreeMap<u64, Copy>,
     /// Day on which a record was last used.
     pub used: BTreeMap<PatientId, i64>,
 }

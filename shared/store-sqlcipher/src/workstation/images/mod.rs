@@ -10,6 +10,7 @@
 //!
 //! Pages are 4 KiB: the proof that a key fits (`crate::key`) reads pages of that size.
 
+mod evict;
 mod files;
 mod leave;
 mod rows;
@@ -223,15 +224,21 @@ impl Images {
     }
 
     /// Keeps segments of a series in one transaction: those of the layers above 0 are in the study's file and synced
-    /// before it commits. Of packs that are not known they are ignored. Gives the bytes written.
+    /// before it commits. Of packs that are not known they are not kept. Gives the bytes written, and of each segment whether
+    /// it is kept.
     ///
     /// # Errors
     /// As [`Self::put_list`].
-    pub fn put_segments(&self, of: &OpenSeries, segments: &[NewSegment<'_>]) -> Result<u64, StoreError> {
+    pub fn put_segments(
+        &self,
+        of: &OpenSeries,
+        segments: &[NewSegment<'_>],
+    ) -> Result<(u64, Vec<bool>), StoreError> {
         let doing = "keeping images";
         self.inner.lines.write(doing, |t| {
             let run = self.inner.lines.fault(doing);
             let packs = rows::pack_ids(t, of).map_err(&run)?;
+            let kept: Vec<bool> = segments.iter().map(|s| packs.contains_key(s.pack)).collect();
             let known: Vec<(i64, &NewSegment<'_>)> = segments
                 .iter()
                 .filter_map(|s| Some((*packs.get(s.pack)?, s)))
@@ -245,7 +252,7 @@ impl Images {
                 written += s.body.len() as u64;
             }
             if high.is_empty() {
-                return Ok(written);
+                return Ok((written, kept));
             }
             let key = self.key_for_writing(t, of)?;
             // The write lock is held: nobody else appends to the file meanwhile, in this program or another.
@@ -267,7 +274,7 @@ impl Images {
             t.prepare_cached("UPDATE study_key SET size = size + ?2, bytes = bytes + ?2 WHERE study = ?1")
                 .and_then(|mut q| q.execute(params![key.study, i(grown)]))
                 .map_err(&run)?;
-            Ok(written + grown)
+            Ok((written + grown, kept))
         })
     }
 
@@ -289,24 +296,24 @@ impl Images {
             .ok_or_else(|| odd("a study without a key"))
     }
 
-    /// Forgets segments that turned out to be wrong: (pack, frame).
+    /// Forgets segments that turned out to be wrong: (pack, frame, first layer that is).
     ///
     /// # Errors
     /// As [`Self::put_list`].
-    pub fn drop_segments(&self, of: &OpenSeries, frames: &[(&[u8], u32)]) -> Result<(), StoreError> {
+    pub fn drop_segments(&self, of: &OpenSeries, frames: &[(&[u8], u32, u8)]) -> Result<(), StoreError> {
         let doing = "forgetting damaged images";
         self.inner.lines.write(doing, |t| {
             let run = self.inner.lines.fault(doing);
             let packs = rows::pack_ids(t, of).map_err(&run)?;
-            for (pack, frame) in frames {
+            for (pack, frame, from) in frames {
                 let Some(pack) = packs.get(*pack) else { continue };
                 for sql in [
-                    "DELETE FROM preview WHERE pack = ?1 AND frame = ?2",
-                    "DELETE FROM segment WHERE pack = ?1 AND frame = ?2",
-                    "DELETE FROM proof WHERE pack = ?1 AND frame = ?2",
+                    "DELETE FROM preview WHERE pack = ?1 AND frame = ?2 AND ?3 < 1",
+                    "DELETE FROM segment WHERE pack = ?1 AND frame = ?2 AND layer >= ?3",
+                    "DELETE FROM proof WHERE pack = ?1 AND frame = ?2 AND ?3 >= 0",
                 ] {
                     t.prepare_cached(sql)
-                        .and_then(|mut q| q.execute(params![pack, frame]))
+                        .and_then(|mut q| q.execute(params![pack, frame, from]))
                         .map_err(&run)?;
                 }
             }
@@ -347,58 +354,6 @@ impl Images {
             .map(|_| ())
             .map_err(self.inner.lines.fault(doing))
         })
-    }
-
-    /// Bytes of the studies' files.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`], [`StoreError::Backend`].
-    pub fn bytes(&self) -> Result<u64, StoreError> {
-        self.inner.lines.read("counting stored images", |c| {
-            c.query_row("SELECT coalesce(sum(bytes), 0) FROM study_key", [], |r| r.get(0))
-                .map(super::scopes::u)
-        })
-    }
-
-    /// Evicts the least recently used studies until at most so many bytes are in their files: key and rows first, which
-    /// makes the file unreadable, then the file. Layer 0 and the indexes stay. Studies of `open` stay. Gives the number
-    /// evicted.
-    ///
-    /// # Errors
-    /// As [`Self::put_list`].
-    pub fn evict(&self, most: u64, open: &[OpenSeries]) -> Result<u32, StoreError> {
-        let doing = "evicting images";
-        let gone = self.inner.lines.write(doing, |t| {
-            let run = self.inner.lines.fault(doing);
-            let mut total: u64 = 0;
-            let mut all = rows::studies_by_use(t).map_err(&run)?;
-            for s in &all {
-                total = total.saturating_add(s.bytes);
-            }
-            all.retain(|s| !open.iter().any(|o| o.patient.as_str() == s.patient && o.study == s.uid));
-            let mut gone = Vec::new();
-            for s in all {
-                if total <= most {
-                    break;
-                }
-                t.execute("DELETE FROM study_key WHERE study = ?1", [s.id]).map_err(&run)?;
-                for table in ["segment", "proof"] {
-                    t.execute(
-                        &format!(
-                            "DELETE FROM {table} WHERE pack IN (SELECT p.id FROM pack p JOIN series s ON s.id = p.series
-                             WHERE s.study = ?1)"
-                        ),
-                        [s.id],
-                    )
-                    .map_err(&run)?;
-                }
-                total = total.saturating_sub(s.bytes);
-                gone.push(s.file);
-            }
-            Ok(gone)
-        })?;
-        self.inner.remove(&gone);
-        Ok(u32::try_from(gone.len()).unwrap_or(u32::MAX))
     }
 }
 

@@ -124,6 +124,22 @@ pub(super) fn studies_of(
     .collect()
 }
 
+/// Patients of whom nothing was told or looked at since, ms.
+pub(super) fn patients_before(c: &Connection, before: i64) -> rusqlite::Result<Vec<String>> {
+    c.prepare_cached(
+        "SELECT patient FROM (SELECT patient, as_of AS at FROM list UNION ALL SELECT patient, used FROM study)
+         GROUP BY patient HAVING max(at) < ?1",
+    )?
+    .query_map([before], |r| r.get(0))?
+    .collect()
+}
+
+pub(super) fn files_of(c: &Connection, patient: &str) -> rusqlite::Result<Vec<String>> {
+    c.prepare_cached("SELECT k.file FROM study s JOIN study_key k ON k.study = s.id WHERE s.patient = ?1")?
+        .query_map([patient], |r| r.get(0))?
+        .collect()
+}
+
 pub(super) fn studies_by_use(c: &Connection) -> rusqlite::Result<Vec<StudyUse>> {
     c.prepare_cached(
         "SELECT s.id, s.patient, s.uid, k.file, k.bytes FROM study s JOIN study_key k ON k.study = s.id

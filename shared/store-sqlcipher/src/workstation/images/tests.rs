@@ -2,6 +2,7 @@
 
 use super::{Images, IndexPiece, NewPack, NewSegment, OpenSeries, PROVEN};
 use crate::Key;
+use std::collections::BTreeSet;
 use vitrine_access::{AccessId, Permit, Receipt, action::ReadChart, policy};
 use vitrine_clinical::{PatientId, UserId, UtcMs, WardId};
 use zeroize::Zeroizing;
@@ -121,8 +122,12 @@ fn what_goes_in_comes_out_for_its_own_patient_alone() {
             .unwrap()
             .is_empty()
     );
-    images.drop_segments(&of, &[(&PACK, 1)]).unwrap();
+    images.drop_segments(&of, &[(&PACK, 1, 0)]).unwrap();
     assert_eq!(of.held().unwrap().unwrap().packs[0].layers, [15, 0, 15 | PROVEN]);
+    // From a layer on: those before it are sound.
+    images.drop_segments(&of, &[(&PACK, 2, 2)]).unwrap();
+    assert_eq!(of.held().unwrap().unwrap().packs[0].layers, [15, 0, 3]);
+    assert_eq!(of.segments(&PACK, 2).unwrap().len(), 2);
     // A series that consists of other packs now.
     images.put_series(&of, &[], b"", 11).unwrap();
     assert!(of.held().unwrap().unwrap().packs.is_empty());
@@ -209,4 +214,32 @@ fn a_torn_tail_is_written_over_and_a_flipped_bit_ends_what_is_read() {
     drop((images, of));
     open(dir.path(), 1).unwrap();
     assert!(!stray.exists());
+}
+
+#[test]
+fn patients_who_left_long_ago_go_whole_and_the_others_stay() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = open(dir.path(), 1).unwrap();
+    let all: Vec<OpenSeries> = [("p1", "1.0"), ("p2", "2.0"), ("p3", "3.0")]
+        .into_iter()
+        .map(|(p, s)| {
+            let of = leave(&images, p, s, &format!("{s}.1"));
+            fill(&images, &of, 2, 100);
+            images
+                .put_list(&PatientId::new(p).unwrap(), b"list", &[s], 100)
+                .unwrap();
+            of
+        })
+        .collect();
+    // p2 was looked at since; p3 lies in the ward.
+    images.used(&all[1], 500).unwrap();
+    let here = BTreeSet::from(["p3".to_owned()]);
+    assert_eq!(images.tally().unwrap(), (3, 6));
+    assert_eq!(images.retire(&here, 400).unwrap(), 1);
+    assert_eq!(images.tally().unwrap(), (2, 4));
+    assert!(all[0].held().unwrap().is_none());
+    assert!(all[1].held().unwrap().is_some() && all[2].held().unwrap().is_some());
+    assert_eq!(files(dir.path()).len(), 2);
+    assert_eq!(images.retire(&BTreeSet::new(), 501).unwrap(), 2);
+    assert_eq!(images.tally().unwrap(), (0, 0));
 }
