@@ -320,6 +320,24 @@ impl Station {
         self.request(person.subject(), Some(facts), None, grant)
     }
 
+    /// A request about a patient's images by this workstation on its own behalf.
+    pub(crate) fn request_of_device(&self, patient: &PatientId, kind: &str) -> Result<Request, EngineError> {
+        let (ward, site) = {
+            let device = self.device();
+            (device.ward.clone(), device.site)
+        };
+        let ward = WardId::new(ward).map_err(|_| EngineError::Internal("the workstation's ward"))?;
+        let facts = PatientFacts {
+            ward: self.essentials.whereabouts(patient, false)?.flatten(),
+            patient: patient.clone(),
+        };
+        let request = self.request(Subject::Device { ward, site }, Some(facts), None, None)?;
+        Ok(Request {
+            kind: Some(kind.to_owned()),
+            ..request
+        })
+    }
+
     /// "Last synchronised 21-Nov-2026 04:31." for what is not here.
     pub(crate) fn synced_text(&self) -> String {
         let stored = self.stored_as_of();
@@ -422,6 +440,8 @@ fn open_images(profile: &Profile, deks: &DeviceDeks, clock: &Clock) -> Images {
     };
     if aside {
         tracing::error!("stored images are damaged: they are set aside and fetched again");
+        // For whoever looks into it the last one is enough: they hold patients' images.
+        remove_set_aside(profile);
         for ending in ["", "-wal", "-shm"] {
             let from = profile.file(&format!("images.db{ending}"));
             let to = profile.file(&format!("images.damaged-{}.db{ending}", clock.wall().0));
@@ -436,4 +456,14 @@ fn open_images(profile: &Profile, deks: &DeviceDeks, clock: &Clock) -> Images {
         }
     }
     Images::unopened(&path, &folder, &key)
+}
+
+fn remove_set_aside(profile: &Profile) {
+    let folder = profile.images().parent().map(std::fs::read_dir);
+    let files = folder.and_then(Result::ok).into_iter().flatten().flatten();
+    for file in files.filter(|f| f.file_name().to_string_lossy().starts_with("images.damaged-")) {
+        if let Err(e) = std::fs::remove_file(file.path()) {
+            tracing::warn!(error = %e, "an older damaged database of images could not be removed");
+        }
+    }
 }

@@ -153,6 +153,9 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         counts.insert(kind.to_owned(), sum.into());
     }
     let tally = station.outbox.tally()?;
+    // What cannot be counted is not told to be none.
+    let images = station.imaging.shared.store().and_then(|s| s.tally().ok());
+    let images = images.map(|(patients, previews)| json!({"patients": patients, "previews": previews}));
     let newest = states.iter().filter(|s| s.complete).max_by_key(|s| s.pos);
     let (_, as_of) = station.fresh.feed(station.stored_as_of(), &station.clock);
     let device = station.device();
@@ -164,7 +167,7 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         "lag_s": as_of.map(|at| now.since(UtcMs(at)).max(0) / 1_000),
         "age": view.age, "sentence": view.sentence, "as_of_ms": as_of,
         "clock": {"offset_ms": station.clock.offset_ms(), "verified": station.clock.verified()},
-        "counts": counts, "patients": view.patients,
+        "counts": counts, "patients": view.patients, "images": images,
         "outbox": {
             "audit": tally.audit, "grants": tally.grants, "total": tally.audit + tally.grants,
             "acknowledged": tally.acked, "last": tally.last,

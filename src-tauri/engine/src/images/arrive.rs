@@ -73,6 +73,8 @@ impl Core {
             return;
         }
         match told {
+            // Asked on the line of the workstation's own alone.
+            Told::Prove { .. } => {}
             Told::List { patient, studies } => {
                 for waits in core.told.remove(&patient).unwrap_or_default() {
                     let _ = waits.send(Ok(studies.clone()));
@@ -147,6 +149,9 @@ impl Core {
             } else {
                 v.packs.push(*s);
             }
+        }
+        for s in &slots {
+            self.packs.hope(*s);
         }
         v.numbered = slots;
         v.answered = true;

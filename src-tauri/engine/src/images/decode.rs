@@ -8,9 +8,14 @@ use super::writer::Write;
 use super::{Core, Shared};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 use vitrine_pixels::pack::Frame;
 use vitrine_pixels::{digest, layers, pack};
+use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::OpenSeries;
+
+/// Before a frame is tried again whose segments could not be read.
+const UNREAD: Duration = Duration::from_millis(200);
 
 /// Decoded frames kept in RAM, bytes.
 const RING_MOST: u64 = 96 << 20;
@@ -206,6 +211,8 @@ enum Gave {
     Shown(Shown),
     /// Fewer segments are here than was thought; which are.
     Missing(u8),
+    /// The database did not answer: what is there is not known.
+    Unread,
     /// Whole pixels with another digest.
     Other,
     Failed,
@@ -227,6 +234,9 @@ pub(super) fn run(shared: &Arc<Shared>) {
             }
         };
         let gave = decode(&job);
+        if matches!(gave, Gave::Unread) {
+            std::thread::sleep(UNREAD);
+        }
         done(shared, job, gave);
     }
 }
@@ -242,7 +252,14 @@ fn decode(job: &Job) -> Gave {
         .collect();
     let mut stored: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
     if wanted.iter().any(|(l, _)| !job.ram.contains_key(l)) {
-        stored = job.leave.segments(&job.hash, job.at.1).unwrap_or_default();
+        stored = match job.leave.segments(&job.hash, job.at.1) {
+            Ok(stored) => stored,
+            Err(StoreError::Damaged(_)) => BTreeMap::new(),
+            Err(e) => {
+                tracing::warn!(error = %e, "stored images cannot be read now");
+                return Gave::Unread;
+            }
+        };
     }
     let mut segments: Vec<&[u8]> = Vec::with_capacity(wanted.len());
     let mut found = 0_u8;
@@ -297,6 +314,8 @@ fn done(shared: &Arc<Shared>, job: Job, gave: Gave) {
                 core.jobs.keep(at, shown);
             }
         }
+        // Whoever waits for it asks again.
+        Gave::Unread => {}
         Gave::Missing(found) => {
             tracing::warn!("a stored image cannot be read: it is fetched again");
             let mut refetch = Vec::new();
@@ -311,10 +330,12 @@ fn done(shared: &Arc<Shared>, job: Job, gave: Gave) {
             for layer in refetch {
                 core.again(at, layer);
             }
+            // Those before it are sound: offline they are all there is.
             shared.write(Write::Drop {
                 leave: job.leave,
                 pack: job.hash,
                 frame: at.1,
+                from: u8::try_from(found.trailing_ones()).unwrap_or(0),
             });
         }
         Gave::Other => {
@@ -329,6 +350,7 @@ fn done(shared: &Arc<Shared>, job: Job, gave: Gave) {
                     leave: job.leave,
                     pack: job.hash,
                     frame: at.1,
+                    from: 0,
                 });
                 for layer in 0..LAYERS {
                     core.again(at, layer);

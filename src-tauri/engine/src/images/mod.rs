@@ -9,6 +9,7 @@
 //! the rules of the order (`vitrine_dicom::stages`), the coding (`vitrine_pixels`), SQL, a window.
 //! Called by the facade. Locking ends every view, token and connection and empties the RAM.
 
+mod ahead;
 mod arrive;
 mod asks;
 mod decode;
@@ -26,6 +27,7 @@ mod writer;
 
 pub use pixels::Pixels;
 
+pub(crate) use ahead::run as fetch_ahead;
 pub(crate) use list::list;
 pub(crate) use open::{center, close, held, open};
 pub(crate) use pixels::pixels;

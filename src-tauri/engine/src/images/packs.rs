@@ -356,6 +356,13 @@ impl Packs {
         Arrived::New
     }
 
+    /// The server has told its packs anew: what it could not give before is asked for again.
+    pub(super) fn hope(&mut self, slot: Slot) {
+        for one in self.all.get_mut(&slot).into_iter().flat_map(|p| &mut p.frames) {
+            (one.lost, one.tries) = (0, 0);
+        }
+    }
+
     fn shrink(&mut self) {
         while self.ram_bytes > RAM_MOST {
             let Some(key) = self.came.pop_front() else { return };

@@ -5,7 +5,7 @@
 use super::header::{self, Beside};
 use super::packs::{At, Packs, Slot};
 use super::words;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 use vitrine_clinical::card::Identity;
 use vitrine_dicom::display::{By, order};
@@ -102,10 +102,14 @@ impl View {
             return;
         }
         let (have, of) = self.indexed(packs);
+        // A pack that was made anew has as many frames as before, and another number.
+        let shown: BTreeSet<Slot> = self.frames.iter().map(|at| at.0).collect();
+        let full = |s: &Slot| packs.get(*s).is_some_and(|p| !p.frames.is_empty());
         let same = self
             .current()
             .iter()
-            .all(|s| self.frames.is_empty() || self.packs.contains(s))
+            .filter(|s| full(s))
+            .all(|s| shown.contains(s))
             && usize::try_from(of).ok() == Some(self.frames.len());
         if have == of && !same {
             self.grown = true;

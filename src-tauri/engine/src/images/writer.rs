@@ -5,11 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
+use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{Images, IndexPiece, NewPack, NewSegment, OpenSeries};
 use vitrine_wire::images::{PackRef, Without};
 
 /// Bytes, and time, after which what was gathered is written.
 const BATCH: (usize, Duration) = (4 << 20, Duration::from_millis(250));
+/// Bytes that are given up at least when the disk is full.
+const ROOM: u64 = 256 << 20;
 /// Bytes written after which the quota is looked at.
 const LOOK: u64 = 64 << 20;
 
@@ -39,11 +42,12 @@ pub(super) enum Write {
         layer: u8,
         body: bytes::Bytes,
     },
-    /// What is stored of a frame is wrong.
+    /// What is stored of a frame is wrong, from a layer on.
     Drop {
         leave: OpenSeries,
         pack: Vec<u8>,
         frame: u32,
+        from: u8,
     },
     /// A frame is whole, and its pixels had their digest.
     Proven {
@@ -200,7 +204,12 @@ fn write(shared: &Weak<Shared>, store: &Images, batch: Vec<Write>, now: i64) -> 
                     body,
                 }],
             ),
-            Write::Drop { leave, pack, frame } => store.drop_segments(leave, &[(pack.as_slice(), *frame)]),
+            Write::Drop {
+                leave,
+                pack,
+                frame,
+                from,
+            } => store.drop_segments(leave, &[(pack.as_slice(), *frame, *from)]),
             Write::Used { leave } => store.used(leave, now),
             Write::Segment { .. } | Write::Proven { .. } => Ok(()),
         };
@@ -241,11 +250,18 @@ fn put_segments(shared: &Weak<Shared>, store: &Images, segments: &[Write]) -> u6
         }
     }
     let Some(of) = of else { return 0 };
-    match store.put_segments(of, &due) {
-        Ok(bytes) => {
+    let mut done = store.put_segments(of, &due);
+    if matches!(done, Err(StoreError::Full(_))) {
+        // What was not looked at for long makes room; what is open stays.
+        let most = store.bytes().unwrap_or(0).saturating_sub(ROOM);
+        evict(shared, store, most);
+        done = store.put_segments(of, &due);
+    }
+    match done {
+        Ok((bytes, kept)) => {
             if let Some(shared) = shared.upgrade() {
                 let mut core = shared.core();
-                for w in segments {
+                for (w, _) in segments.iter().zip(kept).filter(|(_, kept)| *kept) {
                     if let Write::Segment {
                         slot, frame, layer, ..
                     } = w

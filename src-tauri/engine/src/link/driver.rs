@@ -94,6 +94,10 @@ pub(crate) fn start(
         clearing: Arc::new(std::sync::atomic::AtomicBool::new(false)),
         _lock: lock,
     };
+    handle.spawn(crate::images::fetch_ahead(
+        Arc::downgrade(station),
+        current.clone(),
+    ));
     handle.spawn(driver.run(heard, stopped));
     Ok(Started { current, _stop: stop })
 }

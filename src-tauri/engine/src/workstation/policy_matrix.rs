@@ -200,6 +200,10 @@ fn ask(station: &Arc<Station>, act: &str, situation: &Request) -> Answer {
                 (_, None, w) => station.request(person.subject(), None, w, None),
             }
         }
+        Subject::Device { .. } if situation.patient.is_some() => {
+            let kind = situation.kind.as_deref().unwrap_or_default();
+            station.request_of_device(&PatientId::new(PATIENT).unwrap(), kind)
+        }
         Subject::Device { .. } => {
             let device = station.device();
             let subject = Subject::Device {

@@ -348,6 +348,8 @@ async fn session(mut ws: WebSocketStream<Tls>, state: Arc<Mutex<State>>) {
                 due.extend(segments.into_iter().map(|(p, f, l)| (view, p, f, l)));
             }
             Ask::Forget { view } => due.retain(|d| d.0 != view),
+            // Of the line that fetches ahead, which this server does not have.
+            Ask::Prove { .. } => {}
             Ask::Close { view } => {
                 due.retain(|d| d.0 != view);
                 views.remove(&view);

@@ -113,7 +113,7 @@ pub async fn pull(
     let answer = json!({
         "study": study, "series": series, "frames": frames, "exact": all,
         "failed": held.frames.bytes().filter(|b| *b == b'x').count(),
-        "bytes": bytes, "whole": whole, "stopped": held.stopped_text,
+        "bytes": bytes, "peak_rss_bytes": peak_rss(), "whole": whole, "stopped": held.stopped_text,
         "mismatch": view.mismatch_text, "gaps": view.gaps, "without": view.without,
         "ms": {
             "opened": number(times.opened), "first_preview": number(times.preview), "first_exact": number(times.exact),
@@ -157,4 +157,15 @@ fn exact(marks: &str) -> usize {
 
 fn number(ms: Option<f64>) -> Value {
     ms.map_or(Value::Null, |ms| json!((ms * 10.0).round() / 10.0))
+}
+
+/// The most memory this process had resident, where the system tells it.
+fn peak_rss() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let kib = status.lines().find_map(|l| l.strip_prefix("VmHWM:"))?;
+    kib.trim()
+        .trim_end_matches(" kB")
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(1024)
 }

@@ -299,6 +299,14 @@ pub fn status(v: &Value) {
             n("digest").trim_matches('"')
         );
     }
+    if let Some(i) = v.get("images").filter(|i| i.is_object()) {
+        let n = |k: &str| i.get(k).map_or_else(String::new, ToString::to_string);
+        say!(
+            "images: lists of {} patients, {} small pictures",
+            n("patients"),
+            n("previews")
+        );
+    }
     if let Some(o) = v.get("outbox") {
         say!(
             "outbox: {} rows and grants not yet at the server",
