@@ -6,11 +6,14 @@
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::http::dicomweb::decodes::Decodes;
 use crate::identity::known::Known;
 use crate::identity::sessions::Caller;
 use crate::identity::throttle::Throttle;
+use crate::imaging::copies::Copier;
 use crate::imaging::filing::Filer;
 use crate::imaging::packs::Packs;
+use crate::imaging::room::Room;
 use crate::keys::Keys;
 use crate::lanes::Lanes;
 use crate::lanes::workers::{Rank, Workers};
@@ -67,10 +70,16 @@ pub struct App {
     pub image_threads: Workers,
     /// Packs of images that are open.
     pub packs: Packs,
+    /// Room on the disk of images.
+    pub room: Room,
+    /// Leave to decode an image for an answer.
+    pub decodes: Decodes,
     /// Series of which there is more to show.
     pub packed: broadcast::Sender<String>,
     /// Takes images in and knows where they lie.
     pub images: Arc<Filer>,
+    /// Looks after the copies of their originals.
+    pub copies: Arc<Copier>,
     grants: Mutex<Vec<Grant>>,
 }
 
@@ -119,6 +128,16 @@ impl App {
                 cause: e.to_string(),
             })?;
         let images = Filer::open(store.clone(), &dir, &config.images, &config.database.node)?;
+        let draining = watch::channel(false).0;
+        let copies = Copier::open(
+            store.clone(),
+            images.blobs().clone(),
+            &dir,
+            &config.images,
+            metrics.clone(),
+            draining.subscribe(),
+        )
+        .map_err(|e| StoreError::Refused(e.text))?;
         let grants = store.grants(10_000).await?;
         let grants = grants
             .into_iter()
@@ -135,13 +154,16 @@ impl App {
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
             conditions: tokio::sync::Mutex::new(()),
             metrics,
-            draining: watch::channel(false).0,
+            draining,
             hub: crate::ws::hub::Hub::new(store.watch()),
             tiers: Arc::default(),
             image_threads,
             packs: Packs::default(),
+            room: Room::new(config.images.reserve_mib),
+            decodes: Decodes::new(config.images.decodes),
             packed: broadcast::channel(256).0,
             images,
+            copies,
             grants: Mutex::new(grants),
             dir,
             config,

@@ -3,8 +3,12 @@
 //! Lives here: every key, its default, its check. Never here: secrets (they are key files in the data folder).
 //! Called by `cli` once per start. Every key is described in `docs/CONFIG.md`; a test compares the two.
 
+mod copies;
+
+pub use copies::{CopyTarget, Place};
+
 use crate::error::Fault;
-use crate::ingest::dimse::Peer;
+use crate::ingest::peers::Peer;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -51,6 +55,8 @@ pub struct Listen {
     pub agent: String,
     /// Seconds between `/readyz` saying 503 and the end of accepting.
     pub drain_seconds: u64,
+    /// Address at which others reach this server, `https://…`, for addresses in its answers; empty = as it was called.
+    pub public_url: String,
     /// Web origins that may open `/ws/sync`; workstations send none.
     pub origins: Vec<String>,
 }
@@ -207,6 +213,18 @@ pub struct Images {
     pub workers: usize,
     /// The program of these processes; empty = `vitrine-codec` beside the server's.
     pub worker: String,
+    /// MiB that stay free on the disk of images: below it no pixels are made ready; 0 = no reserve.
+    pub reserve_mib: u64,
+    /// Images decoded at once for frames and pictures; 0 = as many as there are processors.
+    pub decodes: usize,
+    /// Where further copies of the originals go.
+    pub copies: Vec<CopyTarget>,
+    /// Days within which every original and copy is read again; 0 = never.
+    pub scrub_days: u32,
+    /// MiB per second that reading again may take.
+    pub scrub_mb_s: u32,
+    /// Days without being read after which an original that two targets have may leave this machine; 0 = never.
+    pub local_days: u32,
 }
 
 impl Default for Images {
@@ -215,6 +233,12 @@ impl Default for Images {
             folder: String::new(),
             workers: 1,
             worker: String::new(),
+            reserve_mib: 2048,
+            decodes: 0,
+            copies: Vec::new(),
+            scrub_days: 30,
+            scrub_mb_s: 20,
+            local_days: 0,
         }
     }
 }
@@ -229,6 +253,8 @@ pub struct Dimse {
     pub title: String,
     /// Who may send: `TITLE` or `TITLE@ADDRESS`.
     pub peers: Vec<String>,
+    /// Who may search all studies by C-FIND, and send: `TITLE@ADDRESS`.
+    pub query: Vec<String>,
     /// TLS, with the server's certificate.
     pub tls: bool,
     /// Associations at once.
@@ -241,6 +267,7 @@ impl Default for Dimse {
             address: "off".to_owned(),
             title: "VITRINE".to_owned(),
             peers: Vec::new(),
+            query: Vec::new(),
             tls: false,
             associations: 32,
         }
@@ -264,6 +291,7 @@ impl Default for Listen {
             metrics: "127.0.0.1:9464".to_owned(),
             agent: "off".to_owned(),
             drain_seconds: 0,
+            public_url: String::new(),
             origins: Vec::new(),
         }
     }
@@ -418,6 +446,18 @@ impl Config {
         if self.listen.agent != "off" && self.listen.agent.parse::<SocketAddr>().is_err() {
             return wrong("listen.agent", "must be an address with port or \"off\"");
         }
+        let public = &self.listen.public_url;
+        if !public.is_empty()
+            && public
+                .parse::<axum::http::Uri>()
+                .ok()
+                .is_none_or(|u| u.scheme_str() != Some("https") || u.host().is_none() || u.query().is_some())
+        {
+            return wrong(
+                "listen.public_url",
+                "must begin with https:// and name a host, e.g. \"https://vitrine.hospital.example\"",
+            );
+        }
         if self.dimse.address != "off" && self.dimse.address.parse::<SocketAddr>().is_err() {
             return wrong("dimse.address", "must be an address with port or \"off\"");
         }
@@ -430,8 +470,25 @@ impl Config {
                 &format!("holds {peer:?}: write an AE title of 1 to 16 characters, or TITLE@ADDRESS"),
             );
         }
+        let asks = |p: &String| Peer::parse(p).is_some_and(|p| p.has_address());
+        if let Some(peer) = self.dimse.query.iter().find(|p| !asks(p)) {
+            return wrong(
+                "dimse.query",
+                &format!("holds {peer:?}: write TITLE@ADDRESS; a title alone would let anybody search"),
+            );
+        }
         for (key, value, low, high) in [
             ("images.workers", self.images.workers, 0, 64),
+            ("images.decodes", self.images.decodes, 0, 1024),
+            (
+                "images.reserve_mib",
+                usize::try_from(self.images.reserve_mib).unwrap_or(usize::MAX),
+                0,
+                1 << 30,
+            ),
+            ("images.scrub_days", self.images.scrub_days as usize, 0, 3660),
+            ("images.scrub_mb_s", self.images.scrub_mb_s as usize, 1, 10_000),
+            ("images.local_days", self.images.local_days as usize, 0, 36_600),
             ("dimse.associations", self.dimse.associations, 1, 1024),
             ("limits.body_mib", self.limits.body_mib, 1, 1024),
             ("limits.connections", self.limits.connections, 1, 1_000_000),
@@ -547,6 +604,12 @@ impl Config {
         if !self.archive.cold.is_empty() && self.archive.cold == self.archive.warm {
             return wrong("archive.cold", "must be another folder than archive.warm");
         }
+        if let Some(fault) = copies::fault(&self.images.copies) {
+            return wrong("images.copies", &fault);
+        }
+        if self.images.local_days > 0 && self.images.copies.len() < 2 {
+            return wrong("images.local_days", "needs two targets in images.copies");
+        }
         if !["error", "warn", "info", "debug"].contains(&self.log.level.as_str()) {
             return wrong("log.level", "must be error, warn, info or debug");
         }
@@ -580,6 +643,11 @@ mod tests {
                 "[listen]\naddress = \"here\"",
                 "listen.address must be an address with port",
             ),
+            ("[dimse]\nquery = [\"PACS\"]", "write TITLE@ADDRESS"),
+            (
+                "[listen]\npublic_url = \"http://plain.example\"",
+                "listen.public_url must begin with https://",
+            ),
             ("[log]\nlevel = \"loud\"", "log.level must be"),
             ("[store]\n", "store"),
         ] {
@@ -599,7 +667,9 @@ mod tests {
             .iter()
             .map(|k| {
                 let (table, key) = k.split_once('.').unwrap();
-                let value = if ["origins", "names", "critical_wards", "peers"].contains(&key) {
+                let value = if ["origins", "names", "critical_wards", "peers", "query", "copies"]
+                    .contains(&key)
+                {
                     "[]"
                 } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" || *k == "dimse.tls"
                 {
@@ -622,6 +692,8 @@ mod tests {
                     }
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
+                } else if key == "public_url" {
+                    "\"https://vitrine.example\""
                 } else if key == "title" {
                     "\"VITRINE\""
                 } else if key == "level" {
@@ -630,6 +702,8 @@ mod tests {
                     "\"json\""
                 } else if ["read_ms", "search_ms", "history_ms", "feed_ms"].contains(&key) {
                     "1000"
+                } else if *k == "images.local_days" {
+                    "0"
                 } else if key == "keep_rows" {
                     "5000"
                 } else if key == "longest_hours" {
@@ -643,11 +717,12 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 62] = [
+    const KEYS: [&str; 70] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
         "listen.drain_seconds",
+        "listen.public_url",
         "listen.origins",
         "tls.names",
         "tls.days",
@@ -693,9 +768,16 @@ mod tests {
         "images.folder",
         "images.workers",
         "images.worker",
+        "images.reserve_mib",
+        "images.decodes",
+        "images.copies",
+        "images.scrub_days",
+        "images.scrub_mb_s",
+        "images.local_days",
         "dimse.address",
         "dimse.title",
         "dimse.peers",
+        "dimse.query",
         "dimse.tls",
         "dimse.associations",
         "log.level",

@@ -15,6 +15,7 @@ use crate::identity::devices::code_hash;
 use crate::identity::sessions::{self, Caller};
 use crate::ingest::project::FhirProjector;
 use crate::keys::Keys;
+use crate::ws::ahead::of_device;
 use crate::ws::work::{Served, device_request};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -172,7 +173,13 @@ async fn ask(app: &App, act: &str, situation: &Request) -> Answer {
         Subject::Device { .. } => {
             let id = situation.device.as_ref().unwrap();
             let mut served = Served::default();
-            served.device = app.store.device(id).await.unwrap().map(Arc::new);
+            let row = app.store.device(id).await.unwrap().unwrap();
+            if let Some(p) = &situation.patient {
+                let (kind, caller) = (situation.kind.as_deref(), of_device(id.clone(), &row));
+                let request = app.request(&caller, kind, Some(&p.patient)).await.unwrap();
+                return decided(app, act, request).await;
+            }
+            served.device = Some(Arc::new(row));
             let scope = match &situation.ward {
                 Some(ward) => format!("ess:{ward}"),
                 None => "ess:site".to_owned(),

@@ -1,11 +1,12 @@
 //! The shipped alert rules against a real Prometheus and real faults: each fires within a minute of its fault and
 //! clears within two of its end. And `promtool` on the rules themselves.
 //!
-//! All faults are there at once and end at once: what lifts one alert would not lift another. Seven come about by what
-//! the server does on a store that is slow, by people signing in, by workstations that lost what they held. Images have
-//! no route yet: their histogram is fed as the imaging routes will feed it.
+//! All faults are there at once and end at once: what lifts one alert would not lift another. Most come about by what
+//! the server does on a store that is slow, by people signing in, by workstations that lost what they held, by files of
+//! images that are removed and a folder of copies that is. How long an image takes is fed into its histogram.
 
 mod harness;
+use harness::images::{Made, RELATED, related, walk};
 use harness::inside::Inside;
 use harness::line::Line;
 use harness::*;
@@ -16,10 +17,11 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use vitrine_server::config::CopyTarget;
 use vitrine_store::Stall;
 use vitrine_wire::message::*;
 
-const ALERTS: [&str; 9] = [
+const ALERTS: [&str; 11] = [
     "VitrineRecordSlow",
     "VitrineRecordVerySlow",
     "VitrineEmergencySlow",
@@ -29,6 +31,8 @@ const ALERTS: [&str; 9] = [
     "VitrineCacheMisses",
     "VitrineQuerySlow",
     "VitrineDatabaseStalled",
+    "VitrineImageLost",
+    "VitrineCopyTargetAway",
 ];
 
 fn deploy() -> PathBuf {
@@ -158,13 +162,38 @@ fn ask(s: &Inside, path: &str, token: &str, stop: &Arc<AtomicBool>) -> tokio::ta
     })
 }
 
+/// Waits until the copies stand so.
+async fn counted(s: &Inside, is: impl Fn(&Value) -> bool) {
+    for _ in 0..150 {
+        if is(&s.app.copies.list(10).await.unwrap().json) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    panic!("{}", s.app.copies.list(10).await.unwrap().json);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     if !prometheus_is_here() {
         return;
     }
     let (t, data) = folder();
-    let s = Inside::start(&data, |c| c.lanes.read_ms = 60_000).await;
+    let copies = ["east", "west"].map(|n| t.path().join(n));
+    let targets = copies.iter().map(|path| {
+        std::fs::create_dir(path).unwrap();
+        CopyTarget {
+            name: path.file_name().unwrap().to_str().unwrap().to_owned(),
+            url: format!("file://{}", path.display()),
+            ..CopyTarget::default()
+        }
+    });
+    let targets: Vec<CopyTarget> = targets.collect();
+    let s = Inside::start(&data, |c| {
+        c.lanes.read_ms = 60_000;
+        c.images.copies = targets;
+    })
+    .await;
     for (p, w) in [("pat-ed", "ED"), ("pat-icu", "ICU")] {
         s.patient(p, w).await;
     }
@@ -173,6 +202,20 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     let put = s.http.put(s.url("/fhir/Observation/o1")).bearer_auth(&program);
     let put = put.header("content-type", "application/fhir+json").body(lab);
     assert_eq!(put.send().await.unwrap().status(), 201);
+    let image = s.http.post(s.url("/dicomweb/studies")).bearer_auth(&program);
+    let image = image
+        .header("content-type", RELATED)
+        .body(related(&[Made::default().bytes()]));
+    assert_eq!(image.send().await.unwrap().status(), 200);
+    vitrine_server::imaging::copies::start(&s.app);
+    counted(&s, |json| {
+        json["targets"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|t| t["verified"] == 1)
+    })
+    .await;
     let nina = s.nurse("nina", "ED").await;
     let nurse = s.session(&nina, None).await;
     s.grant(&nina, None, "pat-icu");
@@ -218,6 +261,17 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     for (call, ms) in [("everything", 10_500), ("card", 2_200), ("read", 1_200)] {
         s.store.delay_of(call, Duration::from_millis(ms));
     }
+    let original = walk(&data.join("images")).remove(0);
+    let bytes = std::fs::read(&original).unwrap();
+    for folder in [&data.join("images"), &copies[0], &copies[1]] {
+        let files = walk(folder);
+        for file in files.iter().filter(|f| f.extension().is_some()) {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
+    s.app.copies.scrub_now().await.unwrap();
+    counted(&s, |json| json["lost"] == 1).await;
+    std::fs::rename(&copies[1], t.path().join("aside")).unwrap();
     s.store.stall(vec![Stall {
         pid: 4711,
         database: "reports".to_owned(),
@@ -281,6 +335,9 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
         s.store.delay_of(call, Duration::ZERO);
     }
     s.store.stall(Vec::new());
+    std::fs::write(&original, &bytes).unwrap();
+    std::fs::rename(t.path().join("aside"), &copies[1]).unwrap();
+    s.app.copies.scrub_now().await.unwrap();
     faulty.store(false, Ordering::Relaxed);
     for token in sessions.iter().take(20) {
         let out = s

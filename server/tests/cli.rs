@@ -2,7 +2,7 @@
 
 mod harness;
 use harness::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 #[test]
 fn bad_arguments_end_with_two_and_a_sentence() {
@@ -250,6 +250,40 @@ fn demo_is_seeded_once_and_marked() {
     drop(Server::start(&real));
     let (exit, fault) = run_json(&["demo", "--data", real.to_str().unwrap()]);
     assert_eq!(exit, 3, "{fault}");
+}
+
+#[test]
+fn demo_has_images_of_every_kind_and_has_them_once() {
+    let (_folder, data) = folder();
+    let args = [
+        "demo",
+        "--data",
+        data.to_str().unwrap(),
+        "--patients",
+        "8",
+        "--images",
+    ];
+    let files = || {
+        let mut count = 0;
+        let mut folders = vec![data.join("images")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap().flatten() {
+                if entry.file_type().unwrap().is_dir() {
+                    folders.push(entry.path());
+                } else {
+                    count += 1;
+                }
+            }
+        }
+        count
+    };
+    let (code, first) = run_json(&args);
+    assert_eq!((code, &first["images"]), (0, &json!(116)), "{first}");
+    let before = files();
+    assert!(before >= 116, "{before} files");
+    let (code, again) = run_json(&args);
+    assert_eq!((code, &again["images"]), (0, &json!(116)), "{again}");
+    assert_eq!(files(), before, "nothing is kept twice");
 }
 
 #[test]

@@ -198,7 +198,7 @@ async fn what_is_stored_is_found_and_given_back_byte_for_byte() {
         ("/dicomweb/studies/1.2.3", "*/*", 404),
         ("/dicomweb/studies/..%2f..%2fetc", "*/*", 400),
         ("/dicomweb/studies/1.2.3/series", "*/*", 404),
-        ("/dicomweb/studies?PatientName=Test*", "*/*", 400),
+        ("/dicomweb/studies?ReferringPhysicianName=Test*", "*/*", 400),
     ] {
         assert_eq!(got(s, token, path, accept).await.0, want, "{path}");
     }
@@ -442,6 +442,68 @@ async fn what_does_not_fit_is_kept_and_said() {
     let (_, _, body) = got(s, token, &path, "application/dicom").await;
     assert!(body[..128].iter().all(|b| *b == 0));
     assert_eq!(body[128..], polyglot.bytes()[128..]);
+}
+
+/// What a modality sent, and what an archive that got it from there sends on, are the same image: only group 0002, which is
+/// about the file, tells them apart. And many at once, faster than they are filed, are as good as one by one.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_images_come_again_from_another_place_and_many_at_once() {
+    let w = ward().await;
+    let slice = |number, writer| Made {
+        number,
+        writer,
+        ..Made::default()
+    };
+    let all = |writer| -> Vec<Vec<u8>> { (1..=600).map(|n| slice(n, writer).bytes()).collect() };
+    let first = all("1.2.826.0.1.3680043.8.498");
+    let (status, answer) = send(&w.server, &w.modality, "/dicomweb/studies", &first).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["00081199"]["Value"].as_array().unwrap().len(), 600);
+    let again = all("1.2.276.0.7230010.3.0.3.6.7");
+    assert!(first[0].len() != again[0].len() && first[0] != again[0]);
+    let (status, answer) = send(&w.server, &w.modality, "/dicomweb/studies", &again[..3]).await;
+    assert_eq!(status, 200, "{answer}");
+    assert_eq!(answer["00081199"]["Value"].as_array().unwrap().len(), 3);
+    // What was first there stays, byte for byte.
+    let path = format!(
+        "/dicomweb/studies/{}/series/{}/instances/{}",
+        slice(1, "").study,
+        slice(1, "").series_uid(),
+        slice(1, "").uid()
+    );
+    let (status, media, body) = got(&w.server, &w.modality, &path, "*/*").await;
+    assert_eq!(status, 200);
+    assert_eq!(parts(&media, &body)[0], first[0]);
+    // A file that is damaged or gone is not called stored: what comes again takes its place.
+    let digest: String = Sha256::digest(&first[0])
+        .iter()
+        .map(|b| format!("{b:02x}"))
+        .collect();
+    let file = walk(&w.server.data.join("images"))
+        .into_iter()
+        .find(|f| f.file_name().unwrap().to_str().unwrap().starts_with(&digest))
+        .expect("its file");
+    for harm in [
+        |f: &std::path::Path| {
+            let mut bytes = std::fs::read(f).unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            std::fs::write(f, bytes).unwrap();
+        },
+        |f: &std::path::Path| std::fs::remove_file(f).unwrap(),
+    ] {
+        let whole = std::fs::read(&file).unwrap();
+        harm(&file);
+        let (status, answer) = send(&w.server, &w.modality, "/dicomweb/studies", &first[..1]).await;
+        assert_eq!(status, 200, "{answer}");
+        assert_eq!(std::fs::read(&file).unwrap(), whole);
+    }
+    // One pixel makes it another image.
+    let other = Made {
+        fill: 8,
+        ..slice(1, "1.2.276.0.7230010.3.0.3.6.7")
+    };
+    let (status, answer) = send(&w.server, &w.modality, "/dicomweb/studies", &[other.bytes()]).await;
+    assert_eq!(status, 409, "{answer}");
 }
 
 async fn signed(s: &Server, at: &Device, user: &str) -> String {

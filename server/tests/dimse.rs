@@ -275,3 +275,113 @@ async fn over_tls_and_no_more_at_once_than_allowed() {
     let (ok, said) = w.dcmtk("echoscu", &tls, &[]);
     assert!(ok, "{said}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_may_ask_finds_studies_series_and_images() {
+    let w = ward("query = [\"FINDSCU@127.0.0.1\"]\n").await;
+    let folder = tempfile::tempdir().unwrap();
+    let slices: Vec<Made> = [(1, 1), (1, 2), (2, 1)]
+        .into_iter()
+        .map(|(series, number)| Made {
+            series,
+            number,
+            ..Made::default()
+        })
+        .collect();
+    let files: Vec<_> = slices
+        .iter()
+        .enumerate()
+        .map(|(n, made)| written(folder.path(), &n.to_string(), made))
+        .collect();
+    let paths: Vec<&Path> = files.iter().map(std::path::PathBuf::as_path).collect();
+    let (well, said) = w.dcmtk("storescu", CALL, &paths);
+    assert!(well, "{said}");
+
+    let study = slices[0].study;
+    let find = |title: &str, keys: &[&str]| {
+        let mut args = vec!["-v", "-S", "-aet", title, "-aec", "VITRINE"];
+        for key in keys {
+            args.extend(["-k", key]);
+        }
+        w.dcmtk("findscu", &args, &[]).1
+    };
+    let responses = |said: &str| said.matches("Find Response: ").count();
+    let of = |uid: &str| format!("0020,000d={uid}");
+    for (keys, n) in [
+        (
+            vec!["0008,0052=STUDY", "0010,0010=TEST*", "0020,000d", "0010,0020"],
+            1,
+        ),
+        (vec!["0008,0052=STUDY", "0010,0010=Other*", "0020,000d"], 0),
+        (
+            vec![
+                "0008,0052=STUDY",
+                "0010,0020=mrn-pat-ed",
+                "0008,0020=20260101-20260201",
+            ],
+            1,
+        ),
+        (vec!["0008,0052=STUDY", "0008,0020=20260201-"], 0),
+        (vec!["0008,0052=STUDY", "0008,1030=CT T*"], 1),
+        (vec!["0008,0052=STUDY", "0008,1030=MR*"], 0),
+        (vec!["0008,0052=STUDY", &of(study), "0020,1208"], 1),
+        (vec!["0008,0052=SERIES", &of(study), "0020,000e", "0008,0060"], 2),
+        (vec!["0008,0052=SERIES", &of(study), "0020,0011=2"], 1),
+        (vec!["0008,0052=SERIES", &of("1.2.3"), "0020,000e"], 0),
+        (
+            vec![
+                "0008,0052=IMAGE",
+                &of(study),
+                &format!("0020,000e={}", slices[0].series_uid()),
+                "0008,0018",
+            ],
+            2,
+        ),
+    ] {
+        let said = find("FINDSCU", &keys);
+        assert_eq!(responses(&said), n, "{keys:?}: {said}");
+        assert!(said.contains("Final Find Response (Success)"), "{keys:?}: {said}");
+    }
+    let said = find(
+        "FINDSCU",
+        &[
+            "0008,0052=STUDY",
+            "0010,0010",
+            "0010,0020",
+            "0008,0061",
+            "0020,1208",
+        ],
+    );
+    for value in ["Testperson^Una", "mrn-pat-ed", "[CT]", "[3 ]"] {
+        assert!(said.contains(value), "{value}: {said}");
+    }
+    // A key that the index has not is matched by everything, and that is said.
+    let said = find("FINDSCU", &["0008,0052=STUDY", "0018,0015=HEAD", "0020,000d"]);
+    assert_eq!(responses(&said), 1, "{said}");
+    assert!(said.contains("Pending: WarningUnsupportedOptionalKeys"), "{said}");
+    // What cannot be asked is said to be so.
+    for keys in [
+        vec!["0008,0052=PATIENT", "0010,0020"],
+        vec!["0008,0052=STUDY", "0010,0020=mrn*"],
+        vec!["0008,0052=STUDY", "0010,0010=*person"],
+        vec!["0008,0052=SERIES", "0020,000d"],
+    ] {
+        let said = find("FINDSCU", &keys);
+        assert!(
+            said.contains("Identifier does not match SOP class")
+                || said.contains("DataSetDoesNotMatchSOPClass"),
+            "{keys:?}: {said}"
+        );
+        assert_eq!(responses(&said), 0, "{keys:?}");
+    }
+    // A modality may send and not ask.
+    let said = find("STORESCU", &["0008,0052=STUDY", "0010,0010=Test*"]);
+    assert!(said.contains("0x124"), "not authorised: {said}");
+    assert_eq!(responses(&said), 0);
+    let rows = w.server.audit();
+    let asked = rows
+        .iter()
+        .filter(|r| r["actor"].to_string().contains("AE FINDSCU"));
+    let named = asked.filter(|r| r["disclosure"]["patients"].to_string().contains("pat-ed"));
+    assert!(named.count() > 3, "who asked and was shown whom is written down");
+}

@@ -259,6 +259,9 @@ fn cases() -> Vec<Case> {
         ("GET", "/dicomweb/studies/{study}/series/{series}/instances/{instance}/metadata", "/dicomweb/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/metadata", None, "nurse", 404),
         ("GET", "/dicomweb/studies/{study}/series/{series}/instances/{instance}/metadata", "/dicomweb/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/metadata", None, "client", 404),
         // Synchronisation: without a WebSocket handshake, and from a web page
+        ("GET", "/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata/{*path}", "/dicomweb/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/bulkdata/00420011", None, "nobody", 401),
+        ("GET", "/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata/{*path}", "/dicomweb/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/bulkdata/00420011", None, "nurse", 404),
+        ("GET", "/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata/{*path}", "/dicomweb/studies/1.2.3/series/1.2.3.4/instances/1.2.3.4.5/bulkdata/00420011", None, "client", 404),
         ("GET", "/dicomweb/studies/{study}/thumbnail", "/dicomweb/studies/1.2.3/thumbnail", None, "nobody", 401),
         ("GET", "/dicomweb/studies/{study}/thumbnail", "/dicomweb/studies/1.2.3/thumbnail", None, "nurse", 404),
         ("GET", "/dicomweb/studies/{study}/thumbnail", "/dicomweb/studies/1.2.3/thumbnail", None, "client", 404),
@@ -285,6 +288,8 @@ fn cases() -> Vec<Case> {
         ("GET", "/ws/images", "/ws/images", None, "nobody", 401),
         ("GET", "/ws/images", "/ws/images", None, "liar", 401),
         ("GET", "/ws/images", "/ws/images", None, "nurse", 400),
+        ("GET", "/ws/images/ahead", "/ws/images/ahead", None, "nobody", 400),
+        ("GET", "/ws/images/ahead", "/ws/images/ahead", None, "web page", 403),
     ]
 }
 

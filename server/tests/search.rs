@@ -166,6 +166,9 @@ async fn the_capability_statement_lists_the_searches_there_are() {
             "DiagnosticReport?_content",
             "DocumentReference?patient",
             "DocumentReference?_content",
+            "Endpoint?_id",
+            "Endpoint?connection-type",
+            "Endpoint?status",
             "Patient?phonetic",
         ]
     );

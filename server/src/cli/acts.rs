@@ -8,6 +8,7 @@ use crate::clock;
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
 use crate::identity::{devices, secrets};
+use crate::imaging::copies::Copier;
 use crate::imaging::filing::Filer;
 use crate::keys::{Keys, hex};
 use crate::ops;
@@ -67,8 +68,12 @@ pub enum Act {
     Import {
         paths: Vec<PathBuf>,
     },
+    /// The quarantine of images, and series looked at again.
+    Images(ops::images::Asked),
     /// Legal hold and destruction.
     Archive(ops::archive::Asked),
+    /// The copies of images.
+    Copies(ops::copies::Asked),
     Backup {
         to: PathBuf,
         recovery_key: Option<PathBuf>,
@@ -131,6 +136,8 @@ pub struct Ground {
     pub tiers: Arc<ops::tiers::Work>,
     /// Takes images in.
     pub images: Arc<Filer>,
+    /// Looks after the copies of their originals.
+    pub copies: Arc<Copier>,
     /// A server runs, which brings back what was asked for.
     pub served: bool,
     /// Who runs the command.
@@ -288,7 +295,9 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             ground.dir.root().display()
         ))),
         Act::Import { paths } => super::import::into(ground, paths).await,
+        Act::Images(asked) => ops::images::perform(ground, asked).await,
         Act::Archive(asked) => ops::archive::perform(ground, asked).await,
+        Act::Copies(asked) => ops::copies::perform(ground, asked).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
         Act::SettleLog => {
             let fault = ground.files.settle_log().await?;

@@ -9,6 +9,7 @@ use super::{Context, Data, Outcome, show};
 use crate::app::App;
 use crate::data_dir::{DataDir, Lock};
 use crate::error::{Exit, Fault};
+use crate::imaging::copies::Copier;
 use crate::imaging::filing::Filer;
 use crate::keys::Keys;
 use crate::ops::backup::Files;
@@ -71,9 +72,18 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
     let (store, files) = crate::ops::backup::open_store(&dir, &keys, &config).await?;
     let images = Filer::open(store.clone(), &dir, &config.images, &config.database.node)
         .map_err(|e| Fault::failed(e.to_string()))?;
+    let copies = Copier::open(
+        store.clone(),
+        images.blobs().clone(),
+        &dir,
+        &config.images,
+        Arc::default(),
+        tokio::sync::watch::channel(false).1,
+    )?;
     Ok(Ground {
         store,
         images,
+        copies,
         files,
         ca_fingerprint: keys.ca_fingerprint.clone(),
         certificate_fingerprint: keys.certificate_fingerprint.clone(),
@@ -138,6 +148,7 @@ pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
         dir: app.dir.clone(),
         store: app.store.clone(),
         images: app.images.clone(),
+        copies: app.copies.clone(),
         files,
         ca_fingerprint: app.keys.ca_fingerprint.clone(),
         certificate_fingerprint: app.keys.certificate_fingerprint.clone(),

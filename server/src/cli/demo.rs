@@ -34,6 +34,9 @@ pub(super) struct DemoArgs {
     /// Also the patient with the very long record, of so many resources.
     #[arg(long, value_name = "RESOURCES", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
     heavy: Option<u64>,
+    /// Some of the patients worth opening have images, one series of every kind.
+    #[arg(long)]
+    images: bool,
     /// The instant at which the record ends, UTC milliseconds (default: when the folder was first seeded).
     #[arg(long, value_name = "MS")]
     at: Option<i64>,
@@ -54,6 +57,10 @@ pub(super) async fn demo(context: &Context, args: DemoArgs) -> Result<Outcome, F
     let ground = admin::open(context, dir, &lock).await?;
     let hospital = Hospital::new(demo::SEED, now_ms);
     let mut counts = seed(&ground, hospital, &args).await?;
+    let images = match args.images {
+        true => Some(super::demo_images::images(&ground, hospital, args.patients, now_ms).await?),
+        false => None,
+    };
     counts.seconds = began.elapsed().as_secs_f64();
     let staff = staff(&ground, hospital).await?;
     let wards: Vec<Value> = hospital
@@ -69,7 +76,7 @@ pub(super) async fn demo(context: &Context, args: DemoArgs) -> Result<Outcome, F
         .collect();
     let json = json!({
         "data": ground.dir.root().display().to_string(), "demo": true, "counts": counts,
-        "staff": staff, "wards": wards, "patients": shown,
+        "staff": staff, "wards": wards, "patients": shown, "images": images,
     });
     Ok(Outcome::done(json.clone(), words(&json)))
 }

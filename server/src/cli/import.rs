@@ -44,7 +44,7 @@ pub(super) struct ImportArgs {
 }
 
 /// Permits for whoever runs commands on this machine.
-struct OfOperator(String);
+pub(super) struct OfOperator(pub(super) String);
 
 #[async_trait]
 impl Permits for OfOperator {

@@ -9,6 +9,8 @@ pub mod admin;
 mod archive;
 mod copies;
 mod demo;
+mod demo_images;
+mod images;
 mod import;
 mod serve;
 mod show;
@@ -89,6 +91,9 @@ enum Command {
     /// List what an import could not take.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Work off images that could not be filed; have images looked at again; how their copies stand.
+    #[command(subcommand)]
+    Images(images::ImagesCommand),
     /// Legal hold, and the destruction of a patient's record.
     #[command(subcommand)]
     Archive(archive::ArchiveCommand),
@@ -416,6 +421,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Quarantine(QuarantineCommand::List { data, limit }) => {
             admin::act(context, &data, Act::QuarantineList { limit }).await
         }
+        Command::Images(command) => images::images(context, command).await,
         Command::Archive(command) => archive::archive(context, command).await,
         Command::Backup(args) => copies::backup(context, args).await,
         Command::Restore(args) => copies::restore(context, args).await,

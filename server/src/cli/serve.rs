@@ -95,6 +95,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
     crate::imaging::packing::start(&app);
+    crate::imaging::copies::start(&app);
     crate::ws::hub::start(&app);
     crate::lanes::start(&app);
     if let Some(metrics) = &metrics {

@@ -2,6 +2,7 @@
 
 use super::acts::Act;
 use crate::ops::archive::Asked;
+use crate::ops::images::Asked as Pictures;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -14,12 +15,16 @@ pub enum Kind {
     Lines,
     /// Counts of an import.
     Import,
+    /// What became of images that were filed again.
+    Refiled,
     /// Holds and requests.
     Archive,
     /// What lies in which tier.
     Tiers,
     /// Recalls under way.
     Recalls,
+    /// How the copies of images stand.
+    Copies,
     /// A certificate alone, as it was signed; else every member on a line.
     Certificate,
 }
@@ -30,6 +35,11 @@ pub fn kind(act: &Act) -> Kind {
     match act {
         Act::UserList => Kind::Table("users", &["user", "role", "wards", "disabled", "display"]),
         Act::DeviceList => Kind::Table("devices", &["id", "name", "ward", "site", "state", "last_seen"]),
+        Act::Images(Pictures::List { .. }) => Kind::Table(
+            "quarantined",
+            &["id", "code", "repeats", "last", "location", "reason"],
+        ),
+        Act::Images(Pictures::Refile { .. } | Pictures::RefileAll { .. }) => Kind::Refiled,
         Act::QuarantineList { .. } => Kind::Table("quarantined", &["id", "location", "expression", "reason"]),
         Act::AuditVerify => Kind::Table("chains", &["chain", "rows", "whole", "fault"]),
         Act::Import { .. } => Kind::Import,
@@ -38,6 +48,7 @@ pub fn kind(act: &Act) -> Kind {
         Act::Archive(Asked::Status { .. }) => Kind::Recalls,
         Act::Archive(Asked::Move { .. } | Asked::Recall { .. } | Asked::Progress { .. }) => Kind::Lines,
         Act::Archive(_) => Kind::Certificate,
+        Act::Copies(crate::ops::copies::Asked::Copies) => Kind::Copies,
         _ => Kind::Lines,
     }
 }
@@ -49,9 +60,11 @@ pub fn words(kind: Kind, json: &Value) -> String {
         Kind::Table(member, columns) => table(json[member].as_array().map_or(&[], Vec::as_slice), columns),
         Kind::Import => import(json),
         Kind::Lines => lines(json),
+        Kind::Refiled => refiled(json),
         Kind::Archive => archive(json),
         Kind::Tiers => tiers(json),
         Kind::Recalls => recalls(json),
+        Kind::Copies => copies(json),
         Kind::Certificate => json["certificate"]
             .as_str()
             .map_or_else(|| lines(json), str::to_owned),
@@ -101,6 +114,19 @@ fn lines(json: &Value) -> String {
         let _ = writeln!(out, "{k:<width$}  {}", cell(v));
         out
     })
+}
+
+fn refiled(json: &Value) -> String {
+    let rows = |member: &str| json[member].as_array().map_or(&[][..], Vec::as_slice);
+    let (filed, stays) = (rows("filed"), rows("stays"));
+    let mut out = format!("{} filed, {} stay in quarantine\n", filed.len(), stays.len());
+    if !filed.is_empty() {
+        out.push_str(&table(filed, &["id", "study", "sop"]));
+    }
+    if !stays.is_empty() {
+        out.push_str(&table(stays, &["id", "code", "reason"]));
+    }
+    out
 }
 
 fn archive(json: &Value) -> String {
@@ -172,6 +198,46 @@ fn recalls(json: &Value) -> String {
     }
     for f in faults {
         let _ = writeln!(out, "{}", cell(f));
+    }
+    out
+}
+
+fn copies(json: &Value) -> String {
+    let rows = |member: &str| json[member].as_array().map_or(&[][..], Vec::as_slice);
+    let columns = [
+        "target", "verified", "pending", "missing", "damaged", "failed", "leaving", "away",
+    ];
+    let mut out = table(rows("targets"), &columns);
+    for t in rows("targets") {
+        if let Some(since) = t["away_since"].as_str() {
+            let _ = writeln!(
+                out,
+                "{} does not answer since {since}: {}",
+                cell(&t["target"]),
+                cell(&t["why"])
+            );
+        }
+        if t["configured"] == false {
+            let _ = writeln!(out, "{} is not configured here", cell(&t["target"]));
+        }
+    }
+    let n = |k: &str| json[k].as_u64().unwrap_or(0);
+    if n("unlisted") > 0 {
+        let _ = writeln!(out, "{} originals are not listed yet", n("unlisted"));
+    }
+    if n("lost") > 0 {
+        let _ = writeln!(
+            out,
+            "{} originals are damaged or gone and no target has a verified copy",
+            n("lost")
+        );
+    }
+    match rows("faulty") {
+        [] => out.push_str("everything else is in order\n"),
+        some => out.push_str(&table(
+            some,
+            &["target", "state", "instance", "file", "tries", "why"],
+        )),
     }
     out
 }

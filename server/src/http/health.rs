@@ -75,9 +75,14 @@ pub fn standing(app: &App) -> Value {
         .iter()
         .map(|b| (b.name.to_owned(), json!(words(b.state()))))
         .collect();
+    let images = if app.room.is_short() {
+        "none are made ready: their disk has less free than images.reserve_mib"
+    } else {
+        "made ready as they come"
+    };
     json!({"draining": *app.draining.borrow(), "load": load(app), "sockets": app.hub.clients(),
         "users": app.known.people(clock::now()), "pressure": app.lanes.pressure.level() as u8,
-        "lanes": lanes, "breakers": breakers})
+        "lanes": lanes, "breakers": breakers, "images": images})
 }
 
 const fn words(state: Breaker) -> &'static str {
@@ -170,6 +175,11 @@ fn gauges(app: &App) -> Vec<Gauge> {
         ),
         one("vitrine_load", "Load score, 0 to 100", f64::from(load(app))),
         one(
+            "vitrine_image_packing_paused",
+            "1 while no images are made ready because their disk has less free than images.reserve_mib",
+            f64::from(u8::from(app.room.is_short())),
+        ),
+        one(
             "vitrine_draining",
             "1 while the server drains",
             f64::from(u8::from(*app.draining.borrow())),
@@ -199,6 +209,7 @@ fn gauges(app: &App) -> Vec<Gauge> {
             s.age_s,
         ));
     }
+    out.extend(app.copies.gauges());
     for b in &app.breakers {
         let value = match b.state() {
             Breaker::Closed { .. } => 0.0,

@@ -316,6 +316,14 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/dicomweb/studies/{study}/series/{series}/instances/{instance}/bulkdata/{*path}",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(dicomweb::bulkdata::bulkdata),
+    },
+    Route {
+        method: "GET",
         path: "/dicomweb/studies/{study}/thumbnail",
         door: Door::Bearer,
         interaction: None,
@@ -385,6 +393,14 @@ pub const ROUTES: &[Route] = &[
         interaction: None,
         body: Some(0),
         mount: || get(crate::ws::images::upgrade),
+    },
+    Route {
+        method: "GET",
+        path: vitrine_wire::images::AHEAD,
+        door: Door::Device,
+        interaction: None,
+        body: Some(0),
+        mount: || get(crate::ws::ahead::upgrade),
     },
 ];
 

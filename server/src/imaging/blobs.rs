@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use vitrine_store::copies::CopyFile;
 use vitrine_store::imaging::Blob;
 use zeroize::Zeroizing;
 
@@ -53,7 +54,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// Length of the file of an object.
-fn length(bytes: u64) -> u64 {
+pub(super) fn length(bytes: u64) -> u64 {
     let chunks = bytes.div_ceil(CHUNK as u64).max(1);
     MAGIC.len() as u64 + bytes + chunks * MAX_TAG_LEN as u64
 }
@@ -91,17 +92,24 @@ impl Blobs {
     /// Of the file system.
     pub fn receive(&self) -> io::Result<Incoming> {
         let mut key = Zeroizing::new([0; 32]);
-        let mut name = [0; 16];
-        let random = SystemRandom::new();
         let failed = |_| io::Error::other("no random numbers");
-        random.fill(&mut key[..]).map_err(failed)?;
-        random.fill(&mut name).map_err(failed)?;
-        let path = self.incoming.join(hex(&name));
-        let mut file = BufWriter::with_capacity(CHUNK * 2, File::create_new(&path)?);
+        SystemRandom::new().fill(&mut key[..]).map_err(failed)?;
+        self.receive_under(&key)
+    }
+
+    /// The same under a key: for the very object that it was made for. Nonces count its chunks, so another object under the
+    /// same key would give both away.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(super) fn receive_under(&self, key: &Zeroizing<[u8; 32]>) -> io::Result<Incoming> {
+        let path = self.temporary()?;
+        let mut file = BufWriter::with_capacity(CHUNK * 2, File::create_new(path.path()?)?);
         file.write_all(MAGIC)?;
+        let key = key.clone();
         Ok(Incoming {
             cipher: cipher(&key)?,
-            path: Temporary(Some(path)),
+            path,
             file,
             key,
             buffer: Vec::with_capacity(CHUNK + MAX_TAG_LEN),
@@ -115,12 +123,49 @@ impl Blobs {
     /// never stands in the way of the first.
     #[must_use]
     pub fn path(&self, blob: &Blob) -> PathBuf {
-        let name = hex(&blob.sha256);
-        let mark = hex(&blake3::hash(&blob.key[..]).as_bytes()[..4]);
-        self.root
-            .join(&name[..2])
-            .join(&name[2..4])
-            .join(format!("{name}.{mark}"))
+        self.file(&CopyFile::of(blob))
+    }
+
+    /// The same of a file by its name.
+    #[must_use]
+    pub fn file(&self, file: &CopyFile) -> PathBuf {
+        let name = file.to_string();
+        self.root.join(&name[..2]).join(&name[2..4]).join(name)
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A place for a file that comes from elsewhere; it goes when nobody keeps it.
+    ///
+    /// # Errors
+    /// When the system has no random numbers.
+    pub(super) fn temporary(&self) -> io::Result<Temporary> {
+        let mut name = [0; 16];
+        let failed = |_| io::Error::other("no random numbers");
+        SystemRandom::new().fill(&mut name).map_err(failed)?;
+        Ok(Temporary(Some(self.incoming.join(hex(&name)))))
+    }
+
+    /// Puts a file that is on disk in its place: durable when this returns.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub(super) fn place(&self, from: &mut Temporary, file: &CopyFile) -> io::Result<()> {
+        let to = self.file(file);
+        let folder = to.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder)?;
+        fs::rename(from.path()?, &to)?;
+        from.0 = None;
+        // A folder that somebody else has just made may not be on the disk yet: each is synced up to the one that was
+        // there when the server started.
+        for folder in folder.ancestors().take_while(|f| f.starts_with(&self.root)) {
+            sync_folder(folder)?;
+        }
+        Ok(())
     }
 
     /// Opens a kept object for reading.
@@ -131,31 +176,36 @@ impl Blobs {
         Reading::open(&self.path(blob), blob)
     }
 
+    /// Bytes that are free on the disk of the folder, for whoever is not root.
+    ///
+    /// # Errors
+    /// Of the file system.
+    pub fn free(&self) -> io::Result<u64> {
+        let of = rustix::fs::statvfs(&self.root)?;
+        Ok(of.f_bavail.saturating_mul(of.f_frsize))
+    }
+
     /// Removes the file of a blob that is nobody's. One that cannot be removed is noise without its key.
     pub fn remove(&self, blob: &Blob) {
         if let Err(e) = fs::remove_file(self.path(blob)) {
             tracing::debug!(error = %e, "a file of images that is nobody's stays");
         }
     }
-
-    /// Whether there is a file of an object with this digest and length, under whatever key.
-    #[must_use]
-    pub fn has(&self, sha256: &[u8; 32], bytes: u64) -> bool {
-        let name = hex(sha256);
-        let folder = self.root.join(&name[..2]).join(&name[2..4]);
-        let is = |e: io::Result<fs::DirEntry>| {
-            let entry = e.ok()?;
-            let file = entry.file_name();
-            let of_it = file.to_str()?.split_once('.')?.0 == name;
-            (of_it && entry.metadata().ok()?.len() == length(bytes)).then_some(())
-        };
-        fs::read_dir(folder).is_ok_and(|entries| entries.into_iter().any(|e| is(e).is_some()))
-    }
 }
 
 /// A file that goes when nobody keeps it.
 #[derive(Debug)]
-struct Temporary(Option<PathBuf>);
+pub(super) struct Temporary(Option<PathBuf>);
+
+impl Temporary {
+    /// Where it is.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] once it was put in its place.
+    pub(super) fn path(&self) -> io::Result<&Path> {
+        self.0.as_deref().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
 
 impl Drop for Temporary {
     fn drop(&mut self) {
@@ -260,8 +310,7 @@ impl Received {
     /// # Errors
     /// As [`Blobs::read`].
     pub fn read(&self) -> io::Result<Reading> {
-        let path = self.path.0.as_deref().ok_or(io::ErrorKind::NotFound)?;
-        Reading::open(path, &self.blob)
+        Reading::open(self.path.path()?, &self.blob)
     }
 
     /// Keeps it: durable when this returns.
@@ -269,17 +318,7 @@ impl Received {
     /// # Errors
     /// Of the file system.
     pub fn keep(mut self, blobs: &Blobs) -> io::Result<Blob> {
-        let to = blobs.path(&self.blob);
-        let folder = to.parent().unwrap_or(&blobs.root);
-        fs::create_dir_all(folder)?;
-        let from = self.path.0.as_deref().ok_or(io::ErrorKind::NotFound)?;
-        fs::rename(from, &to)?;
-        self.path.0 = None;
-        // A folder that somebody else has just made may not be on the disk yet: each is synced up to the one that was
-        // there when the server started.
-        for folder in folder.ancestors().take_while(|f| f.starts_with(&blobs.root)) {
-            sync_folder(folder)?;
-        }
+        blobs.place(&mut self.path, &CopyFile::of(&self.blob))?;
         Ok(self.blob.clone())
     }
 }
@@ -300,7 +339,11 @@ fn damaged(what: &str) -> io::Error {
 }
 
 impl Reading {
-    fn open(path: &Path, blob: &Blob) -> io::Result<Self> {
+    /// Opens a file of a blob, wherever it lies.
+    ///
+    /// # Errors
+    /// As [`Blobs::read`].
+    pub(super) fn open(path: &Path, blob: &Blob) -> io::Result<Self> {
         let file = File::open(path)?;
         if file.metadata()?.len() != length(blob.bytes) {
             return Err(damaged("has another length than it should have"));
@@ -473,11 +516,17 @@ mod tests {
         let blobs = Blobs::open(dir.path(), "a").unwrap();
         assert_eq!(fs::read_dir(dir.path().join("incoming/a")).unwrap().count(), 0);
         let (first, second) = (kept(&blobs, b"same", 4), kept(&blobs, b"same", 4));
-        assert!(blobs.has(&first.sha256, 4) && !blobs.has(&first.sha256, 5) && !blobs.has(&[7; 32], 4));
         assert_eq!(first.sha256, second.sha256);
         assert_ne!(blobs.path(&first), blobs.path(&second));
         fs::remove_file(blobs.path(&second)).unwrap();
         assert_eq!(all(&blobs, &first).unwrap(), b"same");
         assert_eq!(all(&blobs, &second).unwrap_err().kind(), io::ErrorKind::NotFound);
+        // The same object under the key of its row takes the place of a file that is gone, byte for byte.
+        let before = fs::read(blobs.path(&first)).unwrap();
+        fs::remove_file(blobs.path(&first)).unwrap();
+        let mut again = blobs.receive_under(&first.key).unwrap();
+        again.write(b"same").unwrap();
+        assert_eq!(again.finish().unwrap().keep(&blobs).unwrap(), first);
+        assert_eq!(fs::read(blobs.path(&first)).unwrap(), before);
     }
 }

@@ -1,14 +1,18 @@
 //! From the bytes of an object to the index: the one way in, whoever sends it.
 //!
-//! Lives here: scan and header before any parser, whose it is, filing or quarantine. Never here: how bytes arrive, the
-//! audit of who sent them (permits are given). Called by `http::dicomweb::stow`.
+//! Lives here: scan and header before any parser, whose it is, filing. Never here: how bytes arrive, the audit of who sent
+//! them (permits are given), the quarantine (`held`). Called by `http::dicomweb::stow`, `ingest::dimse` and `import`.
 //!
 //! The order: the file is on disk and synced → it is scanned and read → its patient is found → the file is put in its
 //! place → index row, audit row, feed and, where the study or series is new, the ImagingStudy in one transaction →
 //! the answer. What cannot be filed is kept in quarantine with its file. Further instances of a series change nothing but
 //! counts: the ImagingStudy is written again once, after the last of them that a sender sends ([`Filer::settle`]).
 
-use super::blobs::{Blobs, Received};
+use super::blobs::{Blobs, Reading, Received};
+use super::copies::Copier;
+pub use super::held::Fault;
+use super::held::{Lying, Seen};
+use super::same::same_data_set;
 use super::study;
 use crate::clock;
 use crate::config;
@@ -17,7 +21,6 @@ use crate::ingest::apply;
 use crate::ingest::import::Permits;
 use crate::ingest::project::FhirProjector;
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read as _;
@@ -25,9 +28,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_dicom::{Instance, index::PersonName};
-use vitrine_store::imaging::{Blob, NewInstance, SeriesRow, StudyRow};
+use vitrine_store::imaging::{Blob, Misfiled, NewInstance, SeriesRow, StudyRow};
 use vitrine_store::search::name_words;
-use vitrine_store::{ChangeKind, ChangeOp, Precondition, QuarantineItem, Store, StoreError};
+use vitrine_store::{ChangeKind, ChangeOp, Precondition, Store, StoreError};
 
 /// Bytes of a header at most. Those of enhanced images have some hundred for each frame.
 const HEADER_MOST: u64 = 4 << 20;
@@ -71,38 +74,21 @@ pub struct Refused {
     pub reason: String,
 }
 
-/// The kinds of faults, as the protocols tell them apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// It is no DICOM object that can be understood.
-    NotUnderstood,
-    /// Whose it is cannot be told, or contradicts the record.
-    Identity,
-    /// Its UIDs contradict what is there.
-    Misfiled,
-}
-
-/// What the quarantine keeps of an object: enough to find its file and open it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Kept {
-    sha256: String,
-    bytes: u64,
-    key: String,
-}
-
 /// Files objects.
 pub struct Filer {
-    store: Arc<dyn Store>,
-    blobs: Arc<Blobs>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) blobs: Arc<Blobs>,
     /// One at a time in a study: who makes its ImagingStudy knows all that is in it.
     studies: Mutex<HashMap<String, Arc<tokio::sync::Mutex<()>>>>,
     /// Places for reading headers: each may take some hundred MiB while a hostile one is taken apart.
-    reading: tokio::sync::Semaphore,
+    pub(super) reading: tokio::sync::Semaphore,
+    /// What is in quarantine: one at a time, so that the same bytes are kept once.
+    pub(super) seen: tokio::sync::Mutex<Seen>,
     /// Counts what was filed, for who makes its pixels ready.
     filed: tokio::sync::watch::Sender<u64>,
 }
 
-fn backend(doing: &'static str, e: &std::io::Error) -> StoreError {
+pub(super) fn backend(doing: &'static str, e: &std::io::Error) -> StoreError {
     match e.kind() {
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => StoreError::Full(doing),
         _ => StoreError::Backend {
@@ -112,7 +98,7 @@ fn backend(doing: &'static str, e: &std::io::Error) -> StoreError {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |s, b| s + &format!("{b:02x}"))
 }
 
@@ -128,6 +114,15 @@ impl Outcome {
 }
 
 impl Refused {
+    /// Of bytes that are no DICOM object that can be read.
+    pub(super) const fn not_understood(reason: String) -> Self {
+        Self {
+            object: None,
+            fault: Fault::NotUnderstood,
+            reason,
+        }
+    }
+
     /// What a sender is told. Whoever can guess an AE title must not learn from it which part of a name is right.
     #[must_use]
     pub fn told(&self) -> &str {
@@ -165,6 +160,7 @@ impl Filer {
             blobs,
             studies: Mutex::default(),
             reading: tokio::sync::Semaphore::new(READING),
+            seen: tokio::sync::Mutex::default(),
             filed: tokio::sync::watch::channel(0).0,
         }
     }
@@ -200,37 +196,49 @@ impl Filer {
     ) -> Result<Outcome, StoreError> {
         let place = self.reading.acquire().await.map_err(|_| StoreError::Closed)?;
         let (received, read) = tokio::task::spawn_blocking(move || {
-            let read = read(&received);
+            let read = match received.read() {
+                Ok(reading) => read(reading),
+                Err(e) => Err(Unread::Io(e)),
+            };
             (received, read)
         })
         .await
         .map_err(|_| StoreError::Closed)?;
         drop(place);
-        let instance = match read {
-            Ok(instance) => instance,
+        let placing = match read {
             Err(Unread::Io(e)) => return Err(backend("reading an image", &e)),
             Err(Unread::Fault(reason)) => {
-                return self
-                    .quarantine(permits, received, source, None, Fault::NotUnderstood, reason)
-                    .await;
+                Placing::Not(Lying::Incoming(received), Refused::not_understood(reason))
             }
+            Ok(instance) => match self.judge(&instance, study).await? {
+                Judged::Whose(patient) => self.file(permits, received, source, &instance, patient).await?,
+                Judged::Refused(refused) => Placing::Not(Lying::Incoming(received), refused),
+            },
         };
-        let object = Some((class(&instance), instance.sop_uid.to_string()));
-        if let Some(asked) = study.filter(|s| *s != instance.study_uid.as_str()) {
-            let reason = format!("it was sent to the study {asked} and says that it belongs to another");
-            return self
-                .quarantine(permits, received, source, object, Fault::Misfiled, reason)
-                .await;
+        match placing {
+            Placing::Done(outcome) => Ok(outcome),
+            Placing::Not(bytes, refused) => self.hold(permits, bytes, source, study, refused).await,
         }
-        let patient = match self.patient(&instance).await? {
-            Ok(patient) => patient,
-            Err(reason) => {
-                return self
-                    .quarantine(permits, received, source, object, Fault::Identity, reason)
-                    .await;
-            }
-        };
-        self.file(permits, received, source, &instance, patient).await
+    }
+
+    /// Whose an object is, if it can be told; `study`: the study that its sender says it belongs to.
+    pub(super) async fn judge(&self, instance: &Instance, study: Option<&str>) -> Result<Judged, StoreError> {
+        let object = Some((class(instance), instance.sop_uid.to_string()));
+        if let Some(asked) = study.filter(|s| *s != instance.study_uid.as_str()) {
+            return Ok(Judged::Refused(Refused {
+                object,
+                fault: Fault::Misfiled,
+                reason: format!("it was sent to the study {asked} and says that it belongs to another"),
+            }));
+        }
+        Ok(match self.patient(instance).await? {
+            Ok(patient) => Judged::Whose(patient),
+            Err(reason) => Judged::Refused(Refused {
+                object,
+                fault: Fault::Identity,
+                reason,
+            }),
+        })
     }
 
     /// Takes an object that lies in a file of this machine.
@@ -258,14 +266,91 @@ impl Filer {
             .await
     }
 
-    async fn file(
+    /// Whether the file of an image that is filed can be read to its end, or lies elsewhere.
+    pub(super) async fn kept(&self, uid: &str) -> Result<bool, StoreError> {
+        let Some(there) = self.store.original(uid).await? else {
+            return Ok(false);
+        };
+        let blobs = self.blobs.clone();
+        let read = tokio::task::spawn_blocking(move || {
+            let mut reading = blobs.read(&there)?;
+            std::io::copy(&mut reading, &mut std::io::sink())
+        });
+        match read.await.map_err(|_| StoreError::Closed)? {
+            Ok(_) => Ok(true),
+            Err(e) => {
+                tracing::warn!(error = %e, "the file of an image that came again cannot be read");
+                Copier::elsewhere(&*self.store, uid).await
+            }
+        }
+    }
+
+    /// Puts the same bytes, which came again, in the place of a file that is damaged or gone, under the key that its row has.
+    async fn put_back(&self, received: Received, uid: &str) -> Result<bool, StoreError> {
+        let Some(there) = self.store.original(uid).await? else {
+            return Ok(false);
+        };
+        let blobs = self.blobs.clone();
+        let put = tokio::task::spawn_blocking(move || {
+            let mut again = blobs.receive_under(&there.key)?;
+            std::io::copy(&mut received.read()?, &mut again)?;
+            let again = again.finish()?;
+            if (again.blob().sha256, again.blob().bytes) != (there.sha256, there.bytes) {
+                return Err(std::io::Error::other("it is not the same object"));
+            }
+            again.keep(&blobs)
+        });
+        put.await
+            .map_err(|_| StoreError::Closed)?
+            .map_err(|e| backend("putting an image back", &e))?;
+        tracing::warn!(
+            "the file of an image was damaged or gone: the same image came again and took its place"
+        );
+        let again = vitrine_store::copies::Again::Original(uid.to_owned());
+        self.store.copies_again(again, clock::now()).await?;
+        Ok(true)
+    }
+
+    /// Whether what is filed under this UID is the same image but for group 0002, and its file can be read: only then may
+    /// the sender be told that it is kept.
+    async fn sent_again(&self, received: &Received, uid: &str) -> Result<bool, StoreError> {
+        let Some(there) = self.store.original(uid).await? else {
+            return Ok(false);
+        };
+        let (blobs, new) = (self.blobs.clone(), received.read());
+        let mut new = new.map_err(|e| backend("reading an image", &e))?;
+        let compared = tokio::task::spawn_blocking(move || {
+            let mut old = blobs.read(&there)?;
+            same_data_set(&mut old, &mut new)
+        });
+        match compared.await.map_err(|_| StoreError::Closed)? {
+            Ok(same) => Ok(same),
+            // It left this machine: whether it is the same cannot be told now, and is no fault of what came.
+            Err(e)
+                if e.kind() == std::io::ErrorKind::NotFound
+                    && Copier::elsewhere(&*self.store, uid).await? =>
+            {
+                Err(backend(
+                    "comparing an image with one that lies elsewhere: send it again",
+                    &e,
+                ))
+            }
+            Err(e) => {
+                tracing::error!(error = %e, "an image could not be compared with the one that is there");
+                Ok(false)
+            }
+        }
+    }
+
+    /// Files an object of a patient. What cannot be filed is not kept here: what becomes of it is the caller's affair.
+    pub(super) async fn file(
         &self,
         permits: &dyn Permits,
         received: Received,
         source: &str,
         instance: &Instance,
         patient: PatientId,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<Placing, StoreError> {
         let named = Named {
             study: instance.study_uid.to_string(),
             series: instance.series_uid.to_string(),
@@ -279,25 +364,33 @@ impl Filer {
             .standing(&named.study, &named.series, &named.uid)
             .await?;
         let new = new_instance(instance, patient.clone(), received.blob().clone())?;
-        let misfiled = match vitrine_store::imaging::place(0, &new, &there) {
+        let contradiction = match vitrine_store::imaging::place(0, &new, &there) {
             Ok(vitrine_store::imaging::Placed::Same) => {
-                let (blobs, blob) = (self.blobs.clone(), received.blob().clone());
-                let there = tokio::task::spawn_blocking(move || blobs.has(&blob.sha256, blob.bytes)).await;
-                if there.map_err(|_| StoreError::Closed)? {
-                    return Ok(Outcome::Duplicate(named));
-                }
                 // A sender that is told "stored" may throw its copy away.
+                if self.kept(&named.uid).await? || self.put_back(received, &named.uid).await? {
+                    return Ok(Placing::Done(Outcome::Duplicate(named)));
+                }
                 return Err(StoreError::Damaged(format!("the file of image {}", named.uid)));
             }
             Ok(vitrine_store::imaging::Placed::New) => None,
+            // The same image from another sender has another group 0002: that is about the transfer, not the image.
+            Err(StoreError::Misfiled {
+                is: Misfiled::OtherBytes,
+                ..
+            }) if self.sent_again(&received, &named.uid).await? => {
+                return Ok(Placing::Done(Outcome::Duplicate(named)));
+            }
             Err(StoreError::Misfiled { is, .. }) => Some(is.to_string()),
             Err(e) => return Err(e),
         };
         let object = Some((named.class.clone(), named.uid.clone()));
-        if let Some(reason) = misfiled {
-            return self
-                .quarantine(permits, received, source, object, Fault::Misfiled, reason)
-                .await;
+        let misfiled = |reason: String| Refused {
+            object,
+            fault: Fault::Misfiled,
+            reason,
+        };
+        if let Some(reason) = contradiction {
+            return Ok(Placing::Not(Lying::Incoming(received), misfiled(reason)));
         }
         let mut ops = Vec::new();
         if there.study.is_none() || there.series.is_none() {
@@ -316,17 +409,11 @@ impl Filer {
         match self.store.import(&permit, batch).await {
             Ok(_) => {
                 self.tell();
-                Ok(Outcome::Filed(named))
+                Ok(Placing::Done(Outcome::Filed(named)))
             }
             // Another server was first.
             Err(StoreError::Misfiled { is, .. }) => {
-                let reason = is.to_string();
-                self.note(permits, &blob, source, &object, &reason).await?;
-                Ok(Outcome::Quarantined(Refused {
-                    object,
-                    fault: Fault::Misfiled,
-                    reason,
-                }))
+                Ok(Placing::Not(Lying::Kept(blob), misfiled(is.to_string())))
             }
             Err(e) => {
                 // The row may be there all the same when the answer was lost: the file stays, and the scrubber finds
@@ -399,75 +486,40 @@ impl Filer {
             header.name.as_ref(),
         ))
     }
+}
 
-    async fn quarantine(
-        &self,
-        permits: &dyn Permits,
-        received: Received,
-        source: &str,
-        object: Option<(String, String)>,
-        fault: Fault,
-        reason: String,
-    ) -> Result<Outcome, StoreError> {
-        let blobs = self.blobs.clone();
-        let kept = tokio::task::spawn_blocking(move || received.keep(&blobs))
-            .await
-            .map_err(|_| StoreError::Closed)?;
-        let blob = kept.map_err(|e| backend("keeping an image in quarantine", &e))?;
-        self.note(permits, &blob, source, &object, &reason).await?;
-        Ok(Outcome::Quarantined(Refused {
-            object,
-            fault,
-            reason,
-        }))
-    }
+/// Whose an object is.
+pub(super) enum Judged {
+    Whose(PatientId),
+    Refused(Refused),
+}
 
-    async fn note(
-        &self,
-        permits: &dyn Permits,
-        blob: &Blob,
-        source: &str,
-        object: &Option<(String, String)>,
-        reason: &str,
-    ) -> Result<(), StoreError> {
-        let kept = Kept {
-            sha256: hex(&blob.sha256),
-            bytes: blob.bytes,
-            key: hex(&blob.key[..]),
-        };
-        let location = match object {
-            Some((_, uid)) => format!("{source} {uid}"),
-            None => source.to_owned(),
-        };
-        let item = QuarantineItem {
-            location,
-            kind: Some("DICOM".to_owned()),
-            reason: reason.to_owned(),
-            expression: None,
-            body: Bytes::from(serde_json::to_vec(&kept).unwrap_or_default()),
-        };
-        let permit = permits.permit().await?;
-        self.store.quarantine(&permit, clock::now(), vec![item]).await?;
-        Ok(())
-    }
+/// What became of filing an object.
+pub(super) enum Placing {
+    /// It is filed, or was there.
+    Done(Outcome),
+    /// It does not fit; its bytes.
+    Not(Lying, Refused),
 }
 
 /// Why an object could not be read.
-enum Unread {
+pub(super) enum Unread {
     Io(std::io::Error),
     Fault(String),
 }
 
-fn read(received: &Received) -> Result<Instance, Unread> {
-    let mut source = received.read().map_err(Unread::Io)?;
+pub(super) fn read(mut source: Reading) -> Result<Instance, Unread> {
     let length = source.len();
-    let scan = vitrine_dicom::scan(&mut source, length).map_err(|e| Unread::Fault(e.to_string()))?;
+    let fault = |e: vitrine_dicom::scan::ScanError| match e {
+        // A disk, not the object.
+        vitrine_dicom::scan::ScanError::Read { source, .. } => Unread::Io(source),
+        e => Unread::Fault(e.to_string()),
+    };
+    let scan = vitrine_dicom::scan(&mut source, length).map_err(fault)?;
     if scan.header.end.saturating_sub(scan.header.start) > HEADER_MOST {
         return Err(Unread::Fault("its header is larger than 4 MiB".to_owned()));
     }
-    let header = scan
-        .read_header(&mut source)
-        .map_err(|e| Unread::Fault(e.to_string()))?;
+    let header = scan.read_header(&mut source).map_err(fault)?;
     let instance = vitrine_dicom::index(&scan, &header).map_err(|e| Unread::Fault(e.to_string()))?;
     if instance.json.to_string().len() > KEPT_MOST {
         return Err(Unread::Fault("its header has more than can be kept".to_owned()));

@@ -7,6 +7,7 @@
 //! is not written is nobody's and is removed; the row is written last, when the file is on disk.
 
 use super::blobs::{Blobs, Incoming, Reading, Received};
+use super::copies::Absent;
 use super::study::kept;
 use crate::app::App;
 use crate::clock;
@@ -137,31 +138,43 @@ async fn run(app: Weak<App>, number: usize, mut filed: watch::Receiver<u64>, mut
     }
 }
 
-/// Looks at some instances of the series that has waited longest.
+/// Looks at some instances of the series that came last: it is waited for, and what an upgrade left behind is not.
 async fn turn(
     app: &App,
     decoder: &mut Decoder,
     number: usize,
     taken: &mut BTreeSet<String>,
 ) -> Result<Turn, StoreError> {
-    let ahead = app.store.unpacked(None, AHEAD).await?;
-    let mut waiting: Vec<String> = ahead.into_iter().map(|u| u.instance.series).collect();
-    waiting.dedup();
-    waiting.retain(|s| !taken.contains(s));
-    let series = (!waiting.is_empty()).then(|| waiting.swap_remove(number % waiting.len()));
-    let Some(series) = series else {
+    if !tokio::task::block_in_place(|| app.room.has(app.images.blobs())) {
+        return Ok(Turn::Rest(LATER));
+    }
+    // Series that failed lie in front of what came before them.
+    let ahead = app.store.unpacked(None, AHEAD + taken.len() * INSTANCES).await?;
+    let mut waiting: Vec<String> = Vec::new();
+    for u in ahead {
+        let series = u.instance.series;
+        if !waiting.contains(&series) && !taken.contains(&series) {
+            waiting.push(series);
+        }
+    }
+    if waiting.is_empty() {
         taken.clear();
         return Ok(Turn::Rest(LOOK));
-    };
-    let rows = app.store.unpacked(Some(&series), INSTANCES).await?;
-    let at = |pick: fn(i64, i64) -> i64| rows.iter().map(|r| r.instance.at.0).reduce(pick);
-    let (Some(oldest), Some(newest)) = (at(i64::min), at(i64::max)) else {
-        return Ok(Turn::Rest(Duration::ZERO));
-    };
-    let since = |t: i64| Duration::from_millis(u64::try_from(clock::now().0 - t).unwrap_or(u64::MAX));
-    if since(newest) < QUIET && since(oldest) < PATIENCE && rows.len() < INSTANCES {
-        return Ok(Turn::Rest(QUIET));
     }
+    let begin = number % waiting.len();
+    waiting.rotate_left(begin);
+    let mut next = None;
+    for series in waiting {
+        let rows = app.store.unpacked(Some(&series), INSTANCES).await?;
+        if grown(&rows) {
+            next = Some((series, rows));
+            break;
+        }
+    }
+    // All that came last still grows.
+    let Some((series, rows)) = next else {
+        return Ok(Turn::Rest(QUIET));
+    };
     let blobs = app.images.blobs().clone();
     let failed = |e: io::Error| match e.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -172,14 +185,31 @@ async fn turn(
             cause: e.to_string(),
         },
     };
-    let made = tokio::task::block_in_place(|| {
+    let instances: Vec<_> = rows.iter().map(|r| r.instance.clone()).collect();
+    match app.copies.home(&instances).await {
+        Ok(()) => {}
+        Err(Absent::Store(e)) => return Err(e),
+        Err(Absent::NotHome(e)) => {
+            taken.insert(series);
+            return Err(failed(io::Error::other(e.to_string())));
+        }
+    }
+    drop(instances);
+    let mut made = tokio::task::block_in_place(|| {
         let made = std::panic::catch_unwind(AssertUnwindSafe(|| make(&blobs, decoder, &rows)));
         made.unwrap_or_else(|_| Err(io::Error::other("a fault of the program")))
-    });
+    })
     // Nothing of an object leads here: it would lead here for ever.
-    let made = made.map_err(failed).inspect_err(|_| {
+    .map_err(failed)
+    .inspect_err(|_| {
         taken.insert(series.clone());
     })?;
+    // One that could be mended is looked at again.
+    for uid in &made.damaged {
+        if app.copies.look_now(uid).await? {
+            made.looked.retain(|l| l.uid != *uid);
+        }
+    }
     let pack = match made.pack {
         Some((received, frames)) => {
             let kept = tokio::task::block_in_place(|| received.keep(&blobs));
@@ -209,9 +239,21 @@ async fn turn(
     Ok(Turn::Made(series))
 }
 
+/// Whether a series is to be looked at now: nothing has come for a while, or much, or it has waited long enough.
+fn grown(rows: &[Unpacked]) -> bool {
+    let at = |pick: fn(i64, i64) -> i64| rows.iter().map(|r| r.instance.at.0).reduce(pick);
+    let (Some(oldest), Some(newest)) = (at(i64::min), at(i64::max)) else {
+        return false;
+    };
+    let since = |t: i64| Duration::from_millis(u64::try_from(clock::now().0 - t).unwrap_or(u64::MAX));
+    since(newest) >= QUIET || since(oldest) >= PATIENCE || rows.len() >= INSTANCES
+}
+
 struct Made {
     pack: Option<(Received, u32)>,
     looked: Vec<Looked>,
+    /// Those of them whose file is damaged or gone.
+    damaged: Vec<String>,
     frames: u64,
     failed: u64,
 }
@@ -226,6 +268,8 @@ struct Decoder {
 enum Unmade {
     /// The image is the reason; as shown.
     Image(String),
+    /// Its file is damaged or gone.
+    File,
     /// We are: it is tried again later.
     Ours(io::Error),
 }
@@ -242,7 +286,7 @@ fn of_the_file(e: io::Error) -> Unmade {
     match e.kind() {
         NotFound | InvalidData | UnexpectedEof => {
             tracing::error!(error = %e, "the file of an image is damaged or gone");
-            Unmade::Image("the file of this image is damaged or gone: tell IT".to_owned())
+            Unmade::File
         }
         _ => Unmade::Ours(e),
     }
@@ -259,6 +303,7 @@ fn make(blobs: &Blobs, decoder: &mut Decoder, rows: &[Unpacked]) -> io::Result<M
     let mut made = Made {
         pack: None,
         looked: Vec::new(),
+        damaged: Vec::new(),
         frames: 0,
         failed: 0,
     };
@@ -270,6 +315,14 @@ fn make(blobs: &Blobs, decoder: &mut Decoder, rows: &[Unpacked]) -> io::Result<M
                 made.frames += u64::from(frames);
                 made.failed += u64::from(failed);
                 made.looked.push(Looked { uid, frames, why });
+            }
+            Err(Unmade::File) => {
+                made.damaged.push(uid.clone());
+                made.looked.push(Looked {
+                    uid,
+                    frames: 0,
+                    why: Some("the file of this image is damaged or gone: tell IT".to_owned()),
+                });
             }
             Err(Unmade::Image(why)) => made.looked.push(Looked {
                 uid,
@@ -351,7 +404,7 @@ impl Packing<'_> {
                     why.get_or_insert(e);
                     continue;
                 }
-                Err(ours) => return Err(ours),
+                Err(other) => return Err(other),
             };
             let mut shown = beside(&header, number, &bulk);
             let text = beside_text(&mut shown);

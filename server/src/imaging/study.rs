@@ -9,6 +9,9 @@ use vitrine_clinical::ResourceKey;
 use vitrine_store::StoreError;
 use vitrine_store::imaging::StudyRow;
 
+/// The Endpoint at which images are retrieved; every ImagingStudy refers to it.
+pub const ENDPOINT: &str = "Endpoint/dicom-wado-rs";
+
 /// Attributes kept of a study (PS3.18 table 10.6.3-3, and what the resource needs).
 pub const STUDY: &[&str] = &[
     "00080005", "00080020", "00080030", "00080050", "00080090", "00081030", "00100010", "00100020",
@@ -125,6 +128,7 @@ pub fn resource(id: &str, row: &StudyRow) -> Vec<u8> {
     if let Some(started) = started(&study) {
         out.insert("started".into(), json!(started));
     }
+    out.insert("endpoint".into(), json!([{"reference": ENDPOINT}]));
     out.insert("numberOfSeries".into(), json!(row.series.len()));
     out.insert("numberOfInstances".into(), json!(row.instances()));
     if let Some(description) = short(&study, "00081030") {
@@ -212,6 +216,7 @@ mod tests {
         );
         assert_eq!(r["modality"].as_array().unwrap().len(), 2, "each once: {r}");
         assert_eq!(r["started"], "2026-01-31");
+        assert_eq!(r["endpoint"][0]["reference"], ENDPOINT);
         assert_eq!(r["series"][0]["number"], 2);
         assert_eq!(r["series"][2]["modality"]["code"], "OT");
         assert!(r["series"][2].get("number").is_none());

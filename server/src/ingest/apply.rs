@@ -7,6 +7,7 @@
 //! version) enters the stored bytes: so the same request sent again under the same operation id is the same batch,
 //! which the store answers without applying it twice.
 
+use crate::imaging::study::ENDPOINT;
 use crate::ingest::project::owner;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
@@ -112,6 +113,19 @@ pub async fn plan_with(
 fn check_entries(bundle: &Bundle<'_>) -> Vec<EntryIssue> {
     let mut faults = Vec::new();
     for entry in &bundle.entries {
+        let made_here = entry.request.as_ref().is_some_and(|r| {
+            matches!(r.method, bundle::Method::Put | bundle::Method::Delete)
+                && r.url.trim_start_matches('/') == ENDPOINT
+        });
+        if made_here {
+            let text = "this Endpoint is made from the server's configuration: give yours another id";
+            let expression = format!("Bundle.entry[{}].request.url", entry.index);
+            faults.push(EntryIssue {
+                entry: entry.index,
+                issue: Issue::new(IssueCode::NotSupported, &expression, text),
+            });
+            continue;
+        }
         let writes = entry
             .request
             .as_ref()

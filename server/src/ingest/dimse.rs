@@ -1,24 +1,25 @@
-//! DIMSE: C-ECHO and C-STORE from modalities (PS3.7 §9, PS3.4 annex B), over TCP or TLS.
+//! DIMSE: C-ECHO and C-STORE from modalities (PS3.7 §9, PS3.4 annex B), C-FIND for whoever may ask, over TCP or TLS.
 //!
-//! Lives here: associations, the command sets, receiving a data set into a file while it arrives. Never here: what
-//! becomes of an object (`imaging::filing`), the upper layer's bytes (`dicom-ul`). Started by `cli::serve`.
+//! Lives here: associations, receiving a data set into a file while it arrives. Never here: the command sets (`command`), who
+//! may call (`peers`), what becomes of an object (`imaging::filing`), the upper layer's bytes (`dicom-ul`). Started by `cli::serve`.
 //!
 //! A peer must be in `dimse.peers`; nobody else is let in. The data set is kept as it was sent, behind file meta that this
 //! server writes, which says whom it came from. The messages of an association are answered one after the other.
 
+use super::command::{C_CANCEL, C_ECHO, C_FIND, C_STORE, Command, DATA, NO_DATA};
+use super::find;
 use super::import::Permits;
+use super::peers::{Allowed, Peer};
 use crate::app::{App, NoAccess};
 use crate::clock;
 use crate::config;
 use crate::error::Fault;
 use crate::imaging::blobs::Incoming;
-use crate::imaging::filing::{Fault as NotFiled, Filer, Outcome};
+use crate::imaging::filing::{Filer, Outcome};
 use async_trait::async_trait;
 use dicom_ul::association::Association as _;
-use dicom_ul::association::server::{AccessControl, AsyncServerAssociation, ServerAssociationOptions};
-use dicom_ul::pdu::{
-    AssociationRJServiceUserReason as Reason, PDataValue, PDataValueType, Pdu, UserIdentity,
-};
+use dicom_ul::association::server::{AsyncServerAssociation, ServerAssociationOptions};
+use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu, PresentationContextResultReason};
 use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -42,13 +43,8 @@ const SILENT: Duration = Duration::from_secs(60);
 /// A handshake and the request of an association may take so long (the ARTIM timer of PS3.8 §9.1.5).
 const BEGINNING: Duration = Duration::from_secs(10);
 
-/// Command Field (0000,0100), PS3.7 annex E.
-const C_STORE: u16 = 0x0001;
-const C_ECHO: u16 = 0x0030;
-const C_CANCEL: u16 = 0x0FFF;
-const RESPONSE: u16 = 0x8000;
-/// Command Data Set Type (0000,0800): there is none.
-const NO_DATA: u16 = 0x0101;
+/// Bytes of a fragment that is sent: every peer takes PDUs of 4 KiB.
+const FRAGMENT: usize = 4000;
 
 /// Status (0000,0900): PS3.7 annex C, PS3.4 table B.2-1.
 const SUCCESS: u16 = 0x0000;
@@ -56,69 +52,12 @@ const FAILED: u16 = 0x0110;
 const NOT_SUPPORTED: u16 = 0x0122;
 const NOT_RECOGNIZED: u16 = 0x0211;
 const NO_ROOM: u16 = 0xA700;
-const NOT_UNDERSTOOD: u16 = 0xC000;
-const WHOSE: u16 = 0xC001;
-const CONTRADICTS: u16 = 0xC002;
 
 /// What every Storage SOP class begins with (PS3.4 annex B), but for the few below.
 const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
 /// Storage classes with another beginning: hanging protocols, colour palettes, generic implants, inventories.
 const OTHER_STORAGE: &[&str] = &["1.2.840.10008.5.1.4.38.1", "1.2.840.10008.5.1.4.39.1"];
 const VERIFICATION: &str = "1.2.840.10008.1.1";
-
-/// Whoever may send: an AE title, and its address where that is given too.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Peer {
-    title: String,
-    address: Option<IpAddr>,
-}
-
-impl Peer {
-    /// Reads `TITLE` or `TITLE@ADDRESS`. AE titles have 1 to 16 characters, without control characters and backslash
-    /// (PS3.5 §6.2).
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let (title, address) = match text.split_once('@') {
-            Some((title, address)) => (title, Some(address.trim().parse().ok()?)),
-            None => (text, None),
-        };
-        let title = title.trim();
-        let is = !title.is_empty()
-            && title.len() <= 16
-            && title.bytes().all(|b| (b' '..=b'~').contains(&b) && b != b'\\');
-        is.then(|| Self {
-            title: title.to_owned(),
-            address,
-        })
-    }
-}
-
-/// The decision about one connection.
-struct Allowed<'a> {
-    title: &'a str,
-    peers: &'a [Peer],
-    from: IpAddr,
-}
-
-impl AccessControl for Allowed<'_> {
-    fn check_access(
-        &self,
-        _: &str,
-        calling: &str,
-        called: &str,
-        _: Option<&UserIdentity>,
-    ) -> Result<(), Reason> {
-        if called.trim() != self.title {
-            return Err(Reason::CalledAETitleNotRecognized);
-        }
-        let known = |p: &Peer| p.title == calling.trim() && p.address.is_none_or(|a| a == self.from);
-        if self.peers.iter().any(known) {
-            Ok(())
-        } else {
-            Err(Reason::CallingAETitleNotRecognized)
-        }
-    }
-}
 
 /// Permits for a peer: it may bring data in and read nothing.
 struct OfPeer {
@@ -171,13 +110,9 @@ pub async fn start(app: &Arc<App>) -> Result<Option<SocketAddr>, Fault> {
     } else {
         None
     };
-    let peers: Arc<[Peer]> = app
-        .config
-        .dimse
-        .peers
-        .iter()
-        .filter_map(|p| Peer::parse(p))
-        .collect();
+    let read = |all: &[String]| all.iter().filter_map(|p| Peer::parse(p)).collect::<Vec<_>>();
+    let query: Arc<[Peer]> = read(&app.config.dimse.query).into();
+    let peers: Arc<[Peer]> = [read(&app.config.dimse.peers), query.to_vec()].concat().into();
     if peers.is_empty() {
         tracing::warn!("dimse.peers is empty: no modality is let in");
     }
@@ -185,6 +120,7 @@ pub async fn start(app: &Arc<App>) -> Result<Option<SocketAddr>, Fault> {
         app: app.clone(),
         tls,
         peers,
+        query,
         open: AtomicUsize::new(0),
     });
     tokio::spawn(accept(listener, shared));
@@ -195,6 +131,7 @@ struct Shared {
     app: Arc<App>,
     tls: Option<Arc<rustls::ServerConfig>>,
     peers: Arc<[Peer]>,
+    query: Arc<[Peer]>,
     open: AtomicUsize,
 }
 
@@ -225,11 +162,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         };
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         // Where every peer has an address, nobody else takes a place.
-        if shared
-            .peers
-            .iter()
-            .all(|p| p.address.is_some_and(|a| a != from.ip()))
-        {
+        if shared.peers.iter().all(|p| p.is_elsewhere(from.ip())) {
             tracing::warn!(%from, "no peer of dimse.peers has this address: refused");
             continue;
         }
@@ -276,13 +209,13 @@ async fn associate(socket: TcpStream, from: SocketAddr, shared: &Arc<Shared>) {
         Some(tls) => {
             let options = options.tls_config(tls.clone());
             match tokio::time::timeout(BEGINNING, options.establish_tls_async(socket)).await {
-                Ok(Ok(association)) => Line::new(association, shared).serve().await,
+                Ok(Ok(association)) => Line::new(association, shared, from.ip()).serve().await,
                 Ok(Err(e)) => Err(e.to_string()),
                 Err(e) => Err(slow(e)),
             }
         }
         None => match tokio::time::timeout(BEGINNING, options.establish_async(socket)).await {
-            Ok(Ok(association)) => Line::new(association, shared).serve().await,
+            Ok(Ok(association)) => Line::new(association, shared, from.ip()).serve().await,
             Ok(Err(e)) => Err(e.to_string()),
             Err(e) => Err(slow(e)),
         },
@@ -294,85 +227,14 @@ async fn associate(socket: TcpStream, from: SocketAddr, shared: &Arc<Shared>) {
     }
 }
 
-/// A command set (PS3.7 §6.3), as far as it is needed.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Command {
-    class: String,
-    field: u16,
-    message: u16,
-    has_data: bool,
-    instance: String,
-}
-
-impl Command {
-    /// Reads a command set, which is always Implicit VR Little Endian.
-    fn read(mut bytes: &[u8]) -> Option<Self> {
-        let mut out = Self::default();
-        while !bytes.is_empty() {
-            let (head, rest) = bytes.split_at_checked(8)?;
-            let [g0, g1, e0, e1, l0, l1, l2, l3] = *<&[u8; 8]>::try_from(head).ok()?;
-            let (group, element) = (u16::from_le_bytes([g0, g1]), u16::from_le_bytes([e0, e1]));
-            let length = usize::try_from(u32::from_le_bytes([l0, l1, l2, l3])).ok()?;
-            let (value, rest) = rest.split_at_checked(length)?;
-            bytes = rest;
-            if group != 0 {
-                return None;
-            }
-            let number = || Some(u16::from_le_bytes(value.try_into().ok()?));
-            let uid = || {
-                let text = std::str::from_utf8(value).ok()?;
-                Some(text.trim_end_matches(['\0', ' ']).to_owned())
-            };
-            match element {
-                0x0002 => out.class = uid()?,
-                0x0100 => out.field = number()?,
-                0x0110 => out.message = number()?,
-                0x0800 => out.has_data = number()? != NO_DATA,
-                0x1000 => out.instance = uid()?,
-                _ => {}
-            }
-        }
-        (out.field != 0).then_some(out)
-    }
-
-    fn answer(&self, status: u16, comment: &str) -> Vec<u8> {
-        let mut body = Vec::new();
-        let mut element = |tag: u16, value: &[u8], pad: u8| {
-            let padded = value.len() + value.len() % 2;
-            body.extend_from_slice(&[0, 0]);
-            body.extend_from_slice(&tag.to_le_bytes());
-            body.extend_from_slice(&u32::try_from(padded).unwrap_or(0).to_le_bytes());
-            body.extend_from_slice(value);
-            if padded > value.len() {
-                body.push(pad);
-            }
-        };
-        element(0x0002, self.class.as_bytes(), 0);
-        element(0x0100, &(self.field | RESPONSE).to_le_bytes(), 0);
-        element(0x0120, &self.message.to_le_bytes(), 0);
-        element(0x0800, &NO_DATA.to_le_bytes(), 0);
-        element(0x0900, &status.to_le_bytes(), 0);
-        if !comment.is_empty() {
-            // Error Comment, LO.
-            let comment: String = comment.chars().filter(char::is_ascii).take(64).collect();
-            element(0x0902, comment.as_bytes(), b' ');
-        }
-        if !self.instance.is_empty() {
-            element(0x1000, self.instance.as_bytes(), 0);
-        }
-        let mut out = vec![0, 0, 0, 0, 4, 0, 0, 0];
-        out.extend_from_slice(&u32::try_from(body.len()).unwrap_or(0).to_le_bytes());
-        out.extend_from_slice(&body);
-        out
-    }
-}
-
 /// A message that is coming in.
 enum Coming {
     /// Its command set.
     Command(Vec<u8>),
     /// The data set of a C-STORE, or why it is not kept.
     Store(Command, Result<Box<Incoming>, (u16, String)>),
+    /// The identifier of a C-FIND, and its transfer syntax.
+    Find(Command, String, Vec<u8>),
     /// The data set of something that is refused.
     Nothing(Command, u16),
 }
@@ -384,12 +246,16 @@ struct Line<S> {
     permits: OfPeer,
     /// Studies it sent something of, not counted yet.
     studies: BTreeSet<String>,
+    /// It is in `dimse.query`.
+    may_ask: bool,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
-    fn new(association: AsyncServerAssociation<S>, shared: &Shared) -> Self {
+    fn new(association: AsyncServerAssociation<S>, shared: &Shared, from: IpAddr) -> Self {
         let title = association.peer_ae_title().trim().to_owned();
+        let may_ask = shared.query.iter().any(|p| p.is(&title, from));
         Self {
+            may_ask,
             filer: shared.app.images.clone(),
             permits: OfPeer {
                 app: shared.app.clone(),
@@ -467,6 +333,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                 let (status, comment) = self.stored(incoming).await;
                 self.answer(context, &command, status, &comment).await
             }
+            (Coming::Find(command, syntax, mut bytes), PDataValueType::Data) => {
+                bytes.extend_from_slice(&value.data);
+                if bytes.len() > find::IDENTIFIER_MOST {
+                    return Err("an identifier that does not end".to_owned());
+                }
+                if !last {
+                    return Ok(Coming::Find(command, syntax, bytes));
+                }
+                self.found(context, &command, &syntax, &bytes).await
+            }
             (Coming::Nothing(command, status), PDataValueType::Data) => {
                 if last {
                     return self.answer(context, &command, status, "").await;
@@ -482,7 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             .association
             .presentation_contexts()
             .iter()
-            .find(|c| c.id == context);
+            .find(|c| c.id == context && c.reason == PresentationContextResultReason::Acceptance);
         let (class, syntax) = negotiated
             .map(|c| (c.abstract_syntax.clone(), c.transfer_syntax.clone()))
             .ok_or("a presentation context that was not agreed on")?;
@@ -495,7 +371,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                     .map(Box::new);
                 return Ok(Coming::Store(command, incoming));
             }
-            C_STORE | C_ECHO => NOT_SUPPORTED,
+            C_FIND if class == find::STUDY_ROOT && command.has_data => {
+                if self.may_ask {
+                    return Ok(Coming::Find(command, syntax, Vec::new()));
+                }
+                tracing::warn!("a C-FIND of a peer that is not in dimse.query: refused");
+                let metrics = &self.permits.app.metrics;
+                metrics.count("vitrine_dimse_refused_total", "why=\"query\"", 1);
+                find::NOT_AUTHORIZED
+            }
+            C_STORE | C_ECHO | C_FIND => NOT_SUPPORTED,
             // There is nothing under way that it could cancel, and it has no answer.
             C_CANCEL => return Ok(Coming::Command(Vec::new())),
             _ => NOT_RECOGNIZED,
@@ -533,14 +418,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         };
         let source = format!("C-STORE of {}", self.permits.title);
         match self.filer.take(&self.permits, received, &source, None).await {
-            Ok(Outcome::Quarantined(held)) => {
-                let status = match held.fault {
-                    NotFiled::NotUnderstood => NOT_UNDERSTOOD,
-                    NotFiled::Identity => WHOSE,
-                    NotFiled::Misfiled => CONTRADICTS,
-                };
-                (status, held.told().to_owned())
-            }
+            Ok(Outcome::Quarantined(held)) => (held.fault.code(), held.told().to_owned()),
             Ok(stored) => {
                 self.studies.extend(stored.study().map(str::to_owned));
                 (SUCCESS, String::new())
@@ -551,6 +429,46 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                 (FAILED, "the store failed: send it again".to_owned())
             }
         }
+    }
+
+    /// Answers a C-FIND: a response with its data set for each match, then one without.
+    async fn found(
+        &mut self,
+        context: u8,
+        to: &Command,
+        syntax: &str,
+        identifier: &[u8],
+    ) -> Result<Coming, String> {
+        let found = find::find(&self.permits.app, &self.permits.title, identifier, syntax).await;
+        let found = match found {
+            Ok(found) => found,
+            Err((status, why)) => return self.answer(context, to, status, &why).await,
+        };
+        let status = if found.wider {
+            find::PENDING_WIDER
+        } else {
+            find::PENDING
+        };
+        for one in &found.matches {
+            let part = |value_type, is_last, data: &[u8]| PDataValue {
+                presentation_context_id: context,
+                value_type,
+                is_last,
+                data: data.to_vec(),
+            };
+            let head = to.answer(status, "", DATA);
+            let mut values = vec![part(PDataValueType::Command, true, &head)];
+            let last = one.len().div_ceil(FRAGMENT).saturating_sub(1);
+            for (n, bytes) in one.chunks(FRAGMENT).enumerate() {
+                values.push(part(PDataValueType::Data, n == last, bytes));
+            }
+            for value in values {
+                let pdu = Pdu::PData { data: vec![value] };
+                self.association.send(&pdu).await.map_err(|e| e.to_string())?;
+            }
+        }
+        let (status, comment) = find::end(&found);
+        self.answer(context, to, status, comment).await
     }
 
     async fn answer(
@@ -564,7 +482,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             presentation_context_id: context,
             value_type: PDataValueType::Command,
             is_last: true,
-            data: to.answer(status, comment),
+            data: to.answer(status, comment, NO_DATA),
         };
         self.association
             .send(&Pdu::PData { data: vec![value] })
@@ -583,81 +501,5 @@ fn not_written(e: &io::Error) -> (u16, String) {
     match e.kind() {
         io::ErrorKind::StorageFull => (NO_ROOM, "no space left for images".to_owned()),
         _ => (FAILED, "its file could not be written: send it again".to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn peers_are_read_or_refused() {
-        let read = |t: &str| Peer::parse(t).map(|p| (p.title, p.address.map(|a| a.to_string())));
-        assert_eq!(read("CT1"), Some(("CT1".into(), None)));
-        assert_eq!(
-            read(" CT 1 @10.0.0.5"),
-            Some(("CT 1".into(), Some("10.0.0.5".into())))
-        );
-        for wrong in [
-            "",
-            "@10.0.0.5",
-            "CT1@somewhere",
-            "A TITLE THAT IS TOO LONG",
-            "A\\B",
-        ] {
-            assert_eq!(read(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn commands_are_read_and_answered() {
-        let asked = Command {
-            class: "1.2.840.10008.5.1.4.1.1.2".into(),
-            field: C_STORE,
-            message: 7,
-            has_data: false,
-            instance: "1.2.3".into(),
-        };
-        let answer = asked.answer(WHOSE, "whose it is cannot be told");
-        let read = Command::read(&answer).unwrap();
-        assert_eq!(
-            (read.field, read.instance.as_str()),
-            (C_STORE | RESPONSE, "1.2.3")
-        );
-        assert_eq!(
-            usize::try_from(u32::from_le_bytes(answer[8..12].try_into().unwrap())).unwrap(),
-            answer.len() - 12
-        );
-        assert!(answer.len().is_multiple_of(2));
-        for n in 0..answer.len() {
-            // Cut anywhere it is an error or a shorter set, never a panic.
-            let _ = Command::read(&answer[..n]);
-        }
-        assert_eq!(Command::read(&[0xFF; 64]), None);
-    }
-
-    #[test]
-    fn who_is_not_known_is_not_let_in() {
-        let peers = [Peer::parse("CT1@10.0.0.5").unwrap(), Peer::parse("MR1").unwrap()];
-        let from = |ip: &str| Allowed {
-            title: "VITRINE",
-            peers: &peers,
-            from: ip.parse().unwrap(),
-        };
-        let ask = |ip: &str, calling: &str, called: &str| from(ip).check_access("", calling, called, None);
-        assert!(ask("10.0.0.5", "CT1 ", "VITRINE").is_ok());
-        assert!(ask("10.0.0.6", "MR1", "VITRINE ").is_ok());
-        assert_eq!(
-            ask("10.0.0.6", "CT1", "VITRINE"),
-            Err(Reason::CallingAETitleNotRecognized)
-        );
-        assert_eq!(
-            ask("10.0.0.5", "XX", "VITRINE"),
-            Err(Reason::CallingAETitleNotRecognized)
-        );
-        assert_eq!(
-            ask("10.0.0.5", "CT1", "OTHER"),
-            Err(Reason::CalledAETitleNotRecognized)
-        );
     }
 }

@@ -4,8 +4,11 @@
 //! policy), HTTP. Called by `http::fhir` and the `import` command.
 
 pub mod apply;
+mod command;
 pub mod dimse;
+mod find;
 pub mod import;
 mod items;
+pub mod peers;
 pub mod project;
 pub mod source;

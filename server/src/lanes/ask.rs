@@ -46,7 +46,7 @@ impl Ask {
     pub fn of(method: &str, path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (method, parts.as_slice()) {
-            ("GET", ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync" | "images"]) => {
+            ("GET", ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync" | "images", ..]) => {
                 Self::Control
             }
             ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
@@ -175,6 +175,7 @@ mod tests {
             ("GET", "/readyz", Control, Control),
             ("GET", "/ws/sync", Control, Control),
             ("GET", "/ws/images", Control, Control),
+            ("GET", "/ws/images/ahead", Control, Control),
             ("GET", "/fhir/metadata", Control, Control),
             ("POST", "/fhir", Write, Bulk),
             ("POST", "/fhir/", Write, Bulk),
@@ -199,6 +200,12 @@ mod tests {
             (
                 "GET",
                 "/dicomweb/studies/1.2/series/1.3/instances/1.4",
+                Clinical,
+                Bulk,
+            ),
+            (
+                "GET",
+                "/dicomweb/studies/1.2/series/1.3/instances/1.4/bulkdata/00283010/0/00283006",
                 Clinical,
                 Bulk,
             ),

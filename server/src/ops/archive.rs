@@ -194,7 +194,11 @@ fn noted<A: Action>(permit: Permit<A>, id: Uuid, change: &str) -> Permit<A> {
         .noted("change", change)
 }
 
-fn worded(reason: String) -> Result<String, Fault> {
+/// A reason given on the command line.
+///
+/// # Errors
+/// [`Fault`] for one that says nothing or too much.
+pub(super) fn worded(reason: String) -> Result<String, Fault> {
     let reason = reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > LONGEST {
         return Err(Fault::usage(format!(

@@ -34,8 +34,8 @@ use vitrine_store_sqlcipher::redo::{self, Position, Rolled};
 use vitrine_store_sqlcipher::{Key, RedoOptions, SealState, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
 
-/// Schema of the database this program writes.
-pub const SCHEMA: u32 = 5;
+/// Schema of the database this program writes: the same number in every store.
+pub const SCHEMA: u32 = vitrine_store_postgres::SCHEMA;
 /// Every key file.
 const KEY_FILES: [&str; 5] = ["sealer.key", "db.key", "server.key", "ca.key", "tls.key"];
 

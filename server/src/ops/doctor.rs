@@ -39,6 +39,13 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
     let redo = redo(ground, &mut faults).await?;
     let packs = ground.store.packs(vitrine_store::tiers::PacksOf::All).await?;
     faults.extend(ground.store.check_packs(false).await?);
+    let copies = ground.store.copies_report().await?;
+    if copies.lost > 0 {
+        faults.push(format!(
+            "images: {} originals are damaged or gone and no target has a verified copy; 'vitrine-server images copies' names them",
+            copies.lost
+        ));
+    }
     let verified = last_verified(ground, &mut faults);
     let rights = rights(ground);
     faults.extend(rights.iter().cloned());
@@ -68,6 +75,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "backup": {"verified": verified},
         "redo": redo,
         "packs": super::tiers::relied_on(&packs),
+        "images": {"lost": copies.lost},
         "disk": {"free_bytes": free, "database_bytes": size(&ground.dir.database())},
         "rights": {"wrong": rights},
         "demo": ground.dir.is_demo(),

@@ -25,6 +25,8 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
+use vitrine_store::copies::{Again, Copies, CopyDone, CopyReport, CopyRow, Which};
+use vitrine_store::held::{Held, HeldChange, HeldItem, HeldPage};
 use vitrine_store::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
@@ -280,6 +282,9 @@ impl Imaging for Guarded {
     async fn standing(&self, study: &str, series: &str, instance: &str) -> Result<Standing, StoreError> {
         read!(self, standing(study, series, instance))
     }
+    async fn original(&self, instance: &str) -> Result<Option<Blob>, StoreError> {
+        read!(self, original(instance))
+    }
     async fn studies(
         &self,
         permit: &Permit<ReadChart>,
@@ -329,6 +334,70 @@ impl Pixels for Guarded {
     }
     async fn look_again(&self, series: &str) -> Result<Vec<Blob>, StoreError> {
         write!(self, look_again(series))
+    }
+    async fn all_series(&self, after: u64, limit: usize) -> Result<Vec<(u64, String)>, StoreError> {
+        upkeep!(self, all_series(after, limit))
+    }
+}
+
+#[async_trait]
+impl Held for Guarded {
+    async fn held(&self, kind: &str, after: u64, limit: usize) -> Result<HeldPage, StoreError> {
+        upkeep!(self, held(kind, after, limit))
+    }
+    async fn held_item(&self, id: u64) -> Result<Option<HeldItem>, StoreError> {
+        upkeep!(self, held_item(id))
+    }
+    async fn change_held(
+        &self,
+        permit: &Permit<ImportData>,
+        id: u64,
+        change: HeldChange,
+    ) -> Result<bool, StoreError> {
+        write!(self, change_held(permit, id, change))
+    }
+}
+
+#[async_trait]
+impl Copies for Guarded {
+    async fn copy_targets(&self, names: &[String]) -> Result<(), StoreError> {
+        write!(self, copy_targets(names))
+    }
+    async fn copy_target_mark(&self, name: &str, mark: Option<&str>) -> Result<Option<String>, StoreError> {
+        write!(self, copy_target_mark(name, mark))
+    }
+    async fn copies_list(&self, limit: usize, at: UtcMs) -> Result<usize, StoreError> {
+        write!(self, copies_list(limit, at))
+    }
+    async fn copies_due(
+        &self,
+        target: &str,
+        which: Which,
+        now: UtcMs,
+        limit: usize,
+    ) -> Result<Vec<CopyRow>, StoreError> {
+        upkeep!(self, copies_due(target, which, now, limit))
+    }
+    async fn copies_done(&self, done: CopyDone) -> Result<bool, StoreError> {
+        write!(self, copies_done(done))
+    }
+    async fn copies_left(&self, no: u64) -> Result<(), StoreError> {
+        write!(self, copies_left(no))
+    }
+    async fn copies_of(&self, uid: &str) -> Result<Vec<CopyRow>, StoreError> {
+        read!(self, copies_of(uid))
+    }
+    async fn copies_report(&self) -> Result<CopyReport, StoreError> {
+        upkeep!(self, copies_report())
+    }
+    async fn copies_faulty(&self, limit: usize) -> Result<Vec<CopyRow>, StoreError> {
+        upkeep!(self, copies_faulty(limit))
+    }
+    async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError> {
+        write!(self, copies_again(which, now))
+    }
+    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError> {
+        upkeep!(self, copies_before(target, at))
     }
 }
 

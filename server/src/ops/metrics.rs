@@ -123,6 +123,36 @@ pub const FAMILIES: &[Family] = &[
         NONE,
     ),
     (
+        "vitrine_dimse_refused_total",
+        "counter",
+        "Refused over DIMSE: associations beyond dimse.associations, questions of who may not ask",
+        &["why=\"full\"", "why=\"query\""],
+    ),
+    (
+        "vitrine_image_copied_total",
+        "counter",
+        "Originals of images copied to a target and read back",
+        NONE,
+    ),
+    (
+        "vitrine_image_repairs_total",
+        "counter",
+        "Damaged or missing files of images mended from another copy",
+        &["of=\"original\"", "of=\"copy\""],
+    ),
+    (
+        "vitrine_image_let_go_total",
+        "counter",
+        "Originals of images that left this machine, because the targets have them",
+        NONE,
+    ),
+    (
+        "vitrine_image_recalls_total",
+        "counter",
+        "Originals of images brought back because somebody asked for them",
+        NONE,
+    ),
+    (
         "vitrine_lab_seconds",
         "histogram",
         "Reading or taking a laboratory result; a failed one counts as slower than every bound",
@@ -370,7 +400,10 @@ mod tests {
     fn every_metric_of_an_alert_rule_is_exported_under_that_name() {
         let rules = include_str!("../../../deploy/prometheus/alerts.yml");
         let text = Metrics::default().text(&[]);
-        let gauges = include_str!("../http/health.rs");
+        let gauges = concat!(
+            include_str!("../http/health.rs"),
+            include_str!("../imaging/copies/report.rs")
+        );
         let mut names: Vec<&str> = rules
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
             .filter(|w| w.starts_with("vitrine_"))

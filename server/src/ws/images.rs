@@ -7,6 +7,7 @@
 //! What was asked for is sent in the order of asking, views in turn. A workstation that asks for more than
 //! [`OUTSTANDING_MOST`] ahead is cut off. Whether the person may still see what is open is asked again every few seconds.
 
+use super::ahead;
 use super::session::{Io, begin_send, io};
 use crate::app::App;
 use crate::clock;
@@ -116,6 +117,12 @@ impl View {
         let len = frame.segments.get(usize::from(segment))?.len;
         Some(Item::Segment(wanted, len.into()))
     }
+
+    fn is_small(&self, (pack, frame, segment): Wanted) -> bool {
+        let pack = self.packs.get(usize::from(pack));
+        let frame = pack.and_then(|p| p.index.frames.get(usize::try_from(frame).ok()?));
+        frame.is_some_and(|f| ahead::is_small(f, segment))
+    }
 }
 
 struct Connection {
@@ -129,7 +136,7 @@ struct Connection {
     close: Option<(u16, &'static str)>,
 }
 
-async fn drive(app: Arc<App>, caller: Caller, mut socket: WebSocket) {
+pub(super) async fn drive(app: Arc<App>, caller: Caller, mut socket: WebSocket) {
     let mut packed = app.packed.subscribe();
     let mut draining = app.draining.subscribe();
     let mut again = tokio::time::interval(AGAIN);
@@ -206,6 +213,7 @@ impl Connection {
             }
         };
         match ask {
+            Ask::Prove { .. } => self.close = Some((TOO_MUCH, "a proof that was not asked for")),
             Ask::List { patient } => {
                 let listed = super::image_list::list(&self.app, &self.caller, &patient).await;
                 match listed {
@@ -253,8 +261,9 @@ impl Connection {
             self.close = Some((TOO_MUCH, "too many segments in one ask"));
             return;
         }
+        let whole = !ahead::is_device(&self.caller);
         for wanted in segments {
-            let Some(item) = view.item(*wanted) else {
+            let Some(item) = view.item(*wanted).filter(|_| whole || view.is_small(*wanted)) else {
                 self.close = Some((TOO_MUCH, "a segment that is not there"));
                 return;
             };
@@ -319,6 +328,7 @@ impl Connection {
             preparing: preparing > 0,
             asked: Some(began),
         };
+        let whole = !ahead::is_device(&self.caller);
         let new: Vec<u16> = (0..view.packs.len())
             .filter(|n| view.packs.get(*n).is_some_and(|p| !held.contains(&p.id)))
             .filter_map(|n| u16::try_from(n).ok())
@@ -352,8 +362,9 @@ impl Connection {
                     .map_or(1, |p| p.piece(from, most));
                 queue.push_back(Item::Index(pack, from, count));
                 if pack == 0 && from == 0 {
-                    let first = (0..=soon).filter_map(|s| view.item((0, 0, u8::try_from(s).ok()?)));
-                    queue.extend(first);
+                    let first = (0..=soon).filter_map(|s| u8::try_from(s).ok()).map(|s| (0, 0, s));
+                    let first = first.filter(|w| whole || view.is_small(*w));
+                    queue.extend(first.filter_map(|w| view.item(w)));
                 }
                 from += count;
             }
@@ -370,6 +381,7 @@ impl Connection {
                 .filter(|i| matches!(i, Item::Segment(..)));
             queue.extend(wanted);
         }
+        let last = if whole { last } else { 0 };
         let rest = (soon + 1..last).filter_map(|s| view.item((0, 0, u8::try_from(s).ok()?)));
         queue.extend(rest);
         view.queue = queue;
@@ -457,7 +469,11 @@ impl Connection {
 
     /// Asks again whether the person may see what is open.
     async fn check(&mut self) {
-        let caller = sessions::caller_of(&self.app, self.caller.session, false).await;
+        let caller = if ahead::is_device(&self.caller) {
+            ahead::again(&self.app, &self.caller).await
+        } else {
+            sessions::caller_of(&self.app, self.caller.session, false).await
+        };
         match caller {
             Ok(Some(caller)) => self.caller = caller,
             Ok(None) => {

@@ -4,6 +4,7 @@
 //! all of them, the work their effects ask for. Never here: the protocol itself (that is `vitrine_sync`), policy.
 //! Called by the router and `cli::serve`.
 
+pub mod ahead;
 pub mod hub;
 mod image_list;
 pub mod images;
@@ -30,15 +31,7 @@ pub async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Refused> {
-    if let Some(origin) = headers.get(header::ORIGIN) {
-        let known = origin
-            .to_str()
-            .is_ok_and(|o| app.config.listen.origins.iter().any(|k| k == o));
-        if !known {
-            let text = "Web pages may not open this connection: listen.origins names those that may.";
-            return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Denied, text));
-        }
-    }
+    known_origin(&app, &headers)?;
     if app.hub.hands_over() {
         let text = "The server is stopping: try again in a few seconds.";
         let mut away = Refused::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, text);
@@ -60,4 +53,17 @@ pub async fn upgrade(
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)
         .on_upgrade(move |socket| session::drive(app, socket)))
+}
+
+/// Refuses a web page that is not configured.
+fn known_origin(app: &App, headers: &HeaderMap) -> Result<(), Refused> {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return Ok(());
+    };
+    let mut known = app.config.listen.origins.iter();
+    if origin.to_str().is_ok_and(|o| known.any(|k| k == o)) {
+        return Ok(());
+    }
+    let text = "Web pages may not open this connection: listen.origins names those that may.";
+    Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Denied, text))
 }

@@ -33,6 +33,8 @@ pub struct Made {
     pub number: u32,
     pub fill: u8,
     pub preamble: &'static [u8],
+    /// Implementation Class UID (0002,0012): who wrote the file.
+    pub writer: &'static str,
 }
 
 impl Default for Made {
@@ -46,6 +48,7 @@ impl Default for Made {
             number: 1,
             fill: 7,
             preamble: b"",
+            writer: "1.2.826.0.1.3680043.8.498",
         }
     }
 }
@@ -66,7 +69,7 @@ impl Made {
         element(&mut meta, (2, 2), "UI", ct);
         element(&mut meta, (2, 3), "UI", self.uid().as_bytes());
         element(&mut meta, (2, 0x10), "UI", b"1.2.840.10008.1.2.1");
-        element(&mut meta, (2, 0x12), "UI", b"1.2.826.0.1.3680043.8.498");
+        element(&mut meta, (2, 0x12), "UI", self.writer.as_bytes());
         let mut out = self.preamble.to_vec();
         out.resize(128, 0);
         out.extend_from_slice(b"DICM");

@@ -5,6 +5,7 @@ pub mod command;
 pub mod images;
 pub mod inside;
 pub mod line;
+pub mod stream;
 
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};

@@ -1,28 +1,28 @@
 //! Frames (PS3.18 §10.4.1.1.6): as they were stored, as lossless HTJ2K, or as plain values.
 //!
-//! Lives here: what a client accepts, one frame in that form, parts, ranges and ETags. Never here: decoding (packs hold
+//! Lives here: what a client accepts, one frame in that form, parts. Never here: decoding (packs hold
 //! what was decoded and verified). A stored frame is cut out of the object, without reading the rest of it.
 
 use super::super::bearer::Signed;
 use super::super::refusal::Refused;
 use super::multipart::{self, MediaType};
+use super::ranged::ranged;
 use super::{bad, not_found, permit, wado};
 use crate::app::App;
 use crate::identity::sessions::Caller;
 use crate::imaging::packs::Pack;
-use crate::imaging::study::{kept, number};
-use axum::body::Body;
+use crate::imaging::study::{kept, number, text};
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderName, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::ops::Range;
 use std::sync::Arc;
 use vitrine_dicom::scan;
 use vitrine_dicom::syntax::{self, Codec, EXPLICIT_LE};
+use vitrine_pixels::Colour;
 use vitrine_pixels::layers::{self, Coding};
 use vitrine_pixels::pack::Frame;
 use vitrine_store::imaging::InstanceRow;
@@ -41,6 +41,8 @@ enum Form {
     Stored,
     HtJ2k,
     Plain,
+    /// Whatever it is: plain where the values are what metadata say, otherwise as stored.
+    Any,
 }
 
 /// The media type of frames in a transfer syntax (PS3.18 table 8.7.3-2 and after).
@@ -76,7 +78,8 @@ fn form(accept: &MediaType, kind: &str, stored: &str) -> Option<Form> {
     match (kind, syntax) {
         // What cornerstone and OHIF send: whatever there is, under the type of bytes.
         ("application/octet-stream" | "*/*" | "application/*", Some("*")) => Some(Form::Stored),
-        ("application/octet-stream" | "*/*" | "application/*" | "multipart/*", None) => Some(Form::Plain),
+        ("*/*" | "multipart/*", None) => Some(Form::Any),
+        ("application/octet-stream" | "application/*", None) => Some(Form::Plain),
         ("application/octet-stream", Some(EXPLICIT_LE)) => Some(Form::Plain),
         ("image/jphc", None | Some("*")) => Some(Form::HtJ2k),
         ("image/jphc", Some(s)) if HTJ2K.contains(&s) => Some(Form::HtJ2k),
@@ -193,8 +196,44 @@ fn damaged() -> Refused {
     .into()
 }
 
-/// Plain values as the header announces them: so many bits allocated, the highest where it says.
+/// Whether decoded samples mean something else than the header says. Plain values have no header of their own: whoever gets
+/// them reads them by the metadata (PS3.5 §8.2: native pixel data are what the attributes say), and those are of the
+/// compressed original. A colour JPEG is the case in practice: its header says `YBR_FULL_422`, decoded it is RGB. The
+/// transforms of JPEG 2000 and JPEG XL are undone by decoding (PS3.5 §A.4.4), and nothing plain has their names.
+fn contradicts(frame: &Frame, header: &Value) -> bool {
+    let Some(said) = text(header, "00280004") else {
+        return false;
+    };
+    let same: &[&str] = match frame.colour {
+        Colour::Monochrome1 => &["MONOCHROME1"],
+        Colour::Monochrome2 => &["MONOCHROME2"],
+        Colour::Palette => &["PALETTE COLOR"],
+        Colour::Rgb => &["RGB", "YBR_RCT", "YBR_ICT", "XYB"],
+        Colour::YbrFull => &["YBR_FULL"],
+    };
+    !same.contains(&said)
+}
+
+/// Plain values as the header announces them: so many bits allocated, the highest where it says, plane after plane where it
+/// says so.
 fn allocated(plain: Vec<u8>, frame: &Frame, header: &Value) -> Vec<u8> {
+    let wide = widened(plain, frame, header);
+    let samples = usize::from(frame.shape.samples);
+    let pixels = frame.shape.columns as usize * frame.shape.rows as usize;
+    if samples < 2 || pixels == 0 || number(header, "00280006") != Some(1) {
+        return wide;
+    }
+    let bytes = wide.len() / (pixels * samples);
+    let mut out = Vec::with_capacity(wide.len());
+    for sample in 0..samples {
+        for pixel in wide.chunks_exact((bytes * samples).max(1)) {
+            out.extend_from_slice(&pixel[sample * bytes..(sample + 1) * bytes]);
+        }
+    }
+    out
+}
+
+fn widened(plain: Vec<u8>, frame: &Frame, header: &Value) -> Vec<u8> {
     let bits = frame.shape.bits;
     let has = if bits <= 8 {
         1
@@ -247,6 +286,14 @@ fn stored(app: &App, row: &InstanceRow, number: u32) -> Result<Bytes, Refused> {
     Ok(Bytes::from(out))
 }
 
+fn other_colours(instead: &str) -> Refused {
+    let text = format!(
+        "Decoded, this frame has other samples than its Photometric Interpretation (0028,0004) says, and would be shown in \
+         wrong colours: {instead}, or ask for …/rendered."
+    );
+    Refused::new(StatusCode::NOT_ACCEPTABLE, ErrorCode::BadRequest, text)
+}
+
 fn give(
     app: &App,
     found: &Found,
@@ -260,8 +307,11 @@ fn give(
             let bytes = stored(app, &found.row, number)?;
             (bytes, format!("{}; transfer-syntax={syntax}", media(syntax)))
         }
-        Form::Plain => {
+        Form::Plain | Form::Any => {
             let (pack, at, frame) = found.need(number)?;
+            if contradicts(frame, header) {
+                return Err(other_colours("accept it as stored (transfer-syntax=*)"));
+            }
             let plain = allocated(decoded(pack, at, frame)?, frame, header);
             (
                 Bytes::from(plain),
@@ -270,6 +320,9 @@ fn give(
         }
         Form::HtJ2k => {
             let (pack, at, frame) = found.need(number)?;
+            if contradicts(frame, header) {
+                return Err(other_colours("accept it as stored (transfer-syntax=*)"));
+            }
             if frame.coding != Coding::HtJ2k {
                 let text = "This frame is not kept as HTJ2K: accept application/octet-stream.";
                 return Err(Refused::new(
@@ -322,6 +375,14 @@ pub async fn frames(
     })?;
     let is_plain =
         syntax::of(&syntax).is_some_and(|s| s.codec == Codec::Plain && !s.big_endian && !s.deflated);
+    if form == Form::Any {
+        let odd = |n: &u32| found.frame(*n).is_some_and(|(_, _, f)| contradicts(f, &header));
+        form = if list.iter().any(odd) {
+            Form::Stored
+        } else {
+            Form::Plain
+        };
+    }
     if form == Form::Plain && is_plain && number(&header, "00280100") != Some(1) {
         // It is what was stored, byte for byte, in planes or not as its header says.
         form = Form::Stored;
@@ -330,6 +391,14 @@ pub async fn frames(
     if !parts && list.len() != 1 {
         return Err(bad("several frames come as multipart/related"));
     }
+    if form == Form::Stored {
+        app.copies.home(std::slice::from_ref(&found.row)).await?;
+    }
+    // What is decoded is decoded by few at once.
+    let _place = match form {
+        Form::Plain | Form::Any => Some(app.decodes.place().await?),
+        Form::Stored | Form::HtJ2k => None,
+    };
     let mut given: Vec<Given> = Vec::with_capacity(list.len());
     for number in list {
         if given.iter().map(|g| g.bytes.len()).sum::<usize>() > BYTES_MOST {
@@ -337,8 +406,11 @@ pub async fn frames(
                 "these frames are too much for one answer: ask for fewer at once",
             ));
         }
-        given.push(tokio::task::block_in_place(|| {
-            give(&app, &found, form, number, &syntax, &header)
+        let frame = tokio::task::block_in_place(|| give(&app, &found, form, number, &syntax, &header));
+        given.push(frame.inspect_err(|refused| {
+            if form == Form::Stored && refused.status == StatusCode::SERVICE_UNAVAILABLE {
+                app.copies.suspect(&found.row.uid);
+            }
         })?);
     }
     let mut tag = Sha256::new_with_prefix([u8::from(parts)]);
@@ -371,67 +443,11 @@ pub async fn frames(
     Ok(ranged(&headers, &media, &tag, body))
 }
 
-/// A range of one piece (RFC 9110 §14.1.2); `None` for what is no such range, which is then not looked at.
-fn range(text: &str, len: u64) -> Option<Result<Range<u64>, ()>> {
-    let (from, to) = text.strip_prefix("bytes=")?.split_once('-')?;
-    let number = |t: &str| t.trim().parse::<u64>().ok();
-    let range = match (from.trim().is_empty(), to.trim().is_empty()) {
-        (true, false) => len.saturating_sub(number(to)?)..len,
-        (false, true) => number(from)?..len,
-        (false, false) => number(from)?..number(to)?.saturating_add(1).min(len),
-        (true, true) => return None,
-    };
-    Some(if range.start < range.end {
-        Ok(range)
-    } else {
-        Err(())
-    })
-}
-
-/// The answer: whole, a range of it, or that the client has it.
-pub(super) fn ranged(headers: &HeaderMap, media: &str, tag: &str, body: Bytes) -> Response {
-    let tag = format!("\"{tag}\"");
-    let said = |name: HeaderName| headers.get(name).and_then(|v| v.to_str().ok());
-    let always = [
-        (header::ETAG, tag.clone()),
-        (header::ACCEPT_RANGES, "bytes".to_owned()),
-        (header::CACHE_CONTROL, "private, no-cache".to_owned()),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-        (header::VARY, "accept".to_owned()),
-    ];
-    if said(header::IF_NONE_MATCH).is_some_and(|t| t == "*" || t.split(',').any(|t| t.trim() == tag)) {
-        return (StatusCode::NOT_MODIFIED, always).into_response();
-    }
-    let same = said(header::IF_RANGE).is_none_or(|t| t == tag);
-    let len = body.len() as u64;
-    match said(header::RANGE).filter(|_| same).and_then(|r| range(r, len)) {
-        Some(Ok(r)) => {
-            let at = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-            let part = body.slice(at(r.start)..at(r.end));
-            let of = format!("bytes {}-{}/{len}", r.start, r.end - 1);
-            let headers = [
-                (header::CONTENT_RANGE, of),
-                (header::CONTENT_TYPE, media.to_owned()),
-            ];
-            (StatusCode::PARTIAL_CONTENT, always, headers, Body::from(part)).into_response()
-        }
-        Some(Err(())) => {
-            let of = [(header::CONTENT_RANGE, format!("bytes */{len}"))];
-            (StatusCode::RANGE_NOT_SATISFIABLE, always, of).into_response()
-        }
-        None => (
-            always,
-            [(header::CONTENT_TYPE, media.to_owned())],
-            Body::from(body),
-        )
-            .into_response(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vitrine_pixels::{Colour, Shape};
+    use axum::http::header;
+    use vitrine_pixels::Shape;
 
     fn accept(text: &str) -> HeaderMap {
         let mut out = HeaderMap::new();
@@ -445,7 +461,7 @@ mod tests {
     fn a_frame_is_given_in_the_form_that_is_accepted() {
         let jls = "1.2.840.10008.1.2.4.80";
         for (said, expected) in [
-            ("", Some((Form::Plain, true))),
+            ("", Some((Form::Any, true))),
             (
                 "multipart/related; type=\"application/octet-stream\"",
                 Some((Form::Plain, true)),
@@ -478,25 +494,6 @@ mod tests {
             ("text/html", None),
         ] {
             assert_eq!(wanted(&accept(said), jls), expected, "{said}");
-        }
-    }
-
-    #[test]
-    fn ranges_are_of_the_bytes_or_refused() {
-        for (said, expected) in [
-            ("bytes=0-3", Some(Ok(0..4))),
-            ("bytes=4-", Some(Ok(4..10))),
-            ("bytes=-3", Some(Ok(7..10))),
-            ("bytes=-30", Some(Ok(0..10))),
-            ("bytes=8-99", Some(Ok(8..10))),
-            ("bytes=10-", Some(Err(()))),
-            ("bytes=5-4", Some(Err(()))),
-            ("bytes=-", None),
-            ("bytes=a-b", None),
-            ("items=0-1", None),
-            ("bytes=0-1,3-4", None),
-        ] {
-            assert_eq!(range(said, 10), expected, "{said}");
         }
     }
 

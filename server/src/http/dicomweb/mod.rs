@@ -3,16 +3,22 @@
 //! Lives here: one file for each service, what they share. Never here: the index (the store), files (`imaging`).
 //! Called by the router. Metadata comes from the index alone, never from the files.
 
+pub mod bulkdata;
+pub mod decodes;
 pub mod frames;
 pub mod multipart;
+pub mod names;
 pub mod qido;
+mod ranged;
 pub mod rendered;
+pub(crate) mod shown;
 pub mod stow;
 pub mod wado;
 
 use super::refusal::Refused;
 use crate::app::{App, NoAccess};
 use crate::identity::sessions::Caller;
+use crate::imaging::copies::Absent;
 use axum::http::StatusCode;
 use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
@@ -63,11 +69,45 @@ pub(crate) async fn permit(
 }
 
 /// A study, written down and opened.
-async fn study(app: &App, caller: &Caller, uid: &str) -> Result<StudyRow, Refused> {
+pub(crate) async fn study(app: &App, caller: &Caller, uid: &str) -> Result<StudyRow, Refused> {
     let (permit, _) = permit(app, caller, uid).await?;
     let sealed = app.store.studies(&permit, Some(uid)).await?;
     let found = app.open(&permit, sealed).await?;
     found.into_iter().next().ok_or_else(not_found)
+}
+
+/// Whether the index has an attribute at a level of the Study Root model, or above it.
+pub(crate) fn is_indexed(level: &str, tag: &str) -> bool {
+    use crate::imaging::study::{INSTANCE, SERIES, STUDY};
+    let all: &[&[&str]] = match level {
+        "STUDY" => &[STUDY],
+        "SERIES" => &[STUDY, SERIES],
+        _ => &[STUDY, SERIES, INSTANCE],
+    };
+    all.iter().any(|tags| tags.contains(&tag))
+}
+
+/// The configured address of this service; without one only the path.
+pub(crate) fn public_base(app: &App) -> String {
+    format!("{}/dicomweb", app.config.listen.public_url.trim_end_matches('/'))
+}
+
+impl From<Absent> for Refused {
+    fn from(e: Absent) -> Self {
+        match e {
+            Absent::Store(e) => NoAccess::Store(e).into(),
+            Absent::NotHome(e) => {
+                tracing::error!(error = %e, "an original cannot be read");
+                let text = format!(
+                    "The original of this image lies at {}, which does not answer: try again.",
+                    e.targets.join(", ")
+                );
+                let mut out = Self::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Internal, text);
+                out.refusal.retry_after_s = Some(60);
+                out
+            }
+        }
+    }
 }
 
 impl From<std::io::Error> for Refused {

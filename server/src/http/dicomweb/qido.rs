@@ -5,24 +5,32 @@
 use super::super::bearer::Signed;
 use super::super::fhir::Query;
 use super::super::refusal::Refused;
-use super::{DICOM_JSON, KIND, bad, permit, study as one_study, uid, wado};
+use super::names::Key;
+use super::{DICOM_JSON, KIND, bad, permit, shown, study as one_study, uid, wado};
 use crate::app::App;
 use crate::identity::sessions::Caller;
-use crate::imaging::study::{INSTANCE, day, kept, pick, text};
+use crate::imaging::study::{day, kept, text};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use vitrine_access::action::{ReadChart, SearchPatients};
 use vitrine_access::policy::Subject;
 use vitrine_access::{Disclosure, Permit};
 use vitrine_clinical::PatientId;
-use vitrine_store::imaging::{InstanceRow, SeriesRow, StudyHits, StudyQuery, StudyRow};
+use vitrine_clinical::card::{EmergencyCard, Identity};
+use vitrine_store::imaging::{InstanceRow, StudyHits, StudyQuery, StudyRow};
+use vitrine_store::{SearchBy, SearchQuery, StoreError};
 
 /// Matches of an answer when `limit` says nothing, and at most.
 const USUAL: usize = 200;
 const MOST: usize = 1_000;
+/// People looked at for a name.
+const PEOPLE: usize = 50;
+/// The answer to a search that asks for fuzzy matching (PS3.18 §8.3.4.2).
+const LITERALLY: &str =
+    "299 vitrine \"The fuzzymatching parameter is not supported. Only literal matching has been performed.\"";
 /// Studies looked at for a filter that the index does not have.
 const LOOKED_AT: usize = 5_000;
 
@@ -34,6 +42,9 @@ struct Asked {
     accession: Option<String>,
     days: (Option<i32>, Option<i32>),
     modality: Option<String>,
+    name: Option<Key>,
+    /// Names that only sound or look alike were asked for: they are not found, and the answer says so.
+    fuzzy: bool,
     limit: usize,
     offset: usize,
 }
@@ -66,12 +77,20 @@ impl Asked {
         };
         for (name, value) in &query.0 {
             let value = value.trim();
+            if matches!(name.as_str(), "PatientName" | "00100010") {
+                asked.name = Key::read(value)?;
+                continue;
+            }
             if value.contains(['*', '?', '\\']) {
                 return Err(bad(format!(
                     "{name}: wildcards and lists of values are not supported"
                 )));
             }
             match name.as_str() {
+                // Universal matching (PS3.4 §C.2.2.2.3): a key without a value matches everything.
+                "PatientID" | "00100020" | "StudyInstanceUID" | "0020000D" | "AccessionNumber"
+                | "00080050" | "StudyDate" | "00080020" | "ModalitiesInStudy" | "00080061"
+                    if value.is_empty() => {}
                 "PatientID" | "00100020" => asked.patient = Some(value.to_owned()),
                 "StudyInstanceUID" | "0020000D" => asked.uid = Some(uid(value)?.to_owned()),
                 "AccessionNumber" | "00080050" => asked.accession = Some(value.to_owned()),
@@ -81,11 +100,11 @@ impl Asked {
                 "offset" => asked.offset = whole(name, value)?,
                 // Everything the index has is given.
                 "includefield" => {}
-                "fuzzymatching" if value == "false" => {}
+                "fuzzymatching" if matches!(value, "true" | "false") => asked.fuzzy = value == "true",
                 _ => {
                     return Err(bad(
-                        "of studies PatientID, StudyInstanceUID, AccessionNumber, StudyDate, ModalitiesInStudy, limit and \
-                         offset are supported",
+                        "of studies PatientID, PatientName, StudyInstanceUID, AccessionNumber, StudyDate, ModalitiesInStudy, \
+                         limit and offset are supported",
                     ));
                 }
             }
@@ -110,10 +129,17 @@ pub async fn studies(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let asked = Asked::read(&query(&uri))?;
-    let base = wado::base(&headers);
+    let base = wado::base(&app, &headers);
     let hits = find(&app, &caller, &asked).await?;
-    let found = hits.studies.iter().map(|s| study(s, &base)).collect();
-    Ok(answer(found, hits.more))
+    let found = hits.studies.iter().map(|s| shown::study(s, &base)).collect();
+    let mut response = answer(found, hits.more);
+    if asked.fuzzy {
+        // PS3.18 §8.3.4.2: who does not support it says so and matches literally.
+        response
+            .headers_mut()
+            .append(header::WARNING, header::HeaderValue::from_static(LITERALLY));
+    }
+    Ok(response)
 }
 
 /// The patient of the record who has this Patient ID.
@@ -123,6 +149,42 @@ async fn patient(app: &App, id: &str) -> Result<Option<PatientId>, Refused> {
         [one] => PatientId::new(one.id.as_str()).ok(),
         _ => None,
     })
+}
+
+/// Searches studies by the parameters of `GET /dicomweb/studies`.
+///
+/// # Errors
+/// [`Refused`].
+pub(crate) async fn search(app: &App, caller: &Caller, query: &Query) -> Result<StudyHits, Refused> {
+    find(app, caller, &Asked::read(query)?).await
+}
+
+/// Instances of a series by place, at most so many.
+///
+/// # Errors
+/// [`Refused`].
+pub(crate) async fn some_instances(
+    app: &App,
+    caller: &Caller,
+    study: &str,
+    series: &str,
+    most: usize,
+) -> Result<Vec<InstanceRow>, Refused> {
+    let (mut out, mut after) = (Vec::new(), None);
+    while out.len() < most {
+        let (permit, _) = permit(app, caller, study).await?;
+        let sealed = app
+            .store
+            .instances(&permit, series, after, (most - out.len()).min(MOST))
+            .await?;
+        let page = app.open(&permit, sealed).await?;
+        out.extend(page.instances);
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(out)
 }
 
 async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Refused> {
@@ -147,25 +209,94 @@ async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Re
         offset: asked.offset,
         limit: asked.limit,
     };
-    if asked.modality.is_some() {
-        // The index has no modality of a study: more is read and what does not fit is left out.
+    if asked.modality.is_some() || asked.name.is_some() {
+        // The index has neither modality nor name of a study: more is read and what does not fit is left out.
         (query.offset, query.limit) = (0, LOOKED_AT);
     }
     if !matches!(caller.subject, Subject::Client { .. }) {
         return of_one(app, caller, &permit, asked, query.patient).await;
     }
-    let sealed = app.store.find_studies(&permit, &query).await?;
-    let mut found = app.open(&permit, sealed).await?;
-    if let Some(modality) = &asked.modality {
+    let mut found = match &asked.name {
+        Some(key) => of_people(app, caller, &permit, key, query).await?,
+        None => {
+            let sealed = app.store.find_studies(&permit, &query).await?;
+            app.open(&permit, sealed).await?
+        }
+    };
+    if asked.modality.is_some() || asked.name.is_some() {
         if found.more {
             return Err(bad(
-                "too many studies for ModalitiesInStudy: give a patient or a StudyDate too",
+                "too many studies for PatientName or ModalitiesInStudy: give a PatientID or a StudyDate too",
             ));
         }
-        found.studies.retain(|s| modalities(s).contains(modality));
+        let modality = asked.modality.as_ref();
+        found
+            .studies
+            .retain(|s| modality.is_none_or(|m| shown::modalities(s).contains(m)));
         found = cut(found.studies, asked);
     }
     Ok(found)
+}
+
+/// Studies of people by their name. The index of images has no names; the store's search of people finds whoever has words
+/// that begin as those of the key, and of these counts whose name in the record matches, or whose study says a name that
+/// does.
+async fn of_people(
+    app: &App,
+    caller: &Caller,
+    permit: &Permit<SearchPatients>,
+    key: &Key,
+    query: StudyQuery,
+) -> Result<StudyHits, Refused> {
+    let people = SearchQuery {
+        text: key.words().to_owned(),
+        by: SearchBy::Words,
+        limit: PEOPLE,
+    };
+    let request = app.request(caller, Some("Patient"), None).await?;
+    let searching = app
+        .decide::<SearchPatients>(request)
+        .await?
+        .noted("query", people.text.as_str())
+        .noted("by", "studies");
+    let sealed = app.store.search(&searching, &people).await?;
+    let hits = app.open(&searching, sealed).await?;
+    if hits.more {
+        return Err(bad(format!(
+            "PatientName: more than {PEOPLE} patients have names that begin so: give more of the name, or a PatientID"
+        )));
+    }
+    let mut found = StudyHits::default();
+    for hit in hits.hits {
+        if query.patient.as_ref().is_some_and(|p| *p != hit.patient) {
+            continue;
+        }
+        let card: EmergencyCard = serde_json::from_slice(&hit.card)
+            .map_err(|_| StoreError::Damaged(format!("the card of patient {}", hit.patient)))?;
+        let own = card.identity.as_ref().is_some_and(|who| key.fits(&recorded(who)));
+        let one = StudyQuery {
+            patient: Some(hit.patient),
+            ..query.clone()
+        };
+        let sealed = app.store.find_studies(permit, &one).await?;
+        let theirs = app.open(permit, sealed).await?;
+        found.more |= theirs.more;
+        let says = |s: &StudyRow| own || key.fits_header(&Value::Object(kept(&s.header)));
+        found.studies.extend(theirs.studies.into_iter().filter(says));
+    }
+    // As a search over everybody orders them: the newest first, those without a date last.
+    found
+        .studies
+        .sort_by_key(|s| (s.day.is_none(), std::cmp::Reverse(s.day)));
+    Ok(found)
+}
+
+/// A name of the record as DICOM writes it (PS3.5 §6.2.1).
+fn recorded(who: &Identity) -> String {
+    match &who.family {
+        Some(family) => format!("{family}^{}", who.given.join(" ")),
+        None => who.name_text.clone().unwrap_or_default(),
+    }
 }
 
 /// Nothing is found, and that somebody looked is written down.
@@ -210,7 +341,11 @@ async fn of_one(
             .is_none_or(|a| text(&header, "00080050") == Some(a))
             && asked.days.0.is_none_or(|d| s.day.is_some_and(|x| x >= d))
             && asked.days.1.is_none_or(|d| s.day.is_some_and(|x| x <= d))
-            && asked.modality.as_ref().is_none_or(|m| modalities(s).contains(m))
+            && asked
+                .modality
+                .as_ref()
+                .is_none_or(|m| shown::modalities(s).contains(m))
+            && asked.name.as_ref().is_none_or(|n| n.fits_header(&header))
     });
     Ok(cut(studies, asked))
 }
@@ -228,10 +363,13 @@ pub async fn series(
 ) -> Result<Response, Refused> {
     let page = page(&query(&uri))?;
     let row = one_study(&app, &caller, &study).await?;
-    let base = wado::base(&headers);
+    let base = wado::base(&app, &headers);
     let more = row.series.len() > page.0.saturating_add(page.1);
     let shown = row.series.iter().skip(page.0).take(page.1);
-    Ok(answer(shown.map(|s| one_series(&row, s, &base)).collect(), more))
+    Ok(answer(
+        shown.map(|s| shown::series(&row, s, &base)).collect(),
+        more,
+    ))
 }
 
 /// `GET /dicomweb/studies/{study}/instances`
@@ -296,7 +434,7 @@ async fn listed(
     (offset, limit): (usize, usize),
     headers: &HeaderMap,
 ) -> Result<Response, Refused> {
-    let base = wado::base(headers);
+    let base = wado::base(app, headers);
     let (mut skip, mut out, mut more) = (offset, Vec::new(), false);
     'all: for series in series {
         let count = row
@@ -325,7 +463,7 @@ async fn listed(
                     more = true;
                     break 'all;
                 } else {
-                    out.push(one_instance(row, i, &base));
+                    out.push(shown::instance(row, i, &base));
                 }
             }
             after = found.next;
@@ -351,65 +489,6 @@ fn answer(found: Vec<Value>, more: bool) -> Response {
             .insert(header::WARNING, header::HeaderValue::from_static(warning));
     }
     response
-}
-
-fn put(out: &mut Map<String, Value>, tag: &str, vr: &str, values: Value) {
-    out.insert(tag.to_owned(), json!({"vr": vr, "Value": values}));
-}
-
-fn modalities(row: &StudyRow) -> Vec<String> {
-    let mut out: Vec<String> = Vec::new();
-    for series in &row.series {
-        let header = Value::Object(kept(&series.header));
-        if let Some(m) = text(&header, "00080060").filter(|m| !out.iter().any(|o| o == m)) {
-            out.push(m.to_owned());
-        }
-    }
-    out
-}
-
-fn study(row: &StudyRow, base: &str) -> Value {
-    let mut out = kept(&row.header);
-    let modalities = modalities(row);
-    put(&mut out, "00080056", "CS", json!(["ONLINE"]));
-    if !modalities.is_empty() {
-        put(&mut out, "00080061", "CS", json!(modalities));
-    }
-    put(
-        &mut out,
-        "00081190",
-        "UR",
-        json!([format!("{base}/studies/{}", row.uid)]),
-    );
-    put(&mut out, "00201206", "IS", json!([row.series.len()]));
-    put(&mut out, "00201208", "IS", json!([row.instances()]));
-    Value::Object(out)
-}
-
-fn one_series(row: &StudyRow, series: &SeriesRow, base: &str) -> Value {
-    let mut out = kept(&series.header);
-    let url = format!("{base}/studies/{}/series/{}", row.uid, series.uid);
-    put(&mut out, "0020000D", "UI", json!([row.uid]));
-    put(&mut out, "00081190", "UR", json!([url]));
-    put(&mut out, "00201209", "IS", json!([series.instances]));
-    Value::Object(out)
-}
-
-fn one_instance(row: &StudyRow, instance: &InstanceRow, base: &str) -> Value {
-    let all = kept(&instance.header);
-    let header = all.get("json").cloned().unwrap_or_default();
-    let Value::Object(mut out) = pick(&header, INSTANCE) else {
-        return Value::Null;
-    };
-    let url = format!(
-        "{base}/studies/{}/series/{}/instances/{}",
-        row.uid, instance.series, instance.uid
-    );
-    put(&mut out, "00080056", "CS", json!(["ONLINE"]));
-    put(&mut out, "0020000D", "UI", json!([row.uid]));
-    put(&mut out, "0020000E", "UI", json!([instance.series]));
-    put(&mut out, "00081190", "UR", json!([url]));
-    Value::Object(out)
 }
 
 #[cfg(test)]
@@ -445,10 +524,13 @@ mod tests {
             }
         );
         assert_eq!(read("limit=99999").unwrap().limit, MOST);
+        assert!(read("fuzzymatching=true").unwrap().fuzzy);
+        assert_eq!(read("AccessionNumber=&StudyDate=").unwrap(), read("").unwrap());
         for wrong in [
-            "PatientName=Me*",
-            "PatientName=Meyer",
-            "fuzzymatching=true",
+            "PatientName=*yer",
+            "AccessionNumber=A*",
+            "ReferringPhysicianName=Meyer",
+            "fuzzymatching=perhaps",
             "limit=x",
             "StudyInstanceUID=../x",
         ] {

@@ -5,7 +5,8 @@
 
 use super::super::bearer::Signed;
 use super::super::refusal::Refused;
-use super::frames::{self, Found, find, ranged};
+use super::frames::{self, Found, find};
+use super::ranged::ranged;
 use super::{bad, multipart, not_found, study as one_study};
 use crate::app::App;
 use axum::extract::{Path, Query, State};
@@ -208,6 +209,7 @@ async fn of_frame(
         return Err(bad("quality is a number from 1 to 100"));
     }
     let found = find(app, caller, &study, &series, &instance).await?;
+    let _place = app.decodes.place().await?;
     tokio::task::block_in_place(|| {
         let picture = picture(&found, number, size, wanted)?;
         answer(headers, &picture, quality)

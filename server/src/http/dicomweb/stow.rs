@@ -9,7 +9,7 @@ use super::super::refusal::Refused;
 use super::{DICOM_JSON, bad, multipart, uid};
 use crate::app::App;
 use crate::imaging::blobs::Incoming;
-use crate::imaging::filing::{Fault, Filer, Named, Outcome};
+use crate::imaging::filing::{Filer, Named, Outcome};
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{StatusCode, header};
@@ -17,17 +17,16 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
 use serde_json::{Map, Value, json};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::task::{Context, Poll};
 use vitrine_access::action::ImportData;
 use vitrine_store::StoreError;
 use vitrine_wire::ErrorCode;
 
-/// Failure Reason (0008,1197), PS3.18 table I.2-2 and PS3.4 annex B: not understood; refused, with the reasons of this
-/// server in the Error Comment.
-const CANNOT_UNDERSTAND: u16 = 0xC000;
-const WHOSE: u16 = 0xC001;
-const CONTRADICTS: u16 = 0xC002;
+/// Failure Reason (0008,1197), PS3.18 table I.2-2 and PS3.4 annex B, of what is not kept; that of what is in quarantine is
+/// its fault's.
 const NO_ROOM: u16 = 0xA700;
 const FAILED: u16 = 0x0110;
 
@@ -73,7 +72,7 @@ async fn take(
     let allowed = app.request(&caller, None, None).await?;
     let _allowed = app.decide::<ImportData>(allowed).await?;
     let media = multipart::content_type(request.headers()).ok_or_else(unsupported)?;
-    let base = super::wado::base(request.headers());
+    let base = super::wado::base(&app, request.headers());
     let body = request.into_body();
     let filer = app.images.clone();
     let permits = OfCaller {
@@ -148,6 +147,33 @@ impl Between {
     }
 }
 
+/// Gives one chunk at a time: whoever reads the parts takes in all that is ready before it looks at any of it, so that a
+/// fast sender would fill the memory, and parts that came whole would count as what is between two.
+struct Paced<S> {
+    inner: S,
+    gave: bool,
+}
+
+impl<S> Paced<S> {
+    const fn new(inner: S) -> Self {
+        Self { inner, gave: false }
+    }
+}
+
+impl<S: Stream + Unpin> Stream for Paced<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        if std::mem::take(&mut self.gave) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let next = Pin::new(&mut self.inner).poll_next(cx);
+        self.gave = matches!(next, Poll::Ready(Some(_)));
+        next
+    }
+}
+
 struct Take<'t> {
     filer: &'t Filer,
     permits: &'t OfCaller,
@@ -161,7 +187,7 @@ impl Take<'_> {
         let stream = body
             .into_data_stream()
             .map(move |chunk| watched.let_through(chunk.map_err(std::io::Error::other)?));
-        let mut parts = multer::Multipart::new(stream, boundary);
+        let mut parts = multer::Multipart::new(Paced::new(stream), boundary);
         let mut out = Vec::new();
         loop {
             let part = match parts.next_field().await {
@@ -274,12 +300,7 @@ fn answer(parts: &[Part], base: &str) -> Response {
                 }
             }
             Part::Taken(Outcome::Quarantined(held)) => {
-                let code = match held.fault {
-                    Fault::NotUnderstood => CANNOT_UNDERSTAND,
-                    Fault::Identity => WHOSE,
-                    Fault::Misfiled => CONTRADICTS,
-                };
-                not.push(refused(held.object.as_ref(), code, held.told()));
+                not.push(refused(held.object.as_ref(), held.fault.code(), held.told()));
             }
             Part::Failed(code, reason) => not.push(refused(None, *code, reason)),
         }

@@ -3,7 +3,7 @@
 use super::super::bearer::Signed;
 use super::super::refusal::Refused;
 use super::multipart::{self, MediaType};
-use super::{DICOM_JSON, not_found, permit, study as one_study, uid};
+use super::{DICOM_JSON, not_found, permit, public_base, study as one_study, uid};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -32,8 +32,11 @@ const SILENT: Duration = Duration::from_secs(30);
 /// Bytes of an answer made at a time.
 const CHUNK: usize = 256 << 10;
 
-/// The address under which this service was asked, for the addresses in its answers.
-pub(super) fn base(headers: &HeaderMap) -> String {
+/// The address of this service, for the addresses in its answers: the configured one, or the one under which it was asked.
+pub(super) fn base(app: &App, headers: &HeaderMap) -> String {
+    if !app.config.listen.public_url.is_empty() {
+        return public_base(app);
+    }
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
     match host.filter(|h| {
         h.bytes()
@@ -99,7 +102,7 @@ pub async fn study(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let rows = all(&app, &caller, &study, None).await?;
-    objects(&app, &headers, rows)
+    objects(&app, &headers, rows).await
 }
 
 /// `GET /dicomweb/studies/{study}/series/{series}`
@@ -113,7 +116,7 @@ pub async fn series(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let rows = all(&app, &caller, &study, Some(&series)).await?;
-    objects(&app, &headers, rows)
+    objects(&app, &headers, rows).await
 }
 
 /// `GET /dicomweb/studies/{study}/series/{series}/instances/{instance}`
@@ -127,7 +130,7 @@ pub async fn instance(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let row = one(&app, &caller, &study, &series, &instance).await?;
-    objects(&app, &headers, vec![row])
+    objects(&app, &headers, vec![row]).await
 }
 
 /// `GET /dicomweb/studies/{study}/metadata`
@@ -141,7 +144,7 @@ pub async fn study_metadata(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let rows = all(&app, &caller, &study, None).await?;
-    metadata(&headers, &rows)
+    metadata(&app, &headers, &rows)
 }
 
 /// `GET /dicomweb/studies/{study}/series/{series}/metadata`
@@ -155,7 +158,7 @@ pub async fn series_metadata(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let rows = all(&app, &caller, &study, Some(&series)).await?;
-    metadata(&headers, &rows)
+    metadata(&app, &headers, &rows)
 }
 
 /// `GET /dicomweb/studies/{study}/series/{series}/instances/{instance}/metadata`
@@ -169,7 +172,7 @@ pub async fn instance_metadata(
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
     let row = one(&app, &caller, &study, &series, &instance).await?;
-    metadata(&headers, &[row])
+    metadata(&app, &headers, &[row])
 }
 
 /// Every instance of a study, or of one of its series, by series and place.
@@ -229,7 +232,7 @@ pub(super) async fn one(
         .ok_or_else(not_found)
 }
 
-fn metadata(headers: &HeaderMap, rows: &[InstanceRow]) -> Result<Response, Refused> {
+fn metadata(app: &App, headers: &HeaderMap, rows: &[InstanceRow]) -> Result<Response, Refused> {
     let fits = |m: &MediaType| {
         matches!(
             m.name.as_str(),
@@ -243,7 +246,7 @@ fn metadata(headers: &HeaderMap, rows: &[InstanceRow]) -> Result<Response, Refus
             "Metadata are given as application/dicom+json.",
         ));
     }
-    let base = base(headers);
+    let base = base(app, headers);
     let one = |i: &InstanceRow| {
         let mut header = kept(&i.header).remove("json").unwrap_or_default();
         bulk(
@@ -259,12 +262,13 @@ fn metadata(headers: &HeaderMap, rows: &[InstanceRow]) -> Result<Response, Refus
     Ok(([(header::CONTENT_TYPE, DICOM_JSON)], body).into_response())
 }
 
-/// Gives the placeholders of values that are not in the index the address of their object.
+/// Makes the addresses of values that are not in the index whole: they are kept as `bulkdata/` and the path.
 fn bulk(header: &mut Value, of: &str) {
     if let Value::Object(elements) = header {
         for element in elements.values_mut() {
             if let Some(uri) = element.get_mut("BulkDataURI") {
-                *uri = json!(of);
+                let path = uri.as_str().unwrap_or_default();
+                *uri = json!(format!("{of}/{path}"));
             }
             for item in element
                 .get_mut("Value")
@@ -278,7 +282,7 @@ fn bulk(header: &mut Value, of: &str) {
     }
 }
 
-fn objects(app: &App, headers: &HeaderMap, rows: Vec<InstanceRow>) -> Result<Response, Refused> {
+async fn objects(app: &App, headers: &HeaderMap, rows: Vec<InstanceRow>) -> Result<Response, Refused> {
     let stored: Vec<String> = rows
         .iter()
         .map(|r| {
@@ -300,15 +304,23 @@ fn objects(app: &App, headers: &HeaderMap, rows: Vec<InstanceRow>) -> Result<Res
         }
     };
     let parts = (wanted == As::Parts).then_some(boundary);
+    app.copies.home(&rows).await?;
+    let copies = app.copies.clone();
     // Opened before anything is said: a file that is missing is a refusal, not half an answer.
     tokio::task::block_in_place(|| rows.iter().try_for_each(|row| blobs.read(&row.blob).map(drop)))?;
     tokio::task::spawn_blocking(move || {
         let _place = place;
-        let sent = write(&blobs, &rows, &stored, parts.as_deref(), &to);
+        let mut at = 0;
+        let sent = write(&blobs, &rows, &stored, parts.as_deref(), &to, &mut at);
         if let Err(e) = sent
             && e.kind() != io::ErrorKind::BrokenPipe
         {
             tracing::error!(error = %e, "the file of an image could not be given");
+            if let Some(row) = rows.get(at)
+                && e.kind() != io::ErrorKind::TimedOut
+            {
+                copies.suspect(&row.uid);
+            }
             // Ends the connection before the answer's end, which every client takes for a failure.
             let _ = to.try_send(Err(e));
         }
@@ -341,8 +353,10 @@ fn write(
     stored: &[String],
     boundary: Option<&str>,
     to: &Sending,
+    at: &mut usize,
 ) -> io::Result<()> {
-    for (row, syntax) in rows.iter().zip(stored) {
+    for (n, (row, syntax)) in rows.iter().zip(stored).enumerate() {
+        *at = n;
         if let Some(boundary) = boundary {
             let media = format!("application/dicom; transfer-syntax={syntax}");
             send(to, multipart::before(boundary, &media))?;

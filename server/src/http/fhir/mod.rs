@@ -6,6 +6,7 @@
 
 pub mod away;
 pub mod bundle;
+pub mod endpoint;
 pub mod everything;
 pub mod last_known;
 pub mod metadata;

@@ -2,9 +2,9 @@
 
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
-use super::away;
 use super::last_known::{not_answered, put_age};
 use super::{Wanted, answer, path_key, put_version, version_of};
+use super::{away, endpoint};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -25,11 +25,14 @@ use vitrine_store::{StoreError, StoredResource};
 pub async fn read(
     State(app): State<Arc<App>>,
     FhirCaller(caller): FhirCaller,
-    _: Wanted,
+    wanted: Wanted,
     Path((kind, id)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Response, FhirRefusal> {
     let key = path_key(&kind, &id)?;
+    if endpoint::is(&key) {
+        return endpoint::read(&app, &caller, &wanted).await;
+    }
     let Read { found, as_of } = fetch_or_last(&app, &caller, &key).await?;
     if let Some(as_of) = as_of {
         let mut old = answer(

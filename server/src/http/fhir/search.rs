@@ -6,7 +6,7 @@
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
 use super::read::shown;
-use super::{Query, Wanted, answer, away, path_kind};
+use super::{Query, Wanted, answer, away, endpoint, path_kind};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -49,6 +49,18 @@ pub const OFFERED: &[Offered] = &[
     Offered {
         kind: "DocumentReference",
         parameters: &[PATIENT, CONTENT],
+    },
+    Offered {
+        kind: "Endpoint",
+        parameters: &[
+            (
+                "_id",
+                "token",
+                "Of this server's own endpoint alone: dicom-wado-rs.",
+            ),
+            ("connection-type", "token", "The same: dicom-wado-rs."),
+            ("status", "token", "The same: active."),
+        ],
     },
     Offered {
         kind: "Patient",
@@ -117,6 +129,7 @@ pub async fn posted(
 async fn found(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Result<Response, FhirRefusal> {
     path_kind(kind)?;
     match kind {
+        "Endpoint" => endpoint::search(app, caller, wanted).await,
         "Patient" => patients(app, caller, wanted).await,
         "DocumentReference" | "DiagnosticReport" => notes(app, caller, kind, wanted).await,
         _ => Err(bad(
@@ -127,7 +140,10 @@ async fn found(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Resul
 }
 
 /// Refuses what is not offered, so that nobody takes a wider answer for a narrower one.
-fn only(query: &Query, offered: &[&str]) -> Result<(), FhirRefusal> {
+///
+/// # Errors
+/// 400.
+pub(super) fn only(query: &Query, offered: &[&str]) -> Result<(), FhirRefusal> {
     let known = |name: &str| offered.contains(&name) || ["_count", "_format", "_pretty"].contains(&name);
     match query.0.iter().find(|(name, _)| !known(name)) {
         None => Ok(()),
