@@ -53,7 +53,7 @@ fn hospital(times: &mut serde_json::Map<String, Value>) -> Result<Hospital> {
     let from = Instant::now();
     let seed = run_json(
         "vitrine-server",
-        &["demo", "--data", &text(&data), "--json"],
+        &["demo", "--data", &text(&data), "--images", "--json"],
         None,
     )?;
     timed("seed_ms", from);
