@@ -152,3 +152,29 @@ fn real_frames_come_back() {
     println!("{layered} of {all} real frames in layers");
     assert!(all == 0 || layered * 10 > all * 9);
 }
+
+/// A scanner's series is what a workstation scrolls: a slice that is not in layers has no preview until all of it is there.
+/// `VITRINE_SLICES` looks at more of them.
+#[test]
+fn every_slice_of_a_noisy_series_comes_out_in_layers() {
+    use vitrine_dicom::phantom::{Kind, Phantom};
+    let slices = std::env::var("VITRINE_SLICES").map_or(56, |n| n.parse().unwrap());
+    let mut whole = Vec::new();
+    for (kind, bits, signed, seed) in [
+        (Kind::Ct, 12, false, 1),
+        (Kind::Ct, 12, false, 2),
+        (Kind::CtSigned, 16, true, 3),
+        (Kind::Mr, 12, false, 100),
+    ] {
+        let mut phantom = Phantom::new(kind, seed);
+        phantom.count = slices;
+        let of = shape(phantom.columns.into(), phantom.rows.into(), 1, bits, signed);
+        for file in 0..slices {
+            let coded = encode(of, &phantom.frame(file, 0)).unwrap();
+            if coded.coding != Coding::HtJ2k {
+                whole.push((seed, file, coded.unlayered));
+            }
+        }
+    }
+    assert_eq!(whole, [], "of {slices} of each");
+}

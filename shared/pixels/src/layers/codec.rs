@@ -16,7 +16,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Code-block sizes (exponents of two of width and height) in the order in which they are tried. The coder miswrites
 /// some packet headers, and notices; another size has other headers.
-pub(super) const BLOCKS: [(u8, u8); 4] = [(8, 4), (6, 5), (5, 6), (5, 5)];
+pub(super) const BLOCKS: [(u8, u8); 9] = [
+    (8, 4),
+    (6, 5),
+    (5, 6),
+    (5, 5),
+    (6, 6),
+    (7, 5),
+    (5, 7),
+    (7, 4),
+    (4, 6),
+];
 
 /// A codestream of the frame, or nothing when the coder refuses, panics or finds its own fault.
 ///
