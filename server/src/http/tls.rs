@@ -25,6 +25,14 @@ const HEAD: Duration = Duration::from_secs(10);
 /// While the server hands over, a connection that carries many requests is ended after so long, and by chance up to as
 /// long again: also one that has only just come from a balancer that has not noticed yet.
 const GOES_ON: Duration = Duration::from_millis(500);
+/// A peer that is quiet for so long is asked whether it is there, so often, and given up after so many in vain (TCP
+/// keep-alive).
+#[cfg(target_os = "linux")]
+const QUIET: Duration = Duration::from_secs(60);
+#[cfg(target_os = "linux")]
+const PROBES: Duration = Duration::from_secs(15);
+#[cfg(target_os = "linux")]
+const UNANSWERED: u32 = 4;
 /// Connections still open so long after the end of accepting are cut.
 const LAST: Duration = Duration::from_secs(10);
 
@@ -84,6 +92,7 @@ pub async fn serve(
             }
         };
         let _ = stream.set_nodelay(true);
+        noticed_when_gone(&stream);
         let (tls, router) = (tls.clone(), router.clone());
         let end = End {
             stop: stop.clone(),
@@ -96,6 +105,23 @@ pub async fn serve(
     let all = u32::try_from(app.config.limits.connections).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(LAST, connections.acquire_many(all)).await;
 }
+
+/// Has a peer that is gone without a word noticed within two minutes: a workstation that lost its power or its network
+/// would otherwise be looked after for hours.
+#[cfg(target_os = "linux")]
+fn noticed_when_gone(stream: &TcpStream) {
+    use rustix::net::sockopt;
+    let asked = sockopt::set_socket_keepalive(stream, true)
+        .and_then(|()| sockopt::set_tcp_keepidle(stream, QUIET))
+        .and_then(|()| sockopt::set_tcp_keepintvl(stream, PROBES))
+        .and_then(|()| sockopt::set_tcp_keepcnt(stream, UNANSWERED));
+    if let Err(e) = asked {
+        tracing::debug!(error = %e, "a peer that is gone is noticed late");
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn noticed_when_gone(_: &TcpStream) {}
 
 /// When a connection is to end.
 pub(super) struct End {
@@ -174,4 +200,23 @@ fn http<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10));
     Box::pin(seat::serve(builder, stream, what, threads, place))
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use rustix::net::sockopt;
+
+    #[tokio::test]
+    async fn a_peer_that_is_gone_is_noticed_within_two_minutes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        assert!(!sockopt::socket_keepalive(&stream).unwrap());
+        noticed_when_gone(&stream);
+        assert!(sockopt::socket_keepalive(&stream).unwrap());
+        let most = sockopt::tcp_keepidle(&stream).unwrap()
+            + sockopt::tcp_keepintvl(&stream).unwrap() * sockopt::tcp_keepcnt(&stream).unwrap();
+        assert!(most <= Duration::from_secs(120), "{most:?}");
+    }
 }

@@ -189,6 +189,7 @@ async fn associate(socket: TcpStream, from: SocketAddr, shared: &Arc<Shared>) {
     if let Err(e) = socket.set_nodelay(true) {
         tracing::debug!(error = %e, "TCP_NODELAY");
     }
+    let quick = Quick::of(&socket);
     let allowed = Allowed {
         title: &shared.config().title,
         peers: &shared.peers,
@@ -209,13 +210,13 @@ async fn associate(socket: TcpStream, from: SocketAddr, shared: &Arc<Shared>) {
         Some(tls) => {
             let options = options.tls_config(tls.clone());
             match tokio::time::timeout(BEGINNING, options.establish_tls_async(socket)).await {
-                Ok(Ok(association)) => Line::new(association, shared, from.ip()).serve().await,
+                Ok(Ok(association)) => Line::new(association, shared, from.ip(), quick).serve().await,
                 Ok(Err(e)) => Err(e.to_string()),
                 Err(e) => Err(slow(e)),
             }
         }
         None => match tokio::time::timeout(BEGINNING, options.establish_async(socket)).await {
-            Ok(Ok(association)) => Line::new(association, shared, from.ip()).serve().await,
+            Ok(Ok(association)) => Line::new(association, shared, from.ip(), quick).serve().await,
             Ok(Err(e)) => Err(e.to_string()),
             Err(e) => Err(slow(e)),
         },
@@ -224,6 +225,52 @@ async fn associate(socket: TcpStream, from: SocketAddr, shared: &Arc<Shared>) {
         // What is said of it may hold what the peer sent.
         let why: String = e.chars().filter(|c| !c.is_control()).take(200).collect();
         tracing::warn!(%from, why, "an association ended early");
+    }
+}
+
+/// Acknowledges at once what came in, while more is waited for.
+///
+/// A sender that leaves Nagle's algorithm on (DCMTK's tools over TLS do) holds the last, short piece of an object back until the piece
+/// before it is acknowledged, and the system waits 40 ms with that, because an answer might carry it along: each object
+/// cost 45 ms that nobody worked in. The system forgets the wish, so it is said again with every wait.
+struct Quick {
+    #[cfg(target_os = "linux")]
+    socket: Option<std::os::fd::OwnedFd>,
+}
+
+impl Quick {
+    #[cfg(target_os = "linux")]
+    fn of(socket: &TcpStream) -> Self {
+        use std::os::fd::AsFd as _;
+        Self {
+            socket: socket.as_fd().try_clone_to_owned().ok(),
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_: &TcpStream) -> Self {
+        Self {}
+    }
+
+    fn now(&self) {
+        #[cfg(target_os = "linux")]
+        if let Some(socket) = &self.socket {
+            // One that cannot is as slow as before.
+            let _ = rustix::net::sockopt::set_tcp_quickack(socket, true);
+        }
+    }
+
+    /// Waits for what is received.
+    async fn acknowledging<T>(&self, receiving: impl Future<Output = T>) -> T {
+        let mut receiving = std::pin::pin!(receiving);
+        std::future::poll_fn(|cx| {
+            let polled = receiving.as_mut().poll(cx);
+            if polled.is_pending() {
+                self.now();
+            }
+            polled
+        })
+        .await
     }
 }
 
@@ -248,13 +295,15 @@ struct Line<S> {
     studies: BTreeSet<String>,
     /// It is in `dimse.query`.
     may_ask: bool,
+    quick: Quick,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
-    fn new(association: AsyncServerAssociation<S>, shared: &Shared, from: IpAddr) -> Self {
+    fn new(association: AsyncServerAssociation<S>, shared: &Shared, from: IpAddr, quick: Quick) -> Self {
         let title = association.peer_ae_title().trim().to_owned();
         let may_ask = shared.query.iter().any(|p| p.is(&title, from));
         Self {
+            quick,
             may_ask,
             filer: shared.app.images.clone(),
             permits: OfPeer {
@@ -281,7 +330,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
     async fn messages(&mut self) -> Result<(), String> {
         let mut coming = Coming::Command(Vec::new());
         loop {
-            match self.association.receive().await.map_err(|e| e.to_string())? {
+            match self
+                .quick
+                .acknowledging(self.association.receive())
+                .await
+                .map_err(|e| e.to_string())?
+            {
                 Pdu::PData { data } => {
                     for value in data {
                         coming = self.take(coming, value).await?;
