@@ -14,12 +14,13 @@ pub mod rendered;
 pub(crate) mod shown;
 pub mod stow;
 pub mod wado;
+mod within;
 
 use super::refusal::Refused;
 use crate::app::{App, NoAccess};
 use crate::identity::sessions::Caller;
 use crate::imaging::copies::Absent;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
 use vitrine_clinical::PatientId;
@@ -53,6 +54,24 @@ fn uid(text: &str) -> Result<&str, Refused> {
             "the address holds something that is no UID: digits and dots, at most 64",
         ))
     }
+}
+
+/// Refuses what does not accept DICOM JSON.
+fn json_fits(headers: &HeaderMap) -> Result<(), Refused> {
+    let fits = |m: &multipart::MediaType| {
+        matches!(
+            m.name.as_str(),
+            "*/*" | "application/*" | "application/json" | DICOM_JSON
+        )
+    };
+    if multipart::accepted(headers).iter().any(fits) {
+        return Ok(());
+    }
+    Err(Refused::new(
+        StatusCode::NOT_ACCEPTABLE,
+        ErrorCode::BadRequest,
+        "This is given as application/dicom+json.",
+    ))
 }
 
 /// A permit for the record of the patient whose study this is. A UID that is of no study here is told to be none before

@@ -6,7 +6,8 @@ use super::super::bearer::Signed;
 use super::super::fhir::Query;
 use super::super::refusal::Refused;
 use super::names::Key;
-use super::{DICOM_JSON, KIND, bad, permit, shown, study as one_study, uid, wado};
+use super::within::{self, Within};
+use super::{DICOM_JSON, KIND, bad, json_fits, permit, shown, study as one_study, wado};
 use crate::app::App;
 use crate::identity::sessions::Caller;
 use crate::imaging::study::{day, kept, text};
@@ -14,6 +15,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use vitrine_access::action::{ReadChart, SearchPatients};
 use vitrine_access::policy::Subject;
@@ -25,7 +27,7 @@ use vitrine_store::{SearchBy, SearchQuery, StoreError};
 
 /// Matches of an answer when `limit` says nothing, and at most.
 const USUAL: usize = 200;
-const MOST: usize = 1_000;
+pub(super) const MOST: usize = 1_000;
 /// People looked at for a name.
 const PEOPLE: usize = 50;
 /// The answer to a search that asks for fuzzy matching (PS3.18 §8.3.4.2).
@@ -35,10 +37,10 @@ const LITERALLY: &str =
 const LOOKED_AT: usize = 5_000;
 
 /// What is asked for of studies.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Asked {
     patient: Option<String>,
-    uid: Option<String>,
+    uids: Vec<String>,
     accession: Option<String>,
     days: (Option<i32>, Option<i32>),
     modality: Option<String>,
@@ -63,7 +65,7 @@ fn days(range: &str) -> Result<(Option<i32>, Option<i32>), Refused> {
     }
 }
 
-fn whole(name: &str, value: &str) -> Result<usize, Refused> {
+pub(super) fn whole(name: &str, value: &str) -> Result<usize, Refused> {
     value
         .parse()
         .map_err(|_| bad(format!("{name} must be a whole number from 0")))
@@ -81,18 +83,23 @@ impl Asked {
                 asked.name = Key::read(value)?;
                 continue;
             }
+            if matches!(name.as_str(), "StudyInstanceUID" | "0020000D") {
+                // Universal matching (PS3.4 §C.2.2.2.3): a key without a value matches everything.
+                if !value.is_empty() {
+                    asked.uids = within::uids(value)?;
+                }
+                continue;
+            }
             if value.contains(['*', '?', '\\']) {
                 return Err(bad(format!(
                     "{name}: wildcards and lists of values are not supported"
                 )));
             }
             match name.as_str() {
-                // Universal matching (PS3.4 §C.2.2.2.3): a key without a value matches everything.
-                "PatientID" | "00100020" | "StudyInstanceUID" | "0020000D" | "AccessionNumber"
-                | "00080050" | "StudyDate" | "00080020" | "ModalitiesInStudy" | "00080061"
+                "PatientID" | "00100020" | "AccessionNumber" | "00080050" | "StudyDate" | "00080020"
+                | "ModalitiesInStudy" | "00080061"
                     if value.is_empty() => {}
                 "PatientID" | "00100020" => asked.patient = Some(value.to_owned()),
-                "StudyInstanceUID" | "0020000D" => asked.uid = Some(uid(value)?.to_owned()),
                 "AccessionNumber" | "00080050" => asked.accession = Some(value.to_owned()),
                 "StudyDate" | "00080020" => asked.days = days(value)?,
                 "ModalitiesInStudy" | "00080061" => asked.modality = Some(value.to_owned()),
@@ -128,6 +135,7 @@ pub async fn studies(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
+    json_fits(&headers)?;
     let asked = Asked::read(&query(&uri))?;
     let base = wado::base(&app, &headers);
     let hits = find(&app, &caller, &asked).await?;
@@ -188,6 +196,32 @@ pub(crate) async fn some_instances(
 }
 
 async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Refused> {
+    let [_, _, ..] = &asked.uids[..] else {
+        return find_by(app, caller, asked).await;
+    };
+    // Each UID of a list is looked up by itself, and written down so.
+    let (mut found, mut looked) = (StudyHits::default(), BTreeSet::new());
+    for uid in asked.uids.iter().filter(|uid| looked.insert(uid.as_str())) {
+        let one = Asked {
+            uids: vec![uid.clone()],
+            limit: MOST,
+            offset: 0,
+            ..asked.clone()
+        };
+        let theirs = find_by(app, caller, &one).await?;
+        found.more |= theirs.more;
+        found.studies.extend(theirs.studies);
+    }
+    newest_first(&mut found.studies);
+    Ok(cut(found.studies, asked))
+}
+
+/// As a search over everybody orders studies: the newest first, those without a date last.
+fn newest_first(studies: &mut [StudyRow]) {
+    studies.sort_by_key(|s| (s.day.is_none(), std::cmp::Reverse(s.day)));
+}
+
+async fn find_by(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Refused> {
     let request = app.request(caller, Some(KIND), None).await?;
     let permit = app
         .decide::<SearchPatients>(request)
@@ -202,7 +236,7 @@ async fn find(app: &App, caller: &Caller, asked: &Asked) -> Result<StudyHits, Re
     };
     let mut query = StudyQuery {
         patient: of,
-        uid: asked.uid.clone(),
+        uid: asked.uids.first().cloned(),
         accession: asked.accession.clone(),
         from: asked.days.0,
         to: asked.days.1,
@@ -284,10 +318,7 @@ async fn of_people(
         let says = |s: &StudyRow| own || key.fits_header(&Value::Object(kept(&s.header)));
         found.studies.extend(theirs.studies.into_iter().filter(says));
     }
-    // As a search over everybody orders them: the newest first, those without a date last.
-    found
-        .studies
-        .sort_by_key(|s| (s.day.is_none(), std::cmp::Reverse(s.day)));
+    newest_first(&mut found.studies);
     Ok(found)
 }
 
@@ -321,7 +352,7 @@ async fn of_one(
     asked: &Asked,
     patient: Option<PatientId>,
 ) -> Result<StudyHits, Refused> {
-    let patient = match (patient, &asked.uid) {
+    let patient = match (patient, asked.uids.first()) {
         (Some(patient), _) => patient,
         (None, Some(uid)) => match app.store.study_owner(uid).await? {
             Some(patient) => patient,
@@ -331,7 +362,10 @@ async fn of_one(
     };
     let request = app.request(caller, Some(KIND), Some(&patient)).await?;
     let permit = app.decide::<ReadChart>(request).await?.noted("by", "studies");
-    let sealed = app.store.studies(&permit, asked.uid.as_deref()).await?;
+    let sealed = app
+        .store
+        .studies(&permit, asked.uids.first().map(String::as_str))
+        .await?;
     let mut studies = app.open(&permit, sealed).await?;
     studies.retain(|s| {
         let header = Value::Object(kept(&s.header));
@@ -361,13 +395,15 @@ pub async fn series(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let page = page(&query(&uri))?;
+    json_fits(&headers)?;
+    let asked = Within::read(&query(&uri), false)?;
     let row = one_study(&app, &caller, &study).await?;
     let base = wado::base(&app, &headers);
-    let more = row.series.len() > page.0.saturating_add(page.1);
-    let shown = row.series.iter().skip(page.0).take(page.1);
+    let mut found: Vec<Value> = row.series.iter().map(|s| shown::series(&row, s, &base)).collect();
+    found.retain(|s| asked.series(s));
+    let more = found.len() > asked.offset.saturating_add(asked.limit);
     Ok(answer(
-        shown.map(|s| shown::series(&row, s, &base)).collect(),
+        found.into_iter().skip(asked.offset).take(asked.limit).collect(),
         more,
     ))
 }
@@ -383,10 +419,11 @@ pub async fn instances_of_study(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let page = page(&query(&uri))?;
+    json_fits(&headers)?;
+    let asked = Within::read(&query(&uri), true)?;
     let row = one_study(&app, &caller, &study).await?;
     let all: Vec<String> = row.series.iter().map(|s| s.uid.clone()).collect();
-    listed(&app, &caller, &row, &all, page, &headers).await
+    listed(&app, &caller, &row, &all, &asked, &headers).await
 }
 
 /// `GET /dicomweb/studies/{study}/series/{series}/instances`
@@ -400,30 +437,13 @@ pub async fn instances(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, Refused> {
-    let page = page(&query(&uri))?;
+    json_fits(&headers)?;
+    let asked = Within::read(&query(&uri), true)?;
     let row = one_study(&app, &caller, &study).await?;
     if row.series.iter().all(|s| s.uid != series) {
         return Err(super::not_found());
     }
-    listed(&app, &caller, &row, &[series], page, &headers).await
-}
-
-/// `(offset, limit)` of a list of one study.
-fn page(query: &Query) -> Result<(usize, usize), Refused> {
-    let (mut offset, mut limit) = (0, MOST);
-    for (name, value) in &query.0 {
-        match name.as_str() {
-            "limit" => limit = whole(name, value)?.min(MOST),
-            "offset" => offset = whole(name, value)?,
-            "includefield" => {}
-            _ => {
-                return Err(bad(
-                    "within a study limit and offset are supported, and no filter",
-                ));
-            }
-        }
-    }
-    Ok((offset, limit))
+    listed(&app, &caller, &row, &[series], &asked, &headers).await
 }
 
 async fn listed(
@@ -431,39 +451,49 @@ async fn listed(
     caller: &Caller,
     row: &StudyRow,
     series: &[String],
-    (offset, limit): (usize, usize),
+    asked: &Within,
     headers: &HeaderMap,
 ) -> Result<Response, Refused> {
     let base = wado::base(app, headers);
-    let (mut skip, mut out, mut more) = (offset, Vec::new(), false);
+    let (mut skip, limit, mut out, mut more) = (asked.offset, asked.limit, Vec::new(), false);
+    let one_by_one = asked.narrows_instances();
     'all: for series in series {
-        let count = row
-            .series
-            .iter()
-            .find(|s| s.uid == *series)
-            .map_or(0, |s| s.instances);
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        if skip >= count {
+        let Some(of) = row.series.iter().find(|s| s.uid == *series) else {
+            continue;
+        };
+        if !asked.series(&shown::series(row, of, &base)) {
+            continue;
+        }
+        let count = usize::try_from(of.instances).unwrap_or(usize::MAX);
+        if skip >= count && !one_by_one {
             skip -= count;
             continue;
         }
         let mut after = None;
         loop {
             let (permit, _) = permit(app, caller, &row.uid).await?;
-            let want = (limit - out.len())
-                .saturating_add(skip)
-                .saturating_add(1)
-                .min(MOST);
+            let want = if one_by_one {
+                MOST
+            } else {
+                (limit - out.len())
+                    .saturating_add(skip)
+                    .saturating_add(1)
+                    .min(MOST)
+            };
             let sealed = app.store.instances(&permit, series, after, want).await?;
             let found = app.open(&permit, sealed).await?;
             for i in &found.instances {
+                let one = shown::instance(row, i, &base);
+                if !asked.instance(&one) {
+                    continue;
+                }
                 if skip > 0 {
                     skip -= 1;
                 } else if out.len() == limit {
                     more = true;
                     break 'all;
                 } else {
-                    out.push(shown::instance(row, i, &base));
+                    out.push(one);
                 }
             }
             after = found.next;
@@ -524,6 +554,10 @@ mod tests {
             }
         );
         assert_eq!(read("limit=99999").unwrap().limit, MOST);
+        assert_eq!(
+            read("StudyInstanceUID=1.2,1.3%5C1.4").unwrap().uids,
+            ["1.2", "1.3", "1.4"]
+        );
         assert!(read("fuzzymatching=true").unwrap().fuzzy);
         assert_eq!(read("AccessionNumber=&StudyDate=").unwrap(), read("").unwrap());
         for wrong in [
@@ -533,6 +567,7 @@ mod tests {
             "fuzzymatching=perhaps",
             "limit=x",
             "StudyInstanceUID=../x",
+            "StudyInstanceUID=1.2,",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");
         }

@@ -3,7 +3,7 @@
 use super::super::bearer::Signed;
 use super::super::refusal::Refused;
 use super::multipart::{self, MediaType};
-use super::{DICOM_JSON, not_found, permit, public_base, study as one_study, uid};
+use super::{DICOM_JSON, json_fits, not_found, permit, public_base, study as one_study, uid};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -233,19 +233,7 @@ pub(super) async fn one(
 }
 
 fn metadata(app: &App, headers: &HeaderMap, rows: &[InstanceRow]) -> Result<Response, Refused> {
-    let fits = |m: &MediaType| {
-        matches!(
-            m.name.as_str(),
-            "*/*" | "application/*" | "application/json" | DICOM_JSON
-        )
-    };
-    if !multipart::accepted(headers).iter().any(fits) {
-        return Err(Refused::new(
-            StatusCode::NOT_ACCEPTABLE,
-            ErrorCode::BadRequest,
-            "Metadata are given as application/dicom+json.",
-        ));
-    }
+    json_fits(headers)?;
     let base = base(app, headers);
     let one = |i: &InstanceRow| {
         let mut header = kept(&i.header).remove("json").unwrap_or_default();
