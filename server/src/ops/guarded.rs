@@ -25,7 +25,7 @@ use vitrine_access::action::{
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
-use vitrine_store::copies::{Again, Copies, CopyDone, CopyReport, CopyRow, Which};
+use vitrine_store::copies::{Again, Copies, CopyDone, CopyFile, CopyReport, CopyRow, Which};
 use vitrine_store::held::{Held, HeldChange, HeldItem, HeldPage};
 use vitrine_store::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
@@ -381,8 +381,8 @@ impl Copies for Guarded {
     async fn copies_done(&self, done: CopyDone) -> Result<bool, StoreError> {
         write!(self, copies_done(done))
     }
-    async fn copies_left(&self, no: u64) -> Result<(), StoreError> {
-        write!(self, copies_left(no))
+    async fn copies_left(&self, no: u64, file: CopyFile) -> Result<(), StoreError> {
+        write!(self, copies_left(no, file))
     }
     async fn copies_of(&self, uid: &str) -> Result<Vec<CopyRow>, StoreError> {
         read!(self, copies_of(uid))

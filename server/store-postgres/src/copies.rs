@@ -40,7 +40,7 @@ pub(crate) enum CopyAct {
     Mark(String, String),
     List(usize, UtcMs),
     Done(CopyDone),
-    Left(u64),
+    Left(u64, CopyFile),
     Again(Again, UtcMs),
 }
 
@@ -125,16 +125,33 @@ impl Group<'_> {
             CopyAct::Done(d) => {
                 let sql = "UPDATE imaging_copy SET state = $2, at = $3, due = $4, tries = $5,
                                   bytes = coalesce($6, bytes), digest = coalesce($7, digest), why = $8
-                            WHERE no = $1 AND (instance IS NULL) = ($2::bigint = 5)";
+                            WHERE no = $1 AND (instance IS NULL) = ($2::bigint = 5) AND sha256 = $9 AND mark = $10";
                 let (no, state, tries) = (int(d.no), d.state.number(), i64::from(d.tries));
                 let bytes = d.sum.map(|s| int(s.bytes));
                 let digest = d.sum.map(|s| s.sha256.to_vec());
-                let with: Params<'_> = &[&no, &state, &d.at.0, &d.due.0, &tries, &bytes, &digest, &d.why];
+                let with: Params<'_> = &[
+                    &no,
+                    &state,
+                    &d.at.0,
+                    &d.due.0,
+                    &tries,
+                    &bytes,
+                    &digest,
+                    &d.why,
+                    &&d.file.sha256[..],
+                    &&d.file.mark[..],
+                ];
                 acted.rows = run(self.tx, NOTING, sql, with).await?;
             }
-            CopyAct::Left(no) => {
-                let sql = "DELETE FROM imaging_copy WHERE no = $1 AND instance IS NULL";
-                acted.rows = run(self.tx, NOTING, sql, &[&int(*no)]).await?;
+            CopyAct::Left(no, file) => {
+                let sql = "DELETE FROM imaging_copy WHERE no = $1 AND instance IS NULL AND sha256 = $2 AND mark = $3";
+                acted.rows = run(
+                    self.tx,
+                    NOTING,
+                    sql,
+                    &[&int(*no), &&file.sha256[..], &&file.mark[..]],
+                )
+                .await?;
             }
             CopyAct::Again(which, now) => acted.rows = self.copies_again(which, *now).await?,
         }
@@ -197,7 +214,13 @@ impl Group<'_> {
         let now = now.0;
         let sql = "UPDATE imaging_copy SET due = $1 WHERE due > $1 AND ";
         match which {
-            Again::Everything => run(self.tx, NOTING, &format!("{sql} state = 1"), &[&now]).await,
+            Again::Verified(limit) => {
+                let sql = format!(
+                    "{sql} no IN (SELECT no FROM imaging_copy WHERE due > $1 AND state = 1 LIMIT $2
+                                     FOR UPDATE SKIP LOCKED)"
+                );
+                run(self.tx, NOTING, &sql, &[&now, &most(*limit)]).await
+            }
             Again::Original(uid) => {
                 let token = self.vault.uid_token(uid);
                 let sql = format!(
@@ -293,8 +316,8 @@ impl Copies for PostgresStore {
         Ok(self.copy_act(CopyAct::Done(done)).await?.rows > 0)
     }
 
-    async fn copies_left(&self, no: u64) -> Result<(), StoreError> {
-        self.copy_act(CopyAct::Left(no)).await.map(|_| ())
+    async fn copies_left(&self, no: u64, file: CopyFile) -> Result<(), StoreError> {
+        self.copy_act(CopyAct::Left(no, file)).await.map(|_| ())
     }
 
     async fn copies_of(&self, uid: &str) -> Result<Vec<CopyRow>, StoreError> {
@@ -318,7 +341,8 @@ impl Copies for PostgresStore {
         drop(client);
         let lost =
             "SELECT count(*) FROM imaging_copy l WHERE l.target = 'local' AND l.state <> 1 AND l.state IN (2, 3, 6)
-                AND NOT EXISTS (SELECT 1 FROM imaging_copy c WHERE c.instance = l.instance AND c.state = 1)";
+                AND NOT EXISTS (SELECT 1 FROM imaging_copy c WHERE c.instance = l.instance AND c.state = 1
+                                   AND EXISTS (SELECT 1 FROM imaging_target t WHERE t.name = c.target AND NOT t.retired))";
         let unlisted = format!("SELECT count(*) FROM imaging_instance WHERE copies < {NEWEST}");
         Ok(CopyReport {
             counts,

@@ -163,6 +163,8 @@ pub struct CopyRow {
 pub struct CopyDone {
     /// Its number.
     pub no: u64,
+    /// Its file: a number may be given again after a row left, and what comes late is then of another file.
+    pub file: CopyFile,
     /// How it stands now.
     pub state: CopyState,
     /// When it was looked at.
@@ -189,8 +191,8 @@ pub enum Which {
 /// What is to be looked at before its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Again {
-    /// Everything that is verified.
-    Everything,
+    /// What is verified, at most so many rows: called until there are none left, so that others may write between.
+    Verified(usize),
     /// The file of the instance with this SOP Instance UID in the server's own folder.
     Original(String),
     /// What failed at a target.
@@ -213,8 +215,8 @@ pub struct CopyCount {
 pub struct CopyReport {
     /// By place, then by state; what there is none of is left out.
     pub counts: Vec<CopyCount>,
-    /// Originals that are damaged, missing or away in the server's own folder, and of which no other place has a verified
-    /// copy.
+    /// Originals that are damaged, missing or away in the server's own folder, and of which no target that is still named
+    /// has a verified copy.
     pub lost: u64,
     /// Instances that have no rows yet.
     pub unlisted: u64,
@@ -248,10 +250,10 @@ pub trait Copies: Send + Sync {
         limit: usize,
     ) -> Result<Vec<CopyRow>, StoreError>;
     /// Notes what became of a row. `false`, and nothing is noted, when it is not there any more, or when its record was
-    /// destroyed meanwhile and it is not noted as [`CopyState::Leaving`].
+    /// destroyed meanwhile and it is not noted as [`CopyState::Leaving`], or when it is a row of another file.
     async fn copies_done(&self, done: CopyDone) -> Result<bool, StoreError>;
-    /// The file of a row of a destroyed record is gone: so is the row. Nothing for any other row.
-    async fn copies_left(&self, no: u64) -> Result<(), StoreError>;
+    /// The file of a row of a destroyed record is gone: so is the row. Nothing for any other row or file.
+    async fn copies_left(&self, no: u64, file: CopyFile) -> Result<(), StoreError>;
     /// All rows of the instance with this SOP Instance UID.
     async fn copies_of(&self, uid: &str) -> Result<Vec<CopyRow>, StoreError>;
     /// How the copies stand.

@@ -4,7 +4,7 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
-use crate::copies::{Again, Copies, CopyDone, CopyReport, CopyRow, Which};
+use crate::copies::{Again, Copies, CopyDone, CopyFile, CopyReport, CopyRow, Which};
 use crate::held::{Held, HeldChange, HeldItem, HeldPage};
 use crate::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
@@ -391,8 +391,8 @@ impl Copies for FaultyStore {
     async fn copies_done(&self, done: CopyDone) -> Result<bool, StoreError> {
         through!(self, copies_done(done))
     }
-    async fn copies_left(&self, no: u64) -> Result<(), StoreError> {
-        through!(self, copies_left(no))
+    async fn copies_left(&self, no: u64, file: CopyFile) -> Result<(), StoreError> {
+        through!(self, copies_left(no, file))
     }
     async fn copies_of(&self, uid: &str) -> Result<Vec<CopyRow>, StoreError> {
         through!(self, copies_of(uid))

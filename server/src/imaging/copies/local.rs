@@ -3,7 +3,7 @@
 //! Never here: speaking with a target (`target`), copying to one (`remote`). Called by the jobs and by whoever reads an
 //! original.
 
-use super::super::blobs::{Blobs, Reading, Temporary};
+use super::super::blobs::{Blobs, Reading, Temporary, length};
 use super::target::{Fault, Target};
 use super::{Absent, Copier, DAY_MS, Halt, LIST, NotHome, Pace, ROW_MOST, ROWS, Turn, after, named, wait};
 use crate::cli::acts::operator_request;
@@ -12,6 +12,7 @@ use sha2::{Digest as _, Sha256};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::SystemTime;
 use vitrine_access::{Disclosure, Permit, action, policy};
 use vitrine_clinical::UtcMs;
@@ -210,6 +211,7 @@ impl Copier {
     ) -> Result<bool, StoreError> {
         let done = CopyDone {
             no: row.no,
+            file: row.file,
             state,
             at: clock::now(),
             due,
@@ -303,7 +305,7 @@ impl Copier {
                     .await
                     .map(|_| ())
             }
-            _ => self.store.copies_left(row.no).await,
+            _ => self.store.copies_left(row.no, row.file).await,
         }
     }
 
@@ -343,7 +345,8 @@ impl Copier {
     async fn get(&self, row: &CopyRow, of: &CopyOf) -> Result<Got, StoreError> {
         let mut rows = self.store.copies_of(&of.uid).await?;
         rows.retain(|r| r.target != LOCAL);
-        rows.sort_by_key(|r| r.state != CopyState::Verified);
+        // Whoever is silent is asked last: its silence takes long.
+        rows.sort_by_key(|r| (r.state != CopyState::Verified, self.standing(&r.target).tries > 0));
         let (mut said, mut away) = (Vec::new(), Vec::new());
         for copy in &rows {
             let Some(target) = self.target(&copy.target) else {
@@ -390,7 +393,16 @@ impl Copier {
         let to = self.blobs.temporary().map_err(here)?;
         let path = to.path().map_err(here)?.to_owned();
         self.ready(target).await?;
-        let sum = target.fetch(file, &path).await?;
+        let most = length(of.blob.bytes);
+        match target.len(file).await? {
+            None => return Err(Fault::NotThere),
+            Some(bytes) if bytes != most => {
+                let what = format!("what lies there has {bytes} bytes instead of {most}");
+                return Err(Fault::Source(what));
+            }
+            Some(_) => {}
+        }
+        let sum = target.fetch(file, &path, most).await?;
         match must {
             Some(must) if must == sum => Ok((to, sum)),
             Some(_) => Err(Fault::Source(
@@ -443,12 +455,27 @@ impl Copier {
     }
 
     /// Brings an original back whose file is not here.
+    ///
+    /// Who asks for the same one meanwhile waits for the first, and finds it here; so many are fetched at once and no more.
     pub(super) async fn bring(&self, uid: &str) -> Result<(), Absent> {
+        let turn = self.turn_to_bring(uid);
+        let _turn = turn.lock().await;
+        // Never closed.
+        let _one_of_few = self.bringing.acquire().await;
         let rows = self.store.copies_of(uid).await?;
         let Some(row) = rows.iter().find(|r| r.target == LOCAL) else {
             return Ok(());
         };
         let Some(of) = &row.of else { return Ok(()) };
+        if self.is_here(&of.blob).await {
+            return Ok(());
+        }
+        if row.state == CopyState::Away {
+            // Its file comes before its row says so: who is killed between is to find it again.
+            let due = after(clock::now(), ROW_MOST);
+            self.note_until(row, CopyState::Pending, 0, None, None, due)
+                .await?;
+        }
         match self.get(row, of).await? {
             Got::Here(from, sum) => {
                 if row.state == CopyState::Away {
@@ -459,9 +486,34 @@ impl Copier {
                 self.note(row, CopyState::Verified, 0, Some(sum), None).await?;
                 Ok(())
             }
-            Got::Nobody(_) => Ok(()),
-            Got::Away(not_home) => Err(Absent::NotHome(not_home)),
+            got => {
+                if row.state == CopyState::Away {
+                    self.note(row, CopyState::Away, 0, None, None).await?;
+                }
+                match got {
+                    Got::Away(not_home) => Err(Absent::NotHome(not_home)),
+                    _ => Ok(()),
+                }
+            }
         }
+    }
+
+    /// Whether the file of an original is here, as long as it must be.
+    pub(super) async fn is_here(&self, blob: &Blob) -> bool {
+        let there = tokio::fs::metadata(self.blobs.path(blob)).await;
+        there.is_ok_and(|m| m.len() == length(blob.bytes))
+    }
+
+    /// The turn of those who ask for the same original.
+    fn turn_to_bring(&self, uid: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        if let Some(turn) = turns.get(uid).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(tokio::sync::Mutex::new(()));
+        turns.insert(uid.to_owned(), Arc::downgrade(&turn));
+        turn
     }
 
     /// Notes that an original is read, once a day: by its own time, which needs no row.

@@ -14,7 +14,7 @@ mod remote;
 pub mod report;
 pub mod target;
 
-use super::blobs::{Blobs, length};
+use super::blobs::Blobs;
 use crate::app::App;
 use crate::clock;
 use crate::config;
@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 use target::Target;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use vitrine_clinical::UtcMs;
 use vitrine_store::copies::{Again, CopyFile, CopyReport, CopyState, LOCAL, NEVER};
 use vitrine_store::imaging::InstanceRow;
@@ -45,6 +45,12 @@ const AWAY_MOST: Duration = Duration::from_secs(60);
 const ROW_MOST: Duration = Duration::from_secs(600);
 /// Tries in vain, over about 15 s, after which a target is said to be away.
 const SAID_AWAY: u32 = 4;
+/// Originals brought back at once.
+const BRINGING: usize = 4;
+/// Rows made due at once: between two others may write.
+const AGAIN: usize = 5_000;
+/// What is ahead of the pace by less than this does not wait: a sleep takes a millisecond at least.
+const AHEAD: Duration = Duration::from_millis(20);
 /// How often the rows are counted at most.
 const COUNT: Duration = Duration::from_secs(15);
 /// Counting takes no more than this part of the time.
@@ -78,7 +84,10 @@ impl Pace {
             *next = Some(until);
             until
         };
-        tokio::time::sleep(until.saturating_duration_since(now)).await;
+        let ahead = until.saturating_duration_since(now);
+        if ahead >= AHEAD {
+            tokio::time::sleep(ahead).await;
+        }
     }
 }
 
@@ -145,6 +154,9 @@ pub struct Copier {
     /// Counts what may have made something due.
     wake: watch::Sender<u64>,
     standing: Mutex<BTreeMap<String, Standing>>,
+    /// Originals that are being brought back, by SOP Instance UID.
+    turns: Mutex<BTreeMap<String, Weak<tokio::sync::Mutex<()>>>>,
+    bringing: Semaphore,
     counted: Mutex<Option<CopyReport>>,
 }
 
@@ -181,6 +193,8 @@ impl Copier {
             stop,
             wake: watch::channel(0).0,
             standing: Mutex::default(),
+            turns: Mutex::default(),
+            bringing: Semaphore::new(BRINGING),
             counted: Mutex::default(),
             blobs,
         }))
@@ -281,10 +295,8 @@ impl Copier {
     /// [`NotHome`] when a place that should have one does not answer.
     pub async fn home(&self, rows: &[InstanceRow]) -> Result<(), Absent> {
         for row in rows {
-            let path = self.blobs.path(&row.blob);
-            let there = tokio::fs::metadata(&path).await;
-            if there.is_ok_and(|m| m.len() == length(row.blob.bytes)) {
-                self.used(&path).await;
+            if self.is_here(&row.blob).await {
+                self.used(&self.blobs.path(&row.blob)).await;
                 continue;
             }
             self.bring(&row.uid).await?;
@@ -324,7 +336,14 @@ impl Copier {
     /// [`StoreError`].
     pub async fn scrub_now(&self) -> Result<u64, StoreError> {
         let now = clock::now();
-        let n = self.store.copies_again(Again::Everything, now).await?;
+        let mut n = 0;
+        loop {
+            let more = self.store.copies_again(Again::Verified(AGAIN), now).await?;
+            n += more;
+            if more == 0 {
+                break;
+            }
+        }
         for place in self.places() {
             let failed = Again::Failed(place.to_owned());
             self.store.copies_again(failed, now).await?;

@@ -142,7 +142,7 @@ impl Copier {
     async fn there(&self, target: &Target, row: &CopyRow) -> Result<Option<String>, StoreError> {
         let Some(of) = &row.of else {
             return match target.remove(&row.file).await {
-                Ok(()) => self.store.copies_left(row.no).await.map(|()| None),
+                Ok(()) => self.store.copies_left(row.no, row.file).await.map(|()| None),
                 Err(fault) => self.failed(row, CopyState::Leaving, &fault).await,
             };
         };

@@ -253,11 +253,12 @@ impl Target {
         }
     }
 
-    /// Reads a file through; each piece goes to `take`.
+    /// Reads a file of `most` bytes at most through; each piece goes to `to`.
     async fn read(
         &self,
         file: &CopyFile,
         pace: Option<&Pace>,
+        most: u64,
         mut to: Option<&mut File>,
     ) -> Result<Sum, Fault> {
         let mut pieces = within(self.store.get(&self.at(file))).await?.into_stream();
@@ -271,6 +272,9 @@ impl Target {
             let piece: Bytes = piece.map_err(fault)?;
             sha256.update(&piece);
             bytes += piece.len() as u64;
+            if bytes > most {
+                return Err(Fault::Source(format!("more than {most} bytes came back")));
+            }
             if let Some(to) = to.as_deref_mut() {
                 to.write_all(&piece)
                     .await
@@ -291,18 +295,18 @@ impl Target {
     /// # Errors
     /// [`Fault`].
     pub async fn sum(&self, file: &CopyFile, pace: Option<&Pace>) -> Result<Sum, Fault> {
-        self.read(file, pace, None).await
+        self.read(file, pace, u64::MAX, None).await
     }
 
-    /// Fetches a file into one of this machine: it is on disk when this returns.
+    /// Fetches a file of `most` bytes at most into one of this machine: it is on disk when this returns.
     ///
     /// # Errors
     /// [`Fault`]; [`Fault::Source`] when it cannot be written here.
-    pub async fn fetch(&self, file: &CopyFile, to: &Path) -> Result<Sum, Fault> {
+    pub async fn fetch(&self, file: &CopyFile, to: &Path, most: u64) -> Result<Sum, Fault> {
         let here =
             |e: std::io::Error| Fault::Source(format!("what came back could not be written here: {e}"));
         let mut into = File::create_new(to).await.map_err(here)?;
-        let sum = self.read(file, None, Some(&mut into)).await?;
+        let sum = self.read(file, None, most, Some(&mut into)).await?;
         into.flush().await.map_err(here)?;
         into.sync_data().await.map_err(here)?;
         Ok(sum)

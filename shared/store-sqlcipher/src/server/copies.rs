@@ -172,7 +172,7 @@ fn done(conn: &Connection, d: &CopyDone) -> Result<bool, StoreError> {
     let sql =
         "UPDATE imaging_copy SET state = ?2, at = ?3, due = ?4, tries = ?5, bytes = coalesce(?6, bytes),
                       digest = coalesce(?7, digest), why = ?8
-                WHERE no = ?1 AND (instance IS NULL) = (?2 = 5)";
+                WHERE no = ?1 AND (instance IS NULL) = (?2 = 5) AND sha256 = ?9 AND mark = ?10";
     let row = params![
         int(d.no),
         d.state.number(),
@@ -181,7 +181,9 @@ fn done(conn: &Connection, d: &CopyDone) -> Result<bool, StoreError> {
         d.tries,
         d.sum.map(|s| int(s.bytes)),
         d.sum.map(|s| s.sha256.to_vec()),
-        d.why
+        d.why,
+        &d.file.sha256[..],
+        &d.file.mark[..]
     ];
     Ok(run(conn, sql, row).during(NOTING)? > 0)
 }
@@ -205,7 +207,8 @@ fn report(conn: &Connection) -> Result<CopyReport, StoreError> {
         counts: counts.collect::<Result<_, StoreError>>()?,
         lost: number(
             "SELECT count(*) FROM imaging_copy l WHERE l.target = 'local' AND l.state <> 1 AND l.state IN (2, 3, 6)
-                AND NOT EXISTS (SELECT 1 FROM imaging_copy c WHERE c.instance = l.instance AND c.state = 1)",
+                AND NOT EXISTS (SELECT 1 FROM imaging_copy c WHERE c.instance = l.instance AND c.state = 1
+                                   AND EXISTS (SELECT 1 FROM imaging_target t WHERE t.name = c.target AND t.retired = 0))",
         )?,
         unlisted: number(&format!(
             "SELECT count(*) FROM imaging_instance WHERE copies < {NEWEST}"
@@ -215,7 +218,12 @@ fn report(conn: &Connection) -> Result<CopyReport, StoreError> {
 
 fn again(conn: &Connection, which: &Again, now: UtcMs) -> Result<u64, StoreError> {
     let (fits, with) = match which {
-        Again::Everything => ("state = 1 AND ?2 = ''", ""),
+        Again::Verified(limit) => {
+            let sql = "UPDATE imaging_copy SET due = ?1 WHERE no IN
+                         (SELECT no FROM imaging_copy WHERE due > ?1 AND state = 1 LIMIT ?2)";
+            let n = run(conn, sql, params![now.0, most(*limit)]).during(NOTING)?;
+            return Ok(n as u64);
+        }
         Again::Original(uid) => (
             "target = 'local' AND state <> 6 AND instance = (SELECT no FROM imaging_instance WHERE uid = ?2)",
             uid.as_str(),
@@ -293,10 +301,13 @@ impl Copies for SqlcipherStore {
         self.write(1, move |conn, _| done(conn, &what)).await
     }
 
-    async fn copies_left(&self, no: u64) -> Result<(), StoreError> {
+    async fn copies_left(&self, no: u64, file: CopyFile) -> Result<(), StoreError> {
         self.write(1, move |conn, _| {
-            let sql = "DELETE FROM imaging_copy WHERE no = ?1 AND instance IS NULL";
-            run(conn, sql, [int(no)]).during(NOTING).map(|_| ())
+            let sql =
+                "DELETE FROM imaging_copy WHERE no = ?1 AND instance IS NULL AND sha256 = ?2 AND mark = ?3";
+            run(conn, sql, params![int(no), &file.sha256[..], &file.mark[..]])
+                .during(NOTING)
+                .map(|_| ())
         })
         .await
     }

@@ -18,6 +18,7 @@ fn sum(n: u8) -> Sum {
 fn looked(row: &CopyRow, state: CopyState, due: UtcMs) -> CopyDone {
     CopyDone {
         no: row.no,
+        file: row.file,
         state,
         at: NOW,
         due,
@@ -221,10 +222,11 @@ pub(super) async fn notes_how_copies_stand(h: Hospital) {
     );
     assert_eq!(h.uids(LOCAL, Which::Work, NOW).await, [a]);
     assert_eq!(again(Again::Original("1.2.9".to_owned())).await, 0);
-    assert_eq!(again(Again::Everything).await, 2, "what is verified and not due");
+    assert_eq!(again(Again::Verified(1)).await, 1, "no more than asked");
+    assert_eq!(again(Again::Verified(9)).await, 1, "what is verified and not due");
     assert_eq!(h.uids(LOCAL, Which::Scrub, NOW).await, [b]);
     assert_eq!(h.uids("east", Which::Scrub, NOW).await, [a]);
-    assert_eq!(again(Again::Everything).await, 0);
+    assert_eq!(again(Again::Verified(9)).await, 0);
     let mut failed = looked(&h.at(b, "east").await, CopyState::Failed, later);
     failed.tries = 1;
     assert!(h.noted(failed).await);
@@ -253,11 +255,20 @@ pub(super) async fn notes_how_copies_stand(h: Hospital) {
         Some(sum(2)),
         "it is still known what it must be"
     );
+    let mut there = looked(&h.at(b, "east").await, CopyState::Verified, later);
+    there.sum = Some(sum(2));
+    assert!(h.noted(there).await);
+    assert_eq!(h.report().await.lost, 0);
+    h.targets(&["north"]).await;
+    assert_eq!(h.report().await.lost, 1, "no target that is still named has it");
     let unknown = CopyDone {
         no: 999_999,
         ..failed_of(&h.at(b, LOCAL).await)
     };
     assert!(!h.noted(unknown).await);
+    let mut late = failed_of(&h.at(b, LOCAL).await);
+    late.file.mark = [0xff; 4];
+    assert!(!h.noted(late).await, "a row of another file");
 }
 
 fn failed_of(row: &CopyRow) -> CopyDone {
@@ -305,11 +316,11 @@ pub(super) async fn copies_of_a_destroyed_record_are_to_go(h: Hospital) {
                 .map(String::as_str),
             Some("-")
         );
-        h.store.copies_left(gone.no).await.expect("gone");
+        h.store.copies_left(gone.no, gone.file).await.expect("gone");
         assert_eq!(h.report().await.rows(target, CopyState::Leaving), 0);
     }
     let other = h.at("1.2.2.1.1", "east").await;
-    h.store.copies_left(other.no).await.expect("nothing");
+    h.store.copies_left(other.no, other.file).await.expect("nothing");
     assert_eq!(
         h.at("1.2.2.1.1", "east").await,
         other,

@@ -177,7 +177,7 @@ impl Copies for MemoryStore {
         let Some(c) = t.copies.get_mut(&done.no) else {
             return Ok(false);
         };
-        if c.instance.is_none() != (done.state == CopyState::Leaving) {
+        if c.instance.is_none() != (done.state == CopyState::Leaving) || c.file != done.file {
             return Ok(false);
         }
         c.state = done.state;
@@ -189,9 +189,12 @@ impl Copies for MemoryStore {
         Ok(true)
     }
 
-    async fn copies_left(&self, no: u64) -> Result<(), StoreError> {
+    async fn copies_left(&self, no: u64, file: CopyFile) -> Result<(), StoreError> {
         let mut t = self.tables();
-        if t.copies.get(&no).is_some_and(|c| c.instance.is_none()) {
+        if t.copies
+            .get(&no)
+            .is_some_and(|c| c.instance.is_none() && c.file == file)
+        {
             t.copies.remove(&no);
         }
         Ok(())
@@ -212,10 +215,16 @@ impl Copies for MemoryStore {
         for c in t.copies.values() {
             *counts.entry((c.target.clone(), c.state)).or_default() += 1;
         }
+        let named = |c: &Copy| {
+            c.target == LOCAL
+                || t.copy_targets
+                    .get(&c.target)
+                    .is_some_and(|target| !target.retired)
+        };
         let whole = |uid: &Option<String>| {
             t.copies
                 .values()
-                .any(|c| c.instance == *uid && c.state == CopyState::Verified)
+                .any(|c| c.instance == *uid && c.state == CopyState::Verified && named(c))
         };
         let gone = |c: &&Copy| {
             c.target == LOCAL
@@ -242,7 +251,7 @@ impl Copies for MemoryStore {
     async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError> {
         let mut t = self.tables();
         let fits = |c: &Copy| match &which {
-            Again::Everything => c.state == CopyState::Verified,
+            Again::Verified(_) => c.state == CopyState::Verified,
             Again::Original(uid) => {
                 c.target == LOCAL && c.instance.as_ref() == Some(uid) && c.state != CopyState::Away
             }
@@ -252,9 +261,13 @@ impl Copies for MemoryStore {
                     && !matches!(c.state, CopyState::Verified | CopyState::Away)
             }
         };
+        let most = match which {
+            Again::Verified(most) => most as u64,
+            _ => u64::MAX,
+        };
         let mut n = 0;
         for c in t.copies.values_mut().filter(|c| c.due > now) {
-            if fits(c) {
+            if n < most && fits(c) {
                 c.due = now;
                 n += 1;
             }
