@@ -82,7 +82,7 @@ describe('S2, S3: the allergy strip is always in exactly one state', () => {
 });
 
 describe('S7, S8: a banner, and every part of the same patient, or nothing', () => {
-  const parts = ['allergies', 'medications', 'past_medications', 'conditions', 'code_status', 'vitals', 'labs', 'notes', 'encounters'] as const;
+  const parts = ['allergies', 'medications', 'past_medications', 'conditions', 'code_status', 'vitals', 'news2', 'labs', 'notes', 'encounters'] as const;
   test('the right one passes', () => expect(chartIsOf('p-mary', MARY_CHART)).toBe(true));
   for (const part of parts) {
     test(`chart: ${part} of somebody else`, () => {
@@ -94,7 +94,7 @@ describe('S7, S8: a banner, and every part of the same patient, or nothing', () 
     expect(chartIsOf('p-mary', { ...MARY_CHART, banner: { ...MARY_CHART.banner, name: ' ' } })).toBe(false);
     expect(chartIsOf('', { ...MARY_CHART, banner: { ...MARY_CHART.banner, patient: '' } })).toBe(false);
   });
-  const cardParts = ['allergies', 'medications', 'conditions', 'code_status', 'devices', 'vitals', 'labs', 'blood_group', 'isolation', 'flags', 'contacts'] as const;
+  const cardParts = ['allergies', 'medications', 'conditions', 'code_status', 'devices', 'vitals', 'news2', 'labs', 'blood_group', 'isolation', 'flags', 'contacts'] as const;
   test('the right card passes', () => expect(cardIsOf('p-mary', MARY_CARD)).toBe(true));
   for (const part of cardParts) {
     test(`card: ${part} of somebody else`, () => {

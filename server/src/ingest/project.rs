@@ -6,13 +6,13 @@
 
 use vitrine_clinical::card::{CardFact, EmergencyCard, card_slot, emergency_card};
 use vitrine_clinical::chart::{Patient, Resource};
-use vitrine_clinical::{PatientId, ResourceKey};
+use vitrine_clinical::{PatientId, ResourceKey, news2};
 use vitrine_store::notes::NoteText;
 use vitrine_store::search::fold;
 use vitrine_store::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
-use vitrine_wire::http::BoardItem;
+use vitrine_wire::http::{BoardItem, BoardNews2};
 
 /// The one projector of the server.
 #[derive(Debug, Clone, Copy, Default)]
@@ -126,6 +126,10 @@ fn board_item(card: &EmergencyCard) -> Option<BoardItem> {
         allergies: card.allergies.state,
         flags,
         code_status: card.code_status.items.first().map(|i| i.text.clone()),
+        news2: Some(BoardNews2 {
+            inputs: news2::keep(&card.vitals.items),
+            pregnant: news2::pregnant(&card.conditions.items),
+        }),
     })
 }
 

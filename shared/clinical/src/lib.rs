@@ -26,6 +26,7 @@ pub mod card;
 pub mod chart;
 pub mod format;
 mod ids;
+pub mod news2;
 mod sensitive;
 pub mod summary;
 mod time;

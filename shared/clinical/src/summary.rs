@@ -239,6 +239,10 @@ impl SeriesBuilder {
                         fact.version,
                     );
                 }
+                for item in measured::oxygen_of(fact, o, label, table) {
+                    let label = item.label.clone();
+                    self.push(label.clone(), (kind, rank(&label), label), item, fact.version);
+                }
                 return;
             }
         }
@@ -272,7 +276,13 @@ impl SeriesBuilder {
         let mut all: Vec<(Order, MeasuredSeries)> = Vec::new();
         for (key, (order, mut values)) in self.found {
             values.sort_by_cached_key(|(i, version)| (Reverse(i.at), Reverse(*version), i.source.clone()));
-            let values: Vec<MeasuredItem> = values.into_iter().map(|(i, _)| i).collect();
+            let mut values: Vec<MeasuredItem> = values.into_iter().map(|(i, _)| i).collect();
+            if matches!(key.as_str(), "O2 flow" | "FiO2") {
+                // Sent by itself and again with the saturation: one measurement.
+                values.dedup_by(|a, b| {
+                    a.at.is_some() && (a.at, &a.value, &a.unit) == (b.at, &b.value, &b.unit)
+                });
+            }
             let unit = values.first().and_then(|v| v.unit.clone());
             all.push((
                 order.clone(),

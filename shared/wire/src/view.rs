@@ -293,6 +293,74 @@ pub struct MeasuredView {
     pub status_text: Option<String>,
 }
 
+/// What a NEWS2 asks for (RCP 2017, chart 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum News2Level {
+    /// 0 to 4.
+    Low,
+    /// 0 to 4, three by one measurement.
+    LowMedium,
+    /// 5 or 6.
+    Medium,
+    /// 7 and more.
+    High,
+    /// No input counts, or the score is not for this patient.
+    None,
+}
+
+/// NEWS2 as shown. Where an input is missing, old or not readable, the score is a least one and says what it lacks
+/// (screens.md S11).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct News2View {
+    /// "9"; "≥5" where an input does not count; "—" without a score.
+    pub score_text: String,
+    /// What it asks for at least.
+    pub level: News2Level,
+    /// The same in words: "emergency response".
+    pub level_text: String,
+    /// "temp missing, SpO2 old"; absent where every input counts.
+    pub lacking_text: Option<String>,
+    /// Why there is no score for this patient at all: a child, a pregnancy, an unknown age.
+    pub not_for_text: Option<String>,
+    /// "inputs from 21-Nov-2026 04:05": the oldest that counts.
+    pub since_text: Option<String>,
+    /// The inputs, in the order of the chart; empty on a board.
+    pub parts: Vec<News2PartView>,
+    /// Earlier scores and this one, oldest first; empty where only the newest values are here.
+    pub trend: Vec<News2PointView>,
+}
+
+/// An input of NEWS2.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct News2PartView {
+    /// "RR", "SpO2", "oxygen", …
+    pub label: String,
+    /// "26 breaths/minute"; "not recorded".
+    pub value_text: String,
+    /// "3"; "" where it does not count.
+    pub points_text: String,
+    /// "missing", "old", "not readable"; absent where it counts.
+    pub state_text: Option<String>,
+    /// "21-Nov-2026 04:05".
+    pub at_text: Option<String>,
+}
+
+/// A score at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct News2PointView {
+    /// The sum of the points there were.
+    pub least: u8,
+    /// "9", "≥5".
+    pub score_text: String,
+    /// "21-Nov-2026 04:05".
+    pub at_text: String,
+}
+
 /// The emergency card as shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[ts(export)]
@@ -321,6 +389,8 @@ pub struct EmergencyCardView {
     pub devices: BlockView<LineView>,
     /// Newest vital signs.
     pub vitals: BlockView<MeasuredView>,
+    /// NEWS2 of the newest vital signs: one entry.
+    pub news2: BlockView<News2View>,
     /// Key laboratory values.
     pub labs: BlockView<MeasuredView>,
     /// Blood group.
@@ -357,6 +427,8 @@ pub struct PatientRowView {
     pub reason_text: Option<String>,
     /// Length of stay, e.g. "0:42", "2d 4hr".
     pub stay_text: Option<String>,
+    /// NEWS2, on a board; absent where no server sent what it needs.
+    pub news2: Option<News2View>,
     /// Acuity 1–5.
     pub acuity: Option<String>,
     /// Why it matched: "name", "MRN", "born".
@@ -457,6 +529,8 @@ pub struct ChartView {
     pub code_status: BlockView<LineView>,
     /// Newest vital signs.
     pub vitals: BlockView<MeasuredView>,
+    /// NEWS2 of the newest vital signs: one entry.
+    pub news2: BlockView<News2View>,
     /// Recent labs, one row a test.
     pub labs: BlockView<LabRowView>,
     /// Notes.

@@ -6,6 +6,7 @@ import type { LabRowView } from "./LabRowView";
 import type { LineView } from "./LineView";
 import type { MeasuredView } from "./MeasuredView";
 import type { MedicationView } from "./MedicationView";
+import type { News2View } from "./News2View";
 import type { NoteView } from "./NoteView";
 import type { SectionAge } from "./SectionAge";
 
@@ -57,6 +58,10 @@ code_status: BlockView<LineView>,
  * Newest vital signs.
  */
 vitals: BlockView<MeasuredView>, 
+/**
+ * NEWS2 of the newest vital signs: one entry.
+ */
+news2: BlockView<News2View>, 
 /**
  * Recent labs, one row a test.
  */

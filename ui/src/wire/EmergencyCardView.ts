@@ -5,6 +5,7 @@ import type { BlockView } from "./BlockView";
 import type { LineView } from "./LineView";
 import type { MeasuredView } from "./MeasuredView";
 import type { MedicationView } from "./MedicationView";
+import type { News2View } from "./News2View";
 import type { SectionAge } from "./SectionAge";
 
 /**
@@ -59,6 +60,10 @@ devices: BlockView<LineView>,
  * Newest vital signs.
  */
 vitals: BlockView<MeasuredView>, 
+/**
+ * NEWS2 of the newest vital signs: one entry.
+ */
+news2: BlockView<News2View>, 
 /**
  * Key laboratory values.
  */

@@ -233,6 +233,21 @@ pub(crate) fn panel_items(
     o.components.iter().filter_map(part).collect()
 }
 
+/// The oxygen that a pulse oximetry was taken under, sent as its components (US Core pulse oximetry).
+pub(crate) fn oxygen_of(
+    fact: &CardFact,
+    o: &Observation,
+    label: &str,
+    table: &'static [(&'static str, &'static [&'static str])],
+) -> Vec<MeasuredItem> {
+    if label != "SpO2" {
+        return Vec::new();
+    }
+    let mut parts = panel_items(fact, o, table);
+    parts.retain(|i| matches!(i.label.as_str(), "O2 flow" | "FiO2"));
+    parts
+}
+
 /// Every item of a table that the facts hold, newest first within a label.
 fn all_of(
     facts: &[&CardFact],
@@ -248,7 +263,14 @@ fn all_of(
         }
         let Some(code) = &o.code else { continue };
         match label_in(table, code) {
-            Some(label) => out.extend(item(fact, o, label).map(|i| (i, fact.version))),
+            Some(label) => {
+                out.extend(item(fact, o, label).map(|i| (i, fact.version)));
+                out.extend(
+                    oxygen_of(fact, o, label, table)
+                        .into_iter()
+                        .map(|i| (i, fact.version)),
+                );
+            }
             None => out.extend(panel_items(fact, o, table).into_iter().map(|i| (i, fact.version))),
         }
     }

@@ -128,6 +128,38 @@ pub fn age(birth: &PartialDate, at: UtcMs, offset_minutes: i32) -> Option<String
     }
 }
 
+/// Whole years of age, at least and at most: they differ where the birth date is a year or a month alone. `None` when it
+/// lies in the future or is not a date.
+#[must_use]
+pub fn years(birth: &PartialDate, at: UtcMs, offset_minutes: i32) -> Option<(i64, i64)> {
+    let born = parse_fhir(birth.as_str())?;
+    let now = Civil::at(at, offset_minutes);
+    let (first, last) = match born.precision {
+        Precision::Year => {
+            let day = |month, day| Civil {
+                month,
+                day,
+                ..born.civil
+            };
+            (day(1, 1), day(12, 31))
+        }
+        Precision::Month => {
+            let day = |day| Civil { day, ..born.civil };
+            (
+                day(1),
+                day(civil::days_in_month(born.civil.year, born.civil.month)),
+            )
+        }
+        Precision::Time if born.offset_minutes.is_some() => {
+            let civil = Civil::at(UtcMs(born.earliest_ms()), offset_minutes);
+            (civil, civil)
+        }
+        Precision::Day | Precision::Time => (born.civil, born.civil),
+    };
+    let most = whole_months(&first, &now);
+    (most >= 0).then(|| ((whole_months(&last, &now).max(0)) / 12, most / 12))
+}
+
 /// Age from whole calendar days.
 fn whole_age(born: &Civil, now: &Civil) -> Option<String> {
     let days = civil::days_from_date(now.year, now.month, now.day)

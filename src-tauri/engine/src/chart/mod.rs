@@ -6,5 +6,6 @@
 
 pub(crate) mod blocks;
 pub(crate) mod card_view;
+pub(crate) mod news2;
 pub(crate) mod record;
 pub(crate) mod rows;

@@ -2,7 +2,7 @@
 
 use super::blocks::Words;
 use std::collections::BTreeSet;
-use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
+use vitrine_clinical::card::{BlockState, CardFact, EmergencyCard, MeasuredItem};
 use vitrine_clinical::format;
 use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
 use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
@@ -119,6 +119,7 @@ pub(crate) fn chart_view(
         conditions: w.unavailable(),
         code_status,
         vitals: w.unavailable(),
+        news2: w.unavailable(),
         labs: w.unavailable(),
         notes: w.unavailable(),
         encounters: w.unavailable(),
@@ -173,6 +174,11 @@ fn from_record(
     if !bad(&["Observation"]) {
         let newest: Vec<&MeasuredItem> = s.vitals.iter().filter_map(|v| v.values.first()).collect();
         let as_of = newest.iter().filter_map(|m| m.at).max();
+        // Who it is, and the problems, come from the essentials: without them nobody is scored.
+        if let Some(card) = card {
+            let score = w.news2(newest.iter().copied(), card, &s.vitals);
+            view.news2 = w.block(vec![score], None, RECORD);
+        }
         view.vitals = w.block(newest.into_iter().map(|m| w.measured(m)).collect(), as_of, RECORD);
         let as_of = s.labs.iter().filter_map(|l| l.values.first()?.at).max();
         view.labs = w.block(s.labs.iter().map(|l| lab_row(w, l)).collect(), as_of, RECORD);
@@ -198,6 +204,9 @@ fn from_card(w: &Words<'_>, view: &mut ChartView, c: &EmergencyCard) {
     view.medications = w.of_block(&c.medications, ESSENTIALS, |m| w.medication(m));
     view.conditions = w.of_block(&c.conditions, ESSENTIALS, |m| w.condition(m));
     view.vitals = w.of_block(&c.vitals, ESSENTIALS, |m| w.measured(m));
+    if c.vitals.state != BlockState::Unavailable {
+        view.news2 = w.block(vec![w.news2(&c.vitals.items, c, &[])], None, ESSENTIALS);
+    }
     view.labs = w.of_block(&c.labs, ESSENTIALS, |m| LabRowView {
         label: m.label.clone(),
         values: vec![w.measured(m)],

@@ -1,5 +1,6 @@
 //! Rows of lists: a patient found by a search, a patient on a board.
 
+use super::news2;
 use crate::clock::Clock;
 use vitrine_clinical::card::{AllergyState, Identity, Place};
 use vitrine_clinical::chart::PartialDate;
@@ -82,6 +83,7 @@ fn row(
         bed: place.and_then(|p| p.bed.clone()).unwrap_or_default(),
         reason_text: None,
         stay_text: since.map(|s| format::stay(clock.now().since(s).max(0))),
+        news2: None,
         acuity: place.and_then(|p| p.acuity.clone()),
         match_text: None,
         similar_name: false,
@@ -116,6 +118,10 @@ pub(crate) fn board_row(patient: &PatientId, item: &BoardItem, clock: &Clock) ->
         AllergyState::Unavailable => "UNAVAILABLE",
     }
     .to_owned();
+    r.news2 = item
+        .news2
+        .as_ref()
+        .map(|kept| news2::of_board(kept, item.identity.as_ref(), clock));
     r.flags = item.flags.clone();
     r.flags.extend(item.code_status.clone());
     r

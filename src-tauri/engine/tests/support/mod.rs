@@ -171,6 +171,7 @@ pub fn plant(dir: &Path, people: &[Planted]) -> Profiled {
                 allergies: card.allergies.state,
                 flags: vec![],
                 code_status: None,
+                news2: None,
             };
             (p.id.clone(), serde_json::to_vec(&item).unwrap())
         })
