@@ -94,6 +94,18 @@ pub async fn ready(w: &Workstation, patient: &str, all: &[&Series]) -> Result<()
     }
 }
 
+/// A series that is here; ms since the click.
+pub struct Whole {
+    /// Every slice at 64 px.
+    pub small: f64,
+    /// Every byte.
+    pub here: f64,
+    /// Every slice decoded, and its SHA-256 found right.
+    pub exact: f64,
+    /// Compressed bytes.
+    pub bytes: u64,
+}
+
 /// An open series.
 pub struct Open<'a> {
     w: &'a Workstation,
@@ -156,9 +168,9 @@ impl<'a> Open<'a> {
         self.pixels(frame, Instant::now()).await
     }
 
-    /// Waits until all is here: click → every slice at 64 px, click → every slice exact, ms; compressed bytes.
-    pub async fn whole(&mut self, patient: &str, s: &Series, limit: Duration) -> Result<(f64, f64, u64)> {
-        let mut small = None;
+    /// Waits until all is here.
+    pub async fn whole(&mut self, patient: &str, s: &Series, limit: Duration) -> Result<Whole> {
+        let (mut small, mut here) = (None, None);
         loop {
             let (held, bytes) = self.w.image_held(self.view.view).context("the view ended")?;
             if held.grown {
@@ -174,9 +186,17 @@ impl<'a> Open<'a> {
             if complete && marks.iter().all(|b| *b != b'0') {
                 small = small.or_else(|| Some(ms(self.from)));
             }
+            if complete && marks.iter().all(|b| matches!(b, b'4' | b'5')) {
+                here = here.or_else(|| Some(ms(self.from)));
+            }
             if complete && marks.iter().all(|b| *b == b'5') {
                 let exact = ms(self.from);
-                return Ok((small.unwrap_or(exact), exact, bytes));
+                return Ok(Whole {
+                    small: small.unwrap_or(exact),
+                    here: here.unwrap_or(exact),
+                    exact,
+                    bytes,
+                });
             }
             ensure!(self.from.elapsed() < limit, "not whole in time: {}", held.text);
             tokio::time::sleep(Duration::from_millis(5)).await;
