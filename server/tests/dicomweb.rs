@@ -136,6 +136,9 @@ async fn what_is_stored_is_found_and_given_back_byte_for_byte() {
         ("PatientID=mrn-pat-icu", 0),
         ("PatientID=unknown", 0),
         (&*format!("StudyInstanceUID={study}"), 1),
+        (&*format!("StudyInstanceUID=1.2.3,{study},{study}"), 1),
+        (&*format!("StudyInstanceUID={study}%5C1.2.3&limit=1&offset=1"), 0),
+        ("StudyInstanceUID=1.2.3,1.2.4", 0),
         ("limit=0", 0),
     ] {
         assert_eq!(
@@ -158,6 +161,28 @@ async fn what_is_stored_is_found_and_given_back_byte_for_byte() {
     let numbers: Vec<&Value> = instances.iter().map(|x| &x["00200013"]["Value"][0]).collect();
     assert_eq!(numbers, [&json!(2), &json!(3), &json!(4)]);
 
+    for (path, n) in [
+        ("series?Modality=CT", 2),
+        ("series?Modality=MR", 0),
+        (&*format!("series?SeriesInstanceUID={study}.2"), 1),
+        (
+            &*format!("series?SeriesInstanceUID={study}.1,{study}.2&limit=1&offset=1"),
+            1,
+        ),
+        (&*format!("instances?SOPInstanceUID={study}.1.3"), 1),
+        (
+            &*format!("instances?SOPInstanceUID={study}.1.3,{study}.1.4,1.2.3"),
+            2,
+        ),
+        ("instances?InstanceNumber=2", 1),
+        (&*format!("instances?SeriesInstanceUID={study}.2"), 1),
+        (&*format!("instances?00080060=CT&0020000E={study}.1&offset=3"), 2),
+        (&*format!("series/{study}.1/instances?00200013=5"), 1),
+        (&*format!("series/{study}.1/instances?Modality=MR"), 0),
+    ] {
+        let found = listed(s, token, &format!("/dicomweb/studies/{study}/{path}")).await;
+        assert_eq!(found.len(), n, "{path}");
+    }
     let one = format!("/dicomweb/studies/{study}/series/{study}.1/instances/{study}.1.3");
     let (status, media, body) = got(s, token, &one, "application/dicom").await;
     assert_eq!(
@@ -199,6 +224,23 @@ async fn what_is_stored_is_found_and_given_back_byte_for_byte() {
         ("/dicomweb/studies/..%2f..%2fetc", "*/*", 400),
         ("/dicomweb/studies/1.2.3/series", "*/*", 404),
         ("/dicomweb/studies?ReferringPhysicianName=Test*", "*/*", 400),
+        (
+            &*format!("/dicomweb/studies/{study}/series?BodyPartExamined=HEAD"),
+            "*/*",
+            400,
+        ),
+        (
+            &*format!("/dicomweb/studies/{study}/series?SOPInstanceUID=1.2"),
+            "*/*",
+            400,
+        ),
+        ("/dicomweb/studies", "application/dicom+xml", 406),
+        (&*format!("/dicomweb/studies/{study}/series"), "text/html", 406),
+        (
+            &*format!("/dicomweb/studies/{study}/instances"),
+            "application/json",
+            200,
+        ),
     ] {
         assert_eq!(got(s, token, path, accept).await.0, want, "{path}");
     }

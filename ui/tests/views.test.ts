@@ -55,6 +55,40 @@ describe('every screen', () => {
   }
 });
 
+describe('NEWS2 (S11)', () => {
+  test('a score that lacks an input says so on the chart, with each input and its points', async () => {
+    await screen('chart-vitals');
+    const words = one('news2').textContent ?? '';
+    expect(words).toContain('≥15');
+    expect(words).toContain('oxygen missing');
+    expect(words).toContain('at least');
+    const parts = all('news2-part').map((row) => row.textContent ?? '');
+    expect(parts).toHaveLength(7);
+    expect(parts.find((row) => row.includes('oxygen'))).toContain('missing, not counted');
+    expect(parts.find((row) => row.startsWith('RR'))).toContain('26 per min');
+  });
+  test('on the emergency card too', async () => {
+    await screen('card');
+    expect(one('card-news2').textContent).toContain('oxygen missing');
+  });
+  test('on the board: incomplete is a word, a child has no score and a reason', async () => {
+    await screen('board');
+    const row = (name: string) => all('patient-row').find((each) => each.textContent?.includes(name))?.textContent ?? '';
+    expect(row('SMYTH')).toContain('≥5');
+    expect(row('SMYTH')).toContain('incomplete');
+    expect(row('SMYTH')).toContain('temp missing');
+    expect(row('OKAFOR')).toContain('16 and older');
+  });
+  test('vital signs that cannot be read give no score', async () => {
+    await screen('chart-vitals', (world) => {
+      const chart = MARY_CHART;
+      world.chart = { ok: { ...chart, news2: { ...chart.news2, state: 'unavailable', items: [], empty_text: '' } } };
+    });
+    expect(all('news2')).toHaveLength(0);
+    expect(one('news2-section').textContent).toContain('treat as unknown');
+  });
+});
+
 describe('chart', () => {
   test('incomplete data: no empty list, every section says so (S1)', async () => {
     await screen('chart-partial');

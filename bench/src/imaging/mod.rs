@@ -34,6 +34,8 @@ const CONFIG: &str = "[dimse]\naddress = \"127.0.0.1:0\"\ntls = true\npeers = [\
 const LIMIT: Duration = Duration::from_secs(600);
 /// Frames of the instance of many.
 const MANY: u32 = 200;
+/// After this an emergency has given its line back, and the images flow again.
+const FLOWS: Duration = Duration::from_millis(5_600);
 /// Between jumps: a hand at the wheel.
 const PAUSE: Duration = Duration::from_millis(150);
 
@@ -44,6 +46,7 @@ struct Size {
     openings: usize,
     jumps: usize,
     cards: usize,
+    own: usize,
     clicks: u32,
 }
 
@@ -66,6 +69,7 @@ pub fn inside() -> Result<()> {
             openings: 3,
             jumps: 10,
             cards: 40,
+            own: 4,
             clicks: 10,
         }
     } else {
@@ -75,6 +79,7 @@ pub fn inside() -> Result<()> {
             openings: 12,
             jumps: 60,
             cards: 300,
+            own: 24,
             clicks: 40,
         }
     };
@@ -421,9 +426,25 @@ fn large(
     std::fs::remove_dir_all(big.folder()?)?;
     drop(w);
     link::shape(LINKS[0])?;
-    // An emergency takes the line of its own workstation, which streams no more then: the stream is a neighbour's, on the
-    // same server and here on the same processors too.
-    let (w, neighbour) = (bench.fresh()?, bench.fresh()?);
+    let (patient, nurse, series) = (bench.patient.as_str(), &bench.nurse, big.series());
+    let pull = |station: &Station| {
+        let words = [
+            "image-pull",
+            patient,
+            &series,
+            "--user",
+            &nurse.user,
+            "--secret-stdin",
+        ];
+        station.cli(&words, Some(&format!("{}\n", nurse.password)))
+    };
+    let another = || -> Result<Station> {
+        drop(bench.fresh()?);
+        Ok(Station {
+            profile: bench.profile(),
+        })
+    };
+    let w = bench.fresh()?;
     let card = |patient: &str| -> Result<f64> {
         let from = Instant::now();
         let view = rt.block_on(w.break_glass(by_pin(patient, &bench.nurse)))?;
@@ -433,21 +454,24 @@ fn large(
         Ok(took)
     };
     let patients = bench.world.patients(40);
-    let people = || patients.iter().cycle().take(size.cards);
-    let mut idle = people().map(|p| card(p)).collect::<Result<Vec<_>>>()?;
+    let people = |n: usize| patients.iter().cycle().take(n);
+    let mut idle = people(size.cards).map(|p| card(p)).collect::<Result<Vec<_>>>()?;
+
+    // Beside a neighbour's stream from the same server. Its own work would be another machine's: here it gives way.
+    let neighbour = another()?;
     let ended = AtomicBool::new(false);
     let (mut beside, streamed) = std::thread::scope(|threads| {
-        let (station, patient, ended) = (&neighbour, bench.patient.as_str(), &ended);
+        let (neighbour, ended, pull) = (&neighbour, &ended, &pull);
         let stream = threads.spawn(move || {
-            let whole = rt.block_on(async {
-                let mut open = Open::click(station, patient, big).await?;
-                open.whole(patient, big, LIMIT).await
-            });
+            let given_way = rustix::process::setpriority_process(None, 19);
+            let pulled = given_way
+                .map_err(anyhow::Error::from)
+                .and_then(|()| pull(neighbour));
             ended.store(true, Ordering::Release);
-            whole
+            pulled
         });
         let mut beside = Vec::new();
-        for patient in people() {
+        for patient in people(size.cards) {
             let took = card(patient)?;
             // What was opened after all had come does not count.
             if ended.load(Ordering::Acquire) {
@@ -455,57 +479,79 @@ fn large(
             }
             beside.push(took);
         }
-        let whole = stream.join().map_err(|_| anyhow::anyhow!("the stream"))??;
-        Ok::<_, anyhow::Error>((beside, whole.bytes))
+        let pulled = stream.join().map_err(|_| anyhow::anyhow!("the stream"))??;
+        let bytes = pulled["bytes"].as_u64().context("bytes")?;
+        Ok::<_, anyhow::Error>((beside, bytes))
     })?;
     ensure!(
         beside.len() >= 20,
         "the stream ended after {} cards: too few to say anything",
         beside.len()
     );
-    drop((w, neighbour));
-    let setup = format!("{SETUP}; PIN by Argon2id in the path; 1 Gbit/s");
+
+    // Beside its own stream, which an emergency stops for some seconds: each card is opened while it flows.
+    link::free()?;
+    link::shape(LINKS[1])?;
+    let ended = AtomicBool::new(false);
+    let mut own = std::thread::scope(|threads| {
+        let (station, patient, ended) = (&w, bench.patient.as_str(), &ended);
+        let stream = threads.spawn(move || {
+            rt.block_on(async {
+                let mut open = Open::click(station, patient, big).await?;
+                let flows = async {
+                    while !ended.load(Ordering::Acquire) {
+                        tokio::time::sleep(PAUSE).await;
+                    }
+                };
+                tokio::select! {
+                    whole = open.whole(patient, big, LIMIT) => anyhow::bail!("all came: {} bytes", whole?.bytes),
+                    () = flows => Ok(()),
+                }
+            })
+        });
+        let own = people(size.own)
+            .map(|patient| {
+                std::thread::sleep(FLOWS);
+                card(patient)
+            })
+            .collect::<Result<Vec<_>>>();
+        ended.store(true, Ordering::Release);
+        stream.join().map_err(|_| anyhow::anyhow!("the stream"))??;
+        own
+    })?;
+    drop(w);
+    link::free()?;
+    link::shape(LINKS[0])?;
+    let setup = format!("{SETUP}; PIN by Argon2id in the path");
     report.add_ms("imaging", "card_idle", &mut idle, &setup);
-    report.add_ms(
-        "imaging",
-        "card_beside_stream",
-        &mut beside,
-        &format!(
-            "{setup}; while {} MB stream to a workstation beside it",
-            streamed / 1_000_000
-        ),
+    let near = format!(
+        "{setup}; while {} MB stream to a workstation beside it at 1 Gbit/s",
+        streamed / 1_000_000
     );
+    report.add_ms("imaging", "card_beside_stream", &mut beside, &near);
+    let of_idle = |some: &[f64], q: f64| quantile(some, q) / quantile(&idle, q) * 100.0;
     report.add(
         "imaging",
         "card_beside_pct_of_idle",
-        quantile(&beside, 0.99) / quantile(&idle, 0.99) * 100.0,
+        of_idle(&beside, 0.99),
         "%",
         beside.len(),
-        &setup,
+        &near,
+    );
+    let same = format!("{setup}; on the workstation that streams, 100 Mbit/s; p95, of few");
+    report.add_ms("imaging", "card_own_stream", &mut own, &same);
+    report.add(
+        "imaging",
+        "card_own_pct_of_idle",
+        of_idle(&own, 0.95),
+        "%",
+        own.len(),
+        &same,
     );
 
     // A process of its own, so that its memory is its own.
-    drop(bench.fresh()?);
-    let station = Station {
-        profile: bench.profile(),
-    };
-    let timed = Instant::now();
-    let pulled = station.cli(
-        &[
-            "image-pull",
-            &bench.patient,
-            &big.series(),
-            "--user",
-            &bench.nurse.user,
-            "--secret-stdin",
-        ],
-        Some(&format!("{}\n", bench.nurse.password)),
-    )?;
-    ensure!(
-        pulled["whole"] == true,
-        "not whole after {} ms: {pulled}",
-        ms(timed)
-    );
+    let pulled = pull(&another()?)?;
+    ensure!(pulled["whole"] == true, "not whole: {pulled}");
     let bytes = pulled["bytes"].as_u64().context("bytes")?;
     let peak = pulled["peak_rss_bytes"].as_u64().context("peak_rss_bytes")?;
     let large = format!(

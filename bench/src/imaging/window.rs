@@ -12,10 +12,10 @@ use vitrine_desktop_tests::{CTRL, Desktop, automation_bin};
 /// Time for what was opened before to come whole.
 const REST: Duration = Duration::from_millis(1_200);
 /// The longest that anything kept the screen's thread, since the question before.
-const LONGEST: &str = "const t = window.longest ?? 0; window.longest = 0; return t";
+const LONGEST: &str = "const t = window.longest ?? 0; window.longest = 0; done(t)";
 /// WebKit has no `longtask`: a timer that comes late tells the same.
 const WATCH: &str = "window.longest = 0; let before = performance.now(); setInterval(() => { const now = performance.now(); \
-                     window.longest = Math.max(window.longest, now - before - 4); before = now; }, 4); return 0";
+                     window.longest = Math.max(window.longest, now - before - 4); before = now; }, 4); done(0)";
 
 /// Each series is clicked once, in a workstation that has none of them.
 pub fn clicks(report: &mut Report, bench: &Bench, series: &[Series]) -> Result<()> {
@@ -36,7 +36,7 @@ pub fn clicks(report: &mut Report, bench: &Bench, series: &[Series]) -> Result<(
             desktop.ask(LONGEST).await?;
             let click = format!(
                 "const all = [...document.querySelectorAll('[data-testid=\"series\"]')]; const one = all.find((e) => \
-                 e.dataset.uid === '{}'); one?.scrollIntoView(); one?.click(); return one !== undefined",
+                 e.dataset.uid === '{}'); one?.scrollIntoView(); one?.click(); done(one !== undefined)",
                 s.series()
             );
             ensure!(desktop.ask(&click).await? == true, "series {i} is not on the screen");

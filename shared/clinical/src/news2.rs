@@ -506,7 +506,8 @@ mod tests {
     /// Every boundary of chart 1, and one step to either side.
     #[test]
     fn points_of_every_boundary() {
-        let rows: [(Input, &str, &str, &[(&str, u8)]); 5] = [
+        type Row = (Input, &'static str, &'static str, &'static [(&'static str, u8)]);
+        let rows: [Row; 5] = [
             (
                 Input::Respiration,
                 "RR",

@@ -480,6 +480,7 @@ impl Copier {
             Got::Here(from, sum) => {
                 if row.state == CopyState::Away {
                     self.metrics.count("vitrine_image_recalls_total", "", 1);
+                    tracing::info!(file = named(&row.file), from, "an original was brought back");
                 } else {
                     self.mended(&row.file, &from, LOCAL).await?;
                 }

@@ -260,7 +260,7 @@ pub(super) async fn notes_how_copies_stand(h: Hospital) {
     assert!(h.noted(there).await);
     assert_eq!(h.report().await.lost, 0);
     h.targets(&["north"]).await;
-    assert_eq!(h.report().await.lost, 1, "no target that is still named has it");
+    assert_eq!(h.report().await.lost, 2, "no target that is still named has them");
     let unknown = CopyDone {
         no: 999_999,
         ..failed_of(&h.at(b, LOCAL).await)
