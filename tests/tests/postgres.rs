@@ -202,7 +202,14 @@ async fn a_hospital_on_postgresql() -> Result<()> {
     ensure!(version.trim() == "1", "version {version}");
     let from = Instant::now();
     put_allergy(&b, &token, "after", "p000003").await?;
-    let took = heard(&mut events, "p000003", from).await?;
+    // What was heard may still be of an earlier change: what counts is that it is here.
+    let took = loop {
+        let took = heard(&mut events, "p000003", from).await?;
+        let card = engine.break_glass(emergency("p000003", &nurse)).await?;
+        if card.allergies.items.iter().any(|a| a.agent == "Allergy after") {
+            break took;
+        }
+    };
     // Scopes that could not be served meanwhile are asked for again within ten seconds.
     ensure!(
         took < Duration::from_secs(12),
@@ -249,17 +256,20 @@ async fn a_hospital_on_postgresql() -> Result<()> {
 
 async fn glass_broken(engine: &Workstation, who: &Person) -> Result<Duration> {
     let from = Instant::now();
-    let asked = BreakGlass {
-        patient: "p000005".to_owned(),
+    engine.break_glass(emergency("p000005", who)).await?;
+    Ok(from.elapsed())
+}
+
+fn emergency(patient: &str, who: &Person) -> BreakGlass {
+    BreakGlass {
+        patient: patient.to_owned(),
         reason: "life-threatening".to_owned(),
         words: None,
         identity: Identity::UserSecret {
             user: who.user.clone(),
             secret: who.pin.clone().into(),
         },
-    };
-    engine.break_glass(asked).await?;
-    Ok(from.elapsed())
+    }
 }
 
 #[test]

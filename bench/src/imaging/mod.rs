@@ -349,7 +349,11 @@ fn against(
             "imaging",
             &format!("{metric}_{name}{unit}"),
             value,
-            unit.trim_start_matches('_'),
+            match unit {
+                "_per_s" => "×",
+                "_pct" => "%",
+                unit => unit.trim_start_matches('_'),
+            },
             1,
             &setup,
         );

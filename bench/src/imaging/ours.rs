@@ -165,7 +165,10 @@ impl<'a> Open<'a> {
 
     /// A jump to another frame → at 128 px or better, and exact, ms.
     pub async fn jump(&self, frame: u32) -> Result<(f64, f64)> {
-        self.pixels(frame, Instant::now()).await
+        let from = Instant::now();
+        // As the screen does: it says where it looks, then asks for the pixels.
+        self.w.image_center(self.view.view, frame, 0.0, PX)?;
+        self.pixels(frame, from).await
     }
 
     /// Waits until all is here.

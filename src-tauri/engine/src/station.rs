@@ -345,10 +345,9 @@ impl Station {
         match as_of {
             Some(at) => {
                 let at = UtcMs(at);
-                let zone = self.clock.zone_minutes(at);
                 format!(
                     "Last synchronised {}.",
-                    vitrine_clinical::format::date_time(at, zone)
+                    vitrine_clinical::format::date_time_in(at, &|at| self.clock.zone_minutes(at))
                 )
             }
             None => "Never synchronised.".to_owned(),

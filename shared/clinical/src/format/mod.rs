@@ -10,8 +10,10 @@ use crate::chart::{HumanName, PartialDate};
 
 pub mod civil;
 mod value;
+mod zone;
 
 pub use value::{Dose, Measured, ResultFlag, group_thousands};
+pub use zone::{Repeated, date_time_in, partial_date_in, repeated, time_in};
 
 use civil::{Civil, DAY_MS, Precision, parse_fhir};
 

@@ -337,10 +337,9 @@ fn shown(
 
 /// "BREAK-GLASS · Dr LEE · Life-threatening emergency · ends 08:31".
 pub(crate) fn frame_text(station: &Station, display: &str, grant: &Grant) -> String {
-    let zone = station.clock.zone_minutes(grant.until);
     format!(
         "BREAK-GLASS · {display} · {} · ends {}",
         grant.reason.text(),
-        format::time(grant.until, zone)
+        format::time_in(grant.until, &|at| station.clock.zone_minutes(at))
     )
 }

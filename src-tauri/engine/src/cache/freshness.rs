@@ -185,7 +185,7 @@ pub fn words(age: DataAge, as_of: Option<i64>, clock: &Clock) -> String {
             let ago = format::data_age(now.since(at).max(0));
             format!(
                 "as of {} ({ago}){unverified}",
-                format::date_time(at, clock.zone_minutes(at))
+                format::date_time_in(at, &|at| clock.zone_minutes(at))
             )
         }
         (_, None) => format!("as of an unknown time{unverified}"),

@@ -32,10 +32,10 @@ impl Words<'_> {
         format::date(at, self.zone(at))
     }
     pub(crate) fn date_time(&self, at: UtcMs) -> String {
-        format::date_time(at, self.zone(at))
+        format::date_time_in(at, &|at| self.zone(at))
     }
-    fn partial(&self, text: &str) -> String {
-        format::partial_date(text, self.zone(self.clock.now()))
+    pub(crate) fn partial(&self, text: &str) -> String {
+        format::partial_date_in(text, &|at| self.zone(at))
     }
 
     /// A block of entries. `looked_at` says what was looked through when there are none.

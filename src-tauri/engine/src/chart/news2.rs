@@ -140,9 +140,12 @@ fn shown(score: &News2<'_>, clock: &Clock) -> News2View {
         },
         lacking_text: score.lacking_text(),
         not_for_text: None,
-        since_text: score
-            .oldest()
-            .map(|at| format!("inputs from {}", format::date_time(at, clock.zone_minutes(at)))),
+        since_text: score.oldest().map(|at| {
+            format!(
+                "inputs from {}",
+                format::date_time_in(at, &|at| clock.zone_minutes(at))
+            )
+        }),
         parts: Vec::new(),
         trend: Vec::new(),
     }

@@ -3,7 +3,6 @@
 use super::blocks::Words;
 use std::collections::BTreeSet;
 use vitrine_clinical::card::{BlockState, CardFact, EmergencyCard, MeasuredItem};
-use vitrine_clinical::format;
 use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
 use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
 use vitrine_wire::view::{
@@ -280,8 +279,7 @@ fn note(w: &Words<'_>, n: &Note) -> NoteView {
 }
 
 fn encounter(w: &Words<'_>, e: &EncounterItem) -> LineView {
-    let zone = w.clock.zone_minutes(w.clock.now());
-    let day = |d: &vitrine_clinical::chart::PartialDate| format::partial_date(d.as_str(), zone);
+    let day = |d: &vitrine_clinical::chart::PartialDate| w.partial(d.as_str());
     let when = match (&e.start, &e.end) {
         (Some(s), Some(t)) => Some(format!("{} to {}", day(s), day(t))),
         (Some(s), None) => Some(format!("since {}", day(s))),

@@ -44,7 +44,7 @@ pub(crate) fn deceased_text(identity: Option<&Identity>, clock: &Clock) -> Optio
         "yes" => "Died (date not recorded)".to_owned(),
         date => format!(
             "Died {}",
-            format::partial_date(date, clock.zone_minutes(clock.now()))
+            format::partial_date_in(date, &|at| clock.zone_minutes(at))
         ),
     })
 }

@@ -131,7 +131,7 @@ pub(super) fn empty_text(as_of: i64, clock: &Clock) -> String {
     let at = vitrine_clinical::UtcMs(as_of);
     format!(
         "No images in this record as of {}.",
-        format::date_time(at, clock.zone_minutes(at))
+        format::date_time_in(at, &|at| clock.zone_minutes(at))
     )
 }
 

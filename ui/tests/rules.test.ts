@@ -1,0 +1,85 @@
+/** Safety rules of screens.md A6 that are seen on whole screens, each by its number; the others are in safety.test.ts, views.test.ts and app.test.ts. */
+import { flushSync, mount, unmount } from 'svelte';
+import { afterEach, describe, expect, test } from 'vitest';
+import AppFrame from '../src/App.svelte';
+import { fakeOf } from '../src/ipc/fake';
+import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
+import { calm } from '../src/ipc/fixtures/world';
+import { App } from '../src/state/app.svelte';
+
+let mounted: Record<string, unknown> | null = null;
+
+async function screen(id: string): Promise<void> {
+  const scenario = SCENARIOS.find((each) => each.id === id);
+  if (scenario === undefined) throw new Error(`no screen ${id}`);
+  const world = calm();
+  scenario.set?.(world);
+  const fake = fakeOf(world);
+  fake.imagePixels = () => new Promise(() => {});
+  const app = new App(fake);
+  mounted = mount(AppFrame, { target: document.body, props: { app } });
+  await app.start();
+  await scenario.drive?.(app);
+  await new Promise((done) => setTimeout(done, 0));
+  flushSync();
+}
+const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
+const words = (element: Element | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
+const row = (name: string) => all('patient-row').find((each) => words(each).includes(name));
+
+afterEach(async () => {
+  if (mounted !== null) await unmount(mounted);
+  mounted = null;
+  document.body.innerHTML = '';
+});
+
+test('S6: the order of the board and how many there are is said', async () => {
+  await screen('board');
+  const summary = words(all('board-summary')[0]);
+  expect(summary).toMatch(/\d+ patients/u);
+  expect(summary).toContain('sort: acuity, wait');
+});
+
+test('S12: every measured value has its unit beside it', async () => {
+  for (const id of ['chart-vitals', 'chart-labs', 'card']) {
+    await screen(id);
+    const values = [...document.querySelectorAll<HTMLElement>('.measured:not([data-rehearsal] *)')];
+    expect(values.length).toBeGreaterThan(4);
+    const bare = values.filter((each) => each.querySelector('.unit') === null).map((each) => words(each.querySelector('.value') ?? undefined));
+    // A pH, an INR and a level of consciousness have none in the record.
+    expect(bare.every((value) => ['4.2', '7.24', 'V'].includes(value))).toBe(true);
+    if (mounted !== null) await unmount(mounted);
+    mounted = null;
+    document.body.innerHTML = '';
+  }
+});
+
+test('S22: times are of 24 hours and carry their date', async () => {
+  await screen('chart-vitals');
+  const times = [...document.querySelectorAll('.at')].map((each) => words(each)).filter((text) => text !== '');
+  expect(times.length).toBeGreaterThan(4);
+  for (const text of times) expect(text).toMatch(/^\d\d-[A-Z][a-z]{2}-\d{4} \d\d:\d\d$/u);
+  expect(document.body.textContent).not.toMatch(/\d (am|pm)\b/iu);
+});
+
+describe('S24: names that are alike are marked', () => {
+  for (const id of ['board', 'search-found']) {
+    test(id, async () => {
+      await screen(id);
+      expect(words(row('SMITH, John'))).toContain('similar name');
+      expect(words(row('SMYTH, Joan'))).toContain('similar name');
+      expect(row('SMITH, John')?.querySelector('.similar svg')).not.toBeNull();
+    });
+  }
+  test('and only they', async () => {
+    await screen('board');
+    expect(words(row('OKAFOR'))).not.toContain('similar name');
+  });
+});
+
+test('S25: somebody who died is marked by words and a pattern, not by a colour alone', async () => {
+  await screen('chart-damaged');
+  const banner = all('banner')[0];
+  expect(words(banner)).toContain('Died 20-Nov-2026');
+  expect(banner?.classList.contains('deceased')).toBe(true);
+});
