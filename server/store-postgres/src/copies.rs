@@ -216,7 +216,7 @@ impl Group<'_> {
         match which {
             Again::Verified(limit) => {
                 let sql = format!(
-                    "{sql} no IN (SELECT no FROM imaging_copy WHERE due > $1 AND state = 1 LIMIT $2
+                    "{sql} no IN (SELECT no FROM imaging_copy WHERE due > $1 AND state = 1 AND coalesce(at, 0) <= $1 LIMIT $2
                                      FOR UPDATE SKIP LOCKED)"
                 );
                 run(self.tx, NOTING, &sql, &[&now, &most(*limit)]).await

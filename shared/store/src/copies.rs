@@ -191,7 +191,8 @@ pub enum Which {
 /// What is to be looked at before its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Again {
-    /// What is verified, at most so many rows: called until there are none left, so that others may write between.
+    /// What is verified and was not looked at since, at most so many rows: called with the same time until there are none left, so
+    /// that others may write between.
     Verified(usize),
     /// The file of the instance with this SOP Instance UID in the server's own folder.
     Original(String),

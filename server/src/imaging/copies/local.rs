@@ -171,6 +171,11 @@ impl Copier {
                 self.whole(row, of, &path, sum).await?;
                 Ok(true)
             }
+            // It was to be brought back, and whoever asked went away meanwhile.
+            Look::Missing if row.state == CopyState::Pending && row.sum.is_some() => {
+                self.note(row, CopyState::Away, 0, None, None).await?;
+                Ok(false)
+            }
             Look::Missing => self.mend(row, of, CopyState::Missing, "its file is gone").await,
             Look::Damaged(why) => self.mend(row, of, CopyState::Damaged, &why).await,
             Look::Unseen(why) => {

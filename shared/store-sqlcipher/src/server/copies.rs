@@ -220,7 +220,7 @@ fn again(conn: &Connection, which: &Again, now: UtcMs) -> Result<u64, StoreError
     let (fits, with) = match which {
         Again::Verified(limit) => {
             let sql = "UPDATE imaging_copy SET due = ?1 WHERE no IN
-                         (SELECT no FROM imaging_copy WHERE due > ?1 AND state = 1 LIMIT ?2)";
+                         (SELECT no FROM imaging_copy WHERE due > ?1 AND state = 1 AND coalesce(at, 0) <= ?1 LIMIT ?2)";
             let n = run(conn, sql, params![now.0, most(*limit)]).during(NOTING)?;
             return Ok(n as u64);
         }

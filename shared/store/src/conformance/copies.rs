@@ -227,6 +227,12 @@ pub(super) async fn notes_how_copies_stand(h: Hospital) {
     assert_eq!(h.uids(LOCAL, Which::Scrub, NOW).await, [b]);
     assert_eq!(h.uids("east", Which::Scrub, NOW).await, [a]);
     assert_eq!(again(Again::Verified(9)).await, 0);
+    let mut since = looked(&h.at(b, LOCAL).await, CopyState::Verified, later);
+    since.at = UtcMs(NOW.0 + 1);
+    assert!(h.noted(since.clone()).await);
+    assert_eq!(again(Again::Verified(9)).await, 0, "it was looked at since");
+    since.at = NOW;
+    assert!(h.noted(since).await);
     let mut failed = looked(&h.at(b, "east").await, CopyState::Failed, later);
     failed.tries = 1;
     assert!(h.noted(failed).await);

@@ -251,7 +251,7 @@ impl Copies for MemoryStore {
     async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError> {
         let mut t = self.tables();
         let fits = |c: &Copy| match &which {
-            Again::Verified(_) => c.state == CopyState::Verified,
+            Again::Verified(_) => c.state == CopyState::Verified && c.at.is_none_or(|at| at <= now),
             Again::Original(uid) => {
                 c.target == LOCAL && c.instance.as_ref() == Some(uid) && c.state != CopyState::Away
             }
