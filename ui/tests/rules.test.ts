@@ -1,37 +1,12 @@
 /** Safety rules of screens.md A6 that are seen on whole screens, each by its number; the others are in safety.test.ts, views.test.ts and app.test.ts. */
-import { flushSync, mount, unmount } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
-import AppFrame from '../src/App.svelte';
-import { fakeOf } from '../src/ipc/fake';
-import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
-import { calm } from '../src/ipc/fixtures/world';
-import { App } from '../src/state/app.svelte';
+import { leave, screen } from './onScreen';
 
-let mounted: Record<string, unknown> | null = null;
-
-async function screen(id: string): Promise<void> {
-  const scenario = SCENARIOS.find((each) => each.id === id);
-  if (scenario === undefined) throw new Error(`no screen ${id}`);
-  const world = calm();
-  scenario.set?.(world);
-  const fake = fakeOf(world);
-  fake.imagePixels = () => new Promise(() => {});
-  const app = new App(fake);
-  mounted = mount(AppFrame, { target: document.body, props: { app } });
-  await app.start();
-  await scenario.drive?.(app);
-  await new Promise((done) => setTimeout(done, 0));
-  flushSync();
-}
 const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
 const words = (element: Element | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const row = (name: string) => all('patient-row').find((each) => words(each).includes(name));
 
-afterEach(async () => {
-  if (mounted !== null) await unmount(mounted);
-  mounted = null;
-  document.body.innerHTML = '';
-});
+afterEach(leave);
 
 test('S6: the order of the board and how many there are is said', async () => {
   await screen('board');
@@ -48,9 +23,7 @@ test('S12: every measured value has its unit beside it', async () => {
     const bare = values.filter((each) => each.querySelector('.unit') === null).map((each) => words(each.querySelector('.value') ?? undefined));
     // A pH, an INR and a level of consciousness have none in the record.
     expect(bare.every((value) => ['4.2', '7.24', 'V'].includes(value))).toBe(true);
-    if (mounted !== null) await unmount(mounted);
-    mounted = null;
-    document.body.innerHTML = '';
+    await leave();
   }
 });
 

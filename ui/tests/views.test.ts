@@ -1,32 +1,10 @@
 /** What the components put on the page: words, marks, and nothing that came from outside as anything but text. */
-import { flushSync, mount, unmount } from 'svelte';
+import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
-import AppFrame from '../src/App.svelte';
-import { fakeOf } from '../src/ipc/fake';
 import { block, MARY_CARD, MARY_CHART } from '../src/ipc/fixtures/people';
 import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
-import { calm, type World } from '../src/ipc/fixtures/world';
-import { App } from '../src/state/app.svelte';
+import { leave, screen } from './onScreen';
 
-let mounted: Record<string, unknown> | null = null;
-
-async function screen(id: string, change?: (world: World) => void): Promise<App> {
-  const scenario = SCENARIOS.find((each) => each.id === id);
-  if (scenario === undefined) throw new Error(`no screen ${id}`);
-  const world = calm();
-  scenario.set?.(world);
-  change?.(world);
-  const fake = fakeOf(world);
-  // There is no canvas here: pixels would be made for nobody.
-  fake.imagePixels = () => new Promise(() => {});
-  const app = new App(fake);
-  mounted = mount(AppFrame, { target: document.body, props: { app } });
-  await app.start();
-  await scenario.drive?.(app);
-  await new Promise((done) => setTimeout(done, 0));
-  flushSync();
-  return app;
-}
 const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
 const one = (testid: string) => {
   const found = all(testid);
@@ -35,11 +13,7 @@ const one = (testid: string) => {
 };
 const text = () => document.body.textContent ?? '';
 
-afterEach(async () => {
-  if (mounted !== null) await unmount(mounted);
-  mounted = null;
-  document.body.innerHTML = '';
-});
+afterEach(leave);
 
 describe('every screen', () => {
   for (const { id } of SCENARIOS) {
@@ -262,8 +236,7 @@ describe('images', () => {
   test('none, or not fully loaded: never the same words (S1)', async () => {
     await screen('images-empty');
     expect(one('empty').textContent).toContain('No images in this record as of');
-    await unmount(mounted ?? {});
-    mounted = null;
+    await leave();
     await screen('images-partial');
     expect(all('empty')).toHaveLength(0);
     expect(one('unknown').textContent).toContain('not fully loaded');

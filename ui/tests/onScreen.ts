@@ -1,0 +1,33 @@
+/** A screen of the fake twin, put on the page for a test and taken off it again. */
+import { flushSync, mount, unmount } from 'svelte';
+import AppFrame from '../src/App.svelte';
+import { fakeOf } from '../src/ipc/fake';
+import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
+import { calm, type World } from '../src/ipc/fixtures/world';
+import { App } from '../src/state/app.svelte';
+
+let mounted: Record<string, unknown> | null = null;
+
+export async function screen(id: string, change?: (world: World) => void): Promise<App> {
+  const scenario = SCENARIOS.find((each) => each.id === id);
+  if (scenario === undefined) throw new Error(`no screen ${id}`);
+  const world = calm();
+  scenario.set?.(world);
+  change?.(world);
+  const fake = fakeOf(world);
+  // There is no canvas here: pixels would be made for nobody.
+  fake.imagePixels = () => new Promise(() => {});
+  const app = new App(fake);
+  mounted = mount(AppFrame, { target: document.body, props: { app } });
+  await app.start();
+  await scenario.drive?.(app);
+  await new Promise((done) => setTimeout(done, 0));
+  flushSync();
+  return app;
+}
+
+export async function leave(): Promise<void> {
+  if (mounted !== null) await unmount(mounted);
+  mounted = null;
+  document.body.innerHTML = '';
+}
