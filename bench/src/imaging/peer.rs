@@ -86,11 +86,17 @@ impl Orthanc {
     }
 
     async fn get(&self, path: &str, accept: &str) -> Result<Vec<u8>> {
-        let asked = self
-            .http
-            .get(format!("{}{path}", self.url))
-            .header("accept", accept);
-        let answer = asked.send().await?;
+        let asked = || {
+            self.http
+                .get(format!("{}{path}", self.url))
+                .header("accept", accept)
+                .send()
+        };
+        // It closes connections that rest; who meets one asks again, as browsers do.
+        let answer = match asked().await {
+            Err(e) if e.is_request() => asked().await?,
+            answer => answer?,
+        };
         let status = answer.status();
         let bytes = answer.bytes().await?;
         ensure!(
