@@ -106,7 +106,8 @@ pub async fn serve(
     let _ = tokio::time::timeout(LAST, connections.acquire_many(all)).await;
 }
 
-/// Has a peer that is gone without a word noticed within two minutes: a workstation that lost its power or its network
+/// Has a peer that went without a word while nothing was on its way to it noticed within two minutes (with something on its
+/// way the system's own resending decides): a workstation that lost its power or its network
 /// would otherwise be looked after for hours.
 #[cfg(target_os = "linux")]
 fn noticed_when_gone(stream: &TcpStream) {

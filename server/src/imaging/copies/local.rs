@@ -475,7 +475,9 @@ impl Copier {
         if self.is_here(&of.blob).await {
             return Ok(());
         }
-        if row.state == CopyState::Away {
+        // It left; also one that somebody began to bring back and went away meanwhile.
+        let left = row.state == CopyState::Away || row.state == CopyState::Pending && row.sum.is_some();
+        if left {
             // Its file comes before its row says so: who is killed between is to find it again.
             let due = after(clock::now(), ROW_MOST);
             self.note_until(row, CopyState::Pending, 0, None, None, due)
@@ -483,7 +485,7 @@ impl Copier {
         }
         match self.get(row, of).await? {
             Got::Here(from, sum) => {
-                if row.state == CopyState::Away {
+                if left {
                     self.metrics.count("vitrine_image_recalls_total", "", 1);
                     tracing::info!(file = named(&row.file), from, "an original was brought back");
                 } else {
@@ -493,7 +495,7 @@ impl Copier {
                 Ok(())
             }
             got => {
-                if row.state == CopyState::Away {
+                if left {
                     self.note(row, CopyState::Away, 0, None, None).await?;
                 }
                 match got {
