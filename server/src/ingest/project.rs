@@ -12,7 +12,7 @@ use vitrine_store::search::fold;
 use vitrine_store::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
-use vitrine_wire::http::{BoardItem, BoardNews2};
+use vitrine_wire::http::BoardItem;
 
 /// The one projector of the server.
 #[derive(Debug, Clone, Copy, Default)]
@@ -126,10 +126,7 @@ fn board_item(card: &EmergencyCard) -> Option<BoardItem> {
         allergies: card.allergies.state,
         flags,
         code_status: card.code_status.items.first().map(|i| i.text.clone()),
-        news2: Some(BoardNews2 {
-            inputs: news2::keep(&card.vitals.items),
-            pregnant: news2::pregnant(&card.conditions.items),
-        }),
+        news2: card.news2.clone().map(news2::Basis::without_values),
     })
 }
 

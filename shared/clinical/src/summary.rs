@@ -9,6 +9,7 @@ use crate::chart::{
     Attachment, Concept, DiagnosticReport, DocumentReference, Encounter, Immunization, Observation,
     PartialDate, Procedure, Ref, Resource,
 };
+use crate::news2::{self, Basis};
 use crate::{ResourceKey, UtcMs};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
@@ -120,6 +121,8 @@ pub struct ChartSummary {
     pub procedures: Vec<ActItem>,
     /// Usual practitioners.
     pub practitioners: Vec<Ref>,
+    /// What NEWS2 needs, all of it.
+    pub news2: Basis,
 }
 
 /// Shown where the record does not name a thing.
@@ -187,6 +190,7 @@ pub fn chart_summary(facts: &[CardFact]) -> ChartSummary {
     chart.past_medications = past.into_iter().map(|(_, i)| i).collect();
     resolved.sort_by_cached_key(|(order, r)| (Reverse(*order), r.item.source.clone()));
     chart.resolved_conditions = resolved.into_iter().map(|(_, r)| r).collect();
+    chart.news2 = news2::basis(&facts);
     series.finish(&mut chart);
     let begun = |e: &EncounterItem| e.start.as_ref().and_then(|d| d.order_ms());
     chart

@@ -123,16 +123,7 @@ pub struct BoardItem {
     pub flags: Vec<String>,
     /// Code status in words, newest.
     pub code_status: Option<String>,
-    /// What NEWS2 needs; absent from a server that does not send it.
-    #[serde(default)]
-    pub news2: Option<BoardNews2>,
-}
-
-/// What a board needs for NEWS2 (`vitrine_clinical::news2`): points and times, no values.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BoardNews2 {
-    /// The inputs there are.
-    pub inputs: Vec<vitrine_clinical::news2::Kept>,
-    /// The problems name a pregnancy, for which the score is not.
-    pub pregnant: bool,
+    /// What NEWS2 needs, without values; absent from a server that does not send it, and where this version cannot read it.
+    #[serde(default, deserialize_with = "vitrine_clinical::news2::lenient")]
+    pub news2: Option<vitrine_clinical::news2::Basis>,
 }

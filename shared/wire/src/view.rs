@@ -306,7 +306,7 @@ pub enum News2Level {
     Medium,
     /// 7 and more.
     High,
-    /// No input counts, or the score is not for this patient.
+    /// Nothing can be said: inputs do not count, or the score is not for this patient.
     None,
 }
 
@@ -317,19 +317,25 @@ pub enum News2Level {
 pub struct News2View {
     /// "9"; "≥5" where an input does not count; "—" without a score.
     pub score_text: String,
+    /// The same to be heard: "at least 5", "no score".
+    pub spoken_text: String,
     /// What it asks for at least.
     pub level: News2Level,
-    /// The same in words: "emergency response".
+    /// The same in words: "emergency response", "incomplete: risk not known".
     pub level_text: String,
+    /// By which scale SpO2 is scored, said wherever a score stands; absent without one.
+    pub scale_text: Option<String>,
     /// "temp missing, SpO2 old"; absent where every input counts.
     pub lacking_text: Option<String>,
-    /// Why there is no score for this patient at all: a child, a pregnancy, an unknown age.
+    /// Why there is no score for this patient at all: "under 16", "pregnancy", "age not known", "died".
     pub not_for_text: Option<String>,
-    /// "inputs from 21-Nov-2026 04:05": the oldest that counts.
+    /// "oldest input 21-Nov-2026 04:05".
     pub since_text: Option<String>,
+    /// Seconds after which an input that counts is too old, and the score is another; absent without one.
+    pub good_for_s: Option<u32>,
     /// The inputs, in the order of the chart; empty on a board.
     pub parts: Vec<News2PartView>,
-    /// Earlier scores and this one, oldest first; empty where only the newest values are here.
+    /// Scores of earlier sets of observations and this one, oldest first; empty where only the newest values are here.
     pub trend: Vec<News2PointView>,
 }
 
@@ -343,7 +349,7 @@ pub struct News2PartView {
     pub value_text: String,
     /// "3"; "" where it does not count.
     pub points_text: String,
-    /// "missing", "old", "not readable"; absent where it counts.
+    /// "missing", "old", "not readable", "not final", …; absent where it counts.
     pub state_text: Option<String>,
     /// "21-Nov-2026 04:05".
     pub at_text: Option<String>,
@@ -355,8 +361,12 @@ pub struct News2PartView {
 pub struct News2PointView {
     /// The sum of the points there were.
     pub least: u8,
+    /// Whether every input counted: others are drawn on no line.
+    pub whole: bool,
     /// "9", "≥5".
     pub score_text: String,
+    /// "at least 5".
+    pub spoken_text: String,
     /// "21-Nov-2026 04:05".
     pub at_text: String,
 }

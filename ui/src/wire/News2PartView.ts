@@ -17,7 +17,7 @@ value_text: string,
  */
 points_text: string, 
 /**
- * "missing", "old", "not readable"; absent where it counts.
+ * "missing", "old", "not readable", "not final", …; absent where it counts.
  */
 state_text: string | null, 
 /**

@@ -9,9 +9,17 @@ export type News2PointView = {
  */
 least: number, 
 /**
+ * Whether every input counted: others are drawn on no line.
+ */
+whole: boolean, 
+/**
  * "9", "≥5".
  */
 score_text: string, 
+/**
+ * "at least 5".
+ */
+spoken_text: string, 
 /**
  * "21-Nov-2026 04:05".
  */

@@ -13,30 +13,42 @@ export type News2View = {
  */
 score_text: string, 
 /**
+ * The same to be heard: "at least 5", "no score".
+ */
+spoken_text: string, 
+/**
  * What it asks for at least.
  */
 level: News2Level, 
 /**
- * The same in words: "emergency response".
+ * The same in words: "emergency response", "incomplete: risk not known".
  */
 level_text: string, 
+/**
+ * By which scale SpO2 is scored, said wherever a score stands; absent without one.
+ */
+scale_text: string | null, 
 /**
  * "temp missing, SpO2 old"; absent where every input counts.
  */
 lacking_text: string | null, 
 /**
- * Why there is no score for this patient at all: a child, a pregnancy, an unknown age.
+ * Why there is no score for this patient at all: "under 16", "pregnancy", "age not known", "died".
  */
 not_for_text: string | null, 
 /**
- * "inputs from 21-Nov-2026 04:05": the oldest that counts.
+ * "oldest input 21-Nov-2026 04:05".
  */
 since_text: string | null, 
+/**
+ * Seconds after which an input that counts is too old, and the score is another; absent without one.
+ */
+good_for_s: number | null, 
 /**
  * The inputs, in the order of the chart; empty on a board.
  */
 parts: Array<News2PartView>, 
 /**
- * Earlier scores and this one, oldest first; empty where only the newest values are here.
+ * Scores of earlier sets of observations and this one, oldest first; empty where only the newest values are here.
  */
 trend: Array<News2PointView>, };

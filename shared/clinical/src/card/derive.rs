@@ -5,7 +5,7 @@ use super::{
     NegativeStatement, StatementItem, allergy, condition, measured, medication, place, statement,
 };
 use crate::chart::Resource;
-use crate::{PatientId, ResourceKey, UtcMs};
+use crate::{PatientId, ResourceKey, UtcMs, news2};
 use allergy::Said;
 use condition::Stand;
 use medication::Course;
@@ -97,6 +97,9 @@ fn observation_slot(o: &crate::chart::Observation, resource: &Resource) -> Optio
     if statement::about(resource) == Some(About::CodeStatus) {
         return Some(("code-status".into(), 8));
     }
+    if news2::readings::tells_pregnancy(o) {
+        return Some(("pregnancy".into(), 3));
+    }
     let code = o.code.as_ref()?;
     let tables = [
         ("vital", measured::VITALS),
@@ -105,7 +108,16 @@ fn observation_slot(o: &crate::chart::Observation, resource: &Resource) -> Optio
     ];
     for (name, table) in tables {
         if let Some(label) = measured::label_in(table, code) {
-            return Some((format!("{name}:{label}"), 3));
+            // What would push out what the score needs stands by itself: a laboratory's vital signs, and saturations without
+            // their oxygen.
+            let of = if name == "vital" && news2::readings::of_laboratory(o) {
+                "laboratory"
+            } else if label == "SpO2" && !o.components.is_empty() {
+                "vital-with"
+            } else {
+                name
+            };
+            return Some((format!("{of}:{label}"), 3));
         }
     }
     if let Some(label) = measured::label_in(measured::BLOOD_GROUPS, code) {
@@ -236,6 +248,7 @@ pub fn emergency_card(patient: &PatientId, facts: &[CardFact]) -> EmergencyCard 
         isolation: lines(About::Isolation),
         flags: lines(About::Flag),
         contacts: block(contacts, contacts_as_of),
+        news2: Some(news2::basis(&facts).newest(3)),
     }
 }
 

@@ -296,4 +296,7 @@ pub struct EmergencyCard {
     pub flags: Block<StatementItem>,
     /// Whom to call.
     pub contacts: Block<ContactItem>,
+    /// What NEWS2 needs; absent from a card that was derived before it held that, and where this version cannot read it.
+    #[serde(default, deserialize_with = "crate::news2::lenient")]
+    pub news2: Option<crate::news2::Basis>,
 }

@@ -1,7 +1,7 @@
 //! The emergency card as shown.
 
 use super::blocks::Words;
-use vitrine_clinical::card::{BlockState, EmergencyCard};
+use vitrine_clinical::card::EmergencyCard;
 use vitrine_wire::view::{EmergencyCardView, SectionAge};
 
 /// What is looked through for a card.
@@ -33,12 +33,7 @@ pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Fram
         code_status: w.of_block(&c.code_status, LOOKED_AT, |m| w.statement(m)),
         devices: w.of_block(&c.devices, LOOKED_AT, |m| w.statement(m)),
         vitals: w.of_block(&c.vitals, LOOKED_AT, |m| w.measured(m)),
-        news2: if c.vitals.state == BlockState::Unavailable {
-            w.unavailable()
-        } else {
-            let score = w.news2(&c.vitals.items, c, &[]);
-            w.block(vec![score], None, LOOKED_AT)
-        },
+        news2: w.news2(c, None, LOOKED_AT),
         labs: w.of_block(&c.labs, LOOKED_AT, |m| w.measured(m)),
         blood_group: w.of_block(&c.blood_group, LOOKED_AT, |m| w.statement(m)),
         isolation: w.of_block(&c.isolation, LOOKED_AT, |m| w.statement(m)),

@@ -2,7 +2,7 @@
 
 use super::blocks::Words;
 use std::collections::BTreeSet;
-use vitrine_clinical::card::{BlockState, CardFact, EmergencyCard, MeasuredItem};
+use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
 use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
 use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
 use vitrine_wire::view::{
@@ -101,9 +101,7 @@ pub(crate) fn chart_view(
         None => (w.bare_banner(), w.allergies_unavailable()),
     };
     let code_status = match card {
-        Some(c) => w.of_block(&c.code_status, "essentials on this workstation", |s| {
-            w.statement(s)
-        }),
+        Some(c) => w.of_block(&c.code_status, ESSENTIALS, |s| w.statement(s)),
         None => w.unavailable(),
     };
     let mut view = ChartView {
@@ -125,6 +123,12 @@ pub(crate) fn chart_view(
         resources: record.map_or(0, |r| u32::try_from(r.rows.len()).unwrap_or(u32::MAX)),
         loading_text: frame.loading_text,
     };
+    // Who it is comes from the essentials: without them nobody is scored.
+    if let Some(card) = card {
+        let record = summary.as_ref().filter(|_| !bad(&["Observation", "Condition"]));
+        let looked_at = record.map_or(ESSENTIALS, |_| RECORD);
+        view.news2 = w.news2(card, record.map(|s| &s.news2), looked_at);
+    }
     match (&summary, card) {
         (Some(s), _) => from_record(w, &mut view, s, card, &bad),
         (None, Some(c)) => from_card(w, &mut view, c),
@@ -134,6 +138,7 @@ pub(crate) fn chart_view(
 }
 
 const RECORD: &str = "full record on this workstation";
+const ESSENTIALS: &str = "essentials on this workstation";
 
 fn from_record(
     w: &Words<'_>,
@@ -173,11 +178,6 @@ fn from_record(
     if !bad(&["Observation"]) {
         let newest: Vec<&MeasuredItem> = s.vitals.iter().filter_map(|v| v.values.first()).collect();
         let as_of = newest.iter().filter_map(|m| m.at).max();
-        // Who it is, and the problems, come from the essentials: without them nobody is scored.
-        if let Some(card) = card {
-            let score = w.news2(newest.iter().copied(), card, &s.vitals);
-            view.news2 = w.block(vec![score], None, RECORD);
-        }
         view.vitals = w.block(newest.into_iter().map(|m| w.measured(m)).collect(), as_of, RECORD);
         let as_of = s.labs.iter().filter_map(|l| l.values.first()?.at).max();
         view.labs = w.block(s.labs.iter().map(|l| lab_row(w, l)).collect(), as_of, RECORD);
@@ -199,13 +199,9 @@ fn from_record(
 }
 
 fn from_card(w: &Words<'_>, view: &mut ChartView, c: &EmergencyCard) {
-    const ESSENTIALS: &str = "essentials on this workstation";
     view.medications = w.of_block(&c.medications, ESSENTIALS, |m| w.medication(m));
     view.conditions = w.of_block(&c.conditions, ESSENTIALS, |m| w.condition(m));
     view.vitals = w.of_block(&c.vitals, ESSENTIALS, |m| w.measured(m));
-    if c.vitals.state != BlockState::Unavailable {
-        view.news2 = w.block(vec![w.news2(&c.vitals.items, c, &[])], None, ESSENTIALS);
-    }
     view.labs = w.of_block(&c.labs, ESSENTIALS, |m| LabRowView {
         label: m.label.clone(),
         values: vec![w.measured(m)],
