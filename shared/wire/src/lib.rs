@@ -20,5 +20,6 @@ pub mod http;
 pub mod image_view;
 pub mod images;
 pub mod message;
+pub mod series_view;
 pub mod view;
 pub use error_code::ErrorCode;

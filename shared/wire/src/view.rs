@@ -3,6 +3,7 @@
 //!
 //! Strings ending in `_text` are for showing as they are. Nothing here is FHIR.
 
+use crate::series_view::{FlowsheetView, MeasuredSeriesView};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -485,22 +486,6 @@ pub struct BoardView {
     pub age: SectionAge,
 }
 
-/// Labs of one test, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
-#[ts(export)]
-pub struct LabRowView {
-    /// Name of the test.
-    pub label: String,
-    /// Newest first, at most eight.
-    pub values: Vec<MeasuredView>,
-    /// Digits of all shown values oldest to newest as numbers, for the sparkline only; never shown as text.
-    pub trend: Vec<f64>,
-    /// Lower end of the reference range in the same unit, for the sparkline's band only; never shown as text.
-    pub trend_low: Option<f64>,
-    /// Upper end, likewise.
-    pub trend_high: Option<f64>,
-}
-
 /// A note, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
@@ -541,8 +526,10 @@ pub struct ChartView {
     pub vitals: BlockView<MeasuredView>,
     /// NEWS2 of the newest vital signs: one entry.
     pub news2: BlockView<News2View>,
-    /// Recent labs, one row a test.
-    pub labs: BlockView<LabRowView>,
+    /// Vital signs over time.
+    pub flowsheet: FlowsheetView,
+    /// Labs, one row a test.
+    pub labs: BlockView<MeasuredSeriesView>,
     /// Notes.
     pub notes: BlockView<NoteView>,
     /// Encounters.

@@ -2,8 +2,9 @@
 import type { AllergyStripView } from "./AllergyStripView";
 import type { BannerView } from "./BannerView";
 import type { BlockView } from "./BlockView";
-import type { LabRowView } from "./LabRowView";
+import type { FlowsheetView } from "./FlowsheetView";
 import type { LineView } from "./LineView";
+import type { MeasuredSeriesView } from "./MeasuredSeriesView";
 import type { MeasuredView } from "./MeasuredView";
 import type { MedicationView } from "./MedicationView";
 import type { News2View } from "./News2View";
@@ -63,9 +64,13 @@ vitals: BlockView<MeasuredView>,
  */
 news2: BlockView<News2View>, 
 /**
- * Recent labs, one row a test.
+ * Vital signs over time.
  */
-labs: BlockView<LabRowView>, 
+flowsheet: FlowsheetView, 
+/**
+ * Labs, one row a test.
+ */
+labs: BlockView<MeasuredSeriesView>, 
 /**
  * Notes.
  */

@@ -9,3 +9,4 @@ pub(crate) mod card_view;
 pub(crate) mod news2;
 pub(crate) mod record;
 pub(crate) mod rows;
+mod series;

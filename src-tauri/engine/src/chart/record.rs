@@ -3,16 +3,15 @@
 use super::blocks::Words;
 use std::collections::BTreeSet;
 use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
-use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
+use vitrine_clinical::summary::{ChartSummary, EncounterItem, Note, chart_summary};
 use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
-use vitrine_wire::view::{
-    BlockView, ChartView, LabRowView, LineView, MeasuredView, MedicationView, NoteView, SectionAge,
-};
+use vitrine_wire::series_view::FlowsheetView;
+use vitrine_wire::view::{BlockView, ChartView, LineView, MedicationView, NoteView, SectionAge};
 
 /// From so many resources on, reading them is shared by the cores.
 const SHARE: usize = 4_000;
 /// Values of one test that are shown.
-const LAB_VALUES: usize = 8;
+const LAB_VALUES: usize = 60;
 
 /// What stands around the chart.
 pub(crate) struct Frame {
@@ -117,6 +116,11 @@ pub(crate) fn chart_view(
         code_status,
         vitals: w.unavailable(),
         news2: w.unavailable(),
+        flowsheet: FlowsheetView {
+            now_ms: w.clock.now().0,
+            hours: w.hours(),
+            series: w.unavailable(),
+        },
         labs: w.unavailable(),
         notes: w.unavailable(),
         encounters: w.unavailable(),
@@ -179,8 +183,13 @@ fn from_record(
         let newest: Vec<&MeasuredItem> = s.vitals.iter().filter_map(|v| v.values.first()).collect();
         let as_of = newest.iter().filter_map(|m| m.at).max();
         view.vitals = w.block(newest.into_iter().map(|m| w.measured(m)).collect(), as_of, RECORD);
+        view.flowsheet.series = w.block(w.flowsheet(&s.vitals), as_of, RECORD);
         let as_of = s.labs.iter().filter_map(|l| l.values.first()?.at).max();
-        view.labs = w.block(s.labs.iter().map(|l| lab_row(w, l)).collect(), as_of, RECORD);
+        view.labs = w.block(
+            s.labs.iter().map(|l| w.series(l, LAB_VALUES)).collect(),
+            as_of,
+            RECORD,
+        );
     }
     if !bad(&["DocumentReference", "DiagnosticReport"]) {
         view.notes = w.block(
@@ -202,53 +211,13 @@ fn from_card(w: &Words<'_>, view: &mut ChartView, c: &EmergencyCard) {
     view.medications = w.of_block(&c.medications, ESSENTIALS, |m| w.medication(m));
     view.conditions = w.of_block(&c.conditions, ESSENTIALS, |m| w.condition(m));
     view.vitals = w.of_block(&c.vitals, ESSENTIALS, |m| w.measured(m));
-    view.labs = w.of_block(&c.labs, ESSENTIALS, |m| LabRowView {
-        label: m.label.clone(),
-        values: vec![w.measured(m)],
-        trend: m.value.parse().ok().into_iter().collect(),
-        trend_low: None,
-        trend_high: None,
-    });
+    view.labs = w.of_block(&c.labs, ESSENTIALS, |m| w.single(m));
+    view.flowsheet.series = w.of_block(&c.vitals, ESSENTIALS, |m| w.single(m));
     let elsewhere = |block: &mut String| *block = "The full record is not on this workstation".to_owned();
     let past: &mut BlockView<MedicationView> = &mut view.past_medications;
     elsewhere(&mut past.empty_text);
     elsewhere(&mut view.notes.empty_text);
     elsewhere(&mut view.encounters.empty_text);
-}
-
-fn lab_row(w: &Words<'_>, series: &MeasuredSeries) -> LabRowView {
-    // Different units never stand in one series (screens.md S12): the newest value's unit decides.
-    let unit = series.values.first().and_then(|v| v.unit.clone());
-    let shown: Vec<&MeasuredItem> = series.values.iter().take(LAB_VALUES).collect();
-    let values: Vec<MeasuredView> = shown.iter().map(|m| w.measured(m)).collect();
-    let trend = shown
-        .iter()
-        .rev()
-        .filter(|m| m.unit == unit)
-        .filter_map(|m| m.value.parse().ok())
-        .collect();
-    let range = series
-        .values
-        .first()
-        .and_then(|v| v.range.as_deref())
-        .and_then(bounds);
-    LabRowView {
-        label: series.label.clone(),
-        values,
-        trend,
-        trend_low: range.map(|r| r.0),
-        trend_high: range.map(|r| r.1),
-    }
-}
-
-/// `3.5–5.1` or `3.5-5.1` as numbers, for the band behind a sparkline.
-fn bounds(range: &str) -> Option<(f64, f64)> {
-    let (low, high) = range
-        .split_once('–')
-        .or_else(|| range.split_once(" - "))
-        .or_else(|| range.split_once('-'))?;
-    let digits = |t: &str| t.split_whitespace().next().and_then(|d| d.parse::<f64>().ok());
-    Some((digits(low)?, digits(high)?))
 }
 
 fn note(w: &Words<'_>, n: &Note) -> NoteView {
@@ -292,17 +261,5 @@ fn encounter(w: &Words<'_>, e: &EncounterItem) -> LineView {
     LineView {
         text: e.title.clone(),
         detail_text: (!detail.is_empty()).then_some(detail),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bounds;
-
-    #[test]
-    fn reads_the_band_of_a_range() {
-        assert_eq!(bounds("3.5–5.1"), Some((3.5, 5.1)));
-        assert_eq!(bounds("3.5 - 5.1 mmol/L"), Some((3.5, 5.1)));
-        assert_eq!(bounds("< 5"), None);
     }
 }

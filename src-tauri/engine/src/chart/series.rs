@@ -1,0 +1,314 @@
+//! Measurements over time as shown: the flowsheet, rows of laboratory results.
+//!
+//! Never here: which results count (`vitrine_clinical::summary`). Called by `record`.
+
+use super::blocks::Words;
+use vitrine_clinical::UtcMs;
+use vitrine_clinical::card::MeasuredItem;
+use vitrine_clinical::format;
+use vitrine_clinical::summary::MeasuredSeries;
+use vitrine_wire::series_view::{MeasuredPointView, MeasuredSeriesView, TickView};
+
+/// Values of a vital sign in a flowsheet: a day of one each five minutes, and what came before.
+const VITAL_VALUES: usize = 400;
+const HOUR_MS: i64 = 3_600_000;
+/// Hours of a plot at most.
+const HOURS: i64 = 24;
+
+/// The fixed scales of plots, by the card's labels: wide enough for what is survivable, the same for everybody, so that a course is
+/// known by its shape (CUI GTAB-072). Ours; no standard gives them.
+const SCALES: &[(&str, f64, f64)] = &[
+    ("HR", 20.0, 200.0),
+    ("BP", 40.0, 240.0),
+    ("RR", 0.0, 50.0),
+    ("SpO2", 70.0, 100.0),
+    ("O2 flow", 0.0, 15.0),
+    ("FiO2", 20.0, 100.0),
+    ("Temp", 33.0, 41.0),
+    ("GCS", 3.0, 15.0),
+    ("Pain", 0.0, 10.0),
+];
+
+impl Words<'_> {
+    /// The whole hours of the local clock in the last 24 h. Both hours of the one that comes twice are there, by their own words (S23).
+    pub(crate) fn hours(&self) -> Vec<TickView> {
+        let zone = |at: UtcMs| self.clock.zone_minutes(at);
+        hours(self.clock.now(), &zone)
+    }
+
+    /// A series of at most `most` values.
+    pub(crate) fn series(&self, s: &MeasuredSeries, most: usize) -> MeasuredSeriesView {
+        // Different units never stand in one series (S12): the newest value's unit decides.
+        let first = s.values.first();
+        let unit = first.and_then(|v| v.unit.clone());
+        let range_text = first.and_then(|v| v.range.clone());
+        let bounds = range_text.as_deref().and_then(bounds);
+        let points: Vec<MeasuredPointView> = s
+            .values
+            .iter()
+            .take(most)
+            .map(|m| self.point_of(m, unit.as_deref()))
+            .collect();
+        MeasuredSeriesView {
+            label: s.label.clone(),
+            unit: points.first().map(|p| p.unit.clone()).unwrap_or_default(),
+            range_text,
+            low: bounds.map(|b| b.0),
+            high: bounds.map(|b| b.1),
+            scale: SCALES
+                .iter()
+                .find(|(label, ..)| *label == s.label)
+                .map(|(_, low, high)| (*low, *high)),
+            older: u32::try_from(s.values.len() - points.len()).unwrap_or(u32::MAX),
+            points,
+        }
+    }
+
+    /// Where only the newest value is here.
+    pub(crate) fn single(&self, m: &MeasuredItem) -> MeasuredSeriesView {
+        let series = MeasuredSeries {
+            key: m.label.clone(),
+            label: m.label.clone(),
+            unit: m.unit.clone(),
+            values: vec![m.clone()],
+        };
+        self.series(&series, 1)
+    }
+
+    /// The rows of the flowsheet. Blood pressures sent as two results are one row.
+    pub(crate) fn flowsheet(&self, vitals: &[MeasuredSeries]) -> Vec<MeasuredSeriesView> {
+        pressures(vitals)
+            .iter()
+            .map(|s| self.series(s, VITAL_VALUES))
+            .collect()
+    }
+
+    fn point_of(&self, m: &MeasuredItem, unit: Option<&str>) -> MeasuredPointView {
+        let shown = self.measured(m);
+        let (number, second) = if m.unit.as_deref() == unit {
+            numbers(&m.value)
+        } else {
+            (None, None)
+        };
+        MeasuredPointView {
+            value: shown.value,
+            unit: shown.unit,
+            flag: shown.flag,
+            flag_shape: shown.flag_shape,
+            range_text: shown.range_text,
+            at_ms: m.at.map(|at| at.0),
+            at_text: shown.at_text,
+            status_text: shown.status_text,
+            number,
+            second,
+        }
+    }
+}
+
+fn hours(now: UtcMs, zone: &dyn Fn(UtcMs) -> i32) -> Vec<TickView> {
+    // Zones are whole quarters of an hour off: every whole local hour is at one of these.
+    const QUARTER_MS: i64 = HOUR_MS / 4;
+    let last = now.0.div_euclid(QUARTER_MS) * QUARTER_MS;
+    let from = now.0 - HOURS * HOUR_MS;
+    let mut out: Vec<TickView> = (0..)
+        .map(|i| last - i * QUARTER_MS)
+        .take_while(|at| *at >= from)
+        .filter(|at| (at + i64::from(zone(UtcMs(*at))) * 60_000).rem_euclid(HOUR_MS) == 0)
+        .map(|at| TickView {
+            at_ms: at,
+            text: hour_text(UtcMs(at), zone),
+        })
+        .collect();
+    out.reverse();
+    out
+}
+
+fn hour_text(at: UtcMs, zone: &dyn Fn(UtcMs) -> i32) -> String {
+    let minute = (at.0 + i64::from(zone(at)) * 60_000).rem_euclid(24 * HOUR_MS);
+    if minute == 0 {
+        format::date_time_in(at, zone)
+    } else {
+        format::time_in(at, zone)
+    }
+}
+
+/// "88/50" is two numbers, "36.6" one, "<5" none.
+fn numbers(value: &str) -> (Option<f64>, Option<f64>) {
+    let number = |t: &str| t.trim().parse::<f64>().ok().filter(|n| n.is_finite());
+    match value.split_once('/') {
+        Some((upper, lower)) => (number(upper), number(lower)),
+        None => (number(value), None),
+    }
+}
+
+/// Systolic and diastolic results of one instant and unit as one blood pressure, among those that came as such; newest first.
+fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
+    let of = |key: &str| vitals.iter().find(|s| s.key == key);
+    let (upper, lower) = (of("SBP"), of("DBP"));
+    if upper.is_none() && lower.is_none() {
+        return vitals.to_vec();
+    }
+    let values = |s: Option<&MeasuredSeries>| s.map_or_else(Vec::new, |s| s.values.clone());
+    let mut left: Vec<MeasuredItem> = values(lower);
+    let mut joined: Vec<MeasuredItem> = values(of("BP"));
+    for mut u in values(upper) {
+        let twin = left
+            .iter()
+            .position(|l| u.at.is_some() && (l.at, &l.unit) == (u.at, &u.unit));
+        u.value = match twin.map(|at| left.remove(at)) {
+            Some(l) => {
+                u.interpretation = worse(u.interpretation, l.interpretation);
+                format!("{}/{}", u.value, l.value)
+            }
+            None => format!("{}/–", u.value),
+        };
+        u.range = None;
+        joined.push(u);
+    }
+    joined.extend(left.into_iter().map(|l| MeasuredItem {
+        value: format!("–/{}", l.value),
+        range: None,
+        ..l
+    }));
+    joined.sort_by_key(|m| std::cmp::Reverse(m.at));
+    let mut out: Vec<MeasuredSeries> = Vec::new();
+    for s in vitals {
+        if !matches!(s.key.as_str(), "BP" | "SBP" | "DBP") {
+            out.push(s.clone());
+        } else if !out.iter().any(|o| o.key == "BP") {
+            out.push(MeasuredSeries {
+                key: "BP".to_owned(),
+                label: "BP".to_owned(),
+                unit: joined.first().and_then(|m| m.unit.clone()),
+                values: joined.clone(),
+            });
+        }
+    }
+    out
+}
+
+/// The flag that says more: critical before abnormal before none.
+fn worse(a: Option<String>, b: Option<String>) -> Option<String> {
+    let weight = |f: &Option<String>| match f.as_deref() {
+        Some("HH" | "LL" | "AA") => 3,
+        Some("H" | "L" | "A" | "HU" | "LU") => 2,
+        Some("N") | None => 0,
+        Some(_) => 1,
+    };
+    if weight(&b) > weight(&a) { b } else { a }
+}
+
+/// `3.5–5.1` or `3.5-5.1` as numbers, for the band of a plot.
+fn bounds(range: &str) -> Option<(f64, f64)> {
+    let (low, high) = range
+        .split_once('–')
+        .or_else(|| range.split_once(" - "))
+        .or_else(|| range.split_once('-'))?;
+    let digits = |t: &str| t.split_whitespace().next().and_then(|d| d.parse::<f64>().ok());
+    Some((digits(low)?, digits(high)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrine_clinical::ResourceKey;
+    use vitrine_clinical::format::civil::parse_fhir_ms;
+
+    fn ms(text: &str) -> UtcMs {
+        UtcMs(parse_fhir_ms(text).unwrap())
+    }
+
+    fn item(label: &str, value: &str, unit: &str, minute: i64, flag: Option<&str>) -> MeasuredItem {
+        MeasuredItem {
+            source: ResourceKey::new("Observation", &format!("{label}.{}", minute + 1)).unwrap(),
+            label: label.to_owned(),
+            code: None,
+            value: value.to_owned(),
+            unit: Some(unit.to_owned()),
+            interpretation: flag.map(str::to_owned),
+            range: None,
+            at: (minute >= 0).then_some(UtcMs(minute * 60_000)),
+            status: "final".to_owned(),
+        }
+    }
+
+    fn series(key: &str, values: Vec<MeasuredItem>) -> MeasuredSeries {
+        MeasuredSeries {
+            key: key.to_owned(),
+            label: key.to_owned(),
+            unit: values.first().and_then(|v| v.unit.clone()),
+            values,
+        }
+    }
+
+    #[test]
+    fn reads_the_band_of_a_range() {
+        assert_eq!(bounds("3.5–5.1"), Some((3.5, 5.1)));
+        assert_eq!(bounds("3.5 - 5.1 mmol/L"), Some((3.5, 5.1)));
+        assert_eq!(bounds("< 5"), None);
+    }
+
+    #[test]
+    fn only_numbers_are_drawn() {
+        for (text, want) in [
+            ("88/50", (Some(88.0), Some(50.0))),
+            ("–/50", (None, Some(50.0))),
+            ("36.60", (Some(36.6), None)),
+            ("<0.5", (None, None)),
+            ("inf", (None, None)),
+            ("Alert", (None, None)),
+        ] {
+            assert_eq!(numbers(text), want, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pressure_sent_as_two_results_is_one_row_and_loses_nothing() {
+        let out = pressures(&[
+            series("HR", vec![item("HR", "80", "/min", 9, None)]),
+            series("BP", vec![item("BP", "120/80", "mm[Hg]", 5, None)]),
+            series(
+                "SBP",
+                vec![
+                    item("SBP", "88", "mm[Hg]", 8, Some("L")),
+                    item("SBP", "90", "mm[Hg]", 3, None),
+                    item("SBP", "95", "mm[Hg]", -1, None),
+                ],
+            ),
+            series(
+                "DBP",
+                vec![
+                    item("DBP", "40", "mm[Hg]", 8, Some("LL")),
+                    item("DBP", "6", "kPa", 3, None),
+                    item("DBP", "55", "mm[Hg]", -1, None),
+                ],
+            ),
+        ]);
+        let labels: Vec<&str> = out.iter().map(|s| s.label.as_str()).collect();
+        assert_eq!(labels, ["HR", "BP"]);
+        let values: Vec<&str> = out[1].values.iter().map(|v| v.value.as_str()).collect();
+        assert_eq!(values, ["88/40", "120/80", "90/–", "–/6", "95/–", "–/55"]);
+        assert_eq!(out[1].values[0].interpretation.as_deref(), Some("LL"));
+    }
+
+    #[test]
+    fn hours_of_a_day_that_has_25() {
+        let back = ms("2026-10-25T01:00:00Z");
+        let central = move |at: UtcMs| if at < back { 120 } else { 60 };
+        let out = hours(ms("2026-10-25T12:20:00Z"), &central);
+        let texts: Vec<&str> = out.iter().map(|t| t.text.as_str()).collect();
+        assert_eq!(out.len(), 24);
+        assert!(texts.contains(&"02:00 (first, UTC+02:00)"));
+        assert!(texts.contains(&"02:00 (second, UTC+01:00)"));
+        assert!(texts.contains(&"25-Oct-2026 00:00"));
+        assert_eq!(texts.last(), Some(&"13:00"));
+        assert!(out.windows(2).all(|w| w[1].at_ms - w[0].at_ms == HOUR_MS));
+    }
+
+    #[test]
+    fn hours_of_a_zone_of_three_quarters() {
+        let out = hours(ms("2026-11-27T12:20:00Z"), &|_| 345);
+        assert_eq!(out.last().map(|t| t.text.as_str()), Some("18:00"));
+        assert_eq!(out.len(), 24);
+    }
+}
