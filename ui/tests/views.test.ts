@@ -1,7 +1,7 @@
 /** What the components put on the page: words, marks, and nothing that came from outside as anything but text. */
 import { flushSync } from 'svelte';
-import { afterEach, describe, expect, test } from 'vitest';
-import { block, MARY_CARD, MARY_CHART } from '../src/ipc/fixtures/people';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { block, MARY_CARD, MARY_CHART, MARY_NEWS2 } from '../src/ipc/fixtures/people';
 import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
 import { leave, screen } from './onScreen';
 
@@ -38,20 +38,37 @@ describe('NEWS2 (S11)', () => {
     expect(words).toContain('at least');
     const parts = all('news2-part').map((row) => row.textContent ?? '');
     expect(parts).toHaveLength(7);
-    expect(parts.find((row) => row.includes('oxygen'))).toContain('missing, not counted');
+    expect(parts.find((row) => row.includes('oxygen'))).toContain('not counted: missing');
     expect(parts.find((row) => row.startsWith('RR'))).toContain('26 per min');
   });
   test('on the emergency card too', async () => {
     await screen('card');
     expect(one('card-news2').textContent).toContain('oxygen missing');
   });
-  test('on the board: incomplete is a word, a child has no score and a reason', async () => {
+  test('on the board: what is lacking is visible words, a child has no score and a reason', async () => {
     await screen('board');
     const row = (name: string) => all('patient-row').find((each) => each.textContent?.includes(name))?.textContent ?? '';
     expect(row('SMYTH')).toContain('≥5');
-    expect(row('SMYTH')).toContain('incomplete');
     expect(row('SMYTH')).toContain('temp missing');
-    expect(row('OKAFOR')).toContain('16 and older');
+    expect(row('OKAFOR')).toContain('under 16');
+  });
+  test('what is heard: no sign that a voice leaves out, and a pause between the parts', async () => {
+    await screen('board');
+    const row = all('patient-row').find((each) => each.textContent?.includes('SMYTH'));
+    const score = row?.querySelector('[data-testid=news2]');
+    const heard = score?.cloneNode(true) as HTMLElement;
+    for (const silent of heard.querySelectorAll('[aria-hidden=true]')) silent.remove();
+    expect(heard.textContent?.replace(/\s+/g, ' ').trim()).toBe(
+      'NEWS2: at least 5. at least: urgent response. temp missing. SpO2 scale 1. oldest input 21-Nov-2026 03:58',
+    );
+  });
+  test('a score ends when an input becomes too old while it is looked at', async () => {
+    await screen('chart-vitals', (world) => {
+      const score = { ...MARY_NEWS2, good_for_s: 0.2 };
+      world.chart = { ok: { ...MARY_CHART, news2: { ...MARY_CHART.news2, items: [score] } } };
+    });
+    await vi.waitFor(() => expect(one('news2').textContent).toContain('over 12 h old'), { timeout: 2000 });
+    expect(one('news2').textContent).not.toContain('15');
   });
   test('vital signs that cannot be read give no score', async () => {
     await screen('chart-vitals', (world) => {

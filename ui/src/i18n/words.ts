@@ -41,6 +41,8 @@ export const WORDS = {
   noneRecorded: (what: string) => `No ${what} on record`,
   loading: (what: string) => `Loading ${what}…`,
   stillLoading: 'Still loading — treat as unknown',
+  news2None: 'no score',
+  news2Aged: 'An input is over 12 h old now. F5 reads again.',
   noteContinues: 'continues in Notes',
   noteElsewhere: 'The text of this note is not on this workstation.',
   wrongImages: 'The images that arrived are not those that were asked for. Nothing of them is shown. Try again.',
