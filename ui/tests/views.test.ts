@@ -41,6 +41,20 @@ describe('NEWS2 (S11)', () => {
     expect(parts.find((row) => row.includes('oxygen'))).toContain('not counted: missing');
     expect(parts.find((row) => row.startsWith('RR'))).toContain('26 per min');
   });
+  test('the card opens at its top: focus alone does not scroll past the medicines', async () => {
+    const focus = vi.spyOn(HTMLElement.prototype, 'focus');
+    await screen('card');
+    const last = focus.mock.calls.at(-1);
+    focus.mockRestore();
+    expect(last).toEqual([{ preventScroll: true }]);
+  });
+  test('every part at the right of the card is counted when it lies below the edge (S5)', async () => {
+    await screen('card');
+    const right = one('card-labs').parentElement;
+    const parts = [...(right?.querySelectorAll('section') ?? [])];
+    expect(parts).toHaveLength(9);
+    for (const part of parts) expect(part.dataset.name).toBeTruthy();
+  });
   test('on the emergency card too', async () => {
     await screen('card');
     expect(one('card-news2').textContent).toContain('oxygen missing');

@@ -31,9 +31,9 @@ fn a_pin_opens_the_essentials_and_a_slot_the_records() {
     block(ws.sign_in("lee", pin("lee"))).unwrap();
     let chart = block(ws.chart("p1")).unwrap();
     assert_eq!(chart.resources, 10);
-    assert_eq!(chart.labs.items[0].values.len(), 6);
+    assert_eq!(chart.labs.items[0].points.len(), 6);
     assert_eq!(
-        chart.labs.items[0].values[0].value, "4.50",
+        chart.labs.items[0].points[0].value, "4.50",
         "newest first, digits as recorded"
     );
     let row: serde_json::Value =

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{UtcMs, format};
 use vitrine_engine::{EngineError, SelfTest};
+use vitrine_wire::series_view::MeasuredSeriesView;
 use vitrine_wire::view::{
     AllergyStripState, AllergyStripView, BlockView, BlockViewState, BoardView, ChartView, EmergencyCardView,
     LineView, MeasuredView, MedicationView, PatientRowView, SearchView, SectionAge,
@@ -115,6 +116,23 @@ fn measured(m: &MeasuredView) -> String {
     format!("{text}  {}", m.at_text)
 }
 
+/// The newest value of a series.
+fn newest(s: &MeasuredSeriesView) -> String {
+    let Some(p) = s.points.first() else {
+        return s.label.clone();
+    };
+    measured(&MeasuredView {
+        label: s.label.clone(),
+        value: p.value.clone(),
+        unit: p.unit.clone(),
+        flag: p.flag.clone(),
+        flag_shape: p.flag_shape.clone(),
+        range_text: p.range_text.clone(),
+        at_text: p.at_text.clone(),
+        status_text: p.status_text.clone(),
+    })
+}
+
 fn allergies(a: &AllergyStripView) {
     let updated = a
         .updated_text
@@ -169,9 +187,7 @@ pub fn chart(v: &ChartView) {
     block("PROBLEMS", &v.conditions, line);
     block("CODE STATUS", &v.code_status, line);
     block("VITALS", &v.vitals, measured);
-    block("LABS", &v.labs, |l| {
-        l.values.first().map_or_else(|| l.label.clone(), measured)
-    });
+    block("LABS", &v.labs, newest);
     block("NOTES", &v.notes, |n| format!("{} — {}", n.title, n.detail_text));
     block("ENCOUNTERS", &v.encounters, line);
     block("PAST MEDICINES", &v.past_medications, medicine);
