@@ -269,7 +269,11 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
             std::fs::remove_file(file).unwrap();
         }
     }
-    s.app.copies.scrub_now().await.unwrap();
+    s.app
+        .copies
+        .scrub_now(vitrine_server::clock::now())
+        .await
+        .unwrap();
     counted(&s, |json| json["lost"] == 1).await;
     std::fs::rename(&copies[1], t.path().join("aside")).unwrap();
     s.store.stall(vec![Stall {
@@ -337,7 +341,11 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     s.store.stall(Vec::new());
     std::fs::write(&original, &bytes).unwrap();
     std::fs::rename(t.path().join("aside"), &copies[1]).unwrap();
-    s.app.copies.scrub_now().await.unwrap();
+    s.app
+        .copies
+        .scrub_now(vitrine_server::clock::now())
+        .await
+        .unwrap();
     faulty.store(false, Ordering::Relaxed);
     for token in sessions.iter().take(20) {
         let out = s

@@ -602,6 +602,23 @@ async fn an_original_that_left_comes_back_when_it_is_asked_for() {
     h.scrub();
     h.until(|_| std::fs::read(&copy).unwrap() == whole).await;
     assert_eq!(h.mended(), [("east".to_owned(), "west".to_owned())]);
+
+    // What nobody has any more is said to be missing; it is not taken for one that is elsewhere.
+    let gone = h.files_at("east").remove(0);
+    std::fs::remove_file(
+        h.folder
+            .path()
+            .join("west")
+            .join(gone.strip_prefix(h.folder.path().join("east")).unwrap()),
+    )
+    .unwrap();
+    std::fs::remove_file(&gone).unwrap();
+    let read = [h.read(&all[0]).await.0, h.read(&all[1]).await.0];
+    assert_eq!(read.iter().filter(|s| **s == 200).count(), 1, "{read:?}");
+    let json = h.until(|v| of(v, "missing") == 1).await;
+    assert_eq!((of(&json, "away"), of(&json, "verified")), (0, 1), "{json}");
+    let store = std::fs::read_to_string(&h.server.log).unwrap();
+    assert!(store.contains("an original is damaged or gone"), "{store}");
 }
 
 #[test]

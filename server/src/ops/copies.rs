@@ -48,7 +48,7 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
                 .noted("use", "scrub-images");
             ground.store.append(permit.entry(Disclosure::default())).await?;
             let since = clock::now();
-            let rows = ground.copies.scrub_now().await?;
+            let rows = ground.copies.scrub_now(since).await?;
             if !ground.served {
                 ground.copies.work_off().await?;
             }

@@ -396,8 +396,11 @@ impl Copies for Guarded {
     async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError> {
         write!(self, copies_again(which, now))
     }
-    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError> {
-        upkeep!(self, copies_before(target, at))
+    async fn copies_last(&self) -> Result<u64, StoreError> {
+        upkeep!(self, copies_last())
+    }
+    async fn copies_waiting(&self, target: &str, by: UtcMs) -> Result<u64, StoreError> {
+        upkeep!(self, copies_waiting(target, by))
     }
 }
 

@@ -125,7 +125,8 @@ impl Group<'_> {
             CopyAct::Done(d) => {
                 let sql = "UPDATE imaging_copy SET state = $2, at = $3, due = $4, tries = $5,
                                   bytes = coalesce($6, bytes), digest = coalesce($7, digest), why = $8
-                            WHERE no = $1 AND (instance IS NULL) = ($2::bigint = 5) AND sha256 = $9 AND mark = $10";
+                            WHERE no = $1 AND (instance IS NULL) = ($2::bigint = 5) AND sha256 = $9 AND mark = $10
+                              AND state = $11";
                 let (no, state, tries) = (int(d.no), d.state.number(), i64::from(d.tries));
                 let bytes = d.sum.map(|s| int(s.bytes));
                 let digest = d.sum.map(|s| s.sha256.to_vec());
@@ -140,6 +141,7 @@ impl Group<'_> {
                     &d.why,
                     &&d.file.sha256[..],
                     &&d.file.mark[..],
+                    &d.was.number(),
                 ];
                 acted.rows = run(self.tx, NOTING, sql, with).await?;
             }
@@ -214,18 +216,14 @@ impl Group<'_> {
         let now = now.0;
         let sql = "UPDATE imaging_copy SET due = $1 WHERE due > $1 AND ";
         match which {
-            Again::Verified(limit) => {
-                let sql = format!(
-                    "{sql} no IN (SELECT no FROM imaging_copy WHERE due > $1 AND state = 1 AND coalesce(at, 0) <= $1 LIMIT $2
-                                     FOR UPDATE SKIP LOCKED)"
-                );
-                run(self.tx, NOTING, &sql, &[&now, &most(*limit)]).await
+            Again::Verified(after, until) => {
+                let sql = format!("{sql} no > $2 AND no <= $3 AND state = 1");
+                run(self.tx, NOTING, &sql, &[&now, &int(*after), &int(*until)]).await
             }
             Again::Original(uid) => {
                 let token = self.vault.uid_token(uid);
                 let sql = format!(
-                    "{sql} target = 'local' AND state <> 6
-                       AND instance = (SELECT no FROM imaging_instance WHERE uid = $2)"
+                    "{sql} target = 'local' AND instance = (SELECT no FROM imaging_instance WHERE uid = $2)"
                 );
                 run(self.tx, NOTING, &sql, &[&now, &&token[..]]).await
             }
@@ -361,9 +359,13 @@ impl Copies for PostgresStore {
         Ok(self.copy_act(CopyAct::Again(which, now)).await?.rows)
     }
 
-    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError> {
-        let sql =
-            "SELECT count(*) FROM imaging_copy WHERE state = 1 AND target = $1 AND coalesce(at, 0) < $2";
-        self.copy_number(sql, &[&target, &at.0]).await
+    async fn copies_last(&self) -> Result<u64, StoreError> {
+        self.copy_number("SELECT coalesce(max(no), 0) FROM imaging_copy", &[])
+            .await
+    }
+
+    async fn copies_waiting(&self, target: &str, by: UtcMs) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM imaging_copy WHERE state = 1 AND target = $1 AND due <= $2";
+        self.copy_number(sql, &[&target, &by.0]).await
     }
 }

@@ -165,6 +165,8 @@ pub struct CopyDone {
     pub no: u64,
     /// Its file: a number may be given again after a row left, and what comes late is then of another file.
     pub file: CopyFile,
+    /// How it stood when somebody began to look at it: of two who look at once, the second notes nothing.
+    pub was: CopyState,
     /// How it stands now.
     pub state: CopyState,
     /// When it was looked at.
@@ -191,9 +193,9 @@ pub enum Which {
 /// What is to be looked at before its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Again {
-    /// What is verified and was not looked at since, at most so many rows: called with the same time until there are none left, so
-    /// that others may write between.
-    Verified(usize),
+    /// What is verified and not due, of the rows whose numbers are above the first and not above the second: walked over in steps up
+    /// to [`Copies::copies_last`], so that others may write between. Whatever clock noted when a row was looked at.
+    Verified(u64, u64),
     /// The file of the instance with this SOP Instance UID in the server's own folder.
     Original(String),
     /// What failed at a target.
@@ -251,7 +253,8 @@ pub trait Copies: Send + Sync {
         limit: usize,
     ) -> Result<Vec<CopyRow>, StoreError>;
     /// Notes what became of a row. `false`, and nothing is noted, when it is not there any more, or when its record was
-    /// destroyed meanwhile and it is not noted as [`CopyState::Leaving`], or when it is a row of another file.
+    /// destroyed meanwhile and it is not noted as [`CopyState::Leaving`], or when it is a row of another file, or when it stands
+    /// otherwise than it did (`was`).
     async fn copies_done(&self, done: CopyDone) -> Result<bool, StoreError>;
     /// The file of a row of a destroyed record is gone: so is the row. Nothing for any other row or file.
     async fn copies_left(&self, no: u64, file: CopyFile) -> Result<(), StoreError>;
@@ -263,6 +266,8 @@ pub trait Copies: Send + Sync {
     async fn copies_faulty(&self, limit: usize) -> Result<Vec<CopyRow>, StoreError>;
     /// Has rows looked at now; gives how many.
     async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError>;
-    /// Verified rows of a place that were last looked at before this.
-    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError>;
+    /// The highest number of a row; 0 without one.
+    async fn copies_last(&self) -> Result<u64, StoreError>;
+    /// Verified rows of a place that are due by then.
+    async fn copies_waiting(&self, target: &str, by: UtcMs) -> Result<u64, StoreError>;
 }

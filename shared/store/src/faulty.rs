@@ -406,8 +406,11 @@ impl Copies for FaultyStore {
     async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError> {
         through!(self, copies_again(which, now))
     }
-    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError> {
-        through!(self, copies_before(target, at))
+    async fn copies_last(&self) -> Result<u64, StoreError> {
+        through!(self, copies_last())
+    }
+    async fn copies_waiting(&self, target: &str, by: UtcMs) -> Result<u64, StoreError> {
+        through!(self, copies_waiting(target, by))
     }
 }
 

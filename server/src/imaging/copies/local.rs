@@ -5,7 +5,9 @@
 
 use super::super::blobs::{Blobs, Reading, Temporary, length};
 use super::target::{Fault, Target};
-use super::{Absent, Copier, DAY_MS, Halt, LIST, NotHome, Pace, ROW_MOST, ROWS, Turn, after, named, wait};
+use super::{
+    Absent, Copier, DAY_MS, Halt, LIST, NotHome, Pace, ROW_MOST, ROWS, SAID_AWAY, Turn, after, named, wait,
+};
 use crate::cli::acts::operator_request;
 use crate::clock;
 use sha2::{Digest as _, Sha256};
@@ -119,6 +121,11 @@ enum Got {
     Away(NotHome),
 }
 
+/// Whether an original left; also one that somebody began to bring back and went away meanwhile.
+fn left(row: &CopyRow) -> bool {
+    row.state == CopyState::Away || row.state == CopyState::Pending && row.sum.is_some()
+}
+
 /// When an original was read last, as far as it was noted: its time of modification, which nothing else moves. That of
 /// access is set by reading it again too.
 fn last_read(path: &Path) -> Option<UtcMs> {
@@ -159,7 +166,7 @@ impl Copier {
     }
 
     /// Looks after one original here; `true` when it is whole then.
-    async fn here(&self, row: &CopyRow) -> Result<bool, StoreError> {
+    pub(super) async fn here(&self, row: &CopyRow) -> Result<bool, StoreError> {
         let Some(of) = &row.of else {
             self.forget(row).await?;
             return Ok(false);
@@ -171,8 +178,8 @@ impl Copier {
                 self.whole(row, of, &path, sum).await?;
                 Ok(true)
             }
-            // It was to be brought back, and whoever asked went away meanwhile.
-            Look::Missing if row.state == CopyState::Pending && row.sum.is_some() => {
+            // It is where it was let go to; or it was to be brought back, and whoever asked went away meanwhile.
+            Look::Missing if left(row) => {
                 self.note(row, CopyState::Away, 0, None, None).await?;
                 Ok(false)
             }
@@ -217,6 +224,7 @@ impl Copier {
         let done = CopyDone {
             no: row.no,
             file: row.file,
+            was: row.state,
             state,
             at: clock::now(),
             due,
@@ -229,23 +237,33 @@ impl Copier {
 
     /// An original is whole: so it is noted, unless it may leave.
     async fn whole(&self, row: &CopyRow, of: &CopyOf, path: &Path, sum: Sum) -> Result<(), StoreError> {
-        let now = clock::now();
-        let mut due = self.again(now);
-        if self.rules.local_days > 0 {
-            let idle = i64::from(self.rules.local_days) * DAY_MS;
-            let leaves = last_read(path).map_or(now, |read| read).plus_ms(idle);
-            if leaves <= now && self.copied(row, of, sum).await? {
-                return self.let_go(row, path).await;
-            }
-            // Not before the targets have had some time to take it.
-            due = due.min(leaves.max(now.plus_ms(DAY_MS / 24)));
+        let idle = self.leaves(path).is_some_and(|leaves| leaves <= clock::now());
+        if idle && self.copied(row, of, sum).await? && self.let_go(row, of, path).await? {
+            return Ok(());
         }
-        self.note_until(row, CopyState::Verified, 0, Some(sum), None, due)
-            .await?;
+        self.stays(row, path, sum).await?;
         if row.state != CopyState::Verified {
             self.rouse();
         }
         Ok(())
+    }
+
+    /// When an original may leave the server's own folder; `None` = never.
+    fn leaves(&self, path: &Path) -> Option<UtcMs> {
+        let days = i64::from(self.rules.local_days);
+        (days > 0).then(|| last_read(path).unwrap_or_else(clock::now).plus_ms(days * DAY_MS))
+    }
+
+    /// Notes an original as whole and here, and when it is looked at next: to be read again, or to leave.
+    async fn stays(&self, row: &CopyRow, path: &Path, sum: Sum) -> Result<bool, StoreError> {
+        let now = clock::now();
+        let mut due = self.again(now);
+        if let Some(leaves) = self.leaves(path) {
+            // Not before the targets have had some time to take it.
+            due = due.min(leaves.max(now.plus_ms(DAY_MS / 24)));
+        }
+        self.note_until(row, CopyState::Verified, 0, Some(sum), None, due)
+            .await
     }
 
     /// Whether two targets have it: they are the ones they were, and give every byte of it now. What was verified once may
@@ -285,20 +303,47 @@ impl Copier {
         Ok(have >= 2)
     }
 
+    /// Lets an original go that nobody read while its copies were read through; `false` when somebody did.
+    ///
     /// The file first: a server that dies between finds it missing and brings it back.
-    async fn let_go(&self, row: &CopyRow, path: &Path) -> Result<(), StoreError> {
+    async fn let_go(&self, row: &CopyRow, of: &CopyOf, path: &Path) -> Result<bool, StoreError> {
+        let turn = self.turn_to_bring(&of.uid);
+        let _turn = turn.lock().await;
+        if self.leaves(path).is_none_or(|leaves| leaves > clock::now()) {
+            return Ok(false);
+        }
         match tokio::fs::remove_file(path).await {
             Ok(()) => {
                 self.note(row, CopyState::Away, 0, None, None).await?;
                 self.metrics.count("vitrine_image_let_go_total", "", 1);
-                Ok(())
             }
             Err(e) => {
                 self.note(row, CopyState::Failed, row.tries + 1, None, Some(e.to_string()))
                     .await?;
-                Ok(())
             }
         }
+        Ok(true)
+    }
+
+    /// Whether the record of a row was destroyed since it was read.
+    pub(super) async fn destroyed(&self, row: &CopyRow, of: &CopyOf) -> Result<bool, StoreError> {
+        let rows = self.store.copies_of(&of.uid).await?;
+        Ok(!rows.iter().any(|r| (r.no, r.file) == (row.no, row.file)))
+    }
+
+    /// An original came back into the server's own folder. That of a record destroyed meanwhile goes again: nothing else knows of it.
+    async fn came(&self, row: &CopyRow, of: &CopyOf, sum: Sum) -> Result<(), StoreError> {
+        let path = self.blobs.file(&row.file);
+        if self.stays(row, &path, sum).await? || !self.destroyed(row, of).await? {
+            return Ok(());
+        }
+        match tokio::fs::remove_file(&path).await {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(error = %e, file = named(&row.file), "the image of a destroyed record stays as noise");
+            }
+            _ => {}
+        }
+        Ok(())
     }
 
     /// The record was destroyed: the file goes.
@@ -325,25 +370,30 @@ impl Copier {
         match self.get(row, of).await? {
             Got::Here(from, sum) => {
                 self.mended(&row.file, &from, LOCAL).await?;
-                self.note(row, CopyState::Verified, 0, Some(sum), None).await?;
+                self.came(row, of, sum).await?;
                 self.rouse();
                 Ok(true)
             }
             Got::Nobody(said) | Got::Away(NotHome { why: said, .. }) => {
-                if row.tries == 0 {
-                    self.metrics.alarm();
-                    tracing::error!(
-                        file = named(&row.file),
-                        why,
-                        said,
-                        "an original is damaged or gone, and no copy of it is at hand"
-                    );
-                }
-                let why = Some(format!("{why}; {said}"));
-                self.note(row, state, row.tries + 1, None, why).await?;
+                self.lost(row, state, why, &said).await?;
                 Ok(false)
             }
         }
+    }
+
+    /// An original is damaged or gone, and nobody gave another.
+    async fn lost(&self, row: &CopyRow, state: CopyState, why: &str, said: &str) -> Result<(), StoreError> {
+        if row.tries == 0 {
+            self.metrics.alarm();
+            tracing::error!(
+                file = named(&row.file),
+                why,
+                said,
+                "an original is damaged or gone, and no copy of it is at hand"
+            );
+        }
+        let why = Some(format!("{why}; {said}"));
+        self.note(row, state, row.tries + 1, None, why).await.map(|_| ())
     }
 
     /// Gets an original from whichever target has it, compared before it is put in its place.
@@ -465,25 +515,28 @@ impl Copier {
     pub(super) async fn bring(&self, uid: &str) -> Result<(), Absent> {
         let turn = self.turn_to_bring(uid);
         let _turn = turn.lock().await;
-        // Never closed.
-        let _one_of_few = self.bringing.acquire().await;
         let rows = self.store.copies_of(uid).await?;
-        let Some(row) = rows.iter().find(|r| r.target == LOCAL) else {
+        let Some(mut row) = rows.iter().find(|r| r.target == LOCAL).cloned() else {
             return Ok(());
         };
-        let Some(of) = &row.of else { return Ok(()) };
+        let Some(of) = row.of.clone() else { return Ok(()) };
         if self.is_here(&of.blob).await {
             return Ok(());
         }
-        // It left; also one that somebody began to bring back and went away meanwhile.
-        let left = row.state == CopyState::Away || row.state == CopyState::Pending && row.sum.is_some();
+        if let Some(not_home) = self.all_away(&rows) {
+            return Err(Absent::NotHome(not_home));
+        }
+        // Never closed.
+        let _one_of_few = self.bringing.acquire().await;
+        let left = left(&row);
         if left {
             // Its file comes before its row says so: who is killed between is to find it again.
             let due = after(clock::now(), ROW_MOST);
-            self.note_until(row, CopyState::Pending, 0, None, None, due)
+            self.note_until(&row, CopyState::Pending, 0, None, None, due)
                 .await?;
+            row.state = CopyState::Pending;
         }
-        match self.get(row, of).await? {
+        match self.get(&row, &of).await? {
             Got::Here(from, sum) => {
                 if left {
                     self.metrics.count("vitrine_image_recalls_total", "", 1);
@@ -491,19 +544,43 @@ impl Copier {
                 } else {
                     self.mended(&row.file, &from, LOCAL).await?;
                 }
-                self.note(row, CopyState::Verified, 0, Some(sum), None).await?;
+                self.came(&row, &of, sum).await?;
                 Ok(())
             }
-            got => {
+            Got::Away(not_home) => {
                 if left {
-                    self.note(row, CopyState::Away, 0, None, None).await?;
+                    self.note(&row, CopyState::Away, 0, None, None).await?;
                 }
-                match got {
-                    Got::Away(not_home) => Err(Absent::NotHome(not_home)),
-                    _ => Ok(()),
-                }
+                Err(Absent::NotHome(not_home))
+            }
+            Got::Nobody(said) => {
+                self.lost(&row, CopyState::Missing, "its file is gone", &said)
+                    .await?;
+                Ok(())
             }
         }
+    }
+
+    /// Where every target that has a verified copy is known to be away, nobody waits for its silence.
+    fn all_away(&self, rows: &[CopyRow]) -> Option<NotHome> {
+        let have = |r: &&CopyRow| r.target != LOCAL && r.state == CopyState::Verified;
+        let mut targets = Vec::new();
+        let mut said = Vec::new();
+        for row in rows.iter().filter(have) {
+            if self.target(&row.target).is_none() {
+                continue;
+            }
+            let standing = self.standing(&row.target);
+            if standing.tries < SAID_AWAY {
+                return None;
+            }
+            said.push(format!("{}: {}", row.target, standing.why.unwrap_or_default()));
+            targets.push(row.target.clone());
+        }
+        (!targets.is_empty()).then(|| NotHome {
+            targets,
+            why: said.join("; "),
+        })
     }
 
     /// Whether the file of an original is here, as long as it must be.

@@ -48,7 +48,7 @@ const SAID_AWAY: u32 = 4;
 /// Originals brought back at once.
 const BRINGING: usize = 4;
 /// Rows made due at once: between two others may write.
-const AGAIN: usize = 5_000;
+const AGAIN: u64 = 5_000;
 /// What is ahead of the pace by less than this does not wait: a sleep takes a millisecond at least.
 const AHEAD: Duration = Duration::from_millis(20);
 /// How often the rows are counted at most.
@@ -330,19 +330,17 @@ impl Copier {
             .any(|r| r.target != LOCAL && r.state == CopyState::Verified))
     }
 
-    /// Begins everything that is verified to be read again at once; gives how many rows.
+    /// Begins everything that is verified to be read again, due at `now`; gives how many rows.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn scrub_now(&self) -> Result<u64, StoreError> {
-        let now = clock::now();
-        let mut n = 0;
-        loop {
-            let more = self.store.copies_again(Again::Verified(AGAIN), now).await?;
-            n += more;
-            if more == 0 {
-                break;
-            }
+    pub async fn scrub_now(&self, now: UtcMs) -> Result<u64, StoreError> {
+        let last = self.store.copies_last().await?;
+        let (mut n, mut from) = (0, 0);
+        while from < last {
+            let until = last.min(from + AGAIN);
+            n += self.store.copies_again(Again::Verified(from, until), now).await?;
+            from = until;
         }
         for place in self.places() {
             let failed = Again::Failed(place.to_owned());

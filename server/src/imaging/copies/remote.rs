@@ -243,8 +243,12 @@ impl Copier {
 
     async fn verified(&self, target: &Target, row: &CopyRow, sum: Sum) -> Result<Option<String>, StoreError> {
         if !self.note(row, CopyState::Verified, 0, Some(sum), None).await? {
-            // The record was destroyed meanwhile. Its row may be gone already, with what was there before.
-            if let Err(e) = target.remove(&row.file).await {
+            let destroyed = match &row.of {
+                Some(of) => self.destroyed(row, of).await?,
+                None => true,
+            };
+            // Its row may be gone already, with what was there before.
+            if destroyed && let Err(e) = target.remove(&row.file).await {
                 tracing::warn!(
                     file = named(&row.file),
                     why = e.text(),

@@ -82,7 +82,7 @@ impl Copier {
         let mut left = 0;
         for place in self.places() {
             if self.standing(place).tries < SAID_AWAY {
-                left += self.store.copies_before(place, since).await?;
+                left += self.store.copies_waiting(place, since).await?;
             }
         }
         let report = self.count().await?;

@@ -172,7 +172,7 @@ fn done(conn: &Connection, d: &CopyDone) -> Result<bool, StoreError> {
     let sql =
         "UPDATE imaging_copy SET state = ?2, at = ?3, due = ?4, tries = ?5, bytes = coalesce(?6, bytes),
                       digest = coalesce(?7, digest), why = ?8
-                WHERE no = ?1 AND (instance IS NULL) = (?2 = 5) AND sha256 = ?9 AND mark = ?10";
+                WHERE no = ?1 AND (instance IS NULL) = (?2 = 5) AND sha256 = ?9 AND mark = ?10 AND state = ?11";
     let row = params![
         int(d.no),
         d.state.number(),
@@ -183,7 +183,8 @@ fn done(conn: &Connection, d: &CopyDone) -> Result<bool, StoreError> {
         d.sum.map(|s| s.sha256.to_vec()),
         d.why,
         &d.file.sha256[..],
-        &d.file.mark[..]
+        &d.file.mark[..],
+        d.was.number()
     ];
     Ok(run(conn, sql, row).during(NOTING)? > 0)
 }
@@ -218,14 +219,14 @@ fn report(conn: &Connection) -> Result<CopyReport, StoreError> {
 
 fn again(conn: &Connection, which: &Again, now: UtcMs) -> Result<u64, StoreError> {
     let (fits, with) = match which {
-        Again::Verified(limit) => {
-            let sql = "UPDATE imaging_copy SET due = ?1 WHERE no IN
-                         (SELECT no FROM imaging_copy WHERE due > ?1 AND state = 1 AND coalesce(at, 0) <= ?1 LIMIT ?2)";
-            let n = run(conn, sql, params![now.0, most(*limit)]).during(NOTING)?;
+        Again::Verified(after, until) => {
+            let sql =
+                "UPDATE imaging_copy SET due = ?1 WHERE no > ?2 AND no <= ?3 AND due > ?1 AND state = 1";
+            let n = run(conn, sql, [now.0, int(*after), int(*until)]).during(NOTING)?;
             return Ok(n as u64);
         }
         Again::Original(uid) => (
-            "target = 'local' AND state <> 6 AND instance = (SELECT no FROM imaging_instance WHERE uid = ?2)",
+            "target = 'local' AND instance = (SELECT no FROM imaging_instance WHERE uid = ?2)",
             uid.as_str(),
         ),
         Again::Failed(target) => (
@@ -333,12 +334,19 @@ impl Copies for SqlcipherStore {
         self.write(1, move |conn, _| again(conn, &which, now)).await
     }
 
-    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError> {
+    async fn copies_last(&self) -> Result<u64, StoreError> {
+        self.read_job(|conn| {
+            let sql = "SELECT coalesce(max(no), 0) FROM imaging_copy";
+            Ok(one(conn, sql, [], |r| r.get(0)).during(READING)?.map_or(0, uint))
+        })
+        .await
+    }
+
+    async fn copies_waiting(&self, target: &str, by: UtcMs) -> Result<u64, StoreError> {
         let target = target.to_owned();
         self.read_job(move |conn| {
-            let sql =
-                "SELECT count(*) FROM imaging_copy WHERE state = 1 AND target = ?1 AND coalesce(at, 0) < ?2";
-            Ok(one(conn, sql, params![target, at.0], |r| r.get(0))
+            let sql = "SELECT count(*) FROM imaging_copy WHERE state = 1 AND target = ?1 AND due <= ?2";
+            Ok(one(conn, sql, params![target, by.0], |r| r.get(0))
                 .during(READING)?
                 .map_or(0, uint))
         })

@@ -19,6 +19,7 @@ fn looked(row: &CopyRow, state: CopyState, due: UtcMs) -> CopyDone {
     CopyDone {
         no: row.no,
         file: row.file,
+        was: row.state,
         state,
         at: NOW,
         due,
@@ -222,17 +223,37 @@ pub(super) async fn notes_how_copies_stand(h: Hospital) {
     );
     assert_eq!(h.uids(LOCAL, Which::Work, NOW).await, [a]);
     assert_eq!(again(Again::Original("1.2.9".to_owned())).await, 0);
-    assert_eq!(again(Again::Verified(1)).await, 1, "no more than asked");
-    assert_eq!(again(Again::Verified(9)).await, 1, "what is verified and not due");
+    let last = h.store.copies_last().await.expect("last");
+    let newest = [h.at(a, "east").await.no, h.at(b, LOCAL).await.no]
+        .into_iter()
+        .max();
+    let newest = newest.expect("two");
+    assert!(newest <= last && last < NEVER.0.unsigned_abs());
+    assert_eq!(
+        again(Again::Verified(newest - 1, last)).await,
+        1,
+        "no more than asked"
+    );
+    assert_eq!(
+        again(Again::Verified(0, newest - 1)).await,
+        1,
+        "what is verified and not due"
+    );
     assert_eq!(h.uids(LOCAL, Which::Scrub, NOW).await, [b]);
     assert_eq!(h.uids("east", Which::Scrub, NOW).await, [a]);
-    assert_eq!(again(Again::Verified(9)).await, 0);
-    let mut since = looked(&h.at(b, LOCAL).await, CopyState::Verified, later);
-    since.at = UtcMs(NOW.0 + 1);
-    assert!(h.noted(since.clone()).await);
-    assert_eq!(again(Again::Verified(9)).await, 0, "it was looked at since");
-    since.at = NOW;
-    assert!(h.noted(since).await);
+    assert_eq!(again(Again::Verified(0, last)).await, 0);
+    // A clock that ran ahead noted when it was looked at: it is looked at all the same.
+    let mut ahead = looked(&h.at(b, LOCAL).await, CopyState::Verified, later);
+    ahead.at = UtcMs(NOW.0 + 1_000_000);
+    assert!(h.noted(ahead).await);
+    for (by, waits) in [(NOW, 0), (later, 1)] {
+        let counted = h.store.copies_waiting(LOCAL, by).await;
+        assert_eq!(counted.expect("counted"), waits);
+    }
+    assert_eq!(again(Again::Verified(0, last)).await, 1);
+    let mut stale = looked(&h.at(b, LOCAL).await, CopyState::Damaged, later);
+    stale.was = CopyState::Pending;
+    assert!(!h.noted(stale).await, "somebody else noted it meanwhile");
     let mut failed = looked(&h.at(b, "east").await, CopyState::Failed, later);
     failed.tries = 1;
     assert!(h.noted(failed).await);
@@ -240,21 +261,20 @@ pub(super) async fn notes_how_copies_stand(h: Hospital) {
     assert_eq!(again(Again::Failed("east".to_owned())).await, 1);
     assert_eq!(h.uids("east", Which::Work, NOW).await, [b]);
 
-    for (target, before) in [("east", 1), (LOCAL, 1), ("west", 0)] {
-        let counted = |at| h.store.copies_before(target, at);
-        assert_eq!(counted(NOW).await.expect("counted"), 0);
-        assert_eq!(
-            counted(UtcMs(NOW.0 + 1)).await.expect("counted"),
-            before,
-            "{target}"
-        );
+    for (target, waits) in [("east", 1), (LOCAL, 1), ("west", 0)] {
+        let counted = h.store.copies_waiting(target, NOW).await;
+        assert_eq!(counted.expect("counted"), waits, "{target}");
     }
     // What left the server's own folder needs nothing.
     assert!(
         h.noted(looked(&h.at(b, LOCAL).await, CopyState::Away, NEVER))
             .await
     );
-    assert_eq!(again(Again::Original(b.to_owned())).await, 0);
+    assert_eq!(
+        again(Again::Original(b.to_owned())).await,
+        1,
+        "it may be here all the same"
+    );
     assert_eq!(h.report().await.lost, 1, "away, and the only other copy failed");
     assert_eq!(
         h.at(b, "east").await.original,

@@ -177,7 +177,8 @@ impl Copies for MemoryStore {
         let Some(c) = t.copies.get_mut(&done.no) else {
             return Ok(false);
         };
-        if c.instance.is_none() != (done.state == CopyState::Leaving) || c.file != done.file {
+        let other = c.file != done.file || c.state != done.was;
+        if other || c.instance.is_none() != (done.state == CopyState::Leaving) {
             return Ok(false);
         }
         c.state = done.state;
@@ -250,24 +251,18 @@ impl Copies for MemoryStore {
 
     async fn copies_again(&self, which: Again, now: UtcMs) -> Result<u64, StoreError> {
         let mut t = self.tables();
-        let fits = |c: &Copy| match &which {
-            Again::Verified(_) => c.state == CopyState::Verified && c.at.is_none_or(|at| at <= now),
-            Again::Original(uid) => {
-                c.target == LOCAL && c.instance.as_ref() == Some(uid) && c.state != CopyState::Away
-            }
+        let fits = |no: u64, c: &Copy| match &which {
+            Again::Verified(after, until) => c.state == CopyState::Verified && no > *after && no <= *until,
+            Again::Original(uid) => c.target == LOCAL && c.instance.as_ref() == Some(uid),
             Again::Failed(target) => {
                 c.target == *target
                     && c.tries > 0
                     && !matches!(c.state, CopyState::Verified | CopyState::Away)
             }
         };
-        let most = match which {
-            Again::Verified(most) => most as u64,
-            _ => u64::MAX,
-        };
         let mut n = 0;
-        for c in t.copies.values_mut().filter(|c| c.due > now) {
-            if n < most && fits(c) {
+        for (no, c) in t.copies.iter_mut().filter(|(_, c)| c.due > now) {
+            if fits(*no, c) {
                 c.due = now;
                 n += 1;
             }
@@ -275,9 +270,12 @@ impl Copies for MemoryStore {
         Ok(n)
     }
 
-    async fn copies_before(&self, target: &str, at: UtcMs) -> Result<u64, StoreError> {
-        let before =
-            |c: &&Copy| c.target == target && c.state == CopyState::Verified && c.at.is_none_or(|x| x < at);
-        Ok(self.tables().copies.values().filter(before).count() as u64)
+    async fn copies_last(&self) -> Result<u64, StoreError> {
+        Ok(self.tables().copies.keys().next_back().copied().unwrap_or(0))
+    }
+
+    async fn copies_waiting(&self, target: &str, by: UtcMs) -> Result<u64, StoreError> {
+        let waits = |c: &&Copy| c.target == target && c.state == CopyState::Verified && c.due <= by;
+        Ok(self.tables().copies.values().filter(waits).count() as u64)
     }
 }
