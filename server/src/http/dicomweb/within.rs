@@ -94,8 +94,9 @@ impl Within {
             match name.as_str() {
                 "limit" => out.limit = qido::whole(name, value)?.min(qido::MOST),
                 "offset" => out.offset = qido::whole(name, value)?,
-                // Everything the index has is given.
+                // Everything the index has is given, and there are no names here to be matched one way or the other.
                 "includefield" => {}
+                "fuzzymatching" if matches!(value, "true" | "false") => {}
                 _ => {
                     let known = KEYS
                         .iter()
@@ -185,6 +186,7 @@ mod tests {
             ("SeriesInstanceUID=1.2.9%5C1.2.3", true),
             ("SeriesInstanceUID=1.2", false),
             ("Modality=&limit=3&includefield=all", true),
+            ("fuzzymatching=true&Modality=CT", true),
         ] {
             assert_eq!(read(query, false).unwrap().series(&series), fits, "{query}");
         }
@@ -206,6 +208,7 @@ mod tests {
             ("InstanceNumber=x", true),
             ("SeriesInstanceUID=../1", true),
             ("limit=x", true),
+            ("fuzzymatching=perhaps", true),
         ] {
             assert!(read(query, instances).is_err(), "{query}");
         }
