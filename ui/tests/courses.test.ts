@@ -21,7 +21,7 @@ describe('windows', () => {
   test('S22: the beginning names its day where it is another one', () => {
     expect(spanOf(SHEET, 8).from_text).toBe('20:00 (the day before 21-Nov-2026)');
     expect(spanOf(SHEET, 1).from_text).toBe('03:00');
-    expect(spanOf(SHEET, 24)).toMatchObject({ from: NOW_MS - 24 * HOUR, from_text: '24 hours ago' });
+    expect(spanOf(SHEET, 24)).toMatchObject({ from: NOW_MS - 24 * HOUR, from_text: '24 hours ago', older_text: 'over 24 hours old' });
   });
   test('without hours of the clock a window still begins somewhere', () => {
     expect(spanOf({ ...SHEET, hours: [] }, 1)).toMatchObject({ from: NOW_MS - HOUR, from_text: '1 hour ago' });
@@ -41,6 +41,8 @@ describe('windows', () => {
     const hr = windowed(named('HR'), span);
     expect(olderText([hr], span)).toBe(`${hr.older} older values before 21-Nov-2026 00:00`);
     expect(hr.older).toBeGreaterThan(12);
+    const day = spanOf(SHEET, 24);
+    expect(olderText([windowed({ ...named('HR'), older: 1234 }, day)], day)).toBe('1,234 values over 24 hours old');
     expect(olderText([windowed({ ...named('HR'), older: 0 }, spanOf(SHEET, 24))], span)).toBeNull();
   });
   test('an empty one says what was looked at and what the last value was', () => {

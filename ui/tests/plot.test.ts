@@ -17,7 +17,7 @@ const named = (label: string) => {
 };
 const frameOf = (label: string): Frame => {
   const { series: of, points } = named(label);
-  return { from: START, to: NOW_MS, width: 800, height: 80, pad: 8, scale: scaleOf(of, points) };
+  return { from: START, to: NOW_MS, width: 800, height: 80, pad: 8, gutter: 0, scale: scaleOf(of, points) };
 };
 
 describe('lines are drawn between neighbours only', () => {
@@ -120,7 +120,7 @@ test('the reference range is an area inside the picture, open where it has one e
 });
 
 describe('axis of time', () => {
-  const frame = { from: START, to: NOW_MS, width: 800, pad: 8 };
+  const frame = { from: START, to: NOW_MS, width: 800, pad: 8, gutter: 0 };
   test('left to right, and back again (GTAB-188)', () => {
     expect(xOf(frame, START)).toBe(8);
     expect(xOf(frame, NOW_MS)).toBe(792);

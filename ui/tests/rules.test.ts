@@ -21,8 +21,8 @@ test('S12: every measured value has its unit beside it', async () => {
     const values = [...document.querySelectorAll<HTMLElement>('.measured:not([data-rehearsal] *)')];
     expect(values.length).toBeGreaterThan(4);
     const bare = values.filter((each) => each.querySelector('.unit') === null).map((each) => words(each.querySelector('.value') ?? undefined));
-    // A pH, an INR and a level of consciousness have none in the record.
-    expect(bare.every((value) => ['4.2', '7.24', 'V'].includes(value))).toBe(true);
+    // A pH, an INR, a level of consciousness and a coma scale have none in the record.
+    expect(bare.every((value) => ['4.2', '7.24', 'V', '13'].includes(value))).toBe(true);
     await leave();
   }
 });

@@ -21,6 +21,8 @@ export interface Span {
   to: number;
   /** "20:00 (the day before 21-Nov-2026)", "24 hours ago". */
   from_text: string;
+  /** "before 20:00 …", "over 24 hours old". */
+  older_text: string;
 }
 
 /** "27-Nov-2026 14:05" in its parts, the words of an hour that comes twice with the time; null where only a day is recorded. */
@@ -37,10 +39,14 @@ export function spanOf(flowsheet: FlowsheetView, hours: Hours): Span {
   const to = flowsheet.now_ms;
   const asked = to - hours * HOUR_MS;
   const tick = flowsheet.hours.filter(({ at_ms }) => at_ms <= asked).at(-1);
-  if (tick === undefined) return { from: asked, to, from_text: hours === 1 ? '1 hour ago' : `${hours} hours ago` };
+  if (tick === undefined) {
+    const long = plural(hours, 'hour');
+    return { from: asked, to, from_text: `${long} ago`, older_text: `over ${long} old` };
+  }
   const midnight = flowsheet.hours.find(({ at_ms, text }) => at_ms > tick.at_ms && parts(text) !== null);
   const day = parts(midnight?.text ?? '')?.date;
-  return { from: tick.at_ms, to, from_text: day === undefined ? tick.text : `${tick.text} (the day before ${day})` };
+  const text = day === undefined ? tick.text : `${tick.text} (the day before ${day})`;
+  return { from: tick.at_ms, to, from_text: text, older_text: `before ${text}` };
 }
 
 /** A series in a span: nothing of it is lost, only sorted. */
@@ -83,12 +89,13 @@ export function inWords({ value, unit, flag, status_text }: MeasuredPointView): 
   return [value, unit, flag, status_text ?? ''].filter((word) => word !== '').join(' ');
 }
 
-const plural = (n: number, one: string) => `${n} ${one}${n === 1 ? '' : 's'}`;
+/** With a comma from a thousand on, as everywhere on the screen. */
+const plural = (n: number, one: string) => `${String(n).replace(/\B(?=(\d{3})+$)/g, ',')} ${one}${n === 1 ? '' : 's'}`;
 
 /** S5: values before the span, counted and said; null where there are none. */
 export function olderText(windows: Windowed[], span: Span): string | null {
   const count = windows.reduce((sum, { older }) => sum + older, 0);
-  return count === 0 ? null : `${plural(count, 'older value')} before ${span.from_text}`;
+  return count === 0 ? null : span.older_text.startsWith('over') ? `${plural(count, 'value')} ${span.older_text}` : `${plural(count, 'older value')} ${span.older_text}`;
 }
 
 /** Of a span without a value: what was looked at, and where the last one is. */
@@ -120,6 +127,14 @@ export function cellsOf(points: Timed[]): Map<number, Timed[]> {
     else here.push(point);
   }
   return found;
+}
+
+/** A row under columns of time. */
+export interface TableRow {
+  key: string;
+  series: MeasuredSeriesView;
+  /** Oldest first. */
+  points: Timed[];
 }
 
 /** Columns of one day under one date. */

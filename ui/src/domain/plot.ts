@@ -18,6 +18,9 @@ const GAP_TIMES = 3;
 const GAP_LEAST_MS = HOUR_MS;
 export const GAP_WORDS = 'No line is drawn over a gap: over 3 times the usual time between values, and at least 1 hour.';
 
+/** Of every picture and axis on a page: they have to stand below each other. */
+export const GUTTER = 40;
+
 export const isTimed = (point: MeasuredPointView): point is Timed => point.at_ms !== null;
 /** Whether a value has a height in the picture; a text or another unit has none. */
 export const isDrawn = (point: MeasuredPointView) => point.number !== null || point.second !== null;
@@ -114,18 +117,24 @@ export interface Frame {
   scale: Scale;
   /** Room inside the edges, so that a mark at the edge is whole. */
   pad: number;
+  /** Room at the left for the numbers of the scale. */
+  gutter: number;
 }
 
+/** What an axis of time needs to know. */
+export type Across = Pick<Frame, 'from' | 'to' | 'width' | 'pad' | 'gutter'>;
+
+const inner = ({ width, pad, gutter }: Across) => width - gutter - 2 * pad;
 const near = (value: number) => Math.round(value * 10) / 10;
 
-export function xOf(frame: Pick<Frame, 'from' | 'to' | 'width' | 'pad'>, at: number): number {
+export function xOf(frame: Across, at: number): number {
   const span = Math.max(1, frame.to - frame.from);
-  return near(frame.pad + ((at - frame.from) / span) * (frame.width - 2 * frame.pad));
+  return near(frame.gutter + frame.pad + ((at - frame.from) / span) * inner(frame));
 }
 
 /** The time at a place: what a pointer points at. */
-export function timeAt(frame: Pick<Frame, 'from' | 'to' | 'width' | 'pad'>, x: number): number {
-  return frame.from + ((x - frame.pad) / Math.max(1, frame.width - 2 * frame.pad)) * (frame.to - frame.from);
+export function timeAt(frame: Across, x: number): number {
+  return frame.from + ((x - frame.gutter - frame.pad) / Math.max(1, inner(frame))) * (frame.to - frame.from);
 }
 
 export function yOf(frame: Frame, value: number): number {
@@ -213,6 +222,14 @@ export function markPaths(frame: Frame, points: Timed[]): MarkPath[] {
   );
 }
 
+/** Where the flag of a T stands: above it, or below where there is no room. The letters stand beyond the shape. */
+function besideTee(frame: Frame, point: Timed): { shape: number; letters: number } {
+  const top = yOf(frame, point.number ?? point.second ?? 0);
+  if (top >= 26) return { shape: near(top - 8), letters: near(top - 15) };
+  const bottom = yOf(frame, point.second ?? point.number ?? 0);
+  return { shape: near(bottom + 8), letters: near(bottom + 24) };
+}
+
 /** Ts of one weight: those that are not final apart, they are dashed; the newest is the heaviest. */
 export interface TeePath {
   heavy: boolean;
@@ -241,8 +258,7 @@ export function pairPaths(frame: Frame, points: Timed[]): { tees: TeePath[]; fla
     drawn.flatMap((point) => {
       if (point.flag === '') return [];
       const x = xOf(frame, point.at_ms);
-      const y = point.flag.startsWith('L') ? yOf(frame, point.second ?? point.number ?? 0) + 9 : yOf(frame, point.number ?? point.second ?? 0) - 9;
-      return [{ tone: toneOf(point.flag), hollow: false, d: shape(point.flag, x, near(y), 1.6) }];
+      return [{ tone: toneOf(point.flag), hollow: false, d: shape(point.flag, x, besideTee(frame, point).shape, 1.6) }];
     }),
   );
   return { tees, flags };
@@ -256,21 +272,25 @@ export interface FlagLabel {
   tone: Tone;
 }
 
+/** Above or below a mark as the flag says; on the other side where the edge would cut it. */
+function besideMark(frame: Frame, point: Timed): number {
+  const at = yOf(frame, point.number ?? 0);
+  const [above, below] = [at - 10, at + 19];
+  const wanted = point.flag.startsWith('L') ? below : above;
+  return wanted < 10 ? below : wanted > frame.height - 2 ? above : wanted;
+}
+
 /** Letters of flags, the newest first, as many as stand clear of each other; the shapes are on every mark. */
 export function flagLabels(frame: Frame, points: Timed[]): FlagLabel[] {
   const out: FlagLabel[] = [];
+  const pair = isPair(points);
   let edge = Infinity;
   for (const point of points.filter((each) => each.flag !== '' && isDrawn(each)).reverse()) {
     const x = xOf(frame, point.at_ms);
     const half = point.flag.length * 4.5 + 2;
     if (x + half > edge || x - half < 0) continue;
-    const below = point.flag.startsWith('L');
-    const value = below ? (point.second ?? point.number) : (point.number ?? point.second);
-    const away = point.second === null ? 9 : 16;
-    const y = yOf(frame, value ?? 0) + (below ? away + 9 : -away);
-    // Where there is no room outside, the letters stand on the other side rather than be cut.
-    const turned = y < 10 ? yOf(frame, value ?? 0) + away + 9 : y > frame.height - 2 ? yOf(frame, value ?? 0) - away : y;
-    out.push({ x: near(Math.min(x, frame.width - half)), y: near(turned), text: point.flag, tone: toneOf(point.flag) });
+    const y = pair ? besideTee(frame, point).letters : besideMark(frame, point);
+    out.push({ x: near(Math.min(x, frame.width - half)), y: near(y), text: point.flag, tone: toneOf(point.flag) });
     edge = x - half;
   }
   return out;
@@ -297,18 +317,18 @@ const LETTER = 6.6;
 
 /**
  * The labels of an axis: plain hours as many as there is room for; a date or the words of an hour that comes twice (S23)
- * always and whole, in a row of their own where there is none.
+ * always and whole, in rows of their own above them.
  */
-export function placeTicks(frame: Pick<Frame, 'from' | 'to' | 'width' | 'pad'>, ticks: TickView[]): PlacedTick[] {
+export function placeTicks(frame: Across, ticks: TickView[]): PlacedTick[] {
   const inside = ticks.filter(({ at_ms }) => at_ms >= frame.from && at_ms <= frame.to);
   const taken: [number, number][][] = [];
   const out: PlacedTick[] = [];
-  const place = (tick: TickView, rows: number): boolean => {
+  const place = (tick: TickView, rows: number, lowest = 0): boolean => {
     const x = xOf(frame, tick.at_ms);
     const wide = tick.text.length * LETTER;
     const left = Math.min(Math.max(0, x - wide / 2), Math.max(0, frame.width - wide));
     const anchor = x - wide / 2 < 0 ? 'start' : x + wide / 2 > frame.width ? 'end' : 'middle';
-    for (let row = 0; row < rows; row++) {
+    for (let row = lowest; row < rows; row++) {
       const here = (taken[row] ??= []);
       if (here.some(([from, to]) => left < to + 8 && left + wide + 8 > from)) continue;
       here.push([left, left + wide]);
@@ -318,10 +338,10 @@ export function placeTicks(frame: Pick<Frame, 'from' | 'to' | 'width' | 'pad'>, 
     return false;
   };
   const plain = (tick: TickView) => /^\d\d:\d\d$/.test(tick.text);
-  for (const tick of inside.filter((each) => !plain(each))) place(tick, 9);
+  for (const tick of inside.filter((each) => !plain(each))) place(tick, 9, 1);
   // The same step everywhere: an axis with labels left out here and there reads wrong.
   const hours = inside.filter(plain);
-  const perHour = (HOUR_MS / Math.max(1, frame.to - frame.from)) * (frame.width - 2 * frame.pad);
+  const perHour = (HOUR_MS / Math.max(1, frame.to - frame.from)) * inner(frame);
   const every = [1, 2, 3, 4, 6, 12].find((each) => each * perHour >= 5 * LETTER + 10) ?? 24;
   for (const tick of hours.filter(({ text }) => Number(text.slice(0, 2)) % every === 0)) place(tick, 1);
   return out.sort((a, b) => a.row - b.row || a.x - b.x);
