@@ -106,7 +106,10 @@ describe('marks', () => {
     const labels = flagLabels(frame, points);
     expect(labels[0]?.x).toBeGreaterThan(750);
     expect(labels.length).toBeGreaterThan(20);
-    labels.slice(1).forEach((label, i) => expect((labels[i]?.x ?? 0) - label.x).toBeGreaterThan(10));
+    const xs = labels.map(({ x }) => x).sort((a, b) => a - b);
+    xs.slice(1).forEach((x, i) => expect(x - (xs[i] ?? 0)).toBeGreaterThan(10));
+    const critical = flagLabels(frame, points.map((each, i) => (i === 200 ? { ...each, flag: 'HH' } : each)));
+    expect(critical.map(({ text }) => text)).toContain('HH');
   });
 });
 

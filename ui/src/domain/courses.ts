@@ -40,7 +40,7 @@ export function spanOf(flowsheet: FlowsheetView, hours: Hours): Span {
   const asked = to - hours * HOUR_MS;
   const tick = flowsheet.hours.filter(({ at_ms }) => at_ms <= asked).at(-1);
   if (tick === undefined) {
-    const long = plural(hours, 'hour');
+    const long = counted(hours, 'hour');
     return { from: asked, to, from_text: `${long} ago`, older_text: `over ${long} old` };
   }
   const midnight = flowsheet.hours.find(({ at_ms, text }) => at_ms > tick.at_ms && parts(text) !== null);
@@ -90,19 +90,19 @@ export function inWords({ value, unit, flag, status_text }: MeasuredPointView): 
 }
 
 /** With a comma from a thousand on, as everywhere on the screen. */
-const plural = (n: number, one: string) => `${String(n).replace(/\B(?=(\d{3})+$)/g, ',')} ${one}${n === 1 ? '' : 's'}`;
+export const counted = (n: number, one: string) => `${String(n).replace(/\B(?=(\d{3})+$)/g, ',')} ${one}${n === 1 ? '' : 's'}`;
 
 /** S5: values before the span, counted and said; null where there are none. */
 export function olderText(windows: Windowed[], span: Span): string | null {
   const count = windows.reduce((sum, { older }) => sum + older, 0);
-  return count === 0 ? null : span.older_text.startsWith('over') ? `${plural(count, 'value')} ${span.older_text}` : `${plural(count, 'older value')} ${span.older_text}`;
+  return count === 0 ? null : span.older_text.startsWith('over') ? `${counted(count, 'value')} ${span.older_text}` : `${counted(count, 'older value')} ${span.older_text}`;
 }
 
 /** Of a span without a value: what was looked at, and where the last one is. */
 export function emptyText({ series, last, older }: Windowed, span: Span): string {
   const looked = `No ${series.label} from ${span.from_text} until now.`;
   if (last !== null) return `${looked} The last: ${inWords(last)}, ${last.at_text}.`;
-  return older > 0 ? `${looked} ${plural(older, 'older value')} in the record.` : `${looked} None before it with a time.`;
+  return older > 0 ? `${looked} ${counted(older, 'older value')} in the record.` : `${looked} None before it with a time.`;
 }
 
 /** A time of measurement: a column. */
@@ -181,6 +181,9 @@ export function deltaText(points: MeasuredPointView[]): string | null {
   const size = places === 0 ? text : `${text.slice(0, -places)}.${text.slice(-places)}`;
   return `${by > 0 ? '▲' : '▼'} ${size} since ${before.at_text}`;
 }
+
+/** Of a small picture, oldest first; what is no number in the series' unit is no part of its line. */
+export const drawnTrend = ({ points }: MeasuredSeriesView) => points.flatMap(({ number }) => (number === null ? [] : [number])).reverse();
 
 /** Whether a test has anything flagged among the values here. */
 export const hasFlag = ({ points }: MeasuredSeriesView) => points.some(({ flag }) => flag !== '');

@@ -280,18 +280,24 @@ function besideMark(frame: Frame, point: Timed): number {
   return wanted < 10 ? below : wanted > frame.height - 2 ? above : wanted;
 }
 
-/** Letters of flags, the newest first, as many as stand clear of each other; the shapes are on every mark. */
+/**
+ * Letters of flags, as many as stand clear of each other: the newest and the critical ones first. The shapes are on every
+ * mark.
+ */
 export function flagLabels(frame: Frame, points: Timed[]): FlagLabel[] {
-  const out: FlagLabel[] = [];
   const pair = isPair(points);
-  let edge = Infinity;
-  for (const point of points.filter((each) => each.flag !== '' && isDrawn(each)).reverse()) {
-    const x = xOf(frame, point.at_ms);
+  const flagged = points.filter((each) => each.flag !== '' && isDrawn(each)).reverse();
+  const newest = flagged[0];
+  const order = [...flagged].sort((a, b) => Number(b === newest) - Number(a === newest) || b.flag.length - a.flag.length || b.at_ms - a.at_ms);
+  const taken: [number, number][] = [];
+  const out: FlagLabel[] = [];
+  for (const point of order) {
     const half = point.flag.length * 4.5 + 2;
-    if (x + half > edge || x - half < 0) continue;
+    const x = near(Math.min(xOf(frame, point.at_ms), frame.width - half));
+    if (taken.some(([from, to]) => x - half < to && x + half > from)) continue;
+    taken.push([x - half, x + half]);
     const y = pair ? besideTee(frame, point).letters : besideMark(frame, point);
-    out.push({ x: near(Math.min(x, frame.width - half)), y: near(y), text: point.flag, tone: toneOf(point.flag) });
-    edge = x - half;
+    out.push({ x, y: near(y), text: point.flag, tone: toneOf(point.flag) });
   }
   return out;
 }
@@ -317,9 +323,9 @@ const LETTER = 6.6;
 
 /**
  * The labels of an axis: plain hours as many as there is room for; a date or the words of an hour that comes twice (S23)
- * always and whole, in rows of their own above them.
+ * always and whole, in rows of their own above them; no more rows than `most`.
  */
-export function placeTicks(frame: Across, ticks: TickView[]): PlacedTick[] {
+export function placeTicks(frame: Across, ticks: TickView[], most = 9): PlacedTick[] {
   const inside = ticks.filter(({ at_ms }) => at_ms >= frame.from && at_ms <= frame.to);
   const taken: [number, number][][] = [];
   const out: PlacedTick[] = [];
@@ -338,9 +344,9 @@ export function placeTicks(frame: Across, ticks: TickView[]): PlacedTick[] {
     return false;
   };
   const plain = (tick: TickView) => /^\d\d:\d\d$/.test(tick.text);
-  for (const tick of inside.filter((each) => !plain(each))) place(tick, 9, 1);
-  // The same step everywhere: an axis with labels left out here and there reads wrong.
   const hours = inside.filter(plain);
+  for (const tick of inside.filter((each) => !plain(each))) place(tick, most, hours.length > 0 ? 1 : 0);
+  // The same step everywhere: an axis with labels left out here and there reads wrong.
   const perHour = (HOUR_MS / Math.max(1, frame.to - frame.from)) * inner(frame);
   const every = [1, 2, 3, 4, 6, 12].find((each) => each * perHour >= 5 * LETTER + 10) ?? 24;
   for (const tick of hours.filter(({ text }) => Number(text.slice(0, 2)) % every === 0)) place(tick, 1);
