@@ -85,7 +85,7 @@ describe('columns', () => {
     expect(daysOf([{ at_ms: 1, at_text: '21-Nov-2026' }])).toEqual([{ date: '', count: 1 }]);
   });
   test('S5: columns out of view are counted on both sides, and drawn only near it', () => {
-    expect(inView(400, 30_000, 800, 80)).toEqual({ first: 367, last: 393, left: 375, right: 15 });
+    expect(inView(400, 30_000, 800, 80)).toEqual({ first: 371, last: 389, left: 375, right: 15 });
     expect(inView(400, 400 * 80 - 800, 800, 80)).toMatchObject({ right: 0, left: 390, last: 400 });
     expect(inView(5, 0, 800, 80)).toEqual({ first: 0, last: 5, left: 0, right: 0 });
     expect(inView(0, 0, 800, 80)).toEqual({ first: 0, last: 0, left: 0, right: 0 });

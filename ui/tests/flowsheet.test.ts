@@ -2,7 +2,7 @@
 import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LONG_SERIES, MARY_SERIES } from '../src/ipc/fixtures/courses';
-import { leave, screen } from './onScreen';
+import { leave, screen, WIDE } from './onScreen';
 
 const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
 const words = (element: Element | null | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
@@ -129,6 +129,7 @@ describe('table', () => {
     expect(gcs.at(-1)).toContain('13');
   });
   test('another unit, corrected and preliminary are in the cell (S12, S20)', async () => {
+    window.innerWidth = WIDE;
     const app = await screen('chart-vitals-table');
     app.courses.hours = 8;
     flushSync();

@@ -209,7 +209,7 @@ export interface InView {
 }
 
 /** `room` is the width beside the fixed first column, `scrolled` how far from the left. */
-export function inView(count: number, scrolled: number, room: number, wide: number, spare = 8): InView {
+export function inView(count: number, scrolled: number, room: number, wide: number, spare = 4): InView {
   const left = Math.min(count, Math.max(0, Math.ceil((scrolled - 1) / wide)));
   const end = Math.max(left, Math.min(count, Math.floor((scrolled + room + 1) / wide)));
   return { first: Math.max(0, left - spare), last: Math.min(count, end + spare), left, right: count - end };
