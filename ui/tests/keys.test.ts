@@ -1,6 +1,7 @@
 /** The keyboard layer: fixed keys, typing keeps its letters, nothing significant on a single letter. */
 import { describe, expect, test } from 'vitest';
-import { actOf, type Act, type Focus, type Key } from '../src/state/keys';
+import { courseActOf } from '../src/state/courseKeys';
+import { actOf, KEY_HELP, type Act, type Focus, type Key } from '../src/state/keys';
 
 const IDLE: Focus = { typing: false, control: false };
 const TYPING: Focus = { typing: true, control: false };
@@ -56,6 +57,25 @@ test('no single key without Ctrl does anything of consequence', () => {
     const act = actOf(key(String.fromCharCode(code)), IDLE);
     if (act !== null && typeof act === 'string') expect(harmless).toContain(act);
   }
+});
+
+describe('vital signs and labs', () => {
+  test('their keys mean nothing while typing, with Ctrl, Alt or Shift, or elsewhere', () => {
+    expect(courseActOf(key('g'), IDLE, 'plots')).toBe('form');
+    expect(courseActOf(key('g'), TYPING, 'plots')).toBeNull();
+    for (const held of [{ ctrlKey: true }, { altKey: true }, { metaKey: true }, { shiftKey: true }]) expect(courseActOf(key('g', held), IDLE, 'plots')).toBeNull();
+    expect(courseActOf(key('g'), IDLE, 'grid')).toBeNull();
+    expect(courseActOf(key('a'), IDLE, 'plots')).toBeNull();
+  });
+  test('the table scrolls by its own arrows, the tabs move by theirs', () => {
+    expect(courseActOf(key('ArrowLeft'), IDLE, 'table')).toBeNull();
+    expect(courseActOf(key('ArrowLeft'), IDLE, 'plots')).toEqual({ step: -1 });
+    expect(courseActOf(key('ArrowLeft'), { ...IDLE, tabs: true }, 'plots')).toBeNull();
+  });
+  test('they stand on the help page, and take no key from the layer above', () => {
+    expect(KEY_HELP.map(({ title }) => title)).toContain('Vital signs and labs (in their sections)');
+    for (const name of ['g', 'w', 'n', 'a', 't']) expect(actOf(key(name), IDLE)).toBeNull();
+  });
 });
 
 test('Alt and the system key are left to the system', () => {

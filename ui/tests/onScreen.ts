@@ -6,6 +6,10 @@ import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
 import { calm, type World } from '../src/ipc/fixtures/world';
 import { App } from '../src/state/app.svelte';
 
+/** There is no layout: a table asks for the width of the window to know how many columns are near its view. */
+export const NARROW = 1024;
+export const WIDE = 1920;
+
 let mounted: Record<string, unknown> | null = null;
 
 export async function screen(id: string, change?: (world: World) => void): Promise<App> {
@@ -29,5 +33,6 @@ export async function screen(id: string, change?: (world: World) => void): Promi
 export async function leave(): Promise<void> {
   if (mounted !== null) await unmount(mounted);
   mounted = null;
+  window.innerWidth = NARROW;
   document.body.innerHTML = '';
 }

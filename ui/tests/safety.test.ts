@@ -89,6 +89,10 @@ describe('S7, S8: a banner, and every part of the same patient, or nothing', () 
       expect(chartIsOf('p-mary', { ...MARY_CHART, [part]: { ...MARY_CHART[part], patient: 'p-john' } })).toBe(false);
     });
   }
+  test('chart: flowsheet of somebody else', () => {
+    const { flowsheet } = MARY_CHART;
+    expect(chartIsOf('p-mary', { ...MARY_CHART, flowsheet: { ...flowsheet, series: { ...flowsheet.series, patient: 'p-john' } } })).toBe(false);
+  });
   test('banner of somebody else, no banner, nobody asked for', () => {
     expect(chartIsOf('p-john', MARY_CHART)).toBe(false);
     expect(chartIsOf('p-mary', { ...MARY_CHART, banner: { ...MARY_CHART.banner, name: ' ' } })).toBe(false);
@@ -102,9 +106,11 @@ describe('S7, S8: a banner, and every part of the same patient, or nothing', () 
     });
   }
   test('no part of the views was forgotten', () => {
+    const isOf = (value: unknown) => typeof value === 'object' && value !== null && 'patient' in value;
+    // Also one step down: the flowsheet holds its block beside its hours.
     const ofPatient = (view: object) =>
-      Object.entries(view).filter(([key, value]) => key !== 'banner' && typeof value === 'object' && value !== null && 'patient' in value).map(([key]) => key).sort();
-    expect(ofPatient(MARY_CHART)).toEqual([...parts].sort());
+      Object.entries(view).filter(([key, value]) => key !== 'banner' && typeof value === 'object' && value !== null && (isOf(value) || Object.values(value).some(isOf))).map(([key]) => key).sort();
+    expect(ofPatient(MARY_CHART)).toEqual([...parts, 'flowsheet'].sort());
     expect(ofPatient(MARY_CARD)).toEqual([...cardParts].sort());
   });
 });

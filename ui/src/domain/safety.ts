@@ -103,6 +103,7 @@ export function chartIsOf(asked: string, chart: ChartView): boolean {
     chart.code_status,
     chart.vitals,
     chart.news2,
+    chart.flowsheet.series,
     chart.labs,
     chart.notes,
     chart.encounters,

@@ -19,6 +19,7 @@ import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
 import { BreakGlassDialog } from './breakGlass.svelte';
+import { Courses } from './courses.svelte';
 import { Images } from './images.svelte';
 import { actOf, type Act, type Focus, type Key } from './keys';
 import { PatientList } from './list.svelte';
@@ -76,6 +77,7 @@ export class App {
   locksIn = $state<number | null>(null);
   readonly backend: Backend;
   readonly images: Images;
+  readonly courses = new Courses();
   /** Rises with every lock: answers asked for before it are dropped. */
   #epoch = 0;
   /** What the engine told of a session since the last sign-in began. */
@@ -248,6 +250,7 @@ export class App {
     this.board.clear();
     this.chart = null;
     this.images.clear();
+    this.courses.clear();
     this.section = 'summary';
     this.dialog = null;
     this.card = null;
@@ -342,6 +345,7 @@ export class App {
     if (asked === undefined) return;
     this.chart = null;
     this.images.clear();
+    this.courses.clear();
     void this.#quietly(() => this.backend.chartClose(asked));
   }
 
@@ -437,14 +441,15 @@ export class App {
   /** Does what a key asks for; true when nothing else may act on it. */
   onKey(key: Key, focus: Focus, at: number): boolean {
     this.touched(at);
-    if (this.#imagesOnTop() && this.images.onKey(key, focus, at)) return true;
+    if (this.#sectionOnTop('images') && this.images.onKey(key, focus, at)) return true;
+    if (this.#sectionOnTop(this.section) && this.chart?.view && this.courses.onKey(key, focus, this.section)) return true;
     const act = actOf(key, focus);
     return act === null ? false : this.perform(act, focus, at);
   }
 
-  #imagesOnTop(): boolean {
+  #sectionOnTop(section: ChartSection): boolean {
     const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help;
-    return this.view === 'chart' && this.section === 'images' && !covered;
+    return this.view === 'chart' && this.section === section && !covered;
   }
 
   perform(act: Act, focus: Focus, at: number): boolean {

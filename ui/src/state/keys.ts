@@ -4,6 +4,7 @@
  * Lives here: which key means which act, given what has the focus. Never here: doing it (`app.svelte.ts`).
  * No single letter ever signs, stops or orders anything.
  */
+import { COURSE_HELP } from './courseKeys';
 import { VIEWER_HELP } from './viewerKeys';
 
 /** What a key asks for. */
@@ -44,6 +45,8 @@ export interface Focus {
   control: boolean;
   /** Inside the image viewer, which has keys of its own (`viewerKeys.ts`). */
   viewer?: boolean;
+  /** On the tabs of the chart, which have arrow keys of their own. */
+  tabs?: boolean;
 }
 
 /** The act of a key, or null when it belongs to whatever has the focus. */
@@ -135,6 +138,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['F1'], text: 'This page' },
     ],
   },
+  COURSE_HELP,
   VIEWER_HELP,
   {
     title: 'Emergency',
