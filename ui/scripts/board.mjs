@@ -4,6 +4,7 @@
  * Ends with 1 where the 95th of 100 is above its budget, a row is cut short or covers another, the cursor is out of view,
  * or the words about hidden rows are not true. The fake twin answers at once: what is measured is the screen.
  */
+import { cpus, loadavg } from 'node:os';
 import { SIZES, openScreen, withStage } from './stage.mjs';
 
 const ROWS = 200;
@@ -100,6 +101,8 @@ function faultsOnPage(total) {
 
 const settle = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 10)))));
 
+// Figures of a busy machine say little: how busy it was stands beside them.
+console.log(`${cpus().length} cores, load ${loadavg()[0].toFixed(1)}`);
 await withStage(async (browser, origin) => {
   const { page, faults } = await openScreen(browser, origin, { id: 'board-200', theme: 'light', size: SIZES[1] });
   const first = [];
