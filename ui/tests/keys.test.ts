@@ -33,6 +33,14 @@ describe('screens.md A4', () => {
     [ctrl('1'), { section: 1 }],
     [ctrl('7'), { section: 7 }],
     [key('3'), { digit: 3 }],
+    [key(' '), 'preview'],
+    [key('a'), 'show-all'],
+    [key('w'), 'wall'],
+    [key('i'), 'initials'],
+    [key('PageDown'), 'page-down'],
+    [key('PageUp'), 'page-up'],
+    [key('Home'), 'first'],
+    [key('End'), 'last'],
   ];
   for (const [pressed, act] of TABLE) {
     test(`${pressed.ctrlKey ? 'Ctrl+' : ''}${pressed.key}`, () => expect(actOf(pressed, IDLE)).toEqual(act));
@@ -40,7 +48,7 @@ describe('screens.md A4', () => {
 });
 
 test('typing keeps letters, digits and the slash', () => {
-  for (const name of ['j', 'k', '/', '1', '5', 'n', 'a']) expect(actOf(key(name), TYPING)).toBeNull();
+  for (const name of ['j', 'k', '/', '1', '5', 'n', 'a', 'w', 'i', ' ', 'Home', 'End', 'PageUp']) expect(actOf(key(name), TYPING)).toBeNull();
 });
 
 test('emergency, lock and help work while typing', () => {
@@ -49,10 +57,12 @@ test('emergency, lock and help work while typing', () => {
   expect(actOf(key('F1'), TYPING)).toBe('help');
 });
 
-test('Enter on a button belongs to the button', () => expect(actOf(key('Enter'), BUTTON)).toBeNull());
+test('Enter and Space on a button belong to the button', () => {
+  for (const name of ['Enter', ' ']) expect(actOf(key(name), BUTTON)).toBeNull();
+});
 
 test('no single key without Ctrl does anything of consequence', () => {
-  const harmless: unknown[] = ['search', 'down', 'up', 'help', 'refresh', 'next-pane', 'escape', 'open', 'ignore'];
+  const harmless: unknown[] = ['search', 'down', 'up', 'help', 'refresh', 'next-pane', 'escape', 'open', 'ignore', 'preview', 'show-all', 'wall', 'initials'];
   for (let code = 32; code < 127; code++) {
     const act = actOf(key(String.fromCharCode(code)), IDLE);
     if (act !== null && typeof act === 'string') expect(harmless).toContain(act);

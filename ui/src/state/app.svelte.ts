@@ -8,7 +8,6 @@ import { errorOf, type Backend, type Preferences } from '../ipc/backend';
 import { chartIsOf, cardIsOf } from '../domain/safety';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
-import type { BoardView } from '../wire/BoardView';
 import type { ChartView } from '../wire/ChartView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { EngineEvent } from '../wire/EngineEvent';
@@ -18,6 +17,7 @@ import type { PatientRowView } from '../wire/PatientRowView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
+import { Board } from './board.svelte';
 import { BreakGlassDialog } from './breakGlass.svelte';
 import { Courses } from './courses.svelte';
 import { Images } from './images.svelte';
@@ -63,7 +63,7 @@ export class App {
   signingIn = $state(false);
   query = $state('');
   readonly search = new PatientList<SearchView>();
-  readonly board = new PatientList<BoardView>();
+  readonly board = new Board();
   chart = $state.raw<OpenChart | null>(null);
   section = $state<ChartSection>('summary');
   dialog = $state.raw<BreakGlassDialog | null>(null);
@@ -265,6 +265,7 @@ export class App {
   showSearch(): void {
     if (this.session === null) return;
     this.#leaveChart();
+    this.board.closePreview();
     this.view = 'search';
     this.searchFocus++;
   }
@@ -310,6 +311,8 @@ export class App {
 
   async openChart(patient: string, from: ViewName): Promise<void> {
     this.#leaveChart();
+    this.board.closePreview();
+    if (this.session !== null) this.board.opened(patient, from === 'board');
     this.#from = from;
     this.chart = { asked: patient, view: null, error: null };
     this.section = 'summary';
@@ -396,6 +399,7 @@ export class App {
     this.dialog = null;
     if (cardIsOf(asked, card)) {
       this.card = card;
+      if (this.session !== null) this.board.opened(asked, this.view === 'board');
       this.mark('emergency-card', keyAt);
     } else {
       this.cardError = wrongPatient();
@@ -517,6 +521,10 @@ export class App {
 
   #onView(act: Act): boolean {
     if (this.view === 'lock') return act === 'refresh' ? this.#do(() => this.askServer()) : false;
+    if (this.view === 'board') {
+      const done = this.#onBoard(act);
+      if (done !== null) return done;
+    }
     if (typeof act === 'object') {
       const section = 'section' in act ? CHART_SECTIONS[act.section - 1] : undefined;
       if (this.view !== 'chart' || section === undefined) return false;
@@ -543,6 +551,32 @@ export class App {
       }
       default:
         return false;
+    }
+  }
+
+  /** Keys that only the board has: whether it took one, or null where the key means the same on every screen. */
+  #onBoard(act: Act): boolean | null {
+    const board = this.board;
+    if (typeof act === 'object') return 'digit' in act ? board.toggleAcuity(act.digit) : null;
+    switch (act) {
+      case 'show-all':
+        return this.#do(() => board.showAll());
+      case 'preview':
+        return board.togglePreview();
+      case 'wall':
+        return this.#do(() => (board.wall = !board.wall));
+      case 'initials':
+        return board.wall && this.#do(() => (board.initials = !board.initials));
+      case 'page-down':
+      case 'page-up':
+        return this.#do(() => board.move(act === 'page-down' ? board.page : -board.page));
+      case 'first':
+      case 'last':
+        return this.#do(() => board.move(act === 'last' ? Infinity : -Infinity));
+      case 'escape':
+        return board.previewOf === null ? null : this.#do(() => board.closePreview());
+      default:
+        return null;
     }
   }
 

@@ -23,11 +23,33 @@ export type Act =
   | 'previous-pane'
   | 'down'
   | 'up'
+  | 'page-down'
+  | 'page-up'
+  | 'first'
+  | 'last'
   | 'open'
+  | 'preview'
+  | 'show-all'
+  | 'wall'
+  | 'initials'
   | 'escape'
   | 'ignore'
   | { section: number }
   | { digit: number };
+
+/** Keys that are left alone while somebody types; letters and digits act on the board only (`app.svelte.ts`). */
+const PLAIN: Record<string, Act> = {
+  '/': 'search',
+  j: 'down',
+  k: 'up',
+  a: 'show-all',
+  w: 'wall',
+  i: 'initials',
+  PageDown: 'page-down',
+  PageUp: 'page-up',
+  Home: 'first',
+  End: 'last',
+};
 
 /** The part of a keyboard event that matters. */
 export interface Key {
@@ -75,11 +97,9 @@ export function actOf(key: Key, focus: Focus): Act | null {
       return 'ignore';
   }
   if (focus.typing) return null;
-  if (key.key === '/') return 'search';
-  if (key.key === 'j' || key.key === 'J') return 'down';
-  if (key.key === 'k' || key.key === 'K') return 'up';
+  if (key.key === ' ') return focus.control ? null : 'preview';
   if (/^[1-9]$/.test(key.key)) return { digit: Number(key.key) };
-  return null;
+  return PLAIN[key.key.length === 1 ? key.key.toLowerCase() : key.key] ?? null;
 }
 
 function withCtrl(key: Key): Act | null {
@@ -125,6 +145,18 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
       { keys: ['F6', 'Shift+F6'], text: 'Next, previous part of the screen' },
       { keys: ['Esc'], text: 'Close the top layer' },
+    ],
+  },
+  {
+    title: 'Ward board',
+    keys: [
+      { keys: ['PgDn', 'PgUp'], text: 'A page of rows down, up' },
+      { keys: ['Home', 'End'], text: 'First, last row' },
+      { keys: ['Space'], text: 'Preview of the row, in full; the chart stays closed' },
+      { keys: ['1 … 5'], text: 'Show or leave out an acuity' },
+      { keys: ['A'], text: 'Show all: no filter' },
+      { keys: ['W'], text: 'Wall display: large text, or back' },
+      { keys: ['I'], text: 'On the wall display: initials only, or names' },
     ],
   },
   {

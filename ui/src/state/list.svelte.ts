@@ -26,9 +26,14 @@ export class PatientList<T extends Rows> {
   #shown = '';
   #coming: Promise<void> = Promise.resolve();
 
+  /** The rows that are shown: the cursor counts in them. */
+  get rows(): PatientRowView[] {
+    return this.result?.rows ?? [];
+  }
+
   /** The row under the cursor. */
   get row(): PatientRowView | null {
-    return this.result?.rows[this.cursor] ?? null;
+    return this.rows[this.cursor] ?? null;
   }
 
   /** What is shown answers the newest question (perhaps not its newest answer). */
@@ -62,8 +67,9 @@ export class PatientList<T extends Rows> {
       const result = await ask();
       if (asked !== this.#asked) return;
       const before = this.row?.patient;
-      const kept = result.rows.findIndex((row) => row.patient === before);
       this.result = result;
+      this.took(result);
+      const kept = this.rows.findIndex((row) => row.patient === before);
       this.#shown = question;
       this.error = null;
       this.cursor = Math.max(0, kept);
@@ -75,9 +81,12 @@ export class PatientList<T extends Rows> {
     this.loading = false;
   }
 
+  /** An answer was accepted. */
+  protected took(_result: T): void {}
+
   /** Moves the cursor, stopping at both ends. */
   move(by: number): void {
-    const last = (this.result?.rows.length ?? 0) - 1;
+    const last = this.rows.length - 1;
     this.cursor = Math.min(Math.max(0, this.cursor + by), Math.max(0, last));
   }
 

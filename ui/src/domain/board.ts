@@ -1,0 +1,111 @@
+/**
+ * The ward board as pure functions: what a filter shows and hides, what matters among rows that cannot be seen, what
+ * changed in a row, and a name as initials.
+ *
+ * Lives here: S5 (hidden rows are counted and named) and S6 (a filter says "n of N") for the board. Never here: markup,
+ * state. Called by `state/board.svelte.ts` and the board's views; tests/board.test.ts holds each rule.
+ */
+import type { PatientRowView } from '../wire/PatientRowView';
+
+/** The acuities a filter may ask for. */
+export const ACUITIES = ['1', '2', '3', '4', '5'] as const;
+
+/** Beds named before the rest is only counted: a line of a hundred beds is read by nobody. */
+const NAMED = 6;
+
+/** A bed without anybody: nobody is counted there. */
+export function isEmptyBed(row: PatientRowView): boolean {
+  return row.born_text === '' && row.number_text === '';
+}
+
+/** The rows that a filter shows; without one, all. */
+export function filtered(rows: PatientRowView[], acuities: readonly string[]): PatientRowView[] {
+  return acuities.length === 0 ? rows : rows.filter((row) => row.acuity !== null && acuities.includes(row.acuity));
+}
+
+const patients = (rows: PatientRowView[]) => rows.filter((row) => !isEmptyBed(row)).length;
+const people = (count: number) => (count === 1 ? '1 patient' : `${count} patients`);
+
+/** "Acuity 1, 2". */
+export function filterName(acuities: readonly string[]): string {
+  return `Acuity ${acuities.join(', ')}`;
+}
+
+/** S6: "Acuity 1, 2: 7 of 38 patients"; said also when there is none, so that its end is heard. */
+export function filterText(all: PatientRowView[], acuities: readonly string[]): string {
+  if (acuities.length === 0) return 'No filter';
+  return `${filterName(acuities)}: ${patients(filtered(all, acuities))} of ${people(patients(all))}`;
+}
+
+/** Why a filter shows nobody. Never from incomplete data that there is nobody (S1). */
+export function emptyText(all: PatientRowView[], acuities: readonly string[], complete: boolean): string {
+  const none = `${filterName(acuities)}: none of the ${people(patients(all))} on this board.`;
+  return complete ? none : `${none} The census is incomplete: there may be more.`;
+}
+
+/** S5: how many the filter hides, and who of them matters. */
+export function hiddenByFilter(all: PatientRowView[], acuities: readonly string[]): string | null {
+  const shown = new Set(filtered(all, acuities));
+  const hidden = all.filter((row) => !shown.has(row) && !isEmptyBed(row));
+  if (hidden.length === 0) return null;
+  const unknown = hidden.filter((row) => row.acuity === null).length;
+  const parts = [...whoMatters(hidden), ...(unknown > 0 ? [`${unknown} without an acuity`] : [])];
+  return [`Hidden by the filter: ${people(hidden.length)}`, ...parts].join(' · ');
+}
+
+/** S5: rows beyond the edge, counted, and who of them matters. */
+export function outOfView(rows: PatientRowView[], where: 'above' | 'below'): string | null {
+  if (rows.length === 0) return null;
+  return [`${rows.length} more ${rows.length === 1 ? 'row' : 'rows'} ${where}`, ...whoMatters(rows)].join(' · ');
+}
+
+function whoMatters(rows: PatientRowView[]): string[] {
+  const urgent = rows.filter((row) => row.acuity === '1' || row.acuity === '2');
+  const high = rows.filter((row) => row.news2?.level === 'high');
+  return [
+    ...(urgent.length > 0 ? [`${urgent.length} with acuity 1 or 2: ${bedsOf(urgent)}`] : []),
+    ...(high.length > 0 ? [`${high.length} with high NEWS2: ${bedsOf(high)}`] : []),
+  ];
+}
+
+function bedsOf(rows: PatientRowView[]): string {
+  const named = rows.slice(0, NAMED).map((row) => (row.bed === '' ? 'not recorded' : row.bed));
+  const rest = rows.length - named.length;
+  return `${rows.length === 1 ? 'bed' : 'beds'} ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+}
+
+const SEEN: [string, (row: PatientRowView) => unknown][] = [
+  ['name', (row) => row.name],
+  ['born', (row) => row.born_text],
+  ['gender', (row) => row.gender_text],
+  ['MRN', (row) => row.number_text],
+  ['place', (row) => [row.bed, row.place_text]],
+  ['acuity', (row) => row.acuity],
+  // The score and its words; the times beside it move with every reading.
+  ['NEWS2', ({ news2 }) => news2 && [news2.score_text, news2.level, news2.level_text, news2.lacking_text, news2.not_for_text]],
+  ['reason', (row) => row.reason_text],
+  ['allergies', (row) => row.allergy_text],
+  ['flags', (row) => row.flags],
+  ['similar name', (row) => row.similar_name],
+  ['access', (row) => row.restricted],
+  ['died', (row) => row.deceased_text],
+];
+
+/** What differs between two states of a row, by its labels. The stay is left out: it grows by itself. */
+export function changesOf(before: PatientRowView, now: PatientRowView): string[] {
+  return SEEN.filter(([, of]) => JSON.stringify(of(before)) !== JSON.stringify(of(now))).map(([label]) => label);
+}
+
+/** What the engine puts where there is no name: not a name to shorten. */
+const NO_NAMES = ['Name not recorded', 'Not recorded', 'Unknown'];
+
+/** "JONES, Mary (Ms)" as "M J": the given name first, no title. */
+export function initialsOf(name: string): string {
+  if (NO_NAMES.includes(name)) return name;
+  const [family = '', ...given] = name.replace(/\([^)]*\)/gu, ' ').normalize('NFC').split(',');
+  const first = (part: string) => /\p{L}/u.exec(part)?.[0] ?? '';
+  // A name without a comma has no family name that could be told apart: each of its words counts.
+  const parts = given.length > 0 ? [given.join(' '), family] : family.split(/\s+/u);
+  const initials = parts.map(first).filter((letter) => letter !== '');
+  return initials.length > 0 ? initials.join(' ').toUpperCase() : 'no name';
+}
