@@ -17,6 +17,7 @@ describe('screens.md A4', () => {
     [key('/'), 'search'],
     [ctrl('f'), 'search'],
     [ctrl('b'), 'board'],
+    [ctrl('k'), 'palette'],
     [ctrl('l'), 'lock'],
     [ctrl('u'), 'lock'],
     [ctrl('N', true), 'night'],

@@ -23,13 +23,11 @@ import { Images } from './images.svelte';
 import { actOf, type Act, type Focus, type Key } from './keys';
 import { PatientList } from './list.svelte';
 import { afterPaint } from './paint';
+import { Palette, type Offer } from './palette.svelte';
+import { CHART_SECTIONS, type ChartSection } from './sections';
 
 /** The screens. */
 export type ViewName = 'lock' | 'search' | 'board' | 'chart';
-
-/** Sections of the chart, in the order of Ctrl+1 … Ctrl+8. */
-export const CHART_SECTIONS = ['summary', 'medicines', 'allergies', 'labs', 'vitals', 'notes', 'encounters', 'images'] as const;
-export type ChartSection = (typeof CHART_SECTIONS)[number];
 
 /** Steps of the user's scale, per cent. */
 export const SCALES = [100, 125, 150, 200] as const;
@@ -69,6 +67,8 @@ export class App {
   card = $state.raw<EmergencyCardView | null>(null);
   cardError = $state.raw<ErrorView | null>(null);
   help = $state(false);
+  /** Ctrl+K: what can be done now. */
+  palette = $state.raw<Palette | null>(null);
   /** Counts requests to put the focus into the search field. */
   searchFocus = $state(0);
   preferences = $state.raw<Preferences>({ night: false, scale: 100 });
@@ -253,6 +253,7 @@ export class App {
     this.card = null;
     this.cardError = null;
     this.help = false;
+    this.palette = null;
     this.locksIn = null;
     this.#from = 'search';
   }
@@ -352,6 +353,7 @@ export class App {
     if (this.dialog !== null || this.card !== null) return;
     if (this.lockInfo !== null && this.lockInfo.device_state !== 'enrolled') return;
     this.help = false;
+    this.palette = null;
     this.dialog = new BreakGlassDialog(this.backend, this.session?.user ?? null, patient);
     void this.dialog.loadReasons();
     this.mark('break-glass', null);
@@ -437,13 +439,14 @@ export class App {
   /** Does what a key asks for; true when nothing else may act on it. */
   onKey(key: Key, focus: Focus, at: number): boolean {
     this.touched(at);
-    if (this.#imagesOnTop() && this.images.onKey(key, focus, at)) return true;
+    if (this.imagesOnTop && this.images.onKey(key, focus, at)) return true;
     const act = actOf(key, focus);
     return act === null ? false : this.perform(act, focus, at);
   }
 
-  #imagesOnTop(): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help;
+  /** The section of the images is in front: its keys count. */
+  get imagesOnTop(): boolean {
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null;
     return this.view === 'chart' && this.section === 'images' && !covered;
   }
 
@@ -467,7 +470,11 @@ export class App {
         this.changePreferences({ scale: 100 });
         return true;
       case 'help':
+        this.palette = null;
         this.help = !this.help;
+        return true;
+      case 'palette':
+        this.togglePalette();
         return true;
       case 'ignore':
         return true;
@@ -475,10 +482,32 @@ export class App {
       case 'previous-pane':
         return false;
     }
+    if (this.palette !== null) {
+      if (act === 'escape') return this.#do(() => (this.palette = null));
+      if (act === 'down' || act === 'up') return this.#do(() => this.palette?.move(act === 'down' ? 1 : -1));
+      if (act === 'open') return this.#do(() => this.choose(this.palette?.offer ?? null, at));
+      // A key that is shown beside its act does it from here as well.
+      this.palette = null;
+    }
     if (this.help) return act === 'escape' ? this.#do(() => (this.help = false)) : act === 'refresh';
     if (this.card !== null || this.cardError !== null) return this.#onCard(act);
     if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
     return this.#onView(act);
+  }
+
+  /** Not over the emergency dialog: nothing may stand between its steps. */
+  togglePalette(): void {
+    const asked = this.palette === null && this.dialog === null;
+    this.help = false;
+    this.palette = asked ? new Palette(this) : null;
+  }
+
+  /** Does what was chosen in the palette, and closes it. */
+  choose(offer: Offer | null, at: number): void {
+    if (offer === null) return;
+    this.palette = null;
+    if (typeof offer.act === 'object' && 'viewer' in offer.act) this.images.perform(offer.act.viewer, at);
+    else this.perform(offer.act, { typing: false, control: false }, at);
   }
 
   #onCard(act: Act): boolean {

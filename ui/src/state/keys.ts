@@ -9,6 +9,7 @@ import { VIEWER_HELP } from './viewerKeys';
 /** What a key asks for. */
 export type Act =
   | 'help'
+  | 'palette'
   | 'search'
   | 'board'
   | 'break-glass'
@@ -92,6 +93,8 @@ function withCtrl(key: Key): Act | null {
       return 'search';
     case 'b':
       return 'board';
+    case 'k':
+      return 'palette';
     case 'l':
     case 'u':
       return 'lock';
@@ -104,10 +107,13 @@ function withCtrl(key: Key): Act | null {
   }
 }
 
-/** A line of the help screen. */
+/** A line of the help screen; of the palette too, where an act is named. What signs or orders never names one. */
 export interface KeyHelp {
   keys: string[];
   text: string;
+  act?: Act;
+  /** Other words for it, for the palette's filter. */
+  also?: string;
 }
 
 /** The help screen's groups. The emergency stands apart, as its key does. */
@@ -115,31 +121,33 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
   {
     title: 'Find and move',
     keys: [
-      { keys: ['/', 'Ctrl+F'], text: 'Find a patient' },
-      { keys: ['Ctrl+B'], text: 'Ward board' },
+      { keys: ['Ctrl+K'], text: 'Everything that can be done now, by name' },
+      { keys: ['/', 'Ctrl+F'], text: 'Find a patient', act: 'search', also: 'search name MRN' },
+      { keys: ['Ctrl+B'], text: 'Ward board', act: 'board', also: 'list patients beds' },
       { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },
       { keys: ['Enter'], text: 'Open the row' },
       { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
       { keys: ['F6', 'Shift+F6'], text: 'Next, previous part of the screen' },
-      { keys: ['Esc'], text: 'Close the top layer' },
+      { keys: ['Esc'], text: 'Close the top layer', act: 'escape' },
     ],
   },
   {
     title: 'Workstation',
     keys: [
-      { keys: ['Ctrl+L'], text: 'Lock, switch user' },
-      { keys: ['F5'], text: 'Ask the server now, read again' },
-      { keys: ['Ctrl+Shift+N'], text: 'Night or day colours' },
-      { keys: ['Ctrl + −'], text: 'Larger, smaller (100 to 200 %)' },
-      { keys: ['Ctrl+0'], text: 'Normal size' },
-      { keys: ['F1'], text: 'This page' },
+      { keys: ['Ctrl+L'], text: 'Lock, switch user', act: 'lock', also: 'sign out log off' },
+      { keys: ['F5'], text: 'Ask the server now, read again', act: 'refresh', also: 'refresh reload connect' },
+      { keys: ['Ctrl+Shift+N'], text: 'Night or day colours', act: 'night', also: 'dark light theme' },
+      { keys: ['Ctrl + +'], text: 'Larger (to 200 %)', act: 'larger', also: 'zoom size bigger' },
+      { keys: ['Ctrl + −'], text: 'Smaller (to 100 %)', act: 'smaller', also: 'zoom size' },
+      { keys: ['Ctrl+0'], text: 'Normal size', act: 'normal-size', also: 'zoom 100 %' },
+      { keys: ['F1'], text: 'Keys and words: this page', act: 'help', also: 'help' },
     ],
   },
   VIEWER_HELP,
   {
     title: 'Emergency',
     keys: [
-      { keys: ['Ctrl+F12'], text: 'Emergency access: break the glass, from anywhere' },
+      { keys: ['Ctrl+F12'], text: 'Emergency access: break the glass, from anywhere', act: 'break-glass' },
       { keys: ['1 … 5'], text: 'Reason, in the emergency dialog' },
     ],
   },
