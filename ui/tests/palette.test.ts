@@ -24,7 +24,8 @@ function keyNamed(name: string): Key {
 afterEach(leave);
 
 test('what signs, orders, stops or acknowledges is never in it, on no screen', async () => {
-  const harmless = ['search', 'board', 'escape', 'open', 'lock', 'refresh', 'night', 'larger', 'smaller', 'normal-size', 'help', 'break-glass', 'section', 'viewer'];
+  const harmless = ['search', 'board', 'escape', 'open', 'lock', 'refresh', 'night', 'larger', 'smaller', 'normal-size', 'help', 'break-glass', 'section', 'viewer',
+    'next-match', 'previous-match', 'next-item', 'previous-item'];
   for (const { id } of SCENARIOS.filter((each) => !/^(viewer|lock|glass)-/.test(each.id))) {
     const app = await screen(id);
     for (const { act, text } of offersOf(app)) {
@@ -36,7 +37,7 @@ test('what signs, orders, stops or acknowledges is never in it, on no screen', a
 });
 
 test('each line shows a key that does the same', async () => {
-  for (const id of ['search-found', 'chart', 'palette-image', 'palette-card']) {
+  for (const id of ['search-found', 'chart', 'notes-find', 'palette-image', 'palette-card']) {
     const app = await screen(id);
     app.palette = null;
     const offers = offersOf(app);

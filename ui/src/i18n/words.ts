@@ -43,6 +43,7 @@ export const WORDS = {
   stillLoading: 'Still loading — treat as unknown',
   noteContinues: 'continues in Notes',
   noteElsewhere: 'The text of this note is not on this workstation.',
+  noteChanged: 'The note that was open here has changed since, or is gone. Choose a note again.',
   wrongImages: 'The images that arrived are not those that were asked for. Nothing of them is shown. Try again.',
   lastSeries: 'This is the last series of the study.',
   firstSeries: 'This is the first series of the study.',

@@ -5,7 +5,7 @@
  * of the clinic, formatting. Called by `App.svelte` and the views.
  */
 import { errorOf, type Backend, type Preferences } from '../ipc/backend';
-import { chartIsOf, cardIsOf } from '../domain/safety';
+import { chartIsOf, cardIsOf, showBlock } from '../domain/safety';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import type { BoardView } from '../wire/BoardView';
@@ -22,6 +22,7 @@ import { BreakGlassDialog } from './breakGlass.svelte';
 import { Images } from './images.svelte';
 import { actOf, type Act, type Focus, type Key } from './keys';
 import { PatientList } from './list.svelte';
+import { NotesReader } from './notes.svelte';
 import { afterPaint } from './paint';
 import { Palette, type Offer } from './palette.svelte';
 import { CHART_SECTIONS, type ChartSection } from './sections';
@@ -63,6 +64,8 @@ export class App {
   readonly board = new PatientList<BoardView>();
   chart = $state.raw<OpenChart | null>(null);
   section = $state<ChartSection>('summary');
+  /** Reading and searching the notes of the open chart. */
+  notes = $state.raw(this.#reader());
   dialog = $state.raw<BreakGlassDialog | null>(null);
   card = $state.raw<EmergencyCardView | null>(null);
   cardError = $state.raw<ErrorView | null>(null);
@@ -84,6 +87,14 @@ export class App {
   #lastInput = performance.now();
   #lastAnswer = performance.now();
   #stirred = false;
+
+  #reader(): NotesReader {
+    return new NotesReader(() => {
+      const view = this.chart?.view;
+      const shown = view == null ? null : showBlock(view.notes, view.record_age, 'notes');
+      return shown?.kind === 'rows' ? shown.rows : [];
+    });
+  }
 
   constructor(backend: Backend) {
     this.backend = backend;
@@ -248,6 +259,7 @@ export class App {
     this.board.clear();
     this.chart = null;
     this.images.clear();
+    this.notes = this.#reader();
     this.section = 'summary';
     this.dialog = null;
     this.card = null;
@@ -343,6 +355,7 @@ export class App {
     if (asked === undefined) return;
     this.chart = null;
     this.images.clear();
+    this.notes = this.#reader();
     void this.#quietly(() => this.backend.chartClose(asked));
   }
 
@@ -478,6 +491,11 @@ export class App {
         return true;
       case 'ignore':
         return true;
+      // Never the web view's own search, wherever one is.
+      case 'next-match':
+      case 'previous-match':
+        if (this.readsNotes) this.notes.find(act === 'next-match' ? 1 : -1);
+        return true;
       case 'next-pane':
       case 'previous-pane':
         return false;
@@ -492,7 +510,13 @@ export class App {
     if (this.help) return act === 'escape' ? this.#do(() => (this.help = false)) : act === 'refresh';
     if (this.card !== null || this.cardError !== null) return this.#onCard(act);
     if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
-    return this.#onView(act);
+    return this.#onView(act, focus);
+  }
+
+  /** The notes are in front: their keys count. */
+  get readsNotes(): boolean {
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null;
+    return this.view === 'chart' && this.section === 'notes' && this.chart?.view != null && !covered;
   }
 
   /** Not over the emergency dialog: nothing may stand between its steps. */
@@ -539,7 +563,7 @@ export class App {
     }
   }
 
-  #onView(act: Act): boolean {
+  #onView(act: Act, focus: Focus): boolean {
     if (this.view === 'lock') return act === 'refresh' ? this.#do(() => this.askServer()) : false;
     if (typeof act === 'object') {
       const section = 'section' in act ? CHART_SECTIONS[act.section - 1] : undefined;
@@ -553,7 +577,12 @@ export class App {
         return this.#do(() => this.showBoard());
       case 'refresh':
         return this.#do(() => this.askServer());
+      case 'next-item':
+      case 'previous-item':
+        return this.readsNotes && this.#do(() => this.notes.step(act === 'next-item' ? 1 : -1));
       case 'escape':
+        // What narrows the list is the top layer; closing the chart is the next.
+        if (this.readsNotes && this.notes.query !== '') return this.#do(() => this.notes.clear());
         return this.view === 'chart' ? this.#do(() => this.closeChart()) : this.#clearSearch();
       case 'down':
       case 'up': {
@@ -562,6 +591,7 @@ export class App {
         return this.#do(() => list.move(act === 'down' ? 1 : -1));
       }
       case 'open': {
+        if (this.readsNotes && focus.typing) return this.#do(() => this.notes.find(1));
         if (this.view === 'search') return this.#do(() => void this.#enterSearch());
         return this.view === 'board' ? this.#do(() => this.openRow('board')) : false;
       }

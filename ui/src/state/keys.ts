@@ -25,6 +25,10 @@ export type Act =
   | 'up'
   | 'open'
   | 'escape'
+  | 'next-match'
+  | 'previous-match'
+  | 'next-item'
+  | 'previous-item'
   | 'ignore'
   | { section: number }
   | { digit: number };
@@ -66,8 +70,9 @@ export function actOf(key: Key, focus: Focus): Act | null {
       return 'up';
     case 'Enter':
       return focus.control ? null : 'open';
-    // A web view's own page-back and caret-browsing keys must not act.
     case 'F3':
+      return key.shiftKey ? 'previous-match' : 'next-match';
+    // A web view's own caret-browsing and tools must not act.
     case 'F7':
     case 'F12':
       return 'ignore';
@@ -76,6 +81,8 @@ export function actOf(key: Key, focus: Focus): Act | null {
   if (key.key === '/') return 'search';
   if (key.key === 'j' || key.key === 'J') return 'down';
   if (key.key === 'k' || key.key === 'K') return 'up';
+  if (key.key === ']') return 'next-item';
+  if (key.key === '[') return 'previous-item';
   if (/^[1-9]$/.test(key.key)) return { digit: Number(key.key) };
   return null;
 }
@@ -127,6 +134,10 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },
       { keys: ['Enter'], text: 'Open the row' },
       { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
+      { keys: [']'], text: 'Next note', act: 'next-item', also: 'older' },
+      { keys: ['['], text: 'Previous note', act: 'previous-item', also: 'newer' },
+      { keys: ['F3'], text: 'Find in the notes, next match', act: 'next-match', also: 'search text' },
+      { keys: ['Shift+F3'], text: 'Previous match in the notes', act: 'previous-match', also: 'search text' },
       { keys: ['F6', 'Shift+F6'], text: 'Next, previous part of the screen' },
       { keys: ['Esc'], text: 'Close the top layer', act: 'escape' },
     ],

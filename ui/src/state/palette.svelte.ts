@@ -5,6 +5,7 @@
  * (`app.svelte.ts`), and never anything that signs or orders: those acts have no line that names them.
  * The list is that of the moment of opening, so that nothing moves under a finger on its way to Enter.
  */
+import { plain } from '../domain/find';
 import type { App } from './app.svelte';
 import { KEY_HELP, type Act } from './keys';
 import { CHART_SECTIONS, SECTION_ALSO, SECTION_TITLES } from './sections';
@@ -68,6 +69,11 @@ function isPossible(app: App, act: Act): boolean {
       return app.session !== null && view !== null && view !== 'lock';
     case 'escape':
       return view === null || (view === 'chart' && !app.images.open) || (view === 'search' && app.query !== '');
+    case 'next-match':
+    case 'previous-match':
+    case 'next-item':
+    case 'previous-item':
+      return !covered(app) && app.readsNotes && app.notes.all > 0 && (act !== 'previous-match' || app.notes.matches > 0);
     case 'lock':
       return app.session !== null || app.chart !== null || covered(app);
     case 'refresh':
@@ -98,11 +104,6 @@ function textOf(app: App, act: Act): string | null {
     default:
       return null;
   }
-}
-
-/** Lower case, without accents: "Kováčová" is found by "kovacova". */
-export function plain(text: string): string {
-  return text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
 }
 
 const wordsOf = (text: string) => plain(text).split(/[^\p{L}\p{N}]+/u).filter(Boolean);
