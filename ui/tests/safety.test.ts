@@ -147,6 +147,10 @@ describe('S5: what cannot be seen is counted and named', () => {
     expect(text(rows, 'below', 3)).toBe('6 below: ▲warfarin · ▲insulin · a · +3');
     expect(text(rows, 'above', 1)).toBe('6 above: ▲warfarin · ▲insulin · +4');
   });
+  test('what it is is said', () => {
+    expect(text([row('a')], 'below', 3, ['medicine', 'medicines'])).toBe('1 medicine below: a');
+    expect(text([row('a'), row('b')], 'above', 3, ['medicine', 'medicines'])).toBe('2 medicines above: a · b');
+  });
   test('counted alone where no name is asked for', () => expect(text([row('a'), row('b'), row('c')], 'below', 0)).toBe('3 below'));
   test('the last one is named, not counted', () => expect(text([row('a'), row('b'), row('c')], 'below', 2)).toBe('3 below: a · b · c'));
 });

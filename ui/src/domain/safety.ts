@@ -147,8 +147,14 @@ export interface HiddenRow {
 }
 
 /** S5: counts what cannot be seen and names it, high-risk first; never fewer than all of those. */
-export function hiddenText(rows: HiddenRow[], where: 'above' | 'below', most = Infinity): { count: string; risk: string[]; rest: string } | null {
+export function hiddenText(
+  rows: HiddenRow[],
+  where: 'above' | 'below',
+  most = Infinity,
+  what: [one: string, more: string] | null = null,
+): { count: string; risk: string[]; rest: string } | null {
   if (rows.length === 0) return null;
+  const counted = what === null ? `${rows.length}` : `${rows.length} ${rows.length === 1 ? what[0] : what[1]}`;
   const risk = rows.filter((row) => row.risk).map(({ name }) => name);
   const others = rows.filter((row) => !row.risk).map(({ name }) => name);
   const named = others.slice(0, Math.max(0, most - risk.length));
@@ -156,5 +162,5 @@ export function hiddenText(rows: HiddenRow[], where: 'above' | 'below', most = I
   // The only one left is named: "+1" would take as much room. Where nothing is named, the count has said it all.
   if (left === 1) named.push(...others.slice(named.length));
   const rest = [...named, ...(left > 1 && risk.length + named.length > 0 ? [`+${left}`] : [])].join(' · ');
-  return { count: `${rows.length} ${where}`, risk, rest };
+  return { count: `${counted} ${where}`, risk, rest };
 }
