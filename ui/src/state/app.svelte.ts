@@ -6,6 +6,7 @@
  */
 import { errorOf, type Backend, type Preferences } from '../ipc/backend';
 import { chartIsOf, cardIsOf, showBlock } from '../domain/safety';
+import { lanesOf, type Entry } from '../domain/timeline';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import type { BoardView } from '../wire/BoardView';
@@ -26,6 +27,7 @@ import { NotesReader } from './notes.svelte';
 import { afterPaint } from './paint';
 import { Palette, type Offer } from './palette.svelte';
 import { CHART_SECTIONS, type ChartSection } from './sections';
+import { Timeline } from './timeline.svelte';
 
 /** The screens. */
 export type ViewName = 'lock' | 'search' | 'board' | 'chart';
@@ -66,6 +68,7 @@ export class App {
   section = $state<ChartSection>('summary');
   /** Reading and searching the notes of the open chart. */
   notes = $state.raw(this.#reader());
+  timeline = $state.raw(this.#line());
   dialog = $state.raw<BreakGlassDialog | null>(null);
   card = $state.raw<EmergencyCardView | null>(null);
   cardError = $state.raw<ErrorView | null>(null);
@@ -93,6 +96,13 @@ export class App {
       const view = this.chart?.view;
       const shown = view == null ? null : showBlock(view.notes, view.record_age, 'notes');
       return shown?.kind === 'rows' ? shown.rows : [];
+    });
+  }
+
+  #line(): Timeline {
+    return new Timeline(() => {
+      const view = this.chart?.view;
+      return view == null ? [] : lanesOf(view, this.images.list);
     });
   }
 
@@ -260,6 +270,7 @@ export class App {
     this.chart = null;
     this.images.clear();
     this.notes = this.#reader();
+    this.timeline = this.#line();
     this.section = 'summary';
     this.dialog = null;
     this.card = null;
@@ -356,6 +367,7 @@ export class App {
     this.chart = null;
     this.images.clear();
     this.notes = this.#reader();
+    this.timeline = this.#line();
     void this.#quietly(() => this.backend.chartClose(asked));
   }
 
@@ -513,10 +525,27 @@ export class App {
     return this.#onView(act, focus);
   }
 
-  /** The notes are in front: their keys count. */
-  get readsNotes(): boolean {
+  /** A section of a chart that can be seen is in front: its keys count. */
+  #inFront(section: ChartSection): boolean {
     const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null;
-    return this.view === 'chart' && this.section === 'notes' && this.chart?.view != null && !covered;
+    return this.view === 'chart' && this.section === section && this.chart?.view != null && !covered;
+  }
+
+  get readsNotes(): boolean {
+    return this.#inFront('notes');
+  }
+
+  get readsTimeline(): boolean {
+    return this.#inFront('encounters');
+  }
+
+  /** From the timeline to the thing itself. */
+  openEntry(entry: Entry): void {
+    if (entry.kind === 'notes') {
+      this.notes.clear();
+      this.notes.choose(entry.place);
+      this.section = 'notes';
+    } else if (entry.kind === 'studies') this.section = 'images';
   }
 
   /** Not over the emergency dialog: nothing may stand between its steps. */
@@ -579,6 +608,7 @@ export class App {
         return this.#do(() => this.askServer());
       case 'next-item':
       case 'previous-item':
+        if (this.readsTimeline) return this.#do(() => this.timeline.step(act === 'next-item' ? 1 : -1));
         return this.readsNotes && this.#do(() => this.notes.step(act === 'next-item' ? 1 : -1));
       case 'escape':
         // What narrows the list is the top layer; closing the chart is the next.

@@ -70,10 +70,12 @@ function isPossible(app: App, act: Act): boolean {
     case 'escape':
       return view === null || (view === 'chart' && !app.images.open) || (view === 'search' && app.query !== '');
     case 'next-match':
+      return app.readsNotes && app.notes.all > 0;
     case 'previous-match':
+      return app.readsNotes && app.notes.matches > 0;
     case 'next-item':
     case 'previous-item':
-      return !covered(app) && app.readsNotes && app.notes.all > 0 && (act !== 'previous-match' || app.notes.matches > 0);
+      return (app.readsNotes && app.notes.all > 0) || (app.readsTimeline && app.timeline.entries.length > 0);
     case 'lock':
       return app.session !== null || app.chart !== null || covered(app);
     case 'refresh':

@@ -15,7 +15,7 @@ export const SECTION_TITLES: Record<ChartSection, string> = {
   labs: 'Labs',
   vitals: 'Vitals',
   notes: 'Notes',
-  encounters: 'Encounters',
+  encounters: 'Timeline',
   images: 'Images',
 };
 
@@ -27,6 +27,6 @@ export const SECTION_ALSO: Record<ChartSection, string> = {
   labs: 'laboratory results blood',
   vitals: 'vital signs observations NEWS2',
   notes: 'letters reports documents',
-  encounters: 'stays visits',
+  encounters: 'encounters stays visits history events',
   images: 'radiology studies x-ray CT',
 };
