@@ -44,9 +44,20 @@ export const IDLE_WARNING_MS = 20_000;
 /** An engine that has not answered for this long is said to be silent. */
 export const SILENT_AFTER_MS = 5_000;
 
-/** One chart on the screen. */
-interface OpenChart {
+/** At most this many charts are open at once; one of them is in front. */
+export const MOST_CHARTS = 4;
+
+/**
+ * One open chart. Only the one in front holds a record: one that comes to the front is read again, so that nothing old is
+ * ever shown as if it were of now, and no late answer can stand under another's banner (S7, S8).
+ */
+export interface OpenChart {
   asked: string;
+  /** Who it is, as far as a row or a banner has said. */
+  who: Who | null;
+  /** The list to go back to. */
+  from: ViewName;
+  section: ChartSection;
   view: ChartView | null;
   error: ErrorView | null;
 }
@@ -64,7 +75,11 @@ export class App {
   query = $state('');
   readonly search = new PatientList<SearchView>();
   readonly board = new PatientList<BoardView>();
-  chart = $state.raw<OpenChart | null>(null);
+  /** Open charts in the order of their opening, and the patient of the one in front. */
+  open = $state.raw<OpenChart[]>([]);
+  front = $state<string | null>(null);
+  /** A fifth chart was asked for: a person says which one to close. */
+  fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName } | null>(null);
   section = $state<ChartSection>('summary');
   /** Reading and searching the notes of the open chart. */
   notes = $state.raw(this.#reader());
@@ -81,12 +96,16 @@ export class App {
   /** Seconds to the idle lock, while it is announced. */
   locksIn = $state<number | null>(null);
   readonly backend: Backend;
-  readonly images: Images;
+  /** The images of each open chart: measurements stay until it is closed. */
+  readonly #shelf = new Map<string, Images>();
+  readonly #noImages: Images;
   /** Rises with every lock: answers asked for before it are dropped. */
   #epoch = 0;
   /** What the engine told of a session since the last sign-in began. */
   #told: SessionView | null = null;
-  #from: ViewName = 'search';
+  /** Readings of charts, counted: an older answer never replaces a newer one. */
+  #asked = 0;
+  #answered = 0;
   #lastInput = performance.now();
   #lastAnswer = performance.now();
   #stirred = false;
@@ -108,7 +127,20 @@ export class App {
 
   constructor(backend: Backend) {
     this.backend = backend;
-    this.images = new Images(backend, (name, at) => this.mark(name, at));
+    this.#noImages = this.#newImages();
+  }
+
+  #newImages(): Images {
+    return new Images(this.backend, (name, at) => this.mark(name, at));
+  }
+
+  /** The chart in front; none on the other screens. */
+  get chart(): OpenChart | null {
+    return this.open.find(({ asked }) => asked === this.front) ?? null;
+  }
+
+  get images(): Images {
+    return (this.front === null ? undefined : this.#shelf.get(this.front)) ?? this.#noImages;
   }
 
   // ---- start and what the engine tells ----
@@ -192,7 +224,7 @@ export class App {
   tick(now: number): void {
     void this.readStatus();
     if (now - this.#lastAnswer > SILENT_AFTER_MS) this.silent = true;
-    const open = this.session !== null || this.card !== null || this.dialog !== null || this.chart !== null;
+    const open = this.session !== null || this.card !== null || this.dialog !== null || this.open.length > 0;
     const left = (this.card === null ? IDLE_LOCK_MS : IDLE_LOCK_CARD_MS) - (now - this.#lastInput);
     if (open && left <= 0) {
       this.lock();
@@ -267,8 +299,11 @@ export class App {
     this.query = '';
     this.search.clear();
     this.board.clear();
-    this.chart = null;
-    this.images.clear();
+    for (const images of [this.#noImages, ...this.#shelf.values()]) images.clear();
+    this.#shelf.clear();
+    this.open = [];
+    this.front = null;
+    this.fifth = null;
     this.notes = this.#reader();
     this.timeline = this.#line();
     this.section = 'summary';
@@ -278,14 +313,13 @@ export class App {
     this.help = false;
     this.palette = null;
     this.locksIn = null;
-    this.#from = 'search';
   }
 
   // ---- lists ----
 
   showSearch(): void {
     if (this.session === null) return;
-    this.#leaveChart();
+    this.#putBack();
     this.view = 'search';
     this.searchFocus++;
   }
@@ -298,7 +332,7 @@ export class App {
 
   showBoard(): void {
     if (this.session === null) return;
-    this.#leaveChart();
+    this.#putBack();
     this.view = 'board';
     void this.readBoard();
   }
@@ -311,7 +345,7 @@ export class App {
   async #enterSearch(): Promise<void> {
     const epoch = this.#epoch;
     const row = await this.search.meant();
-    const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help;
+    const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help && this.fifth === null;
     if (epoch === this.#epoch && here) this.#open(row, 'search');
   }
 
@@ -324,51 +358,120 @@ export class App {
   #open(row: PatientRowView | null, from: 'search' | 'board'): void {
     if (row === null) return;
     if (row.restricted) this.openBreakGlass(whoOfRow(row));
-    else void this.openChart(row.patient, from);
+    else void this.openChart(row.patient, from, whoOfRow(row));
   }
 
   // ---- chart ----
 
-  async openChart(patient: string, from: ViewName): Promise<void> {
-    this.#leaveChart();
-    this.#from = from;
-    this.chart = { asked: patient, view: null, error: null };
-    this.section = 'summary';
+  /** Opens a chart, or brings it to the front where it is open; a fifth one waits until a person closed another. */
+  async openChart(patient: string, from: ViewName, who: Who | null = null): Promise<void> {
+    if (!this.open.some(({ asked }) => asked === patient)) {
+      if (this.open.length >= MOST_CHARTS) {
+        this.fifth = { patient, who, from };
+        return;
+      }
+      this.#shelf.set(patient, this.#newImages());
+      this.open = [...this.open, { asked: patient, who, from, section: 'summary', view: null, error: null }];
+    }
+    await this.showChart(patient);
+  }
+
+  /** Brings an open chart to the front: in its section, read anew. */
+  async showChart(patient: string): Promise<void> {
+    this.#putBack();
+    const chart = this.open.find(({ asked }) => asked === patient);
+    if (chart === undefined) return;
+    this.front = patient;
+    this.section = chart.section;
     this.view = 'chart';
     await this.readChart();
+    this.images.refresh();
     this.mark('chart', null);
+  }
+
+  /** Ctrl+Tab: the next open chart, around; from a list the one opened last. */
+  stepChart(by: 1 | -1): void {
+    const at = this.open.findIndex(({ asked }) => asked === this.front);
+    const next = at === -1 ? this.open.at(-1) : this.open[(at + by + this.open.length) % this.open.length];
+    if (next !== undefined && next.asked !== this.front) void this.showChart(next.asked);
   }
 
   async readChart(): Promise<void> {
     const asked = this.chart?.asked;
     if (asked === undefined) return;
     const epoch = this.#epoch;
+    const turn = ++this.#asked;
+    const late = () => epoch !== this.#epoch || this.front !== asked || turn < this.#answered;
     try {
       const view = await this.backend.chartOpen(asked);
-      if (epoch !== this.#epoch || this.chart?.asked !== asked) return;
+      if (late()) return;
+      this.#answered = turn;
       // S8: a record of somebody else is never shown, not even in part.
-      if (chartIsOf(asked, view)) this.chart = { asked, view, error: null };
-      else this.chart = { asked, view: null, error: wrongPatient() };
+      if (chartIsOf(asked, view)) this.#change(asked, { view, error: null, who: whoOfBanner(view.banner) });
+      else this.#change(asked, { view: null, error: wrongPatient() });
     } catch (thrown) {
-      if (epoch !== this.#epoch || this.chart?.asked !== asked) return;
-      this.chart = { asked, view: null, error: errorOf(thrown, WORDS.notAnswered) };
+      if (late()) return;
+      this.#answered = turn;
+      this.#change(asked, { view: null, error: errorOf(thrown, WORDS.notAnswered) });
     }
   }
 
+  #change(patient: string, change: Partial<OpenChart>): void {
+    this.open = this.open.map((each) => (each.asked === patient ? { ...each, ...change } : each));
+  }
+
+  /** Closes the chart in front and goes back to its list. */
   closeChart(): void {
-    this.#leaveChart();
-    this.view = this.#from;
+    const chart = this.chart;
+    if (chart === null) return;
+    this.close(chart.asked);
+    // With nobody signed in there is no list: what is still open comes to the front, or the lock screen.
+    const next = this.session === null ? this.open.at(-1) : undefined;
+    if (next !== undefined) void this.showChart(next.asked);
+    else this.view = chart.from;
     if (this.view === 'board') void this.readBoard();
   }
 
-  #leaveChart(): void {
-    const asked = this.chart?.asked;
-    if (asked === undefined) return;
-    this.chart = null;
-    this.images.clear();
+  /** Closes an open chart, wherever it stands; the one in front leaves its place to none. */
+  close(patient: string): void {
+    if (this.front === patient) this.#putBack();
+    this.#shelf.get(patient)?.clear();
+    this.#shelf.delete(patient);
+    this.open = this.open.filter(({ asked }) => asked !== patient);
+    void this.#quietly(() => this.backend.chartClose(patient));
+  }
+
+  /** Ctrl+W, or the mark on a tab: the chart beside it comes to the front, where one was in front. */
+  closeTab(patient: string): void {
+    const at = this.open.findIndex(({ asked }) => asked === patient);
+    const beside = this.open[at + 1] ?? this.open[at - 1];
+    if (this.front !== patient) this.close(patient);
+    else if (beside === undefined) this.closeChart();
+    else {
+      this.close(patient);
+      void this.showChart(beside.asked);
+    }
+  }
+
+  /** One was chosen to be closed for the fifth; null: none, nothing is opened. */
+  makeRoom(patient: string | null): void {
+    const fifth = this.fifth;
+    this.fifth = null;
+    if (fifth === null || patient === null) return;
+    this.close(patient);
+    void this.openChart(fifth.patient, fifth.from, fifth.who);
+  }
+
+  /** The chart in front goes behind: its record leaves the screen's memory, its place in it stays. */
+  #putBack(): void {
+    const chart = this.chart;
+    if (chart === null) return;
+    this.images.putBack();
+    this.#change(chart.asked, { section: this.section, view: null, error: null });
+    this.front = null;
+    this.section = 'summary';
     this.notes = this.#reader();
     this.timeline = this.#line();
-    void this.#quietly(() => this.backend.chartClose(asked));
   }
 
   // ---- breaking the glass ----
@@ -379,6 +482,7 @@ export class App {
     if (this.lockInfo !== null && this.lockInfo.device_state !== 'enrolled') return;
     this.help = false;
     this.palette = null;
+    this.fifth = null;
     this.dialog = new BreakGlassDialog(this.backend, this.session?.user ?? null, patient);
     void this.dialog.loadReasons();
     this.mark('break-glass', null);
@@ -388,8 +492,7 @@ export class App {
     if (this.view === 'chart') {
       if (this.chart?.view) return whoOfBanner(this.chart.view.banner);
       // The chart was refused: the row it was opened from still says who it is.
-      const list = this.#from === 'board' ? this.board : this.search;
-      return list.row !== null && list.row.patient === this.chart?.asked ? whoOfRow(list.row) : null;
+      return this.chart?.who ?? null;
     }
     // A row of an answer to something typed before is nobody's choice.
     const found = this.view === 'search' && this.search.answered ? this.search.row : null;
@@ -438,7 +541,8 @@ export class App {
     const card = this.card;
     if (card === null || !card.full_chart_available) return;
     this.card = null;
-    void this.openChart(card.banner.patient, this.view === 'chart' ? this.#from : this.view);
+    const from = this.chart?.from ?? this.view;
+    void this.openChart(card.banner.patient, from, whoOfBanner(card.banner));
   }
 
   // ---- how it looks ----
@@ -471,7 +575,7 @@ export class App {
 
   /** The section of the images is in front: its keys count. */
   get imagesOnTop(): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null;
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null;
     return this.view === 'chart' && this.section === 'images' && !covered;
   }
 
@@ -511,6 +615,12 @@ export class App {
       case 'next-pane':
       case 'previous-pane':
         return false;
+      // Never the web view's own: it would close or leave the window.
+      case 'next-chart':
+      case 'previous-chart':
+      case 'close-chart':
+        if (this.#uncovered) this.#onCharts(act);
+        return true;
     }
     if (this.palette !== null) {
       if (act === 'escape') return this.#do(() => (this.palette = null));
@@ -520,6 +630,7 @@ export class App {
       this.palette = null;
     }
     if (this.help) return act === 'escape' ? this.#do(() => (this.help = false)) : act === 'refresh';
+    if (this.fifth !== null) return act === 'escape' ? this.#do(() => this.makeRoom(null)) : typeof act === 'string' && act !== 'open';
     if (this.card !== null || this.cardError !== null) return this.#onCard(act);
     if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
     return this.#onView(act, focus);
@@ -527,7 +638,7 @@ export class App {
 
   /** A section of a chart that can be seen is in front: its keys count. */
   #inFront(section: ChartSection): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null;
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null;
     return this.view === 'chart' && this.section === section && this.chart?.view != null && !covered;
   }
 
@@ -550,7 +661,7 @@ export class App {
 
   /** Not over the emergency dialog: nothing may stand between its steps. */
   togglePalette(): void {
-    const asked = this.palette === null && this.dialog === null;
+    const asked = this.palette === null && this.dialog === null && this.fifth === null;
     this.help = false;
     this.palette = asked ? new Palette(this) : null;
   }
@@ -561,6 +672,17 @@ export class App {
     this.palette = null;
     if (typeof offer.act === 'object' && 'viewer' in offer.act) this.images.perform(offer.act.viewer, at);
     else this.perform(offer.act, { typing: false, control: false }, at);
+  }
+
+  get #uncovered(): boolean {
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.fifth !== null;
+    return !covered && this.view !== 'lock';
+  }
+
+  #onCharts(act: 'next-chart' | 'previous-chart' | 'close-chart'): void {
+    this.palette = null;
+    if (act !== 'close-chart') this.stepChart(act === 'next-chart' ? 1 : -1);
+    else if (this.front !== null) this.closeTab(this.front);
   }
 
   #onCard(act: Act): boolean {

@@ -25,6 +25,9 @@ export type Act =
   | 'up'
   | 'open'
   | 'escape'
+  | 'next-chart'
+  | 'previous-chart'
+  | 'close-chart'
   | 'next-match'
   | 'previous-match'
   | 'next-item'
@@ -89,6 +92,7 @@ export function actOf(key: Key, focus: Focus): Act | null {
 
 function withCtrl(key: Key): Act | null {
   if (key.key === 'F12') return 'break-glass';
+  if (key.key === 'Tab') return key.shiftKey ? 'previous-chart' : 'next-chart';
   if (key.shiftKey && key.key.toLowerCase() === 'n') return 'night';
   if (key.key === '+' || key.key === '=') return 'larger';
   if (key.key === '-') return 'smaller';
@@ -102,6 +106,8 @@ function withCtrl(key: Key): Act | null {
       return 'board';
     case 'k':
       return 'palette';
+    case 'w':
+      return 'close-chart';
     case 'l':
     case 'u':
       return 'lock';
@@ -134,6 +140,9 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },
       { keys: ['Enter'], text: 'Open the row' },
       { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
+      { keys: ['Ctrl+Tab'], text: 'Next open chart (up to four are open)', act: 'next-chart', also: 'switch patient tab' },
+      { keys: ['Ctrl+Shift+Tab'], text: 'Previous open chart', act: 'previous-chart', also: 'switch patient tab' },
+      { keys: ['Ctrl+W'], text: 'Close this chart, go to the one beside it', act: 'close-chart', also: 'tab' },
       { keys: [']'], text: 'Next note, next entry of the timeline', act: 'next-item', also: 'older' },
       { keys: ['['], text: 'Previous note, previous entry', act: 'previous-item', also: 'newer' },
       { keys: ['F3'], text: 'Find in the notes, next match', act: 'next-match', also: 'search text' },

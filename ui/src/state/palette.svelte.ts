@@ -69,6 +69,11 @@ function isPossible(app: App, act: Act): boolean {
       return app.session !== null && view !== null && view !== 'lock';
     case 'escape':
       return view === null || (view === 'chart' && !app.images.open) || (view === 'search' && app.query !== '');
+    case 'next-chart':
+    case 'previous-chart':
+      return view !== null && app.open.some(({ asked }) => asked !== app.front);
+    case 'close-chart':
+      return view === 'chart' && app.open.length > 1;
     case 'next-match':
       return app.readsNotes && app.notes.all > 0;
     case 'previous-match':
@@ -96,7 +101,7 @@ function isPossible(app: App, act: Act): boolean {
 function textOf(app: App, act: Act): string | null {
   switch (act) {
     case 'escape':
-      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : 'Close this chart';
+      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : 'Close this chart, back to the list';
     case 'night':
       return app.preferences.night ? 'Day colours' : 'Night colours';
     case 'help':
