@@ -26,7 +26,7 @@ beforeEach(async () => {
 
 /** Everything on the state that could hold a patient. */
 function remembered(): string {
-  return JSON.stringify([app.search.result, app.board.result, app.chart, app.card, app.dialog?.patient, app.dialog?.found.result, app.query]);
+  return JSON.stringify([app.search.result, app.board.result, app.open, app.fifth, app.card, app.dialog?.patient, app.dialog?.found.result, app.query]);
 }
 
 describe('a sign-in that the server confirms later', () => {

@@ -18,6 +18,7 @@ describe('screens.md A4', () => {
     [key('/'), 'search'],
     [ctrl('f'), 'search'],
     [ctrl('b'), 'board'],
+    [ctrl('k'), 'palette'],
     [ctrl('l'), 'lock'],
     [ctrl('u'), 'lock'],
     [ctrl('N', true), 'night'],
@@ -26,6 +27,10 @@ describe('screens.md A4', () => {
     [key('F6'), 'next-pane'],
     [key('F6', { shiftKey: true }), 'previous-pane'],
     [key('Escape'), 'escape'],
+    [key('F3'), 'next-match'],
+    [key('F3', { shiftKey: true }), 'previous-match'],
+    [key(']'), 'next-item'],
+    [key('['), 'previous-item'],
     [key('ArrowDown'), 'down'],
     [key('j'), 'down'],
     [key('k'), 'up'],
@@ -48,7 +53,7 @@ describe('screens.md A4', () => {
 });
 
 test('typing keeps letters, digits and the slash', () => {
-  for (const name of ['j', 'k', '/', '1', '5', 'n', 'a', 'w', 'i', ' ', 'Home', 'End', 'PageUp']) expect(actOf(key(name), TYPING)).toBeNull();
+  for (const name of ['j', 'k', '/', '1', '5', 'n', 'a', 'w', 'i', ' ', 'Home', 'End', 'PageUp', '[', ']']) expect(actOf(key(name), TYPING)).toBeNull();
 });
 
 test('emergency, lock and help work while typing', () => {
@@ -62,7 +67,7 @@ test('Enter and Space on a button belong to the button', () => {
 });
 
 test('no single key without Ctrl does anything of consequence', () => {
-  const harmless: unknown[] = ['search', 'down', 'up', 'help', 'refresh', 'next-pane', 'escape', 'open', 'ignore', 'preview', 'show-all', 'wall', 'initials'];
+  const harmless: unknown[] = ['search', 'down', 'up', 'help', 'refresh', 'next-pane', 'escape', 'open', 'ignore', 'preview', 'show-all', 'wall', 'initials', 'next-item', 'previous-item'];
   for (let code = 32; code < 127; code++) {
     const act = actOf(key(String.fromCharCode(code)), IDLE);
     if (act !== null && typeof act === 'string') expect(harmless).toContain(act);
@@ -94,6 +99,6 @@ test('Alt and the system key are left to the system', () => {
 });
 
 test("a web view's own keys do nothing", () => {
-  for (const name of ['F3', 'F7', 'F12']) expect(actOf(key(name), IDLE)).toBe('ignore');
+  for (const name of ['F7', 'F12']) expect(actOf(key(name), IDLE)).toBe('ignore');
   for (const name of ['r', 'p', 's']) expect(actOf(ctrl(name), IDLE)).toBe('ignore');
 });

@@ -138,7 +138,25 @@ describe('S15: the strip has words for every state', () => {
   });
 });
 
-test('S5: what lies below is counted and named', () => {
-  expect(hiddenText([])).toBeNull();
-  expect(hiddenText(['warfarin', 'insulin'])).toBe('2 more below: warfarin · insulin');
+describe('S5: what cannot be seen is counted and named', () => {
+  const row = (name: string, risk = false) => ({ name, risk });
+  const text = (...given: Parameters<typeof hiddenText>) => {
+    const said = hiddenText(...given);
+    if (said === null) return null;
+    const names = [...said.risk.map((name) => `▲${name}`), said.rest].filter(Boolean).join(' · ');
+    return names === '' ? said.count : `${said.count}: ${names}`;
+  };
+  test('nothing hidden, nothing said', () => expect(hiddenText([], 'below')).toBeNull());
+  test('all of it where there is room', () => expect(text([row('a'), row('b')], 'below')).toBe('2 below: a · b'));
+  test('high-risk first, and each of them however many', () => {
+    const rows = [row('a'), row('warfarin', true), row('b'), row('insulin', true), row('c'), row('d')];
+    expect(text(rows, 'below', 3)).toBe('6 below: ▲warfarin · ▲insulin · a · +3');
+    expect(text(rows, 'above', 1)).toBe('6 above: ▲warfarin · ▲insulin · +4');
+  });
+  test('what it is is said', () => {
+    expect(text([row('a')], 'below', 3, ['medicine', 'medicines'])).toBe('1 medicine below: a');
+    expect(text([row('a'), row('b')], 'above', 3, ['medicine', 'medicines'])).toBe('2 medicines above: a · b');
+  });
+  test('counted alone where no name is asked for', () => expect(text([row('a'), row('b'), row('c')], 'below', 0)).toBe('3 below'));
+  test('the last one is named, not counted', () => expect(text([row('a'), row('b'), row('c')], 'below', 2)).toBe('3 below: a · b · c'));
 });

@@ -140,8 +140,28 @@ export function stripWords(status: StatusView, silent: boolean): { age: DataAge;
   return { age: status.age, lead, sentence: rest === '' ? AGE_MEANING[status.age] : capital(rest) };
 }
 
-/** S5: names what cannot be seen, all of it counted. */
-export function hiddenText(names: string[]): string | null {
-  if (names.length === 0) return null;
-  return `${names.length} more below: ${names.join(' · ')}`;
+/** A row that lies outside what can be seen. */
+export interface HiddenRow {
+  name: string;
+  /** A high-risk medicine: named first, and always. */
+  risk: boolean;
+}
+
+/** S5: counts what cannot be seen and names it, high-risk first; never fewer than all of those. */
+export function hiddenText(
+  rows: HiddenRow[],
+  where: 'above' | 'below',
+  most = Infinity,
+  what: [one: string, more: string] | null = null,
+): { count: string; risk: string[]; rest: string } | null {
+  if (rows.length === 0) return null;
+  const counted = what === null ? `${rows.length}` : `${rows.length} ${rows.length === 1 ? what[0] : what[1]}`;
+  const risk = rows.filter((row) => row.risk).map(({ name }) => name);
+  const others = rows.filter((row) => !row.risk).map(({ name }) => name);
+  const named = others.slice(0, Math.max(0, most - risk.length));
+  const left = others.length - named.length;
+  // The only one left is named: "+1" would take as much room. Where nothing is named, the count has said it all.
+  if (left === 1) named.push(...others.slice(named.length));
+  const rest = [...named, ...(left > 1 && risk.length + named.length > 0 ? [`+${left}`] : [])].join(' · ');
+  return { count: `${counted} ${where}`, risk, rest };
 }

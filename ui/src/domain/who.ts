@@ -44,3 +44,9 @@ export function whoOfBanner(banner: BannerView): Who {
     deceased: banner.deceased_text,
   };
 }
+
+/** "JONES" of "JONES, Mary (Ms)"; the whole name where it is not written so. Only for a tab: the banner says all of it. */
+export function familyName(name: string): string {
+  const [family = '', given] = name.split(', ', 2);
+  return given === undefined || family.trim() === '' ? name : family;
+}

@@ -45,6 +45,8 @@ export const WORDS = {
   news2Aged: 'An input is over 12 h old now. F5 reads again.',
   noteContinues: 'continues in Notes',
   noteElsewhere: 'The text of this note is not on this workstation.',
+  noteChanged: 'The note that was open here has changed since, or is gone. Choose a note again.',
+  studiesNotLoaded: 'The list of images was not read yet: open Images (Ctrl+8). Until then: treat as unknown',
   wrongImages: 'The images that arrived are not those that were asked for. Nothing of them is shown. Try again.',
   lastSeries: 'This is the last series of the study.',
   firstSeries: 'This is the first series of the study.',

@@ -5,7 +5,8 @@
  * of the clinic, formatting. Called by `App.svelte` and the views.
  */
 import { errorOf, type Backend, type Preferences } from '../ipc/backend';
-import { chartIsOf, cardIsOf } from '../domain/safety';
+import { chartIsOf, cardIsOf, showBlock } from '../domain/safety';
+import { lanesOf, type Entry } from '../domain/timeline';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import type { ChartView } from '../wire/ChartView';
@@ -23,14 +24,14 @@ import { Courses } from './courses.svelte';
 import { Images } from './images.svelte';
 import { actOf, type Act, type Focus, type Key } from './keys';
 import { PatientList } from './list.svelte';
+import { NotesReader } from './notes.svelte';
 import { afterPaint } from './paint';
+import { Palette, type Offer } from './palette.svelte';
+import { CHART_SECTIONS, type ChartSection } from './sections';
+import { Timeline } from './timeline.svelte';
 
 /** The screens. */
 export type ViewName = 'lock' | 'search' | 'board' | 'chart';
-
-/** Sections of the chart, in the order of Ctrl+1 … Ctrl+8. */
-export const CHART_SECTIONS = ['summary', 'medicines', 'allergies', 'labs', 'vitals', 'notes', 'encounters', 'images'] as const;
-export type ChartSection = (typeof CHART_SECTIONS)[number];
 
 /** Steps of the user's scale, per cent. */
 export const SCALES = [100, 125, 150, 200] as const;
@@ -44,9 +45,20 @@ export const IDLE_WARNING_MS = 20_000;
 /** An engine that has not answered for this long is said to be silent. */
 export const SILENT_AFTER_MS = 5_000;
 
-/** One chart on the screen. */
-interface OpenChart {
+/** At most this many charts are open at once; one of them is in front. */
+export const MOST_CHARTS = 4;
+
+/**
+ * One open chart. Only the one in front holds a record: one that comes to the front is read again, so that nothing old is
+ * ever shown as if it were of now, and no late answer can stand under another's banner (S7, S8).
+ */
+export interface OpenChart {
   asked: string;
+  /** Who it is, as far as a row or a banner has said. */
+  who: Who | null;
+  /** The list to go back to. */
+  from: ViewName;
+  section: ChartSection;
   view: ChartView | null;
   error: ErrorView | null;
 }
@@ -64,32 +76,73 @@ export class App {
   query = $state('');
   readonly search = new PatientList<SearchView>();
   readonly board = new Board();
-  chart = $state.raw<OpenChart | null>(null);
+  /** Open charts in the order of their opening, and the patient of the one in front. */
+  open = $state.raw<OpenChart[]>([]);
+  front = $state<string | null>(null);
+  /** A fifth chart was asked for: a person says which one to close. */
+  fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName } | null>(null);
   section = $state<ChartSection>('summary');
+  /** Reading and searching the notes of the open chart. */
+  notes = $state.raw(this.#reader());
+  timeline = $state.raw(this.#line());
   dialog = $state.raw<BreakGlassDialog | null>(null);
   card = $state.raw<EmergencyCardView | null>(null);
   cardError = $state.raw<ErrorView | null>(null);
   help = $state(false);
+  /** Ctrl+K: what can be done now. */
+  palette = $state.raw<Palette | null>(null);
   /** Counts requests to put the focus into the search field. */
   searchFocus = $state(0);
   preferences = $state.raw<Preferences>({ night: false, scale: 100 });
   /** Seconds to the idle lock, while it is announced. */
   locksIn = $state<number | null>(null);
   readonly backend: Backend;
-  readonly images: Images;
+  /** The images of each open chart: measurements stay until it is closed. */
+  readonly #shelf = new Map<string, Images>();
+  readonly #noImages: Images;
   readonly courses = new Courses();
   /** Rises with every lock: answers asked for before it are dropped. */
   #epoch = 0;
   /** What the engine told of a session since the last sign-in began. */
   #told: SessionView | null = null;
-  #from: ViewName = 'search';
+  /** Readings of charts, counted: an older answer never replaces a newer one. */
+  #asked = 0;
+  #answered = 0;
   #lastInput = performance.now();
   #lastAnswer = performance.now();
   #stirred = false;
 
+  #reader(): NotesReader {
+    return new NotesReader(() => {
+      const view = this.chart?.view;
+      const shown = view == null ? null : showBlock(view.notes, view.record_age, 'notes');
+      return shown?.kind === 'rows' ? shown.rows : [];
+    });
+  }
+
+  #line(): Timeline {
+    return new Timeline(() => {
+      const view = this.chart?.view;
+      return view == null ? [] : lanesOf(view, this.images.list);
+    });
+  }
+
   constructor(backend: Backend) {
     this.backend = backend;
-    this.images = new Images(backend, (name, at) => this.mark(name, at));
+    this.#noImages = this.#newImages();
+  }
+
+  #newImages(): Images {
+    return new Images(this.backend, (name, at) => this.mark(name, at));
+  }
+
+  /** The chart in front; none on the other screens. */
+  get chart(): OpenChart | null {
+    return this.open.find(({ asked }) => asked === this.front) ?? null;
+  }
+
+  get images(): Images {
+    return (this.front === null ? undefined : this.#shelf.get(this.front)) ?? this.#noImages;
   }
 
   // ---- start and what the engine tells ----
@@ -173,7 +226,7 @@ export class App {
   tick(now: number): void {
     void this.readStatus();
     if (now - this.#lastAnswer > SILENT_AFTER_MS) this.silent = true;
-    const open = this.session !== null || this.card !== null || this.dialog !== null || this.chart !== null;
+    const open = this.session !== null || this.card !== null || this.dialog !== null || this.open.length > 0;
     const left = (this.card === null ? IDLE_LOCK_MS : IDLE_LOCK_CARD_MS) - (now - this.#lastInput);
     if (open && left <= 0) {
       this.lock();
@@ -248,23 +301,28 @@ export class App {
     this.query = '';
     this.search.clear();
     this.board.clear();
-    this.chart = null;
-    this.images.clear();
+    for (const images of [this.#noImages, ...this.#shelf.values()]) images.clear();
+    this.#shelf.clear();
     this.courses.clear();
+    this.open = [];
+    this.front = null;
+    this.fifth = null;
+    this.notes = this.#reader();
+    this.timeline = this.#line();
     this.section = 'summary';
     this.dialog = null;
     this.card = null;
     this.cardError = null;
     this.help = false;
+    this.palette = null;
     this.locksIn = null;
-    this.#from = 'search';
   }
 
   // ---- lists ----
 
   showSearch(): void {
     if (this.session === null) return;
-    this.#leaveChart();
+    this.#putBack();
     this.board.closePreview();
     this.view = 'search';
     this.searchFocus++;
@@ -278,7 +336,7 @@ export class App {
 
   showBoard(): void {
     if (this.session === null) return;
-    this.#leaveChart();
+    this.#putBack();
     this.view = 'board';
     void this.readBoard();
   }
@@ -291,7 +349,7 @@ export class App {
   async #enterSearch(): Promise<void> {
     const epoch = this.#epoch;
     const row = await this.search.meant();
-    const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help;
+    const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help && this.fifth === null;
     if (epoch === this.#epoch && here) this.#open(row, 'search');
   }
 
@@ -304,52 +362,123 @@ export class App {
   #open(row: PatientRowView | null, from: 'search' | 'board'): void {
     if (row === null) return;
     if (row.restricted) this.openBreakGlass(whoOfRow(row));
-    else void this.openChart(row.patient, from);
+    else void this.openChart(row.patient, from, whoOfRow(row));
   }
 
   // ---- chart ----
 
-  async openChart(patient: string, from: ViewName): Promise<void> {
-    this.#leaveChart();
+  /** Opens a chart, or brings it to the front where it is open; a fifth one waits until a person closed another. */
+  async openChart(patient: string, from: ViewName, who: Who | null = null): Promise<void> {
+    if (!this.open.some(({ asked }) => asked === patient)) {
+      if (this.open.length >= MOST_CHARTS) {
+        this.fifth = { patient, who, from };
+        return;
+      }
+      this.#shelf.set(patient, this.#newImages());
+      this.open = [...this.open, { asked: patient, who, from, section: 'summary', view: null, error: null }];
+    }
     this.board.closePreview();
     if (this.session !== null) this.board.opened(patient, from === 'board');
-    this.#from = from;
-    this.chart = { asked: patient, view: null, error: null };
-    this.section = 'summary';
+    await this.showChart(patient);
+  }
+
+  /** Brings an open chart to the front: in its section, read anew. */
+  async showChart(patient: string): Promise<void> {
+    this.#putBack();
+    const chart = this.open.find(({ asked }) => asked === patient);
+    if (chart === undefined) return;
+    this.front = patient;
+    this.section = chart.section;
     this.view = 'chart';
     await this.readChart();
+    this.images.refresh();
     this.mark('chart', null);
+  }
+
+  /** Ctrl+Tab: the next open chart, around; from a list the one opened last. */
+  stepChart(by: 1 | -1): void {
+    const at = this.open.findIndex(({ asked }) => asked === this.front);
+    const next = at === -1 ? this.open.at(-1) : this.open[(at + by + this.open.length) % this.open.length];
+    if (next !== undefined && next.asked !== this.front) void this.showChart(next.asked);
   }
 
   async readChart(): Promise<void> {
     const asked = this.chart?.asked;
     if (asked === undefined) return;
     const epoch = this.#epoch;
+    const turn = ++this.#asked;
+    const late = () => epoch !== this.#epoch || this.front !== asked || turn < this.#answered;
     try {
       const view = await this.backend.chartOpen(asked);
-      if (epoch !== this.#epoch || this.chart?.asked !== asked) return;
+      if (late()) return;
+      this.#answered = turn;
       // S8: a record of somebody else is never shown, not even in part.
-      if (chartIsOf(asked, view)) this.chart = { asked, view, error: null };
-      else this.chart = { asked, view: null, error: wrongPatient() };
+      if (chartIsOf(asked, view)) this.#change(asked, { view, error: null, who: whoOfBanner(view.banner) });
+      else this.#change(asked, { view: null, error: wrongPatient() });
     } catch (thrown) {
-      if (epoch !== this.#epoch || this.chart?.asked !== asked) return;
-      this.chart = { asked, view: null, error: errorOf(thrown, WORDS.notAnswered) };
+      if (late()) return;
+      this.#answered = turn;
+      this.#change(asked, { view: null, error: errorOf(thrown, WORDS.notAnswered) });
     }
   }
 
+  #change(patient: string, change: Partial<OpenChart>): void {
+    this.open = this.open.map((each) => (each.asked === patient ? { ...each, ...change } : each));
+  }
+
+  /** Closes the chart in front and goes back to its list. */
   closeChart(): void {
-    this.#leaveChart();
-    this.view = this.#from;
+    const chart = this.chart;
+    if (chart === null) return;
+    this.close(chart.asked);
+    // With nobody signed in there is no list: what is still open comes to the front, or the lock screen.
+    const next = this.session === null ? this.open.at(-1) : undefined;
+    if (next !== undefined) void this.showChart(next.asked);
+    else this.view = chart.from;
     if (this.view === 'board') void this.readBoard();
   }
 
-  #leaveChart(): void {
-    const asked = this.chart?.asked;
-    if (asked === undefined) return;
-    this.chart = null;
-    this.images.clear();
+  /** Closes an open chart, wherever it stands; the one in front leaves its place to none. */
+  close(patient: string): void {
+    if (this.front === patient) this.#putBack();
+    this.#shelf.get(patient)?.clear();
+    this.#shelf.delete(patient);
+    this.open = this.open.filter(({ asked }) => asked !== patient);
+    void this.#quietly(() => this.backend.chartClose(patient));
+  }
+
+  /** Ctrl+W, or the mark on a tab: the chart beside it comes to the front, where one was in front. */
+  closeTab(patient: string): void {
+    const at = this.open.findIndex(({ asked }) => asked === patient);
+    const beside = this.open[at + 1] ?? this.open[at - 1];
+    if (this.front !== patient) this.close(patient);
+    else if (beside === undefined) this.closeChart();
+    else {
+      this.close(patient);
+      void this.showChart(beside.asked);
+    }
+  }
+
+  /** One was chosen to be closed for the fifth; null: none, nothing is opened. */
+  makeRoom(patient: string | null): void {
+    const fifth = this.fifth;
+    this.fifth = null;
+    if (fifth === null || patient === null) return;
+    this.close(patient);
+    void this.openChart(fifth.patient, fifth.from, fifth.who);
+  }
+
+  /** The chart in front goes behind: its record leaves the screen's memory, its place in it stays. */
+  #putBack(): void {
+    const chart = this.chart;
+    if (chart === null) return;
+    this.images.putBack();
     this.courses.clear();
-    void this.#quietly(() => this.backend.chartClose(asked));
+    this.#change(chart.asked, { section: this.section, view: null, error: null });
+    this.front = null;
+    this.section = 'summary';
+    this.notes = this.#reader();
+    this.timeline = this.#line();
   }
 
   // ---- breaking the glass ----
@@ -359,6 +488,8 @@ export class App {
     if (this.dialog !== null || this.card !== null) return;
     if (this.lockInfo !== null && this.lockInfo.device_state !== 'enrolled') return;
     this.help = false;
+    this.palette = null;
+    this.fifth = null;
     this.dialog = new BreakGlassDialog(this.backend, this.session?.user ?? null, patient);
     void this.dialog.loadReasons();
     this.mark('break-glass', null);
@@ -368,8 +499,7 @@ export class App {
     if (this.view === 'chart') {
       if (this.chart?.view) return whoOfBanner(this.chart.view.banner);
       // The chart was refused: the row it was opened from still says who it is.
-      const list = this.#from === 'board' ? this.board : this.search;
-      return list.row !== null && list.row.patient === this.chart?.asked ? whoOfRow(list.row) : null;
+      return this.chart?.who ?? null;
     }
     // A row of an answer to something typed before is nobody's choice.
     const found = this.view === 'search' && this.search.answered ? this.search.row : null;
@@ -419,7 +549,8 @@ export class App {
     const card = this.card;
     if (card === null || !card.full_chart_available) return;
     this.card = null;
-    void this.openChart(card.banner.patient, this.view === 'chart' ? this.#from : this.view);
+    const from = this.chart?.from ?? this.view;
+    void this.openChart(card.banner.patient, from, whoOfBanner(card.banner));
   }
 
   // ---- how it looks ----
@@ -445,15 +576,16 @@ export class App {
   /** Does what a key asks for; true when nothing else may act on it. */
   onKey(key: Key, focus: Focus, at: number): boolean {
     this.touched(at);
-    if (this.#sectionOnTop('images') && this.images.onKey(key, focus, at)) return true;
-    if (this.#sectionOnTop(this.section) && this.chart?.view && this.courses.onKey(key, focus, this.section)) return true;
+    if (this.imagesOnTop && this.images.onKey(key, focus, at)) return true;
+    if (this.#inFront(this.section) && this.courses.onKey(key, focus, this.section)) return true;
     const act = actOf(key, focus);
     return act === null ? false : this.perform(act, focus, at);
   }
 
-  #sectionOnTop(section: ChartSection): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help;
-    return this.view === 'chart' && this.section === section && !covered;
+  /** The section of the images is in front: its keys count. */
+  get imagesOnTop(): boolean {
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null;
+    return this.view === 'chart' && this.section === 'images' && !covered;
   }
 
   perform(act: Act, focus: Focus, at: number): boolean {
@@ -476,18 +608,90 @@ export class App {
         this.changePreferences({ scale: 100 });
         return true;
       case 'help':
+        this.palette = null;
         this.help = !this.help;
         return true;
+      case 'palette':
+        this.togglePalette();
+        return true;
       case 'ignore':
+        return true;
+      // Never the web view's own search, wherever one is.
+      case 'next-match':
+      case 'previous-match':
+        if (this.readsNotes) this.notes.find(act === 'next-match' ? 1 : -1);
         return true;
       case 'next-pane':
       case 'previous-pane':
         return false;
+      // Never the web view's own: it would close or leave the window.
+      case 'next-chart':
+      case 'previous-chart':
+      case 'close-chart':
+        if (this.#uncovered) this.#onCharts(act);
+        return true;
+    }
+    if (this.palette !== null) {
+      if (act === 'escape') return this.#do(() => (this.palette = null));
+      if (act === 'down' || act === 'up') return this.#do(() => this.palette?.move(act === 'down' ? 1 : -1));
+      if (act === 'open') return this.#do(() => this.choose(this.palette?.offer ?? null, at));
+      // A key that is shown beside its act does it from here as well.
+      this.palette = null;
     }
     if (this.help) return act === 'escape' ? this.#do(() => (this.help = false)) : act === 'refresh';
+    if (this.fifth !== null) return act === 'escape' ? this.#do(() => this.makeRoom(null)) : typeof act === 'string' && act !== 'open';
     if (this.card !== null || this.cardError !== null) return this.#onCard(act);
     if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
-    return this.#onView(act);
+    return this.#onView(act, focus);
+  }
+
+  /** A section of a chart that can be seen is in front: its keys count. */
+  #inFront(section: ChartSection): boolean {
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null;
+    return this.view === 'chart' && this.section === section && this.chart?.view != null && !covered;
+  }
+
+  get readsNotes(): boolean {
+    return this.#inFront('notes');
+  }
+
+  get readsTimeline(): boolean {
+    return this.#inFront('encounters');
+  }
+
+  /** From the timeline to the thing itself. */
+  openEntry(entry: Entry): void {
+    if (entry.kind === 'notes') {
+      this.notes.clear();
+      this.notes.choose(entry.place);
+      this.section = 'notes';
+    } else if (entry.kind === 'studies') this.section = 'images';
+  }
+
+  /** Not over the emergency dialog: nothing may stand between its steps. */
+  togglePalette(): void {
+    const asked = this.palette === null && this.dialog === null && this.fifth === null;
+    this.help = false;
+    this.palette = asked ? new Palette(this) : null;
+  }
+
+  /** Does what was chosen in the palette, and closes it. */
+  choose(offer: Offer | null, at: number): void {
+    if (offer === null) return;
+    this.palette = null;
+    if (typeof offer.act === 'object' && 'viewer' in offer.act) this.images.perform(offer.act.viewer, at);
+    else this.perform(offer.act, { typing: false, control: false }, at);
+  }
+
+  get #uncovered(): boolean {
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.fifth !== null;
+    return !covered && this.view !== 'lock';
+  }
+
+  #onCharts(act: 'next-chart' | 'previous-chart' | 'close-chart'): void {
+    this.palette = null;
+    if (act !== 'close-chart') this.stepChart(act === 'next-chart' ? 1 : -1);
+    else if (this.front !== null) this.closeTab(this.front);
   }
 
   #onCard(act: Act): boolean {
@@ -519,7 +723,7 @@ export class App {
     }
   }
 
-  #onView(act: Act): boolean {
+  #onView(act: Act, focus: Focus): boolean {
     if (this.view === 'lock') return act === 'refresh' ? this.#do(() => this.askServer()) : false;
     if (this.view === 'board') {
       const done = this.#onBoard(act);
@@ -537,7 +741,13 @@ export class App {
         return this.#do(() => this.showBoard());
       case 'refresh':
         return this.#do(() => this.askServer());
+      case 'next-item':
+      case 'previous-item':
+        if (this.readsTimeline) return this.#do(() => this.timeline.step(act === 'next-item' ? 1 : -1));
+        return this.readsNotes && this.#do(() => this.notes.step(act === 'next-item' ? 1 : -1));
       case 'escape':
+        // What narrows the list is the top layer; closing the chart is the next.
+        if (this.readsNotes && this.notes.query !== '') return this.#do(() => this.notes.clear());
         return this.view === 'chart' ? this.#do(() => this.closeChart()) : this.#clearSearch();
       case 'down':
       case 'up': {
@@ -546,6 +756,7 @@ export class App {
         return this.#do(() => list.move(act === 'down' ? 1 : -1));
       }
       case 'open': {
+        if (this.readsNotes && focus.typing) return this.#do(() => this.notes.find(1));
         if (this.view === 'search') return this.#do(() => void this.#enterSearch());
         return this.view === 'board' ? this.#do(() => this.openRow('board')) : false;
       }

@@ -120,6 +120,14 @@ export class Images {
     for (const port of this.ports) port.hear(held);
   }
 
+  /** Another chart comes to the front: no pixels and no list stay, what was measured and marked does. */
+  putBack(): void {
+    this.#epoch++;
+    this.closeViewer();
+    this.cache.clear();
+    this.list = this.error = null;
+  }
+
   /** Nothing of a patient stays: no list, no pixels, no measurement. */
   clear(): void {
     this.#epoch++;

@@ -10,6 +10,7 @@ import { VIEWER_HELP } from './viewerKeys';
 /** What a key asks for. */
 export type Act =
   | 'help'
+  | 'palette'
   | 'search'
   | 'board'
   | 'break-glass'
@@ -33,6 +34,13 @@ export type Act =
   | 'wall'
   | 'initials'
   | 'escape'
+  | 'next-chart'
+  | 'previous-chart'
+  | 'close-chart'
+  | 'next-match'
+  | 'previous-match'
+  | 'next-item'
+  | 'previous-item'
   | 'ignore'
   | { section: number }
   | { digit: number };
@@ -49,6 +57,8 @@ const PLAIN: Record<string, Act> = {
   PageUp: 'page-up',
   Home: 'first',
   End: 'last',
+  ']': 'next-item',
+  '[': 'previous-item',
 };
 
 /** The part of a keyboard event that matters. */
@@ -90,8 +100,9 @@ export function actOf(key: Key, focus: Focus): Act | null {
       return 'up';
     case 'Enter':
       return focus.control ? null : 'open';
-    // A web view's own page-back and caret-browsing keys must not act.
     case 'F3':
+      return key.shiftKey ? 'previous-match' : 'next-match';
+    // A web view's own caret-browsing and tools must not act.
     case 'F7':
     case 'F12':
       return 'ignore';
@@ -104,6 +115,7 @@ export function actOf(key: Key, focus: Focus): Act | null {
 
 function withCtrl(key: Key): Act | null {
   if (key.key === 'F12') return 'break-glass';
+  if (key.key === 'Tab') return key.shiftKey ? 'previous-chart' : 'next-chart';
   if (key.shiftKey && key.key.toLowerCase() === 'n') return 'night';
   if (key.key === '+' || key.key === '=') return 'larger';
   if (key.key === '-') return 'smaller';
@@ -115,6 +127,10 @@ function withCtrl(key: Key): Act | null {
       return 'search';
     case 'b':
       return 'board';
+    case 'k':
+      return 'palette';
+    case 'w':
+      return 'close-chart';
     case 'l':
     case 'u':
       return 'lock';
@@ -127,10 +143,13 @@ function withCtrl(key: Key): Act | null {
   }
 }
 
-/** A line of the help screen. */
+/** A line of the help screen; of the palette too, where an act is named. What signs or orders never names one. */
 export interface KeyHelp {
   keys: string[];
   text: string;
+  act?: Act;
+  /** Other words for it, for the palette's filter. */
+  also?: string;
 }
 
 /** The help screen's groups. The emergency stands apart, as its key does. */
@@ -138,13 +157,21 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
   {
     title: 'Find and move',
     keys: [
-      { keys: ['/', 'Ctrl+F'], text: 'Find a patient' },
-      { keys: ['Ctrl+B'], text: 'Ward board' },
+      { keys: ['Ctrl+K'], text: 'Everything that can be done now, by name' },
+      { keys: ['/', 'Ctrl+F'], text: 'Find a patient', act: 'search', also: 'search name MRN' },
+      { keys: ['Ctrl+B'], text: 'Ward board', act: 'board', also: 'list patients beds' },
       { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },
       { keys: ['Enter'], text: 'Open the row' },
       { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
+      { keys: ['Ctrl+Tab'], text: 'Next open chart (up to four are open)', act: 'next-chart', also: 'switch patient tab' },
+      { keys: ['Ctrl+Shift+Tab'], text: 'Previous open chart', act: 'previous-chart', also: 'switch patient tab' },
+      { keys: ['Ctrl+W'], text: 'Close this chart, go to the one beside it', act: 'close-chart', also: 'tab' },
+      { keys: [']'], text: 'Next note, next entry of the timeline', act: 'next-item', also: 'older' },
+      { keys: ['['], text: 'Previous note, previous entry', act: 'previous-item', also: 'newer' },
+      { keys: ['F3'], text: 'Find in the notes, next match', act: 'next-match', also: 'search text' },
+      { keys: ['Shift+F3'], text: 'Previous match in the notes', act: 'previous-match', also: 'search text' },
       { keys: ['F6', 'Shift+F6'], text: 'Next, previous part of the screen' },
-      { keys: ['Esc'], text: 'Close the top layer' },
+      { keys: ['Esc'], text: 'Close the top layer', act: 'escape' },
     ],
   },
   {
@@ -162,12 +189,13 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
   {
     title: 'Workstation',
     keys: [
-      { keys: ['Ctrl+L'], text: 'Lock, switch user' },
-      { keys: ['F5'], text: 'Ask the server now, read again' },
-      { keys: ['Ctrl+Shift+N'], text: 'Night or day colours' },
-      { keys: ['Ctrl + −'], text: 'Larger, smaller (100 to 200 %)' },
-      { keys: ['Ctrl+0'], text: 'Normal size' },
-      { keys: ['F1'], text: 'This page' },
+      { keys: ['Ctrl+L'], text: 'Lock, switch user', act: 'lock', also: 'sign out log off' },
+      { keys: ['F5'], text: 'Ask the server now, read again', act: 'refresh', also: 'refresh reload connect' },
+      { keys: ['Ctrl+Shift+N'], text: 'Night or day colours', act: 'night', also: 'dark light theme' },
+      { keys: ['Ctrl + +'], text: 'Larger (to 200 %)', act: 'larger', also: 'zoom size bigger' },
+      { keys: ['Ctrl + −'], text: 'Smaller (to 100 %)', act: 'smaller', also: 'zoom size' },
+      { keys: ['Ctrl+0'], text: 'Normal size', act: 'normal-size', also: 'zoom 100 %' },
+      { keys: ['F1'], text: 'Keys and words: this page', act: 'help', also: 'help' },
     ],
   },
   COURSE_HELP,
@@ -175,7 +203,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
   {
     title: 'Emergency',
     keys: [
-      { keys: ['Ctrl+F12'], text: 'Emergency access: break the glass, from anywhere' },
+      { keys: ['Ctrl+F12'], text: 'Emergency access: break the glass, from anywhere', act: 'break-glass' },
       { keys: ['1 … 5'], text: 'Reason, in the emergency dialog' },
     ],
   },

@@ -85,6 +85,39 @@ export function viewerActOf(key: Key, focus: Focus): ViewerAct | null {
   return PLAIN[key.key.length === 1 ? key.key.toLowerCase() : key.key] ?? null;
 }
 
+/** What the palette offers while a series is open, with the key that does it in the picture. */
+export const VIEWER_OFFERS: { act: ViewerAct; keys: string[]; text: string }[] = [
+  { act: 'close', keys: ['Esc'], text: 'Back to the list of studies' },
+  { act: { series: 1 }, keys: ['PgDn'], text: 'Next series' },
+  { act: { series: -1 }, keys: ['PgUp'], text: 'Previous series' },
+  { act: 'first', keys: ['Home'], text: 'First image' },
+  { act: 'last', keys: ['End'], text: 'Last image' },
+  { act: { preset: 1 }, keys: ['1'], text: 'Window as sent' },
+  { act: { preset: 9 }, keys: ['9'], text: 'Window of all values' },
+  { act: { tool: 'window' }, keys: ['W'], text: 'Drag changes the window' },
+  { act: { tool: 'pan' }, keys: ['P'], text: 'Drag moves the picture' },
+  { act: { tool: 'zoom' }, keys: ['Z'], text: 'Drag zooms' },
+  { act: { tool: 'scroll' }, keys: ['S'], text: 'Drag goes through the images' },
+  { act: { zoom: 1 }, keys: ['+'], text: 'Zoom in' },
+  { act: { zoom: -1 }, keys: ['-'], text: 'Zoom out' },
+  { act: 'one-to-one', keys: ['F'], text: 'One to one' },
+  { act: 'invert', keys: ['I'], text: 'Invert the greys' },
+  { act: 'turn', keys: ['T'], text: 'Turn right' },
+  { act: 'reset', keys: ['R'], text: 'Reset the picture' },
+  { act: { tool: 'length' }, keys: ['L'], text: 'Measure a length' },
+  { act: { tool: 'angle' }, keys: ['A'], text: 'Measure an angle' },
+  { act: { tool: 'ellipse' }, keys: ['E'], text: 'Measure in an ellipse' },
+  { act: { tool: 'box' }, keys: ['B'], text: 'Measure in a box' },
+  { act: 'cine', keys: ['C'], text: 'Play, stop' },
+  { act: 'layout', keys: ['X'], text: 'Next layout' },
+  { act: 'compare', keys: ['V'], text: 'Compare with the prior study' },
+  { act: 'link', keys: ['H'], text: 'Scroll together' },
+  { act: 'key-image', keys: ['M'], text: 'Mark as key image' },
+  { act: 'next-key-image', keys: ['N'], text: 'Next key image' },
+  { act: 'rail', keys: ['Q'], text: 'List of series beside the picture' },
+  { act: 'facts', keys: ['D'], text: 'Details and measurements' },
+];
+
 /** Its group of the help screen. */
 export const VIEWER_HELP: { title: string; keys: KeyHelp[] } = {
   title: 'Images (while the viewer has the focus)',

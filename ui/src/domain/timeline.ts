@@ -1,0 +1,80 @@
+/**
+ * What happened to this patient, kind by kind, as the chart carries it.
+ *
+ * The wire gives dates as words only. Words are not sorted here: a misread date would put a stay before the one that led to
+ * it. So each kind keeps the engine's own order, newest first, and the screen says that the kinds are not mixed. Problems
+ * are left out: they come in no order of time. Called by `state/timeline.svelte.ts` and `views/chart/Timeline.svelte`.
+ */
+import { WORDS } from '../i18n/words';
+import type { BlockView } from '../wire/BlockView';
+import type { ChartView } from '../wire/ChartView';
+import type { ImagesView } from '../wire/ImagesView';
+import type { SectionAge } from '../wire/SectionAge';
+import { showBlock } from './safety';
+
+export const KINDS = ['encounters', 'notes', 'studies', 'medicines'] as const;
+export type Kind = (typeof KINDS)[number];
+
+export const KIND_TITLES: Record<Kind, string> = {
+  encounters: 'Encounters',
+  notes: 'Notes',
+  studies: 'Image studies',
+  medicines: 'Ended medicines',
+};
+
+/** One thing that happened. */
+export interface Entry {
+  kind: Kind;
+  /** Its place in the list of its kind. */
+  place: number;
+  text: string;
+  detail: string | null;
+}
+
+/** One kind: its entries, or the sentence that says why there are none. */
+export interface Lane {
+  kind: Kind;
+  entries: Entry[];
+  /** In place of entries; or what is missing among them. */
+  said: string | null;
+  /** Nothing may be concluded from there being no entry. */
+  unknown: boolean;
+}
+
+function lane<T>(kind: Kind, block: BlockView<T>, age: SectionAge, entry: (item: T) => { text: string; detail: string | null }): Lane {
+  const shown = showBlock(block, age, KIND_TITLES[kind].toLowerCase());
+  if (shown.kind !== 'rows') return { kind, entries: [], said: shown.text, unknown: shown.kind === 'unknown' };
+  const entries = shown.rows.map((item, place) => ({ kind, place, ...entry(item) }));
+  return { kind, entries, said: shown.warning, unknown: shown.warning !== null };
+}
+
+/** `images` is null while the list of studies was not asked for: it is not asked for here. */
+export function lanesOf(chart: ChartView, images: ImagesView | null): Lane[] {
+  return KINDS.map((kind): Lane => {
+    switch (kind) {
+      case 'encounters':
+        return lane(kind, chart.encounters, chart.record_age, (line) => ({ text: line.text, detail: line.detail_text }));
+      case 'notes':
+        return lane(kind, chart.notes, chart.record_age, (note) => ({ text: note.title, detail: note.detail_text }));
+      case 'medicines':
+        return lane(kind, chart.past_medications, chart.record_age, (medicine) => ({
+          text: medicine.dose === null ? medicine.name : `${medicine.name} — ${medicine.dose}`,
+          detail: medicine.status_text,
+        }));
+      case 'studies': {
+        if (images === null || images.patient !== chart.banner.patient) return { kind, entries: [], said: WORDS.studiesNotLoaded, unknown: true };
+        const { studies, patient } = images;
+        const block = { patient, state: studies.length > 0 ? 'recorded' : 'not-recorded', empty_text: images.empty_text, items: studies, as_of_text: null } as const;
+        return lane(kind, block, images.age, (study) => ({ text: study.title, detail: `${study.when_text}, ${study.report_text}` }));
+      }
+    }
+  });
+}
+
+/** The line under the oldest entry: where what is known ends. */
+export function boundary(age: SectionAge): { text: string; unknown: boolean } {
+  const whole = age.complete && !['partial', 'unavailable', 'not-on-this-workstation'].includes(age.age);
+  return whole
+    ? { text: 'The record on this workstation begins here. Older data, and data kept elsewhere, are not on this workstation.', unknown: false }
+    : { text: 'Not fully loaded: older data are not on this workstation, and others may be missing — treat as unknown', unknown: true };
+}

@@ -1,0 +1,170 @@
+/**
+ * The palette (Ctrl+K): what can be done now, by name, with the key that does the same.
+ *
+ * Lives here: which lines of the one table of keys are possible now, and the filter. Never here: doing it
+ * (`app.svelte.ts`), and never anything that signs or orders: those acts have no line that names them.
+ * The list is that of the moment of opening, so that nothing moves under a finger on its way to Enter.
+ */
+import { plain } from '../domain/find';
+import type { App } from './app.svelte';
+import { KEY_HELP, type Act } from './keys';
+import { CHART_SECTIONS, SECTION_ALSO, SECTION_TITLES } from './sections';
+import { VIEWER_OFFERS, type ViewerAct } from './viewerKeys';
+
+/** One line of the palette. */
+export interface Offer {
+  group: string;
+  text: string;
+  keys: string[];
+  act: Act | { viewer: ViewerAct };
+  also: string;
+}
+
+export const EMERGENCY_GROUP = 'Emergency';
+
+/** Everything possible now, in groups; emergency access is always the last. */
+export function offersOf(app: App): Offer[] {
+  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheTable(app)];
+}
+
+function ofTheCard(app: App): Offer[] {
+  if (app.card === null || !app.card.full_chart_available) return [];
+  return [{ group: 'Emergency card', text: 'Full chart', keys: ['Enter'], act: 'open', also: 'record' }];
+}
+
+function ofTheViewer(app: App): Offer[] {
+  if (!app.imagesOnTop || !app.images.open) return [];
+  return VIEWER_OFFERS.map(({ act, keys, text }) => ({ group: 'Image', text, keys, act: { viewer: act }, also: '' }));
+}
+
+function ofTheChart(app: App): Offer[] {
+  if (covered(app) || app.view !== 'chart' || app.chart?.view == null) return [];
+  return CHART_SECTIONS.map((section, at) => ({
+    group: 'This chart',
+    text: SECTION_TITLES[section],
+    keys: [`Ctrl+${at + 1}`],
+    act: { section: at + 1 },
+    also: SECTION_ALSO[section],
+  }));
+}
+
+function ofTheTable(app: App): Offer[] {
+  const found: Offer[] = [];
+  for (const { title, keys: lines } of KEY_HELP) {
+    for (const { act, text, keys, also = '' } of lines) {
+      if (act !== undefined && isPossible(app, act)) found.push({ group: title, text: textOf(app, act) ?? text, keys, act, also });
+    }
+  }
+  return found;
+}
+
+const covered = (app: App) => app.card !== null || app.cardError !== null;
+
+/** Whether this act would do something now. */
+function isPossible(app: App, act: Act): boolean {
+  const view = covered(app) ? null : app.view;
+  switch (act) {
+    case 'search':
+    case 'board':
+      return app.session !== null && view !== null && view !== 'lock';
+    case 'escape':
+      return view === null || (view === 'chart' && !app.images.open) || (view === 'search' && app.query !== '');
+    case 'next-chart':
+    case 'previous-chart':
+      return view !== null && app.open.some(({ asked }) => asked !== app.front);
+    case 'close-chart':
+      return view === 'chart' && app.open.length > 1;
+    case 'next-match':
+      return app.readsNotes && app.notes.all > 0;
+    case 'previous-match':
+      return app.readsNotes && app.notes.matches > 0;
+    case 'next-item':
+    case 'previous-item':
+      return (app.readsNotes && app.notes.all > 0) || (app.readsTimeline && app.timeline.entries.length > 0);
+    case 'lock':
+      return app.session !== null || app.chart !== null || covered(app);
+    case 'refresh':
+      return view !== null;
+    case 'larger':
+      return app.preferences.scale < 200;
+    case 'smaller':
+    case 'normal-size':
+      return app.preferences.scale > 100;
+    case 'break-glass':
+      return view !== null && (app.lockInfo === null || app.lockInfo.device_state === 'enrolled');
+    default:
+      return true;
+  }
+}
+
+/** What the act means now, where the table has to say it for every case. */
+function textOf(app: App, act: Act): string | null {
+  switch (act) {
+    case 'escape':
+      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : 'Close this chart, back to the list';
+    case 'night':
+      return app.preferences.night ? 'Day colours' : 'Night colours';
+    case 'help':
+      return 'Help: keys and words';
+    case 'break-glass':
+      return 'Emergency access: break the glass';
+    default:
+      return null;
+  }
+}
+
+const wordsOf = (text: string) => plain(text).split(/[^\p{L}\p{N}]+/u).filter(Boolean);
+/** Typed shorter than this, letters count only where a word begins: "me" is no part of "emergency". */
+const INSIDE_FROM = 3;
+
+/** The offers that fit every word typed, in any order; those whose own name begins so stand before the others. */
+export function matching(offers: Offer[], query: string): Offer[] {
+  const typed = plain(query).split(/\s+/u).filter(Boolean);
+  const found = offers.map((offer) => ({ offer, rank: rankOf(offer, typed) })).filter(({ rank }) => rank < 3);
+  return found.sort((a, b) => a.rank - b.rank).map(({ offer }) => offer);
+}
+
+function rankOf({ text, keys, also }: Offer, typed: string[]): 0 | 1 | 2 | 3 {
+  const name = wordsOf(text);
+  const known = [...name, ...wordsOf(also)];
+  // A key is meant only when it is typed whole: "ctrl" is in nearly all of them.
+  const pressed = keys.map(plain);
+  const begins = (words: string[], word: string) => words.some((each) => each.startsWith(word)) || pressed.includes(word);
+  if (typed.every((word) => begins(name, word))) return 0;
+  if (typed.every((word) => begins(known, word))) return 1;
+  const inside = (word: string) => word.length >= INSIDE_FROM && plain(text).includes(word);
+  return typed.every((word) => begins(known, word) || inside(word)) ? 2 : 3;
+}
+
+/** One opening of the palette. */
+export class Palette {
+  readonly all: Offer[];
+  query = $state('');
+  cursor = $state(0);
+
+  constructor(app: App) {
+    this.all = offersOf(app);
+  }
+
+  get shown(): Offer[] {
+    // The emergency stands apart and last, however well its name fits.
+    const found = matching(this.all, this.query);
+    const apart = (offer: Offer) => offer.group === EMERGENCY_GROUP;
+    return [...found.filter((offer) => !apart(offer)), ...found.filter(apart)];
+  }
+
+  /** What Enter does. */
+  get offer(): Offer | null {
+    return this.shown[this.cursor] ?? null;
+  }
+
+  look(query: string): void {
+    this.query = query;
+    this.cursor = 0;
+  }
+
+  /** Stops at both ends: from the first line one step must not lead to the emergency. */
+  move(by: number): void {
+    this.cursor = Math.min(Math.max(0, this.cursor + by), Math.max(0, this.shown.length - 1));
+  }
+}
