@@ -71,7 +71,7 @@ export function installLook() {
   const PILE = /\p{Mn}{5}/u;
   // For comparing: without what may be shown in another form (blanks, invisible signs, piles of marks).
   const bare = (text) => text.replace(/[\s\ufffd\u200c-\u200f\u061c]|\p{Mn}|\p{Me}|\p{Cc}|\p{Cf}|[\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufffe\uffff]|[\u{e0000}-\u{e0fff}]/gu, '');
-  const OFF = '[data-rehearsal], .visually-hidden, script, style, option, canvas';
+  const OFF = '[data-rehearsal], .visually-hidden, script, style, option, canvas, svg';
   const nameOf = (el) => {
     const parts = [];
     for (let at = el; at !== null && at.id !== 'app' && parts.length < 3; at = at.parentElement) {
@@ -83,7 +83,7 @@ export function installLook() {
   // Where all of a name has to be, never nothing.
   const NEVER_EMPTY = [
     '[data-testid=patient-row] .name b', '[data-testid=banner-name]', '.identity .name', '.agent', '.medicine .name', '.line .text', '[data-testid=vital] .label',
-    '.measures .name', '.measured .value', '[data-testid=lab] th', '[data-testid=identity] b', 'article h3', '.head b', '[data-testid=allergy-detail] tbody th',
+    '.measures .name', '.measured .value', '[data-testid=lab] th', '.corner[data-testid=identity] > b', 'article h3', '.head b', '[data-testid=allergy-detail] tbody th',
     '[data-testid=study] h3', '[data-testid=series] b', '[data-testid^=reason-] span',
   ];
 
@@ -113,6 +113,8 @@ export function installLook() {
       for (let at = el; at !== null && at !== root; at = at.parentElement) {
         const { position } = look(at).style;
         if (position === 'sticky' || position === 'fixed') return at;
+        // A word about what was just asked lies over the picture until the next key.
+        if (at.matches('.bar.refusal')) return at;
         if (position === 'absolute') {
           // What lies over all of its parent covers it by intent.
           const mine = look(at).box;
@@ -131,7 +133,7 @@ export function installLook() {
       if (el.closest(OFF) !== null) continue;
       const { ox, oy } = look(el);
       if (/auto|scroll/.test(ox) && el.scrollWidth > el.clientWidth + 1) say('scrolls sideways', nameOf(el), `${el.scrollWidth} in ${el.clientWidth}`);
-      if (/auto|scroll/.test(oy) && el.clientHeight < 48 && el.scrollHeight > el.clientHeight + 2) say('no room to read', nameOf(el), `${el.clientHeight} px`);
+      if (/auto|scroll/.test(oy) && el.clientHeight < 40 && el.scrollHeight > el.clientHeight + 2) say('no room to read', nameOf(el), `${el.clientHeight} px`);
       if (el.title !== undefined && HIDDEN.test(el.title)) say('invisible sign in a title', nameOf(el), el.title);
     }
 
@@ -144,7 +146,7 @@ export function installLook() {
       words.push(node.data);
       if (HIDDEN.test(node.data)) say('invisible sign', nameOf(el), JSON.stringify(HIDDEN.exec(node.data)?.[0]));
       if (PILE.test(node.data)) say('pile of marks over other lines', nameOf(el));
-      if (el.closest(OFF) !== null || el.checkVisibility?.({ visibilityProperty: true }) === false) continue;
+      if (el.closest(OFF) !== null || el.checkVisibility?.({ visibilityProperty: true, contentVisibilityAuto: true }) === false) continue;
       const range = document.createRange();
       range.selectNodeContents(node);
       let told = false;
@@ -236,6 +238,9 @@ export function installLook() {
         let at = el;
         while (look(at).inline && !/isolate|plaintext/.test(look(at).style.unicodeBidi)) at = at.parentElement;
         const text = alone(at);
+        // Between Latin words, or after one at the end of a line, no letter of theirs can be moved.
+        const [before, after] = text.split(token);
+        if (/[A-Za-z][\s“(—–:,;·]*$/.test(before ?? '') && /^([\s”)….,;:—–]*$|[\s”)…,;:—–]*[A-Za-z])/.test(after ?? '') && text.split(token).length === 2) continue;
         if (text !== token) say('shares its line with other words', `${nameOf(el)} (${used[Number(token.slice(2, -2))]?.field})`, text);
       }
     }

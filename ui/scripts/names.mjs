@@ -17,7 +17,7 @@ const flag = (name, otherwise) => {
 };
 const quick = args.includes('--quick');
 const seed = Number(flag('--seed', '1'));
-const count = Number(flag('--sets', quick ? '3' : '12'));
+const count = Number(flag('--sets', quick ? '3' : '6'));
 const only = flag('--size', null);
 const names = args.filter((each) => !each.startsWith('--'));
 /** One of each layout: enough to see within a minute that a change broke something. */

@@ -23,7 +23,7 @@ export function hash(text) {
 
 const between = (next, low, high) => low + Math.floor(next() * (high - low + 1));
 const some = (next, letters, count) => {
-  const all = [...letters];
+  const all = Array.isArray(letters) ? letters : [...letters];
   return Array.from({ length: count }, () => all[Math.floor(next() * all.length)]).join('');
 };
 const capital = (word) => word.slice(0, 1).toUpperCase() + word.slice(1);
@@ -46,12 +46,12 @@ export const KINDS = {
   wide: (next, tag) => `${some(next, 'WMQ@', between(next, 34, 116))}${tag}`,
   arabic: (next, tag) => `${words(next, 'ابتثجحخدذرزسشصضطظعغفقكلمنهويةىؤئ', between(next, 30, 100)).join(' ')}، (${tag})`,
   hebrew: (next, tag) => `${words(next, 'אבגדהוזחטיכלמנסעפצקרשת', between(next, 20, 80)).join(' ')} (${tag})`,
-  'hebrew with points': (next, tag) => `${words(next, ['שׁ', 'בְּ', 'רֵ', 'אֱ', 'לֹ', 'הִ', 'ים'].join(''), 30).join(' ')} ${tag}`,
+  'hebrew with points': (next, tag) => `${words(next, ['שׁ', 'בְּ', 'רֵ', 'אֱ', 'לֹ', 'הִ', 'ים'], 30).join(' ')} ${tag}`,
   override: (next, tag) => `${capital(some(next, LATIN, 8))} \u202e${some(next, LATIN, between(next, 12, 60))} 0.5 mg ${tag}`,
   isolates: (next, tag) => `\u2067${some(next, LATIN, 20)}\u2066 12\u200f34 \u202d\u2068${some(next, 'אבגדה', 12)} ${tag}`,
   'stack of marks': (next, tag) => `${Array.from({ length: 12 }, () => some(next, LATIN, 1) + some(next, '\u0300\u0301\u0302\u0308\u030a\u0323\u0330\u035c\u0360\u0489', between(next, 6, 24))).join('')} ${tag}`,
   composed: (next, tag) => `${words(next, 'aeiou', 24).map((word) => word.replace(/./g, '$&\u0302\u0301')).join(' ')} ${tag}`,
-  devanagari: (next, tag) => `${words(next, ['क्ष', 'त्रि', 'शर्मा', 'की', 'नी', 'ज्ञा'].join(''), 40).join(' ')} ${tag}`,
+  devanagari: (next, tag) => `${words(next, ['क्ष', 'त्रि', 'शर्मा', 'की', 'नी', 'ज्ञा'], 30).join(' ')} ${tag}`,
   thai: (next, tag) => `${some(next, 'กขคงจฉชซญฎดตถทธนบปผพภมยรลวศสหอ', between(next, 40, 100))}${tag}`,
   emoji: (next, tag) => `${Array.from({ length: between(next, 6, 18) }, () => ['👩‍⚕️', '👨‍👩‍👧‍👦', '🏳️‍🌈', '🧑🏽‍🦽', '🇨🇭', '✋🏿'][Math.floor(next() * 6)]).join('')}${tag}`,
   cjk: (next, tag) => `${some(next, '山田太郎王小明김철수佐藤鈴木高橋渡辺伊藤龘靐齉', between(next, 20, 70))}${tag}`,

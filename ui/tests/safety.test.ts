@@ -134,5 +134,5 @@ describe('S15: the strip has words for every state', () => {
 
 test('S5: what lies below is counted and named', () => {
   expect(hiddenText([])).toBeNull();
-  expect(hiddenText(['warfarin', 'insulin'])).toBe('2 more below: warfarin · insulin');
+  expect(hiddenText(['warfarin', 'insulin'])).toEqual({ head: '2 more below: ', names: ['warfarin', 'insulin'] });
 });

@@ -140,7 +140,6 @@ export function stripWords(status: StatusView, silent: boolean): { age: DataAge;
 }
 
 /** S5: names what cannot be seen, all of it counted. */
-export function hiddenText(names: string[]): string | null {
-  if (names.length === 0) return null;
-  return `${names.length} more below: ${names.join(' · ')}`;
+export function hiddenText(names: string[]): { head: string; names: string[] } | null {
+  return names.length === 0 ? null : { head: `${names.length} more below: `, names };
 }
