@@ -47,6 +47,7 @@ await withStage(async (browser, origin) => {
       const report = ({ what, where, example }, set) => {
         bad++;
         const key = `${what}: ${where}`;
+        if (!found.has(key)) console.error(`${key}\n    ${id} ${size.name} ${set}: ${example}`);
         const entry = found.get(key) ?? { times: 0, example, first: `${id} ${size.name} ${set}`, screens: new Set() };
         entry.times++;
         entry.screens.add(`${id}@${size.name}`);

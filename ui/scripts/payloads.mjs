@@ -218,7 +218,14 @@ await withStage(async (browser, origin) => {
       { id, set, harmless, laidOut: set % 5 === 0 },
     );
 
-  for (const id of screens) {
+  try {
+    for (const id of screens) await putAll(id);
+  } catch (lost) {
+    // A payload took the page away: what had been found until then is enough.
+    report(`the page was lost: ${String(lost).split('\n')[0]}`, where);
+  }
+
+  async function putAll(id) {
     for (let set = 0; set < sets; set++) {
       where = `${id}, set ${set}`;
       if (set === 0) counted = (await show(id, set, true)).counts;

@@ -9,7 +9,8 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const root = fileURLToPath(new URL('../dist-fake/', import.meta.url));
+/** Another build than `dist-fake/` may be named in VITRINE_STAGE. */
+const root = process.env.VITRINE_STAGE ?? fileURLToPath(new URL('../dist-fake/', import.meta.url));
 const config = JSON.parse(await readFile(new URL('../../tauri.conf.json', import.meta.url), 'utf8'));
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.png': 'image/png' };
 
