@@ -1,6 +1,6 @@
 /**
  * Script injection: payloads into every field from outside of every screen; none may run, ask for anything, or become
- * an element (S28). `npm run payloads [-- --quick] [--seed N] [SCREEN…]`. Ends with 1 when one did.
+ * an element (S28). `npm run payloads [-- --quick] [--every N] [--seed N] [SCREEN…]`. Ends with 1 when one did.
  *
  * A text holds several payloads one after the other, and the one at its beginning changes from field to field, so that
  * all of them reach every field and each stands first somewhere. Beside what runs, the elements on the page are counted:
@@ -15,11 +15,17 @@ const args = process.argv.slice(2);
 const at = args.indexOf('--seed');
 const seed = Number(at === -1 ? '1' : args.splice(at, 2)[1]);
 const quick = args.includes('--quick');
+const spread = args.indexOf('--every');
+/** Each screen takes one set in this many, the next screen the next. */
+const every = Number(spread === -1 ? (quick ? '4' : '1') : args.splice(spread, 2)[1]);
 const names = args.filter((each) => !each.startsWith('--'));
 const COUNT = 500;
 const IN_A_TEXT = 25;
 const LEFT_OUT = ['viewer-long'];
-/** One of each layout: every component that shows text from outside is on one of them. */
+/**
+ * One of each layout: every component that shows text from outside is on one of them. Each takes one set in four, the next
+ * screen the next: all payloads, not each of them on each screen.
+ */
 const QUICK = ['lock-alarms', 'search-found', 'board', 'chart', 'chart-allergies', 'chart-labs', 'chart-vitals', 'chart-notes', 'images', 'viewer-measure', 'glass-picked', 'card'];
 
 // ---- the payloads ----
@@ -219,16 +225,17 @@ await withStage(async (browser, origin) => {
     );
 
   try {
-    for (const id of screens) await putAll(id);
+    for (const [i, id] of screens.entries()) await putAll(id, i);
   } catch (lost) {
     // A payload took the page away: what had been found until then is enough.
     report(`the page was lost: ${String(lost).split('\n')[0]}`, where);
   }
 
-  async function putAll(id) {
+  async function putAll(id, turn) {
+    counted = (await show(id, 0, true)).counts;
     for (let set = 0; set < sets; set++) {
+      if (set % every !== turn % every) continue;
       where = `${id}, set ${set}`;
-      if (set === 0) counted = (await show(id, set, true)).counts;
       const shown = await show(id, set, false);
       cases++;
       texts += shown.texts;
