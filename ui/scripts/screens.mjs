@@ -1,27 +1,46 @@
 /**
  * Renders every screen × theme × size to PNG with an index page: `npm run screens -- --out DIR [NAME…]`.
- * NAME picks screens by the beginning of their id. Ends with 1 when a page reported an error.
+ * NAME picks screens by the beginning of their id. `--one-size` leaves out all sizes but the first, `--blind` makes only
+ * the pictures as people see them who do not tell red, green or blue apart. Ends with 1 when a page reported an error,
+ * or when a state of states.mjs has no scenario or no picture.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { SIZES, THEMES, openScreen, screenList, withStage } from './stage.mjs';
+import { MATRIX, missing } from './states.mjs';
 
 const args = process.argv.slice(2);
 const at = args.indexOf('--out');
 const out = resolve(at === -1 ? '../target/screens' : (args[at + 1] ?? '../target/screens'));
 const names = args.filter((arg, i) => !arg.startsWith('--') && (at === -1 || i !== at + 1));
+const blindOnly = args.includes('--blind');
 const sizes = args.includes('--one-size') ? SIZES.slice(0, 1) : SIZES;
+
+/** Where colour carries a second meaning (S10), as others see it. Words, shapes and weight have to be enough. */
+const BLIND = ['protanopia', 'deuteranopia', 'tritanopia', 'achromatopsia'];
+const SEEN_BLIND = ['board', 'chart', 'chart-labs', 'card', 'images'];
 
 await mkdir(out, { recursive: true });
 const rows = [];
+const wanting = [];
 let faulty = 0;
 await withStage(async (browser, origin) => {
-  const list = (await screenList(browser, origin)).filter(
-    ({ id }) => names.length === 0 || names.some((name) => id.startsWith(name)),
-  );
+  const every = await screenList(browser, origin);
+  wanting.push(...missing(every.map(({ id }) => id)));
+  const list = every.filter(({ id }) => (!blindOnly || SEEN_BLIND.includes(id)) && (names.length === 0 || names.some((name) => id.startsWith(name))));
   for (const { id, title } of list) {
     const shots = [];
-    for (const theme of THEMES) {
+    for (const deficiency of SEEN_BLIND.includes(id) ? BLIND : []) {
+      const size = SIZES[0];
+      const { page } = await openScreen(browser, origin, { id, theme: 'light', size });
+      const session = await page.context().newCDPSession(page);
+      await session.send('Emulation.setEmulatedVisionDeficiency', { type: deficiency });
+      const file = `${id}.${deficiency}.png`;
+      await page.screenshot({ path: join(out, file) });
+      await page.close();
+      shots.push({ file, theme: deficiency, size: size.name });
+    }
+    for (const theme of blindOnly ? [] : THEMES) {
       for (const size of sizes) {
         const { page, faults } = await openScreen(browser, origin, { id, theme, size });
         const file = `${id}.${theme}.${size.name}.png`;
@@ -54,5 +73,19 @@ ${body}
 </html>
 `,
 );
-console.log(`${rows.length} screens in ${out}`);
-process.exitCode = faulty > 0 ? 1 : 0;
+// A run of everything has to have left a picture of every state.
+if (names.length === 0 && !blindOnly) {
+  const made = new Set(rows.flatMap(({ shots }) => shots.map(({ file }) => file)));
+  for (const [screen, row] of Object.entries(MATRIX)) {
+    for (const [state, id] of Object.entries(row)) {
+      if (typeof id !== 'string') continue;
+      for (const theme of THEMES) {
+        const file = `${id}.${theme}.${sizes[0].name}.png`;
+        if (!made.has(file)) wanting.push(`${screen}, ${state}: no picture ${file}`);
+      }
+    }
+  }
+}
+for (const each of wanting) console.error(each);
+console.log(`${rows.length} screens in ${out}${wanting.length > 0 ? `, ${wanting.length} states wanting` : ''}`);
+process.exitCode = faulty > 0 || wanting.length > 0 ? 1 : 0;

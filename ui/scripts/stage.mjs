@@ -9,16 +9,26 @@ import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 
-const root = fileURLToPath(new URL('../dist-fake/', import.meta.url));
+/** Another build than `dist-fake/` may be named in VITRINE_STAGE. */
+const root = process.env.VITRINE_STAGE ?? fileURLToPath(new URL('../dist-fake/', import.meta.url));
 const config = JSON.parse(await readFile(new URL('../../tauri.conf.json', import.meta.url), 'utf8'));
 const TYPES = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.woff2': 'font/woff2', '.png': 'image/png' };
 
-/** Sizes of the window that every screen has to bear. The last is 1280 × 800 at 200 %. */
+/** Sizes of the window that every screen has to bear; the first is the one that is looked at most. */
 export const SIZES = [
   { name: '1280x800', width: 1280, height: 800, scale: 1 },
   { name: '1920x1080', width: 1920, height: 1080, scale: 1 },
   { name: '1280x800-at-200', width: 640, height: 400, scale: 2 },
+  { name: '1024x768', width: 1024, height: 768, scale: 1 },
+  { name: '2560x1440', width: 2560, height: 1440, scale: 1 },
+  { name: '3840x2160-at-200', width: 1920, height: 1080, scale: 2 },
 ];
+/** The size of a name, e.g. "1280x800-at-200". */
+export function sizeOf(name) {
+  const size = SIZES.find((each) => each.name === name);
+  if (size === undefined) throw new Error(`no size ${name}`);
+  return size;
+}
 export const THEMES = ['light', 'night'];
 
 function chromiumPath() {

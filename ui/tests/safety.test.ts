@@ -143,7 +143,7 @@ describe('S5: what cannot be seen is counted and named', () => {
   const text = (...given: Parameters<typeof hiddenText>) => {
     const said = hiddenText(...given);
     if (said === null) return null;
-    const names = [...said.risk.map((name) => `▲${name}`), said.rest].filter(Boolean).join(' · ');
+    const names = [...said.risk.map((name) => `▲${name}`), ...said.rest].join(' · ');
     return names === '' ? said.count : `${said.count}: ${names}`;
   };
   test('nothing hidden, nothing said', () => expect(hiddenText([], 'below')).toBeNull());

@@ -214,7 +214,7 @@ describe('measurements', () => {
     expect(stats('box', [{ x: 7, y: 0 }, { x: 8, y: 4 }], pixels, with_)).toBeNull();
     const words = measureText('box', [{ x: 6, y: 0 }, { x: 8, y: 2 }], with_, pixels);
     expect(words.value).toBe('Mean 12.0 HU');
-    expect(words.basis).toContain('SD 10.0 · 2.00 to 22.0 HU · 4 px², uncalibrated · 2 px, 2 px of padding left out'.replace('2.00', '2.0'));
+    expect(words.basis).toContain('SD 10.0 · 2.00 to 22.0 HU · 4 px² · 2 px, 2 px of padding left out, uncalibrated'.replace('2.00', '2.0'));
   });
 
   test('never on a preview or on colours', () => {

@@ -153,7 +153,7 @@ export function hiddenText(
   where: 'above' | 'below',
   most = Infinity,
   what: [one: string, more: string] | null = null,
-): { count: string; risk: string[]; rest: string } | null {
+): { count: string; risk: string[]; rest: string[] } | null {
   if (rows.length === 0) return null;
   const counted = what === null ? `${rows.length}` : `${rows.length} ${rows.length === 1 ? what[0] : what[1]}`;
   const risk = rows.filter((row) => row.risk).map(({ name }) => name);
@@ -162,6 +162,6 @@ export function hiddenText(
   const left = others.length - named.length;
   // The only one left is named: "+1" would take as much room. Where nothing is named, the count has said it all.
   if (left === 1) named.push(...others.slice(named.length));
-  const rest = [...named, ...(left > 1 && risk.length + named.length > 0 ? [`+${left}`] : [])].join(' · ');
+  const rest = [...named, ...(left > 1 && risk.length + named.length > 0 ? [`+${left}`] : [])];
   return { count: `${counted} ${where}`, risk, rest };
 }

@@ -37,7 +37,7 @@ export function fakeOf(world: World): Fake {
     times,
     tell: (...events) => hear(events),
     status: () => answer({ ok: world.status }),
-    lockView: () => answer({ ok: world.lock }),
+    lockView: () => answer(world.lockFails === null ? { ok: world.lock } : { error: world.lockFails }),
     signIn: () => answer(world.signIn),
     lock: async () => {},
     active: async () => {},

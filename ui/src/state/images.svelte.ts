@@ -298,9 +298,9 @@ export class Images {
     const { frame, series } = port;
     if (frame === undefined || series === null) return;
     const { value, basis } = measureText(kind, points, port.display, port.best() ?? null);
-    const lossy = port.quality.kind === 'lossy' ? ' · source is lossy' : '';
+    const lossy = port.quality.kind === 'lossy' ? 'Source is lossy · ' : '';
     const made = { id: this.#next++, series: series.uid, sop: frame.sop, frame: frame.frame, place: frame.place_text };
-    this.#change([...this.measurements, { ...made, kind, points, value, basis: basis + lossy }]);
+    this.#change([...this.measurements, { ...made, kind, points, value, basis: lossy + basis }]);
   }
 
   /** Those of the frame in view. */

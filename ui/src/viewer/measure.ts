@@ -158,6 +158,6 @@ function ofRegion(kind: 'ellipse' | 'box', a: Point, b: Point, display: Display,
   const left = found.padding > 0 ? `, ${found.padding} px of padding left out` : '';
   return {
     value: `Mean ${decimal(found.mean, 1)}${units}`,
-    basis: `SD ${decimal(found.deviation, 1)} · ${sensible(found.low, 1)} to ${sensible(found.high, 1)}${units} · ${area}, ${source} · ${found.count} px${left}`,
+    basis: `SD ${decimal(found.deviation, 1)} · ${sensible(found.low, 1)} to ${sensible(found.high, 1)}${units} · ${area} · ${found.count} px${left}, ${source}`,
   };
 }

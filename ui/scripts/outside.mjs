@@ -1,0 +1,108 @@
+/**
+ * Which fields of the views carry text from outside (a hospital's systems, the header of an image, the configuration of
+ * a site), and which the engine makes itself. Read by names.mjs and payloads.mjs.
+ *
+ * Every field of `src/wire/` that holds text has to stand here: a new one that does not ends the run, so that nobody
+ * forgets to say where it comes from. 'name' must never be shown empty; 'text' may be anything; 'engine' stays valid.
+ */
+import { readFile, readdir } from 'node:fs/promises';
+
+const wire = new URL('../src/wire/', import.meta.url);
+
+export const FIELDS = {
+  AllergyStripView: { patient: 'engine', label: 'engine', negatives: 'text', conflict_text: 'text', updated_text: 'engine' },
+  AllergyView: { agent: 'name', detail_text: 'text', verification_text: 'text' },
+  BannerView: {
+    patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_label: 'text', number_text: 'text',
+    place_text: 'text', weight_text: 'text', deceased_text: 'text', age_text: 'engine',
+  },
+  BlockView: { patient: 'engine', empty_text: 'text', as_of_text: 'engine' },
+  BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
+  ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine' },
+  EmergencyCardView: { access_id: 'engine', frame_text: 'text' },
+  ErrorView: { text: 'text' },
+  FrameView: { sop: 'engine', place_text: 'text', colour: 'engine', lossy_text: 'text' },
+  HeldView: { frames: 'engine', text: 'engine', stopped_text: 'text' },
+  ImagesView: { patient: 'engine', empty_text: 'text' },
+  LineView: { text: 'name', detail_text: 'text' },
+  LockView: { ward: 'text', workstation: 'text', device_text: 'text' },
+  MeasuredPointView: {
+    value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine', status_text: 'text',
+  },
+  MeasuredSeriesView: { label: 'name', unit: 'text', range_text: 'text' },
+  MeasuredView: {
+    label: 'name', value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine',
+    status_text: 'text',
+  },
+  MedicationView: {
+    name: 'name', dose: 'text', details: 'text', status_text: 'text', start_text: 'text', high_risk_text: 'text',
+  },
+  News2PartView: { label: 'engine', value_text: 'text', points_text: 'engine', state_text: 'engine', at_text: 'engine' },
+  News2PointView: { score_text: 'engine', spoken_text: 'engine', at_text: 'engine' },
+  News2View: {
+    score_text: 'engine', spoken_text: 'engine', level_text: 'engine', scale_text: 'engine', lacking_text: 'engine', not_for_text: 'engine',
+    since_text: 'engine',
+  },
+  NoteView: { title: 'name', detail_text: 'text', text: 'text' },
+  OpenSeriesView: {
+    token: 'engine', study: 'engine', series: 'engine', gaps: 'text', without: 'text', header_text: 'text', mismatch_text: 'text',
+  },
+  PatientRowView: {
+    patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', bed: 'text',
+    reason_text: 'text', stay_text: 'engine', acuity: 'text', match_text: 'text', allergy_text: 'engine', flags: 'text',
+    deceased_text: 'text',
+  },
+  ReasonView: { code: 'engine', text: 'text' },
+  RecentUserView: { user: 'text', initials: 'text', role: 'text' },
+  SearchView: { query: 'engine', summary_text: 'text' },
+  SectionAge: { text: 'engine' },
+  SeriesView: {
+    uid: 'engine', title: 'name', modality: 'text', body_part: 'text', size_text: 'text', state_text: 'text', held_text: 'text',
+    thumbnail: 'engine',
+  },
+  SessionView: { user: 'text', display: 'text', role: 'text' },
+  StatusView: {
+    sentence: 'text', ward: 'text', workstation: 'text', clock_text: 'engine', clock_warning: 'text', outbox_oldest_text: 'engine',
+    loading_text: 'text', alarms: 'text',
+  },
+  TickView: { text: 'engine' },
+  StudyView: { uid: 'engine', when_text: 'text', title: 'name', modalities: 'text', accession: 'text', report_text: 'text' },
+};
+
+/** Of a frame's display, which is no view of its own: words of the header by their path. */
+export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.name', 'modality_lut.unit', 'laterality', 'view', 'notes.*', 'spacing.source'];
+
+/** Where in the fake world which view stands. */
+export const ROOTS = {
+  status: 'StatusView', lock: 'LockView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
+  board: 'BoardView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', identify: '',
+};
+
+/**
+ * The shape of every view, read from the types: `{ view: { field: [how, view, optional] } }` with how one of 'text',
+ * 'view' and a '[' before it for a list. Throws where a field with text is missing in `FIELDS`, or the other way round.
+ */
+export async function shapes() {
+  const found = {};
+  const wrong = [];
+  for (const file of await readdir(wire)) {
+    const source = (await readFile(new URL(file, wire), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*|import .*/g, '');
+    const [, name, body] = /export type (\w+)(?:<T>)? = \{([\s\S]*)\};/.exec(source) ?? [];
+    if (name === undefined || name === 'EngineEvent') continue;
+    found[name] = {};
+    for (const [, field, type] of body.matchAll(/(\w+): ([^,]+(?:<[^>]*>+)?[^,]*),/g)) {
+      const optional = type.includes('| null');
+      const plain = type.replace('| null', '').trim();
+      const list = /^Array<(.*)>$/.exec(plain);
+      const inner = list?.[1] ?? plain;
+      const how = inner === 'string' ? 'text' : /^T$|View(<\w+>)?$|^SectionAge$/.test(inner) ? 'view' : null;
+      if (how === null) continue;
+      found[name][field] = [`${list ? '[' : ''}${how}`, inner, optional];
+      const said = FIELDS[name]?.[field];
+      if (how === 'text' && said === undefined) wrong.push(`${name}.${field} is not listed in scripts/outside.mjs`);
+    }
+    for (const field of Object.keys(FIELDS[name] ?? {})) if (found[name][field] === undefined) wrong.push(`${name}.${field} is listed and does not exist`);
+  }
+  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  return found;
+}

@@ -1,0 +1,43 @@
+/**
+ * A backend whose every answer can be shown as it is: texts have passed `domain/plain.ts`, also those of failures and
+ * events. Called by `ipc/index.ts`. Pixels and addresses pass untouched.
+ */
+import { plain } from '../domain/plain';
+import type { Backend } from './backend';
+
+/** A failure of the engine has words; anything else (a request given up) passes as it is. */
+const failure = (thrown: unknown): unknown => (typeof thrown === 'object' && thrown !== null && 'text' in thrown ? plain(thrown) : thrown);
+
+async function of<T>(answer: Promise<T>): Promise<T> {
+  try {
+    return plain(await answer);
+  } catch (thrown) {
+    throw failure(thrown);
+  }
+}
+
+export function plainly<T extends Backend>(backend: T): T {
+  return {
+    ...backend,
+    status: () => of(backend.status()),
+    lockView: () => of(backend.lockView()),
+    signIn: (user, secret) => of(backend.signIn(user, secret)),
+    search: (query) => of(backend.search(query)),
+    board: (ward) => of(backend.board(ward)),
+    chartOpen: (patient) => of(backend.chartOpen(patient)),
+    reasons: () => of(backend.reasons()),
+    emergencyIdentify: (user, secret) => of(backend.emergencyIdentify(user, secret)),
+    emergencySearch: (token, query) => of(backend.emergencySearch(token, query)),
+    breakGlass: (request) => of(backend.breakGlass(request)),
+    images: (patient) => of(backend.images(patient)),
+    imageOpen: (patient, study, series, px) => of(backend.imageOpen(patient, study, series, px)),
+    imagePixels: async (...asked) => {
+      try {
+        return await backend.imagePixels(...asked);
+      } catch (thrown) {
+        throw failure(thrown);
+      }
+    },
+    listen: (hear) => backend.listen((events) => hear(plain(events))),
+  };
+}
