@@ -47,6 +47,7 @@ export const FIELDS = {
   OpenSeriesView: {
     token: 'engine', study: 'engine', series: 'engine', gaps: 'text', without: 'text', header_text: 'text', mismatch_text: 'text',
   },
+  PacketView: { text: 'text', warning_text: 'engine' },
   PatientRowView: {
     patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', bed: 'text',
     reason_text: 'text', stay_text: 'engine', acuity: 'text', match_text: 'text', allergy_text: 'engine', flags: 'text',
@@ -74,7 +75,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 
 /** Where in the fake world which view stands. */
 export const ROOTS = {
-  status: 'StatusView', lock: 'LockView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
+  status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
   board: 'BoardView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', identify: '',
 };
 

@@ -87,9 +87,10 @@ describe('vital signs and labs', () => {
     expect(courseActOf(key('ArrowLeft'), IDLE, 'plots')).toEqual({ step: -1 });
     expect(courseActOf(key('ArrowLeft'), { ...IDLE, tabs: true }, 'plots')).toBeNull();
   });
-  test('they stand on the help page, and take no key from the layer above', () => {
+  test('they stand on the help page, and take no key of the layer above but the board’s own', () => {
     expect(KEY_HELP.map(({ title }) => title)).toContain('Vital signs and labs (in their sections)');
-    for (const name of ['g', 'w', 'n', 'a', 't']) expect(actOf(key(name), IDLE)).toBeNull();
+    for (const name of ['g', 'n', 't']) expect(actOf(key(name), IDLE)).toBeNull();
+    expect([actOf(key('w'), IDLE), actOf(key('a'), IDLE)]).toEqual(['wall', 'show-all']);
   });
 });
 
@@ -100,5 +101,6 @@ test('Alt and the system key are left to the system', () => {
 
 test("a web view's own keys do nothing", () => {
   for (const name of ['F7', 'F12']) expect(actOf(key(name), IDLE)).toBe('ignore');
-  for (const name of ['r', 'p', 's']) expect(actOf(ctrl(name), IDLE)).toBe('ignore');
+  for (const name of ['r', 's']) expect(actOf(ctrl(name), IDLE)).toBe('ignore');
+  expect(actOf(ctrl('p'), IDLE)).toBe('print');
 });

@@ -23,7 +23,7 @@ function keyNamed(name: string): Key {
 afterEach(leave);
 
 describe('what signs, orders, stops or acknowledges is never in it', () => {
-  const harmless = ['search', 'board', 'escape', 'open', 'lock', 'refresh', 'night', 'larger', 'smaller', 'normal-size', 'help', 'break-glass', 'section', 'viewer',
+  const harmless = ['search', 'board', 'escape', 'open', 'lock', 'refresh', 'night', 'larger', 'smaller', 'normal-size', 'help', 'break-glass', 'section', 'viewer', 'print',
     'next-match', 'previous-match', 'next-item', 'previous-item', 'next-chart', 'previous-chart', 'close-chart'];
   for (const id of ['lock', 'search-found', 'board', 'chart', 'chart-glass', 'chart-denied', 'charts-two', 'notes-find', 'timeline-filter', 'viewer-measure', 'card', 'help']) {
     test(id, async () => {

@@ -61,6 +61,11 @@ const WATCH: &[Need] = &[Need {
 /// To send images as modalities do, to decode them with other people's decoders, and to run other people's Python.
 const IMAGES: &[Need] = &[
     Need {
+        // Reads what was printed.
+        present: || has("pdftotext"),
+        packages: &["poppler-utils"],
+    },
+    Need {
         present: || has("storescu") && has("echoscu"),
         packages: &["dcmtk"],
     },

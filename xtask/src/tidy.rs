@@ -15,6 +15,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("vitrine-fhir", &["vitrine-clinical"]),
     ("vitrine-dicom", &[]),
     ("vitrine-pixels", &[]),
+    ("vitrine-paper", &["vitrine-wire"]),
     ("vitrine-synthetic", &[]),
     ("vitrine-store", &["vitrine-access", "vitrine-clinical"]),
     (
@@ -33,6 +34,7 @@ const DOORS: &[(&str, &[&str])] = &[
             "vitrine-clinical",
             "vitrine-dicom",
             "vitrine-fhir",
+            "vitrine-paper",
             "vitrine-pixels",
             "vitrine-store",
             "vitrine-store-sqlcipher",

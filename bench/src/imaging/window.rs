@@ -7,7 +7,7 @@ use crate::report::Report;
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use vitrine_desktop_tests::act::{open_chart, sign_in};
-use vitrine_desktop_tests::{CTRL, Desktop, automation_bin};
+use vitrine_desktop_tests::{CTRL, Desktop, ESCAPE, automation_bin};
 
 /// Time for what was opened before to come whole.
 const REST: Duration = Duration::from_millis(1_200);
@@ -32,6 +32,11 @@ pub fn clicks(report: &mut Report, bench: &Bench, series: &[Series]) -> Result<(
         desktop.find("study").await?;
         desktop.ask(WATCH).await?;
         for (i, s) in series.iter().enumerate() {
+            if i > 0 {
+                // Back from the viewer to the studies.
+                desktop.press(ESCAPE).await?;
+                desktop.find("study").await?;
+            }
             tokio::time::sleep(REST).await;
             desktop.ask(LONGEST).await?;
             let click = format!(

@@ -486,6 +486,22 @@ pub struct BoardView {
     pub age: SectionAge,
 }
 
+/// What became of a downtime packet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct PacketView {
+    /// Pages.
+    pub pages: u32,
+    /// Patients with pages of their own.
+    pub patients: u32,
+    /// Patients of the ward without.
+    pub left_out: u32,
+    /// "38 patients on 41 pages; 2 not printed: SMITH, Mary (Ms): …".
+    pub text: String,
+    /// Something to look at before it is relied on.
+    pub warning_text: Option<String>,
+}
+
 /// A note, newest first.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]

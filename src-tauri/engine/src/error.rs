@@ -100,6 +100,12 @@ pub enum EngineError {
     /// The audit row could not be written, so nothing is shown.
     #[error("The access could not be written down ({0}), so nothing is shown. Emergency access still works.")]
     AuditFailed(String),
+    /// Pages for a printer could not be made.
+    #[error("Nothing was printed: {0}.")]
+    Paper(String),
+    /// The printing system did not take them.
+    #[error("Nothing was printed: {0} Choose another printer, or ask IT.")]
+    Printer(String),
     /// Wrong usage.
     #[error("{0}")]
     Usage(String),
@@ -174,7 +180,9 @@ impl EngineError {
             Self::Protocol(_) => ErrorCode::ProtocolMismatch,
             Self::AuditFailed(_) => ErrorCode::AuditFailed,
             Self::Usage(_) => ErrorCode::BadRequest,
-            Self::Store(_) | Self::Io { .. } | Self::Internal(_) => ErrorCode::Internal,
+            Self::Store(_) | Self::Io { .. } | Self::Internal(_) | Self::Paper(_) | Self::Printer(_) => {
+                ErrorCode::Internal
+            }
         }
     }
 

@@ -32,4 +32,4 @@ pub use images::Pixels;
 pub use link::{Enrolment, enrol};
 pub use profile::DeviceFile;
 pub use selftest::{Check, SelfTest};
-pub use workstation::{IdentityToken, Options, SEARCH_ROWS, Workstation};
+pub use workstation::{IdentityToken, Options, Packet, SEARCH_ROWS, Workstation};

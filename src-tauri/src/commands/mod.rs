@@ -21,6 +21,7 @@ mod lock;
 mod lock_view;
 #[cfg(feature = "automation")]
 mod marks;
+mod packet_print;
 mod painted;
 mod preferences;
 mod preferences_set;
@@ -59,6 +60,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         lock_view::lock_view,
         #[cfg(feature = "automation")]
         marks::marks,
+        packet_print::packet_print,
         painted::painted,
         preferences::preferences,
         preferences_set::preferences_set,

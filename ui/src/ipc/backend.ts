@@ -12,6 +12,7 @@ import type { ErrorView } from '../wire/ErrorView';
 import type { ImagesView } from '../wire/ImagesView';
 import type { LockView } from '../wire/LockView';
 import type { OpenSeriesView } from '../wire/OpenSeriesView';
+import type { PacketView } from '../wire/PacketView';
 import type { ReasonView } from '../wire/ReasonView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
@@ -47,6 +48,8 @@ export interface Backend {
   askServer(): Promise<void>;
   search(query: string): Promise<SearchView>;
   board(ward: string | null): Promise<BoardView>;
+  /** Prints the downtime packet of a ward at this workstation's default printer. */
+  printPacket(ward: string): Promise<PacketView>;
   chartOpen(patient: string): Promise<ChartView>;
   chartClose(patient: string): Promise<void>;
   reasons(): Promise<ReasonView[]>;

@@ -44,6 +44,7 @@ export function fakeOf(world: World): Fake {
     askServer: async () => {},
     search: () => answer(world.search),
     board: () => answer(world.board),
+    printPacket: () => answer(world.packet),
     chartOpen: (patient) => answer(world.charts[patient] ?? world.chart),
     chartClose: async () => {},
     reasons: () => answer({ ok: world.reasons }),

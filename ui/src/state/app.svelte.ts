@@ -25,6 +25,7 @@ import { Images } from './images.svelte';
 import { actOf, type Act, type Focus, type Key } from './keys';
 import { PatientList } from './list.svelte';
 import { NotesReader } from './notes.svelte';
+import { PacketDialog } from './packet.svelte';
 import { afterPaint } from './paint';
 import { Palette, type Offer } from './palette.svelte';
 import { CHART_SECTIONS, type ChartSection } from './sections';
@@ -81,6 +82,8 @@ export class App {
   front = $state<string | null>(null);
   /** A fifth chart was asked for: a person says which one to close. */
   fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName } | null>(null);
+  /** The downtime packet of the ward on the board. */
+  packet = $state.raw<PacketDialog | null>(null);
   section = $state<ChartSection>('summary');
   /** Reading and searching the notes of the open chart. */
   notes = $state.raw(this.#reader());
@@ -307,6 +310,7 @@ export class App {
     this.open = [];
     this.front = null;
     this.fifth = null;
+    this.packet = null;
     this.notes = this.#reader();
     this.timeline = this.#line();
     this.section = 'summary';
@@ -343,6 +347,19 @@ export class App {
 
   readBoard(): Promise<void> {
     return this.board.load(() => this.backend.board(null));
+  }
+
+  /** Ctrl+P on the board. */
+  askPacket(): void {
+    const board = this.board.result;
+    if (!this.#uncovered || this.view !== 'board' || board === null || this.packet !== null) return;
+    this.palette = null;
+    this.board.closePreview();
+    this.packet = new PacketDialog(this.backend, board.ward, board.ward_name, board.rows.length);
+  }
+
+  closePacket(): void {
+    this.packet = null;
   }
 
   /** Enter in the search: never a row of an answer to something typed before. */
@@ -490,6 +507,7 @@ export class App {
     this.help = false;
     this.palette = null;
     this.fifth = null;
+    this.packet = null;
     this.dialog = new BreakGlassDialog(this.backend, this.session?.user ?? null, patient);
     void this.dialog.loadReasons();
     this.mark('break-glass', null);
@@ -584,7 +602,7 @@ export class App {
 
   /** The section of the images is in front: its keys count. */
   get imagesOnTop(): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null;
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null || this.packet !== null;
     return this.view === 'chart' && this.section === 'images' && !covered;
   }
 
@@ -616,6 +634,10 @@ export class App {
         return true;
       case 'ignore':
         return true;
+      // Never the web view's own printing of what is on the screen.
+      case 'print':
+        this.askPacket();
+        return true;
       // Never the web view's own search, wherever one is.
       case 'next-match':
       case 'previous-match':
@@ -639,6 +661,10 @@ export class App {
       this.palette = null;
     }
     if (this.help) return act === 'escape' ? this.#do(() => (this.help = false)) : act === 'refresh';
+    if (this.packet !== null) {
+      if (act === 'escape') return this.#do(() => this.closePacket());
+      return typeof act !== 'string' || act !== 'refresh';
+    }
     if (this.fifth !== null) return act === 'escape' ? this.#do(() => this.makeRoom(null)) : typeof act === 'string' && act !== 'open';
     if (this.card !== null || this.cardError !== null) return this.#onCard(act);
     if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
@@ -647,7 +673,7 @@ export class App {
 
   /** A section of a chart that can be seen is in front: its keys count. */
   #inFront(section: ChartSection): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null;
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null || this.packet !== null;
     return this.view === 'chart' && this.section === section && this.chart?.view != null && !covered;
   }
 
@@ -670,7 +696,7 @@ export class App {
 
   /** Not over the emergency dialog: nothing may stand between its steps. */
   togglePalette(): void {
-    const asked = this.palette === null && this.dialog === null && this.fifth === null;
+    const asked = this.palette === null && this.dialog === null && this.fifth === null && this.packet === null;
     this.help = false;
     this.palette = asked ? new Palette(this) : null;
   }
@@ -684,7 +710,7 @@ export class App {
   }
 
   get #uncovered(): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.fifth !== null;
+    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.fifth !== null || this.packet !== null;
     return !covered && this.view !== 'lock';
   }
 

@@ -41,6 +41,7 @@ export type Act =
   | 'previous-match'
   | 'next-item'
   | 'previous-item'
+  | 'print'
   | 'ignore'
   | { section: number }
   | { digit: number };
@@ -134,8 +135,9 @@ function withCtrl(key: Key): Act | null {
     case 'l':
     case 'u':
       return 'lock';
-    case 'r':
     case 'p':
+      return 'print';
+    case 'r':
     case 's':
       return 'ignore';
     default:
@@ -182,6 +184,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['Space'], text: 'Preview of the row, in full; the chart stays closed' },
       { keys: ['1 … 5'], text: 'Show or leave out an acuity' },
       { keys: ['A'], text: 'Show all: no filter' },
+      { keys: ['Ctrl+P'], text: 'Print the downtime packet of the ward', act: 'print', also: 'paper emergency cards' },
       { keys: ['W'], text: 'Wall display: large text, or back' },
       { keys: ['I'], text: 'On the wall display: initials only, or names' },
     ],

@@ -74,6 +74,8 @@ function isPossible(app: App, act: Act): boolean {
       return view !== null && app.open.some(({ asked }) => asked !== app.front);
     case 'close-chart':
       return view === 'chart' && app.open.length > 1;
+    case 'print':
+      return view === 'board' && app.board.result !== null;
     case 'next-match':
       return app.readsNotes && app.notes.all > 0;
     case 'previous-match':

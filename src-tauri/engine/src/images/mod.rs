@@ -145,7 +145,10 @@ impl Imaging {
             let shared = Arc::clone(&self.shared);
             let made = std::thread::Builder::new()
                 .name("images-decode".to_owned())
-                .spawn(move || decode::run(&shared));
+                .spawn(move || {
+                    give_way();
+                    decode::run(&shared);
+                });
             threads.extend(made.ok());
         }
         let (writer, thread) = writer::start(&self.shared);
@@ -256,6 +259,15 @@ pub(crate) fn shared(station: &crate::station::Station) -> Arc<Shared> {
 }
 
 /// A word that opens the image protocol: 128 random bits.
+/// This thread gives way to those of the record: an emergency card is opened while a study is decoded. On Linux a niceness is a
+/// thread's own (setpriority(2)); elsewhere all are alike.
+fn give_way() {
+    #[cfg(target_os = "linux")]
+    if let Err(e) = rustix::process::setpriority_process(None, 10) {
+        tracing::debug!(error = %e, "images are decoded with the priority of everything else");
+    }
+}
+
 fn token() -> Result<String, crate::EngineError> {
     Ok(crate::entropy::hex(&crate::entropy::bytes::<16>()?))
 }

@@ -100,6 +100,7 @@ pub(super) fn start(shared: &Arc<Shared>) -> (Writer, Option<std::thread::JoinHa
         .name("images-disk".to_owned())
         .spawn(move || {
             let Some(store) = store else { return };
+            super::give_way();
             let mut since_look = 0;
             while let Some(batch) = gather(&due) {
                 let bytes: usize = batch.iter().map(size).sum();

@@ -8,6 +8,7 @@
 use super::Workstation;
 use super::board::board;
 use super::chart::chart;
+use super::packet::{self, Packet};
 use super::search::search;
 use crate::EngineError;
 use crate::break_glass::{self, BreakGlass, reasons};
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use vitrine_access::chain::{Head, Row};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_wire::view::{
-    BoardView, ChartView, EmergencyCardView, ReasonView, SearchView, SectionAge, SessionView,
+    BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
 };
 use zeroize::Zeroizing;
 
@@ -117,6 +118,34 @@ impl Workstation {
     pub async fn board(&self, ward: Option<&str>) -> Result<BoardView, EngineError> {
         let ward = ward.map(str::to_owned);
         self.blocking(move |s| board(s, ward.as_deref())).await
+    }
+
+    /// The downtime packet of a ward as a PDF; `None` = of this workstation's. Each card in it is a disclosure with its own audit
+    /// row; who may not be read by this person is left out and named.
+    ///
+    /// # Errors
+    /// As [`Self::board`]; [`EngineError::Paper`] when the pages cannot be made.
+    pub async fn packet(&self, ward: Option<&str>) -> Result<Packet, EngineError> {
+        let ward = ward.map(str::to_owned);
+        self.blocking(move |s| packet::packet(s, ward.as_deref())).await
+    }
+
+    /// Prints the downtime packet of a ward by the system's own printing (`lp`), at `printer` or its default one.
+    ///
+    /// # Errors
+    /// As [`Self::packet`]; [`EngineError::Printer`] in the words of the printing system. Nothing stays on the disk.
+    pub async fn print_packet(
+        &self,
+        ward: Option<&str>,
+        printer: Option<&str>,
+    ) -> Result<PacketView, EngineError> {
+        let (ward, printer) = (ward.map(str::to_owned), printer.map(str::to_owned));
+        self.blocking(move |s| {
+            let made = packet::packet(s, ward.as_deref())?;
+            packet::send(&made.pdf, printer.as_deref())?;
+            Ok(made.view)
+        })
+        .await
     }
 
     /// The chart of a patient, by FHIR id or MRN. Stays live until [`Self::close_chart`].

@@ -8,11 +8,13 @@ mod acts;
 mod board;
 mod chart;
 mod images;
+mod packet;
 #[cfg(test)]
 mod policy_matrix;
 mod search;
 
 pub use acts::IdentityToken;
+pub use packet::Packet;
 pub use search::SEARCH_ROWS;
 
 use crate::EngineError;

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
 use vitrine_engine::clock::Clock;
+use vitrine_engine::profile::write_private;
 use vitrine_engine::{BreakGlass, EngineError, Enrolment, Identity, Options, Workstation};
 use vitrine_wire::view::{DataAge, EngineEvent};
 
@@ -71,6 +72,29 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
                 print::json(&to_json(&v)?)
             } else {
                 print::board(&v)
+            }
+            Ok(DONE)
+        }
+        Act::Packet {
+            ward,
+            out,
+            print: _,
+            printer,
+            who,
+        } => {
+            let ws = signed_in(&profile, &who, false).await?;
+            let view = match out {
+                Some(file) => {
+                    let made = ws.packet(ward.as_deref()).await?;
+                    write_private(&file, &made.pdf)?;
+                    made.view
+                }
+                None => ws.print_packet(ward.as_deref(), printer.as_deref()).await?,
+            };
+            if json {
+                print::json(&to_json(&view)?)
+            } else {
+                print::packet(&view);
             }
             Ok(DONE)
         }

@@ -94,6 +94,23 @@ pub enum Act {
         #[command(flatten)]
         who: Who,
     },
+    /// The downtime packet of a ward: a PDF with the emergency card of each patient
+    Packet {
+        /// The ward; this workstation's when left out
+        ward: Option<String>,
+        /// Write it to this file, readable by nobody else. It holds patients' data in the clear: destroy it after the downtime
+        #[arg(long, value_name = "FILE", required_unless_present = "print")]
+        out: Option<PathBuf>,
+        /// Print it by the system's own printing
+        #[arg(long, conflicts_with = "out")]
+        print: bool,
+        /// The printer; the default one when left out
+        #[arg(long, value_name = "NAME", requires = "print")]
+        printer: Option<String>,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// The chart of a patient
     Chart {
         /// MRN or FHIR id

@@ -7,7 +7,7 @@ use vitrine_engine::{EngineError, SelfTest};
 use vitrine_wire::series_view::MeasuredSeriesView;
 use vitrine_wire::view::{
     AllergyStripState, AllergyStripView, BlockView, BlockViewState, BoardView, ChartView, EmergencyCardView,
-    LineView, MeasuredView, MedicationView, PatientRowView, SearchView, SectionAge,
+    LineView, MeasuredView, MedicationView, PacketView, PatientRowView, SearchView, SectionAge,
 };
 
 /// One JSON object on stdout.
@@ -66,6 +66,14 @@ pub fn search(v: &SearchView) {
 pub fn board(v: &BoardView) {
     say!("{} — {} — {}", v.ward_name, v.summary_text, v.age.text);
     rows(&v.rows);
+}
+
+/// What became of a packet.
+pub fn packet(v: &PacketView) {
+    say!("{}", v.text);
+    if let Some(warning) = &v.warning_text {
+        say!("{warning}");
+    }
 }
 
 fn block<T>(title: &str, b: &BlockView<T>, show: impl Fn(&T) -> String) {

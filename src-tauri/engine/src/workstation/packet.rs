@@ -1,0 +1,230 @@
+//! The downtime packet of a ward: whose cards this person may read, one audit row for each, the pages, the printer.
+//!
+//! Never here: what stands on a page (`vitrine_paper`), the look of a card (`chart::card_view`).
+//! Called by the acts.
+
+use super::board::board;
+use crate::EngineError;
+use crate::chart::blocks::{UNAVAILABLE, Words};
+use crate::chart::card_view::{Frame, card_view};
+use crate::link;
+use crate::station::Station;
+use std::io::{ErrorKind, Write};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use vitrine_access::action::ReadCard;
+use vitrine_access::policy::{decide, verdict};
+use vitrine_clinical::PatientId;
+use vitrine_clinical::card::EmergencyCard;
+use vitrine_paper::{LeftOut, Sheet};
+use vitrine_store::StoreError;
+use vitrine_wire::view::{DataAge, EmergencyCardView, PacketView, PatientRowView, SectionAge};
+
+/// The system's own way to a printer: CUPS, POSIX `lp`.
+const LP: &str = "lp";
+
+/// A packet.
+#[derive(Debug, Clone)]
+pub struct Packet {
+    /// The pages as PDF.
+    pub pdf: Vec<u8>,
+    /// What is in it.
+    pub view: PacketView,
+}
+
+/// A card, or why there is none.
+type Read = Result<EmergencyCardView, &'static str>;
+
+pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packet, EngineError> {
+    let board = board(station, ward)?;
+    let person = station.person()?;
+    let (mut sheets, mut left_out) = (Vec::new(), Vec::new());
+    for (row, read) in cards(station, board.rows)? {
+        match read {
+            Ok(card) => sheets.push(Sheet { row, card }),
+            Err(why) => left_out.push(LeftOut {
+                row,
+                why: why.to_owned(),
+            }),
+        }
+    }
+    station.command(link::Command::OutboxChanged);
+    let now = station.clock.now();
+    let words = Words {
+        patient: &PatientId::new("packet").map_err(|_| EngineError::Internal("naming the packet"))?,
+        clock: &station.clock,
+    };
+    let incomplete = match board.age.age {
+        _ if !board.age.complete => {
+            Some("The list of this ward is not complete: there may be more patients.")
+        }
+        DataAge::Old | DataAge::Stale => Some("These data are old: what changed since is not in here."),
+        _ => None,
+    };
+    let content = vitrine_paper::Packet {
+        ward: board.ward_name,
+        made: format!(
+            "Printed {} by {} ({}) at {}",
+            words.date_time(now),
+            person.display,
+            person.role.words(),
+            station.device().name
+        ),
+        age: format!("Data {}", board.age.text),
+        incomplete: incomplete.map(str::to_owned),
+        sheets,
+        left_out,
+    };
+    let printed = content.print().map_err(|e| EngineError::Paper(e.to_string()))?;
+    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    let view = PacketView {
+        pages: number(printed.pages),
+        patients: number(content.sheets.len()),
+        left_out: number(content.left_out.len()),
+        text: told(&content, printed.pages),
+        warning_text: (printed.without_font > 0).then(|| {
+            format!(
+                "{} characters were printed as boxes: this workstation has no font for them.",
+                printed.without_font
+            )
+        }),
+    };
+    Ok(Packet {
+        pdf: printed.pdf,
+        view,
+    })
+}
+
+/// "38 patients on 41 pages; 2 not printed: SMITH, Mary (Ms) (restricted)".
+fn told(content: &vitrine_paper::Packet, pages: usize) -> String {
+    let mut text = format!("{} patients on {pages} pages", content.sheets.len());
+    if !content.left_out.is_empty() {
+        let named = |l: &LeftOut| format!("{} ({})", l.row.name, l.why);
+        let all: Vec<String> = content.left_out.iter().map(named).collect();
+        text.push_str(&format!("; {} not printed: {}", all.len(), all.join(", ")));
+    }
+    text
+}
+
+/// The cards of these patients. All rows of the audit log are durable before the first is opened.
+fn cards(
+    station: &Arc<Station>,
+    rows: Vec<PatientRowView>,
+) -> Result<Vec<(PatientRowView, Read)>, EngineError> {
+    let person = station.person()?;
+    let mut out: Vec<(PatientRowView, Read)> = Vec::with_capacity(rows.len());
+    let mut sealed = Vec::new();
+    for row in rows {
+        let patient = PatientId::new(row.patient.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
+        let request = station.request_about(&person, &patient)?;
+        // Asked first: to leave somebody out is no refusal to be written down.
+        if !verdict("read-card", &request).allow {
+            out.push((row, Err("restricted: emergency access only")));
+            continue;
+        }
+        let Ok(permit) = decide::<ReadCard>(request) else {
+            out.push((row, Err("restricted: emergency access only")));
+            continue;
+        };
+        let permit = permit.noted("use", "downtime-packet");
+        match station.essentials.card(&permit) {
+            Ok(card) => {
+                sealed.push((out.len(), patient, permit, card));
+                out.push((row, Err("not on this workstation")));
+            }
+            Err(e @ StoreError::Damaged(_)) => {
+                station.damaged(&e);
+                out.push((row, Err("its data cannot be read")));
+            }
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let entries: Vec<_> = sealed
+        .iter()
+        .map(|(_, _, permit, card)| permit.entry(card.disclosure().clone()))
+        .collect();
+    let receipts = station
+        .outbox
+        .append(&entries, None)
+        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+    if receipts.len() != sealed.len() {
+        return Err(EngineError::Internal("writing the audit rows"));
+    }
+    for ((at, patient, permit, card), receipt) in sealed.into_iter().zip(receipts) {
+        let stored = card
+            .open(&receipt)
+            .map_err(|_| EngineError::Internal("opening with the receipt"))?;
+        let Some(stored) = stored else { continue };
+        let card = serde_json::from_slice::<EmergencyCard>(&stored.body).ok();
+        let age = match &card {
+            Some(_) => station
+                .fresh
+                .section(&stored.scope, Some((true, stored.as_of)), &station.clock),
+            None => SectionAge {
+                age: DataAge::Unavailable,
+                text: UNAVAILABLE.to_owned(),
+                complete: false,
+                as_of_ms: None,
+            },
+        };
+        let frame = Frame {
+            access_id: permit.access_id().to_string(),
+            text: String::new(),
+            age,
+            full_chart: false,
+        };
+        let words = Words {
+            patient: &patient,
+            clock: &station.clock,
+        };
+        if let Some((_, read)) = out.get_mut(at) {
+            // One that cannot be understood has its page all the same: every block says so.
+            *read = Ok(card_view(&words, card.as_ref(), frame));
+        }
+    }
+    Ok(out)
+}
+
+/// Hands a PDF to the printing system: through a pipe, so that nothing of it comes to lie on a disk of ours.
+pub(super) fn send(pdf: &[u8], printer: Option<&str>) -> Result<(), EngineError> {
+    let mut command = Command::new(LP);
+    command.args(["-t", "Downtime packet", "-o", "media=A4"]);
+    if let Some(printer) = printer {
+        if printer.starts_with('-') {
+            return Err(EngineError::Usage(format!("'{printer}' is no printer")));
+        }
+        command.args(["-d", printer]);
+    }
+    let failed = |e: std::io::Error| EngineError::Printer(format!("the printing system answers: {e}."));
+    let mut lp = command
+        .args(["--", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| match e.kind() {
+            ErrorKind::NotFound => EngineError::Printer(
+                "this workstation has no printing system (the program lp of CUPS).".to_owned(),
+            ),
+            _ => failed(e),
+        })?;
+    let mut into = lp
+        .stdin
+        .take()
+        .ok_or(EngineError::Internal("writing to the printing system"))?;
+    let written = into.write_all(pdf);
+    drop(into);
+    let ended = lp.wait_with_output().map_err(failed)?;
+    if !ended.status.success() {
+        let said = String::from_utf8_lossy(&ended.stderr);
+        let said: Vec<&str> = said.split_whitespace().collect();
+        return Err(EngineError::Printer(match &said[..] {
+            [] => format!("the printing system ended with {}.", ended.status),
+            words => format!(
+                "the printing system says: {}.",
+                words.join(" ").trim_end_matches('.')
+            ),
+        }));
+    }
+    written.map_err(failed)
+}

@@ -1,0 +1,215 @@
+//! The downtime packet: printed while the server is away, each page with its patient, its age and its number (S29), each card a
+//! disclosure that is written down.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use vitrine_tests::bin;
+use vitrine_tests::server::{Server, text};
+use vitrine_tests::station::{Person, Station, person};
+
+struct World {
+    dir: tempfile::TempDir,
+    station: Station,
+    nurse: Person,
+}
+
+/// A workstation that has everything of its ward, and whose server is gone.
+fn offline() -> Result<World> {
+    let dir = tempfile::tempdir()?;
+    let (server, seed) = Server::demo(&dir.path().join("server"))?;
+    let station = Station::enrol(&server, &server.url(), &dir.path().join("ed-07"), "ED")?;
+    station.sync()?;
+    let nurse = person(&seed, "nurse", "ED")?;
+    // Known here from now on, also without a server.
+    station.cli(
+        &["board", "--user", &nurse.user, "--secret-stdin"],
+        Some(&format!("{}\n", nurse.password)),
+    )?;
+    drop(server);
+    Ok(World { dir, station, nurse })
+}
+
+impl World {
+    fn act(&self, words: &[&str]) -> Result<Value> {
+        let mut all = words.to_vec();
+        all.extend(["--user", &self.nurse.user, "--secret-stdin"]);
+        self.station.cli(&all, Some(&format!("{}\n", self.nurse.pin)))
+    }
+}
+
+/// The text of each page, by somebody else's reader.
+fn pages(pdf: &Path) -> Result<Vec<String>> {
+    let out = Command::new("pdftotext")
+        .args(["-layout", &text(pdf), "-"])
+        .output()
+        .context("pdftotext: install poppler-utils")?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let all = String::from_utf8(out.stdout)?;
+    let mut pages: Vec<String> = all.split('\u{c}').map(str::to_owned).collect();
+    pages.pop();
+    Ok(pages)
+}
+
+/// Words alone: how a line is broken says nothing.
+fn words(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn every_page_says_whose_it_is_how_old_and_which_of_how_many() -> Result<()> {
+    let w = offline()?;
+    let board = w.act(&["board"])?;
+    let rows = board["rows"].as_array().context("rows")?.clone();
+    ensure!(rows.len() > 5, "a ward with patients: {board}");
+    let before = w.station.cli(&["audit", "list", "--limit", "10000"], None)?;
+    let file = w.dir.path().join("packet.pdf");
+    let told = w.act(&["packet", "--out", &text(&file)])?;
+    let pages = pages(&file)?;
+    assert_eq!(told["pages"], pages.len(), "{told}");
+    let patients = usize::try_from(told["patients"].as_u64().context("patients")?)?;
+    let left_out = usize::try_from(told["left_out"].as_u64().context("left_out")?)?;
+    assert_eq!(patients + left_out, rows.len(), "{told}");
+
+    for (i, page) in pages.iter().enumerate() {
+        let page = words(page);
+        assert!(
+            page.contains(&format!("page {} of {}", i + 1, pages.len())),
+            "{page}"
+        );
+        assert!(page.contains("Destroy after downtime"), "{page}");
+        assert!(page.contains("Data ") && page.contains("as of"), "{page}");
+        assert!(
+            page.contains("Printed ") && page.contains("(Nurse) at "),
+            "{page}"
+        );
+    }
+    let (list, sheets) = pages.split_at(
+        pages
+            .iter()
+            .position(|p| p.contains("patient 1 of"))
+            .context("a sheet")?,
+    );
+    let list = words(&list.join(" "));
+    for row in &rows {
+        let (name, mrn) = (
+            row["name"].as_str().context("name")?,
+            row["number_text"].as_str().context("MRN")?,
+        );
+        // The name may go over lines of its column: beside it stands the number, which does not.
+        assert!(list.contains(&words(mrn)), "{name} is not in the list");
+        let of = |page: &&String| {
+            let page = words(page);
+            page.contains(&words(name)) && page.contains(&words(mrn))
+        };
+        let own: Vec<&String> = sheets.iter().filter(of).collect();
+        if row["restricted"] == true {
+            assert!(own.is_empty(), "{name} is restricted");
+            continue;
+        }
+        assert!(!own.is_empty(), "{name} has no page");
+        // Every page of a patient says the allergies.
+        for page in own {
+            assert!(page.to_uppercase().contains("ALLERG"), "{page}");
+        }
+    }
+    // No page of a sheet is nobody's.
+    for page in sheets {
+        let page = words(page);
+        let named = rows.iter().filter(|r| {
+            r["number_text"]
+                .as_str()
+                .is_some_and(|m| page.contains(&words(m)))
+        });
+        assert_eq!(named.count(), 1, "{page}");
+    }
+
+    // One row of the audit log for each card, durable before the file was there.
+    let after = w.station.cli(&["audit", "list", "--limit", "10000"], None)?;
+    let cards = |v: &Value| {
+        let all = v
+            .as_array()
+            .or_else(|| v["rows"].as_array())
+            .cloned()
+            .unwrap_or_default();
+        all.iter()
+            .filter(|r| r.to_string().contains("downtime-packet"))
+            .count()
+    };
+    assert_eq!(cards(&after) - cards(&before), patients, "{after}");
+    Ok(())
+}
+
+#[test]
+fn the_printer_gets_the_same_and_nothing_stays() -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let w = offline()?;
+    let tools = w.dir.path().join("tools");
+    std::fs::create_dir(&tools)?;
+    let lp = tools.join("lp");
+    let got = w.dir.path().join("printed.pdf");
+    let print = |script: &str| -> Result<std::process::Output> {
+        std::fs::write(&lp, script)?;
+        std::fs::set_permissions(&lp, std::fs::Permissions::from_mode(0o755))?;
+        let path = format!("{}:{}", text(&tools), std::env::var("PATH").unwrap_or_default());
+        let mut cli = Command::new(bin("vitrine-cli"))
+            .args([
+                "--profile",
+                &text(&w.station.profile),
+                "--json",
+                "packet",
+                "--print",
+                "--printer",
+                "ward",
+            ])
+            .args(["--user", &w.nurse.user, "--secret-stdin"])
+            .env("PATH", path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        use std::io::Write as _;
+        let mut secret = cli.stdin.take().context("stdin")?;
+        writeln!(secret, "{}", w.nurse.pin)?;
+        drop(secret);
+        Ok(cli.wait_with_output()?)
+    };
+    let out = print(&format!(
+        "#!/bin/sh\necho \"$@\" > {0}.args\ncat > {0}\necho 'request id is ward-1 (1 file(s))'\n",
+        text(&got)
+    ))?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let told: Value = serde_json::from_slice(&out.stdout)?;
+    assert_eq!(told["pages"], pages(&got)?.len());
+    let args = std::fs::read_to_string(format!("{}.args", text(&got)))?;
+    assert!(args.contains("-d ward"), "{args}");
+    // A printer that does not take it: said in its own words, and not taken for done.
+    let out = print("#!/bin/sh\necho 'lp: The printer or class does not exist.' >&2\nexit 1\n")?;
+    assert_eq!(out.status.code(), Some(1));
+    let said = format!(
+        "{}{}",
+        String::from_utf8_lossy(&out.stdout),
+        String::from_utf8_lossy(&out.stderr)
+    );
+    assert!(said.contains("The printer or class does not exist"), "{said}");
+    // Nothing of it lies in the profile.
+    for entry in walk(&w.station.profile)? {
+        let bytes = std::fs::read(&entry)?;
+        ensure!(!bytes.starts_with(b"%PDF"), "{} is a PDF", entry.display());
+    }
+    Ok(())
+}
+
+fn walk(dir: &Path) -> Result<Vec<std::path::PathBuf>> {
+    let mut out = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            out.extend(walk(&path)?);
+        } else {
+            out.push(path);
+        }
+    }
+    Ok(out)
+}
