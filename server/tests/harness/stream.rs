@@ -141,7 +141,11 @@ impl Images {
                 }) => {
                     segments.push((pack, frame, segment, body.to_vec()));
                 }
-                _ => panic!("something else"),
+                // What was ready a moment before is told once more to who has just opened it.
+                Heard::Told(Told::Grown { .. }) => {}
+                Heard::Told(other) => panic!("told {other:?}"),
+                Heard::Piece(other) => panic!("a piece: {other:?}"),
+                Heard::Closed(code) => panic!("closed {code:?}"),
             }
         }
         (opened, frames, segments)
