@@ -142,39 +142,43 @@ fn every_page_says_whose_it_is_how_old_and_which_of_how_many() -> Result<()> {
 }
 
 #[test]
-fn the_printer_gets_the_same_and_nothing_stays() -> Result<()> {
+fn the_printer_gets_the_same_and_nothing_stays_but_what_was_asked_for() -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
     let w = offline()?;
     let tools = w.dir.path().join("tools");
     std::fs::create_dir(&tools)?;
     let lp = tools.join("lp");
     let got = w.dir.path().join("printed.pdf");
-    let print = |script: &str| -> Result<std::process::Output> {
-        std::fs::write(&lp, script)?;
-        std::fs::set_permissions(&lp, std::fs::Permissions::from_mode(0o755))?;
+    let act = |words: &[&str]| -> Result<std::process::Output> {
+        use std::io::Write as _;
         let path = format!("{}:{}", text(&tools), std::env::var("PATH").unwrap_or_default());
         let mut cli = Command::new(bin("vitrine-cli"))
-            .args([
-                "--profile",
-                &text(&w.station.profile),
-                "--json",
-                "packet",
-                "--print",
-                "--printer",
-                "ward",
-            ])
+            .args(["--profile", &text(&w.station.profile), "--json", "packet"])
+            .args(words)
             .args(["--user", &w.nurse.user, "--secret-stdin"])
             .env("PATH", path)
+            .current_dir(w.dir.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        use std::io::Write as _;
         let mut secret = cli.stdin.take().context("stdin")?;
         writeln!(secret, "{}", w.nurse.pin)?;
         drop(secret);
         Ok(cli.wait_with_output()?)
     };
+    let print = |script: &str| -> Result<std::process::Output> {
+        std::fs::write(&lp, script)?;
+        std::fs::set_permissions(&lp, std::fs::Permissions::from_mode(0o755))?;
+        act(&["--print", "--printer", "ward"])
+    };
+    // Into the folder where one is, for nobody else to read.
+    let out = act(&["--out", "here.pdf"])?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let mode = std::fs::metadata(w.dir.path().join("here.pdf"))?
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
     let out = print(&format!(
         "#!/bin/sh\necho \"$@\" > {0}.args\ncat > {0}\necho 'request id is ward-1 (1 file(s))'\n",
         text(&got)

@@ -5,6 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { SIZES, THEMES, sizeOf, openScreen, screenList, withStage } from './stage.mjs';
 
 const axe = await readFile(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
@@ -24,33 +25,41 @@ async function violations(page) {
   return results.violations;
 }
 
+async function look(browser, origin, { id, theme, size, looked }) {
+  const where = `${id} ${theme} ${size.name}`;
+  const { page, faults } = await openScreen(browser, origin, { id, theme, size });
+  for (const violation of looked ? await violations(page) : []) {
+    bad++;
+    console.error(`${where}: ${violation.id}: ${violation.help}`);
+    for (const node of violation.nodes.slice(0, 3)) console.error(`    ${node.target.join(' ')}: ${node.failureSummary?.split('\n').slice(1).join('; ')}`);
+  }
+  const sideways = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
+  if (sideways) faults.push('scrolls sideways');
+  for (const fault of faults) {
+    bad++;
+    console.error(`${where}: ${fault}`);
+  }
+  runs++;
+  await page.close();
+}
+
 await withStage(async (browser, origin) => {
   const list = (await screenList(browser, origin)).filter(
     ({ id }) => names.length === 0 || names.some((name) => id.startsWith(name)),
   );
-  for (const { id } of list) {
-    for (const theme of THEMES) {
-      for (const size of everywhere ? SIZES : CHIEF) {
+  const asked = list.flatMap(({ id }) =>
+    THEMES.flatMap((theme) =>
+      (everywhere ? SIZES : CHIEF).flatMap((size) => {
         const looked = everywhere || size === CHIEF[0] || (size.name === '1280x800-at-200' && theme === THEMES[0]);
-        if (!looked && theme !== THEMES[0]) continue;
-        const where = `${id} ${theme} ${size.name}`;
-        const { page, faults } = await openScreen(browser, origin, { id, theme, size });
-        for (const violation of looked ? await violations(page) : []) {
-          bad++;
-          console.error(`${where}: ${violation.id}: ${violation.help}`);
-          for (const node of violation.nodes.slice(0, 3)) console.error(`    ${node.target.join(' ')}: ${node.failureSummary?.split('\n').slice(1).join('; ')}`);
-        }
-        const sideways = await page.evaluate(() => document.documentElement.scrollWidth > document.documentElement.clientWidth);
-        if (sideways) faults.push('scrolls sideways');
-        for (const fault of faults) {
-          bad++;
-          console.error(`${where}: ${fault}`);
-        }
-        runs++;
-        await page.close();
-      }
-    }
-  }
+        return looked || theme === THEMES[0] ? [{ id, theme, size, looked }] : [];
+      }),
+    ),
+  );
+  // A page has a process of its own.
+  const worker = async () => {
+    for (let next = asked.shift(); next !== undefined; next = asked.shift()) await look(browser, origin, next);
+  };
+  await Promise.all(Array.from({ length: Math.min(4, availableParallelism()) }, worker));
 });
 console.log(`${runs} screens checked, ${bad} findings`);
 process.exitCode = bad > 0 || runs === 0 ? 1 : 0;

@@ -75,13 +75,11 @@ export async function withStage(use, more = []) {
 
 /** One context for each size: pages of it share their cache. */
 const contexts = new Map();
-async function contextFor(browser, size) {
+function contextFor(browser, size) {
+  // The promise is kept: two who open at once get the same one.
   let context = contexts.get(size.name);
   if (context === undefined) {
-    context = await browser.newContext({
-      viewport: { width: size.width, height: size.height },
-      deviceScaleFactor: size.scale,
-    });
+    context = browser.newContext({ viewport: { width: size.width, height: size.height }, deviceScaleFactor: size.scale });
     contexts.set(size.name, context);
   }
   return context;

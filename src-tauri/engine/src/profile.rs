@@ -240,9 +240,12 @@ pub struct LinkLock {
 /// [`EngineError::Io`].
 pub fn write_private(path: &Path, bytes: &[u8]) -> Result<(), EngineError> {
     let doing = EngineError::io("writing a private file");
-    let dir = path
-        .parent()
-        .ok_or(EngineError::Internal("naming a private file"))?;
+    let dir = match path.parent() {
+        // A name alone is one in the folder where we are.
+        Some(dir) if dir.as_os_str().is_empty() => Path::new("."),
+        Some(dir) => dir,
+        None => return Err(EngineError::Internal("naming a private file")),
+    };
     let mut name = path
         .file_name()
         .map(std::ffi::OsStr::to_os_string)
