@@ -132,7 +132,8 @@ export function installLook() {
     for (const el of root.querySelectorAll('*')) {
       if (el.closest(OFF) !== null) continue;
       const { ox, oy } = look(el);
-      if (/auto|scroll/.test(ox) && el.scrollWidth > el.clientWidth + 1) say('scrolls sideways', nameOf(el), `${el.scrollWidth} in ${el.clientWidth}`);
+      // A table of times scrolls by whole columns, and says how many are hidden on which side (shared/TimeTable.svelte).
+      if (/auto|scroll/.test(ox) && !el.matches('[data-columns]') && el.scrollWidth > el.clientWidth + 1) say('scrolls sideways', nameOf(el), `${el.scrollWidth} in ${el.clientWidth}`);
       if (/auto|scroll/.test(oy) && el.clientHeight < 40 && el.scrollHeight > el.clientHeight + 2) say('no room to read', nameOf(el), `${el.clientHeight} px`);
       if (el.title !== undefined && HIDDEN.test(el.title)) say('invisible sign in a title', nameOf(el), el.title);
     }
@@ -147,6 +148,9 @@ export function installLook() {
       if (HIDDEN.test(node.data)) say('invisible sign', nameOf(el), JSON.stringify(HIDDEN.exec(node.data)?.[0]));
       if (PILE.test(node.data)) say('pile of marks over other lines', nameOf(el));
       if (el.closest(OFF) !== null || el.checkVisibility?.({ visibilityProperty: true, contentVisibilityAuto: true }) === false) continue;
+      // Heard, not seen, by a style of its own.
+      const own = look(el);
+      if (/hidden|clip/.test(own.ox) && own.box.right - own.box.left <= 2) continue;
       const range = document.createRange();
       range.selectNodeContents(node);
       let told = false;

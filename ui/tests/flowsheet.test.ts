@@ -113,7 +113,7 @@ describe('windows of time', () => {
     expect(words(all('untimed')[0])).toBe('Time not recorded: HR 96 per min');
     await leave();
     await screen('chart-vitals-none');
-    expect(words(all('later')[0])).toContain('SpO2 91 %, 21-Nov-2026 06:01');
+    expect(words(all('later')[0])).toContain('SpO2 91 % (21-Nov-2026 06:01)');
   });
 });
 

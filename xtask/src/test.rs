@@ -31,7 +31,11 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     }
     run(c)?;
     if with_ui && filter.is_none() {
-        run(ui::npm(&["run", "a11y"]))
+        // What is hostile on every layout; `npm run names` and `npm run payloads` take all of both.
+        for script in ["a11y", "names:quick", "payloads:quick"] {
+            run(ui::npm(&["run", script]))?;
+        }
+        Ok(())
     } else {
         Ok(())
     }

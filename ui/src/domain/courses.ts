@@ -84,10 +84,11 @@ export function inOrder(series: MeasuredSeriesView[]): MeasuredSeriesView[] {
   return at === -1 ? series : [...rest.slice(0, at + 1), ...oxygen, ...rest.slice(at + 1)];
 }
 
-/** Value, unit and flag of a point in words, for a sentence. */
-export function inWords({ value, unit, flag, status_text }: MeasuredPointView): string {
-  return [value, unit, flag, status_text ?? ''].filter((word) => word !== '').join(' ');
-}
+/** Value, unit and flag of a point, text by text (`shared/Listed.svelte`). */
+export const textsOf = ({ value, unit, flag, status_text }: MeasuredPointView) => [value, unit, flag, status_text ?? ''];
+
+/** The same as words of a sentence that is heard. */
+export const inWords = (point: MeasuredPointView) => textsOf(point).filter((word) => word !== '').join(' ');
 
 /** With a comma from a thousand on, as everywhere on the screen. */
 export const counted = (n: number, one: string) => `${String(n).replace(/\B(?=(\d{3})+$)/g, ',')} ${one}${n === 1 ? '' : 's'}`;

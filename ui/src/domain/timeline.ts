@@ -28,7 +28,8 @@ export interface Entry {
   /** Its place in the list of its kind. */
   place: number;
   text: string;
-  detail: string | null;
+  /** What stands beside it, text by text. */
+  detail: string[];
 }
 
 /** One kind: its entries, or the sentence that says why there are none. */
@@ -41,7 +42,7 @@ export interface Lane {
   unknown: boolean;
 }
 
-function lane<T>(kind: Kind, block: BlockView<T>, age: SectionAge, entry: (item: T) => { text: string; detail: string | null }): Lane {
+function lane<T>(kind: Kind, block: BlockView<T>, age: SectionAge, entry: (item: T) => { text: string; detail: string[] }): Lane {
   const shown = showBlock(block, age, KIND_TITLES[kind].toLowerCase());
   if (shown.kind !== 'rows') return { kind, entries: [], said: shown.text, unknown: shown.kind === 'unknown' };
   const entries = shown.rows.map((item, place) => ({ kind, place, ...entry(item) }));
@@ -53,19 +54,19 @@ export function lanesOf(chart: ChartView, images: ImagesView | null): Lane[] {
   return KINDS.map((kind): Lane => {
     switch (kind) {
       case 'encounters':
-        return lane(kind, chart.encounters, chart.record_age, (line) => ({ text: line.text, detail: line.detail_text }));
+        return lane(kind, chart.encounters, chart.record_age, (line) => ({ text: line.text, detail: line.detail_text === null ? [] : [line.detail_text] }));
       case 'notes':
-        return lane(kind, chart.notes, chart.record_age, (note) => ({ text: note.title, detail: note.detail_text }));
+        return lane(kind, chart.notes, chart.record_age, (note) => ({ text: note.title, detail: [note.detail_text] }));
       case 'medicines':
         return lane(kind, chart.past_medications, chart.record_age, (medicine) => ({
-          text: medicine.dose === null ? medicine.name : `${medicine.name} — ${medicine.dose}`,
-          detail: medicine.status_text,
+          text: medicine.name,
+          detail: [...(medicine.dose === null ? [] : [medicine.dose]), medicine.status_text],
         }));
       case 'studies': {
         if (images === null || images.patient !== chart.banner.patient) return { kind, entries: [], said: WORDS.studiesNotLoaded, unknown: true };
         const { studies, patient } = images;
         const block = { patient, state: studies.length > 0 ? 'recorded' : 'not-recorded', empty_text: images.empty_text, items: studies, as_of_text: null } as const;
-        return lane(kind, block, images.age, (study) => ({ text: study.title, detail: `${study.when_text}, ${study.report_text}` }));
+        return lane(kind, block, images.age, (study) => ({ text: study.title, detail: [study.when_text, study.report_text] }));
       }
     }
   });
