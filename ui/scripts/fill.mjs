@@ -134,7 +134,7 @@ export function installLook() {
       const { ox, oy } = look(el);
       // A table of times scrolls by whole columns, and says how many are hidden on which side (shared/TimeTable.svelte).
       if (/auto|scroll/.test(ox) && !el.matches('[data-columns]') && el.scrollWidth > el.clientWidth + 1) say('scrolls sideways', nameOf(el), `${el.scrollWidth} in ${el.clientWidth}`);
-      if (/auto|scroll/.test(oy) && el.clientHeight < 40 && el.scrollHeight > el.clientHeight + 2) say('no room to read', nameOf(el), `${el.clientHeight} px`);
+      if (/auto|scroll/.test(oy) && el.clientHeight < 36 && el.scrollHeight > el.clientHeight + 2) say('no room to read', nameOf(el), `${el.clientHeight} px`);
       if (el.title !== undefined && HIDDEN.test(el.title)) say('invisible sign in a title', nameOf(el), el.title);
     }
 
