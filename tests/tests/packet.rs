@@ -2,9 +2,10 @@
 //! disclosure that is written down.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use vitrine_paper::{LeftOut, Packet, Sheet};
 use vitrine_tests::bin;
 use vitrine_tests::server::{Server, text};
 use vitrine_tests::station::{Person, Station, person};
@@ -201,6 +202,106 @@ fn the_printer_gets_the_same_and_nothing_stays_but_what_was_asked_for() -> Resul
     for entry in walk(&w.station.profile)? {
         let bytes = std::fs::read(&entry)?;
         ensure!(!bytes.starts_with(b"%PDF"), "{} is a PDF", entry.display());
+    }
+    Ok(())
+}
+
+/// A patient of whom there is too much of everything: `n` allergies and medicines, texts that no column holds.
+fn crowded(name: &str, n: usize) -> Result<Sheet> {
+    let block = |items: Value| json!({"patient": "p1", "state": "recorded", "empty_text": "", "items": items, "as_of_text": "as of 27-Nov-2026 04:05"});
+    let none = json!({"patient": "p1", "state": "not-recorded", "empty_text": "Not recorded", "items": [], "as_of_text": null});
+    let row = json!({
+        "patient": "p1", "name": name, "born_text": "04-Feb-1958 (68y)", "gender_text": "Female", "number_text": "4471 0932",
+        "place_text": "Emergency, bed 4", "bed": "4", "reason_text": null, "stay_text": null, "news2": null, "acuity": null,
+        "match_text": null, "similar_name": true, "allergy_text": "ALLERGY", "flags": ["x".repeat(3_000)], "restricted": false,
+        "deceased_text": null
+    });
+    let allergies: Vec<Value> = (0..n)
+        .map(|i| {
+            json!({"agent": format!("agent{i}"), "detail_text": "hives ".repeat(20), "coded": i % 2 == 0, "dangerous": true,
+                "verification_text": null})
+        })
+        .collect();
+    let medicines: Vec<Value> = (0..n)
+        .map(|i| {
+            json!({"name": format!("medicine{i}"), "dose": "3 mg", "details": ["oral", "once a day"], "status_text": "active",
+                "start_text": null, "high_risk_text": (i == n - 1).then_some("anticoagulant"), "suspended": false,
+                "reported": false})
+        })
+        .collect();
+    let card = json!({
+        "access_id": "", "frame_text": "", "elapsed_ms": 0.0, "full_chart_available": false,
+        "age": {"age": "offline", "text": "as of 27-Nov-2026 04:19 (12 min)", "complete": true, "as_of_ms": null},
+        "banner": {"patient": "p1", "name": name, "born_text": "04-Feb-1958 (68y)", "gender_text": "Female",
+            "number_label": "MRN", "number_text": "4471 0932", "place_text": "Emergency, bed 4", "weight_text": null,
+            "deceased_text": null, "age_text": null, "similar_name": true},
+        "allergies": {"patient": "p1", "state": "known", "label": "Known allergies", "items": allergies, "negatives": [],
+            "conflict_text": null, "updated_text": null},
+        "medications": block(json!(medicines)), "recently_stopped": [], "conditions": none, "code_status": none,
+        "devices": none, "vitals": none, "news2": none, "labs": none, "blood_group": none, "isolation": none, "flags": none,
+        "contacts": none
+    });
+    Ok(Sheet {
+        row: serde_json::from_value(row)?,
+        card: serde_json::from_value(card)?,
+    })
+}
+
+#[test]
+fn nothing_is_cut_however_much_there_is() -> Result<()> {
+    let long = "VANTERBRANDENHOEK-".repeat(9);
+    for (name, n) in [
+        ("JONES, Mary (Ms)", 3),
+        ("JONES, Mary (Ms)", 90),
+        ("\u{5db}\u{5d4}\u{5df}, \u{5e9}\u{5e8}\u{5d4}", 12),
+        (
+            "E\u{301}\u{302}\u{303}va \u{202e}evil \u{1f469}\u{200d}\u{2695}\u{fe0f}",
+            12,
+        ),
+        (long.as_str(), 40),
+    ] {
+        let sheet = crowded(name, n)?;
+        let packet = Packet {
+            ward: "Emergency".to_owned(),
+            made: "Printed 27-Nov-2026 04:31 by Dr LEE (Physician) at ED-07".to_owned(),
+            age: "Data as of 27-Nov-2026 04:19 (12 min)".to_owned(),
+            incomplete: Some("The list of this ward is not complete: there may be more patients.".to_owned()),
+            left_out: vec![LeftOut {
+                row: sheet.row.clone(),
+                why: "restricted: emergency access only".to_owned(),
+            }],
+            sheets: vec![sheet],
+        };
+        let printed = packet.print()?;
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("packet.pdf");
+        std::fs::write(&file, &printed.pdf)?;
+        let pages = pages(&file)?;
+        assert_eq!(pages.len(), printed.pages, "{name} {n}");
+        let sheets: Vec<String> = pages
+            .iter()
+            .filter(|p| p.contains("patient 1 of 1"))
+            .map(|p| words(p))
+            .collect();
+        assert!(!sheets.is_empty());
+        for page in &sheets {
+            assert!(page.contains("4471 0932"), "{n}: a page of nobody: {page}");
+        }
+        let all = sheets.join(" ");
+        for i in 0..n {
+            assert!(
+                all.contains(&format!("agent{i} ")),
+                "{name} {n}: agent{i} is not printed"
+            );
+            assert!(
+                all.contains(&format!("medicine{i} ")),
+                "{name} {n}: medicine{i} is not printed"
+            );
+        }
+        assert!(all.contains("BY HAND DURING THE DOWNTIME"));
+        let list = words(&pages.join(" "));
+        assert!(list.contains("not printed: restricted"), "{list}");
+        assert!(list.contains("not complete"), "{list}");
     }
     Ok(())
 }
