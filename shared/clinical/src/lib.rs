@@ -1,7 +1,8 @@
 //! The pure clinical domain: what a chart is, and how the emergency card follows from it.
 //!
 //! Lives here: ids, time as an argument, typed views of the FHIR resources we show ([`chart`]), the formatters
-//! ([`format`]), the emergency card ([`card`]) and the chart ([`summary`]), pure functions of those views.
+//! ([`format`]), the emergency card ([`card`]) and the chart ([`summary`]), pure functions of those views, and what is
+//! recorded at a workstation ([`entry`]).
 //! Never here: bytes of a format (that is `fhir`), a clock, a random number, I/O.
 //! Called by every other crate.
 
@@ -24,6 +25,7 @@
 
 pub mod card;
 pub mod chart;
+pub mod entry;
 pub mod format;
 mod ids;
 pub mod news2;

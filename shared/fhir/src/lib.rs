@@ -2,7 +2,8 @@
 //!
 //! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]),
 //! byte-exact edits ([`edit`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome ([`outcome`]).
-//! The bytes a client sent are what we keep: nothing here ever writes a resource anew.
+//! The bytes a client sent are what we keep: nothing here ever writes a resource anew. What staff record at a workstation is
+//! written here, once ([`entry`]).
 //! Never here: I/O, a clock, ids made up (they are arguments), a decimal in a float, a decision about access.
 //! Called by the server, the importer and the workstation engine.
 
@@ -27,6 +28,7 @@ mod bindings;
 pub mod bundle;
 mod compartment;
 pub mod edit;
+pub mod entry;
 mod issue;
 mod json;
 pub mod outcome;

@@ -81,6 +81,17 @@ fn unknown_agent(a: &AllergyIntolerance) -> Option<String> {
     (reacted || a.criticality.as_deref() == Some("high")).then(|| AGENT_NOT_RECORDED.to_owned())
 }
 
+/// What is wrong with words typed as an allergen: they say that there is none, or that nobody knows.
+pub(crate) fn allergen_says(words: &str) -> Option<&'static str> {
+    match negation::of_allergy(&Concept::of_text(words)) {
+        Presence::Something => None,
+        Presence::Unknown => Some("That names no allergen: leave it unrecorded until somebody knows"),
+        Presence::NothingAtAll | Presence::NothingOfClass(_) | Presence::NotThis => {
+            Some("That says that there is no allergy: use \"No known allergies\"")
+        }
+    }
+}
+
 /// Words of reactions that kill.
 const LETHAL: [&str; 8] = [
     "anaphyla",
@@ -92,6 +103,13 @@ const LETHAL: [&str; 8] = [
     "cardiac arrest",
     "respiratory arrest",
 ];
+
+/// Whether words of a reaction name one that kills.
+#[must_use]
+pub fn is_lethal(words: &str) -> bool {
+    let words = words.to_lowercase();
+    LETHAL.iter().any(|l| words.contains(l))
+}
 
 fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
     let mut reactions: Vec<String> = Vec::new();
@@ -117,7 +135,7 @@ fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
             .iter()
             .map(Concept::words)
             .chain(r.description.as_ref().map(|d| d.to_lowercase()));
-        words.into_iter().any(|w| LETHAL.iter().any(|l| w.contains(l)))
+        words.into_iter().any(|w| is_lethal(&w))
     });
     let since = a
         .onset

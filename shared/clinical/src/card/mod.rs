@@ -16,6 +16,8 @@ pub(crate) mod medication;
 mod negation;
 pub(crate) mod place;
 mod statement;
+pub(crate) use allergy::allergen_says;
+pub use allergy::is_lethal;
 pub use derive::{CardFact, CardSlot, card_slot, emergency_card};
 
 /// Whether a block of the card has something to say.

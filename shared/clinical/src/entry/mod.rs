@@ -1,0 +1,499 @@
+//! What staff record at a workstation: vital signs, allergies, notes.
+//!
+//! Lives here: an entry, what is wrong or unusual about it, how it reads. Both ends check the same: the workstation before it is
+//! signed, the server before it comes into the record. Never here: FHIR (that is `fhir::entry`), where an entry is on its way.
+//!
+//! Rules: refuse, never guess; a number beyond the limits is a mistake until somebody writes it down in words; an allergen that
+//! says "none" is no allergy; severities are the recorder's and are not derived.
+
+mod signs;
+#[cfg(test)]
+mod tests;
+
+pub use signs::{AWARENESS, SIGNS, Sign, SignFacts};
+
+use crate::card::allergen_says;
+use crate::chart::Decimal;
+use crate::format::Measured;
+use crate::{DeviceId, FhirId, PatientId, UserId, UtcMs};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+/// Most characters of an allergen or a reaction.
+pub const TEXT_MOST: usize = 200;
+/// Most characters of a note.
+pub const NOTE_MOST: usize = 20_000;
+/// The longest time between measuring and recording, minutes.
+pub const AGO_MOST: u32 = 12 * 60;
+/// A workstation's clock may be so far ahead of the server's, ms.
+pub const AHEAD_MS: i64 = 5 * 60_000;
+
+/// Something recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// Its id (UUIDv7), the id of the operation that brings it into the record.
+    pub id: FhirId,
+    /// Whose record.
+    pub patient: PatientId,
+    /// Who recorded it.
+    pub user: UserId,
+    /// That person's name as shown then.
+    pub name: String,
+    /// At which workstation.
+    pub device: DeviceId,
+    /// When it was signed.
+    pub at: UtcMs,
+    /// Offset of the local clock from UTC then, minutes: times in the record carry it.
+    pub zone_minutes: i32,
+    /// What.
+    pub what: What,
+}
+
+/// What was recorded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum What {
+    /// Vital signs measured at one time.
+    Vitals {
+        /// When.
+        at: UtcMs,
+        /// The readings, in the order of [`SIGNS`].
+        readings: Vec<Reading>,
+    },
+    /// An allergy or intolerance, in the recorder's words.
+    Allergy {
+        /// Against what.
+        agent: String,
+        /// What happened, where known.
+        reaction: Option<String>,
+        /// How bad it was, where known.
+        severity: Option<Severity>,
+        /// How sure one is.
+        certainty: Certainty,
+    },
+    /// The patient was asked and has no known allergies.
+    NoKnownAllergies,
+    /// A note.
+    Note {
+        /// What kind.
+        note: NoteKind,
+        /// The text.
+        text: String,
+    },
+}
+
+/// One reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Of what.
+    pub sign: Sign,
+    /// The digits as typed, or the code of what was chosen.
+    pub value: String,
+}
+
+/// A kind of word that people choose from a list.
+pub trait Choice: Copy + Sized + 'static {
+    /// All, with code and words, the one to offer first.
+    const ALL: &'static [(Self, &'static str, &'static str)];
+    /// By its code.
+    #[must_use]
+    fn of_code(code: &str) -> Option<Self> {
+        Self::ALL.iter().find(|(_, c, _)| *c == code).map(|(k, _, _)| *k)
+    }
+}
+
+/// How bad a reaction was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Severity {
+    /// Mild.
+    Mild,
+    /// Moderate.
+    Moderate,
+    /// Severe.
+    Severe,
+    /// It put life at risk: FHIR criticality high.
+    LifeThreatening,
+}
+impl Choice for Severity {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Mild, "mild", "Mild"),
+        (Self::Moderate, "moderate", "Moderate"),
+        (Self::Severe, "severe", "Severe"),
+        (Self::LifeThreatening, "life-threatening", "Life-threatening"),
+    ];
+}
+impl Severity {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Mild => "mild",
+            Self::Moderate => "moderate",
+            Self::Severe => "severe",
+            Self::LifeThreatening => "life-threatening",
+        }
+    }
+}
+
+/// How sure one is of an allergy (FHIR `AllergyIntolerance.verificationStatus`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Certainty {
+    /// Said by the patient or others.
+    Unconfirmed,
+    /// Seen, tested, or on reliable record.
+    Confirmed,
+}
+impl Choice for Certainty {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (
+            Self::Unconfirmed,
+            "unconfirmed",
+            "Reported (patient, family, letter)",
+        ),
+        (Self::Confirmed, "confirmed", "Confirmed (seen or tested)"),
+    ];
+}
+
+/// Kinds of notes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NoteKind {
+    /// Progress note.
+    Progress,
+    /// Nursing note.
+    Nursing,
+    /// Emergency department note.
+    Emergency,
+    /// Handover.
+    Handover,
+}
+impl Choice for NoteKind {
+    const ALL: &'static [(Self, &'static str, &'static str)] = &[
+        (Self::Progress, "progress", "Progress note"),
+        (Self::Nursing, "nursing", "Nursing note"),
+        (Self::Emergency, "emergency", "Emergency department note"),
+        (Self::Handover, "handover", "Handover note"),
+    ];
+}
+impl NoteKind {
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(k, _, _)| *k == self)
+            .map_or("Note", |(_, _, w)| w)
+    }
+}
+
+/// Something about one field of an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Code of the sign, or the name of the field; "" = the whole.
+    pub field: &'static str,
+    /// What is wrong and what to do.
+    pub text: String,
+}
+
+fn fault(field: &'static str, text: impl Into<String>) -> Fault {
+    Fault {
+        field,
+        text: text.into(),
+    }
+}
+
+/// A number as people type it: with a decimal comma too, because no sign is recorded in thousands.
+///
+/// # Errors
+/// The sentence for the field.
+pub fn typed_number(facts: &SignFacts, text: &str) -> Result<Decimal, String> {
+    let plain = text.trim().replace(',', ".");
+    let whole = |t: &str| !t.is_empty() && t.bytes().all(|b| b.is_ascii_digit());
+    let (before, after) = plain
+        .split_once('.')
+        .map_or((plain.as_str(), None), |(b, a)| (b, Some(a)));
+    if !whole(before) || after.is_some_and(|a| !whole(a)) || plain.len() > 12 {
+        return Err(format!("'{}' is no number: type digits alone", text.trim()));
+    }
+    if after.is_some_and(|a| a.len() > facts.decimals) {
+        return Err(match facts.decimals {
+            0 => format!("{} is recorded without decimals", facts.words),
+            n => format!("{} is recorded with at most {n} decimal", facts.words),
+        });
+    }
+    let before = before.trim_start_matches('0');
+    let before = if before.is_empty() { "0" } else { before };
+    let digits = after.map_or_else(|| before.to_owned(), |a| format!("{before}.{a}"));
+    let d = Decimal::new(digits).map_err(|_| format!("'{}' is no number", text.trim()))?;
+    if facts.possible(&d) {
+        return Ok(d);
+    }
+    let fahrenheit = facts.sign == Sign::Temperature
+        && Decimal::new("80").is_ok_and(|l| d.value_cmp(&l) == Ordering::Greater);
+    if fahrenheit {
+        return Err("Give the temperature in °C: this looks like °F".to_owned());
+    }
+    Err(format!(
+        "{} must be {} to {}{}: look again; if it is right, write it in a note",
+        facts.words,
+        facts.limits.0,
+        facts.limits.1,
+        if facts.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" {}", facts.unit)
+        }
+    ))
+}
+
+impl Reading {
+    /// The number, for what is measured.
+    #[must_use]
+    pub fn number(&self) -> Option<Decimal> {
+        Decimal::new(self.value.as_str()).ok()
+    }
+    /// What was chosen, for what is chosen: code, words, SNOMED CT code, display.
+    #[must_use]
+    pub fn chosen(&self) -> Option<&'static (&'static str, &'static str, &'static str, &'static str)> {
+        AWARENESS.iter().find(|(code, ..)| *code == self.value)
+    }
+}
+
+fn line_text(text: &str, most: usize, field: &'static str, what: &str, out: &mut Vec<Fault>) {
+    if text.chars().count() > most {
+        out.push(fault(field, format!("{what} is longer than {most} characters")));
+    }
+    if text.chars().any(|c| c.is_control()) {
+        out.push(fault(
+            field,
+            format!("{what} has characters that cannot be shown: type it on one line"),
+        ));
+    }
+}
+
+impl What {
+    /// What has to be mended; empty = it can be recorded. `at` is when it is signed.
+    #[must_use]
+    pub fn faults(&self, at: UtcMs) -> Vec<Fault> {
+        let mut out = Vec::new();
+        match self {
+            Self::Vitals {
+                at: measured,
+                readings,
+            } => vital_faults(at, *measured, readings, &mut out),
+            Self::Allergy {
+                agent,
+                reaction,
+                severity,
+                ..
+            } => {
+                if agent.trim().is_empty() {
+                    out.push(fault("agent", "Say against what the allergy is"));
+                }
+                line_text(agent, TEXT_MOST, "agent", "The allergen", &mut out);
+                if let Some(text) = allergen_says(agent) {
+                    out.push(fault("agent", text));
+                }
+                if let Some(reaction) = reaction {
+                    line_text(reaction, TEXT_MOST, "reaction", "The reaction", &mut out);
+                }
+                if severity.is_some() && reaction.as_ref().is_none_or(|r| r.trim().is_empty()) {
+                    out.push(fault("reaction", "Say what happened, or leave the severity out"));
+                }
+            }
+            Self::NoKnownAllergies => {}
+            Self::Note { text, .. } => {
+                if text.trim().is_empty() {
+                    out.push(fault("text", "Write the note first"));
+                }
+                if text.chars().count() > NOTE_MOST {
+                    out.push(fault(
+                        "text",
+                        format!("The note is longer than {NOTE_MOST} characters: sign it in parts"),
+                    ));
+                }
+                if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+                    out.push(fault(
+                        "text",
+                        "The note has characters that cannot be shown: paste it as plain text",
+                    ));
+                }
+            }
+        }
+        out
+    }
+
+    /// What is possible and unusual: to be looked at again before signing.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Fault> {
+        let Self::Vitals { readings, .. } = self else {
+            return Vec::new();
+        };
+        readings
+            .iter()
+            .filter_map(|r| {
+                let facts = r.sign.facts();
+                let d = r.number()?;
+                let line = line(r)?;
+                (!facts.usual(&d)).then(|| fault(facts.code, format!("{line} is unusual: look again")))
+            })
+            .collect()
+    }
+
+    /// The section of the chart it belongs to.
+    #[must_use]
+    pub fn section(&self) -> &'static str {
+        match self {
+            Self::Vitals { .. } => "vitals",
+            Self::Allergy { .. } | Self::NoKnownAllergies => "allergies",
+            Self::Note { .. } => "notes",
+        }
+    }
+
+    /// What it is, in words.
+    #[must_use]
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Vitals { .. } => "Vital signs",
+            Self::Allergy { .. } => "Allergy or intolerance",
+            Self::NoKnownAllergies => "No known allergies",
+            Self::Note { note, .. } => note.words(),
+        }
+    }
+
+    /// What it says, line by line, in its final form.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        match self {
+            Self::Vitals { readings, .. } => vital_lines(readings),
+            Self::Allergy { agent, certainty, .. } => vec![
+                agent.trim().to_owned(),
+                self.reaction_text(),
+                match certainty {
+                    Certainty::Confirmed => "confirmed".to_owned(),
+                    Certainty::Unconfirmed => "unconfirmed".to_owned(),
+                },
+            ],
+            Self::NoKnownAllergies => vec!["The patient was asked and has no known allergies".to_owned()],
+            Self::Note { text, .. } => text.trim().lines().map(str::to_owned).collect(),
+        }
+    }
+
+    /// What happened, in words, for an allergy; "" for anything else.
+    #[must_use]
+    pub fn reaction_text(&self) -> String {
+        let Self::Allergy {
+            reaction, severity, ..
+        } = self
+        else {
+            return String::new();
+        };
+        let what = reaction.as_deref().map(str::trim).filter(|r| !r.is_empty());
+        match (what, severity) {
+            (Some(r), Some(s)) => format!("{r}, {}", s.words()),
+            (Some(r), None) => r.to_owned(),
+            (None, _) => "reaction not recorded".to_owned(),
+        }
+    }
+}
+
+fn vital_faults(at: UtcMs, measured: UtcMs, readings: &[Reading], out: &mut Vec<Fault>) {
+    if readings.is_empty() {
+        out.push(fault("", "Type at least one vital sign"));
+    }
+    let ago = at.since(measured);
+    if ago < 0 {
+        out.push(fault("minutes_ago", "The time of measuring is still to come"));
+    }
+    if ago > i64::from(AGO_MOST) * 60_000 {
+        out.push(fault(
+            "minutes_ago",
+            format!(
+                "Measured more than {} hours ago: write it in a note",
+                AGO_MOST / 60
+            ),
+        ));
+    }
+    let mut seen = BTreeSet::new();
+    for r in readings {
+        let facts = r.sign.facts();
+        if !seen.insert(r.sign) {
+            out.push(fault(facts.code, format!("{} is given twice", facts.words)));
+        }
+        if r.sign == Sign::Awareness {
+            if r.chosen().is_none() {
+                out.push(fault(facts.code, "Choose one of the levels of consciousness"));
+            }
+        } else if let Err(text) = typed_number(facts, &r.value) {
+            out.push(fault(facts.code, text));
+        }
+    }
+    let number = |sign| readings.iter().find(|r| r.sign == sign).and_then(Reading::number);
+    if let (Some(high), Some(low)) = (number(Sign::Systolic), number(Sign::Diastolic))
+        && high.value_cmp(&low) != Ordering::Greater
+    {
+        out.push(fault(
+            "diastolic",
+            "The diastolic pressure must be below the systolic: look again",
+        ));
+    }
+}
+
+/// One reading in its final form.
+fn line(r: &Reading) -> Option<String> {
+    let facts = r.sign.facts();
+    Some(match r.sign {
+        Sign::Awareness => format!("{} {}", facts.label, r.chosen()?.1),
+        Sign::Oxygen if r.number()?.value_cmp(&Decimal::new("0").ok()?) == Ordering::Equal => {
+            "Room air".to_owned()
+        }
+        _ => format!(
+            "{} {}",
+            facts.label,
+            Measured::new(r.value.as_str(), Some(facts.unit))
+        ),
+    })
+}
+
+/// The readings in their final form; the pressures together.
+fn vital_lines(readings: &[Reading]) -> Vec<String> {
+    let value = |sign| readings.iter().find(|r| r.sign == sign).map(|r| r.value.as_str());
+    let both = value(Sign::Systolic).zip(value(Sign::Diastolic));
+    readings
+        .iter()
+        .filter_map(|r| match (r.sign, both) {
+            (Sign::Systolic, Some((high, low))) => Some(format!("BP {high}/{low} mmHg")),
+            (Sign::Diastolic, Some(_)) => None,
+            _ => line(r),
+        })
+        .collect()
+}
+
+impl Entry {
+    /// What has to be mended, looked at with another clock than the workstation's: `now` is the server's.
+    #[must_use]
+    pub fn faults(&self, now: UtcMs) -> Vec<Fault> {
+        let mut out = self.what.faults(self.at);
+        if self.at.since(now) > AHEAD_MS {
+            out.push(fault(
+                "",
+                "It was recorded at a time that is still to come by the server's clock: the workstation's clock is wrong. Record it again",
+            ));
+        }
+        let odd =
+            |n: &str| n.trim().is_empty() || n.chars().count() > TEXT_MOST || n.chars().any(char::is_control);
+        if odd(&self.name) {
+            out.push(fault(
+                "",
+                "The name of who recorded it is missing or cannot be shown",
+            ));
+        }
+        if self.zone_minutes.abs() > 14 * 60 {
+            out.push(fault("", "The offset of the local clock is none"));
+        }
+        out
+    }
+}
