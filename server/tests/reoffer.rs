@@ -154,7 +154,7 @@ impl World {
                     let page = self.outbox.rows(after, 100).unwrap();
                     let tally = self.outbox.tally().unwrap();
                     let rows = page.rows.into_iter().map(to_wire).collect();
-                    acts.extend(up.has(rows, tally.last, tally.first, due));
+                    acts.extend(up.has(rows, tally.last, tally.first, due, Vec::new()));
                 }
                 // The line breaks before, or after the server has stored it.
                 Act::Send(_) if line == 0 => broken = true,
@@ -178,6 +178,7 @@ impl World {
                 Act::Send(other) => panic!("the upload sends {other:?}"),
                 Act::RowsAcked(seq) => self.outbox.acknowledged(seq, self.now).unwrap(),
                 Act::GrantAcked(id) => self.outbox.grant_sent(&id, self.now).unwrap(),
+                Act::EntrySent(_) | Act::EntryAnswered(..) => panic!("nothing is recorded here"),
                 Act::EpochDone => self.known_epoch = Some(epoch.clone()),
                 Act::Alarm(a) => self.alarms.push(a),
             }

@@ -323,6 +323,7 @@ impl Thin {
                             head: 0,
                             oldest: 0,
                             grants: Vec::new(),
+                            entries: Vec::new(),
                         }),
                         Effect::Alarm(alarm) => anyhow::bail!("{alarm:?}"),
                         store => {

@@ -238,7 +238,7 @@ fn crowded(name: &str, n: usize) -> Result<Sheet> {
         "allergies": {"patient": "p1", "state": "known", "label": "Known allergies", "items": allergies, "negatives": [],
             "conflict_text": null, "updated_text": null},
         "medications": block(json!(medicines)), "recently_stopped": [], "conditions": none, "code_status": none,
-        "devices": none, "vitals": none, "news2": none, "labs": none, "blood_group": none, "isolation": none, "flags": none,
+        "devices": none, "entries": [], "vitals": none, "news2": none, "labs": none, "blood_group": none, "isolation": none, "flags": none,
         "contacts": none
     });
     Ok(Sheet {

@@ -203,6 +203,12 @@ pub const FAMILIES: &[Family] = &[
         NONE,
     ),
     (
+        "vitrine_entries_total",
+        "counter",
+        "Entries of workstations that came into the record, or were refused",
+        &["outcome=\"accepted\"", "outcome=\"rejected\""],
+    ),
+    (
         "vitrine_denied_total",
         "counter",
         "Requests that policy denied",

@@ -5,6 +5,7 @@
 //! Called by the router and `cli::serve`.
 
 pub mod ahead;
+mod entries;
 pub mod hub;
 mod image_list;
 pub mod images;

@@ -189,6 +189,7 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
         Effect::StoreGrant { grant } => urgent(store_grant(app, served, grant.get()))
             .await
             .map(|id| Event::GrantStored { id }),
+        Effect::StoreEntry { entry } => super::entries::store(app, served, entry.get()).await,
         Effect::StoreAudit { rows } => Some(Event::AuditStored(store_audit(app, served, rows).await)),
         Effect::WipeDone { nonce, signature } => {
             wiped(app, served, &nonce, &signature).await;
@@ -509,7 +510,7 @@ async fn store_audit(app: &App, served: &Served, rows: Vec<AuditRow>) -> AuditVe
 }
 
 /// Something a person must look at: a row in the audit log, a line in the log, a counter.
-async fn alarm(app: &App, device: &DeviceId, what: &str) -> Option<String> {
+pub(super) async fn alarm(app: &App, device: &DeviceId, what: &str) -> Option<String> {
     tracing::error!(%device, what, "ALARM");
     app.metrics.alarm();
     let mut entry = sign_in_row(

@@ -4,17 +4,22 @@
 //! [`BYTES_MAX`] bytes; the number of rows the server says it holds at Welcome decides where to go on, so rows the
 //! server lost in a restore go up again; an acknowledgement of a row never sent is a breach of the protocol, because
 //! believing it would delete rows that nobody else has; rows and grants are kept for seven days after they were
-//! acknowledged. After a change of the server's epoch every grant still kept is offered again.
+//! acknowledged. After a change of the server's epoch every grant still kept is offered again. What people recorded goes
+//! up in the order in which they did, one entry at a time; what the server cannot take just now keeps nothing else waiting,
+//! and what it refuses for good is a matter for people. Entries are offered again as grants are: the server applies each once.
 //! Lives here: these rules. Never here: the outbox database. Called by the client machine.
 
-use crate::client::{Alarm, GrantDue, GrantsWanted};
-use std::collections::BTreeSet;
-use vitrine_wire::message::{AuditRow, AuditUp, ClientMessage, GrantUp};
+use crate::client::{Alarm, EntryDue, GrantDue, GrantsWanted};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use vitrine_wire::message::{AuditRow, AuditUp, ClientMessage, EntryOutcome, EntryUp, GrantUp};
 
 /// Most rows in one message.
 pub const ROWS_MAX: usize = 100;
 /// Most bytes of row bodies in one message.
 pub const BYTES_MAX: usize = 128 * 1024;
+
+/// Most entries read at a time.
+pub const ENTRIES_MAX: usize = 200;
 
 /// Something the client machine has to do for the outbox.
 #[derive(Debug, Clone)]
@@ -23,7 +28,7 @@ pub enum Act {
     Read {
         /// Rows after this number.
         after: u64,
-        /// Grants to add.
+        /// Grants and entries to add.
         grants: GrantsWanted,
     },
     /// Send this.
@@ -32,7 +37,11 @@ pub enum Act {
     RowsAcked(u64),
     /// This grant is durable on the server.
     GrantAcked(String),
-    /// All grants were offered again to the new epoch.
+    /// This entry is on its way.
+    EntrySent(String),
+    /// The server has answered this entry.
+    EntryAnswered(String, EntryOutcome),
+    /// All grants and entries were offered again to the new epoch.
     EpochDone,
     /// Something is wrong with the chain.
     Alarm(Alarm),
@@ -55,6 +64,13 @@ pub struct Upload {
     rewinds: u8,
     all_grants: bool,
     grants_out: BTreeSet<String>,
+    entries: VecDeque<EntryDue>,
+    entry_out: Option<EntryDue>,
+    /// Entries that the server could not take, and when they are offered again.
+    later: BTreeMap<String, EntryDue>,
+    retry_at: Option<u64>,
+    /// The last read gave as many as it may: there may be more.
+    more_entries: bool,
 }
 
 impl Upload {
@@ -73,6 +89,11 @@ impl Upload {
             rewinds: 0,
             all_grants: epoch_changed,
             grants_out: BTreeSet::new(),
+            entries: VecDeque::new(),
+            entry_out: None,
+            later: BTreeMap::new(),
+            retry_at: None,
+            more_entries: false,
         };
         let grants = if epoch_changed {
             GrantsWanted::All
@@ -91,7 +112,26 @@ impl Upload {
     /// True while an answer from the server is due.
     #[must_use]
     pub fn waits(&self) -> bool {
-        self.sent > self.acked || !self.grants_out.is_empty()
+        self.sent > self.acked || !self.grants_out.is_empty() || self.entry_out.is_some()
+    }
+
+    /// When entries that the server could not take are offered again, in the caller's time.
+    #[must_use]
+    pub fn retry_at(&self) -> Option<u64> {
+        self.retry_at
+    }
+
+    /// Offers them again when it is time.
+    pub fn retry(&mut self, now: u64) -> Vec<Act> {
+        if self.retry_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.retry_at = None;
+        // From here and not from the outbox: one that is offered because the server may have lost it is not "due" there.
+        self.entries.extend(std::mem::take(&mut self.later).into_values());
+        let mut acts = Vec::new();
+        self.next_entry(&mut acts);
+        acts
     }
 
     /// The outbox has something new.
@@ -113,7 +153,14 @@ impl Upload {
     }
 
     /// What the outbox holds.
-    pub fn has(&mut self, rows: Vec<AuditRow>, head: u64, oldest: u64, grants: Vec<GrantDue>) -> Vec<Act> {
+    pub fn has(
+        &mut self,
+        rows: Vec<AuditRow>,
+        head: u64,
+        oldest: u64,
+        grants: Vec<GrantDue>,
+        entries: Vec<EntryDue>,
+    ) -> Vec<Act> {
         let mut acts = Vec::new();
         self.reading = false;
         self.head = head;
@@ -126,10 +173,15 @@ impl Upload {
         if !self.rows_stopped {
             self.offer(rows, &mut acts);
         }
-        if self.all_grants && self.grants_out.is_empty() {
-            self.all_grants = false;
-            acts.push(Act::EpochDone);
+        self.more_entries = entries.len() >= ENTRIES_MAX;
+        for e in entries {
+            let under_way = self.entry_out.as_ref().is_some_and(|out| out.id == e.id);
+            if !under_way && !self.later.contains_key(&e.id) && !self.entries.iter().any(|w| w.id == e.id) {
+                self.entries.push_back(e);
+            }
         }
+        self.next_entry(&mut acts);
+        self.epoch_done(&mut acts);
         if self.again && self.sent == self.acked {
             acts.extend(self.read());
         }
@@ -233,10 +285,44 @@ impl Upload {
             return Vec::new();
         }
         let mut acts = vec![Act::GrantAcked(id)];
-        if self.all_grants && self.grants_out.is_empty() && !self.reading {
+        self.epoch_done(&mut acts);
+        acts
+    }
+
+    fn epoch_done(&mut self, acts: &mut Vec<Act>) {
+        let all = self.grants_out.is_empty() && self.entry_out.is_none() && self.later.is_empty();
+        if self.all_grants && all && !self.reading {
             self.all_grants = false;
             acts.push(Act::EpochDone);
         }
+    }
+
+    fn next_entry(&mut self, acts: &mut Vec<Act>) {
+        if self.entry_out.is_none()
+            && let Some(e) = self.entries.pop_front()
+        {
+            let entry = e.json.clone();
+            acts.push(Act::Send(EntryUp { entry }.into()));
+            acts.push(Act::EntrySent(e.id.clone()));
+            self.entry_out = Some(e);
+        }
+    }
+
+    /// The server has answered an entry; what it could not take is offered again at `retry_at`.
+    pub fn entry_answered(&mut self, id: String, outcome: EntryOutcome, retry_at: u64) -> Vec<Act> {
+        let Some(out) = self.entry_out.take_if(|out| out.id == id) else {
+            return Vec::new();
+        };
+        if outcome == EntryOutcome::Later {
+            self.later.insert(id.clone(), out);
+            self.retry_at = Some(self.retry_at.unwrap_or(retry_at));
+        }
+        let mut acts = vec![Act::EntryAnswered(id, outcome)];
+        self.next_entry(&mut acts);
+        if self.entry_out.is_none() && std::mem::take(&mut self.more_entries) {
+            acts.extend(self.changed());
+        }
+        self.epoch_done(&mut acts);
         acts
     }
 }
@@ -272,6 +358,81 @@ mod tests {
             .collect()
     }
 
+    fn entries(ids: &[&str]) -> Vec<EntryDue> {
+        let due = |id: &&str| EntryDue {
+            id: (*id).into(),
+            json: serde_json::value::to_raw_value(id).unwrap(),
+        };
+        ids.iter().map(due).collect()
+    }
+    fn sent_entries(acts: &[Act]) -> Vec<&str> {
+        acts.iter()
+            .filter_map(|a| match a {
+                Act::EntrySent(id) => Some(id.as_str()),
+                _ => None,
+            })
+            .collect()
+    }
+    fn accepted() -> EntryOutcome {
+        EntryOutcome::Accepted { keys: vec![] }
+    }
+
+    #[test]
+    fn entries_go_up_one_at_a_time_in_order_and_once() {
+        let (mut up, _) = Upload::begin(0, false);
+        let acts = up.has(rows(1, 2), 2, 1, vec![grant("g")], entries(&["a", "b", "c"]));
+        assert!(matches!(acts.first(), Some(Act::Send(ClientMessage::GrantUp(_)))));
+        assert_eq!(sent_entries(&acts), ["a"]);
+        assert!(up.waits());
+        up.rows_acked(2).unwrap();
+        let again = up.has(vec![], 2, 1, vec![], entries(&["a", "b", "c", "d"]));
+        assert_eq!(
+            sent_entries(&again),
+            Vec::<&str>::new(),
+            "one under way, none twice"
+        );
+        assert!(
+            up.entry_answered("b".into(), accepted(), 9).is_empty(),
+            "not asked about"
+        );
+        for (done, next) in [("a", "b"), ("b", "c"), ("c", "d")] {
+            let acts = up.entry_answered(done.into(), accepted(), 9);
+            assert!(matches!(acts.first(), Some(Act::EntryAnswered(id, _)) if id == done));
+            assert_eq!(sent_entries(&acts), [next]);
+        }
+        assert!(sent_entries(&up.entry_answered("d".into(), accepted(), 9)).is_empty());
+    }
+
+    #[test]
+    fn what_the_server_cannot_take_now_keeps_nothing_waiting_and_comes_again() {
+        let (mut up, _) = Upload::begin(0, true);
+        up.has(vec![], 0, 0, vec![], entries(&["a", "b"]));
+        assert_eq!(
+            sent_entries(&up.entry_answered("a".into(), EntryOutcome::Later, 50)),
+            ["b"]
+        );
+        let acts = up.entry_answered("b".into(), accepted(), 50);
+        assert!(
+            !acts.iter().any(|a| matches!(a, Act::EpochDone)),
+            "one is still to be offered"
+        );
+        up.changed();
+        assert!(
+            sent_entries(&up.has(vec![], 0, 0, vec![], entries(&["a"]))).is_empty(),
+            "not at once"
+        );
+        assert_eq!(up.retry_at(), Some(50));
+        assert!(up.retry(49).is_empty());
+        assert_eq!(sent_entries(&up.retry(50)), ["a"]);
+        assert!(
+            sent_entries(&up.has(vec![], 0, 0, vec![], entries(&["a"]))).is_empty(),
+            "under way"
+        );
+        let acts = up.entry_answered("a".into(), EntryOutcome::Rejected { text: "no".into() }, 99);
+        assert!(acts.iter().any(|a| matches!(a, Act::EpochDone)));
+        assert_eq!(up.retry_at(), None);
+    }
+
     #[test]
     fn goes_on_where_the_server_stands_and_in_order() {
         let (mut up, acts) = Upload::begin(40, false);
@@ -282,7 +443,7 @@ mod tests {
                 grants: GrantsWanted::Unacked
             }]
         ));
-        let acts = up.has(rows(41, 300), 300, 1, vec![grant("g1")]);
+        let acts = up.has(rows(41, 300), 300, 1, vec![grant("g1")], vec![]);
         assert!(
             matches!(acts.first(), Some(Act::Send(ClientMessage::GrantUp(_)))),
             "grants go first"
@@ -299,7 +460,7 @@ mod tests {
     #[test]
     fn rows_the_server_lost_go_up_again() {
         let (mut up, _) = Upload::begin(10, true);
-        let acts = up.has(rows(11, 20), 20, 5, vec![]);
+        let acts = up.has(rows(11, 20), 20, 5, vec![], vec![]);
         assert_eq!(sent_rows(&acts), (11..=20).collect::<Vec<_>>());
         assert!(
             acts.iter().any(|a| matches!(a, Act::EpochDone)),
@@ -310,18 +471,18 @@ mod tests {
     #[test]
     fn a_server_that_knows_more_rows_raises_the_alarm_and_gets_nothing() {
         let (mut up, _) = Upload::begin(50, false);
-        let acts = up.has(vec![], 30, 1, vec![]);
+        let acts = up.has(vec![], 30, 1, vec![], vec![]);
         assert!(matches!(
             acts.as_slice(),
             [Act::Alarm(Alarm::AuditFork { server: 50, here: 30 })]
         ));
-        assert!(sent_rows(&up.has(rows(51, 52), 52, 1, vec![])).is_empty());
+        assert!(sent_rows(&up.has(rows(51, 52), 52, 1, vec![], vec![])).is_empty());
     }
 
     #[test]
     fn rows_deleted_here_but_lacking_there_raise_the_alarm() {
         let (mut up, _) = Upload::begin(3, true);
-        let acts = up.has(rows(10, 12), 12, 10, vec![]);
+        let acts = up.has(rows(10, 12), 12, 10, vec![], vec![]);
         assert!(acts.iter().any(|a| matches!(
             a,
             Act::Alarm(Alarm::AuditGap {
@@ -335,7 +496,7 @@ mod tests {
     #[test]
     fn an_acknowledgement_of_unsent_rows_is_a_breach() {
         let (mut up, _) = Upload::begin(0, false);
-        up.has(rows(1, 5), 500, 1, vec![]);
+        up.has(rows(1, 5), 500, 1, vec![], vec![]);
         assert_eq!(up.rows_acked(6).err(), Some(AckedUnsent));
     }
 
@@ -344,7 +505,7 @@ mod tests {
         let (mut up, _) = Upload::begin(0, false);
         let mut alarmed = false;
         for _ in 0..10 {
-            up.has(rows(1, 5), 5, 1, vec![]);
+            up.has(rows(1, 5), 5, 1, vec![], vec![]);
             alarmed |= up
                 .rows_acked(0)
                 .unwrap()
@@ -364,7 +525,7 @@ mod tests {
                 ..
             }]
         ));
-        up.has(vec![], 0, 0, vec![grant("a"), grant("b")]);
+        up.has(vec![], 0, 0, vec![grant("a"), grant("b")], vec![]);
         assert!(
             !up.grant_acked("a".into())
                 .iter()

@@ -109,6 +109,24 @@ macro_rules! messages {
     };
 }
 
+/// What the server did with an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub enum EntryOutcome {
+    /// In the record, durably; sent again it changes nothing.
+    Accepted {
+        /// The resources it became, `Type/id`.
+        keys: Vec<String>,
+    },
+    /// It will never be taken as it is.
+    Rejected {
+        /// Why, and what to do, in words for the person who recorded it.
+        text: String,
+    },
+    /// Not now: offer it again.
+    Later,
+}
+
 /// A message that cannot be read. Carries no body text, so no PHI.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
@@ -231,6 +249,12 @@ messages! {
         13 Control Ping {
             /// Any number; comes back in the beat.
             n: u64,
+        }
+        /// Something a person recorded at this workstation. Sent until it is answered with more than "later", one at a time, in the
+        /// order in which it was recorded; the server applies it once by its id.
+        14 Essentials EntryUp {
+            /// JSON of `vitrine_clinical::entry::Entry`.
+            entry: Box<RawValue>,
         }
     }
 }
@@ -418,6 +442,13 @@ messages! {
             pos: u64,
             /// Number of the subscription this answers.
             n: u64,
+        }
+        /// What became of an entry.
+        85 Control EntryAck {
+            /// Its id.
+            id: String,
+            /// What became of it.
+            outcome: EntryOutcome,
         }
         /// Come back later.
         82 Control Overload {

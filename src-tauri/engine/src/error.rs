@@ -100,6 +100,11 @@ pub enum EngineError {
     /// The audit row could not be written, so nothing is shown.
     #[error("The access could not be written down ({0}), so nothing is shown. Emergency access still works.")]
     AuditFailed(String),
+    /// What was recorded could not be kept.
+    #[error(
+        "It could not be kept on this workstation ({0}): nothing was recorded. Write it on paper, and tell IT."
+    )]
+    NotKept(String),
     /// Pages for a printer could not be made.
     #[error("Nothing was printed: {0}.")]
     Paper(String),
@@ -178,7 +183,7 @@ impl EngineError {
             Self::Offline(_) => ErrorCode::Offline,
             Self::Refused { code, .. } => *code,
             Self::Protocol(_) => ErrorCode::ProtocolMismatch,
-            Self::AuditFailed(_) => ErrorCode::AuditFailed,
+            Self::AuditFailed(_) | Self::NotKept(_) => ErrorCode::AuditFailed,
             Self::Usage(_) => ErrorCode::BadRequest,
             Self::Store(_) | Self::Io { .. } | Self::Internal(_) | Self::Paper(_) | Self::Printer(_) => {
                 ErrorCode::Internal

@@ -14,6 +14,7 @@ mod chart;
 pub mod clock;
 mod desk;
 pub mod entropy;
+mod entry;
 mod error;
 mod images;
 pub mod keys;

@@ -47,6 +47,8 @@ pub(crate) struct Station {
     pub(crate) imaging: Imaging,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) link: Mutex<Option<tokio::sync::mpsc::UnboundedSender<crate::link::Command>>>,
+    /// Entries that are on their way to the server.
+    pub(crate) sent: Mutex<std::collections::BTreeSet<String>>,
     /// Questions to the server about people who were let in by what is here.
     pub(crate) asking: tokio::sync::watch::Sender<u32>,
     pub(crate) options: Options,
@@ -117,6 +119,7 @@ impl Station {
             imaging,
             events,
             link: Mutex::new(None),
+            sent: Mutex::default(),
             asking: tokio::sync::watch::channel(0).0,
             options,
             closing: tokio::sync::watch::channel(false).0,
@@ -209,6 +212,21 @@ impl Station {
         if matches!(e, StoreError::Damaged(_)) && self.alarms.raise(Alarm::EssentialsDamaged) {
             self.tell_status();
             self.command(crate::link::Command::Refetch);
+        }
+    }
+
+    /// Entries that are on their way to the server.
+    pub(crate) fn sent(&self) -> std::collections::BTreeSet<String> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes that an entry is on its way, or is not any more.
+    pub(crate) fn note_sent(&self, id: &str, on_its_way: bool) {
+        let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        if on_its_way {
+            sent.insert(id.to_owned());
+        } else {
+            sent.remove(id);
         }
     }
 

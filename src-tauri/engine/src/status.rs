@@ -16,6 +16,8 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
     let now = clock.now();
     let (age, as_of) = station.fresh.feed(station.stored_as_of(), clock);
     let tally = station.outbox.tally().unwrap_or_default();
+    let entries = station.outbox.entry_tally().unwrap_or_default();
+    let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let device = station.device();
     let waiting = tally.audit.saturating_add(tally.grants);
     StatusView {
@@ -25,7 +27,9 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
         workstation: device.name.clone(),
         clock_text: format::date_time_seconds(now, clock.zone_minutes(now)),
         clock_warning: (!clock.verified()).then(|| "clock not verified".to_owned()),
-        outbox: u32::try_from(waiting).unwrap_or(u32::MAX),
+        outbox: count(waiting),
+        unsent: count(entries.queued),
+        rejected: count(entries.rejected),
         outbox_oldest_text: tally
             .oldest
             .map(|at| format::data_age(now.since(UtcMs(at)).max(0))),
@@ -153,6 +157,7 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         counts.insert(kind.to_owned(), sum.into());
     }
     let tally = station.outbox.tally()?;
+    let entries = station.outbox.entry_tally()?;
     // What cannot be counted is not told to be none.
     let images = station.imaging.shared.store().and_then(|s| s.tally().ok());
     let images = images.map(|(patients, previews)| json!({"patients": patients, "previews": previews}));
@@ -172,6 +177,9 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
             "audit": tally.audit, "grants": tally.grants, "total": tally.audit + tally.grants,
             "acknowledged": tally.acked, "last": tally.last,
             "oldest_ms": tally.oldest, "oldest_s": tally.oldest.map(|at| now.since(UtcMs(at)).max(0) / 1_000),
+        },
+        "entries": {
+            "queued": entries.queued, "rejected": entries.rejected, "oldest_ms": entries.oldest,
         },
         "oldest_unsent_audit_row": (tally.audit > 0).then(|| tally.acked + 1),
         "scopes": scopes,

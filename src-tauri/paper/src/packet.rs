@@ -5,6 +5,7 @@
 use crate::flow::{Flow, Foot, Page, WIDTH, written};
 use crate::setter::{Setter, Span, outside, own, strong};
 use crate::{PaperError, Printed};
+use vitrine_wire::entry_view::EntryView;
 use vitrine_wire::view::{
     AllergyStripState, BlockView, BlockViewState, EmergencyCardView, LineView, MeasuredView, MedicationView,
     News2View, PatientRowView,
@@ -239,6 +240,7 @@ fn sheet_pages(setter: &mut Setter, sheet: &Sheet, part: &str) -> Vec<Page> {
     flow.framed(2.0, |flow| allergies(flow, card));
     flow.gap(4.0);
     flow.head_ends();
+    entries(&mut flow, &card.entries);
     medicines(&mut flow, "ACTIVE MEDICINES", &card.medications);
     if !card.recently_stopped.is_empty() {
         heading(&mut flow, "RECENTLY STOPPED (7 d)", None);
@@ -302,6 +304,9 @@ fn allergies(flow: &mut Flow<'_>, card: &EmergencyCardView) {
             spans.push(own(" (NOT CHECKED: free text)"));
         }
         spans.extend(item.verification_text.iter().map(|t| own(format!(" ({t})"))));
+        if let Some(unsent) = &item.unsent_text {
+            spans.extend([own(" ["), outside(unsent, true), own("]")]);
+        }
         flow.text(&spans, 12.0, indent);
     }
     for said in &a.negatives {
@@ -324,6 +329,34 @@ fn medicines(flow: &mut Flow<'_>, title: &str, list: &BlockView<MedicationView>)
         for m in &list.items {
             medicine(flow, m);
         }
+    }
+}
+
+/// What was recorded at this workstation and is not in the record: it counts in nothing above.
+fn entries(flow: &mut Flow<'_>, all: &[EntryView]) {
+    if all.is_empty() {
+        return;
+    }
+    heading(
+        flow,
+        &format!("RECORDED AT THIS WORKSTATION, NOT IN THE RECORD: {}", all.len()),
+        None,
+    );
+    for e in all {
+        let mut spans = vec![strong(e.title.as_str()), own(": ")];
+        for (i, line) in e.lines.iter().enumerate() {
+            if i > 0 {
+                spans.push(own("; "));
+            }
+            spans.push(outside(line, false));
+        }
+        spans.extend([
+            own(format!("    {}, ", e.at_text)),
+            outside(&e.by_text, false),
+            own("    "),
+            strong(e.state_text.as_str()),
+        ]);
+        flow.text(&spans, TEXT, 0.0);
     }
 }
 

@@ -12,6 +12,11 @@ mod chart_close;
 mod chart_open;
 mod emergency_identify;
 mod emergency_search;
+mod entries;
+mod entry_form;
+mod entry_preview;
+mod entry_record;
+mod entry_settle;
 mod image_center;
 mod image_close;
 mod image_open;
@@ -21,12 +26,14 @@ mod lock;
 mod lock_view;
 #[cfg(feature = "automation")]
 mod marks;
+mod note_draft;
 mod packet_print;
 mod painted;
 mod preferences;
 mod preferences_set;
 mod reasons;
 mod search;
+mod set_note_draft;
 mod sign_in;
 mod status;
 
@@ -51,6 +58,11 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         chart_open::chart_open,
         emergency_identify::emergency_identify,
         emergency_search::emergency_search,
+        entries::entries,
+        entry_form::entry_form,
+        entry_preview::entry_preview,
+        entry_record::entry_record,
+        entry_settle::entry_settle,
         image_center::image_center,
         image_close::image_close,
         image_open::image_open,
@@ -60,12 +72,14 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         lock_view::lock_view,
         #[cfg(feature = "automation")]
         marks::marks,
+        note_draft::note_draft,
         packet_print::packet_print,
         painted::painted,
         preferences::preferences,
         preferences_set::preferences_set,
         reasons::reasons,
         search::search,
+        set_note_draft::set_note_draft,
         sign_in::sign_in,
         status::status,
     ]

@@ -93,7 +93,7 @@ pub async fn submit(
     let (kind, done) = match bundle.kind {
         BundleType::Transaction => (
             "transaction-response",
-            transaction(&app, &caller, &bundle, op_id, "transaction").await?,
+            transaction(&app, &caller, &bundle, op_id, "POST /fhir transaction").await?,
         ),
         BundleType::Batch => ("batch-response", batch(&app, &caller, &bundle, op_id).await?),
         _ => {
@@ -109,7 +109,7 @@ pub async fn submit(
     Ok(answer(StatusCode::OK, None, response(kind, &done, explicit)?))
 }
 
-/// Carries out all entries or none.
+/// Carries out all entries or none; `source` says by which way they came.
 ///
 /// # Errors
 /// [`FhirRefusal`].
@@ -141,8 +141,7 @@ pub async fn transaction(
         apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
         let at = clock::now();
         let bodies: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
-        let source = format!("POST /fhir {source}");
-        let batch = apply::batch(op_id, at, changes.ops, &source);
+        let batch = apply::batch(op_id, at, changes.ops, source);
         let (applied, _receipt) = app.store.apply(&permit, batch).await?;
         let fresh = (!applied.duplicate).then_some(at);
         for ((change, step), kind) in applied.changes.iter().zip(&changes.steps).zip(&bodies) {

@@ -39,7 +39,7 @@ pub async fn create(
         if_match: None,
     };
     let bundle = of_one(&body, request)?;
-    let done = transaction(&app, &caller, &bundle, op_id, "create")
+    let done = transaction(&app, &caller, &bundle, op_id, "POST /fhir create")
         .await
         .map_err(|e| unwrapped(e, &kind))?;
     single(done, &wanted)
@@ -70,7 +70,7 @@ pub async fn update(
         if_match: if_match.map(Cow::Owned),
     };
     let bundle = of_one(&body, request)?;
-    let done = transaction(&app, &caller, &bundle, op_id, "update")
+    let done = transaction(&app, &caller, &bundle, op_id, "POST /fhir update")
         .await
         .map_err(|e| unwrapped(e, &kind))?;
     single(done, &wanted)

@@ -257,6 +257,33 @@ impl Essentials {
         Ok(Sealed::seal(permit, Some(ListRows { rows, as_of }), disclosure))
     }
 
+    /// The cards of some patients, for their names in a list; those who are not here are left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn named(
+        &self,
+        permit: &Permit<SearchPatients>,
+        patients: &BTreeSet<PatientId>,
+    ) -> Result<Sealed<Vec<Vec<u8>>>, StoreError> {
+        let mut disclosure = Disclosure::default();
+        let mut out = Vec::new();
+        for patient in patients {
+            let row = self
+                .db
+                .lines
+                .read("reading a patient's name", |c| card_row(c, patient))?;
+            let Some(card) = row else { continue };
+            out.push(self.db.whole(&card.body)?);
+            disclosure
+                .resources
+                .push(shown("Patient", patient, card.version)?);
+            disclosure.patients.push(patient.clone());
+        }
+        disclosure.total = out.len() as u64;
+        Ok(Sealed::seal(permit, out, disclosure))
+    }
+
     /// Where a patient is: for the policy, not for showing. `None` = not on this workstation.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //!
 //! Lives here: the scopes a workstation holds ([`scopes`]: items, staged snapshots, digests), the essentials with
 //! their search index ([`Essentials`]), one user's cached records ([`Records`]), images ([`Images`]), and the outbox ([`Outbox`]: audit
-//! chain, grants, counters of wrong secrets). Never here: keys' origin, the network, a clock, the meaning of FHIR (a
+//! chain, grants, counters of wrong secrets, what people recorded here, drafts). Never here: keys' origin, the network, a clock, the meaning of FHIR (a
 //! caller says which words find an item), policy (permits are given).
 //! Called by the workstation's engine alone.
 //!
@@ -10,6 +10,7 @@
 //! Essentials, records and images can be fetched again, so their commits may be lost in a power cut (`NORMAL`); the outbox
 //! can not, so every commit is synced (`FULL`).
 
+mod entries;
 mod essentials;
 mod images;
 mod lines;
@@ -17,6 +18,7 @@ mod outbox;
 mod records;
 pub mod scopes;
 
+pub use entries::{EntryMark, EntryTally, KeptEntry, NewEntry};
 pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow, ListRows};
 pub use images::{
     CachedList, CachedSeries, HeldPack, Images, IndexPiece, NewPack, NewSegment, OpenPatient, OpenSeries,

@@ -1,4 +1,5 @@
-//! `outbox.db`: the device's audit chain, the break-glass grants made here, and the counters of wrong secrets.
+//! `outbox.db`: the device's audit chain, the break-glass grants made here, and the counters of wrong secrets; what people
+//! recorded here is in [`super::entries`].
 //!
 //! Every commit is synced: a receipt is made after it and never before. When the disk gives no room, an emergency
 //! access is written to a reserve instead ([`Reserve`]), and the caller is told so that it raises the alarm; any
@@ -138,11 +139,18 @@ impl Outbox {
     /// # Errors
     /// As `cipher::open` and `cipher::migrate`.
     pub fn open(path: &Path, key: &Key) -> Result<Self, StoreError> {
-        let migrations = [Migration {
-            number: 1,
-            name: "first",
-            sql: TABLES,
-        }];
+        let migrations = [
+            Migration {
+                number: 1,
+                name: "first",
+                sql: TABLES,
+            },
+            Migration {
+                number: 2,
+                name: "entries",
+                sql: super::entries::TABLES,
+            },
+        ];
         let lines = Lines::open(path, key, APPLICATION, &migrations, Synchronous::Full, 2 * 1024)?;
         Ok(Self {
             lines,
@@ -171,6 +179,10 @@ impl Outbox {
             }
             Err(e) => Err(e),
         }
+    }
+
+    pub(super) const fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// False when the disk gave no room to open for writing.
@@ -579,7 +591,7 @@ fn signed(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Backend {
         doing: "wording a row",
         cause: e.to_string(),
@@ -614,6 +626,14 @@ fn head(c: &Connection) -> rusqlite::Result<Head> {
     Ok(base
         .and_then(|b| serde_json::from_str(&b).ok())
         .unwrap_or(Head::EMPTY))
+}
+
+/// Appends one row to the chain within a transaction; gives its number.
+pub(super) fn append_row(t: &Transaction<'_>, at: i64, body: &str) -> rusqlite::Result<u64> {
+    let head = head(t)?;
+    let next = head.after(body.as_bytes());
+    put_row(t, &head, &next, at, body)?;
+    Ok(next.seq)
 }
 
 fn put_row(t: &Transaction<'_>, head: &Head, next: &Head, at: i64, body: &str) -> rusqlite::Result<()> {

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, Change, Ref};
+use vitrine_wire::message::{AuditRow, Change, EntryOutcome, Ref};
 use vitrine_wire::view::DataAge;
 
 /// What the local cache holds of a scope.
@@ -60,6 +60,15 @@ pub trait CacheView {
 #[derive(Debug, Clone)]
 pub struct GrantDue {
     /// Its id, as it comes back in the acknowledgement.
+    pub id: String,
+    /// Its JSON.
+    pub json: Box<serde_json::value::RawValue>,
+}
+
+/// Something recorded here, on its way up.
+#[derive(Debug, Clone)]
+pub struct EntryDue {
+    /// Its id, as it comes back in the answer.
     pub id: String,
     /// Its JSON.
     pub json: Box<serde_json::value::RawValue>,
@@ -130,6 +139,8 @@ pub enum Event {
         oldest: u64,
         /// Grants asked for.
         grants: Vec<GrantDue>,
+        /// What was recorded here, the oldest first: as asked for of grants.
+        entries: Vec<EntryDue>,
     },
     /// Answer to [`Effect::VerifyWipe`]: whether the server's key signed that order for this device.
     WipeVerified {
@@ -270,7 +281,7 @@ pub enum Effect {
         max_rows: usize,
         /// At most so many bytes of bodies.
         max_bytes: usize,
-        /// Which grants to add.
+        /// Which grants and which entries to add.
         grants: GrantsWanted,
     },
     /// Audit rows up to this number are durable on the server: note when that became known.
@@ -283,7 +294,19 @@ pub enum Effect {
         /// Grant id.
         id: String,
     },
-    /// Delete rows and grants that were acknowledged longer ago than this.
+    /// This entry is on its way: shown as sent until it is answered or the connection ends.
+    NoteEntrySent {
+        /// Entry id.
+        id: String,
+    },
+    /// The server has answered an entry: note it. An entry accepted before stays accepted.
+    MarkEntry {
+        /// Entry id.
+        id: String,
+        /// The answer.
+        outcome: EntryOutcome,
+    },
+    /// Delete rows, grants and accepted entries that were acknowledged longer ago than this.
     PruneOutbox {
         /// Age in ms.
         acked_for_ms: u64,
@@ -309,7 +332,7 @@ pub enum Effect {
     Alarm(Alarm),
 }
 
-/// Which grants to read from the outbox.
+/// Which grants and entries to read from the outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantsWanted {
     /// None.
@@ -428,6 +451,8 @@ pub struct Timing {
     pub busy_cap_ms: u64,
     /// Acknowledged rows are kept this long.
     pub keep_acked_ms: u64,
+    /// An entry that the server could not take just now is offered again after this.
+    pub entry_retry_ms: u64,
 }
 
 impl Default for Timing {
@@ -451,6 +476,7 @@ impl Default for Timing {
             store_retry_ms: 30_000,
             busy_cap_ms: 10_000,
             keep_acked_ms: 7 * 86_400_000,
+            entry_retry_ms: 30_000,
         }
     }
 }

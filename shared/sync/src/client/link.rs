@@ -303,6 +303,10 @@ impl Client {
                 }
                 self.ask_again(now, view, out, |p| matches!(p, Phase::Refused(ErrorCode::Denied)));
             }
+            ServerMessage::EntryAck(m) => {
+                let retry_at = now.saturating_add(self.cfg.timing.entry_retry_ms);
+                self.with_upload(out, |u| u.entry_answered(m.id, m.outcome, retry_at));
+            }
             ServerMessage::AuditAck(m) => {
                 let acked = self
                     .wire

@@ -24,8 +24,8 @@ mod sub;
 mod validate;
 
 pub use api::{
-    Alarm, CacheView, Config, Effect, Event, GrantDue, GrantsWanted, Held, LinkState, ScopeStatus, Staged,
-    Timing,
+    Alarm, CacheView, Config, Effect, EntryDue, Event, GrantDue, GrantsWanted, Held, LinkState, ScopeStatus,
+    Staged, Timing,
 };
 pub use validate::Violation;
 
@@ -204,8 +204,9 @@ impl Client {
                 head,
                 oldest,
                 grants,
+                entries,
             } => {
-                self.with_upload(&mut out, |u| u.has(rows, head, oldest, grants));
+                self.with_upload(&mut out, |u| u.has(rows, head, oldest, grants, entries));
             }
             Event::WipeVerified { genuine } => self.wipe_verified(now_ms, genuine, &mut out),
             Event::Wiped { signature } => self.wiped(signature, &mut out),
@@ -230,6 +231,7 @@ impl Client {
         };
         if let (Link::Up { since }, Some(w)) = (&self.link, &self.wire) {
             at = at.min(w.last_ping.saturating_add(t.ping_ms)).min(w.unheard_at(t));
+            at = at.min(w.upload.as_ref().and_then(Upload::retry_at).unwrap_or(u64::MAX));
             for s in self.scopes.values() {
                 if let Phase::Later(due) = s.phase {
                     at = at.min(due);
@@ -331,6 +333,7 @@ impl Client {
             self.give_up(now, 1001, out);
             return;
         }
+        let again = w.upload.as_mut().map(|u| u.retry(now)).unwrap_or_default();
         if now.saturating_sub(since) >= t.settled_ms {
             self.backoff.reset();
         }
@@ -349,6 +352,7 @@ impl Client {
                 out.push(Effect::DropScope { scope });
             }
         }
+        self.outbox_acts(again, out);
     }
 
     /// Scopes that ask again or compare digests now.
@@ -473,6 +477,8 @@ impl Client {
                 Act::Send(m) => sub::send(out, self.conn, &m),
                 Act::RowsAcked(up_to) => out.push(Effect::MarkRowsAcked { up_to }),
                 Act::GrantAcked(id) => out.push(Effect::MarkGrantAcked { id }),
+                Act::EntrySent(id) => out.push(Effect::NoteEntrySent { id }),
+                Act::EntryAnswered(id, outcome) => out.push(Effect::MarkEntry { id, outcome }),
                 Act::EpochDone => {
                     if let Some(w) = &self.wire {
                         self.known_epoch = Some(w.epoch.clone());

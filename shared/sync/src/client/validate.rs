@@ -4,7 +4,7 @@
 //! Lives here: checks that need no state. Never here: decisions. Called by the client machine.
 
 use crate::scope;
-use vitrine_wire::message::{Change, DigestDiff, Items, Ref, Refs, ServerMessage};
+use vitrine_wire::message::{Change, DigestDiff, EntryOutcome, Items, Ref, Refs, ServerMessage};
 
 /// Longest key in bytes: `Type/id` with two times 64 characters.
 pub(super) const KEY_MAX: usize = 160;
@@ -190,6 +190,18 @@ pub(super) fn check(m: &ServerMessage) -> Result<(), Violation> {
         ServerMessage::Refs(m) => refs(m),
         ServerMessage::Items(m) => items(m),
         ServerMessage::GrantAck(m) => need(text_fits(&m.id), 78, "the grant id is too long"),
+        ServerMessage::EntryAck(m) => {
+            need(text_fits(&m.id), 85, "the entry id is too long")?;
+            match &m.outcome {
+                EntryOutcome::Accepted { keys } => need(
+                    keys.len() <= 100 && keys.iter().all(|k| text_fits(k)),
+                    85,
+                    "too many keys, or a key is too long",
+                ),
+                EntryOutcome::Rejected { text } => need(text.len() <= 4_000, 85, "the text is too long"),
+                EntryOutcome::Later => Ok(()),
+            }
+        }
         ServerMessage::Reject(m) => need(m.text.len() <= 2_000, 80, "the text is too long"),
         ServerMessage::Wipe(m) => need(
             text_fits(&m.nonce) && text_fits(&m.signature),
@@ -229,5 +241,6 @@ pub(super) const fn kind_of(m: &ServerMessage) -> u8 {
         ServerMessage::Overload(_) => 82,
         ServerMessage::Wipe(_) => 83,
         ServerMessage::Resumed(_) => 84,
+        ServerMessage::EntryAck(_) => 85,
     }
 }

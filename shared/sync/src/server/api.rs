@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, Ref};
+use vitrine_wire::message::{AuditRow, EntryOutcome, Ref};
 
 /// What the driver knows of a device whose signature it verified.
 #[derive(Debug, Clone)]
@@ -193,6 +193,13 @@ pub enum Event {
         /// Grant id.
         id: String,
     },
+    /// Answer to [`Effect::StoreEntry`].
+    EntryStored {
+        /// Entry id.
+        id: String,
+        /// What became of it; accepted only when it is durable.
+        outcome: EntryOutcome,
+    },
     /// Answer to [`Effect::StoreAudit`].
     AuditStored(AuditVerdict),
     /// The server is too busy: send the client away for this long.
@@ -291,6 +298,12 @@ pub enum Effect {
     StoreGrant {
         /// JSON of the grant.
         grant: Box<RawValue>,
+    },
+    /// Bring something recorded at this device into the record, once by its id. What cannot be read at all, and so has no id,
+    /// is not answered.
+    StoreEntry {
+        /// JSON of the entry.
+        entry: Box<RawValue>,
     },
     /// Store audit rows of this device.
     StoreAudit {

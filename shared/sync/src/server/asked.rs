@@ -10,6 +10,8 @@ use vitrine_wire::message::{ClientMessage, Digest, NeedItems, NeedRefs, Sub as S
 
 /// Most credit a client may have given, bytes.
 const CREDIT_CAP: i64 = 16 * 1024 * 1024;
+/// Longest entry, bytes.
+const ENTRY_MAX: usize = 128 * 1024;
 /// Most keys in one request.
 const KEYS_MAX: usize = 1_000;
 /// Longest text of a key, token or signature.
@@ -52,6 +54,13 @@ impl Session {
                     self.close(1002, "grant too large", out);
                 } else {
                     out.push(Effect::StoreGrant { grant: m.grant });
+                }
+            }
+            ClientMessage::EntryUp(m) => {
+                if m.entry.get().len() > ENTRY_MAX {
+                    self.close(1002, "entry too large", out);
+                } else {
+                    out.push(Effect::StoreEntry { entry: m.entry });
                 }
             }
             ClientMessage::AuditUp(m) => {

@@ -193,6 +193,9 @@ impl Session {
                 self.close(1013, "overload", &mut out);
             }
             Event::GrantStored { id } => self.say(vitrine_wire::message::GrantAck { id }, &mut out),
+            Event::EntryStored { id, outcome } => {
+                self.say(vitrine_wire::message::EntryAck { id, outcome }, &mut out);
+            }
             Event::AuditStored(verdict) => self.audit_stored(verdict, &mut out),
             answer => self.answer(now, answer, &mut out),
         }

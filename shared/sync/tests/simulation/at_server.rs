@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use vitrine_sync::fanout;
 use vitrine_sync::server::{self as s, AuditVerdict, DeviceVerdict, PageRead, RowsRead};
-use vitrine_wire::message::AuditRow;
+use vitrine_wire::message::{AuditRow, EntryOutcome};
 
 impl World {
     pub(super) fn feed_server(&mut self, id: u64, event: s::Event) {
@@ -174,6 +174,18 @@ impl World {
                 let gid: String = serde_json::from_str(grant.get()).unwrap();
                 self.hospital.grants.insert(gid.clone(), grant.get().into());
                 self.answer(id, s::Event::GrantStored { id: gid });
+            }
+            s::Effect::StoreEntry { entry } => {
+                let eid: String = serde_json::from_str(entry.get()).unwrap();
+                let outcome = if !self.quiet && self.rng.up_to(8) == 0 {
+                    EntryOutcome::Later
+                } else {
+                    if !self.hospital.entries.contains(&eid) {
+                        self.hospital.entries.push(eid.clone());
+                    }
+                    EntryOutcome::Accepted { keys: Vec::new() }
+                };
+                self.answer(id, s::Event::EntryStored { id: eid, outcome });
             }
             s::Effect::StoreAudit { rows } => {
                 let device = self.stations[self.links[&id].client].name.clone();

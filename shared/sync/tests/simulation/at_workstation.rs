@@ -7,11 +7,11 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vitrine_sync::client::CacheView;
-use vitrine_sync::client::{self as c, Effect, Event, GrantDue, GrantsWanted};
+use vitrine_sync::client::{self as c, Effect, EntryDue, Event, GrantDue, GrantsWanted};
 use vitrine_sync::lanes::Limits;
 use vitrine_sync::server::Session;
 use vitrine_wire::frame::Frame;
-use vitrine_wire::message::{Change, DigestDiff, ServerMessage};
+use vitrine_wire::message::{Change, DigestDiff, EntryOutcome, ServerMessage};
 use vitrine_wire::view::DataAge;
 
 impl World {
@@ -231,12 +231,22 @@ impl World {
                         json: serde_json::value::to_raw_value(id).unwrap(),
                     })
                     .collect();
+                let entries = o
+                    .entries
+                    .iter()
+                    .filter(|(_, accepted)| grants == GrantsWanted::All || !accepted)
+                    .map(|(id, _)| EntryDue {
+                        id: id.clone(),
+                        json: serde_json::value::to_raw_value(id).unwrap(),
+                    })
+                    .collect();
                 let head = o.rows.len() as u64;
                 let e = Event::OutboxHas {
                     rows,
                     head,
                     oldest: u64::from(head > 0),
                     grants: due,
+                    entries,
                 };
                 self.reply(n, e);
             }
@@ -255,6 +265,25 @@ impl World {
             }
             Effect::MarkGrantAcked { id } => {
                 self.stations[n].outbox.grants.insert(id, true);
+            }
+            Effect::NoteEntrySent { id } => {
+                let known = |e: &(String, bool)| e.0 == id;
+                assert!(
+                    self.stations[n].outbox.entries.iter().any(known),
+                    "{id} sent, never recorded"
+                );
+            }
+            Effect::MarkEntry { id, outcome } => {
+                let restored = self.hospital.epoch > 1;
+                if matches!(outcome, EntryOutcome::Accepted { .. }) {
+                    assert!(
+                        self.hospital.entries.contains(&id) || restored,
+                        "{id} accepted and not in the record"
+                    );
+                    for e in &mut self.stations[n].outbox.entries {
+                        e.1 |= e.0 == id;
+                    }
+                }
             }
             Effect::Placed { scopes, .. } => self.stations[n].placed = scopes,
             Effect::NoteEpoch { epoch } => self.stations[n].outbox.epoch = Some(epoch),

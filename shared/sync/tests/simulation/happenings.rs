@@ -146,6 +146,10 @@ impl World {
                     let id = format!("g{n}-{seq}");
                     self.stations[n].outbox.grants.insert(id, false);
                 }
+                if self.rng.up_to(2) == 0 {
+                    let o = &mut self.stations[n].outbox;
+                    o.entries.push((format!("e{n}-{seq:06}"), false));
+                }
                 self.feed_client(n, Event::OutboxChanged);
             }
         }

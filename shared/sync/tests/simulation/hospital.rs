@@ -22,6 +22,8 @@ pub struct Hospital {
     pub patients: Vec<Patient>,
     pub audit: BTreeMap<String, Vec<AuditRow>>,
     pub grants: BTreeMap<String, String>,
+    /// Entries in the order in which they came into the record.
+    pub entries: Vec<String>,
     pub counter: u64,
     /// Per mille of changes whose feed row is forgotten, as by a missing trigger.
     pub forget: u64,

@@ -121,6 +121,8 @@ pub struct Outbox {
     pub acked: u64,
     /// Grants and whether they were acknowledged.
     pub grants: BTreeMap<String, bool>,
+    /// What was recorded, in order, and whether it was accepted.
+    pub entries: Vec<(String, bool)>,
     pub epoch: Option<String>,
 }
 

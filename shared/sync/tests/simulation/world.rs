@@ -314,6 +314,11 @@ impl World {
             if st.outbox.acked != st.outbox.rows.len() as u64 {
                 out.push(format!("{}: rows not acknowledged", st.name));
             }
+            for (id, accepted) in &st.outbox.entries {
+                if !self.hospital.entries.contains(id) || !accepted {
+                    out.push(format!("{}: entry {id} not in the record", st.name));
+                }
+            }
             for (id, acked) in &st.outbox.grants {
                 if !self.hospital.grants.contains_key(id) || !acked {
                     out.push(format!("{}: grant {id} not on the server", st.name));

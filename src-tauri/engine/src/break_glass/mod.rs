@@ -14,6 +14,7 @@ use crate::EngineError;
 use crate::chart::blocks::Words;
 use crate::chart::card_view::{Frame, card_view};
 use crate::clock::Stopwatch;
+use crate::entry::{self, Pending};
 use crate::keys::verify_pin;
 use crate::outbox::{disclose_emergency, refused};
 use crate::session::{Assurance, FRESH_SECRET, Person, dir_user};
@@ -264,6 +265,8 @@ fn read_card(
     };
     let request = station.request(person.subject(), Some(facts), None, Some(grant.clone()))?;
     let permit = decide::<ReadCard>(request).map_err(|d| refused(&station.outbox, &d))?;
+    let pending = entry::pending(station, Some(patient));
+    let permit = entry::noted(permit, &pending);
     let read = disclose_emergency(&station.outbox, &station.ballast, &permit, |p| {
         station.essentials.card_reserved(p)
     });
@@ -284,6 +287,7 @@ fn read_card(
                 grant,
                 entry.access_id.to_string(),
                 None,
+                pending,
             ));
         }
         Err(other) => return Err(other),
@@ -295,6 +299,7 @@ fn read_card(
         grant,
         permit.access_id().to_string(),
         stored.as_ref(),
+        pending,
     ))
 }
 
@@ -305,6 +310,7 @@ fn shown(
     grant: &Grant,
     access_id: String,
     stored: Option<&CachedCard>,
+    pending: Vec<Pending>,
 ) -> Opened {
     let card = stored.and_then(|c| serde_json::from_slice::<EmergencyCard>(&c.body).ok());
     let age = match stored {
@@ -323,6 +329,7 @@ fn shown(
         text: frame_text(station, &person.display, grant),
         age: age.clone(),
         full_chart: station.records().is_some(),
+        pending,
     };
     let words = Words {
         patient,

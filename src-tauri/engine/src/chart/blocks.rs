@@ -180,6 +180,7 @@ impl Words<'_> {
             coded: a.coded,
             dangerous: a.dangerous,
             verification_text: a.verification.clone().filter(|v| v != "confirmed"),
+            unsent_text: None,
         }
     }
 

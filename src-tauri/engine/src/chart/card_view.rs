@@ -1,6 +1,7 @@
 //! The emergency card as shown.
 
 use super::blocks::Words;
+use crate::entry::{self, Pending};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_wire::view::{EmergencyCardView, SectionAge};
 
@@ -13,10 +14,24 @@ pub(crate) struct Frame {
     pub(crate) text: String,
     pub(crate) age: SectionAge,
     pub(crate) full_chart: bool,
+    /// Recorded here about this patient.
+    pub(crate) pending: Vec<Pending>,
 }
 
 /// The view of a card; `None` = it is here and cannot be read: every block says so.
-pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> EmergencyCardView {
+pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, mut frame: Frame) -> EmergencyCardView {
+    let as_of = frame.age.as_of_ms;
+    let pending: Vec<Pending> = std::mem::take(&mut frame.pending)
+        .into_iter()
+        .filter(|p| !p.is_in(as_of))
+        .collect();
+    let mut view = recorded(w, card, frame);
+    entry::onto_strip(&mut view.allergies, &pending, w);
+    view.entries = pending.iter().map(|p| p.view(w, None, false)).collect();
+    view
+}
+
+fn recorded(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> EmergencyCardView {
     let Some(c) = card.filter(|c| c.patient == *w.patient) else {
         return unreadable(w, frame);
     };
@@ -39,6 +54,7 @@ pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Fram
         isolation: w.of_block(&c.isolation, LOOKED_AT, |m| w.statement(m)),
         flags: w.of_block(&c.flags, LOOKED_AT, |m| w.statement(m)),
         contacts: w.of_block(&c.contacts, LOOKED_AT, |m| w.contact(m)),
+        entries: Vec::new(),
         full_chart_available: frame.full_chart,
     }
 }
@@ -63,6 +79,7 @@ fn unreadable(w: &Words<'_>, frame: Frame) -> EmergencyCardView {
         isolation: w.unavailable(),
         flags: w.unavailable(),
         contacts: w.unavailable(),
+        entries: Vec::new(),
         full_chart_available: frame.full_chart,
     }
 }

@@ -1,6 +1,7 @@
 //! The chart summary: from the full record where it is here, else from the essentials, and it says which.
 
 use super::blocks::Words;
+use crate::entry::{self, Pending};
 use std::collections::BTreeSet;
 use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
 use vitrine_clinical::summary::{ChartSummary, EncounterItem, Note, chart_summary};
@@ -20,6 +21,10 @@ pub(crate) struct Frame {
     pub(crate) essentials_age: SectionAge,
     pub(crate) record_age: SectionAge,
     pub(crate) loading_text: Option<String>,
+    /// Recorded here about this patient.
+    pub(crate) pending: Vec<Pending>,
+    /// Whether this person may record here for this patient, and what would allow it.
+    pub(crate) may_record: (bool, Option<String>),
 }
 
 /// The typed views of a record's resources; what cannot be read counts as unreadable of its type.
@@ -95,10 +100,32 @@ pub(crate) fn chart_view(
     let mut unreadable = record.map(|r| r.unreadable.clone()).unwrap_or_default();
     let summary = record.map(|r| chart_summary(&facts(&r.rows, &mut unreadable)));
     let bad = |kinds: &[&str]| kinds.iter().any(|k| unreadable.iter().any(|u| u == k));
-    let (banner, allergies) = match card {
+    let (banner, mut allergies) = match card {
         Some(c) => (w.banner(c), w.allergies(&c.allergies)),
         None => (w.bare_banner(), w.allergies_unavailable()),
     };
+    let (essentials_at, record_at) = (frame.essentials_age.as_of_ms, frame.record_age.as_of_ms);
+    let unseen: Vec<Pending> = frame
+        .pending
+        .iter()
+        .filter(|p| !p.is_in(essentials_at))
+        .cloned()
+        .collect();
+    entry::onto_strip(&mut allergies, &unseen, w);
+    let is_here = |p: &Pending| match record {
+        Some(r) => {
+            p.is_in(record_at)
+                || p.keys()
+                    .any(|k| r.rows.iter().any(|row| row.key.to_string() == k))
+        }
+        None => p.is_in(essentials_at),
+    };
+    let entries = frame
+        .pending
+        .iter()
+        .filter(|p| !is_here(p))
+        .map(|p| p.view(w, None, true))
+        .collect();
     let code_status = match card {
         Some(c) => w.of_block(&c.code_status, ESSENTIALS, |s| w.statement(s)),
         None => w.unavailable(),
@@ -124,6 +151,9 @@ pub(crate) fn chart_view(
         labs: w.unavailable(),
         notes: w.unavailable(),
         encounters: w.unavailable(),
+        entries,
+        may_record: frame.may_record.0,
+        record_refused_text: frame.may_record.1,
         resources: record.map_or(0, |r| u32::try_from(r.rows.len()).unwrap_or(u32::MAX)),
         loading_text: frame.loading_text,
     };

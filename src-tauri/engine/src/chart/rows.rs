@@ -107,12 +107,15 @@ pub(crate) fn found_row(card: &ListCard, clock: &Clock) -> PatientRowView {
     row(&card.patient, card.identity.as_ref(), card.place.as_ref(), clock)
 }
 
+/// What a board says of somebody with an allergy.
+pub(crate) const ALLERGY: &str = "ALLERGY";
+
 /// A row of a board.
 pub(crate) fn board_row(patient: &PatientId, item: &BoardItem, clock: &Clock) -> PatientRowView {
     let mut r = row(patient, item.identity.as_ref(), Some(&item.place), clock);
     r.reason_text = item.place.reason.clone();
     r.allergy_text = match item.allergies {
-        AllergyState::Known => "ALLERGY",
+        AllergyState::Known => ALLERGY,
         AllergyState::NoneKnown => "NO KNOWN ALLERGIES",
         AllergyState::NotRecorded => "NOT RECORDED",
         AllergyState::Unavailable => "UNAVAILABLE",

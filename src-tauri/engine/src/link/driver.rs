@@ -434,6 +434,7 @@ impl Work {
                     head: a.head,
                     oldest: a.oldest,
                     grants: a.grants,
+                    entries: a.entries,
                 });
             }
             Effect::MarkRowsAcked { up_to } => {
@@ -444,6 +445,14 @@ impl Work {
                 if let Err(e) = station.outbox.grant_sent(&id, station.clock.now()) {
                     tracing::warn!(error = %e, "an acknowledgement could not be noted");
                 }
+            }
+            Effect::NoteEntrySent { id } => {
+                station.note_sent(&id, true);
+                stores.tell_entry(&id);
+            }
+            Effect::MarkEntry { id, outcome } => {
+                station.note_sent(&id, false);
+                stores.entry_answered(&id, &outcome);
             }
             Effect::PruneOutbox { acked_for_ms } => stores.prune(acked_for_ms),
             Effect::NoteEpoch { epoch } => {
@@ -526,6 +535,14 @@ fn link_state(station: &Station, state: &LinkState) {
     if *state == LinkState::Live {
         station.alarms.clear(Alarm::ServerRefuses);
         station.alarms.clear(Alarm::ProtocolBroken);
+    }
+    if matches!(state, LinkState::Offline { .. } | LinkState::Refused) {
+        // Nothing is on its way on a connection that has ended.
+        station
+            .sent
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clear();
     }
     if station.fresh.set_link(age) {
         station.tell_status();

@@ -10,10 +10,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use vitrine_clinical::UtcMs;
 use vitrine_store::StoreError;
-use vitrine_store_sqlcipher::workstation::{Incoming, Prepared, Records};
-use vitrine_sync::client::{Effect, GrantDue, GrantsWanted};
+use vitrine_store_sqlcipher::workstation::{EntryMark, Incoming, Prepared, Records};
+use vitrine_sync::client::{Effect, EntryDue, GrantDue, GrantsWanted};
 use vitrine_sync::scope::is_patient;
-use vitrine_wire::message::{AuditRow, Change};
+use vitrine_wire::message::{AuditRow, Change, EntryOutcome};
 use vitrine_wire::view::{DataAge, EngineEvent};
 
 /// Items gathered before they are written.
@@ -225,6 +225,7 @@ impl<'a> Stores<'a> {
                 body: r.body,
             })
             .collect();
+        let grants_wanted = grants;
         let due = match grants {
             GrantsWanted::None => Vec::new(),
             wanted => outbox.grants(wanted == GrantsWanted::All).unwrap_or_default(),
@@ -238,12 +239,53 @@ impl<'a> Stores<'a> {
                 })
             })
             .collect();
+        let all = grants_wanted == GrantsWanted::All;
+        let limit = if all {
+            usize::MAX
+        } else {
+            vitrine_sync::outbox::ENTRIES_MAX
+        };
+        let entries = outbox
+            .entries_due(all, limit)
+            .unwrap_or_default()
+            .into_iter()
+            .filter_map(|e| {
+                Some(EntryDue {
+                    id: e.id,
+                    json: serde_json::value::RawValue::from_string(e.body).ok()?,
+                })
+            })
+            .collect();
         OutboxAnswer {
             rows,
             head: tally.last,
             oldest: tally.first,
             grants,
+            entries,
         }
+    }
+
+    /// Notes what the server did with an entry.
+    pub(super) fn entry_answered(&self, id: &str, outcome: &EntryOutcome) {
+        let (mark, answer) = match outcome {
+            EntryOutcome::Accepted { keys } => (EntryMark::Accepted, keys.join("\n")),
+            EntryOutcome::Rejected { text } => (EntryMark::Rejected, text.clone()),
+            EntryOutcome::Later => return self.tell_entry(id),
+        };
+        let now = self.station.clock.now();
+        if let Err(e) = self.station.outbox.answer_entry(id, mark, &answer, now) {
+            // It is offered again, and the server says the same again.
+            tracing::warn!(error = %e, "what became of an entry could not be noted");
+        }
+        self.tell_entry(id);
+    }
+
+    /// Tells the screen that an entry is somewhere else now.
+    pub(super) fn tell_entry(&self, id: &str) {
+        if let Ok(Some(e)) = self.station.outbox.entry(id) {
+            self.station.tell(EngineEvent::PatientsChanged(vec![e.patient]));
+        }
+        self.station.tell_status();
     }
 
     /// What the server acknowledged.
@@ -262,6 +304,9 @@ impl<'a> Stores<'a> {
             .now()
             .0
             .saturating_sub(i64::try_from(acked_for_ms).unwrap_or(i64::MAX));
+        if let Err(e) = self.station.outbox.clear_entries(UtcMs(before)) {
+            tracing::warn!(error = %e, "accepted entries could not be cleared away");
+        }
         match self.station.outbox.clear_acknowledged(UtcMs(before)) {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "acknowledged audit rows were cleared away"),
@@ -276,6 +321,7 @@ pub(super) struct OutboxAnswer {
     pub(super) head: u64,
     pub(super) oldest: u64,
     pub(super) grants: Vec<GrantDue>,
+    pub(super) entries: Vec<EntryDue>,
 }
 
 /// A scope's state for the screen.

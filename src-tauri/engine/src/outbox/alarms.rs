@@ -20,6 +20,8 @@ pub enum Alarm {
     ServerRefuses,
     /// An order to wipe was not signed by the server.
     ForgedWipe,
+    /// What was recorded here cannot be read.
+    EntriesUnreadable,
     /// Essentials were damaged.
     EssentialsDamaged,
     /// The essentials could not be opened for writing.
@@ -51,6 +53,9 @@ impl Alarm {
             }
             Self::ForgedWipe => {
                 "An order to erase this workstation came that the server did not sign. It was not obeyed. Call IT."
+            }
+            Self::EntriesUnreadable => {
+                "What was recorded at this workstation and not yet sent cannot be read: it is missing on every screen here. Call IT."
             }
             Self::EssentialsDamaged => {
                 "Some stored data are damaged: those patients show as unavailable until they are fetched again."

@@ -8,11 +8,13 @@
 use super::Workstation;
 use super::board::board;
 use super::chart::chart;
+use super::entries;
 use super::packet::{self, Packet};
 use super::search::search;
 use crate::EngineError;
 use crate::break_glass::{self, BreakGlass, reasons};
 use crate::clock::Stopwatch;
+use crate::entry;
 use crate::link;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
@@ -21,6 +23,7 @@ use crate::station::Station;
 use std::sync::Arc;
 use vitrine_access::chain::{Head, Row};
 use vitrine_clinical::card::EmergencyCard;
+use vitrine_wire::entry_view::{EntriesView, EntryFormView, EntryInput, EntryPreviewView, EntryView};
 use vitrine_wire::view::{
     BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
 };
@@ -244,6 +247,72 @@ impl Workstation {
         let station = self.station()?;
         let inside = Arc::clone(&station);
         station.desk.run(move || work(&inside)).await?
+    }
+
+    /// The forms for recording.
+    #[must_use]
+    pub fn entry_form(&self) -> EntryFormView {
+        entry::form()
+    }
+
+    /// What would be recorded, with what is wrong or unusual about it.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::NotOnThisWorkstation`].
+    pub async fn entry_preview(
+        &self,
+        patient: &str,
+        input: &EntryInput,
+    ) -> Result<EntryPreviewView, EngineError> {
+        let (patient, input) = (patient.to_owned(), input.clone());
+        self.blocking(move |s| entries::preview(s, &patient, &input))
+            .await
+    }
+
+    /// Records: durable on this workstation on return, and on its way to the server from then on.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Denied`], [`EngineError::Usage`] with the first fault,
+    /// [`EngineError::NotKept`]: nothing was recorded.
+    pub async fn entry_record(&self, patient: &str, input: &EntryInput) -> Result<EntryView, EngineError> {
+        let (patient, input) = (patient.to_owned(), input.clone());
+        self.blocking(move |s| entries::record(s, &patient, &input)).await
+    }
+
+    /// All that was recorded here and that the server has not accepted.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Denied`], [`EngineError::AuditFailed`].
+    pub async fn entries(&self) -> Result<EntriesView, EngineError> {
+        self.blocking(entries::list).await
+    }
+
+    /// Takes a rejected entry off the list, with what was done about it.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Denied`], [`EngineError::Usage`] when it is no rejected one.
+    pub async fn entry_settle(&self, id: &str, words: &str) -> Result<(), EngineError> {
+        let (id, words) = (id.to_owned(), words.to_owned());
+        self.blocking(move |s| entries::settle(s, &id, &words)).await
+    }
+
+    /// The signed-in person's draft of a note about a patient.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::NotOnThisWorkstation`], [`EngineError::Damaged`].
+    pub async fn note_draft(&self, patient: &str) -> Result<Option<String>, EngineError> {
+        let patient = patient.to_owned();
+        self.blocking(move |s| entries::draft(s, &patient)).await
+    }
+
+    /// Keeps it; an empty text removes it.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Usage`] for one that is too long, [`EngineError::NotKept`].
+    pub async fn set_note_draft(&self, patient: &str, text: &str) -> Result<(), EngineError> {
+        let (patient, text) = (patient.to_owned(), text.to_owned());
+        self.blocking(move |s| entries::set_draft(s, &patient, &text))
+            .await
     }
 
     /// Checks whether this workstation could open its essentials and write its audit log right now.

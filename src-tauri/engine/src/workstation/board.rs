@@ -5,7 +5,8 @@
 
 use super::chart::may_open;
 use crate::EngineError;
-use crate::chart::rows;
+use crate::chart::rows::{self, ALLERGY};
+use crate::entry;
 use crate::link;
 use crate::outbox::{disclose, refused};
 use crate::station::Station;
@@ -61,7 +62,13 @@ pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardV
         .map(|(p, i)| rows::board_row(p, i, &station.clock))
         .collect();
     rows::mark_similar(&mut views, &keys);
+    let pending = entry::pending(station, None);
+    let unsent = entry::allergic(&pending, age.as_of_ms);
     for v in &mut views {
+        if unsent.contains(v.patient.as_str()) {
+            ALLERGY.clone_into(&mut v.allergy_text);
+            v.flags.push("allergy recorded here, not sent".to_owned());
+        }
         let id = PatientId::new(v.patient.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
         v.restricted = !may_open(station, &person, &id, Some(ward.clone()));
     }

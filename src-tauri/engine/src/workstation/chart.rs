@@ -7,6 +7,7 @@ use crate::EngineError;
 use crate::break_glass;
 use crate::chart::blocks::{UNAVAILABLE, Words};
 use crate::chart::record::{Frame, chart_view};
+use crate::entry;
 use crate::link;
 use crate::outbox::refused;
 use crate::session::Person;
@@ -53,7 +54,10 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
     let patient = station.resolve(text)?;
     let request = station.request_about(&person, &patient)?;
     let grant = request.grant.clone();
+    let may_record = super::entries::may_record(&request);
     let permit = decide::<ReadChart>(request).map_err(|d| refused(&station.outbox, &d))?;
+    let pending = entry::pending(station, Some(&patient));
+    let permit = entry::noted(permit, &pending);
 
     let records = station.records();
     let card = station.essentials.card(&permit);
@@ -130,6 +134,8 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         essentials_age,
         record_age,
         loading_text,
+        pending,
+        may_record,
     };
     let words = Words {
         patient: &patient,

@@ -7,6 +7,7 @@
 mod acts;
 mod board;
 mod chart;
+mod entries;
 mod images;
 mod packet;
 #[cfg(test)]
@@ -295,7 +296,8 @@ impl Workstation {
                 }
                 let Ok(station) = self.station() else { return false };
                 let waiting = station.outbox.tally().map_or(0, |t| t.audit + t.grants);
-                if waiting == 0 {
+                let entries = station.outbox.entry_tally().map_or(0, |t| t.queued);
+                if waiting + entries == 0 {
                     return true;
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -332,6 +334,8 @@ impl Workstation {
                 clock_text: String::new(),
                 clock_warning: None,
                 outbox: 0,
+                unsent: 0,
+                rejected: 0,
                 outbox_oldest_text: None,
                 patients: 0,
                 loading_text: None,

@@ -7,6 +7,7 @@ use super::board::board;
 use crate::EngineError;
 use crate::chart::blocks::{UNAVAILABLE, Words};
 use crate::chart::card_view::{Frame, card_view};
+use crate::entry;
 use crate::link;
 use crate::station::Station;
 use std::io::{ErrorKind, Write};
@@ -126,10 +127,11 @@ fn cards(
             out.push((row, Err("restricted: emergency access only")));
             continue;
         };
-        let permit = permit.noted("use", "downtime-packet");
+        let pending = entry::pending(station, Some(&patient));
+        let permit = entry::noted(permit.noted("use", "downtime-packet"), &pending);
         match station.essentials.card(&permit) {
             Ok(card) => {
-                sealed.push((out.len(), patient, permit, card));
+                sealed.push((out.len(), patient, permit, card, pending));
                 out.push((row, Err("not on this workstation")));
             }
             Err(e @ StoreError::Damaged(_)) => {
@@ -141,7 +143,7 @@ fn cards(
     }
     let entries: Vec<_> = sealed
         .iter()
-        .map(|(_, _, permit, card)| permit.entry(card.disclosure().clone()))
+        .map(|(_, _, permit, card, _)| permit.entry(card.disclosure().clone()))
         .collect();
     let receipts = station
         .outbox
@@ -150,7 +152,7 @@ fn cards(
     if receipts.len() != sealed.len() {
         return Err(EngineError::Internal("writing the audit rows"));
     }
-    for ((at, patient, permit, card), receipt) in sealed.into_iter().zip(receipts) {
+    for ((at, patient, permit, card, pending), receipt) in sealed.into_iter().zip(receipts) {
         let stored = card
             .open(&receipt)
             .map_err(|_| EngineError::Internal("opening with the receipt"))?;
@@ -172,6 +174,7 @@ fn cards(
             text: String::new(),
             age,
             full_chart: false,
+            pending,
         };
         let words = Words {
             patient: &patient,

@@ -1,7 +1,7 @@
 //! Running the acts.
 
 use crate::args::{Act, AuditAct, Cli, Who};
-use crate::{bench, images, print, secret};
+use crate::{bench, entries, images, print, secret};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use vitrine_engine::{BreakGlass, EngineError, Enrolment, Identity, Options, Work
 use vitrine_wire::view::{DataAge, EngineEvent};
 
 /// Done.
-const DONE: u8 = 0;
+pub(crate) const DONE: u8 = 0;
 /// Longest wait for the server's word on a person who was let in by what is here: images are given to a session it knows.
 const CONFIRMED: Duration = Duration::from_secs(5);
 /// Something was refused or failed.
@@ -98,6 +98,9 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             }
             Ok(DONE)
         }
+        Act::Record { what } => entries::record(&profile, what, json).await,
+        Act::Entries { who } => entries::list(&profile, &who, json).await,
+        Act::Settle { id, words, who } => entries::settle(&profile, &id, &words, &who, json).await,
         Act::Chart { patient, wait, who } => chart(&profile, &patient, wait, &who, json).await,
         Act::Images { patient, who } => {
             let ws = signed_in(&profile, &who, false).await?;
@@ -154,7 +157,7 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
     }
 }
 
-fn to_json<T: serde::Serialize>(v: &T) -> Result<Value, EngineError> {
+pub(crate) fn to_json<T: serde::Serialize>(v: &T) -> Result<Value, EngineError> {
     serde_json::to_value(v).map_err(|_| EngineError::Internal("printing"))
 }
 
@@ -294,7 +297,7 @@ async fn sync(
 }
 
 /// A workstation with somebody signed in: for this run alone, or by the kept session.
-async fn signed_in(profile: &Path, who: &Who, sync: bool) -> Result<Workstation, EngineError> {
+pub(crate) async fn signed_in(profile: &Path, who: &Who, sync: bool) -> Result<Workstation, EngineError> {
     let ws = open(profile, sync)?;
     match &who.user {
         Some(user) => {

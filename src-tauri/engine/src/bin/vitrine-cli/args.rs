@@ -111,6 +111,29 @@ pub enum Act {
         #[command(flatten)]
         who: Who,
     },
+    /// Record for a patient: kept here at once, sent when the server can be reached
+    Record {
+        /// What to record
+        #[command(subcommand)]
+        what: Recorded,
+    },
+    /// What was recorded at this workstation and the server has not accepted
+    Entries {
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Take an entry that the server refuses off the list
+    Settle {
+        /// Its id, as `entries` prints it
+        id: String,
+        /// What was done about it
+        #[arg(long, value_name = "TEXT")]
+        words: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// The chart of a patient
     Chart {
         /// MRN or FHIR id
@@ -188,6 +211,69 @@ pub enum Act {
         /// What to search for; the patients found are opened in turn
         #[arg(long, default_value = "a")]
         query: Vec<String>,
+    },
+}
+
+/// What can be recorded.
+#[derive(Debug, Subcommand)]
+pub enum Recorded {
+    /// Vital signs measured at one time
+    Vitals {
+        /// MRN or FHIR id
+        patient: String,
+        /// respiration, saturation, oxygen (0 is room air), pulse, systolic, diastolic, temperature, awareness (alert, confused,
+        /// voice, pain, unresponsive), coma, pain; e.g. pulse=88
+        #[arg(value_name = "SIGN=VALUE", required = true)]
+        readings: Vec<String>,
+        /// Measured so many minutes ago
+        #[arg(long, value_name = "MINUTES", default_value_t = 0)]
+        minutes_ago: u32,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// An allergy or intolerance
+    Allergy {
+        /// MRN or FHIR id
+        patient: String,
+        /// Against what
+        agent: String,
+        /// What happened
+        #[arg(long, value_name = "TEXT")]
+        reaction: Option<String>,
+        /// mild, moderate, severe, life-threatening
+        #[arg(long, value_name = "CODE")]
+        severity: Option<String>,
+        /// Seen or tested, not only reported
+        #[arg(long)]
+        confirmed: bool,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// The patient was asked and has no known allergies
+    NoneKnown {
+        /// MRN or FHIR id
+        patient: String,
+        /// They were asked about medicines, food, latex, contrast and anything else
+        #[arg(long)]
+        asked: bool,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// A note
+    Note {
+        /// MRN or FHIR id
+        patient: String,
+        /// The text
+        text: String,
+        /// progress, nursing, emergency, handover
+        #[arg(long, value_name = "CODE", default_value = "progress")]
+        kind: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
     },
 }
 

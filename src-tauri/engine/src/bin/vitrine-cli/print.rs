@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{UtcMs, format};
 use vitrine_engine::{EngineError, SelfTest};
+use vitrine_wire::entry_view::EntryView;
 use vitrine_wire::series_view::MeasuredSeriesView;
 use vitrine_wire::view::{
     AllergyStripState, AllergyStripView, BlockView, BlockViewState, BoardView, ChartView, EmergencyCardView,
@@ -156,10 +157,27 @@ fn allergies(a: &AllergyStripView) {
             .as_deref()
             .map(|v| format!(" ({v})"))
             .unwrap_or_default();
-        say!("  {mark}{} — {}{sure}{checked}", i.agent, i.detail_text);
+        let unsent = i
+            .unsent_text
+            .as_deref()
+            .map(|t| format!("  [{t}]"))
+            .unwrap_or_default();
+        say!("  {mark}{} — {}{sure}{checked}{unsent}", i.agent, i.detail_text);
     }
     for n in a.negatives.iter().chain(&a.conflict_text) {
         say!("  {n}");
+    }
+}
+
+fn entries(all: &[EntryView]) {
+    for e in all {
+        say!(
+            "  {}: {} ({}) {}",
+            e.title,
+            e.lines.join("; "),
+            e.at_text,
+            e.state_text
+        );
     }
 }
 
@@ -185,6 +203,7 @@ pub fn chart(v: &ChartView) {
         say!("{extra}");
     }
     allergies(&v.allergies);
+    entries(&v.entries);
     say!(
         "Essentials {} · full record {} ({} resources)",
         v.essentials_age.text,
@@ -218,6 +237,7 @@ pub fn card(v: &EmergencyCardView) {
         say!("{extra}");
     }
     allergies(&v.allergies);
+    entries(&v.entries);
     block("ACTIVE MEDICINES", &v.medications, medicine);
     for m in &v.recently_stopped {
         say!("  recently stopped: {}", medicine(m));
@@ -256,6 +276,17 @@ pub fn card_json(
     let mut allergies = of("allergies");
     if let Some(a) = allergies.as_object_mut() {
         a.insert("state".to_owned(), state.into());
+        // What was recorded here and is not in the record yet: as on the screen.
+        let unsent = v.allergies.items.iter().filter_map(|i| {
+            let text = i.unsent_text.as_ref()?;
+            Some(json!({
+                "agent": i.agent, "coded": i.coded, "reactions": [i.detail_text], "dangerous": i.dangerous,
+                "verification": i.verification_text, "unsent": true, "unsent_text": text,
+            }))
+        });
+        if let Some(items) = a.entry("items").or_insert_with(|| json!([])).as_array_mut() {
+            items.extend(unsent);
+        }
     }
     let b = &v.banner;
     json!({

@@ -1,0 +1,176 @@
+//! What people recorded at a workstation, brought into the record.
+//!
+//! Lives here: whose entry it is, whether its author may still write, the answer in words for that person. Never here: what an entry
+//! becomes (`fhir::entry`), the change itself (`http::fhir::bundle`, the way of every other transaction, with its policy, audit row,
+//! and "once by the operation's id").
+//!
+//! An entry is judged when it arrives: an account disabled or a patient moved to another ward since it was recorded refuses it, with
+//! the reason. Nothing is dropped: what is refused stays at the workstation until a person has settled it.
+
+use super::work::{Served, alarm};
+use crate::app::App;
+use crate::clock;
+use crate::http::auth::sign_in_row;
+use crate::http::fhir::bundle::transaction;
+use crate::http::refusal::FhirRefusal;
+use crate::identity::sessions::Caller;
+use vitrine_access::Actor;
+use vitrine_access::policy::Subject;
+use vitrine_clinical::DeviceId;
+use vitrine_clinical::entry::Entry;
+use vitrine_fhir::bundle::Bundle;
+use vitrine_store::StoreError;
+use vitrine_sync::server::Event;
+use vitrine_wire::message::EntryOutcome;
+
+fn rejected(text: impl Into<String>) -> EntryOutcome {
+    EntryOutcome::Rejected { text: text.into() }
+}
+
+/// Brings an entry into the record and gives the answer; `None` for something without an id.
+pub(super) async fn store(app: &App, served: &Served, text: &str) -> Option<Event> {
+    let device = served.device.as_ref()?;
+    let (id, outcome) = match serde_json::from_str::<Entry>(text) {
+        Ok(entry) => {
+            let outcome = bring_in(app, served, &entry).await;
+            (entry.id.to_string(), outcome)
+        }
+        Err(_) => {
+            let id = serde_json::from_str::<serde_json::Value>(text)
+                .ok()
+                .and_then(|v| v.get("id")?.as_str().map(str::to_owned))
+                .filter(|id| id.len() <= 64);
+            let Some(id) = id else {
+                alarm(app, &device.id, "an entry that cannot be read").await;
+                return None;
+            };
+            let why = "This server cannot read it: the workstation's program is another version. Record it again where the programs are \
+                       the same, and tell IT.";
+            (id, rejected(why))
+        }
+    };
+    if let EntryOutcome::Rejected { .. } = &outcome {
+        app.metrics
+            .count("vitrine_entries_total", "outcome=\"rejected\"", 1);
+    } else if outcome != EntryOutcome::Later {
+        app.metrics
+            .count("vitrine_entries_total", "outcome=\"accepted\"", 1);
+    }
+    Some(Event::EntryStored { id, outcome })
+}
+
+async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
+    let Some(device) = &served.device else {
+        return EntryOutcome::Later;
+    };
+    if entry.device != device.id {
+        alarm(app, &device.id, "an entry of another workstation").await;
+        return rejected(
+            "It says that it was recorded at another workstation. Record it again, and tell IT.",
+        );
+    }
+    let Ok(op_id) = entry.id.as_str().parse::<uuid::Uuid>() else {
+        return rejected("Its id is none. Record it again, and tell IT.");
+    };
+    let faults = entry.faults(clock::now());
+    if !faults.is_empty() {
+        let all: Vec<String> = faults.into_iter().map(|f| f.text).collect();
+        return rejected(format!("{}.", all.join(". ")));
+    }
+    let account = match app.store.account(&entry.user).await {
+        Ok(Some(account)) if !account.disabled => account,
+        Ok(_) => {
+            return match refusal_noted(app, entry, &device.id).await {
+                Ok(()) => rejected(format!(
+                    "The account of {} is disabled or gone. Somebody else who looks after the patient records it.",
+                    entry.user
+                )),
+                Err(_) => EntryOutcome::Later,
+            };
+        }
+        Err(e) => return later(&e.to_string()),
+    };
+    let caller = Caller {
+        subject: Subject::User {
+            user: entry.user.clone(),
+            role: account.role,
+            wards: account.wards,
+        },
+        device: Some(device.id.clone()),
+        ward: Some(device.ward.clone()),
+        session: [0; 32],
+        until: clock::now(),
+    };
+    let bytes = match vitrine_fhir::entry::bundle(entry) {
+        Ok(bytes) => bytes,
+        Err(text) => return rejected(format!("{text}.")),
+    };
+    let bundle = match Bundle::parse(&bytes) {
+        Ok(bundle) => bundle,
+        Err(e) => return rejected(format!("{}.", e.0.text)),
+    };
+    match transaction(app, &caller, &bundle, op_id, "entry of a workstation").await {
+        Ok(done) => EntryOutcome::Accepted {
+            keys: done
+                .iter()
+                .filter_map(|d| d.key.as_ref())
+                .map(ToString::to_string)
+                .collect(),
+        },
+        Err(refusal) if is_passing(&refusal) => later(&words(&refusal)),
+        Err(refusal) => rejected(words(&refusal)),
+    }
+}
+
+fn later(why: &str) -> EntryOutcome {
+    tracing::warn!(
+        why,
+        "an entry of a workstation could not be kept now; it comes again"
+    );
+    EntryOutcome::Later
+}
+
+/// Whether the same entry may be taken another time.
+fn is_passing(refusal: &FhirRefusal) -> bool {
+    let status = refusal.status.as_u16();
+    status >= 500 || matches!(status, 408 | 429)
+}
+
+/// The sentences of an OperationOutcome.
+fn words(refusal: &FhirRefusal) -> String {
+    let outcome: serde_json::Value = serde_json::from_slice(&refusal.body).unwrap_or_default();
+    let issues = outcome.get("issue").and_then(|i| i.as_array());
+    let texts: Vec<&str> = issues
+        .into_iter()
+        .flatten()
+        .filter_map(|i| {
+            i.pointer("/details/text")
+                .or_else(|| i.get("diagnostics"))?
+                .as_str()
+        })
+        .collect();
+    let text = if texts.is_empty() {
+        "The server refuses it".to_owned()
+    } else {
+        texts.join(" ")
+    };
+    if refusal.status.as_u16() == 403 {
+        format!("{text} Whoever looks after the patient now records it.")
+    } else {
+        text
+    }
+}
+
+/// The refusal of somebody whose account is gone, in the audit log.
+async fn refusal_noted(app: &App, entry: &Entry, device: &DeviceId) -> Result<(), StoreError> {
+    let mut row = sign_in_row(
+        Actor::User(entry.user.clone()),
+        Some(device.clone()),
+        "write-clinical",
+        "account-disabled",
+        false,
+    );
+    row.patient = Some(entry.patient.clone());
+    row.notes.insert("entry".to_owned(), entry.id.to_string());
+    app.store.append(row).await.map(|_| ())
+}

@@ -1,0 +1,296 @@
+//! What people recorded at this workstation, and drafts of notes: further tables of `outbox.db`.
+//!
+//! An entry and the audit row of recording it are one commit, synced before anybody is told "kept". An entry goes when the server has
+//! held it for as long as audit rows are kept, or when a person has settled a rejected one; nothing else deletes one.
+
+use super::lines::Lines;
+use super::outbox::{Outbox, append_row, json};
+use super::scopes::u;
+use rusqlite::{OptionalExtension, params};
+use vitrine_access::AuditEntry;
+use vitrine_clinical::{PatientId, UserId, UtcMs};
+use vitrine_store::StoreError;
+
+pub(super) const TABLES: &str = "
+CREATE TABLE entry(
+  n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, user TEXT NOT NULL, patient TEXT NOT NULL, at INTEGER NOT NULL,
+  body TEXT NOT NULL, state INTEGER NOT NULL DEFAULT 0, answered INTEGER NOT NULL DEFAULT 0, answer TEXT NOT NULL DEFAULT ''
+) STRICT;
+CREATE INDEX entry_state ON entry(state, n);
+CREATE INDEX entry_of ON entry(patient, n);
+CREATE TABLE draft(
+  user TEXT NOT NULL, patient TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(user, patient)
+) WITHOUT ROWID, STRICT;
+";
+
+/// What became of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryMark {
+    /// The server does not have it.
+    Queued,
+    /// It is in the record on the server.
+    Accepted,
+    /// The server refuses it.
+    Rejected,
+    /// A person has settled a rejected one.
+    Settled,
+}
+
+impl EntryMark {
+    const fn number(self) -> i64 {
+        match self {
+            Self::Queued => 0,
+            Self::Accepted => 1,
+            Self::Rejected => 2,
+            Self::Settled => 3,
+        }
+    }
+    const fn of(number: i64) -> Self {
+        match number {
+            1 => Self::Accepted,
+            2 => Self::Rejected,
+            3 => Self::Settled,
+            // Whatever cannot be told is offered again: the server applies it once.
+            _ => Self::Queued,
+        }
+    }
+}
+
+/// An entry to be kept.
+#[derive(Debug, Clone, Copy)]
+pub struct NewEntry<'a> {
+    /// Its id.
+    pub id: &'a str,
+    /// Who recorded it.
+    pub user: &'a UserId,
+    /// Whose record.
+    pub patient: &'a PatientId,
+    /// When.
+    pub at: UtcMs,
+    /// Its JSON.
+    pub body: &'a str,
+}
+
+/// An entry kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptEntry {
+    /// Its id.
+    pub id: String,
+    /// Whose record.
+    pub patient: String,
+    /// Its JSON.
+    pub body: String,
+    /// What became of it.
+    pub mark: EntryMark,
+    /// When the server answered, ms; 0 while it has not.
+    pub answered: i64,
+    /// For an accepted one the keys of its resources, one a line; for a rejected one why.
+    pub answer: String,
+}
+
+/// How many entries wait, and how many nobody has settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct EntryTally {
+    /// Not with the server.
+    pub queued: u64,
+    /// Refused by the server and not settled.
+    pub rejected: u64,
+    /// When the oldest waiting one was recorded, ms.
+    pub oldest: Option<i64>,
+}
+
+fn kept(r: &rusqlite::Row<'_>) -> rusqlite::Result<KeptEntry> {
+    Ok(KeptEntry {
+        id: r.get(0)?,
+        patient: r.get(1)?,
+        body: r.get(2)?,
+        mark: EntryMark::of(r.get(3)?),
+        answered: r.get(4)?,
+        answer: r.get(5)?,
+    })
+}
+
+const COLUMNS: &str = "SELECT id, patient, body, state, answered, answer FROM entry";
+
+impl Outbox {
+    fn entry_lines(&self) -> &Lines {
+        self.lines()
+    }
+
+    /// Keeps an entry and the audit row of recording it in one transaction; durable on return. The same id again changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`], [`StoreError::Damaged`], [`StoreError::Backend`]: nothing was kept, say so.
+    pub fn record(&self, row: &AuditEntry, entry: &NewEntry<'_>) -> Result<(), StoreError> {
+        let body = json(row)?;
+        let lines = self.entry_lines();
+        lines.write("keeping what was recorded", |t| {
+            append_row(t, row.at.0, &body)
+                .and_then(|_| {
+                    t.execute(
+                        "INSERT OR IGNORE INTO entry(id, user, patient, at, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+                        params![entry.id, entry.user.as_str(), entry.patient.as_str(), entry.at.0, entry.body],
+                    )
+                })
+                .map(|_| ())
+                .map_err(lines.fault("keeping what was recorded"))
+        })
+    }
+
+    /// Entries to be offered to the server, in the order in which they were recorded: those it does not have, or with `all` also
+    /// those it has accepted and that are still kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn entries_due(&self, all: bool, limit: usize) -> Result<Vec<KeptEntry>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.entry_lines().read("reading what was recorded", |c| {
+            let sql = format!("{COLUMNS} WHERE state = 0 OR (?1 AND state = 1) ORDER BY n LIMIT ?2");
+            c.prepare_cached(&sql)?
+                .query_map(params![all, limit], kept)?
+                .collect()
+        })
+    }
+
+    /// Entries about one patient, or all, that nobody has settled, in the order in which they were recorded.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn entries(&self, patient: Option<&PatientId>) -> Result<Vec<KeptEntry>, StoreError> {
+        self.entry_lines().read("reading what was recorded", |c| {
+            let sql = format!("{COLUMNS} WHERE state < 3 AND (?1 IS NULL OR patient = ?1) ORDER BY n");
+            c.prepare_cached(&sql)?
+                .query_map([patient.map(PatientId::as_str)], kept)?
+                .collect()
+        })
+    }
+
+    /// One entry.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn entry(&self, id: &str) -> Result<Option<KeptEntry>, StoreError> {
+        self.entry_lines().read("reading what was recorded", |c| {
+            let sql = format!("{COLUMNS} WHERE id = ?1");
+            c.prepare_cached(&sql)?.query_row([id], kept).optional()
+        })
+    }
+
+    /// Notes the server's answer. What was accepted once stays so: a server restored from a backup is offered it again, and its
+    /// record has it.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn answer_entry(&self, id: &str, mark: EntryMark, answer: &str, at: UtcMs) -> Result<(), StoreError> {
+        let lines = self.entry_lines();
+        lines.write("noting what became of an entry", |t| {
+            t.execute(
+                "UPDATE entry SET state = ?2, answered = max(?3, 1), answer = ?4 WHERE id = ?1 AND state IN (0, 1) AND state <= ?2",
+                params![id, mark.number(), at.0, answer],
+            )
+            .map(|_| ())
+            .map_err(lines.fault("noting what became of an entry"))
+        })
+    }
+
+    /// A person has settled a rejected entry: it leaves the list, with the audit row that says what was done about it. Gives false,
+    /// and writes nothing, when it is not (any more) a rejected one.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn settle_entry(&self, id: &str, row: &AuditEntry) -> Result<bool, StoreError> {
+        let body = json(row)?;
+        let lines = self.entry_lines();
+        lines.write("settling an entry", |t| {
+            let fault = lines.fault("settling an entry");
+            let n = t
+                .execute(
+                    "UPDATE entry SET state = 3, answered = ?2 WHERE id = ?1 AND state = 2",
+                    params![id, row.at.0],
+                )
+                .map_err(&fault)?;
+            if n > 0 {
+                append_row(t, row.at.0, &body).map_err(&fault)?;
+            }
+            Ok(n > 0)
+        })
+    }
+
+    /// Removes accepted and settled entries answered before `before`.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn clear_entries(&self, before: UtcMs) -> Result<u64, StoreError> {
+        let lines = self.entry_lines();
+        lines.write("clearing accepted entries", |t| {
+            t.execute(
+                "DELETE FROM entry WHERE state IN (1, 3) AND answered < ?1",
+                [before.0],
+            )
+            .map(|n| n as u64)
+            .map_err(lines.fault("clearing accepted entries"))
+        })
+    }
+
+    /// How many wait.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn entry_tally(&self) -> Result<EntryTally, StoreError> {
+        self.entry_lines().read("counting what was recorded", |c| {
+            c.prepare_cached(
+                "SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2), min(at) FILTER (WHERE state = 0)
+                 FROM entry WHERE state IN (0, 2)",
+            )?
+            .query_row([], |r| {
+                Ok(EntryTally {
+                    queued: u(r.get(0)?),
+                    rejected: u(r.get(1)?),
+                    oldest: r.get(2)?,
+                })
+            })
+        })
+    }
+
+    /// A person's draft of a note about a patient.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn draft(&self, user: &UserId, patient: &PatientId) -> Result<Option<String>, StoreError> {
+        self.entry_lines().read("reading a draft", |c| {
+            c.prepare_cached("SELECT body FROM draft WHERE user = ?1 AND patient = ?2")?
+                .query_row([user.as_str(), patient.as_str()], |r| r.get(0))
+                .optional()
+        })
+    }
+
+    /// Keeps a draft; an empty text removes it.
+    ///
+    /// # Errors
+    /// As [`Self::record`].
+    pub fn set_draft(
+        &self,
+        user: &UserId,
+        patient: &PatientId,
+        text: &str,
+        at: UtcMs,
+    ) -> Result<(), StoreError> {
+        let lines = self.entry_lines();
+        lines.write("keeping a draft", |t| {
+            let (user, patient) = (user.as_str(), patient.as_str());
+            let done = if text.is_empty() {
+                t.execute(
+                    "DELETE FROM draft WHERE user = ?1 AND patient = ?2",
+                    [user, patient],
+                )
+            } else {
+                t.execute(
+                    "INSERT INTO draft(user, patient, at, body) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT(user, patient) DO UPDATE SET at = ?3, body = ?4",
+                    params![user, patient, at.0, text],
+                )
+            };
+            done.map(|_| ()).map_err(lines.fault("keeping a draft"))
+        })
+    }
+}

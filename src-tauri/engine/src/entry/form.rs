@@ -1,0 +1,192 @@
+//! The forms, and what was typed into them.
+
+use super::at_text;
+use crate::chart::blocks::Words;
+use vitrine_clinical::UtcMs;
+use vitrine_clinical::entry::{
+    AGO_MOST, AWARENESS, Certainty, Choice, Fault, NOTE_MOST, NoteKind, Reading, SIGNS, Severity, Sign,
+    TEXT_MOST, What, typed_number,
+};
+use vitrine_wire::entry_view::{
+    ChoiceView, EntryFormView, EntryInput, EntryPreviewView, FaultView, ReadingInput, SignView,
+};
+
+/// How long ago, to be chosen with one key, minutes.
+const AGO: [u32; 6] = [0, 5, 10, 15, 30, 60];
+
+fn choices<T: Choice>() -> Vec<ChoiceView> {
+    T::ALL
+        .iter()
+        .map(|(_, code, text)| ChoiceView {
+            code: (*code).to_owned(),
+            text: (*text).to_owned(),
+        })
+        .collect()
+}
+
+/// The forms.
+pub(crate) fn form() -> EntryFormView {
+    let sign = |f: &vitrine_clinical::entry::SignFacts| SignView {
+        sign: f.code.to_owned(),
+        label: f.label.to_owned(),
+        words: f.words.to_owned(),
+        unit: f.unit.to_owned(),
+        hint_text: f.hint(),
+        choices: if f.sign == Sign::Awareness {
+            AWARENESS
+                .iter()
+                .map(|(code, text, ..)| ChoiceView {
+                    code: (*code).to_owned(),
+                    text: (*text).to_owned(),
+                })
+                .collect()
+        } else {
+            Vec::new()
+        },
+    };
+    let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+    EntryFormView {
+        signs: SIGNS.iter().map(sign).collect(),
+        severities: choices::<Severity>(),
+        certainties: choices::<Certainty>(),
+        note_kinds: choices::<NoteKind>(),
+        ago_minutes: AGO.to_vec(),
+        ago_most: AGO_MOST,
+        none_known_question: "Was the patient, or somebody who knows, asked about allergies to medicines, food, latex, contrast and \
+                              anything else, and is there none?"
+            .to_owned(),
+        note_most: count(NOTE_MOST),
+        text_most: count(TEXT_MOST),
+    }
+}
+
+fn fault(field: &'static str, text: &str) -> Fault {
+    Fault {
+        field,
+        text: text.to_owned(),
+    }
+}
+
+/// What was typed, as far as it can be read, and what has to be mended. Signed at `now`.
+pub(crate) fn read(input: &EntryInput, now: UtcMs) -> (What, Vec<Fault>) {
+    let mut faults = Vec::new();
+    let what = match input {
+        EntryInput::Vitals {
+            minutes_ago,
+            readings,
+        } => What::Vitals {
+            at: now.plus_ms(-i64::from(*minutes_ago) * 60_000),
+            readings: typed(readings, &mut faults),
+        },
+        EntryInput::Allergy {
+            agent,
+            reaction,
+            severity,
+            certainty,
+        } => {
+            let chosen = Severity::of_code(severity);
+            if chosen.is_none() && !severity.is_empty() {
+                faults.push(fault("severity", "Choose one of the severities"));
+            }
+            let certainty = Certainty::of_code(certainty).unwrap_or_else(|| {
+                faults.push(fault("certainty", "Choose how sure it is"));
+                Certainty::Unconfirmed
+            });
+            What::Allergy {
+                agent: agent.trim().to_owned(),
+                reaction: Some(reaction.trim().to_owned()).filter(|r| !r.is_empty()),
+                severity: chosen,
+                certainty,
+            }
+        }
+        EntryInput::NoKnownAllergies { asked } => {
+            if !asked {
+                faults.push(fault("asked", "Ask first, and answer the question with yes"));
+            }
+            What::NoKnownAllergies
+        }
+        EntryInput::Note { note_kind, text } => What::Note {
+            note: NoteKind::of_code(note_kind).unwrap_or_else(|| {
+                faults.push(fault("note_kind", "Choose the kind of note"));
+                NoteKind::Progress
+            }),
+            text: text.replace("\r\n", "\n").trim().to_owned(),
+        },
+    };
+    for f in what.faults(now) {
+        // A field that could not be read has said so already.
+        if !faults.iter().any(|g| g.field == f.field && !f.field.is_empty()) {
+            faults.push(f);
+        }
+    }
+    // Nothing typed but what is at fault is not "nothing typed".
+    if faults.iter().any(|f| !f.field.is_empty()) && matches!(what, What::Vitals { .. }) {
+        faults.retain(|f| !f.field.is_empty());
+    }
+    (what, faults)
+}
+
+fn typed(inputs: &[ReadingInput], faults: &mut Vec<Fault>) -> Vec<Reading> {
+    let mut out: Vec<Reading> = Vec::new();
+    for input in inputs.iter().filter(|i| !i.value.trim().is_empty()) {
+        let Some(sign) = Sign::of_code(&input.sign) else {
+            faults.push(fault(
+                "",
+                "A vital sign of this form is not known to this program",
+            ));
+            continue;
+        };
+        let facts = sign.facts();
+        let value = if sign == Sign::Awareness {
+            input.value.trim().to_owned()
+        } else {
+            match typed_number(facts, &input.value) {
+                Ok(d) => d.as_str().to_owned(),
+                Err(text) => {
+                    faults.push(Fault {
+                        field: facts.code,
+                        text,
+                    });
+                    continue;
+                }
+            }
+        };
+        out.push(Reading { sign, value });
+    }
+    out.sort_by_key(|r| SIGNS.iter().position(|f| f.sign == r.sign));
+    out
+}
+
+fn views(faults: Vec<Fault>) -> Vec<FaultView> {
+    faults
+        .into_iter()
+        .map(|f| FaultView {
+            field: f.field.to_owned(),
+            text: f.text,
+        })
+        .collect()
+}
+
+/// What would be recorded.
+pub(crate) fn preview(w: &Words<'_>, input: &EntryInput) -> EntryPreviewView {
+    let now = w.clock.now();
+    let (what, faults) = read(input, now);
+    let mut at = at_text(w, now, &what);
+    if let EntryInput::Vitals { minutes_ago, .. } = input {
+        at.push_str(&match minutes_ago {
+            0 => " (now)".to_owned(),
+            n => format!(
+                " ({} ago)",
+                vitrine_clinical::format::data_age(i64::from(*n) * 60_000)
+            ),
+        });
+    }
+    EntryPreviewView {
+        patient: w.patient.to_string(),
+        title: what.title().to_owned(),
+        lines: what.lines(),
+        at_text: at,
+        warnings: views(what.warnings()),
+        faults: views(faults),
+    }
+}

@@ -1,0 +1,233 @@
+//! What people record at this workstation: from the form to an entry, and how an entry is shown until the record has it.
+//!
+//! Lives here: reading a form, the views of entries, an unsent allergy on the strip. Never here: what is wrong with an entry
+//! (`clinical::entry`), keeping one (`workstation::entries`), the network: an emergency shows what is unsent too.
+//!
+//! Rules: an unsent allergy is an allergy on every screen of this workstation, marked; an unsent "no known allergies" takes nothing
+//! away; measurements count in no score before the server has them (screens.md S16).
+
+mod form;
+
+pub(crate) use form::{form, preview, read};
+
+use crate::chart::blocks::Words;
+use crate::outbox::Alarm;
+use crate::station::Station;
+use vitrine_access::{Action, Permit};
+use vitrine_clinical::entry::{Certainty, Entry, Severity, What};
+use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_store_sqlcipher::workstation::{EntryMark, KeptEntry};
+use vitrine_wire::entry_view::{EntryState, EntryView};
+use vitrine_wire::view::{AllergyStripState, AllergyStripView, AllergyView};
+
+/// A copy that is complete up to so long after the server took an entry has it, however far the clocks are trusted, ms.
+const SURELY_MS: i64 = 5_000;
+
+/// An entry and where it is.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    pub(crate) id: String,
+    pub(crate) patient: String,
+    /// `None` for one that this program cannot read: it is shown as such and stays where it is.
+    pub(crate) entry: Option<Entry>,
+    pub(crate) state: EntryState,
+    answered: UtcMs,
+    answer: String,
+}
+
+/// What is recorded here about a patient, or about all, and not settled. What cannot be read raises the alarm.
+pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Vec<Pending> {
+    let kept = match station.outbox.entries(patient) {
+        Ok(kept) => {
+            station.alarms.clear(Alarm::EntriesUnreadable);
+            kept
+        }
+        Err(e) => {
+            tracing::error!(error = %e, "what was recorded here cannot be read");
+            if station.alarms.raise(Alarm::EntriesUnreadable) {
+                station.tell_status();
+            }
+            Vec::new()
+        }
+    };
+    let sent = station.sent();
+    kept.into_iter().map(|k| one(k, &sent)).collect()
+}
+
+/// The patients with an allergy recorded here that a copy, complete up to `as_of`, does not have.
+pub(crate) fn allergic(pending: &[Pending], as_of: Option<i64>) -> std::collections::BTreeSet<&str> {
+    let allergy = |p: &&Pending| {
+        p.entry
+            .as_ref()
+            .is_some_and(|e| matches!(e.what, What::Allergy { .. }))
+    };
+    pending
+        .iter()
+        .filter(|p| !p.is_in(as_of))
+        .filter(allergy)
+        .map(|p| p.patient.as_str())
+        .collect()
+}
+
+/// The access's permit, noting which entries it shows.
+pub(crate) fn noted<A: Action>(permit: Permit<A>, pending: &[Pending]) -> Permit<A> {
+    if pending.is_empty() {
+        return permit;
+    }
+    let ids: Vec<&str> = pending.iter().map(|p| p.id.as_str()).collect();
+    permit.noted("entries", ids.join(" "))
+}
+
+/// One kept entry and where it is.
+pub(crate) fn one(k: KeptEntry, sent: &std::collections::BTreeSet<String>) -> Pending {
+    let state = match k.mark {
+        EntryMark::Accepted | EntryMark::Settled => EntryState::Accepted,
+        EntryMark::Rejected => EntryState::Rejected,
+        EntryMark::Queued if sent.contains(&k.id) => EntryState::Sent,
+        EntryMark::Queued => EntryState::Queued,
+    };
+    Pending {
+        state,
+        entry: serde_json::from_str(&k.body).ok(),
+        id: k.id,
+        patient: k.patient,
+        answered: UtcMs(k.answered),
+        answer: k.answer,
+    }
+}
+
+impl Pending {
+    /// Whether a copy of the record, complete up to `as_of`, has it.
+    pub(crate) fn is_in(&self, as_of: Option<i64>) -> bool {
+        self.state == EntryState::Accepted
+            && as_of.is_some_and(|at| UtcMs(at).since(self.answered) > SURELY_MS)
+    }
+
+    /// The keys of the resources it became.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
+        let accepted = self.state == EntryState::Accepted;
+        self.answer.lines().filter(move |_| accepted)
+    }
+
+    fn state_text(&self) -> &'static str {
+        match self.state {
+            EntryState::Queued => "NOT SENT — on this workstation alone",
+            EntryState::Sent => "SENT — the server has not answered yet",
+            EntryState::Accepted => "ACCEPTED by the server — not yet in this copy of the record",
+            EntryState::Rejected => "REJECTED by the server — not in the record",
+        }
+    }
+
+    fn short_state(&self) -> &'static str {
+        match self.state {
+            EntryState::Queued => "NOT SENT",
+            EntryState::Sent => "SENT, NOT YET ACCEPTED",
+            EntryState::Accepted => "ACCEPTED",
+            EntryState::Rejected => "REJECTED BY THE SERVER",
+        }
+    }
+
+    /// As shown. `name`: the patient's, outside a chart; `settles`: this person may take it off the list.
+    pub(crate) fn view(&self, w: &Words<'_>, name: Option<String>, settles: bool) -> EntryView {
+        let reason = (self.state == EntryState::Rejected).then(|| self.answer.clone());
+        let Some(e) = &self.entry else {
+            return EntryView {
+                id: self.id.clone(),
+                patient: self.patient.clone(),
+                name_text: name,
+                section: "notes".to_owned(),
+                state: self.state,
+                state_text: self.state_text().to_owned(),
+                title: "Recorded by another version of this program".to_owned(),
+                lines: vec!["It cannot be shown here. It is kept, and sent as it is.".to_owned()],
+                at_text: String::new(),
+                by_text: String::new(),
+                reason_text: reason,
+                may_settle: settles && self.state == EntryState::Rejected,
+            };
+        };
+        EntryView {
+            id: self.id.clone(),
+            patient: self.patient.clone(),
+            name_text: name,
+            section: e.what.section().to_owned(),
+            state: self.state,
+            state_text: self.state_text().to_owned(),
+            title: e.what.title().to_owned(),
+            lines: e.what.lines(),
+            at_text: at_text(w, e.at, &e.what),
+            by_text: format!("recorded {} by {}", w.date_time(e.at), e.name),
+            reason_text: reason,
+            may_settle: settles && self.state == EntryState::Rejected,
+        }
+    }
+}
+
+/// "measured 27-Nov-2026 04:12"; for what has no time of its own that of recording.
+pub(crate) fn at_text(w: &Words<'_>, recorded: UtcMs, what: &What) -> String {
+    match what {
+        What::Vitals { at, .. } => format!("measured {}", w.date_time(*at)),
+        _ => w.date_time(recorded),
+    }
+}
+
+/// Shows unsent allergies on the strip: as allergies, marked. What the strip has already is not shown twice.
+pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &Words<'_>) {
+    for p in pending {
+        let Some(e) = &p.entry else { continue };
+        let What::Allergy {
+            agent,
+            severity,
+            certainty,
+            ..
+        } = &e.what
+        else {
+            continue;
+        };
+        let agent = agent.trim();
+        let known = strip
+            .items
+            .iter()
+            .any(|i| i.agent.to_lowercase() == agent.to_lowercase());
+        if known && p.state == EntryState::Accepted {
+            continue;
+        }
+        let dangerous = *severity == Some(Severity::LifeThreatening)
+            || vitrine_clinical::card::is_lethal(&e.what.reaction_text());
+        let item = AllergyView {
+            agent: agent.to_owned(),
+            detail_text: e.what.reaction_text(),
+            coded: false,
+            dangerous,
+            verification_text: (*certainty == Certainty::Unconfirmed).then(|| "unconfirmed".to_owned()),
+            unsent_text: Some(format!(
+                "recorded here {} by {}, {}",
+                w.date_time(e.at),
+                e.name,
+                p.short_state()
+            )),
+        };
+        let place = if dangerous {
+            strip.items.iter().take_while(|i| i.dangerous).count()
+        } else {
+            strip.items.len()
+        };
+        strip.items.insert(place, item);
+        match strip.state {
+            AllergyStripState::NoneKnown => {
+                strip.conflict_text = Some(
+                    "Conflict: the record states that there are no known allergies. Treat as allergic."
+                        .to_owned(),
+                );
+                known_label(strip);
+            }
+            AllergyStripState::NotRecorded => known_label(strip),
+            AllergyStripState::Known | AllergyStripState::Unavailable => {}
+        }
+    }
+}
+
+fn known_label(strip: &mut AllergyStripView) {
+    strip.state = AllergyStripState::Known;
+    strip.label = "KNOWN ALLERGIES".to_owned();
+}

@@ -1,0 +1,244 @@
+//! Recording at this workstation: the permit, the commit, the list of what the server does not have, drafts of notes.
+//!
+//! Never here: what an entry says (`crate::entry`), sending one (`link`).
+//! Called by the acts.
+
+use super::chart::may_open;
+use crate::EngineError;
+use crate::chart::blocks::Words;
+use crate::chart::rows;
+use crate::entry::{self, Pending};
+use crate::link;
+use crate::outbox::{disclose, refused};
+use crate::session::Person;
+use crate::station::Station;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use vitrine_access::action::{SearchPatients, WriteClinical};
+use vitrine_access::policy::{Request, decide, verdict};
+use vitrine_access::{Disclosure, Permit, Sealed};
+use vitrine_clinical::entry::{Entry, NOTE_MOST};
+use vitrine_clinical::{FhirId, PatientId};
+use vitrine_store_sqlcipher::workstation::NewEntry;
+use vitrine_wire::entry_view::{EntriesView, EntryInput, EntryPreviewView, EntryState, EntryView};
+use vitrine_wire::view::EngineEvent;
+
+/// Most characters of what was done about a rejected entry.
+const WORDS_MAX: usize = 500;
+
+/// Whether this person may record for a patient; the sentence where not.
+pub(super) fn may_record(request: &Request) -> (bool, Option<String>) {
+    let v = verdict("write-clinical", request);
+    (v.allow, (!v.allow).then(|| v.text.to_owned()))
+}
+
+pub(super) fn preview(
+    station: &Arc<Station>,
+    patient: &str,
+    input: &EntryInput,
+) -> Result<EntryPreviewView, EngineError> {
+    station.person()?;
+    let patient = station.resolve(patient)?;
+    let words = Words {
+        patient: &patient,
+        clock: &station.clock,
+    };
+    Ok(entry::preview(&words, input))
+}
+
+pub(super) fn record(
+    station: &Arc<Station>,
+    patient: &str,
+    input: &EntryInput,
+) -> Result<EntryView, EngineError> {
+    let person = station.person()?;
+    let patient = station.resolve(patient)?;
+    let now = station.clock.now();
+    let (what, faults) = entry::read(input, now);
+    if let Some(first) = faults.first() {
+        return Err(EngineError::Usage(first.text.clone()));
+    }
+    let request = station.request_about(&person, &patient)?;
+    let permit = decide::<WriteClinical>(request).map_err(|d| refused(&station.outbox, &d))?;
+    // The access id is the entry's: one look into the audit log finds both, on either side.
+    let id = permit.access_id().to_string();
+    let entry = Entry {
+        id: FhirId::new(id.as_str()).map_err(|_| EngineError::Internal("naming the entry"))?,
+        patient: patient.clone(),
+        user: person.user.clone(),
+        name: format!("{} ({})", person.display, person.role.words()),
+        device: station.device_id.clone(),
+        at: now,
+        zone_minutes: station.clock.zone_minutes(now),
+        what,
+    };
+    let body = serde_json::to_string(&entry).map_err(|_| EngineError::Internal("wording the entry"))?;
+    let row = permit
+        .noted("entry", id.as_str())
+        .noted("recorded", entry.what.section())
+        .noted("entry_blake3", blake3::hash(body.as_bytes()).to_hex().to_string())
+        .entry(Disclosure::default());
+    let new = NewEntry {
+        id: &id,
+        user: &entry.user,
+        patient: &patient,
+        at: now,
+        body: &body,
+    };
+    station
+        .outbox
+        .record(&row, &new)
+        .map_err(|e| EngineError::NotKept(e.to_string()))?;
+    if matches!(entry.what, vitrine_clinical::entry::What::Note { .. })
+        && let Err(e) = station.outbox.set_draft(&entry.user, &patient, "", now)
+    {
+        tracing::warn!(error = %e, "the draft of a signed note is still there");
+    }
+    station.command(link::Command::OutboxChanged);
+    station.tell(EngineEvent::PatientsChanged(vec![patient.to_string()]));
+    station.tell_status();
+    let kept = station
+        .outbox
+        .entry(&id)?
+        .ok_or(EngineError::Internal("reading what was recorded"))?;
+    let words = Words {
+        patient: &patient,
+        clock: &station.clock,
+    };
+    Ok(entry::one(kept, &BTreeSet::new()).view(&words, None, true))
+}
+
+/// All that the server has not accepted: of the patients this person may open, and of those this person recorded for.
+pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
+    let person = station.person()?;
+    let all: Vec<Pending> = entry::pending(station, None)
+        .into_iter()
+        .filter(|p| p.state != EntryState::Accepted)
+        .collect();
+    let (mine, theirs): (Vec<Pending>, Vec<Pending>) =
+        all.into_iter().partition(|p| concerns(station, &person, p));
+    let request = station.request(person.subject(), None, None, None)?;
+    let permit = decide::<SearchPatients>(request)
+        .map_err(|d| refused(&station.outbox, &d))?
+        .noted("list", "entries not sent");
+    let patients: BTreeSet<PatientId> = mine
+        .iter()
+        .filter_map(|p| PatientId::new(p.patient.as_str()).ok())
+        .collect();
+    let names = disclose(&station.outbox, &permit, |p| names(station, p, &patients))?;
+    station.command(link::Command::OutboxChanged);
+    let mut entries: Vec<(bool, EntryView)> = mine
+        .iter()
+        .map(|p| {
+            let patient = PatientId::new(p.patient.as_str())
+                .map_err(|_| EngineError::Internal("reading whose an entry is"))?;
+            let words = Words {
+                patient: &patient,
+                clock: &station.clock,
+            };
+            let name = names
+                .get(&patient)
+                .cloned()
+                .unwrap_or_else(|| format!("{patient} (name not on this workstation)"));
+            Ok((p.state != EntryState::Rejected, p.view(&words, Some(name), true)))
+        })
+        .collect::<Result<_, EngineError>>()?;
+    entries.sort_by_key(|(later, _)| *later);
+    Ok(EntriesView {
+        entries: entries.into_iter().map(|(_, v)| v).collect(),
+        withheld: u32::try_from(theirs.len()).unwrap_or(u32::MAX),
+        looked_text: format!(
+            "Looked at: everything recorded at {} that the server has not accepted.",
+            station.device().name
+        ),
+    })
+}
+
+/// Whether an entry is this person's affair.
+fn concerns(station: &Station, person: &Person, p: &Pending) -> bool {
+    if p.entry.as_ref().is_some_and(|e| e.user == person.user) {
+        return true;
+    }
+    let Ok(patient) = PatientId::new(p.patient.as_str()) else {
+        return false;
+    };
+    let ward = station
+        .essentials
+        .whereabouts(&patient, false)
+        .ok()
+        .flatten()
+        .flatten();
+    may_open(station, person, &patient, ward)
+}
+
+/// The names of these patients, as far as they are here.
+fn names(
+    station: &Station,
+    permit: &Permit<SearchPatients>,
+    patients: &BTreeSet<PatientId>,
+) -> Result<Sealed<BTreeMap<PatientId, String>>, vitrine_store::StoreError> {
+    let sealed = station.essentials.named(permit, patients)?;
+    Ok(sealed.map(|bodies| {
+        bodies
+            .into_iter()
+            .filter_map(|body| {
+                let card = serde_json::from_slice::<rows::ListCard>(&body).ok()?;
+                let name = rows::name_text(card.identity.as_ref());
+                Some((card.patient, name))
+            })
+            .collect()
+    }))
+}
+
+/// Takes a rejected entry off the list, with what was done about it.
+pub(super) fn settle(station: &Arc<Station>, id: &str, words: &str) -> Result<(), EngineError> {
+    let person = station.person()?;
+    let words = words.trim();
+    if words.is_empty() {
+        return Err(EngineError::Usage("Say what was done about it.".to_owned()));
+    }
+    let gone = || EngineError::Usage("That entry is no longer on the list: read it again.".to_owned());
+    let kept = station.outbox.entry(id)?.ok_or_else(gone)?;
+    let pending = entry::one(kept, &BTreeSet::new());
+    if !concerns(station, &person, &pending) {
+        return Err(EngineError::Usage(
+            "Somebody who looks after this patient, or who recorded it, settles it.".to_owned(),
+        ));
+    }
+    let request = station.request(person.subject(), None, None, None)?;
+    let permit = decide::<SearchPatients>(request)
+        .map_err(|d| refused(&station.outbox, &d))?
+        .noted("settled", id)
+        .noted("words", words.chars().take(WORDS_MAX).collect::<String>());
+    let mut row = permit.entry(Disclosure::default());
+    row.patient = PatientId::new(pending.patient.as_str()).ok();
+    if !station.outbox.settle_entry(id, &row)? {
+        return Err(gone());
+    }
+    station.command(link::Command::OutboxChanged);
+    station.tell(EngineEvent::PatientsChanged(vec![pending.patient]));
+    station.tell_status();
+    Ok(())
+}
+
+/// This person's draft of a note about a patient.
+pub(super) fn draft(station: &Arc<Station>, patient: &str) -> Result<Option<String>, EngineError> {
+    let person = station.person()?;
+    let patient = station.resolve(patient)?;
+    Ok(station.outbox.draft(&person.user, &patient)?)
+}
+
+/// Keeps it.
+pub(super) fn set_draft(station: &Arc<Station>, patient: &str, text: &str) -> Result<(), EngineError> {
+    let person = station.person()?;
+    let patient = station.resolve(patient)?;
+    if text.chars().count() > NOTE_MOST {
+        return Err(EngineError::Usage(format!(
+            "A note has at most {NOTE_MOST} characters: sign it in parts."
+        )));
+    }
+    station
+        .outbox
+        .set_draft(&person.user, &patient, text, station.clock.now())
+        .map_err(|e| EngineError::NotKept(e.to_string()))
+}

@@ -1,0 +1,322 @@
+//! Recording without a server: what is kept before it is said to be kept, who may, what every screen of this workstation shows of it
+//! until the record has it.
+
+mod support;
+
+use support::{Profiled, block, open, outbox, pin, station, with_pin};
+use vitrine_clinical::UtcMs;
+use vitrine_clinical::entry::Entry;
+use vitrine_engine::{EngineError, Workstation};
+use vitrine_store_sqlcipher::workstation::EntryMark;
+use vitrine_wire::entry_view::{EntryInput, EntryState, ReadingInput};
+use vitrine_wire::view::AllergyStripState;
+
+fn vitals(readings: &[(&str, &str)]) -> EntryInput {
+    EntryInput::Vitals {
+        minutes_ago: 5,
+        readings: readings
+            .iter()
+            .map(|(sign, value)| ReadingInput {
+                sign: (*sign).into(),
+                value: (*value).into(),
+            })
+            .collect(),
+    }
+}
+
+fn allergy(agent: &str, severity: &str) -> EntryInput {
+    EntryInput::Allergy {
+        agent: agent.into(),
+        reaction: if severity.is_empty() {
+            String::new()
+        } else {
+            "collapse".into()
+        },
+        severity: severity.into(),
+        certainty: "unconfirmed".into(),
+    }
+}
+
+fn note(text: &str) -> EntryInput {
+    EntryInput::Note {
+        note_kind: "nursing".into(),
+        text: text.into(),
+    }
+}
+
+fn sign_in(ws: &Workstation, user: &str) {
+    block(ws.sign_in(user, pin(user))).unwrap();
+}
+
+/// A workstation at which Dr LEE of the ED is signed in.
+fn signed_in() -> (tempfile::TempDir, Profiled, Workstation) {
+    let (dir, p, ws) = station();
+    sign_in(&ws, "lee");
+    (dir, p, ws)
+}
+
+#[test]
+fn an_entry_is_on_the_disk_with_its_audit_row_before_it_is_said_to_be_kept() {
+    let (_dir, p, ws) = signed_in();
+    let before = outbox(&p).rows(0, 1_000).unwrap().rows.len();
+    let v = block(ws.entry_record(
+        "p1",
+        &vitals(&[("pulse", "88"), ("systolic", "120"), ("diastolic", "80")]),
+    ))
+    .unwrap();
+    assert_eq!(v.state, EntryState::Queued);
+    assert_eq!(v.lines, ["HR 88 /min", "BP 120/80 mmHg"]);
+    assert!(v.state_text.starts_with("NOT SENT"), "{}", v.state_text);
+    assert!(v.at_text.starts_with("measured "), "{}", v.at_text);
+    assert!(v.by_text.ends_with("by Dr LEE (Physician)"), "{}", v.by_text);
+    // As another process would find it after a power cut.
+    let disk = outbox(&p);
+    let due = disk.entries_due(false, 10).unwrap();
+    assert_eq!(due.len(), 1);
+    let entry: Entry = serde_json::from_str(&due[0].body).unwrap();
+    assert_eq!(
+        (entry.id.as_str(), entry.user.as_str(), entry.patient.as_str()),
+        (v.id.as_str(), "lee", "p1")
+    );
+    let rows = disk.rows(0, 1_000).unwrap().rows;
+    assert_eq!(rows.len(), before + 1);
+    let row: serde_json::Value = serde_json::from_str(&rows.last().unwrap().body).unwrap();
+    assert_eq!(row["action"], "write-clinical");
+    assert_eq!(row["access_id"], v.id.as_str());
+    assert_eq!(row["notes"]["recorded"], "vitals");
+    assert_eq!(
+        row["notes"]["entry_blake3"],
+        blake3::hash(due[0].body.as_bytes()).to_hex().as_str()
+    );
+    let status = ws.status();
+    assert_eq!((status.unsent, status.rejected), (1, 0));
+}
+
+#[test]
+fn what_is_wrong_is_said_at_its_field_and_nothing_is_kept() {
+    let (_dir, p, ws) = signed_in();
+    let faulty = vitals(&[("pulse", "880"), ("temperature", "98.6"), ("pain", "")]);
+    let preview = block(ws.entry_preview("p1", &faulty)).unwrap();
+    assert_eq!(preview.patient, "p1");
+    let fields: Vec<&str> = preview.faults.iter().map(|f| f.field.as_str()).collect();
+    assert_eq!(fields, ["pulse", "temperature"]);
+    assert!(matches!(
+        block(ws.entry_record("p1", &faulty)),
+        Err(EngineError::Usage(_))
+    ));
+    let unusual = block(ws.entry_preview("p1", &vitals(&[("pulse", "240")]))).unwrap();
+    assert!(unusual.faults.is_empty() && unusual.warnings.len() == 1);
+    assert!(unusual.at_text.contains("5 min ago"), "{}", unusual.at_text);
+    for (input, field) in [
+        (vitals(&[]), ""),
+        (allergy("NKDA", ""), "agent"),
+        (EntryInput::NoKnownAllergies { asked: false }, "asked"),
+        (note("  "), "text"),
+        (
+            EntryInput::Note {
+                note_kind: "poem".into(),
+                text: "x".into(),
+            },
+            "note_kind",
+        ),
+    ] {
+        let faults = block(ws.entry_preview("p1", &input)).unwrap().faults;
+        assert_eq!(faults[0].field, field, "{input:?}");
+        assert!(block(ws.entry_record("p1", &input)).is_err());
+    }
+    assert!(outbox(&p).entries(None).unwrap().is_empty());
+}
+
+#[test]
+fn only_who_looks_after_a_patient_records_and_a_refusal_is_written_down() {
+    let (_dir, p, ws) = signed_in();
+    let e = block(ws.entry_record("p2", &note("seen"))).unwrap_err();
+    assert!(
+        matches!(
+            e,
+            EngineError::Denied {
+                rule: "no-relationship",
+                ..
+            }
+        ),
+        "{e:?}"
+    );
+    // Emergency access is for reading.
+    block(ws.break_glass(with_pin("lee", pin("lee"), "p2"))).unwrap();
+    let e = block(ws.entry_record("p2", &note("seen"))).unwrap_err();
+    assert!(
+        matches!(
+            e,
+            EngineError::Denied {
+                rule: "grant-is-read-only",
+                ..
+            }
+        ),
+        "{e:?}"
+    );
+    let chart = block(ws.chart("p2")).unwrap();
+    assert!(!chart.may_record);
+    assert!(
+        chart
+            .record_refused_text
+            .unwrap()
+            .contains("Emergency access is for reading")
+    );
+    assert!(block(ws.chart("p1")).unwrap().may_record);
+    assert!(outbox(&p).entries(None).unwrap().is_empty());
+    let denied = outbox(&p)
+        .rows(0, 1_000)
+        .unwrap()
+        .rows
+        .iter()
+        .filter(|r| r.body.contains("\"write-clinical\"") && r.body.contains("\"deny\""))
+        .count();
+    assert_eq!(denied, 2);
+    ws.lock();
+    assert!(matches!(
+        block(ws.entry_record("p1", &note("seen"))),
+        Err(EngineError::NotSignedIn)
+    ));
+}
+
+#[test]
+fn an_unsent_allergy_is_an_allergy_on_every_screen_of_this_workstation() {
+    let (_dir, p, ws) = signed_in();
+    block(ws.entry_record("p1", &allergy("Latex", ""))).unwrap();
+    block(ws.entry_record("p1", &allergy("Suxamethonium", "life-threatening"))).unwrap();
+    let chart = block(ws.chart("p1")).unwrap();
+    let agents: Vec<&str> = chart.allergies.items.iter().map(|i| i.agent.as_str()).collect();
+    assert_eq!(
+        agents,
+        ["penicillin", "Suxamethonium", "Latex"],
+        "the dangerous stand first"
+    );
+    assert!(chart.allergies.items[0].unsent_text.is_none());
+    let unsent = chart.allergies.items[1].unsent_text.as_deref().unwrap();
+    assert!(
+        unsent.contains("Dr LEE") && unsent.ends_with("NOT SENT"),
+        "{unsent}"
+    );
+    assert_eq!(chart.entries.len(), 2);
+    let board = block(ws.board(Some("ED"))).unwrap();
+    let row = board.rows.iter().find(|r| r.patient == "p1").unwrap();
+    assert_eq!(row.allergy_text, "ALLERGY");
+    assert!(
+        row.flags.iter().any(|f| f.contains("not sent")),
+        "{:?}",
+        row.flags
+    );
+    // In an emergency too, for somebody else, and on paper.
+    let card = block(ws.break_glass(with_pin("rao", pin("rao"), "p1"))).unwrap();
+    assert_eq!(card.allergies.items.len(), 3);
+    assert_eq!(card.entries.len(), 2);
+    let rows = outbox(&p).rows(0, 1_000).unwrap().rows;
+    let read: serde_json::Value = serde_json::from_str(&rows.last().unwrap().body).unwrap();
+    assert_eq!(read["action"], "read-card");
+    assert!(
+        read["notes"]["entries"]
+            .as_str()
+            .unwrap()
+            .contains(card.entries[0].id.as_str())
+    );
+}
+
+#[test]
+fn an_unsent_none_known_takes_nothing_away_and_an_unsent_allergy_beats_it() {
+    let (_dir, _p, ws) = signed_in();
+    block(ws.entry_record("p1", &EntryInput::NoKnownAllergies { asked: true })).unwrap();
+    let chart = block(ws.chart("p1")).unwrap();
+    assert_eq!(chart.allergies.state, AllergyStripState::Known);
+    assert_eq!(chart.allergies.items.len(), 1);
+    assert_eq!(chart.entries[0].section, "allergies");
+}
+
+#[test]
+fn measurements_count_in_no_score_before_the_server_has_them() {
+    let (_dir, _p, ws) = signed_in();
+    let before = block(ws.chart("p1")).unwrap();
+    block(ws.entry_record("p1", &vitals(&[("pulse", "190"), ("saturation", "71")]))).unwrap();
+    let after = block(ws.chart("p1")).unwrap();
+    assert_eq!(before.news2, after.news2);
+    assert_eq!(before.vitals, after.vitals);
+    assert_eq!(after.entries.len(), 1);
+}
+
+#[test]
+fn accepted_rejected_settled() {
+    let (_dir, p, ws) = signed_in();
+    let a = block(ws.entry_record("p1", &note("first"))).unwrap();
+    let b = block(ws.entry_record("p1", &note("second"))).unwrap();
+    let disk = outbox(&p);
+    let now = UtcMs(wall());
+    disk.answer_entry(&a.id, EntryMark::Accepted, "DocumentReference/d1", now)
+        .unwrap();
+    disk.answer_entry(&b.id, EntryMark::Rejected, "The patient moved.", now)
+        .unwrap();
+    let chart = block(ws.chart("p1")).unwrap();
+    let states: Vec<EntryState> = chart.entries.iter().map(|e| e.state).collect();
+    assert_eq!(
+        states,
+        [EntryState::Accepted, EntryState::Rejected],
+        "not in this copy yet"
+    );
+    let list = block(ws.entries()).unwrap();
+    assert_eq!((list.entries.len(), list.withheld), (1, 0));
+    assert_eq!(list.entries[0].name_text.as_deref(), Some("JONES, Mary"));
+    assert_eq!(list.entries[0].reason_text.as_deref(), Some("The patient moved."));
+    assert_eq!(ws.status().rejected, 1);
+    // A rejected one never goes by itself, an accepted one when it has been held for long.
+    assert_eq!(disk.clear_entries(now.plus_ms(1)).unwrap(), 1);
+    assert!(matches!(
+        block(ws.entry_settle(&b.id, "  ")),
+        Err(EngineError::Usage(_))
+    ));
+    block(ws.entry_settle(&b.id, "told ICU by phone")).unwrap();
+    assert!(block(ws.entry_settle(&b.id, "again")).is_err());
+    assert!(block(ws.entries()).unwrap().entries.is_empty());
+    let rows = disk.rows(0, 1_000).unwrap().rows;
+    let settled = rows
+        .iter()
+        .filter(|r| r.body.contains("told ICU by phone"))
+        .count();
+    assert_eq!(settled, 1);
+}
+
+#[test]
+fn a_list_shows_no_patient_that_one_may_not_open() {
+    let (_dir, _p, ws) = signed_in();
+    block(ws.entry_record("p1", &note("mine"))).unwrap();
+    ws.lock();
+    sign_in(&ws, "rao");
+    let list = block(ws.entries()).unwrap();
+    assert_eq!((list.entries.len(), list.withheld), (0, 1));
+    assert!(list.looked_text.contains("ED-07"), "{}", list.looked_text);
+}
+
+#[test]
+fn a_draft_is_its_authors_alone_survives_and_goes_with_the_signed_note() {
+    let (_dir, p, ws) = signed_in();
+    block(ws.set_note_draft("p1", "Pupils equal")).unwrap();
+    ws.lock();
+    sign_in(&ws, "rao");
+    assert_eq!(block(ws.note_draft("p1")).unwrap(), None);
+    block(ws.set_note_draft("p1", "Another's")).unwrap();
+    drop(ws);
+    let ws = open(&p);
+    sign_in(&ws, "lee");
+    assert_eq!(
+        block(ws.note_draft("p1")).unwrap().as_deref(),
+        Some("Pupils equal")
+    );
+    block(ws.entry_record("p1", &note("Pupils equal and reactive"))).unwrap();
+    assert_eq!(block(ws.note_draft("p1")).unwrap(), None);
+    ws.lock();
+    sign_in(&ws, "rao");
+    assert_eq!(block(ws.note_draft("p1")).unwrap().as_deref(), Some("Another's"));
+    block(ws.set_note_draft("p1", "")).unwrap();
+    assert_eq!(block(ws.note_draft("p1")).unwrap(), None);
+}
+
+fn wall() -> i64 {
+    vitrine_engine::clock::Clock::new().wall().0
+}
