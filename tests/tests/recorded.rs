@@ -198,7 +198,11 @@ async fn recorded_offline_it_is_shown_at_once_and_in_the_record_once_however_oft
         3,
         "pulse, pressures, temperature: {observations:?}"
     );
-    assert!(observations.iter().any(|o| o["valueQuantity"]["code"] == "Cel" && o["valueQuantity"]["value"].to_string() == "37.0"));
+    let temperature = observations
+        .iter()
+        .find(|o| o["valueQuantity"]["code"] == "Cel")
+        .context("the temperature")?;
+    assert_eq!(format!("{}", temperature["valueQuantity"]["value"]), "37.0");
     let allergies = became(&w.server, "AllergyIntolerance", &w.patient).await?;
     assert_eq!(allergies.len(), 1);
     assert_eq!(

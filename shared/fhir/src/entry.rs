@@ -43,7 +43,7 @@ pub fn bundle(entry: &Entry) -> Result<Vec<u8>, String> {
     let entries: Vec<Value> = resources
         .into_iter()
         .map(|resource| {
-            let url = resource["resourceType"].clone();
+            let url = resource.get("resourceType").cloned();
             json!({"resource": resource, "request": {"method": "POST", "url": url}})
         })
         .collect();
@@ -70,6 +70,14 @@ fn instant(at: UtcMs, zone_minutes: i32) -> String {
         off / 60,
         off % 60
     )
+}
+
+/// An object with one more member.
+fn with(mut object: Value, key: &str, value: Value) -> Value {
+    if let Some(o) = object.as_object_mut() {
+        o.insert(key.to_owned(), value);
+    }
+    object
 }
 
 fn staff(e: &Entry) -> Value {
@@ -150,15 +158,16 @@ fn vitals(e: &Entry, at: UtcMs, readings: &[Reading]) -> Result<Vec<Value>, Stri
             }
             Sign::Awareness => {
                 let (_, words, code, display) = r.chosen().ok_or("no such level of consciousness")?;
-                let mut o = observation(e, at, coded(facts));
-                o["valueCodeableConcept"] = concept(SNOMED, code, display);
-                o["valueCodeableConcept"]["text"] = json!(words);
-                out.push(o);
+                let value = with(concept(SNOMED, code, display), "text", json!(words));
+                out.push(with(
+                    observation(e, at, coded(facts)),
+                    "valueCodeableConcept",
+                    value,
+                ));
             }
             _ => {
-                let mut o = observation(e, at, coded(facts));
-                o["valueQuantity"] = quantity(facts, &r.value)?;
-                out.push(o);
+                let value = quantity(facts, &r.value)?;
+                out.push(with(observation(e, at, coded(facts)), "valueQuantity", value));
             }
         }
     }
@@ -168,9 +177,11 @@ fn vitals(e: &Entry, at: UtcMs, readings: &[Reading]) -> Result<Vec<Value>, Stri
             "85354-9",
             "Blood pressure panel with all children optional",
         );
-        let mut o = observation(e, at, panel);
-        o["component"] = Value::Array(pressures);
-        out.push(o);
+        out.push(with(
+            observation(e, at, panel),
+            "component",
+            Value::Array(pressures),
+        ));
     }
     Ok(out)
 }
@@ -205,18 +216,19 @@ fn allergy(
 ) -> Value {
     let mut a = statement(e, &json!({"text": agent.trim()}), certainty);
     if severity == Some(Severity::LifeThreatening) {
-        a["criticality"] = json!("high");
+        a = with(a, "criticality", json!("high"));
     }
     if let Some(reaction) = reaction.map(str::trim).filter(|r| !r.is_empty()) {
         let mut r = json!({"manifestation": [{"text": reaction}]});
         if let Some(severity) = severity {
-            r["severity"] = json!(match severity {
+            let code = match severity {
                 Severity::Mild => "mild",
                 Severity::Moderate => "moderate",
                 Severity::Severe | Severity::LifeThreatening => "severe",
-            });
+            };
+            r = with(r, "severity", json!(code));
         }
-        a["reaction"] = json!([r]);
+        a = with(a, "reaction", json!([r]));
     }
     a
 }
@@ -236,8 +248,7 @@ fn document(e: &Entry, kind: NoteKind, text: &str) -> Value {
         NoteKind::Emergency => ("34111-5", "Emergency department Note"),
         NoteKind::Handover => ("28651-8", "Nurse Transfer note"),
     };
-    let mut kind_of = concept(LOINC, code, display);
-    kind_of["text"] = json!(kind.words());
+    let kind_of = with(concept(LOINC, code, display), "text", json!(kind.words()));
     json!({
         "resourceType": "DocumentReference",
         "identifier": identifier(e),
