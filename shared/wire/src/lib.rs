@@ -1,7 +1,7 @@
 //! Every message between the ends and to the screen, once.
 //!
 //! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), the stream of
-//! images ([`images`]), view models for the screen ([`view`], [`image_view`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
+//! images ([`images`]), view models for the screen ([`view`], [`image_view`], [`entry_view`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
 #![cfg_attr(
     not(test),
@@ -14,6 +14,7 @@
 )]
 
 pub mod digest;
+pub mod entry_view;
 mod error_code;
 pub mod frame;
 pub mod http;

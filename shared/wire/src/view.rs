@@ -3,6 +3,7 @@
 //!
 //! Strings ending in `_text` are for showing as they are. Nothing here is FHIR.
 
+use crate::entry_view::EntryView;
 use crate::series_view::{FlowsheetView, MeasuredSeriesView};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -61,8 +62,12 @@ pub struct StatusView {
     pub clock_text: String,
     /// Set when the clock cannot be trusted: "clock not verified".
     pub clock_warning: Option<String>,
-    /// Entries not yet acknowledged by the server.
+    /// Audit rows and grants not yet acknowledged by the server.
     pub outbox: u32,
+    /// What was recorded here (vital signs, allergies, notes) and the server has not accepted yet.
+    pub unsent: u32,
+    /// What was recorded here and the server refuses: somebody has to look at it.
+    pub rejected: u32,
     /// Age of the oldest of them, e.g. "3 min".
     pub outbox_oldest_text: Option<String>,
     /// Patients whose essentials are on this workstation.
@@ -209,6 +214,8 @@ pub struct AllergyView {
     pub dangerous: bool,
     /// "unconfirmed", …; absent when confirmed or not recorded.
     pub verification_text: Option<String>,
+    /// "recorded here 04:12 by RN BROWN, NOT SENT": not in the record on the server yet; absent for what is.
+    pub unsent_text: Option<String>,
 }
 
 /// Whether a block has entries.
@@ -412,6 +419,8 @@ pub struct EmergencyCardView {
     pub flags: BlockView<LineView>,
     /// Contacts.
     pub contacts: BlockView<LineView>,
+    /// Recorded at this workstation and not yet in these data; what endangers is in the blocks above too.
+    pub entries: Vec<EntryView>,
     /// True when the grant also opens the full chart on this workstation.
     pub full_chart_available: bool,
 }
@@ -550,6 +559,12 @@ pub struct ChartView {
     pub notes: BlockView<NoteView>,
     /// Encounters.
     pub encounters: BlockView<LineView>,
+    /// Recorded at this workstation and not yet in this chart.
+    pub entries: Vec<EntryView>,
+    /// True when this person may record here for this patient.
+    pub may_record: bool,
+    /// Why not, when not: what would allow it.
+    pub record_refused_text: Option<String>,
     /// Resources on this workstation for this patient.
     pub resources: u32,
     /// Set while the full record is still arriving: "Still loading — 1,200 of 3,400".

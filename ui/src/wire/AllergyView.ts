@@ -23,4 +23,8 @@ dangerous: boolean,
 /**
  * "unconfirmed", …; absent when confirmed or not recorded.
  */
-verification_text: string | null, };
+verification_text: string | null, 
+/**
+ * "recorded here 04:12 by RN BROWN, NOT SENT": not in the record on the server yet; absent for what is.
+ */
+unsent_text: string | null, };

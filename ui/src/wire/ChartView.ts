@@ -2,6 +2,7 @@
 import type { AllergyStripView } from "./AllergyStripView";
 import type { BannerView } from "./BannerView";
 import type { BlockView } from "./BlockView";
+import type { EntryView } from "./EntryView";
 import type { FlowsheetView } from "./FlowsheetView";
 import type { LineView } from "./LineView";
 import type { MeasuredSeriesView } from "./MeasuredSeriesView";
@@ -79,6 +80,18 @@ notes: BlockView<NoteView>,
  * Encounters.
  */
 encounters: BlockView<LineView>, 
+/**
+ * Recorded at this workstation and not yet in this chart.
+ */
+entries: Array<EntryView>, 
+/**
+ * True when this person may record here for this patient.
+ */
+may_record: boolean, 
+/**
+ * Why not, when not: what would allow it.
+ */
+record_refused_text: string | null, 
 /**
  * Resources on this workstation for this patient.
  */

@@ -2,6 +2,7 @@
 import type { AllergyStripView } from "./AllergyStripView";
 import type { BannerView } from "./BannerView";
 import type { BlockView } from "./BlockView";
+import type { EntryView } from "./EntryView";
 import type { LineView } from "./LineView";
 import type { MeasuredView } from "./MeasuredView";
 import type { MedicationView } from "./MedicationView";
@@ -84,6 +85,10 @@ flags: BlockView<LineView>,
  * Contacts.
  */
 contacts: BlockView<LineView>, 
+/**
+ * Recorded at this workstation and not yet in these data; what endangers is in the blocks above too.
+ */
+entries: Array<EntryView>, 
 /**
  * True when the grant also opens the full chart on this workstation.
  */

@@ -30,9 +30,17 @@ clock_text: string,
  */
 clock_warning: string | null, 
 /**
- * Entries not yet acknowledged by the server.
+ * Audit rows and grants not yet acknowledged by the server.
  */
 outbox: number, 
+/**
+ * What was recorded here (vital signs, allergies, notes) and the server has not accepted yet.
+ */
+unsent: number, 
+/**
+ * What was recorded here and the server refuses: somebody has to look at it.
+ */
+rejected: number, 
 /**
  * Age of the oldest of them, e.g. "3 min".
  */
