@@ -36,7 +36,7 @@ describe('the dialog', () => {
     await screen('entry-preview');
     expect(all('preview-line').map(words)).toContain('HR 188 per min');
     expect(words(one('entry-preview'))).toContain('measured 21-Nov-2026 04:31 (now)');
-    expect(words(one('entry-preview'))).toContain('Dr LEE, Physician');
+    expect(words(one('entry-preview'))).toContain('Signed by Dr LEE Physician');
     expect(words(one('preview-warning'))).toContain('188');
     expect(words(one('will-queue'))).toContain('server is not reached');
     expect(document.activeElement).toBe(one('entry-preview'));
