@@ -233,3 +233,24 @@ describe('entries not sent', () => {
     expect(all('entry')).toHaveLength(4);
   });
 });
+
+test('what is longer than may be is never cut in silence: the engine says so', async () => {
+  await screen('entry-allergy');
+  expect((one('agent') as HTMLInputElement).maxLength).toBe(-1);
+  await leave();
+  await screen('entry-note');
+  expect((one('note-text') as HTMLTextAreaElement).maxLength).toBe(-1);
+});
+
+test('help and emergency access lie over it and take nothing from it; the focus comes back', async () => {
+  const app = await screen('entry-vitals-filled');
+  for (const [key, held] of [['F1', {}], ['F12', { ctrlKey: true }]] as const) {
+    await press(window, key, held);
+    expect(app.covered).toBe(true);
+    await press(window, 'Enter', { ctrlKey: true });
+    await press(window, 'Escape');
+    expect(app.recording.dialog?.fields.readings.hr).toBe('188');
+    expect(app.recording.dialog?.step).toBe('fill');
+    expect(one('entry-dialog').contains(document.activeElement)).toBe(true);
+  }
+});
