@@ -49,7 +49,7 @@ export function installFill({ shapes, FIELDS, ROOTS, DISPLAY_TEXTS }) {
     for (const [root, type] of Object.entries(ROOTS)) {
       const view = type.replace('[', '');
       const held = world[root];
-      if (held === 'never') continue;
+      if (held === 'never' || held === null) continue;
       if (held !== null && typeof held === 'object' && 'error' in held) walk(held.error, 'ErrorView', text, fill);
       else if (type.startsWith('[')) for (const each of held) walk(each, view, text, fill);
       else walk(typeof held === 'object' && 'ok' in held ? held.ok : held, view, text, fill);

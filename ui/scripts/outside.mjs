@@ -11,16 +11,25 @@ const wire = new URL('../src/wire/', import.meta.url);
 
 export const FIELDS = {
   AllergyStripView: { patient: 'engine', label: 'engine', negatives: 'text', conflict_text: 'text', updated_text: 'engine' },
-  AllergyView: { agent: 'name', detail_text: 'text', verification_text: 'text' },
+  AllergyView: { agent: 'name', detail_text: 'text', verification_text: 'text', unsent_text: 'text' },
   BannerView: {
     patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_label: 'text', number_text: 'text',
     place_text: 'text', weight_text: 'text', deceased_text: 'text', age_text: 'engine',
   },
   BlockView: { patient: 'engine', empty_text: 'text', as_of_text: 'engine' },
   BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
-  ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine' },
+  ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text' },
   EmergencyCardView: { access_id: 'engine', frame_text: 'text' },
+  ChoiceView: { code: 'engine', text: 'text' },
+  EntriesView: { looked_text: 'text' },
+  EntryFormView: { none_known_question: 'text' },
+  EntryPreviewView: { patient: 'engine', title: 'text', lines: 'text', at_text: 'engine' },
+  EntryView: {
+    id: 'engine', patient: 'engine', name_text: 'name', section: 'engine', state_text: 'text', title: 'name', lines: 'text', at_text: 'engine',
+    by_text: 'text', reason_text: 'text',
+  },
   ErrorView: { text: 'text' },
+  FaultView: { field: 'engine', text: 'text' },
   FrameView: { sop: 'engine', place_text: 'text', colour: 'engine', lossy_text: 'text' },
   HeldView: { frames: 'engine', text: 'engine', stopped_text: 'text' },
   ImagesView: { patient: 'engine', empty_text: 'text' },
@@ -62,6 +71,7 @@ export const FIELDS = {
     thumbnail: 'engine',
   },
   SessionView: { user: 'text', display: 'text', role: 'text' },
+  SignView: { sign: 'engine', label: 'name', words: 'text', unit: 'text', hint_text: 'text' },
   StatusView: {
     sentence: 'text', ward: 'text', workstation: 'text', clock_text: 'engine', clock_warning: 'text', outbox_oldest_text: 'engine',
     loading_text: 'text', alarms: 'text',
@@ -76,7 +86,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 /** Where in the fake world which view stands. */
 export const ROOTS = {
   status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
-  board: 'BoardView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', identify: '',
+  board: 'BoardView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
 };
 
 /**
@@ -89,7 +99,8 @@ export async function shapes() {
   for (const file of await readdir(wire)) {
     const source = (await readFile(new URL(file, wire), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*|import .*/g, '');
     const [, name, body] = /export type (\w+)(?:<T>)? = \{([\s\S]*)\};/.exec(source) ?? [];
-    if (name === undefined || name === 'EngineEvent') continue;
+    // What the screen itself sends is not shown.
+    if (name === undefined || name === 'EngineEvent' || name.endsWith('Input')) continue;
     found[name] = {};
     for (const [, field, type] of body.matchAll(/(\w+): ([^,]+(?:<[^>]*>+)?[^,]*),/g)) {
       const optional = type.includes('| null');

@@ -4,6 +4,9 @@
  */
 export const STATES = ['loading', 'live', 'delayed', 'stale', 'offline', 'old', 'partial', 'empty', 'error', 'not-here'];
 
+/** A form, and what was recorded at this very workstation. */
+const NO_AGE = 'it is made here: nothing of it comes from the server, and it has no age';
+
 export const MATRIX = {
   board: {
     loading: 'board-loading', live: 'board', delayed: 'board-delayed', stale: 'board-stale', offline: 'board-offline', old: 'board-old',
@@ -24,6 +27,14 @@ export const MATRIX = {
   images: {
     loading: 'images-loading', live: 'images', delayed: 'images-delayed', stale: 'images-stale', offline: 'images-offline', old: 'images-old',
     partial: 'images-partial', empty: 'images-empty', error: 'images-error', 'not-here': 'images-not-here',
+  },
+  entry: {
+    loading: 'entry-loading', live: 'entry-vitals', delayed: { none: NO_AGE }, stale: { none: NO_AGE }, offline: 'entry-preview', old: { none: NO_AGE },
+    partial: { none: NO_AGE }, empty: 'entry-vitals', error: 'entry-error', 'not-here': { none: NO_AGE },
+  },
+  entries: {
+    loading: 'entries-loading', live: 'entries', delayed: { none: NO_AGE }, stale: { none: NO_AGE }, offline: 'entries-offline', old: { none: NO_AGE },
+    partial: 'entries-withheld', empty: 'entries-empty', error: 'entries-error', 'not-here': { none: NO_AGE },
   },
   lock: {
     loading: { none: 'the window opens with what it knows; nothing of a patient is waited for' },

@@ -23,6 +23,11 @@ describe('screens.md A4', () => {
     [ctrl('u'), 'lock'],
     [ctrl('N', true), 'night'],
     [ctrl('F12'), 'break-glass'],
+    [ctrl('V', true), 'record-vitals'],
+    [ctrl('A', true), 'add-allergy'],
+    [ctrl('E', true), 'write-note'],
+    [ctrl('O', true), 'entries'],
+    [ctrl('Enter'), 'sign'],
     [key('F5'), 'refresh'],
     [key('F6'), 'next-pane'],
     [key('F6', { shiftKey: true }), 'previous-pane'],
@@ -92,6 +97,12 @@ describe('vital signs and labs', () => {
     for (const name of ['g', 'n', 't']) expect(actOf(key(name), IDLE)).toBeNull();
     expect([actOf(key('w'), IDLE), actOf(key('a'), IDLE)]).toEqual(['wall', 'show-all']);
   });
+});
+
+test('what is held down never goes on from reading to signing, and no other key signs', () => {
+  expect(actOf({ ...ctrl('Enter'), repeat: true }, TYPING)).toBe('ignore');
+  expect(actOf(ctrl('Enter', true), TYPING)).toBe('ignore');
+  expect(actOf(key('Enter'), TYPING)).toBe('open');
 });
 
 test('Alt and the system key are left to the system', () => {

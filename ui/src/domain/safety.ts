@@ -107,6 +107,7 @@ export function chartIsOf(asked: string, chart: ChartView): boolean {
     chart.labs,
     chart.notes,
     chart.encounters,
+    ...chart.entries,
   ]);
 }
 
@@ -125,6 +126,7 @@ export function cardIsOf(asked: string, card: EmergencyCardView): boolean {
     card.isolation,
     card.flags,
     card.contacts,
+    ...card.entries,
   ]);
 }
 

@@ -3,6 +3,7 @@
  * arrive as ready text.
  */
 import type { DataAge } from '../wire/DataAge';
+import type { EntryState } from '../wire/EntryState';
 
 /** The data-age vocabulary (screens.md A5), in words first. */
 export const AGE_WORDS: Record<DataAge, string> = {
@@ -26,6 +27,14 @@ export const AGE_MEANING: Record<DataAge, string> = {
   partial: 'Treat what is missing as unknown.',
   unavailable: 'Treat everything as unknown.',
   'not-on-this-workstation': 'Treat everything as unknown.',
+};
+
+/** What becomes of an entry, where the engine gives no words (S16): only what is accepted counts. */
+export const ENTRY_WORDS: Record<EntryState, string> = {
+  queued: 'NOT SENT',
+  sent: 'SENT, not answered yet',
+  accepted: 'ACCEPTED',
+  rejected: 'REJECTED',
 };
 
 export const WORDS = {
@@ -65,6 +74,13 @@ export const WORDS = {
   noPalette: 'Cannot be shown: its table of colours is not here.',
   burnedIn: 'Names may be drawn into the picture itself.',
   offlineSignIn: 'Sign-in with PIN works without the server; changing a password does not.',
+  wholeMinutes: 'Type whole minutes, as digits.',
+  wrongPreview: 'What came back is about another patient. Nothing of it is shown. Close this and open the chart again.',
+  wrongEntry: 'What was recorded is said to be of another patient. Do not sign again: look at “Entries not sent”, and call clinical IT.',
+  signUnknown: 'The workstation did not answer. Look whether it already stands among what was recorded here before you sign again.',
+  willQueue: 'The server is not reached: this stays on this workstation until it is. Others do not see it: tell them.',
+  draftUnreadable: (why: string) => `An earlier draft of this note could not be read: ${why} What you write now takes its place.`,
+  draftNotKept: (why: string) => `The draft is not kept: ${why}`,
   clockUnverified: 'clock not verified',
 } as const;
 

@@ -8,6 +8,11 @@ import type { BoardView } from '../wire/BoardView';
 import type { ChartView } from '../wire/ChartView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { EngineEvent } from '../wire/EngineEvent';
+import type { EntriesView } from '../wire/EntriesView';
+import type { EntryFormView } from '../wire/EntryFormView';
+import type { EntryInput } from '../wire/EntryInput';
+import type { EntryPreviewView } from '../wire/EntryPreviewView';
+import type { EntryView } from '../wire/EntryView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { ImagesView } from '../wire/ImagesView';
 import type { LockView } from '../wire/LockView';
@@ -59,6 +64,20 @@ export interface Backend {
   breakGlass(request: BreakGlass): Promise<EmergencyCardView>;
   /** Ends the emergency card on this screen; the grant stays until its time ends. */
   cardClose(patient: string): Promise<void>;
+  /** The forms of what can be recorded here: signs, units, limits, choices. */
+  entryForm(): Promise<EntryFormView>;
+  /** What would be recorded, in its final form, with what is wrong or unusual about it. Records nothing. */
+  entryPreview(patient: string, input: EntryInput): Promise<EntryPreviewView>;
+  /** Signs and records, on this workstation's disk before it answers. */
+  entryRecord(patient: string, input: EntryInput): Promise<EntryView>;
+  /** What was recorded here and is not in the record on the server. */
+  entries(): Promise<EntriesView>;
+  /** Takes a rejected entry off the list; `words` say what was done about it. */
+  entrySettle(id: string, words: string): Promise<void>;
+  /** This person's unsigned note about a patient. */
+  noteDraft(patient: string): Promise<string | null>;
+  /** Keeps it; an empty text removes it. */
+  setNoteDraft(patient: string, text: string): Promise<void>;
   /** The studies of a patient. */
   images(patient: string): Promise<ImagesView>;
   /**

@@ -6,6 +6,7 @@
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { Backend } from './backend';
 import { imagesOf } from './fixtures/images';
+import { recorderOf, withRecorded } from './fixtures/recorder';
 import { scenarioOf } from './fixtures/scenarios';
 import { calm, type Answer, type World } from './fixtures/world';
 
@@ -45,15 +46,16 @@ export function fakeOf(world: World): Fake {
     search: () => answer(world.search),
     board: () => answer(world.board),
     printPacket: () => answer(world.packet),
-    chartOpen: (patient) => answer(world.charts[patient] ?? world.chart),
+    chartOpen: (patient) => answer(withRecorded(world.charts[patient] ?? world.chart, world.recorded)),
     chartClose: async () => {},
     reasons: () => answer({ ok: world.reasons }),
     emergencyIdentify: () => answer(world.identify),
     emergencySearch: () => answer(world.search),
-    breakGlass: () => answer(world.card),
+    breakGlass: () => answer(withRecorded(world.card, world.recorded)),
     cardClose: async () => {},
     images: () => answer(world.images),
     ...imagesOf(world.imaging, (events) => hear(events)),
+    ...recorderOf(world, answer, (...events) => hear(events)),
     imageUrl: (path) => THUMBS[`./fixtures/thumbs/${path.slice(path.lastIndexOf('/') + 1)}.png`] ?? '',
     preferences: async () => ({
       night: typeof location !== 'undefined' && new URLSearchParams(location.search).get('theme') === 'night',

@@ -30,6 +30,13 @@ export function plainly<T extends Backend>(backend: T): T {
     emergencyIdentify: (user, secret) => of(backend.emergencyIdentify(user, secret)),
     emergencySearch: (token, query) => of(backend.emergencySearch(token, query)),
     breakGlass: (request) => of(backend.breakGlass(request)),
+    entryForm: () => of(backend.entryForm()),
+    entryPreview: (patient, input) => of(backend.entryPreview(patient, input)),
+    entryRecord: (patient, input) => of(backend.entryRecord(patient, input)),
+    entries: () => of(backend.entries()),
+    entrySettle: (id, words) => of(backend.entrySettle(id, words)),
+    noteDraft: (patient) => of(backend.noteDraft(patient)),
+    setNoteDraft: (patient, text) => of(backend.setNoteDraft(patient, text)),
     images: (patient) => of(backend.images(patient)),
     imageOpen: (patient, study, series, px) => of(backend.imageOpen(patient, study, series, px)),
     imagePixels: async (...asked) => {

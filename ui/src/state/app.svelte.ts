@@ -22,17 +22,18 @@ import { Board } from './board.svelte';
 import { BreakGlassDialog } from './breakGlass.svelte';
 import { Courses } from './courses.svelte';
 import { Images } from './images.svelte';
-import { actOf, type Act, type Focus, type Key } from './keys';
+import { actOf, ENTRY_ACTS, type Act, type Focus, type Key } from './keys';
 import { PatientList } from './list.svelte';
 import { NotesReader } from './notes.svelte';
 import { PacketDialog } from './packet.svelte';
 import { afterPaint } from './paint';
 import { Palette, type Offer } from './palette.svelte';
+import { Recording } from './recording.svelte';
 import { CHART_SECTIONS, type ChartSection } from './sections';
 import { Timeline } from './timeline.svelte';
 
 /** The screens. */
-export type ViewName = 'lock' | 'search' | 'board' | 'chart';
+export type ViewName = 'lock' | 'search' | 'board' | 'chart' | 'entries';
 
 /** Steps of the user's scale, per cent. */
 export const SCALES = [100, 125, 150, 200] as const;
@@ -45,6 +46,9 @@ export const IDLE_LOCK_CARD_MS = 10 * 60_000;
 export const IDLE_WARNING_MS = 20_000;
 /** An engine that has not answered for this long is said to be silent. */
 export const SILENT_AFTER_MS = 5_000;
+
+/** The lock waits at most this long until the draft of a note is kept. */
+export const DRAFT_WAIT_MS = 500;
 
 /** At most this many charts are open at once; one of them is in front. */
 export const MOST_CHARTS = 4;
@@ -100,6 +104,10 @@ export class App {
   /** Seconds to the idle lock, while it is announced. */
   locksIn = $state<number | null>(null);
   readonly backend: Backend;
+  /** What is recorded here: the dialog of the chart in front, and the list of what was not sent. */
+  readonly recording: Recording;
+  /** Where "Entries not sent" was opened from. */
+  #before: { view: ViewName; front: string | null } = { view: 'search', front: null };
   /** The images of each open chart: measurements stay until it is closed. */
   readonly #shelf = new Map<string, Images>();
   readonly #noImages: Images;
@@ -132,6 +140,7 @@ export class App {
 
   constructor(backend: Backend) {
     this.backend = backend;
+    this.recording = new Recording(this);
     this.#noImages = this.#newImages();
   }
 
@@ -173,7 +182,7 @@ export class App {
           else if (this.chart !== null && event.value.includes(this.chart.asked)) {
             void this.readChart();
             this.images.refresh();
-          }
+          } else if (this.view === 'entries') void this.recording.list.load();
           break;
         case 'board-changed':
           if (this.view === 'board') void this.readBoard();
@@ -205,9 +214,11 @@ export class App {
 
   useStatus(status: StatusView): void {
     const before = this.status?.age;
+    const counted = this.status === null ? null : this.status.unsent + this.status.rejected;
     this.status = status;
     this.silent = false;
     this.#lastAnswer = performance.now();
+    if (this.view === 'entries' && counted !== null && counted !== status.unsent + status.rejected) void this.recording.list.load();
     // The ages of the sections changed with the feed: read them again.
     if (before !== undefined && before !== status.age) {
       if (this.chart?.view) void this.readChart();
@@ -291,12 +302,18 @@ export class App {
 
   /** S18: the screen is clear before the engine is even told. */
   lock(): void {
-    this.hideEverything();
-    void this.#quietly(() => this.backend.lock()).then(() => this.readLock());
+    const kept = this.hideEverything();
+    const locked = () => this.#quietly(() => this.backend.lock()).then(() => this.readLock());
+    // What was typed of a note is kept first: afterwards nobody is signed in whose draft it could be.
+    if (kept === null) void locked();
+    else void Promise.race([kept, new Promise((late) => setTimeout(late, DRAFT_WAIT_MS))]).then(locked);
   }
 
-  hideEverything(): void {
+  /** Clears the screen at once; what is to be waited for before the session ends, or null. */
+  hideEverything(): Promise<void> | null {
     this.#epoch++;
+    const kept = this.recording.park();
+    this.recording.list.clear();
     this.dialog?.forget();
     this.view = 'lock';
     this.session = null;
@@ -320,6 +337,7 @@ export class App {
     this.help = false;
     this.palette = null;
     this.locksIn = null;
+    return kept;
   }
 
   // ---- lists ----
@@ -343,6 +361,29 @@ export class App {
     this.#putBack();
     this.view = 'board';
     void this.readBoard();
+  }
+
+  get mayShowEntries(): boolean {
+    return this.session !== null && !this.covered && this.recording.dialog === null && this.view !== 'entries';
+  }
+
+  /** What was recorded here and is not in the record on the server. */
+  showEntries(): void {
+    if (!this.mayShowEntries) return;
+    this.#before = { view: this.view, front: this.front };
+    this.#putBack();
+    this.board.closePreview();
+    this.view = 'entries';
+    void this.recording.list.load();
+  }
+
+  /** Esc there: back to where one was. */
+  leaveEntries(): void {
+    const { view, front } = this.#before;
+    this.recording.list.clear();
+    if (front !== null && this.open.some(({ asked }) => asked === front)) void this.showChart(front);
+    else if (view === 'board') this.showBoard();
+    else this.showSearch();
   }
 
   readBoard(): Promise<void> {
@@ -453,6 +494,7 @@ export class App {
     if (next !== undefined) void this.showChart(next.asked);
     else this.view = chart.from;
     if (this.view === 'board') void this.readBoard();
+    if (this.view === 'entries') void this.recording.list.load();
   }
 
   /** Closes an open chart, wherever it stands; the one in front leaves its place to none. */
@@ -489,6 +531,7 @@ export class App {
   #putBack(): void {
     const chart = this.chart;
     if (chart === null) return;
+    void this.recording.park();
     this.images.putBack();
     this.courses.clear();
     this.#change(chart.asked, { section: this.section, view: null, error: null });
@@ -600,10 +643,24 @@ export class App {
     return act === null ? false : this.perform(act, focus, at);
   }
 
+  /** Something lies over the screen: nothing below it has keys. */
+  get covered(): boolean {
+    return this.#overlaid || this.help || this.palette !== null;
+  }
+
+  get #overlaid(): boolean {
+    const settling = this.recording.list.settling;
+    return this.dialog !== null || this.card !== null || this.cardError !== null || this.fifth !== null || this.packet !== null || settling !== null;
+  }
+
+  /** The chart in front can be seen, and nothing else has its keys. */
+  get inChart(): boolean {
+    return this.view === 'chart' && this.chart?.view != null && !this.covered && this.recording.dialog === null;
+  }
+
   /** The section of the images is in front: its keys count. */
   get imagesOnTop(): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null || this.packet !== null;
-    return this.view === 'chart' && this.section === 'images' && !covered;
+    return this.view === 'chart' && this.section === 'images' && !this.covered && this.recording.dialog === null;
   }
 
   perform(act: Act, focus: Focus, at: number): boolean {
@@ -633,6 +690,18 @@ export class App {
         this.togglePalette();
         return true;
       case 'ignore':
+        return true;
+      // Left to a field while one is written in: the web view pastes without formats by one of them.
+      case 'record-vitals':
+      case 'add-allergy':
+      case 'write-note':
+        if (this.#between !== null) return false;
+        this.palette = null;
+        this.recording.open(ENTRY_ACTS[act]);
+        return true;
+      case 'entries':
+        this.palette = null;
+        this.showEntries();
         return true;
       // Never the web view's own printing of what is on the screen.
       case 'print':
@@ -668,13 +737,17 @@ export class App {
     if (this.fifth !== null) return act === 'escape' ? this.#do(() => this.makeRoom(null)) : typeof act === 'string' && act !== 'open';
     if (this.card !== null || this.cardError !== null) return this.#onCard(act);
     if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
+    if (this.recording.list.settling !== null) {
+      if (act === 'escape') return this.#do(() => this.recording.list.backFromSettling());
+      return typeof act === 'string' && act !== 'open';
+    }
+    if (this.recording.shown !== null) return this.recording.onAct(act, focus, at);
     return this.#onView(act, focus);
   }
 
   /** A section of a chart that can be seen is in front: its keys count. */
   #inFront(section: ChartSection): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.palette !== null || this.fifth !== null || this.packet !== null;
-    return this.view === 'chart' && this.section === section && this.chart?.view != null && !covered;
+    return this.inChart && this.section === section;
   }
 
   get readsNotes(): boolean {
@@ -694,9 +767,14 @@ export class App {
     } else if (entry.kind === 'studies') this.section = 'images';
   }
 
-  /** Not over the emergency dialog: nothing may stand between its steps. */
+  /** What is done in steps, or asks for words. */
+  get #between(): unknown {
+    return this.recording.dialog ?? this.recording.list.settling;
+  }
+
+  /** Not over the emergency dialog, nor over an entry: nothing may stand between their steps. */
   togglePalette(): void {
-    const asked = this.palette === null && this.dialog === null && this.fifth === null && this.packet === null;
+    const asked = this.palette === null && this.dialog === null && this.fifth === null && this.packet === null && this.#between === null;
     this.help = false;
     this.palette = asked ? new Palette(this) : null;
   }
@@ -710,8 +788,7 @@ export class App {
   }
 
   get #uncovered(): boolean {
-    const covered = this.dialog !== null || this.card !== null || this.cardError !== null || this.help || this.fifth !== null || this.packet !== null;
-    return !covered && this.view !== 'lock';
+    return !this.#overlaid && !this.help && this.recording.dialog === null && this.view !== 'lock';
   }
 
   #onCharts(act: 'next-chart' | 'previous-chart' | 'close-chart'): void {
@@ -772,6 +849,7 @@ export class App {
         if (this.readsTimeline) return this.#do(() => this.timeline.step(act === 'next-item' ? 1 : -1));
         return this.readsNotes && this.#do(() => this.notes.step(act === 'next-item' ? 1 : -1));
       case 'escape':
+        if (this.view === 'entries') return this.#do(() => this.leaveEntries());
         // What narrows the list is the top layer; closing the chart is the next.
         if (this.readsNotes && this.notes.query !== '') return this.#do(() => this.notes.clear());
         return this.view === 'chart' ? this.#do(() => this.closeChart()) : this.#clearSearch();
@@ -835,6 +913,7 @@ export class App {
     if (this.view === 'chart') void this.readChart();
     this.images.refresh();
     if (this.view === 'board') void this.readBoard();
+    if (this.view === 'entries') void this.recording.list.load();
     if (this.view === 'search' && this.query !== '') this.lookFor(this.query);
   }
 

@@ -42,9 +42,20 @@ export type Act =
   | 'next-item'
   | 'previous-item'
   | 'print'
+  | 'record-vitals'
+  | 'add-allergy'
+  | 'write-note'
+  | 'entries'
+  | 'sign'
   | 'ignore'
   | { section: number }
   | { digit: number };
+
+/** What each of them opens. */
+export const ENTRY_ACTS = { 'record-vitals': 'vitals', 'add-allergy': 'allergy', 'write-note': 'note' } as const;
+
+/** With Ctrl and Shift: what opens something to fill in. None of them signs. */
+const SHIFTED: Record<string, Act> = { n: 'night', v: 'record-vitals', a: 'add-allergy', e: 'write-note', o: 'entries', r: 'ignore' };
 
 /** Keys that are left alone while somebody types; letters and digits act on the board only (`app.svelte.ts`). */
 const PLAIN: Record<string, Act> = {
@@ -69,6 +80,8 @@ export interface Key {
   shiftKey: boolean;
   altKey: boolean;
   metaKey: boolean;
+  /** Held down: the system repeats it. */
+  repeat?: boolean;
 }
 
 /** Where the focus is: typing takes letters, digits and `/` for itself. */
@@ -117,11 +130,12 @@ export function actOf(key: Key, focus: Focus): Act | null {
 function withCtrl(key: Key): Act | null {
   if (key.key === 'F12') return 'break-glass';
   if (key.key === 'Tab') return key.shiftKey ? 'previous-chart' : 'next-chart';
-  if (key.shiftKey && key.key.toLowerCase() === 'n') return 'night';
+  // A key that is held down never goes on from reading to signing.
+  if (key.key === 'Enter') return key.shiftKey || key.repeat === true ? 'ignore' : 'sign';
   if (key.key === '+' || key.key === '=') return 'larger';
   if (key.key === '-') return 'smaller';
   if (key.key === '0') return 'normal-size';
-  if (key.shiftKey) return key.key.toLowerCase() === 'r' ? 'ignore' : null;
+  if (key.shiftKey) return SHIFTED[key.key.toLowerCase()] ?? null;
   if (/^[1-9]$/.test(key.key)) return { section: Number(key.key) };
   switch (key.key.toLowerCase()) {
     case 'f':
@@ -187,6 +201,19 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['Ctrl+P'], text: 'Print the downtime packet of the ward', act: 'print', also: 'paper emergency cards' },
       { keys: ['W'], text: 'Wall display: large text, or back' },
       { keys: ['I'], text: 'On the wall display: initials only, or names' },
+    ],
+  },
+  {
+    title: 'Record in the open chart',
+    keys: [
+      { keys: ['Ctrl+Shift+V'], text: 'Record vitals', act: 'record-vitals', also: 'enter observations measurements chart' },
+      { keys: ['Ctrl+Shift+A'], text: 'Add allergy, or record that none is known', act: 'add-allergy', also: 'enter intolerance NKA reaction' },
+      { keys: ['Ctrl+Shift+E'], text: 'Write note', act: 'write-note', also: 'enter text document' },
+      { keys: ['Ctrl+Enter'], text: 'Look at it in its final form; once more: sign' },
+      { keys: ['Enter'], text: 'Vital signs: next field' },
+      { keys: ['1 … 9'], text: 'Choose, on a row of choices' },
+      { keys: ['Esc'], text: 'One step back; never throws away what was typed' },
+      { keys: ['Ctrl+Shift+O'], text: 'Entries not sent', act: 'entries', also: 'outbox queue rejected unsent waiting reconcile' },
     ],
   },
   {

@@ -68,12 +68,18 @@ function isPossible(app: App, act: Act): boolean {
     case 'board':
       return app.session !== null && view !== null && view !== 'lock';
     case 'escape':
-      return view === null || (view === 'chart' && !app.images.open) || (view === 'search' && app.query !== '');
+      return view === null || (view === 'chart' && !app.images.open) || view === 'entries' || (view === 'search' && app.query !== '');
     case 'next-chart':
     case 'previous-chart':
       return view !== null && app.open.some(({ asked }) => asked !== app.front);
     case 'close-chart':
       return view === 'chart' && app.open.length > 1;
+    case 'record-vitals':
+    case 'add-allergy':
+    case 'write-note':
+      return view === 'chart' && app.chart?.view?.may_record === true;
+    case 'entries':
+      return app.session !== null && view !== null && view !== 'lock' && view !== 'entries';
     case 'print':
       return view === 'board' && app.board.result !== null;
     case 'next-match':
@@ -103,7 +109,7 @@ function isPossible(app: App, act: Act): boolean {
 function textOf(app: App, act: Act): string | null {
   switch (act) {
     case 'escape':
-      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : 'Close this chart, back to the list';
+      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : app.view === 'entries' ? 'Close this list, back to where you were' : 'Close this chart, back to the list';
     case 'night':
       return app.preferences.night ? 'Day colours' : 'Night colours';
     case 'help':

@@ -1,0 +1,97 @@
+/**
+ * Recording in the chart in front: the dialog, and the list of what the server has not accepted.
+ *
+ * Lives here: when the dialog may be open and what its keys do. Never here: its steps (`entry.svelte.ts`), the list
+ * (`entries.svelte.ts`), markup. Called by `app.svelte.ts`, the views and the status strip.
+ */
+import type { App } from './app.svelte';
+import { Entries } from './entries.svelte';
+import { EntryDialog } from './entry.svelte';
+import type { EntryKind } from './entryFields.svelte';
+import type { Act, Focus } from './keys';
+import { CHART_SECTIONS } from './sections';
+
+/** Keys that belong to the fields and to what scrolls. */
+const OF_THE_FIELDS: Act[] = ['down', 'up', 'page-down', 'page-up', 'first', 'last', 'preview', 'show-all', 'wall', 'initials', 'next-item', 'previous-item'];
+
+export class Recording {
+  dialog = $state.raw<EntryDialog | null>(null);
+  readonly list: Entries;
+  readonly #app: App;
+
+  constructor(app: App) {
+    this.#app = app;
+    this.list = new Entries(app.backend);
+  }
+
+  /** The dialog, while the banner of its patient can be seen (S7, S8); none where the chart was lost meanwhile. */
+  get shown(): EntryDialog | null {
+    const { dialog } = this;
+    const { chart, view } = this.#app;
+    return dialog !== null && view === 'chart' && chart?.view?.banner.patient === dialog.patient ? dialog : null;
+  }
+
+  /** Something can be recorded now: a chart can be seen, nothing lies over it, and this person may. */
+  get possible(): boolean {
+    return this.#app.inChart && this.#app.chart?.view?.may_record === true;
+  }
+
+  open(kind: EntryKind): void {
+    const banner = this.#app.chart?.view?.banner;
+    if (!this.possible || banner === undefined) return;
+    const dialog = new EntryDialog(this.#app.backend, kind, banner.patient, banner.name, () => this.#clock());
+    this.dialog = dialog;
+    void dialog.load();
+    this.#app.mark('entry', null);
+  }
+
+  /** "04:31" of the engine's clock. */
+  #clock(): string {
+    return /\d\d:\d\d/u.exec(this.#app.status?.clock_text ?? '')?.[0] ?? 'now';
+  }
+
+  /** Signs or goes one step on; closes once it is signed, and shows where what was recorded stands. */
+  async submit(at: number): Promise<void> {
+    const dialog = this.shown;
+    const entry = (await dialog?.submit(at)) ?? null;
+    if (entry === null || this.dialog !== dialog) return;
+    this.dialog = null;
+    const section = CHART_SECTIONS.find((each) => each === entry.section);
+    if (section !== undefined && this.#app.section !== 'summary') this.#app.section = section;
+    void this.#app.readChart();
+    this.#app.mark('entry-recorded', at);
+  }
+
+  /** Esc. */
+  back(): void {
+    if (this.dialog?.back() === true) this.park();
+  }
+
+  discard(): void {
+    this.dialog?.discard();
+    this.dialog = null;
+  }
+
+  async keepDraft(): Promise<void> {
+    const { dialog } = this;
+    if ((await dialog?.keepDraft()) === true && this.dialog === dialog) this.dialog = null;
+  }
+
+  /** Another patient comes to the front, or the lock falls: what is to be waited for is the keeping of a draft. */
+  park(): Promise<void> | null {
+    const kept = this.dialog?.park() ?? null;
+    this.dialog = null;
+    return kept;
+  }
+
+  /** A key while the dialog is open; what belongs to no field does nothing else. */
+  onAct(act: Act, focus: Focus, at: number): boolean {
+    if (act === 'sign') void this.submit(at);
+    else if (act === 'escape') this.back();
+    else if (act === 'refresh') {
+      void this.dialog?.load();
+      this.#app.askServer();
+    } else if (typeof act === 'string' ? OF_THE_FIELDS.includes(act) || (act === 'open' && focus.typing) : 'digit' in act) return false;
+    return true;
+  }
+}
