@@ -4,8 +4,9 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
-use vitrine_desktop_tests::act::{break_the_glass, sign_in, time_cards};
-use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F12, automation_bin};
+use std::time::Duration;
+use vitrine_desktop_tests::act::{break_the_glass, open_chart, sign_in, time_cards};
+use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F12, SHIFT, automation_bin};
 use vitrine_tests::server::Server;
 use vitrine_tests::station::{Station, person, showcase};
 
@@ -134,6 +135,69 @@ async fn a_chart_online_and_the_emergency_card_without_the_server() -> Result<()
     drop(desktop);
     let rows = h.station.cli(&["audit", "list"], None)?.to_string();
     assert!(rows.contains(&access), "the row of the access is not on disk");
+    Ok(())
+}
+
+/// Vital signs and an allergy are recorded in the window while the server is away, signed in two steps, and are in the record once it is
+/// back: by the keyboard alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn recorded_by_keys_offline_and_in_the_record_afterwards() -> Result<()> {
+    let mut h = hospital().await?;
+    let nurse = person(&h.seed, "nurse", "ED")?;
+    let patient = showcase(&h.seed, "anaphyla")?;
+    let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
+    desktop.find("lock-screen").await?;
+    desktop.text_with("status", "LIVE").await?;
+    sign_in(&desktop, &nurse).await?;
+    open_chart(&desktop, field(&patient, "mrn")?).await?;
+    h.server.kill();
+    desktop.text_with("status", "OFFLINE").await?;
+
+    desktop.press(([CTRL, SHIFT], 'v')).await?;
+    desktop.find("entry-dialog").await?;
+    desktop.fill("value-pulse", "1888").await?;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.text_with("fault", "10 to 300").await?;
+    desktop.fill("value-pulse", "88").await?;
+    desktop.fill("value-saturation", "97").await?;
+    picture(&desktop, "window-entry").await?;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.find("entry-preview").await?;
+    let name = desktop.text("banner-name").await?;
+    assert!(
+        desktop.text("entry-sign").await?.contains(name.trim()),
+        "who it is stands on the button"
+    );
+    assert!(
+        h.station.cli(&["status"], None)?["entries"]["queued"] == 0,
+        "read is not signed"
+    );
+    // A press right after the preview has come signs nothing: it was meant for the form.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    picture(&desktop, "window-entry-preview").await?;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.gone("entry-dialog").await?;
+    desktop.text_with("recorded", "NOT SENT").await?;
+
+    desktop.press(([CTRL, SHIFT], 'a')).await?;
+    desktop.fill("agent", "Suxamethonium").await?;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.find("entry-preview").await?;
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.gone("entry-dialog").await?;
+    desktop.text_with("allergies", "Suxamethonium").await?;
+    desktop.text_with("strip-unsent", "2").await?;
+    picture(&desktop, "window-entries-unsent").await?;
+
+    h.server.restart()?;
+    desktop.text_with("status", "LIVE").await?;
+    desktop.gone("strip-unsent").await?;
+    desktop.gone("recorded").await?;
+    let strip = desktop.text("allergies").await?;
+    assert_eq!(strip.matches("Suxamethonium").count(), 1, "{strip}");
+    assert!(!strip.contains("NOT SENT"), "{strip}");
+    picture(&desktop, "window-entries-accepted").await?;
     Ok(())
 }
 
