@@ -183,6 +183,21 @@ async fn recorded_offline_it_is_shown_at_once_and_in_the_record_once_however_oft
         "{status}"
     );
     assert_eq!(w.act(&["entries"])?["entries"], json!([]));
+    // Meanwhile the nurse has left the hospital: what is in the record already is never refused afterwards.
+    w.server.kill();
+    run_json(
+        "vitrine-server",
+        &[
+            "user",
+            "disable",
+            &w.nurse.user,
+            "--data",
+            &text(&w.server.data),
+            "--json",
+        ],
+        None,
+    )?;
+    w.server.restart()?;
     for station in &again {
         let status = station.sync()?;
         assert_eq!(
@@ -212,9 +227,10 @@ async fn recorded_offline_it_is_shown_at_once_and_in_the_record_once_however_oft
     assert_eq!(became(&w.server, "DocumentReference", &w.patient).await?.len(), 1);
 
     // Another workstation has it by the feed, as part of the record, with nothing left to mark.
+    let doctor = person(&w.seed, "physician", "ED")?;
     let other = Station::enrol(&w.server, &w.server.url(), &w.dir.path().join("ed-08"), "ED")?;
     other.sync()?;
-    let card = other.emergency(&w.patient, &w.nurse)?;
+    let card = other.emergency(&w.patient, &doctor)?;
     let found: Vec<&Value> = card["allergies"]["items"]
         .as_array()
         .into_iter()
@@ -225,7 +241,7 @@ async fn recorded_offline_it_is_shown_at_once_and_in_the_record_once_however_oft
     assert_ne!(found[0]["unsent"], true);
     // And so has the first, once.
     w.station.sync()?;
-    let card = w.station.emergency(&w.patient, &w.nurse)?;
+    let card = w.station.emergency(&w.patient, &doctor)?;
     let n = card["allergies"]["items"]
         .as_array()
         .into_iter()

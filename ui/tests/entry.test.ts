@@ -12,6 +12,9 @@ import { KEEP_EVERY_MS } from '../src/state/noteDraft.svelte';
 import type { EntryInput } from '../src/wire/EntryInput';
 import type { Key } from '../src/state/keys';
 
+/** Of every preview of the fake engine: what was read goes back with the signature. */
+const SEEN = { id: '01935b2e-7c00-7000-8000-00000000000a', at_ms: 0 };
+
 let fake: Fake;
 let app: App;
 const TYPING = { typing: true, control: false };
@@ -53,7 +56,7 @@ describe('signed in two steps', () => {
     expect(dialog.preview?.lines).toEqual(['HR 118 per min']);
     expect(record).not.toHaveBeenCalled();
     await press(SIGN);
-    expect(record.mock.calls).toEqual([['p-mary', { kind: 'vitals', minutes_ago: 0, readings: [{ sign: 'hr', value: '118' }] }]]);
+    expect(record.mock.calls).toEqual([['p-mary', { kind: 'vitals', minutes_ago: 0, readings: [{ sign: 'hr', value: '118' }] }, SEEN]]);
     expect(app.recording.dialog).toBeNull();
     expect(app.chart?.view?.entries.map(({ state }) => state)).toEqual(['sent']);
   });
@@ -262,7 +265,7 @@ describe('no known allergies', () => {
     expect([dialog.step, dialog.fields.asked]).toEqual(['question', false]);
     await dialog.answer(true);
     await press(SIGN);
-    expect(record.mock.calls).toEqual([['p-mary', { kind: 'no-known-allergies', asked: true }]]);
+    expect(record.mock.calls).toEqual([['p-mary', { kind: 'no-known-allergies', asked: true }, SEEN]]);
   });
 });
 

@@ -14,17 +14,23 @@ use crate::http::auth::sign_in_row;
 use crate::http::fhir::bundle::transaction;
 use crate::http::refusal::FhirRefusal;
 use crate::identity::sessions::Caller;
+use crate::ingest::apply::created_id;
 use vitrine_access::Actor;
 use vitrine_access::policy::Subject;
-use vitrine_clinical::DeviceId;
 use vitrine_clinical::entry::Entry;
+use vitrine_clinical::{DeviceId, ResourceKey};
 use vitrine_fhir::bundle::Bundle;
 use vitrine_store::StoreError;
 use vitrine_sync::server::Event;
 use vitrine_wire::message::EntryOutcome;
 
+/// Most characters of a reason: workstations take no more than four thousand bytes.
+const WORDS: usize = 900;
+
 fn rejected(text: impl Into<String>) -> EntryOutcome {
-    EntryOutcome::Rejected { text: text.into() }
+    EntryOutcome::Rejected {
+        text: text.into().chars().take(WORDS).collect(),
+    }
 }
 
 /// Brings an entry into the record and gives the answer; `None` for something without an id.
@@ -49,14 +55,41 @@ pub(super) async fn store(app: &App, served: &Served, text: &str) -> Option<Even
             (id, rejected(why))
         }
     };
-    if let EntryOutcome::Rejected { .. } = &outcome {
-        app.metrics
-            .count("vitrine_entries_total", "outcome=\"rejected\"", 1);
-    } else if outcome != EntryOutcome::Later {
-        app.metrics
-            .count("vitrine_entries_total", "outcome=\"accepted\"", 1);
+    match &outcome {
+        EntryOutcome::Rejected { .. } => {
+            app.metrics
+                .count("vitrine_entries_total", "outcome=\"rejected\"", 1);
+        }
+        EntryOutcome::Accepted { .. } => {
+            app.metrics
+                .count("vitrine_entries_total", "outcome=\"accepted\"", 1);
+        }
+        EntryOutcome::Later => {}
     }
     Some(Event::EntryStored { id, outcome })
+}
+
+/// The resources of an entry that is in the record already: their ids follow from the entry's. Asked before anything else, so that what was
+/// taken once is never refused afterwards, whatever has become of its author, its patient or this program since.
+async fn known(
+    app: &App,
+    entry: &Entry,
+    op_id: uuid::Uuid,
+    bundle: &Bundle<'_>,
+) -> Result<Option<Vec<String>>, StoreError> {
+    let mut keys = Vec::new();
+    for e in &bundle.entries {
+        let kind = e.request.as_ref().map_or("", |r| r.url.as_ref());
+        let Ok(key) = ResourceKey::new(kind, created_id(op_id, e.index).as_str()) else {
+            return Ok(None);
+        };
+        let owner = app.store.owner(&key).await?.flatten();
+        if owner.as_ref() != Some(&entry.patient) {
+            return Ok(None);
+        }
+        keys.push(key.to_string());
+    }
+    Ok((!keys.is_empty()).then_some(keys))
 }
 
 async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
@@ -72,23 +105,45 @@ async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
     let Ok(op_id) = entry.id.as_str().parse::<uuid::Uuid>() else {
         return rejected("Its id is none. Record it again, and tell IT.");
     };
+    let account = match app.store.account(&entry.user).await {
+        Ok(account) => account,
+        Err(e) => return later(&e.to_string()),
+    };
+    // The name that goes into the record is the one on the staff list, not the one that a workstation claims.
+    let signed = Entry {
+        name: account.as_ref().map_or_else(
+            || entry.name.clone(),
+            |a| format!("{} ({})", a.display, a.role.words()),
+        ),
+        ..entry.clone()
+    };
+    let bytes = vitrine_fhir::entry::bundle(&signed);
+    let parsed = bytes.as_ref().map_err(Clone::clone).and_then(|b| {
+        // Our own writing: what does not parse is our mistake, and said.
+        Bundle::parse(b).map_err(|e| e.0.text)
+    });
+    if let Ok(bundle) = &parsed {
+        match known(app, entry, op_id, bundle).await {
+            Ok(Some(keys)) => return EntryOutcome::Accepted { keys },
+            Ok(None) => {}
+            Err(e) => return later(&e.to_string()),
+        }
+    }
     let faults = entry.faults(clock::now());
     if !faults.is_empty() {
         let all: Vec<String> = faults.into_iter().map(|f| f.text).collect();
-        return rejected(format!("{}.", all.join(". ")));
+        return refused(app, entry, &device.id, "faulty", format!("{}.", all.join(". "))).await;
     }
-    let account = match app.store.account(&entry.user).await {
-        Ok(Some(account)) if !account.disabled => account,
-        Ok(_) => {
-            return match refusal_noted(app, entry, &device.id).await {
-                Ok(()) => rejected(format!(
-                    "The account of {} is disabled or gone. Somebody else who looks after the patient records it.",
-                    entry.user
-                )),
-                Err(_) => EntryOutcome::Later,
-            };
-        }
-        Err(e) => return later(&e.to_string()),
+    let bundle = match parsed {
+        Ok(bundle) => bundle,
+        Err(text) => return refused(app, entry, &device.id, "not-fhir", format!("{text}.")).await,
+    };
+    let Some(account) = account.filter(|a| !a.disabled) else {
+        let text = format!(
+            "The account of {} is disabled or gone. Somebody else who looks after the patient records it.",
+            entry.user
+        );
+        return refused(app, entry, &device.id, "account-disabled", text).await;
     };
     let caller = Caller {
         subject: Subject::User {
@@ -101,14 +156,6 @@ async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
         session: [0; 32],
         until: clock::now(),
     };
-    let bytes = match vitrine_fhir::entry::bundle(entry) {
-        Ok(bytes) => bytes,
-        Err(text) => return rejected(format!("{text}.")),
-    };
-    let bundle = match Bundle::parse(&bytes) {
-        Ok(bundle) => bundle,
-        Err(e) => return rejected(format!("{}.", e.0.text)),
-    };
     match transaction(app, &caller, &bundle, op_id, "entry of a workstation").await {
         Ok(done) => EntryOutcome::Accepted {
             keys: done
@@ -118,7 +165,32 @@ async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
                 .collect(),
         },
         Err(refusal) if is_passing(&refusal) => later(&words(&refusal)),
-        Err(refusal) => rejected(words(&refusal)),
+        // The policy's own refusal has its row already.
+        Err(refusal) if refusal.status.as_u16() == 403 => rejected(words(&refusal)),
+        Err(refusal) => refused(app, entry, &device.id, "refused", words(&refusal)).await,
+    }
+}
+
+/// Refuses, with a row of the audit log; without one it is not refused yet.
+async fn refused(
+    app: &App,
+    entry: &Entry,
+    device: &DeviceId,
+    rule: &'static str,
+    text: String,
+) -> EntryOutcome {
+    let mut row = sign_in_row(
+        Actor::User(entry.user.clone()),
+        Some(device.clone()),
+        "write-clinical",
+        rule,
+        false,
+    );
+    row.patient = Some(entry.patient.clone());
+    row.notes.insert("entry".to_owned(), entry.id.to_string());
+    match app.store.append(row).await {
+        Ok(_) => rejected(text),
+        Err(e) => later(&e.to_string()),
     }
 }
 
@@ -133,7 +205,8 @@ fn later(why: &str) -> EntryOutcome {
 /// Whether the same entry may be taken another time.
 fn is_passing(refusal: &FhirRefusal) -> bool {
     let status = refusal.status.as_u16();
-    status >= 500 || matches!(status, 408 | 429)
+    // 501 says that it will never be done.
+    (status >= 500 && status != 501) || matches!(status, 408 | 429)
 }
 
 /// The sentences of an OperationOutcome.
@@ -159,18 +232,4 @@ fn words(refusal: &FhirRefusal) -> String {
     } else {
         text
     }
-}
-
-/// The refusal of somebody whose account is gone, in the audit log.
-async fn refusal_noted(app: &App, entry: &Entry, device: &DeviceId) -> Result<(), StoreError> {
-    let mut row = sign_in_row(
-        Actor::User(entry.user.clone()),
-        Some(device.clone()),
-        "write-clinical",
-        "account-disabled",
-        false,
-    );
-    row.patient = Some(entry.patient.clone());
-    row.notes.insert("entry".to_owned(), entry.id.to_string());
-    app.store.append(row).await.map(|_| ())
 }

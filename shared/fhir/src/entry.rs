@@ -144,7 +144,16 @@ fn observation(e: &Entry, at: UtcMs, code: Value) -> Value {
 }
 
 fn coded(facts: &SignFacts) -> Value {
-    concept(LOINC, facts.loinc.0, facts.loinc.1)
+    let one = concept(LOINC, facts.loinc.0, facts.loinc.1);
+    if facts.sign != Sign::Saturation {
+        return one;
+    }
+    // The profile asks for the general code beside the one of the method.
+    let codings = json!([
+        {"system": LOINC, "code": "2708-6", "display": "Oxygen saturation in Arterial blood"},
+        {"system": LOINC, "code": facts.loinc.0, "display": facts.loinc.1},
+    ]);
+    with(one, "coding", codings)
 }
 
 fn vitals(e: &Entry, at: UtcMs, readings: &[Reading]) -> Result<Vec<Value>, String> {

@@ -19,7 +19,7 @@ pub const ROWS_MAX: usize = 100;
 pub const BYTES_MAX: usize = 128 * 1024;
 
 /// Most entries read at a time.
-pub const ENTRIES_MAX: usize = 200;
+pub const ENTRIES_MAX: usize = 2_000;
 
 /// Something the client machine has to do for the outbox.
 #[derive(Debug, Clone)]
@@ -63,14 +63,20 @@ pub struct Upload {
     rows_stopped: bool,
     rewinds: u8,
     all_grants: bool,
+    /// The outbox was read once on this connection.
+    offered: bool,
     grants_out: BTreeSet<String>,
     entries: VecDeque<EntryDue>,
     entry_out: Option<EntryDue>,
+    /// Since when it is known to be out.
+    out_since: Option<u64>,
     /// Entries that the server could not take, and when they are offered again.
     later: BTreeMap<String, EntryDue>,
     retry_at: Option<u64>,
     /// The last read gave as many as it may: there may be more.
     more_entries: bool,
+    /// The outbox could not be read.
+    reread: bool,
 }
 
 impl Upload {
@@ -88,9 +94,12 @@ impl Upload {
             rows_stopped: false,
             rewinds: 0,
             all_grants: epoch_changed,
+            offered: false,
             grants_out: BTreeSet::new(),
             entries: VecDeque::new(),
             entry_out: None,
+            out_since: None,
+            reread: false,
             later: BTreeMap::new(),
             retry_at: None,
             more_entries: false,
@@ -121,17 +130,38 @@ impl Upload {
         self.retry_at
     }
 
-    /// Offers them again when it is time.
-    pub fn retry(&mut self, now: u64) -> Vec<Act> {
+    /// Offers them again when it is time. An entry that is not answered within `patience` counts as one the server could not take: it
+    /// keeps nothing else waiting.
+    pub fn retry(&mut self, now: u64, patience: u64) -> Vec<Act> {
+        let mut acts = Vec::new();
+        match (&self.entry_out, self.out_since) {
+            (None, _) => self.out_since = None,
+            (Some(_), None) => self.out_since = Some(now),
+            (Some(out), Some(since)) if now.saturating_sub(since) >= patience => {
+                let id = out.id.clone();
+                acts.extend(self.entry_answered(id, EntryOutcome::Later, now.saturating_add(patience)));
+            }
+            _ => {}
+        }
         if self.retry_at.is_none_or(|at| at > now) {
-            return Vec::new();
+            return acts;
         }
         self.retry_at = None;
         // From here and not from the outbox: one that is offered because the server may have lost it is not "due" there.
         self.entries.extend(std::mem::take(&mut self.later).into_values());
-        let mut acts = Vec::new();
         self.next_entry(&mut acts);
+        if std::mem::take(&mut self.reread) {
+            acts.extend(self.read());
+        }
         acts
+    }
+
+    /// The outbox could not be read: asked again at `retry_at`. Nothing counts as offered.
+    pub fn unread(&mut self, retry_at: u64) -> Vec<Act> {
+        self.reading = false;
+        self.reread = true;
+        self.retry_at = Some(self.retry_at.unwrap_or(retry_at).min(retry_at));
+        Vec::new()
     }
 
     /// The outbox has something new.
@@ -148,7 +178,12 @@ impl Upload {
         self.again = false;
         vec![Act::Read {
             after: self.acked,
-            grants: GrantsWanted::Unacked,
+            // Until everything was read for the new epoch once.
+            grants: if self.all_grants && !self.offered {
+                GrantsWanted::All
+            } else {
+                GrantsWanted::Unacked
+            },
         }]
     }
 
@@ -163,6 +198,7 @@ impl Upload {
     ) -> Vec<Act> {
         let mut acts = Vec::new();
         self.reading = false;
+        self.offered = true;
         self.head = head;
         for g in grants {
             if self.grants_out.insert(g.id) {
@@ -422,8 +458,8 @@ mod tests {
             "not at once"
         );
         assert_eq!(up.retry_at(), Some(50));
-        assert!(up.retry(49).is_empty());
-        assert_eq!(sent_entries(&up.retry(50)), ["a"]);
+        assert!(up.retry(49, 1_000).is_empty());
+        assert_eq!(sent_entries(&up.retry(50, 1_000)), ["a"]);
         assert!(
             sent_entries(&up.has(vec![], 0, 0, vec![], entries(&["a"]))).is_empty(),
             "under way"
@@ -431,6 +467,42 @@ mod tests {
         let acts = up.entry_answered("a".into(), EntryOutcome::Rejected { text: "no".into() }, 99);
         assert!(acts.iter().any(|a| matches!(a, Act::EpochDone)));
         assert_eq!(up.retry_at(), None);
+    }
+
+    #[test]
+    fn what_cannot_be_read_counts_as_offered_to_nobody() {
+        let (mut up, _) = Upload::begin(0, true);
+        assert!(up.unread(30).is_empty());
+        let all = |acts: &[Act]| {
+            matches!(
+                acts,
+                [Act::Read {
+                    grants: GrantsWanted::All,
+                    ..
+                }]
+            )
+        };
+        assert!(up.retry(29, 1_000).is_empty());
+        assert!(all(&up.retry(30, 1_000)), "all of it, not only what is due");
+        let acts = up.has(vec![], 0, 0, vec![], entries(&["a"]));
+        assert!(!acts.iter().any(|a| matches!(a, Act::EpochDone)));
+        let acts = up.entry_answered("a".into(), accepted(), 99);
+        assert!(acts.iter().any(|a| matches!(a, Act::EpochDone)));
+    }
+
+    #[test]
+    fn an_entry_without_an_answer_keeps_nothing_waiting() {
+        let (mut up, _) = Upload::begin(0, false);
+        up.has(vec![], 0, 0, vec![], entries(&["a", "b"]));
+        assert!(up.retry(10, 30).is_empty());
+        assert!(up.retry(39, 30).is_empty());
+        assert_eq!(sent_entries(&up.retry(40, 30)), ["b"]);
+        assert!(
+            up.entry_answered("a".into(), accepted(), 99).is_empty(),
+            "too late: it is offered again"
+        );
+        up.entry_answered("b".into(), accepted(), 99);
+        assert_eq!(sent_entries(&up.retry(70, 30)), ["a"]);
     }
 
     #[test]

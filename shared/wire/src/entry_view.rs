@@ -104,12 +104,25 @@ pub struct ReadingInput {
     pub value: String,
 }
 
+/// What was read before signing; goes back with the signature, so that what is signed is what was read, and once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct EntrySeen {
+    /// Id that the entry will have: signed twice, it is recorded once.
+    pub id: String,
+    /// When it was shown, UTC ms: "5 min ago" counts from here.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+}
+
 /// What would be recorded, to be read before it is signed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct EntryPreviewView {
     /// Patient it is about: the screen shows nothing unless it equals the banner's (screens.md S8).
     pub patient: String,
+    /// To be given back with the signature.
+    pub seen: EntrySeen,
     /// "Vital signs".
     pub title: String,
     /// In their final form: "HR 88 /min".

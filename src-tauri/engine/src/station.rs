@@ -385,6 +385,20 @@ impl Station {
         }
     }
 
+    /// A patient by FHIR id alone, who must be here: whoever records means this one and nobody whose number reads the same.
+    pub(crate) fn exactly(&self, id: &str) -> Result<PatientId, EngineError> {
+        let id = PatientId::new(id).map_err(|e| EngineError::Usage(e.to_string()))?;
+        if !matches!(self.essentials.whereabouts(&id, true), Ok(None)) {
+            return Ok(id);
+        }
+        if let Some(records) = self.records()
+            && records.scope(&format!("pat:{id}"))?.is_some_and(|s| s.complete)
+        {
+            return Ok(id);
+        }
+        Err(self.not_here("This patient"))
+    }
+
     /// Reads what was given as a patient: a FHIR id, or an MRN.
     pub(crate) fn resolve(&self, text: &str) -> Result<PatientId, EngineError> {
         let text = text.trim();

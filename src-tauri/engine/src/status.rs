@@ -4,10 +4,12 @@
 
 use crate::EngineError;
 use crate::cache::{self, scope_digest};
+use crate::outbox::Alarm;
 use crate::session::{self, initials};
 use crate::station::Station;
 use serde_json::{Map, Value, json};
 use vitrine_clinical::{UtcMs, format};
+use vitrine_store_sqlcipher::workstation::EntryTally;
 use vitrine_wire::view::{DataAge, DeviceState, LockView, RecentUserView, StatusView};
 
 /// The strip that is always on the screen.
@@ -16,7 +18,11 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
     let now = clock.now();
     let (age, as_of) = station.fresh.feed(station.stored_as_of(), clock);
     let tally = station.outbox.tally().unwrap_or_default();
-    let entries = station.outbox.entry_tally().unwrap_or_default();
+    let entries = station.outbox.entry_tally().unwrap_or_else(|e| {
+        tracing::error!(error = %e, "what was recorded here cannot be counted");
+        station.alarms.raise(Alarm::EntriesUnreadable);
+        EntryTally::default()
+    });
     let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let device = station.device();
     let waiting = tally.audit.saturating_add(tally.grants);

@@ -8,7 +8,7 @@ use vitrine_clinical::UtcMs;
 use vitrine_clinical::entry::Entry;
 use vitrine_engine::{EngineError, Workstation};
 use vitrine_store_sqlcipher::workstation::EntryMark;
-use vitrine_wire::entry_view::{EntryInput, EntryState, ReadingInput};
+use vitrine_wire::entry_view::{EntryInput, EntrySeen, EntryState, EntryView, ReadingInput};
 use vitrine_wire::view::AllergyStripState;
 
 fn vitals(readings: &[(&str, &str)]) -> EntryInput {
@@ -48,6 +48,12 @@ fn sign_in(ws: &Workstation, user: &str) {
     block(ws.sign_in(user, pin(user))).unwrap();
 }
 
+/// Reads and signs.
+fn record(ws: &Workstation, patient: &str, input: &EntryInput) -> Result<EntryView, EngineError> {
+    let read = block(ws.entry_preview(patient, input))?;
+    block(ws.entry_record(patient, input, &read.seen))
+}
+
 /// A workstation at which Dr LEE of the ED is signed in.
 fn signed_in() -> (tempfile::TempDir, Profiled, Workstation) {
     let (dir, p, ws) = station();
@@ -59,10 +65,11 @@ fn signed_in() -> (tempfile::TempDir, Profiled, Workstation) {
 fn an_entry_is_on_the_disk_with_its_audit_row_before_it_is_said_to_be_kept() {
     let (_dir, p, ws) = signed_in();
     let before = outbox(&p).rows(0, 1_000).unwrap().rows.len();
-    let v = block(ws.entry_record(
+    let v = record(
+        &ws,
         "p1",
         &vitals(&[("pulse", "88"), ("systolic", "120"), ("diastolic", "80")]),
-    ))
+    )
     .unwrap();
     assert_eq!(v.state, EntryState::Queued);
     assert_eq!(v.lines, ["HR 88 /min", "BP 120/80 mmHg"]);
@@ -82,7 +89,7 @@ fn an_entry_is_on_the_disk_with_its_audit_row_before_it_is_said_to_be_kept() {
     assert_eq!(rows.len(), before + 1);
     let row: serde_json::Value = serde_json::from_str(&rows.last().unwrap().body).unwrap();
     assert_eq!(row["action"], "write-clinical");
-    assert_eq!(row["access_id"], v.id.as_str());
+    assert_eq!(row["notes"]["entry"], v.id.as_str());
     assert_eq!(row["notes"]["recorded"], "vitals");
     assert_eq!(
         row["notes"]["entry_blake3"],
@@ -100,10 +107,7 @@ fn what_is_wrong_is_said_at_its_field_and_nothing_is_kept() {
     assert_eq!(preview.patient, "p1");
     let fields: Vec<&str> = preview.faults.iter().map(|f| f.field.as_str()).collect();
     assert_eq!(fields, ["pulse", "temperature"]);
-    assert!(matches!(
-        block(ws.entry_record("p1", &faulty)),
-        Err(EngineError::Usage(_))
-    ));
+    assert!(matches!(record(&ws, "p1", &faulty), Err(EngineError::Usage(_))));
     let unusual = block(ws.entry_preview("p1", &vitals(&[("pulse", "240")]))).unwrap();
     assert!(unusual.faults.is_empty() && unusual.warnings.len() == 1);
     assert!(unusual.at_text.contains("5 min ago"), "{}", unusual.at_text);
@@ -122,15 +126,87 @@ fn what_is_wrong_is_said_at_its_field_and_nothing_is_kept() {
     ] {
         let faults = block(ws.entry_preview("p1", &input)).unwrap().faults;
         assert_eq!(faults[0].field, field, "{input:?}");
-        assert!(block(ws.entry_record("p1", &input)).is_err());
+        assert!(record(&ws, "p1", &input).is_err());
     }
     assert!(outbox(&p).entries(None).unwrap().is_empty());
 }
 
 #[test]
+fn what_is_signed_is_what_was_read_and_once() {
+    let (_dir, p, ws) = signed_in();
+    let input = vitals(&[("pulse", "88")]);
+    let read = block(ws.entry_preview("p1", &input)).unwrap();
+    let a = block(ws.entry_record("p1", &input, &read.seen)).unwrap();
+    let rows = outbox(&p).rows(0, 1_000).unwrap().rows.len();
+    // The answer was not heard: the key is pressed again.
+    let b = block(ws.entry_record("p1", &input, &read.seen)).unwrap();
+    assert_eq!(a.id, b.id);
+    assert_eq!(outbox(&p).entries(None).unwrap().len(), 1);
+    assert_eq!(outbox(&p).rows(0, 1_000).unwrap().rows.len(), rows);
+    // The time is that of the reading, however long the signing took; after a quarter of an hour it is read again.
+    let body = outbox(&p).entries(None).unwrap().remove(0).body;
+    let entry: Entry = serde_json::from_str(&body).unwrap();
+    let vitrine_clinical::entry::What::Vitals { at, .. } = entry.what else {
+        panic!("vital signs")
+    };
+    assert_eq!(at.0, read.seen.at_ms - 5 * 60_000);
+    for at_ms in [read.seen.at_ms - 16 * 60_000, read.seen.at_ms + 60_000] {
+        let seen = EntrySeen {
+            id: "01935b2e-7c00-7000-8000-00000000000b".into(),
+            at_ms,
+        };
+        let e = block(ws.entry_record("p1", &input, &seen)).unwrap_err();
+        assert!(e.to_string().contains("read it again"), "{e}");
+    }
+    // Not under another patient, not by somebody else.
+    assert!(block(ws.entry_record("p5", &input, &read.seen)).is_err());
+}
+
+#[test]
+fn a_record_number_that_reads_like_an_id_is_nobody() {
+    let (_dir, p, ws) = signed_in();
+    assert_eq!(block(ws.patient_id("4471 0932")).unwrap(), "p1");
+    for text in ["44710932", "4471 0932"] {
+        assert!(record(&ws, text, &note("whose?")).is_err(), "{text}");
+        assert!(block(ws.set_note_draft(text, "whose?")).is_err(), "{text}");
+    }
+    assert!(outbox(&p).entries(None).unwrap().is_empty());
+}
+
+#[test]
+fn an_accepted_allergy_stays_marked_until_the_copy_shows_it_itself() {
+    let (_dir, p, ws) = signed_in();
+    // The same agent, and worse than what is on record.
+    let v = record(&ws, "p1", &allergy("Penicillin", "life-threatening")).unwrap();
+    let count = |ws: &Workstation| {
+        let strip = block(ws.chart("p1")).unwrap().allergies;
+        let unsent = strip.items.iter().filter(|i| i.unsent_text.is_some()).count();
+        (strip.items.len(), unsent)
+    };
+    let disk = outbox(&p);
+    disk.answer_entry(
+        &v.id,
+        EntryMark::Accepted,
+        "AllergyIntolerance/new",
+        UtcMs(wall()),
+    )
+    .unwrap();
+    assert_eq!(count(&ws), (2, 1), "not in this copy: it stands there");
+    // The copy's own entry is the one it became.
+    disk.answer_entry(
+        &v.id,
+        EntryMark::Accepted,
+        "AllergyIntolerance/a-p1",
+        UtcMs(wall()),
+    )
+    .unwrap();
+    assert_eq!(count(&ws), (1, 0));
+}
+
+#[test]
 fn only_who_looks_after_a_patient_records_and_a_refusal_is_written_down() {
     let (_dir, p, ws) = signed_in();
-    let e = block(ws.entry_record("p2", &note("seen"))).unwrap_err();
+    let e = record(&ws, "p2", &note("seen")).unwrap_err();
     assert!(
         matches!(
             e,
@@ -143,7 +219,7 @@ fn only_who_looks_after_a_patient_records_and_a_refusal_is_written_down() {
     );
     // Emergency access is for reading.
     block(ws.break_glass(with_pin("lee", pin("lee"), "p2"))).unwrap();
-    let e = block(ws.entry_record("p2", &note("seen"))).unwrap_err();
+    let e = record(&ws, "p2", &note("seen")).unwrap_err();
     assert!(
         matches!(
             e,
@@ -174,7 +250,7 @@ fn only_who_looks_after_a_patient_records_and_a_refusal_is_written_down() {
     assert_eq!(denied, 2);
     ws.lock();
     assert!(matches!(
-        block(ws.entry_record("p1", &note("seen"))),
+        record(&ws, "p1", &note("seen")),
         Err(EngineError::NotSignedIn)
     ));
 }
@@ -182,8 +258,8 @@ fn only_who_looks_after_a_patient_records_and_a_refusal_is_written_down() {
 #[test]
 fn an_unsent_allergy_is_an_allergy_on_every_screen_of_this_workstation() {
     let (_dir, p, ws) = signed_in();
-    block(ws.entry_record("p1", &allergy("Latex", ""))).unwrap();
-    block(ws.entry_record("p1", &allergy("Suxamethonium", "life-threatening"))).unwrap();
+    record(&ws, "p1", &allergy("Latex", "")).unwrap();
+    record(&ws, "p1", &allergy("Suxamethonium", "life-threatening")).unwrap();
     let chart = block(ws.chart("p1")).unwrap();
     let agents: Vec<&str> = chart.allergies.items.iter().map(|i| i.agent.as_str()).collect();
     assert_eq!(
@@ -202,7 +278,7 @@ fn an_unsent_allergy_is_an_allergy_on_every_screen_of_this_workstation() {
     let row = board.rows.iter().find(|r| r.patient == "p1").unwrap();
     assert_eq!(row.allergy_text, "ALLERGY");
     assert!(
-        row.flags.iter().any(|f| f.contains("not sent")),
+        row.flags.iter().any(|f| f.contains("not in the record")),
         "{:?}",
         row.flags
     );
@@ -224,7 +300,7 @@ fn an_unsent_allergy_is_an_allergy_on_every_screen_of_this_workstation() {
 #[test]
 fn an_unsent_none_known_takes_nothing_away_and_an_unsent_allergy_beats_it() {
     let (_dir, _p, ws) = signed_in();
-    block(ws.entry_record("p1", &EntryInput::NoKnownAllergies { asked: true })).unwrap();
+    record(&ws, "p1", &EntryInput::NoKnownAllergies { asked: true }).unwrap();
     let chart = block(ws.chart("p1")).unwrap();
     assert_eq!(chart.allergies.state, AllergyStripState::Known);
     assert_eq!(chart.allergies.items.len(), 1);
@@ -235,7 +311,7 @@ fn an_unsent_none_known_takes_nothing_away_and_an_unsent_allergy_beats_it() {
 fn measurements_count_in_no_score_before_the_server_has_them() {
     let (_dir, _p, ws) = signed_in();
     let before = block(ws.chart("p1")).unwrap();
-    block(ws.entry_record("p1", &vitals(&[("pulse", "190"), ("saturation", "71")]))).unwrap();
+    record(&ws, "p1", &vitals(&[("pulse", "190"), ("saturation", "71")])).unwrap();
     let after = block(ws.chart("p1")).unwrap();
     assert_eq!(before.news2, after.news2);
     assert_eq!(before.vitals, after.vitals);
@@ -245,8 +321,8 @@ fn measurements_count_in_no_score_before_the_server_has_them() {
 #[test]
 fn accepted_rejected_settled() {
     let (_dir, p, ws) = signed_in();
-    let a = block(ws.entry_record("p1", &note("first"))).unwrap();
-    let b = block(ws.entry_record("p1", &note("second"))).unwrap();
+    let a = record(&ws, "p1", &note("first")).unwrap();
+    let b = record(&ws, "p1", &note("second")).unwrap();
     let disk = outbox(&p);
     let now = UtcMs(wall());
     disk.answer_entry(&a.id, EntryMark::Accepted, "DocumentReference/d1", now)
@@ -285,7 +361,7 @@ fn accepted_rejected_settled() {
 #[test]
 fn a_list_shows_no_patient_that_one_may_not_open() {
     let (_dir, _p, ws) = signed_in();
-    block(ws.entry_record("p1", &note("mine"))).unwrap();
+    record(&ws, "p1", &note("mine")).unwrap();
     ws.lock();
     sign_in(&ws, "rao");
     let list = block(ws.entries()).unwrap();
@@ -308,7 +384,7 @@ fn a_draft_is_its_authors_alone_survives_and_goes_with_the_signed_note() {
         block(ws.note_draft("p1")).unwrap().as_deref(),
         Some("Pupils equal")
     );
-    block(ws.entry_record("p1", &note("Pupils equal and reactive"))).unwrap();
+    record(&ws, "p1", &note("Pupils equal and reactive")).unwrap();
     assert_eq!(block(ws.note_draft("p1")).unwrap(), None);
     ws.lock();
     sign_in(&ws, "rao");

@@ -12,6 +12,7 @@ import type { EntriesView } from '../wire/EntriesView';
 import type { EntryFormView } from '../wire/EntryFormView';
 import type { EntryInput } from '../wire/EntryInput';
 import type { EntryPreviewView } from '../wire/EntryPreviewView';
+import type { EntrySeen } from '../wire/EntrySeen';
 import type { EntryView } from '../wire/EntryView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { ImagesView } from '../wire/ImagesView';
@@ -69,7 +70,8 @@ export interface Backend {
   /** What would be recorded, in its final form, with what is wrong or unusual about it. Records nothing. */
   entryPreview(patient: string, input: EntryInput): Promise<EntryPreviewView>;
   /** Signs and records, on this workstation's disk before it answers. */
-  entryRecord(patient: string, input: EntryInput): Promise<EntryView>;
+  /** Signs what was read: `seen` is the preview's. Signed twice, it is recorded once. */
+  entryRecord(patient: string, input: EntryInput, seen: EntrySeen): Promise<EntryView>;
   /** What was recorded here and is not in the record on the server. */
   entries(): Promise<EntriesView>;
   /** Takes a rejected entry off the list; `words` say what was done about it. */

@@ -32,7 +32,7 @@ export function plainly<T extends Backend>(backend: T): T {
     breakGlass: (request) => of(backend.breakGlass(request)),
     entryForm: () => of(backend.entryForm()),
     entryPreview: (patient, input) => of(backend.entryPreview(patient, input)),
-    entryRecord: (patient, input) => of(backend.entryRecord(patient, input)),
+    entryRecord: (patient, input, seen) => of(backend.entryRecord(patient, input, seen)),
     entries: () => of(backend.entries()),
     entrySettle: (id, words) => of(backend.entrySettle(id, words)),
     noteDraft: (patient) => of(backend.noteDraft(patient)),

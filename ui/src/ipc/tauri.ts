@@ -58,7 +58,7 @@ export function tauriBackend(): Backend {
     cardClose: (patient) => invoke('card_close', { patient }),
     entryForm: () => invoke('entry_form'),
     entryPreview: (patient, input) => invoke('entry_preview', { patient, input }),
-    entryRecord: (patient, input) => invoke('entry_record', { patient, input }),
+    entryRecord: (patient, input, seen) => invoke('entry_record', { patient, input, seen }),
     entries: () => invoke('entries'),
     entrySettle: (id, words) => invoke('entry_settle', { id, words }),
     noteDraft: (patient) => invoke('note_draft', { patient }),

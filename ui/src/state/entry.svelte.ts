@@ -162,12 +162,12 @@ export class EntryDialog {
   }
 
   async #sign(): Promise<EntryView | null> {
-    const input = this.#input;
-    if (!this.maySign || input === null) return null;
+    const [input, preview] = [this.#input, this.preview];
+    if (!this.maySign || input === null || preview === null) return null;
     this.working = 'sign';
     this.error = null;
     try {
-      const entry = await this.#backend.entryRecord(this.patient, input);
+      const entry = await this.#backend.entryRecord(this.patient, input, preview.seen);
       this.#over = true;
       void this.draft?.remove();
       if (entry.patient === this.patient) return entry;
@@ -216,6 +216,8 @@ export class EntryDialog {
   /** Taken off the screen: no answer changes it any more, and a note is kept. Null where nothing is to be waited for. */
   park(): Promise<void> | null {
     this.#turn++;
+    // A note on its way to being signed is no draft any more: kept now, it would be offered again afterwards.
+    if (this.working === 'sign' || this.#over) return null;
     return this.draft?.keep() ?? null;
   }
 

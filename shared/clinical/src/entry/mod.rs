@@ -26,6 +26,8 @@ pub const TEXT_MOST: usize = 200;
 pub const NOTE_MOST: usize = 20_000;
 /// The longest time between measuring and recording, minutes.
 pub const AGO_MOST: u32 = 12 * 60;
+/// What was recorded longer ago than this is not taken: a clock that stands in the past says so, ms.
+pub const OLD_MS: i64 = 60 * 86_400_000;
 /// A workstation's clock may be so far ahead of the server's, ms.
 pub const AHEAD_MS: i64 = 5 * 60_000;
 
@@ -481,6 +483,12 @@ impl Entry {
             out.push(fault(
                 "",
                 "It was recorded at a time that is still to come by the server's clock: the workstation's clock is wrong. Record it again",
+            ));
+        }
+        if now.since(self.at) > OLD_MS {
+            out.push(fault(
+                "",
+                "It was recorded more than 60 days ago by the workstation's clock, which may be wrong. Record it again, with its time in a note",
             ));
         }
         let odd =

@@ -104,7 +104,10 @@ fn what_can_be_recorded_can_be_scored() {
                 version: 1,
                 resource: Resource::Observation(o),
             };
-            for r in news2::basis(&[&fact]).readings {
+            let scored = !matches!(facts.sign, Sign::Pain | Sign::Diastolic);
+            let readings = news2::basis(&[&fact]).readings;
+            assert_eq!(readings.len(), usize::from(scored), "{}", facts.words);
+            for r in readings {
                 assert!(
                     matches!(r.what, news2::What::Points(_)),
                     "{} {limit}: {r:?}",

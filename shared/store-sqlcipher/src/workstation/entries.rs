@@ -125,15 +125,46 @@ impl Outbox {
         let body = json(row)?;
         let lines = self.entry_lines();
         lines.write("keeping what was recorded", |t| {
-            append_row(t, row.at.0, &body)
-                .and_then(|_| {
-                    t.execute(
-                        "INSERT OR IGNORE INTO entry(id, user, patient, at, body) VALUES (?1, ?2, ?3, ?4, ?5)",
-                        params![entry.id, entry.user.as_str(), entry.patient.as_str(), entry.at.0, entry.body],
-                    )
-                })
-                .map(|_| ())
-                .map_err(lines.fault("keeping what was recorded"))
+            let fault = lines.fault("keeping what was recorded");
+            let n = t
+                .execute(
+                    "INSERT OR IGNORE INTO entry(id, user, patient, at, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![
+                        entry.id,
+                        entry.user.as_str(),
+                        entry.patient.as_str(),
+                        entry.at.0,
+                        entry.body
+                    ],
+                )
+                .map_err(&fault)?;
+            if n > 0 {
+                append_row(t, row.at.0, &body).map_err(&fault)?;
+            }
+            Ok(())
+        })
+    }
+
+    /// When the newest row of the audit chain was written, ms.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn newest_row(&self) -> Result<Option<i64>, StoreError> {
+        self.entry_lines().read("reading the audit chain", |c| {
+            c.prepare_cached("SELECT at FROM audit ORDER BY seq DESC LIMIT 1")?
+                .query_row([], |r| r.get(0))
+                .optional()
+        })
+    }
+
+    /// Allergies that were recorded here, of all patients, and that nobody has settled.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn recorded_allergies(&self) -> Result<Vec<KeptEntry>, StoreError> {
+        self.entry_lines().read("reading what was recorded", |c| {
+            let sql = format!("{COLUMNS} WHERE state < 3 AND body ->> '$.what.kind' = 'allergy' ORDER BY n");
+            c.prepare_cached(&sql)?.query_map([], kept)?.collect()
         })
     }
 
@@ -176,8 +207,7 @@ impl Outbox {
         })
     }
 
-    /// Notes the server's answer. What was accepted once stays so: a server restored from a backup is offered it again, and its
-    /// record has it.
+    /// Notes the server's answer. An accepted one that a restored server refuses is a rejected one from then on: it is not in the record.
     ///
     /// # Errors
     /// As [`Self::record`].
@@ -292,5 +322,45 @@ impl Outbox {
             };
             done.map(|_| ()).map_err(lines.fault("keeping a draft"))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::outbox::{APPLICATION, MIGRATIONS};
+    use super::*;
+    use crate::cipher::{Key, Synchronous};
+
+    fn note(outbox: &Outbox) -> Result<(), StoreError> {
+        let (user, patient) = (UserId::new("lee").unwrap(), PatientId::new("p1").unwrap());
+        outbox.set_draft(&user, &patient, "Pupils equal", UtcMs(1))
+    }
+
+    #[test]
+    fn an_outbox_from_before_gets_the_tables_also_when_there_was_no_room_at_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("outbox.db");
+        let key = Key::new([7; 32].into());
+        let first = Lines::open(&path, &key, APPLICATION, &MIGRATIONS[..1], Synchronous::Full, 512).unwrap();
+        first
+            .write("a note", |t| {
+                t.execute("INSERT INTO note(name, value) VALUES ('acked', '7')", [])
+                    .map(|_| ())
+                    .map_err(first.fault("a note"))
+            })
+            .unwrap();
+        drop(first);
+        // As on a disk without room: nothing could be written when it was opened.
+        let late = Outbox::unopened(&path, &key);
+        note(&late).unwrap();
+        assert_eq!(late.note("acked").unwrap().as_deref(), Some("7"));
+        drop(late);
+        let again = Outbox::open(&path, &key).unwrap();
+        assert_eq!(again.entries(None).unwrap(), []);
+        let (user, patient) = (UserId::new("lee").unwrap(), PatientId::new("p1").unwrap());
+        assert_eq!(
+            again.draft(&user, &patient).unwrap().as_deref(),
+            Some("Pupils equal")
+        );
     }
 }

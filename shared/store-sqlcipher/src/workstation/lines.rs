@@ -17,6 +17,8 @@ pub(super) struct Lines {
     path: PathBuf,
     key: Key,
     options: OpenOptions,
+    /// What the file is and how it comes to the newest schema: also when it could not be written to at first.
+    schema: (i32, Vec<Migration>),
     /// A connection of its own, so that the emergency card never waits for a search or a snapshot.
     reserved: Mutex<Option<Connection>>,
     readers: Mutex<Vec<Connection>>,
@@ -66,6 +68,7 @@ impl Lines {
             path: path.to_owned(),
             key: key.clone(),
             options,
+            schema: (application_id, migrations.to_vec()),
             writer: Mutex::new(writer),
             readers: Mutex::new(Vec::new()),
             reserved: Mutex::new(Some(reserved)),
@@ -74,7 +77,14 @@ impl Lines {
     }
 
     /// Without a connection: each act tries to open one.
-    pub(super) fn unopened(path: &Path, key: &Key, synchronous: Synchronous, cache_kib: u32) -> Self {
+    pub(super) fn unopened(
+        path: &Path,
+        key: &Key,
+        application_id: i32,
+        migrations: &[Migration],
+        synchronous: Synchronous,
+        cache_kib: u32,
+    ) -> Self {
         Self {
             path: path.to_owned(),
             key: key.clone(),
@@ -83,6 +93,7 @@ impl Lines {
                 cache_kib,
                 ..OpenOptions::default()
             },
+            schema: (application_id, migrations.to_vec()),
             writer: Mutex::new(None),
             readers: Mutex::new(Vec::new()),
             reserved: Mutex::new(None),
@@ -162,7 +173,10 @@ impl Lines {
     ) -> Result<T, StoreError> {
         let mut writer = hold(&self.writer);
         if writer.is_none() {
-            *writer = Some(cipher::open(&self.path, &self.key, &self.options)?);
+            let mut conn = cipher::open(&self.path, &self.key, &self.options)?;
+            let (application_id, migrations) = &self.schema;
+            cipher::migrate(&mut conn, &self.path, *application_id, migrations, &self.options)?;
+            *writer = Some(conn);
         }
         let Some(conn) = writer.as_mut() else {
             return Err(StoreError::Closed);

@@ -17,7 +17,7 @@ use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
 use vitrine_store::StoreError;
 
 /// "VtOb".
-const APPLICATION: i32 = 0x5674_4F62;
+pub(super) const APPLICATION: i32 = 0x5674_4F62;
 
 const TABLES: &str = "
 CREATE TABLE audit(seq INTEGER PRIMARY KEY, prev BLOB NOT NULL, hash BLOB NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
@@ -29,6 +29,19 @@ CREATE INDEX made_grant_for ON made_grant(user, patient, until);
 CREATE TABLE wrong_secret(user TEXT NOT NULL, path TEXT NOT NULL, fails INTEGER NOT NULL, until INTEGER NOT NULL, PRIMARY KEY(user, path)) WITHOUT ROWID, STRICT;
 CREATE TABLE note(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
 ";
+
+pub(super) const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        number: 1,
+        name: "first",
+        sql: TABLES,
+    },
+    Migration {
+        number: 2,
+        name: "entries",
+        sql: super::entries::TABLES,
+    },
+];
 
 /// A grant not yet acknowledged by the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,23 +152,19 @@ impl Outbox {
     /// # Errors
     /// As `cipher::open` and `cipher::migrate`.
     pub fn open(path: &Path, key: &Key) -> Result<Self, StoreError> {
-        let migrations = [
-            Migration {
-                number: 1,
-                name: "first",
-                sql: TABLES,
-            },
-            Migration {
-                number: 2,
-                name: "entries",
-                sql: super::entries::TABLES,
-            },
-        ];
-        let lines = Lines::open(path, key, APPLICATION, &migrations, Synchronous::Full, 2 * 1024)?;
+        let lines = Lines::open(path, key, APPLICATION, &MIGRATIONS, Synchronous::Full, 2 * 1024)?;
         Ok(Self {
             lines,
             memory: Mutex::new(Vec::new()),
         })
+    }
+
+    /// Without a connection: each act tries to open one.
+    pub(super) fn unopened(path: &Path, key: &Key) -> Self {
+        Self {
+            lines: Lines::unopened(path, key, APPLICATION, &MIGRATIONS, Synchronous::Full, 2 * 1024),
+            memory: Mutex::new(Vec::new()),
+        }
     }
 
     /// Opens; when the file is there and cannot be opened (full disk, damage), gives an outbox whose every write tries
@@ -168,14 +177,7 @@ impl Outbox {
         match Self::open(path, key) {
             Ok(outbox) => Ok((outbox, None)),
             Err(e @ (StoreError::Damaged(_) | StoreError::Full(_) | StoreError::Backend { .. })) => {
-                let lines = Lines::unopened(path, key, Synchronous::Full, 2 * 1024);
-                Ok((
-                    Self {
-                        lines,
-                        memory: Mutex::new(Vec::new()),
-                    },
-                    Some(e),
-                ))
+                Ok((Self::unopened(path, key), Some(e)))
             }
             Err(e) => Err(e),
         }

@@ -142,6 +142,8 @@ pub enum Event {
         /// What was recorded here, the oldest first: as asked for of grants.
         entries: Vec<EntryDue>,
     },
+    /// The outbox could not be read (answer to [`Effect::ReadOutbox`]): it is asked again later.
+    OutboxUnread,
     /// Answer to [`Effect::VerifyWipe`]: whether the server's key signed that order for this device.
     WipeVerified {
         /// It did.

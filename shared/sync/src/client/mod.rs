@@ -208,6 +208,10 @@ impl Client {
             } => {
                 self.with_upload(&mut out, |u| u.has(rows, head, oldest, grants, entries));
             }
+            Event::OutboxUnread => {
+                let retry_at = now_ms.saturating_add(self.cfg.timing.entry_retry_ms);
+                self.with_upload(&mut out, |u| u.unread(retry_at));
+            }
             Event::WipeVerified { genuine } => self.wipe_verified(now_ms, genuine, &mut out),
             Event::Wiped { signature } => self.wiped(signature, &mut out),
         }
@@ -333,7 +337,11 @@ impl Client {
             self.give_up(now, 1001, out);
             return;
         }
-        let again = w.upload.as_mut().map(|u| u.retry(now)).unwrap_or_default();
+        let again = w
+            .upload
+            .as_mut()
+            .map(|u| u.retry(now, t.entry_retry_ms))
+            .unwrap_or_default();
         if now.saturating_sub(since) >= t.settled_ms {
             self.backoff.reset();
         }

@@ -23,7 +23,7 @@ pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, mut frame: 
     let as_of = frame.age.as_of_ms;
     let pending: Vec<Pending> = std::mem::take(&mut frame.pending)
         .into_iter()
-        .filter(|p| !p.is_in(as_of))
+        .filter(|p| !p.is_in(as_of, &|key| entry::on_card(card, key)))
         .collect();
     let mut view = recorded(w, card, frame);
     entry::onto_strip(&mut view.allergies, &pending, w);

@@ -105,20 +105,21 @@ pub(crate) fn chart_view(
         None => (w.bare_banner(), w.allergies_unavailable()),
     };
     let (essentials_at, record_at) = (frame.essentials_age.as_of_ms, frame.record_age.as_of_ms);
+    let keys: BTreeSet<String> = match record {
+        Some(r) if !frame.pending.is_empty() => r.rows.iter().map(|row| row.key.to_string()).collect(),
+        _ => BTreeSet::new(),
+    };
+    let on_card = |key: &str| entry::on_card(card, key);
     let unseen: Vec<Pending> = frame
         .pending
         .iter()
-        .filter(|p| !p.is_in(essentials_at))
+        .filter(|p| !p.is_in(essentials_at, &on_card))
         .cloned()
         .collect();
     entry::onto_strip(&mut allergies, &unseen, w);
     let is_here = |p: &Pending| match record {
-        Some(r) => {
-            p.is_in(record_at)
-                || p.keys()
-                    .any(|k| r.rows.iter().any(|row| row.key.to_string() == k))
-        }
-        None => p.is_in(essentials_at),
+        Some(_) => p.is_in(record_at, &|key| keys.contains(key)),
+        None => p.is_in(essentials_at, &on_card),
     };
     let entries = frame
         .pending

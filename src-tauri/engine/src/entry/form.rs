@@ -8,7 +8,7 @@ use vitrine_clinical::entry::{
     TEXT_MOST, What, typed_number,
 };
 use vitrine_wire::entry_view::{
-    ChoiceView, EntryFormView, EntryInput, EntryPreviewView, FaultView, ReadingInput, SignView,
+    ChoiceView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, FaultView, ReadingInput, SignView,
 };
 
 /// How long ago, to be chosen with one key, minutes.
@@ -168,8 +168,8 @@ fn views(faults: Vec<Fault>) -> Vec<FaultView> {
 }
 
 /// What would be recorded.
-pub(crate) fn preview(w: &Words<'_>, input: &EntryInput) -> EntryPreviewView {
-    let now = w.clock.now();
+pub(crate) fn preview(w: &Words<'_>, input: &EntryInput, seen: EntrySeen) -> EntryPreviewView {
+    let now = UtcMs(seen.at_ms);
     let (what, faults) = read(input, now);
     let mut at = at_text(w, now, &what);
     if let EntryInput::Vitals { minutes_ago, .. } = input {
@@ -183,6 +183,7 @@ pub(crate) fn preview(w: &Words<'_>, input: &EntryInput) -> EntryPreviewView {
     }
     EntryPreviewView {
         patient: w.patient.to_string(),
+        seen,
         title: what.title().to_owned(),
         lines: what.lines(),
         at_text: at,

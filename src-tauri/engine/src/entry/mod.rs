@@ -13,15 +13,19 @@ pub(crate) use form::{form, preview, read};
 use crate::chart::blocks::Words;
 use crate::outbox::Alarm;
 use crate::station::Station;
+use std::collections::{BTreeMap, BTreeSet};
 use vitrine_access::{Action, Permit};
+use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::entry::{Certainty, Entry, Severity, What};
 use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{EntryMark, KeptEntry};
 use vitrine_wire::entry_view::{EntryState, EntryView};
 use vitrine_wire::view::{AllergyStripState, AllergyStripView, AllergyView};
 
-/// A copy that is complete up to so long after the server took an entry has it, however far the clocks are trusted, ms.
-const SURELY_MS: i64 = 5_000;
+/// A copy that is complete up to so long after the server took an entry has it, however the clocks stood, ms. Where the copy itself shows
+/// it, that is known sooner.
+const SURELY_MS: i64 = 10 * 60_000;
 
 /// An entry and where it is.
 #[derive(Debug, Clone)]
@@ -35,6 +39,13 @@ pub(crate) struct Pending {
     answer: String,
 }
 
+fn unreadable(station: &Station, e: &StoreError) {
+    tracing::error!(error = %e, "what was recorded here cannot be read");
+    if station.alarms.raise(Alarm::EntriesUnreadable) {
+        station.tell_status();
+    }
+}
+
 /// What is recorded here about a patient, or about all, and not settled. What cannot be read raises the alarm.
 pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Vec<Pending> {
     let kept = match station.outbox.entries(patient) {
@@ -43,10 +54,7 @@ pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Vec<Pen
             kept
         }
         Err(e) => {
-            tracing::error!(error = %e, "what was recorded here cannot be read");
-            if station.alarms.raise(Alarm::EntriesUnreadable) {
-                station.tell_status();
-            }
+            unreadable(station, &e);
             Vec::new()
         }
     };
@@ -54,19 +62,21 @@ pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Vec<Pen
     kept.into_iter().map(|k| one(k, &sent)).collect()
 }
 
-/// The patients with an allergy recorded here that a copy, complete up to `as_of`, does not have.
-pub(crate) fn allergic(pending: &[Pending], as_of: Option<i64>) -> std::collections::BTreeSet<&str> {
-    let allergy = |p: &&Pending| {
-        p.entry
-            .as_ref()
-            .is_some_and(|e| matches!(e.what, What::Allergy { .. }))
-    };
-    pending
-        .iter()
-        .filter(|p| !p.is_in(as_of))
-        .filter(allergy)
-        .map(|p| p.patient.as_str())
-        .collect()
+/// The patients with an allergy recorded here that a copy, complete up to `as_of`, may not have; true where the server has not
+/// accepted it.
+pub(crate) fn allergic(station: &Station, as_of: Option<i64>) -> BTreeMap<String, bool> {
+    let kept = station.outbox.recorded_allergies().unwrap_or_else(|e| {
+        unreadable(station, &e);
+        Vec::new()
+    });
+    let none = BTreeSet::new();
+    let mut out = BTreeMap::new();
+    for p in kept.into_iter().map(|k| one(k, &none)) {
+        if !p.is_in(as_of, &|_| false) {
+            *out.entry(p.patient).or_default() |= p.state != EntryState::Accepted;
+        }
+    }
+    out
 }
 
 /// The access's permit, noting which entries it shows.
@@ -78,8 +88,29 @@ pub(crate) fn noted<A: Action>(permit: Permit<A>, pending: &[Pending]) -> Permit
     permit.noted("entries", ids.join(" "))
 }
 
+/// An entry that was kept a moment ago.
+pub(crate) fn queued(entry: Entry) -> Pending {
+    Pending {
+        id: entry.id.to_string(),
+        patient: entry.patient.to_string(),
+        entry: Some(entry),
+        state: EntryState::Queued,
+        answered: UtcMs(0),
+        answer: String::new(),
+    }
+}
+
+/// Whether an emergency card shows a resource among its allergies, or says of one that it was refuted.
+pub(crate) fn on_card(card: Option<&EmergencyCard>, key: &str) -> bool {
+    card.is_some_and(|c| {
+        let items = c.allergies.items.iter().map(|i| &i.source);
+        let said = c.allergies.negatives.iter().map(|n| &n.source);
+        items.chain(said).any(|source| source.to_string() == key)
+    })
+}
+
 /// One kept entry and where it is.
-pub(crate) fn one(k: KeptEntry, sent: &std::collections::BTreeSet<String>) -> Pending {
+pub(crate) fn one(k: KeptEntry, sent: &BTreeSet<String>) -> Pending {
     let state = match k.mark {
         EntryMark::Accepted | EntryMark::Settled => EntryState::Accepted,
         EntryMark::Rejected => EntryState::Rejected,
@@ -97,16 +128,11 @@ pub(crate) fn one(k: KeptEntry, sent: &std::collections::BTreeSet<String>) -> Pe
 }
 
 impl Pending {
-    /// Whether a copy of the record, complete up to `as_of`, has it.
-    pub(crate) fn is_in(&self, as_of: Option<i64>) -> bool {
+    /// Whether a copy of the record has it: one that holds any of the resources it became, or is complete up to long after that.
+    pub(crate) fn is_in(&self, as_of: Option<i64>, holds: &dyn Fn(&str) -> bool) -> bool {
         self.state == EntryState::Accepted
-            && as_of.is_some_and(|at| UtcMs(at).since(self.answered) > SURELY_MS)
-    }
-
-    /// The keys of the resources it became.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &str> {
-        let accepted = self.state == EntryState::Accepted;
-        self.answer.lines().filter(move |_| accepted)
+            && (self.answer.lines().any(holds)
+                || as_of.is_some_and(|at| UtcMs(at).since(self.answered) > SURELY_MS))
     }
 
     fn state_text(&self) -> &'static str {
@@ -185,13 +211,6 @@ pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &
             continue;
         };
         let agent = agent.trim();
-        let known = strip
-            .items
-            .iter()
-            .any(|i| i.agent.to_lowercase() == agent.to_lowercase());
-        if known && p.state == EntryState::Accepted {
-            continue;
-        }
         let dangerous = *severity == Some(Severity::LifeThreatening)
             || vitrine_clinical::card::is_lethal(&e.what.reaction_text());
         let item = AllergyView {

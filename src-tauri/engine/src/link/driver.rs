@@ -428,13 +428,18 @@ impl Work {
                 max_bytes,
                 grants,
             } => {
-                let a = stores.outbox(after, max_rows, max_bytes, grants);
-                events.push_back(Event::OutboxHas {
-                    rows: a.rows,
-                    head: a.head,
-                    oldest: a.oldest,
-                    grants: a.grants,
-                    entries: a.entries,
+                events.push_back(match stores.outbox(after, max_rows, max_bytes, grants) {
+                    Ok(a) => Event::OutboxHas {
+                        rows: a.rows,
+                        head: a.head,
+                        oldest: a.oldest,
+                        grants: a.grants,
+                        entries: a.entries,
+                    },
+                    Err(e) => {
+                        tracing::error!(error = %e, "the outbox cannot be read");
+                        Event::OutboxUnread
+                    }
                 });
             }
             Effect::MarkRowsAcked { up_to } => {

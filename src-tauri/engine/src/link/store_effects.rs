@@ -12,6 +12,7 @@ use vitrine_clinical::UtcMs;
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{EntryMark, Incoming, Prepared, Records};
 use vitrine_sync::client::{Effect, EntryDue, GrantDue, GrantsWanted};
+use vitrine_sync::outbox::ENTRIES_MAX;
 use vitrine_sync::scope::is_patient;
 use vitrine_wire::message::{AuditRow, Change, EntryOutcome};
 use vitrine_wire::view::{DataAge, EngineEvent};
@@ -196,27 +197,22 @@ impl<'a> Stores<'a> {
         }
     }
 
-    /// The answer to `ReadOutbox`.
+    /// The answer to `ReadOutbox`. What cannot be read is not told to be nothing: the server would count as having all of it.
     pub(super) fn outbox(
         &self,
         after: u64,
         max_rows: usize,
         max_bytes: usize,
-        grants: GrantsWanted,
-    ) -> OutboxAnswer {
+        wanted: GrantsWanted,
+    ) -> Result<OutboxAnswer, StoreError> {
         let outbox = &self.station.outbox;
-        let tally = outbox.tally().unwrap_or_default();
+        let tally = outbox.tally()?;
         let mut bytes = 0;
-        let page = outbox.rows(after, max_rows);
-        let rows = page
-            .map(|p| p.rows)
-            .unwrap_or_default()
-            .into_iter()
-            .enumerate()
-            .take_while(|(i, r)| {
-                bytes += r.body.len();
-                *i == 0 || bytes <= max_bytes
-            });
+        let page = outbox.rows(after, max_rows)?;
+        let rows = page.rows.into_iter().enumerate().take_while(|(i, r)| {
+            bytes += r.body.len();
+            *i == 0 || bytes <= max_bytes
+        });
         let rows = rows
             .map(|(_, r)| AuditRow {
                 seq: r.seq,
@@ -225,51 +221,40 @@ impl<'a> Stores<'a> {
                 body: r.body,
             })
             .collect();
-        let grants_wanted = grants;
-        let due = match grants {
-            GrantsWanted::None => Vec::new(),
-            wanted => outbox.grants(wanted == GrantsWanted::All).unwrap_or_default(),
-        };
-        let grants = due
-            .into_iter()
-            .filter_map(|g| {
-                Some(GrantDue {
-                    id: g.id,
-                    json: serde_json::value::RawValue::from_string(g.body).ok()?,
-                })
-            })
-            .collect();
-        let all = grants_wanted == GrantsWanted::All;
-        let limit = if all {
-            usize::MAX
-        } else {
-            vitrine_sync::outbox::ENTRIES_MAX
-        };
-        let entries = outbox
-            .entries_due(all, limit)
-            .unwrap_or_default()
-            .into_iter()
-            .filter_map(|e| {
+        let json = |body: String| serde_json::value::RawValue::from_string(body).ok();
+        let all = wanted == GrantsWanted::All;
+        let (mut grants, mut entries) = (Vec::new(), Vec::new());
+        if wanted != GrantsWanted::None {
+            let limit = if all { usize::MAX } else { ENTRIES_MAX };
+            let due = outbox.entries_due(all, limit)?.into_iter();
+            entries.extend(due.filter_map(|e| {
                 Some(EntryDue {
                     id: e.id,
-                    json: serde_json::value::RawValue::from_string(e.body).ok()?,
+                    json: json(e.body)?,
                 })
-            })
-            .collect();
-        OutboxAnswer {
+            }));
+            let due = outbox.grants(all)?.into_iter();
+            grants.extend(due.filter_map(|g| {
+                Some(GrantDue {
+                    id: g.id,
+                    json: json(g.body)?,
+                })
+            }));
+        }
+        Ok(OutboxAnswer {
             rows,
             head: tally.last,
             oldest: tally.first,
             grants,
             entries,
-        }
+        })
     }
 
     /// Notes what the server did with an entry.
     pub(super) fn entry_answered(&self, id: &str, outcome: &EntryOutcome) {
         let (mark, answer) = match outcome {
             EntryOutcome::Accepted { keys } => (EntryMark::Accepted, keys.join("\n")),
-            EntryOutcome::Rejected { text } => (EntryMark::Rejected, text.clone()),
+            EntryOutcome::Rejected { text } => (EntryMark::Rejected, self.refused_again(id, text)),
             EntryOutcome::Later => return self.tell_entry(id),
         };
         let now = self.station.clock.now();
@@ -278,6 +263,18 @@ impl<'a> Stores<'a> {
             tracing::warn!(error = %e, "what became of an entry could not be noted");
         }
         self.tell_entry(id);
+    }
+
+    /// Why an entry is refused; for one that had been accepted that too.
+    fn refused_again(&self, id: &str, text: &str) -> String {
+        match self.station.outbox.entry(id) {
+            Ok(Some(e)) if e.mark == EntryMark::Accepted => {
+                format!(
+                    "The server had accepted it, was restored from an earlier state, and refuses it now: {text}"
+                )
+            }
+            _ => text.to_owned(),
+        }
     }
 
     /// Tells the screen that an entry is somewhere else now.

@@ -23,7 +23,9 @@ use crate::station::Station;
 use std::sync::Arc;
 use vitrine_access::chain::{Head, Row};
 use vitrine_clinical::card::EmergencyCard;
-use vitrine_wire::entry_view::{EntriesView, EntryFormView, EntryInput, EntryPreviewView, EntryView};
+use vitrine_wire::entry_view::{
+    EntriesView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, EntryView,
+};
 use vitrine_wire::view::{
     BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
 };
@@ -255,6 +257,15 @@ impl Workstation {
         entry::form()
     }
 
+    /// The FHIR id of a patient by id or record number. Recording goes by the id alone.
+    ///
+    /// # Errors
+    /// [`EngineError::NotOnThisWorkstation`]; [`EngineError::Usage`] for a number of several patients.
+    pub async fn patient_id(&self, text: &str) -> Result<String, EngineError> {
+        let text = text.to_owned();
+        self.blocking(move |s| Ok(s.resolve(&text)?.to_string())).await
+    }
+
     /// What would be recorded, with what is wrong or unusual about it.
     ///
     /// # Errors
@@ -274,9 +285,15 @@ impl Workstation {
     /// # Errors
     /// [`EngineError::NotSignedIn`], [`EngineError::Denied`], [`EngineError::Usage`] with the first fault,
     /// [`EngineError::NotKept`]: nothing was recorded.
-    pub async fn entry_record(&self, patient: &str, input: &EntryInput) -> Result<EntryView, EngineError> {
-        let (patient, input) = (patient.to_owned(), input.clone());
-        self.blocking(move |s| entries::record(s, &patient, &input)).await
+    pub async fn entry_record(
+        &self,
+        patient: &str,
+        input: &EntryInput,
+        seen: &EntrySeen,
+    ) -> Result<EntryView, EngineError> {
+        let (patient, input, seen) = (patient.to_owned(), input.clone(), seen.clone());
+        self.blocking(move |s| entries::record(s, &patient, &input, &seen))
+            .await
     }
 
     /// All that was recorded here and that the server has not accepted.

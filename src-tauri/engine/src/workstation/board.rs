@@ -62,12 +62,14 @@ pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardV
         .map(|(p, i)| rows::board_row(p, i, &station.clock))
         .collect();
     rows::mark_similar(&mut views, &keys);
-    let pending = entry::pending(station, None);
-    let unsent = entry::allergic(&pending, age.as_of_ms);
+    let unsent = entry::allergic(station, age.as_of_ms);
     for v in &mut views {
-        if unsent.contains(v.patient.as_str()) {
+        // What is accepted only until the board says so itself.
+        let unsent = unsent.get(&v.patient);
+        if unsent.is_some_and(|u| *u || v.allergy_text != ALLERGY) {
             ALLERGY.clone_into(&mut v.allergy_text);
-            v.flags.push("allergy recorded here, not sent".to_owned());
+            v.flags
+                .push("allergy recorded here, not in the record".to_owned());
         }
         let id = PatientId::new(v.patient.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
         v.restricted = !may_open(station, &person, &id, Some(ward.clone()));

@@ -7,6 +7,7 @@ use super::chart::may_open;
 use crate::EngineError;
 use crate::chart::blocks::Words;
 use crate::chart::rows;
+use crate::entropy;
 use crate::entry::{self, Pending};
 use crate::link;
 use crate::outbox::{disclose, refused};
@@ -17,14 +18,16 @@ use std::sync::Arc;
 use vitrine_access::action::{SearchPatients, WriteClinical};
 use vitrine_access::policy::{Request, decide, verdict};
 use vitrine_access::{Disclosure, Permit, Sealed};
-use vitrine_clinical::entry::{Entry, NOTE_MOST};
-use vitrine_clinical::{FhirId, PatientId};
+use vitrine_clinical::entry::{AHEAD_MS, Entry, NOTE_MOST, What};
+use vitrine_clinical::{FhirId, PatientId, UtcMs};
 use vitrine_store_sqlcipher::workstation::NewEntry;
-use vitrine_wire::entry_view::{EntriesView, EntryInput, EntryPreviewView, EntryState, EntryView};
+use vitrine_wire::entry_view::{EntriesView, EntryInput, EntryPreviewView, EntrySeen, EntryState, EntryView};
 use vitrine_wire::view::EngineEvent;
 
 /// Most characters of what was done about a rejected entry.
 const WORDS_MAX: usize = 500;
+/// What was read longer ago than this is read again before it is signed, ms.
+const SEEN_MS: i64 = 15 * 60_000;
 
 /// Whether this person may record for a patient; the sentence where not.
 pub(super) fn may_record(request: &Request) -> (bool, Option<String>) {
@@ -38,32 +41,71 @@ pub(super) fn preview(
     input: &EntryInput,
 ) -> Result<EntryPreviewView, EngineError> {
     station.person()?;
-    let patient = station.resolve(patient)?;
+    let patient = station.exactly(patient)?;
     let words = Words {
         patient: &patient,
         clock: &station.clock,
     };
-    Ok(entry::preview(&words, input))
+    let now = station.clock.now();
+    let id = entropy::access_id(now)?.to_string();
+    Ok(entry::preview(&words, input, EntrySeen { id, at_ms: now.0 }))
+}
+
+/// The newest time that is known here, however the clock stands: that of the data, and of the audit chain.
+fn newest_known(station: &Station) -> i64 {
+    let data = station.stored_as_of().unwrap_or(0);
+    let chain = station.outbox.newest_row().ok().flatten().unwrap_or(0);
+    data.max(chain)
 }
 
 pub(super) fn record(
     station: &Arc<Station>,
     patient: &str,
     input: &EntryInput,
+    seen: &EntrySeen,
 ) -> Result<EntryView, EngineError> {
     let person = station.person()?;
-    let patient = station.resolve(patient)?;
+    let patient = station.exactly(patient)?;
     let now = station.clock.now();
-    let (what, faults) = entry::read(input, now);
+    let words = Words {
+        patient: &patient,
+        clock: &station.clock,
+    };
+    let id = FhirId::new(seen.id.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
+    // Signed again, because the first answer was not heard: it is the same entry.
+    if let Some(kept) = station.outbox.entry(id.as_str())? {
+        let kept = entry::one(kept, &station.sent());
+        let same = kept
+            .entry
+            .as_ref()
+            .is_some_and(|e| e.user == person.user && e.patient == patient);
+        return if same {
+            Ok(kept.view(&words, None, true))
+        } else {
+            Err(EngineError::Usage("Read it again before signing.".to_owned()))
+        };
+    }
+    if newest_known(station).saturating_sub(now.0) > AHEAD_MS {
+        return Err(EngineError::Usage(
+            "The clock of this workstation stands before what it already holds: nothing can be recorded with a time. Write it on paper, and \
+             call IT."
+                .to_owned(),
+        ));
+    }
+    let shown = UtcMs(seen.at_ms);
+    if !(0..=SEEN_MS).contains(&now.since(shown)) {
+        return Err(EngineError::Usage(
+            "Some time has passed since this was read: read it again before signing.".to_owned(),
+        ));
+    }
+    let (what, faults) = entry::read(input, shown);
     if let Some(first) = faults.first() {
         return Err(EngineError::Usage(first.text.clone()));
     }
     let request = station.request_about(&person, &patient)?;
     let permit = decide::<WriteClinical>(request).map_err(|d| refused(&station.outbox, &d))?;
-    // The access id is the entry's: one look into the audit log finds both, on either side.
-    let id = permit.access_id().to_string();
     let entry = Entry {
-        id: FhirId::new(id.as_str()).map_err(|_| EngineError::Internal("naming the entry"))?,
+        id,
         patient: patient.clone(),
         user: person.user.clone(),
         name: format!("{} ({})", person.display, person.role.words()),
@@ -72,14 +114,18 @@ pub(super) fn record(
         zone_minutes: station.clock.zone_minutes(now),
         what,
     };
+    // All that the server will look at.
+    if let Some(first) = entry.faults(now).into_iter().next() {
+        return Err(EngineError::Usage(first.text));
+    }
     let body = serde_json::to_string(&entry).map_err(|_| EngineError::Internal("wording the entry"))?;
     let row = permit
-        .noted("entry", id.as_str())
+        .noted("entry", entry.id.as_str())
         .noted("recorded", entry.what.section())
         .noted("entry_blake3", blake3::hash(body.as_bytes()).to_hex().to_string())
         .entry(Disclosure::default());
     let new = NewEntry {
-        id: &id,
+        id: entry.id.as_str(),
         user: &entry.user,
         patient: &patient,
         at: now,
@@ -89,7 +135,8 @@ pub(super) fn record(
         .outbox
         .record(&row, &new)
         .map_err(|e| EngineError::NotKept(e.to_string()))?;
-    if matches!(entry.what, vitrine_clinical::entry::What::Note { .. })
+    // It is kept: nothing from here on may say otherwise.
+    if matches!(entry.what, What::Note { .. })
         && let Err(e) = station.outbox.set_draft(&entry.user, &patient, "", now)
     {
         tracing::warn!(error = %e, "the draft of a signed note is still there");
@@ -97,15 +144,7 @@ pub(super) fn record(
     station.command(link::Command::OutboxChanged);
     station.tell(EngineEvent::PatientsChanged(vec![patient.to_string()]));
     station.tell_status();
-    let kept = station
-        .outbox
-        .entry(&id)?
-        .ok_or(EngineError::Internal("reading what was recorded"))?;
-    let words = Words {
-        patient: &patient,
-        clock: &station.clock,
-    };
-    Ok(entry::one(kept, &BTreeSet::new()).view(&words, None, true))
+    Ok(entry::queued(entry).view(&words, None, true))
 }
 
 /// All that the server has not accepted: of the patients this person may open, and of those this person recorded for.
@@ -121,6 +160,7 @@ pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
     let permit = decide::<SearchPatients>(request)
         .map_err(|d| refused(&station.outbox, &d))?
         .noted("list", "entries not sent");
+    let permit = entry::noted(permit, &mine);
     let patients: BTreeSet<PatientId> = mine
         .iter()
         .filter_map(|p| PatientId::new(p.patient.as_str()).ok())
@@ -171,6 +211,17 @@ fn concerns(station: &Station, person: &Person, p: &Pending) -> bool {
     may_open(station, person, &patient, ward)
 }
 
+/// Whether this person may take an entry off the list: who recorded it, or who may write for the patient. To see it is not enough.
+fn may_settle(station: &Station, person: &Person, p: &Pending) -> bool {
+    if p.entry.as_ref().is_some_and(|e| e.user == person.user) {
+        return true;
+    }
+    PatientId::new(p.patient.as_str())
+        .ok()
+        .and_then(|patient| station.request_about(person, &patient).ok())
+        .is_some_and(|r| may_record(&r).0)
+}
+
 /// The names of these patients, as far as they are here.
 fn names(
     station: &Station,
@@ -200,7 +251,7 @@ pub(super) fn settle(station: &Arc<Station>, id: &str, words: &str) -> Result<()
     let gone = || EngineError::Usage("That entry is no longer on the list: read it again.".to_owned());
     let kept = station.outbox.entry(id)?.ok_or_else(gone)?;
     let pending = entry::one(kept, &BTreeSet::new());
-    if !concerns(station, &person, &pending) {
+    if !may_settle(station, &person, &pending) {
         return Err(EngineError::Usage(
             "Somebody who looks after this patient, or who recorded it, settles it.".to_owned(),
         ));
@@ -224,14 +275,14 @@ pub(super) fn settle(station: &Arc<Station>, id: &str, words: &str) -> Result<()
 /// This person's draft of a note about a patient.
 pub(super) fn draft(station: &Arc<Station>, patient: &str) -> Result<Option<String>, EngineError> {
     let person = station.person()?;
-    let patient = station.resolve(patient)?;
+    let patient = station.exactly(patient)?;
     Ok(station.outbox.draft(&person.user, &patient)?)
 }
 
 /// Keeps it.
 pub(super) fn set_draft(station: &Arc<Station>, patient: &str, text: &str) -> Result<(), EngineError> {
     let person = station.person()?;
-    let patient = station.resolve(patient)?;
+    let patient = station.exactly(patient)?;
     if text.chars().count() > NOTE_MOST {
         return Err(EngineError::Usage(format!(
             "A note has at most {NOTE_MOST} characters: sign it in parts."

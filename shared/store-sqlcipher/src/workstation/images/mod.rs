@@ -38,6 +38,12 @@ const APPLICATION: i32 = 0x5674_496d;
 /// Layers below this one are kept in the database.
 const IN_FILES: u8 = 1;
 
+const MIGRATIONS: [Migration; 1] = [Migration {
+    number: 1,
+    name: "first",
+    sql: TABLES,
+}];
+
 const TABLES: &str = "
 CREATE TABLE list (patient TEXT PRIMARY KEY, body BLOB NOT NULL, as_of INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE study (id INTEGER PRIMARY KEY, patient TEXT NOT NULL, uid TEXT NOT NULL, used INTEGER NOT NULL,
@@ -75,16 +81,11 @@ impl Images {
     /// # Errors
     /// As `cipher::open` and `cipher::migrate`.
     pub fn open(path: &Path, folder: &Path, key: &Key) -> Result<Self, StoreError> {
-        let migrations = [Migration {
-            number: 1,
-            name: "first",
-            sql: TABLES,
-        }];
         let lines = Lines::open(
             path,
             key,
             APPLICATION,
-            &migrations,
+            &MIGRATIONS,
             Synchronous::Normal,
             16 * 1024,
         )?;
@@ -112,7 +113,14 @@ impl Images {
     pub fn unopened(path: &Path, folder: &Path, key: &Key) -> Self {
         Self {
             inner: Arc::new(Inner {
-                lines: Lines::unopened(path, key, Synchronous::Normal, 16 * 1024),
+                lines: Lines::unopened(
+                    path,
+                    key,
+                    APPLICATION,
+                    &MIGRATIONS,
+                    Synchronous::Normal,
+                    16 * 1024,
+                ),
                 folder: folder.to_owned(),
             }),
         }

@@ -72,7 +72,9 @@ fn input(what: Recorded) -> Result<(String, Who, EntryInput), EngineError> {
 pub async fn record(profile: &Path, what: Recorded, json: bool) -> Result<u8, EngineError> {
     let (patient, who, input) = input(what)?;
     let ws = signed_in(profile, &who, false).await?;
-    let v = ws.entry_record(&patient, &input).await?;
+    let patient = ws.patient_id(&patient).await?;
+    let read = ws.entry_preview(&patient, &input).await?;
+    let v = ws.entry_record(&patient, &input, &read.seen).await?;
     if json {
         print::json(&to_json(&v)?);
     } else {
