@@ -100,12 +100,16 @@ pub(crate) fn queued(entry: Entry) -> Pending {
     }
 }
 
-/// Whether an emergency card shows a resource among its allergies, or says of one that it was refuted.
+/// Whether an emergency card shows a resource: among its vital signs or its allergies, or as one that was refuted.
 pub(crate) fn on_card(card: Option<&EmergencyCard>, key: &str) -> bool {
     card.is_some_and(|c| {
         let items = c.allergies.items.iter().map(|i| &i.source);
         let said = c.allergies.negatives.iter().map(|n| &n.source);
-        items.chain(said).any(|source| source.to_string() == key)
+        let measured = c.vitals.items.iter().map(|i| &i.source);
+        items
+            .chain(said)
+            .chain(measured)
+            .any(|source| source.to_string() == key)
     })
 }
 
