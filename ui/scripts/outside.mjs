@@ -24,6 +24,7 @@ export const FIELDS = {
   EntriesView: { looked_text: 'text' },
   EntryFormView: { none_known_question: 'text' },
   EntryPreviewView: { patient: 'engine', title: 'text', lines: 'text', at_text: 'engine' },
+  EntrySeen: { id: 'engine' },
   EntryView: {
     id: 'engine', patient: 'engine', name_text: 'name', section: 'engine', state_text: 'text', title: 'name', lines: 'text', at_text: 'engine',
     by_text: 'text', reason_text: 'text',
