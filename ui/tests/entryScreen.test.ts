@@ -246,7 +246,7 @@ test('help and emergency access lie over it and take nothing from it; the focus 
   const app = await screen('entry-vitals-filled');
   for (const [key, held] of [['F1', {}], ['F12', { ctrlKey: true }]] as const) {
     await press(window, key, held);
-    expect(app.covered).toBe(true);
+    expect(app.layers.covered).toBe(true);
     await press(window, 'Enter', { ctrlKey: true });
     await press(window, 'Escape');
     expect(app.recording.dialog?.fields.readings.hr).toBe('188');
