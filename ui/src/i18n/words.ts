@@ -82,6 +82,7 @@ export const WORDS = {
   draftUnreadable: (why: string) => `A draft from earlier, if there is one, could not be read: ${why} It is read again before anything you type is kept.`,
   draftHeld: 'A draft from earlier is kept and could not be shown. What you type now is not kept until you open the note again.',
   draftNotKept: (why: string) => `The draft is not kept: ${why}`,
+  notRecordedYet: 'What is typed is not recorded yet.',
   clockUnverified: 'clock not verified',
 } as const;
 
