@@ -71,7 +71,7 @@ describe('lock (S18)', () => {
     app.showBoard();
     await settled();
     await app.openChart('p-mary', 'board');
-    app.openBreakGlass(whoOfBanner(MARY_BANNER));
+    app.emergency.open(whoOfBanner(MARY_BANNER));
     app.lock();
     expect(app.view).toBe('lock');
     expect(app.session).toBeNull();
@@ -331,7 +331,7 @@ describe('search', () => {
 });
 
 async function openCard(): Promise<void> {
-  app.openBreakGlass(whoOfBanner(MARY_BANNER));
+  app.emergency.open(whoOfBanner(MARY_BANNER));
   await settled();
   const dialog = app.dialog;
   dialog?.chooseDigit(1);
@@ -339,20 +339,20 @@ async function openCard(): Promise<void> {
     dialog.user = 'dlee';
     dialog.secret = '482913';
   }
-  await app.showCard(performance.now());
+  await app.emergency.show(performance.now());
 }
 
 describe('breaking the glass', () => {
   test('nothing is chosen beforehand and nothing happens before all is there (S27)', async () => {
     let broken = 0;
     fake.breakGlass = async () => (broken++, MARY_CARD);
-    app.openBreakGlass(whoOfBanner(MARY_BANNER));
+    app.emergency.open(whoOfBanner(MARY_BANNER));
     await settled();
     expect(app.dialog?.reason).toBeNull();
     expect(app.dialog?.step).toBe('reason');
-    await app.showCard(0);
+    await app.emergency.show(0);
     app.dialog?.chooseDigit(1);
-    await app.showCard(0);
+    await app.emergency.show(0);
     expect(broken).toBe(0);
     expect(app.card).toBeNull();
   });
@@ -379,13 +379,13 @@ describe('breaking the glass', () => {
     expect(dialog.patient).not.toBeNull();
     expect(app.card).toBeNull();
     dialog.patient = whoOfBanner(MARY_BANNER);
-    await app.showCard(performance.now());
+    await app.emergency.show(performance.now());
     expect(app.card?.banner.patient).toBe('p-mary');
     expect(app.dialog).toBeNull();
   });
 
   test('a reason that needs words waits for them', async () => {
-    app.openBreakGlass(whoOfBanner(MARY_BANNER));
+    app.emergency.open(whoOfBanner(MARY_BANNER));
     await settled();
     app.dialog?.chooseDigit(5);
     expect(app.dialog?.step).toBe('words');
@@ -394,7 +394,7 @@ describe('breaking the glass', () => {
   test('the search before identity asks nothing', () => {
     let asked = 0;
     fake.emergencySearch = async () => (asked++, { query: '', rows: [], summary_text: '', more: false });
-    app.openBreakGlass(null);
+    app.emergency.open(null);
     app.dialog?.lookFor('smi');
     expect(asked).toBe(0);
   });
@@ -411,11 +411,11 @@ describe('breaking the glass', () => {
     const sent: BreakGlass[] = [];
     fake.breakGlass = async (request) => (sent.push(request), MARY_CARD);
     await app.signIn('dlee', '482913');
-    app.openBreakGlass(whoOfBanner(MARY_BANNER));
+    app.emergency.open(whoOfBanner(MARY_BANNER));
     await settled();
     app.onKey(key('1'), IDLE, 0);
     expect(app.dialog?.step).toBe('ready');
-    await app.showCard(0);
+    await app.emergency.show(0);
     expect(sent).toEqual([{ patient: 'p-mary', reason: 'life-threatening', words: null, token: null, user: null, secret: null }]);
     expect(app.card).not.toBeNull();
   });
@@ -423,10 +423,10 @@ describe('breaking the glass', () => {
   test('signed in too long ago: the engine asks for the secret, the dialog then does', async () => {
     fake.world.card = failure('not-signed-in', 'Your last PIN is more than 5 minutes ago: give it again.');
     await app.signIn('dlee', '482913');
-    app.openBreakGlass(whoOfBanner(MARY_BANNER));
+    app.emergency.open(whoOfBanner(MARY_BANNER));
     await settled();
     app.dialog?.chooseDigit(1);
-    await app.showCard(0);
+    await app.emergency.show(0);
     expect(app.card).toBeNull();
     expect(app.dialog?.step).toBe('secret');
     expect(app.dialog?.error?.text).toContain('give it again');
@@ -440,7 +440,7 @@ describe('breaking the glass', () => {
   });
 
   test('cancelling and closing leave no secret and no card', async () => {
-    app.openBreakGlass(null);
+    app.emergency.open(null);
     const dialog = app.dialog;
     if (dialog) dialog.secret = '482913';
     app.onKey(key('Escape'), TYPING, 0);

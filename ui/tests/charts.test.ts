@@ -165,7 +165,7 @@ describe('state', () => {
     app.lock();
     app.card = MARY_CARD;
     fake.chartOpen = async (patient) => (patient === 'p-mary' ? MARY_CHART : chartOf(patient));
-    app.openFullChart();
+    app.emergency.openFullChart();
     await settled();
     expect(app.chart?.asked).toBe('p-mary');
     app.onKey(key('Escape'), IDLE, 0);
@@ -192,7 +192,7 @@ describe('state', () => {
       throw { code: 'denied', text: 'No.', retry_after_s: null, break_glass_offered: true };
     };
     await app.openChart('a', 'search', { ...whoOfBanner(MARY_CHART.banner), patient: 'a' });
-    app.breakGlassHere();
+    app.emergency.openHere();
     expect(app.dialog?.patient?.patient).toBe('a');
   });
 });

@@ -1,5 +1,6 @@
 /** Recording at the workstation: two steps, never twice, never of another patient, never lost in silence, gone with the lock. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { WORDS } from '../src/i18n/words';
 import { fakeOf, type Fake } from '../src/ipc/fake';
 import { entryOf, previewOf } from '../src/ipc/fixtures/entries';
 import { MARY_CHART } from '../src/ipc/fixtures/people';
@@ -328,6 +329,78 @@ describe('drafts of notes (S17)', () => {
     await app.recording.keepDraft();
     expect(app.recording.dialog).toBe(dialog);
     expect(dialog.draft?.error?.text).toContain('disk is full');
+  });
+});
+
+describe('a draft that could not be read is never written over (S17)', () => {
+  const UNREAD = failure('internal', 'The disk does not answer.').error;
+  const unread = async () => {
+    const read = fake.noteDraft;
+    fake.noteDraft = async () => Promise.reject(UNREAD);
+    const dialog = await opened('note');
+    expect([dialog.fields.text, dialog.draft?.error?.text]).toEqual(['', expect.stringContaining('disk does not answer')]);
+    return { dialog, readable: () => (fake.noteDraft = read) };
+  };
+  const keep = async (dialog: EntryDialog, text: string) => {
+    dialog.fields.text = text;
+    dialog.draft?.typed(text);
+    await dialog.draft?.keep();
+  };
+
+  test('read again before the first keeping: there is one, so it stays, and that is said', async () => {
+    fake.world.drafts = { 'p-mary': 'Turned at 04:00' };
+    const set = vi.spyOn(fake, 'setNoteDraft');
+    const { dialog, readable } = await unread();
+    readable();
+    await keep(dialog, 'Slept');
+    expect([dialog.draft?.safe, dialog.draft?.keptAt, dialog.draft?.error?.text]).toEqual([false, null, WORDS.draftHeld]);
+    await keep(dialog, 'Slept well');
+    expect(set).not.toHaveBeenCalled();
+    await app.recording.keepDraft();
+    expect([app.recording.dialog, dialog.draft?.safe]).toEqual([dialog, false]);
+    app.recording.discard();
+    await settled();
+    expect(fake.world.drafts).toEqual({ 'p-mary': 'Turned at 04:00' });
+    expect((await opened('note')).fields.text).toBe('Turned at 04:00');
+  });
+
+  test('there is none: kept as ever', async () => {
+    const { dialog, readable } = await unread();
+    readable();
+    await keep(dialog, 'Slept');
+    expect([fake.world.drafts, dialog.draft?.safe, dialog.draft?.error]).toEqual([{ 'p-mary': 'Slept' }, true, null]);
+    app.recording.discard();
+    await settled();
+    expect(fake.world.drafts).toEqual({});
+  });
+
+  test('it still cannot be read: nothing is written, and it is tried again', async () => {
+    fake.world.drafts = { 'p-mary': 'Turned at 04:00' };
+    const { dialog, readable } = await unread();
+    await keep(dialog, 'Slept');
+    expect([dialog.draft?.safe, dialog.draft?.error?.text]).toEqual([false, expect.stringContaining('disk does not answer')]);
+    readable();
+    await keep(dialog, 'Slept well');
+    expect([fake.world.drafts, dialog.draft?.error?.text]).toEqual([{ 'p-mary': 'Turned at 04:00' }, WORDS.draftHeld]);
+  });
+
+  test.each(['the lock', 'another patient', 'a signature', 'closing'])('it outlasts %s', async (end) => {
+    fake.world.drafts = { 'p-mary': 'Turned at 04:00' };
+    fake.world.charts['p-john'] = { ok: OTHER_CHART };
+    const { dialog, readable } = await unread();
+    dialog.fields.text = 'Slept';
+    dialog.draft?.typed('Slept');
+    readable();
+    if (end === 'the lock') app.lock();
+    else if (end === 'another patient') await app.openChart('p-john', 'search');
+    else if (end === 'closing') app.recording.discard();
+    else {
+      await press(SIGN);
+      await press(SIGN);
+    }
+    await settled();
+    expect(app.recording.dialog).toBeNull();
+    expect(fake.world.drafts).toEqual({ 'p-mary': 'Turned at 04:00' });
   });
 });
 

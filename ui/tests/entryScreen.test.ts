@@ -2,6 +2,7 @@
 import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CARD_ENTRIES, MARY_ENTRIES } from '../src/ipc/fixtures/entries';
+import { IDLE_LOCK_MS } from '../src/state/app.svelte';
 import { leave, screen } from './onScreen';
 
 const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
@@ -242,11 +243,22 @@ test('what is longer than may be is never cut in silence: the engine says so', a
   expect((one('note-text') as HTMLTextAreaElement).maxLength).toBe(-1);
 });
 
+test.each(['entry-vitals-filled', 'entry-allergy-preview', 'entry-vitals', 'entry-note'])('%s: the lock is announced, with what it would take that nothing keeps', async (id) => {
+  const app = await screen(id);
+  app.touched(0);
+  app.tick(IDLE_LOCK_MS - 10_000);
+  flushSync();
+  const lost = id === 'entry-vitals-filled' || id === 'entry-allergy-preview';
+  expect(words(one('locks-in'))).toBe(`Locks in 10 s. Press any key to stay.${lost ? ' What is typed is not recorded yet.' : ''}`);
+  await press(window, 'F6');
+  expect(all('locks-in')).toEqual([]);
+});
+
 test('help and emergency access lie over it and take nothing from it; the focus comes back', async () => {
   const app = await screen('entry-vitals-filled');
   for (const [key, held] of [['F1', {}], ['F12', { ctrlKey: true }]] as const) {
     await press(window, key, held);
-    expect(app.covered).toBe(true);
+    expect(app.layers.covered).toBe(true);
     await press(window, 'Enter', { ctrlKey: true });
     await press(window, 'Escape');
     expect(app.recording.dialog?.fields.readings.hr).toBe('188');

@@ -1,6 +1,7 @@
 /** The palette: every act that is possible now and no other, from the table of the keys; nothing that signs or orders. */
 import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
+import { togglePalette } from '../src/state/acts';
 import { matching, offersOf, Palette } from '../src/state/palette.svelte';
 import { actOf, type Key } from '../src/state/keys';
 import { viewerActOf } from '../src/state/viewerKeys';
@@ -143,7 +144,7 @@ describe('its keys', () => {
     const app = await screen('palette');
     app.onKey(key('Escape'), TYPING, 0);
     expect([app.palette, app.view]).toEqual([null, 'chart']);
-    app.togglePalette();
+    togglePalette(app);
     app.onKey(key('5', true), TYPING, 0);
     expect([app.palette, app.section]).toEqual([null, 'vitals']);
   });
@@ -152,8 +153,8 @@ describe('its keys', () => {
     const app = await screen('palette');
     app.onKey(key('F12', true), TYPING, 0);
     expect([app.palette, app.dialog === null]).toEqual([null, false]);
-    app.cancelBreakGlass();
-    app.togglePalette();
+    app.emergency.cancel();
+    togglePalette(app);
     app.lock();
     flushSync();
     expect(app.palette).toBeNull();
@@ -163,7 +164,7 @@ describe('its keys', () => {
   test('the focus goes into its field, and back to where it was', async () => {
     const app = await screen('search');
     const before = document.activeElement;
-    app.togglePalette();
+    togglePalette(app);
     flushSync();
     expect(document.activeElement).toBe(all('palette-query')[0]);
     app.onKey(key('Escape'), TYPING, 0);

@@ -79,8 +79,10 @@ export const WORDS = {
   wrongEntry: 'What was recorded is said to be of another patient. Do not sign again: look at “Entries not sent”, and call clinical IT.',
   signUnknown: 'The workstation did not answer. Look whether it already stands among what was recorded here before you sign again.',
   willQueue: 'The server is not reached: this stays on this workstation until it is. Others do not see it: tell them.',
-  draftUnreadable: (why: string) => `An earlier draft of this note could not be read: ${why} What you write now takes its place.`,
+  draftUnreadable: (why: string) => `A draft from earlier, if there is one, could not be read: ${why} It is read again before anything you type is kept.`,
+  draftHeld: 'A draft from earlier is kept and could not be shown. What you type now is not kept until you open the note again.',
   draftNotKept: (why: string) => `The draft is not kept: ${why}`,
+  notRecordedYet: 'What is typed is not recorded yet.',
   clockUnverified: 'clock not verified',
 } as const;
 

@@ -1,12 +1,13 @@
 /**
  * What is on the screen: one place, changed by acts and by what the engine tells.
  *
- * Lives here: the views and layers, what they show, and the lock that clears all of it. Never here: markup, words
- * of the clinic, formatting. Called by `App.svelte` and the views.
+ * Lives here: the views and layers, what they show, and the lock that clears all of it. Never here: what a key or act does
+ * (`acts.ts`), what lies over what (`layers.ts`), markup, words of the clinic, formatting. Called by `App.svelte` and the
+ * views.
  */
 import { errorOf, type Backend, type Preferences } from '../ipc/backend';
-import { chartIsOf, cardIsOf, showBlock } from '../domain/safety';
-import { lanesOf, type Entry } from '../domain/timeline';
+import { chartIsOf, showBlock } from '../domain/safety';
+import { lanesOf } from '../domain/timeline';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import type { ChartView } from '../wire/ChartView';
@@ -18,25 +19,25 @@ import type { PatientRowView } from '../wire/PatientRowView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
+import { onKey } from './acts';
 import { Board } from './board.svelte';
-import { BreakGlassDialog } from './breakGlass.svelte';
+import type { BreakGlassDialog } from './breakGlass.svelte';
 import { Courses } from './courses.svelte';
+import { Emergency } from './emergency';
 import { Images } from './images.svelte';
-import { actOf, ENTRY_ACTS, type Act, type Focus, type Key } from './keys';
+import type { Focus, Key } from './keys';
+import { Layers } from './layers';
 import { PatientList } from './list.svelte';
 import { NotesReader } from './notes.svelte';
 import { PacketDialog } from './packet.svelte';
 import { afterPaint } from './paint';
-import { Palette, type Offer } from './palette.svelte';
+import type { Palette } from './palette.svelte';
 import { Recording } from './recording.svelte';
-import { CHART_SECTIONS, type ChartSection } from './sections';
+import type { ChartSection } from './sections';
 import { Timeline } from './timeline.svelte';
 
 /** The screens. */
 export type ViewName = 'lock' | 'search' | 'board' | 'chart' | 'entries';
-
-/** Steps of the user's scale, per cent. */
-export const SCALES = [100, 125, 150, 200] as const;
 
 /** Without a key or a movement for this long the workstation locks itself (security.md §1). */
 export const IDLE_LOCK_MS = 2 * 60_000;
@@ -104,6 +105,8 @@ export class App {
   /** Seconds to the idle lock, while it is announced. */
   locksIn = $state<number | null>(null);
   readonly backend: Backend;
+  readonly layers = new Layers(this);
+  readonly emergency = new Emergency(this);
   /** What is recorded here: the dialog of the chart in front, and the list of what was not sent. */
   readonly recording: Recording;
   /** Where "Entries not sent" was opened from. */
@@ -160,14 +163,14 @@ export class App {
   // ---- start and what the engine tells ----
 
   async start(): Promise<void> {
-    await this.#quietly(async () => this.usePreferences(await this.backend.preferences()));
+    await this.quietly(async () => this.usePreferences(await this.backend.preferences()));
     await this.#listen();
     await Promise.all([this.readStatus(), this.readLock()]);
     this.mark('first-screen', null);
   }
 
   #listen(): Promise<void> {
-    return this.#quietly(() => this.backend.listen((events) => this.hear(events)));
+    return this.quietly(() => this.backend.listen((events) => this.hear(events)));
   }
 
   hear(events: EngineEvent[]): void {
@@ -250,7 +253,7 @@ export class App {
     // The engine locks by itself too: it hears of what happens here, and an open card counts until its own time ends.
     if (open && (this.#stirred || this.card !== null)) {
       this.#stirred = false;
-      void this.#quietly(() => this.backend.active());
+      void this.quietly(() => this.backend.active());
     }
   }
 
@@ -303,7 +306,7 @@ export class App {
   /** S18: the screen is clear before the engine is even told. */
   lock(): void {
     const kept = this.hideEverything();
-    const locked = () => this.#quietly(() => this.backend.lock()).then(() => this.readLock());
+    const locked = () => this.quietly(() => this.backend.lock()).then(() => this.readLock());
     // What was typed of a note is kept first: afterwards nobody is signed in whose draft it could be.
     if (kept === null) void locked();
     else void Promise.race([kept, new Promise((late) => setTimeout(late, DRAFT_WAIT_MS))]).then(locked);
@@ -364,7 +367,7 @@ export class App {
   }
 
   get mayShowEntries(): boolean {
-    return this.session !== null && !this.covered && this.recording.dialog === null && this.view !== 'entries';
+    return this.session !== null && !this.layers.covered && this.recording.dialog === null && this.view !== 'entries';
   }
 
   /** What was recorded here and is not in the record on the server. */
@@ -393,7 +396,7 @@ export class App {
   /** Ctrl+P on the board. */
   askPacket(): void {
     const board = this.board.result;
-    if (!this.#uncovered || this.view !== 'board' || board === null || this.packet !== null) return;
+    if (!this.layers.uncovered || this.view !== 'board' || board === null || this.packet !== null) return;
     this.palette = null;
     this.board.closePreview();
     this.packet = new PacketDialog(this.backend, board.ward, board.ward_name, board.rows.length);
@@ -404,7 +407,7 @@ export class App {
   }
 
   /** Enter in the search: never a row of an answer to something typed before. */
-  async #enterSearch(): Promise<void> {
+  async enterSearch(): Promise<void> {
     const epoch = this.#epoch;
     const row = await this.search.meant();
     const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help && this.fifth === null;
@@ -419,7 +422,7 @@ export class App {
   /** Opens the chart of a row, or the emergency dialog where only breaking the glass would open it. */
   #open(row: PatientRowView | null, from: 'search' | 'board'): void {
     if (row === null) return;
-    if (row.restricted) this.openBreakGlass(whoOfRow(row));
+    if (row.restricted) this.emergency.open(whoOfRow(row));
     else void this.openChart(row.patient, from, whoOfRow(row));
   }
 
@@ -503,7 +506,7 @@ export class App {
     this.#shelf.get(patient)?.clear();
     this.#shelf.delete(patient);
     this.open = this.open.filter(({ asked }) => asked !== patient);
-    void this.#quietly(() => this.backend.chartClose(patient));
+    void this.quietly(() => this.backend.chartClose(patient));
   }
 
   /** Ctrl+W, or the mark on a tab: the chart beside it comes to the front, where one was in front. */
@@ -541,79 +544,6 @@ export class App {
     this.timeline = this.#line();
   }
 
-  // ---- breaking the glass ----
-
-  /** Opens the dialog, for the patient in view where there is one. */
-  openBreakGlass(patient: Who | null): void {
-    if (this.dialog !== null || this.card !== null) return;
-    if (this.lockInfo !== null && this.lockInfo.device_state !== 'enrolled') return;
-    this.help = false;
-    this.palette = null;
-    this.fifth = null;
-    this.packet = null;
-    this.dialog = new BreakGlassDialog(this.backend, this.session?.user ?? null, patient);
-    void this.dialog.loadReasons();
-    this.mark('break-glass', null);
-  }
-
-  #patientInView(): Who | null {
-    if (this.view === 'chart') {
-      if (this.chart?.view) return whoOfBanner(this.chart.view.banner);
-      // The chart was refused: the row it was opened from still says who it is.
-      return this.chart?.who ?? null;
-    }
-    // A row of an answer to something typed before is nobody's choice.
-    const found = this.view === 'search' && this.search.answered ? this.search.row : null;
-    const row = this.view === 'board' ? this.board.row : found;
-    return row === null ? null : whoOfRow(row);
-  }
-
-  breakGlassHere(): void {
-    this.openBreakGlass(this.#patientInView());
-  }
-
-  cancelBreakGlass(): void {
-    this.dialog?.forget();
-    this.dialog = null;
-  }
-
-  /** The last key: shows the card, or says why not. `keyAt` is when the key went down. */
-  async showCard(keyAt: number): Promise<void> {
-    const dialog = this.dialog;
-    const asked = dialog?.patient?.patient;
-    if (dialog === null || asked === undefined) return;
-    const epoch = this.#epoch;
-    const card = await dialog.show();
-    if (card === null || epoch !== this.#epoch || this.dialog !== dialog) return;
-    void this.#quietly(() => this.backend.painted('card-answer', performance.now() - keyAt));
-    this.touched(performance.now());
-    this.dialog = null;
-    if (cardIsOf(asked, card)) {
-      this.card = card;
-      if (this.session !== null) this.board.opened(asked, this.view === 'board');
-      this.mark('emergency-card', keyAt);
-    } else {
-      this.cardError = wrongPatient();
-    }
-  }
-
-  closeCard(): void {
-    const patient = this.card?.banner.patient;
-    this.card = null;
-    this.cardError = null;
-    if (patient !== undefined) void this.#quietly(() => this.backend.cardClose(patient));
-    if (this.session === null) void this.readLock();
-  }
-
-  /** From the card to the whole chart under the same grant. */
-  openFullChart(): void {
-    const card = this.card;
-    if (card === null || !card.full_chart_available) return;
-    this.card = null;
-    const from = this.chart?.from ?? this.view;
-    void this.openChart(card.banner.patient, from, whoOfBanner(card.banner));
-  }
-
   // ---- how it looks ----
 
   usePreferences(preferences: Preferences): void {
@@ -623,286 +553,19 @@ export class App {
 
   changePreferences(change: Partial<Preferences>): void {
     this.usePreferences({ ...this.preferences, ...change });
-    void this.#quietly(() => this.backend.setPreferences(this.preferences));
+    void this.quietly(() => this.backend.setPreferences(this.preferences));
   }
 
-  #scale(by: number): void {
-    const at = SCALES.findIndex((step) => step === this.preferences.scale);
-    const next = SCALES[Math.min(Math.max(0, at + by), SCALES.length - 1)] ?? 100;
-    this.changePreferences({ scale: next });
-  }
-
-  // ---- keys ----
+  // ---- keys, and what they ask for everywhere ----
 
   /** Does what a key asks for; true when nothing else may act on it. */
   onKey(key: Key, focus: Focus, at: number): boolean {
-    this.touched(at);
-    if (this.imagesOnTop && this.images.onKey(key, focus, at)) return true;
-    if (this.#inFront(this.section) && this.courses.onKey(key, focus, this.section)) return true;
-    const act = actOf(key, focus);
-    return act === null ? false : this.perform(act, focus, at);
-  }
-
-  /** Something lies over the screen: nothing below it has keys. */
-  get covered(): boolean {
-    return this.#overlaid || this.help || this.palette !== null;
-  }
-
-  get #overlaid(): boolean {
-    const settling = this.recording.list.settling;
-    return this.dialog !== null || this.card !== null || this.cardError !== null || this.fifth !== null || this.packet !== null || settling !== null;
-  }
-
-  /** The chart in front can be seen, and nothing else has its keys. */
-  get inChart(): boolean {
-    return this.view === 'chart' && this.chart?.view != null && !this.covered && this.recording.dialog === null;
-  }
-
-  /** The section of the images is in front: its keys count. */
-  get imagesOnTop(): boolean {
-    return this.view === 'chart' && this.section === 'images' && !this.covered && this.recording.dialog === null;
-  }
-
-  perform(act: Act, focus: Focus, at: number): boolean {
-    // These answer everywhere, whatever lies on top.
-    switch (act) {
-      case 'break-glass':
-        this.breakGlassHere();
-        return true;
-      case 'lock':
-        this.lock();
-        return true;
-      case 'night':
-        this.changePreferences({ night: !this.preferences.night });
-        return true;
-      case 'larger':
-      case 'smaller':
-        this.#scale(act === 'larger' ? 1 : -1);
-        return true;
-      case 'normal-size':
-        this.changePreferences({ scale: 100 });
-        return true;
-      case 'help':
-        this.palette = null;
-        this.help = !this.help;
-        return true;
-      case 'palette':
-        this.togglePalette();
-        return true;
-      case 'ignore':
-        return true;
-      // Left to a field while one is written in: the web view pastes without formats by one of them.
-      case 'record-vitals':
-      case 'add-allergy':
-      case 'write-note':
-        if (this.#between !== null) return false;
-        this.palette = null;
-        this.recording.open(ENTRY_ACTS[act]);
-        return true;
-      case 'entries':
-        this.palette = null;
-        this.showEntries();
-        return true;
-      // Never the web view's own printing of what is on the screen.
-      case 'print':
-        this.askPacket();
-        return true;
-      // Never the web view's own search, wherever one is.
-      case 'next-match':
-      case 'previous-match':
-        if (this.readsNotes) this.notes.find(act === 'next-match' ? 1 : -1);
-        return true;
-      case 'next-pane':
-      case 'previous-pane':
-        return false;
-      // Never the web view's own: it would close or leave the window.
-      case 'next-chart':
-      case 'previous-chart':
-      case 'close-chart':
-        if (this.#uncovered) this.#onCharts(act);
-        return true;
-    }
-    if (this.palette !== null) {
-      if (act === 'escape') return this.#do(() => (this.palette = null));
-      if (act === 'down' || act === 'up') return this.#do(() => this.palette?.move(act === 'down' ? 1 : -1));
-      if (act === 'open') return this.#do(() => this.choose(this.palette?.offer ?? null, at));
-      // A key that is shown beside its act does it from here as well.
-      this.palette = null;
-    }
-    if (this.help) return act === 'escape' ? this.#do(() => (this.help = false)) : act === 'refresh';
-    if (this.packet !== null) {
-      if (act === 'escape') return this.#do(() => this.closePacket());
-      return typeof act !== 'string' || act !== 'refresh';
-    }
-    if (this.fifth !== null) return act === 'escape' ? this.#do(() => this.makeRoom(null)) : typeof act === 'string' && act !== 'open';
-    if (this.card !== null || this.cardError !== null) return this.#onCard(act);
-    if (this.dialog !== null) return this.#onDialog(this.dialog, act, focus, at);
-    if (this.recording.list.settling !== null) {
-      if (act === 'escape') return this.#do(() => this.recording.list.backFromSettling());
-      return typeof act === 'string' && act !== 'open';
-    }
-    if (this.recording.shown !== null) return this.recording.onAct(act, focus, at);
-    return this.#onView(act, focus);
-  }
-
-  /** A section of a chart that can be seen is in front: its keys count. */
-  #inFront(section: ChartSection): boolean {
-    return this.inChart && this.section === section;
-  }
-
-  get readsNotes(): boolean {
-    return this.#inFront('notes');
-  }
-
-  get readsTimeline(): boolean {
-    return this.#inFront('encounters');
-  }
-
-  /** From the timeline to the thing itself. */
-  openEntry(entry: Entry): void {
-    if (entry.kind === 'notes') {
-      this.notes.clear();
-      this.notes.choose(entry.place);
-      this.section = 'notes';
-    } else if (entry.kind === 'studies') this.section = 'images';
-  }
-
-  /** What is done in steps, or asks for words. */
-  get #between(): unknown {
-    return this.recording.dialog ?? this.recording.list.settling;
-  }
-
-  /** Not over the emergency dialog, nor over an entry: nothing may stand between their steps. */
-  togglePalette(): void {
-    const asked = this.palette === null && this.dialog === null && this.fifth === null && this.packet === null && this.#between === null;
-    this.help = false;
-    this.palette = asked ? new Palette(this) : null;
-  }
-
-  /** Does what was chosen in the palette, and closes it. */
-  choose(offer: Offer | null, at: number): void {
-    if (offer === null) return;
-    this.palette = null;
-    if (typeof offer.act === 'object' && 'viewer' in offer.act) this.images.perform(offer.act.viewer, at);
-    else this.perform(offer.act, { typing: false, control: false }, at);
-  }
-
-  get #uncovered(): boolean {
-    return !this.#overlaid && !this.help && this.recording.dialog === null && this.view !== 'lock';
-  }
-
-  #onCharts(act: 'next-chart' | 'previous-chart' | 'close-chart'): void {
-    this.palette = null;
-    if (act !== 'close-chart') this.stepChart(act === 'next-chart' ? 1 : -1);
-    else if (this.front !== null) this.closeTab(this.front);
-  }
-
-  #onCard(act: Act): boolean {
-    if (act === 'escape') return this.#do(() => this.closeCard());
-    if (act === 'open') return this.#do(() => this.openFullChart());
-    return act === 'refresh';
-  }
-
-  #onDialog(dialog: BreakGlassDialog, act: Act, focus: Focus, at: number): boolean {
-    if (typeof act === 'object' && 'digit' in act) return dialog.chooseDigit(act.digit);
-    switch (act) {
-      case 'escape':
-        return this.#do(() => this.cancelBreakGlass());
-      case 'down':
-      case 'up':
-        if (dialog.found.result === null || dialog.patient !== null) return false;
-        return this.#do(() => dialog.found.move(act === 'down' ? 1 : -1));
-      case 'open':
-        return this.#do(() => {
-          void dialog.enter().then((ready) => {
-            // Enter in a field shows the card only where the patient was there before the dialog: a patient just
-            // picked is confirmed on the button.
-            if (ready && (dialog.preset || !focus.typing)) void this.showCard(at);
-            else if (ready) dialog.moveOn();
-          });
-        });
-      default:
-        return act === 'refresh';
-    }
-  }
-
-  #onView(act: Act, focus: Focus): boolean {
-    if (this.view === 'lock') return act === 'refresh' ? this.#do(() => this.askServer()) : false;
-    if (this.view === 'board') {
-      const done = this.#onBoard(act);
-      if (done !== null) return done;
-    }
-    if (typeof act === 'object') {
-      const section = 'section' in act ? CHART_SECTIONS[act.section - 1] : undefined;
-      if (this.view !== 'chart' || section === undefined) return false;
-      return this.#do(() => (this.section = section));
-    }
-    switch (act) {
-      case 'search':
-        return this.#do(() => this.showSearch());
-      case 'board':
-        return this.#do(() => this.showBoard());
-      case 'refresh':
-        return this.#do(() => this.askServer());
-      case 'next-item':
-      case 'previous-item':
-        if (this.readsTimeline) return this.#do(() => this.timeline.step(act === 'next-item' ? 1 : -1));
-        return this.readsNotes && this.#do(() => this.notes.step(act === 'next-item' ? 1 : -1));
-      case 'escape':
-        if (this.view === 'entries') return this.#do(() => this.leaveEntries());
-        // What narrows the list is the top layer; closing the chart is the next.
-        if (this.readsNotes && this.notes.query !== '') return this.#do(() => this.notes.clear());
-        return this.view === 'chart' ? this.#do(() => this.closeChart()) : this.#clearSearch();
-      case 'down':
-      case 'up': {
-        const list = this.view === 'search' ? this.search : this.view === 'board' ? this.board : null;
-        if (list === null) return false;
-        return this.#do(() => list.move(act === 'down' ? 1 : -1));
-      }
-      case 'open': {
-        if (this.readsNotes && focus.typing) return this.#do(() => this.notes.find(1));
-        if (this.view === 'search') return this.#do(() => void this.#enterSearch());
-        return this.view === 'board' ? this.#do(() => this.openRow('board')) : false;
-      }
-      default:
-        return false;
-    }
-  }
-
-  /** Keys that only the board has: whether it took one, or null where the key means the same on every screen. */
-  #onBoard(act: Act): boolean | null {
-    const board = this.board;
-    if (typeof act === 'object') return 'digit' in act ? board.toggleAcuity(act.digit) : null;
-    switch (act) {
-      case 'show-all':
-        return this.#do(() => board.showAll());
-      case 'preview':
-        return board.togglePreview();
-      case 'wall':
-        return this.#do(() => (board.wall = !board.wall));
-      case 'initials':
-        return board.wall && this.#do(() => (board.initials = !board.initials));
-      case 'page-down':
-      case 'page-up':
-        return this.#do(() => board.move(act === 'page-down' ? board.page : -board.page));
-      case 'first':
-      case 'last':
-        return this.#do(() => board.move(act === 'last' ? Infinity : -Infinity));
-      case 'escape':
-        return board.previewOf === null ? null : this.#do(() => board.closePreview());
-      default:
-        return null;
-    }
-  }
-
-  #clearSearch(): boolean {
-    if (this.view !== 'search') return false;
-    return this.#do(() => this.lookFor(''));
+    return onKey(this, key, focus, at);
   }
 
   /** F5: the engine connects now if it is not connected, and what is here is read again. */
   askServer(): void {
-    void this.#quietly(() => this.backend.askServer());
+    void this.quietly(() => this.backend.askServer());
     this.refresh();
   }
 
@@ -917,21 +580,16 @@ export class App {
     if (this.view === 'search' && this.query !== '') this.lookFor(this.query);
   }
 
-  #do(act: () => unknown): true {
-    act();
-    return true;
-  }
-
   /** Tells the engine when this change has been painted. */
   mark(name: string, keyAt: number | null): void {
     afterPaint(() => {
       const since = keyAt === null ? null : performance.now() - keyAt;
-      void this.#quietly(() => this.backend.painted(name, since));
+      void this.quietly(() => this.backend.painted(name, since));
     });
   }
 
   /** For calls whose failure the next status answer shows anyway. */
-  async #quietly(call: () => Promise<unknown>): Promise<void> {
+  async quietly(call: () => Promise<unknown>): Promise<void> {
     try {
       await call();
     } catch {

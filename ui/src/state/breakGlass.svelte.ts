@@ -3,7 +3,7 @@
  *
  * Nothing is chosen beforehand and nothing happens before all three are there. With nobody signed in, the person is
  * identified first and only then may look for a patient. Secrets are dropped as soon as they were used.
- * Called by `app.svelte.ts`, shown by `views/BreakGlass.svelte`.
+ * Called by `emergency.ts` and `acts.ts`, shown by `views/BreakGlass.svelte`.
  */
 import { errorOf, type Backend } from '../ipc/backend';
 import { WORDS } from '../i18n/words';

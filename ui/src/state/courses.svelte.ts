@@ -2,7 +2,7 @@
  * How the courses of the open chart are looked at: the flowsheet's form, window and focus line; the labs' cursor, open
  * test and filter.
  *
- * Lives here: that state and its keys. Never here: values (they stay in the chart), markup. Called by `app.svelte.ts`,
+ * Lives here: that state and its keys. Never here: values (they stay in the chart), markup. Called by `acts.ts`,
  * the flowsheet and the labs.
  */
 import { WINDOWS, type Hours } from '../domain/courses';

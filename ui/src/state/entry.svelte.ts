@@ -94,6 +94,11 @@ export class EntryDialog {
     return this.step === 'preview' && this.preview !== null && this.working === null && !this.#over;
   }
 
+  /** It holds something that closing would lose: of a note its draft is kept. */
+  get unrecorded(): boolean {
+    return this.kind !== 'note' && !this.#over && this.fields.filled(this.kind);
+  }
+
   /** Ctrl+Enter, or the button at the end: the next step. What was signed, once it is. `at` is when the key went down. */
   async submit(at: number): Promise<EntryView | null> {
     if (this.leaving || this.working !== null) return null;

@@ -2,7 +2,7 @@
  * The images of the open chart: the list of studies, the viewer with its viewports, measurements and key images.
  *
  * Lives here: what is open and what acts do to it; the lock clears all of it (S18). Never here: markup, drawing, what a
- * series looks like (`port.svelte.ts`). Called by `app.svelte.ts` and `views/images/`.
+ * series looks like (`port.svelte.ts`). Called by `app.svelte.ts`, `acts.ts` and `views/images/`.
  */
 import { errorOf, type Backend } from '../ipc/backend';
 import { WORDS } from '../i18n/words';

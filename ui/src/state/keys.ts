@@ -1,7 +1,7 @@
 /**
  * The keys (screens.md A4): fixed, one table for the layer and for the help screen.
  *
- * Lives here: which key means which act, given what has the focus. Never here: doing it (`app.svelte.ts`).
+ * Lives here: which key means which act, given what has the focus. Never here: doing it (`acts.ts`).
  * No single letter ever signs, stops or orders anything.
  */
 import { COURSE_HELP } from './courseKeys';
@@ -57,7 +57,7 @@ export const ENTRY_ACTS = { 'record-vitals': 'vitals', 'add-allergy': 'allergy',
 /** With Ctrl and Shift: what opens something to fill in. None of them signs. */
 const SHIFTED: Record<string, Act> = { n: 'night', v: 'record-vitals', a: 'add-allergy', e: 'write-note', o: 'entries', r: 'ignore' };
 
-/** Keys that are left alone while somebody types; letters and digits act on the board only (`app.svelte.ts`). */
+/** Keys that are left alone while somebody types; letters and digits act on the board only (`acts.ts`). */
 const PLAIN: Record<string, Act> = {
   '/': 'search',
   j: 'down',

@@ -2,7 +2,7 @@
  * Reading the notes of one chart: which one is open, what is looked for in them, and at which match the reader is.
  *
  * Lives here: the search over what is on this workstation, and the counts that say what was not searched. Never here:
- * markup, the notes themselves (they belong to the chart). Called by `app.svelte.ts` and `views/chart/Notes.svelte`.
+ * markup, the notes themselves (they belong to the chart). Called by `acts.ts` and `views/chart/Notes.svelte`.
  */
 import { fold, rangesOf, type Folded, type Range } from '../domain/find';
 import type { NoteView } from '../wire/NoteView';

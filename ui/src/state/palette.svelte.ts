@@ -2,7 +2,7 @@
  * The palette (Ctrl+K): what can be done now, by name, with the key that does the same.
  *
  * Lives here: which lines of the one table of keys are possible now, and the filter. Never here: doing it
- * (`app.svelte.ts`), and never anything that signs or orders: those acts have no line that names them.
+ * (`acts.ts`), and never anything that signs or orders: those acts have no line that names them.
  * The list is that of the moment of opening, so that nothing moves under a finger on its way to Enter.
  */
 import { plain } from '../domain/find';
@@ -33,7 +33,7 @@ function ofTheCard(app: App): Offer[] {
 }
 
 function ofTheViewer(app: App): Offer[] {
-  if (!app.imagesOnTop || !app.images.open) return [];
+  if (!app.layers.imagesOnTop || !app.images.open) return [];
   return VIEWER_OFFERS.map(({ act, keys, text }) => ({ group: 'Image', text, keys, act: { viewer: act }, also: '' }));
 }
 
@@ -83,12 +83,12 @@ function isPossible(app: App, act: Act): boolean {
     case 'print':
       return view === 'board' && app.board.result !== null;
     case 'next-match':
-      return app.readsNotes && app.notes.all > 0;
+      return app.layers.readsNotes && app.notes.all > 0;
     case 'previous-match':
-      return app.readsNotes && app.notes.matches > 0;
+      return app.layers.readsNotes && app.notes.matches > 0;
     case 'next-item':
     case 'previous-item':
-      return (app.readsNotes && app.notes.all > 0) || (app.readsTimeline && app.timeline.entries.length > 0);
+      return (app.layers.readsNotes && app.notes.all > 0) || (app.layers.readsTimeline && app.timeline.entries.length > 0);
     case 'lock':
       return app.session !== null || app.chart !== null || covered(app);
     case 'refresh':

@@ -2,7 +2,7 @@
  * Recording in the chart in front: the dialog, and the list of what the server has not accepted.
  *
  * Lives here: when the dialog may be open and what its keys do. Never here: its steps (`entry.svelte.ts`), the list
- * (`entries.svelte.ts`), markup. Called by `app.svelte.ts`, the views and the status strip.
+ * (`entries.svelte.ts`), markup. Called by `acts.ts`, `app.svelte.ts`, the views and the status strip.
  */
 import type { App } from './app.svelte';
 import { Entries } from './entries.svelte';
@@ -33,7 +33,7 @@ export class Recording {
 
   /** Something can be recorded now: a chart can be seen, nothing lies over it, and this person may. */
   get possible(): boolean {
-    return this.#app.inChart && this.#app.chart?.view?.may_record === true;
+    return this.#app.layers.inChart && this.#app.chart?.view?.may_record === true;
   }
 
   open(kind: EntryKind): void {

@@ -1,7 +1,7 @@
 /**
  * Going through what happened: which kinds are shown, and at which entry the reader is.
  *
- * Called by `app.svelte.ts` for the keys, and by `views/chart/Timeline.svelte`.
+ * Called by `acts.ts` for the keys, and by `views/chart/Timeline.svelte`.
  */
 import type { Entry, Kind, Lane } from '../domain/timeline';
 

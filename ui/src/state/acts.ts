@@ -1,0 +1,251 @@
+/**
+ * What each act does, whether a key, a line of the palette or a button asked for it.
+ *
+ * Lives here: which layer answers a key, and what it does there. Never here: which key means which act (`keys.ts`), the
+ * state itself (`app.svelte.ts`), what lies over what (`layers.ts`). Called by `app.svelte.ts` for the keys, and by the
+ * views.
+ */
+import type { Entry } from '../domain/timeline';
+import type { App } from './app.svelte';
+import type { BreakGlassDialog } from './breakGlass.svelte';
+import { actOf, ENTRY_ACTS, type Act, type Focus, type Key } from './keys';
+import { Palette, type Offer } from './palette.svelte';
+import { CHART_SECTIONS } from './sections';
+
+/** Steps of the user's scale, per cent. */
+export const SCALES = [100, 125, 150, 200] as const;
+
+/** Does what a key asks for; true when nothing else may act on it. */
+export function onKey(app: App, key: Key, focus: Focus, at: number): boolean {
+  app.touched(at);
+  if (app.layers.imagesOnTop && app.images.onKey(key, focus, at)) return true;
+  if (app.layers.inFront(app.section) && app.courses.onKey(key, focus, app.section)) return true;
+  const act = actOf(key, focus);
+  return act === null ? false : perform(app, act, focus, at);
+}
+
+export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
+  // These answer everywhere, whatever lies on top.
+  switch (act) {
+    case 'break-glass':
+      app.emergency.openHere();
+      return true;
+    case 'lock':
+      app.lock();
+      return true;
+    case 'night':
+      app.changePreferences({ night: !app.preferences.night });
+      return true;
+    case 'larger':
+    case 'smaller':
+      scale(app, act === 'larger' ? 1 : -1);
+      return true;
+    case 'normal-size':
+      app.changePreferences({ scale: 100 });
+      return true;
+    case 'help':
+      app.palette = null;
+      app.help = !app.help;
+      return true;
+    case 'palette':
+      togglePalette(app);
+      return true;
+    case 'ignore':
+      return true;
+    // Left to a field while one is written in: the web view pastes without formats by one of them.
+    case 'record-vitals':
+    case 'add-allergy':
+    case 'write-note':
+      if (app.layers.between !== null) return false;
+      app.palette = null;
+      app.recording.open(ENTRY_ACTS[act]);
+      return true;
+    case 'entries':
+      app.palette = null;
+      app.showEntries();
+      return true;
+    // Never the web view's own printing of what is on the screen.
+    case 'print':
+      app.askPacket();
+      return true;
+    // Never the web view's own search, wherever one is.
+    case 'next-match':
+    case 'previous-match':
+      if (app.layers.readsNotes) app.notes.find(act === 'next-match' ? 1 : -1);
+      return true;
+    case 'next-pane':
+    case 'previous-pane':
+      return false;
+    // Never the web view's own: it would close or leave the window.
+    case 'next-chart':
+    case 'previous-chart':
+    case 'close-chart':
+      if (app.layers.uncovered) onCharts(app, act);
+      return true;
+  }
+  if (app.palette !== null) {
+    if (act === 'escape') return done(() => (app.palette = null));
+    if (act === 'down' || act === 'up') return done(() => app.palette?.move(act === 'down' ? 1 : -1));
+    if (act === 'open') return done(() => choose(app, app.palette?.offer ?? null, at));
+    // A key that is shown beside its act does it from here as well.
+    app.palette = null;
+  }
+  if (app.help) return act === 'escape' ? done(() => (app.help = false)) : act === 'refresh';
+  if (app.packet !== null) {
+    if (act === 'escape') return done(() => app.closePacket());
+    return typeof act !== 'string' || act !== 'refresh';
+  }
+  if (app.fifth !== null) return act === 'escape' ? done(() => app.makeRoom(null)) : typeof act === 'string' && act !== 'open';
+  if (app.card !== null || app.cardError !== null) return onCard(app, act);
+  if (app.dialog !== null) return onDialog(app, app.dialog, act, focus, at);
+  if (app.recording.list.settling !== null) {
+    if (act === 'escape') return done(() => app.recording.list.backFromSettling());
+    return typeof act === 'string' && act !== 'open';
+  }
+  if (app.recording.shown !== null) return app.recording.onAct(act, focus, at);
+  return onView(app, act, focus);
+}
+
+/** From the timeline to the thing itself. */
+export function openEntry(app: App, entry: Entry): void {
+  if (entry.kind === 'notes') {
+    app.notes.clear();
+    app.notes.choose(entry.place);
+    app.section = 'notes';
+  } else if (entry.kind === 'studies') app.section = 'images';
+}
+
+/** Not over the emergency dialog, nor over an entry: nothing may stand between their steps. */
+export function togglePalette(app: App): void {
+  const asked = app.palette === null && app.dialog === null && app.fifth === null && app.packet === null && app.layers.between === null;
+  app.help = false;
+  app.palette = asked ? new Palette(app) : null;
+}
+
+/** Does what was chosen in the palette, and closes it. */
+export function choose(app: App, offer: Offer | null, at: number): void {
+  if (offer === null) return;
+  app.palette = null;
+  if (typeof offer.act === 'object' && 'viewer' in offer.act) app.images.perform(offer.act.viewer, at);
+  else perform(app, offer.act, { typing: false, control: false }, at);
+}
+
+function onCharts(app: App, act: 'next-chart' | 'previous-chart' | 'close-chart'): void {
+  app.palette = null;
+  if (act !== 'close-chart') app.stepChart(act === 'next-chart' ? 1 : -1);
+  else if (app.front !== null) app.closeTab(app.front);
+}
+
+function onCard(app: App, act: Act): boolean {
+  if (act === 'escape') return done(() => app.emergency.closeCard());
+  if (act === 'open') return done(() => app.emergency.openFullChart());
+  return act === 'refresh';
+}
+
+function onDialog(app: App, dialog: BreakGlassDialog, act: Act, focus: Focus, at: number): boolean {
+  if (typeof act === 'object' && 'digit' in act) return dialog.chooseDigit(act.digit);
+  switch (act) {
+    case 'escape':
+      return done(() => app.emergency.cancel());
+    case 'down':
+    case 'up':
+      if (dialog.found.result === null || dialog.patient !== null) return false;
+      return done(() => dialog.found.move(act === 'down' ? 1 : -1));
+    case 'open':
+      return done(() => {
+        void dialog.enter().then((ready) => {
+          // Enter in a field shows the card only where the patient was there before the dialog: a patient just
+          // picked is confirmed on the button.
+          if (ready && (dialog.preset || !focus.typing)) void app.emergency.show(at);
+          else if (ready) dialog.moveOn();
+        });
+      });
+    default:
+      return act === 'refresh';
+  }
+}
+
+function onView(app: App, act: Act, focus: Focus): boolean {
+  if (app.view === 'lock') return act === 'refresh' ? done(() => app.askServer()) : false;
+  if (app.view === 'board') {
+    const taken = onBoard(app, act);
+    if (taken !== null) return taken;
+  }
+  if (typeof act === 'object') {
+    const section = 'section' in act ? CHART_SECTIONS[act.section - 1] : undefined;
+    if (app.view !== 'chart' || section === undefined) return false;
+    return done(() => (app.section = section));
+  }
+  switch (act) {
+    case 'search':
+      return done(() => app.showSearch());
+    case 'board':
+      return done(() => app.showBoard());
+    case 'refresh':
+      return done(() => app.askServer());
+    case 'next-item':
+    case 'previous-item':
+      if (app.layers.readsTimeline) return done(() => app.timeline.step(act === 'next-item' ? 1 : -1));
+      return app.layers.readsNotes && done(() => app.notes.step(act === 'next-item' ? 1 : -1));
+    case 'escape':
+      if (app.view === 'entries') return done(() => app.leaveEntries());
+      // What narrows the list is the top layer; closing the chart is the next.
+      if (app.layers.readsNotes && app.notes.query !== '') return done(() => app.notes.clear());
+      return app.view === 'chart' ? done(() => app.closeChart()) : clearSearch(app);
+    case 'down':
+    case 'up': {
+      const list = app.view === 'search' ? app.search : app.view === 'board' ? app.board : null;
+      if (list === null) return false;
+      return done(() => list.move(act === 'down' ? 1 : -1));
+    }
+    case 'open': {
+      if (app.layers.readsNotes && focus.typing) return done(() => app.notes.find(1));
+      if (app.view === 'search') return done(() => void app.enterSearch());
+      return app.view === 'board' ? done(() => app.openRow('board')) : false;
+    }
+    default:
+      return false;
+  }
+}
+
+/** Keys that only the board has: whether it took one, or null where the key means the same on every screen. */
+function onBoard(app: App, act: Act): boolean | null {
+  const board = app.board;
+  if (typeof act === 'object') return 'digit' in act ? board.toggleAcuity(act.digit) : null;
+  switch (act) {
+    case 'show-all':
+      return done(() => board.showAll());
+    case 'preview':
+      return board.togglePreview();
+    case 'wall':
+      return done(() => (board.wall = !board.wall));
+    case 'initials':
+      return board.wall && done(() => (board.initials = !board.initials));
+    case 'page-down':
+    case 'page-up':
+      return done(() => board.move(act === 'page-down' ? board.page : -board.page));
+    case 'first':
+    case 'last':
+      return done(() => board.move(act === 'last' ? Infinity : -Infinity));
+    case 'escape':
+      return board.previewOf === null ? null : done(() => board.closePreview());
+    default:
+      return null;
+  }
+}
+
+function clearSearch(app: App): boolean {
+  if (app.view !== 'search') return false;
+  return done(() => app.lookFor(''));
+}
+
+function scale(app: App, by: number): void {
+  const at = SCALES.findIndex((step) => step === app.preferences.scale);
+  const next = SCALES[Math.min(Math.max(0, at + by), SCALES.length - 1)] ?? 100;
+  app.changePreferences({ scale: next });
+}
+
+function done(act: () => unknown): true {
+  act();
+  return true;
+}
