@@ -50,6 +50,7 @@ pub(super) async fn store(app: &App, served: &Served, text: &str) -> Option<Even
                 alarm(app, &device.id, "an entry that cannot be read").await;
                 return None;
             };
+            alarm(app, &device.id, "an entry that this server cannot read").await;
             let why = "This server cannot read it: the workstation's program is another version. Record it again where the programs are \
                        the same, and tell IT.";
             (id, rejected(why))
@@ -103,7 +104,8 @@ async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
         );
     }
     let Ok(op_id) = entry.id.as_str().parse::<uuid::Uuid>() else {
-        return rejected("Its id is none. Record it again, and tell IT.");
+        let text = "Its id is none. Record it again, and tell IT.".to_owned();
+        return refused(app, entry, &device.id, "no-id", text).await;
     };
     let account = match app.store.account(&entry.user).await {
         Ok(account) => account,

@@ -129,13 +129,12 @@ impl Choice for Severity {
     ];
 }
 impl Severity {
+    /// In the middle of a sentence: as its code.
     fn words(self) -> &'static str {
-        match self {
-            Self::Mild => "mild",
-            Self::Moderate => "moderate",
-            Self::Severe => "severe",
-            Self::LifeThreatening => "life-threatening",
-        }
+        Self::ALL
+            .iter()
+            .find(|(k, _, _)| *k == self)
+            .map_or("", |(_, code, _)| code)
     }
 }
 
