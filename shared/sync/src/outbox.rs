@@ -341,17 +341,21 @@ impl Upload {
             acts.push(Act::Send(EntryUp { entry }.into()));
             acts.push(Act::EntrySent(e.id.clone()));
             self.entry_out = Some(e);
+            self.out_since = None;
         }
     }
 
     /// The server has answered an entry; what it could not take is offered again at `retry_at`.
     pub fn entry_answered(&mut self, id: String, outcome: EntryOutcome, retry_at: u64) -> Vec<Act> {
-        let Some(out) = self.entry_out.take_if(|out| out.id == id) else {
-            return Vec::new();
-        };
-        if outcome == EntryOutcome::Later {
-            self.later.insert(id.clone(), out);
-            self.retry_at = Some(self.retry_at.unwrap_or(retry_at));
+        match self.entry_out.take_if(|out| out.id == id) {
+            Some(out) if outcome == EntryOutcome::Later => {
+                self.later.insert(id.clone(), out);
+                self.retry_at = Some(self.retry_at.unwrap_or(retry_at));
+            }
+            Some(_) => {}
+            // An answer that came after all: it need not be offered again.
+            None if outcome != EntryOutcome::Later && self.later.remove(&id).is_some() => {}
+            None => return Vec::new(),
         }
         let mut acts = vec![Act::EntryAnswered(id, outcome)];
         self.next_entry(&mut acts);
@@ -497,12 +501,32 @@ mod tests {
         assert!(up.retry(10, 30).is_empty());
         assert!(up.retry(39, 30).is_empty());
         assert_eq!(sent_entries(&up.retry(40, 30)), ["b"]);
-        assert!(
-            up.entry_answered("a".into(), accepted(), 99).is_empty(),
-            "too late: it is offered again"
-        );
         up.entry_answered("b".into(), accepted(), 99);
-        assert_eq!(sent_entries(&up.retry(70, 30)), ["a"]);
+        assert_eq!(sent_entries(&up.retry(70, 30)), ["a"], "it is offered again");
+        // The answer to the first offer, and then that to the second.
+        assert!(!up.entry_answered("a".into(), accepted(), 99).is_empty());
+        assert!(up.entry_answered("a".into(), accepted(), 99).is_empty());
+    }
+
+    #[test]
+    fn a_late_answer_counts_and_a_new_entry_has_its_whole_time() {
+        let (mut up, _) = Upload::begin(0, false);
+        up.has(vec![], 0, 0, vec![], entries(&["a", "b", "c"]));
+        assert!(up.retry(0, 30).is_empty());
+        assert_eq!(
+            sent_entries(&up.entry_answered("a".into(), accepted(), 99)),
+            ["b"]
+        );
+        assert!(up.retry(29, 30).is_empty(), "known to be out since now");
+        assert!(up.retry(40, 30).is_empty());
+        assert_eq!(sent_entries(&up.retry(59, 30)), ["c"]);
+        let acts = up.entry_answered("b".into(), accepted(), 99);
+        assert!(matches!(acts.first(), Some(Act::EntryAnswered(id, _)) if id == "b"));
+        up.entry_answered("c".into(), accepted(), 99);
+        assert!(
+            sent_entries(&up.retry(200, 30)).is_empty(),
+            "nothing is left to offer"
+        );
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! An entry and the audit row of recording it are one commit, synced before anybody is told "kept". An entry goes when the server has
 //! held it for as long as audit rows are kept, or when a person has settled a rejected one; nothing else deletes one.
 
-use super::lines::Lines;
 use super::outbox::{Outbox, append_row, json};
 use super::scopes::u;
 use rusqlite::{OptionalExtension, params};
@@ -113,17 +112,13 @@ fn kept(r: &rusqlite::Row<'_>) -> rusqlite::Result<KeptEntry> {
 const COLUMNS: &str = "SELECT id, patient, body, state, answered, answer FROM entry";
 
 impl Outbox {
-    fn entry_lines(&self) -> &Lines {
-        self.lines()
-    }
-
     /// Keeps an entry and the audit row of recording it in one transaction; durable on return. The same id again changes nothing.
     ///
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Damaged`], [`StoreError::Backend`]: nothing was kept, say so.
     pub fn record(&self, row: &AuditEntry, entry: &NewEntry<'_>) -> Result<(), StoreError> {
         let body = json(row)?;
-        let lines = self.entry_lines();
+        let lines = self.lines();
         lines.write("keeping what was recorded", |t| {
             let fault = lines.fault("keeping what was recorded");
             let n = t
@@ -150,7 +145,7 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn newest_row(&self) -> Result<Option<i64>, StoreError> {
-        self.entry_lines().read("reading the audit chain", |c| {
+        self.lines().read("reading the audit chain", |c| {
             c.prepare_cached("SELECT at FROM audit ORDER BY seq DESC LIMIT 1")?
                 .query_row([], |r| r.get(0))
                 .optional()
@@ -162,7 +157,7 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn recorded_allergies(&self) -> Result<Vec<KeptEntry>, StoreError> {
-        self.entry_lines().read("reading what was recorded", |c| {
+        self.lines().read("reading what was recorded", |c| {
             let sql = format!("{COLUMNS} WHERE state < 3 AND body ->> '$.what.kind' = 'allergy' ORDER BY n");
             c.prepare_cached(&sql)?.query_map([], kept)?.collect()
         })
@@ -175,7 +170,7 @@ impl Outbox {
     /// [`StoreError::Damaged`].
     pub fn entries_due(&self, all: bool, limit: usize) -> Result<Vec<KeptEntry>, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.entry_lines().read("reading what was recorded", |c| {
+        self.lines().read("reading what was recorded", |c| {
             let sql = format!("{COLUMNS} WHERE state = 0 OR (?1 AND state = 1) ORDER BY n LIMIT ?2");
             c.prepare_cached(&sql)?
                 .query_map(params![all, limit], kept)?
@@ -188,11 +183,18 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn entries(&self, patient: Option<&PatientId>) -> Result<Vec<KeptEntry>, StoreError> {
-        self.entry_lines().read("reading what was recorded", |c| {
-            let sql = format!("{COLUMNS} WHERE state < 3 AND (?1 IS NULL OR patient = ?1) ORDER BY n");
-            c.prepare_cached(&sql)?
-                .query_map([patient.map(PatientId::as_str)], kept)?
-                .collect()
+        self.lines().read("reading what was recorded", |c| {
+            // Two questions: one for both would read every entry for each card.
+            match patient {
+                Some(p) => {
+                    let sql = format!("{COLUMNS} WHERE patient = ?1 AND state < 3 ORDER BY n");
+                    c.prepare_cached(&sql)?.query_map([p.as_str()], kept)?.collect()
+                }
+                None => {
+                    let sql = format!("{COLUMNS} WHERE state < 3 ORDER BY n");
+                    c.prepare_cached(&sql)?.query_map([], kept)?.collect()
+                }
+            }
         })
     }
 
@@ -201,7 +203,7 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn entry(&self, id: &str) -> Result<Option<KeptEntry>, StoreError> {
-        self.entry_lines().read("reading what was recorded", |c| {
+        self.lines().read("reading what was recorded", |c| {
             let sql = format!("{COLUMNS} WHERE id = ?1");
             c.prepare_cached(&sql)?.query_row([id], kept).optional()
         })
@@ -212,7 +214,7 @@ impl Outbox {
     /// # Errors
     /// As [`Self::record`].
     pub fn answer_entry(&self, id: &str, mark: EntryMark, answer: &str, at: UtcMs) -> Result<(), StoreError> {
-        let lines = self.entry_lines();
+        let lines = self.lines();
         lines.write("noting what became of an entry", |t| {
             t.execute(
                 "UPDATE entry SET state = ?2, answered = max(?3, 1), answer = ?4 WHERE id = ?1 AND state IN (0, 1) AND state <= ?2",
@@ -230,7 +232,7 @@ impl Outbox {
     /// As [`Self::record`].
     pub fn settle_entry(&self, id: &str, row: &AuditEntry) -> Result<bool, StoreError> {
         let body = json(row)?;
-        let lines = self.entry_lines();
+        let lines = self.lines();
         lines.write("settling an entry", |t| {
             let fault = lines.fault("settling an entry");
             let n = t
@@ -251,7 +253,7 @@ impl Outbox {
     /// # Errors
     /// As [`Self::record`].
     pub fn clear_entries(&self, before: UtcMs) -> Result<u64, StoreError> {
-        let lines = self.entry_lines();
+        let lines = self.lines();
         lines.write("clearing accepted entries", |t| {
             t.execute(
                 "DELETE FROM entry WHERE state IN (1, 3) AND answered < ?1",
@@ -267,7 +269,7 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn entry_tally(&self) -> Result<EntryTally, StoreError> {
-        self.entry_lines().read("counting what was recorded", |c| {
+        self.lines().read("counting what was recorded", |c| {
             c.prepare_cached(
                 "SELECT count(*) FILTER (WHERE state = 0), count(*) FILTER (WHERE state = 2), min(at) FILTER (WHERE state = 0)
                  FROM entry WHERE state IN (0, 2)",
@@ -287,7 +289,7 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Damaged`].
     pub fn draft(&self, user: &UserId, patient: &PatientId) -> Result<Option<String>, StoreError> {
-        self.entry_lines().read("reading a draft", |c| {
+        self.lines().read("reading a draft", |c| {
             c.prepare_cached("SELECT body FROM draft WHERE user = ?1 AND patient = ?2")?
                 .query_row([user.as_str(), patient.as_str()], |r| r.get(0))
                 .optional()
@@ -305,7 +307,7 @@ impl Outbox {
         text: &str,
         at: UtcMs,
     ) -> Result<(), StoreError> {
-        let lines = self.entry_lines();
+        let lines = self.lines();
         lines.write("keeping a draft", |t| {
             let (user, patient) = (user.as_str(), patient.as_str());
             let done = if text.is_empty() {
@@ -327,6 +329,7 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use super::super::lines::Lines;
     use super::super::outbox::{APPLICATION, MIGRATIONS};
     use super::*;
     use crate::cipher::{Key, Synchronous};
