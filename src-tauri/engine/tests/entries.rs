@@ -359,6 +359,63 @@ fn accepted_rejected_settled() {
 }
 
 #[test]
+fn what_was_recorded_here_and_cannot_be_read_is_never_an_empty_list() {
+    let (_dir, p, ws) = signed_in();
+    record(&ws, "p1", &allergy("Latex", "")).unwrap();
+    let (_, _, deks) = support::keys(&p);
+    let key = vitrine_store_sqlcipher::Key::new((*deks.outbox.bytes()).into());
+    let path = p.dir.join("outbox.db");
+    let options = vitrine_store_sqlcipher::OpenOptions::default();
+    let broken = vitrine_store_sqlcipher::cipher::open(&path, &key, &options).unwrap();
+    broken.execute_batch("ALTER TABLE entry RENAME TO lost").unwrap();
+
+    assert!(block(ws.entries()).is_err(), "not known is not none");
+    let said = |strip: &vitrine_wire::view::AllergyStripView| {
+        strip
+            .conflict_text
+            .as_deref()
+            .is_some_and(|t| t.contains("there may be more allergies"))
+    };
+    let chart = block(ws.chart("p1")).unwrap();
+    assert!(said(&chart.allergies), "{:?}", chart.allergies);
+    let card = block(ws.break_glass(with_pin("rao", pin("rao"), "p1"))).unwrap();
+    assert!(
+        said(&card.allergies),
+        "an emergency opens all the same, and says so"
+    );
+    let rows = outbox(&p).rows(0, 1_000).unwrap().rows;
+    assert!(rows.last().unwrap().body.contains("unreadable"));
+    assert!(ws.status().alarms.iter().any(|a| a.contains("cannot be read")));
+    assert!(record(&ws, "p1", &note("not kept")).is_err());
+
+    // Read again, nothing of it stays.
+    broken.execute_batch("ALTER TABLE lost RENAME TO entry").unwrap();
+    assert_eq!(block(ws.entries()).unwrap().entries.len(), 1);
+    assert!(!said(&block(ws.chart("p1")).unwrap().allergies));
+    assert!(!ws.status().alarms.iter().any(|a| a.contains("cannot be read")));
+}
+
+#[test]
+fn whoever_may_only_read_settles_nothing() {
+    let (_dir, p, ws) = signed_in();
+    let v = record(&ws, "p1", &allergy("Latex", "")).unwrap();
+    outbox(&p)
+        .answer_entry(&v.id, EntryMark::Rejected, "The patient moved.", UtcMs(wall()))
+        .unwrap();
+    ws.lock();
+    sign_in(&ws, "rao");
+    block(ws.break_glass(with_pin("rao", pin("rao"), "p1"))).unwrap();
+    let list = block(ws.entries()).unwrap();
+    assert_eq!(list.entries.len(), 1, "who may open the chart sees it");
+    assert!(!list.entries[0].may_settle);
+    assert!(block(ws.entry_settle(&v.id, "looks old")).is_err());
+    ws.lock();
+    sign_in(&ws, "lee");
+    assert!(block(ws.entries()).unwrap().entries[0].may_settle);
+    block(ws.entry_settle(&v.id, "told ICU by phone")).unwrap();
+}
+
+#[test]
 fn a_list_shows_no_patient_that_one_may_not_open() {
     let (_dir, _p, ws) = signed_in();
     record(&ws, "p1", &note("mine")).unwrap();

@@ -265,8 +265,8 @@ fn read_card(
     };
     let request = station.request(person.subject(), Some(facts), None, Some(grant.clone()))?;
     let permit = decide::<ReadCard>(request).map_err(|d| refused(&station.outbox, &d))?;
-    let pending = entry::pending(station, Some(patient));
-    let permit = entry::noted(permit, &pending);
+    let pending = entry::pending(station, Some(patient)).ok();
+    let permit = entry::noted(permit, pending.as_deref());
     let read = disclose_emergency(&station.outbox, &station.ballast, &permit, |p| {
         station.essentials.card_reserved(p)
     });
@@ -310,7 +310,7 @@ fn shown(
     grant: &Grant,
     access_id: String,
     stored: Option<&CachedCard>,
-    pending: Vec<Pending>,
+    pending: Option<Vec<Pending>>,
 ) -> Opened {
     let card = stored.and_then(|c| serde_json::from_slice::<EmergencyCard>(&c.body).ok());
     let age = match stored {

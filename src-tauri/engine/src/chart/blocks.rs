@@ -15,6 +15,8 @@ use vitrine_wire::view::{
     MeasuredView, MedicationView,
 };
 
+/// What stands on the strip where allergies could not be read.
+pub(crate) const ALLERGIES_UNAVAILABLE: &str = "ALLERGIES UNAVAILABLE — treat as unknown";
 /// What is said where something could not be read.
 pub(crate) const UNAVAILABLE: &str = "Unavailable — treat as unknown";
 
@@ -154,7 +156,7 @@ impl Words<'_> {
         AllergyStripView {
             patient: self.patient.to_string(),
             state: AllergyStripState::Unavailable,
-            label: "ALLERGIES UNAVAILABLE — treat as unknown".to_owned(),
+            label: ALLERGIES_UNAVAILABLE.to_owned(),
             items: Vec::new(),
             negatives: Vec::new(),
             conflict_text: None,

@@ -14,18 +14,23 @@ pub(crate) struct Frame {
     pub(crate) text: String,
     pub(crate) age: SectionAge,
     pub(crate) full_chart: bool,
-    /// Recorded here about this patient.
-    pub(crate) pending: Vec<Pending>,
+    /// Recorded here about this patient; `None` = that cannot be read.
+    pub(crate) pending: Option<Vec<Pending>>,
 }
 
 /// The view of a card; `None` = it is here and cannot be read: every block says so.
 pub(crate) fn card_view(w: &Words<'_>, card: Option<&EmergencyCard>, mut frame: Frame) -> EmergencyCardView {
     let as_of = frame.age.as_of_ms;
-    let pending: Vec<Pending> = std::mem::take(&mut frame.pending)
+    let pending = frame.pending.take();
+    let mut view = recorded(w, card, frame);
+    let Some(pending) = pending else {
+        entry::unread_onto_strip(&mut view.allergies);
+        return view;
+    };
+    let pending: Vec<Pending> = pending
         .into_iter()
         .filter(|p| !p.is_in(as_of, &|key| entry::on_card(card, key)))
         .collect();
-    let mut view = recorded(w, card, frame);
     entry::onto_strip(&mut view.allergies, &pending, w);
     view.entries = pending.iter().map(|p| p.view(w, None, false)).collect();
     view

@@ -21,8 +21,8 @@ pub(crate) struct Frame {
     pub(crate) essentials_age: SectionAge,
     pub(crate) record_age: SectionAge,
     pub(crate) loading_text: Option<String>,
-    /// Recorded here about this patient.
-    pub(crate) pending: Vec<Pending>,
+    /// Recorded here about this patient; `None` = that cannot be read.
+    pub(crate) pending: Option<Vec<Pending>>,
     /// Whether this person may record here for this patient, and what would allow it.
     pub(crate) may_record: (bool, Option<String>),
 }
@@ -105,27 +105,30 @@ pub(crate) fn chart_view(
         None => (w.bare_banner(), w.allergies_unavailable()),
     };
     let (essentials_at, record_at) = (frame.essentials_age.as_of_ms, frame.record_age.as_of_ms);
+    let pending = frame.pending.as_deref().unwrap_or_default();
     let keys: BTreeSet<String> = match record {
-        Some(r) if !frame.pending.is_empty() => r.rows.iter().map(|row| row.key.to_string()).collect(),
+        Some(r) if !pending.is_empty() => r.rows.iter().map(|row| row.key.to_string()).collect(),
         _ => BTreeSet::new(),
     };
     let on_card = |key: &str| entry::on_card(card, key);
-    let unseen: Vec<Pending> = frame
-        .pending
+    let unseen: Vec<Pending> = pending
         .iter()
         .filter(|p| !p.is_in(essentials_at, &on_card))
         .cloned()
         .collect();
     entry::onto_strip(&mut allergies, &unseen, w);
+    if frame.pending.is_none() {
+        entry::unread_onto_strip(&mut allergies);
+    }
     let is_here = |p: &Pending| match record {
         Some(_) => p.is_in(record_at, &|key| keys.contains(key)),
         None => p.is_in(essentials_at, &on_card),
     };
-    let entries = frame
-        .pending
+    let entries = pending
         .iter()
         .filter(|p| !is_here(p))
-        .map(|p| p.view(w, None, true))
+        // What is refused is settled on the list, where all of it stands.
+        .map(|p| p.view(w, None, false))
         .collect();
     let code_status = match card {
         Some(c) => w.of_block(&c.code_status, ESSENTIALS, |s| w.statement(s)),

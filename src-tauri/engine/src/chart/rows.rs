@@ -109,6 +109,8 @@ pub(crate) fn found_row(card: &ListCard, clock: &Clock) -> PatientRowView {
 
 /// What a board says of somebody with an allergy.
 pub(crate) const ALLERGY: &str = "ALLERGY";
+/// What it says where that cannot be read.
+pub(crate) const UNREAD: &str = "UNAVAILABLE";
 
 /// A row of a board.
 pub(crate) fn board_row(patient: &PatientId, item: &BoardItem, clock: &Clock) -> PatientRowView {
@@ -118,7 +120,7 @@ pub(crate) fn board_row(patient: &PatientId, item: &BoardItem, clock: &Clock) ->
         AllergyState::Known => ALLERGY,
         AllergyState::NoneKnown => "NO KNOWN ALLERGIES",
         AllergyState::NotRecorded => "NOT RECORDED",
-        AllergyState::Unavailable => "UNAVAILABLE",
+        AllergyState::Unavailable => UNREAD,
     }
     .to_owned();
     r.news2 = item

@@ -67,7 +67,8 @@ fn fault(field: &'static str, text: &str) -> Fault {
     }
 }
 
-/// What was typed, as far as it can be read, and what has to be mended. Signed at `now`.
+/// What was typed, as far as it can be read, and what has to be mended. `now` is when it is read before signing: "5 min ago" counts from
+/// there.
 pub(crate) fn read(input: &EntryInput, now: UtcMs) -> (What, Vec<Fault>) {
     let mut faults = Vec::new();
     let what = match input {

@@ -10,7 +10,7 @@ mod form;
 
 pub(crate) use form::{form, preview, read};
 
-use crate::chart::blocks::Words;
+use crate::chart::blocks::{ALLERGIES_UNAVAILABLE, Words};
 use crate::outbox::Alarm;
 use crate::station::Station;
 use std::collections::{BTreeMap, BTreeSet};
@@ -39,36 +39,23 @@ pub(crate) struct Pending {
     answer: String,
 }
 
-fn unreadable(station: &Station, e: &StoreError) {
-    tracing::error!(error = %e, "what was recorded here cannot be read");
-    if station.alarms.raise(Alarm::EntriesUnreadable) {
-        station.tell_status();
-    }
-}
-
-/// What is recorded here about a patient, or about all, and not settled. What cannot be read raises the alarm.
-pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Vec<Pending> {
-    let kept = match station.outbox.entries(patient) {
-        Ok(kept) => {
-            station.alarms.clear(Alarm::EntriesUnreadable);
-            kept
-        }
-        Err(e) => {
-            unreadable(station, &e);
-            Vec::new()
-        }
-    };
+/// What is recorded here about a patient, or about all, and not settled; for who shows it to say so when it cannot be read.
+///
+/// # Errors
+/// What the database says; the alarm is raised.
+pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Result<Vec<Pending>, StoreError> {
+    let kept = told(station, station.outbox.entries(patient))?;
     let sent = station.sent();
-    kept.into_iter().map(|k| one(k, &sent)).collect()
+    Ok(kept.into_iter().map(|k| one(k, &sent)).collect())
 }
 
 /// The patients with an allergy recorded here that a copy, complete up to `as_of`, may not have; true where the server has not
 /// accepted it.
-pub(crate) fn allergic(station: &Station, as_of: Option<i64>) -> BTreeMap<String, bool> {
-    let kept = station.outbox.recorded_allergies().unwrap_or_else(|e| {
-        unreadable(station, &e);
-        Vec::new()
-    });
+///
+/// # Errors
+/// As [`pending`].
+pub(crate) fn allergic(station: &Station, as_of: Option<i64>) -> Result<BTreeMap<String, bool>, StoreError> {
+    let kept = told(station, station.outbox.recorded_allergies())?;
     let none = BTreeSet::new();
     let mut out = BTreeMap::new();
     for p in kept.into_iter().map(|k| one(k, &none)) {
@@ -76,11 +63,29 @@ pub(crate) fn allergic(station: &Station, as_of: Option<i64>) -> BTreeMap<String
             *out.entry(p.patient).or_default() |= p.state != EntryState::Accepted;
         }
     }
-    out
+    Ok(out)
+}
+
+/// Raises the alarm for what cannot be read, and takes it back.
+fn told<T>(station: &Station, read: Result<T, StoreError>) -> Result<T, StoreError> {
+    let changed = match &read {
+        Ok(_) => station.alarms.clear(Alarm::EntriesUnreadable),
+        Err(e) => {
+            tracing::error!(error = %e, "what was recorded here cannot be read");
+            station.alarms.raise(Alarm::EntriesUnreadable)
+        }
+    };
+    if changed {
+        station.tell_status();
+    }
+    read
 }
 
 /// The access's permit, noting which entries it shows.
-pub(crate) fn noted<A: Action>(permit: Permit<A>, pending: &[Pending]) -> Permit<A> {
+pub(crate) fn noted<A: Action>(permit: Permit<A>, pending: Option<&[Pending]>) -> Permit<A> {
+    let Some(pending) = pending else {
+        return permit.noted("entries", "unreadable");
+    };
     if pending.is_empty() {
         return permit;
     }
@@ -201,7 +206,23 @@ pub(crate) fn at_text(w: &Words<'_>, recorded: UtcMs, what: &What) -> String {
     }
 }
 
-/// Shows unsent allergies on the strip: as allergies, marked. What the strip has already is not shown twice.
+/// Says on the strip that what was recorded here cannot be read: whatever it states, there may be one more.
+pub(crate) fn unread_onto_strip(strip: &mut AllergyStripView) {
+    if matches!(
+        strip.state,
+        AllergyStripState::NoneKnown | AllergyStripState::NotRecorded
+    ) {
+        strip.state = AllergyStripState::Unavailable;
+        strip.label = ALLERGIES_UNAVAILABLE.to_owned();
+    }
+    let unread = "What was recorded at this workstation cannot be read: there may be more allergies.";
+    strip.conflict_text = Some(match strip.conflict_text.take() {
+        Some(text) => format!("{text} {unread}"),
+        None => unread.to_owned(),
+    });
+}
+
+/// Shows unsent allergies on the strip: as allergies, marked.
 pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &Words<'_>) {
     for p in pending {
         let Some(e) = &p.entry else { continue };

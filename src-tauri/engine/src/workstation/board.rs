@@ -5,7 +5,7 @@
 
 use super::chart::may_open;
 use crate::EngineError;
-use crate::chart::rows::{self, ALLERGY};
+use crate::chart::rows::{self, ALLERGY, UNREAD};
 use crate::entry;
 use crate::link;
 use crate::outbox::{disclose, refused};
@@ -62,14 +62,19 @@ pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardV
         .map(|(p, i)| rows::board_row(p, i, &station.clock))
         .collect();
     rows::mark_similar(&mut views, &keys);
-    let unsent = entry::allergic(station, age.as_of_ms);
+    let unsent = entry::allergic(station, age.as_of_ms).ok();
     for v in &mut views {
-        // What is accepted only until the board says so itself.
-        let unsent = unsent.get(&v.patient);
-        if unsent.is_some_and(|u| *u || v.allergy_text != ALLERGY) {
-            ALLERGY.clone_into(&mut v.allergy_text);
-            v.flags
-                .push("allergy recorded here, not in the record".to_owned());
+        match unsent.as_ref().map(|u| u.get(&v.patient)) {
+            // What is accepted only until the board says so itself.
+            Some(Some(unsent)) if *unsent || v.allergy_text != ALLERGY => {
+                ALLERGY.clone_into(&mut v.allergy_text);
+                v.flags
+                    .push("allergy recorded here, not in the record".to_owned());
+            }
+            Some(_) => {}
+            // Whether one was recorded here cannot be read: nobody counts as having none.
+            None if v.allergy_text != ALLERGY => UNREAD.clone_into(&mut v.allergy_text),
+            None => {}
         }
         let id = PatientId::new(v.patient.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
         v.restricted = !may_open(station, &person, &id, Some(ward.clone()));

@@ -56,8 +56,8 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
     let grant = request.grant.clone();
     let may_record = super::entries::may_record(&request);
     let permit = decide::<ReadChart>(request).map_err(|d| refused(&station.outbox, &d))?;
-    let pending = entry::pending(station, Some(&patient));
-    let permit = entry::noted(permit, &pending);
+    let pending = entry::pending(station, Some(&patient)).ok();
+    let permit = entry::noted(permit, pending.as_deref());
 
     let records = station.records();
     let card = station.essentials.card(&permit);

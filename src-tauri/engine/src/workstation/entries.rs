@@ -80,7 +80,7 @@ pub(super) fn record(
             .as_ref()
             .is_some_and(|e| e.user == person.user && e.patient == patient);
         return if same {
-            Ok(kept.view(&words, None, true))
+            Ok(kept.view(&words, None, false))
         } else {
             Err(EngineError::Usage("Read it again before signing.".to_owned()))
         };
@@ -144,13 +144,13 @@ pub(super) fn record(
     station.command(link::Command::OutboxChanged);
     station.tell(EngineEvent::PatientsChanged(vec![patient.to_string()]));
     station.tell_status();
-    Ok(entry::queued(entry).view(&words, None, true))
+    Ok(entry::queued(entry).view(&words, None, false))
 }
 
 /// All that the server has not accepted: of the patients this person may open, and of those this person recorded for.
 pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
     let person = station.person()?;
-    let all: Vec<Pending> = entry::pending(station, None)
+    let all: Vec<Pending> = entry::pending(station, None)?
         .into_iter()
         .filter(|p| p.state != EntryState::Accepted)
         .collect();
@@ -160,7 +160,7 @@ pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
     let permit = decide::<SearchPatients>(request)
         .map_err(|d| refused(&station.outbox, &d))?
         .noted("list", "entries not sent");
-    let permit = entry::noted(permit, &mine);
+    let permit = entry::noted(permit, Some(&mine));
     let patients: BTreeSet<PatientId> = mine
         .iter()
         .filter_map(|p| PatientId::new(p.patient.as_str()).ok())
@@ -180,7 +180,11 @@ pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
                 .get(&patient)
                 .cloned()
                 .unwrap_or_else(|| format!("{patient} (name not on this workstation)"));
-            Ok((p.state != EntryState::Rejected, p.view(&words, Some(name), true)))
+            let settles = may_settle(station, &person, p);
+            Ok((
+                p.state != EntryState::Rejected,
+                p.view(&words, Some(name), settles),
+            ))
         })
         .collect::<Result<_, EngineError>>()?;
     entries.sort_by_key(|(later, _)| *later);

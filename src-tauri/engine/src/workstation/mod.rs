@@ -295,8 +295,9 @@ impl Workstation {
                     return false;
                 }
                 let Ok(station) = self.station() else { return false };
-                let waiting = station.outbox.tally().map_or(0, |t| t.audit + t.grants);
-                let entries = station.outbox.entry_tally().map_or(0, |t| t.queued);
+                // What cannot be counted has not arrived.
+                let waiting = station.outbox.tally().map_or(1, |t| t.audit + t.grants);
+                let entries = station.outbox.entry_tally().map_or(1, |t| t.queued);
                 if waiting + entries == 0 {
                     return true;
                 }

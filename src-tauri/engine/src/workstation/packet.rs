@@ -127,8 +127,8 @@ fn cards(
             out.push((row, Err("restricted: emergency access only")));
             continue;
         };
-        let pending = entry::pending(station, Some(&patient));
-        let permit = entry::noted(permit.noted("use", "downtime-packet"), &pending);
+        let pending = entry::pending(station, Some(&patient)).ok();
+        let permit = entry::noted(permit.noted("use", "downtime-packet"), pending.as_deref());
         match station.essentials.card(&permit) {
             Ok(card) => {
                 sealed.push((out.len(), patient, permit, card, pending));
