@@ -103,6 +103,28 @@ impl Station {
         run_json("vitrine-cli", &all, stdin)
     }
 
+    /// Runs an act for somebody by name and PIN, for this act alone.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn by(&self, who: &Person, act: &[&str]) -> Result<Value> {
+        self.signed(who, &who.pin, act)
+    }
+
+    /// The board for somebody who signs in here with the password while the server is there: known here from now on, also without it.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub fn first_board(&self, who: &Person) -> Result<Value> {
+        self.signed(who, &who.password, &["board"])
+    }
+
+    fn signed(&self, who: &Person, secret: &str, act: &[&str]) -> Result<Value> {
+        let mut all = act.to_vec();
+        all.extend(["--user", &who.user, "--secret-stdin"]);
+        self.cli(&all, Some(&format!("{secret}\n")))
+    }
+
     /// The same, for a command that is meant to fail: its exit code and what it said.
     ///
     /// # Errors

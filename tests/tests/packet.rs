@@ -23,20 +23,14 @@ fn offline() -> Result<World> {
     let station = Station::enrol(&server, &server.url(), &dir.path().join("ed-07"), "ED")?;
     station.sync()?;
     let nurse = person(&seed, "nurse", "ED")?;
-    // Known here from now on, also without a server.
-    station.cli(
-        &["board", "--user", &nurse.user, "--secret-stdin"],
-        Some(&format!("{}\n", nurse.password)),
-    )?;
+    station.first_board(&nurse)?;
     drop(server);
     Ok(World { dir, station, nurse })
 }
 
 impl World {
     fn act(&self, words: &[&str]) -> Result<Value> {
-        let mut all = words.to_vec();
-        all.extend(["--user", &self.nurse.user, "--secret-stdin"]);
-        self.station.cli(&all, Some(&format!("{}\n", self.nurse.pin)))
+        self.station.by(&self.nurse, words)
     }
 }
 

@@ -15,12 +15,6 @@ struct World {
     patient: String,
 }
 
-fn signed(station: &Station, who: &Person, words: &[&str]) -> Result<Value> {
-    let mut all = words.to_vec();
-    all.extend(["--user", &who.user, "--secret-stdin"]);
-    station.cli(&all, Some(&format!("{}\n", who.pin)))
-}
-
 /// A workstation of the ED at which a nurse has signed in before; its server is gone now.
 fn offline() -> Result<World> {
     let dir = tempfile::tempdir()?;
@@ -28,10 +22,7 @@ fn offline() -> Result<World> {
     let station = Station::enrol(&server, &server.url(), &dir.path().join("ed-07"), "ED")?;
     station.sync()?;
     let nurse = person(&seed, "nurse", "ED")?;
-    let board = station.cli(
-        &["board", "--user", &nurse.user, "--secret-stdin"],
-        Some(&format!("{}\n", nurse.password)),
-    )?;
+    let board = station.first_board(&nurse)?;
     let patient = board["rows"][0]["patient"]
         .as_str()
         .context("a patient of the ED")?
@@ -49,7 +40,7 @@ fn offline() -> Result<World> {
 
 impl World {
     fn act(&self, words: &[&str]) -> Result<Value> {
-        signed(&self.station, &self.nurse, words)
+        self.station.by(&self.nurse, words)
     }
 
     fn record_three(&self) -> Result<()> {
@@ -278,11 +269,8 @@ fn what_the_server_refuses_stays_until_somebody_has_settled_it() -> Result<()> {
     );
     // The colleague finds them, with the reason, and settles one.
     let colleague = person(&w.seed, "physician", "ED")?;
-    w.station.cli(
-        &["board", "--user", &colleague.user, "--secret-stdin"],
-        Some(&format!("{}\n", colleague.password)),
-    )?;
-    let list = signed(&w.station, &colleague, &["entries"])?;
+    w.station.first_board(&colleague)?;
+    let list = w.station.by(&colleague, &["entries"])?;
     let entries = list["entries"].as_array().context("entries")?;
     assert_eq!(entries.len(), 3);
     for e in entries {
@@ -294,7 +282,7 @@ fn what_the_server_refuses_stays_until_somebody_has_settled_it() -> Result<()> {
         assert!(!e["name_text"].as_str().context("whose")?.is_empty());
     }
     // A refused allergy is still shown as one.
-    let chart = signed(&w.station, &colleague, &["chart", &w.patient, "--wait", "0"])?;
+    let chart = w.station.by(&colleague, &["chart", &w.patient, "--wait", "0"])?;
     let item = chart["allergies"]["items"]
         .as_array()
         .into_iter()
@@ -309,13 +297,10 @@ fn what_the_server_refuses_stays_until_somebody_has_settled_it() -> Result<()> {
         "{item}"
     );
     let id = entries[0]["id"].as_str().context("id")?;
-    signed(
-        &w.station,
-        &colleague,
-        &["settle", id, "--words", "recorded again by me"],
-    )?;
+    w.station
+        .by(&colleague, &["settle", id, "--words", "recorded again by me"])?;
     assert_eq!(
-        signed(&w.station, &colleague, &["entries"])?["entries"]
+        w.station.by(&colleague, &["entries"])?["entries"]
             .as_array()
             .map(Vec::len),
         Some(2)
