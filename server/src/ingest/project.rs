@@ -4,7 +4,7 @@
 //! `vitrine_clinical::card`) or of reading (that is `vitrine_fhir`).
 //! Called by the stores' writers, and by `apply` ahead of them so that the writer need not parse.
 
-use vitrine_clinical::card::{CardFact, EmergencyCard, card_slot, emergency_card};
+use vitrine_clinical::card::{CardFact, CriticalItem, EmergencyCard, card_slot, emergency_card};
 use vitrine_clinical::chart::{Patient, Resource};
 use vitrine_clinical::{PatientId, ResourceKey, news2};
 use vitrine_store::notes::NoteText;
@@ -126,6 +126,10 @@ fn board_item(card: &EmergencyCard) -> Option<BoardItem> {
         allergies: card.allergies.state,
         flags,
         code_status: card.code_status.items.first().map(|i| i.text.clone()),
+        critical: card
+            .critical
+            .as_ref()
+            .map(|all| all.iter().map(CriticalItem::mark).collect()),
         news2: card.news2.clone().map(news2::Basis::without_values),
     })
 }

@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use vitrine_clinical::UtcMs;
+use vitrine_clinical::card::critical::{ACKNOWLEDGE, READ, READ_BACK, TASK};
 use vitrine_clinical::entry::{
     Certainty, Entry, NoteKind, Reading, Severity, Sign, SignFacts, What, typed_number,
 };
@@ -39,6 +40,7 @@ pub fn bundle(entry: &Entry) -> Result<Vec<u8>, String> {
         } => vec![allergy(entry, agent, reaction.as_deref(), *severity, *certainty)],
         What::NoKnownAllergies => vec![none_known(entry)],
         What::Note { note, text } => vec![document(entry, *note, text)],
+        What::Acknowledge { .. } => vec![acknowledgement(entry)?],
     };
     let entries: Vec<Value> = resources
         .into_iter()
@@ -248,6 +250,58 @@ fn none_known(e: &Entry) -> Value {
         &concept(SNOMED, "716186003", "No known allergy"),
         Certainty::Confirmed,
     )
+}
+
+/// What somebody did about a result: a Task about it.
+fn acknowledgement(e: &Entry) -> Result<Value, String> {
+    let What::Acknowledge {
+        result,
+        version,
+        label,
+        read,
+        answer,
+        read_back,
+        words,
+        ..
+    } = &e.what
+    else {
+        return Err("no acknowledgement".to_owned());
+    };
+    let at = instant(e.at, e.zone_minutes);
+    let part = |code: &str, words: &str, value: &str| json!({"type": concept(TASK, code, words), "valueString": value});
+    let said = |t: &Option<String>| {
+        t.as_deref()
+            .map(str::trim)
+            .filter(|t| !t.is_empty())
+            .map(str::to_owned)
+    };
+    let mut task = json!({
+        "resourceType": "Task",
+        "identifier": identifier(e),
+        // Who passes it on has claimed it and does not do it.
+        "status": if answer.settles() { "completed" } else { "rejected" },
+        "businessStatus": concept(TASK, answer.code(), answer.words()),
+        "intent": "order",
+        "code": concept(TASK, ACKNOWLEDGE, "Acknowledge critical result"),
+        "description": format!("{label} {read}"),
+        "focus": {"reference": format!("{result}/_history/{version}"), "type": "Observation"},
+        "for": subject(e),
+        "authoredOn": at,
+        "lastModified": at,
+        "owner": staff(e),
+        "input": [part(READ, "Result as it was read", read)],
+    });
+    if let Some(back) = said(read_back) {
+        task = with(
+            task,
+            "output",
+            json!([part(READ_BACK, "Read back to the laboratory", &back)]),
+        );
+    }
+    if let Some(words) = said(words) {
+        task = with(task, "note", json!([{"time": at, "text": words}]));
+    }
+    Ok(task)
 }
 
 fn document(e: &Entry, kind: NoteKind, text: &str) -> Value {

@@ -123,6 +123,9 @@ pub struct BoardItem {
     pub flags: Vec<String>,
     /// Code status in words, newest.
     pub code_status: Option<String>,
+    /// Critical results, without values; absent from a server that does not send them, and where this version cannot read them.
+    #[serde(default, deserialize_with = "vitrine_clinical::card::critical::lenient")]
+    pub critical: Option<Vec<vitrine_clinical::card::CriticalMark>>,
     /// What NEWS2 needs, without values; absent from a server that does not send it, and where this version cannot read it.
     #[serde(default, deserialize_with = "vitrine_clinical::news2::lenient")]
     pub news2: Option<vitrine_clinical::news2::Basis>,

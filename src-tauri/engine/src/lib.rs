@@ -12,6 +12,7 @@ pub mod break_glass;
 pub mod cache;
 mod chart;
 pub mod clock;
+mod critical;
 mod desk;
 pub mod entropy;
 mod entry;

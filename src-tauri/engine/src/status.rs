@@ -4,6 +4,7 @@
 
 use crate::EngineError;
 use crate::cache::{self, scope_digest};
+use crate::critical;
 use crate::outbox::Alarm;
 use crate::session::{self, initials};
 use crate::station::Station;
@@ -26,6 +27,7 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
     let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let device = station.device();
     let waiting = tally.audit.saturating_add(tally.grants);
+    let (critical_text, critical_due_text) = critical::status(station);
     StatusView {
         age,
         sentence: sentence(age, as_of, station),
@@ -39,6 +41,8 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
         outbox_oldest_text: tally
             .oldest
             .map(|at| format::data_age(now.since(UtcMs(at)).max(0))),
+        critical_text,
+        critical_due_text,
         patients: station
             .essentials
             .patients()

@@ -32,6 +32,7 @@ mod painted;
 mod preferences;
 mod preferences_set;
 mod reasons;
+mod results;
 mod search;
 mod set_note_draft;
 mod sign_in;
@@ -78,6 +79,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         preferences::preferences,
         preferences_set::preferences_set,
         reasons::reasons,
+        results::results,
         search::search,
         set_note_draft::set_note_draft,
         sign_in::sign_in,

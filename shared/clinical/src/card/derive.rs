@@ -2,7 +2,7 @@
 
 use super::{
     AllergyState, Block, BlockState, ConditionItem, EmergencyCard, MeasuredItem, MedicationItem,
-    NegativeStatement, StatementItem, allergy, condition, measured, medication, place, statement,
+    NegativeStatement, StatementItem, allergy, condition, critical, measured, medication, place, statement,
 };
 use crate::chart::Resource;
 use crate::{PatientId, ResourceKey, UtcMs, news2};
@@ -67,7 +67,8 @@ pub fn card_slot(resource: &Resource) -> Option<CardSlot> {
         },
         Resource::Encounter(e) if place::is_present(e) => ("encounter".into(), 8),
         Resource::RelatedPerson(p) if statement::is_contact(p) => ("contact".into(), 16),
-        Resource::Observation(o) => observation_slot(o, resource)?,
+        Resource::Observation(o) => result_slot(o, resource)?,
+        Resource::Task(t) if critical::is_acknowledgement(t) => ("acknowledged".into(), 256),
         _ => match statement::about(resource)? {
             About::CodeStatus => ("code-status".into(), 8),
             About::Isolation => ("isolation".into(), 32),
@@ -86,6 +87,18 @@ pub fn card_slot(resource: &Resource) -> Option<CardSlot> {
         slot,
         order_ms: order.unwrap_or(i64::MIN),
         keep,
+    })
+}
+
+/// Critical results have slots of their own, so that no later ones of the same code push them out while they wait.
+fn result_slot(o: &crate::chart::Observation, resource: &Resource) -> Option<(String, u32)> {
+    let slot = observation_slot(o, resource);
+    if critical::flag(o).is_none() || !measured::is_usable(o) {
+        return slot;
+    }
+    Some(match slot {
+        Some((slot, _)) => (format!("{slot}!"), 16),
+        None => ("critical".into(), 64),
     })
 }
 
@@ -248,6 +261,7 @@ pub fn emergency_card(patient: &PatientId, facts: &[CardFact]) -> EmergencyCard 
         isolation: lines(About::Isolation),
         flags: lines(About::Flag),
         contacts: block(contacts, contacts_as_of),
+        critical: Some(critical::results(&facts)),
         news2: Some(news2::basis(&facts).newest(3)),
     }
 }

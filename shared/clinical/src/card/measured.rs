@@ -249,7 +249,7 @@ pub(crate) fn oxygen_of(
 }
 
 /// Every item of a table that the facts hold, newest first within a label.
-fn all_of(
+pub(crate) fn all_of(
     facts: &[&CardFact],
     table: &'static [(&'static str, &'static [&'static str])],
 ) -> Vec<(MeasuredItem, u64)> {

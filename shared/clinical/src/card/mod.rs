@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 mod allergy;
 pub(crate) mod condition;
+pub mod critical;
 mod derive;
 mod high_risk;
 pub(crate) mod measured;
@@ -18,6 +19,7 @@ pub(crate) mod place;
 mod statement;
 pub(crate) use allergy::allergen_says;
 pub use allergy::is_lethal;
+pub use critical::{CriticalItem, CriticalMark, Taken};
 pub use derive::{CardFact, CardSlot, card_slot, emergency_card};
 
 /// Whether a block of the card has something to say.
@@ -298,6 +300,10 @@ pub struct EmergencyCard {
     pub flags: Block<StatementItem>,
     /// Whom to call.
     pub contacts: Block<ContactItem>,
+    /// Results that the laboratory calls critical; absent from a card that was derived before it held them, and where this version
+    /// cannot read them: not known, never "none".
+    #[serde(default, deserialize_with = "critical::lenient")]
+    pub critical: Option<Vec<CriticalItem>>,
     /// What NEWS2 needs; absent from a card that was derived before it held that, and where this version cannot read it.
     #[serde(default, deserialize_with = "crate::news2::lenient")]
     pub news2: Option<crate::news2::Basis>,

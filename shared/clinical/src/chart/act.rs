@@ -1,4 +1,4 @@
-//! Acts, wishes and things: Flag, Procedure, Immunization, Device, DeviceUseStatement, Consent, ServiceRequest.
+//! Acts, wishes and things: Flag, Procedure, Immunization, Device, DeviceUseStatement, Consent, ServiceRequest, Task.
 
 use super::{Concept, PartialDate, Period, Ref, is_false};
 use serde::{Deserialize, Serialize};
@@ -217,4 +217,47 @@ pub struct ServiceRequest {
     /// Notes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// FHIR `Task`, as far as it says what somebody did about a result.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Task {
+    /// `requested`, `rejected`, `completed`, `entered-in-error`, …
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// What is to be done.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<Concept>,
+    /// How it stands, in the place's own words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub business_status: Option<Concept>,
+    /// What it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub focus: Option<Ref>,
+    /// Who does it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<Ref>,
+    /// When written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authored: Option<PartialDate>,
+    /// What went in, as text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<TaskPart>,
+    /// What came out, as text.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub outputs: Vec<TaskPart>,
+    /// Notes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// `Task.input`, `Task.output`: only those that are text.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct TaskPart {
+    /// What it is.
+    pub kind: Concept,
+    /// The text.
+    pub text: String,
 }

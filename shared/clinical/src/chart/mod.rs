@@ -17,7 +17,8 @@ mod person;
 mod value;
 
 pub use act::{
-    Consent, Device, DeviceUseStatement, Flag, FocalDevice, Immunization, Procedure, ServiceRequest,
+    Consent, Device, DeviceUseStatement, Flag, FocalDevice, Immunization, Procedure, ServiceRequest, Task,
+    TaskPart,
 };
 pub use clinical_facts::{AllergyIntolerance, Condition, Reaction};
 pub use document::{Attachment, DiagnosticReport, DocumentReference};
@@ -81,12 +82,14 @@ pub enum Resource {
     Consent(Consent),
     /// ServiceRequest.
     ServiceRequest(ServiceRequest),
+    /// Task.
+    Task(Task),
     /// A type we keep byte for byte and do not show.
     Other,
 }
 
 /// The resource types that have a view; all others are kept byte for byte and read as [`Resource::Other`].
-pub const VIEWED_TYPES: [&str; 22] = [
+pub const VIEWED_TYPES: [&str; 23] = [
     "Patient",
     "RelatedPerson",
     "Practitioner",
@@ -109,6 +112,7 @@ pub const VIEWED_TYPES: [&str; 22] = [
     "DeviceUseStatement",
     "Consent",
     "ServiceRequest",
+    "Task",
 ];
 
 fn first_ms(dates: &[Option<&PartialDate>]) -> Option<i64> {
@@ -148,6 +152,7 @@ impl Resource {
             Self::DeviceUseStatement(r) => first_ms(&[r.recorded.as_ref(), r.timing.start.as_ref()]),
             Self::Consent(r) => first_ms(&[r.date.as_ref(), r.period.start.as_ref()]),
             Self::ServiceRequest(r) => first_ms(&[r.authored.as_ref()]),
+            Self::Task(r) => first_ms(&[r.authored.as_ref()]),
             Self::Practitioner(_) | Self::Organization(_) | Self::Medication(_) | Self::Other => None,
         }
     }

@@ -216,3 +216,76 @@ fn it_reads_as_it_will_stand() {
     assert_eq!(vitals(&[(Sign::Diastolic, "80")]).lines(), ["DBP 80 mmHg"]);
     assert_eq!(vitals(&[(Sign::Oxygen, "2")]).lines(), ["O2 flow 2 L/min"]);
 }
+
+fn taken_up(answer: Answer, value: &str, read_back: Option<&str>, words: Option<&str>) -> What {
+    What::Acknowledge {
+        result: "Observation/k".to_owned(),
+        version: 3,
+        label: "K".to_owned(),
+        read: format!("{value} mmol/L HH"),
+        value: value.to_owned(),
+        answer,
+        read_back: read_back.map(str::to_owned),
+        words: words.map(str::to_owned),
+    }
+}
+
+#[test]
+fn what_is_done_about_a_critical_result_says_what_is_asked_for() {
+    for (answer, words, wrong) in [
+        (Answer::Acting, None, vec![]),
+        (Answer::PassedOn, None, vec!["words"]),
+        (Answer::PassedOn, Some("  "), vec!["words"]),
+        (Answer::PassedOn, Some("Dr RAO"), vec![]),
+        (Answer::Questioned, None, vec!["words"]),
+        (
+            Answer::Questioned,
+            Some("haemolysed, told the laboratory"),
+            vec![],
+        ),
+        (Answer::Acting, Some("calcium\u{7}"), vec!["words"]),
+    ] {
+        assert_eq!(
+            fields(&taken_up(answer, "6.1", None, words)),
+            wrong,
+            "{answer:?} {words:?}"
+        );
+    }
+    let What::Acknowledge { mut result, .. } = taken_up(Answer::Acting, "6.1", None, None) else {
+        panic!("it is one");
+    };
+    for other in ["Patient/k", "k", "", "Observation/../k"] {
+        other.clone_into(&mut result);
+        let mut what = taken_up(Answer::Acting, "6.1", None, None);
+        if let What::Acknowledge { result: r, .. } = &mut what {
+            r.clone_from(&result);
+        }
+        assert_eq!(fields(&what), [""], "{other}");
+    }
+}
+
+#[test]
+fn what_is_read_back_is_the_result() {
+    for (value, back, right) in [
+        ("6.1", "6.1", true),
+        ("6.1", "potassium 6,1 mmol/L", true),
+        ("6.1", "6.10", true),
+        ("6.1", "1.6", false),
+        ("6.1", "61", false),
+        ("6.1", "six point one", false),
+        ("1200", "1,200", true),
+        ("1200", "1200", true),
+        ("<0.3", "below 0.3", true),
+        ("-12.5", "-12.5", true),
+        ("Gram-positive cocci", "cocci in both bottles", true),
+    ] {
+        let wrong: &[&str] = if right { &[] } else { &["read_back"] };
+        assert_eq!(
+            fields(&taken_up(Answer::Acting, value, Some(back), None)),
+            wrong,
+            "{value} {back}"
+        );
+    }
+    let lines = taken_up(Answer::PassedOn, "6.1", Some("6.1"), Some("Dr RAO")).lines();
+    assert_eq!(lines, ["K 6.1 mmol/L HH", "Passed on: Dr RAO", "read back: 6.1"]);
+}

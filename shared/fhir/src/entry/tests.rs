@@ -234,3 +234,62 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_critical_result_taken_up_is_a_task_that_the_card_reads_again() {
+    use vitrine_clinical::entry::Answer;
+    let result = br#"{"resourceType":"Observation","id":"k","status":"final","subject":{"reference":"Patient/p1"},
+        "code":{"coding":[{"system":"http://loinc.org","code":"2823-3","display":"Potassium"}]},"effectiveDateTime":"2026-11-27T04:00:00Z",
+        "valueQuantity":{"value":6.10,"unit":"mmol/L"},"interpretation":[{"coding":[{"code":"HH"}]}]}"#;
+    let result = || CardFact {
+        key: ResourceKey::new("Observation", "k").unwrap(),
+        version: 3,
+        resource: crate::read("Observation", result, &mut |_| None).unwrap(),
+    };
+    let patient = PatientId::new("p1").unwrap();
+    let before = emergency_card(&patient, &[result()]).critical.unwrap().remove(0);
+    assert!(before.acknowledged().is_none());
+    for (answer, status, settled) in [
+        (Answer::Acting, "completed", true),
+        (Answer::PassedOn, "rejected", false),
+        (Answer::Questioned, "completed", true),
+    ] {
+        let e = entry(What::Acknowledge {
+            result: "Observation/k".to_owned(),
+            version: 3,
+            label: "K".to_owned(),
+            read: before.said(),
+            value: "6.10".to_owned(),
+            answer,
+            read_back: Some("6.1".to_owned()),
+            words: Some("Dr RAO".to_owned()),
+        });
+        let all = resources(&e);
+        assert_eq!(all.len(), 1);
+        assert_eq!(all[0]["resourceType"], "Task");
+        assert_eq!(all[0]["status"], status);
+        assert_eq!(all[0]["focus"]["reference"], "Observation/k/_history/3");
+        assert_eq!(all[0]["for"]["reference"], "Patient/p1");
+        let mut both = facts(&e);
+        both.push(result());
+        let after = emergency_card(&patient, &both).critical.unwrap().remove(0);
+        assert_eq!(after.acknowledged().is_some(), settled, "{answer:?}");
+        let taken = &after.taken[0];
+        assert_eq!(
+            (
+                taken.answer,
+                taken.by.as_deref(),
+                taken.read_back.as_deref(),
+                taken.words.as_deref(),
+                taken.at
+            ),
+            (
+                Some(answer),
+                Some("RN BROWN"),
+                Some("6.1"),
+                Some("Dr RAO"),
+                Some(UtcMs(AT.0 / 1_000 * 1_000))
+            )
+        );
+    }
+}

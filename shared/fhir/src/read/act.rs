@@ -1,4 +1,4 @@
-//! Flag, Procedure, Immunization, Device, DeviceUseStatement, Consent, ServiceRequest.
+//! Flag, Procedure, Immunization, Device, DeviceUseStatement, Consent, ServiceRequest, Task.
 
 use super::datatype::{age_words, concept, concepts, date, last_updated, notes, period, text};
 use super::reference::{Reader, device_name};
@@ -6,6 +6,7 @@ use crate::json::Node;
 use fhirkit::Json;
 use vitrine_clinical::chart::{
     Consent, Device, DeviceUseStatement, Flag, FocalDevice, Immunization, Period, Procedure, ServiceRequest,
+    Task, TaskPart,
 };
 
 pub(super) fn flag(root: &Json, reader: &mut Reader<'_>) -> Flag {
@@ -126,6 +127,29 @@ pub(super) fn service_request(root: &Json, reader: &mut Reader<'_>) -> ServiceRe
         do_not_perform: root.flag("doNotPerform").unwrap_or(false),
         authored: date(root, "authoredOn"),
         requester: reader.named_at(root, "requester"),
+        notes: notes(root),
+    }
+}
+
+pub(super) fn task(root: &Json, reader: &mut Reader<'_>) -> Task {
+    let parts = |key: &str| {
+        let part = |n: &Json| {
+            Some(TaskPart {
+                kind: concept(n, "type")?,
+                text: text(n, "valueString")?,
+            })
+        };
+        root.items(key).iter().filter_map(part).collect()
+    };
+    Task {
+        status: text(root, "status"),
+        code: concept(root, "code"),
+        business_status: concept(root, "businessStatus"),
+        focus: Reader::link(root, "focus"),
+        owner: reader.named_at(root, "owner"),
+        authored: date(root, "authoredOn"),
+        inputs: parts("input"),
+        outputs: parts("output"),
         notes: notes(root),
     }
 }

@@ -105,6 +105,7 @@ fn view(kind: &str, root: &Json, reader: &mut Reader<'_>) -> Resource {
         "DeviceUseStatement" => Resource::DeviceUseStatement(act::device_use(root, reader)),
         "Consent" => Resource::Consent(act::consent(root, reader)),
         "ServiceRequest" => Resource::ServiceRequest(act::service_request(root, reader)),
+        "Task" => Resource::Task(act::task(root, reader)),
         _ => Resource::Other,
     }
 }

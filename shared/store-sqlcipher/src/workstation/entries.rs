@@ -152,14 +152,14 @@ impl Outbox {
         })
     }
 
-    /// Allergies that were recorded here, of all patients, and that nobody has settled.
+    /// Entries of one kind (`allergy`, `acknowledge`) that were recorded here, of all patients, and that nobody has settled.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
-    pub fn recorded_allergies(&self) -> Result<Vec<KeptEntry>, StoreError> {
+    pub fn recorded(&self, kind: &str) -> Result<Vec<KeptEntry>, StoreError> {
         self.lines().read("reading what was recorded", |c| {
-            let sql = format!("{COLUMNS} WHERE state < 3 AND body ->> '$.what.kind' = 'allergy' ORDER BY n");
-            c.prepare_cached(&sql)?.query_map([], kept)?.collect()
+            let sql = format!("{COLUMNS} WHERE state < 3 AND body ->> '$.what.kind' = ?1 ORDER BY n");
+            c.prepare_cached(&sql)?.query_map([kind], kept)?.collect()
         })
     }
 

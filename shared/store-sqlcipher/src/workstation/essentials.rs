@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use vitrine_access::action::{ReadCard, ReadChart, SearchPatients, ViewBoard};
 use vitrine_access::{Action, Disclosed, Disclosure, Permit, Sealed};
+use vitrine_clinical::card::CriticalMark;
 use vitrine_clinical::{PatientId, ResourceKey, WardId};
 use vitrine_store::StoreError;
 
@@ -73,6 +74,15 @@ pub struct Found {
 pub struct ListRows {
     /// Patient, version, JSON.
     pub rows: Vec<(PatientId, u64, Vec<u8>)>,
+    /// Server time up to which the board is known to be whole, ms.
+    pub as_of: Option<i64>,
+}
+
+/// The critical results of a ward.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WardMarks {
+    /// Of all its patients.
+    pub marks: Vec<CriticalMark>,
     /// Server time up to which the board is known to be whole, ms.
     pub as_of: Option<i64>,
 }
@@ -255,6 +265,41 @@ impl Essentials {
         disclosure.total = rows.len() as u64;
         disclosure.patients.sort();
         Ok(Sealed::seal(permit, Some(ListRows { rows, as_of }), disclosure))
+    }
+
+    /// The critical results of everybody on a board, without values: for counting on the status line, not for showing. `None`
+    /// when the board is not here. A patient whose item does not say is left out.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn critical_marks(&self, ward: &str) -> Result<Option<WardMarks>, StoreError> {
+        #[derive(serde::Deserialize)]
+        struct Item {
+            #[serde(default, deserialize_with = "vitrine_clinical::card::critical::lenient")]
+            critical: Option<Vec<CriticalMark>>,
+        }
+        let scope = format!("board:{ward}");
+        let states = self.db.states(Some(&scope))?;
+        let Some(state) = states.first().filter(|s| s.complete) else {
+            return Ok(None);
+        };
+        let stored = self.db.lines.read("counting critical results", |c| {
+            c.prepare_cached(
+                "SELECT i.body FROM scope s JOIN item i ON i.content = s.live WHERE s.name = ?1",
+            )?
+            .query_map([&scope], |r| r.get(0))?
+            .collect::<rusqlite::Result<Vec<Vec<u8>>>>()
+        })?;
+        let mut marks = Vec::new();
+        for body in stored {
+            let item: Item = serde_json::from_slice(&self.db.whole(&body)?)
+                .map_err(|_| StoreError::Damaged(self.db.lines.path().display().to_string()))?;
+            marks.extend(item.critical.into_iter().flatten());
+        }
+        Ok(Some(WardMarks {
+            marks,
+            as_of: state.as_of,
+        }))
     }
 
     /// The cards of some patients, for their names in a list; those who are not here are left out.

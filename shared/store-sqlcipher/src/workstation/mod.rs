@@ -19,7 +19,7 @@ mod records;
 pub mod scopes;
 
 pub use entries::{EntryMark, EntryTally, KeptEntry, NewEntry};
-pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow, ListRows};
+pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow, ListRows, WardMarks};
 pub use images::{
     CachedList, CachedSeries, HeldPack, Images, IndexPiece, NewPack, NewSegment, OpenPatient, OpenSeries,
     PROVEN, SeriesHeld,

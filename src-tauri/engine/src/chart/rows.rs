@@ -89,6 +89,7 @@ fn row(
         similar_name: false,
         allergy_text: String::new(),
         flags: Vec::new(),
+        critical_text: None,
         restricted: false,
         deceased_text: deceased_text(identity, clock),
     }

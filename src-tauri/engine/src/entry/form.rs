@@ -2,13 +2,15 @@
 
 use super::at_text;
 use crate::chart::blocks::Words;
+use crate::critical::Shown;
 use vitrine_clinical::UtcMs;
 use vitrine_clinical::entry::{
-    AGO_MOST, AWARENESS, Certainty, Choice, Fault, NOTE_MOST, NoteKind, Reading, SIGNS, Severity, Sign,
-    TEXT_MOST, What, typed_number,
+    AGO_MOST, AWARENESS, Answer, Certainty, Choice, Fault, NOTE_MOST, NoteKind, Reading, SIGNS, Severity,
+    Sign, TEXT_MOST, What, typed_number,
 };
 use vitrine_wire::entry_view::{
-    ChoiceView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, FaultView, ReadingInput, SignView,
+    AnswerView, ChoiceView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, FaultView, ReadingInput,
+    SignView,
 };
 
 /// How long ago, to be chosen with one key, minutes.
@@ -50,6 +52,15 @@ pub(crate) fn form() -> EntryFormView {
         severities: choices::<Severity>(),
         certainties: choices::<Certainty>(),
         note_kinds: choices::<NoteKind>(),
+        answers: Answer::ALL
+            .iter()
+            .map(|(answer, code, text)| AnswerView {
+                code: (*code).to_owned(),
+                text: (*text).to_owned(),
+                asks: answer.asks().0.to_owned(),
+                optional: answer.asks().1,
+            })
+            .collect(),
         ago_minutes: AGO.to_vec(),
         ago_most: AGO_MOST,
         none_known_question: "Was the patient, or somebody who knows, asked about allergies to medicines, food, latex, contrast and \
@@ -68,8 +79,8 @@ fn fault(field: &'static str, text: &str) -> Fault {
 }
 
 /// What was typed, as far as it can be read, and what has to be mended. `now` is when it is read before signing: "5 min ago" counts from
-/// there.
-pub(crate) fn read(input: &EntryInput, now: UtcMs) -> (What, Vec<Fault>) {
+/// there. `shown`: the critical result that it is about, as it is on this person's screen.
+pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: Option<&Shown>) -> (What, Vec<Fault>) {
     let mut faults = Vec::new();
     let what = match input {
         EntryInput::Vitals {
@@ -113,6 +124,32 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs) -> (What, Vec<Fault>) {
             }),
             text: text.replace("\r\n", "\n").trim().to_owned(),
         },
+        EntryInput::Acknowledge {
+            result,
+            version,
+            answer,
+            read_back,
+            words,
+        } => {
+            let shown = shown.filter(|s| s.version == u64::from(*version));
+            if shown.is_none() {
+                faults.push(fault("", "The result has changed since: look at it again"));
+            }
+            let said = |t: &str| Some(t.trim().to_owned()).filter(|t| !t.is_empty());
+            What::Acknowledge {
+                result: result.clone(),
+                version: u64::from(*version),
+                label: shown.map_or_else(String::new, |s| s.label.clone()),
+                read: shown.map_or_else(String::new, |s| s.read.clone()),
+                value: shown.map_or_else(String::new, |s| s.value.clone()),
+                answer: Answer::of_code(answer).unwrap_or_else(|| {
+                    faults.push(fault("answer", "Choose what you do about it"));
+                    Answer::Acting
+                }),
+                read_back: said(read_back),
+                words: said(words),
+            }
+        }
     };
     for f in what.faults(now) {
         // A field that could not be read has said so already.
@@ -169,9 +206,14 @@ fn views(faults: Vec<Fault>) -> Vec<FaultView> {
 }
 
 /// What would be recorded.
-pub(crate) fn preview(w: &Words<'_>, input: &EntryInput, seen: EntrySeen) -> EntryPreviewView {
+pub(crate) fn preview(
+    w: &Words<'_>,
+    input: &EntryInput,
+    seen: EntrySeen,
+    shown: Option<&Shown>,
+) -> EntryPreviewView {
     let now = UtcMs(seen.at_ms);
-    let (what, faults) = read(input, now);
+    let (what, faults) = read(input, now, shown);
     let mut at = at_text(w, now, &what);
     if let EntryInput::Vitals { minutes_ago, .. } = input {
         at.push_str(&match minutes_ago {

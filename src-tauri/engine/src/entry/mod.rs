@@ -55,7 +55,7 @@ pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Result<
 /// # Errors
 /// As [`pending`].
 pub(crate) fn allergic(station: &Station, as_of: Option<i64>) -> Result<BTreeMap<String, bool>, StoreError> {
-    let kept = told(station, station.outbox.recorded_allergies())?;
+    let kept = told(station, station.outbox.recorded("allergy"))?;
     let none = BTreeSet::new();
     let mut out = BTreeMap::new();
     for p in kept.into_iter().map(|k| one(k, &none)) {
@@ -64,6 +64,16 @@ pub(crate) fn allergic(station: &Station, as_of: Option<i64>) -> Result<BTreeMap
         }
     }
     Ok(out)
+}
+
+/// What was done here about critical results, of all patients, and is not settled.
+///
+/// # Errors
+/// As [`pending`].
+pub(crate) fn acknowledged(station: &Station) -> Result<Vec<Pending>, StoreError> {
+    let kept = told(station, station.outbox.recorded("acknowledge"))?;
+    let none = BTreeSet::new();
+    Ok(kept.into_iter().map(|k| one(k, &none)).collect())
 }
 
 /// Raises the alarm for what cannot be read, and takes it back.
@@ -105,15 +115,23 @@ pub(crate) fn queued(entry: Entry) -> Pending {
     }
 }
 
-/// Whether an emergency card shows a resource: among its vital signs or its allergies, or as one that was refuted.
+/// Whether an emergency card shows a resource: among its vital signs or its allergies, as one that was refuted, or as what was done
+/// about a critical result.
 pub(crate) fn on_card(card: Option<&EmergencyCard>, key: &str) -> bool {
     card.is_some_and(|c| {
         let items = c.allergies.items.iter().map(|i| &i.source);
         let said = c.allergies.negatives.iter().map(|n| &n.source);
         let measured = c.vitals.items.iter().map(|i| &i.source);
+        let results = c
+            .critical
+            .iter()
+            .flatten()
+            .flat_map(|r| &r.taken)
+            .map(|t| &t.source);
         items
             .chain(said)
             .chain(measured)
+            .chain(results)
             .any(|source| source.to_string() == key)
     })
 }

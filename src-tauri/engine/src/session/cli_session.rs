@@ -96,6 +96,7 @@ pub(crate) fn restore(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Resu
         // A kept session is not a secret just given: breaking the glass asks for the PIN.
         proven: std::time::Duration::ZERO,
         active: clock.elapsed(),
+        results: std::collections::BTreeMap::new(),
     })
 }
 

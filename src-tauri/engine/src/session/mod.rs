@@ -11,11 +11,12 @@ pub(crate) use cli_session::{forget_saved, restore, save_current};
 pub(crate) use sign_in::{dir_user, recent_users, sign_in};
 
 use crate::EngineError;
+use crate::critical::Shown;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_access::policy::{Role, Subject};
-use vitrine_clinical::{UserId, WardId};
+use vitrine_clinical::{PatientId, UserId, WardId};
 use vitrine_store_sqlcipher::workstation::Records;
 use vitrine_wire::http::DirUser;
 use vitrine_wire::view::SessionView;
@@ -87,6 +88,8 @@ pub struct Session {
     pub records: Option<Arc<Records>>,
     /// When the secret was last given (time since the engine began).
     pub proven: Duration,
+    /// The critical results on this person's screen: nothing else can be acknowledged.
+    pub(crate) results: BTreeMap<(PatientId, String), Shown>,
     /// When the person last did something.
     pub active: Duration,
 }

@@ -219,6 +219,7 @@ fn begin(
         records,
         proven: now,
         active: now,
+        results: std::collections::BTreeMap::new(),
     };
     let view = session.view();
     note_recent(station, &view.user);

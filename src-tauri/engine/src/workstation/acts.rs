@@ -10,6 +10,7 @@ use super::board::board;
 use super::chart::chart;
 use super::entries;
 use super::packet::{self, Packet};
+use super::results::results;
 use super::search::search;
 use crate::EngineError;
 use crate::break_glass::{self, BreakGlass, reasons};
@@ -26,6 +27,7 @@ use vitrine_clinical::card::EmergencyCard;
 use vitrine_wire::entry_view::{
     EntriesView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, EntryView,
 };
+use vitrine_wire::results_view::ResultsView;
 use vitrine_wire::view::{
     BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
 };
@@ -249,6 +251,16 @@ impl Workstation {
         let station = self.station()?;
         let inside = Arc::clone(&station);
         station.desk.run(move || work(&inside)).await?
+    }
+
+    /// The critical results of a ward (default: that of this workstation): who has to be told, and who has taken one up.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Denied`], [`EngineError::NotOnThisWorkstation`] when the board is not here,
+    /// [`EngineError::AuditFailed`].
+    pub async fn results(&self, ward: Option<&str>) -> Result<ResultsView, EngineError> {
+        let ward = ward.map(str::to_owned);
+        self.blocking(move |s| results(s, ward.as_deref())).await
     }
 
     /// The forms for recording.

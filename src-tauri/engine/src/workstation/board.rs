@@ -6,6 +6,7 @@
 use super::chart::may_open;
 use crate::EngineError;
 use crate::chart::rows::{self, ALLERGY, UNREAD};
+use crate::critical;
 use crate::entry;
 use crate::link;
 use crate::outbox::{disclose, refused};
@@ -13,17 +14,35 @@ use crate::station::Station;
 use std::sync::Arc;
 use vitrine_access::action::ViewBoard;
 use vitrine_access::policy::decide;
-use vitrine_clinical::{PatientId, WardId};
+use vitrine_clinical::WardId;
 use vitrine_store::StoreError;
 use vitrine_wire::http::BoardItem;
-use vitrine_wire::view::BoardView;
+use vitrine_wire::view::{BoardView, PatientRowView, SectionAge};
 
-pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardView, EngineError> {
+/// The board of a ward as this person may see it.
+pub(super) struct Ward {
+    pub(super) ward: WardId,
+    pub(super) name: String,
+    /// Each row, and what it was made of.
+    pub(super) rows: Vec<(PatientRowView, BoardItem)>,
+    pub(super) unreadable: usize,
+    pub(super) age: SectionAge,
+}
+
+/// Reads it. `list`: what else it is read for, for the audit row.
+pub(super) fn ward(
+    station: &Arc<Station>,
+    ward: Option<&str>,
+    list: Option<&'static str>,
+) -> Result<Ward, EngineError> {
     let person = station.person()?;
     let ward = ward.map_or_else(|| station.device().ward.clone(), str::to_owned);
     let ward = WardId::new(ward).map_err(|e| EngineError::Usage(e.to_string()))?;
     let request = station.request(person.subject(), None, Some(ward.clone()), None)?;
-    let permit = decide::<ViewBoard>(request).map_err(|d| refused(&station.outbox, &d))?;
+    let mut permit = decide::<ViewBoard>(request).map_err(|d| refused(&station.outbox, &d))?;
+    if let Some(list) = list {
+        permit = permit.noted("list", list);
+    }
     let read = disclose(&station.outbox, &permit, |p| station.essentials.board(p, &ward));
     let list = match read {
         Ok(list) => list.ok_or_else(|| station.not_here(&format!("The board of {ward}")))?,
@@ -40,8 +59,8 @@ pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardV
         .section(&format!("board:{ward}"), Some((true, list.as_of)), &station.clock);
     let mut items = Vec::with_capacity(list.rows.len());
     let mut unreadable = 0_usize;
-    for (patient, _, body) in &list.rows {
-        match serde_json::from_slice::<BoardItem>(body) {
+    for (patient, _, body) in list.rows {
+        match serde_json::from_slice::<BoardItem>(&body) {
             Ok(item) => items.push((patient, item)),
             Err(_) => unreadable += 1,
         }
@@ -50,7 +69,7 @@ pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardV
         (
             i.place.acuity.clone().unwrap_or_else(|| "9".to_owned()),
             i.place.since,
-            (*p).clone(),
+            p.clone(),
         )
     });
     let keys: Vec<_> = items
@@ -63,7 +82,8 @@ pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardV
         .collect();
     rows::mark_similar(&mut views, &keys);
     let unsent = entry::allergic(station, age.as_of_ms).ok();
-    for v in &mut views {
+    let taken_up = critical::taken_up_here(station, age.as_of_ms);
+    for (v, (id, item)) in views.iter_mut().zip(&items) {
         match unsent.as_ref().map(|u| u.get(&v.patient)) {
             // What is accepted only until the board says so itself.
             Some(Some(unsent)) if *unsent || v.allergy_text != ALLERGY => {
@@ -76,22 +96,36 @@ pub(super) fn board(station: &Arc<Station>, ward: Option<&str>) -> Result<BoardV
             None if v.allergy_text != ALLERGY => UNREAD.clone_into(&mut v.allergy_text),
             None => {}
         }
-        let id = PatientId::new(v.patient.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
-        v.restricted = !may_open(station, &person, &id, Some(ward.clone()));
+        v.critical_text = item.critical.as_deref().and_then(|marks| {
+            let waiting = critical::waiting(marks, &taken_up, station.clock.now());
+            critical::counted(waiting.len())
+        });
+        v.restricted = !may_open(station, &person, id, Some(ward.clone()));
     }
-    let ward_name = items
+    let name = items
         .iter()
         .find_map(|(_, i)| i.place.ward_name.clone())
         .unwrap_or_else(|| ward.to_string());
-    let mut summary_text = format!("{} patients · sort: acuity, wait", views.len());
-    if unreadable > 0 {
-        summary_text.push_str(&format!(" · {unreadable} could not be read"));
+    Ok(Ward {
+        ward,
+        name,
+        rows: views.into_iter().zip(items.into_iter().map(|(_, i)| i)).collect(),
+        unreadable,
+        age,
+    })
+}
+
+pub(super) fn board(station: &Arc<Station>, asked: Option<&str>) -> Result<BoardView, EngineError> {
+    let read = ward(station, asked, None)?;
+    let mut summary_text = format!("{} patients · sort: acuity, wait", read.rows.len());
+    if read.unreadable > 0 {
+        summary_text.push_str(&format!(" · {} could not be read", read.unreadable));
     }
     Ok(BoardView {
-        ward: ward.to_string(),
-        ward_name,
-        rows: views,
+        ward: read.ward.to_string(),
+        ward_name: read.name,
+        rows: read.rows.into_iter().map(|(row, _)| row).collect(),
         summary_text,
-        age,
+        age: read.age,
     })
 }

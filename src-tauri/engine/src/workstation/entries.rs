@@ -7,6 +7,7 @@ use super::chart::may_open;
 use crate::EngineError;
 use crate::chart::blocks::Words;
 use crate::chart::rows;
+use crate::critical::Shown;
 use crate::entropy;
 use crate::entry::{self, Pending};
 use crate::link;
@@ -48,7 +49,22 @@ pub(super) fn preview(
     };
     let now = station.clock.now();
     let id = entropy::access_id(now)?.to_string();
-    Ok(entry::preview(&words, input, EntrySeen { id, at_ms: now.0 }))
+    let shown = on_screen(station, &patient, input);
+    let seen = EntrySeen { id, at_ms: now.0 };
+    Ok(entry::preview(&words, input, seen, shown.as_ref()))
+}
+
+/// The critical result that an input is about, as this person has it on the screen.
+fn on_screen(station: &Station, patient: &PatientId, input: &EntryInput) -> Option<Shown> {
+    let EntryInput::Acknowledge { result, .. } = input else {
+        return None;
+    };
+    let session = station.session();
+    session
+        .as_ref()?
+        .results
+        .get(&(patient.clone(), result.clone()))
+        .cloned()
 }
 
 /// The newest time that is known here, however the clock stands: that of the data, and of the audit chain.
@@ -98,7 +114,8 @@ pub(super) fn record(
             "Some time has passed since this was read: read it again before signing.".to_owned(),
         ));
     }
-    let (what, faults) = entry::read(input, shown);
+    let result = on_screen(station, &patient, input);
+    let (what, faults) = entry::read(input, shown, result.as_ref());
     if let Some(first) = faults.first() {
         return Err(EngineError::Usage(first.text.clone()));
     }

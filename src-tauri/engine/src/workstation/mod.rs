@@ -6,12 +6,14 @@
 
 mod acts;
 mod board;
+mod cards;
 mod chart;
 mod entries;
 mod images;
 mod packet;
 #[cfg(test)]
 mod policy_matrix;
+mod results;
 mod search;
 
 pub use acts::IdentityToken;
@@ -338,6 +340,8 @@ impl Workstation {
                 unsent: 0,
                 rejected: 0,
                 outbox_oldest_text: None,
+                critical_text: None,
+                critical_due_text: None,
                 patients: 0,
                 loading_text: None,
                 alarms: vec![e.to_string()],

@@ -1,25 +1,22 @@
-//! The downtime packet of a ward: whose cards this person may read, one audit row for each, the pages, the printer.
+//! The downtime packet of a ward: the pages, the printer.
 //!
-//! Never here: what stands on a page (`vitrine_paper`), the look of a card (`chart::card_view`).
+//! Never here: whose cards this person may read (`cards`), what stands on a page (`vitrine_paper`), the look of a card
+//! (`chart::card_view`).
 //! Called by the acts.
 
 use super::board::board;
+use super::cards::cards;
 use crate::EngineError;
-use crate::chart::blocks::{UNAVAILABLE, Words};
+use crate::chart::blocks::Words;
 use crate::chart::card_view::{Frame, card_view};
-use crate::entry;
 use crate::link;
 use crate::station::Station;
 use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use vitrine_access::action::ReadCard;
-use vitrine_access::policy::{decide, verdict};
 use vitrine_clinical::PatientId;
-use vitrine_clinical::card::EmergencyCard;
 use vitrine_paper::{LeftOut, Sheet};
-use vitrine_store::StoreError;
-use vitrine_wire::view::{DataAge, EmergencyCardView, PacketView, PatientRowView, SectionAge};
+use vitrine_wire::view::{DataAge, PacketView};
 
 /// The system's own way to a printer: CUPS, POSIX `lp`.
 const LP: &str = "lp";
@@ -33,19 +30,31 @@ pub struct Packet {
     pub view: PacketView,
 }
 
-/// A card, or why there is none.
-type Read = Result<EmergencyCardView, &'static str>;
-
 pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packet, EngineError> {
     let board = board(station, ward)?;
     let person = station.person()?;
     let (mut sheets, mut left_out) = (Vec::new(), Vec::new());
-    for (row, read) in cards(station, board.rows)? {
+    for (row, read) in cards(station, board.rows, "downtime-packet")? {
         match read {
-            Ok(card) => sheets.push(Sheet { row, card }),
+            // One that cannot be understood has its page all the same: every block says so.
+            Ok(read) => {
+                let words = Words {
+                    patient: &read.patient,
+                    clock: &station.clock,
+                };
+                let frame = Frame {
+                    access_id: read.access_id,
+                    text: String::new(),
+                    age: read.age,
+                    full_chart: false,
+                    pending: read.pending,
+                };
+                let card = card_view(&words, read.card.as_ref(), frame);
+                sheets.push(Sheet { row, card });
+            }
             Err(why) => left_out.push(LeftOut {
                 row,
-                why: why.to_owned(),
+                why: why.words().to_owned(),
             }),
         }
     }
@@ -105,87 +114,6 @@ fn told(content: &vitrine_paper::Packet, pages: usize) -> String {
         text.push_str(&format!("; {} not printed: {}", all.len(), all.join(", ")));
     }
     text
-}
-
-/// The cards of these patients. All rows of the audit log are durable before the first is opened.
-fn cards(
-    station: &Arc<Station>,
-    rows: Vec<PatientRowView>,
-) -> Result<Vec<(PatientRowView, Read)>, EngineError> {
-    let person = station.person()?;
-    let mut out: Vec<(PatientRowView, Read)> = Vec::with_capacity(rows.len());
-    let mut sealed = Vec::new();
-    for row in rows {
-        let patient = PatientId::new(row.patient.as_str()).map_err(|e| EngineError::Usage(e.to_string()))?;
-        let request = station.request_about(&person, &patient)?;
-        // Asked first: to leave somebody out is no refusal to be written down.
-        if !verdict("read-card", &request).allow {
-            out.push((row, Err("restricted: emergency access only")));
-            continue;
-        }
-        let Ok(permit) = decide::<ReadCard>(request) else {
-            out.push((row, Err("restricted: emergency access only")));
-            continue;
-        };
-        let pending = entry::pending(station, Some(&patient)).ok();
-        let permit = entry::noted(permit.noted("use", "downtime-packet"), pending.as_deref());
-        match station.essentials.card(&permit) {
-            Ok(card) => {
-                sealed.push((out.len(), patient, permit, card, pending));
-                out.push((row, Err("not on this workstation")));
-            }
-            Err(e @ StoreError::Damaged(_)) => {
-                station.damaged(&e);
-                out.push((row, Err("its data cannot be read")));
-            }
-            Err(e) => return Err(e.into()),
-        }
-    }
-    let entries: Vec<_> = sealed
-        .iter()
-        .map(|(_, _, permit, card, _)| permit.entry(card.disclosure().clone()))
-        .collect();
-    let receipts = station
-        .outbox
-        .append(&entries, None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
-    if receipts.len() != sealed.len() {
-        return Err(EngineError::Internal("writing the audit rows"));
-    }
-    for ((at, patient, permit, card, pending), receipt) in sealed.into_iter().zip(receipts) {
-        let stored = card
-            .open(&receipt)
-            .map_err(|_| EngineError::Internal("opening with the receipt"))?;
-        let Some(stored) = stored else { continue };
-        let card = serde_json::from_slice::<EmergencyCard>(&stored.body).ok();
-        let age = match &card {
-            Some(_) => station
-                .fresh
-                .section(&stored.scope, Some((true, stored.as_of)), &station.clock),
-            None => SectionAge {
-                age: DataAge::Unavailable,
-                text: UNAVAILABLE.to_owned(),
-                complete: false,
-                as_of_ms: None,
-            },
-        };
-        let frame = Frame {
-            access_id: permit.access_id().to_string(),
-            text: String::new(),
-            age,
-            full_chart: false,
-            pending,
-        };
-        let words = Words {
-            patient: &patient,
-            clock: &station.clock,
-        };
-        if let Some((_, read)) = out.get_mut(at) {
-            // One that cannot be understood has its page all the same: every block says so.
-            *read = Ok(card_view(&words, card.as_ref(), frame));
-        }
-    }
-    Ok(out)
 }
 
 /// Hands a PDF to the printing system: through a pipe, so that nothing of it comes to lie on a disk of ours.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vitrine_clinical::PatientId;
-use vitrine_clinical::card::{CardFact, EmergencyCard, Place, emergency_card};
+use vitrine_clinical::card::{CardFact, CriticalItem, EmergencyCard, Place, emergency_card};
 use vitrine_clinical::{ResourceKey, UtcMs, WardId};
 use vitrine_engine::clock::Clock;
 use vitrine_engine::keys::{Dek, DeviceKey, FileSealer, SlotKind, Slots, hash_pin};
@@ -171,6 +171,9 @@ pub fn plant(dir: &Path, people: &[Planted]) -> Profiled {
                 allergies: card.allergies.state,
                 flags: vec![],
                 code_status: None,
+                critical: card
+                    .critical
+                    .map(|all| all.iter().map(CriticalItem::mark).collect()),
                 news2: None,
             };
             (p.id.clone(), serde_json::to_vec(&item).unwrap())

@@ -1,0 +1,231 @@
+//! Critical results: which wait, for how long, what is due, how they are shown.
+//!
+//! Lives here: the steps, counting, the views, the words of the status line. Never here: which result is critical and who has
+//! acknowledged it (`clinical::card::critical`), permits (`workstation::results`).
+//!
+//! The times are the design's (screens.md 8: 10, 20, 30 minutes; a place sets its own within NPSG.02.03.01 of the Joint Commission).
+//! This program calls nobody: it says who has to be told.
+
+use crate::chart::blocks::Words;
+use crate::entry::{self, Pending};
+use crate::station::Station;
+use std::collections::BTreeMap;
+use vitrine_clinical::card::critical::one_line;
+use vitrine_clinical::card::{CriticalItem, CriticalMark, Taken};
+use vitrine_clinical::entry::{Answer, What};
+use vitrine_clinical::{UtcMs, format};
+use vitrine_store_sqlcipher::workstation::WardMarks;
+use vitrine_wire::entry_view::{EntryState, EntryView};
+use vitrine_wire::results_view::{CriticalView, StepView, TakenView};
+use vitrine_wire::view::PatientRowView;
+
+/// What is due after how many seconds.
+const STEPS: [(u32, &str); 3] = [
+    (10 * 60, "Tell the nurse in charge"),
+    (20 * 60, "Call the doctor on call"),
+    (30 * 60, "Call the senior doctor on call"),
+];
+/// Results from before are in the charts, and are counted, ms.
+pub(crate) const DAYS_MS: i64 = 3 * 86_400_000;
+/// What was acknowledged is shown for so long, ms.
+pub(crate) const DONE_MS: i64 = 12 * 3_600_000;
+
+/// The steps.
+pub(crate) fn steps() -> Vec<StepView> {
+    STEPS
+        .iter()
+        .map(|(after_s, text)| StepView {
+            after_s: *after_s,
+            text: (*text).to_owned(),
+        })
+        .collect()
+}
+
+/// A result as it was put on the screen: what an acknowledgement repeats.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    pub(crate) version: u64,
+    pub(crate) label: String,
+    pub(crate) read: String,
+    pub(crate) value: String,
+}
+
+impl Shown {
+    pub(crate) fn of(c: &CriticalItem) -> Self {
+        Self {
+            version: c.version,
+            label: one_line(&c.item.label),
+            read: c.said(),
+            value: one_line(&c.item.value),
+        }
+    }
+}
+
+/// Results that somebody took up at this workstation, with the version that was read, until the copy has it; a rejected one counts as
+/// none. Where what was recorded here cannot be read nothing counts as taken up.
+pub(crate) fn taken_up_here(station: &Station, as_of: Option<i64>) -> BTreeMap<String, u64> {
+    let mut out = BTreeMap::new();
+    for p in entry::acknowledged(station).unwrap_or_default() {
+        if p.state == EntryState::Rejected || p.is_in(as_of, &|_| false) {
+            continue;
+        }
+        if let Some(What::Acknowledge {
+            result,
+            version,
+            answer,
+            ..
+        }) = p.entry.map(|e| e.what)
+            && answer.settles()
+        {
+            let kept = out.entry(result).or_insert(version);
+            *kept = version.max(*kept);
+        }
+    }
+    out
+}
+
+/// Whether it is looked at: of the last days, or nobody knows since when.
+pub(crate) fn is_recent(available: Option<UtcMs>, now: UtcMs) -> bool {
+    available.is_none_or(|at| now.since(at) <= DAYS_MS)
+}
+
+/// Those that wait for somebody.
+pub(crate) fn waiting<'a>(
+    marks: &'a [CriticalMark],
+    taken_up: &BTreeMap<String, u64>,
+    now: UtcMs,
+) -> Vec<&'a CriticalMark> {
+    let here = |m: &CriticalMark| {
+        taken_up
+            .get(&m.source.to_string())
+            .is_some_and(|v| *v >= m.version)
+    };
+    marks
+        .iter()
+        .filter(|m| !m.acknowledged && is_recent(m.available, now) && !here(m))
+        .collect()
+}
+
+/// "2 critical results not acknowledged".
+pub(crate) fn counted(n: usize) -> Option<String> {
+    match n {
+        0 => None,
+        1 => Some("1 critical result not acknowledged".to_owned()),
+        n => Some(format!("{n} critical results not acknowledged")),
+    }
+}
+
+/// For the status line: how many wait in this ward, and what is due. Nothing clinical, nobody named.
+pub(crate) fn status(station: &Station) -> (Option<String>, Option<String>) {
+    let ward = station.device().ward.clone();
+    let WardMarks { marks, as_of } = match station.essentials.critical_marks(&ward) {
+        Ok(Some(known)) => known,
+        // A board that is not here is said by the state of the data.
+        Ok(None) => return (None, None),
+        Err(e) => {
+            station.damaged(&e);
+            return (
+                Some("Critical results cannot be read here: ask the laboratory".to_owned()),
+                None,
+            );
+        }
+    };
+    let now = station.clock.now();
+    let waiting = waiting(&marks, &taken_up_here(station, as_of), now);
+    let Some(counted) = counted(waiting.len()) else {
+        return (None, None);
+    };
+    let waits: Option<Vec<i64>> = waiting
+        .iter()
+        .map(|m| m.available.map(|at| now.since(at).max(0)))
+        .collect();
+    let Some(longest) = waits.map(|w| w.into_iter().max().unwrap_or(0)) else {
+        let last = STEPS.last().map(|(_, text)| (*text).to_owned());
+        return (Some(format!("{counted}; not known since when")), last);
+    };
+    let due = STEPS
+        .iter()
+        .rev()
+        .find(|(after_s, _)| longest >= i64::from(*after_s) * 1_000)
+        .map(|(_, text)| (*text).to_owned());
+    let oldest = if waiting.len() == 1 {
+        "for"
+    } else {
+        "the oldest for"
+    };
+    (
+        Some(format!("{counted}, {oldest} {}", format::data_age(longest))),
+        due,
+    )
+}
+
+fn taken_view(w: &Words<'_>, t: &Taken) -> TakenView {
+    let what = t
+        .answer
+        .map_or("Taken up in a way that is not known here", Answer::words);
+    let at =
+        t.at.map_or_else(|| "time not recorded".to_owned(), |at| w.date_time(at));
+    TakenView {
+        text: match &t.words {
+            Some(words) => format!("{what}: {words}"),
+            None => what.to_owned(),
+        },
+        by_text: format!("{}, {at}", t.by.as_deref().unwrap_or("not recorded by whom")),
+        read_back_text: t.read_back.as_ref().map(|b| format!("read back: {b}")),
+        settles: t.answer.is_some_and(Answer::settles),
+    }
+}
+
+/// As shown. `pending`: what was recorded here and is not in the copy yet.
+pub(crate) fn view(
+    w: &Words<'_>,
+    row: &PatientRowView,
+    c: &CriticalItem,
+    pending: &[Pending],
+    not_for_you: Option<String>,
+) -> CriticalView {
+    let measured = w.measured(&c.item);
+    let before = c.before.as_ref().map(|b| {
+        let m = w.measured(b);
+        let parts = [m.value.as_str(), m.unit.as_str(), m.flag.as_str()];
+        let words: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+        format!("before: {}, {}", words.join(" "), m.at_text)
+    });
+    let entries: Vec<EntryView> = pending
+        .iter()
+        .filter(|p| about(p, &c.item.source.to_string()))
+        .map(|p| p.view(w, None, false))
+        .collect();
+    let now = w.clock.now();
+    CriticalView {
+        patient: row.patient.clone(),
+        name_text: row.name.clone(),
+        born_text: row.born_text.clone(),
+        gender_text: row.gender_text.clone(),
+        number_text: row.number_text.clone(),
+        place_text: row.place_text.clone(),
+        similar_name: row.similar_name,
+        result: c.item.source.to_string(),
+        version: u32::try_from(c.version).unwrap_or(u32::MAX),
+        measured,
+        test_text: c.test.clone(),
+        available_text: c.available.map_or_else(
+            || "it is not recorded since when".to_owned(),
+            |at| format!("available {}", w.date_time(at)),
+        ),
+        waits_s: c
+            .available
+            .map(|at| u32::try_from(now.since(at).max(0) / 1_000).unwrap_or(u32::MAX)),
+        before_text: before,
+        taken: c.taken.iter().map(|t| taken_view(w, t)).collect(),
+        entries,
+        not_for_you_text: not_for_you,
+    }
+}
+
+/// Whether an entry is about a result.
+fn about(p: &Pending, key: &str) -> bool {
+    p.entry
+        .as_ref()
+        .is_some_and(|e| matches!(&e.what, What::Acknowledge { result, .. } if result == key))
+}
