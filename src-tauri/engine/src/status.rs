@@ -191,6 +191,7 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         "entries": {
             "queued": entries.queued, "rejected": entries.rejected, "oldest_ms": entries.oldest,
         },
+        "critical": {"text": view.critical_text, "due": view.critical_due_text},
         "oldest_unsent_audit_row": (tally.audit > 0).then(|| tally.acked + 1),
         "scopes": scopes,
         "digests": states.iter().filter(|s| s.complete).map(|s| (s.name.clone(), Value::from(scope_digest(&s.digest).hex()))).collect::<Map<_, _>>(),

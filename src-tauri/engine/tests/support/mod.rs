@@ -32,6 +32,8 @@ pub struct Planted {
     pub mrn: String,
     pub born: String,
     pub ward: Option<String>,
+    /// Further resources.
+    pub more: Vec<(String, String)>,
 }
 
 impl Planted {
@@ -43,6 +45,7 @@ impl Planted {
             mrn: mrn.into(),
             born: born.into(),
             ward: ward.map(Into::into),
+            more: Vec::new(),
         }
     }
 
@@ -78,6 +81,7 @@ impl Planted {
         for n in 0..6 {
             all.push((format!("Observation/o{n}-{id}"), format!(r#"{{"resourceType":"Observation","id":"o{n}-{id}","status":"final","category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}}]}}],"code":{{"coding":[{{"system":"http://loinc.org","code":"2823-3","display":"Potassium"}}]}},"subject":{{"reference":"Patient/{id}"}},"effectiveDateTime":"2026-11-1{n}T08:00:00Z","valueQuantity":{{"value":4.{n}0,"unit":"mmol/L"}}}}"#)));
         }
+        all.extend(self.more.iter().cloned());
         all
     }
 

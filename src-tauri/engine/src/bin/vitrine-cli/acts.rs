@@ -75,6 +75,7 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             }
             Ok(DONE)
         }
+        Act::Results { ward, who } => entries::results(&profile, ward.as_deref(), &who, json).await,
         Act::Packet {
             ward,
             out,

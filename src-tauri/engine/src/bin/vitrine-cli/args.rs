@@ -94,6 +94,14 @@ pub enum Act {
         #[command(flatten)]
         who: Who,
     },
+    /// The critical results of a ward: which wait, who has taken one up
+    Results {
+        /// The ward; this workstation's when left out
+        ward: Option<String>,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// The downtime packet of a ward: a PDF with the emergency card of each patient
     Packet {
         /// The ward; this workstation's when left out
@@ -271,6 +279,23 @@ pub enum Recorded {
         /// progress, nursing, emergency, handover
         #[arg(long, value_name = "CODE", default_value = "progress")]
         kind: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
+    /// What is done about a critical result of this workstation's ward
+    Result {
+        /// The result, as `results` prints it: Observation/…
+        result: String,
+        /// acting, passed-on, questioned
+        #[arg(long, value_name = "CODE")]
+        answer: String,
+        /// What is done; to whom it is passed on; what is wrong
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        words: String,
+        /// What was read back to the laboratory, where it called
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        read_back: String,
         /// Who asks
         #[command(flatten)]
         who: Who,

@@ -4,11 +4,29 @@ use crate::acts::{DONE, signed_in, to_json};
 use crate::args::{Recorded, Who};
 use crate::print;
 use std::path::Path;
-use vitrine_engine::EngineError;
+use vitrine_engine::{EngineError, Workstation};
 use vitrine_wire::entry_view::{EntriesView, EntryInput, EntryView, ReadingInput};
+use vitrine_wire::results_view::{CriticalView, ResultsView};
 
-fn input(what: Recorded) -> Result<(String, Who, EntryInput), EngineError> {
-    Ok(match what {
+/// What is typed about a patient. A result says itself whose it is: `None`.
+fn input(what: Recorded) -> Result<(Option<String>, Who, EntryInput), EngineError> {
+    let (patient, who, input) = match what {
+        Recorded::Result {
+            result,
+            answer,
+            words,
+            read_back,
+            who,
+        } => {
+            let input = EntryInput::Acknowledge {
+                result,
+                version: 0,
+                answer,
+                read_back,
+                words,
+            };
+            return Ok((None, who, input));
+        }
         Recorded::Vitals {
             patient,
             readings,
@@ -65,14 +83,47 @@ fn input(what: Recorded) -> Result<(String, Who, EntryInput), EngineError> {
                 text,
             },
         ),
-    })
+    };
+    Ok((Some(patient), who, input))
+}
+
+/// Reads the inbox, as one must before a result can be taken up, and gives the patient and the input about what stands there.
+async fn about_result(ws: &Workstation, input: EntryInput) -> Result<(String, EntryInput), EngineError> {
+    let EntryInput::Acknowledge {
+        result,
+        answer,
+        read_back,
+        words,
+        ..
+    } = input
+    else {
+        return Err(EngineError::Usage("Say about which patient.".to_owned()));
+    };
+    let all = ws.results(None).await?;
+    let found = all.waiting.iter().chain(&all.done).find(|c| c.result == result);
+    let found = found.ok_or_else(|| {
+        EngineError::Usage(format!(
+            "'{result}' is no critical result that you may see in this ward."
+        ))
+    })?;
+    let input = EntryInput::Acknowledge {
+        result,
+        version: found.version,
+        answer,
+        read_back,
+        words,
+    };
+    Ok((found.patient.clone(), input))
 }
 
 /// Records.
 pub async fn record(profile: &Path, what: Recorded, json: bool) -> Result<u8, EngineError> {
     let (patient, who, input) = input(what)?;
     let ws = signed_in(profile, &who, false).await?;
-    let patient = ws.patient_id(&patient).await?;
+    let (patient, input) = match patient {
+        Some(patient) => (ws.patient_id(&patient).await?, input),
+        None => about_result(&ws, input).await?,
+    };
     let read = ws.entry_preview(&patient, &input).await?;
     let v = ws.entry_record(&patient, &input, &read.seen).await?;
     if json {
@@ -81,6 +132,66 @@ pub async fn record(profile: &Path, what: Recorded, json: bool) -> Result<u8, En
         entry(&v);
     }
     Ok(DONE)
+}
+
+/// Lists the critical results of a ward.
+pub async fn results(profile: &Path, ward: Option<&str>, who: &Who, json: bool) -> Result<u8, EngineError> {
+    let ws = signed_in(profile, who, false).await?;
+    let v = ws.results(ward).await?;
+    if json {
+        print::json(&to_json(&v)?);
+    } else {
+        inbox(&v);
+    }
+    Ok(DONE)
+}
+
+fn inbox(v: &ResultsView) {
+    say!("{} — {} — {}", v.ward_name, v.looked_text, v.age.text);
+    say!("CRITICAL — {} not acknowledged", v.waiting.len());
+    v.waiting.iter().for_each(critical);
+    for (n, what) in [
+        (v.withheld, "of patients whom you may not open"),
+        (v.older, "from before these days: look into the charts"),
+    ] {
+        if n > 0 {
+            say!("  {n} more {what}");
+        }
+    }
+    if v.unread > 0 {
+        say!(
+            "  {} patients whose results cannot be read here: ask the laboratory",
+            v.unread
+        );
+    }
+    say!("Acknowledged in the last 12 hours: {}", v.done.len());
+    v.done.iter().for_each(critical);
+}
+
+fn critical(c: &CriticalView) {
+    let m = &c.measured;
+    say!(
+        "  {} {} {} {}  {}",
+        m.label,
+        m.value,
+        m.unit,
+        m.flag,
+        c.available_text
+    );
+    say!(
+        "    {}, {}, {}, {}",
+        c.name_text,
+        c.born_text,
+        c.number_text,
+        c.place_text
+    );
+    for t in &c.taken {
+        say!("    {} — {}", t.text, t.by_text);
+    }
+    for e in &c.entries {
+        say!("    {}: {}", e.state_text, e.lines.join("; "));
+    }
+    say!("    [{}]", c.result);
 }
 
 /// Lists what the server has not accepted.
