@@ -17,6 +17,8 @@ pub struct EntryFormView {
     pub certainties: Vec<ChoiceView>,
     /// Kinds of notes; the first is the one to offer.
     pub note_kinds: Vec<ChoiceView>,
+    /// What can be done about a critical result; none is offered first.
+    pub answers: Vec<AnswerView>,
     /// How long ago something was measured, in minutes, for choosing with one key; the first is 0.
     pub ago_minutes: Vec<u32>,
     /// The longest time ago that may be entered here, minutes.
@@ -45,6 +47,20 @@ pub struct SignView {
     pub hint_text: String,
     /// What can be chosen; empty where a number is typed.
     pub choices: Vec<ChoiceView>,
+}
+
+/// What can be done about a critical result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct AnswerView {
+    /// Its code.
+    pub code: String,
+    /// "Seen, acting".
+    pub text: String,
+    /// What the words are to say: "What is done".
+    pub asks: String,
+    /// The words may be left out.
+    pub optional: bool,
 }
 
 /// Something to choose.
@@ -91,6 +107,19 @@ pub enum EntryInput {
         note_kind: String,
         /// The text.
         text: String,
+    },
+    /// A critical result is taken up (`results_view`).
+    Acknowledge {
+        /// The result ("Observation/…").
+        result: String,
+        /// Its version as shown.
+        version: u32,
+        /// Code of [`EntryFormView::answers`].
+        answer: String,
+        /// What was read back to the laboratory; "" = it did not call.
+        read_back: String,
+        /// What is done, or to whom it is passed on, or what is wrong.
+        words: String,
     },
 }
 
@@ -139,8 +168,8 @@ pub struct EntryPreviewView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct FaultView {
-    /// Code of the sign, or `agent`, `reaction`, `severity`, `certainty`, `asked`, `note_kind`, `text`, `minutes_ago`; "" = the
-    /// whole.
+    /// Code of the sign, or `agent`, `reaction`, `severity`, `certainty`, `asked`, `note_kind`, `text`, `minutes_ago`, `answer`,
+    /// `read_back`, `words`; "" = the whole.
     pub field: String,
     /// What is wrong and what to do.
     pub text: String,
@@ -171,7 +200,7 @@ pub struct EntryView {
     pub patient: String,
     /// "JONES, Mary (Ms)"; absent in a chart, where the banner says it.
     pub name_text: Option<String>,
-    /// Section of the chart it belongs to: `vitals`, `allergies`, `notes`.
+    /// Section of the chart it belongs to: `vitals`, `allergies`, `notes`, `labs`.
     pub section: String,
     /// State.
     pub state: EntryState,

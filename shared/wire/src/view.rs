@@ -70,6 +70,10 @@ pub struct StatusView {
     pub rejected: u32,
     /// Age of the oldest of them, e.g. "3 min".
     pub outbox_oldest_text: Option<String>,
+    /// Critical results of this ward that nobody has acknowledged: "2 critical results not acknowledged, the oldest for 12 min".
+    pub critical_text: Option<String>,
+    /// The oldest of them is overdue: what is due now. "Tell the nurse in charge".
+    pub critical_due_text: Option<String>,
     /// Patients whose essentials are on this workstation.
     pub patients: u32,
     /// True while the first snapshot is being fetched, with its progress.
@@ -459,6 +463,8 @@ pub struct PatientRowView {
     pub allergy_text: String,
     /// Further flags in words.
     pub flags: Vec<String>,
+    /// On a board: "2 critical results not acknowledged"; absent without one.
+    pub critical_text: Option<String>,
     /// True when the signed-in user may not open the chart without breaking the glass.
     pub restricted: bool,
     /// "Died 03-Mar-2026".

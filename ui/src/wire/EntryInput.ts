@@ -40,4 +40,24 @@ note_kind: string,
 /**
  * The text.
  */
-text: string, };
+text: string, } | { "kind": "acknowledge", 
+/**
+ * The result ("Observation/…").
+ */
+result: string, 
+/**
+ * Its version as shown.
+ */
+version: number, 
+/**
+ * Code of [`EntryFormView::answers`].
+ */
+answer: string, 
+/**
+ * What was read back to the laboratory; "" = it did not call.
+ */
+read_back: string, 
+/**
+ * What is done, or to whom it is passed on, or what is wrong.
+ */
+words: string, };

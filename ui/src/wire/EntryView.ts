@@ -18,7 +18,7 @@ patient: string,
  */
 name_text: string | null, 
 /**
- * Section of the chart it belongs to: `vitals`, `allergies`, `notes`.
+ * Section of the chart it belongs to: `vitals`, `allergies`, `notes`, `labs`.
  */
 section: string, 
 /**

@@ -66,6 +66,10 @@ allergy_text: string,
  */
 flags: Array<string>, 
 /**
+ * On a board: "2 critical results not acknowledged"; absent without one.
+ */
+critical_text: string | null, 
+/**
  * True when the signed-in user may not open the chart without breaking the glass.
  */
 restricted: boolean, 

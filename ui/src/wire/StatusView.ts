@@ -46,6 +46,14 @@ rejected: number,
  */
 outbox_oldest_text: string | null, 
 /**
+ * Critical results of this ward that nobody has acknowledged: "2 critical results not acknowledged, the oldest for 12 min".
+ */
+critical_text: string | null, 
+/**
+ * The oldest of them is overdue: what is due now. "Tell the nurse in charge".
+ */
+critical_due_text: string | null, 
+/**
  * Patients whose essentials are on this workstation.
  */
 patients: number, 
