@@ -78,11 +78,20 @@ const shown = (rows: ResultRow[], view: ResultsView, empty_text: string): BlockS
 /** S1: that nothing waits is said only where everything was looked at; what is counted and not shown stands beside it. */
 export function waitingOf(view: ResultsView): BlockShown<ResultRow> {
   const others = view.withheld + view.older + view.unread > 0;
-  return shown(rowsOf(view).filter(({ waiting }) => waiting), view, others ? 'None of those that can be shown here waits.' : 'No critical result waits.');
+  return shown(rowsOf(view).filter(({ waiting }) => waiting), view, others ? 'None of those that can be shown here waits' : 'No critical result waits');
 }
 
 export function doneOf(view: ResultsView): BlockShown<ResultRow> {
-  return shown(rowsOf(view).filter(({ waiting }) => !waiting), view, 'None.');
+  return shown(rowsOf(view).filter(({ waiting }) => !waiting), view, 'None');
+}
+
+/** S6: how many are not acknowledged, never without those that are counted and not shown. */
+export function waitingText(view: ResultsView): string {
+  const list = waitingOf(view);
+  if (list.kind === 'unknown') return 'not known';
+  const [shown, more] = [list.kind === 'rows' ? list.rows.length : 0, view.withheld + view.older];
+  const partial = list.kind === 'rows' && list.warning !== null ? ' so far' : '';
+  return `${shown} not acknowledged${partial}${more > 0 ? `, ${more} more not shown` : ''}${view.unread > 0 ? ', others not known' : ''}`;
 }
 
 const counted = (n: number, one: string, more: string) => (n === 1 ? `1 ${one}` : `${n} ${more}`);
