@@ -12,6 +12,7 @@ const wire = new URL('../src/wire/', import.meta.url);
 export const FIELDS = {
   AllergyStripView: { patient: 'engine', label: 'engine', negatives: 'text', conflict_text: 'text', updated_text: 'engine' },
   AllergyView: { agent: 'name', detail_text: 'text', verification_text: 'text', unsent_text: 'text' },
+  AnswerView: { code: 'engine', text: 'text', asks: 'text' },
   BannerView: {
     patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_label: 'text', number_text: 'text',
     place_text: 'text', weight_text: 'text', deceased_text: 'text', age_text: 'engine',
@@ -19,6 +20,10 @@ export const FIELDS = {
   BlockView: { patient: 'engine', empty_text: 'text', as_of_text: 'engine' },
   BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
   ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text' },
+  CriticalView: {
+    patient: 'engine', name_text: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', result: 'engine',
+    test_text: 'text', available_text: 'engine', before_text: 'text', not_for_you_text: 'text',
+  },
   EmergencyCardView: { access_id: 'engine', frame_text: 'text' },
   ChoiceView: { code: 'engine', text: 'text' },
   EntriesView: { looked_text: 'text' },
@@ -60,11 +65,12 @@ export const FIELDS = {
   PacketView: { text: 'text', warning_text: 'engine' },
   PatientRowView: {
     patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', bed: 'text',
-    reason_text: 'text', stay_text: 'engine', acuity: 'text', match_text: 'text', allergy_text: 'engine', flags: 'text',
+    reason_text: 'text', stay_text: 'engine', acuity: 'text', match_text: 'text', allergy_text: 'engine', flags: 'text', critical_text: 'engine',
     deceased_text: 'text',
   },
   ReasonView: { code: 'engine', text: 'text' },
   RecentUserView: { user: 'text', initials: 'text', role: 'text' },
+  ResultsView: { ward: 'engine', ward_name: 'text', looked_text: 'text' },
   SearchView: { query: 'engine', summary_text: 'text' },
   SectionAge: { text: 'engine' },
   SeriesView: {
@@ -75,8 +81,10 @@ export const FIELDS = {
   SignView: { sign: 'engine', label: 'name', words: 'text', unit: 'text', hint_text: 'text' },
   StatusView: {
     sentence: 'text', ward: 'text', workstation: 'text', clock_text: 'engine', clock_warning: 'text', outbox_oldest_text: 'engine',
-    loading_text: 'text', alarms: 'text',
+    loading_text: 'text', alarms: 'text', critical_text: 'engine', critical_due_text: 'text',
   },
+  StepView: { text: 'text' },
+  TakenView: { text: 'text', by_text: 'text', read_back_text: 'text' },
   TickView: { text: 'engine' },
   StudyView: { uid: 'engine', when_text: 'text', title: 'name', modalities: 'text', accession: 'text', report_text: 'text' },
 };
@@ -87,7 +95,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 /** Where in the fake world which view stands. */
 export const ROOTS = {
   status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
-  board: 'BoardView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
+  board: 'BoardView', results: 'ResultsView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
 };
 
 /**

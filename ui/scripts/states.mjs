@@ -36,6 +36,10 @@ export const MATRIX = {
     loading: 'entries-loading', live: 'entries', delayed: { none: NO_AGE }, stale: { none: NO_AGE }, offline: 'entries-offline', old: { none: NO_AGE },
     partial: 'entries-withheld', empty: 'entries-empty', error: 'entries-error', 'not-here': { none: NO_AGE },
   },
+  results: {
+    loading: 'results-loading', live: 'results', delayed: 'results-delayed', stale: 'results-stale', offline: 'results-offline', old: 'results-old',
+    partial: 'results-partial', empty: 'results-empty', error: 'results-error', 'not-here': 'results-not-here',
+  },
   lock: {
     loading: { none: 'the window opens with what it knows; nothing of a patient is waited for' },
     live: 'lock', delayed: 'lock-delayed', stale: 'lock-stale', offline: 'lock-offline', old: 'lock-old', partial: 'lock-partial', empty: 'lock-first',

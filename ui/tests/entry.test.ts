@@ -210,7 +210,7 @@ describe('the right patient (S8)', () => {
     for (const pressed of [key('b', { ctrlKey: true }), key('f', { ctrlKey: true }), key('w', { ctrlKey: true }), key('Tab', { ctrlKey: true }), key('k', { ctrlKey: true })]) {
       expect(app.onKey(pressed, TYPING, 0)).toBe(true);
     }
-    app.showEntries();
+    app.aside.showEntries();
     expect([app.view, app.palette, app.recording.dialog === null]).toEqual(['chart', null, false]);
   });
 });
@@ -432,7 +432,7 @@ describe('the lock (S18)', () => {
 
   test('the list of what was not sent goes too', async () => {
     fake.world.entries = { ok: { entries: [entryOf('e', 'p-mary', { kind: 'no-known-allergies', asked: true }, 'rejected')], withheld: 0, looked_text: '' } };
-    app.showEntries();
+    app.aside.showEntries();
     await settled();
     expect(app.recording.list.result?.entries).toHaveLength(1);
     app.lock();
@@ -444,7 +444,7 @@ describe('entries not sent', () => {
   const rejected = { ...entryOf('e', 'p-mary', { kind: 'no-known-allergies', asked: true }, 'rejected'), may_settle: true, name_text: 'JONES, Mary (Ms)' };
 
   test('read again when the counts of the strip change', async () => {
-    app.showEntries();
+    app.aside.showEntries();
     await settled();
     fake.world.entries = { ok: { entries: [rejected], withheld: 0, looked_text: '' } };
     app.useStatus({ ...fake.world.status, rejected: 1 });
@@ -455,7 +455,7 @@ describe('entries not sent', () => {
   test('settled with words alone, and words are not lost in silence', async () => {
     const settle = vi.spyOn(fake, 'entrySettle');
     fake.world.entries = { ok: { entries: [rejected], withheld: 0, looked_text: '' } };
-    app.showEntries();
+    app.aside.showEntries();
     await settled();
     const { list } = app.recording;
     list.askSettle(rejected);
@@ -473,7 +473,7 @@ describe('entries not sent', () => {
   });
 
   test('Esc goes back to the chart it was opened from', async () => {
-    app.showEntries();
+    app.aside.showEntries();
     await press(ESC);
     expect([app.view, app.chart?.asked]).toEqual(['chart', 'p-mary']);
   });

@@ -60,9 +60,11 @@ export function outOfView(rows: PatientRowView[], where: 'above' | 'below'): str
 }
 
 function whoMatters(rows: PatientRowView[]): string[] {
+  const waiting = rows.filter((row) => row.critical_text !== null);
   const urgent = rows.filter((row) => row.acuity === '1' || row.acuity === '2');
   const high = rows.filter((row) => row.news2?.level === 'high');
   return [
+    ...(waiting.length > 0 ? [`${waiting.length} with a critical result: ${bedsOf(waiting)}`] : []),
     ...(urgent.length > 0 ? [`${urgent.length} with acuity 1 or 2: ${bedsOf(urgent)}`] : []),
     ...(high.length > 0 ? [`${high.length} with high NEWS2: ${bedsOf(high)}`] : []),
   ];
@@ -86,6 +88,7 @@ const SEEN: [string, (row: PatientRowView) => unknown][] = [
   ['reason', (row) => row.reason_text],
   ['allergies', (row) => row.allergy_text],
   ['flags', (row) => row.flags],
+  ['critical results', (row) => row.critical_text],
   ['similar name', (row) => row.similar_name],
   ['access', (row) => row.restricted],
   ['died', (row) => row.deceased_text],

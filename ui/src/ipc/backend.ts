@@ -20,6 +20,7 @@ import type { LockView } from '../wire/LockView';
 import type { OpenSeriesView } from '../wire/OpenSeriesView';
 import type { PacketView } from '../wire/PacketView';
 import type { ReasonView } from '../wire/ReasonView';
+import type { ResultsView } from '../wire/ResultsView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
@@ -54,6 +55,8 @@ export interface Backend {
   askServer(): Promise<void>;
   search(query: string): Promise<SearchView>;
   board(ward: string | null): Promise<BoardView>;
+  /** Critical results of a ward that wait, and those that were acknowledged; without one, of this workstation's. */
+  results(ward: string | null): Promise<ResultsView>;
   /** Prints the downtime packet of a ward at this workstation's default printer. */
   printPacket(ward: string): Promise<PacketView>;
   chartOpen(patient: string): Promise<ChartView>;

@@ -24,6 +24,7 @@ export function plainly<T extends Backend>(backend: T): T {
     signIn: (user, secret) => of(backend.signIn(user, secret)),
     search: (query) => of(backend.search(query)),
     board: (ward) => of(backend.board(ward)),
+    results: (ward) => of(backend.results(ward)),
     printPacket: (ward) => of(backend.printPacket(ward)),
     chartOpen: (patient) => of(backend.chartOpen(patient)),
     reasons: () => of(backend.reasons()),

@@ -48,6 +48,7 @@ export function tauriBackend(): Backend {
     askServer: () => invoke('ask_server'),
     search: (query) => invoke('search', { query }),
     board: (ward) => invoke('board', { ward }),
+    results: (ward) => invoke('results', { ward }),
     printPacket: (ward) => invoke('packet_print', { ward }),
     chartOpen: (patient) => invoke('chart_open', { patient }),
     chartClose: (patient) => invoke('chart_close', { patient }),

@@ -5,7 +5,10 @@
  * state itself (`app.svelte.ts`), what lies over what (`layers.ts`). Called by `app.svelte.ts` for the keys, and by the
  * views.
  */
+import { whoOfCritical } from '../domain/results';
 import type { Entry } from '../domain/timeline';
+import { whoOfBanner } from '../domain/who';
+import { WORDS } from '../i18n/words';
 import type { App } from './app.svelte';
 import type { BreakGlassDialog } from './breakGlass.svelte';
 import { actOf, ENTRY_ACTS, type Act, type Focus, type Key } from './keys';
@@ -62,7 +65,15 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
       return true;
     case 'entries':
       app.palette = null;
-      app.showEntries();
+      app.aside.showEntries();
+      return true;
+    case 'results':
+      app.palette = null;
+      app.aside.showResults();
+      return true;
+    case 'acknowledge':
+      app.palette = null;
+      acknowledge(app);
       return true;
     // Never the web view's own printing of what is on the screen.
     case 'print':
@@ -104,6 +115,28 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
   }
   if (app.recording.shown !== null) return app.recording.onAct(act, focus, at);
   return onView(app, act, focus);
+}
+
+/** Ctrl+F11: the row under the cursor of the inbox; from a chart the inbox, with that patient's row. */
+export function acknowledge(app: App): void {
+  const { results } = app;
+  if (app.view === 'chart') {
+    const chart = app.chart;
+    app.aside.showResults(chart?.view == null ? (chart?.who ?? null) : whoOfBanner(chart.view.banner));
+    return;
+  }
+  if (app.view !== 'results' || !app.layers.uncovered || results.result === null) return;
+  const { current } = results;
+  if (current === null) results.refused = WORDS.chooseResult;
+  else if (!current.waiting) results.refused = WORDS.alreadyAcknowledged;
+  else if (current.row.not_for_you_text !== null) results.refused = current.row.not_for_you_text;
+  else app.recording.acknowledge(current.row);
+}
+
+/** The chart of the row under the cursor of the inbox, at its labs. */
+export function openResult(app: App): void {
+  const row = app.results.current?.row;
+  if (row !== undefined) void app.openChart(row.patient, 'results', whoOfCritical(row), 'labs');
 }
 
 /** From the timeline to the thing itself. */
@@ -188,19 +221,20 @@ function onView(app: App, act: Act, focus: Focus): boolean {
       if (app.layers.readsTimeline) return done(() => app.timeline.step(act === 'next-item' ? 1 : -1));
       return app.layers.readsNotes && done(() => app.notes.step(act === 'next-item' ? 1 : -1));
     case 'escape':
-      if (app.view === 'entries') return done(() => app.leaveEntries());
+      if (app.view === 'entries' || app.view === 'results') return done(() => app.aside.back());
       // What narrows the list is the top layer; closing the chart is the next.
       if (app.layers.readsNotes && app.notes.query !== '') return done(() => app.notes.clear());
       return app.view === 'chart' ? done(() => app.closeChart()) : clearSearch(app);
     case 'down':
     case 'up': {
-      const list = app.view === 'search' ? app.search : app.view === 'board' ? app.board : null;
+      const list = app.view === 'search' ? app.search : app.view === 'board' ? app.board : app.view === 'results' ? app.results : null;
       if (list === null) return false;
       return done(() => list.move(act === 'down' ? 1 : -1));
     }
     case 'open': {
       if (app.layers.readsNotes && focus.typing) return done(() => app.notes.find(1));
       if (app.view === 'search') return done(() => void app.enterSearch());
+      if (app.view === 'results') return done(() => openResult(app));
       return app.view === 'board' ? done(() => app.openRow('board')) : false;
     }
     default:

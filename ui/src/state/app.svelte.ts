@@ -20,6 +20,7 @@ import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
 import { onKey } from './acts';
+import { Aside } from './aside';
 import { Board } from './board.svelte';
 import type { BreakGlassDialog } from './breakGlass.svelte';
 import { Courses } from './courses.svelte';
@@ -33,11 +34,12 @@ import { PacketDialog } from './packet.svelte';
 import { afterPaint } from './paint';
 import type { Palette } from './palette.svelte';
 import { Recording } from './recording.svelte';
+import { Results } from './results.svelte';
 import type { ChartSection } from './sections';
 import { Timeline } from './timeline.svelte';
 
 /** The screens. */
-export type ViewName = 'lock' | 'search' | 'board' | 'chart' | 'entries';
+export type ViewName = 'lock' | 'search' | 'board' | 'chart' | 'entries' | 'results';
 
 /** Without a key or a movement for this long the workstation locks itself (security.md §1). */
 export const IDLE_LOCK_MS = 2 * 60_000;
@@ -86,7 +88,7 @@ export class App {
   open = $state.raw<OpenChart[]>([]);
   front = $state<string | null>(null);
   /** A fifth chart was asked for: a person says which one to close. */
-  fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName } | null>(null);
+  fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName; section: ChartSection } | null>(null);
   /** The downtime packet of the ward on the board. */
   packet = $state.raw<PacketDialog | null>(null);
   section = $state<ChartSection>('summary');
@@ -107,10 +109,11 @@ export class App {
   readonly backend: Backend;
   readonly layers = new Layers(this);
   readonly emergency = new Emergency(this);
-  /** What is recorded here: the dialog of the chart in front, and the list of what was not sent. */
+  /** What is recorded here: the dialog, and the list of what was not sent. */
   readonly recording: Recording;
-  /** Where "Entries not sent" was opened from. */
-  #before: { view: ViewName; front: string | null } = { view: 'search', front: null };
+  /** Critical results of the ward. */
+  readonly results: Results;
+  readonly aside = new Aside(this);
   /** The images of each open chart: measurements stay until it is closed. */
   readonly #shelf = new Map<string, Images>();
   readonly #noImages: Images;
@@ -144,6 +147,7 @@ export class App {
   constructor(backend: Backend) {
     this.backend = backend;
     this.recording = new Recording(this);
+    this.results = new Results(backend);
     this.#noImages = this.#newImages();
   }
 
@@ -185,10 +189,11 @@ export class App {
           else if (this.chart !== null && event.value.includes(this.chart.asked)) {
             void this.readChart();
             this.images.refresh();
-          } else if (this.view === 'entries') void this.recording.list.load();
+          } else this.aside.read(this.view);
           break;
         case 'board-changed':
           if (this.view === 'board') void this.readBoard();
+          if (this.view === 'results') void this.results.load();
           break;
         case 'session':
           this.#told = event.value;
@@ -217,16 +222,17 @@ export class App {
 
   useStatus(status: StatusView): void {
     const before = this.status?.age;
-    const counted = this.status === null ? null : this.status.unsent + this.status.rejected;
+    const counted = this.status === null ? null : countsOf(this.status);
     this.status = status;
     this.silent = false;
     this.#lastAnswer = performance.now();
-    if (this.view === 'entries' && counted !== null && counted !== status.unsent + status.rejected) void this.recording.list.load();
+    if (counted !== null && counted !== countsOf(status)) this.aside.read(this.view);
     // The ages of the sections changed with the feed: read them again.
     if (before !== undefined && before !== status.age) {
       if (this.chart?.view) void this.readChart();
       this.images.refresh();
       if (this.view === 'board') void this.readBoard();
+      if (this.view === 'results') void this.results.load();
       if (this.view === 'lock') void this.readLock();
     }
   }
@@ -242,6 +248,7 @@ export class App {
   /** Once a second: the clock, the watch over the engine, the idle lock. */
   tick(now: number): void {
     void this.readStatus();
+    this.results.tick(now, this.view === 'results');
     if (now - this.#lastAnswer > SILENT_AFTER_MS) this.silent = true;
     const open = this.session !== null || this.card !== null || this.dialog !== null || this.open.length > 0;
     const left = (this.card === null ? IDLE_LOCK_MS : IDLE_LOCK_CARD_MS) - (now - this.#lastInput);
@@ -317,6 +324,8 @@ export class App {
     this.#epoch++;
     const kept = this.recording.park();
     this.recording.list.clear();
+    this.results.clear();
+    this.aside.forget();
     this.dialog?.forget();
     this.view = 'lock';
     this.session = null;
@@ -347,7 +356,7 @@ export class App {
 
   showSearch(): void {
     if (this.session === null) return;
-    this.#putBack();
+    this.putBack();
     this.board.closePreview();
     this.view = 'search';
     this.searchFocus++;
@@ -361,32 +370,9 @@ export class App {
 
   showBoard(): void {
     if (this.session === null) return;
-    this.#putBack();
+    this.putBack();
     this.view = 'board';
     void this.readBoard();
-  }
-
-  get mayShowEntries(): boolean {
-    return this.session !== null && !this.layers.covered && this.recording.dialog === null && this.view !== 'entries';
-  }
-
-  /** What was recorded here and is not in the record on the server. */
-  showEntries(): void {
-    if (!this.mayShowEntries) return;
-    this.#before = { view: this.view, front: this.front };
-    this.#putBack();
-    this.board.closePreview();
-    this.view = 'entries';
-    void this.recording.list.load();
-  }
-
-  /** Esc there: back to where one was. */
-  leaveEntries(): void {
-    const { view, front } = this.#before;
-    this.recording.list.clear();
-    if (front !== null && this.open.some(({ asked }) => asked === front)) void this.showChart(front);
-    else if (view === 'board') this.showBoard();
-    else this.showSearch();
   }
 
   readBoard(): Promise<void> {
@@ -429,15 +415,15 @@ export class App {
   // ---- chart ----
 
   /** Opens a chart, or brings it to the front where it is open; a fifth one waits until a person closed another. */
-  async openChart(patient: string, from: ViewName, who: Who | null = null): Promise<void> {
+  async openChart(patient: string, from: ViewName, who: Who | null = null, section: ChartSection = 'summary'): Promise<void> {
     if (!this.open.some(({ asked }) => asked === patient)) {
       if (this.open.length >= MOST_CHARTS) {
-        this.fifth = { patient, who, from };
+        this.fifth = { patient, who, from, section };
         return;
       }
       this.#shelf.set(patient, this.#newImages());
-      this.open = [...this.open, { asked: patient, who, from, section: 'summary', view: null, error: null }];
-    }
+      this.open = [...this.open, { asked: patient, who, from, section, view: null, error: null }];
+    } else if (section !== 'summary') this.#change(patient, { section });
     this.board.closePreview();
     if (this.session !== null) this.board.opened(patient, from === 'board');
     await this.showChart(patient);
@@ -445,7 +431,7 @@ export class App {
 
   /** Brings an open chart to the front: in its section, read anew. */
   async showChart(patient: string): Promise<void> {
-    this.#putBack();
+    this.putBack();
     const chart = this.open.find(({ asked }) => asked === patient);
     if (chart === undefined) return;
     this.front = patient;
@@ -497,12 +483,12 @@ export class App {
     if (next !== undefined) void this.showChart(next.asked);
     else this.view = chart.from;
     if (this.view === 'board') void this.readBoard();
-    if (this.view === 'entries') void this.recording.list.load();
+    this.aside.read(this.view);
   }
 
   /** Closes an open chart, wherever it stands; the one in front leaves its place to none. */
   close(patient: string): void {
-    if (this.front === patient) this.#putBack();
+    if (this.front === patient) this.putBack();
     this.#shelf.get(patient)?.clear();
     this.#shelf.delete(patient);
     this.open = this.open.filter(({ asked }) => asked !== patient);
@@ -527,14 +513,15 @@ export class App {
     this.fifth = null;
     if (fifth === null || patient === null) return;
     this.close(patient);
-    void this.openChart(fifth.patient, fifth.from, fifth.who);
+    void this.openChart(fifth.patient, fifth.from, fifth.who, fifth.section);
   }
 
   /** The chart in front goes behind: its record leaves the screen's memory, its place in it stays. */
-  #putBack(): void {
+  putBack(): void {
+    // Over the inbox there is an entry without a chart.
+    void this.recording.park();
     const chart = this.chart;
     if (chart === null) return;
-    void this.recording.park();
     this.images.putBack();
     this.courses.clear();
     this.#change(chart.asked, { section: this.section, view: null, error: null });
@@ -576,7 +563,7 @@ export class App {
     if (this.view === 'chart') void this.readChart();
     this.images.refresh();
     if (this.view === 'board') void this.readBoard();
-    if (this.view === 'entries') void this.recording.list.load();
+    this.aside.read(this.view);
     if (this.view === 'search' && this.query !== '') this.lookFor(this.query);
   }
 
@@ -597,6 +584,9 @@ export class App {
     }
   }
 }
+
+/** What the lists beside the screens are read again for. */
+const countsOf = ({ unsent, rejected, critical_text }: StatusView) => `${unsent} ${rejected} ${critical_text ?? ''}`;
 
 function wrongPatient(): ErrorView {
   return errorOf(null, WORDS.wrongPatient);

@@ -5,6 +5,7 @@
  * (`breakGlass.svelte.ts`), its keys (`acts.ts`), markup. Called by `acts.ts`, `app.svelte.ts` and the views.
  */
 import { cardIsOf } from '../domain/safety';
+import { whoOfCritical } from '../domain/results';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import { errorOf } from '../ipc/backend';
@@ -38,6 +39,10 @@ export class Emergency {
       if (app.chart?.view) return whoOfBanner(app.chart.view.banner);
       // The chart was refused: the row it was opened from still says who it is.
       return app.chart?.who ?? null;
+    }
+    if (app.view === 'results') {
+      const result = app.recording.shown?.critical ?? app.results.current?.row ?? null;
+      return result === null ? null : whoOfCritical(result);
     }
     // A row of an answer to something typed before is nobody's choice.
     const found = app.view === 'search' && app.search.answered ? app.search.row : null;

@@ -7,13 +7,14 @@
  */
 import { errorOf, type Backend } from '../ipc/backend';
 import { WORDS } from '../i18n/words';
+import type { CriticalView } from '../wire/CriticalView';
 import type { EntryFormView } from '../wire/EntryFormView';
 import type { EntryInput } from '../wire/EntryInput';
 import type { EntryPreviewView } from '../wire/EntryPreviewView';
 import type { EntryView } from '../wire/EntryView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { FaultView } from '../wire/FaultView';
-import { EntryFields, type EntryKind } from './entryFields.svelte';
+import { EntryFields, type DialogKind } from './entryFields.svelte';
 import { NoteDraft } from './noteDraft.svelte';
 
 /** Filling in; the question before "no known allergies"; reading what will be signed. */
@@ -23,11 +24,13 @@ export type EntryStep = 'fill' | 'question' | 'preview';
 export const READ_AT_LEAST_MS = 500;
 
 export class EntryDialog {
-  readonly kind: EntryKind;
+  readonly kind: DialogKind;
   readonly patient: string;
-  /** As the banner said it when the dialog opened. */
+  /** As the banner, or the row of the result, said it when the dialog opened. */
   readonly name: string;
-  readonly fields = new EntryFields();
+  /** The result that is acknowledged, as it was then. */
+  readonly critical: CriticalView | null;
+  readonly fields: EntryFields;
   readonly draft: NoteDraft | null;
   form = $state.raw<EntryFormView | null>(null);
   step = $state<EntryStep>('fill');
@@ -49,11 +52,13 @@ export class EntryDialog {
   #over = $state(false);
   readonly #backend: Backend;
 
-  constructor(backend: Backend, kind: EntryKind, patient: string, name: string, clock: () => string) {
+  constructor(backend: Backend, kind: DialogKind, patient: string, name: string, clock: () => string, critical: CriticalView | null = null) {
     this.#backend = backend;
     this.kind = kind;
     this.patient = patient;
     this.name = name;
+    this.critical = critical;
+    this.fields = new EntryFields(critical);
     this.draft = kind === 'note' ? new NoteDraft(backend, patient, clock) : null;
   }
 

@@ -46,6 +46,8 @@ export type Act =
   | 'add-allergy'
   | 'write-note'
   | 'entries'
+  | 'results'
+  | 'acknowledge'
   | 'sign'
   | 'ignore'
   | { section: number }
@@ -129,6 +131,7 @@ export function actOf(key: Key, focus: Focus): Act | null {
 
 function withCtrl(key: Key): Act | null {
   if (key.key === 'F12') return 'break-glass';
+  if (key.key === 'F11') return 'acknowledge';
   if (key.key === 'Tab') return key.shiftKey ? 'previous-chart' : 'next-chart';
   // A key that is held down never goes on from reading to signing.
   if (key.key === 'Enter') return key.shiftKey || key.repeat === true ? 'ignore' : 'sign';
@@ -142,6 +145,8 @@ function withCtrl(key: Key): Act | null {
       return 'search';
     case 'b':
       return 'board';
+    case 'i':
+      return 'results';
     case 'k':
       return 'palette';
     case 'w':
@@ -176,6 +181,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['Ctrl+K'], text: 'Everything that can be done now, by name' },
       { keys: ['/', 'Ctrl+F'], text: 'Find a patient', act: 'search', also: 'search name MRN' },
       { keys: ['Ctrl+B'], text: 'Ward board', act: 'board', also: 'list patients beds' },
+      { keys: ['Ctrl+I'], text: 'Critical results of the ward', act: 'results', also: 'inbox unacknowledged laboratory HH LL waiting' },
       { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },
       { keys: ['Enter'], text: 'Open the row' },
       { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
@@ -230,6 +236,15 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
   },
   COURSE_HELP,
   VIEWER_HELP,
+  {
+    title: 'Critical results',
+    keys: [
+      { keys: ['Enter'], text: 'Chart of the row, at its labs' },
+      { keys: ['Ctrl+F11'], text: 'Acknowledge the row: asks what is done, shows it, then is signed. In a chart: that patient’s row' },
+      { keys: ['1 … 9'], text: 'What is done, in its form; nothing is chosen before' },
+      { keys: ['Esc'], text: 'Back to where you were' },
+    ],
+  },
   {
     title: 'Emergency',
     keys: [

@@ -68,7 +68,7 @@ function isPossible(app: App, act: Act): boolean {
     case 'board':
       return app.session !== null && view !== null && view !== 'lock';
     case 'escape':
-      return view === null || (view === 'chart' && !app.images.open) || view === 'entries' || (view === 'search' && app.query !== '');
+      return view === null || (view === 'chart' && !app.images.open) || view === 'entries' || view === 'results' || (view === 'search' && app.query !== '');
     case 'next-chart':
     case 'previous-chart':
       return view !== null && app.open.some(({ asked }) => asked !== app.front);
@@ -80,6 +80,8 @@ function isPossible(app: App, act: Act): boolean {
       return view === 'chart' && app.chart?.view?.may_record === true;
     case 'entries':
       return app.session !== null && view !== null && view !== 'lock' && view !== 'entries';
+    case 'results':
+      return app.session !== null && view !== null && view !== 'lock' && view !== 'results';
     case 'print':
       return view === 'board' && app.board.result !== null;
     case 'next-match':
@@ -109,7 +111,7 @@ function isPossible(app: App, act: Act): boolean {
 function textOf(app: App, act: Act): string | null {
   switch (act) {
     case 'escape':
-      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : app.view === 'entries' ? 'Close this list, back to where you were' : 'Close this chart, back to the list';
+      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : app.view === 'entries' || app.view === 'results' ? 'Close this list, back to where you were' : 'Close this chart, back to the list';
     case 'night':
       return app.preferences.night ? 'Day colours' : 'Night colours';
     case 'help':

@@ -1,9 +1,14 @@
 /**
- * Recording in the chart in front: the dialog, and the list of what the server has not accepted.
+ * Recording, in the chart in front or about a result of the inbox: the dialog, and the list of what the server has not
+ * accepted.
  *
  * Lives here: when the dialog may be open and what its keys do. Never here: its steps (`entry.svelte.ts`), the list
  * (`entries.svelte.ts`), markup. Called by `acts.ts`, `app.svelte.ts`, the views and the status strip.
  */
+import { said } from '../domain/plain';
+import { WORDS } from '../i18n/words';
+import { errorOf } from '../ipc/backend';
+import type { CriticalView } from '../wire/CriticalView';
 import type { App } from './app.svelte';
 import { Entries } from './entries.svelte';
 import { EntryDialog } from './entry.svelte';
@@ -24,10 +29,14 @@ export class Recording {
     this.list = new Entries(app.backend);
   }
 
-  /** The dialog, while the banner of its patient can be seen (S7, S8); none where the chart was lost meanwhile. */
+  /**
+   * The dialog, while who it is about can be seen (S7, S8): in the chart by its banner, none where the chart was lost
+   * meanwhile; over the inbox by what stands above it.
+   */
   get shown(): EntryDialog | null {
     const { dialog } = this;
     const { chart, view } = this.#app;
+    if (dialog?.kind === 'acknowledge') return view === 'results' ? dialog : null;
     return dialog !== null && view === 'chart' && chart?.view?.banner.patient === dialog.patient ? dialog : null;
   }
 
@@ -45,6 +54,17 @@ export class Recording {
     this.#app.mark('entry', null);
   }
 
+  /** Of a result that waits, in the inbox. */
+  acknowledge(row: CriticalView): void {
+    const app = this.#app;
+    if (app.view !== 'results' || !app.layers.uncovered || row.not_for_you_text !== null) return;
+    app.results.refused = '';
+    const dialog = new EntryDialog(app.backend, 'acknowledge', row.patient, said(row.name_text, 'Name not recorded'), () => this.#clock(), row);
+    this.dialog = dialog;
+    void dialog.load();
+    app.mark('entry', null);
+  }
+
   /** "04:31" of the engine's clock. */
   #clock(): string {
     return /\d\d:\d\d/u.exec(this.#app.status?.clock_text ?? '')?.[0] ?? 'now';
@@ -53,13 +73,22 @@ export class Recording {
   /** Signs or goes one step on; closes once it is signed, and shows where what was recorded stands. */
   async submit(at: number): Promise<void> {
     const dialog = this.shown;
+    // What stands above it is another value now: nobody signs for one that was not seen.
+    if (dialog?.critical != null && this.#app.results.outdated(dialog.critical)) {
+      dialog.error = errorOf(null, WORDS.resultChanged);
+      return;
+    }
     const entry = (await dialog?.submit(at)) ?? null;
     if (entry === null || this.dialog !== dialog) return;
     this.dialog = null;
+    this.#app.mark('entry-recorded', at);
+    if (dialog?.kind === 'acknowledge') {
+      void this.#app.results.load();
+      return;
+    }
     const section = CHART_SECTIONS.find((each) => each === entry.section);
     if (section !== undefined && this.#app.section !== 'summary') this.#app.section = section;
     void this.#app.readChart();
-    this.#app.mark('entry-recorded', at);
   }
 
   /** Esc. */

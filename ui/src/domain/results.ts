@@ -1,0 +1,122 @@
+/**
+ * The results inbox as pure functions: how long a result has waited, which step is due, what may be claimed of a list.
+ *
+ * Lives here: the counting and the words made of it. Never here: which result is critical and after how long what is due
+ * (the engine), markup, a clock. Called by `state/results.svelte.ts` and `views/results/`; tests/results.test.ts.
+ */
+import { AGE_MEANING } from '../i18n/words';
+import type { CriticalView } from '../wire/CriticalView';
+import type { ResultsView } from '../wire/ResultsView';
+import type { StepView } from '../wire/StepView';
+import { showBlock, type BlockShown } from './safety';
+import type { Who } from './who';
+
+const MINUTE = 60;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** "40 s", "12 min", "1 h 5 min", "2 d 3 h": whole units that have passed, never rounded up. */
+export function spanText(seconds: number): string {
+  if (seconds < MINUTE) return `${seconds} s`;
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min`;
+  const [unit, small, words] = seconds < DAY ? ([HOUR, MINUTE, ['h', 'min']] as const) : ([DAY, HOUR, ['d', 'h']] as const);
+  const rest = Math.floor((seconds % unit) / small);
+  return `${Math.floor(seconds / unit)} ${words[0]}${rest === 0 ? '' : ` ${rest} ${words[1]}`}`;
+}
+
+/** Counted on from what was read, and never below nothing; null where nobody knows since when. */
+export function waited(waits_s: number | null, sinceRead_s: number): number | null {
+  return waits_s === null ? null : Math.max(0, waits_s + Math.max(0, Math.floor(sinceRead_s)));
+}
+
+/** Which step is due, for how long it has been, and which comes next in how long. */
+export interface Due {
+  due: StepView | null;
+  /** Null where it is not known. */
+  overdue_s: number | null;
+  next: StepView | null;
+  next_s: number;
+}
+
+/** Of an unknown wait the last step is due: it may have waited for longer than any. */
+export function dueOf(waits: number | null, steps: StepView[]): Due {
+  if (waits === null) return { due: steps.at(-1) ?? null, overdue_s: null, next: null, next_s: 0 };
+  const due = steps.filter(({ after_s }) => after_s <= waits).at(-1) ?? null;
+  const next = steps.find(({ after_s }) => after_s > waits) ?? null;
+  return { due, overdue_s: due === null ? null : waits - due.after_s, next, next_s: next === null ? 0 : next.after_s - waits };
+}
+
+/** "Overdue 10 min"; within its first minute "Due now". */
+export function overdueText(overdue_s: number | null): string {
+  if (overdue_s === null) return 'Overdue';
+  return overdue_s < MINUTE ? 'Due now' : `Overdue ${spanText(overdue_s)}`;
+}
+
+/** One result on the list. The same one twice is two rows, and a corrected one is another than before. */
+export interface ResultRow {
+  key: string;
+  row: CriticalView;
+  waiting: boolean;
+}
+
+/** Every row in the order of the screen. */
+export function rowsOf(view: ResultsView | null): ResultRow[] {
+  const times = new Map<string, number>();
+  const keyed = (waiting: boolean) => (row: CriticalView): ResultRow => {
+    const name = `${row.result} ${row.version}`;
+    const time = (times.get(name) ?? 0) + 1;
+    times.set(name, time);
+    return { key: `${name} ${time}`, row, waiting };
+  };
+  return view === null ? [] : [...view.waiting.map(keyed(true)), ...view.done.map(keyed(false))];
+}
+
+const WHAT = 'critical results';
+const shown = (rows: ResultRow[], view: ResultsView, empty_text: string): BlockShown<ResultRow> =>
+  showBlock({ patient: '', state: rows.length > 0 ? 'recorded' : 'not-recorded', empty_text, items: rows, as_of_text: null }, view.age, WHAT);
+
+/** S1: that nothing waits is said only where everything was looked at; what is counted and not shown stands beside it. */
+export function waitingOf(view: ResultsView): BlockShown<ResultRow> {
+  const others = view.withheld + view.older + view.unread > 0;
+  return shown(rowsOf(view).filter(({ waiting }) => waiting), view, others ? 'None of those that can be shown here waits' : 'No critical result waits');
+}
+
+export function doneOf(view: ResultsView): BlockShown<ResultRow> {
+  return shown(rowsOf(view).filter(({ waiting }) => !waiting), view, 'None');
+}
+
+/** S6: how many are not acknowledged, never without those that are counted and not shown. */
+export function waitingText(view: ResultsView): string {
+  const list = waitingOf(view);
+  if (list.kind === 'unknown') return 'not known';
+  const [shown, more] = [list.kind === 'rows' ? list.rows.length : 0, view.withheld + view.older];
+  const partial = list.kind === 'rows' && list.warning !== null ? ' so far' : '';
+  return `${shown} not acknowledged${partial}${more > 0 ? `, ${more} more not shown` : ''}${view.unread > 0 ? ', others not known' : ''}`;
+}
+
+const counted = (n: number, one: string, more: string) => (n === 1 ? `1 ${one}` : `${n} ${more}`);
+
+/** What the list does not show, each in one sentence: counted, and where to look instead (S5). */
+export function beyondOf({ withheld, older, unread, age }: ResultsView): { id: string; text: string }[] {
+  return [
+    ...(unread > 0 ? [{ id: 'unread', text: `The results of ${counted(unread, 'patient', 'patients')} cannot be read here: treat as unknown, look in the laboratory's own system.` }] : []),
+    ...(withheld > 0 ? [{ id: 'withheld', text: `${withheld} more not acknowledged: of patients whom you may not open. Counted and not shown: somebody who may open them has to look.` }] : []),
+    ...(older > 0 ? [{ id: 'older', text: `${counted(older, 'older one', 'older ones')} not acknowledged: from before the days that are looked at. Look in the charts.` }] : []),
+    ...(['stale', 'offline', 'old'].includes(age.age) ? [{ id: 'aged', text: `${AGE_MEANING[age.age]} New results may be missing, and somebody may have acknowledged one.` }] : []),
+  ];
+}
+
+/** Who a result is of. */
+export function whoOfCritical(row: CriticalView): Who {
+  return {
+    patient: row.patient,
+    name: row.name_text,
+    born: row.born_text,
+    gender: row.gender_text,
+    numberLabel: 'MRN',
+    number: row.number_text,
+    place: row.place_text,
+    similar: row.similar_name,
+    deceased: null,
+  };
+}
