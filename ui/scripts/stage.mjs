@@ -85,9 +85,8 @@ function contextFor(browser, size) {
   return context;
 }
 
-/** Opens one screen; what the page says wrong (console errors, CSP violations, remote requests) is collected. */
-export async function openScreen(browser, origin, { id, theme, size }) {
-  const page = await (await contextFor(browser, size)).newPage();
+/** What a page says wrong from now on: console errors, CSP violations, remote requests. */
+function faultsOf(page, origin) {
   const faults = [];
   page.on('console', (message) => {
     // The screenshot itself makes the driver complain.
@@ -98,11 +97,68 @@ export async function openScreen(browser, origin, { id, theme, size }) {
   page.on('request', (request) => {
     if (!request.url().startsWith(origin)) faults.push(`asked for ${request.url()}`);
   });
-  await page.goto(`${origin}/?screen=${id}&theme=${theme}`);
+  return faults;
+}
+
+const painted = (page) => page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 60)))));
+
+async function ready(page) {
   await page.waitForFunction(() => window.vitrineReady === true);
   await page.evaluate(() => document.fonts.ready);
-  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 60)))));
+  await painted(page);
+}
+
+async function load(page, origin, { id, theme }) {
+  await page.goto(`${origin}/?screen=${id}&theme=${theme}`);
+  await ready(page);
+}
+
+/** Opens one screen in a page of its own; what the page says wrong is collected. */
+export async function openScreen(browser, origin, { id, theme, size }) {
+  const page = await (await contextFor(browser, size)).newPage();
+  const faults = faultsOf(page, origin);
+  await load(page, origin, { id, theme });
   return { page, faults };
+}
+
+/**
+ * A page for one screen after the other, at any size and in both themes: much cheaper than a page for each. It has a
+ * window of its own, because pages behind another one in a window are given a frame a second.
+ */
+export async function openWindow(browser, origin) {
+  const context = await browser.newContext({ viewport: null });
+  const page = await context.newPage();
+  const faults = faultsOf(page, origin);
+  // The driver can change the size of a page but not its scale.
+  const session = await context.newCDPSession(page);
+  const resize = ({ width, height, scale }) =>
+    session.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: scale, mobile: false });
+  return {
+    page,
+    faults,
+    /** The document is loaded anew. */
+    open: async (id, theme, size) => {
+      await resize(size);
+      await load(page, origin, { id, theme });
+    },
+    /** The screen is left and entered again at another size: some look at the room they have when they are opened. */
+    enter: async (id, theme, size) => {
+      await resize(size);
+      // Not waited for here: a screen that is never ready ends the wait below, and what it throws is reported by the page.
+      await page.evaluate(([id, theme]) => {
+        window.vitrineReady = false;
+        window.vitrineTheme(theme);
+        void window.vitrineSet(id).finally(() => (window.vitrineReady = true));
+      }, [id, theme]);
+      await ready(page);
+    },
+    /** As a person switches it. */
+    switchTo: async (theme) => {
+      await page.evaluate((theme) => window.vitrineTheme(theme), theme);
+      await painted(page);
+    },
+    close: () => context.close(),
+  };
 }
 
 /** The list of screens that the fake build knows. */

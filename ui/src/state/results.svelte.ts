@@ -13,8 +13,8 @@ import type { CriticalView } from '../wire/CriticalView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { ResultsView } from '../wire/ResultsView';
 
-/** While it is shown it is read again this often, whatever the engine tells. */
-export const READ_EVERY_MS = 30_000;
+/** While it is shown it is read again this often: what is too old leaves it. Not oftener: each reading is written down. */
+export const READ_EVERY_MS = 300_000;
 
 export class Results {
   result = $state.raw<ResultsView | null>(null);
