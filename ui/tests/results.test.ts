@@ -277,11 +277,11 @@ describe('the inbox', () => {
       expect(dialog().fields).toMatchObject({ answer: '', words: '', readBack: '' });
       await press(SIGN);
       expect(dialog().faultsOf('answer')).toHaveLength(1);
-      fill('acting', ' ');
+      fill('passed-on', ' ');
       await press(SIGN);
       expect(dialog().faultsOf('words')).toHaveLength(1);
       expect(preview).not.toHaveBeenCalled();
-      fill('known', '');
+      fill('acting', '');
       await press(SIGN);
       expect(dialog().step).toBe('preview');
     });
@@ -396,7 +396,7 @@ describe('on the page', () => {
   test('each row: who, value, unit, flag by text and shape, range, wait, what is due and what next', async () => {
     await screen('results');
     const [lactate, potassium] = all('critical').map(words);
-    for (const part of ['Lactate', '7.4 mmol/L', 'critically high', '0.5–2.0', 'HERNÁNDEZ, Luis (Mr)', '07-Jul-1990 (36y)', '3321 4470', 'waiting 31 min', 'Overdue 1 min: Call the consultant', 'Nobody has taken it up']) {
+    for (const part of ['Lactate', '7.4 mmol/L', 'critically high', '0.5–2.0', 'HERNÁNDEZ, Luis (Mr)', '07-Jul-1990 (36y)', '3321 4470', 'waiting 31 min', 'Overdue 1 min: Call the senior doctor on call', 'Nobody has taken it up']) {
       expect(lactate).toContain(part);
     }
     for (const part of [/before: 4.2 mmol\/L/u, /Similar name/u, /in [56] min: Tell the nurse in charge/u]) expect(potassium).toMatch(part);
@@ -409,7 +409,7 @@ describe('on the page', () => {
   test('passed on still waits, corrected and preliminary say so, not known since when is said', async () => {
     await screen('results-every');
     const rows = all('critical').map(words);
-    expect(rows[0]).toMatch(/preliminary.*waiting, not known since when.*Overdue: Call the consultant/u);
+    expect(rows[0]).toMatch(/preliminary.*waiting, not known since when.*Overdue: Call the senior doctor on call/u);
     expect(rows[1]).toMatch(/Passed on to Dr RAO.*read back.*it waits on/u);
     expect(rows[2]).toContain('corrected');
     expect(all('taken').map(({ dataset }) => dataset.settles)).toEqual(['false', 'false', 'true', 'false']);
@@ -454,7 +454,7 @@ describe('on the page', () => {
     radios[0]?.dispatchEvent(new KeyboardEvent('keydown', { key: '2', bubbles: true, cancelable: true }));
     flushSync();
     expect(app.recording.dialog?.fields.answer).toBe('passed-on');
-    expect(words(one('words').closest('.field'))).toBe('To whom, and how');
+    expect(words(one('words').closest('.field'))).toBe('To whom');
   });
 
   test('the button that signs carries the name; no button takes more than one row', async () => {
@@ -477,7 +477,7 @@ describe('on the page', () => {
     const app = await screen('strip-critical-due');
     const alert = one('critical-alert');
     const heard = words(alert);
-    expect(heard).toBe('2 critical results not acknowledged, the oldest for 31 min. Call the consultant');
+    expect(heard).toBe('2 critical results not acknowledged, the oldest for 31 min. Call the senior doctor on call');
     const status = app.status;
     if (status === null) throw new Error('no status');
     app.useStatus({ ...status, critical_text: '2 critical results not acknowledged, the oldest for 32 min' });
