@@ -43,37 +43,46 @@ export function emptyText(all: PatientRowView[], acuities: readonly string[], co
   return complete ? none : `${none} The census is incomplete: there may be more.`;
 }
 
+/** A part of a sentence. The names of beds come from outside: on the page each stands by itself. */
+export interface Part {
+  words: string;
+  beds: string[];
+  after: string;
+}
+
+const plain = (words: string): Part => ({ words, beds: [], after: '' });
+
 /** S5: how many the filter hides, and who of them matters. */
-export function hiddenByFilter(all: PatientRowView[], acuities: readonly string[]): string | null {
+export function hiddenByFilter(all: PatientRowView[], acuities: readonly string[]): Part[] | null {
   const shown = new Set(filtered(all, acuities));
   const hidden = all.filter((row) => !shown.has(row) && !isEmptyBed(row));
   if (hidden.length === 0) return null;
   const unknown = hidden.filter((row) => row.acuity === null).length;
-  const parts = [...whoMatters(hidden), ...(unknown > 0 ? [`${unknown} without an acuity`] : [])];
-  return [`Hidden by the filter: ${people(hidden.length)}`, ...parts].join(' · ');
+  const acuity = unknown > 0 ? [plain(`${unknown} without an acuity`)] : [];
+  return [plain(`Hidden by the filter: ${people(hidden.length)}`), ...whoMatters(hidden), ...acuity];
 }
 
 /** S5: rows beyond the edge, counted, and who of them matters. */
-export function outOfView(rows: PatientRowView[], where: 'above' | 'below'): string | null {
+export function outOfView(rows: PatientRowView[], where: 'above' | 'below'): Part[] | null {
   if (rows.length === 0) return null;
-  return [`${rows.length} more ${rows.length === 1 ? 'row' : 'rows'} ${where}`, ...whoMatters(rows)].join(' · ');
+  return [plain(`${rows.length} more ${rows.length === 1 ? 'row' : 'rows'} ${where}`), ...whoMatters(rows)];
 }
 
-function whoMatters(rows: PatientRowView[]): string[] {
+function whoMatters(rows: PatientRowView[]): Part[] {
   const waiting = rows.filter((row) => row.critical_text !== null);
   const urgent = rows.filter((row) => row.acuity === '1' || row.acuity === '2');
   const high = rows.filter((row) => row.news2?.level === 'high');
   return [
-    ...(waiting.length > 0 ? [`${waiting.length} with a critical result: ${bedsOf(waiting)}`] : []),
-    ...(urgent.length > 0 ? [`${urgent.length} with acuity 1 or 2: ${bedsOf(urgent)}`] : []),
-    ...(high.length > 0 ? [`${high.length} with high NEWS2: ${bedsOf(high)}`] : []),
+    ...(waiting.length > 0 ? [withBeds('with a critical result', waiting)] : []),
+    ...(urgent.length > 0 ? [withBeds('with acuity 1 or 2', urgent)] : []),
+    ...(high.length > 0 ? [withBeds('with high NEWS2', high)] : []),
   ];
 }
 
-function bedsOf(rows: PatientRowView[]): string {
-  const named = rows.slice(0, NAMED).map((row) => (row.bed === '' ? 'not recorded' : row.bed));
-  const rest = rows.length - named.length;
-  return `${rows.length === 1 ? 'bed' : 'beds'} ${named.join(', ')}${rest > 0 ? ` and ${rest} more` : ''}`;
+function withBeds(what: string, rows: PatientRowView[]): Part {
+  const beds = rows.slice(0, NAMED).map((row) => (row.bed === '' ? 'not recorded' : row.bed));
+  const rest = rows.length - beds.length;
+  return { words: `${rows.length} ${what}: ${rows.length === 1 ? 'bed' : 'beds'}`, beds, after: rest > 0 ? ` and ${rest} more` : '' };
 }
 
 const SEEN: [string, (row: PatientRowView) => unknown][] = [
