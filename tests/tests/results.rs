@@ -34,10 +34,7 @@ impl Lab {
 
 /// Now, as FHIR has it.
 fn now() -> String {
-    let ms = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .map_or(0, |d| i64::try_from(d.as_millis()).unwrap_or(0));
-    let c = vitrine_clinical::format::civil::Civil::at(vitrine_clinical::UtcMs(ms), 0);
+    let c = vitrine_clinical::format::civil::Civil::at(vitrine_engine::clock::Clock::new().wall(), 0);
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
         c.year, c.month, c.day, c.hour, c.minute, c.second
