@@ -6,16 +6,18 @@
 //! Rules: refuse, never guess; a number beyond the limits is a mistake until somebody writes it down in words; an allergen that
 //! says "none" is no allergy; severities are the recorder's and are not derived.
 
+mod answer;
 mod signs;
 #[cfg(test)]
 mod tests;
 
+pub use answer::Answer;
 pub use signs::{AWARENESS, SIGNS, Sign, SignFacts};
 
 use crate::card::allergen_says;
 use crate::chart::Decimal;
 use crate::format::Measured;
-use crate::{DeviceId, FhirId, PatientId, ResourceKey, UserId, UtcMs};
+use crate::{DeviceId, FhirId, PatientId, UserId, UtcMs};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -206,62 +208,6 @@ impl NoteKind {
             .iter()
             .find(|(k, _, _)| *k == self)
             .map_or("Note", |(_, _, w)| w)
-    }
-}
-
-/// What somebody does about a critical result.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Answer {
-    /// They have read it and act.
-    Acting,
-    /// Somebody else has to: it waits on.
-    PassedOn,
-    /// It cannot be this patient's, or cannot be right; the laboratory has been told.
-    Questioned,
-}
-impl Choice for Answer {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Acting, "acting", "Seen, acting"),
-        (Self::PassedOn, "passed-on", "Passed on to somebody else"),
-        (
-            Self::Questioned,
-            "questioned",
-            "Wrong patient, or not believable: the laboratory is told",
-        ),
-    ];
-}
-impl Answer {
-    /// Its code.
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(k, _, _)| *k == self)
-            .map_or("", |(_, c, _)| c)
-    }
-    /// In words, short.
-    #[must_use]
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Acting => "Seen, acting",
-            Self::PassedOn => "Passed on",
-            Self::Questioned => "Reported as wrong",
-        }
-    }
-    /// What the words are to say, and whether they may be left out.
-    #[must_use]
-    pub const fn asks(self) -> (&'static str, bool) {
-        match self {
-            Self::Acting => ("What is done", true),
-            Self::PassedOn => ("To whom", false),
-            Self::Questioned => ("What is wrong, and who was told", false),
-        }
-    }
-    /// Whether the result waits for nobody after it.
-    #[must_use]
-    pub const fn settles(self) -> bool {
-        !matches!(self, Self::PassedOn)
     }
 }
 
@@ -482,45 +428,6 @@ impl What {
         }
     }
 
-    fn answer_faults(&self, out: &mut Vec<Fault>) {
-        let Self::Acknowledge {
-            result,
-            label,
-            read,
-            value,
-            answer,
-            read_back,
-            words,
-            ..
-        } = self
-        else {
-            return;
-        };
-        if !ResourceKey::parse(result).is_ok_and(|k| k.kind.as_str() == "Observation") {
-            out.push(fault("", "The result is none: open it again"));
-        }
-        for text in [label, read, value] {
-            line_text(text, TEXT_MOST, "", "The result", out);
-        }
-        let words = words.as_deref().unwrap_or_default();
-        line_text(words, TEXT_MOST, "words", "What is said", out);
-        let (asked, optional) = answer.asks();
-        if !optional && words.trim().is_empty() {
-            out.push(fault("words", format!("Say it: {}", asked.to_lowercase())));
-        }
-        if let Some(back) = read_back {
-            line_text(back, TEXT_MOST, "read_back", "What was read back", out);
-            if !repeats(back, value) {
-                out.push(fault(
-                    "read_back",
-                    format!(
-                        "Read back is another value than the {value} of this result: ask the laboratory again"
-                    ),
-                ));
-            }
-        }
-    }
-
     /// What happened, in words, for an allergy; "" for anything else.
     #[must_use]
     pub fn reaction_text(&self) -> String {
@@ -537,22 +444,6 @@ impl What {
             (None, _) => "reaction not recorded".to_owned(),
         }
     }
-}
-
-/// Whether what was read back has the number of the result in it; words are for people to compare.
-fn repeats(back: &str, value: &str) -> bool {
-    let number = |t: String| {
-        let digits = t.trim_matches(|c: char| !c.is_ascii_digit() && c != '-');
-        Decimal::new(digits.to_owned()).ok()
-    };
-    let Some(wanted) = number(value.to_owned()) else {
-        return true;
-    };
-    // A comma is a decimal one for some and for others that of the thousands.
-    back.split(|c: char| c.is_whitespace() || matches!(c, '/' | '=' | ';'))
-        .flat_map(|t| [t.replace(',', "."), t.replace(',', "")])
-        .filter_map(number)
-        .any(|d| d.value_cmp(&wanted) == Ordering::Equal)
 }
 
 fn vital_faults(at: UtcMs, measured: UtcMs, readings: &[Reading], out: &mut Vec<Fault>) {

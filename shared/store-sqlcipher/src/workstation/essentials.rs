@@ -1,7 +1,7 @@
 //! `essentials.db`: emergency cards, boards and the staff list, readable with the device's own key.
 //!
 //! Lives here: the reads by permit, and the search index (FTS5 over folded words, numbers and birth dates).
-//! Never here: how a query or a name is folded into words; that is the caller's.
+//! Never here: lists of many patients (`lists`), how a query or a name is folded into words; that is the caller's.
 
 use super::lines::Lines;
 use super::scopes::{INDEX, ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, u};
@@ -9,9 +9,8 @@ use crate::cipher::{Key, Migration, Synchronous};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::BTreeSet;
 use std::path::Path;
-use vitrine_access::action::{ReadCard, ReadChart, SearchPatients, ViewBoard};
+use vitrine_access::action::{ReadCard, ReadChart, SearchPatients};
 use vitrine_access::{Action, Disclosed, Disclosure, Permit, Sealed};
-use vitrine_clinical::card::CriticalMark;
 use vitrine_clinical::{PatientId, ResourceKey, WardId};
 use vitrine_store::StoreError;
 
@@ -69,27 +68,9 @@ pub struct Found {
     pub damaged: bool,
 }
 
-/// The rows of a board.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListRows {
-    /// Patient, version, JSON.
-    pub rows: Vec<(PatientId, u64, Vec<u8>)>,
-    /// Server time up to which the board is known to be whole, ms.
-    pub as_of: Option<i64>,
-}
-
-/// The critical results of a ward.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WardMarks {
-    /// Of all its patients.
-    pub marks: Vec<CriticalMark>,
-    /// Server time up to which the board is known to be whole, ms.
-    pub as_of: Option<i64>,
-}
-
 /// The essentials of a workstation.
 pub struct Essentials {
-    db: Scopes,
+    pub(super) db: Scopes,
 }
 
 const LIVE_CARDS: &str = "SELECT live FROM scope WHERE live <> 0 AND name >= 'ess:' AND name < 'ess;'";
@@ -226,107 +207,6 @@ impl Essentials {
         disclosure.total = found.rows.len() as u64;
         disclosure.patients.sort();
         Ok(Sealed::seal(permit, found, disclosure))
-    }
-
-    /// The board of a ward; `None` when this workstation does not hold it.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`] when a page of it cannot be read.
-    pub fn board(
-        &self,
-        permit: &Permit<ViewBoard>,
-        ward: &WardId,
-    ) -> Result<Sealed<Option<ListRows>>, StoreError> {
-        let scope = format!("board:{ward}");
-        let as_of = self
-            .db
-            .states(Some(&scope))?
-            .first()
-            .filter(|s| s.complete)
-            .map(|s| s.as_of);
-        let Some(as_of) = as_of else {
-            return Ok(Sealed::seal(permit, None, Disclosure::default()));
-        };
-        let stored = self.db.lines.read("reading a board", |c| {
-            let mut s = c.prepare_cached(
-                "SELECT i.key, i.ver, i.body FROM scope s JOIN item i ON i.content = s.live WHERE s.name = ?1 ORDER BY i.key",
-            )?;
-            let rows = s.query_map([&scope], |r| Ok((r.get(0)?, u(r.get(1)?), r.get(2)?)))?;
-            rows.collect::<rusqlite::Result<Vec<(String, u64, Vec<u8>)>>>()
-        })?;
-        let mut rows = Vec::with_capacity(stored.len());
-        let mut disclosure = Disclosure::default();
-        for (key, version, body) in stored {
-            let patient = PatientId::new(key).map_err(|e| odd(&e))?;
-            disclosure.resources.push(shown("Patient", &patient, version)?);
-            disclosure.patients.push(patient.clone());
-            rows.push((patient, version, self.db.whole(&body)?));
-        }
-        disclosure.total = rows.len() as u64;
-        disclosure.patients.sort();
-        Ok(Sealed::seal(permit, Some(ListRows { rows, as_of }), disclosure))
-    }
-
-    /// The critical results of everybody on a board, without values: for counting on the status line, not for showing. `None`
-    /// when the board is not here. A patient whose item does not say is left out.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`].
-    pub fn critical_marks(&self, ward: &str) -> Result<Option<WardMarks>, StoreError> {
-        #[derive(serde::Deserialize)]
-        struct Item {
-            #[serde(default, deserialize_with = "vitrine_clinical::card::critical::lenient")]
-            critical: Option<Vec<CriticalMark>>,
-        }
-        let scope = format!("board:{ward}");
-        let states = self.db.states(Some(&scope))?;
-        let Some(state) = states.first().filter(|s| s.complete) else {
-            return Ok(None);
-        };
-        let stored = self.db.lines.read("counting critical results", |c| {
-            c.prepare_cached(
-                "SELECT i.body FROM scope s JOIN item i ON i.content = s.live WHERE s.name = ?1",
-            )?
-            .query_map([&scope], |r| r.get(0))?
-            .collect::<rusqlite::Result<Vec<Vec<u8>>>>()
-        })?;
-        let mut marks = Vec::new();
-        for body in stored {
-            let item: Item = serde_json::from_slice(&self.db.whole(&body)?)
-                .map_err(|_| StoreError::Damaged(self.db.lines.path().display().to_string()))?;
-            marks.extend(item.critical.into_iter().flatten());
-        }
-        Ok(Some(WardMarks {
-            marks,
-            as_of: state.as_of,
-        }))
-    }
-
-    /// The cards of some patients, for their names in a list; those who are not here are left out.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`].
-    pub fn named(
-        &self,
-        permit: &Permit<SearchPatients>,
-        patients: &BTreeSet<PatientId>,
-    ) -> Result<Sealed<Vec<Vec<u8>>>, StoreError> {
-        let mut disclosure = Disclosure::default();
-        let mut out = Vec::new();
-        for patient in patients {
-            let row = self
-                .db
-                .lines
-                .read("reading a patient's name", |c| card_row(c, patient))?;
-            let Some(card) = row else { continue };
-            out.push(self.db.whole(&card.body)?);
-            disclosure
-                .resources
-                .push(shown("Patient", patient, card.version)?);
-            disclosure.patients.push(patient.clone());
-        }
-        disclosure.total = out.len() as u64;
-        Ok(Sealed::seal(permit, out, disclosure))
     }
 
     /// Where a patient is: for the policy, not for showing. `None` = not on this workstation.
@@ -543,14 +423,14 @@ fn subject<A: Action>(permit: &Permit<A>) -> Result<&PatientId, StoreError> {
         .ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))
 }
 
-fn odd(e: &dyn std::fmt::Display) -> StoreError {
+pub(super) fn odd(e: &dyn std::fmt::Display) -> StoreError {
     StoreError::Backend {
         doing: "reading a key",
         cause: e.to_string(),
     }
 }
 
-fn shown(kind: &str, patient: &PatientId, version: u64) -> Result<Disclosed, StoreError> {
+pub(super) fn shown(kind: &str, patient: &PatientId, version: u64) -> Result<Disclosed, StoreError> {
     Ok(Disclosed {
         key: ResourceKey::new(kind, patient.as_str()).map_err(|e| odd(&e))?,
         version,
@@ -558,7 +438,7 @@ fn shown(kind: &str, patient: &PatientId, version: u64) -> Result<Disclosed, Sto
 }
 
 /// The newest copy of a card among the scopes that hold it, still packed.
-fn card_row(c: &Connection, patient: &PatientId) -> rusqlite::Result<Option<CachedCard>> {
+pub(super) fn card_row(c: &Connection, patient: &PatientId) -> rusqlite::Result<Option<CachedCard>> {
     c.prepare_cached(
         "SELECT i.ver, i.body, s.name, s.as_of FROM scope s JOIN item i ON i.content = s.live AND i.key = ?1
          WHERE s.live <> 0 AND s.name >= 'ess:' AND s.name < 'ess;' ORDER BY i.ver DESC, s.as_of DESC LIMIT 1",

@@ -14,16 +14,18 @@ mod entries;
 mod essentials;
 mod images;
 mod lines;
+mod lists;
 mod outbox;
 mod records;
 pub mod scopes;
 
 pub use entries::{EntryMark, EntryTally, KeptEntry, NewEntry};
-pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow, ListRows, WardMarks};
+pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow};
 pub use images::{
     CachedList, CachedSeries, HeldPack, Images, IndexPiece, NewPack, NewSegment, OpenPatient, OpenSeries,
     PROVEN, SeriesHeld,
 };
+pub use lists::{ListRows, WardMarks};
 pub use outbox::{Attempt, AuditPage, Kept, Outbox, PendingGrant, Reserve, Tally, ThrottleRule, Written};
 pub use records::{CachedRecord, RecordRow, Records};
 pub use scopes::{Fold, Incoming, ItemRefRow, OpenFold, Prepared, ScopeState, StagedState};
