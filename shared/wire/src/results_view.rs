@@ -60,6 +60,8 @@ pub struct CriticalView {
     pub number_text: String,
     /// "ED Central · R1".
     pub place_text: String,
+    /// "Died 03-Mar-2026".
+    pub deceased_text: Option<String>,
     /// ▲ similar name on this ward.
     pub similar_name: bool,
     /// The result ("Observation/…"), as [`crate::entry_view::EntryInput::Acknowledge`] wants it.
@@ -89,12 +91,12 @@ pub struct CriticalView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct TakenView {
-    /// "Seen, acting: calcium given".
+    /// "Seen, acting: calcium given"; with what it said then, where it says something else now.
     pub text: String,
     /// "RN BROWN (Nurse), 21-Nov-2026 04:18".
     pub by_text: String,
     /// "read back: 6.1".
     pub read_back_text: Option<String>,
-    /// It ends the waiting; passing on does not.
+    /// It ends the waiting; passing on does not, nor what was done about a value that has changed since.
     pub settles: bool,
 }

@@ -70,7 +70,9 @@ pub struct StatusView {
     pub rejected: u32,
     /// Age of the oldest of them, e.g. "3 min".
     pub outbox_oldest_text: Option<String>,
-    /// Critical results of this ward that nobody has acknowledged: "2 critical results not acknowledged, the oldest for 12 min".
+    /// How many critical results of this ward wait for somebody; 0 also where that is not known.
+    pub critical: u32,
+    /// The same in words, where one waits or they cannot be read: "2 critical results not acknowledged, the oldest for 12 min".
     pub critical_text: Option<String>,
     /// The oldest of them is overdue: what is due now. "Tell the nurse in charge".
     pub critical_due_text: Option<String>,

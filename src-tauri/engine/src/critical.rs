@@ -115,64 +115,83 @@ pub(crate) fn counted(n: usize) -> Option<String> {
     }
 }
 
-/// For the status line: how many wait in this ward, and what is due. Nothing clinical, nobody named.
-pub(crate) fn status(station: &Station) -> (Option<String>, Option<String>) {
+/// What the status line says of this ward: nothing clinical, nobody named.
+#[derive(Debug, Default)]
+pub(crate) struct Status {
+    /// How many wait.
+    pub(crate) waiting: u32,
+    /// In words.
+    pub(crate) text: Option<String>,
+    /// What is due by now for the one that has waited longest; of a wait that nobody knows the last step.
+    pub(crate) due: Option<String>,
+}
+
+/// Counts them.
+pub(crate) fn status(station: &Station) -> Status {
     let ward = station.device().ward.clone();
     let WardMarks { marks, as_of } = match station.essentials.critical_marks(&ward) {
         Ok(Some(known)) => known,
         // A board that is not here is said by the state of the data.
-        Ok(None) => return (None, None),
+        Ok(None) => return Status::default(),
         Err(e) => {
             station.damaged(&e);
-            return (
-                Some("Critical results cannot be read here: ask the laboratory".to_owned()),
-                None,
-            );
+            return Status {
+                text: Some("Critical results cannot be read here: ask the laboratory".to_owned()),
+                ..Status::default()
+            };
         }
     };
     let now = station.clock.now();
     let waiting = waiting(&marks, &taken_up_here(station, as_of), now);
     let Some(counted) = counted(waiting.len()) else {
-        return (None, None);
+        return Status::default();
     };
     let waits: Option<Vec<i64>> = waiting
         .iter()
         .map(|m| m.available.map(|at| now.since(at).max(0)))
         .collect();
-    let Some(longest) = waits.map(|w| w.into_iter().max().unwrap_or(0)) else {
-        let last = STEPS.last().map(|(_, text)| (*text).to_owned());
-        return (Some(format!("{counted}; not known since when")), last);
-    };
-    let due = STEPS
-        .iter()
-        .rev()
-        .find(|(after_s, _)| longest >= i64::from(*after_s) * 1_000)
-        .map(|(_, text)| (*text).to_owned());
+    let longest = waits.map(|w| w.into_iter().max().unwrap_or(0));
+    let is_due = |after_s: u32| longest.is_none_or(|ms| ms >= i64::from(after_s) * 1_000);
     let oldest = if waiting.len() == 1 {
         "for"
     } else {
         "the oldest for"
     };
-    (
-        Some(format!("{counted}, {oldest} {}", format::data_age(longest))),
-        due,
-    )
+    Status {
+        waiting: u32::try_from(waiting.len()).unwrap_or(u32::MAX),
+        text: Some(match longest {
+            Some(ms) => format!("{counted}, {oldest} {}", format::data_age(ms)),
+            None => format!("{counted}; not known since when"),
+        }),
+        due: STEPS
+            .iter()
+            .rev()
+            .find(|(after_s, _)| is_due(*after_s))
+            .map(|(_, text)| (*text).to_owned()),
+    }
 }
 
-fn taken_view(w: &Words<'_>, t: &Taken) -> TakenView {
+/// `said`: what the result says now.
+fn taken_view(w: &Words<'_>, t: &Taken, said: &str) -> TakenView {
     let what = t
         .answer
         .map_or("Taken up in a way that is not known here", Answer::words);
     let at =
         t.at.map_or_else(|| "time not recorded".to_owned(), |at| w.date_time(at));
+    let mut text = match &t.words {
+        Some(words) => format!("{what}: {words}"),
+        None => what.to_owned(),
+    };
+    let of_this = t.read.as_deref() == Some(said);
+    if !of_this {
+        let then = t.read.as_deref().unwrap_or("a value that is not recorded");
+        text.push_str(&format!(" (it said {then} then)"));
+    }
     TakenView {
-        text: match &t.words {
-            Some(words) => format!("{what}: {words}"),
-            None => what.to_owned(),
-        },
+        text,
         by_text: format!("{}, {at}", t.by.as_deref().unwrap_or("not recorded by whom")),
         read_back_text: t.read_back.as_ref().map(|b| format!("read back: {b}")),
-        settles: t.answer.is_some_and(Answer::settles),
+        settles: of_this && t.answer.is_some_and(Answer::settles),
     }
 }
 
@@ -197,6 +216,7 @@ pub(crate) fn view(
         .map(|p| p.view(w, None, false))
         .collect();
     let now = w.clock.now();
+    let said = c.said();
     CriticalView {
         patient: row.patient.clone(),
         name_text: row.name.clone(),
@@ -204,6 +224,7 @@ pub(crate) fn view(
         gender_text: row.gender_text.clone(),
         number_text: row.number_text.clone(),
         place_text: row.place_text.clone(),
+        deceased_text: row.deceased_text.clone(),
         similar_name: row.similar_name,
         result: c.item.source.to_string(),
         version: u32::try_from(c.version).unwrap_or(u32::MAX),
@@ -217,7 +238,7 @@ pub(crate) fn view(
             .available
             .map(|at| u32::try_from(now.since(at).max(0) / 1_000).unwrap_or(u32::MAX)),
         before_text: before,
-        taken: c.taken.iter().map(|t| taken_view(w, t)).collect(),
+        taken: c.taken.iter().map(|t| taken_view(w, t, &said)).collect(),
         entries,
         not_for_you_text: not_for_you,
     }

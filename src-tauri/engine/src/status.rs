@@ -27,7 +27,7 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
     let count = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
     let device = station.device();
     let waiting = tally.audit.saturating_add(tally.grants);
-    let (critical_text, critical_due_text) = critical::status(station);
+    let results = critical::status(station);
     StatusView {
         age,
         sentence: sentence(age, as_of, station),
@@ -41,8 +41,9 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
         outbox_oldest_text: tally
             .oldest
             .map(|at| format::data_age(now.since(UtcMs(at)).max(0))),
-        critical_text,
-        critical_due_text,
+        critical: results.waiting,
+        critical_text: results.text,
+        critical_due_text: results.due,
         patients: station
             .essentials
             .patients()
@@ -191,7 +192,7 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         "entries": {
             "queued": entries.queued, "rejected": entries.rejected, "oldest_ms": entries.oldest,
         },
-        "critical": {"text": view.critical_text, "due": view.critical_due_text},
+        "critical": {"waiting": view.critical, "text": view.critical_text, "due": view.critical_due_text},
         "oldest_unsent_audit_row": (tally.audit > 0).then(|| tally.acked + 1),
         "scopes": scopes,
         "digests": states.iter().filter(|s| s.complete).map(|s| (s.name.clone(), Value::from(scope_digest(&s.digest).hex()))).collect::<Map<_, _>>(),

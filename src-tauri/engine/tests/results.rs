@@ -96,7 +96,11 @@ fn the_longest_waiting_comes_first_and_the_line_says_what_is_due() {
             text.starts_with("2 critical results not acknowledged, the oldest for "),
             "{text}"
         );
-        assert_eq!(status.critical_due_text.as_deref(), due, "{minutes}");
+        assert_eq!(
+            (status.critical, status.critical_due_text.as_deref()),
+            (2, due),
+            "{minutes}"
+        );
         sign_in(&ws, "lee");
         let v = block(ws.results(None)).unwrap();
         assert_eq!(ids(&v.waiting), ["Observation/k1", "Observation/k6"]);
@@ -335,6 +339,19 @@ fn a_board_that_does_not_say_is_never_no_results() {
     let board = [("p1".to_owned(), serde_json::to_vec(&item).unwrap())];
     stage(&essentials(&p), "board:ED", &board, false, Clock::new().wall().0);
     assert_eq!(block(ws.results(None)).unwrap().unread, 1);
+    // A result that the board names and the card does not hold yet.
+    let mark = CriticalMark {
+        source: ResourceKey::parse("Observation/k9").unwrap(),
+        version: 1,
+        available: Some(Clock::new().wall()),
+        acknowledged: false,
+        taken: None,
+    };
+    let item = serde_json::json!({"identity": null, "place": place("ED"), "allergies": "known", "flags": [], "code_status": null, "critical": [mark]});
+    let board = [("p1".to_owned(), serde_json::to_vec(&item).unwrap())];
+    stage(&essentials(&p), "board:ED", &board, false, Clock::new().wall().0);
+    let v = block(ws.results(None)).unwrap();
+    assert_eq!((v.waiting.len(), v.unread), (0, 1));
     // A ward whose board is not here at all.
     assert!(block(ws.results(Some("NOWHERE"))).is_err());
 }

@@ -32,6 +32,10 @@ number_text: string,
  */
 place_text: string, 
 /**
+ * "Died 03-Mar-2026".
+ */
+deceased_text: string | null, 
+/**
  * ▲ similar name on this ward.
  */
 similar_name: boolean, 

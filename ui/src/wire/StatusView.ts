@@ -46,7 +46,11 @@ rejected: number,
  */
 outbox_oldest_text: string | null, 
 /**
- * Critical results of this ward that nobody has acknowledged: "2 critical results not acknowledged, the oldest for 12 min".
+ * How many critical results of this ward wait for somebody; 0 also where that is not known.
+ */
+critical: number, 
+/**
+ * The same in words, where one waits or they cannot be read: "2 critical results not acknowledged, the oldest for 12 min".
  */
 critical_text: string | null, 
 /**

@@ -5,7 +5,7 @@
  */
 export type TakenView = { 
 /**
- * "Seen, acting: calcium given".
+ * "Seen, acting: calcium given"; with what it said then, where it says something else now.
  */
 text: string, 
 /**
@@ -17,6 +17,6 @@ by_text: string,
  */
 read_back_text: string | null, 
 /**
- * It ends the waiting; passing on does not.
+ * It ends the waiting; passing on does not, nor what was done about a value that has changed since.
  */
 settles: boolean, };

@@ -340,6 +340,7 @@ impl Workstation {
                 unsent: 0,
                 rejected: 0,
                 outbox_oldest_text: None,
+                critical: 0,
                 critical_text: None,
                 critical_due_text: None,
                 patients: 0,

@@ -32,7 +32,7 @@ pub(super) fn results(station: &Arc<Station>, asked: Option<&str>) -> Result<Res
     let now = station.clock.now();
     let patients = ward.rows.len();
     let (mut older, mut withheld, mut unread) = (0_usize, 0_usize, ward.unreadable);
-    let mut waiting_of: BTreeMap<String, usize> = BTreeMap::new();
+    let mut waiting_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut asked_for = Vec::new();
     for (row, item) in ward.rows {
         let Some(marks) = &item.critical else {
@@ -42,8 +42,8 @@ pub(super) fn results(station: &Arc<Station>, asked: Option<&str>) -> Result<Res
         let open = |m: &&CriticalMark| !m.acknowledged;
         older += marks.iter().filter(open).filter(|m| !is_listed(m, now)).count();
         if marks.iter().any(|m| is_listed(m, now)) {
-            let waits = marks.iter().filter(open).filter(|m| is_listed(m, now)).count();
-            waiting_of.insert(row.patient.clone(), waits);
+            let waits = marks.iter().filter(open).filter(|m| is_listed(m, now));
+            waiting_of.insert(row.patient.clone(), waits.map(|m| m.source.to_string()).collect());
             asked_for.push(row);
         }
     }
@@ -54,7 +54,7 @@ pub(super) fn results(station: &Arc<Station>, asked: Option<&str>) -> Result<Res
         let read = match read {
             Ok(read) => read,
             Err(Without::Restricted) => {
-                withheld += waiting_of.get(&row.patient).copied().unwrap_or(0);
+                withheld += waiting_of.get(&row.patient).map_or(0, Vec::len);
                 continue;
             }
             Err(Without::NotHere | Without::Unreadable) => {
@@ -66,6 +66,14 @@ pub(super) fn results(station: &Arc<Station>, asked: Option<&str>) -> Result<Res
             unread += 1;
             continue;
         };
+        // Board and card come one after the other: what the one names and the other has not yet is not "none".
+        let on_card = |key: &String| items.iter().any(|c| c.item.source.to_string() == *key);
+        if waiting_of
+            .get(&row.patient)
+            .is_some_and(|keys| !keys.iter().all(on_card))
+        {
+            unread += 1;
+        }
         let words = Words {
             patient: &read.patient,
             clock: &station.clock,
