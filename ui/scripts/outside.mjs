@@ -21,7 +21,7 @@ export const FIELDS = {
   BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
   ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text' },
   CriticalView: {
-    patient: 'engine', name_text: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', result: 'engine',
+    patient: 'engine', name_text: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', deceased_text: 'text', result: 'engine',
     test_text: 'text', available_text: 'engine', before_text: 'text', not_for_you_text: 'text',
   },
   EmergencyCardView: { access_id: 'engine', frame_text: 'text' },

@@ -9,11 +9,9 @@ import { offsetsOf, revealing, touching, whollySeen } from '../src/shared/rowWin
 import type { App } from '../src/state/app.svelte';
 import type { Key } from '../src/state/keys';
 import type { PatientRowView } from '../src/wire/PatientRowView';
-import { leave, screen } from './onScreen';
+import { all, leave, screen, words } from './onScreen';
 
 const IDLE = { typing: false, control: false };
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
-const words = (element: Element | null | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const said = (testid: string) => words(all(testid)[0]);
 const board = () => document.querySelector<HTMLElement>('[data-testid="board-screen"]');
 const options = () => [...document.querySelectorAll<HTMLElement>('[role=option]')];

@@ -8,14 +8,12 @@ import { calm } from '../src/ipc/fixtures/world';
 import { App, MOST_CHARTS } from '../src/state/app.svelte';
 import { actOf, type Key } from '../src/state/keys';
 import type { ChartView } from '../src/wire/ChartView';
-import { leave, screen } from './onScreen';
+import { all, leave, screen, words } from './onScreen';
 
 const IDLE = { typing: false, control: false };
 const TYPING = { typing: true, control: false };
 const key = (name: string, ctrlKey = false, shiftKey = false): Key => ({ key: name, ctrlKey, shiftKey, altKey: false, metaKey: false });
 const settled = () => new Promise((done) => setTimeout(done, 0));
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
-const words = (each: Element | undefined) => (each?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const NAMES = ['a', 'b', 'c', 'd', 'e'];
 const chartOf = (patient: string) => renamed(MARY_CHART, patient, { name: `FAMILY-${patient}, Given` });
 

@@ -3,15 +3,8 @@ import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CARD_ENTRIES, MARY_ENTRIES } from '../src/ipc/fixtures/entries';
 import { IDLE_LOCK_MS } from '../src/state/app.svelte';
-import { leave, screen } from './onScreen';
+import { all, leave, one, screen, words } from './onScreen';
 
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
-const one = (testid: string) => {
-  const found = all(testid);
-  if (found.length !== 1) throw new Error(`${found.length} of ${testid}`);
-  return found[0] as HTMLElement;
-};
-const words = (element: Element | null | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const settled = async () => {
   await new Promise((done) => setTimeout(done, 0));
   flushSync();

@@ -2,10 +2,8 @@
 import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { LONG_SERIES, MARY_SERIES } from '../src/ipc/fixtures/courses';
-import { leave, screen, WIDE } from './onScreen';
+import { all, leave, screen, WIDE, words } from './onScreen';
 
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
-const words = (element: Element | null | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const press = (key: string, target: EventTarget = window) => {
   target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true }));
   flushSync();

@@ -3,9 +3,8 @@ import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { lastEnded, onHold } from '../src/domain/medicines';
 import { MANY_CURRENT, MANY_PAST } from '../src/ipc/fixtures/medicines';
-import { leave, screen } from './onScreen';
+import { all, leave, screen } from './onScreen';
 
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
 const words = (testid: string) => (all(testid)[0]?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const tab = (name: string) => document.getElementById(`medicines-${name}`);
 

@@ -7,12 +7,11 @@ import type { Fake } from '../src/ipc/fake';
 import { MANY_NOTES } from '../src/ipc/fixtures/notes';
 import { block, MARY_CHART } from '../src/ipc/fixtures/people';
 import type { Key } from '../src/state/keys';
-import { leave, screen } from './onScreen';
+import { all, leave, screen } from './onScreen';
 
 const IDLE = { typing: false, control: false };
 const TYPING = { typing: true, control: false };
 const key = (name: string, shiftKey = false): Key => ({ key: name, ctrlKey: false, shiftKey, altKey: false, metaKey: false });
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
 const words = (testid: string) => (all(testid)[0]?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const settled = () => new Promise((done) => setTimeout(done, 0));
 

@@ -36,3 +36,16 @@ export async function leave(): Promise<void> {
   window.innerWidth = NARROW;
   document.body.innerHTML = '';
 }
+
+/** The parts of the page with this test id; what is rehearsed out of sight is none. */
+export const all = (testid: string): HTMLElement[] => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
+
+/** The one part with this test id. */
+export function one(testid: string): HTMLElement {
+  const [found, ...more] = all(testid);
+  if (found === undefined || more.length > 0) throw new Error(`${all(testid).length} of ${testid}`);
+  return found;
+}
+
+/** What stands there, as one line. */
+export const words = (element: Element | null | undefined): string => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();

@@ -5,12 +5,11 @@ import { togglePalette } from '../src/state/acts';
 import { matching, offersOf, Palette } from '../src/state/palette.svelte';
 import { actOf, type Key } from '../src/state/keys';
 import { viewerActOf } from '../src/state/viewerKeys';
-import { leave, screen } from './onScreen';
+import { all, leave, screen } from './onScreen';
 
 const IDLE = { typing: false, control: false };
 const TYPING = { typing: true, control: false };
 const key = (name: string, ctrlKey = false): Key => ({ key: name, ctrlKey, shiftKey: false, altKey: false, metaKey: false });
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
 const settled = () => new Promise((done) => setTimeout(done, 0));
 
 /** The key that a line of the help names. */

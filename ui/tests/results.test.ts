@@ -1,20 +1,17 @@
 /** The results inbox: waiting that is counted on, steps due at their second, the right patient, nothing signed twice, nothing claimed. */
-import { flushSync } from 'svelte';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { beyondOf, dueOf, overdueText, spanText, waited, waitingOf, waitingText } from '../src/domain/results';
 import { fakeOf, type Fake } from '../src/ipc/fake';
 import { entryOf, previewOf } from '../src/ipc/fixtures/entries';
 import { LIVE, NOT_HERE, OFFLINE, PARTIAL } from '../src/ipc/fixtures/people';
-import { EVERY, LACTATE, NO_RESULTS, POTASSIUM, TWO } from '../src/ipc/fixtures/results';
+import { LACTATE, NO_RESULTS, POTASSIUM, TWO } from '../src/ipc/fixtures/results';
 import { calm, failure } from '../src/ipc/fixtures/world';
-import { acknowledge } from '../src/state/acts';
 import { App } from '../src/state/app.svelte';
 import { READ_AT_LEAST_MS, type EntryDialog } from '../src/state/entry.svelte';
 import type { Key } from '../src/state/keys';
 import { offersOf } from '../src/state/palette.svelte';
 import { READ_EVERY_MS } from '../src/state/results.svelte';
 import type { EntryInput } from '../src/wire/EntryInput';
-import { leave, screen } from './onScreen';
 
 const { steps } = NO_RESULTS;
 const IDLE = { typing: false, control: false };
@@ -25,13 +22,6 @@ const SIGN = key('Enter', { ctrlKey: true });
 const ESC = key('Escape');
 const settled = () => new Promise((done) => setTimeout(done, 0));
 const read = () => performance.now() + READ_AT_LEAST_MS;
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
-const one = (testid: string) => {
-  const found = all(testid);
-  if (found.length !== 1) throw new Error(`${found.length} of ${testid}`);
-  return found[0] as HTMLElement;
-};
-const words = (element: Element | null | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 
 describe('waiting', () => {
   test('is counted on from when it was read, in whole seconds, and is never negative', () => {
@@ -387,140 +377,5 @@ describe('the inbox', () => {
       app.aside.showEntries();
       expect([app.view, app.recording.dialog?.patient]).toEqual(['results', 'p-john']);
     });
-  });
-});
-
-describe('on the page', () => {
-  afterEach(leave);
-
-  test('each row: who, value, unit, flag by text and shape, range, wait, what is due and what next', async () => {
-    await screen('results');
-    const [lactate, potassium] = all('critical').map(words);
-    for (const part of ['Lactate', '7.4 mmol/L', 'critically high', '0.5–2.0', 'HERNÁNDEZ, Luis (Mr)', '07-Jul-1990 (36y)', '3321 4470', 'waiting 31 min', 'Overdue 1 min: Call the senior doctor on call', 'Nobody has taken it up']) {
-      expect(lactate).toContain(part);
-    }
-    for (const part of [/before: 4.2 mmol\/L/u, /Similar name/u, /in [56] min: Tell the nurse in charge/u]) expect(potassium).toMatch(part);
-    expect(all('critical')[0]?.querySelectorAll('.finding svg').length).toBeGreaterThan(1);
-    expect(words(one('waiting-count'))).toBe('2 not acknowledged');
-    expect(document.activeElement).toBe(all('critical')[0]);
-    expect(all('acknowledge')).toHaveLength(2);
-  });
-
-  test('passed on still waits, corrected and preliminary say so, not known since when is said', async () => {
-    await screen('results-every');
-    const rows = all('critical').map(words);
-    expect(rows[0]).toMatch(/preliminary.*waiting, not known since when.*Overdue: Call the senior doctor on call/u);
-    expect(rows[1]).toMatch(/Passed on to Dr RAO.*read back.*it waits on/u);
-    expect(rows[2]).toContain('corrected');
-    expect(all('taken').map(({ dataset }) => dataset.settles)).toEqual(['false', 'false', 'true', 'false']);
-    expect(EVERY.waiting).toHaveLength(4);
-  });
-
-  test('empty says what was looked at; loading, failed, partial and not here are never an empty list (S1)', async () => {
-    await screen('results-empty');
-    expect(words(one('results-empty'))).toBe('No critical result waits, as of 21-Nov-2026 04:31');
-    expect(words(one('looked'))).toContain('Looked at: results marked critical');
-    await leave();
-    for (const id of ['results-loading', 'results-error', 'results-partial', 'results-not-here']) {
-      await screen(id);
-      expect(all('results-empty')).toHaveLength(0);
-      await leave();
-    }
-    await screen('results-error');
-    expect(words(one('results-error'))).toContain('Do not take this for an empty list');
-  });
-
-  test('what is withheld, older and unread is counted in words', async () => {
-    await screen('results-beyond');
-    expect(words(one('results-withheld'))).toMatch(/^1 more/u);
-    expect(words(one('results-older'))).toMatch(/^4 older/u);
-    expect(words(one('results-unread'))).toContain('3 patients');
-    expect(words(one('waiting-count'))).toBe('2 not acknowledged, 5 more not shown, others not known');
-  });
-
-  test('recorded here and not sent stands with its row, and a refusal with its reason', async () => {
-    await screen('results-recorded');
-    expect(all('critical').slice(0, 2).map((row) => row.querySelector<HTMLElement>('[data-testid=entry]')?.dataset.state)).toEqual(['rejected', 'queued']);
-    expect(words(all('recorded')[0])).toContain('not yet known to others');
-  });
-
-  test('the form: who it is of and the value stand above it, digits choose, the answer asks for its words', async () => {
-    const app = await screen('results-form');
-    expect(one('subject').dataset.patient).toBe('p-john');
-    expect(words(one('subject'))).toMatch(/SMITH, John \(Mr\).*K 6.1 mmol\/L/u);
-    const radios = document.querySelectorAll('[role=radio]');
-    expect([...radios].map((each) => each.getAttribute('aria-checked'))).toEqual(Array(radios.length).fill('false'));
-    expect(document.activeElement).toBe(radios[0]);
-    radios[0]?.dispatchEvent(new KeyboardEvent('keydown', { key: '2', bubbles: true, cancelable: true }));
-    flushSync();
-    expect(app.recording.dialog?.fields.answer).toBe('passed-on');
-    expect(words(one('words').closest('.field'))).toBe('To whom');
-  });
-
-  test('the button that signs carries the name; no button takes more than one row', async () => {
-    await screen('results-preview');
-    expect(words(one('entry-sign'))).toContain('Sign for SMITH, John (Mr)');
-    await leave();
-    await screen('results-every');
-    expect(document.querySelectorAll('[type=checkbox]')).toHaveLength(0);
-    expect(all('acknowledge')).toHaveLength(4);
-    expect(all('acknowledge').every((button) => button.closest('[data-testid=critical]') !== null)).toBe(true);
-  });
-
-  test('outdated: said above it, and not to be signed', async () => {
-    await screen('results-outdated');
-    expect(words(one('outdated'))).toContain('has changed');
-    expect((one('entry-sign') as HTMLButtonElement).disabled).toBe(true);
-  });
-
-  test('the alarm is heard once, and again only when another step is due', async () => {
-    const app = await screen('strip-critical-due');
-    const alert = one('critical-alert');
-    const heard = words(alert);
-    expect(heard).toBe('2 critical results not acknowledged, the oldest for 31 min. Call the senior doctor on call');
-    const status = app.status;
-    if (status === null) throw new Error('no status');
-    app.useStatus({ ...status, critical_text: '2 critical results not acknowledged, the oldest for 32 min' });
-    flushSync();
-    expect(words(alert)).toBe(heard);
-    expect(words(one('strip-critical'))).toContain('32 min');
-    app.useStatus({ ...status, critical_due_text: 'Call the medical director' });
-    flushSync();
-    expect(words(alert)).toContain('medical director');
-    app.useStatus({ ...status, critical_text: null, critical_due_text: null });
-    flushSync();
-    expect([words(alert), all('strip-critical')]).toEqual(['', []]);
-  });
-
-  test('the strip opens it; on the lock screen and under a dialog it only says so', async () => {
-    const app = await screen('strip-critical');
-    one('strip-critical').click();
-    await settled();
-    expect(app.view).toBe('results');
-    app.emergency.open(null);
-    flushSync();
-    expect(one('strip-critical').tagName).toBe('SPAN');
-    await leave();
-    await screen('lock-critical');
-    expect(one('strip-critical').tagName).toBe('SPAN');
-    expect(document.body.textContent).not.toMatch(/SMITH|HERNÁNDEZ|Lactate/u);
-  });
-
-  test('a row of the board says it with a shape and words, on the wall display too', async () => {
-    for (const id of ['board-critical', 'board-wall-critical']) {
-      await screen(id);
-      const mark = all('row-critical')[0];
-      expect(words(mark)).toBe('1 critical result not acknowledged');
-      expect(mark?.querySelector('svg')).not.toBeNull();
-      await leave();
-    }
-  });
-
-  test('a clerk sees why acknowledging is not for them', async () => {
-    const app = await screen('results-clerk');
-    expect((one('acknowledge') as HTMLButtonElement).disabled).toBe(true);
-    expect(words(one('not-for-you'))).toContain('ward clerk');
-    acknowledge(app);
-    expect(app.recording.dialog).toBeNull();
   });
 });

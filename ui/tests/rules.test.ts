@@ -1,9 +1,7 @@
 /** Safety rules of screens.md A6 that are seen on whole screens, each by its number; the others are in safety.test.ts, views.test.ts and app.test.ts. */
 import { afterEach, describe, expect, test } from 'vitest';
-import { leave, screen } from './onScreen';
+import { all, leave, screen, words } from './onScreen';
 
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]:not([data-rehearsal] *)`)];
-const words = (element: Element | undefined) => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 const row = (name: string) => all('patient-row').find((each) => words(each).includes(name));
 
 afterEach(leave);

@@ -5,12 +5,10 @@ import { boundary, lanesOf } from '../src/domain/timeline';
 import { STUDIES } from '../src/ipc/fixtures/images';
 import { LIVE, MARY_CHART, OFFLINE, PARTIAL } from '../src/ipc/fixtures/people';
 import type { Key } from '../src/state/keys';
-import { leave, screen } from './onScreen';
+import { all, leave, screen, words } from './onScreen';
 
 const IDLE = { typing: false, control: false };
 const key = (name: string): Key => ({ key: name, ctrlKey: false, shiftKey: false, altKey: false, metaKey: false });
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
-const words = (each: Element | undefined) => (each?.textContent ?? '').replace(/\s+/gu, ' ').trim();
 
 afterEach(leave);
 

@@ -3,14 +3,8 @@ import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { block, MARY_CARD, MARY_CHART, MARY_NEWS2 } from '../src/ipc/fixtures/people';
 import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
-import { leave, screen } from './onScreen';
+import { all, leave, one, screen } from './onScreen';
 
-const all = (testid: string) => [...document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)];
-const one = (testid: string) => {
-  const found = all(testid);
-  if (found.length !== 1) throw new Error(`${found.length} of ${testid}`);
-  return found[0] as HTMLElement;
-};
 const text = () => document.body.textContent ?? '';
 
 afterEach(leave);

@@ -117,6 +117,6 @@ export function whoOfCritical(row: CriticalView): Who {
     number: row.number_text,
     place: row.place_text,
     similar: row.similar_name,
-    deceased: null,
+    deceased: row.deceased_text,
   };
 }

@@ -585,8 +585,8 @@ export class App {
   }
 }
 
-/** What the lists beside the screens are read again for. */
-const countsOf = ({ unsent, rejected, critical_text }: StatusView) => `${unsent} ${rejected} ${critical_text ?? ''}`;
+/** What the lists beside the screens are read again for: numbers, and no minute that goes by, because each reading is written down. */
+const countsOf = ({ unsent, rejected, critical }: StatusView) => `${unsent} ${rejected} ${critical}`;
 
 function wrongPatient(): ErrorView {
   return errorOf(null, WORDS.wrongPatient);
