@@ -1,54 +1,16 @@
 //! A critical result: from the laboratory to every workstation of the ward, taken up offline, and waiting again when it is corrected.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use vitrine_tests::lab::{CRITICAL, Lab};
 use vitrine_tests::server::Server;
 use vitrine_tests::station::{Person, Station, person};
-
-struct Lab {
-    http: reqwest::Client,
-    token: String,
-    patient: String,
-}
-
-impl Lab {
-    /// The laboratory sends a potassium, or corrects it.
-    async fn sends(&self, server: &Server, value: &str, flag: &str, status: &str) -> Result<()> {
-        let at = now();
-        let body = format!(
-            r#"{{"resourceType":"Observation","id":"k-critical","status":"{status}","category":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/observation-category","code":"laboratory"}}]}}],"code":{{"coding":[{{"system":"http://loinc.org","code":"2823-3","display":"Potassium [Moles/volume] in Serum or Plasma"}}]}},"subject":{{"reference":"Patient/{}"}},"effectiveDateTime":"{at}","issued":"{at}","valueQuantity":{{"value":{value},"unit":"mmol/L","system":"http://unitsofmeasure.org","code":"mmol/L"}},"interpretation":[{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v3-ObservationInterpretation","code":"{flag}"}}]}}]}}"#,
-            self.patient
-        );
-        let answer = self
-            .http
-            .put(format!("{}/fhir/Observation/k-critical", server.url()))
-            .bearer_auth(&self.token)
-            .header("content-type", "application/fhir+json")
-            .body(body)
-            .send()
-            .await?;
-        ensure!(answer.status().is_success(), "{}", answer.text().await?);
-        Ok(())
-    }
-}
-
-/// Now, as FHIR has it.
-fn now() -> String {
-    let c = vitrine_clinical::format::civil::Civil::at(vitrine_engine::clock::Clock::new().wall(), 0);
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        c.year, c.month, c.day, c.hour, c.minute, c.second
-    )
-}
 
 /// The result in one of the groups of the inbox.
 fn in_group(station: &Station, who: &Person, group: &str) -> Result<Option<Value>> {
     let inbox = station.by(who, &["results"])?;
     let list = inbox[group].as_array().context("a group of the inbox")?;
-    Ok(list
-        .iter()
-        .find(|c| c["result"] == "Observation/k-critical")
-        .cloned())
+    Ok(list.iter().find(|c| c["result"] == CRITICAL).cloned())
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -67,9 +29,7 @@ async fn a_critical_result_waits_until_somebody_has_taken_it_up_and_again_when_i
         .as_str()
         .context("a patient of the ED")?
         .to_owned();
-    let http = server.http()?;
-    let token = server.token(&http).await?;
-    let mut lab = Lab { http, token, patient };
+    let mut lab = Lab::connect(&server, patient).await?;
 
     lab.sends(&server, "6.10", "HH", "final").await?;
     here.sync()?;
@@ -115,7 +75,7 @@ async fn a_critical_result_waits_until_somebody_has_taken_it_up_and_again_when_i
             &[
                 "record",
                 "result",
-                "Observation/k-critical",
+                CRITICAL,
                 "--answer",
                 "acting",
                 "--words",
@@ -149,8 +109,7 @@ async fn a_critical_result_waits_until_somebody_has_taken_it_up_and_again_when_i
         );
     }
     // In the record it is a Task about that version of the result.
-    lab.http = server.http()?;
-    lab.token = server.token(&lab.http).await?;
+    lab = Lab::connect(&server, lab.patient).await?;
     let everything = lab
         .http
         .get(format!(
@@ -170,10 +129,7 @@ async fn a_critical_result_waits_until_somebody_has_taken_it_up_and_again_when_i
         .filter(|r| r["resourceType"] == "Task")
         .collect();
     assert_eq!(tasks.len(), 1);
-    assert_eq!(
-        tasks[0]["focus"]["reference"],
-        "Observation/k-critical/_history/1"
-    );
+    assert_eq!(tasks[0]["focus"]["reference"], format!("{CRITICAL}/_history/1"));
     assert_eq!(tasks[0]["owner"]["identifier"]["value"], nurse.user.as_str());
 
     // Sent again unchanged it stays; corrected to another critical value it waits again; corrected to a plain one it is none.
@@ -184,11 +140,20 @@ async fn a_critical_result_waits_until_somebody_has_taken_it_up_and_again_when_i
     ] {
         lab.sends(&server, value, flag, status).await?;
         there.sync()?;
-        assert_eq!(
-            in_group(&there, &doctor, "waiting")?.is_some(),
-            waits,
-            "{value} {flag}"
-        );
+        let waiting = in_group(&there, &doctor, "waiting")?;
+        assert_eq!(waiting.is_some(), waits, "{value} {flag}");
+        if let Some(c) = waiting {
+            // What was done about the former value stands there, and does not look like done.
+            let t = &c["taken"][0];
+            assert_eq!(t["settles"], false, "{t}");
+            assert!(
+                t["text"]
+                    .as_str()
+                    .context("what was done")?
+                    .ends_with("(it said 6.10 mmol/L HH then)"),
+                "{t}"
+            );
+        }
         assert_eq!(
             in_group(&there, &doctor, "done")?.is_some(),
             done,

@@ -10,6 +10,8 @@ pub const ENTER: char = '\u{e007}';
 pub const ESCAPE: char = '\u{e00c}';
 /// F1.
 pub const F1: char = '\u{e031}';
+/// F11.
+pub const F11: char = '\u{e03b}';
 /// F12.
 pub const F12: char = '\u{e03c}';
 

@@ -6,7 +6,8 @@ use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
 use vitrine_desktop_tests::act::{break_the_glass, open_chart, sign_in, time_cards};
-use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F12, SHIFT, automation_bin};
+use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F11, F12, SHIFT, automation_bin};
+use vitrine_tests::lab::Lab;
 use vitrine_tests::server::Server;
 use vitrine_tests::station::{Station, person, showcase};
 
@@ -198,6 +199,63 @@ async fn recorded_by_keys_offline_and_in_the_record_afterwards() -> Result<()> {
     assert_eq!(strip.matches("Suxamethonium").count(), 1, "{strip}");
     assert!(!strip.contains("NOT SENT"), "{strip}");
     picture(&desktop, "window-entries-accepted").await?;
+    Ok(())
+}
+
+/// A critical result reaches the locked screen, is taken up by the keyboard alone while the server is away, with what was read back to
+/// the laboratory, and everybody knows once the server is back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_critical_result_is_taken_up_by_keys_offline() -> Result<()> {
+    let mut h = hospital().await?;
+    let nurse = person(&h.seed, "nurse", "ED")?;
+    let patient = showcase(&h.seed, "anaphyla")?;
+    let id = field(&patient, "id")?.to_owned();
+    let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
+    desktop.find("lock-screen").await?;
+    desktop.text_with("status", "LIVE").await?;
+    let lab = Lab::connect(&h.server, id).await?;
+    lab.sends(&h.server, "6.10", "HH", "final").await?;
+    desktop.text_with("strip-critical", "not acknowledged").await?;
+    picture(&desktop, "window-critical-locked").await?;
+    sign_in(&desktop, &nurse).await?;
+    open_chart(&desktop, field(&patient, "mrn")?).await?;
+    let name = desktop.text("banner-name").await?;
+    h.server.kill();
+    desktop.text_with("status", "OFFLINE").await?;
+
+    // From the chart to that patient's row, from there to the form.
+    desktop.press(([CTRL], F11)).await?;
+    desktop.find("results-screen").await?;
+    desktop.text_with("critical", "6.10").await?;
+    picture(&desktop, "window-results").await?;
+    desktop.press(([CTRL], F11)).await?;
+    desktop.find("entry-dialog").await?;
+    desktop.text_with("subject", name.trim()).await?;
+    desktop.press('1').await?;
+    desktop.fill("words", "calcium given").await?;
+    desktop.fill("read-back", "1.6").await?;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.text_with("fault", "another value").await?;
+    desktop.fill("read-back", "potassium 6.1").await?;
+    picture(&desktop, "window-results-form").await?;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.find("entry-preview").await?;
+    assert!(
+        desktop.text("entry-sign").await?.contains(name.trim()),
+        "who it is stands on the button"
+    );
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    desktop.press(([CTRL], ENTER)).await?;
+    desktop.gone("entry-dialog").await?;
+    desktop.text_with("recorded", "NOT SENT").await?;
+    picture(&desktop, "window-results-queued").await?;
+
+    h.server.restart()?;
+    desktop.text_with("status", "LIVE").await?;
+    desktop.text_with("taken", "Seen, acting: calcium given").await?;
+    desktop.gone("recorded").await?;
+    picture(&desktop, "window-results-done").await?;
+    desktop.stop().await;
     Ok(())
 }
 
