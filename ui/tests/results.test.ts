@@ -28,7 +28,7 @@ describe('waiting', () => {
     expect([waited(240, 0), waited(240, 59.9), waited(240, -5), waited(-30, 10), waited(null, 60)]).toEqual([240, 299, 240, 0, null]);
   });
 
-  test.each([[0, '0 s'], [59, '59 s'], [60, '1 min'], [3599, '59 min'], [3600, '1 h'], [3900, '1 h 5 min'], [86_400, '1 d'], [183_600, '2 d 3 h']])('%i s is "%s": never rounded up', (seconds, text) => {
+  test.each([[0, '0 s'], [59, '59 s'], [60, '1 min'], [3599, '59 min'], [3600, '1 hr'], [3900, '1 hr 5 min'], [86_400, '1 d'], [183_600, '2 d 3 hr']])('%i s is "%s": never rounded up', (seconds, text) => {
     expect(spanText(seconds)).toBe(text);
   });
 

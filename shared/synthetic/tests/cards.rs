@@ -1,6 +1,6 @@
 //! The patients worth opening, seen through the emergency card: each must come out as what it is said to show.
 
-use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::HashMap;
 use vitrine_clinical::card::{
     AllergyState, BlockState, CardFact, EmergencyCard, HighRisk, MeasuredItem, emergency_card,
@@ -11,13 +11,21 @@ use vitrine_synthetic::{DEMO_SEED, HEAVY_PATIENT, Hospital, patient_id};
 /// 22-Nov-2026 04:19:00 UTC.
 const NOW: i64 = 1_795_321_140_000;
 
+#[derive(serde::Deserialize)]
+struct Bundle {
+    entry: Vec<Entry>,
+}
+#[derive(serde::Deserialize)]
+struct Entry {
+    /// As it stands: a decimal keeps its digits.
+    resource: Box<RawValue>,
+    request: HashMap<String, String>,
+}
+
 fn collect(bundle: &str, into: &mut HashMap<String, String>) {
-    let bundle: Value = serde_json::from_str(bundle).expect("JSON");
-    for entry in bundle["entry"].as_array().expect("entries") {
-        into.insert(
-            entry["request"]["url"].as_str().expect("url").to_owned(),
-            entry["resource"].to_string(),
-        );
+    let bundle: Bundle = serde_json::from_str(bundle).expect("a bundle");
+    for entry in bundle.entry {
+        into.insert(entry.request["url"].clone(), entry.resource.get().to_owned());
     }
 }
 
@@ -284,4 +292,25 @@ fn the_long_record_has_the_card_of_its_essentials() {
         "the newest, not one of the past years"
     );
     assert_eq!(card.place.and_then(|p| p.bed).as_deref(), Some("ICU 10"));
+}
+
+#[test]
+fn critical_results_of_before_the_last_minutes_have_been_taken_up() {
+    let (mut done, mut waiting) = (0, 0);
+    for n in 0..60 {
+        for c in card(n).critical.expect("known") {
+            let at = c.available.expect("issued").0;
+            match c.acknowledged() {
+                Some(t) => {
+                    done += 1;
+                    assert!(t.at.is_some_and(|t| t.0 > at) && t.by.is_some(), "{t:?}");
+                }
+                None => {
+                    waiting += 1;
+                    assert!(NOW - at < 21 * 60_000, "patient {n}: {c:?}");
+                }
+            }
+        }
+    }
+    assert!(done > 10, "{done} taken up, {waiting} wait");
 }

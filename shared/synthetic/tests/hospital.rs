@@ -126,8 +126,8 @@ fn golden_fingerprints() {
 
 const GOLDEN: [&str; 7] = [
     "f784aba569bfe35f",
-    "b3a65d844f33872e",
-    "e734109eb797738d",
+    "a80c2d4c88f2e9b1",
+    "ed47b1b06fee4526",
     "589e275bc60312d0",
     "5e820740b6dd1ab1",
     "214212b8a75c74ff",

@@ -225,8 +225,12 @@ async fn a_critical_result_is_taken_up_by_keys_offline() -> Result<()> {
 
     // From the chart to that patient's row, from there to the form.
     desktop.press(([CTRL], F11)).await?;
-    desktop.find("results-screen").await?;
-    desktop.text_with("critical", "6.10").await?;
+    desktop.find("critical").await?;
+    let row = desktop
+        .ask("done(document.activeElement.textContent)")
+        .await?
+        .to_string();
+    assert!(row.contains("6.10") && row.contains(name.trim()), "{row}");
     picture(&desktop, "window-results").await?;
     desktop.press(([CTRL], F11)).await?;
     desktop.find("entry-dialog").await?;
@@ -252,7 +256,9 @@ async fn a_critical_result_is_taken_up_by_keys_offline() -> Result<()> {
 
     h.server.restart()?;
     desktop.text_with("status", "LIVE").await?;
-    desktop.text_with("taken", "Seen, acting: calcium given").await?;
+    desktop
+        .text_with("results-screen", "Seen, acting: calcium given")
+        .await?;
     desktop.gone("recorded").await?;
     picture(&desktop, "window-results-done").await?;
     desktop.stop().await;

@@ -15,11 +15,11 @@ const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
-/** "40 s", "12 min", "1 h 5 min", "2 d 3 h": whole units that have passed, never rounded up. */
+/** "40 s", "12 min", "1 hr 5 min", "2 d 3 hr", as the engine says them (CUI D+Tb): whole units that have passed, never rounded up. */
 export function spanText(seconds: number): string {
   if (seconds < MINUTE) return `${seconds} s`;
   if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min`;
-  const [unit, small, words] = seconds < DAY ? ([HOUR, MINUTE, ['h', 'min']] as const) : ([DAY, HOUR, ['d', 'h']] as const);
+  const [unit, small, words] = seconds < DAY ? ([HOUR, MINUTE, ['hr', 'min']] as const) : ([DAY, HOUR, ['d', 'hr']] as const);
   const rest = Math.floor((seconds % unit) / small);
   return `${Math.floor(seconds / unit)} ${words[0]}${rest === 0 ? '' : ` ${rest} ${words[1]}`}`;
 }

@@ -1,4 +1,5 @@
-//! Laboratory results with their history, limits, corrections and cancellations, and the reports that group them.
+//! Laboratory results with their history, limits, corrections and cancellations, who took up the critical ones, and the reports
+//! that group them.
 
 use super::*;
 use crate::Hospital;
@@ -235,6 +236,59 @@ fn observation(bundle: &mut Bundle, story: &Story, lab: &'static Lab, draw: Draw
             }
         },
     );
+    let waits = story.newest() - draw.at < 20 * MINUTE;
+    if matches!(lab.interpret(value), "HH" | "LL") && fate(story, lab, draw) != Fate::Cancelled && !waits {
+        taken_up(bundle, story, lab, value, draw);
+    }
+}
+
+/// `Coding.system` of what a Task says about a result, as workstations write it.
+const TASK: &str = "urn:vitrine:task";
+
+/// A nurse took up a critical result some minutes after it came.
+fn taken_up(bundle: &mut Bundle, story: &Story, lab: &Lab, value: i64, draw: Draw) {
+    let mut rng = story.rng(WRITE + stream_of(lab) * 64 + 48 + draw.k);
+    let at = instant(draw.at + 100_000 + rng.between(1, 9) * MINUTE);
+    let digits = decimal(value, lab.places);
+    let unit = if lab.unit.is_empty() { lab.ucum } else { lab.unit };
+    let parts = [digits.as_str(), unit, lab.interpret(value)];
+    let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+    let read = parts.join(" ");
+    bundle.put("Task", &story.sub(&format!("t{}-{}", draw.k, lab.key)), |w| {
+        w.str("status", "completed");
+        fhir::concept(w, "businessStatus", TASK, "acting", "", "Seen, acting");
+        w.str("intent", "order");
+        fhir::concept(
+            w,
+            "code",
+            TASK,
+            "acknowledge-critical-result",
+            "",
+            "Acknowledge critical result",
+        );
+        w.str("description", &format!("{} {read}", lab.said));
+        w.obj("focus", |w| {
+            w.str(
+                "reference",
+                &format!("Observation/{}-l{}-{}", story.id, draw.k, lab.key),
+            );
+        });
+        fhir::reference(w, "for", "Patient", &story.id);
+        w.str("authoredOn", &at);
+        w.str("lastModified", &at);
+        let (id, shown) = signer(story, StaffRole::Nurse, draw.k);
+        fhir::reference_named(w, "owner", "Practitioner", &id, &shown);
+        w.one("input", |w| {
+            fhir::concept(w, "type", TASK, "result-as-read", "", "Result as it was read");
+            w.str("valueString", &read);
+        });
+        if rng.chance(40) {
+            w.one("output", |w| {
+                fhir::concept(w, "type", TASK, "read-back", "", "Read back to the laboratory");
+                w.str("valueString", &digits);
+            });
+        }
+    });
 }
 
 fn code(w: &mut Json, lab: &Lab) {
