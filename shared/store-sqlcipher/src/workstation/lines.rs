@@ -111,7 +111,11 @@ impl Lines {
     }
 
     pub(super) fn fault(&self, doing: &'static str) -> impl Fn(rusqlite::Error) -> StoreError + use<'_> {
-        move |e| cipher::fault(&self.path, doing, &e)
+        move |e| match e.sqlite_error_code() {
+            // SQLCipher's word for a page that does not hold, where it is about to be written (`CODEC1` in its pager.c).
+            Some(rusqlite::ErrorCode::OutOfMemory) => StoreError::Damaged(self.path.display().to_string()),
+            _ => cipher::fault(&self.path, doing, &e),
+        }
     }
 
     /// Reads; on a fault once more on a new connection.
@@ -134,6 +138,18 @@ impl Lines {
         let value = read(&conn).map_err(self.fault(doing))?;
         self.give_back(conn);
         Ok(value)
+    }
+
+    /// Reads on a connection of its own, that is closed afterwards: for what takes long.
+    pub(super) fn read_aside<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let conn = match self.opened {
+            OpenedAs::Shared => cipher::open(&self.path, &self.key, &reading(&self.options))?,
+            _ => cipher::open_on_full_disk(&self.path, &self.key, &self.options)?.0,
+        };
+        read(&conn)
     }
 
     fn give_back(&self, conn: Connection) {

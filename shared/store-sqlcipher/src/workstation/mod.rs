@@ -18,6 +18,7 @@ mod lists;
 mod outbox;
 mod records;
 pub mod scopes;
+mod verify;
 
 pub use entries::{EntryMark, EntryTally, KeptEntry, NewEntry};
 pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow};
@@ -29,3 +30,4 @@ pub use lists::{ListRows, WardMarks};
 pub use outbox::{Attempt, AuditPage, Kept, Outbox, PendingGrant, Reserve, Tally, ThrottleRule, Written};
 pub use records::{CachedRecord, RecordRow, Records};
 pub use scopes::{Fold, Incoming, ItemRefRow, OpenFold, Prepared, ScopeState, StagedState};
+pub use verify::{ScopeFault, Verified};

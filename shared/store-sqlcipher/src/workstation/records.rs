@@ -46,7 +46,7 @@ pub struct CachedRecord {
 
 /// One user's cached records.
 pub struct Records {
-    db: Scopes,
+    pub(super) db: Scopes,
 }
 
 synchronised!(Records);

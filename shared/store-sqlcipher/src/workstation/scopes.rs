@@ -219,6 +219,20 @@ impl Scopes {
         }
     }
 
+    pub(super) const fn searchable(&self) -> bool {
+        self.searchable
+    }
+
+    /// The digest of a scope without items.
+    pub(super) fn empty_fold(&self) -> Box<dyn Fold> {
+        (self.fold)(&[])
+    }
+
+    /// A kept digest in the form in which one that was just made is given.
+    pub(super) fn normal(&self, digest: &[u8]) -> Vec<u8> {
+        (self.fold)(digest).to_bytes()
+    }
+
     pub(super) fn states(&self, only: Option<&str>) -> Result<Vec<ScopeState>, StoreError> {
         self.lines.read("reading the state of the scopes", |c| {
             let mut s = c.prepare_cached(
