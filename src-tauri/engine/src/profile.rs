@@ -18,10 +18,17 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+/// The essentials while they are made anew.
+const NEXT: &str = "essentials.next.db";
+/// A database: its file, its log, the index of the log.
+const ENDINGS: [&str; 3] = ["", "-wal", "-shm"];
+
 /// Where everything of a profile is.
 #[derive(Debug, Clone)]
 pub struct Profile {
     dir: PathBuf,
+    /// The essentials are those that are being made anew beside the others.
+    next: bool,
 }
 
 /// `device.json`: who this workstation is. No secret.
@@ -64,7 +71,10 @@ impl Profile {
             std::fs::set_permissions(dir, std::fs::Permissions::from_mode(0o700))
                 .map_err(EngineError::io("making the profile folder private"))?;
         }
-        Ok(Self { dir: dir.to_owned() })
+        Ok(Self {
+            dir: dir.to_owned(),
+            next: false,
+        })
     }
 
     /// The folder.
@@ -97,10 +107,74 @@ impl Profile {
     pub fn ca(&self) -> PathBuf {
         self.file("ca.pem")
     }
-    /// `essentials.db`.
+    /// `essentials.db`; `essentials.next.db` while they are made anew.
     #[must_use]
     pub fn essentials(&self) -> PathBuf {
-        self.file("essentials.db")
+        self.file(if self.next { NEXT } else { "essentials.db" })
+    }
+
+    /// The same profile with essentials that are to be made anew, beside those that are there; what an earlier try left is
+    /// removed.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`].
+    pub fn renewing(&self) -> Result<Self, EngineError> {
+        let next = Self {
+            next: true,
+            ..self.clone()
+        };
+        next.remove_essentials(&ENDINGS)?;
+        Ok(next)
+    }
+
+    /// Puts the essentials that were made anew, and are closed, in the place of the others. A crash in between leaves one or the
+    /// other.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`]; [`EngineError::Internal`] while somebody still has them open.
+    pub fn put_in_place(&self) -> Result<(), EngineError> {
+        let next = self.essentials();
+        let log = self.file(&format!("{NEXT}-wal"));
+        if !self.next || std::fs::metadata(log).is_ok_and(|m| m.len() > 0) {
+            return Err(EngineError::Internal("closing what was made anew"));
+        }
+        let old = Self {
+            next: false,
+            ..self.clone()
+        };
+        // The log first: it must never stand beside a file that it is not of.
+        old.remove_essentials(&ENDINGS[1..])?;
+        let doing = EngineError::io("putting what was made anew in its place");
+        std::fs::rename(&next, old.essentials())
+            .and_then(|()| File::open(&self.dir)?.sync_all())
+            .map_err(doing)?;
+        self.remove_essentials(&ENDINGS[1..])
+    }
+
+    /// Removes what was made anew and is not to be used.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`].
+    pub fn forget_next(&self) -> Result<(), EngineError> {
+        if self.next {
+            self.remove_essentials(&ENDINGS)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn remove_essentials(&self, endings: &[&str]) -> Result<(), EngineError> {
+        for ending in endings {
+            let mut path = self.essentials().into_os_string();
+            path.push(ending);
+            match std::fs::remove_file(&path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(EngineError::io("removing stored data")(e));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
     /// `outbox.db`.
     #[must_use]

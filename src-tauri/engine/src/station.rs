@@ -8,11 +8,13 @@ use crate::cache::{self, Freshness};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::images::Imaging;
+use crate::integrity::Integrity;
 use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
 use crate::outbox::{self, Alarm, Alarms, Ballast};
 use crate::profile::{DeviceFile, Profile};
 use crate::session::{Person, Proofs, Session};
 use crate::{EngineError, Options, entropy};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::broadcast;
 use vitrine_access::Grant;
@@ -45,6 +47,9 @@ pub(crate) struct Station {
     pub(crate) proofs: Proofs,
     pub(crate) desk: Desk,
     pub(crate) imaging: Imaging,
+    pub(crate) integrity: Integrity,
+    /// When the certificate ends that the server showed last, ms; 0 = not seen.
+    certificate: AtomicI64,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) link: Mutex<Option<tokio::sync::mpsc::UnboundedSender<crate::link::Command>>>,
     /// Entries that are on their way to the server.
@@ -117,6 +122,8 @@ impl Station {
             proofs: Proofs::default(),
             desk: Desk::default(),
             imaging,
+            integrity: Integrity::default(),
+            certificate: AtomicI64::new(0),
             events,
             link: Mutex::new(None),
             sent: Mutex::default(),
@@ -164,12 +171,34 @@ impl Station {
         }
     }
 
-    /// Keeps the server's offset for the next start.
+    /// Keeps the server's offset, and until when its certificate is good, for the next start.
     pub(crate) fn keep_clock(&self) {
         if let Some(offset) = self.clock.offset_ms() {
             let _ = self
                 .essentials
                 .set_note("clock", &format!("{offset} {}", self.clock.wall().0));
+        }
+        let ends = self.certificate.load(Ordering::Relaxed);
+        if ends != 0 {
+            let _ = self.essentials.set_note("certificate", &ends.to_string());
+        }
+    }
+
+    /// The server showed a certificate that ends then, ms.
+    pub(crate) fn note_certificate(&self, ends: i64) {
+        self.certificate.store(ends, Ordering::Relaxed);
+    }
+
+    /// When the server's certificate ends, or its CA's where that is sooner, ms; `None` before either was seen.
+    pub(crate) fn certificate_ends(&self) -> Option<i64> {
+        let leaf = Some(self.certificate.load(Ordering::Relaxed)).filter(|at| *at != 0);
+        let leaf = leaf.or_else(|| self.essentials.note("certificate").ok().flatten()?.parse().ok());
+        let ca = std::fs::read(self.profile.ca())
+            .ok()
+            .and_then(|pem| crate::link::ends(&pem));
+        match (leaf, ca) {
+            (Some(leaf), Some(ca)) => Some(leaf.min(ca)),
+            (leaf, _) => leaf,
         }
     }
 
@@ -211,7 +240,19 @@ impl Station {
     pub(crate) fn damaged(&self, e: &StoreError) {
         if matches!(e, StoreError::Damaged(_)) && self.alarms.raise(Alarm::EssentialsDamaged) {
             self.tell_status();
-            self.command(crate::link::Command::Refetch);
+            self.command(crate::link::Command::Refetch(None));
+        }
+    }
+
+    /// What the server sent cannot be written. Where that is by damage, fetching anew does not help: the file has to be made
+    /// anew ([`crate::Workstation::renew`]).
+    pub(crate) fn unwritable(&self, scope: &str, e: &StoreError) {
+        let scope_kind = scope.split(':').next().unwrap_or_default();
+        tracing::error!(scope_kind, error = %e, "the cache cannot be written");
+        self.damaged(e);
+        let stuck = matches!(e, StoreError::Damaged(_)) && !vitrine_sync::scope::is_patient(scope);
+        if stuck && self.alarms.raise(Alarm::EssentialsStuck) {
+            self.tell_status();
         }
     }
 

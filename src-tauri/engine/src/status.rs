@@ -6,6 +6,7 @@ use crate::EngineError;
 use crate::cache::{self, scope_digest};
 use crate::critical;
 use crate::outbox::Alarm;
+use crate::reliance;
 use crate::session::{self, initials};
 use crate::station::Station;
 use serde_json::{Map, Value, json};
@@ -174,8 +175,20 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
     let images = images.map(|(patients, previews)| json!({"patients": patients, "previews": previews}));
     let newest = states.iter().filter(|s| s.complete).max_by_key(|s| s.pos);
     let (_, as_of) = station.fresh.feed(station.stored_as_of(), &station.clock);
+    let reliance = reliance::view(station);
     let device = station.device();
+    let parts: Map<_, _> = reliance
+        .parts
+        .iter()
+        .map(|p| {
+            (
+                p.id.clone(),
+                json!({"state": p.state, "text": p.text, "todo": p.todo}),
+            )
+        })
+        .collect();
     Ok(json!({
+        "reliance": {"verdict": reliance.verdict, "sentence": reliance.sentence, "parts": parts},
         "device": device.device, "workstation": device.name, "ward": device.ward, "site": device.site,
         "server": device.server, "demo": device.demo, "state": "enrolled",
         "key_protection": station.sealer.kind().text(),

@@ -37,6 +37,8 @@ mod search;
 mod set_note_draft;
 mod sign_in;
 mod status;
+mod sync_view;
+mod verify_stored;
 
 use crate::shell::Shell;
 use tauri::{State, Wry};
@@ -84,5 +86,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         set_note_draft::set_note_draft,
         sign_in::sign_in,
         status::status,
+        sync_view::sync_view,
+        verify_stored::verify_stored,
     ]
 }

@@ -258,16 +258,16 @@ pub(crate) fn shared(station: &crate::station::Station) -> Arc<Shared> {
     Arc::clone(&station.imaging.shared)
 }
 
-/// A word that opens the image protocol: 128 random bits.
-/// This thread gives way to those of the record: an emergency card is opened while a study is decoded. On Linux a niceness is a
-/// thread's own (setpriority(2)); elsewhere all are alike.
-fn give_way() {
+/// This thread gives way to those of the record: an emergency card is opened while a study is decoded, or what is stored is
+/// checked. On Linux a niceness is a thread's own (setpriority(2)); elsewhere all are alike.
+pub(crate) fn give_way() {
     #[cfg(target_os = "linux")]
     if let Err(e) = rustix::process::setpriority_process(None, 10) {
-        tracing::debug!(error = %e, "images are decoded with the priority of everything else");
+        tracing::debug!(error = %e, "a thread has the priority of everything else");
     }
 }
 
+/// A word that opens the image protocol: 128 random bits.
 fn token() -> Result<String, crate::EngineError> {
     Ok(crate::entropy::hex(&crate::entropy::bytes::<16>()?))
 }

@@ -130,6 +130,15 @@ pub(crate) async fn dial(
     let name = ServerName::try_from(bare)
         .map_err(|_| EngineError::Usage("device.json: no server name".to_owned()))?;
     let stream = connector.connect(name, tcp).await.map_err(offline("TLS"))?;
+    if let Some(ends) = stream
+        .get_ref()
+        .1
+        .peer_certificates()
+        .and_then(<[_]>::first)
+        .and_then(|leaf| tls::ends_der(leaf))
+    {
+        station.note_certificate(ends);
+    }
     let config = WebSocketConfig::default()
         .read_buffer_size(if longest > MAX_FRAME { 128 * 1024 } else { 4096 })
         .write_buffer_size(0)

@@ -33,8 +33,8 @@ pub(crate) enum Command {
     ClosePatient(String),
     /// A row or a grant was written.
     OutboxChanged,
-    /// Stored essentials are damaged: fetch them anew.
-    Refetch,
+    /// What is stored of these scopes is damaged: fetch them anew. `None` = of the essentials, nobody knows which.
+    Refetch(Option<BTreeSet<String>>),
     /// Connect now.
     Now,
 }
@@ -205,13 +205,19 @@ impl Driver {
                 }
             }
             Command::Now => events.push_back(Event::WantConnect),
-            Command::Refetch => {
-                let scopes = self.station.essentials.scopes().unwrap_or_default();
-                for s in scopes.into_iter().filter(|s| s.complete && s.name != "dir") {
+            Command::Refetch(which) => {
+                let scopes = which.unwrap_or_else(|| {
+                    let held = self.station.essentials.scopes().unwrap_or_default();
+                    held.into_iter()
+                        .filter(|s| s.complete && s.name != "dir")
+                        .map(|s| s.name)
+                        .collect()
+                });
+                for scope in scopes {
                     if let Some(w) = self.work.as_mut() {
-                        w.refetch.insert(s.name.clone());
+                        w.refetch.insert(scope.clone());
                     }
-                    events.push_back(Event::StoreFailed { scope: s.name });
+                    events.push_back(Event::StoreFailed { scope });
                 }
             }
         }
@@ -348,8 +354,7 @@ impl Work {
             if !is_chunk(&event)
                 && let Err((scope, e)) = stores.flush()
             {
-                tracing::error!(error = %e, "the cache cannot be written");
-                station.damaged(&e);
+                station.unwritable(&scope, &e);
                 events.push_front(event);
                 events.push_front(Event::StoreFailed { scope });
                 continue;
@@ -367,7 +372,7 @@ impl Work {
             }
         }
         if let Err((scope, e)) = stores.flush() {
-            station.damaged(&e);
+            station.unwritable(&scope, &e);
             let view = Refetching {
                 inner: stores.view(),
                 refetch: &self.refetch,
@@ -475,26 +480,34 @@ impl Work {
             }
             Effect::Alarm(a) => alarm(station, &a),
             store => {
-                match &store {
-                    Effect::BeginSnapshot { scope, .. } => {
-                        self.began.insert(scope.clone(), station.clock.now().0);
-                    }
-                    Effect::CommitSnapshot { scope, pos, .. } => {
-                        if self.refetch.remove(scope) && self.refetch.is_empty() {
-                            station.alarms.clear(Alarm::EssentialsDamaged);
-                        }
-                        // A snapshot is as old as its beginning. One that was continued has no beginning here.
-                        if let Some(at) = self.began.remove(scope) {
-                            station.fresh.seen(scope, at);
-                            self.ages.insert(scope.clone(), (*pos, at));
-                        }
-                    }
-                    _ => {}
+                if let Effect::BeginSnapshot { scope, .. } = &store {
+                    self.began.insert(scope.clone(), station.clock.now().0);
                 }
-                if let Err(scope) = stores.carry_out(store) {
-                    events.push_back(Event::StoreFailed { scope });
+                let shown = match &store {
+                    Effect::CommitSnapshot { scope, pos, .. } => Some((scope.clone(), *pos)),
+                    _ => None,
+                };
+                match (stores.carry_out(store), shown) {
+                    (Err(scope), _) => events.push_back(Event::StoreFailed { scope }),
+                    (Ok(()), Some((scope, pos))) => self.whole_again(station, scope, pos),
+                    (Ok(()), None) => {}
                 }
             }
+        }
+    }
+}
+
+impl Work {
+    /// A snapshot is shown: what was damaged of it is not any more.
+    fn whole_again(&mut self, station: &Station, scope: String, pos: u64) {
+        if self.refetch.remove(&scope) && self.refetch.is_empty() {
+            station.alarms.clear(Alarm::EssentialsDamaged);
+            station.alarms.clear(Alarm::EssentialsStuck);
+        }
+        // A snapshot is as old as its beginning. One that was continued has no beginning here.
+        if let Some(at) = self.began.remove(&scope) {
+            station.fresh.seen(&scope, at);
+            self.ages.insert(scope, (pos, at));
         }
     }
 }

@@ -17,3 +17,4 @@ pub(crate) use connection::{Socket, dial};
 pub(crate) use driver::{Command, Started, start};
 pub use enrol::{Enrolment, enrol};
 pub(crate) use http::login;
+pub(crate) use tls::ends;

@@ -77,8 +77,7 @@ impl<'a> Stores<'a> {
             other => self.flush().and_then(|()| self.write(other)),
         };
         done.map_err(|(scope, e)| {
-            tracing::error!(scope_kind = scope.split(':').next().unwrap_or_default(), error = %e, "the cache cannot be written");
-            self.station.damaged(&e);
+            self.station.unwritable(&scope, &e);
             self.failed.insert(scope.clone());
             scope
         })

@@ -119,3 +119,15 @@ pub(super) fn certificates(pem: &[u8]) -> Vec<Vec<u8>> {
         .map(|c| c.to_vec())
         .collect()
 }
+
+/// When a certificate (DER) ends, ms since 1970.
+pub(super) fn ends_der(der: &[u8]) -> Option<i64> {
+    use x509_parser::prelude::FromDer;
+    let (_, cert) = x509_parser::certificate::X509Certificate::from_der(der).ok()?;
+    Some(cert.validity().not_after.timestamp().saturating_mul(1_000))
+}
+
+/// When the first of the certificates of a PEM text ends, ms since 1970.
+pub(crate) fn ends(pem: &[u8]) -> Option<i64> {
+    certificates(pem).iter().filter_map(|der| ends_der(der)).min()
+}

@@ -24,6 +24,8 @@ pub enum Alarm {
     EntriesUnreadable,
     /// Essentials were damaged.
     EssentialsDamaged,
+    /// Essentials were damaged where the server's changes are to be written.
+    EssentialsStuck,
     /// The essentials could not be opened for writing.
     EssentialsReadOnly,
     /// The server broke the protocol.
@@ -60,6 +62,9 @@ impl Alarm {
             Self::EssentialsDamaged => {
                 "Some stored data are damaged: those patients show as unavailable until they are fetched again."
             }
+            Self::EssentialsStuck => {
+                "Stored data are damaged and cannot be renewed in place: others' changes do not arrive here. Call IT: vitrine-cli cache renew."
+            }
             Self::EssentialsReadOnly => {
                 "The disk is full: data are readable here and are not being updated. Call IT."
             }
@@ -93,6 +98,14 @@ impl Alarms {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(&alarm)
+    }
+    /// Whether it is raised.
+    #[must_use]
+    pub fn raised(&self, alarm: Alarm) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(&alarm)
     }
     /// The words, most serious first.
     #[must_use]

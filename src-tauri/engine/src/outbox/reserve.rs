@@ -30,10 +30,16 @@ impl Ballast {
         }
     }
 
+    /// Whether the reserve is there.
+    #[must_use]
+    pub fn kept(&self) -> bool {
+        std::fs::metadata(&self.path).is_ok_and(|m| m.len() > 0)
+    }
+
     /// Makes the file when it is missing and the disk has room for it. True when it is there.
     #[must_use]
     pub fn keep(&self, bytes: u64) -> bool {
-        if std::fs::metadata(&self.path).is_ok_and(|m| m.len() > 0) {
+        if self.kept() {
             return true;
         }
         let made = (|| {

@@ -16,6 +16,8 @@ use crate::EngineError;
 use crate::break_glass::{self, BreakGlass, reasons};
 use crate::clock::Stopwatch;
 use crate::entry;
+use crate::images::give_way;
+use crate::integrity;
 use crate::link;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
@@ -28,6 +30,7 @@ use vitrine_wire::entry_view::{
     EntriesView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, EntryView,
 };
 use vitrine_wire::results_view::ResultsView;
+use vitrine_wire::sync_view::CheckView;
 use vitrine_wire::view::{
     BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
 };
@@ -350,6 +353,29 @@ impl Workstation {
     /// That of a workstation that cannot be used.
     pub async fn selftest(&self) -> Result<SelfTest, EngineError> {
         self.blocking(|s| Ok(selftest::run(s))).await
+    }
+
+    /// Checks everything that is stored here, to the last byte, and whether the glass could be broken. Runs on a thread that
+    /// gives way to every other. What does not hold is fetched anew.
+    ///
+    /// # Errors
+    /// That of a workstation that cannot be used; [`EngineError::Usage`] while another check runs.
+    pub async fn verify_stored(&self) -> Result<CheckView, EngineError> {
+        let station = self.station()?;
+        let (done, answer) = tokio::sync::oneshot::channel();
+        std::thread::Builder::new()
+            .name("check".to_owned())
+            .spawn(move || {
+                give_way();
+                let found = integrity::run(&station).map(|f| f.view(&station));
+                station.tell_status();
+                drop(station);
+                let _ = done.send(found);
+            })
+            .map_err(EngineError::io("beginning a check"))?;
+        answer
+            .await
+            .map_err(|_| EngineError::Internal("checking the stored data"))?
     }
 
     /// Rows of this workstation's audit chain after `after`, in order. Bodies hold PHI: for IT with the rights to it.

@@ -24,6 +24,7 @@ use crate::EngineError;
 use crate::clock::Clock;
 use crate::link::{self, Started};
 use crate::profile::Profile;
+use crate::reliance;
 use crate::station::{Station, events};
 use crate::status;
 use std::path::Path;
@@ -31,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use vitrine_store::StoreError;
+use vitrine_wire::sync_view::{CheckView, SyncView};
 use vitrine_wire::view::{DataAge, EngineEvent, LockView, StatusView};
 
 /// How a workstation is opened.
@@ -121,6 +123,7 @@ impl Workstation {
     /// # Errors
     /// [`EngineError::Io`] when the folder cannot be used; [`EngineError::Usage`] when `device.json` is damaged.
     pub fn open(profile_dir: &Path, options: Options) -> Result<Self, EngineError> {
+        let profile = Profile::at(profile_dir)?;
         let (handle, own) = match options
             .runtime
             .clone()
@@ -137,8 +140,16 @@ impl Workstation {
                 (own.handle().clone(), Some(own))
             }
         };
+        Self::open_profile(&profile, options, handle, own)
+    }
+
+    fn open_profile(
+        profile: &Profile,
+        options: Options,
+        handle: tokio::runtime::Handle,
+        own: Option<tokio::runtime::Runtime>,
+    ) -> Result<Self, EngineError> {
         let events = events();
-        let profile = Profile::at(profile_dir)?;
         let stand = match profile.read_device()? {
             None => Stand::Closed(Closed::NotEnrolled),
             Some(d) if d.revoked => Stand::Closed(Closed::Revoked),
@@ -171,6 +182,57 @@ impl Workstation {
             }
         }
         Ok(workstation)
+    }
+
+    /// Makes the essentials anew where damage keeps them from being written: everything is fetched into a new file beside them,
+    /// checked, and only then put in their place. Until then, and when the server does not give everything within `limit`, what
+    /// is here stays as it is. No other program may have the profile open.
+    ///
+    /// # Errors
+    /// [`EngineError::Usage`] while another program synchronises this profile; [`EngineError::Offline`] when not everything came
+    /// in time; [`EngineError::Damaged`] when what came does not hold either; [`EngineError::Io`].
+    pub async fn renew(profile_dir: &Path, limit: Duration) -> Result<CheckView, EngineError> {
+        let profile = Profile::at(profile_dir)?;
+        // Held while it is tried; the engine below takes it for itself.
+        let Some(lock) = profile.take_link()? else {
+            return Err(EngineError::Usage(
+                "this profile is synchronised by another program: close it first".to_owned(),
+            ));
+        };
+        let next = profile.renewing()?;
+        drop(lock);
+        let options = Options {
+            sync: true,
+            ..Options::default()
+        };
+        let ws = Self::open_profile(&next, options, tokio::runtime::Handle::current(), None)?;
+        ws.usable()?;
+        let fetched = ws.wait_current(limit).await;
+        let found = match &fetched {
+            Ok(true) => Some(ws.verify_stored().await),
+            _ => None,
+        };
+        let closed = tokio::task::spawn_blocking(move || ws.close(limit)).await;
+        if !matches!(closed, Ok(true)) {
+            return Err(EngineError::Internal("closing what was made anew"));
+        }
+        let done = match (fetched, found) {
+            (Ok(_), Some(Ok(found))) if found.parts.first().is_some_and(|p| p.ok) => {
+                next.put_in_place().map(|()| found)
+            }
+            (Ok(_), Some(Ok(_))) => Err(EngineError::Damaged {
+                what: next.essentials().display().to_string(),
+            }),
+            (Ok(_), Some(Err(e))) | (Err(e), _) => Err(e),
+            (Ok(_), None) => Err(EngineError::Offline(format!(
+                "not everything came within {} s; what was here stays",
+                limit.as_secs()
+            ))),
+        };
+        if done.is_err() {
+            next.forget_next()?;
+        }
+        done
     }
 
     fn station(&self) -> Result<Arc<Station>, EngineError> {
@@ -348,6 +410,15 @@ impl Workstation {
                 alarms: vec![e.to_string()],
                 demo: false,
             },
+        }
+    }
+
+    /// What this workstation can be relied on for right now. Never fails: one that cannot be used says why.
+    #[must_use]
+    pub fn sync_view(&self) -> SyncView {
+        match self.station() {
+            Ok(station) => reliance::view(&station),
+            Err(e) => reliance::closed(&e),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Running the acts.
 
-use crate::args::{Act, AuditAct, Cli, Who};
+use crate::args::{Act, AuditAct, CacheAct, Cli, Who};
 use crate::{bench, entries, images, print, secret};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -143,6 +143,7 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
         }
         Act::Status => status(&profile, json),
         Act::Audit { act } => audit(&profile, &act, json).await,
+        Act::Cache { act } => cache(&profile, &act, json).await,
         Act::Selftest => selftest(&profile, json).await,
         Act::Bench {
             user,
@@ -422,6 +423,31 @@ async fn audit(profile: &Path, act: &AuditAct, json: bool) -> Result<u8, EngineE
             Err(other) => Err(other),
         },
     }
+}
+
+async fn cache(profile: &Path, act: &CacheAct, json: bool) -> Result<u8, EngineError> {
+    let found = match act {
+        CacheAct::Verify => {
+            let ws = open(profile, false)?;
+            // For the full charts of who is signed in; without one the rest is checked.
+            let _ = ws.restore_session();
+            ws.verify_stored().await?
+        }
+        CacheAct::Renew { timeout } => Workstation::renew(profile, Duration::from_secs(*timeout)).await?,
+    };
+    if json {
+        print::json(&to_json(&found)?)
+    } else {
+        for p in &found.parts {
+            say!(
+                "{}  {}: {}",
+                if p.ok { "ok    " } else { "FAILED" },
+                p.name,
+                p.text
+            );
+        }
+    }
+    Ok(if found.ok { DONE } else { SOME_REFUSED })
 }
 
 async fn selftest(profile: &Path, json: bool) -> Result<u8, EngineError> {

@@ -202,6 +202,12 @@ pub enum Act {
         #[command(subcommand)]
         act: AuditAct,
     },
+    /// What is stored on this workstation
+    Cache {
+        /// What to do with it
+        #[command(subcommand)]
+        act: CacheAct,
+    },
     /// Could this workstation open its essentials and write its audit log right now?
     Selftest,
     /// Time the emergency card and the search on this workstation's own data
@@ -299,6 +305,20 @@ pub enum Recorded {
         /// Who asks
         #[command(flatten)]
         who: Who,
+    },
+}
+
+/// Acts on what is stored here.
+#[derive(Debug, Subcommand)]
+pub enum CacheAct {
+    /// Check everything to the last byte, and whether the glass could be broken; what does not hold is fetched anew
+    Verify,
+    /// Make the emergency cards, boards and the staff list anew from the server, where damage keeps them from being written.
+    /// Close the program first; what is here stays until everything has come
+    Renew {
+        /// Seconds to wait for the server
+        #[arg(long, value_name = "S", default_value_t = 600)]
+        timeout: u64,
     },
 }
 

@@ -344,6 +344,9 @@ pub fn status(v: &Value) {
         text("server")
     );
     say!("{}", text("sentence"));
+    if let Some(said) = v.pointer("/reliance/sentence").and_then(Value::as_str) {
+        say!("{said}");
+    }
     say!("keys: {}", text("key_protection"));
     for (name, s) in v.get("scopes").and_then(Value::as_object).into_iter().flatten() {
         let n = |k: &str| s.get(k).map_or_else(String::new, ToString::to_string);
