@@ -35,6 +35,11 @@ export const FIELDS = {
     by_text: 'text', reason_text: 'text',
   },
   ErrorView: { text: 'text' },
+  CheckPartView: { name: 'engine', text: 'text' },
+  CheckView: { at_text: 'engine' },
+  RelianceView: { id: 'engine', title: 'engine', text: 'text', todo: 'engine' },
+  StreamView: { scope: 'engine', name: 'name', items_text: 'engine', position_text: 'engine', loading_text: 'engine' },
+  SyncView: { sentence: 'text', checking_text: 'engine', workstation: 'text', ward: 'text', server: 'text', program: 'engine', keys_text: 'engine' },
   FaultView: { field: 'engine', text: 'text' },
   FrameView: { sop: 'engine', place_text: 'text', colour: 'engine', lossy_text: 'text' },
   HeldView: { frames: 'engine', text: 'engine', stopped_text: 'text' },
@@ -95,7 +100,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 /** Where in the fake world which view stands. */
 export const ROOTS = {
   status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
-  board: 'BoardView', results: 'ResultsView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
+  board: 'BoardView', sync: 'SyncView', verify: 'CheckView', results: 'ResultsView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
 };
 
 /**

@@ -40,6 +40,10 @@ export const MATRIX = {
     loading: 'results-loading', live: 'results', delayed: 'results-delayed', stale: 'results-stale', offline: 'results-offline', old: 'results-old',
     partial: 'results-partial', empty: 'results-empty', error: 'results-error', 'not-here': 'results-not-here',
   },
+  sync: {
+    loading: 'sync-loading', live: 'sync', delayed: 'sync-delayed', stale: 'sync-stale', offline: 'sync-offline', old: 'sync-old',
+    partial: 'sync-partial', empty: { none: 'it lists what this workstation is to have, whether it is here or not' }, error: 'sync-error', 'not-here': 'sync-not-here',
+  },
   lock: {
     loading: { none: 'the window opens with what it knows; nothing of a patient is waited for' },
     live: 'lock', delayed: 'lock-delayed', stale: 'lock-stale', offline: 'lock-offline', old: 'lock-old', partial: 'lock-partial', empty: 'lock-first',

@@ -31,6 +31,7 @@ describe('screens.md A4', () => {
     [ctrl('O', true), 'entries'],
     [ctrl('Enter'), 'sign'],
     [key('F5'), 'refresh'],
+    [key('F9'), 'sync-status'],
     [key('F6'), 'next-pane'],
     [key('F6', { shiftKey: true }), 'previous-pane'],
     [key('Escape'), 'escape'],

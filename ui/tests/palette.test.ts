@@ -26,7 +26,8 @@ describe('what signs, orders, stops or acknowledges is never in it', () => {
   const harmless = ['search', 'board', 'escape', 'open', 'lock', 'refresh', 'night', 'larger', 'smaller', 'normal-size', 'help', 'break-glass', 'section', 'viewer', 'print',
     'next-match', 'previous-match', 'next-item', 'previous-item', 'next-chart', 'previous-chart', 'close-chart',
     // They open a form: what signs it has no line here.
-    'record-vitals', 'add-allergy', 'write-note', 'entries', 'results'];
+    'record-vitals', 'add-allergy', 'write-note', 'entries', 'results',
+    'sync-status'];
   for (const id of ['lock', 'search-found', 'board', 'chart', 'chart-glass', 'chart-denied', 'charts-two', 'notes-find', 'entries', 'results', 'timeline-filter', 'viewer-measure', 'card', 'help']) {
     test(id, async () => {
       const app = await screen(id);
@@ -74,7 +75,7 @@ describe('what it offers', () => {
 
   test('on the lock screen no more than the lock offers', async () => {
     const app = await screen('lock');
-    expect(offersOf(app).map(({ act }) => act)).toEqual(['refresh', 'night', 'larger', 'help', 'break-glass']);
+    expect(offersOf(app).map(({ act }) => act)).toEqual(['refresh', 'sync-status', 'night', 'larger', 'help', 'break-glass']);
   });
 
   test('the sections of a chart only while a chart can be seen (S7)', async () => {

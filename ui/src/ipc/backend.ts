@@ -6,6 +6,7 @@
  */
 import type { BoardView } from '../wire/BoardView';
 import type { ChartView } from '../wire/ChartView';
+import type { CheckView } from '../wire/CheckView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { EntriesView } from '../wire/EntriesView';
@@ -24,6 +25,7 @@ import type { ResultsView } from '../wire/ResultsView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
+import type { SyncView } from '../wire/SyncView';
 import type { Pixels } from '../viewer/pixels';
 
 /** Breaking the glass: an identity proven a moment ago (`token`), a secret given now, or neither: who is signed in. */
@@ -53,6 +55,10 @@ export interface Backend {
   active(): Promise<void>;
   /** Connects to the server now instead of waiting for the next attempt. */
   askServer(): Promise<void>;
+  /** What this workstation can be relied on for; needs nobody to be signed in. */
+  syncView(): Promise<SyncView>;
+  /** Checks everything stored here; answers when that has ended. */
+  verifyStored(): Promise<CheckView>;
   search(query: string): Promise<SearchView>;
   board(ward: string | null): Promise<BoardView>;
   /** Critical results of a ward that wait, and those that were acknowledged; without one, of this workstation's. */

@@ -43,6 +43,8 @@ export function fakeOf(world: World): Fake {
     lock: async () => {},
     active: async () => {},
     askServer: async () => {},
+    syncView: () => answer(world.sync),
+    verifyStored: () => answer(world.verify),
     search: () => answer(world.search),
     board: () => answer(world.board),
     printPacket: () => answer(world.packet),

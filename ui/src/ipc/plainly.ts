@@ -22,6 +22,8 @@ export function plainly<T extends Backend>(backend: T): T {
     status: () => of(backend.status()),
     lockView: () => of(backend.lockView()),
     signIn: (user, secret) => of(backend.signIn(user, secret)),
+    syncView: () => of(backend.syncView()),
+    verifyStored: () => of(backend.verifyStored()),
     search: (query) => of(backend.search(query)),
     board: (ward) => of(backend.board(ward)),
     results: (ward) => of(backend.results(ward)),

@@ -46,6 +46,8 @@ export function tauriBackend(): Backend {
     lock: () => invoke('lock'),
     active: () => invoke('active'),
     askServer: () => invoke('ask_server'),
+    syncView: () => invoke('sync_view'),
+    verifyStored: () => invoke('verify_stored'),
     search: (query) => invoke('search', { query }),
     board: (ward) => invoke('board', { ward }),
     results: (ward) => invoke('results', { ward }),

@@ -50,6 +50,9 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
       app.palette = null;
       app.help = !app.help;
       return true;
+    case 'sync-status':
+      app.toggleSync();
+      return true;
     case 'palette':
       togglePalette(app);
       return true;
@@ -77,7 +80,8 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
       return true;
     // Never the web view's own printing of what is on the screen.
     case 'print':
-      app.askPacket();
+      if (app.sync === null) app.askPacket();
+      else void printFromStatus(app);
       return true;
     // Never the web view's own search, wherever one is.
     case 'next-match':
@@ -102,6 +106,10 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
     app.palette = null;
   }
   if (app.help) return act === 'escape' ? done(() => (app.help = false)) : act === 'refresh';
+  if (app.sync !== null) {
+    if (act === 'refresh') return done(() => app.askServer());
+    return act === 'escape' && done(() => (app.sync = null));
+  }
   if (app.packet !== null) {
     if (act === 'escape') return done(() => app.closePacket());
     return typeof act !== 'string' || act !== 'refresh';
@@ -133,6 +141,15 @@ export function acknowledge(app: App): void {
   else app.recording.acknowledge(current.row);
 }
 
+/** From the status to the packet of this workstation's ward: on the board, where one sees what is printed. */
+export async function printFromStatus(app: App): Promise<void> {
+  if (!app.layers.mayPrintFromStatus) return;
+  app.sync = null;
+  app.palette = null;
+  await app.showBoard();
+  app.askPacket();
+}
+
 /** The chart of the row under the cursor of the inbox, at its labs. */
 export function openResult(app: App): void {
   const row = app.results.current?.row;
@@ -152,6 +169,7 @@ export function openEntry(app: App, entry: Entry): void {
 export function togglePalette(app: App): void {
   const asked = app.palette === null && app.dialog === null && app.fifth === null && app.packet === null && app.layers.between === null;
   app.help = false;
+  if (asked) app.sync = null;
   app.palette = asked ? new Palette(app) : null;
 }
 

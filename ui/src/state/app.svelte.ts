@@ -36,6 +36,7 @@ import type { Palette } from './palette.svelte';
 import { Recording } from './recording.svelte';
 import { Results } from './results.svelte';
 import type { ChartSection } from './sections';
+import { SyncStatus } from './sync.svelte';
 import { Timeline } from './timeline.svelte';
 
 /** The screens. */
@@ -99,6 +100,8 @@ export class App {
   card = $state.raw<EmergencyCardView | null>(null);
   cardError = $state.raw<ErrorView | null>(null);
   help = $state(false);
+  /** F9: what this workstation can be relied on for. */
+  sync = $state.raw<SyncStatus | null>(null);
   /** Ctrl+K: what can be done now. */
   palette = $state.raw<Palette | null>(null);
   /** Counts requests to put the focus into the search field. */
@@ -249,6 +252,7 @@ export class App {
   tick(now: number): void {
     void this.readStatus();
     this.results.tick(now, this.view === 'results');
+    this.sync?.tick(now);
     if (now - this.#lastAnswer > SILENT_AFTER_MS) this.silent = true;
     const open = this.session !== null || this.card !== null || this.dialog !== null || this.open.length > 0;
     const left = (this.card === null ? IDLE_LOCK_MS : IDLE_LOCK_CARD_MS) - (now - this.#lastInput);
@@ -347,6 +351,7 @@ export class App {
     this.card = null;
     this.cardError = null;
     this.help = false;
+    this.sync = null;
     this.palette = null;
     this.locksIn = null;
     return kept;
@@ -368,15 +373,23 @@ export class App {
     else void this.search.load(() => this.backend.search(query), query);
   }
 
-  showBoard(): void {
+  async showBoard(): Promise<void> {
     if (this.session === null) return;
     this.putBack();
     this.view = 'board';
-    void this.readBoard();
+    await this.readBoard();
   }
 
   readBoard(): Promise<void> {
     return this.board.load(() => this.backend.board(null));
+  }
+
+  /** F9, and F9 again. */
+  toggleSync(): void {
+    this.palette = null;
+    this.help = false;
+    this.sync = this.sync === null ? new SyncStatus(this.backend) : null;
+    void this.sync?.load();
   }
 
   /** Ctrl+P on the board. */
@@ -396,7 +409,7 @@ export class App {
   async enterSearch(): Promise<void> {
     const epoch = this.#epoch;
     const row = await this.search.meant();
-    const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help && this.fifth === null;
+    const here = this.view === 'search' && this.dialog === null && this.card === null && !this.help && this.sync === null && this.fifth === null;
     if (epoch === this.#epoch && here) this.#open(row, 'search');
   }
 
@@ -559,6 +572,7 @@ export class App {
   /** Reads again what is on the screen, from this workstation. */
   refresh(): void {
     void this.readStatus();
+    void this.sync?.load();
     if (this.view === 'lock') void this.readLock();
     if (this.view === 'chart') void this.readChart();
     this.images.refresh();

@@ -25,6 +25,7 @@ export class Emergency {
     if (app.dialog !== null || app.card !== null) return;
     if (app.lockInfo !== null && app.lockInfo.device_state !== 'enrolled') return;
     app.help = false;
+    app.sync = null;
     app.palette = null;
     app.fifth = null;
     app.packet = null;

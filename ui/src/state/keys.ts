@@ -10,6 +10,7 @@ import { VIEWER_HELP } from './viewerKeys';
 /** What a key asks for. */
 export type Act =
   | 'help'
+  | 'sync-status'
   | 'palette'
   | 'search'
   | 'board'
@@ -106,6 +107,8 @@ export function actOf(key: Key, focus: Focus): Act | null {
       return 'help';
     case 'F5':
       return 'refresh';
+    case 'F9':
+      return 'sync-status';
     case 'F6':
       return key.shiftKey ? 'previous-pane' : 'next-pane';
     case 'Escape':
@@ -227,6 +230,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
     keys: [
       { keys: ['Ctrl+L'], text: 'Lock, switch user', act: 'lock', also: 'sign out log off' },
       { keys: ['F5'], text: 'Ask the server now, read again', act: 'refresh', also: 'refresh reload connect' },
+      { keys: ['F9'], text: 'What this workstation can be relied on for', act: 'sync-status', also: 'sync offline status server down disk clock certificate stored check' },
       { keys: ['Ctrl+Shift+N'], text: 'Night or day colours', act: 'night', also: 'dark light theme' },
       { keys: ['Ctrl + +'], text: 'Larger (to 200 %)', act: 'larger', also: 'zoom size bigger' },
       { keys: ['Ctrl + −'], text: 'Smaller (to 100 %)', act: 'smaller', also: 'zoom size' },

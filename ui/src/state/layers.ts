@@ -16,7 +16,7 @@ export class Layers {
 
   /** Something lies over the screen: nothing below it has keys. */
   get covered(): boolean {
-    return this.#overlaid || this.#app.help || this.#app.palette !== null;
+    return this.#overlaid || this.#app.help || this.#app.sync !== null || this.#app.palette !== null;
   }
 
   get #overlaid(): boolean {
@@ -26,8 +26,13 @@ export class Layers {
 
   /** Neither an entry nor anything else lies over a screen of somebody signed in, except the palette, which gives way. */
   get uncovered(): boolean {
-    const { help, recording, view } = this.#app;
-    return !this.#overlaid && !help && recording.dialog === null && view !== 'lock';
+    return this.#app.sync === null && this.mayPrintFromStatus;
+  }
+
+  /** The board and its packet can be gone to, were it not for the status. */
+  get mayPrintFromStatus(): boolean {
+    const { help, recording, session, view } = this.#app;
+    return session !== null && !this.#overlaid && !help && recording.dialog === null && view !== 'lock';
   }
 
   /** What is done in steps, or asks for words. */
