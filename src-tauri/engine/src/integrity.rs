@@ -17,6 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use vitrine_clinical::{UtcMs, format};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::Verified;
+use vitrine_sync::scope::is_patient;
 use vitrine_wire::sync_view::{CheckPartView, CheckView};
 
 /// Where the last one is kept: in the outbox, which is never fetched anew.
@@ -115,6 +116,7 @@ pub(crate) fn run(station: &Station) -> Result<Found, EngineError> {
     let mut parts = vec![scopes(
         station,
         "Emergency cards, boards, staff list",
+        true,
         &mut wrong,
         |go_on| station.essentials.verify(go_on),
     )?];
@@ -122,14 +124,17 @@ pub(crate) fn run(station: &Station) -> Result<Found, EngineError> {
         parts.push(scopes(
             station,
             "Full charts kept for who is signed in",
+            false,
             &mut wrong,
             |go_on| records.verify(go_on),
         )?);
     }
     parts.push(entries(station));
     parts.extend(emergency(station));
-    if !wrong.is_empty() {
+    if wrong.iter().any(|scope| !is_patient(scope)) {
         station.alarms.raise(Alarm::EssentialsDamaged);
+    }
+    if !wrong.is_empty() {
         station.command(Command::Refetch(Some(wrong)));
     }
     let found = Found {
@@ -146,6 +151,7 @@ pub(crate) fn run(station: &Station) -> Result<Found, EngineError> {
 fn scopes(
     station: &Station,
     name: &str,
+    essentials: bool,
     wrong: &mut BTreeSet<String>,
     verify: impl FnOnce(&dyn Fn(u64) -> bool) -> Result<Verified, StoreError>,
 ) -> Result<Part, EngineError> {
@@ -163,7 +169,10 @@ fn scopes(
         Ok(found) => found,
         Err(StoreError::Closed) => return Err(StoreError::Closed.into()),
         Err(e) => {
-            station.damaged(&e);
+            // A person's full charts are another file: nothing is wrong with the emergency cards.
+            if essentials {
+                station.damaged(&e);
+            }
             return Ok(part(false, format!("cannot be read: {e}")));
         }
     };
@@ -186,7 +195,7 @@ fn scopes(
             .iter()
             .filter(|s| which(s))
             .map(|s| {
-                if s.scope.starts_with("pat:") {
+                if is_patient(&s.scope) {
                     "a full chart"
                 } else {
                     s.scope.as_str()

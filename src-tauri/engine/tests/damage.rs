@@ -143,6 +143,20 @@ fn a_damaged_page_of_a_record_makes_its_kind_unavailable_and_no_more() {
                 BlockViewState::NotRecorded => panic!("page {page}: damage was shown as nothing recorded"),
             }
         }
+        // The check finds it, and says nothing against the emergency cards.
+        let checked = block(ws.verify_stored()).unwrap();
+        let wrong: Vec<_> = checked
+            .parts
+            .iter()
+            .filter(|p| !p.ok)
+            .map(|p| p.name.as_str())
+            .collect();
+        assert_eq!(
+            wrong,
+            ["Full charts kept for who is signed in"],
+            "page {page}: {checked:#?}"
+        );
+        assert!(ws.status().alarms.is_empty(), "page {page}");
     }
     assert!(fine > 0, "{fine} fine, {said} unavailable");
 }

@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use vitrine_sync::client::{self, Client, Config, Effect, Event, LinkState, Timing};
 use vitrine_sync::proof;
+use vitrine_sync::scope::is_patient;
 use vitrine_wire::view::DataAge;
 
 /// What the rest of the engine tells the link.
@@ -500,7 +501,8 @@ impl Work {
 impl Work {
     /// A snapshot is shown: what was damaged of it is not any more.
     fn whole_again(&mut self, station: &Station, scope: String, pos: u64) {
-        if self.refetch.remove(&scope) && self.refetch.is_empty() {
+        // A full chart is fetched when it is opened next: nothing that is shown waits for it.
+        if self.refetch.remove(&scope) && self.refetch.iter().all(|s| is_patient(s)) {
             station.alarms.clear(Alarm::EssentialsDamaged);
             station.alarms.clear(Alarm::EssentialsStuck);
         }
