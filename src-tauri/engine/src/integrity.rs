@@ -35,7 +35,10 @@ impl Integrity {
     pub(crate) fn text(&self) -> Option<String> {
         self.running
             .load(Ordering::Acquire)
-            .then(|| items_text(self.items.load(Ordering::Relaxed)) + " read")
+            .then(|| match self.items.load(Ordering::Relaxed) {
+                0 => "the pages are read first".to_owned(),
+                n => items_text(n) + " read",
+            })
     }
 }
 
@@ -83,10 +86,12 @@ impl Found {
 /// What the last check found; `None` when there was none.
 ///
 /// # Errors
-/// [`EngineError::Damaged`] when that cannot be read.
+/// [`EngineError::Damaged`], [`EngineError::Internal`] when that cannot be read.
 pub(crate) fn last(station: &Station) -> Result<Option<Found>, EngineError> {
     let note = station.outbox.note(NOTE)?;
-    Ok(note.and_then(|text| serde_json::from_str(&text).ok()))
+    note.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(|_| EngineError::Internal("reading what the last check found"))
 }
 
 /// Ends with the check, however that ends.
@@ -220,7 +225,11 @@ fn scopes(
             tracing::error!(page, "a page of the stored data does not hold");
         }
     } else {
-        text.push_str(". It is fetched anew as soon as the server answers");
+        text.push_str(if station.synchronises() {
+            ". It is fetched anew as soon as the server answers"
+        } else {
+            ". Nothing is fetched by this program: check it in the window, which fetches it anew, or run vitrine-cli cache renew"
+        });
     }
     Ok(part(false, text))
 }

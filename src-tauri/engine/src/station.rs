@@ -281,6 +281,15 @@ impl Station {
         }
     }
 
+    /// Whether this program synchronises the workstation; another one may.
+    pub(crate) fn synchronises(&self) -> bool {
+        self.link
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .is_some_and(|link| !link.is_closed())
+    }
+
     /// Tells the link something, if there is one in this program.
     pub(crate) fn command(&self, command: crate::link::Command) {
         if let Some(link) = self.link.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {

@@ -311,7 +311,7 @@ pub enum Recorded {
 /// Acts on what is stored here.
 #[derive(Debug, Subcommand)]
 pub enum CacheAct {
-    /// Check everything to the last byte, and whether the glass could be broken; what does not hold is fetched anew
+    /// Check everything to the last byte, and whether the glass could be broken; the window fetches anew what its own check finds
     Verify,
     /// Make the emergency cards, boards and the staff list anew from the server, where damage keeps them from being written.
     /// Close the program first; what is here stays until everything has come
