@@ -83,6 +83,14 @@ test('it is read again while it is shown; what cannot be read again is not left 
   expect(asked).toBe(3);
 });
 
+test('a silent engine: what was read before it fell silent is not left standing', async () => {
+  const app = await screen('sync');
+  app.silent = true;
+  flushSync();
+  expect(all('verdict')).toHaveLength(0);
+  expect(words(one('sync-error'))).toMatch(/has stopped answering.*Do not rely on this workstation/u);
+});
+
 test('a slow answer of before never replaces a newer one', async () => {
   const fake = fakeOf(calm());
   const answers: ((view: typeof SYNC_LIVE) => void)[] = [];
