@@ -1,7 +1,8 @@
 //! Every message between the ends and to the screen, once.
 //!
 //! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), the stream of
-//! images ([`images`]), view models for the screen ([`view`], [`image_view`], [`entry_view`], [`results_view`], [`sync_view`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
+//! images ([`images`]) and of live vital signs ([`live`]), view models for the screen ([`view`], [`image_view`], [`entry_view`], [`results_view`], [`sync_view`],
+//! [`wall_view`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
 #![cfg_attr(
     not(test),
@@ -20,9 +21,11 @@ pub mod frame;
 pub mod http;
 pub mod image_view;
 pub mod images;
+pub mod live;
 pub mod message;
 pub mod results_view;
 pub mod series_view;
 pub mod sync_view;
 pub mod view;
+pub mod wall_view;
 pub use error_code::ErrorCode;

@@ -622,6 +622,10 @@ pub enum EngineEvent {
     Session(SessionView),
     /// More of an open series is here.
     Images(crate::image_view::HeldView),
+    /// Something on the open wall of live vital signs changed; nothing of it is in the event.
+    Wall,
+    /// Newer trends of the open wall are here.
+    WallTrends,
     /// The session ended (locked, revoked): hide everything at once.
     Locked,
 }

@@ -6,4 +6,4 @@ import type { StatusView } from "./StatusView";
 /**
  * What the engine tells the screen without being asked.
  */
-export type EngineEvent = { "kind": "status", "value": StatusView } | { "kind": "patients-changed", "value": Array<string> } | { "kind": "board-changed", "value": string } | { "kind": "session", "value": SessionView } | { "kind": "images", "value": HeldView } | { "kind": "locked" };
+export type EngineEvent = { "kind": "status", "value": StatusView } | { "kind": "patients-changed", "value": Array<string> } | { "kind": "board-changed", "value": string } | { "kind": "session", "value": SessionView } | { "kind": "images", "value": HeldView } | { "kind": "wall" } | { "kind": "wall-trends" } | { "kind": "locked" };
