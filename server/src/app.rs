@@ -64,6 +64,12 @@ pub struct App {
     pub draining: watch::Sender<bool>,
     /// The WebSocket hub.
     pub hub: crate::ws::hub::Hub,
+    /// What the monitors say now.
+    pub live: crate::live::Room,
+    /// Whose they are and where they lie, as found out lately.
+    pub live_lately: crate::live::take::Lately,
+    /// Walls that are open.
+    pub walls: crate::live::Walls,
     /// What the archive tiers are at.
     pub tiers: Arc<crate::ops::tiers::Work>,
     /// Threads of images: they give way to everything of the record.
@@ -156,6 +162,9 @@ impl App {
             metrics,
             draining,
             hub: crate::ws::hub::Hub::new(store.watch()),
+            live: crate::live::Room::default(),
+            live_lately: crate::live::take::Lately::default(),
+            walls: crate::live::Walls::default(),
             tiers: Arc::default(),
             image_threads,
             packs: Packs::default(),

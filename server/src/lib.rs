@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod jobs;
 pub mod keys;
 pub mod lanes;
+pub mod live;
 pub mod ops;
 #[cfg(test)]
 mod policy_matrix;

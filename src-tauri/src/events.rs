@@ -46,17 +46,21 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     let mut any = false;
     let mut boards: Vec<String> = Vec::new();
     let mut images: Vec<HeldView> = Vec::new();
+    let (mut wall, mut trends) = (false, false);
     for event in events {
         match event {
             // What was told of a session before its end is of nobody who is signed in.
             EngineEvent::Locked => {
                 (locked, session) = (true, None);
+                (wall, trends) = (false, false);
                 images.clear();
             }
             EngineEvent::Images(held) => {
                 images.retain(|h| h.view != held.view);
                 images.push(held);
             }
+            EngineEvent::Wall => wall = true,
+            EngineEvent::WallTrends => trends = true,
             EngineEvent::Session(view) => session = Some(view),
             EngineEvent::Status(view) => status = Some(view),
             EngineEvent::BoardChanged(ward) => {
@@ -84,6 +88,8 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     batch.extend(patients.map(|all| EngineEvent::PatientsChanged(if any { Vec::new() } else { all })));
     batch.extend(boards.into_iter().map(EngineEvent::BoardChanged));
     batch.extend(images.into_iter().map(EngineEvent::Images));
+    batch.extend(wall.then_some(EngineEvent::Wall));
+    batch.extend(trends.then_some(EngineEvent::WallTrends));
     batch
 }
 

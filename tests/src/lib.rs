@@ -4,6 +4,7 @@
 //! own code. Called by the tests of this crate, by the benches and by the demo.
 
 pub mod lab;
+pub mod monitor;
 pub mod proxy;
 pub mod scan;
 pub mod server;

@@ -35,6 +35,9 @@ pub(super) struct ServeArgs {
     /// Address at which modalities send images by C-STORE, or "off" (default off). Who may is in dimse.peers.
     #[arg(long, value_name = "ADDR")]
     dimse: Option<String>,
+    /// Speak for monitors that do not exist, in a folder of the synthetic hospital alone: for training.
+    #[arg(long)]
+    synthetic_monitors: bool,
     /// For tests: plain HTTP, on a loopback address alone.
     #[arg(long)]
     insecure_loopback: bool,
@@ -75,6 +78,12 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
             "--insecure-loopback: {address} is not a loopback address: listen on 127.0.0.1 or use TLS"
         )));
     }
+    if args.synthetic_monitors && !dir.is_demo() {
+        return Err(Fault::unsafe_to(format!(
+            "--synthetic-monitors: {} is not a folder of the synthetic hospital: no values are made up about real patients",
+            dir.root().display()
+        )));
+    }
     start_log(&config);
     let _lock = dir.lock()?;
     let keys = Keys::open(&dir, &config.tls, Some(address))?;
@@ -98,6 +107,9 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     crate::imaging::copies::start(&app);
     crate::ws::hub::start(&app);
     crate::lanes::start(&app);
+    if args.synthetic_monitors {
+        crate::live::synthetic::start(&app);
+    }
     if let Some(metrics) = &metrics {
         serve_metrics(app.clone(), metrics.1.clone());
     }

@@ -149,6 +149,16 @@ fn gauges(app: &App) -> Vec<Gauge> {
             size(app.hub.clients()),
         ),
         one(
+            "vitrine_live_monitors",
+            "Patients of whom a monitor was heard in the last twelve hours",
+            size(app.live.monitors()),
+        ),
+        one(
+            "vitrine_live_walls",
+            "Walls of live vital signs that are open",
+            size(app.walls.open()),
+        ),
+        one(
             "vitrine_feed_position",
             "Newest committed position of the change feed",
             n(newest),

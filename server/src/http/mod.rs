@@ -395,6 +395,22 @@ pub const ROUTES: &[Route] = &[
         mount: || get(crate::ws::images::upgrade),
     },
     Route {
+        method: "POST",
+        path: "/live/vitals",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(1024 * 1024),
+        mount: || post(crate::live::take::vitals),
+    },
+    Route {
+        method: "GET",
+        path: "/ws/live",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || get(crate::ws::live::upgrade),
+    },
+    Route {
         method: "GET",
         path: vitrine_wire::images::AHEAD,
         door: Door::Device,

@@ -46,9 +46,10 @@ impl Ask {
     pub fn of(method: &str, path: &str) -> Self {
         let parts: Vec<&str> = path.split('/').skip(1).collect();
         match (method, parts.as_slice()) {
-            ("GET", ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync" | "images", ..]) => {
-                Self::Control
-            }
+            (
+                "GET",
+                ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync" | "images" | "live", ..],
+            ) => Self::Control,
             ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
             ("GET", ["fhir", "Patient", id, "$everything"]) => patient(id).map_or(Self::Other, Self::Chart),
             ("GET", ["fhir", kind, id] | ["fhir", kind, id, "_history", _]) => {

@@ -209,6 +209,12 @@ pub const FAMILIES: &[Family] = &[
         &["outcome=\"accepted\"", "outcome=\"rejected\""],
     ),
     (
+        "vitrine_live_values_total",
+        "counter",
+        "Values of bedside monitors by what became of them",
+        &["outcome=\"new\"", "outcome=\"old\"", "outcome=\"refused\""],
+    ),
+    (
         "vitrine_denied_total",
         "counter",
         "Requests that policy denied",

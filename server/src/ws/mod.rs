@@ -9,6 +9,7 @@ mod entries;
 pub mod hub;
 mod image_list;
 pub mod images;
+pub mod live;
 mod pages;
 mod session;
 pub(crate) mod work;

@@ -51,6 +51,8 @@ actions! {
     BreakGlass = "break-glass", patient: true;
     /// Hand a device the items of a scope (a workstation's own synchronisation).
     SyncScope = "sync-scope", patient: false;
+    /// Send what bedside monitors say now, for the walls of the wards: nothing of it becomes part of a record.
+    SendLive = "send-live", patient: false;
     /// Bring in files on the server.
     ImportData = "import-data", patient: false;
     /// Manage users.

@@ -314,6 +314,7 @@ fn client_verdict(action: &str, r: &Request, scopes: &[String]) -> Verdict {
         "read-resource" | "read-chart" | "read-card" => "r",
         "search-patients" => "s",
         "write-clinical" | "import-data" => "cud",
+        "send-live" => "c",
         _ => return deny("client-has-no-such-act", "A client's scopes do not include this."),
     };
     let kind = r.kind.as_deref();

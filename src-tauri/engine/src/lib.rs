@@ -21,6 +21,7 @@ mod images;
 mod integrity;
 pub mod keys;
 mod link;
+mod live;
 pub mod outbox;
 pub mod profile;
 mod reliance;

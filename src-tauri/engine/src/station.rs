@@ -10,6 +10,7 @@ use crate::desk::Desk;
 use crate::images::Imaging;
 use crate::integrity::Integrity;
 use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
+use crate::live::Live;
 use crate::outbox::{self, Alarm, Alarms, Ballast};
 use crate::profile::{DeviceFile, Profile};
 use crate::session::{Person, Proofs, Session};
@@ -48,6 +49,7 @@ pub(crate) struct Station {
     pub(crate) desk: Desk,
     pub(crate) imaging: Imaging,
     pub(crate) integrity: Integrity,
+    pub(crate) live: Live,
     /// When the certificate ends that the server showed last, ms; 0 = not seen.
     certificate: AtomicI64,
     pub(crate) events: broadcast::Sender<EngineEvent>,
@@ -123,6 +125,7 @@ impl Station {
             desk: Desk::default(),
             imaging,
             integrity: Integrity::default(),
+            live: Live::default(),
             certificate: AtomicI64::new(0),
             events,
             link: Mutex::new(None),
@@ -272,6 +275,9 @@ impl Station {
     }
 
     pub(crate) fn tell(&self, event: EngineEvent) {
+        if let EngineEvent::BoardChanged(ward) = &event {
+            self.live.board_changed(ward);
+        }
         let _ = self.events.send(event);
     }
 
@@ -326,6 +332,7 @@ impl Station {
         let ended = self.session_mut().take();
         self.proofs.clear();
         self.imaging.lock();
+        self.live.close();
         if ended.is_some() {
             self.command(crate::link::Command::SignedOut);
             self.tell(EngineEvent::Locked);

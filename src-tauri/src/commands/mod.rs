@@ -39,6 +39,10 @@ mod sign_in;
 mod status;
 mod sync_view;
 mod verify_stored;
+mod wall;
+mod wall_close;
+mod wall_open;
+mod wall_trends;
 
 use crate::shell::Shell;
 use tauri::{State, Wry};
@@ -88,5 +92,9 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         status::status,
         sync_view::sync_view,
         verify_stored::verify_stored,
+        wall::wall,
+        wall_close::wall_close,
+        wall_open::wall_open,
+        wall_trends::wall_trends,
     ]
 }

@@ -15,7 +15,8 @@ mod zone;
 pub use value::{Dose, Measured, ResultFlag, group_thousands};
 pub use zone::{Repeated, date_time_in, partial_date_in, repeated, time_in};
 
-use civil::{Civil, DAY_MS, Precision, parse_fhir};
+pub(crate) use civil::parse_fhir;
+use civil::{Civil, DAY_MS, Precision};
 
 /// What is shown where the record has nothing (CUI D+Tb-0011).
 pub const NOT_RECORDED: &str = "Not recorded";

@@ -30,6 +30,13 @@ pub(crate) fn born_text(identity: Option<&Identity>, clock: &Clock) -> String {
     format::born(birth.as_ref(), now, clock.zone_minutes(now))
 }
 
+/// "68y"; `None` when no birth date says it.
+pub(crate) fn age_text(identity: Option<&Identity>, clock: &Clock) -> Option<String> {
+    let now = clock.now();
+    let birth = PartialDate::new(identity?.birth_date.as_deref()?);
+    format::age(&birth, now, clock.zone_minutes(now))
+}
+
 /// The number, grouped.
 pub(crate) fn number_text(identity: Option<&Identity>) -> String {
     identity

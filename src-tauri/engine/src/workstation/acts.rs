@@ -12,6 +12,7 @@ use super::entries;
 use super::packet::{self, Packet};
 use super::results::results;
 use super::search::search;
+use super::wall;
 use crate::EngineError;
 use crate::break_glass::{self, BreakGlass, reasons};
 use crate::clock::Stopwatch;
@@ -34,6 +35,7 @@ use vitrine_wire::sync_view::CheckView;
 use vitrine_wire::view::{
     BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
 };
+use vitrine_wire::wall_view::{WallTrendsView, WallView};
 use zeroize::Zeroizing;
 
 /// Proof of identity without a session, good for five minutes.
@@ -264,6 +266,40 @@ impl Workstation {
     pub async fn results(&self, ward: Option<&str>) -> Result<ResultsView, EngineError> {
         let ward = ward.map(str::to_owned);
         self.blocking(move |s| results(s, ward.as_deref())).await
+    }
+
+    /// Opens the wall of live vital signs of a ward, or reads its board again; `None` = of this workstation's. One audit row for each
+    /// reading of the board. The values follow by [`EngineEvent::Wall`](vitrine_wire::view::EngineEvent) and [`Self::wall`].
+    ///
+    /// # Errors
+    /// As [`Self::board`].
+    pub async fn wall_open(&self, ward: Option<&str>) -> Result<WallView, EngineError> {
+        let (ward, runtime) = (ward.map(str::to_owned), self.inner.handle.clone());
+        self.blocking(move |s| wall::open(s, &runtime, ward.as_deref()))
+            .await
+    }
+
+    /// The open wall as it stands now. Reading it is no act of a person: it does not keep a session from being locked.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`]; [`EngineError::Usage`] when none is open; as [`Self::board`] when the board changed.
+    pub async fn wall(&self) -> Result<WallView, EngineError> {
+        self.blocking(wall::wall).await
+    }
+
+    /// The trends of the open wall: the last quarter of an hour.
+    ///
+    /// # Errors
+    /// As [`Self::wall`].
+    pub async fn wall_trends(&self) -> Result<WallTrendsView, EngineError> {
+        self.blocking(wall::trends).await
+    }
+
+    /// Closes the wall: the stream ends, nothing of it stays.
+    pub fn wall_close(&self) {
+        if let Ok(station) = self.station() {
+            station.live.close();
+        }
     }
 
     /// The forms for recording.

@@ -15,6 +15,7 @@ mod packet;
 mod policy_matrix;
 mod results;
 mod search;
+mod wall;
 
 pub use acts::IdentityToken;
 pub use packet::Packet;

@@ -1,7 +1,7 @@
 //! Running the acts.
 
 use crate::args::{Act, AuditAct, CacheAct, Cli, Who};
-use crate::{bench, entries, images, print, secret};
+use crate::{bench, entries, images, print, secret, wall};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::time::Duration;
@@ -76,6 +76,7 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             Ok(DONE)
         }
         Act::Results { ward, who } => entries::results(&profile, ward.as_deref(), &who, json).await,
+        Act::Wall { ward, seconds, who } => wall::wall(&profile, ward.as_deref(), seconds, &who, json).await,
         Act::Packet {
             ward,
             out,
@@ -287,6 +288,8 @@ async fn sync(
             Ok(EngineEvent::BoardChanged(w)) => heard!("board changed: {w}"),
             Ok(EngineEvent::Images(h)) => heard!("images: {}", h.text),
             Ok(EngineEvent::Session(s)) => heard!("signed in: {}, {}", s.display, s.role),
+            // Of a wall that is not open here.
+            Ok(EngineEvent::Wall | EngineEvent::WallTrends) => true,
             Ok(EngineEvent::Locked) => heard!("locked"),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
             Err(tokio::sync::broadcast::error::RecvError::Closed) => false,

@@ -102,6 +102,17 @@ pub enum Act {
         #[command(flatten)]
         who: Who,
     },
+    /// The live vital signs of a ward, as its monitors say them now
+    Wall {
+        /// The ward; this workstation's when left out
+        ward: Option<String>,
+        /// Go on for so many seconds, printing what changes
+        #[arg(long = "for", value_name = "SECONDS", default_value_t = 0)]
+        seconds: u64,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// The downtime packet of a ward: a PDF with the emergency card of each patient
     Packet {
         /// The ward; this workstation's when left out

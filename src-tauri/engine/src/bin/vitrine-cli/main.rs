@@ -28,6 +28,7 @@ mod entries;
 mod images;
 mod print;
 mod secret;
+mod wall;
 
 use args::Cli;
 use clap::Parser;
