@@ -34,10 +34,12 @@ const TEXT: [string, string][] = [
   ['low', 'surface'], ['ok', 'surface'], ['ok', 'ok-bg'], ['stale', 'surface'], ['stale', 'stale-bg'], ['text', 'stale-bg'],
   ['text', 'high-bg'], ['text', 'critical-bg'],
   ['film-text', 'film'], ['film-text', 'film-bar'], ['film-quiet', 'film-bar'], ['film-mark', 'film'],
-  ['allergy-text', 'allergy-bg'], ['glass-text', 'glass-bg'], ['offline-text', 'offline-bg'],
+  ['allergy-text', 'allergy-bg'], ['glass-text', 'glass-bg'], ['offline-text', 'offline-bg'], ['on-training', 'training'],
   ['acuity-white', 'acuity-1'], ['acuity-white', 'acuity-2'], ['acuity-dark', 'acuity-3'], ['acuity-white', 'acuity-4'], ['acuity-white', 'acuity-5'],
 ];
-const SHAPES: [string, string][] = [['line', 'surface'], ['line', 'page'], ['focus', 'surface'], ['focus', 'page']];
+const SHAPES: [string, string][] = [['line', 'surface'], ['line', 'page'], ['focus', 'surface'], ['focus', 'page'],
+  ['training', 'surface'], ['training', 'surface-2'], ['training', 'page'], ['training', 'on-training'],
+];
 
 for (const theme of ['light', 'night'] as const) {
   const known = tokens(theme);

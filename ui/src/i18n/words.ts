@@ -39,6 +39,10 @@ export const ENTRY_WORDS: Record<EntryState, string> = {
 
 export const WORDS = {
   product: 'Vitrine',
+  training: 'TRAINING',
+  trainingWho: 'synthetic patients.',
+  trainingMeans: 'Nothing here is about a real person; nothing recorded here reaches the hospital’s record.',
+  trainingShort: 'Nothing reaches the hospital’s record.',
   treatAsUnknown: 'treat as unknown',
   engineSilent: 'This workstation has stopped answering. What is shown may be old: check before you act.',
   notAnswered: 'The workstation did not answer. Try again.',

@@ -158,6 +158,14 @@ export class App {
     return new Images(this.backend, (name, at) => this.mark(name, at));
   }
 
+  /**
+   * All patients here are synthetic. Nothing is claimed before the first status; then the last one holds, also while the
+   * engine is silent and over every lock.
+   */
+  get training(): boolean {
+    return this.status?.demo === true;
+  }
+
   /** The chart in front; none on the other screens. */
   get chart(): OpenChart | null {
     return this.open.find(({ asked }) => asked === this.front) ?? null;

@@ -1,0 +1,9 @@
+/**
+ * The name of the window. It never says who is on the screen, because it shows in the task switcher (S18); on a workstation
+ * for training it says that, and nothing more. The only place that sets it. Called by `App.svelte`.
+ */
+import { WORDS } from '../i18n/words';
+
+export function nameWindow(training: boolean): void {
+  document.title = training ? `${WORDS.training} — ${WORDS.product}` : WORDS.product;
+}
