@@ -177,6 +177,8 @@ mod tests {
             ("GET", "/ws/sync", Control, Control),
             ("GET", "/ws/images", Control, Control),
             ("GET", "/ws/images/ahead", Control, Control),
+            ("GET", "/ws/live", Control, Control),
+            ("POST", "/live/vitals", Clinical, Clinical),
             ("GET", "/fhir/metadata", Control, Control),
             ("POST", "/fhir", Write, Bulk),
             ("POST", "/fhir/", Write, Bulk),

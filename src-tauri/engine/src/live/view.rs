@@ -98,7 +98,7 @@ fn bed_key(bed: &str) -> Vec<(bool, u64, String)> {
             .find(|c: char| c.is_ascii_digit() != digit)
             .unwrap_or(rest.len());
         let (part, tail) = rest.split_at(end);
-        out.push((digit, part.parse().unwrap_or(0), part.to_lowercase()));
+        out.push((!digit, part.parse().unwrap_or(0), part.to_lowercase()));
         rest = tail;
     }
     out

@@ -6,6 +6,7 @@ use crate::print;
 use std::path::Path;
 use std::time::Duration;
 use vitrine_engine::EngineError;
+use vitrine_wire::ErrorCode;
 use vitrine_wire::view::EngineEvent;
 use vitrine_wire::wall_view::{MonitorState, WallLine, WallView};
 
@@ -48,7 +49,11 @@ pub async fn wall(
     }
     ws.wall_close();
     if view.line == WallLine::Refused {
-        return Err(EngineError::Refused(view.line_text.unwrap_or_default()));
+        return Err(EngineError::Refused {
+            code: ErrorCode::Denied,
+            text: view.line_text.unwrap_or_default(),
+            retry_after_s: None,
+        });
     }
     Ok(DONE)
 }
