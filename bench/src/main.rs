@@ -17,6 +17,7 @@ mod lanes;
 mod million;
 mod report;
 mod stores;
+mod wall;
 mod window;
 mod world;
 
@@ -59,6 +60,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("lanes", lanes::lanes),
     ("window", window::window),
     ("imaging", imaging::imaging),
+    ("wall", wall::wall),
     ("failover", failover::failover),
 ];
 

@@ -1,6 +1,6 @@
 //! The one window: what it shows and what it may not do.
 //!
-//! Its title never changes, so that the task switcher shows no patient (screens.md S18). Nothing remote is loaded,
+//! Its title never changes while it is open, and says no more than whether the patients are synthetic, so that the task switcher shows no patient (screens.md S18). Nothing remote is loaded,
 //! no other window opens, nothing is downloaded, and the web view keeps nothing on disk.
 
 use crate::preferences;
@@ -8,11 +8,19 @@ use crate::shell::Shell;
 use tauri::webview::{DownloadEvent, NewWindowResponse};
 use tauri::window::Color;
 use tauri::{App, AppHandle, Manager, Url, WebviewUrl, WebviewWindowBuilder, WindowEvent};
+use vitrine_engine::profile::Profile;
 
 /// The label that capabilities/main.json names.
 const LABEL: &str = "main";
 /// All that any list of windows shows.
 const TITLE: &str = "Vitrine";
+/// The same where the patients are synthetic.
+const TRAINING: &str = "TRAINING — Vitrine";
+
+/// The title of the window of a workstation.
+const fn title(training: bool) -> &'static str {
+    if training { TRAINING } else { TITLE }
+}
 
 /// Opens it, out of sight when `hidden`.
 ///
@@ -21,13 +29,15 @@ const TITLE: &str = "Vitrine";
 pub fn open(app: &App, hidden: bool) -> tauri::Result<()> {
     let shell = app.state::<Shell>();
     let kept = preferences::read(shell.profile());
+    let device = Profile::at(shell.profile()).and_then(|p| p.read_device());
+    let training = device.ok().flatten().is_some_and(|d| d.demo);
     let ground = if kept.night {
         Color(0x0e, 0x14, 0x18, 0xff)
     } else {
         Color(0xf1, 0xf4, 0xf7, 0xff)
     };
     let window = WebviewWindowBuilder::new(app, LABEL, WebviewUrl::App("index.html".into()))
-        .title(TITLE)
+        .title(title(training))
         .inner_size(1280.0, 800.0)
         .min_inner_size(1024.0, 700.0)
         .visible(!hidden)

@@ -296,6 +296,8 @@ impl Thin {
             app: env!("CARGO_PKG_VERSION").to_owned(),
             ward: self.device.ward.clone(),
             known_epoch: None,
+            // Every hospital measured or tested here is synthetic.
+            training: true,
             seed: self.seed,
             timing: Timing::default(),
         };

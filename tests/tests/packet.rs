@@ -74,6 +74,7 @@ fn every_page_says_whose_it_is_how_old_and_which_of_how_many() -> Result<()> {
             "{page}"
         );
         assert!(page.contains("Destroy after downtime"), "{page}");
+        assert!(page.contains("TRAINING — synthetic patients"), "{page}");
         assert!(page.contains("Data ") && page.contains("as of"), "{page}");
         assert!(
             page.contains("Printed ") && page.contains("(Nurse) at "),
@@ -256,6 +257,7 @@ fn nothing_is_cut_however_much_there_is() -> Result<()> {
     ] {
         let sheet = crowded(name, n)?;
         let packet = Packet {
+            training: false,
             ward: "Emergency".to_owned(),
             made: "Printed 27-Nov-2026 04:31 by Dr LEE (Physician) at ED-07".to_owned(),
             age: "Data as of 27-Nov-2026 04:19 (12 min)".to_owned(),

@@ -264,6 +264,7 @@ async fn verify(
         ward: row.ward.to_string(),
         scopes,
         audit_seq: row.audit_seq,
+        training: app.dir.is_demo(),
     }
 }
 

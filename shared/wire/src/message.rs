@@ -283,6 +283,9 @@ messages! {
             scopes: Vec<String>,
             /// Rows of its audit chain that the server holds.
             audit_seq: u64,
+            /// The server holds the synthetic hospital, for training; absent = it does not say.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            training: Option<bool>,
         }
         /// The user's session is accepted on this connection.
         67 Control UserWelcome {

@@ -215,7 +215,12 @@ pub(crate) struct Foot<'a> {
     pub age: &'a str,
     /// When, by whom and where it was printed.
     pub made: &'a str,
+    /// The patients are synthetic.
+    pub training: bool,
 }
+
+/// On top of each page of synthetic patients, within the margin.
+const TRAINING: &str = "TRAINING — synthetic patients, nobody of flesh and blood";
 
 fn path(draw: impl FnOnce(&mut PathBuilder)) -> Option<krilla::geom::Path> {
     let mut builder = PathBuilder::new();
@@ -274,6 +279,12 @@ pub(crate) fn written(setter: &mut Setter, pages: &[Page], foot: &Foot<'_>) -> R
         }
         surface.set_stroke(None);
         surface.set_fill(Some(Fill::default()));
+        if foot.training {
+            let mark = setter.set(&[strong(TRAINING)], 12.0, WIDTH);
+            for (i, _) in mark.lines().iter().enumerate() {
+                setter.draw(&mut surface, &mark, i, MARGIN, 12.0 + 12.0);
+            }
+        }
         let number = format!("{}page {} of {of}", page.part, i + 1);
         let left = setter.set(
             &[

@@ -38,6 +38,8 @@ pub struct Packet {
     pub made: String,
     /// How old the board is: "Data as of 27-Nov-2026 04:19 (12 min)".
     pub age: String,
+    /// The patients are synthetic: each page says so.
+    pub training: bool,
     /// The board may not be whole; in words.
     pub incomplete: Option<String>,
     /// In the order of the board.
@@ -84,6 +86,7 @@ impl Packet {
         let foot = Foot {
             age: &self.age,
             made: &self.made,
+            training: self.training,
         };
         let pdf = written(&mut setter, &pages, &foot)?;
         Ok(Printed {

@@ -355,6 +355,8 @@ pub enum Alarm {
         /// What the server offered; 0 when it only refused.
         server: u8,
     },
+    /// One of server and workstation is for training and the other is not: nothing is taken and nothing sent.
+    TrainingMixed,
     /// The server does not know this device or has revoked it.
     DeviceRefused(ErrorCode),
     /// The server holds audit rows of this device that this device does not have: it was rolled back or cloned.
@@ -494,6 +496,8 @@ pub struct Config {
     pub ward: String,
     /// Epoch noted by [`Effect::NoteEpoch`]; `None` before the first.
     pub known_epoch: Option<String>,
+    /// The workstation is for training: it works with a server of the synthetic hospital and no other.
+    pub training: bool,
     /// Random number for jitter.
     pub seed: u64,
     /// Times.

@@ -231,6 +231,10 @@ impl Client {
     }
 
     fn welcome(&mut self, now: u64, m: Welcome, view: &dyn CacheView, out: &mut Vec<Effect>) {
+        if m.training.is_some_and(|t| t != self.cfg.training) {
+            self.refused(now, Alarm::TrainingMixed, out);
+            return;
+        }
         self.link = Link::Up { since: now };
         let Some(w) = &mut self.wire else { return };
         w.last_beat = now;

@@ -21,6 +21,8 @@ pub enum DeviceVerdict {
         scopes: Vec<String>,
         /// Rows of its audit chain the server holds.
         audit_seq: u64,
+        /// The server holds the synthetic hospital.
+        training: bool,
     },
     /// Revoked, its signature is right: it gets the order to wipe and nothing else.
     Revoked {

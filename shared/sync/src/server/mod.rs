@@ -369,6 +369,7 @@ impl Session {
                 ward,
                 scopes,
                 audit_seq,
+                training,
             } => {
                 self.stage = Stage::Ready;
                 self.scopes.clone_from(&scopes);
@@ -377,6 +378,7 @@ impl Session {
                         ward,
                         scopes,
                         audit_seq,
+                        training: Some(training),
                     },
                     out,
                 );

@@ -41,6 +41,7 @@ fn each_breach_closes_the_connection_and_applies_nothing() {
                 ward: "x".into(),
                 scopes: vec![],
                 audit_seq: 0,
+                training: None,
             })],
         ),
         (
@@ -443,4 +444,34 @@ fn a_scope_the_server_was_too_busy_for_is_asked_for_again_soon_and_then_ever_lat
         waits.iter().any(|w| *w > timing.busy_cap_ms / 2),
         "it does not hammer a server in need: {waits:?}"
     );
+}
+
+#[test]
+fn a_server_for_training_and_a_workstation_for_patients_have_nothing_to_say_to_each_other() {
+    for (here, there, mixed) in [
+        (false, Some(true), true),
+        (true, Some(false), true),
+        (false, Some(false), false),
+        (true, Some(true), false),
+        // A server that does not say.
+        (false, None, false),
+    ] {
+        let mut c = proven(here);
+        let welcome = Welcome {
+            ward: "ED".into(),
+            scopes: vec!["dir".into(), "ess:ED".into()],
+            audit_seq: 0,
+            training: there,
+        };
+        let bytes = bytes(welcome);
+        let out = c.step(4, Event::Received { conn: 1, bytes }, &Empty);
+        let refused = out
+            .iter()
+            .any(|e| matches!(e, Effect::Alarm(Alarm::TrainingMixed)));
+        let closed = out.iter().any(|e| matches!(e, Effect::Close { .. }));
+        assert_eq!((refused, closed), (mixed, mixed), "{here} {there:?}");
+        // No row, no grant, no entry, no token, no scope goes to it.
+        let read = out.iter().any(|e| matches!(e, Effect::ReadOutbox { .. }));
+        assert_eq!(sent(&out).is_empty() && !read, mixed, "{here} {there:?}");
+    }
 }

@@ -34,13 +34,14 @@ pub fn bytes(m: impl Into<ServerMessage>) -> Bytes {
     m.into().frame().unwrap().encode().unwrap()
 }
 
-/// A client that was welcomed and has asked for `dir` (n = 1) and `ess:ED` (n = 2).
-pub fn welcomed() -> Client {
+/// A client that has said who it is.
+pub fn proven(training: bool) -> Client {
     let cfg = Config {
         device: "d1".into(),
         app: "test".into(),
         ward: "ED".into(),
         known_epoch: None,
+        training,
         seed: 1,
         timing: Timing::default(),
     };
@@ -70,10 +71,17 @@ pub fn welcomed() -> Client {
         },
         &Empty,
     );
+    c
+}
+
+/// A client that was welcomed and has asked for `dir` (n = 1) and `ess:ED` (n = 2).
+pub fn welcomed() -> Client {
+    let mut c = proven(false);
     let welcome = Welcome {
         ward: "ED".into(),
         scopes: vec!["dir".into(), "ess:ED".into()],
         audit_seq: 0,
+        training: None,
     };
     let out = c.step(
         4,
@@ -156,6 +164,7 @@ pub fn ready() -> Session {
         ward: "ED".into(),
         scopes: vec!["dir".into()],
         audit_seq: 0,
+        training: false,
     };
     s.step(at(3), server::Event::Device(verdict));
     while s.poll_send(at(3)).is_some() {}

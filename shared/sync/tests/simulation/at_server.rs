@@ -88,6 +88,7 @@ impl World {
                         ward: ward.into(),
                         scopes,
                         audit_seq,
+                        training: false,
                     }),
                 );
             }

@@ -157,6 +157,7 @@ pub fn client(name: &str, seed: u64, cache: &Cache, outbox: &Outbox) -> Client {
         app: "sim".to_owned(),
         ward: String::new(),
         known_epoch: outbox.epoch.clone(),
+        training: false,
         seed,
         timing: timing(),
     };

@@ -121,6 +121,7 @@ pub fn server(kind: u8, s: &mut impl Source) -> ServerMessage {
             ward: s.text(),
             scopes: vec![s.text(), s.text()],
             audit_seq: s.num(),
+            training: Some(false),
         }
         .into(),
         67 => UserWelcome { user: s.text() }.into(),

@@ -73,6 +73,7 @@ pub(crate) fn start(
         app: env!("CARGO_PKG_VERSION").to_owned(),
         ward: device.ward,
         known_epoch,
+        training: device.demo,
         seed: u64::from_be_bytes(entropy::bytes()?),
         timing: Timing::default(),
     };
@@ -554,6 +555,7 @@ fn link_state(station: &Station, state: &LinkState) {
     };
     if *state == LinkState::Live {
         station.alarms.clear(Alarm::ServerRefuses);
+        station.alarms.clear(Alarm::TrainingMixed);
         station.alarms.clear(Alarm::ProtocolBroken);
     }
     if matches!(state, LinkState::Offline { .. } | LinkState::Refused) {
@@ -619,6 +621,7 @@ fn alarm(station: &Station, a: &client::Alarm) {
         client::Alarm::AuditFork { .. } | client::Alarm::AuditGap { .. } | client::Alarm::AuditRefused => {
             Alarm::AuditFork
         }
+        client::Alarm::TrainingMixed => Alarm::TrainingMixed,
         client::Alarm::ForgedWipe => Alarm::ForgedWipe,
     };
     if station.alarms.raise(alarm) {

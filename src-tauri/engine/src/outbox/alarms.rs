@@ -16,6 +16,8 @@ pub enum Alarm {
     Revoked,
     /// The audit chain here and at the server differ.
     AuditFork,
+    /// One of server and workstation is for training and the other is not.
+    TrainingMixed,
     /// The server refuses this device or program.
     ServerRefuses,
     /// An order to wipe was not signed by the server.
@@ -49,6 +51,9 @@ impl Alarm {
             Self::Revoked => "This workstation is no longer enrolled — its data were removed.",
             Self::AuditFork => {
                 "The audit log of this workstation differs from the server's: the disk was rolled back or copied. Call IT."
+            }
+            Self::TrainingMixed => {
+                "Either this workstation or its server is for training, and the other is not: nothing is sent and nothing is taken. Call IT: enrol this workstation anew in a folder of its own."
             }
             Self::ServerRefuses => {
                 "The server refuses this workstation or this version of the program. Call IT."

@@ -81,6 +81,7 @@ pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packe
             station.device().name
         ),
         age: format!("Data {}", board.age.text),
+        training: station.device().demo,
         incomplete: incomplete.map(str::to_owned),
         sheets,
         left_out,
