@@ -4,10 +4,13 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use vitrine_desktop_tests::act::{break_the_glass, open_chart, sign_in, time_cards};
 use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F11, F12, SHIFT, automation_bin};
 use vitrine_tests::lab::Lab;
+use vitrine_tests::monitor::Gateway;
 use vitrine_tests::server::Server;
 use vitrine_tests::station::{Station, person, showcase};
 
@@ -261,6 +264,69 @@ async fn a_critical_result_is_taken_up_by_keys_offline() -> Result<()> {
         .await?;
     desktop.gone("recorded").await?;
     picture(&desktop, "window-results-done").await?;
+    desktop.stop().await;
+    Ok(())
+}
+
+/// The wall of live vital signs in the real window: live, then grey within five seconds, by an unplugged monitor and by a dead
+/// server; and everywhere the word that this is training.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_wall_is_live_and_what_stands_still_is_grey() -> Result<()> {
+    let mut h = hospital().await?;
+    let nurse = person(&h.seed, "nurse", "ED")?;
+    let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
+    desktop.find("lock-screen").await?;
+    desktop.text_with("status", "LIVE").await?;
+    desktop.text_with("training", "TRAINING").await?;
+    picture(&desktop, "window-training-lock").await?;
+    sign_in(&desktop, &nurse).await?;
+    desktop.press(([CTRL], 'b')).await?;
+    desktop.find("board-screen").await?;
+    desktop.press('v').await?;
+    desktop.find("wall-screen").await?;
+    desktop.text_with("wall-claim", "Not an alarm").await?;
+
+    let gateway = Arc::new(Gateway::connect(&h.server).await?);
+    let on = Arc::new(AtomicBool::new(true));
+    let (plugged, sender) = (on.clone(), gateway.clone());
+    tokio::spawn(async move {
+        let mut second = tokio::time::interval(Duration::from_secs(1));
+        for k in 0.. {
+            second.tick().await;
+            for n in 0..24 {
+                if n > 0 || plugged.load(Ordering::SeqCst) {
+                    let patient = vitrine_synthetic::patient_id(n);
+                    let pulse = 60 + u32::try_from(n).unwrap_or(0) * 3 + k % 4;
+                    let _ = sender.says(&patient, pulse, Some(97)).await;
+                }
+            }
+        }
+    });
+    let first = vitrine_synthetic::patient_id(0);
+    let state = format!(
+        "done(document.querySelector('[data-testid=wall-bed][data-patient=\"{first}\"]')?.dataset.state ?? '')"
+    );
+    let is = async |want: &str| -> Result<Duration> {
+        let from = Instant::now();
+        while desktop.ask(&state).await? != want {
+            anyhow::ensure!(from.elapsed() < Duration::from_secs(20), "never {want}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(from.elapsed())
+    };
+    is("live").await?;
+    picture(&desktop, "window-wall").await?;
+    on.store(false, Ordering::SeqCst);
+    let took = is("not-live").await?;
+    assert!(took <= Duration::from_secs(6), "{took:?}");
+    picture(&desktop, "window-wall-unplugged").await?;
+    on.store(true, Ordering::SeqCst);
+    is("live").await?;
+    h.server.kill();
+    let took = is("not-live").await?;
+    assert!(took <= Duration::from_secs(6), "{took:?}");
+    picture(&desktop, "window-wall-dead").await?;
+    assert_eq!(desktop.client.title().await?, "TRAINING — Vitrine");
     desktop.stop().await;
     Ok(())
 }

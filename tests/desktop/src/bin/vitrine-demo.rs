@@ -58,7 +58,7 @@ fn hospital(times: &mut serde_json::Map<String, Value>) -> Result<Hospital> {
     )?;
     timed("seed_ms", from);
     let from = Instant::now();
-    let server = Server::start(&data, free_port()?)?;
+    let server = Server::start_with(&data, free_port()?, &["--synthetic-monitors"])?;
     timed("server_start_ms", from);
     let from = Instant::now();
     let station = Station::enrol(&server, &server.url(), &dir.path().join("workstation"), "ED")?;
