@@ -131,25 +131,23 @@ export const GAP = 6;
 /** Columns of signals in a cell; a wide one takes two of them. */
 const SIGNALS_ABREAST = 3;
 /** What a cell needs at its smallest, px: its width, name and edges, a row of signals, one with a wide one, the trends. */
-const NEEDS = { width: 224, head: 51, row: 44, wideRow: 55, trends: 29 };
+const NEEDS = { width: 224, head: 51, row: 44, wideRow: 55, trends: 27 };
 /** For whoever stands further away: so much larger at most, and so much higher than it needs. */
 const LARGEST = 1.6;
 const STRETCH = 1.3;
-/** Found higher than that when it was drawn, as by long names: so much more is reckoned with, each time. */
-const MORE = 0.08;
 
 /**
- * The largest form in which every bed is in view; the trends go first, then one scrolls. `tighter` counts how often what came
- * of it was higher than the room.
+ * The largest form in which every bed is in view; the trends go first, then one scrolls. `taller` is by how much what
+ * came of it was higher than reckoned, as by long names.
  */
-export function layoutOf(width: number, height: number, beds: number, slots: Slot[], tighter = 0): WallLayout {
+export function layoutOf(width: number, height: number, beds: number, slots: Slot[], taller = 1): WallLayout {
   const wide = slots.filter((slot) => slot.wide).length;
   // Beside each wide one there is place for another.
   const narrow = Math.ceil(Math.max(0, slots.length - 2 * wide) / SIGNALS_ABREAST);
   const bare = NEEDS.head + narrow * NEEDS.row + wide * NEEDS.wideRow;
   const most = Math.max(1, Math.floor((width + GAP) / (NEEDS.width + GAP)));
   for (const trends of [true, false]) {
-    const needed = (bare + (trends ? NEEDS.trends : 0)) * (1 + tighter * MORE);
+    const needed = (bare + (trends ? NEEDS.trends : 0)) * taller;
     const ways = Array.from({ length: Math.min(most, Math.max(1, beds)) }, (_, at) => {
       const columns = at + 1;
       const rows = Math.max(1, Math.ceil(beds / columns));

@@ -106,6 +106,7 @@ export class Wall {
     this.elapsed = 0;
     this.trendsElapsed = 0;
     this.cursor = null;
+    this.moved = 0;
     this.spoken = '';
     this.#backend.wallClose().catch(() => {});
   }
