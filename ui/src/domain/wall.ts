@@ -55,12 +55,21 @@ export function countsText(states: MonitorState[]): string {
     .join(' · ');
 }
 
-/** What a bed out of view is named for; null where nothing of it stands out. The flag is that of a live value alone. */
-export function attentionOf(bed: WallBedView, state: MonitorState, elapsed: number, stands: number): string | null {
-  if (state === 'not-live') return 'not live';
-  if (state !== 'live') return null;
-  const flagged = bed.signals.filter((each) => (each.flag_text ?? '').length > 1 && isLive(each, elapsed, stands));
-  return flagged.length === 0 ? null : flagged.map(({ label, flag_text }) => `${label} ${flag_text}`).join(', ');
+/** More beds than this that stand are counted alone: a line of forty names is read by nobody, and the counts say it. */
+const NAMED = 6;
+
+/**
+ * What each bed is named for while it is out of view, a text a line; null where nothing of it stands out. A mark is that of a
+ * live value alone.
+ */
+export function attentionOf(beds: WallBedView[], states: MonitorState[], elapsed: number, stands: number): (string | null)[] {
+  const many = states.filter((state) => state === 'not-live').length > NAMED;
+  return beds.map((bed, at) => {
+    if (states[at] === 'not-live') return many ? null : 'not live';
+    if (states[at] !== 'live') return null;
+    const flagged = bed.signals.filter((each) => (each.flag_text ?? '').length > 1 && isLive(each, elapsed, stands));
+    return flagged.length === 0 ? null : flagged.map(({ label, flag_text }) => `${label}\n${flag_text}`).join('\n');
+  });
 }
 
 /** Who lies in a bed of the wall. It holds less than a row of the board, and says so. */
@@ -131,7 +140,7 @@ export const GAP = 6;
 /** Columns of signals in a cell; a wide one takes two of them. */
 const SIGNALS_ABREAST = 3;
 /** What a cell needs at its smallest, px: its width, name and edges, a row of signals, one with a wide one, the trends. */
-const NEEDS = { width: 224, head: 51, row: 44, wideRow: 55, trends: 27 };
+const NEEDS = { width: 224, head: 47, row: 45, wideRow: 58, trends: 25 };
 /** For whoever stands further away: so much larger at most, and so much higher than it needs. */
 const LARGEST = 1.6;
 const STRETCH = 1.3;
