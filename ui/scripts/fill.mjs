@@ -84,7 +84,7 @@ export function installLook() {
   const NEVER_EMPTY = [
     '[data-testid=patient-row] .name b', '[data-testid=banner-name]', '.identity .name', '.agent', '.medicine .name', '.line .text', '[data-testid=vital] .label',
     '.measures .name', '.measured .value', '[data-testid=lab] th', '.corner[data-testid=identity] > b', 'article h3', '.head b', '[data-testid=allergy-detail] tbody th',
-    '[data-testid=study] h3', '[data-testid=critical] .label-of', '[data-testid=series] b', '[data-testid^=reason-] span',
+    '[data-testid=study] h3', '[data-testid=critical] .label-of', '[data-testid=series] b', '[data-testid^=reason-] span', '[data-testid=wall-bed] .name', '[data-testid=wall-signal] b',
   ];
 
   window.vitrineLook = (used, { plain, shown, given }) => {

@@ -91,6 +91,12 @@ export const FIELDS = {
   StepView: { text: 'text' },
   TakenView: { text: 'text', by_text: 'text', read_back_text: 'text' },
   TickView: { text: 'engine' },
+  WallBedView: { patient: 'engine', bed: 'text', name: 'name', person_text: 'text', last_text: 'text' },
+  WallSignalView: {
+    signal: 'engine', label: 'name', value_text: 'text', unit_text: 'text', flag_text: 'text', absent_text: 'text', at_text: 'engine',
+  },
+  WallTrendView: { patient: 'engine', signal: 'engine', label: 'name', unit_text: 'text', spoken: 'text' },
+  WallView: { ward: 'engine', ward_name: 'text', line_text: 'text', summary_text: 'text', stranger_text: 'text' },
   StudyView: { uid: 'engine', when_text: 'text', title: 'name', modalities: 'text', accession: 'text', report_text: 'text' },
 };
 
@@ -100,7 +106,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 /** Where in the fake world which view stands. */
 export const ROOTS = {
   status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
-  board: 'BoardView', sync: 'SyncView', verify: 'CheckView', results: 'ResultsView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
+  board: 'BoardView', sync: 'SyncView', verify: 'CheckView', results: 'ResultsView', wall: 'WallView', wallTrends: 'WallTrendsView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
 };
 
 /**

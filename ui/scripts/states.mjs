@@ -44,6 +44,10 @@ export const MATRIX = {
     loading: 'sync-loading', live: 'sync', delayed: 'sync-delayed', stale: 'sync-stale', offline: 'sync-offline', old: 'sync-old',
     partial: 'sync-partial', empty: { none: 'it lists what this workstation is to have, whether it is here or not' }, error: 'sync-error', 'not-here': 'sync-not-here',
   },
+  wall: {
+    loading: 'wall-loading', live: 'wall-40', delayed: 'wall-delayed', stale: 'wall-stale', offline: 'wall-down', old: 'wall-old',
+    partial: 'wall-partial', empty: 'wall-empty', error: 'wall-error', 'not-here': 'wall-not-here',
+  },
   lock: {
     loading: { none: 'the window opens with what it knows; nothing of a patient is waited for' },
     live: 'lock', delayed: 'lock-delayed', stale: 'lock-stale', offline: 'lock-offline', old: 'lock-old', partial: 'lock-partial', empty: 'lock-first',

@@ -75,7 +75,7 @@ test('Enter and Space on a button belong to the button', () => {
 });
 
 test('no single key without Ctrl does anything of consequence', () => {
-  const harmless: unknown[] = ['search', 'down', 'up', 'help', 'refresh', 'next-pane', 'escape', 'open', 'ignore', 'preview', 'show-all', 'wall', 'initials', 'next-item', 'previous-item'];
+  const harmless: unknown[] = ['search', 'down', 'up', 'help', 'refresh', 'next-pane', 'escape', 'open', 'ignore', 'preview', 'show-all', 'wall', 'live-vitals', 'initials', 'next-item', 'previous-item'];
   for (let code = 32; code < 127; code++) {
     const act = actOf(key(String.fromCharCode(code)), IDLE);
     if (act !== null && typeof act === 'string') expect(harmless).toContain(act);

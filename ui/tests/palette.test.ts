@@ -27,8 +27,8 @@ describe('what signs, orders, stops or acknowledges is never in it', () => {
     'next-match', 'previous-match', 'next-item', 'previous-item', 'next-chart', 'previous-chart', 'close-chart',
     // They open a form: what signs it has no line here.
     'record-vitals', 'add-allergy', 'write-note', 'entries', 'results',
-    'sync-status'];
-  for (const id of ['lock', 'search-found', 'board', 'chart', 'chart-glass', 'chart-denied', 'charts-two', 'notes-find', 'entries', 'results', 'timeline-filter', 'viewer-measure', 'card', 'help']) {
+    'sync-status', 'live-vitals'];
+  for (const id of ['lock', 'search-found', 'board', 'chart', 'chart-glass', 'chart-denied', 'charts-two', 'notes-find', 'entries', 'results', 'wall', 'timeline-filter', 'viewer-measure', 'card', 'help']) {
     test(id, async () => {
       const app = await screen(id);
       for (const { act, text } of offersOf(app)) {

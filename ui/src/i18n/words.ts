@@ -93,6 +93,14 @@ export const WORDS = {
   draftUnreadable: (why: string) => `A draft from earlier, if there is one, could not be read: ${why} It is read again before anything you type is kept.`,
   draftHeld: 'A draft from earlier is kept and could not be shown. What you type now is not kept until you open the note again.',
   draftNotKept: (why: string) => `The draft is not kept: ${why}`,
+  noAlarm: 'Not an alarm: the monitors at the beds alarm. Values come over the network and can be late or missing.',
+  wallLine: {
+    connecting: 'The server is being connected: values come when it answers.',
+    down: 'The server is not reached: nothing here is live. Look at the monitors at the beds.',
+    refused: 'The server refuses live vital signs: nothing here is live. Look at the monitors at the beds.',
+  },
+  noTrends: 'Trends cannot be shown now.',
+  whoLiesUnknown: 'Who lies on this ward is not known to this workstation: there may be patients',
   notRecordedYet: 'What is typed is not recorded yet.',
   clockUnverified: 'clock not verified',
 } as const;

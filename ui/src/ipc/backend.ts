@@ -26,6 +26,8 @@ import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
 import type { SyncView } from '../wire/SyncView';
+import type { WallTrendsView } from '../wire/WallTrendsView';
+import type { WallView } from '../wire/WallView';
 import type { Pixels } from '../viewer/pixels';
 
 /** Breaking the glass: an identity proven a moment ago (`token`), a secret given now, or neither: who is signed in. */
@@ -63,6 +65,12 @@ export interface Backend {
   board(ward: string | null): Promise<BoardView>;
   /** Critical results of a ward that wait, and those that were acknowledged; without one, of this workstation's. */
   results(ward: string | null): Promise<ResultsView>;
+  /** Begins the wall of live vital signs of a ward; without one, of this workstation's. */
+  wallOpen(ward: string | null): Promise<WallView>;
+  /** The wall as it stands now. */
+  wall(): Promise<WallView>;
+  wallTrends(): Promise<WallTrendsView>;
+  wallClose(): Promise<void>;
   /** Prints the downtime packet of a ward at this workstation's default printer. */
   printPacket(ward: string): Promise<PacketView>;
   chartOpen(patient: string): Promise<ChartView>;

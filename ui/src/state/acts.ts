@@ -22,6 +22,7 @@ export const SCALES = [100, 125, 150, 200] as const;
 export function onKey(app: App, key: Key, focus: Focus, at: number): boolean {
   app.touched(at);
   if (app.layers.imagesOnTop && app.images.onKey(key, focus, at)) return true;
+  if (app.layers.onWall && app.wall.onKey(key, focus)) return true;
   if (app.layers.inFront(app.section) && app.courses.onKey(key, focus, app.section)) return true;
   const act = actOf(key, focus);
   return act === null ? false : perform(app, act, focus, at);
@@ -178,6 +179,8 @@ export function choose(app: App, offer: Offer | null, at: number): void {
   if (offer === null) return;
   app.palette = null;
   if (typeof offer.act === 'object' && 'viewer' in offer.act) app.images.perform(offer.act.viewer, at);
+  // Its key is the board's and the wall's alone; by name it is opened from everywhere.
+  else if (offer.act === 'live-vitals') app.showWall();
   else perform(app, offer.act, { typing: false, control: false }, at);
 }
 
@@ -232,6 +235,9 @@ function onView(app: App, act: Act, focus: Focus): boolean {
       return done(() => app.showSearch());
     case 'board':
       return done(() => app.showBoard());
+    case 'live-vitals':
+      if (app.view === 'wall') return done(() => app.showBoard());
+      return app.view === 'board' && done(() => app.showWall());
     case 'refresh':
       return done(() => app.askServer());
     case 'next-item':
@@ -240,6 +246,7 @@ function onView(app: App, act: Act, focus: Focus): boolean {
       return app.layers.readsNotes && done(() => app.notes.step(act === 'next-item' ? 1 : -1));
     case 'escape':
       if (app.view === 'entries' || app.view === 'results') return done(() => app.aside.back());
+      if (app.view === 'wall') return done(() => app.showBoard());
       // What narrows the list is the top layer; closing the chart is the next.
       if (app.layers.readsNotes && app.notes.query !== '') return done(() => app.notes.clear());
       return app.view === 'chart' ? done(() => app.closeChart()) : clearSearch(app);
@@ -253,6 +260,7 @@ function onView(app: App, act: Act, focus: Focus): boolean {
       if (app.layers.readsNotes && focus.typing) return done(() => app.notes.find(1));
       if (app.view === 'search') return done(() => void app.enterSearch());
       if (app.view === 'results') return done(() => openResult(app));
+      if (app.view === 'wall') return done(() => app.openBed());
       return app.view === 'board' ? done(() => app.openRow('board')) : false;
     }
     default:

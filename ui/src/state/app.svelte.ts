@@ -8,6 +8,7 @@
 import { errorOf, type Backend, type Preferences } from '../ipc/backend';
 import { chartIsOf, showBlock } from '../domain/safety';
 import { lanesOf } from '../domain/timeline';
+import { whoOfBed } from '../domain/wall';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import type { ChartView } from '../wire/ChartView';
@@ -38,9 +39,10 @@ import { Results } from './results.svelte';
 import type { ChartSection } from './sections';
 import { SyncStatus } from './sync.svelte';
 import { Timeline } from './timeline.svelte';
+import { Wall } from './wall.svelte';
 
 /** The screens. */
-export type ViewName = 'lock' | 'search' | 'board' | 'chart' | 'entries' | 'results';
+export type ViewName = 'lock' | 'search' | 'board' | 'wall' | 'chart' | 'entries' | 'results';
 
 /** Without a key or a movement for this long the workstation locks itself (security.md §1). */
 export const IDLE_LOCK_MS = 2 * 60_000;
@@ -116,6 +118,8 @@ export class App {
   readonly recording: Recording;
   /** Critical results of the ward. */
   readonly results: Results;
+  /** Live vital signs of the ward. */
+  readonly wall: Wall;
   readonly aside = new Aside(this);
   /** The images of each open chart: measurements stay until it is closed. */
   readonly #shelf = new Map<string, Images>();
@@ -151,6 +155,7 @@ export class App {
     this.backend = backend;
     this.recording = new Recording(this);
     this.results = new Results(backend);
+    this.wall = new Wall(backend);
     this.#noImages = this.#newImages();
   }
 
@@ -205,6 +210,13 @@ export class App {
         case 'board-changed':
           if (this.view === 'board') void this.readBoard();
           if (this.view === 'results') void this.results.load();
+          this.wall.read();
+          break;
+        case 'wall':
+          this.wall.hear();
+          break;
+        case 'wall-trends':
+          this.wall.hearTrends();
           break;
         case 'session':
           this.#told = event.value;
@@ -245,6 +257,7 @@ export class App {
       if (this.view === 'board') void this.readBoard();
       if (this.view === 'results') void this.results.load();
       if (this.view === 'lock') void this.readLock();
+      this.wall.read();
     }
   }
 
@@ -337,6 +350,7 @@ export class App {
     const kept = this.recording.park();
     this.recording.list.clear();
     this.results.clear();
+    this.wall.close();
     this.aside.forget();
     this.dialog?.forget();
     this.view = 'lock';
@@ -386,6 +400,32 @@ export class App {
     this.putBack();
     this.view = 'board';
     await this.readBoard();
+  }
+
+  /** V on the board: live vital signs of its ward; the cursor goes to this patient. */
+  showWall(of: string | null = null): void {
+    if (this.session === null) return;
+    this.putBack();
+    this.board.closePreview();
+    this.view = 'wall';
+    this.wall.open(of);
+    this.mark('wall', null);
+  }
+
+  /** Whoever lies in the bed under the cursor of the wall: as the board says it, which says more, where that was read. */
+  get whoOnWall(): Who | null {
+    const bed = this.wall.current;
+    if (bed === null) return null;
+    const row = this.board.all.find(({ patient }) => patient === bed.patient);
+    return row === undefined ? whoOfBed(bed) : whoOfRow(row);
+  }
+
+  /** The chart of that bed, or the emergency dialog where only breaking the glass would open it. */
+  openBed(): void {
+    const [bed, who] = [this.wall.current, this.whoOnWall];
+    if (bed === null || who === null) return;
+    if (bed.state === 'restricted') this.emergency.open(who);
+    else void this.openChart(bed.patient, 'wall', who);
   }
 
   readBoard(): Promise<void> {
@@ -502,6 +542,7 @@ export class App {
     // With nobody signed in there is no list: what is still open comes to the front, or the lock screen.
     const next = this.session === null ? this.open.at(-1) : undefined;
     if (next !== undefined) void this.showChart(next.asked);
+    else if (chart.from === 'wall') this.showWall(chart.asked);
     else this.view = chart.from;
     if (this.view === 'board') void this.readBoard();
     this.aside.read(this.view);
@@ -539,6 +580,7 @@ export class App {
 
   /** The chart in front goes behind: its record leaves the screen's memory, its place in it stays. */
   putBack(): void {
+    this.wall.close();
     // Over the inbox there is an entry without a chart.
     void this.recording.park();
     const chart = this.chart;
@@ -585,6 +627,7 @@ export class App {
     if (this.view === 'chart') void this.readChart();
     this.images.refresh();
     if (this.view === 'board') void this.readBoard();
+    this.wall.again();
     this.aside.read(this.view);
     if (this.view === 'search' && this.query !== '') this.lookFor(this.query);
   }

@@ -40,7 +40,7 @@ export class Aside {
     // From one of the lists to the other and on to the first is a way back: Esc never goes around.
     const again = this.#from.findIndex((each) => each.view === view);
     const here = { view: app.view, front: app.front };
-    this.#from = here.view === 'search' || here.view === 'board' ? [here] : again === -1 ? [...this.#from, here] : this.#from.slice(0, again);
+    this.#from = here.view === 'search' || here.view === 'board' || here.view === 'wall' ? [here] : again === -1 ? [...this.#from, here] : this.#from.slice(0, again);
     this.#leave();
     app.putBack();
     app.board.closePreview();
@@ -54,6 +54,7 @@ export class Aside {
     this.#leave();
     const to = this.#from.pop();
     if (to?.view === 'board') app.showBoard();
+    else if (to?.view === 'wall') app.showWall();
     else if (to?.view === 'entries' || to?.view === 'results') {
       app.view = to.view;
       this.read(to.view);

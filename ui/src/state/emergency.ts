@@ -45,6 +45,7 @@ export class Emergency {
       const result = app.recording.shown?.critical ?? app.results.current?.row ?? null;
       return result === null ? null : whoOfCritical(result);
     }
+    if (app.view === 'wall') return app.whoOnWall;
     // A row of an answer to something typed before is nobody's choice.
     const found = app.view === 'search' && app.search.answered ? app.search.row : null;
     const row = app.view === 'board' ? app.board.row : found;

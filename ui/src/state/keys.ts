@@ -33,6 +33,7 @@ export type Act =
   | 'preview'
   | 'show-all'
   | 'wall'
+  | 'live-vitals'
   | 'initials'
   | 'escape'
   | 'next-chart'
@@ -67,6 +68,7 @@ const PLAIN: Record<string, Act> = {
   k: 'up',
   a: 'show-all',
   w: 'wall',
+  v: 'live-vitals',
   i: 'initials',
   PageDown: 'page-down',
   PageUp: 'page-up',
@@ -208,8 +210,18 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
       { keys: ['1 … 5'], text: 'Show or leave out an acuity' },
       { keys: ['A'], text: 'Show all: no filter' },
       { keys: ['Ctrl+P'], text: 'Print the downtime packet of the ward', act: 'print', also: 'paper emergency cards' },
+      { keys: ['V'], text: 'Live vitals of the ward, from the monitors; and back', act: 'live-vitals', also: 'vital signs wall monitors bedside HR SpO2 heart rate saturation blood pressure' },
       { keys: ['W'], text: 'Wall display: large text, or back' },
       { keys: ['I'], text: 'On the wall display: initials only, or names' },
+    ],
+  },
+  {
+    title: 'Live vital signs',
+    keys: [
+      { keys: ['← → ↓ ↑', 'J K'], text: 'Bed beside, below, above; next, previous bed' },
+      { keys: ['Home', 'End'], text: 'First, last bed' },
+      { keys: ['Enter'], text: 'Chart of the bed; closed, one is back here' },
+      { keys: ['V', 'Esc'], text: 'Back to the ward board' },
     ],
   },
   {

@@ -41,6 +41,11 @@ export class Layers {
     return dialog ?? list.settling;
   }
 
+  /** The wall of live vital signs is on the screen, and nothing else has its keys. */
+  get onWall(): boolean {
+    return this.#app.view === 'wall' && !this.covered && this.#app.recording.dialog === null;
+  }
+
   /** A chart is on the screen, and nothing else has its keys. */
   get #onChart(): boolean {
     return this.#app.view === 'chart' && !this.covered && this.#app.recording.dialog === null;

@@ -67,8 +67,10 @@ function isPossible(app: App, act: Act): boolean {
     case 'search':
     case 'board':
       return app.session !== null && view !== null && view !== 'lock';
+    case 'live-vitals':
+      return app.session !== null && view !== null && view !== 'lock' && view !== 'wall';
     case 'escape':
-      return view === null || (view === 'chart' && !app.images.open) || view === 'entries' || view === 'results' || (view === 'search' && app.query !== '');
+      return view === null || view === 'wall' || (view === 'chart' && !app.images.open) || view === 'entries' || view === 'results' || (view === 'search' && app.query !== '');
     case 'next-chart':
     case 'previous-chart':
       return view !== null && app.open.some(({ asked }) => asked !== app.front);
@@ -111,7 +113,7 @@ function isPossible(app: App, act: Act): boolean {
 function textOf(app: App, act: Act): string | null {
   switch (act) {
     case 'escape':
-      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : app.view === 'entries' || app.view === 'results' ? 'Close this list, back to where you were' : 'Close this chart, back to the list';
+      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : app.view === 'entries' || app.view === 'results' ? 'Close this list, back to where you were' : app.view === 'wall' ? 'Back to the ward board' : 'Close this chart, back to the list';
     case 'night':
       return app.preferences.night ? 'Day colours' : 'Night colours';
     case 'help':

@@ -17,7 +17,7 @@ import type { Act, Focus } from './keys';
 import { CHART_SECTIONS } from './sections';
 
 /** Keys that belong to the fields and to what scrolls. */
-const OF_THE_FIELDS: Act[] = ['down', 'up', 'page-down', 'page-up', 'first', 'last', 'preview', 'show-all', 'wall', 'initials', 'next-item', 'previous-item'];
+const OF_THE_FIELDS: Act[] = ['down', 'up', 'page-down', 'page-up', 'first', 'last', 'preview', 'show-all', 'wall', 'live-vitals', 'initials', 'next-item', 'previous-item'];
 
 export class Recording {
   dialog = $state.raw<EntryDialog | null>(null);
