@@ -37,7 +37,7 @@ export function fakeOf(world: World): Fake {
     marks,
     times,
     tell: (...events) => hear(events),
-    status: () => answer({ ok: world.status }),
+    status: () => answer(world.silent ? 'never' : { ok: world.status }),
     lockView: () => answer(world.lockFails === null ? { ok: world.lock } : { error: world.lockFails }),
     signIn: () => answer(world.signIn),
     lock: async () => {},
