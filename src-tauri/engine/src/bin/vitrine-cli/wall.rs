@@ -36,16 +36,15 @@ pub async fn wall(
         failed?;
     }
     show(&view, json)?;
-    let end = tokio::time::sleep(Duration::from_secs(seconds));
-    tokio::pin!(end);
-    while seconds > 0 {
-        tokio::select! {
-            () = &mut end => break,
-            () = next(&mut events) => {
-                view = ws.wall().await?;
-                show(&view, json)?;
-            }
+    let goes_on = async {
+        loop {
+            next(&mut events).await;
+            view = ws.wall().await?;
+            show(&view, json)?;
         }
+    };
+    if let Ok(failed) = tokio::time::timeout(Duration::from_secs(seconds), goes_on).await {
+        return failed;
     }
     ws.wall_close();
     if view.line == WallLine::Refused {
