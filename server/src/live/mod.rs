@@ -252,7 +252,7 @@ impl Room {
     /// The trends of a ward up to the last full step, and the end of that step.
     #[must_use]
     pub fn trends(&self, ward: &WardId) -> (u64, Vec<LiveTrends>) {
-        let step = self.now() / TREND_STEP_MS;
+        let step = self.step();
         let wards = self.wards();
         let monitors = wards.wards.get(ward).map(|w| &w.monitors);
         let of = |m: &Monitor| {
@@ -274,6 +274,12 @@ impl Room {
         });
         let all = all.filter(|t| !t.trends.is_empty()).collect();
         (step * TREND_STEP_MS, all)
+    }
+
+    /// Number of the step that runs.
+    #[must_use]
+    pub fn step(&self) -> u64 {
+        self.now() / TREND_STEP_MS
     }
 
     /// Until the next step of the trends is full.

@@ -80,7 +80,8 @@ struct Wall {
     /// The newest question that waits for its answer.
     asked: Option<u64>,
     answered: Option<Instant>,
-    trends: bool,
+    /// Step of the trends that were sent last.
+    step: Option<u64>,
     close: Option<(u16, &'static str)>,
 }
 
@@ -97,7 +98,7 @@ async fn drive(app: Arc<App>, caller: Caller, ward: WardId, mut socket: WebSocke
         sent: None,
         asked: None,
         answered: None,
-        trends: true,
+        step: None,
         close: None,
     };
     if let Err(told) = wall.permitted().await {
@@ -132,7 +133,7 @@ async fn drive(app: Arc<App>, caller: Caller, ward: WardId, mut socket: WebSocke
             },
             Ok(()) = changes.changed() => {}
             () = tokio::time::sleep(due), if !flushing => {}
-            () = tokio::time::sleep(wall.app.live.until_step()) => wall.trends = true,
+            () = tokio::time::sleep(wall.app.live.until_step()), if !flushing => {}
             _ = again.tick() => {
                 if flushing && since.elapsed() > SILENT || heard.elapsed() > SILENT {
                     return;
@@ -195,15 +196,18 @@ impl Wall {
 
     async fn refuse(&self, socket: &mut WebSocket, told: LiveTold) {
         let Some(message) = text(&told) else { return };
-        if begin_send(socket, message).await {
+        let said = async {
             let close = Message::Close(Some(CloseFrame {
                 code: DENIED,
                 reason: "refused".into(),
             }));
-            while let Io::Message(Some(_)) = io(socket, true, false).await {}
-            let _ = begin_send(socket, close).await;
-            let _ = io(socket, true, false).await;
-        }
+            for message in [message, close] {
+                if begin_send(socket, message).await {
+                    let _ = io(socket, true, false).await;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(SILENT, said).await;
     }
 
     fn hear(&mut self, text: &str) {
@@ -256,7 +260,9 @@ impl Wall {
                 });
             }
         }
-        if std::mem::take(&mut self.trends) {
+        let step = self.app.live.step();
+        if self.step != Some(step) {
+            self.step = Some(step);
             let (at, patients) = self.app.live.trends(&self.ward);
             let step_ms = vitrine_wire::live::TREND_STEP_MS;
             return text(&LiveTold::Trends {

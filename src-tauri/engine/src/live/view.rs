@@ -114,7 +114,12 @@ pub(super) fn wall(open: &Open, clock: &Clock, now: i64) -> WallView {
         summary_text.push_str(&format!(" · {} could not be read", board.unreadable));
     }
     let here = |p: &str| board.beds.iter().any(|b| b.row.patient == p);
-    let strangers = open.heard.patients().filter(|p| !here(p)).count();
+    // Who left the ward may still be remembered: only what is live is sent.
+    let sends = |p: &str| {
+        let heard = open.heard.of(p);
+        heard.iter().flatten().any(|k| age_of(k, now) <= STANDS_MS)
+    };
+    let strangers = open.heard.patients().filter(|p| !here(p) && sends(p)).count();
     WallView {
         ward: board.ward.to_string(),
         ward_name: board.name.clone(),

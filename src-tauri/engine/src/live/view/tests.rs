@@ -148,6 +148,8 @@ fn nobody_sees_the_values_of_who_is_restricted_and_strangers_are_counted() {
         Some("1 monitor sends values of patients who are not on this board")
     );
     assert!(!format!("{view:?}").contains("55"));
+    // Who was discharged and is remembered sends nothing.
+    assert_eq!(wall(&open, &clock, 60_000).stranger_text, None);
 }
 
 #[test]
