@@ -89,7 +89,7 @@ async fn a_chart_online_and_the_emergency_card_without_the_server() -> Result<()
     desktop.text_with("labs", "HH").await?;
     assert_eq!(
         desktop.client.title().await?,
-        "Vitrine",
+        "TRAINING — Vitrine",
         "no patient in the task switcher"
     );
     picture(&desktop, "window-chart").await?;
