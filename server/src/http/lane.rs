@@ -286,6 +286,7 @@ const fn route(ask: &Ask) -> &'static str {
         Ask::Resource(_) => "resource",
         Ask::Search => "search",
         Ask::Images => "images",
+        Ask::Live => "live",
         Ask::Bundle => "bundle",
         Ask::Import => "import",
         Ask::SignIn => "sign-in",

@@ -26,6 +26,8 @@ pub enum Ask {
     Search,
     /// Images, or what is known of them.
     Images,
+    /// What bedside monitors say now: it is in memory alone, and the next message comes in a second.
+    Live,
     /// A Bundle.
     Bundle,
     /// A write of one resource.
@@ -60,6 +62,7 @@ impl Ask {
             ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
             (_, ["import", ..]) | ("POST", ["dicomweb", ..]) => Self::Import,
             ("GET", ["dicomweb", "studies", ..]) => Self::Images,
+            ("POST", ["live", "vitals"]) => Self::Live,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
             ("POST", ["auth", "login" | "token"]) => Self::SignIn,
             (_, ["enrol", ..] | ["console", ..]) => Self::Admin,
