@@ -19,6 +19,33 @@ const ALWAYS: Plan = Plan::Random {
     per_mille: 1000,
 };
 
+/// A patient and a nurse of the ED, and a gateway.
+struct Ward {
+    _folder: tempfile::TempDir,
+    data: std::path::PathBuf,
+    s: Inside,
+    nina: vitrine_clinical::UserId,
+    nurse: String,
+    gateway: String,
+}
+
+async fn ward() -> Ward {
+    let (_folder, data) = folder();
+    let s = Inside::start(&data, |_| {}).await;
+    s.patient("pat-ed", "ED").await;
+    let nina = s.nurse("nina", "ED").await;
+    let nurse = s.session(&nina, None).await;
+    let gateway = s.program("system/Observation.c").await;
+    Ward {
+        _folder,
+        data,
+        s,
+        nina,
+        nurse,
+        gateway,
+    }
+}
+
 /// A wall's connection.
 struct Wall(WebSocketStream<tokio_rustls::client::TlsStream<tokio::net::TcpStream>>);
 
@@ -100,15 +127,20 @@ fn issues(outcome: &Value) -> Vec<(String, String)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_cannot_be_placed_is_named_and_shown_nowhere_and_takes_nothing_with_it() {
-    let (_folder, data) = folder();
-    let s = Inside::start(&data, |_| {}).await;
-    s.patient("pat-ed", "ED").await;
-    let nina = s.nurse("nina", "ED").await;
-    let nurse = s.session(&nina, None).await;
-    let gateway = s.program("system/Observation.c").await;
+    let Ward {
+        _folder,
+        data,
+        s,
+        nurse,
+        gateway,
+        ..
+    } = ward().await;
     let mut words = pulse(of("pat-ed"), 70.0);
     words["valueQuantity"] = Value::Null;
     words["valueString"] = "fine".into();
+    let mut ahead = pulse(of("pat-ed"), 54.0);
+    let later = vitrine_server::clock::now().plus_ms(60_000);
+    ahead["effectiveDateTime"] = vitrine_server::clock::instant(later).into();
     let all = [
         pulse(of("nobody"), 50.0),
         pulse(of("pat-ed"), 71.5),
@@ -123,6 +155,7 @@ async fn what_cannot_be_placed_is_named_and_shown_nowhere_and_takes_nothing_with
             json!({"reference": "https://elsewhere.example/fhir/Group/1"}),
             53.0,
         ),
+        ahead,
     ];
     let (status, outcome) = send(&s, &gateway, "collection", &all).await;
     assert_eq!(status, 200, "{outcome}");
@@ -136,6 +169,7 @@ async fn what_cannot_be_placed_is_named_and_shown_nowhere_and_takes_nothing_with
         at(4, "required"),
         at(5, "structure"),
         at(6, "value"),
+        at(7, "value"),
     ];
     assert_eq!(said, want);
     let mut wall = Wall::open(&s, &data, "ED", &nurse).await;
@@ -196,12 +230,14 @@ async fn what_cannot_be_placed_is_named_and_shown_nowhere_and_takes_nothing_with
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wall_is_for_the_ward_of_who_looks_and_as_long_as_they_may() {
-    let (_folder, data) = folder();
-    let s = Inside::start(&data, |_| {}).await;
-    s.patient("pat-ed", "ED").await;
-    let nina = s.nurse("nina", "ED").await;
-    let nurse = s.session(&nina, None).await;
-    let gateway = s.program("system/Observation.c").await;
+    let Ward {
+        _folder,
+        data,
+        s,
+        nina,
+        nurse,
+        gateway,
+    } = ward().await;
 
     let mut other = Wall::open(&s, &data, "ICU", &nurse).await;
     let refused = other.hear().await.unwrap();
@@ -274,10 +310,13 @@ async fn a_wall_is_for_the_ward_of_who_looks_and_as_long_as_they_may() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wall_that_says_nothing_sensible_is_cut_off_and_a_silent_one_is_forgotten() {
-    let (_folder, data) = folder();
-    let s = Inside::start(&data, |_| {}).await;
-    let nina = s.nurse("nina", "ED").await;
-    let nurse = s.session(&nina, None).await;
+    let Ward {
+        _folder,
+        data,
+        s,
+        nurse,
+        ..
+    } = ward().await;
     for wrong in ["", "{}", "[1]", r#"{"ask":-1}"#, &"x".repeat(4_000)] {
         let mut wall = Wall::open(&s, &data, "ED", &nurse).await;
         wall.0.send(Message::Text(wrong.to_owned().into())).await.unwrap();

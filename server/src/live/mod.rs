@@ -5,8 +5,9 @@
 //! (`POST /fhir`), and what is here is gone with the process.
 //!
 //! All ages are of the steady clock. The monitor's own time can only make a value older: one that was measured before it came
-//! counts from when it was measured, one from the future from when it came. A value of the same or an older time than the one
-//! held renews nothing, so that a gateway that repeats itself, or empties a buffer, leaves nothing standing as live.
+//! counts from when it was measured, and one from the future is refused before it comes here. A value of the same or an older
+//! time than the one held renews nothing, so that a gateway that repeats itself, or empties a buffer, leaves nothing standing as
+//! live.
 
 pub mod synthetic;
 pub mod take;
@@ -17,7 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
-use vitrine_clinical::monitor::{Reading, SIGNALS};
+use vitrine_clinical::monitor::{AHEAD_MS, Reading, SIGNALS};
 use vitrine_clinical::{PatientId, WardId};
 use vitrine_wire::live::{LivePatient, LiveSignal, LiveTrend, LiveTrends, TREND_STEP_MS, TREND_STEPS};
 
@@ -27,8 +28,8 @@ const FORGET: u64 = 12 * 3_600_000;
 const GONE: u64 = 60_000;
 /// Patients with a monitor, over all wards.
 const PATIENTS_MOST: usize = 5_000;
-/// A time this far ahead of the server's clock is a clock that is wrong, ms.
-const AHEAD_MS: i64 = 1_000;
+/// What is to be forgotten is looked for this often.
+const TIDY: u64 = 60_000;
 
 /// What the monitors say now.
 pub struct Room {
@@ -40,6 +41,7 @@ pub struct Room {
 #[derive(Default)]
 struct Wards {
     seq: u64,
+    tidied: u64,
     wards: BTreeMap<WardId, Ward>,
     at: BTreeMap<PatientId, WardId>,
 }
@@ -188,9 +190,8 @@ impl Room {
     ) -> Option<Taken> {
         let mut wards = self.wards();
         wards.tidy(now);
-        if wards.at.get(patient).is_none_or(|w| w != ward) {
-            wards.moves(patient, ward, now);
-        }
+        let before = wards.seq;
+        wards.moves(patient, ward, now);
         if wards.at.len() >= PATIENTS_MOST && !wards.at.contains_key(patient) {
             return None;
         }
@@ -213,14 +214,13 @@ impl Room {
         }
         if taken.new > 0 {
             (monitor.seq, monitor.came) = (seq, now);
-        }
-        wards.at.insert(patient.clone(), ward.clone());
-        if taken.new > 0 {
             wards.seq = seq;
         }
+        wards.at.insert(patient.clone(), ward.clone());
+        let changed = wards.seq;
         drop(wards);
-        if taken.new > 0 {
-            self.changed.send_replace(seq);
+        if changed != before {
+            self.changed.send_replace(changed);
         }
         Some(taken)
     }
@@ -309,6 +309,10 @@ impl Wards {
     }
 
     fn tidy(&mut self, now: u64) {
+        if now.saturating_sub(self.tidied) < TIDY {
+            return;
+        }
+        self.tidied = now;
         let old = |m: &Monitor| now.saturating_sub(m.came) > FORGET;
         for ward in self.wards.values_mut() {
             if ward.monitors.values().any(old) {
@@ -332,10 +336,9 @@ impl Monitor {
             return false;
         };
         if let Some(held) = slot {
-            // A held time of the future is a clock that was wrong: whatever comes then is newer.
-            let wrong = held.measured_ms > wall_ms.saturating_add(AHEAD_MS);
-            let newer = reading.at_ms > held.measured_ms || wrong && reading.at_ms != held.measured_ms;
-            if !newer {
+            // A held time of the future shows that the clocks were set back since: it is no measure any more.
+            let set_back = held.measured_ms > wall_ms.saturating_add(AHEAD_MS);
+            if reading.at_ms <= held.measured_ms && !set_back {
                 return false;
             }
         }

@@ -65,15 +65,37 @@ fn a_value_that_was_measured_long_before_it_came_is_as_old_as_it_is() {
 }
 
 #[test]
-fn a_clock_that_runs_ahead_makes_nothing_younger_and_can_be_set_right() {
+fn a_clock_a_little_ahead_makes_nothing_younger_and_clocks_can_be_set_back() {
     let room = Room::default();
-    say(&room, 1, "72", 70_000, 10_000);
+    say(&room, 1, "72", 11_900, 10_000);
     assert_eq!(held(&room, 1).at, 10_000);
     // The same again renews nothing, though it still lies ahead.
-    assert_eq!(say(&room, 1, "72", 70_000, 14_000).old, 1);
-    // Set right: what comes then is behind what is held, and newer.
-    assert_eq!(say(&room, 1, "80", 14_900, 15_000).new, 1);
+    assert_eq!(say(&room, 1, "72", 11_900, 11_000).old, 1);
+    // All clocks are set back an hour: what comes then is behind what is held, and is as old as it is.
+    let back = WALL - 3_600_000;
+    let reading = [hr("80", back + 14_900)];
+    let taken = room.take_at(&patient(1), &ward("ICU"), &reading, 15_000, back + 15_000);
+    assert_eq!(taken.unwrap().new, 1);
     assert_eq!(held(&room, 1).at, 14_900);
+}
+
+#[test]
+fn a_move_is_told_though_nothing_new_came() {
+    let room = Room::default();
+    say(&room, 1, "72", 1_000, 1_000);
+    let changes = room.changes();
+    let seen = *changes.borrow();
+    let taken = room.take_at(
+        &patient(1),
+        &ward("ED"),
+        &[hr("72", WALL + 1_000)],
+        2_000,
+        WALL + 2_000,
+    );
+    assert_eq!(taken.unwrap(), Taken { new: 0, old: 1 });
+    assert!(*changes.borrow() > seen);
+    assert_eq!(room.since(&ward("ICU"), seen).0[0].signals, []);
+    assert_eq!(room.since(&ward("ED"), seen).0[0].signals.len(), 1);
 }
 
 #[test]

@@ -187,6 +187,11 @@ pub enum Unread {
     /// A time is missing, or says no zone.
     #[error("effectiveDateTime or effectiveInstant with date, time and zone is required")]
     Time,
+    /// Measured later than it is now: nobody can say how old it is.
+    #[error(
+        "it was measured in the future by the server's clock: set the clocks of gateway and server right"
+    )]
+    Ahead,
     /// No signal of a monitor.
     #[error("its code is none of the signals of a monitor (docs/API.md lists them)")]
     Code,
@@ -198,6 +203,9 @@ pub enum Unread {
     Unit,
 }
 
+/// A time so far ahead is that of a clock that is wrong, ms.
+pub const AHEAD_MS: i64 = 2_000;
+
 struct Piece {
     signal: usize,
     part: Part,
@@ -208,13 +216,13 @@ struct Piece {
 }
 
 /// Reads the Observations of one patient from one message. Parts of a blood pressure that were measured at the same time become
-/// one reading. Gives the place of each Observation that cannot be read beside why.
+/// one reading. `now_ms`: the time, ms since 1970. Gives the place of each Observation that cannot be read beside why.
 #[must_use]
-pub fn readings(observations: &[&Observation]) -> (Vec<Reading>, Vec<(usize, Unread)>) {
+pub fn readings(observations: &[&Observation], now_ms: i64) -> (Vec<Reading>, Vec<(usize, Unread)>) {
     let mut pieces = Vec::new();
     let mut unread = Vec::new();
     for (i, o) in observations.iter().enumerate() {
-        match pieces_of(o) {
+        match pieces_of(o, now_ms) {
             Ok(found) => pieces.extend(found),
             Err(why) => unread.push((i, why)),
         }
@@ -235,7 +243,7 @@ fn known(code: Option<&Concept>) -> Option<(usize, Part)> {
     })
 }
 
-fn pieces_of(o: &Observation) -> Result<Vec<Piece>, Unread> {
+fn pieces_of(o: &Observation, now_ms: i64) -> Result<Vec<Piece>, Unread> {
     let status = o.status.as_deref().unwrap_or_default();
     if !["final", "preliminary", "amended", "corrected"].contains(&status) {
         return Err(Unread::Status);
@@ -243,6 +251,9 @@ fn pieces_of(o: &Observation) -> Result<Vec<Piece>, Unread> {
     let at = o.effective.as_ref().and_then(|e| format::parse_fhir(e.as_str()));
     let at = at.filter(|d| d.offset_minutes.is_some()).ok_or(Unread::Time)?;
     let at_ms = at.earliest_ms();
+    if at_ms > now_ms.saturating_add(AHEAD_MS) {
+        return Err(Unread::Ahead);
+    }
     let mut out = Vec::new();
     if let Some(place) = known(o.code.as_ref()) {
         let absent = o.absent_reason.as_ref();
@@ -366,6 +377,9 @@ mod tests {
     use super::*;
     use crate::chart::{Component, Decimal, PartialDate};
 
+    /// A second and a half after what is said here.
+    const NOW: i64 = 1_795_856_401_750;
+
     fn quantity(value: &str, unit: &str) -> Value {
         Value::Quantity(Quantity {
             value: Some(Decimal::new(value).unwrap()),
@@ -385,7 +399,7 @@ mod tests {
     }
 
     fn one(o: &Observation) -> Result<Reading, Unread> {
-        let (mut read, unread) = readings(&[o]);
+        let (mut read, unread) = readings(&[o], NOW);
         match unread.first() {
             Some((0, why)) => Err(*why),
             _ => Ok(read.remove(0)),
@@ -414,7 +428,7 @@ mod tests {
             part("150038", "74"),
             part("150039", "88.50"),
         );
-        let (read, unread) = readings(&[&m, &s, &d]);
+        let (read, unread) = readings(&[&m, &s, &d], NOW);
         assert!(unread.is_empty());
         assert_eq!(read.len(), 1);
         assert_eq!(read[0].value.as_deref(), Some("118/74 (88.50)"));
@@ -424,11 +438,11 @@ mod tests {
             effective: Some(PartialDate::new("2026-11-28T09:00:01Z")),
             ..m
         };
-        let (read, _) = readings(&[&s, &d, &later]);
+        let (read, _) = readings(&[&s, &d, &later], NOW);
         assert_eq!(read.len(), 2);
         assert_eq!(read[0].value.as_deref(), Some("118/74"));
         assert_eq!(read[1].value.as_deref(), Some("(88.50)"));
-        let (read, _) = readings(&[&d]);
+        let (read, _) = readings(&[&d], NOW);
         assert_eq!(read[0].value.as_deref(), Some("–/74"));
     }
 
@@ -436,7 +450,7 @@ mod tests {
     fn parts_in_two_units_are_never_one_value() {
         let s = said(MDC, "150037", "118", "mm[Hg]");
         let d = said(MDC, "150038", "9.9", "kPa");
-        let (read, _) = readings(&[&s, &d]);
+        let (read, _) = readings(&[&s, &d], NOW);
         assert_eq!(read.len(), 1);
         assert_eq!(
             (read[0].value.as_deref(), read[0].unit.as_deref()),
@@ -520,6 +534,13 @@ mod tests {
                 },
                 Unread::Time,
             ),
+            (
+                Observation {
+                    effective: Some(PartialDate::new("2026-11-28T10:00:03.751+01:00")),
+                    ..good()
+                },
+                Unread::Ahead,
+            ),
             (said(LOINC, "2823-3", "4.1", "mmol/L"), Unread::Code),
             (
                 Observation {
@@ -542,7 +563,7 @@ mod tests {
         }
         // One that cannot be read takes none of the others with it.
         let bad = said(MDC, "147842", "72", "");
-        let (read, unread) = readings(&[&bad, &good()]);
+        let (read, unread) = readings(&[&bad, &good()], NOW);
         assert_eq!((read.len(), unread), (1, vec![(0, Unread::Unit)]));
     }
 }

@@ -220,7 +220,7 @@ pub(crate) struct Foot<'a> {
 }
 
 /// On top of each page of synthetic patients, within the margin.
-const TRAINING: &str = "TRAINING — synthetic patients, nobody of flesh and blood";
+const TRAINING: &str = "TRAINING — synthetic patients, no real person";
 
 fn path(draw: impl FnOnce(&mut PathBuilder)) -> Option<krilla::geom::Path> {
     let mut builder = PathBuilder::new();

@@ -3,6 +3,7 @@
 
 use super::tls;
 use crate::EngineError;
+use crate::outbox::Alarm;
 use crate::station::Station;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
@@ -111,6 +112,9 @@ pub(crate) async fn dial(
     token: Option<&str>,
     longest: usize,
 ) -> Result<Socket, EngineError> {
+    if token.is_some() {
+        not_mixed(station)?;
+    }
     let server = station.device().server.clone();
     let url =
         reqwest::Url::parse(&server).map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
@@ -158,6 +162,15 @@ pub(crate) async fn dial(
         .await
         .map_err(|e| EngineError::Offline(format!("WebSocket: {e}")))?;
     Ok(socket)
+}
+
+/// Nothing of a person goes to a server of which it is known that it is for training and this workstation is not, or the other
+/// way round.
+pub(super) fn not_mixed(station: &Station) -> Result<(), EngineError> {
+    if station.alarms.raised(Alarm::TrainingMixed) {
+        return Err(EngineError::Offline(Alarm::TrainingMixed.text().to_owned()));
+    }
+    Ok(())
 }
 
 async fn pump(

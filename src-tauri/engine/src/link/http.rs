@@ -1,5 +1,6 @@
 //! Requests over HTTPS: sign-in, and what enrolment needs.
 
+use super::connection::not_mixed;
 use super::tls;
 use crate::station::Station;
 use crate::{EngineError, entropy};
@@ -97,6 +98,7 @@ fn unreachable(e: &reqwest::Error) -> EngineError {
 
 /// Signs a person in at the server; the request is signed by the device.
 pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result<LoginResponse, EngineError> {
+    not_mixed(station)?;
     let (server, device) = {
         let d = station.device();
         (d.server.clone(), d.device.clone())

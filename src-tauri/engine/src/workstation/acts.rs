@@ -279,7 +279,7 @@ impl Workstation {
             .await
     }
 
-    /// The open wall as it stands now. Reading it is no act of a person: it does not keep a session from being locked.
+    /// The open wall as it stands now. Reading values is no act of a person: it does not keep a session from being locked.
     ///
     /// # Errors
     /// [`EngineError::NotSignedIn`]; [`EngineError::Usage`] when none is open; as [`Self::board`] when the board changed.

@@ -52,13 +52,7 @@ pub(super) fn open(
 pub(super) fn wall(station: &Arc<Station>) -> Result<WallView, EngineError> {
     signed_in(station)?;
     if let Some((ward, true)) = station.live.ward() {
-        let active = station.session().as_ref().map(|s| s.active);
-        let board = read(station, Some(ward.as_str()));
-        // That others changed the board is no act of who looks.
-        if let (Some(active), Some(session)) = (active, station.session_mut().as_mut()) {
-            session.active = active;
-        }
-        station.live.renew(board?);
+        station.live.renew(read(station, Some(ward.as_str()))?);
     }
     live::wall(station).ok_or_else(none_open)
 }
