@@ -52,6 +52,39 @@ fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// On every page the mark of training stands above everything else, by where another program finds the words.
+fn nothing_lies_over_the_mark(pdf: &Path) -> Result<()> {
+    let out = Command::new("pdftotext")
+        .args(["-bbox", &text(pdf), "-"])
+        .output()
+        .context("pdftotext")?;
+    let html = String::from_utf8(out.stdout)?;
+    for page in html.split("<page").skip(1) {
+        let (mut mark, mut rest) = (f64::NEG_INFINITY, f64::INFINITY);
+        // The mark is the first line; its words have one height.
+        let mut top = None;
+        for word in page.split("<word").skip(1) {
+            let number = |name: &str| -> Result<f64> {
+                let from = word.split(&format!("{name}=\"")).nth(1).context("a box")?;
+                Ok(from.split('"').next().context("a box")?.parse()?)
+            };
+            let (from, to) = (number("yMin")?, number("yMax")?);
+            let first = *top.get_or_insert(from);
+            if (from - first).abs() < 0.5 {
+                mark = mark.max(to);
+            } else {
+                rest = rest.min(from);
+            }
+        }
+        let said = page.split('>').find(|w| w.starts_with("TRAINING"));
+        ensure!(
+            said.is_some() && mark <= rest,
+            "the mark ends at {mark}, the page begins at {rest}"
+        );
+    }
+    Ok(())
+}
+
 #[test]
 fn every_page_says_whose_it_is_how_old_and_which_of_how_many() -> Result<()> {
     let w = offline()?;
@@ -67,6 +100,7 @@ fn every_page_says_whose_it_is_how_old_and_which_of_how_many() -> Result<()> {
     let left_out = usize::try_from(told["left_out"].as_u64().context("left_out")?)?;
     assert_eq!(patients + left_out, rows.len(), "{told}");
 
+    nothing_lies_over_the_mark(&file)?;
     for (i, page) in pages.iter().enumerate() {
         let page = words(page);
         assert!(

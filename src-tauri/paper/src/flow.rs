@@ -19,6 +19,8 @@ pub(crate) const MARGIN: f32 = 36.0;
 pub(crate) const WIDTH: f32 = PAGE.0 - 2.0 * MARGIN;
 /// Where the text begins and the foot stands.
 const TOP: f32 = 32.0;
+/// Where the mark of synthetic patients begins; a line of it ends above [`TOP`].
+const MARK: f32 = 14.0;
 const FOOT: f32 = PAGE.1 - 50.0;
 /// A head that is higher than this part of the page would leave too little room for what is under it.
 const HEAD_MOST: f32 = (FOOT - TOP) * 0.45;
@@ -280,9 +282,9 @@ pub(crate) fn written(setter: &mut Setter, pages: &[Page], foot: &Foot<'_>) -> R
         surface.set_stroke(None);
         surface.set_fill(Some(Fill::default()));
         if foot.training {
-            let mark = setter.set(&[strong(TRAINING)], 12.0, WIDTH);
-            for (i, _) in mark.lines().iter().enumerate() {
-                setter.draw(&mut surface, &mark, i, MARGIN, 12.0 + 12.0);
+            let mark = setter.set(&[strong(TRAINING)], 10.0, WIDTH);
+            for (i, (top, _)) in mark.lines().iter().enumerate() {
+                setter.draw(&mut surface, &mark, i, MARGIN, MARK + top);
             }
         }
         let number = format!("{}page {} of {of}", page.part, i + 1);

@@ -94,15 +94,16 @@ fn show(view: &WallView, json: bool) -> Result<(), EngineError> {
                 .as_deref()
                 .or(s.absent_text.as_deref())
                 .unwrap_or_default();
-            let flag = s.flag_text.as_deref().unwrap_or_default();
             let old = !s.spot && s.age_ms > view.stands_ms;
-            let when = if old || s.spot {
-                format!("at {}", s.at_text)
-            } else {
-                String::new()
+            let when = match (s.spot, old) {
+                (true, _) => format!("at {}", s.at_text),
+                (false, true) => format!("not live, at {}", s.at_text),
+                (false, false) => String::new(),
             };
-            let old = if old { "not live, " } else { "" };
-            say!("    {} {value} {} {flag} {old}{when}", s.label, s.unit_text);
+            let flag = s.flag_text.as_deref().unwrap_or_default();
+            let parts = [s.label.as_str(), value, s.unit_text.as_str(), flag, when.as_str()];
+            let parts: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
+            say!("    {}", parts.join(" "));
         }
     }
     Ok(())
