@@ -169,7 +169,17 @@ async fn online(acts: &mut Acts<'_>, doctor: &Person, mrn: &str) -> Result<()> {
     acts.picture("2-chart").await?;
     acts.desktop.press(([CTRL], 'b')).await?;
     acts.desktop.find("board-summary").await?;
-    acts.picture("3-board").await
+    acts.picture("3-board").await?;
+    let from = Instant::now();
+    acts.desktop.press('v').await?;
+    // Not all of them: some monitors of the synthetic hospital stop now and then.
+    let live = "done(document.querySelectorAll('[data-testid=wall-bed][data-state=live]').length)";
+    while acts.desktop.ask(live).await?.as_u64().unwrap_or(0) < 10 {
+        ensure!(from.elapsed() < Duration::from_secs(20), "the wall is not live");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    acts.timed("wall_live_ms", from);
+    acts.picture("4-live-vital-signs").await
 }
 
 async fn offline(acts: &mut Acts<'_>, h: &mut Hospital, doctor: &Person, mrn: &str) -> Result<f64> {
@@ -179,7 +189,7 @@ async fn offline(acts: &mut Acts<'_>, h: &mut Hospital, doctor: &Person, mrn: &s
     acts.timed("server_gone_shown_ms", from);
     acts.desktop.press(([CTRL], 'l')).await?;
     acts.desktop.find("lock-screen").await?;
-    acts.picture("4-lock-offline").await?;
+    acts.picture("5-lock-offline").await?;
     let seen = acts
         .desktop
         .marks()
@@ -190,7 +200,7 @@ async fn offline(acts: &mut Acts<'_>, h: &mut Hospital, doctor: &Person, mrn: &s
     break_the_glass(&acts.desktop, doctor, mrn).await?;
     let mark = acts.desktop.mark_after("emergency-card", seen).await?;
     tokio::time::sleep(Duration::from_millis(200)).await;
-    acts.picture("5-emergency-card").await?;
+    acts.picture("6-emergency-card").await?;
     let engine = acts.desktop.attribute("emergency-card", "data-engine-ms").await?;
     acts.times.insert(
         "card_engine_ms".into(),
