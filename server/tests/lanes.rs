@@ -474,7 +474,7 @@ async fn a_drained_server_hands_its_workstations_over_and_fails_no_request() {
     let (t, data) = folder();
     std::fs::create_dir_all(&data).unwrap();
     let config = t.path().join("c.toml");
-    let agent = format!("127.0.0.1:{}", free_port());
+    let agent = format!("127.0.0.1:{}", vitrine_testpg::free_port().unwrap());
     std::fs::write(&config, format!("[listen]\nagent = \"{agent}\"\n")).unwrap();
     let s = Server::start_with(&data, &["--config", config.to_str().unwrap()]);
     let client = s.client_token("system/*.cruds").await;
@@ -604,12 +604,4 @@ fn done_with(args: &[&str]) -> Value {
     let (exit, json) = run_json(args);
     assert!(exit <= 1, "{args:?} ended with {exit}: {json}");
     json
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
 }

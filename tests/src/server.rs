@@ -3,11 +3,13 @@
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+pub use vitrine_testpg::free_port;
 
 /// A running server. Ended by SIGKILL when dropped.
 pub struct Server {
@@ -18,14 +20,6 @@ pub struct Server {
     pub addr: SocketAddr,
     /// The line it printed when ready.
     pub ready: Value,
-}
-
-/// A port that was free a moment ago.
-///
-/// # Errors
-/// When no port can be bound on loopback.
-pub fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
 impl Server {

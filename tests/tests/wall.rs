@@ -17,33 +17,42 @@ use vitrine_wire::wall_view::{MonitorState, WallLine, WallView};
 /// What a value may stand for and still be shown as live: the acceptance of S9.
 const GREY: Duration = Duration::from_secs(5);
 /// Longest wait for what must come.
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(60);
 
 /// Monitors that speak once a second, each of its patient, until they are unplugged.
 struct Monitors {
     plugged: Vec<Arc<AtomicBool>>,
     pulse: Vec<Arc<AtomicU32>>,
+    sensor: Vec<Arc<AtomicBool>>,
 }
 
 impl Monitors {
     fn start(gateway: &Arc<Gateway>, patients: &[String]) -> Self {
-        let (mut plugged, mut pulse) = (Vec::new(), Vec::new());
+        let (mut plugged, mut pulse, mut sensor) = (Vec::new(), Vec::new(), Vec::new());
         for patient in patients {
             let (on, rate) = (Arc::new(AtomicBool::new(true)), Arc::new(AtomicU32::new(72)));
+            let finger = Arc::new(AtomicBool::new(true));
             let (gateway, patient, is_on, now) = (gateway.clone(), patient.clone(), on.clone(), rate.clone());
+            let is_there = finger.clone();
             tokio::spawn(async move {
                 let mut second = tokio::time::interval(Duration::from_secs(1));
                 loop {
                     second.tick().await;
                     if is_on.load(SeqCst) {
-                        let _ = gateway.says(&patient, now.load(SeqCst), Some(97)).await;
+                        let saturation = is_there.load(SeqCst).then_some(97);
+                        let _ = gateway.says(&patient, now.load(SeqCst), saturation).await;
                     }
                 }
             });
             plugged.push(on);
             pulse.push(rate);
+            sensor.push(finger);
         }
-        Self { plugged, pulse }
+        Self {
+            plugged,
+            pulse,
+            sensor,
+        }
     }
 }
 
@@ -116,14 +125,17 @@ async fn what_stands_still_is_grey_within_five_seconds_whatever_it_is() -> Resul
     until(&w, "everybody is live", |v| patients.iter().all(|p| live(v, p))).await?;
     ensure!(w.wall().await?.line == WallLine::Up);
     // The same by the command, in another program.
-    let printed = station.by(&nurse, &["wall"])?;
-    let beds = printed["beds"].as_array().context("beds")?;
-    ensure!(printed["line"] == "up", "{printed}");
-    ensure!(
-        beds.iter()
-            .any(|x| x["patient"] == a.as_str() && x["state"] == "live"),
-        "{printed}"
-    );
+    let from = Instant::now();
+    loop {
+        let printed = station.by(&nurse, &["wall"])?;
+        let beds = printed["beds"].as_array().context("beds")?;
+        let is_live = |x: &serde_json::Value| x["patient"] == a.as_str() && x["state"] == "live";
+        if printed["line"] == "up" && beds.iter().any(is_live) {
+            break;
+        }
+        // On a machine that has much to do, a value can have gone out of date before a new program is up.
+        ensure!(from.elapsed() < SOON, "{printed}");
+    }
     monitors.pulse[1].store(131, SeqCst);
     until(&w, "the new value", |v| {
         value(v, b, "hr").as_deref() == Some("131")
@@ -159,15 +171,15 @@ async fn what_stands_still_is_grey_within_five_seconds_whatever_it_is() -> Resul
     until(&w, "plugged in again", |v| live(v, a)).await?;
 
     // A sensor falls off: the others of that monitor go on.
-    gateway.says(c, 72, None).await?;
-    monitors.plugged[2].store(false, SeqCst);
+    monitors.sensor[2].store(false, SeqCst);
     until(&w, "the sensor is off", |v| {
         let bed = v.beds.iter().find(|x| x.patient == *c);
         let spo2 = bed.and_then(|x| x.signals.iter().find(|s| s.signal == "spo2"));
         spo2.is_some_and(|s| s.value_text.is_none() && s.absent_text.as_deref() == Some("sensor off"))
+            && live(v, c)
     })
     .await?;
-    monitors.plugged[2].store(true, SeqCst);
+    monitors.sensor[2].store(true, SeqCst);
 
     // The line dies without a word, in both ways of dying.
     for how in [Line::BlackHole, Line::HalfOpen] {

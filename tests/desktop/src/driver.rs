@@ -11,10 +11,8 @@ use hyper_util::client::legacy::Client as LegacyClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// Longest wait for a session; the driver itself would wait for ever for a web view that refuses automation.
@@ -45,7 +43,7 @@ impl Desktop {
         for _ in 0..DRIVER_TRIES {
             let display = Display::start()?;
             let home = tempfile::tempdir()?;
-            let port = free_port()?;
+            let port = vitrine_tests::server::free_port()?;
             let mut kids = Kids::default();
             let mut driver = driver(&display, home.path(), port);
             driver.envs(envs.iter().copied());
@@ -292,20 +290,6 @@ fn driver(display: &Display, home: &Path, port: u16) -> Command {
         .env("NO_AT_BRIDGE", "1")
         .env("GTK_A11Y", "none");
     driver
-}
-
-/// A port that nothing listens on, below those the system hands out by itself: one of these may be taken by any
-/// connection between the look and the driver's own bind.
-fn free_port() -> Result<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = u16::try_from(std::process::id() % 10_000).unwrap_or(0);
-    for _ in 0..10_000 {
-        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    bail!("no free port between 20,000 and 30,000")
 }
 
 /// Waits until the driver itself answers: that something accepts connections there is not enough.

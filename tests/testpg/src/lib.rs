@@ -239,15 +239,9 @@ impl TestPg {
         self.server = Some(child);
         for _ in 0..600 {
             let ready = Command::new(self.clients.join("pg_isready"))
-                .args([
-                    "-q",
-                    "-h",
-                    "127.0.0.1",
-                    "-p",
-                    &self.port.to_string(),
-                    "-U",
-                    "vitrine",
-                ])
+                // by the socket in its own folder: on the port another server might answer
+                .args(["-q", "-U", "vitrine", "-p", &self.port.to_string(), "-h"])
+                .arg(self.folder.path())
                 .status();
             if ready.is_ok_and(|s| s.success()) {
                 return Ok(());
@@ -388,6 +382,21 @@ impl Drop for TestPg {
     }
 }
 
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+/// A port that nothing listens on, given once by this process, below those the system hands out by itself: one of these
+/// may be taken by any connection, or given to another test, between the look and the bind of whoever was told it.
+///
+/// # Errors
+/// When none is free.
+pub fn free_port() -> Result<u16> {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // far from each other by process, since test programs can run side by side
+    let first = std::process::id().wrapping_mul(97) % 10_000;
+    for _ in 0..10_000 {
+        let n = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        let port = u16::try_from(20_000 + n % 10_000)?;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free port between 20000 and 29999 on 127.0.0.1")
 }
