@@ -15,7 +15,9 @@ mod imaging;
 mod import;
 mod lanes;
 mod million;
+mod packet;
 mod report;
+mod scan;
 mod stores;
 mod wall;
 mod window;
@@ -61,6 +63,8 @@ const BENCHES: &[(&str, Bench)] = &[
     ("window", window::window),
     ("imaging", imaging::imaging),
     ("wall", wall::wall),
+    ("scan", scan::scan),
+    ("packet", packet::packet),
     ("failover", failover::failover),
 ];
 

@@ -13,20 +13,6 @@ use vitrine_wire::wall_view::MonitorState;
 /// Beds of the wall.
 const BEDS: usize = 40;
 
-/// A patient in the ED, as a transaction.
-fn placed(n: usize) -> serde_json::Value {
-    let id = format!("wall-{n}");
-    serde_json::json!({"resourceType": "Bundle", "type": "transaction", "entry": [
-        {"resource": {"resourceType": "Patient", "id": id, "name": [{"family": format!("Bench{n}"), "given": ["A"]}]},
-         "request": {"method": "PUT", "url": format!("Patient/{id}")}},
-        {"resource": {"resourceType": "Encounter", "id": format!("enc-{id}"), "status": "in-progress",
-            "class": {"code": "EMER"}, "subject": {"reference": format!("Patient/{id}")},
-            "location": [{"location": {"reference": "Location/ED"}, "status": "active"}],
-            "period": {"start": "2026-11-20T08:00:00Z"}},
-         "request": {"method": "PUT", "url": format!("Encounter/enc-{id}")}},
-    ]})
-}
-
 type Sent = Mutex<HashMap<(String, String), Instant>>;
 
 fn note(sent: &Sent, patient: &str, value: u32) {
@@ -37,25 +23,13 @@ fn note(sent: &Sent, patient: &str, value: u32) {
 pub fn wall(report: &mut Report, quick: bool) -> Result<()> {
     let world = World::new(60, None)?;
     let _entered = world.runtime.enter();
-    let http = world.server.http()?;
-    let token = world.runtime.block_on(world.server.token(&http))?;
-    for n in 0..BEDS {
-        let sent = http
-            .post(format!("{}/fhir", world.server.url()))
-            .bearer_auth(&token)
-            .header("content-type", "application/fhir+json")
-            .body(placed(n).to_string())
-            .send();
-        let answer = world.runtime.block_on(sent)?;
-        ensure!(answer.status().is_success(), "a patient: {}", answer.status());
-    }
+    let ours = world.admit(BEDS)?;
     let w = world.station("ed-07", &world.server.url())?;
     let nurse = world.nurse()?;
     world.runtime.block_on(w.sign_in(&nurse.user, &nurse.password))?;
     world.runtime.block_on(w.settled(Duration::from_secs(10)));
     let first = world.runtime.block_on(w.wall_open(None))?;
     let beds: Vec<String> = first.beds.iter().map(|b| b.patient.clone()).collect();
-    let ours: Vec<String> = (0..BEDS).map(|n| format!("wall-{n}")).collect();
     ensure!(
         ours.iter().all(|p| beds.contains(p)),
         "not everybody is on the board"

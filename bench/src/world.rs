@@ -59,6 +59,23 @@ impl World {
         person(&self.seed, "nurse", "ED")
     }
 
+    /// So many further patients in the ED, with a name and a place; gives their ids.
+    pub fn admit(&self, patients: usize) -> Result<Vec<String>> {
+        let http = self.server.http()?;
+        let token = self.runtime.block_on(self.server.token(&http))?;
+        for n in 0..patients {
+            let sent = http
+                .post(format!("{}/fhir", self.server.url()))
+                .bearer_auth(&token)
+                .header("content-type", "application/fhir+json")
+                .body(placed(n).to_string())
+                .send();
+            let answer = self.runtime.block_on(sent)?;
+            anyhow::ensure!(answer.status().is_success(), "a patient: {}", answer.status());
+        }
+        Ok((0..patients).map(admitted).collect())
+    }
+
     /// Enrols a workstation at `url` and waits until it is current.
     pub fn station(&self, name: &str, url: &str) -> Result<Workstation> {
         let profile = self.dir.path().join(name);
@@ -83,6 +100,25 @@ impl World {
     pub fn patients(&self, n: u64) -> Vec<String> {
         (0..n).map(vitrine_synthetic::patient_id).collect()
     }
+}
+
+/// A patient in the ED, as a transaction.
+fn placed(n: usize) -> serde_json::Value {
+    let id = admitted(n);
+    serde_json::json!({"resourceType": "Bundle", "type": "transaction", "entry": [
+        {"resource": {"resourceType": "Patient", "id": id, "name": [{"family": format!("Bench{n}"), "given": ["A"]}]},
+         "request": {"method": "PUT", "url": format!("Patient/{id}")}},
+        {"resource": {"resourceType": "Encounter", "id": format!("enc-{id}"), "status": "in-progress",
+            "class": {"code": "EMER"}, "subject": {"reference": format!("Patient/{id}")},
+            "location": [{"location": {"reference": "Location/ED"}, "status": "active"}],
+            "period": {"start": "2026-11-20T08:00:00Z"}},
+         "request": {"method": "PUT", "url": format!("Encounter/enc-{id}")}},
+    ]})
+}
+
+/// Id of the patient that [`World::admit`] makes as its `n`th.
+fn admitted(n: usize) -> String {
+    format!("bench-{n}")
 }
 
 /// A request by PIN, as from the lock screen.

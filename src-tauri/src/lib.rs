@@ -10,6 +10,8 @@ pub mod environment;
 mod events;
 mod marks;
 mod preferences;
+#[cfg(target_os = "linux")]
+mod recover;
 mod scheme;
 mod shell;
 mod window;

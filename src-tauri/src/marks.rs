@@ -47,6 +47,7 @@ impl Marks {
         if !plain || name.is_empty() {
             return;
         }
+        tracing::debug!(mark = name, "painted");
         let at_ms = self.begun.elapsed().as_secs_f64() * 1_000.0;
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if ring.len() == KEPT {

@@ -70,6 +70,12 @@ impl Shell {
         }
     }
 
+    /// The engine, where it is open already.
+    #[cfg(target_os = "linux")]
+    pub fn opened(&self) -> Option<Workstation> {
+        self.opened.borrow().clone()?.ok()
+    }
+
     /// Folder of the profile.
     pub fn profile(&self) -> &Path {
         &self.profile

@@ -53,6 +53,8 @@ pub fn open(app: &App, hidden: bool) -> tauri::Result<()> {
         .on_download(|_, event| !matches!(event, DownloadEvent::Requested { .. }))
         .build()?;
     window.set_zoom(kept.zoom())?;
+    #[cfg(target_os = "linux")]
+    crate::recover::watch(&window)?;
     let resident = window.clone();
     window.on_window_event(move |event| {
         if let WindowEvent::CloseRequested { api, .. } = event {

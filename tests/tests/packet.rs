@@ -171,6 +171,31 @@ fn every_page_says_whose_it_is_how_old_and_which_of_how_many() -> Result<()> {
     Ok(())
 }
 
+/// The packet by the command, with a variable of its environment, in a folder.
+fn packet_where(
+    station: &Station,
+    who: &Person,
+    env: (&str, &str),
+    folder: &Path,
+    words: &[&str],
+) -> Result<std::process::Output> {
+    use std::io::Write as _;
+    let mut cli = Command::new(bin("vitrine-cli"))
+        .args(["--profile", &text(&station.profile), "--json", "packet"])
+        .args(words)
+        .args(["--user", &who.user, "--secret-stdin"])
+        .env(env.0, env.1)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut secret = cli.stdin.take().context("stdin")?;
+    writeln!(secret, "{}", who.pin)?;
+    drop(secret);
+    Ok(cli.wait_with_output()?)
+}
+
 #[test]
 fn the_printer_gets_the_same_and_nothing_stays_but_what_was_asked_for() -> Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
@@ -179,24 +204,8 @@ fn the_printer_gets_the_same_and_nothing_stays_but_what_was_asked_for() -> Resul
     std::fs::create_dir(&tools)?;
     let lp = tools.join("lp");
     let got = w.dir.path().join("printed.pdf");
-    let act = |words: &[&str]| -> Result<std::process::Output> {
-        use std::io::Write as _;
-        let path = format!("{}:{}", text(&tools), std::env::var("PATH").unwrap_or_default());
-        let mut cli = Command::new(bin("vitrine-cli"))
-            .args(["--profile", &text(&w.station.profile), "--json", "packet"])
-            .args(words)
-            .args(["--user", &w.nurse.user, "--secret-stdin"])
-            .env("PATH", path)
-            .current_dir(w.dir.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()?;
-        let mut secret = cli.stdin.take().context("stdin")?;
-        writeln!(secret, "{}", w.nurse.pin)?;
-        drop(secret);
-        Ok(cli.wait_with_output()?)
-    };
+    let path = format!("{}:{}", text(&tools), std::env::var("PATH").unwrap_or_default());
+    let act = |words: &[&str]| packet_where(&w.station, &w.nurse, ("PATH", &path), w.dir.path(), words);
     let print = |script: &str| -> Result<std::process::Output> {
         std::fs::write(&lp, script)?;
         std::fs::set_permissions(&lp, std::fs::Permissions::from_mode(0o755))?;
@@ -231,6 +240,96 @@ fn the_printer_gets_the_same_and_nothing_stays_but_what_was_asked_for() -> Resul
     for entry in walk(&w.station.profile)? {
         let bytes = std::fs::read(&entry)?;
         ensure!(!bytes.starts_with(b"%PDF"), "{} is a PDF", entry.display());
+    }
+    Ok(())
+}
+
+/// A patient in the ED with one laboratory value at each of these instants.
+fn measured_at(values: &[(&str, &str, &str)]) -> Value {
+    let put = |resource: Value| {
+        let url = format!(
+            "{}/{}",
+            resource["resourceType"].as_str().unwrap_or_default(),
+            resource["id"].as_str().unwrap_or_default()
+        );
+        json!({"resource": resource, "request": {"method": "PUT", "url": url}})
+    };
+    let who = json!({"reference": "Patient/clocks"});
+    let mut all = vec![
+        put(
+            json!({"resourceType": "Patient", "id": "clocks", "name": [{"family": "Sommerzeit", "given": ["Ada"]}],
+            "identifier": [{"type": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]}, "value": "99001122"}]}),
+        ),
+        put(
+            json!({"resourceType": "Encounter", "id": "clocks-stay", "status": "in-progress", "class": {"code": "EMER"}, "subject": who,
+            "location": [{"location": {"reference": "Location/ED"}, "status": "active"}], "period": {"start": "2026-03-28T08:00:00Z"}}),
+        ),
+    ];
+    all.extend(values.iter().map(|(loinc, unit, at)| {
+        put(json!({"resourceType": "Observation", "id": format!("clocks-{loinc}"), "status": "final", "subject": who, "effectiveDateTime": at,
+            "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}],
+            "code": {"coding": [{"system": "http://loinc.org", "code": loinc}]},
+            "valueQuantity": {"value": 4.2, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}}))
+    }));
+    json!({"resourceType": "Bundle", "type": "transaction", "entry": all})
+}
+
+/// I-10: in a zone that changes its clocks each time on paper is one time: the day of 25 hours says which of the two, the day of
+/// 23 hours leaves out the hour that is not there, and midnight is of the day that begins.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_days_of_25_and_23_hours_on_paper() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let (server, seed) = Server::demo(&dir.path().join("server"))?;
+    let http = server.http()?;
+    let token = server.token(&http).await?;
+    let values = [
+        (
+            "2823-3",
+            "mmol/L",
+            "2026-10-25T00:30:00Z",
+            "25-Oct-2026 02:30 (first, UTC+02:00)",
+        ),
+        (
+            "2951-2",
+            "mmol/L",
+            "2026-10-25T01:30:00Z",
+            "25-Oct-2026 02:30 (second, UTC+01:00)",
+        ),
+        ("718-7", "g/dL", "2026-10-25T02:00:00Z", "25-Oct-2026 03:00"),
+        ("777-3", "10*9/L", "2026-03-29T00:59:00Z", "29-Mar-2026 01:59"),
+        ("2160-0", "mg/dL", "2026-03-29T01:00:00Z", "29-Mar-2026 03:00"),
+        ("6301-6", "{INR}", "2026-10-24T22:00:00Z", "25-Oct-2026 00:00"),
+    ];
+    let bundle = measured_at(&values.map(|(loinc, unit, at, _)| (loinc, unit, at)));
+    let sent = http
+        .post(format!("{}/fhir", server.url()))
+        .bearer_auth(&token)
+        .header("content-type", "application/fhir+json")
+        .body(bundle.to_string());
+    let answer = sent.send().await?;
+    ensure!(answer.status().is_success(), "{}", answer.text().await?);
+    let station = Station::enrol(&server, &server.url(), &dir.path().join("ed-07"), "ED")?;
+    station.sync()?;
+    let nurse = person(&seed, "nurse", "ED")?;
+    station.first_board(&nurse)?;
+    drop(server);
+    let file = dir.path().join("packet.pdf");
+    let out = packet_where(
+        &station,
+        &nurse,
+        ("TZ", "Europe/Berlin"),
+        dir.path(),
+        &["--out", &text(&file)],
+    )?;
+    ensure!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    let own: Vec<String> = pages(&file)?
+        .iter()
+        .map(|p| words(p))
+        .filter(|p| p.contains("SOMMERZEIT") && p.contains("KEY LABS"))
+        .collect();
+    let page = own.first().context("no page of that patient")?;
+    for (loinc, _, _, said) in values {
+        ensure!(page.contains(said), "{loinc}: not '{said}' in {page}");
     }
     Ok(())
 }

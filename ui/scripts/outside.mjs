@@ -76,6 +76,7 @@ export const FIELDS = {
   ReasonView: { code: 'engine', text: 'text' },
   RecentUserView: { user: 'text', initials: 'text', role: 'text' },
   ResultsView: { ward: 'engine', ward_name: 'text', looked_text: 'text' },
+  ScanView: { text: 'text' },
   SearchView: { query: 'engine', summary_text: 'text' },
   SectionAge: { text: 'engine' },
   SeriesView: {
@@ -105,7 +106,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 
 /** Where in the fake world which view stands. */
 export const ROOTS = {
-  status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView',
+  status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView', scan: 'ScanView',
   board: 'BoardView', sync: 'SyncView', verify: 'CheckView', results: 'ResultsView', wall: 'WallView', wallTrends: 'WallTrendsView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
 };
 

@@ -4,12 +4,15 @@ import AppFrame from './App.svelte';
 import { openBackend } from './ipc';
 import { App } from './state/app.svelte';
 import { rehearse } from './state/rehearse';
+import { listenForScans } from './state/scanner';
 import './styles/tokens.css';
 import './styles/base.css';
 
 const target = document.getElementById('app');
 if (target !== null) {
   const app = new App(await openBackend());
+  // Before the frame listens: a code is told from keys first.
+  listenForScans(() => app.scans.listening, (text, at) => void app.scans.take(text, at));
   mount(AppFrame, { target, props: { app } });
   await app.start();
   rehearse(app);

@@ -72,7 +72,7 @@ pub(super) async fn demo(context: &Context, args: DemoArgs) -> Result<Outcome, F
         .showcases()
         .iter()
         .filter(|s| s.n.map_or(args.heavy.is_some(), |n| n < args.patients))
-        .map(|s| json!({"id": s.id, "mrn": s.mrn, "name": s.name, "ward": s.ward, "shows": s.shows}))
+        .map(|s| json!({"id": s.id, "mrn": s.mrn, "gsrn": s.gsrn, "name": s.name, "ward": s.ward, "shows": s.shows}))
         .collect();
     let json = json!({
         "data": ground.dir.root().display().to_string(), "demo": true, "counts": counts,

@@ -2,7 +2,7 @@
 //!
 //! Lives here: ids, time as an argument, typed views of the FHIR resources we show ([`chart`]), the formatters
 //! ([`format`]), the emergency card ([`card`]) and the chart ([`summary`]), pure functions of those views, and what is
-//! recorded at a workstation ([`entry`]), and the signals of a bedside monitor ([`monitor`]).
+//! recorded at a workstation ([`entry`]), the signals of a bedside monitor ([`monitor`]) and what a barcode reader sends ([`scan`]).
 //! Never here: bytes of a format (that is `fhir`), a clock, a random number, I/O.
 //! Called by every other crate.
 
@@ -30,6 +30,7 @@ pub mod format;
 mod ids;
 pub mod monitor;
 pub mod news2;
+pub mod scan;
 mod sensitive;
 pub mod summary;
 mod time;

@@ -102,6 +102,12 @@ impl Hospital {
         draw::mrn(n)
     }
 
+    /// Number on the band of patient `n` (GS1 AI 8018): eighteen digits.
+    #[must_use]
+    pub fn gsrn(&self, n: u64) -> String {
+        draw::gsrn(n)
+    }
+
     /// Everything recorded of patient `n`, as one transaction Bundle (JSON). References lead into it or into the
     /// foundation.
     #[must_use]

@@ -24,6 +24,8 @@ pub struct Showcase {
     pub id: String,
     /// Medical record number.
     pub mrn: String,
+    /// Number on the band (GS1 AI 8018), where there is one.
+    pub gsrn: Option<String>,
     /// Name as spoken.
     pub name: String,
     /// Ward id; `None` for a patient at home.
@@ -161,6 +163,7 @@ pub(crate) fn list(hospital: Hospital) -> Vec<Showcase> {
             Showcase {
                 n: Some(n),
                 mrn: story.mrn.clone(),
+                gsrn: Some(crate::draw::gsrn(n)),
                 name: story.name.spoken(),
                 ward: story
                     .stay
@@ -176,6 +179,7 @@ pub(crate) fn list(hospital: Hospital) -> Vec<Showcase> {
         n: None,
         id: HEAVY_PATIENT.to_owned(),
         mrn: HEAVY_MRN.to_owned(),
+        gsrn: None,
         name: crate::heavy::person().spoken(),
         ward: Some(crate::facility::ICU.id.to_owned()),
         shows: "a record of fifteen years, where it has been imported: the critical parts still come first"

@@ -686,3 +686,19 @@ fn live_results_are_one_observation_each() {
     }
     assert_eq!(critical, 10);
 }
+
+#[test]
+fn every_band_checks_itself_and_is_one_patients() {
+    let h = hospital();
+    let numbers: Vec<String> = (0..2_000)
+        .chain([123_456, 9_999_999_999])
+        .map(|n| h.gsrn(n))
+        .collect();
+    assert!(numbers.iter().all(|n| vitrine_clinical::scan::is_gsrn(n)));
+    let all: std::collections::HashSet<&String> = numbers.iter().collect();
+    assert_eq!(all.len(), numbers.len());
+    for n in [0, 25] {
+        assert!(h.patient(n).contains(&h.gsrn(n)));
+        assert!(h.essentials_only(n).contains(&h.gsrn(n)));
+    }
+}

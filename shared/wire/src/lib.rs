@@ -24,6 +24,7 @@ pub mod images;
 pub mod live;
 pub mod message;
 pub mod results_view;
+pub mod scan_view;
 pub mod series_view;
 pub mod sync_view;
 pub mod view;

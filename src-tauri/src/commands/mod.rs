@@ -11,6 +11,7 @@ mod card_close;
 mod chart_close;
 mod chart_open;
 mod emergency_identify;
+mod emergency_scan;
 mod emergency_search;
 mod entries;
 mod entry_form;
@@ -33,6 +34,7 @@ mod preferences;
 mod preferences_set;
 mod reasons;
 mod results;
+mod scan;
 mod search;
 mod set_note_draft;
 mod sign_in;
@@ -64,6 +66,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         chart_close::chart_close,
         chart_open::chart_open,
         emergency_identify::emergency_identify,
+        emergency_scan::emergency_scan,
         emergency_search::emergency_search,
         entries::entries,
         entry_form::entry_form,
@@ -86,6 +89,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         preferences_set::preferences_set,
         reasons::reasons,
         results::results,
+        scan::scan,
         search::search,
         set_note_draft::set_note_draft,
         sign_in::sign_in,

@@ -12,11 +12,16 @@ pub(crate) struct Kids(Vec<Child>);
 impl Kids {
     /// Starts one: nothing of it may keep the test's own output open.
     pub(crate) fn start(&mut self, command: &mut Command) -> Result<u32> {
+        self.start_logged(command, Stdio::null())
+    }
+
+    /// The same; what it logs goes there.
+    pub(crate) fn start_logged(&mut self, command: &mut Command, log: impl Into<Stdio>) -> Result<u32> {
         let name = command.get_program().to_string_lossy().into_owned();
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(log)
             .process_group(0)
             .spawn()
             .with_context(|| format!("starting {name}: is it installed?"))?;

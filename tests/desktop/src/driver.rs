@@ -1,7 +1,7 @@
 //! The window under a WebDriver session: find by `data-testid`, press, read, wait, picture.
 
 use crate::display::{Display, Kids};
-use crate::keys::Press;
+use crate::keys::{CTRL, ENTER, Press};
 use anyhow::{Context, Result, bail};
 use fantoccini::actions::{InputSource, KeyAction, KeyActions};
 use fantoccini::elements::Element;
@@ -214,6 +214,25 @@ impl Desktop {
         Ok(self.client.perform_actions(keys).await?)
     }
 
+    /// Types a code as a barcode reader does: all of it at once, with Enter behind it; U+001D as Ctrl and `]`.
+    ///
+    /// # Errors
+    /// When the driver refuses.
+    pub async fn scan(&self, code: &str) -> Result<()> {
+        let mut keys = KeyActions::new("keyboard".to_owned());
+        for value in code.chars().chain([ENTER]) {
+            keys = match value {
+                '\u{1d}' => keys
+                    .then(KeyAction::Down { value: CTRL })
+                    .then(KeyAction::Down { value: ']' })
+                    .then(KeyAction::Up { value: ']' })
+                    .then(KeyAction::Up { value: CTRL }),
+                value => keys.then(KeyAction::Down { value }).then(KeyAction::Up { value }),
+            };
+        }
+        Ok(self.client.perform_actions(keys).await?)
+    }
+
     /// Runs a script that ends by calling `done(value)`.
     ///
     /// # Errors
@@ -281,7 +300,14 @@ fn driver(display: &Display, home: &Path, port: u16) -> Command {
         .arg(format!("--port={port}"))
         .arg("--host=127.0.0.1")
         .env("TAURI_AUTOMATION", "true")
-        .env("TAURI_WEBVIEW_AUTOMATION", "true")
+        .env("TAURI_WEBVIEW_AUTOMATION", "true");
+    apart(&mut driver, display, home);
+    driver
+}
+
+/// Puts a program on a display of its own.
+pub(crate) fn apart(command: &mut Command, display: &Display, home: &Path) {
+    command
         .env("DISPLAY", &display.name)
         // Everything the web view might write goes to a folder that is thrown away.
         .env("XDG_DATA_HOME", home.join("data"))
@@ -289,7 +315,6 @@ fn driver(display: &Display, home: &Path, port: u16) -> Command {
         .env("XDG_CONFIG_HOME", home.join("config"))
         .env("NO_AT_BRIDGE", "1")
         .env("GTK_A11Y", "none");
-    driver
 }
 
 /// Waits until the driver itself answers: that something accepts connections there is not enough.

@@ -15,10 +15,12 @@
 #![allow(clippy::disallowed_methods, reason = "a harness reads the clock")]
 
 pub mod act;
+mod bare;
 mod display;
 mod driver;
 mod keys;
 
+pub use bare::{Bare, kill, web_process_of};
 pub use display::Display;
 pub use driver::Desktop;
 pub use keys::{CTRL, ENTER, ESCAPE, F1, F11, F12, Press, SHIFT};

@@ -142,6 +142,85 @@ async fn a_chart_online_and_the_emergency_card_without_the_server() -> Result<()
     Ok(())
 }
 
+/// A patient's band opens the chart from any screen and lands in no field; somebody else's over a form says so; a lost sign, a
+/// medicine and the lock open nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scanned_band_opens_the_chart_and_no_other() -> Result<()> {
+    let h = hospital().await?;
+    let nurse = person(&h.seed, "nurse", "ED")?;
+    let patient = showcase(&h.seed, "anaphyla")?;
+    let other = showcase(&h.seed, "similar name in the next bed: Marlow, Joan")?;
+    let (band, theirs) = (field(&patient, "gsrn")?, field(&other, "gsrn")?);
+    let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
+    desktop.find("lock-screen").await?;
+    desktop.text_with("status", "LIVE").await?;
+    // Nobody is signed in: keys are keys.
+    desktop.scan(&format!("]d28018{band}")).await?;
+    assert!(!desktop.has("scan-notice").await && !desktop.has("banner-name").await);
+    sign_in(&desktop, &nurse).await?;
+
+    let seen = desktop.marks().await?.len();
+    desktop.scan(&format!("]d28018{band}\u{1d}801907")).await?;
+    desktop.find("banner-name").await?;
+    assert_eq!(desktop.attribute("allergies", "data-state").await?, "known");
+    let mark = desktop.mark_after("scanned", 0).await?;
+    let painted = mark["since_key_ms"].as_f64().context("no time")?;
+    assert!(painted > 0.0 && desktop.marks().await?.len() > seen);
+    desktop.press(([CTRL], 'f')).await?;
+    let typed = desktop
+        .ask("done(document.querySelector('#query').value)")
+        .await?;
+    assert_eq!(typed, "", "nothing of it landed in the field");
+
+    // In the field with the focus, people's typing is whole.
+    desktop.type_text(field(&patient, "mrn")?).await?;
+    desktop.find("patient-row").await?;
+    let typed = desktop
+        .ask("done(document.querySelector('#query').value)")
+        .await?;
+    assert_eq!(typed.as_str(), Some(field(&patient, "mrn")?));
+    // A medicine; a band of which a digit was lost.
+    for (code, said) in [
+        ("]d20109521234543213".to_owned(), "medicine"),
+        (format!("]d28018{}", band.replacen('1', "", 1)), "not whole"),
+    ] {
+        desktop.scan(&code).await?;
+        desktop.text_with("scan-notice", said).await?;
+        desktop.press(ESCAPE).await?;
+        desktop.gone("scan-notice").await?;
+    }
+    let typed = desktop
+        .ask("done(document.querySelector('#query').value)")
+        .await?;
+    assert_eq!(typed.as_str(), Some(field(&patient, "mrn")?), "nor there");
+
+    // Over a form the band is compared, and nothing changes.
+    desktop.scan(&format!("]d28018{band}")).await?;
+    desktop.find("banner-name").await?;
+    desktop.press(([CTRL, SHIFT], 'v')).await?;
+    desktop.fill("value-pulse", "88").await?;
+    desktop.scan(&format!("]d28018{theirs}")).await?;
+    desktop.text_with("scan-notice", "NOT THE SAME PATIENT").await?;
+    desktop.text_with("scan-band", "MARLOW").await?;
+    picture(&desktop, "window-scan-other").await?;
+    desktop.press(ESCAPE).await?;
+    desktop.gone("scan-notice").await?;
+    desktop.scan(&format!("]d28018{band}")).await?;
+    desktop.text_with("scan-notice", "The same patient").await?;
+    desktop.press(ENTER).await?;
+    desktop.gone("scan-notice").await?;
+    desktop.find("entry-dialog").await?;
+    let typed = desktop
+        .ask("done(document.querySelector('[data-testid=value-pulse]').value)")
+        .await?;
+    assert_eq!(typed, "88");
+    // Each look has its row.
+    let rows = h.station.cli(&["audit", "list"], None)?.to_string();
+    assert!(rows.contains(band) && rows.contains(theirs), "{rows}");
+    desktop.stop().await;
+    Ok(())
+}
+
 /// Vital signs and an allergy are recorded in the window while the server is away, signed in two steps, and are in the record once it is
 /// back: by the keyboard alone.
 #[tokio::test(flavor = "multi_thread")]

@@ -22,6 +22,7 @@ import type { OpenSeriesView } from '../wire/OpenSeriesView';
 import type { PacketView } from '../wire/PacketView';
 import type { ReasonView } from '../wire/ReasonView';
 import type { ResultsView } from '../wire/ResultsView';
+import type { ScanView } from '../wire/ScanView';
 import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
@@ -62,6 +63,8 @@ export interface Backend {
   /** Checks everything stored here; answers when that has ended. */
   verifyStored(): Promise<CheckView>;
   search(query: string): Promise<SearchView>;
+  /** What a barcode reader sent: whose band it is, by its exact number. */
+  scan(text: string): Promise<ScanView>;
   board(ward: string | null): Promise<BoardView>;
   /** Critical results of a ward that wait, and those that were acknowledged; without one, of this workstation's. */
   results(ward: string | null): Promise<ResultsView>;
@@ -79,6 +82,7 @@ export interface Backend {
   /** Proves who is asking, without a session; the token serves the emergency search and the breaking of the glass. */
   emergencyIdentify(user: string, secret: string): Promise<string>;
   emergencySearch(token: string, query: string): Promise<SearchView>;
+  emergencyScan(token: string, text: string): Promise<ScanView>;
   breakGlass(request: BreakGlass): Promise<EmergencyCardView>;
   /** Ends the emergency card on this screen; the grant stays until its time ends. */
   cardClose(patient: string): Promise<void>;

@@ -99,6 +99,10 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
       if (app.layers.uncovered) onCharts(app, act);
       return true;
   }
+  if (app.scans.notice !== null) {
+    if (act === 'escape' || act === 'open') app.scans.close();
+    return true;
+  }
   if (app.palette !== null) {
     if (act === 'escape') return done(() => (app.palette = null));
     if (act === 'down' || act === 'up') return done(() => app.palette?.move(act === 'down' ? 1 : -1));

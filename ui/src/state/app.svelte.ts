@@ -36,6 +36,7 @@ import { afterPaint } from './paint';
 import type { Palette } from './palette.svelte';
 import { Recording } from './recording.svelte';
 import { Results } from './results.svelte';
+import { Scans } from './scans.svelte';
 import type { ChartSection } from './sections';
 import { SyncStatus } from './sync.svelte';
 import { Timeline } from './timeline.svelte';
@@ -121,6 +122,8 @@ export class App {
   /** Live vital signs of the ward. */
   readonly wall: Wall;
   readonly aside = new Aside(this);
+  /** What is done with a scanned band. */
+  readonly scans = new Scans(this);
   /** The images of each open chart: measurements stay until it is closed. */
   readonly #shelf = new Map<string, Images>();
   readonly #noImages: Images;
@@ -353,6 +356,7 @@ export class App {
     this.wall.close();
     this.aside.forget();
     this.dialog?.forget();
+    this.scans.clear();
     this.view = 'lock';
     this.session = null;
     this.signInError = null;
@@ -471,6 +475,15 @@ export class App {
     if (row === null) return;
     if (row.restricted) this.emergency.open(whoOfRow(row));
     else void this.openChart(row.patient, from, whoOfRow(row));
+  }
+
+  /** Whoever was found by a scanned band: the chart, or the emergency dialog, as from the row of a list. */
+  async openFound(row: PatientRowView): Promise<void> {
+    this.help = false;
+    this.sync = null;
+    this.palette = null;
+    if (row.restricted) this.emergency.open(whoOfRow(row));
+    else await this.openChart(row.patient, this.chart?.from ?? this.view, whoOfRow(row));
   }
 
   // ---- chart ----

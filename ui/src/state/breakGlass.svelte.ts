@@ -12,6 +12,7 @@ import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { PatientRowView } from '../wire/PatientRowView';
 import type { ReasonView } from '../wire/ReasonView';
+import type { ScanView } from '../wire/ScanView';
 import type { SearchView } from '../wire/SearchView';
 import { PatientList } from './list.svelte';
 
@@ -135,6 +136,15 @@ export class BreakGlassDialog {
   pick(index: number): void {
     this.found.cursor = index;
     this.#choose(this.found.row);
+  }
+
+  /** Found by a scanned band: one that checks itself is chosen and confirmed on the button; any other a person picks. */
+  scanned(view: ScanView, row: PatientRowView): void {
+    this.error = null;
+    this.query = '';
+    const listed = { query: '', rows: view.rows, summary_text: view.text, more: false };
+    if (view.kind === 'patient') this.#choose(row);
+    else void this.found.load(() => Promise.resolve(listed)).then(() => this.moveOn());
   }
 
   #choose(row: PatientRowView | null): void {

@@ -24,6 +24,7 @@ export class Emergency {
     const app = this.#app;
     if (app.dialog !== null || app.card !== null) return;
     if (app.lockInfo !== null && app.lockInfo.device_state !== 'enrolled') return;
+    app.scans.clear();
     app.help = false;
     app.sync = null;
     app.palette = null;

@@ -185,6 +185,7 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
     keys: [
       { keys: ['Ctrl+K'], text: 'Everything that can be done now, by name' },
       { keys: ['/', 'Ctrl+F'], text: 'Find a patient', act: 'search', also: 'search name MRN' },
+      { keys: ['Scan'], text: 'A patient’s band opens the chart, from any screen; in a form or on a card it is compared with who is there' },
       { keys: ['Ctrl+B'], text: 'Ward board', act: 'board', also: 'list patients beds' },
       { keys: ['Ctrl+I'], text: 'Critical results of the ward', act: 'results', also: 'inbox unacknowledged laboratory HH LL waiting' },
       { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },

@@ -232,6 +232,10 @@ pub struct Identity {
     pub sex: Option<String>,
     /// Medical record number (identifier of type MR, else the first identifier with `usual` use, else the first).
     pub mrn: Option<String>,
+    /// Global Service Relation Numbers of bands (GS1, AI 8018), 18 digits each: identifiers of a system of [`crate::scan::SYSTEMS`]
+    /// that are not old and whose check digit holds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gsrns: Vec<String>,
     /// Set when the record says the patient has died; the date where known, else "yes".
     pub deceased: Option<String>,
     /// False when the Patient resource is marked inactive.

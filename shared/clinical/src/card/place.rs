@@ -4,7 +4,7 @@ use super::{CardFact, Identity, Place};
 use crate::chart::{
     Concept, Encounter, EncounterLocation, Identifier, LocationStep, Patient, Resource, preferred_name,
 };
-use crate::{UtcMs, WardId};
+use crate::{UtcMs, WardId, scan};
 
 /// Whether the patient is here on this encounter.
 pub(crate) fn is_present(e: &Encounter) -> bool {
@@ -30,6 +30,7 @@ pub(crate) fn identity(facts: &[&CardFact]) -> Option<Identity> {
         birth_date: p.birth_date.as_ref().map(|d| d.as_str().to_owned()),
         sex: p.gender.clone(),
         mrn: mrn(p),
+        gsrns: gsrns(p),
         deceased: p.deceased.clone(),
         active: p.active != Some(false),
     })
@@ -58,6 +59,27 @@ fn mrn(p: &Patient) -> Option<String> {
         .filter(|i| i.value.is_some())
         .min_by_key(rank)
         .and_then(|i| i.value.clone())
+}
+
+/// The numbers of bands; one that its own check digit contradicts opens nothing.
+fn gsrns(p: &Patient) -> Vec<String> {
+    let of_bands = |i: &&Identifier| {
+        let system = i.system.as_deref();
+        i.usage.as_deref() != Some("old") && scan::SYSTEMS.iter().any(|s| system == Some(s))
+    };
+    let numbers = p
+        .identifiers
+        .iter()
+        .filter(of_bands)
+        .filter_map(|i| i.value.as_deref());
+    let mut numbers: Vec<String> = numbers
+        .map(str::trim)
+        .filter(|n| scan::is_gsrn(n))
+        .map(str::to_owned)
+        .collect();
+    numbers.sort();
+    numbers.dedup();
+    numbers
 }
 
 /// The place from the newest encounter in progress.

@@ -68,6 +68,19 @@ fn identifiers(w: &mut Json, story: &Story, rng: &mut Rng) {
         w.str("system", &format!("{LOCAL}sid/mrn"));
         w.str("value", &story.mrn);
     });
+    if story.n < 10_000_000_000 {
+        band(w, story);
+    }
+}
+
+/// The OID that GS1 has registered for Global Service Relation Numbers.
+const GSRN: &str = "urn:oid:2.51.1.7";
+
+fn band(w: &mut Json, story: &Story) {
+    w.item(|w| {
+        w.str("system", GSRN);
+        w.str("value", &crate::draw::gsrn(story.n));
+    });
 }
 
 pub(super) fn patient(bundle: &mut Bundle, story: &Story) {

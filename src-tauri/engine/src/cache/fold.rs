@@ -1,7 +1,7 @@
 //! Names, numbers and birth dates as words of the search index.
 //!
-//! A word begins with a letter that says what it is: `n` name, `m` number, `d` birth date (digits only). So a number
-//! never matches a name, and one index serves all three.
+//! A word begins with a letter that says what it is: `n` name, `m` number, `g` number of a band, `d` birth date (digits only). So a number
+//! never matches a name, and one index serves them all.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -37,6 +37,12 @@ pub fn folded(text: &str) -> String {
 #[must_use]
 pub fn number_term(number: &str) -> String {
     format!("m{}", folded(number))
+}
+
+/// The word of a band's Global Service Relation Number.
+#[must_use]
+pub fn gsrn_term(number: &str) -> String {
+    format!("g{number}")
 }
 
 /// The word of a birth date: its digits, as many as are recorded.
@@ -86,6 +92,7 @@ pub fn identity_terms(identity: Option<&Identity>) -> String {
                 out.push(term);
             }
         }
+        out.extend(id.gsrns.iter().map(|n| gsrn_term(n)));
         out.extend(id.birth_date.as_deref().and_then(born_term));
     }
     out.join(" ")

@@ -8,7 +8,7 @@ mod fold;
 mod freshness;
 pub mod query;
 
-pub use fold::{card_words, folded, identity_terms, number_term};
+pub use fold::{card_words, folded, gsrn_term, identity_terms, number_term};
 pub use freshness::{Freshness, ScopeFresh, words};
 
 use vitrine_store_sqlcipher::workstation::Fold;

@@ -13,6 +13,8 @@ pub enum Matched {
     Name,
     /// By number.
     Number,
+    /// By the number of the band, in full.
+    Band,
     /// By birth date.
     Born,
 }
@@ -55,6 +57,9 @@ impl Query {
         if words.len() > 1 && digits {
             let joined = words.concat();
             let mut group = vec![term('m', &joined, true)];
+            if vitrine_clinical::scan::is_gsrn(&joined) {
+                group.push(term('g', &joined, false));
+            }
             group.extend(dates(&whole, year));
             return Self { groups: vec![group] };
         }
@@ -104,6 +109,7 @@ impl Query {
                     }
                     let (kind, score) = match word.as_bytes().first() {
                         Some(b'm') => (Matched::Number, if exact { 0 } else { 4 }),
+                        Some(b'g') => (Matched::Band, 0),
                         Some(b'd') => (Matched::Born, if exact { 0 } else { 3 }),
                         _ => {
                             let of_family = word.get(1..).is_some_and(|w| w == family);
@@ -138,6 +144,9 @@ fn word_group(piece: &str) -> Vec<FindTerm> {
         let mut group = vec![term('m', piece, true)];
         if piece.len() == 4 {
             group.push(term('d', piece, true));
+        }
+        if vitrine_clinical::scan::is_gsrn(piece) {
+            group.push(term('g', piece, false));
         }
         if let Some(d) = (piece.len() == 8).then(|| compact_date(piece)).flatten() {
             group.push(term('d', &d, false));

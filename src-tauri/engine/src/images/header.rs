@@ -223,6 +223,7 @@ mod tests {
             birth_date: Some("2001-07-30".into()),
             sex: Some("female".into()),
             mrn: Some("0077".into()),
+            gsrns: vec![],
             prefix: None,
             name_text: None,
             deceased: None,

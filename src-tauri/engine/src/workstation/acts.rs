@@ -11,6 +11,7 @@ use super::chart::chart;
 use super::entries;
 use super::packet::{self, Packet};
 use super::results::results;
+use super::scan::scan;
 use super::search::search;
 use super::wall;
 use crate::EngineError;
@@ -31,6 +32,7 @@ use vitrine_wire::entry_view::{
     EntriesView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, EntryView,
 };
 use vitrine_wire::results_view::ResultsView;
+use vitrine_wire::scan_view::ScanView;
 use vitrine_wire::sync_view::CheckView;
 use vitrine_wire::view::{
     BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
@@ -123,6 +125,19 @@ impl Workstation {
         .await
     }
 
+    /// What a barcode reader sent: whose band it is, by its exact number among the patients of this workstation.
+    ///
+    /// # Errors
+    /// As [`Self::search`]. A code that cannot be used is no error: the view says so.
+    pub async fn scan(&self, text: &str) -> Result<ScanView, EngineError> {
+        let text = text.to_owned();
+        self.blocking(move |s| {
+            let person = s.person()?;
+            scan(s, &person, &text, false)
+        })
+        .await
+    }
+
     /// The board of a ward; `None` = of this workstation's.
     ///
     /// # Errors
@@ -209,6 +224,19 @@ impl Workstation {
         self.at_desk(move |s| {
             let person = s.proofs.find(token.as_str(), s.clock.elapsed())?;
             search(s, &person, &query, true)
+        })
+        .await
+    }
+
+    /// As [`Self::scan`], for somebody identified without a session.
+    ///
+    /// # Errors
+    /// As [`Self::emergency_search`].
+    pub async fn emergency_scan(&self, token: &IdentityToken, text: &str) -> Result<ScanView, EngineError> {
+        let (token, text) = (token.clone(), text.to_owned());
+        self.at_desk(move |s| {
+            let person = s.proofs.find(token.as_str(), s.clock.elapsed())?;
+            scan(s, &person, &text, true)
         })
         .await
     }

@@ -14,6 +14,7 @@ mod packet;
 #[cfg(test)]
 mod policy_matrix;
 mod results;
+mod scan;
 mod search;
 mod wall;
 

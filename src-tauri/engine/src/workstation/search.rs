@@ -16,8 +16,8 @@ use vitrine_access::Permit;
 use vitrine_access::action::SearchPatients;
 use vitrine_access::policy::decide;
 use vitrine_store::StoreError;
-use vitrine_store_sqlcipher::workstation::Found;
-use vitrine_wire::view::{DataAge, SearchView};
+use vitrine_store_sqlcipher::workstation::{FindTerm, Found, FoundRow};
+use vitrine_wire::view::{DataAge, PatientRowView, SearchView};
 
 /// Most rows of a search.
 pub const SEARCH_ROWS: usize = 50;
@@ -28,6 +28,23 @@ pub(super) fn search(
     text: &str,
     emergency: bool,
 ) -> Result<SearchView, EngineError> {
+    let now = station.clock.now();
+    let year = vitrine_clinical::format::civil::Civil::at(now, station.clock.zone_minutes(now)).year;
+    let query = Query::read(text, u32::try_from(year).unwrap_or(2026));
+    let noted: String = text.chars().take(200).collect();
+    let found = look(station, person, ("query", &noted), "", &query.groups, emergency)?;
+    Ok(found_view(station, person, text, &query, found))
+}
+
+/// Whoever the words find, under a permit that is noted with what was asked for. Without words nobody.
+pub(super) fn look(
+    station: &Arc<Station>,
+    person: &Person,
+    (what, noted): (&'static str, &str),
+    number: &str,
+    groups: &[Vec<FindTerm>],
+    emergency: bool,
+) -> Result<Found, EngineError> {
     if !station
         .essentials
         .scopes()?
@@ -36,37 +53,29 @@ pub(super) fn search(
     {
         return Err(station.not_here("The patient list"));
     }
-    let now = station.clock.now();
-    let year = vitrine_clinical::format::civil::Civil::at(now, station.clock.zone_minutes(now)).year;
-    let query = Query::read(text, u32::try_from(year).unwrap_or(2026));
     let request = station.request(person.subject(), None, None, None)?;
     let permit = decide::<SearchPatients>(request)
         .map_err(|d| refused(&station.outbox, &d))?
-        .noted("query", text.chars().take(200).collect::<String>());
+        .noted(what, noted.to_owned());
+    let permit = if number.is_empty() {
+        permit
+    } else {
+        permit.noted("query", number.to_owned())
+    };
     let permit = if emergency {
         permit.noted("emergency", "yes")
     } else {
         permit
     };
-    if query.is_empty() {
-        return Ok(found_view(
-            station,
-            person,
-            text,
-            &query,
-            Found {
-                rows: Vec::new(),
-                more: false,
-                of: station.essentials.patients()?,
-                damaged: false,
-            },
-        ));
+    if groups.is_empty() {
+        return Ok(Found {
+            rows: Vec::new(),
+            more: false,
+            of: station.essentials.patients()?,
+            damaged: false,
+        });
     }
-    let read = |p: &Permit<SearchPatients>| {
-        station
-            .essentials
-            .search(p, &query.groups, SEARCH_ROWS, emergency)
-    };
+    let read = |p: &Permit<SearchPatients>| station.essentials.search(p, groups, SEARCH_ROWS, emergency);
     let found = if emergency {
         let (found, kept) = disclose_emergency(&station.outbox, &station.ballast, &permit, read)?;
         station.kept(kept);
@@ -74,17 +83,39 @@ pub(super) fn search(
     } else {
         disclose(&station.outbox, &permit, read)?
     };
-    station.command(link::Command::OutboxChanged);
-    Ok(found_view(station, person, text, &query, found))
-}
-
-fn found_view(station: &Station, person: &Person, text: &str, query: &Query, found: Found) -> SearchView {
     if found.damaged {
         station.damaged(&StoreError::Damaged("essentials.db".to_owned()));
     }
+    station.command(link::Command::OutboxChanged);
+    Ok(found)
+}
+
+/// Somebody found, as a row of a list; `None` where the card cannot be read.
+pub(super) fn row(
+    station: &Station,
+    person: &Person,
+    found: &FoundRow,
+) -> Option<(rows::ListCard, PatientRowView)> {
+    let card = serde_json::from_slice::<rows::ListCard>(&found.body).ok()?;
+    let mut view = rows::found_row(&card, &station.clock);
+    let ward = card.place.as_ref().and_then(|p| p.ward.clone());
+    view.restricted = !may_open(station, person, &card.patient, ward);
+    Some((card, view))
+}
+
+/// Said where nobody was found and the server might know more.
+pub(super) fn not_asked(station: &Station) -> &'static str {
+    let age = station.fresh.feed(station.stored_as_of(), &station.clock).0;
+    match age {
+        DataAge::Live => "",
+        _ => "; the server was not asked",
+    }
+}
+
+fn found_view(station: &Station, person: &Person, text: &str, query: &Query, found: Found) -> SearchView {
     let mut ranked = Vec::with_capacity(found.rows.len());
     for row in &found.rows {
-        let Ok(card) = serde_json::from_slice::<rows::ListCard>(&row.body) else {
+        let Some((card, mut view)) = self::row(station, person, row) else {
             continue;
         };
         let family = card
@@ -94,17 +125,15 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
             .map(cache::folded)
             .unwrap_or_default();
         let (why, rank) = query.rank(&cache::identity_terms(card.identity.as_ref()), &family);
-        let mut view = rows::found_row(&card, &station.clock);
         view.match_text = Some(
             match why {
                 cache::query::Matched::Name => "name",
                 cache::query::Matched::Number => "MRN",
+                cache::query::Matched::Band => "band",
                 cache::query::Matched::Born => "born",
             }
             .to_owned(),
         );
-        let ward = card.place.as_ref().and_then(|p| p.ward.clone());
-        view.restricted = !may_open(station, person, &card.patient, ward);
         ranked.push((
             rank,
             view.name.clone(),
@@ -117,12 +146,7 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
     let mut views: Vec<_> = ranked.into_iter().map(|r| r.3).collect();
     rows::mark_similar(&mut views, &keys);
     let of = vitrine_clinical::format::group_thousands(&found.of.to_string());
-    let age = station.fresh.feed(station.stored_as_of(), &station.clock).0;
-    let server = if age == DataAge::Live {
-        ""
-    } else {
-        "; the server was not asked"
-    };
+    let server = not_asked(station);
     let mut summary_text = match (views.len(), found.more) {
         (0, _) if query.is_empty() => "Type a name, an MRN or a birth date.".to_owned(),
         (0, _) => format!("No match in {of} patients on this workstation{server}."),

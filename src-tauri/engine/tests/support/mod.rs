@@ -32,6 +32,8 @@ pub struct Planted {
     pub mrn: String,
     pub born: String,
     pub ward: Option<String>,
+    /// The number on the band.
+    pub gsrn: Option<String>,
     /// Further resources.
     pub more: Vec<(String, String)>,
 }
@@ -45,18 +47,28 @@ impl Planted {
             mrn: mrn.into(),
             born: born.into(),
             ward: ward.map(Into::into),
+            gsrn: None,
             more: Vec::new(),
         }
+    }
+
+    /// With a band of this number.
+    pub fn wears(mut self, gsrn: &str) -> Self {
+        self.gsrn = Some(gsrn.to_owned());
+        self
     }
 
     /// The patient's resources as FHIR JSON: the patient, an allergy, a medicine, a condition, labs.
     pub fn resources(&self) -> Vec<(String, String)> {
         let (id, family, given, mrn, born) = (&self.id, &self.family, &self.given, &self.mrn, &self.born);
+        let band = self.gsrn.as_ref().map_or_else(String::new, |n| {
+            format!(r#",{{"system":"urn:oid:2.51.1.7","value":"{n}"}}"#)
+        });
         let mut all = vec![
             (
                 format!("Patient/{id}"),
                 format!(
-                    r#"{{"resourceType":"Patient","id":"{id}","identifier":[{{"type":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}}]}},"value":"{mrn}"}}],"name":[{{"family":"{family}","given":["{given}"]}}],"gender":"female","birthDate":"{born}"}}"#
+                    r#"{{"resourceType":"Patient","id":"{id}","identifier":[{{"type":{{"coding":[{{"system":"http://terminology.hl7.org/CodeSystem/v2-0203","code":"MR"}}]}},"value":"{mrn}"}}{band}],"name":[{{"family":"{family}","given":["{given}"]}}],"gender":"female","birthDate":"{born}"}}"#
                 ),
             ),
             (

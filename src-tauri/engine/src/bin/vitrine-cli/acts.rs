@@ -65,6 +65,16 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             }
             Ok(DONE)
         }
+        Act::Scan { code, who } => {
+            let ws = signed_in(&profile, &who, false).await?;
+            let v = ws.scan(&code).await?;
+            if json {
+                print::json(&to_json(&v)?)
+            } else {
+                print::scan(&v)
+            }
+            Ok(DONE)
+        }
         Act::Board { ward, who } => {
             let ws = signed_in(&profile, &who, false).await?;
             let v = ws.board(ward.as_deref()).await?;

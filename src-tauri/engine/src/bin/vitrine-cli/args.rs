@@ -86,6 +86,14 @@ pub enum Act {
         #[command(flatten)]
         who: Who,
     },
+    /// Find the patient of a scanned band
+    Scan {
+        /// What the barcode reader sent
+        code: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// The board of a ward
     Board {
         /// The ward; this workstation's when left out

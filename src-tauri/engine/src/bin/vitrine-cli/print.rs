@@ -5,6 +5,7 @@ use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{UtcMs, format};
 use vitrine_engine::{EngineError, SelfTest};
 use vitrine_wire::entry_view::EntryView;
+use vitrine_wire::scan_view::ScanView;
 use vitrine_wire::series_view::MeasuredSeriesView;
 use vitrine_wire::view::{
     AllergyStripState, AllergyStripView, BlockView, BlockViewState, BoardView, ChartView, EmergencyCardView,
@@ -61,6 +62,12 @@ fn rows(rows: &[PatientRowView]) {
 pub fn search(v: &SearchView) {
     rows(&v.rows);
     say!("{}", v.summary_text);
+}
+
+/// What a code came to, in words.
+pub fn scan(v: &ScanView) {
+    rows(&v.rows);
+    say!("{}", v.text);
 }
 
 /// A board in words.

@@ -1,0 +1,122 @@
+//! A scanned band: what the code is, who is found by it, and whether that is enough to open a chart.
+//!
+//! Never here: reading a code and the rule (`clinical::scan`), keys and their speed (the screens).
+//! Called by the acts, with a session and for an emergency without one.
+
+use super::search::{look, row};
+use crate::EngineError;
+use crate::cache::{gsrn_term, number_term};
+use crate::chart::rows;
+use crate::session::Person;
+use crate::station::Station;
+use std::sync::Arc;
+use vitrine_clinical::scan::{Scanned, Sure, Why, read, sure, twins};
+use vitrine_store_sqlcipher::workstation::FindTerm;
+use vitrine_wire::scan_view::{ScanKind, ScanView};
+
+const COMPARE: &str = "Compare name and birth date with the person before you open the chart.";
+
+fn told(kind: ScanKind, text: impl Into<String>) -> ScanView {
+    ScanView {
+        kind,
+        text: text.into(),
+        rows: Vec::new(),
+    }
+}
+
+pub(super) fn scan(
+    station: &Arc<Station>,
+    person: &Person,
+    text: &str,
+    emergency: bool,
+) -> Result<ScanView, EngineError> {
+    let (number, checked) = match read(text) {
+        Err(unread) => return Ok(told(ScanKind::Unread, unread.text())),
+        Ok(Scanned::Patient { gsrn, .. }) => (gsrn, true),
+        Ok(Scanned::Plain(number)) => (number, false),
+        Ok(other) => return Ok(told(ScanKind::NotAPatient, not_a_patient(&other))),
+    };
+    let term = |text: String| FindTerm { text, prefix: false };
+    let near = if checked { twins(&number) } else { Vec::new() };
+    let mut group = vec![term(if checked {
+        gsrn_term(&number)
+    } else {
+        number_term(&number)
+    })];
+    group.extend(near.iter().map(|twin| term(gsrn_term(twin))));
+    let how = if checked { "band" } else { "text" };
+    let found = look(station, person, ("scan", how), &number, &[group], emergency)?;
+    let (mut exact, mut others) = (Vec::new(), 0);
+    for found in &found.rows {
+        let Some((card, mut view)) = row(station, person, found) else {
+            continue;
+        };
+        let Some(identity) = &card.identity else { continue };
+        let is_it = match checked {
+            true => identity.gsrns.contains(&number),
+            false => identity
+                .mrn
+                .as_deref()
+                .is_some_and(|m| m.trim().eq_ignore_ascii_case(&number)),
+        };
+        if is_it {
+            view.match_text = Some(if checked { "band" } else { "MRN" }.to_owned());
+            exact.push((rows::name_key(card.identity.as_ref()), view));
+        } else if identity.gsrns.iter().any(|g| near.contains(g)) {
+            others += 1;
+        }
+    }
+    let keys: Vec<_> = exact.iter().map(|(key, _)| key.clone()).collect();
+    let mut views: Vec<_> = exact.into_iter().map(|(_, view)| view).collect();
+    rows::mark_similar(&mut views, &keys);
+    // Who could not be read might be another one with this number, or its twin.
+    let many = views.len() + usize::from(found.damaged && !views.is_empty());
+    let (kind, text) = match sure(many, others, checked) {
+        Sure::Open => (ScanKind::Patient, "The band of one patient.".to_owned()),
+        Sure::Ask(why) => (
+            ScanKind::Compare,
+            format!("{} {COMPARE}", because(why, views.len(), found.damaged)),
+        ),
+        Sure::Nobody => (
+            ScanKind::NotHere,
+            nobody(station, checked, found.of, found.damaged),
+        ),
+    };
+    Ok(ScanView {
+        kind,
+        text,
+        rows: views,
+    })
+}
+
+const fn not_a_patient(scanned: &Scanned) -> &'static str {
+    match scanned {
+        Scanned::Article => "This is a medicine or another article, not a patient. Scan the band.",
+        Scanned::Staff => "This is the badge of somebody of the staff, not a patient. Scan the band.",
+        Scanned::Place => "This is the label of a place, not a patient. Scan the band.",
+        _ => "This code names no patient. Scan the band.",
+    }
+}
+
+fn because(why: Why, many: usize, damaged: bool) -> String {
+    match why {
+        Why::Several if damaged => "Some patients could not be read from this workstation.".to_owned(),
+        Why::Several => format!("{many} patients have this number."),
+        Why::Twin => "The band of another patient has the same digits, two of them changed about.".to_owned(),
+        Why::Unchecked => "This code has no check digit: a lost or wrong digit would not show.".to_owned(),
+    }
+}
+
+fn nobody(station: &Station, checked: bool, of: u64, damaged: bool) -> String {
+    let what = if checked { "band" } else { "code" };
+    let of = vitrine_clinical::format::group_thousands(&of.to_string());
+    let asked = super::search::not_asked(station);
+    let damaged = if damaged {
+        " Some patients could not be read."
+    } else {
+        ""
+    };
+    format!(
+        "No patient with this {what} among {of} on this workstation{asked}.{damaged} Find the patient by name or birth date."
+    )
+}
