@@ -18,6 +18,7 @@ mod million;
 mod packet;
 mod report;
 mod scan;
+mod screens;
 mod stores;
 mod wall;
 mod window;
@@ -65,6 +66,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("wall", wall::wall),
     ("scan", scan::scan),
     ("packet", packet::packet),
+    ("screens", screens::screens),
     ("failover", failover::failover),
 ];
 

@@ -37,7 +37,7 @@ function rig(listening = true) {
   };
   /** Presses a key; one that is not held is typed at once, as the web view would. */
   const press = (key: string, more: Partial<Stroke> = {}, stamp = clock): boolean => {
-    const held = scanner.onKey({ key, ctrlKey: false, altKey: false, metaKey: false, altGraph: false, repeat: false, isComposing: false, timeStamp: stamp, target: null, ...more });
+    const held = scanner.onKey({ key, shiftKey: false, ctrlKey: false, altKey: false, metaKey: false, altGraph: false, repeat: false, isComposing: false, timeStamp: stamp, target: null, ...more });
     if (!held) { typed.push(key); order.push(key); }
     return held;
   };
@@ -213,7 +213,7 @@ test('of 20,000 mixed runs nothing is mixed up', () => {
 describe('what is given back', () => {
   beforeEach(() => void (document.body.innerHTML = '<input id="a" value="12"><input id="ro" readonly value="x"><button id="b">b</button>'));
   afterEach(() => void (document.body.innerHTML = ''));
-  const stroke = (key: string): Stroke => ({ key, ctrlKey: false, altKey: false, metaKey: false, altGraph: false, repeat: false, isComposing: false, timeStamp: 0, target: null });
+  const stroke = (key: string, target: EventTarget | null = null): Stroke => ({ key, shiftKey: false, ctrlKey: false, altKey: false, metaKey: false, altGraph: false, repeat: false, isComposing: false, timeStamp: 0, target });
   const input = (id: string) => document.getElementById(id) as HTMLInputElement;
 
   test('goes into the field with the focus, at its caret', () => {
@@ -226,6 +226,34 @@ describe('what is given back', () => {
     field.setSelectionRange(1, 1);
     giveBack([stroke('a'), stroke('b')]);
     expect([field.value, heard.mock.calls.length]).toEqual(['1ab2', 2]);
+  });
+
+  test('goes to what had the focus when it was pressed, and after a key that moved it to where it moved', () => {
+    Object.defineProperty(document, 'execCommand', { value: () => false, configurable: true });
+    const field = input('a');
+    const button = document.getElementById('b');
+    field.value = '';
+    // Meanwhile the focus went on by itself.
+    button?.focus();
+    giveBack([stroke('1', field), stroke('2', field)]);
+    expect(field.value).toBe('12');
+    const move = (event: KeyboardEvent): void => {
+      if (event.key !== 'x') return;
+      event.preventDefault();
+      field.focus();
+    };
+    button?.addEventListener('keydown', move);
+    giveBack([stroke('x', button), stroke('3', button)]);
+    expect([field.value, document.activeElement]).toEqual(['123', field]);
+    // A choice takes the focus to itself; the field was gone to meanwhile, and what was typed there is there.
+    field.value = '';
+    button?.removeEventListener('keydown', move);
+    button?.addEventListener('keydown', () => button.focus());
+    field.focus();
+    giveBack([stroke('1', button), stroke('c', field), stroke('a', field)]);
+    expect([field.value, document.activeElement]).toEqual(['ca', field]);
+    giveBack([stroke('1', button)]);
+    expect(document.activeElement).toBe(field);
   });
 
   test('goes to the keys of the screen first, and not into a field that cannot be written', () => {

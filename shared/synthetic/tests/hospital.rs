@@ -126,10 +126,10 @@ fn golden_fingerprints() {
 
 const GOLDEN: [&str; 7] = [
     "f784aba569bfe35f",
-    "a80c2d4c88f2e9b1",
-    "ed47b1b06fee4526",
-    "589e275bc60312d0",
-    "5e820740b6dd1ab1",
+    "b5ed3289080fa59c",
+    "d9e32412205ae9e1",
+    "f8c7519c95f1f5d7",
+    "2bf27071034ab74a",
     "214212b8a75c74ff",
     "6605e8032fd00a21",
 ];

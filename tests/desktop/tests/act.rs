@@ -149,7 +149,7 @@ async fn a_scanned_band_opens_the_chart_and_no_other() -> Result<()> {
     let h = hospital().await?;
     let nurse = person(&h.seed, "nurse", "ED")?;
     let patient = showcase(&h.seed, "anaphyla")?;
-    let other = showcase(&h.seed, "similar name in the next bed: Marlow, Joan")?;
+    let other = showcase(&h.seed, "marlow, joan")?;
     let (band, theirs) = (field(&patient, "gsrn")?, field(&other, "gsrn")?);
     let desktop = Desktop::start(&automation_bin(), &h.station.profile, &[]).await?;
     desktop.find("lock-screen").await?;
@@ -199,6 +199,8 @@ async fn a_scanned_band_opens_the_chart_and_no_other() -> Result<()> {
     desktop.find("banner-name").await?;
     desktop.press(([CTRL, SHIFT], 'v')).await?;
     desktop.fill("value-pulse", "88").await?;
+    // A hand cannot reach for the scanner any sooner.
+    tokio::time::sleep(Duration::from_millis(100)).await;
     desktop.scan(&format!("]d28018{theirs}")).await?;
     desktop.text_with("scan-notice", "NOT THE SAME PATIENT").await?;
     desktop.text_with("scan-band", "MARLOW").await?;
@@ -214,6 +216,28 @@ async fn a_scanned_band_opens_the_chart_and_no_other() -> Result<()> {
         .ask("done(document.querySelector('[data-testid=value-pulse]').value)")
         .await?;
     assert_eq!(typed, "88");
+    desktop.press(ESCAPE).await?;
+    desktop.click("discard").await?;
+    desktop.gone("entry-dialog").await?;
+
+    // Keys that were held act in their order: the digit moves the focus, the PIN goes where it moved to.
+    desktop.press(([CTRL], 'f')).await?;
+    desktop.press(ESCAPE).await?;
+    desktop.press(([CTRL], F12)).await?;
+    desktop.find("reason-1").await?;
+    desktop.type_text(&format!("1{}", nurse.pin)).await?;
+    let typed = desktop
+        .ask("setTimeout(() => done(document.querySelector('[data-testid=glass-secret]').value), 300)")
+        .await?;
+    assert_eq!(typed.as_str(), Some(nurse.pin.as_str()));
+    // Identified, the band names the patient.
+    desktop.press(ENTER).await?;
+    desktop.find("identified").await?;
+    desktop.scan(&format!("]d28018{band}")).await?;
+    desktop.find("identity").await?;
+    desktop.press(ENTER).await?;
+    desktop.find("emergency-card").await?;
+
     // Each look has its row.
     let rows = h.station.cli(&["audit", "list"], None)?.to_string();
     assert!(rows.contains(band) && rows.contains(theirs), "{rows}");

@@ -7,6 +7,7 @@
  * code: it is refused as a whole.
  * Never here: what a code means (the engine), what is done with it (`scans.svelte.ts`). Called by `main.ts`.
  */
+import { flushSync } from 'svelte';
 
 /** Longest time between two keys of a code, milliseconds by the events' own clock. */
 export const GAP_MS = 35;
@@ -22,6 +23,7 @@ export const SEPARATOR = '\u001d';
 /** The part of a keyboard event that matters. */
 export interface Stroke {
   key: string;
+  shiftKey: boolean;
   ctrlKey: boolean;
   altKey: boolean;
   metaKey: boolean;
@@ -30,6 +32,7 @@ export interface Stroke {
   repeat: boolean;
   isComposing: boolean;
   timeStamp: number;
+  /** What had the focus when it was pressed. */
   target: EventTarget | null;
 }
 
@@ -87,6 +90,11 @@ export class Scanner {
     }
     this.#end();
     return false;
+  }
+
+  /** Something else than a key happened: nothing is held any longer. */
+  letGo(): void {
+    this.#end();
   }
 
   #hold(stroke: Stroke, sign: string): true {
@@ -147,17 +155,32 @@ function fieldOf(target: EventTarget | null): HTMLInputElement | HTMLTextAreaEle
   return field === null || field.readOnly || field.disabled ? null : field;
 }
 
-/** Gives keys back to what had the focus: whoever listens gets them first, then the field. */
+/**
+ * Gives keys back, each to what had the focus when it was pressed: whoever listens gets it first, then the field. Where one of
+ * them moves the focus, those that were pressed at the same place follow it, as they would have; where something else moved it
+ * since, it stays there.
+ */
 export function giveBack(strokes: Stroke[]): void {
-  for (const stroke of strokes) {
-    const { key, ctrlKey, altKey, metaKey } = stroke;
-    const target = document.activeElement ?? document.body;
-    const event = new KeyboardEvent('keydown', { key, ctrlKey, altKey, metaKey, bubbles: true, cancelable: true, composed: true });
-    if (!target.dispatchEvent(event)) continue;
-    const field = fieldOf(document.activeElement);
+  const since = document.activeElement;
+  const last = strokes.at(-1)?.target ?? null;
+  let moved = false;
+  let place: EventTarget | null = null;
+  for (const { key, shiftKey, ctrlKey, altKey, metaKey, target } of strokes) {
+    if (target !== place) moved = false;
+    place = target;
+    const own = target instanceof HTMLElement && target.isConnected ? target : null;
+    if (!moved && own !== null && own !== document.body && own !== document.activeElement) own.focus();
+    const before = document.activeElement;
+    const to = moved || own === null ? (before ?? document.body) : own;
+    const left = to.dispatchEvent(new KeyboardEvent('keydown', { key, shiftKey, ctrlKey, altKey, metaKey, bubbles: true, cancelable: true, composed: true }));
+    // What it did is done before the next one comes, as between keys that are pressed.
+    flushSync();
+    if (document.activeElement !== before) moved = true;
+    const field = left && !ctrlKey && !metaKey ? fieldOf(moved ? document.activeElement : to) : null;
     // By the command it can be undone, and respects what limits the field.
-    if (field !== null && !ctrlKey && !metaKey && !document.execCommand('insertText', false, key)) insert(field, key);
+    if (field !== null && (field !== document.activeElement || !document.execCommand('insertText', false, key))) insert(field, key);
   }
+  if (last instanceof HTMLElement && last.isConnected && since !== last && since instanceof HTMLElement && since.isConnected) since.focus();
 }
 
 function insert(field: HTMLInputElement | HTMLTextAreaElement, text: string): void {
@@ -182,12 +205,18 @@ export function listenForScans(listening: () => boolean, scanned: (text: string 
   });
   const onKey = (event: KeyboardEvent): void => {
     if (!event.isTrusted) return;
-    const { key, ctrlKey, altKey, metaKey, repeat, isComposing, timeStamp, target } = event;
+    const { key, shiftKey, ctrlKey, altKey, metaKey, repeat, isComposing, timeStamp, target } = event;
     const altGraph = event.getModifierState('AltGraph');
-    if (!scanner.onKey({ key, ctrlKey, altKey, metaKey, altGraph, repeat, isComposing, timeStamp, target })) return;
+    if (!scanner.onKey({ key, shiftKey, ctrlKey, altKey, metaKey, altGraph, repeat, isComposing, timeStamp, target })) return;
     event.preventDefault();
     event.stopImmediatePropagation();
   };
+  // A hand on the mouse moves the focus: what was pressed before comes before.
+  const onPointer = (): void => scanner.letGo();
   window.addEventListener('keydown', onKey, { capture: true });
-  return () => window.removeEventListener('keydown', onKey, { capture: true });
+  window.addEventListener('pointerdown', onPointer, { capture: true });
+  return () => {
+    window.removeEventListener('keydown', onKey, { capture: true });
+    window.removeEventListener('pointerdown', onPointer, { capture: true });
+  };
 }

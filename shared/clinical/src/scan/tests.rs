@@ -264,7 +264,7 @@ fn spoilt(dice: &mut Dice, wrong: Wrong, one: &str, other: &str) -> String {
         Wrong::TwoSeparated => format!("{band}\u{1d}{}", band_of(dice, other).trim_start_matches("]d2")),
         Wrong::Article => "]d20109521234543213172712311077\u{1d}21900".to_owned(),
         Wrong::ArticleToo => format!("{band}\u{1d}0109521234543213"),
-        Wrong::Staff => band.replacen("8018", "8017", 1),
+        Wrong::Staff => band.replace(&format!("8018{one}"), &format!("8017{one}")),
         Wrong::CapsLock => band
             .chars()
             .map(|c| {
@@ -337,5 +337,6 @@ fn of_a_million_scans_none_opens_somebody_else() {
         }
     }
     assert!(opened > 50_000 && asked > 500, "{opened} opened, {asked} asked");
-    assert!(beyond < 100, "{beyond}");
+    // Of 62,500 with neighbours changed about.
+    assert!(beyond < 250, "{beyond}");
 }

@@ -62,15 +62,15 @@ fn identifiers(w: &mut Json, story: &Story, rng: &mut Rng) {
             w.str("value", &format!("N{}", 700_000_000 + rng.below(99_999_999)));
         });
     }
+    if story.n < 10_000_000_000 {
+        band(w, story);
+    }
     w.item(|w| {
         w.str("use", "usual");
         kind(w, "MR", "Medical record number");
         w.str("system", &format!("{LOCAL}sid/mrn"));
         w.str("value", &story.mrn);
     });
-    if story.n < 10_000_000_000 {
-        band(w, story);
-    }
 }
 
 /// The OID that GS1 has registered for Global Service Relation Numbers.

@@ -1,0 +1,109 @@
+//! The screens of every day in the real window: a chart opened, another one brought to the front, the board of 200 rows, a key.
+//!
+//! Measured in the page, from the key to the second frame after what it asked for is there, by the web view's clock.
+
+use crate::report::Report;
+use crate::world::{SETUP, World};
+use anyhow::{Context, Result, ensure};
+use vitrine_desktop_tests::act::sign_in;
+use vitrine_desktop_tests::{CTRL, Desktop, automation_bin};
+
+const WINDOW: &str = "the window under Xvfb, software rendering, from the key to two frames after";
+/// Further rows of the board.
+const ADMITTED: usize = 200;
+
+/// What the page needs for each measurement.
+const TOOLS: &str = "
+    const press = (key, ctrlKey = false) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, ctrlKey, bubbles: true, cancelable: true}));
+    const there = (id) => document.querySelector(`[data-testid=\"${id}\"]:not([data-rehearsal] *)`);
+    const painted = (ready) => new Promise((told) => {
+      const look = () => ready() ? requestAnimationFrame(() => requestAnimationFrame(() => told(performance.now()))) : requestAnimationFrame(look);
+      look();
+    });
+    const timed = async (key, ctrl, ready) => { const from = performance.now(); press(key, ctrl); return await painted(ready) - from; };
+    const essentials = () => there('banner') && there('allergies') && there('medicines');
+    const cursor = () => document.querySelector('[role=listbox]')?.getAttribute('aria-activedescendant');
+    const rest = () => new Promise((told) => setTimeout(told, 60));
+";
+
+async fn times(desktop: &Desktop, rounds: usize, one: &str) -> Result<Vec<f64>> {
+    let mut all = Vec::with_capacity(rounds);
+    for _ in 0..rounds {
+        let took = desktop
+            .ask(&format!("{TOOLS} (async () => {{ {one} }})();"))
+            .await?;
+        all.push(took.as_f64().with_context(|| format!("no time: {took}"))?);
+    }
+    Ok(all)
+}
+
+pub fn screens(report: &mut Report, quick: bool) -> Result<()> {
+    let world = World::new(60, None)?;
+    world.admit(ADMITTED)?;
+    drop(world.station("ed-07", &world.server.url())?);
+    let profile = world.dir.path().join("ed-07");
+    let nurse = world.nurse()?;
+    let rounds = if quick { 10 } else { 100 };
+    let measured = world.runtime.block_on(async {
+        let desktop = Desktop::start(&automation_bin(), &profile, &[]).await?;
+        desktop.find("lock-screen").await?;
+        sign_in(&desktop, &nurse).await?;
+        desktop.press(([CTRL], 'b')).await?;
+        desktop.find("board-summary").await?;
+        let rows = desktop
+            .ask("setTimeout(() => done(document.querySelector('[role=listbox]').getAttribute('aria-setsize') ?? document.querySelector('[data-testid=board-summary]').textContent), 500)")
+            .await?;
+        let arrow = times(&desktop, rounds, "const was = cursor(); const took = await timed('ArrowDown', false, () => cursor() !== was); await rest(); done(took);").await?;
+        // Typed for real: held for as long as it could be the beginning of a scanned code.
+        let mut letter = Vec::with_capacity(rounds);
+        for _ in 0..rounds {
+            desktop
+                .ask(&format!(
+                    "{TOOLS} const was = cursor(); window.took = undefined;
+                     window.addEventListener('keydown', (e) => {{ const from = e.timeStamp; void painted(() => cursor() !== was).then((at) => (window.took = at - from)); }}, {{ once: true, capture: true }});
+                     done(true);"
+                ))
+                .await?;
+            desktop.press('k').await?;
+            let took = desktop.ask("const look = () => window.took === undefined ? setTimeout(look, 20) : done(window.took); look();").await?;
+            letter.push(took.as_f64().context("no time of the letter")?);
+        }
+        let board = times(
+            &desktop,
+            rounds,
+            "press('f', true); await painted(() => there('search-screen')); await rest();
+             const took = await timed('b', true, () => document.querySelectorAll('[data-testid=patient-row]').length > 5 && there('board-summary')); await rest(); done(took);",
+        )
+        .await?;
+        let open = times(
+            &desktop,
+            rounds,
+            "press('ArrowDown'); await rest(); const took = await timed('Enter', false, essentials); await rest();
+             press('w', true); await painted(() => there('board-summary')); await rest(); done(took);",
+        )
+        .await?;
+        for _ in 0..3 {
+            times(&desktop, 1, "press('ArrowDown'); await rest(); await timed('Enter', false, essentials); press('b', true); await painted(() => there('board-summary')); await rest(); done(0);").await?;
+        }
+        let switch = times(
+            &desktop,
+            rounds,
+            "const who = () => there('banner')?.dataset.patient; if (who() === undefined) { press('Tab', true); await painted(essentials); }
+             const was = who(); const took = await timed('Tab', true, () => who() !== undefined && who() !== was && essentials()); await rest(); done(took);",
+        )
+        .await?;
+        desktop.stop().await;
+        Ok::<_, anyhow::Error>((rows, [("key", arrow), ("letter", letter), ("board", board), ("chart_open", open), ("chart_switch", switch)]))
+    })?;
+    let (rows, measured) = measured;
+    ensure!(!rows.is_null(), "a board");
+    for (name, mut times) in measured {
+        report.add_ms(
+            "screens",
+            name,
+            &mut times,
+            &format!("{SETUP}; {WINDOW}; board: {}", rows.as_str().unwrap_or_default()),
+        );
+    }
+    Ok(())
+}
