@@ -1,6 +1,8 @@
 //! F-32: the web view's process dies. The window comes back at the lock screen within three seconds, nobody's chart with it, and
 //! what was typed of a note is kept.
 
+#![allow(clippy::disallowed_methods)] // a harness reads the clock
+
 use anyhow::{Context, Result, ensure};
 use std::time::Duration;
 use vitrine_desktop_tests::act::{open_chart, sign_in};
