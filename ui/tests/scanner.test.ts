@@ -254,6 +254,10 @@ describe('what is given back', () => {
     expect([field.value, document.activeElement]).toEqual(['ca', field]);
     giveBack([stroke('1', button)]);
     expect(document.activeElement).toBe(field);
+    // What it was pressed on is gone: it is written nowhere.
+    button?.remove();
+    giveBack([stroke('x', button)]);
+    expect(field.value).toBe('ca');
   });
 
   test('goes to the keys of the screen first, and not into a field that cannot be written', () => {

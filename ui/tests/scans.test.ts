@@ -173,6 +173,19 @@ test('the lock hides it (S18), and the glass can be broken over it', async () =>
   expect([other.app.scans.notice, other.app.scans.compared, other.app.scans.listening]).toEqual([null, null, false]);
 });
 
+test('identified from the lock, the patient chosen: a band is compared by the same proof', async () => {
+  const { app, fake } = await at('glass-picked');
+  const asked: string[] = [];
+  fake.emergencyScan = (token) => {
+    asked.push(token);
+    return Promise.resolve(BANDS.john);
+  };
+  fake.scan = () => Promise.reject(new Error('nobody is signed in'));
+  const { patient, token } = app.dialog ?? {};
+  await app.scans.take('8018', 0);
+  expect([asked, app.scans.notice?.title, app.dialog?.patient]).toEqual([[token], 'The same patient', patient]);
+});
+
 test('nobody is signed in: nothing is listened to; identified for an emergency, it is', async () => {
   const { app } = await at('lock');
   expect(app.scans.listening).toBe(false);

@@ -171,7 +171,8 @@ export function giveBack(strokes: Stroke[]): void {
     const own = target instanceof HTMLElement && target.isConnected ? target : null;
     if (!moved && own !== null && own !== document.body && own !== document.activeElement) own.focus();
     const before = document.activeElement;
-    const to = moved || own === null ? (before ?? document.body) : own;
+    // What it was pressed on is gone, as behind the lock: it is still a key, and is written nowhere.
+    const to = moved || target === null ? (before ?? document.body) : (own ?? document.body);
     const left = to.dispatchEvent(new KeyboardEvent('keydown', { key, shiftKey, ctrlKey, altKey, metaKey, bubbles: true, cancelable: true, composed: true }));
     // What it did is done before the next one comes, as between keys that are pressed.
     flushSync();

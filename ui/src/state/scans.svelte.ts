@@ -79,7 +79,9 @@ export class Scans {
     if (place.kind === 'closed') return this.#say('high', WORDS.scan.notNow, place.text);
     let view: ScanView;
     try {
-      view = await (place.kind === 'emergency' ? app.backend.emergencyScan(place.token, text) : app.backend.scan(text));
+      // Identified without a session: by the token, also where the patient is chosen already.
+      const token = app.session === null ? (app.dialog?.token ?? null) : place.kind === 'emergency' ? place.token : null;
+      view = await (token === null ? app.backend.scan(text) : app.backend.emergencyScan(token, text));
     } catch (thrown) {
       if (turn === this.#turn) this.#say('critical', WORDS.scan.failed, errorOf(thrown, WORDS.notAnswered).text);
       return;

@@ -46,9 +46,11 @@ pub(super) fn scan(
     group.extend(near.iter().map(|twin| term(gsrn_term(twin))));
     let how = if checked { "band" } else { "text" };
     let found = look(station, person, ("scan", how), &number, &[group], emergency)?;
-    let (mut exact, mut others) = (Vec::new(), 0);
+    let (mut exact, mut others, mut damaged) = (Vec::new(), 0, found.damaged);
     for found in &found.rows {
-        let Some((card, mut view)) = row(station, person, found) else {
+        let read = row(station, person, found);
+        let Some((card, mut view)) = read.filter(|(card, _)| card.identity.is_some()) else {
+            damaged = true;
             continue;
         };
         let Some(identity) = &card.identity else { continue };
@@ -70,17 +72,14 @@ pub(super) fn scan(
     let mut views: Vec<_> = exact.into_iter().map(|(_, view)| view).collect();
     rows::mark_similar(&mut views, &keys);
     // Who could not be read might be another one with this number, or its twin.
-    let many = views.len() + usize::from(found.damaged && !views.is_empty());
+    let many = views.len() + usize::from(damaged && !views.is_empty());
     let (kind, text) = match sure(many, others, checked) {
         Sure::Open => (ScanKind::Patient, "The band of one patient.".to_owned()),
         Sure::Ask(why) => (
             ScanKind::Compare,
-            format!("{} {COMPARE}", because(why, views.len(), found.damaged)),
+            format!("{} {COMPARE}", because(why, views.len(), damaged)),
         ),
-        Sure::Nobody => (
-            ScanKind::NotHere,
-            nobody(station, checked, found.of, found.damaged),
-        ),
+        Sure::Nobody => (ScanKind::NotHere, nobody(station, checked, found.of, damaged)),
     };
     Ok(ScanView {
         kind,
