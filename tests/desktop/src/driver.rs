@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 pub const SESSION_LIMIT: Duration = Duration::from_secs(30);
 /// Longest wait for something on the screen; generous, because the machine may be busy.
 const WAIT: Duration = Duration::from_secs(20);
+/// Longer than the screen holds a key that could begin a scanned code: a driver types as fast as a barcode reader, and what is
+/// pressed next must not be the end of a code.
+const HELD: Duration = Duration::from_millis(80);
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Drivers started one after the other, should one end before it has a session.
 const DRIVER_TRIES: usize = 3;
@@ -180,7 +183,9 @@ impl Desktop {
     pub async fn fill(&self, testid: &str, text: &str) -> Result<()> {
         let field = self.find(testid).await?;
         field.clear().await?;
-        Ok(field.send_keys(text).await?)
+        field.send_keys(text).await?;
+        tokio::time::sleep(HELD).await;
+        Ok(())
     }
 
     /// Presses a key, with others held, wherever the focus is.
@@ -211,7 +216,9 @@ impl Desktop {
         for value in text.chars() {
             keys = keys.then(KeyAction::Down { value }).then(KeyAction::Up { value });
         }
-        Ok(self.client.perform_actions(keys).await?)
+        self.client.perform_actions(keys).await?;
+        tokio::time::sleep(HELD).await;
+        Ok(())
     }
 
     /// Types a code as a barcode reader does: all of it at once, with Enter behind it; U+001D as Ctrl and `]`.
