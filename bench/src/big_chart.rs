@@ -10,11 +10,7 @@ pub fn chart(report: &mut Report, quick: bool) -> Result<()> {
     let heavy = if quick { 10_000 } else { 131_000 };
     let world = World::new(60, Some(heavy))?;
     let _entered = world.runtime.enter();
-    let station = world.station("ed-07", &world.server.url())?;
-    let nurse = world.nurse()?;
-    world
-        .runtime
-        .block_on(station.sign_in(&nurse.user, &nurse.password))?;
+    let (station, nurse) = world.signed_in()?;
     let setup = format!("{SETUP}; patient of {heavy} resources");
 
     // ordinary charts of the nurse's own ward, from the cache

@@ -105,11 +105,7 @@ pub fn emergency(report: &mut Report, quick: bool) -> Result<()> {
 pub fn search(report: &mut Report, quick: bool) -> Result<()> {
     let patients = if quick { 1_000 } else { 10_000 };
     let world = World::new(patients, None)?;
-    let station = world.station("ed-07", &world.server.url())?;
-    let nurse = world.nurse()?;
-    world
-        .runtime
-        .block_on(station.sign_in(&nurse.user, &nurse.password))?;
+    let (station, _) = world.signed_in()?;
     let hospital = vitrine_synthetic::Hospital::new(0, 0);
     let mut queries: Vec<String> = ["li", "ng", "a", "mar", "o'", "19", "1964-03-12"]
         .map(str::to_owned)
@@ -140,11 +136,7 @@ pub fn search(report: &mut Report, quick: bool) -> Result<()> {
 
 pub fn audit(report: &mut Report, quick: bool) -> Result<()> {
     let world = World::new(60, None)?;
-    let station = world.station("ed-07", &world.server.url())?;
-    let nurse = world.nurse()?;
-    world
-        .runtime
-        .block_on(station.sign_in(&nurse.user, &nurse.password))?;
+    let (station, _) = world.signed_in()?;
     let n = if quick { 500 } else { 5_000 };
     let before = world.runtime.block_on(station.audit_verify())?.seq;
     let mut searches = Vec::new();

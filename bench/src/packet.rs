@@ -12,11 +12,7 @@ pub fn packet(report: &mut Report, quick: bool) -> Result<()> {
     let mut world = World::new(500, None)?;
     let _entered = world.runtime.enter();
     world.admit(SHEETS / 2)?;
-    let station = world.station("ed-07", &world.server.url())?;
-    let nurse = world.nurse()?;
-    world
-        .runtime
-        .block_on(station.sign_in(&nurse.user, &nurse.password))?;
+    let (station, _) = world.signed_in()?;
     world.server.kill();
     let board = world.runtime.block_on(station.board(None))?;
     let sheets = board.rows.len();

@@ -15,11 +15,7 @@ const PATIENTS: u64 = 500;
 pub fn scan(report: &mut Report, quick: bool) -> Result<()> {
     let world = World::new(PATIENTS, None)?;
     let _entered = world.runtime.enter();
-    let station = world.station("ed-07", &world.server.url())?;
-    let nurse = world.nurse()?;
-    world
-        .runtime
-        .block_on(station.sign_in(&nurse.user, &nurse.password))?;
+    let (station, nurse) = world.signed_in()?;
     let board = world.runtime.block_on(station.board(None))?;
     let here: Vec<String> = board.rows.iter().map(|r| r.patient.clone()).collect();
     let hospital = vitrine_synthetic::Hospital::new(1, 0);

@@ -24,9 +24,7 @@ pub fn wall(report: &mut Report, quick: bool) -> Result<()> {
     let world = World::new(60, None)?;
     let _entered = world.runtime.enter();
     let ours = world.admit(BEDS)?;
-    let w = world.station("ed-07", &world.server.url())?;
-    let nurse = world.nurse()?;
-    world.runtime.block_on(w.sign_in(&nurse.user, &nurse.password))?;
+    let (w, _) = world.signed_in()?;
     world.runtime.block_on(w.settled(Duration::from_secs(10)));
     let first = world.runtime.block_on(w.wall_open(None))?;
     let beds: Vec<String> = first.beds.iter().map(|b| b.patient.clone()).collect();

@@ -86,6 +86,14 @@ impl World {
         Ok(w)
     }
 
+    /// The same with somebody of the ED signed in.
+    pub fn signed_in(&self) -> Result<(Workstation, Person)> {
+        let (station, nurse) = (self.station("ed-07", &self.server.url())?, self.nurse()?);
+        self.runtime
+            .block_on(station.sign_in(&nurse.user, &nurse.password))?;
+        Ok((station, nurse))
+    }
+
     /// Opens an enrolled profile.
     pub fn open(&self, profile: &Path) -> Result<Workstation> {
         let options = Options {

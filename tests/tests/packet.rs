@@ -331,6 +331,15 @@ async fn the_days_of_25_and_23_hours_on_paper() -> Result<()> {
     for (loinc, _, _, said) in values {
         ensure!(page.contains(said), "{loinc}: not '{said}' in {page}");
     }
+    // A zone that cannot be read is said, and not taken for UTC without a word.
+    for (zone, known) in [("Europe/Berlin", true), ("Nowhere/Nothing", false)] {
+        let out = Command::new(bin("vitrine-cli"))
+            .args(["--profile", &text(&station.profile), "--json", "status"])
+            .env("TZ", zone)
+            .output()?;
+        let status: Value = serde_json::from_slice(&out.stdout)?;
+        assert_eq!(status["clock"]["zone_known"], known, "{zone}: {status}");
+    }
     Ok(())
 }
 

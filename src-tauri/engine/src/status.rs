@@ -4,6 +4,7 @@
 
 use crate::EngineError;
 use crate::cache::{self, scope_digest};
+use crate::clock::Clock;
 use crate::critical;
 use crate::outbox::Alarm;
 use crate::reliance;
@@ -35,7 +36,7 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
         ward: device.ward.clone(),
         workstation: device.name.clone(),
         clock_text: format::date_time_seconds(now, clock.zone_minutes(now)),
-        clock_warning: (!clock.verified()).then(|| "clock not verified".to_owned()),
+        clock_warning: clock_warning(clock),
         outbox: count(waiting),
         unsent: count(entries.queued),
         rejected: count(entries.rejected),
@@ -56,6 +57,19 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
         alarms: station.alarms.texts(),
         demo: device.demo,
     }
+}
+
+/// What is wrong with the times on this workstation.
+fn clock_warning(clock: &Clock) -> Option<String> {
+    let zone = "times are in UTC: this workstation's time zone cannot be read";
+    let wrong: Vec<&str> = [
+        (clock.verified(), "clock not verified"),
+        (clock.zone_known(), zone),
+    ]
+    .into_iter()
+    .filter_map(|(good, text)| (!good).then_some(text))
+    .collect();
+    (!wrong.is_empty()).then(|| wrong.join("; "))
 }
 
 fn sentence(age: DataAge, as_of: Option<i64>, station: &Station) -> String {
@@ -195,7 +209,7 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         "epoch": newest.map(|s| s.epoch.clone()), "cursor": newest.map(|s| s.pos),
         "lag_s": as_of.map(|at| now.since(UtcMs(at)).max(0) / 1_000),
         "age": view.age, "sentence": view.sentence, "as_of_ms": as_of,
-        "clock": {"offset_ms": station.clock.offset_ms(), "verified": station.clock.verified()},
+        "clock": {"offset_ms": station.clock.offset_ms(), "verified": station.clock.verified(), "zone_known": station.clock.zone_known()},
         "counts": counts, "patients": view.patients, "images": images,
         "outbox": {
             "audit": tally.audit, "grants": tally.grants, "total": tally.audit + tally.grants,

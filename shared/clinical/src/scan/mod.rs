@@ -7,7 +7,8 @@
 
 mod gs1;
 
-pub use gs1::{Part, SEPARATOR, check_digit, check_digit_holds};
+use gs1::Part;
+pub use gs1::{SEPARATOR, check_digit, check_digit_holds};
 
 /// Longest text taken from a reader, in characters.
 pub const LONGEST: usize = 256;

@@ -135,6 +135,12 @@ impl Clock {
         })
     }
 
+    /// Whether the machine's time zone can be read; otherwise every time of day is in UTC, and the screen says so.
+    #[must_use]
+    pub fn zone_known(&self) -> bool {
+        jiff::tz::TimeZone::try_system().is_ok()
+    }
+
     /// Minutes east of UTC at an instant, by the machine's time zone.
     #[must_use]
     pub fn zone_minutes(&self, at: UtcMs) -> i32 {
