@@ -3,8 +3,8 @@
 use crate::report::Report;
 use crate::world::{SETUP, World, ms};
 use anyhow::{Context, Result, ensure};
-use std::time::Instant;
-use vitrine_desktop_tests::act::sign_in;
+use std::time::{Duration, Instant};
+use vitrine_desktop_tests::act::{scan as scan_code, sign_in};
 use vitrine_desktop_tests::{CTRL, Desktop, automation_bin};
 use vitrine_tests::station::showcase;
 use vitrine_wire::scan_view::ScanKind;
@@ -72,11 +72,12 @@ pub fn scan(report: &mut Report, quick: bool) -> Result<()> {
         desktop.find("lock-screen").await?;
         sign_in(&desktop, &nurse).await?;
         for n in 0..if quick { 10 } else { 100 } {
-            desktop.scan(&code).await?;
+            scan_code(&desktop, &code, ("banner-name", ""), Some(("query", ""))).await?;
             let mark = desktop.mark_after("scanned", n).await?;
             painted.push(mark["since_key_ms"].as_f64().context("since_key_ms")?);
             desktop.press(([CTRL], 'w')).await?;
             desktop.gone("banner-name").await?;
+            tokio::time::sleep(Duration::from_millis(400)).await;
         }
         desktop.stop().await;
         Ok::<(), anyhow::Error>(())

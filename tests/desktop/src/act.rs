@@ -2,8 +2,13 @@
 
 use crate::Desktop;
 use crate::keys::{CTRL, ENTER, ESCAPE, F12};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use std::time::{Duration, Instant};
 use vitrine_tests::station::Person;
+
+/// Scans at most, and how long each is waited for.
+const SCANS: usize = 20;
+const ANSWERED: Duration = Duration::from_secs(4);
 
 /// Signs in at the lock screen.
 ///
@@ -52,6 +57,43 @@ pub async fn break_the_glass(desktop: &Desktop, who: &Person, mrn: &str) -> Resu
     desktop.press(ENTER).await?;
     desktop.find("emergency-card").await?;
     Ok(())
+}
+
+/// Scans a code, as often as the driver is slower than any reader, until something comes to the screen that says these words.
+/// `field`: what has the focus and what stands in it, put back after a scan that was too slow to be one.
+///
+/// # Errors
+/// When something else comes of a code that was typed as fast as a reader does.
+pub async fn scan(
+    desktop: &Desktop,
+    code: &str,
+    (testid, words): (&str, &str),
+    field: Option<(&str, &str)>,
+) -> Result<()> {
+    for _ in 0..SCANS {
+        let as_a_reader = desktop.scan(code).await?;
+        let from = Instant::now();
+        while from.elapsed() < ANSWERED {
+            if desktop.has(testid).await && desktop.text(testid).await?.contains(words) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if as_a_reader {
+            let shown = desktop.text_of_page().await.unwrap_or_default();
+            bail!("{code:?}: {testid} does not say '{words}'; the screen shows: {shown}");
+        }
+        if desktop.has("scan-notice").await {
+            desktop.press(ESCAPE).await?;
+            desktop.gone("scan-notice").await?;
+        }
+        if let Some((field, value)) = field {
+            desktop.fill(field, value).await?;
+        }
+        // A reader is reached for no sooner.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    bail!("the driver never typed as fast as a reader does: is the machine too busy?")
 }
 
 /// One card: from the last key to the paint, and the engine's part of it.

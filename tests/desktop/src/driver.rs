@@ -22,6 +22,8 @@ const WAIT: Duration = Duration::from_secs(20);
 /// Longer than the screen holds a key that could begin a scanned code: a driver types as fast as a barcode reader, and what is
 /// pressed next must not be the end of a code.
 const HELD: Duration = Duration::from_millis(80);
+/// Longest time between two keys of a reader, as the screen has it.
+const READER_MS: f64 = 35.0;
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// Drivers started one after the other, should one end before it has a session.
 const DRIVER_TRIES: usize = 3;
@@ -221,11 +223,14 @@ impl Desktop {
         Ok(())
     }
 
-    /// Types a code as a barcode reader does: all of it at once, with Enter behind it; U+001D as Ctrl and `]`.
+    /// Types a code as a barcode reader does: all of it at once, with Enter behind it; U+001D as Ctrl and `]`. True when no key came
+    /// later than a reader's: the driver waits for the page after each, and on a busy machine that can be long.
     ///
     /// # Errors
     /// When the driver refuses.
-    pub async fn scan(&self, code: &str) -> Result<()> {
+    pub async fn scan(&self, code: &str) -> Result<bool> {
+        self.ask("window.went = []; window.noted = (e) => void window.went.push(e.timeStamp); window.addEventListener('keyup', window.noted, true); done(true)")
+            .await?;
         let mut keys = KeyActions::new("keyboard".to_owned());
         for value in code.chars().chain([ENTER]) {
             keys = match value {
@@ -237,7 +242,12 @@ impl Desktop {
                 value => keys.then(KeyAction::Down { value }).then(KeyAction::Up { value }),
             };
         }
-        Ok(self.client.perform_actions(keys).await?)
+        self.client.perform_actions(keys).await?;
+        // Between two releases with one in between lies at least the time between two presses.
+        let longest = self
+            .ask("window.removeEventListener('keyup', window.noted, true); done(Math.max(0, ...window.went.slice(2).map((at, i) => at - window.went[i])))")
+            .await?;
+        Ok(longest.as_f64().is_some_and(|ms| ms <= READER_MS))
     }
 
     /// Runs a script that ends by calling `done(value)`.

@@ -7,12 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-use vitrine_desktop_tests::act::{break_the_glass, open_chart, sign_in, time_cards};
+use vitrine_desktop_tests::act::{break_the_glass, open_chart, scan, sign_in, time_cards};
 use vitrine_desktop_tests::{CTRL, Desktop, ENTER, ESCAPE, F11, F12, SHIFT, automation_bin};
 use vitrine_tests::lab::Lab;
 use vitrine_tests::monitor::Gateway;
 use vitrine_tests::server::Server;
 use vitrine_tests::station::{Station, person, showcase};
+
+/// A hand that typed reaches for the reader no sooner.
+const REACHED: Duration = Duration::from_millis(400);
 
 /// One window at a time: two of them draw on the same processors, and each then waits for the other's frames.
 static WINDOW: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -159,63 +162,64 @@ async fn a_scanned_band_opens_the_chart_and_no_other() -> Result<()> {
     assert!(!desktop.has("scan-notice").await && !desktop.has("banner-name").await);
     sign_in(&desktop, &nurse).await?;
 
-    let seen = desktop.marks().await?.len();
-    desktop.scan(&format!("]d28018{band}\u{1d}801907")).await?;
-    desktop.find("banner-name").await?;
+    let own = format!("]d28018{band}");
+    let opened = ("banner-name", "VORANDALE");
+    scan(
+        &desktop,
+        &format!("{own}\u{1d}801907"),
+        opened,
+        Some(("query", "")),
+    )
+    .await?;
     assert_eq!(desktop.attribute("allergies", "data-state").await?, "known");
     let mark = desktop.mark_after("scanned", 0).await?;
-    let painted = mark["since_key_ms"].as_f64().context("no time")?;
-    assert!(painted > 0.0 && desktop.marks().await?.len() > seen);
+    assert!(mark["since_key_ms"].as_f64().is_some_and(|ms| ms > 0.0), "{mark}");
+    let typed = |field: &str| format!("done(document.querySelector('[data-testid={field}]').value)");
     desktop.press(([CTRL], 'f')).await?;
-    let typed = desktop
-        .ask("done(document.querySelector('#query').value)")
-        .await?;
-    assert_eq!(typed, "", "nothing of it landed in the field");
+    assert_eq!(
+        desktop.ask(&typed("query")).await?,
+        "",
+        "nothing of it landed in the field"
+    );
 
     // In the field with the focus, people's typing is whole.
-    desktop.type_text(field(&patient, "mrn")?).await?;
+    let mrn = field(&patient, "mrn")?;
+    desktop.type_text(mrn).await?;
     desktop.find("patient-row").await?;
-    let typed = desktop
-        .ask("done(document.querySelector('#query').value)")
-        .await?;
-    assert_eq!(typed.as_str(), Some(field(&patient, "mrn")?));
+    assert_eq!(desktop.ask(&typed("query")).await?.as_str(), Some(mrn));
     // A medicine; a band of which a digit was lost.
     for (code, said) in [
         ("]d20109521234543213".to_owned(), "medicine"),
         (format!("]d28018{}", band.replacen('1', "", 1)), "not whole"),
     ] {
-        desktop.scan(&code).await?;
-        desktop.text_with("scan-notice", said).await?;
+        tokio::time::sleep(REACHED).await;
+        scan(&desktop, &code, ("scan-notice", said), Some(("query", mrn))).await?;
         desktop.press(ESCAPE).await?;
         desktop.gone("scan-notice").await?;
     }
-    let typed = desktop
-        .ask("done(document.querySelector('#query').value)")
-        .await?;
-    assert_eq!(typed.as_str(), Some(field(&patient, "mrn")?), "nor there");
+    assert_eq!(
+        desktop.ask(&typed("query")).await?.as_str(),
+        Some(mrn),
+        "nor there"
+    );
 
     // Over a form the band is compared, and nothing changes.
-    desktop.scan(&format!("]d28018{band}")).await?;
-    desktop.find("banner-name").await?;
+    scan(&desktop, &own, opened, Some(("query", mrn))).await?;
     desktop.press(([CTRL, SHIFT], 'v')).await?;
     desktop.fill("value-pulse", "88").await?;
-    // A hand cannot reach for the scanner any sooner.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    desktop.scan(&format!("]d28018{theirs}")).await?;
-    desktop.text_with("scan-notice", "NOT THE SAME PATIENT").await?;
+    tokio::time::sleep(REACHED).await;
+    let pulse = Some(("value-pulse", "88"));
+    let other_said = ("scan-notice", "NOT THE SAME PATIENT");
+    scan(&desktop, &format!("]d28018{theirs}"), other_said, pulse).await?;
     desktop.text_with("scan-band", "MARLOW").await?;
     picture(&desktop, "window-scan-other").await?;
     desktop.press(ESCAPE).await?;
     desktop.gone("scan-notice").await?;
-    desktop.scan(&format!("]d28018{band}")).await?;
-    desktop.text_with("scan-notice", "The same patient").await?;
+    scan(&desktop, &own, ("scan-notice", "The same patient"), pulse).await?;
     desktop.press(ENTER).await?;
     desktop.gone("scan-notice").await?;
     desktop.find("entry-dialog").await?;
-    let typed = desktop
-        .ask("done(document.querySelector('[data-testid=value-pulse]').value)")
-        .await?;
-    assert_eq!(typed, "88");
+    assert_eq!(desktop.ask(&typed("value-pulse")).await?, "88");
     desktop.press(ESCAPE).await?;
     desktop.click("discard").await?;
     desktop.gone("entry-dialog").await?;
@@ -233,8 +237,13 @@ async fn a_scanned_band_opens_the_chart_and_no_other() -> Result<()> {
     // Identified, the band names the patient.
     desktop.press(ENTER).await?;
     desktop.find("identified").await?;
-    desktop.scan(&format!("]d28018{band}")).await?;
-    desktop.find("identity").await?;
+    scan(
+        &desktop,
+        &own,
+        ("identity", "VORANDALE"),
+        Some(("glass-query", "")),
+    )
+    .await?;
     desktop.press(ENTER).await?;
     desktop.find("emergency-card").await?;
 

@@ -3,8 +3,8 @@
  *
  * Keys are held while they could be a code: as long as each comes at most `GAP_MS` after the one before. What ends with Enter or
  * Tab, or begins with a symbology identifier, and has at least `LEAST` signs, is a code, and lands in no field. Everything else is
- * given back in its order: it acts that much later, and is never lost. A burst of which a part was already given back is no
- * code: it is refused as a whole.
+ * given back in its order: it acts that much later, and is never lost. A burst of which a part was already given back, because
+ * the reader or the machine faltered, is no code: it is refused as a whole.
  * Never here: what a code means (the engine), what is done with it (`scans.svelte.ts`). Called by `main.ts`.
  */
 import { flushSync } from 'svelte';
@@ -13,6 +13,8 @@ import { flushSync } from 'svelte';
 export const GAP_MS = 35;
 /** Least signs of a code. */
 export const LEAST = 6;
+/** A key that was given back so shortly before a code was a part of it: no hand reaches for the reader any sooner. */
+const PART_MS = 300;
 /** More are let go: the engine refuses them. */
 const MOST = 600;
 /** A timer that comes so late was held up, and so may keys have been: they come first. */
@@ -98,7 +100,7 @@ export class Scanner {
   }
 
   #hold(stroke: Stroke, sign: string): true {
-    if (this.#held.length === 0) this.#broken = stroke.timeStamp - this.#gone <= GAP_MS;
+    if (this.#held.length === 0) this.#broken = stroke.timeStamp - this.#gone <= PART_MS;
     this.#held.push(stroke);
     this.#text += sign;
     this.#last = stroke.timeStamp;
