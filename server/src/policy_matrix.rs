@@ -132,6 +132,7 @@ fn placed(patient: &str, ward: &str) -> Vec<ChangeOp> {
         kind: ChangeKind::Put(r.to_string().into()),
         precondition: Precondition::Any,
         extract: None,
+        derived: false,
     };
     vec![
         put(

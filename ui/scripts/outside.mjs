@@ -24,6 +24,7 @@ export const FIELDS = {
     patient: 'engine', name_text: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', deceased_text: 'text', result: 'engine',
     test_text: 'text', available_text: 'engine', before_text: 'text', not_for_you_text: 'text',
   },
+  EarlierView: { value: 'name', unit: 'text', flag: 'engine', until_text: 'text', reason_text: 'text' },
   EmergencyCardView: { access_id: 'engine', frame_text: 'text' },
   ChoiceView: { code: 'engine', text: 'text' },
   EntriesView: { looked_text: 'text' },

@@ -39,6 +39,37 @@ describe('table', () => {
     for (const flag of row('Potassium')?.querySelectorAll('.flag') ?? []) expect(flag.querySelector('svg')).not.toBeNull();
     expect(cells('Potassium').at(-1)).toContain('HH');
   });
+  test('S20: the old value of a corrected result is struck through, with until when and why', async () => {
+    await screen('chart-labs');
+    const struck = (label: string) => [...(row(label)?.querySelectorAll('td s') ?? [])].map(words);
+    expect(struck('Haemoglobin')).toEqual(['58 LL']);
+    expect(struck('Potassium')).toEqual([]);
+    // A withdrawn one leaves no value, no flag and no unit of its own.
+    const gone = cells('White cells').find((cell) => cell.includes('withdrawn'));
+    expect(gone).toContain('entered in error');
+    expect(gone).not.toContain('no unit');
+    expect(struck('White cells')).toEqual(['1.2 LL']);
+    await leave();
+    await screen('chart-labs', undefined);
+    row('Haemoglobin')?.querySelector('button')?.click();
+    flushSync();
+    const corrected = all('trend-value').filter((each) => each.querySelector('s') !== null);
+    expect(corrected.map(words)).toEqual([
+      expect.stringContaining('before it was corrected: 58 g/L LL shown until 20-Nov-2026 22:40, reason: sample taken above an infusion'),
+    ]);
+    // It is no value of the course.
+    expect(words(all('trend')[0])).not.toContain('as text or in another unit');
+  });
+  test('S20: a withdrawn result is the latest, and no value', async () => {
+    await screen('chart-labs', (world) => {
+      if (world.chart === 'never' || 'error' in world.chart) return;
+      const { ok } = world.chart;
+      const items = MARY_LABS.filter(({ label }) => label === 'White cells').map((each) => ({ ...each, points: each.points.slice(1) }));
+      world.chart = { ok: { ...ok, labs: { ...ok.labs, items } } };
+    });
+    expect(words(row('White cells'))).toContain('withdrawn');
+    expect(all('delta')).toHaveLength(0);
+  });
   test('what changed is said in words, only between numbers of one unit', async () => {
     await screen('chart-labs');
     const delta = (label: string) => words(row(label)?.querySelector('[data-testid=delta]'));

@@ -640,6 +640,7 @@ fn put_study(row: &StudyRow) -> Result<ChangeOp, StoreError> {
         key,
         precondition: Precondition::Any,
         extract: None,
+        derived: false,
     })
 }
 

@@ -12,10 +12,14 @@ use crate::ingest::project::owner;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeSet, HashMap, HashSet};
+use vitrine_clinical::chart::{Observation, Resource};
+use vitrine_clinical::summary::corrects;
 use vitrine_clinical::{FhirId, PatientId, ResourceKey, UtcMs};
 use vitrine_fhir::bundle::{self, Action, Answers, Bundle, BundleType, By, EntryIssue, Plan, Step};
 use vitrine_fhir::{Issue, IssueCode};
 use vitrine_store::{ChangeBatch, ChangeKind, ChangeOp, Precondition, Projector, Store, StoreError};
+
+const OBSERVATION: &str = "Observation";
 
 /// Why nothing could be planned.
 #[derive(Debug)]
@@ -210,10 +214,75 @@ pub fn changes<'s>(steps: impl Iterator<Item = (usize, &'s Step)>) -> Changes {
             kind,
             precondition,
             extract: None,
+            derived: false,
         });
         out.steps.push(i);
     }
     out
+}
+
+/// For each Observation of which the changes replace a value that was shown, a Provenance that keeps what it said: somebody may
+/// have acted upon it (screens.md S20). It belongs to the same record; a result that goes to another patient leaves nothing of the
+/// first one's with the second. Two writers at one instant may each keep the same version; none is lost.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn corrections(
+    store: &dyn Store,
+    ops: &[ChangeOp],
+    at: UtcMs,
+) -> Result<Vec<ChangeOp>, StoreError> {
+    let mut out = Vec::new();
+    for op in ops {
+        let ChangeKind::Put(body) = &op.kind else { continue };
+        if op.key.kind.as_str() != OBSERVATION || op.precondition == Precondition::Absent {
+            continue;
+        }
+        let before = match store.lookup(&op.key).await {
+            Ok(found) => found,
+            Err(e @ StoreError::Archived { .. }) => {
+                tracing::warn!(error = %e, "what a result said before lies in the archive and is not kept beside it");
+                None
+            }
+            Err(e) => return Err(e),
+        };
+        let Some((version, before)) = before else { continue };
+        let Some(patient) =
+            owner(OBSERVATION, &before).filter(|p| owner(OBSERVATION, body).as_ref() == Some(p))
+        else {
+            continue;
+        };
+        let (Some(was), Some(is)) = (observation(&before), observation(body)) else {
+            continue;
+        };
+        if !corrects(&was, &is) {
+            continue;
+        }
+        let id = content_op(b"correction", format!("{}/{version}", op.key).as_bytes()).to_string();
+        let Ok(id) = FhirId::new(id) else { continue };
+        let Ok(key) = ResourceKey::new("Provenance", id.as_str()) else {
+            continue;
+        };
+        let Ok(kept) = vitrine_fhir::revision(&id, &op.key, &patient, (version, &before), at) else {
+            continue;
+        };
+        out.push(ChangeOp {
+            key,
+            kind: ChangeKind::Put(Bytes::from(kept)),
+            precondition: Precondition::Any,
+            extract: None,
+            derived: true,
+        });
+    }
+    Ok(out)
+}
+
+/// An Observation as it is shown.
+fn observation(body: &[u8]) -> Option<Observation> {
+    match vitrine_fhir::read(OBSERVATION, body, &mut |_| None) {
+        Ok(Resource::Observation(o)) => Some(o),
+        _ => None,
+    }
 }
 
 /// Whose records the changes are about, by what they say and by what is stored under their keys now, and whether some

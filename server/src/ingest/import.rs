@@ -245,10 +245,16 @@ impl Importer {
                 duplicate: false,
             });
         }
+        let (at, asked) = (clock::now(), ops.len());
+        let kept = apply::corrections(&*self.store, ops, at).await?;
+        ops.extend(kept);
         apply::extract(&*self.store, &FhirProjector, ops).await?;
-        let batch = apply::batch(op_id, clock::now(), std::mem::take(ops), "import");
+        let batch = apply::batch(op_id, at, std::mem::take(ops), "import");
         let permit = self.permits.permit().await?;
-        Ok(self.store.import(&permit, batch).await?.0)
+        let (mut applied, _) = self.store.import(&permit, batch).await?;
+        // What was kept of corrections is not of the file.
+        applied.changes.truncate(asked);
+        Ok(applied)
     }
 
     /// Items taken one by one, written together. A faulty one goes to quarantine and the others are tried again.

@@ -26,6 +26,7 @@ pub fn put(body: &Value) -> ChangeOp {
         kind: ChangeKind::Put(Bytes::from(body.to_string())),
         precondition: Precondition::Any,
         extract: None,
+        derived: false,
     }
 }
 

@@ -11,9 +11,13 @@ use crate::chart::{
 };
 use crate::news2::{self, Basis};
 use crate::{ResourceKey, UtcMs};
+use earlier::Corrections;
+pub use earlier::{Earlier, corrects};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
+
+mod earlier;
 
 /// One laboratory test or vital sign over time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,8 +28,10 @@ pub struct MeasuredSeries {
     pub label: String,
     /// Unit of the newest value.
     pub unit: Option<String>,
-    /// Values, newest first; never empty.
+    /// Values, newest first; empty only where all of them were withdrawn.
     pub values: Vec<MeasuredItem>,
+    /// What was shown before and was corrected or withdrawn, the newest correction first.
+    pub earlier: Vec<Earlier>,
 }
 
 /// A past problem.
@@ -144,6 +150,7 @@ pub fn chart_summary(facts: &[CardFact]) -> ChartSummary {
     let mut past: Vec<(Option<i64>, MedicationItem)> = Vec::new();
     let mut resolved: Vec<(Option<i64>, ResolvedCondition)> = Vec::new();
     let mut series = SeriesBuilder::default();
+    let mut corrections = Corrections::default();
     for fact in &facts {
         match &fact.resource {
             Resource::MedicationRequest(_) | Resource::MedicationStatement(_) => {
@@ -170,6 +177,7 @@ pub fn chart_summary(facts: &[CardFact]) -> ChartSummary {
                 ));
             }
             Resource::Observation(o) if measured::is_usable(o) => series.add(fact, o),
+            Resource::Provenance(p) => corrections.add(p),
             Resource::DiagnosticReport(r) => chart.notes.extend(report_note(fact, r)),
             Resource::DocumentReference(d) => chart.notes.extend(document_note(fact, d)),
             Resource::Encounter(e) => chart.encounters.extend(encounter_item(fact, e)),
@@ -191,7 +199,7 @@ pub fn chart_summary(facts: &[CardFact]) -> ChartSummary {
     resolved.sort_by_cached_key(|(order, r)| (Reverse(*order), r.item.source.clone()));
     chart.resolved_conditions = resolved.into_iter().map(|(_, r)| r).collect();
     chart.news2 = news2::basis(&facts);
-    series.finish(&mut chart);
+    series.finish(&mut chart, corrections, &facts);
     let begun = |e: &EncounterItem| e.start.as_ref().and_then(|d| d.order_ms());
     chart
         .notes
@@ -276,7 +284,13 @@ impl SeriesBuilder {
             .push((item, version));
     }
 
-    fn finish(self, chart: &mut ChartSummary) {
+    fn finish(mut self, chart: &mut ChartSummary, corrections: Corrections<'_>, facts: &[&CardFact]) {
+        let mut earlier = corrections.series(facts);
+        for (key, (order, _)) in &earlier {
+            self.found
+                .entry(key.clone())
+                .or_insert_with(|| (order.clone(), Vec::new()));
+        }
         let mut all: Vec<(Order, MeasuredSeries)> = Vec::new();
         for (key, (order, mut values)) in self.found {
             values.sort_by_cached_key(|(i, version)| (Reverse(i.at), Reverse(*version), i.source.clone()));
@@ -287,6 +301,11 @@ impl SeriesBuilder {
                     a.at.is_some() && (a.at, &a.value, &a.unit) == (b.at, &b.value, &b.unit)
                 });
             }
+            let earlier = earlier.remove(&key).map_or_else(Vec::new, |(_, e)| e);
+            let earlier = earlier::of_values(earlier, &values);
+            if values.is_empty() && earlier.is_empty() {
+                continue;
+            }
             let unit = values.first().and_then(|v| v.unit.clone());
             all.push((
                 order.clone(),
@@ -295,6 +314,7 @@ impl SeriesBuilder {
                     label: order.2,
                     unit,
                     values,
+                    earlier,
                 },
             ));
         }

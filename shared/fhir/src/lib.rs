@@ -3,7 +3,7 @@
 //! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]),
 //! byte-exact edits ([`edit`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome ([`outcome`]).
 //! The bytes a client sent are what we keep: nothing here ever writes a resource anew. What staff record at a workstation is
-//! written here, once ([`entry`]).
+//! written here, once ([`entry`]), and the Provenance of a correction ([`revision`]).
 //! Never here: I/O, a clock, ids made up (they are arguments), a decimal in a float, a decision about access.
 //! Called by the server, the importer and the workstation engine.
 
@@ -33,6 +33,7 @@ mod issue;
 mod json;
 pub mod outcome;
 mod read;
+mod revision;
 mod scan;
 mod validate;
 
@@ -40,4 +41,5 @@ pub use bindings::RESOURCE_TYPES;
 pub use compartment::{compartment, identifiers};
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{NoteContent, deps, note, read, read_with_deps};
+pub use revision::revision;
 pub use validate::{Envelope, MAX_DEPTH, MAX_RESOURCE_BYTES, is_resource_type, validate, without_bom};

@@ -474,6 +474,7 @@ impl ArchiveOrder {
             kind: ChangeKind::Delete,
             precondition: Precondition::Any,
             extract: None,
+            derived: false,
         };
         ChangeBatch {
             op_id: id,

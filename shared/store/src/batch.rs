@@ -18,11 +18,11 @@ fn first16(hash: &blake3::Hash) -> [u8; 16] {
 }
 
 /// What makes two batches with the same operation id the same: the resources, what is done to them, and under which
-/// preconditions. The time is not part of it: a batch sent again after a lost answer has another.
+/// preconditions. The time is not part of it, nor what was derived: a batch sent again after a lost answer has others.
 #[must_use]
 pub fn content_digest(batch: &ChangeBatch) -> [u8; 16] {
     let mut h = blake3::Hasher::new();
-    for op in &batch.ops {
+    for op in batch.ops.iter().filter(|op| !op.derived) {
         h.update(op.key.to_string().as_bytes());
         match op.precondition {
             Precondition::Any => h.update(&[0, 0]),

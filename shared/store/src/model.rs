@@ -39,6 +39,9 @@ pub struct ChangeOp {
     /// Its meaning, extracted outside the writer; the store extracts again when a resolved resource has changed
     /// since. `None` lets the store extract.
     pub extract: Option<Extract>,
+    /// It follows from the other changes and from what was stored before them: no part of what makes two batches of one
+    /// operation id the same. Such changes stand behind all others.
+    pub derived: bool,
 }
 
 /// Changes that are applied together or not at all.

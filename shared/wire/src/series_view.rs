@@ -2,7 +2,7 @@
 //!
 //! Numbers here are for the place of a point in a picture alone; what is read is always the text beside them.
 
-use crate::view::BlockView;
+use crate::view::{BlockView, EarlierView};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -73,6 +73,14 @@ pub struct MeasuredPointView {
     pub at_text: String,
     /// "corrected", "preliminary", …; absent when final.
     pub status_text: Option<String>,
+    /// What it said before it was corrected, the newest first (S20).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<EarlierView>>", optional)]
+    pub earlier: Vec<EarlierView>,
+    /// There is no value any more, only what it was: `value` is "withdrawn".
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<bool>", optional)]
+    pub withdrawn: bool,
     /// The value as a number, for the picture; of a blood pressure the systolic one. Absent where it is none (`<0.5`),
     /// or in another unit than the series.
     pub number: Option<f64>,

@@ -305,6 +305,26 @@ pub struct MeasuredView {
     pub at_text: String,
     /// "corrected", "preliminary", …; absent when final.
     pub status_text: Option<String>,
+    /// What it said before it was corrected, the newest first (S20).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<Vec<EarlierView>>", optional)]
+    pub earlier: Vec<EarlierView>,
+}
+
+/// What a result said before it was corrected or withdrawn: shown struck through.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct EarlierView {
+    /// Digits as they were.
+    pub value: String,
+    /// Unit; "" where there was none.
+    pub unit: String,
+    /// "HH", "H", "L", "LL", "A" or "".
+    pub flag: String,
+    /// "shown until 21-Nov-2026 05:10"; with "measured 21-Nov-2026 04:05" where that was another time.
+    pub until_text: String,
+    /// "reason: sample haemolysed"; "no reason given".
+    pub reason_text: String,
 }
 
 /// What a NEWS2 asks for (RCP 2017, chart 4).

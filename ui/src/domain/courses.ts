@@ -85,7 +85,16 @@ export function inOrder(series: MeasuredSeriesView[]): MeasuredSeriesView[] {
 }
 
 /** Value, unit and flag of a point, text by text (`shared/Listed.svelte`). */
-export const textsOf = ({ value, unit, flag, status_text }: MeasuredPointView) => [value, unit, flag, status_text ?? ''];
+export const textsOf = ({ value, unit, flag, status_text, earlier }: MeasuredPointView) => [
+  value,
+  unit,
+  flag,
+  status_text ?? '',
+  ...(earlier ?? []).flatMap((was) => ['before:', was.value, was.unit, was.flag, was.until_text, was.reason_text]),
+];
+
+/** What still stands: the values without those that were withdrawn. */
+export const standing = <P extends MeasuredPointView>(points: P[]) => points.filter(({ withdrawn }) => withdrawn !== true);
 
 /** The same as words of a sentence that is heard. */
 export const inWords = (point: MeasuredPointView) => textsOf(point).filter((word) => word !== '').join(' ');

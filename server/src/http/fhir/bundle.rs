@@ -138,9 +138,11 @@ pub async fn transaction(
     let mut done: Vec<Option<Done>> = vec![None; bundle.entries.len()];
     if !changes.ops.is_empty() {
         let permit = authorise(app, caller, &changes.ops).await?;
-        apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
         let at = clock::now();
         let bodies: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
+        let kept = apply::corrections(&*app.store, &changes.ops, at).await?;
+        changes.ops.extend(kept);
+        apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
         let batch = apply::batch(op_id, at, changes.ops, source);
         let (applied, _receipt) = app.store.apply(&permit, batch).await?;
         let fresh = (!applied.duplicate).then_some(at);
@@ -317,9 +319,11 @@ async fn entry(
     }
     let mut changes = apply::changes(std::iter::once((i, step)));
     let permit = authorise(app, caller, &changes.ops).await?;
-    apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
     let at = clock::now();
     let kinds: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
+    let kept = apply::corrections(&*app.store, &changes.ops, at).await?;
+    changes.ops.extend(kept);
+    apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
     let batch = apply::batch(
         apply::entry_op(op_id, step.entry),
         at,

@@ -14,6 +14,7 @@ mod encounter;
 mod medication;
 mod observation;
 mod person;
+mod provenance;
 mod value;
 
 pub use act::{
@@ -29,6 +30,7 @@ pub use person::{
     ContactPoint, HumanName, Identifier, Organization, Patient, PatientContact, PatientLink, Practitioner,
     RelatedPerson, preferred_name,
 };
+pub use provenance::Provenance;
 pub(crate) use value::is_false;
 pub use value::{
     Coding, Concept, DATA_ABSENT_REASON, Decimal, DecimalError, LOINC, NULL_FLAVOR, PartialDate, Period,
@@ -84,12 +86,14 @@ pub enum Resource {
     ServiceRequest(ServiceRequest),
     /// Task.
     Task(Task),
+    /// Provenance.
+    Provenance(Provenance),
     /// A type we keep byte for byte and do not show.
     Other,
 }
 
 /// The resource types that have a view; all others are kept byte for byte and read as [`Resource::Other`].
-pub const VIEWED_TYPES: [&str; 23] = [
+pub const VIEWED_TYPES: [&str; 24] = [
     "Patient",
     "RelatedPerson",
     "Practitioner",
@@ -113,6 +117,7 @@ pub const VIEWED_TYPES: [&str; 23] = [
     "Consent",
     "ServiceRequest",
     "Task",
+    "Provenance",
 ];
 
 fn first_ms(dates: &[Option<&PartialDate>]) -> Option<i64> {

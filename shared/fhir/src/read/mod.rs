@@ -18,6 +18,7 @@ mod html;
 mod medication;
 mod observation;
 mod person;
+mod provenance;
 mod reference;
 
 use reference::Reader;
@@ -106,6 +107,7 @@ fn view(kind: &str, root: &Json, reader: &mut Reader<'_>) -> Resource {
         "Consent" => Resource::Consent(act::consent(root, reader)),
         "ServiceRequest" => Resource::ServiceRequest(act::service_request(root, reader)),
         "Task" => Resource::Task(act::task(root, reader)),
+        "Provenance" => Resource::Provenance(provenance::provenance(root, reader)),
         _ => Resource::Other,
     }
 }

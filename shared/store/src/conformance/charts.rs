@@ -183,6 +183,34 @@ pub(super) async fn applies_an_operation_once(h: Hospital) {
         ["two"],
         "and nothing was applied"
     );
+    // What follows from the others is no part of what makes it the same.
+    let derived = || ChangeOp {
+        derived: true,
+        ..put("Flag/d", &note("p1", "derived", "follows"))
+    };
+    batch.ops.push(derived());
+    let (third, _) = h
+        .store
+        .apply(&h.client(None), batch.clone())
+        .await
+        .expect("answered");
+    assert!(third.duplicate);
+    assert_eq!(third.changes, first.changes);
+    assert_eq!(h.card("p1").await.expect("card"), ["two"]);
+    let mut other = batch.clone();
+    other.op_id = uuid::Uuid::from_u128(0x5eed);
+    other.ops = vec![put("Flag/g", &note("p1", "g", "with")), derived()];
+    let (with, _) = h
+        .store
+        .apply(&h.client(None), other.clone())
+        .await
+        .expect("applied");
+    assert_eq!((with.duplicate, with.changes.len()), (false, 2));
+    other.ops.truncate(1);
+    let (without, _) = h.store.apply(&h.client(None), other).await.expect("answered");
+    assert!(without.duplicate);
+    assert_eq!(without.changes, with.changes[..1]);
+
     batch.ops = vec![put("Flag/f", &note("p1", "flag", "three"))];
     let reused = h.store.apply(&h.client(None), batch.clone()).await.map(|_| ());
     assert!(

@@ -188,6 +188,7 @@ pub fn put(at: &str, note: &Note) -> ChangeOp {
         kind: ChangeKind::Put(note.bytes()),
         precondition: Precondition::Any,
         extract: None,
+        derived: false,
     }
 }
 
@@ -199,6 +200,7 @@ pub fn delete(at: &str) -> ChangeOp {
         kind: ChangeKind::Delete,
         precondition: Precondition::Any,
         extract: None,
+        derived: false,
     }
 }
 

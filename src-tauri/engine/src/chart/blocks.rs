@@ -9,10 +9,11 @@ use vitrine_clinical::card::{
     HighRisk, MeasuredItem, MedicationItem, NegativeStatement, StatementItem,
 };
 use vitrine_clinical::format::{self, ResultFlag};
+use vitrine_clinical::summary::Earlier;
 use vitrine_clinical::{PatientId, UtcMs};
 use vitrine_wire::view::{
-    AllergyStripState, AllergyStripView, AllergyView, BannerView, BlockView, BlockViewState, LineView,
-    MeasuredView, MedicationView,
+    AllergyStripState, AllergyStripView, AllergyView, BannerView, BlockView, BlockViewState, EarlierView,
+    LineView, MeasuredView, MedicationView,
 };
 
 /// What stands on the strip where allergies could not be read.
@@ -257,6 +258,27 @@ impl Words<'_> {
                 .at
                 .map_or_else(|| "time not recorded".to_owned(), |at| self.date_time(at)),
             status_text: Some(m.status.clone()).filter(|s| s != "final"),
+            earlier: Vec::new(),
+        }
+    }
+
+    /// What a result said before. `at`: when the value that stands there now was measured.
+    pub(crate) fn earlier(&self, e: &Earlier, at: Option<UtcMs>) -> EarlierView {
+        let was = self.measured(&e.item);
+        let measured = (e.item.at != at).then(|| format!("measured {}", was.at_text));
+        let until = e.replaced.map_or_else(
+            || "shown before".to_owned(),
+            |at| format!("shown until {}", self.date_time(at)),
+        );
+        EarlierView {
+            value: was.value,
+            unit: was.unit,
+            flag: was.flag,
+            until_text: joined([measured, was.status_text, Some(until)]).unwrap_or_default(),
+            reason_text: e
+                .reason
+                .as_ref()
+                .map_or_else(|| "no reason given".to_owned(), |r| format!("reason: {r}")),
         }
     }
 }

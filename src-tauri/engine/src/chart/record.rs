@@ -4,10 +4,12 @@ use super::blocks::Words;
 use crate::entry::{self, Pending};
 use std::collections::BTreeSet;
 use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
-use vitrine_clinical::summary::{ChartSummary, EncounterItem, Note, chart_summary};
+use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
 use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
 use vitrine_wire::series_view::FlowsheetView;
-use vitrine_wire::view::{BlockView, ChartView, LineView, MedicationView, NoteView, SectionAge};
+use vitrine_wire::view::{
+    BlockView, ChartView, LineView, MeasuredView, MedicationView, NoteView, SectionAge,
+};
 
 /// From so many resources on, reading them is shared by the cores.
 const SHARE: usize = 4_000;
@@ -214,9 +216,18 @@ fn from_record(
         );
     }
     if !bad(&["Observation"]) {
-        let newest: Vec<&MeasuredItem> = s.vitals.iter().filter_map(|v| v.values.first()).collect();
-        let as_of = newest.iter().filter_map(|m| m.at).max();
-        view.vitals = w.block(newest.into_iter().map(|m| w.measured(m)).collect(), as_of, RECORD);
+        let newest = || s.vitals.iter().filter_map(|v| Some((v, v.values.first()?)));
+        let as_of = newest().filter_map(|(_, m)| m.at).max();
+        let with_earlier = |(series, m): (&MeasuredSeries, &MeasuredItem)| MeasuredView {
+            earlier: series
+                .earlier
+                .iter()
+                .filter(|e| e.item.source == m.source && e.withdrawn.is_none())
+                .map(|e| w.earlier(e, m.at))
+                .collect(),
+            ..w.measured(m)
+        };
+        view.vitals = w.block(newest().map(with_earlier).collect(), as_of, RECORD);
         view.flowsheet.series = w.block(w.flowsheet(&s.vitals), as_of, RECORD);
         let as_of = s.labs.iter().filter_map(|l| l.values.first()?.at).max();
         view.labs = w.block(

@@ -6,8 +6,9 @@ use super::blocks::Words;
 use vitrine_clinical::UtcMs;
 use vitrine_clinical::card::MeasuredItem;
 use vitrine_clinical::format;
-use vitrine_clinical::summary::MeasuredSeries;
+use vitrine_clinical::summary::{Earlier, MeasuredSeries};
 use vitrine_wire::series_view::{MeasuredPointView, MeasuredSeriesView, TickView};
+use vitrine_wire::view::EarlierView;
 
 /// Values of a vital sign in a flowsheet: a day of one each five minutes, and what came before.
 const VITAL_VALUES: usize = 400;
@@ -43,15 +44,16 @@ impl Words<'_> {
         let unit = first.and_then(|v| v.unit.clone());
         let range_text = first.and_then(|v| v.range.clone());
         let bounds = range_text.as_deref().and_then(bounds);
-        let points: Vec<MeasuredPointView> = s
-            .values
-            .iter()
-            .take(most)
-            .map(|m| self.point_of(m, unit.as_deref()))
-            .collect();
+        let all = self.points(s, unit.as_deref());
+        let older = all.len().saturating_sub(most);
+        let points: Vec<MeasuredPointView> = all.into_iter().take(most).collect();
         MeasuredSeriesView {
             label: s.label.clone(),
-            unit: points.first().map(|p| p.unit.clone()).unwrap_or_default(),
+            unit: points
+                .iter()
+                .find(|p| !p.withdrawn)
+                .map(|p| p.unit.clone())
+                .unwrap_or_default(),
             range_text,
             low: bounds.map(|b| b.0),
             high: bounds.map(|b| b.1),
@@ -59,7 +61,7 @@ impl Words<'_> {
                 .iter()
                 .find(|(label, ..)| *label == s.label)
                 .map(|(_, low, high)| (*low, *high)),
-            older: u32::try_from(s.values.len() - points.len()).unwrap_or(u32::MAX),
+            older: u32::try_from(older).unwrap_or(u32::MAX),
             points,
         }
     }
@@ -71,6 +73,7 @@ impl Words<'_> {
             label: m.label.clone(),
             unit: m.unit.clone(),
             values: vec![m.clone()],
+            earlier: Vec::new(),
         };
         self.series(&series, 1)
     }
@@ -81,6 +84,51 @@ impl Words<'_> {
             .iter()
             .map(|s| self.series(s, VITAL_VALUES))
             .collect()
+    }
+
+    /// All values, newest first, with what they said before; where a value was withdrawn, what it was stands in its place.
+    fn points(&self, s: &MeasuredSeries, unit: Option<&str>) -> Vec<MeasuredPointView> {
+        let of = |m: &MeasuredItem| -> Vec<EarlierView> {
+            let here = |e: &&Earlier| e.item.source == m.source && e.withdrawn.is_none();
+            s.earlier
+                .iter()
+                .filter(here)
+                .map(|e| self.earlier(e, m.at))
+                .collect()
+        };
+        let shown = s.values.iter().map(|m| MeasuredPointView {
+            earlier: of(m),
+            ..self.point_of(m, unit)
+        });
+        let mut gone: Vec<(&Earlier, MeasuredPointView)> = Vec::new();
+        for e in &s.earlier {
+            let Some(status) = &e.withdrawn else { continue };
+            let was = self.earlier(e, e.item.at);
+            match gone.iter_mut().find(|(g, _)| g.item.source == e.item.source) {
+                Some((_, point)) => point.earlier.push(was),
+                None => gone.push((e, self.withdrawn(e, status, was))),
+            }
+        }
+        let mut all: Vec<MeasuredPointView> = shown.chain(gone.into_iter().map(|(_, point)| point)).collect();
+        all.sort_by_key(|p| std::cmp::Reverse(p.at_ms));
+        all
+    }
+
+    fn withdrawn(&self, e: &Earlier, status: &str, was: EarlierView) -> MeasuredPointView {
+        MeasuredPointView {
+            value: "withdrawn".to_owned(),
+            unit: String::new(),
+            flag: String::new(),
+            flag_shape: String::new(),
+            range_text: None,
+            // Entered in error, cancelled; of anything else the result is there and says no value, or another test's.
+            status_text: matches!(status, "entered-in-error" | "cancelled").then(|| status.replace('-', " ")),
+            earlier: vec![was],
+            withdrawn: true,
+            number: None,
+            second: None,
+            ..self.point_of(&e.item, None)
+        }
     }
 
     fn point_of(&self, m: &MeasuredItem, unit: Option<&str>) -> MeasuredPointView {
@@ -99,6 +147,8 @@ impl Words<'_> {
             at_ms: m.at.map(|at| at.0),
             at_text: shown.at_text,
             status_text: shown.status_text,
+            earlier: Vec::new(),
+            withdrawn: false,
             number,
             second,
         }
@@ -151,12 +201,15 @@ fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
     let values = |s: Option<&MeasuredSeries>| s.map_or_else(Vec::new, |s| s.values.clone());
     let mut left: Vec<MeasuredItem> = values(lower);
     let mut joined: Vec<MeasuredItem> = values(of("BP"));
+    // Diastolic results that stand beside a systolic one.
+    let mut one = Vec::new();
     for mut u in values(upper) {
         let twin = left
             .iter()
             .position(|l| u.at.is_some() && (l.at, &l.unit) == (u.at, &u.unit));
         u.value = match twin.map(|at| left.remove(at)) {
             Some(l) => {
+                one.push((l.source.clone(), u.source.clone()));
                 u.interpretation = worse(u.interpretation, l.interpretation);
                 format!("{}/{}", u.value, l.value)
             }
@@ -171,6 +224,18 @@ fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
         ..l
     }));
     joined.sort_by_key(|m| std::cmp::Reverse(m.at));
+    let mut earlier: Vec<Earlier> = of("BP").map_or_else(Vec::new, |s| s.earlier.clone());
+    earlier.extend(upper.into_iter().flat_map(|s| &s.earlier).cloned().map(|mut e| {
+        e.item.value = format!("{}/–", e.item.value);
+        e
+    }));
+    earlier.extend(lower.into_iter().flat_map(|s| &s.earlier).cloned().map(|mut e| {
+        e.item.value = format!("–/{}", e.item.value);
+        if let Some((_, beside)) = one.iter().find(|(l, _)| *l == e.item.source) {
+            e.item.source = beside.clone();
+        }
+        e
+    }));
     let mut out: Vec<MeasuredSeries> = Vec::new();
     for s in vitals {
         if !matches!(s.key.as_str(), "BP" | "SBP" | "DBP") {
@@ -181,6 +246,7 @@ fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
                 label: "BP".to_owned(),
                 unit: joined.first().and_then(|m| m.unit.clone()),
                 values: joined.clone(),
+                earlier: earlier.clone(),
             });
         }
     }

@@ -129,7 +129,17 @@ fn measured(m: &MeasuredView) -> String {
     for extra in [&m.range_text, &m.status_text].into_iter().flatten() {
         text.push_str(&format!(" ({extra})"));
     }
-    format!("{text}  {}", m.at_text)
+    text.push_str(&format!("  {}", m.at_text));
+    for e in &m.earlier {
+        let was = [e.value.as_str(), &e.unit, &e.flag]
+            .iter()
+            .filter(|p| !p.is_empty())
+            .copied()
+            .collect::<Vec<_>>()
+            .join(" ");
+        text.push_str(&format!("  [was {was}: {}, {}]", e.until_text, e.reason_text));
+    }
+    text
 }
 
 /// The newest value of a series.
@@ -146,6 +156,7 @@ fn newest(s: &MeasuredSeriesView) -> String {
         range_text: p.range_text.clone(),
         at_text: p.at_text.clone(),
         status_text: p.status_text.clone(),
+        earlier: p.earlier.clone(),
     })
 }
 
