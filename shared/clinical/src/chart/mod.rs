@@ -158,6 +158,7 @@ impl Resource {
             Self::Consent(r) => first_ms(&[r.date.as_ref(), r.period.start.as_ref()]),
             Self::ServiceRequest(r) => first_ms(&[r.authored.as_ref()]),
             Self::Task(r) => first_ms(&[r.authored.as_ref()]),
+            Self::Provenance(r) => first_ms(&[r.recorded.as_ref()]),
             Self::Practitioner(_) | Self::Organization(_) | Self::Medication(_) | Self::Other => None,
         }
     }

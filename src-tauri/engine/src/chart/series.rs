@@ -304,7 +304,68 @@ mod tests {
             label: key.to_owned(),
             unit: values.first().and_then(|v| v.unit.clone()),
             values,
+            earlier: Vec::new(),
         }
+    }
+
+    fn was(item: MeasuredItem, withdrawn: Option<&str>) -> Earlier {
+        Earlier {
+            item,
+            replaced: Some(ms("2026-11-21T05:10:00Z")),
+            reason: None,
+            withdrawn: withdrawn.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn s20_what_was_withdrawn_stands_in_its_place_and_is_no_value() {
+        let patient = vitrine_clinical::PatientId::new("p").unwrap();
+        let clock = crate::clock::Clock::new();
+        let w = Words {
+            patient: &patient,
+            clock: &clock,
+        };
+        let hr = |value: &str, minute| item("HR", value, "/min", minute, Some("HH"));
+        let s = MeasuredSeries {
+            earlier: vec![
+                was(hr("190", 9), Some("entered-in-error")),
+                was(hr("195", 9), Some("entered-in-error")),
+                was(hr("88", 5), None),
+            ],
+            ..series("HR", vec![hr("80", 5)])
+        };
+        let view = w.series(&s, 10);
+        let points: Vec<(&str, bool, Option<f64>, usize)> = view
+            .points
+            .iter()
+            .map(|p| (p.value.as_str(), p.withdrawn, p.number, p.earlier.len()))
+            .collect();
+        assert_eq!(
+            points,
+            [("withdrawn", true, None, 2), ("80", false, Some(80.0), 1)]
+        );
+        assert_eq!(view.points[0].flag, "", "what is no value is not critical");
+        assert_eq!(view.points[0].status_text.as_deref(), Some("entered in error"));
+        assert_eq!(view.unit, "/min");
+        assert_eq!((view.older, w.series(&s, 1).older), (0, 1));
+    }
+
+    #[test]
+    fn s20_both_halves_of_a_blood_pressure_keep_what_they_said() {
+        let half = |label: &str, value: &str| item(label, value, "mm[Hg]", 5, None);
+        let with = |label: &str, now: &str, before: &str| MeasuredSeries {
+            earlier: vec![was(half(label, before), None)],
+            ..series(label, vec![half(label, now)])
+        };
+        let out = pressures(&[with("SBP", "88", "188"), with("DBP", "40", "140")]);
+        let said: Vec<(&str, &ResourceKey)> = out[0]
+            .earlier
+            .iter()
+            .map(|e| (e.item.value.as_str(), &e.item.source))
+            .collect();
+        let shown = &out[0].values[0];
+        assert_eq!(shown.value, "88/40");
+        assert_eq!(said, [("188/–", &shown.source), ("–/140", &shown.source)]);
     }
 
     #[test]
