@@ -28,6 +28,7 @@ use vitrine_access::policy::{self, Denied, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Grant, Permit, Sealed};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
 use vitrine_store::{Store, StoreError};
+use vitrine_wire::layout::Layouts;
 
 /// Records read ahead at the same time, over all workstations.
 const READ_AHEAD: usize = 64;
@@ -40,6 +41,8 @@ pub struct App {
     pub config: Config,
     /// The keys.
     pub keys: Arc<Keys>,
+    /// The site's role layouts (JSON) and the signature over them, hex.
+    pub layouts: Arc<(String, String)>,
     /// The record, the feed, the audit log and the accounts.
     pub store: Arc<dyn Store>,
     /// Wrong secrets.
@@ -150,7 +153,16 @@ impl App {
             .map(|g| g.grant)
             .filter(|g| g.until > now)
             .collect();
+        let rules = Layouts {
+            layouts: config.layout.clone(),
+        };
+        let rules = serde_json::to_string(&rules).map_err(|e| StoreError::Backend {
+            doing: "writing the role layouts",
+            cause: e.to_string(),
+        })?;
+        let signature = keys.sign(&vitrine_sync::proof::layouts(&rules));
         Ok(Arc::new(Self {
+            layouts: Arc::new((rules, signature)),
             throttle: Throttle::default(),
             sign_ins: Semaphore::new(config.limits.sign_ins),
             lanes,

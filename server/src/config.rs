@@ -12,6 +12,8 @@ use crate::ingest::peers::Peer;
 use serde::Deserialize;
 use std::net::SocketAddr;
 use std::path::Path;
+use vitrine_access::policy::Role;
+use vitrine_wire::layout::{Layout, Layouts};
 
 /// The whole configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
@@ -41,6 +43,8 @@ pub struct Config {
     pub dimse: Dimse,
     /// Log output.
     pub log: Log,
+    /// Role layouts, `[[layout]]`; the first that fits counts.
+    pub layout: Vec<Layout>,
 }
 
 /// `[listen]`
@@ -610,6 +614,13 @@ impl Config {
         if self.images.local_days > 0 && self.images.copies.len() < 2 {
             return wrong("images.local_days", "needs two targets in images.copies");
         }
+        let rules = Layouts {
+            layouts: self.layout.clone(),
+        };
+        let faults = rules.faults(&|role| role.parse::<Role>().is_ok());
+        if let Some(fault) = faults.first() {
+            return Err(Fault::usage(format!("{name}: {fault}")));
+        }
         if !["error", "warn", "info", "debug"].contains(&self.log.level.as_str()) {
             return wrong("log.level", "must be error, warn, info or debug");
         }
@@ -649,6 +660,18 @@ mod tests {
                 "listen.public_url must begin with https://",
             ),
             ("[log]\nlevel = \"loud\"", "log.level must be"),
+            (
+                "[[layout]]\nname = \"ICU\"\nsummary = [\"banner\"]",
+                "unknown variant `banner`",
+            ),
+            (
+                "[[layout]]\nname = \"ICU\"\nhide = [\"vitals\"]",
+                "c.toml, line 3",
+            ),
+            (
+                "[[layout]]\nname = \"ICU\"\nroles = [\"nursse\"]",
+                "layout 1 \"ICU\": roles: there is no role \"nursse\"",
+            ),
             ("[store]\n", "store"),
         ] {
             let fault = Config::parse(text, "c.toml").unwrap_err();

@@ -96,6 +96,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vitrine_wire::layout::LayoutView;
     use vitrine_wire::view::SessionView;
 
     fn changed(ids: &[&str]) -> EngineEvent {
@@ -131,6 +132,7 @@ mod tests {
                 display: user.to_owned(),
                 role: "Nurse".to_owned(),
                 offline: false,
+                layout: LayoutView::default(),
             })
         };
         assert_eq!(

@@ -265,6 +265,7 @@ async fn verify(
         scopes,
         audit_seq: row.audit_seq,
         training: app.dir.is_demo(),
+        layouts: Arc::clone(&app.layouts),
     }
 }
 

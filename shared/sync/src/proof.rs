@@ -36,6 +36,12 @@ pub fn wipe_order(device: &str, nonce_hex: &str) -> Vec<u8> {
     .concat()
 }
 
+/// What the server signs of a site's role layouts.
+#[must_use]
+pub fn layouts(text: &str) -> Vec<u8> {
+    [b"vitrine-layouts-1".as_slice(), text.as_bytes()].concat()
+}
+
 /// What a device signs after it has carried the order out.
 #[must_use]
 pub fn wipe_done(nonce_hex: &str) -> Vec<u8> {

@@ -2,7 +2,7 @@
 //!
 //! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), the stream of
 //! images ([`images`]) and of live vital signs ([`live`]), view models for the screen ([`view`], [`image_view`], [`entry_view`], [`results_view`], [`sync_view`],
-//! [`wall_view`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
+//! [`wall_view`]), role layouts ([`layout`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
 #![cfg_attr(
     not(test),
@@ -21,6 +21,7 @@ pub mod frame;
 pub mod http;
 pub mod image_view;
 pub mod images;
+pub mod layout;
 pub mod live;
 pub mod message;
 pub mod results_view;

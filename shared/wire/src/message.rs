@@ -286,6 +286,12 @@ messages! {
             /// The server holds the synthetic hospital, for training; absent = it does not say.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             training: Option<bool>,
+            /// The site's role layouts (JSON text of [`crate::layout::Layouts`]); absent = it does not say.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            layouts: Option<String>,
+            /// Ed25519 of the server over `"vitrine-layouts-1" ‖ layouts`, hex.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            layouts_signature: Option<String>,
         }
         /// The user's session is accepted on this connection.
         67 Control UserWelcome {

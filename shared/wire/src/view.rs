@@ -4,6 +4,7 @@
 //! Strings ending in `_text` are for showing as they are. Nothing here is FHIR.
 
 use crate::entry_view::EntryView;
+use crate::layout::LayoutView;
 use crate::series_view::{FlowsheetView, MeasuredSeriesView};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -141,6 +142,8 @@ pub struct SessionView {
     pub role: String,
     /// True when signed in without the server.
     pub offline: bool,
+    /// What this person's screens begin with, by the site's configuration.
+    pub layout: LayoutView,
 }
 
 /// The fixed banner (NHS CUI Patient Banner, see screens.md A1).

@@ -20,6 +20,7 @@ mod error;
 mod images;
 mod integrity;
 pub mod keys;
+mod layouts;
 mod link;
 mod live;
 pub mod outbox;

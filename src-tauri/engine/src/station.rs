@@ -10,6 +10,7 @@ use crate::desk::Desk;
 use crate::images::Imaging;
 use crate::integrity::Integrity;
 use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
+use crate::layouts;
 use crate::live::Live;
 use crate::outbox::{self, Alarm, Alarms, Ballast};
 use crate::profile::{DeviceFile, Profile};
@@ -50,6 +51,7 @@ pub(crate) struct Station {
     pub(crate) imaging: Imaging,
     pub(crate) integrity: Integrity,
     pub(crate) live: Live,
+    pub(crate) layouts: layouts::Held,
     /// When the certificate ends that the server showed last, ms; 0 = not seen.
     certificate: AtomicI64,
     pub(crate) events: broadcast::Sender<EngineEvent>,
@@ -126,6 +128,7 @@ impl Station {
             imaging,
             integrity: Integrity::default(),
             live: Live::default(),
+            layouts: layouts::Held::default(),
             certificate: AtomicI64::new(0),
             events,
             link: Mutex::new(None),
@@ -136,6 +139,7 @@ impl Station {
             gone: tokio::sync::watch::channel(()).0,
         };
         station.recall_clock();
+        layouts::recall(&station);
         station.settle_reserve();
         let _ = station.ballast.keep(station.options.ballast_bytes);
         Ok(station)

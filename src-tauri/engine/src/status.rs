@@ -6,6 +6,7 @@ use crate::EngineError;
 use crate::cache::{self, scope_digest};
 use crate::clock::Clock;
 use crate::critical;
+use crate::layouts;
 use crate::outbox::Alarm;
 use crate::reliance;
 use crate::session::{self, initials};
@@ -13,7 +14,7 @@ use crate::station::Station;
 use serde_json::{Map, Value, json};
 use vitrine_clinical::{UtcMs, format};
 use vitrine_store_sqlcipher::workstation::EntryTally;
-use vitrine_wire::view::{DataAge, DeviceState, LockView, RecentUserView, StatusView};
+use vitrine_wire::view::{DataAge, DeviceState, LockView, RecentUserView, SessionView, StatusView};
 
 /// The strip that is always on the screen.
 pub(crate) fn status_view(station: &Station) -> StatusView {
@@ -190,6 +191,9 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
     let newest = states.iter().filter(|s| s.complete).max_by_key(|s| s.pos);
     let (_, as_of) = station.fresh.feed(station.stored_as_of(), &station.clock);
     let reliance = reliance::view(station);
+    let (rules, fault) = station.layouts.state();
+    // Before the lock on the device: the layout asks for it as well.
+    let signed_in = workstation_session(station);
     let device = station.device();
     let parts: Map<_, _> = reliance
         .parts
@@ -224,6 +228,14 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         "scopes": scopes,
         "digests": states.iter().filter(|s| s.complete).map(|s| (s.name.clone(), Value::from(scope_digest(&s.digest).hex()))).collect::<Map<_, _>>(),
         "alarms": view.alarms, "loading": view.loading_text,
-        "signed_in": station.session().as_ref().map(|s| s.view()),
+        "layouts": {"rules": rules, "fault": fault},
+        "signed_in": signed_in,
     }))
+}
+
+fn workstation_session(station: &Station) -> Option<SessionView> {
+    let session = station.session();
+    session
+        .as_ref()
+        .map(|s| s.view(layouts::view(station, &s.person)))
 }

@@ -75,6 +75,7 @@ fn the_screen_is_told_when_the_server_confirms_a_sign_in() {
         display: "Dr LEE, Anna".into(),
         role: "Charge nurse".into(),
         offline: false,
+        layout: vitrine_wire::layout::LayoutView::default(),
     };
     assert_eq!(ws.session().as_ref(), Some(&confirmed));
     assert_eq!(told, [confirmed], "as the server knows the person");

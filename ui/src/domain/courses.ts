@@ -14,6 +14,7 @@ const HOUR_MS = 3_600_000;
 /** The windows of a flowsheet, in hours. */
 export const WINDOWS = [1, 4, 8, 12, 24] as const;
 export type Hours = (typeof WINDOWS)[number];
+export const USUAL_HOURS: Hours = 24;
 
 /** A span of time up to now, and its beginning in words. */
 export interface Span {

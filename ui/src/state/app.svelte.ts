@@ -6,6 +6,8 @@
  * views.
  */
 import { errorOf, type Backend, type Preferences } from '../ipc/backend';
+import { USUAL_HOURS } from '../domain/courses';
+import { hoursOf, USUAL } from '../domain/layout';
 import { chartIsOf, showBlock } from '../domain/safety';
 import { lanesOf } from '../domain/timeline';
 import { whoOfBed } from '../domain/wall';
@@ -15,6 +17,7 @@ import type { ChartView } from '../wire/ChartView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { ErrorView } from '../wire/ErrorView';
+import type { LayoutView } from '../wire/LayoutView';
 import type { LockView } from '../wire/LockView';
 import type { PatientRowView } from '../wire/PatientRowView';
 import type { SearchView } from '../wire/SearchView';
@@ -92,7 +95,7 @@ export class App {
   open = $state.raw<OpenChart[]>([]);
   front = $state<string | null>(null);
   /** A fifth chart was asked for: a person says which one to close. */
-  fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName; section: ChartSection } | null>(null);
+  fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName; section: ChartSection | undefined } | null>(null);
   /** The downtime packet of the ward on the board. */
   packet = $state.raw<PacketDialog | null>(null);
   section = $state<ChartSection>('summary');
@@ -324,6 +327,10 @@ export class App {
       if (epoch !== this.#epoch) return;
       this.session = this.#asTold(session);
       this.view = 'search';
+      this.courses.usual = hoursOf(this.layout, USUAL_HOURS);
+      this.courses.clear();
+      if (this.layout.first === 'board') void this.showBoard();
+      else if (this.layout.first === 'results') this.aside.showResults();
       this.touched(performance.now());
       this.mark('signed-in', null);
     } catch (thrown) {
@@ -331,6 +338,11 @@ export class App {
     } finally {
       this.signingIn = false;
     }
+  }
+
+  /** What this person's screens begin with; without a person, what is usual. */
+  get layout(): LayoutView {
+    return this.session?.layout ?? USUAL;
   }
 
   /** The server may have confirmed the person before the engine's own answer came. */
@@ -365,6 +377,7 @@ export class App {
     this.board.clear();
     for (const images of [this.#noImages, ...this.#shelf.values()]) images.clear();
     this.#shelf.clear();
+    this.courses.usual = USUAL_HOURS;
     this.courses.clear();
     this.open = [];
     this.front = null;
@@ -489,15 +502,15 @@ export class App {
   // ---- chart ----
 
   /** Opens a chart, or brings it to the front where it is open; a fifth one waits until a person closed another. */
-  async openChart(patient: string, from: ViewName, who: Who | null = null, section: ChartSection = 'summary'): Promise<void> {
+  async openChart(patient: string, from: ViewName, who: Who | null = null, section?: ChartSection): Promise<void> {
     if (!this.open.some(({ asked }) => asked === patient)) {
       if (this.open.length >= MOST_CHARTS) {
         this.fifth = { patient, who, from, section };
         return;
       }
       this.#shelf.set(patient, this.#newImages());
-      this.open = [...this.open, { asked: patient, who, from, section, view: null, error: null }];
-    } else if (section !== 'summary') this.#change(patient, { section });
+      this.open = [...this.open, { asked: patient, who, from, section: section ?? this.layout.section, view: null, error: null }];
+    } else if (section !== undefined) this.#change(patient, { section });
     this.board.closePreview();
     if (this.session !== null) this.board.opened(patient, from === 'board');
     await this.showChart(patient);

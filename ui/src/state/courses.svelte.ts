@@ -5,7 +5,7 @@
  * Lives here: that state and its keys. Never here: values (they stay in the chart), markup. Called by `acts.ts`,
  * the flowsheet and the labs.
  */
-import { WINDOWS, type Hours } from '../domain/courses';
+import { USUAL_HOURS, WINDOWS, type Hours } from '../domain/courses';
 import { nearestTime, stepTime } from '../domain/plot';
 import { courseActOf, type CourseAct } from './courseKeys';
 import type { Focus, Key } from './keys';
@@ -13,7 +13,9 @@ import type { Focus, Key } from './keys';
 /** State of one chart's courses. */
 export class Courses {
   form = $state<'plots' | 'table'>('plots');
-  hours = $state<Hours>(24);
+  /** The window to begin with, by the layout of who is signed in. */
+  usual: Hours = USUAL_HOURS;
+  hours = $state<Hours>(USUAL_HOURS);
   /** The time of the focus line. */
   at = $state<number | null>(null);
   /** Row of the labs under the cursor, by its key (`rowKeys`). */
@@ -29,7 +31,7 @@ export class Courses {
 
   clear(): void {
     this.form = 'plots';
-    this.hours = 24;
+    this.hours = this.usual;
     this.at = null;
     this.row = null;
     this.open = null;
@@ -90,7 +92,7 @@ export class Courses {
       case 'longer':
       case 'shorter': {
         const at = WINDOWS.indexOf(this.hours) + (act === 'longer' ? 1 : -1);
-        this.hours = WINDOWS[Math.min(Math.max(0, at), WINDOWS.length - 1)] ?? 24;
+        this.hours = WINDOWS[Math.min(Math.max(0, at), WINDOWS.length - 1)] ?? this.usual;
         return true;
       }
       case 'first':

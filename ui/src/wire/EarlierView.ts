@@ -3,4 +3,24 @@
 /**
  * What a result said before it was corrected or withdrawn: shown struck through.
  */
-export type EarlierView = { value: string, unit: string, flag: string, until_text: string, reason_text: string, };
+export type EarlierView = { 
+/**
+ * Digits as they were.
+ */
+value: string, 
+/**
+ * Unit; "" where there was none.
+ */
+unit: string, 
+/**
+ * "HH", "H", "L", "LL", "A" or "".
+ */
+flag: string, 
+/**
+ * "shown until 21-Nov-2026 05:10"; with "measured 21-Nov-2026 04:05" where that was another time.
+ */
+until_text: string, 
+/**
+ * "reason: sample haemolysed"; "no reason given".
+ */
+reason_text: string, };

@@ -36,7 +36,15 @@ at_text: string,
 /**
  * "corrected", "preliminary", …; absent when final.
  */
-status_text: string | null, earlier?: Array<EarlierView>, withdrawn?: boolean,  
+status_text: string | null, 
+/**
+ * What it said before it was corrected, the newest first (S20).
+ */
+earlier?: Array<EarlierView>, 
+/**
+ * There is no value any more, only what it was: `value` is "withdrawn".
+ */
+withdrawn?: boolean, 
 /**
  * The value as a number, for the picture; of a blood pressure the systolic one. Absent where it is none (`<0.5`),
  * or in another unit than the series.

@@ -36,4 +36,8 @@ at_text: string,
 /**
  * "corrected", "preliminary", …; absent when final.
  */
-status_text: string | null, earlier?: Array<EarlierView>,  };
+status_text: string | null, 
+/**
+ * What it said before it was corrected, the newest first (S20).
+ */
+earlier?: Array<EarlierView>, };

@@ -265,6 +265,13 @@ pub enum Effect {
         /// Scopes of the device.
         scopes: Vec<String>,
     },
+    /// The site's role layouts, with the server's signature over [`crate::proof::layouts`], hex: to be checked.
+    Layouts {
+        /// JSON.
+        text: String,
+        /// Signature, hex.
+        signature: String,
+    },
     /// The user's session was accepted on this connection.
     UserAccepted {
         /// Who.

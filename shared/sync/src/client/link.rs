@@ -266,6 +266,9 @@ impl Client {
             ward: m.ward,
             scopes: self.device_scopes.clone(),
         });
+        if let (Some(text), Some(signature)) = (m.layouts, m.layouts_signature) {
+            out.push(Effect::Layouts { text, signature });
+        }
         let kept = &self.device_scopes;
         self.scopes.retain(|name, s| s.patient || kept.contains(name));
         self.leaving = view

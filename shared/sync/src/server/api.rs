@@ -23,6 +23,8 @@ pub enum DeviceVerdict {
         audit_seq: u64,
         /// The server holds the synthetic hospital.
         training: bool,
+        /// Role layouts and the server's signature over [`crate::proof::layouts`], hex.
+        layouts: Arc<(String, String)>,
     },
     /// Revoked, its signature is right: it gets the order to wipe and nothing else.
     Revoked {

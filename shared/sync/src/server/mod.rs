@@ -370,6 +370,7 @@ impl Session {
                 scopes,
                 audit_seq,
                 training,
+                layouts,
             } => {
                 self.stage = Stage::Ready;
                 self.scopes.clone_from(&scopes);
@@ -379,6 +380,8 @@ impl Session {
                         scopes,
                         audit_seq,
                         training: Some(training),
+                        layouts: Some(layouts.0.clone()),
+                        layouts_signature: Some(layouts.1.clone()),
                     },
                     out,
                 );

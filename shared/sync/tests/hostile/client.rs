@@ -42,6 +42,8 @@ fn each_breach_closes_the_connection_and_applies_nothing() {
                 scopes: vec![],
                 audit_seq: 0,
                 training: None,
+                layouts: None,
+                layouts_signature: None,
             })],
         ),
         (
@@ -462,6 +464,8 @@ fn a_server_for_training_and_a_workstation_for_patients_have_nothing_to_say_to_e
             scopes: vec!["dir".into(), "ess:ED".into()],
             audit_seq: 0,
             training: there,
+            layouts: None,
+            layouts_signature: None,
         };
         let bytes = bytes(welcome);
         let out = c.step(4, Event::Received { conn: 1, bytes }, &Empty);

@@ -82,6 +82,8 @@ pub fn welcomed() -> Client {
         scopes: vec!["dir".into(), "ess:ED".into()],
         audit_seq: 0,
         training: None,
+        layouts: None,
+        layouts_signature: None,
     };
     let out = c.step(
         4,
@@ -165,6 +167,7 @@ pub fn ready() -> Session {
         scopes: vec!["dir".into()],
         audit_seq: 0,
         training: false,
+        layouts: std::sync::Arc::default(),
     };
     s.step(at(3), server::Event::Device(verdict));
     while s.poll_send(at(3)).is_some() {}

@@ -89,6 +89,7 @@ impl World {
                         scopes,
                         audit_seq,
                         training: false,
+                        layouts: std::sync::Arc::default(),
                     }),
                 );
             }

@@ -122,6 +122,8 @@ pub fn server(kind: u8, s: &mut impl Source) -> ServerMessage {
             scopes: vec![s.text(), s.text()],
             audit_seq: s.num(),
             training: Some(false),
+            layouts: Some(r#"{"layouts":[]}"#.to_owned()),
+            layouts_signature: Some("00".repeat(64)),
         }
         .into(),
         67 => UserWelcome { user: s.text() }.into(),

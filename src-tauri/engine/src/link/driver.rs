@@ -5,6 +5,7 @@
 
 use super::connection::{self, Connection, Tell, Told};
 use super::store_effects::{Stores, fresh_of};
+use crate::layouts;
 use crate::outbox::Alarm;
 use crate::profile::LinkLock;
 use crate::station::Station;
@@ -424,6 +425,7 @@ impl Work {
             Effect::Link { state } => link_state(station, &state),
             Effect::ServerTime { server_time_ms } => station.clock.learn(server_time_ms),
             Effect::Placed { ward, .. } => placed(station, &ward),
+            Effect::Layouts { text, signature } => layouts::take(station, &text, &signature),
             Effect::UserAccepted { .. } => {}
             Effect::UserRefused { code } => {
                 tracing::info!(code = ?code, "the server ended the session");

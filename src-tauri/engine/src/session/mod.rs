@@ -19,6 +19,7 @@ use vitrine_access::policy::{Role, Subject};
 use vitrine_clinical::{PatientId, UserId, WardId};
 use vitrine_store_sqlcipher::workstation::Records;
 use vitrine_wire::http::DirUser;
+use vitrine_wire::layout::LayoutView;
 use vitrine_wire::view::SessionView;
 use zeroize::Zeroizing;
 
@@ -95,14 +96,15 @@ pub struct Session {
 }
 
 impl Session {
-    /// As shown.
+    /// As shown; `layout` by the site's rules (`crate::layouts`).
     #[must_use]
-    pub fn view(&self) -> SessionView {
+    pub fn view(&self, layout: LayoutView) -> SessionView {
         SessionView {
             user: self.person.user.to_string(),
             display: self.person.display.clone(),
             role: self.person.role.words().to_owned(),
             offline: self.offline,
+            layout,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use super::{Person, Session};
 use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
+use crate::layouts;
 use crate::link::{self, Command};
 use crate::outbox::Alarm;
 use crate::station::{Station, db_key};
@@ -221,7 +222,7 @@ fn begin(
         active: now,
         results: std::collections::BTreeMap::new(),
     };
-    let view = session.view();
+    let view = session.view(layouts::view(station, &session.person));
     note_recent(station, &view.user);
     // Nothing that was open for whoever sat here before is theirs.
     station.imaging.lock();
@@ -292,7 +293,7 @@ async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<Strin
                 if let Ok(p) = person {
                     s.person = p;
                 }
-                let view = s.view();
+                let view = s.view(layouts::view(station, &s.person));
                 drop(session);
                 station.tell(EngineEvent::Session(view));
                 station.command(Command::SignedIn { token: answer.token });

@@ -20,6 +20,7 @@ use crate::clock::Stopwatch;
 use crate::entry;
 use crate::images::give_way;
 use crate::integrity;
+use crate::layouts;
 use crate::link;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
@@ -87,7 +88,10 @@ impl Workstation {
     pub fn session(&self) -> Option<SessionView> {
         let station = self.station().ok()?;
         station.idle_check();
-        station.session().as_ref().map(session::Session::view)
+        station
+            .session()
+            .as_ref()
+            .map(|s| s.view(layouts::view(&station, &s.person)))
     }
 
     /// The person did something that is no act of the engine (a key, the mouse): the idle lock waits anew.
@@ -480,7 +484,7 @@ impl Workstation {
     pub fn restore_session(&self) -> Result<SessionView, EngineError> {
         let station = self.station()?;
         let kept = session::restore(&station.profile, &station.key, &station.clock)?;
-        let view = kept.view();
+        let view = kept.view(layouts::view(&station, &kept.person));
         if let Some(token) = &kept.token {
             station.command(link::Command::SignedIn {
                 token: token.to_string(),
