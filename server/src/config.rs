@@ -425,7 +425,7 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|e| {
             let line = e
                 .span()
-                .map_or(0, |s| text[..s.start.min(text.len())].lines().count().max(1));
+                .map_or(0, |s| 1 + text[..s.start.min(text.len())].matches('\n').count());
             let cause = e.message().replace('\n', " ");
             Fault::usage(format!(
                 "{name}, line {line}: {cause}; every key is described in docs/CONFIG.md"

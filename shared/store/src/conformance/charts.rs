@@ -209,7 +209,7 @@ pub(super) async fn applies_an_operation_once(h: Hospital) {
     other.ops.truncate(1);
     let (without, _) = h.store.apply(&h.client(None), other).await.expect("answered");
     assert!(without.duplicate);
-    assert_eq!(without.changes, with.changes[..1]);
+    assert_eq!(without.changes[0], with.changes[0]);
 
     batch.ops = vec![put("Flag/f", &note("p1", "flag", "three"))];
     let reused = h.store.apply(&h.client(None), batch.clone()).await.map(|_| ());
