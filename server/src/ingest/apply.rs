@@ -263,7 +263,8 @@ pub async fn corrections(
         let Ok(key) = ResourceKey::new("Provenance", id.as_str()) else {
             continue;
         };
-        let Ok(kept) = vitrine_fhir::revision(&id, &op.key, &patient, (version, &before), at) else {
+        let was = (version, &before[..]);
+        let Ok(kept) = vitrine_fhir::revision(&id, &op.key, &patient, was, at, &is.notes) else {
             continue;
         };
         out.push(ChangeOp {

@@ -13,7 +13,7 @@ use vitrine_clinical::{FhirId, PatientId, ResourceKey, UtcMs};
 const BEFORE: &str = "before";
 
 /// A Provenance (JSON) that says what `of` said in its version `version`: `before`, with its own digits, without what it
-/// contained itself, its narrative and its metadata. It belongs to the patient's record.
+/// contained itself, its narrative and its metadata; `why` in the words of what took its place. It belongs to the patient's record.
 ///
 /// # Errors
 /// [`FhirError`] when `before` is not a JSON object.
@@ -23,6 +23,7 @@ pub fn revision(
     patient: &PatientId,
     (version, before): (u64, &[u8]),
     at: UtcMs,
+    why: &[String],
 ) -> Result<Vec<u8>, FhirError> {
     let fault = |e: &serde_json::Error| {
         let text = format!("not a JSON object at line {}, column {}", e.line(), e.column());
@@ -36,7 +37,7 @@ pub fn revision(
     was.insert("id".to_owned(), id_inside);
     let was = serde_json::to_string(&was).map_err(|e| fault(&e))?;
     let code = |system: &str, code: &str| json!({"coding": [{"system": system, "code": code}]});
-    let around = json!({
+    let mut around = json!({
         "resourceType": "Provenance",
         "id": id.as_str(),
         "target": [{"reference": of.to_string()}, {"reference": format!("Patient/{patient}")}],
@@ -47,8 +48,11 @@ pub fn revision(
             "who": {"display": "Vitrine"},
         }],
         "entity": [{"role": "revision", "what": {"reference": format!("#{BEFORE}"), "display": format!("{of}, version {version}")}}],
-    })
-    .to_string();
+    });
+    if !why.is_empty() {
+        around["reason"] = why.iter().map(|text| json!({"text": text})).collect();
+    }
+    let around = around.to_string();
     // The last brace makes room for the resource inside, which keeps its digits.
     let head = around.strip_suffix('}').unwrap_or(&around);
     Ok(format!("{head},\"contained\":[{was}]}}").into_bytes())

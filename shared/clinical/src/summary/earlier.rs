@@ -9,7 +9,7 @@ use crate::chart::{Observation, Provenance, Resource};
 use crate::{ResourceKey, UtcMs};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a result said before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Earlier {
     pub item: MeasuredItem,
     /// When it was replaced.
     pub replaced: Option<UtcMs>,
-    /// Why: the notes of the result as it is now, else the reasons given with the correction.
+    /// Why: the reasons given with the correction; of the newest one else the notes of the result as it is now.
     pub reason: Option<String>,
     /// Where there is no value in its place: `entered-in-error`, `cancelled`, or what the result's status is.
     pub withdrawn: Option<String>,
@@ -68,6 +68,8 @@ impl<'p> Corrections<'p> {
         };
         let mut was = SeriesBuilder::default();
         let mut about: Vec<About> = Vec::new();
+        // What a result says itself now is about its newest correction alone.
+        let mut newest: BTreeSet<ResourceKey> = BTreeSet::new();
         for (key, provenance, before) in self.all {
             // Deleted: nothing is said of it here, as of everything that was.
             let Some(o) = now.get(&key).filter(|_| measured::is_usable(before)) else {
@@ -78,9 +80,11 @@ impl<'p> Corrections<'p> {
                 version: about.len() as u64,
                 resource: Resource::Observation(before.clone()),
             };
-            let said: Vec<&str> = o.notes.iter().map(String::as_str).collect();
-            let given = provenance.reasons.iter().filter_map(|c| c.display());
-            let reason = if said.is_empty() { given.collect() } else { said };
+            let given: Vec<&str> = provenance.reasons.iter().filter_map(|c| c.display()).collect();
+            let reason = match newest.insert(key.clone()) {
+                true if given.is_empty() => o.notes.iter().map(String::as_str).collect(),
+                _ => given,
+            };
             about.push(About {
                 replaced: provenance.recorded.as_ref().and_then(|d| d.order_ms()).map(UtcMs),
                 reason: (!reason.is_empty()).then(|| reason.join(" ")),

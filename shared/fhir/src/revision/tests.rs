@@ -9,6 +9,7 @@ fn of(before: &str) -> Result<Vec<u8>, crate::FhirError> {
         &PatientId::new("p-1").unwrap(),
         (3, before.as_bytes()),
         UtcMs(1_795_235_460_123),
+        &["sample \"haemolysed\"".to_owned()],
     )
 }
 
@@ -30,13 +31,14 @@ fn what_was_said_is_kept_with_its_digits_in_a_valid_provenance_of_the_same_patie
     let Resource::Provenance(Provenance {
         targets,
         recorded,
+        reasons,
         before: Some(before),
-        ..
     }) = view
     else {
         panic!("{view:?}")
     };
     assert_eq!(targets[0].reference.as_deref(), Some("Observation/k"));
+    assert_eq!(reasons[0].display(), Some("sample \"haemolysed\""));
     assert_eq!(recorded.unwrap().as_str(), "2026-11-21T04:31:00.123Z");
     assert_eq!(before.value.unwrap().text().as_deref(), Some("6.10"));
     assert_eq!(before.status.as_deref(), Some("final"));
