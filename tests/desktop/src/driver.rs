@@ -229,7 +229,7 @@ impl Desktop {
     /// # Errors
     /// When the driver refuses.
     pub async fn scan(&self, code: &str) -> Result<bool> {
-        self.ask("window.went = []; window.noted = (e) => void window.went.push(e.timeStamp); window.addEventListener('keyup', window.noted, true); done(true)")
+        self.ask("window.went = [performance.now()]; window.noted = (e) => void window.went.push(e.timeStamp); window.addEventListener('keyup', window.noted, true); done(true)")
             .await?;
         let mut keys = KeyActions::new("keyboard".to_owned());
         for value in code.chars().chain([ENTER]) {
@@ -243,7 +243,7 @@ impl Desktop {
             };
         }
         self.client.perform_actions(keys).await?;
-        // Between two releases with one in between lies at least the time between two presses.
+        // Between two releases with one in between lies at least the time between two presses; before the first stands when it began.
         let longest = self
             .ask("window.removeEventListener('keyup', window.noted, true); done(Math.max(0, ...window.went.slice(2).map((at, i) => at - window.went[i])))")
             .await?;
