@@ -75,15 +75,15 @@ impl<'p> Corrections<'p> {
             let Some(o) = now.get(&key).filter(|_| measured::is_usable(before)) else {
                 continue;
             };
-            let fact = CardFact {
-                key,
-                version: about.len() as u64,
-                resource: Resource::Observation(before.clone()),
-            };
             let given: Vec<&str> = provenance.reasons.iter().filter_map(|c| c.display()).collect();
             let reason = match newest.insert(key.clone()) {
                 true if given.is_empty() => o.notes.iter().map(String::as_str).collect(),
                 _ => given,
+            };
+            let fact = CardFact {
+                key,
+                version: about.len() as u64,
+                resource: Resource::Observation(before.clone()),
             };
             about.push(About {
                 replaced: provenance.recorded.as_ref().and_then(|d| d.order_ms()).map(UtcMs),
