@@ -10,6 +10,7 @@
 use crate::imaging::study::ENDPOINT;
 use crate::ingest::project::owner;
 use bytes::Bytes;
+use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use vitrine_clinical::chart::{Observation, Resource};
@@ -20,6 +21,8 @@ use vitrine_fhir::{Issue, IssueCode};
 use vitrine_store::{ChangeBatch, ChangeKind, ChangeOp, Precondition, Projector, Store, StoreError};
 
 const OBSERVATION: &str = "Observation";
+/// Look-ups under way at once for the changes of one batch.
+const LOOK_UPS: usize = 8;
 
 /// Why nothing could be planned.
 #[derive(Debug)]
@@ -232,13 +235,23 @@ pub async fn corrections(
     ops: &[ChangeOp],
     at: UtcMs,
 ) -> Result<Vec<ChangeOp>, StoreError> {
+    let replacing: Vec<(&ResourceKey, &Bytes)> = ops
+        .iter()
+        .filter(|op| op.key.kind.as_str() == OBSERVATION && op.precondition != Precondition::Absent)
+        .filter_map(|op| match &op.kind {
+            ChangeKind::Put(body) => Some((&op.key, body)),
+            ChangeKind::Delete => None,
+        })
+        .collect();
+    // A file brings thousands at once, and most are new: several look-ups are under way.
+    let mut found = Vec::with_capacity(replacing.len());
+    for some in replacing.chunks(LOOK_UPS) {
+        let asked: Vec<_> = some.iter().map(|(key, _)| store.lookup(key)).collect();
+        found.extend(join_all(asked).await);
+    }
     let mut out = Vec::new();
-    for op in ops {
-        let ChangeKind::Put(body) = &op.kind else { continue };
-        if op.key.kind.as_str() != OBSERVATION || op.precondition == Precondition::Absent {
-            continue;
-        }
-        let before = match store.lookup(&op.key).await {
+    for ((of, body), before) in replacing.into_iter().zip(found) {
+        let before = match before {
             Ok(found) => found,
             Err(e @ StoreError::Archived { .. }) => {
                 tracing::warn!(error = %e, "what a result said before lies in the archive and is not kept beside it");
@@ -258,13 +271,13 @@ pub async fn corrections(
         if !corrects(&was, &is) {
             continue;
         }
-        let id = content_op(b"correction", format!("{}/{version}", op.key).as_bytes()).to_string();
+        let id = content_op(b"correction", format!("{of}/{version}").as_bytes()).to_string();
         let Ok(id) = FhirId::new(id) else { continue };
         let Ok(key) = ResourceKey::new("Provenance", id.as_str()) else {
             continue;
         };
         let was = (version, &before[..]);
-        let Ok(kept) = vitrine_fhir::revision(&id, &op.key, &patient, was, at, &is.notes) else {
+        let Ok(kept) = vitrine_fhir::revision(&id, of, &patient, was, at, &is.notes) else {
             continue;
         };
         out.push(ChangeOp {

@@ -49,8 +49,9 @@ pub fn revision(
         }],
         "entity": [{"role": "revision", "what": {"reference": format!("#{BEFORE}"), "display": format!("{of}, version {version}")}}],
     });
-    if !why.is_empty() {
-        around["reason"] = why.iter().map(|text| json!({"text": text})).collect();
+    if let Some(members) = around.as_object_mut().filter(|_| !why.is_empty()) {
+        let reasons = why.iter().map(|text| json!({"text": text})).collect();
+        members.insert("reason".to_owned(), reasons);
     }
     let around = around.to_string();
     // The last brace makes room for the resource inside, which keeps its digits.
