@@ -178,6 +178,12 @@ async fn a_thousand_accesses_are_a_thousand_rows() {
                 )
             })
             .collect();
+        // What a corrected result said is kept in the same write, and stands in its row.
+        let written = listed.len();
+        listed.retain(|(key, version)| {
+            *act != "write-clinical" || *version > 1 || !key.starts_with("Provenance/")
+        });
+        assert!(written - listed.len() <= 1, "access {i}: {row}");
         listed.sort();
         assert_eq!(Some(&listed), shown.as_ref(), "access {i}: {row}");
     }
