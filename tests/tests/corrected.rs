@@ -1,4 +1,5 @@
-//! S20: a result that is corrected or withdrawn keeps what it said, on a workstation without its server, in print of the record.
+//! S20: a result that is corrected or withdrawn keeps what it said, also on a workstation without its server; and one that
+//! goes to another patient leaves the first one's record as withdrawn.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -196,5 +197,15 @@ async fn s20_a_corrected_result_keeps_what_it_said_also_offline() -> Result<()> 
     sends(&lab, &server, &patient, sent("final", "7.0", None)).await?;
     sends(&lab, &server, &other, sent("final", "3.9", None)).await?;
     says(other, vec!["3.9"]).await?;
+    // Where somebody saw it, it is withdrawn.
+    let expected = vec![
+        "withdrawn",
+        "7.0 mmol/L, shown, no reason given",
+        "4.3 mmol/L, shown, reason: another patient's sample",
+        no_reason,
+        first,
+    ];
+    let point = says(patient, expected).await?;
+    assert_eq!(point["status_text"], "not in this record");
     Ok(())
 }

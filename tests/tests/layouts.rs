@@ -69,13 +69,13 @@ async fn a_role_begins_with_what_the_site_signed_also_offline() -> Result<()> {
         station.first_board(who)?;
     }
     server.kill();
-    let icu = begins(&station, &nurse).await?;
+    let ed = begins(&station, &nurse).await?;
     assert_eq!(
-        (icu.first, icu.section, icu.hours),
+        (ed.first, ed.section, ed.hours),
         (FirstScreen::Board, FirstSection::Vitals, Some(12))
     );
-    assert_eq!(icu.summary.len(), SUMMARY.len(), "{icu:?}");
-    assert_eq!(icu.summary[..2], [SummaryPart::Vitals, SummaryPart::News2]);
+    assert_eq!(ed.summary.len(), SUMMARY.len(), "{ed:?}");
+    assert_eq!(ed.summary[..2], [SummaryPart::Vitals, SummaryPart::News2]);
     assert_eq!(begins(&station, &doctor).await?.first, FirstScreen::Results);
     assert_eq!(
         station.cli(&["status"], None)?["layouts"],

@@ -22,7 +22,7 @@ const only = flag('--size', null);
 const names = args.filter((each) => !each.startsWith('--'));
 /** One of each layout: enough to see within a minute that a change broke something. */
 const QUICK = [
-  'lock', 'lock-alarms', 'search-found', 'board', 'chart', 'chart-medicines', 'chart-allergies', 'chart-labs', 'chart-vitals', 'chart-notes', 'chart-encounters',
+  'lock', 'lock-alarms', 'search-found', 'board', 'chart', 'chart-medicines', 'chart-allergies', 'chart-labs', 'chart-labs-corrected', 'chart-vitals', 'chart-notes', 'chart-encounters',
   'chart-denied', 'images', 'viewer-ct', 'glass-search', 'glass-chart', 'card', 'card-unavailable',
   'entry-vitals-faults', 'entry-preview', 'entry-allergy', 'entry-none-known', 'entry-note', 'chart-entries', 'entries', 'entries-settle', 'card-entries', 'results', 'results-every', 'results-recorded', 'results-beyond', 'results-form-faults', 'results-preview', 'strip-critical-due', 'board-critical', 'training-card', 'training-chart-glass', 'training-board', 'wall-mixed', 'wall-refused',
 ];

@@ -26,7 +26,7 @@ const LEFT_OUT = ['viewer-long'];
  * One of each layout: every component that shows text from outside is on one of them. Each takes one set in four, the next
  * screen the next: all payloads, not each of them on each screen.
  */
-const QUICK = ['lock-alarms', 'search-found', 'board', 'chart', 'chart-allergies', 'chart-labs', 'chart-vitals', 'chart-notes', 'images', 'viewer-measure', 'glass-picked', 'card',
+const QUICK = ['lock-alarms', 'search-found', 'board', 'chart', 'chart-allergies', 'chart-labs', 'chart-labs-corrected', 'chart-vitals', 'chart-notes', 'images', 'viewer-measure', 'glass-picked', 'card',
   'entry-vitals-faults', 'entry-preview', 'entry-none-known', 'chart-entries', 'entries', 'card-entries', 'results-every', 'results-form-faults', 'results-preview', 'wall-mixed'];
 
 // ---- the payloads ----

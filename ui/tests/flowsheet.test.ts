@@ -133,6 +133,7 @@ describe('table', () => {
     flushSync();
     expect(words(row('vital-row', 'Temp'))).toContain('99.1 °F');
     expect(words(row('vital-row', 'RR'))).toContain('corrected');
+    expect([...(row('vital-row', 'RR')?.querySelectorAll('s') ?? [])].map(words)).toEqual(['62 HH']);
     expect(words(row('vital-row', 'SpO2'))).toContain('preliminary');
   });
   test('columns out of view are counted; the newest are in view (S5)', async () => {

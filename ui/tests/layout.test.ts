@@ -59,6 +59,15 @@ describe('what screens begin with', () => {
       await leave();
     }
   });
+  test('another layout waits for the next sign-in', async () => {
+    const app = await screen('lock', as({ section: 'vitals' }));
+    await app.signIn('dlee', '0000');
+    const session = app.session;
+    if (session === null) throw new Error('nobody is signed in');
+    app.hear([{ kind: 'session', value: { ...session, display: 'Dr LEE, Anna', layout: { ...USUAL, section: 'notes' } } }]);
+    expect(app.session?.display).toBe('Dr LEE, Anna');
+    expect(app.layout.section).toBe('vitals');
+  });
   test('nothing of it is left for the next person', async () => {
     const app = await screen('lock', as({ section: 'vitals', hours: 4 }));
     await app.signIn('dlee', '0000');

@@ -41,7 +41,10 @@ impl From<StoreError> for Unplanned {
 /// The id of a created resource: from the operation and the entry's place.
 #[must_use]
 pub fn created_id(op_id: uuid::Uuid, entry: usize) -> FhirId {
-    let id = derived(op_id, b"created", entry);
+    id_of(derived(op_id, b"created", entry))
+}
+
+fn id_of(id: uuid::Uuid) -> FhirId {
     FhirId::new(id.to_string()).unwrap_or_else(|_| unreachable!("a UUID is a FHIR id"))
 }
 
@@ -224,71 +227,76 @@ pub fn changes<'s>(steps: impl Iterator<Item = (usize, &'s Step)>) -> Changes {
     out
 }
 
-/// For each Observation of which the changes replace a value that was shown, a Provenance that keeps what it said: somebody may
-/// have acted upon it (screens.md S20). It belongs to the same record; a result that goes to another patient leaves nothing of the
-/// first one's with the second. Two writers at one instant may each keep the same version; none is lost.
+/// Makes the changes ready for the store: adds what follows from them ([`corrections`]), and the meaning of all ([`extract`]).
 ///
 /// # Errors
-/// [`StoreError`].
-pub async fn corrections(
+/// As [`extract`].
+pub async fn complete(
     store: &dyn Store,
-    ops: &[ChangeOp],
+    projector: &dyn Projector,
+    ops: &mut Vec<ChangeOp>,
     at: UtcMs,
-) -> Result<Vec<ChangeOp>, StoreError> {
-    let replacing: Vec<(&ResourceKey, &Bytes)> = ops
+) -> Result<(), StoreError> {
+    let kept = corrections(store, ops, at).await?;
+    ops.extend(kept);
+    extract(store, projector, ops).await
+}
+
+/// For each Observation of which the changes take a value away that was shown, a Provenance that keeps what it said: somebody may
+/// have acted upon it (screens.md S20). It belongs to the record in which it was shown: of a result that goes to another patient
+/// nothing goes with it. Two writers at one instant may each keep the same version; none is lost.
+async fn corrections(store: &dyn Store, ops: &[ChangeOp], at: UtcMs) -> Result<Vec<ChangeOp>, StoreError> {
+    let replacing: Vec<&ChangeOp> = ops
         .iter()
         .filter(|op| op.key.kind.as_str() == OBSERVATION && op.precondition != Precondition::Absent)
-        .filter_map(|op| match &op.kind {
-            ChangeKind::Put(body) => Some((&op.key, body)),
-            ChangeKind::Delete => None,
-        })
         .collect();
-    // A file brings thousands at once, and most are new: several look-ups are under way.
-    let mut found = Vec::with_capacity(replacing.len());
-    for some in replacing.chunks(LOOK_UPS) {
-        let asked: Vec<_> = some.iter().map(|(key, _)| store.lookup(key)).collect();
-        found.extend(join_all(asked).await);
-    }
     let mut out = Vec::new();
-    for ((of, body), before) in replacing.into_iter().zip(found) {
-        let before = match before {
-            Ok(found) => found,
-            Err(e @ StoreError::Archived { .. }) => {
-                tracing::warn!(error = %e, "what a result said before lies in the archive and is not kept beside it");
-                None
+    // A file brings thousands at once, and most are new: several look-ups are under way.
+    for some in replacing.chunks(LOOK_UPS) {
+        let asked: Vec<_> = some.iter().map(|op| store.lookup(&op.key)).collect();
+        for (op, before) in some.iter().zip(join_all(asked).await) {
+            match before {
+                Ok(Some((version, before))) => out.extend(correction(op, version, &before, at)),
+                Ok(None) => {}
+                Err(e @ StoreError::Archived { .. }) => {
+                    tracing::warn!(error = %e, "what a result said before lies in the archive and is not kept beside it");
+                }
+                Err(e) => return Err(e),
             }
-            Err(e) => return Err(e),
-        };
-        let Some((version, before)) = before else { continue };
-        let Some(patient) =
-            owner(OBSERVATION, &before).filter(|p| owner(OBSERVATION, body).as_ref() == Some(p))
-        else {
-            continue;
-        };
-        let (Some(was), Some(is)) = (observation(&before), observation(body)) else {
-            continue;
-        };
-        if !corrects(&was, &is) {
-            continue;
         }
-        let id = content_op(b"correction", format!("{of}/{version}").as_bytes()).to_string();
-        let Ok(id) = FhirId::new(id) else { continue };
-        let Ok(key) = ResourceKey::new("Provenance", id.as_str()) else {
-            continue;
-        };
-        let was = (version, &before[..]);
-        let Ok(kept) = vitrine_fhir::revision(&id, of, &patient, was, at, &is.notes) else {
-            continue;
-        };
-        out.push(ChangeOp {
+    }
+    Ok(out)
+}
+
+/// What is kept of one Observation that is replaced; nothing where all that was shown still stands.
+fn correction(op: &ChangeOp, version: u64, before: &[u8], at: UtcMs) -> Option<ChangeOp> {
+    let patient = owner(OBSERVATION, before)?;
+    let is = match &op.kind {
+        ChangeKind::Put(body) if owner(OBSERVATION, body).as_ref() == Some(&patient) => observation(body)?,
+        // Gone from this record, with whatever it says elsewhere.
+        ChangeKind::Put(_) | ChangeKind::Delete => Observation::default(),
+    };
+    if !corrects(&observation(before)?, &is) {
+        return None;
+    }
+    let id = id_of(content_op(
+        b"correction",
+        format!("{}/{version}", op.key).as_bytes(),
+    ));
+    let key = ResourceKey::new("Provenance", id.as_str()).ok()?;
+    match vitrine_fhir::revision(&id, &op.key, &patient, (version, before), at, &is.notes) {
+        Ok(kept) => Some(ChangeOp {
             key,
             kind: ChangeKind::Put(Bytes::from(kept)),
             precondition: Precondition::Any,
             extract: None,
             derived: true,
-        });
+        }),
+        Err(e) => {
+            tracing::warn!(error = %e, "what a result said before could not be kept beside it");
+            None
+        }
     }
-    Ok(out)
 }
 
 /// An Observation as it is shown.

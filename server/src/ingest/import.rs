@@ -246,9 +246,7 @@ impl Importer {
             });
         }
         let (at, asked) = (clock::now(), ops.len());
-        let kept = apply::corrections(&*self.store, ops, at).await?;
-        ops.extend(kept);
-        apply::extract(&*self.store, &FhirProjector, ops).await?;
+        apply::complete(&*self.store, &FhirProjector, ops, at).await?;
         let batch = apply::batch(op_id, at, std::mem::take(ops), "import");
         let permit = self.permits.permit().await?;
         let (mut applied, _) = self.store.import(&permit, batch).await?;

@@ -12,7 +12,7 @@ use crate::chart::{
 use crate::news2::{self, Basis};
 use crate::{ResourceKey, UtcMs};
 use earlier::Corrections;
-pub use earlier::{Earlier, corrects};
+pub use earlier::{Earlier, NOT_HERE, corrects};
 use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -285,8 +285,8 @@ impl SeriesBuilder {
     }
 
     fn finish(mut self, chart: &mut ChartSummary, corrections: Corrections<'_>, facts: &[&CardFact]) {
-        let mut earlier = corrections.series(facts);
-        for (key, (order, _)) in &earlier {
+        let mut before = corrections.series(facts);
+        for (key, (order, _)) in &before {
             self.found
                 .entry(key.clone())
                 .or_insert_with(|| (order.clone(), Vec::new()));
@@ -295,14 +295,19 @@ impl SeriesBuilder {
         for (key, (order, mut values)) in self.found {
             values.sort_by_cached_key(|(i, version)| (Reverse(i.at), Reverse(*version), i.source.clone()));
             let mut values: Vec<MeasuredItem> = values.into_iter().map(|(i, _)| i).collect();
+            let said = before.remove(&key).map_or_else(Vec::new, |(_, said)| said);
+            let mut earlier = earlier::of_values(said, &values);
             if matches!(key.as_str(), "O2 flow" | "FiO2") {
                 // Sent by itself and again with the saturation: one measurement.
                 values.dedup_by(|a, b| {
-                    a.at.is_some() && (a.at, &a.value, &a.unit) == (b.at, &b.value, &b.unit)
+                    let one = a.at.is_some() && (a.at, &a.value, &a.unit) == (b.at, &b.value, &b.unit);
+                    // What the one that goes said before is said of the one that stays.
+                    for e in earlier.iter_mut().filter(|e| one && e.item.source == a.source) {
+                        e.item.source = b.source.clone();
+                    }
+                    one
                 });
             }
-            let earlier = earlier.remove(&key).map_or_else(Vec::new, |(_, e)| e);
-            let earlier = earlier::of_values(earlier, &values);
             if values.is_empty() && earlier.is_empty() {
                 continue;
             }

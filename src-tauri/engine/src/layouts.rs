@@ -45,7 +45,8 @@ pub(crate) fn view(station: &Station, person: &Person) -> LayoutView {
 
 /// Takes over what the server sent; in force from the next sign-in on.
 pub(crate) fn take(station: &Station, text: &str, signature: &str) {
-    match checked(&station.device().server_key, text, signature) {
+    let key = station.device().server_key.clone();
+    match checked(&key, text, signature) {
         Ok(rules) => {
             station.layouts.set(rules);
             let kept = format!("{signature} {text}");
@@ -65,7 +66,8 @@ pub(crate) fn recall(station: &Station) {
     let Some((signature, text)) = kept.as_deref().and_then(|k| k.split_once(' ')) else {
         return;
     };
-    match checked(&station.device().server_key, text, signature) {
+    let key = station.device().server_key.clone();
+    match checked(&key, text, signature) {
         Ok(rules) => station.layouts.set(rules),
         Err(why) => station.layouts.refuse(why),
     }

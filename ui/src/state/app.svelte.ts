@@ -226,7 +226,8 @@ export class App {
           break;
         case 'session':
           this.#told = event.value;
-          if (this.session?.user === event.value.user) this.session = event.value;
+          // Nothing moves under somebody's hands: another layout waits for the next sign-in.
+          if (this.session?.user === event.value.user) this.session = { ...event.value, layout: this.session.layout };
           break;
         case 'images':
           this.images.hear(event.value);

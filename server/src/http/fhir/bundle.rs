@@ -140,9 +140,7 @@ pub async fn transaction(
         let permit = authorise(app, caller, &changes.ops).await?;
         let at = clock::now();
         let bodies: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
-        let kept = apply::corrections(&*app.store, &changes.ops, at).await?;
-        changes.ops.extend(kept);
-        apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
+        apply::complete(&*app.store, &FhirProjector, &mut changes.ops, at).await?;
         let batch = apply::batch(op_id, at, changes.ops, source);
         let (applied, _receipt) = app.store.apply(&permit, batch).await?;
         let fresh = (!applied.duplicate).then_some(at);
@@ -321,9 +319,7 @@ async fn entry(
     let permit = authorise(app, caller, &changes.ops).await?;
     let at = clock::now();
     let kinds: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
-    let kept = apply::corrections(&*app.store, &changes.ops, at).await?;
-    changes.ops.extend(kept);
-    apply::extract(&*app.store, &FhirProjector, &mut changes.ops).await?;
+    apply::complete(&*app.store, &FhirProjector, &mut changes.ops, at).await?;
     let batch = apply::batch(
         apply::entry_op(op_id, step.entry),
         at,

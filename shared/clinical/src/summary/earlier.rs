@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+/// [`Earlier::withdrawn`] of a result that is no part of the record any more: deleted, or of another patient.
+pub const NOT_HERE: &str = "not-in-this-record";
+
 /// What a result said before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Earlier {
@@ -20,7 +23,7 @@ pub struct Earlier {
     pub replaced: Option<UtcMs>,
     /// Why: the reasons given with the correction; of the newest one else the notes of the result as it is now.
     pub reason: Option<String>,
-    /// Where there is no value in its place: `entered-in-error`, `cancelled`, or what the result's status is.
+    /// Where there is no value in its place: `entered-in-error`, `cancelled`, what the result's status is otherwise, or [`NOT_HERE`].
     pub withdrawn: Option<String>,
 }
 
@@ -28,7 +31,7 @@ pub struct Earlier {
 struct About {
     replaced: Option<UtcMs>,
     reason: Option<String>,
-    withdrawn: Option<String>,
+    withdrawn: String,
 }
 
 /// All corrections of a record.
@@ -56,29 +59,30 @@ impl<'p> Corrections<'p> {
     pub(super) fn series(mut self, facts: &[&CardFact]) -> BTreeMap<String, (Order, Vec<Earlier>)> {
         self.all
             .sort_by_key(|(_, p, _)| Reverse(p.recorded.as_ref().and_then(|d| d.order_ms())));
-        let now: BTreeMap<&ResourceKey, &Observation> = match self.all.is_empty() {
-            true => BTreeMap::new(),
-            false => facts
-                .iter()
-                .filter_map(|f| match &f.resource {
-                    Resource::Observation(o) => Some((&f.key, o)),
-                    _ => None,
-                })
-                .collect(),
+        // In the order of their keys.
+        let now = |key: &ResourceKey| {
+            let at = facts.binary_search_by(|f| f.key.cmp(key)).ok()?;
+            match &facts.get(at)?.resource {
+                Resource::Observation(o) => Some(o),
+                _ => None,
+            }
         };
         let mut was = SeriesBuilder::default();
         let mut about: Vec<About> = Vec::new();
         // What a result says itself now is about its newest correction alone.
         let mut newest: BTreeSet<ResourceKey> = BTreeSet::new();
         for (key, provenance, before) in self.all {
-            // Deleted: nothing is said of it here, as of everything that was.
-            let Some(o) = now.get(&key).filter(|_| measured::is_usable(before)) else {
+            if !measured::is_usable(before) {
                 continue;
-            };
-            let given: Vec<&str> = provenance.reasons.iter().filter_map(|c| c.display()).collect();
-            let reason = match newest.insert(key.clone()) {
-                true if given.is_empty() => o.notes.iter().map(String::as_str).collect(),
-                _ => given,
+            }
+            let now = now(&key);
+            let mut reason: Vec<&str> = provenance.reasons.iter().filter_map(|c| c.display()).collect();
+            if newest.insert(key.clone()) && reason.is_empty() {
+                reason = now.map_or_else(Vec::new, |o| o.notes.iter().map(String::as_str).collect());
+            }
+            let withdrawn = match now {
+                Some(o) => o.status.clone().unwrap_or_else(|| "unknown".to_owned()),
+                None => NOT_HERE.to_owned(),
             };
             let fact = CardFact {
                 key,
@@ -88,7 +92,7 @@ impl<'p> Corrections<'p> {
             about.push(About {
                 replaced: provenance.recorded.as_ref().and_then(|d| d.order_ms()).map(UtcMs),
                 reason: (!reason.is_empty()).then(|| reason.join(" ")),
-                withdrawn: o.status.clone().or_else(|| Some("unknown".to_owned())),
+                withdrawn,
             });
             was.add(&fact, before);
         }
@@ -98,7 +102,7 @@ impl<'p> Corrections<'p> {
                 item,
                 replaced: about.replaced,
                 reason: about.reason.clone(),
-                withdrawn: about.withdrawn.clone(),
+                withdrawn: Some(about.withdrawn.clone()),
             })
         };
         was.found

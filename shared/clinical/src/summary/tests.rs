@@ -189,17 +189,28 @@ fn s20_a_corrected_result_keeps_what_it_said() {
             (vec![], vec![format!("6.8 withdrawn {status}: -")])
         );
     }
-    // Deleted, of another patient's result, of nothing that was shown: nothing is said.
-    let other = || fact("k2", "Observation", Resource::Observation(final_68()));
+    // No part of the record any more: deleted, or of another patient.
+    let other = || {
+        fact(
+            "k2",
+            "Observation",
+            Resource::Observation(potassium("k2", "final", Some("3.9"), None)),
+        )
+    };
+    assert_eq!(
+        earlier(&[other(), first()]),
+        (
+            vec!["3.9".to_owned()],
+            vec![format!("6.8 withdrawn {NOT_HERE}: -")]
+        )
+    );
+    // Of what was not shown nothing is said.
     let registered = was(
         "Observation/k2",
         "2026-11-21T05:10:00Z",
         potassium("k2", "registered", None, None),
     );
-    assert_eq!(
-        earlier(&[other(), first(), registered]),
-        (vec!["6.8".to_owned()], vec![])
-    );
+    assert_eq!(earlier(&[other(), registered]), (vec!["3.9".to_owned()], vec![]));
 }
 
 #[test]

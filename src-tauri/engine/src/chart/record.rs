@@ -219,12 +219,7 @@ fn from_record(
         let newest = || s.vitals.iter().filter_map(|v| Some((v, v.values.first()?)));
         let as_of = newest().filter_map(|(_, m)| m.at).max();
         let with_earlier = |(series, m): (&MeasuredSeries, &MeasuredItem)| MeasuredView {
-            earlier: series
-                .earlier
-                .iter()
-                .filter(|e| e.item.source == m.source && e.withdrawn.is_none())
-                .map(|e| w.earlier(e, m.at))
-                .collect(),
+            earlier: w.earlier_of(series, m),
             ..w.measured(m)
         };
         view.vitals = w.block(newest().map(with_earlier).collect(), as_of, RECORD);

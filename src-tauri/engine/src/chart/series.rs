@@ -6,7 +6,7 @@ use super::blocks::Words;
 use vitrine_clinical::UtcMs;
 use vitrine_clinical::card::MeasuredItem;
 use vitrine_clinical::format;
-use vitrine_clinical::summary::{Earlier, MeasuredSeries};
+use vitrine_clinical::summary::{Earlier, MeasuredSeries, NOT_HERE};
 use vitrine_wire::series_view::{MeasuredPointView, MeasuredSeriesView, TickView};
 use vitrine_wire::view::EarlierView;
 
@@ -44,9 +44,7 @@ impl Words<'_> {
         let unit = first.and_then(|v| v.unit.clone());
         let range_text = first.and_then(|v| v.range.clone());
         let bounds = range_text.as_deref().and_then(bounds);
-        let all = self.points(s, unit.as_deref());
-        let older = all.len().saturating_sub(most);
-        let points: Vec<MeasuredPointView> = all.into_iter().take(most).collect();
+        let (points, older) = self.points(s, unit.as_deref(), most);
         MeasuredSeriesView {
             label: s.label.clone(),
             unit: points
@@ -86,20 +84,9 @@ impl Words<'_> {
             .collect()
     }
 
-    /// All values, newest first, with what they said before; where a value was withdrawn, what it was stands in its place.
-    fn points(&self, s: &MeasuredSeries, unit: Option<&str>) -> Vec<MeasuredPointView> {
-        let of = |m: &MeasuredItem| -> Vec<EarlierView> {
-            let here = |e: &&Earlier| e.item.source == m.source && e.withdrawn.is_none();
-            s.earlier
-                .iter()
-                .filter(here)
-                .map(|e| self.earlier(e, m.at))
-                .collect()
-        };
-        let shown = s.values.iter().map(|m| MeasuredPointView {
-            earlier: of(m),
-            ..self.point_of(m, unit)
-        });
+    /// The newest values with what they said before, at most so many, and how many there are beyond them. Where a value was
+    /// withdrawn, what it was stands in its place.
+    fn points(&self, s: &MeasuredSeries, unit: Option<&str>, most: usize) -> (Vec<MeasuredPointView>, usize) {
         let mut gone: Vec<(&Earlier, MeasuredPointView)> = Vec::new();
         for e in &s.earlier {
             let Some(status) = &e.withdrawn else { continue };
@@ -109,9 +96,26 @@ impl Words<'_> {
                 None => gone.push((e, self.withdrawn(e, status, was))),
             }
         }
-        let mut all: Vec<MeasuredPointView> = shown.chain(gone.into_iter().map(|(_, point)| point)).collect();
-        all.sort_by_key(|p| std::cmp::Reverse(p.at_ms));
-        all
+        let all = s.values.len() + gone.len();
+        let shown = s.values.iter().take(most).map(|m| MeasuredPointView {
+            earlier: self.earlier_of(s, m),
+            ..self.point_of(m, unit)
+        });
+        let mut points: Vec<MeasuredPointView> =
+            shown.chain(gone.into_iter().map(|(_, point)| point)).collect();
+        points.sort_by_key(|p| std::cmp::Reverse(p.at_ms));
+        points.truncate(most);
+        let older = all - points.len();
+        (points, older)
+    }
+
+    /// What one value of a series said before.
+    pub(crate) fn earlier_of(&self, s: &MeasuredSeries, m: &MeasuredItem) -> Vec<EarlierView> {
+        s.earlier
+            .iter()
+            .filter(|e| e.item.source == m.source && e.withdrawn.is_none())
+            .map(|e| self.earlier(e, m.at))
+            .collect()
     }
 
     fn withdrawn(&self, e: &Earlier, status: &str, was: EarlierView) -> MeasuredPointView {
@@ -121,8 +125,10 @@ impl Words<'_> {
             flag: String::new(),
             flag_shape: String::new(),
             range_text: None,
-            // Entered in error, cancelled; of anything else the result is there and says no value, or another test's.
-            status_text: matches!(status, "entered-in-error" | "cancelled").then(|| status.replace('-', " ")),
+            // Of any other status the result is there, and says no value or another test's.
+            status_text: ["entered-in-error", "cancelled", NOT_HERE]
+                .contains(&status)
+                .then(|| status.replace('-', " ")),
             earlier: vec![was],
             withdrawn: true,
             number: None,
@@ -236,6 +242,7 @@ fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
         }
         e
     }));
+    earlier.sort_by_key(|e| std::cmp::Reverse(e.replaced));
     let mut out: Vec<MeasuredSeries> = Vec::new();
     for s in vitals {
         if !matches!(s.key.as_str(), "BP" | "SBP" | "DBP") {
