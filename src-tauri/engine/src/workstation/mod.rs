@@ -333,6 +333,17 @@ impl Workstation {
         })
     }
 
+    /// Resolves when no thread has a database of this workstation open any more: for a program that drops its clones and ends, which it
+    /// must not do before (see [`Self::close`]).
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
+        let gone = self.station().ok().map(|s| s.gone.subscribe());
+        async move {
+            let Some(mut gone) = gone else { return };
+            // An error says that the other end was dropped, which is what is waited for.
+            while gone.changed().await.is_ok() {}
+        }
+    }
+
     /// Ends the synchronisation of this program.
     pub fn stop_synchronising(&self) {
         self.inner

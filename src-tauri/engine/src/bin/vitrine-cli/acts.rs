@@ -4,6 +4,8 @@ use crate::args::{Act, AuditAct, CacheAct, Cli, Who};
 use crate::{bench, entries, images, print, secret, wall};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_engine::clock::Clock;
 use vitrine_engine::profile::write_private;
@@ -174,6 +176,17 @@ pub(crate) fn to_json<T: serde::Serialize>(v: &T) -> Result<Value, EngineError> 
     serde_json::to_value(v).map_err(|_| EngineError::Internal("printing"))
 }
 
+/// The ends of the workstations that were opened.
+static OPENED: Mutex<Vec<Pin<Box<dyn Future<Output = ()> + Send>>>> = Mutex::new(Vec::new());
+
+/// Waits until no thread has a database of theirs open: the one that answers an emergency is no runtime's.
+pub async fn ended() {
+    let opened = std::mem::take(&mut *OPENED.lock().unwrap_or_else(PoisonError::into_inner));
+    for end in opened {
+        end.await;
+    }
+}
+
 fn open(profile: &Path, sync: bool) -> Result<Workstation, EngineError> {
     if !profile.is_dir() {
         return Err(EngineError::NotEnrolled);
@@ -187,6 +200,10 @@ fn open(profile: &Path, sync: bool) -> Result<Workstation, EngineError> {
     )?;
     // A workstation that cannot be used says why at once.
     ws.usable()?;
+    OPENED
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(Box::pin(ws.ended()));
     Ok(ws)
 }
 

@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         Ok(runtime) => {
             let done = runtime.block_on(acts::run(cli));
             // Wait for the threads that have a database open: the process's exit would free SQLCipher beneath them.
+            let _ = runtime.block_on(async { tokio::time::timeout(CLOSING, acts::ended()).await });
             runtime.shutdown_timeout(CLOSING);
             done
         }

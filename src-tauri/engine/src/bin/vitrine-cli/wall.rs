@@ -36,15 +36,18 @@ pub async fn wall(
         failed?;
     }
     show(&view, json)?;
-    let goes_on = async {
-        loop {
-            next(&mut events).await;
-            view = ws.wall().await?;
-            show(&view, json)?;
+    // Without a time it is shown once, also where something has changed already.
+    if seconds > 0 {
+        let goes_on = async {
+            loop {
+                next(&mut events).await;
+                view = ws.wall().await?;
+                show(&view, json)?;
+            }
+        };
+        if let Ok(failed) = tokio::time::timeout(Duration::from_secs(seconds), goes_on).await {
+            return failed;
         }
-    };
-    if let Ok(failed) = tokio::time::timeout(Duration::from_secs(seconds), goes_on).await {
-        return failed;
     }
     ws.wall_close();
     if view.line == WallLine::Refused {
