@@ -15,6 +15,8 @@ pub struct EntryFormView {
     pub severities: Vec<ChoiceView>,
     /// How sure one is of an allergy; the first is the one to offer.
     pub certainties: Vec<ChoiceView>,
+    /// What can become of an allergy that is in the record; none is offered first.
+    pub standings: Vec<StandingView>,
     /// Kinds of notes; the first is the one to offer.
     pub note_kinds: Vec<ChoiceView>,
     /// What can be done about a critical result; none is offered first.
@@ -63,6 +65,18 @@ pub struct AnswerView {
     pub optional: bool,
 }
 
+/// What can become of an allergy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct StandingView {
+    /// Its code.
+    pub code: String,
+    /// "Refuted: looked into, it is none".
+    pub text: String,
+    /// It is an allergy still: a reaction can be added.
+    pub stands: bool,
+}
+
 /// Something to choose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
@@ -95,6 +109,21 @@ pub enum EntryInput {
         severity: String,
         /// Code of [`EntryFormView::certainties`].
         certainty: String,
+    },
+    /// An allergy of the record is changed, or what two changes of it contradict each other in is decided.
+    AllergyChange {
+        /// The allergy ([`crate::view::AllergyView::source`], [`crate::view::DisputeView::allergy`]).
+        allergy: String,
+        /// Code of [`EntryFormView::standings`].
+        standing: String,
+        /// What happened beyond what is recorded; "" = nothing to add.
+        reaction: String,
+        /// Code of [`EntryFormView::severities`], of that reaction; "" = not known.
+        severity: String,
+        /// Why.
+        reason: String,
+        /// The dispute that this decides ([`crate::view::DisputeView::dispute`]); "" = none.
+        settles: String,
     },
     /// The patient has no known allergies; the question was answered with yes.
     NoKnownAllergies {
@@ -168,8 +197,8 @@ pub struct EntryPreviewView {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct FaultView {
-    /// Code of the sign, or `agent`, `reaction`, `severity`, `certainty`, `asked`, `note_kind`, `text`, `minutes_ago`, `answer`,
-    /// `read_back`, `words`; "" = the whole.
+    /// Code of the sign, or `agent`, `reaction`, `severity`, `certainty`, `standing`, `reason`, `asked`, `note_kind`, `text`,
+    /// `minutes_ago`, `answer`, `read_back`, `words`; "" = the whole.
     pub field: String,
     /// What is wrong and what to do.
     pub text: String,

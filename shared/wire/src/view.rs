@@ -207,6 +207,42 @@ pub struct AllergyStripView {
     pub conflict_text: Option<String>,
     /// "updated 12-Oct-2026".
     pub updated_text: Option<String>,
+    /// Changes that contradict each other and wait for a person: until then each of these allergies is treated as one.
+    pub disputes: Vec<DisputeView>,
+}
+
+/// A change of an allergy that was made on a record which had changed meanwhile (screens.md 11): nobody's word is dropped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct DisputeView {
+    /// The Task that keeps it ("Task/…").
+    pub dispute: String,
+    /// The allergy ("AllergyIntolerance/…").
+    pub allergy: String,
+    /// Agent, never shortened.
+    pub agent: String,
+    /// What both changes began from, as the later one's author read it.
+    pub base: DisputeSideView,
+    /// What the record says now.
+    pub record: DisputeSideView,
+    /// The change that did not come into the record.
+    pub change: DisputeSideView,
+}
+
+/// One column of a dispute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct DisputeSideView {
+    /// "confirmed", "refuted", "no longer in the record".
+    pub standing_text: String,
+    /// Code of [`crate::entry_view::EntryFormView::standings`] to begin a decision with; "" where none fits.
+    pub standing: String,
+    /// "anaphylaxis, severe"; "reaction not recorded".
+    pub reaction_text: String,
+    /// "RN BROWN (Nurse), 27-Nov-2026 04:13, at ED-07"; absent where the record does not say.
+    pub by_text: Option<String>,
+    /// Why, in the author's words.
+    pub reason_text: Option<String>,
 }
 
 /// One allergy.
@@ -225,6 +261,13 @@ pub struct AllergyView {
     pub verification_text: Option<String>,
     /// "recorded here 04:12 by RN BROWN, NOT SENT": not in the record on the server yet; absent for what is.
     pub unsent_text: Option<String>,
+    /// "DISPUTED: …": two changes contradict each other, and it is treated as an allergy until somebody decides.
+    pub disputed_text: Option<String>,
+    /// The resource ("AllergyIntolerance/…"), to be changed by [`crate::entry_view::EntryInput::AllergyChange`]; absent where it cannot be
+    /// changed here (not in the record yet, disputed).
+    pub source: Option<String>,
+    /// Code of [`crate::entry_view::EntryFormView::standings`] that fits what is recorded; "" where none does.
+    pub standing: String,
 }
 
 /// Whether a block has entries.

@@ -27,4 +27,17 @@ verification_text: string | null,
 /**
  * "recorded here 04:12 by RN BROWN, NOT SENT": not in the record on the server yet; absent for what is.
  */
-unsent_text: string | null, };
+unsent_text: string | null, 
+/**
+ * "DISPUTED: …": two changes contradict each other, and it is treated as an allergy until somebody decides.
+ */
+disputed_text: string | null, 
+/**
+ * The resource ("AllergyIntolerance/…"), to be changed by [`crate::entry_view::EntryInput::AllergyChange`]; absent where it cannot be
+ * changed here (not in the record yet, disputed).
+ */
+source: string | null, 
+/**
+ * Code of [`crate::entry_view::EntryFormView::standings`] that fits what is recorded; "" where none does.
+ */
+standing: string, };

@@ -2,6 +2,7 @@
 import type { AnswerView } from "./AnswerView";
 import type { ChoiceView } from "./ChoiceView";
 import type { SignView } from "./SignView";
+import type { StandingView } from "./StandingView";
 
 /**
  * The forms.
@@ -19,6 +20,10 @@ severities: Array<ChoiceView>,
  * How sure one is of an allergy; the first is the one to offer.
  */
 certainties: Array<ChoiceView>, 
+/**
+ * What can become of an allergy that is in the record; none is offered first.
+ */
+standings: Array<StandingView>, 
 /**
  * Kinds of notes; the first is the one to offer.
  */

@@ -28,7 +28,31 @@ severity: string,
 /**
  * Code of [`EntryFormView::certainties`].
  */
-certainty: string, } | { "kind": "no-known-allergies", 
+certainty: string, } | { "kind": "allergy-change", 
+/**
+ * The allergy ([`crate::view::AllergyView::source`], [`crate::view::DisputeView::allergy`]).
+ */
+allergy: string, 
+/**
+ * Code of [`EntryFormView::standings`].
+ */
+standing: string, 
+/**
+ * What happened beyond what is recorded; "" = nothing to add.
+ */
+reaction: string, 
+/**
+ * Code of [`EntryFormView::severities`], of that reaction; "" = not known.
+ */
+severity: string, 
+/**
+ * Why.
+ */
+reason: string, 
+/**
+ * The dispute that this decides ([`crate::view::DisputeView::dispute`]); "" = none.
+ */
+settles: string, } | { "kind": "no-known-allergies", 
 /**
  * The answer.
  */

@@ -5,8 +5,8 @@
  */
 export type FaultView = { 
 /**
- * Code of the sign, or `agent`, `reaction`, `severity`, `certainty`, `asked`, `note_kind`, `text`, `minutes_ago`, `answer`,
- * `read_back`, `words`; "" = the whole.
+ * Code of the sign, or `agent`, `reaction`, `severity`, `certainty`, `standing`, `reason`, `asked`, `note_kind`, `text`,
+ * `minutes_ago`, `answer`, `read_back`, `words`; "" = the whole.
  */
 field: string, 
 /**
