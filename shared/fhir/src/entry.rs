@@ -1,9 +1,11 @@
 //! What staff record at a workstation, as FHIR R4: one transaction Bundle an entry.
 //!
-//! Lives here: the resources an entry becomes. Never here: checking it (that is `clinical::entry`), ids of resources (the server's).
+//! Lives here: the resources an entry becomes; a change of an allergy is in `change`. Never here: checking it (that is `clinical::entry`), ids of resources (the server's).
 //! Rules: vital signs by the FHIR R4 vital-signs profile (LOINC, UCUM; both pressures under the panel 85354-9); times with the
 //! offset of the ward's clock; who recorded it as a logical reference (R4 §2.3.0.3) by the staff's sign-in name, with the name as shown;
 //! allergens in the recorder's own words, never coded by guess; an entry's id as identifier of every resource it became.
+
+pub mod change;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -38,6 +40,8 @@ pub fn bundle(entry: &Entry) -> Result<Vec<u8>, String> {
             severity,
             certainty,
         } => vec![allergy(entry, agent, reaction.as_deref(), *severity, *certainty)],
+        // Not in the record: what it contradicts may be there. What is not is done by [`change`].
+        What::AllergyChange { .. } => vec![change::task(entry, true)?],
         What::NoKnownAllergies => vec![none_known(entry)],
         What::Note { note, text } => vec![document(entry, *note, text)],
         What::Acknowledge { .. } => vec![acknowledgement(entry)?],
@@ -229,19 +233,22 @@ fn allergy(
     if severity == Some(Severity::LifeThreatening) {
         a = with(a, "criticality", json!("high"));
     }
-    if let Some(reaction) = reaction.map(str::trim).filter(|r| !r.is_empty()) {
-        let mut r = json!({"manifestation": [{"text": reaction}]});
-        if let Some(severity) = severity {
-            let code = match severity {
-                Severity::Mild => "mild",
-                Severity::Moderate => "moderate",
-                Severity::Severe | Severity::LifeThreatening => "severe",
-            };
-            r = with(r, "severity", json!(code));
-        }
-        a = with(a, "reaction", json!([r]));
+    if let Some(text) = reaction.map(str::trim).filter(|r| !r.is_empty()) {
+        a = with(a, "reaction", json!([self::reaction(text, severity)]));
     }
     a
+}
+
+/// What happened, in the recorder's words.
+fn reaction(text: &str, severity: Option<Severity>) -> Value {
+    let r = json!({"manifestation": [{"text": text}]});
+    let Some(severity) = severity else { return r };
+    let code = match severity {
+        Severity::Mild => "mild",
+        Severity::Moderate => "moderate",
+        Severity::Severe | Severity::LifeThreatening => "severe",
+    };
+    with(r, "severity", json!(code))
 }
 
 fn none_known(e: &Entry) -> Value {

@@ -7,7 +7,7 @@
 //! always wins over a statement, and the two together are a conflict.
 
 use super::negation::{self, Presence};
-use super::{AllergyBlock, AllergyItem, AllergyState, CardFact, NegativeStatement};
+use super::{AllergyBlock, AllergyChange, AllergyItem, AllergyState, CardFact, NegativeStatement, dispute};
 use crate::UtcMs;
 use crate::chart::{AllergyIntolerance, Concept, Resource};
 
@@ -111,7 +111,7 @@ pub fn is_lethal(words: &str) -> bool {
     LETHAL.iter().any(|l| words.contains(l))
 }
 
-fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
+pub(crate) fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
     let mut reactions: Vec<String> = Vec::new();
     for r in &a.reactions {
         let words = r
@@ -152,10 +152,19 @@ fn item(fact: &CardFact, a: &AllergyIntolerance, agent: String) -> AllergyItem {
         verification: a.verification_status.clone(),
         since: since.or_else(|| a.onset_text.clone()),
         dangerous: lethal || worst == Some("severe") || criticality == Some("high"),
+        disputed: false,
     }
 }
 
-fn statement(fact: &CardFact, a: &AllergyIntolerance, text: String, all: bool) -> NegativeStatement {
+/// A statement of absence: who recorded it and when, or who changed it to that.
+fn statement(
+    fact: &CardFact,
+    a: &AllergyIntolerance,
+    text: String,
+    all: bool,
+    changes: &[AllergyChange],
+) -> NegativeStatement {
+    let changed = changes.iter().find(|c| !c.open && c.about == fact.key);
     let who = a
         .asserter
         .as_ref()
@@ -165,8 +174,13 @@ fn statement(fact: &CardFact, a: &AllergyIntolerance, text: String, all: bool) -
         source: fact.key.clone(),
         text,
         all,
-        by: who.or_else(|| a.recorder.as_ref().and_then(|r| r.display.clone())),
-        at: fact.resource.stated_ms().map(UtcMs),
+        by: changed
+            .and_then(|c| c.by.clone())
+            .or(who)
+            .or_else(|| a.recorder.as_ref().and_then(|r| r.display.clone())),
+        at: changed
+            .and_then(|c| c.at)
+            .or(fact.resource.stated_ms().map(UtcMs)),
     }
 }
 
@@ -175,6 +189,7 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
     let mut items: Vec<(AllergyItem, &AllergyIntolerance)> = Vec::new();
     let mut negatives: Vec<(NegativeStatement, Option<Presence>, &AllergyIntolerance)> = Vec::new();
     let mut as_of = None;
+    let changes = dispute::changes(facts);
     for fact in facts {
         let Resource::AllergyIntolerance(a) = &fact.resource else {
             continue;
@@ -189,15 +204,21 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
                     .and_then(Concept::display)
                     .unwrap_or("No known allergy");
                 let all = presence == Presence::NothingAtAll;
-                negatives.push((statement(fact, a, words.to_owned(), all), Some(presence), a));
+                negatives.push((
+                    statement(fact, a, words.to_owned(), all, &changes),
+                    Some(presence),
+                    a,
+                ));
             }
-            Said::Refuted(words) => negatives.push((statement(fact, a, words, false), None, a)),
+            Said::Refuted(words) => negatives.push((statement(fact, a, words, false, &changes), None, a)),
         }
         as_of = as_of.max(fact.resource.stated_ms());
     }
     let conflict = negatives
         .iter()
         .any(|(_, presence, n)| contradicted(*presence, n, &items));
+    let mut items: Vec<AllergyItem> = items.into_iter().map(|(i, _)| i).collect();
+    dispute::keep(&mut items, &changes);
     let state = if !items.is_empty() {
         AllergyState::Known
     } else if negatives.iter().any(|(n, ..)| n.all) {
@@ -205,7 +226,6 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
     } else {
         AllergyState::NotRecorded
     };
-    let mut items: Vec<AllergyItem> = items.into_iter().map(|(i, _)| i).collect();
     items.sort_by_cached_key(|i| (!i.dangerous, rank(i), i.agent.to_lowercase(), i.source.clone()));
     let mut negatives: Vec<NegativeStatement> = negatives.into_iter().map(|(n, ..)| n).collect();
     negatives.sort_by_cached_key(|n| (!n.all, std::cmp::Reverse(n.at), n.source.clone()));
@@ -214,7 +234,10 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
         items,
         negatives,
         conflict,
-        as_of: as_of.map(UtcMs),
+        as_of: as_of
+            .max(changes.iter().filter_map(|c| c.at).max().map(|at| at.0))
+            .map(UtcMs),
+        changes: Some(changes),
     }
 }
 

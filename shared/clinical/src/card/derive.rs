@@ -2,7 +2,8 @@
 
 use super::{
     AllergyState, Block, BlockState, ConditionItem, EmergencyCard, MeasuredItem, MedicationItem,
-    NegativeStatement, StatementItem, allergy, condition, critical, measured, medication, place, statement,
+    NegativeStatement, StatementItem, allergy, condition, critical, dispute, measured, medication, place,
+    statement,
 };
 use crate::chart::Resource;
 use crate::{PatientId, ResourceKey, UtcMs, news2};
@@ -50,7 +51,8 @@ pub fn card_slot(resource: &Resource) -> Option<CardSlot> {
             Said::Active(_) => ("allergy".into(), ALL),
             Said::Absent(_) => ("allergy-absent".into(), 20),
             Said::Refuted(_) => ("allergy-refuted".into(), 20),
-            Said::Nothing => return None,
+            // Two changes may contradict each other about it.
+            Said::Nothing => ("allergy-over".into(), 20),
         },
         Resource::MedicationRequest(_) | Resource::MedicationStatement(_) => {
             match medication::course(resource)? {
@@ -69,6 +71,8 @@ pub fn card_slot(resource: &Resource) -> Option<CardSlot> {
         Resource::RelatedPerson(p) if statement::is_contact(p) => ("contact".into(), 16),
         Resource::Observation(o) => result_slot(o, resource)?,
         Resource::Task(t) if critical::is_acknowledgement(t) => ("acknowledged".into(), 256),
+        Resource::Task(t) if dispute::is_change(t) && dispute::is_open(t) => ("allergy-disputed".into(), ALL),
+        Resource::Task(t) if dispute::is_change(t) => ("allergy-changed".into(), 32),
         _ => match statement::about(resource)? {
             About::CodeStatus => ("code-status".into(), 8),
             About::Isolation => ("isolation".into(), 32),

@@ -11,6 +11,7 @@ mod allergy;
 pub(crate) mod condition;
 pub mod critical;
 mod derive;
+pub mod dispute;
 mod high_risk;
 pub(crate) mod measured;
 pub(crate) mod medication;
@@ -21,6 +22,7 @@ pub(crate) use allergy::allergen_says;
 pub use allergy::is_lethal;
 pub use critical::{CriticalItem, CriticalMark, Taken};
 pub use derive::{CardFact, CardSlot, card_slot, emergency_card};
+pub use dispute::AllergyChange;
 
 /// Whether a block of the card has something to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +74,25 @@ pub struct AllergyBlock {
     pub conflict: bool,
     /// When the newest of them was recorded.
     pub as_of: Option<UtcMs>,
+    /// What people changed: all that contradicts the record and waits for a person, then the newest; `None` = this version cannot read
+    /// it, and then nothing is known of contradictions.
+    #[serde(
+        default = "no_changes",
+        skip_serializing_if = "is_no_changes",
+        deserialize_with = "critical::lenient"
+    )]
+    pub changes: Option<Vec<AllergyChange>>,
+}
+
+/// Cards derived before there were changes have none.
+#[allow(clippy::unnecessary_wraps)]
+const fn no_changes() -> Option<Vec<AllergyChange>> {
+    Some(Vec::new())
+}
+
+#[allow(clippy::ref_option)]
+fn is_no_changes(changes: &Option<Vec<AllergyChange>>) -> bool {
+    changes.as_ref().is_some_and(Vec::is_empty)
 }
 
 /// One active allergy or intolerance.
@@ -95,6 +116,9 @@ pub struct AllergyItem {
     pub since: Option<String>,
     /// Life-threatening by severity, criticality or reaction (anaphylaxis).
     pub dangerous: bool,
+    /// Two changes contradict each other: an allergy until a person has decided.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub disputed: bool,
 }
 
 /// Somebody stated that something is absent.

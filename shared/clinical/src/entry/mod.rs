@@ -7,11 +7,13 @@
 //! says "none" is no allergy; severities are the recorder's and are not derived.
 
 mod answer;
+mod change;
 mod signs;
 #[cfg(test)]
 mod tests;
 
 pub use answer::Answer;
+pub use change::{AsRead, READ_MOST, Standing};
 pub use signs::{AWARENESS, SIGNS, Sign, SignFacts};
 
 use crate::card::allergen_says;
@@ -76,6 +78,23 @@ pub enum What {
         severity: Option<Severity>,
         /// How sure one is.
         certainty: Certainty,
+    },
+    /// An allergy of the record stands differently, or what two changes contradict each other in is decided.
+    AllergyChange {
+        /// The allergy: `AllergyIntolerance/…`.
+        allergy: String,
+        /// What was recorded of it, as it was read.
+        read: AsRead,
+        /// How it stands.
+        standing: Standing,
+        /// A reaction to be added.
+        reaction: Option<String>,
+        /// How bad that was, where known.
+        severity: Option<Severity>,
+        /// Why.
+        reason: String,
+        /// The dispute that it decides: `Task/…`.
+        settles: Option<String>,
     },
     /// The patient was asked and has no known allergies.
     NoKnownAllergies,
@@ -150,6 +169,11 @@ impl Choice for Severity {
     ];
 }
 impl Severity {
+    /// Its code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.words()
+    }
     /// In the middle of a sentence: as its code.
     fn words(self) -> &'static str {
         Self::ALL
@@ -327,6 +351,7 @@ impl What {
                 }
             }
             Self::NoKnownAllergies => {}
+            Self::AllergyChange { .. } => self.change_faults(&mut out),
             Self::Acknowledge { .. } => self.answer_faults(&mut out),
             Self::Note { text, .. } => {
                 if text.trim().is_empty() {
@@ -371,7 +396,7 @@ impl What {
     pub fn section(&self) -> &'static str {
         match self {
             Self::Vitals { .. } => "vitals",
-            Self::Allergy { .. } | Self::NoKnownAllergies => "allergies",
+            Self::Allergy { .. } | Self::AllergyChange { .. } | Self::NoKnownAllergies => "allergies",
             Self::Note { .. } => "notes",
             Self::Acknowledge { .. } => "labs",
         }
@@ -383,6 +408,8 @@ impl What {
         match self {
             Self::Vitals { .. } => "Vital signs",
             Self::Allergy { .. } => "Allergy or intolerance",
+            Self::AllergyChange { settles: None, .. } => "Change of an allergy",
+            Self::AllergyChange { .. } => "Contradiction about an allergy decided",
             Self::NoKnownAllergies => "No known allergies",
             Self::Note { note, .. } => note.words(),
             Self::Acknowledge { .. } => "Critical result taken up",
@@ -402,6 +429,20 @@ impl What {
                     Certainty::Unconfirmed => "unconfirmed".to_owned(),
                 },
             ],
+            Self::AllergyChange {
+                read,
+                standing,
+                reaction,
+                severity,
+                reason,
+                settles,
+                ..
+            } => change::lines(
+                read,
+                *standing,
+                (reaction.as_deref(), *severity),
+                (reason, settles.is_some()),
+            ),
             Self::NoKnownAllergies => vec!["The patient was asked and has no known allergies".to_owned()],
             Self::Note { text, .. } => text.trim().lines().map(str::to_owned).collect(),
             Self::Acknowledge {
@@ -437,13 +478,17 @@ impl What {
         else {
             return String::new();
         };
-        let what = reaction.as_deref().map(str::trim).filter(|r| !r.is_empty());
-        match (what, severity) {
-            (Some(r), Some(s)) => format!("{r}, {}", s.words()),
-            (Some(r), None) => r.to_owned(),
-            (None, _) => "reaction not recorded".to_owned(),
-        }
+        reaction_words(reaction.as_deref(), *severity).unwrap_or_else(|| "reaction not recorded".to_owned())
     }
+}
+
+/// "hives, mild"; `None` where nothing happened that is known.
+fn reaction_words(reaction: Option<&str>, severity: Option<Severity>) -> Option<String> {
+    let what = reaction.map(str::trim).filter(|r| !r.is_empty())?;
+    Some(match severity {
+        Some(s) => format!("{what}, {}", s.words()),
+        None => what.to_owned(),
+    })
 }
 
 fn vital_faults(at: UtcMs, measured: UtcMs, readings: &[Reading], out: &mut Vec<Fault>) {
