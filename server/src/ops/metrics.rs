@@ -209,6 +209,12 @@ pub const FAMILIES: &[Family] = &[
         &["outcome=\"accepted\"", "outcome=\"rejected\""],
     ),
     (
+        "vitrine_allergy_disputes_total",
+        "counter",
+        "Changes of allergies that met another record than their author had read: kept, and shown until a person decides",
+        NONE,
+    ),
+    (
         "vitrine_live_values_total",
         "counter",
         "Values of bedside monitors by what became of them",

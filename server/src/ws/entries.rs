@@ -17,9 +17,10 @@ use crate::identity::sessions::Caller;
 use crate::ingest::apply::created_id;
 use vitrine_access::Actor;
 use vitrine_access::policy::Subject;
-use vitrine_clinical::entry::Entry;
-use vitrine_clinical::{DeviceId, ResourceKey};
-use vitrine_fhir::bundle::Bundle;
+use vitrine_clinical::entry::{Entry, What};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey};
+use vitrine_fhir::bundle::{Bundle, Method};
+use vitrine_fhir::entry::change;
 use vitrine_store::StoreError;
 use vitrine_sync::server::Event;
 use vitrine_wire::message::EntryOutcome;
@@ -93,6 +94,72 @@ async fn known(
     Ok((!keys.is_empty()).then_some(keys))
 }
 
+/// Whether an entry of a Bundle makes a resource.
+fn is_made(e: &vitrine_fhir::bundle::Entry<'_>) -> bool {
+    e.request.as_ref().is_some_and(|r| r.method == Method::Post)
+}
+
+/// Why a change could not be looked at.
+enum Unmerged {
+    /// It comes again.
+    Later(String),
+    /// It has to be mended.
+    Never(String),
+}
+
+impl From<StoreError> for Unmerged {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::Archived { .. } => Self::Never(
+                "The allergy lies in the archive: open the chart, wait until the full record is there, and change it again"
+                    .to_owned(),
+            ),
+            e => Self::Later(e.to_string()),
+        }
+    }
+}
+
+/// For a change of an allergy the Bundle that brings it into a record which still says what its author had read; `None` where it does
+/// not, and for every other entry: that is brought in as it is, a change as a dispute.
+async fn merged(app: &App, entry: &Entry) -> Result<Option<Vec<u8>>, Unmerged> {
+    let What::AllergyChange { allergy, settles, .. } = &entry.what else {
+        return Ok(None);
+    };
+    let held = of_patient(app, &entry.patient, allergy).await?;
+    let held = held.as_ref().map(|(version, body)| (*version, &**body));
+    if !change::meets(entry, held).map_err(Unmerged::Never)? {
+        return Ok(None);
+    }
+    let dispute = match settles {
+        Some(task) => of_patient(app, &entry.patient, task).await?,
+        None => None,
+    };
+    if settles.is_some() && dispute.is_none() {
+        let text = "What it decides is not in the record: open the chart again";
+        return Err(Unmerged::Never(text.to_owned()));
+    }
+    let dispute = dispute.as_ref().map(|(version, body)| (*version, &**body));
+    change::applied(entry, held, dispute)
+        .map(Some)
+        .map_err(Unmerged::Never)
+}
+
+/// A resource of this patient's record.
+async fn of_patient(
+    app: &App,
+    patient: &PatientId,
+    key: &str,
+) -> Result<Option<(u64, bytes::Bytes)>, Unmerged> {
+    let key = ResourceKey::parse(key).map_err(|e| Unmerged::Never(e.to_string()))?;
+    match app.store.owner(&key).await? {
+        None => Ok(None),
+        Some(owner) if owner.as_ref() == Some(patient) => Ok(app.store.lookup(&key).await?),
+        Some(_) => Err(Unmerged::Never(
+            "It is in another patient's record now: open the chart again".to_owned(),
+        )),
+    }
+}
+
 async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
     let Some(device) = &served.device else {
         return EntryOutcome::Later;
@@ -136,6 +203,17 @@ async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
         let all: Vec<String> = faults.into_iter().map(|f| f.text).collect();
         return refused(app, entry, &device.id, "faulty", format!("{}.", all.join(". "))).await;
     }
+    let merged = match merged(app, &signed).await {
+        Ok(merged) => merged,
+        Err(Unmerged::Later(why)) => return later(&why),
+        Err(Unmerged::Never(text)) => {
+            return refused(app, entry, &device.id, "not-merged", format!("{text}.")).await;
+        }
+    };
+    let parsed = match &merged {
+        Some(bytes) => Bundle::parse(bytes).map_err(|e| e.0.text),
+        None => parsed,
+    };
     let bundle = match parsed {
         Ok(bundle) => bundle,
         Err(text) => return refused(app, entry, &device.id, "not-fhir", format!("{text}.")).await,
@@ -159,13 +237,21 @@ async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
         until: clock::now(),
     };
     match transaction(app, &caller, &bundle, op_id, "entry of a workstation").await {
-        Ok(done) => EntryOutcome::Accepted {
-            keys: done
-                .iter()
-                .filter_map(|d| d.key.as_ref())
-                .map(ToString::to_string)
-                .collect(),
-        },
+        Ok(done) => {
+            if matches!(entry.what, What::AllergyChange { .. }) && merged.is_none() {
+                app.metrics.count("vitrine_allergy_disputes_total", "", 1);
+            }
+            // What it became, not what it changed: copies show the one and have long had the other.
+            let made = bundle.entries.iter().zip(&done).filter(|(e, _)| is_made(e));
+            EntryOutcome::Accepted {
+                keys: made
+                    .filter_map(|(_, d)| d.key.as_ref())
+                    .map(ToString::to_string)
+                    .collect(),
+            }
+        }
+        // Somebody was there between reading and writing: it is judged again.
+        Err(refusal) if refusal.status.as_u16() == 412 && merged.is_some() => later(&words(&refusal)),
         Err(refusal) if is_passing(&refusal) => later(&words(&refusal)),
         // The policy's own refusal has its row already.
         Err(refusal) if refusal.status.as_u16() == 403 => rejected(words(&refusal)),

@@ -4,6 +4,7 @@
 //! an empty list.
 
 use crate::clock::Clock;
+use crate::entry::allergy;
 use vitrine_clinical::card::{
     AllergyBlock, AllergyItem, AllergyState, Block, BlockState, ConditionItem, ContactItem, EmergencyCard,
     HighRisk, MeasuredItem, MedicationItem, NegativeStatement, StatementItem,
@@ -20,6 +21,17 @@ use vitrine_wire::view::{
 pub(crate) const ALLERGIES_UNAVAILABLE: &str = "ALLERGIES UNAVAILABLE — treat as unknown";
 /// What is said where something could not be read.
 pub(crate) const UNAVAILABLE: &str = "Unavailable — treat as unknown";
+
+/// What the strip says of what speaks against it.
+fn conflict(a: &AllergyBlock) -> Option<String> {
+    let none_known = "Conflict: the record also states that there are no known allergies. Treat as allergic.";
+    let unread = "Changes of allergies cannot be read here: they may contradict each other.";
+    let parts: Vec<&str> = [(a.conflict, none_known), (a.changes.is_none(), unread)]
+        .into_iter()
+        .filter_map(|(so, text)| so.then_some(text))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
 
 /// Makes views for one patient.
 pub(crate) struct Words<'a> {
@@ -145,11 +157,9 @@ impl Words<'_> {
             label: label.to_owned(),
             items: a.items.iter().map(|i| self.allergy(i)).collect(),
             negatives: a.negatives.iter().map(|n| self.negative(n)).collect(),
-            conflict_text: a.conflict.then(|| {
-                "Conflict: the record also states that there are no known allergies. Treat as allergic."
-                    .to_owned()
-            }),
+            conflict_text: conflict(a),
             updated_text: a.as_of.map(|at| format!("updated {}", self.date(at))),
+            disputes: allergy::disputes(self, a),
         }
     }
 
@@ -162,6 +172,7 @@ impl Words<'_> {
             negatives: Vec::new(),
             conflict_text: None,
             updated_text: None,
+            disputes: Vec::new(),
         }
     }
 
@@ -184,6 +195,9 @@ impl Words<'_> {
             dangerous: a.dangerous,
             verification_text: a.verification.clone().filter(|v| v != "confirmed"),
             unsent_text: None,
+            disputed_text: a.disputed.then(|| allergy::DISPUTED.to_owned()),
+            source: (!a.disputed).then(|| a.source.to_string()),
+            standing: allergy::code(&a.stands()),
         }
     }
 

@@ -1,16 +1,16 @@
 //! The forms, and what was typed into them.
 
-use super::at_text;
+use super::{allergy, at_text};
 use crate::chart::blocks::Words;
 use crate::critical::Shown;
 use vitrine_clinical::UtcMs;
 use vitrine_clinical::entry::{
     AGO_MOST, AWARENESS, Answer, Certainty, Choice, Fault, NOTE_MOST, NoteKind, Reading, SIGNS, Severity,
-    Sign, TEXT_MOST, What, typed_number,
+    Sign, Standing, TEXT_MOST, What, typed_number,
 };
 use vitrine_wire::entry_view::{
     AnswerView, ChoiceView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, FaultView, ReadingInput,
-    SignView,
+    SignView, StandingView,
 };
 
 /// How long ago, to be chosen with one key, minutes.
@@ -51,6 +51,14 @@ pub(crate) fn form() -> EntryFormView {
         signs: SIGNS.iter().map(sign).collect(),
         severities: choices::<Severity>(),
         certainties: choices::<Certainty>(),
+        standings: Standing::ALL
+            .iter()
+            .map(|(standing, code, text)| StandingView {
+                code: (*code).to_owned(),
+                text: (*text).to_owned(),
+                stands: standing.stands(),
+            })
+            .collect(),
         note_kinds: choices::<NoteKind>(),
         answers: Answer::ALL
             .iter()
@@ -78,9 +86,18 @@ fn fault(field: &'static str, text: &str) -> Fault {
     }
 }
 
+/// What an input is about, as it is on this person's screen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct OnScreen {
+    /// The critical result.
+    pub(crate) result: Option<Shown>,
+    /// The allergy.
+    pub(crate) allergy: Option<allergy::Shown>,
+}
+
 /// What was typed, as far as it can be read, and what has to be mended. `now` is when it is read before signing: "5 min ago" counts from
-/// there. `shown`: the critical result that it is about, as it is on this person's screen.
-pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: Option<&Shown>) -> (What, Vec<Fault>) {
+/// there. `shown`: what it is about.
+pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, Vec<Fault>) {
     let mut faults = Vec::new();
     let what = match input {
         EntryInput::Vitals {
@@ -111,6 +128,24 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: Option<&Shown>) -> (Wh
                 certainty,
             }
         }
+        EntryInput::AllergyChange {
+            allergy,
+            standing,
+            reaction,
+            severity,
+            reason,
+            settles,
+        } => {
+            let typed = allergy::Typed {
+                allergy,
+                standing,
+                reaction,
+                severity,
+                reason,
+                settles,
+            };
+            allergy::read(&typed, shown.allergy.as_ref(), &mut faults)
+        }
         EntryInput::NoKnownAllergies { asked } => {
             if !asked {
                 faults.push(fault("asked", "Ask first, and answer the question with yes"));
@@ -131,7 +166,7 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: Option<&Shown>) -> (Wh
             read_back,
             words,
         } => {
-            let shown = shown.filter(|s| s.version == u64::from(*version));
+            let shown = shown.result.as_ref().filter(|s| s.version == u64::from(*version));
             if shown.is_none() {
                 faults.push(fault("", "The result has changed since: look at it again"));
             }
@@ -210,7 +245,7 @@ pub(crate) fn preview(
     w: &Words<'_>,
     input: &EntryInput,
     seen: EntrySeen,
-    shown: Option<&Shown>,
+    shown: &OnScreen,
 ) -> EntryPreviewView {
     let now = UtcMs(seen.at_ms);
     let (what, faults) = read(input, now, shown);

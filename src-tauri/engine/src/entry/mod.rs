@@ -6,9 +6,10 @@
 //! Rules: an unsent allergy is an allergy on every screen of this workstation, marked; an unsent "no known allergies" takes nothing
 //! away; measurements count in no score before the server has them (screens.md S16).
 
+pub(crate) mod allergy;
 mod form;
 
-pub(crate) use form::{form, preview, read};
+pub(crate) use form::{OnScreen, form, preview, read};
 
 use crate::chart::blocks::{ALLERGIES_UNAVAILABLE, Words};
 use crate::outbox::Alarm;
@@ -121,6 +122,7 @@ pub(crate) fn on_card(card: Option<&EmergencyCard>, key: &str) -> bool {
     card.is_some_and(|c| {
         let items = c.allergies.items.iter().map(|i| &i.source);
         let said = c.allergies.negatives.iter().map(|n| &n.source);
+        let changed = c.allergies.changes.iter().flatten().map(|c| &c.source);
         let measured = c.vitals.items.iter().map(|i| &i.source);
         let results = c
             .critical
@@ -130,6 +132,7 @@ pub(crate) fn on_card(card: Option<&EmergencyCard>, key: &str) -> bool {
             .map(|t| &t.source);
         items
             .chain(said)
+            .chain(changed)
             .chain(measured)
             .chain(results)
             .any(|source| source.to_string() == key)
@@ -240,9 +243,10 @@ pub(crate) fn unread_onto_strip(strip: &mut AllergyStripView) {
     });
 }
 
-/// Shows unsent allergies on the strip: as allergies, marked.
+/// Shows unsent allergies on the strip: as allergies, marked; and unsent changes at what they change.
 pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &Words<'_>) {
     for p in pending {
+        allergy::onto_strip(strip, p, w);
         let Some(e) = &p.entry else { continue };
         let What::Allergy {
             agent,
@@ -268,6 +272,9 @@ pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &
                 e.name,
                 p.short_state()
             )),
+            disputed_text: None,
+            source: None,
+            standing: String::new(),
         };
         let place = if dangerous {
             strip.items.iter().take_while(|i| i.dangerous).count()

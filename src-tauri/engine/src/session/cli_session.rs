@@ -97,6 +97,7 @@ pub(crate) fn restore(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Resu
         proven: std::time::Duration::ZERO,
         active: clock.elapsed(),
         results: std::collections::BTreeMap::new(),
+        allergies: std::collections::BTreeMap::new(),
     })
 }
 

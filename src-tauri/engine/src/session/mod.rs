@@ -12,6 +12,7 @@ pub(crate) use sign_in::{dir_user, recent_users, sign_in};
 
 use crate::EngineError;
 use crate::critical::Shown;
+use crate::entry::allergy;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -91,6 +92,8 @@ pub struct Session {
     pub proven: Duration,
     /// The critical results on this person's screen: nothing else can be acknowledged.
     pub(crate) results: BTreeMap<(PatientId, String), Shown>,
+    /// The allergies on this person's screen: nothing else can be changed.
+    pub(crate) allergies: BTreeMap<(PatientId, String), allergy::Shown>,
     /// When the person last did something.
     pub active: Duration,
 }

@@ -221,6 +221,7 @@ fn begin(
         proven: now,
         active: now,
         results: std::collections::BTreeMap::new(),
+        allergies: std::collections::BTreeMap::new(),
     };
     let view = session.view(layouts::view(station, &session.person));
     note_recent(station, &view.user);

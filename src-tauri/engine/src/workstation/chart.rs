@@ -137,6 +137,20 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         pending,
         may_record,
     };
+    if let Some(session) = station
+        .session_mut()
+        .as_mut()
+        .filter(|s| s.person.user == person.user)
+    {
+        session.allergies.retain(|(of, _), _| *of != patient);
+        let own = parsed.as_ref().filter(|c| c.patient == patient);
+        let shown = own
+            .map(|c| entry::allergy::shown(&c.allergies))
+            .unwrap_or_default();
+        session
+            .allergies
+            .extend(shown.into_iter().map(|(key, s)| ((patient.clone(), key), s)));
+    }
     let words = Words {
         patient: &patient,
         clock: &station.clock,

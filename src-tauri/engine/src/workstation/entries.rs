@@ -7,9 +7,8 @@ use super::chart::may_open;
 use crate::EngineError;
 use crate::chart::blocks::Words;
 use crate::chart::rows;
-use crate::critical::Shown;
 use crate::entropy;
-use crate::entry::{self, Pending};
+use crate::entry::{self, OnScreen, Pending};
 use crate::link;
 use crate::outbox::{disclose, refused};
 use crate::session::Person;
@@ -51,20 +50,27 @@ pub(super) fn preview(
     let id = entropy::access_id(now)?.to_string();
     let shown = on_screen(station, &patient, input);
     let seen = EntrySeen { id, at_ms: now.0 };
-    Ok(entry::preview(&words, input, seen, shown.as_ref()))
+    Ok(entry::preview(&words, input, seen, &shown))
 }
 
-/// The critical result that an input is about, as this person has it on the screen.
-fn on_screen(station: &Station, patient: &PatientId, input: &EntryInput) -> Option<Shown> {
-    let EntryInput::Acknowledge { result, .. } = input else {
-        return None;
-    };
+/// What an input is about, as this person has it on the screen.
+fn on_screen(station: &Station, patient: &PatientId, input: &EntryInput) -> OnScreen {
     let session = station.session();
-    session
-        .as_ref()?
-        .results
-        .get(&(patient.clone(), result.clone()))
-        .cloned()
+    let Some(session) = session.as_ref() else {
+        return OnScreen::default();
+    };
+    let of = |key: &String| (patient.clone(), key.clone());
+    match input {
+        EntryInput::Acknowledge { result, .. } => OnScreen {
+            result: session.results.get(&of(result)).cloned(),
+            allergy: None,
+        },
+        EntryInput::AllergyChange { allergy, .. } => OnScreen {
+            result: None,
+            allergy: session.allergies.get(&of(allergy)).cloned(),
+        },
+        _ => OnScreen::default(),
+    }
 }
 
 /// The newest time that is known here, however the clock stands: that of the data, and of the audit chain.
@@ -114,8 +120,8 @@ pub(super) fn record(
             "Some time has passed since this was read: read it again before signing.".to_owned(),
         ));
     }
-    let result = on_screen(station, &patient, input);
-    let (what, faults) = entry::read(input, shown, result.as_ref());
+    let about = on_screen(station, &patient, input);
+    let (what, faults) = entry::read(input, shown, &about);
     if let Some(first) = faults.first() {
         return Err(EngineError::Usage(first.text.clone()));
     }

@@ -132,6 +132,7 @@ fn set_up(situation: &Request, runtime: &tokio::runtime::Handle) -> World {
             proven: station.clock.elapsed().max(Duration::from_nanos(1)),
             active: station.clock.elapsed(),
             results: std::collections::BTreeMap::new(),
+            allergies: std::collections::BTreeMap::new(),
         });
     }
     if let Some(grant) = &situation.grant {

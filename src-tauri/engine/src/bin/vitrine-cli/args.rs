@@ -284,6 +284,31 @@ pub enum Recorded {
         #[command(flatten)]
         who: Who,
     },
+    /// An allergy of the record stands differently, or what two changes contradict each other in is decided
+    AllergyChange {
+        /// MRN or FHIR id
+        patient: String,
+        /// The allergy, as `chart --json` has it: AllergyIntolerance/…
+        allergy: String,
+        /// confirmed, unconfirmed, refuted, resolved, entered-in-error
+        #[arg(long, value_name = "CODE")]
+        standing: String,
+        /// Why
+        #[arg(long, value_name = "TEXT")]
+        because: String,
+        /// What happened beyond what is recorded
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reaction: String,
+        /// mild, moderate, severe, life-threatening
+        #[arg(long, value_name = "CODE", default_value = "")]
+        severity: String,
+        /// The contradiction that this decides, as `chart --json` has it: Task/…
+        #[arg(long, value_name = "TASK", default_value = "")]
+        settles: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// The patient was asked and has no known allergies
     NoneKnown {
         /// MRN or FHIR id

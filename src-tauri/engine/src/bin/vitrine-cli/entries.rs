@@ -69,6 +69,27 @@ fn input(what: Recorded) -> Result<(Option<String>, Who, EntryInput), EngineErro
                 certainty: if confirmed { "confirmed" } else { "unconfirmed" }.to_owned(),
             },
         ),
+        Recorded::AllergyChange {
+            patient,
+            allergy,
+            standing,
+            because,
+            reaction,
+            severity,
+            settles,
+            who,
+        } => (
+            patient,
+            who,
+            EntryInput::AllergyChange {
+                allergy,
+                standing,
+                reaction,
+                severity,
+                reason: because,
+                settles,
+            },
+        ),
         Recorded::NoneKnown { patient, asked, who } => (patient, who, EntryInput::NoKnownAllergies { asked }),
         Recorded::Note {
             patient,
@@ -124,6 +145,10 @@ pub async fn record(profile: &Path, what: Recorded, json: bool) -> Result<u8, En
         Some(patient) => (ws.patient_id(&patient).await?, input),
         None => about_result(&ws, input).await?,
     };
+    if matches!(input, EntryInput::AllergyChange { .. }) {
+        // Only what is on the screen can be changed.
+        ws.chart(&patient).await?;
+    }
     let read = ws.entry_preview(&patient, &input).await?;
     let v = ws.entry_record(&patient, &input, &read.seen).await?;
     if json {

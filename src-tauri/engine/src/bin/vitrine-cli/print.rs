@@ -180,7 +180,44 @@ fn allergies(a: &AllergyStripView) {
             .as_deref()
             .map(|t| format!("  [{t}]"))
             .unwrap_or_default();
-        say!("  {mark}{} — {}{sure}{checked}{unsent}", i.agent, i.detail_text);
+        let disputed = i
+            .disputed_text
+            .as_deref()
+            .map(|t| format!("  [{t}]"))
+            .unwrap_or_default();
+        say!(
+            "  {mark}{} — {}{sure}{checked}{disputed}{unsent}",
+            i.agent,
+            i.detail_text
+        );
+    }
+    for d in &a.disputes {
+        say!(
+            "  {}: what two changes contradict each other in [{}]",
+            d.agent,
+            d.dispute
+        );
+        for (name, side) in [
+            ("was", &d.base),
+            ("record", &d.record),
+            ("later change", &d.change),
+        ] {
+            let by = side
+                .by_text
+                .as_deref()
+                .map(|t| format!(" — {t}"))
+                .unwrap_or_default();
+            let why = side
+                .reason_text
+                .as_deref()
+                .map(|t| format!(" — {t}"))
+                .unwrap_or_default();
+            say!(
+                "    {name}: {}, {}{by}{why}",
+                side.standing_text,
+                side.reaction_text
+            );
+        }
     }
     for n in a.negatives.iter().chain(&a.conflict_text) {
         say!("  {n}");

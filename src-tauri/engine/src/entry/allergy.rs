@@ -1,0 +1,270 @@
+//! Changes of allergies: what was on the screen, what two changes contradict each other in, an unsent change on the strip.
+//!
+//! Rules: only what this person has on the screen is changed, and what it said there goes with the change; a disputed allergy can only be
+//! decided; an unsent change takes nothing away (screens.md 11, S16).
+
+use super::Pending;
+use crate::chart::blocks::Words;
+use std::collections::BTreeMap;
+use vitrine_clinical::card::dispute::{GONE, Recorded};
+use vitrine_clinical::card::{AllergyBlock, AllergyChange};
+use vitrine_clinical::entry::{AsRead, Choice, Fault, Severity, Standing, What};
+use vitrine_wire::view::{AllergyStripView, AllergyView, DisputeSideView, DisputeView};
+
+/// What is shown of an allergy that two changes contradict each other in.
+pub(crate) const DISPUTED: &str =
+    "DISPUTED: two changes contradict each other. Treat as allergic until somebody has decided";
+
+/// An allergy as it was put on the screen.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    read: AsRead,
+    /// What contradicts it, by Task; where there is any it can only be decided.
+    disputes: BTreeMap<String, Wanted>,
+}
+
+/// What a change that waits wants.
+#[derive(Debug, Clone)]
+struct Wanted {
+    standing: Option<Standing>,
+    reaction: Option<String>,
+    severity: Option<Severity>,
+}
+
+/// What can be changed of a card, by allergy.
+pub(crate) fn shown(block: &AllergyBlock) -> BTreeMap<String, Shown> {
+    let plain = block.items.iter().filter(|i| !i.disputed).map(|i| {
+        let read = AsRead {
+            agent: i.agent.clone(),
+            stood: i.stands(),
+            reacted: i.reacted(),
+            said: i.said(),
+        };
+        let disputes = BTreeMap::new();
+        (i.source.to_string(), Shown { read, disputes })
+    });
+    let mut out: BTreeMap<String, Shown> = plain.collect();
+    for c in open(block) {
+        let entry = out.entry(c.about.to_string()).or_insert_with(|| Shown {
+            read: as_read(c),
+            disputes: BTreeMap::new(),
+        });
+        let wanted = Wanted {
+            standing: c.standing,
+            reaction: c.reaction.clone(),
+            severity: c.severity,
+        };
+        entry.disputes.insert(c.source.to_string(), wanted);
+    }
+    out
+}
+
+fn open(block: &AllergyBlock) -> impl Iterator<Item = &AllergyChange> {
+    block.changes.iter().flatten().filter(|c| c.open)
+}
+
+/// What the record says of a disputed allergy.
+fn as_read(c: &AllergyChange) -> AsRead {
+    match &c.record {
+        Some(r) => AsRead {
+            agent: r.agent.clone(),
+            stood: r.stands.clone(),
+            reacted: r.reacted.clone(),
+            said: r.said.clone(),
+        },
+        None => AsRead {
+            agent: c.agent.clone(),
+            stood: GONE.to_owned(),
+            reacted: String::new(),
+            said: GONE.to_owned(),
+        },
+    }
+}
+
+/// What was typed: allergy, code of how it stands, reaction, code of its severity, reason, what it decides.
+pub(super) struct Typed<'a> {
+    pub(super) allergy: &'a str,
+    pub(super) standing: &'a str,
+    pub(super) reaction: &'a str,
+    pub(super) severity: &'a str,
+    pub(super) reason: &'a str,
+    pub(super) settles: &'a str,
+}
+
+/// The change, as far as it can be read.
+pub(super) fn read(t: &Typed<'_>, shown: Option<&Shown>, faults: &mut Vec<Fault>) -> What {
+    let mut fault = |field: &'static str, text: &str| {
+        faults.push(Fault {
+            field,
+            text: text.to_owned(),
+        });
+    };
+    let settles = Some(t.settles).filter(|t| !t.is_empty());
+    let wanted = shown.and_then(|s| s.disputes.get(settles?));
+    match (shown, settles) {
+        (None, _) => fault("", "The allergy is not on the screen: open the chart again"),
+        (Some(_), Some(_)) if wanted.is_none() => {
+            fault("", "Somebody has decided it: look at the chart again");
+        }
+        (Some(s), None) if !s.disputes.is_empty() => {
+            fault("", "Two changes of it contradict each other: decide that first");
+        }
+        _ => {}
+    }
+    let standing = Standing::of_code(t.standing).unwrap_or_else(|| {
+        fault("standing", "Choose how it stands");
+        Standing::Unconfirmed
+    });
+    let chosen = Severity::of_code(t.severity);
+    if chosen.is_none() && !t.severity.is_empty() {
+        fault("severity", "Choose one of the severities");
+    }
+    let typed = Some(t.reaction.trim().to_owned()).filter(|r| !r.is_empty());
+    // Who takes the later change takes the reaction that it reports.
+    let (reaction, severity) = match wanted {
+        Some(w) if typed.is_none() && standing.stands() && w.standing == Some(standing) => {
+            (w.reaction.clone(), w.severity)
+        }
+        _ => (typed, chosen),
+    };
+    What::AllergyChange {
+        allergy: t.allergy.to_owned(),
+        read: shown.map_or_else(
+            || AsRead {
+                agent: "?".to_owned(),
+                stood: String::new(),
+                reacted: String::new(),
+                said: "?".to_owned(),
+            },
+            |s| s.read.clone(),
+        ),
+        standing,
+        reaction,
+        severity,
+        reason: t.reason.trim().to_owned(),
+        settles: settles.map(str::to_owned),
+    }
+}
+
+/// The code to begin with, of how something stands in words.
+pub(crate) fn code(stands: &str) -> String {
+    match stands {
+        "confirmed" | "unconfirmed" | "refuted" | "resolved" => stands,
+        "entered in error" => Standing::EnteredInError.code(),
+        "inactive" | GONE => Standing::Resolved.code(),
+        _ => "",
+    }
+    .to_owned()
+}
+
+/// The contradictions of a card.
+pub(crate) fn disputes(w: &Words<'_>, block: &AllergyBlock) -> Vec<DisputeView> {
+    open(block).map(|c| dispute(w, c)).collect()
+}
+
+fn dispute(w: &Words<'_>, c: &AllergyChange) -> DisputeView {
+    let unknown = || "not recorded".to_owned();
+    let stood = c.stood.clone().unwrap_or_else(unknown);
+    let added = c.reaction.as_ref().map(|r| match c.severity {
+        Some(s) => format!("{r}, {}", s.code()),
+        None => r.clone(),
+    });
+    let reacted = c.reacted.clone().unwrap_or_else(unknown);
+    DisputeView {
+        dispute: c.source.to_string(),
+        allergy: c.about.to_string(),
+        agent: c.agent.clone(),
+        base: DisputeSideView {
+            standing: code(&stood),
+            standing_text: stood,
+            reaction_text: reacted.clone(),
+            by_text: None,
+            reason_text: None,
+        },
+        record: record(w, c.record.as_ref()),
+        change: DisputeSideView {
+            standing: c.standing.map_or_else(String::new, |s| s.code().to_owned()),
+            standing_text: c
+                .standing
+                .map_or("in a way that this program does not know", Standing::words)
+                .to_owned(),
+            reaction_text: match added {
+                Some(added) => format!("{reacted}; also happened: {added}"),
+                None => reacted,
+            },
+            by_text: by(w, c.by.as_deref(), c.at, c.place.as_deref()),
+            reason_text: c.reason.clone(),
+        },
+    }
+}
+
+fn record(w: &Words<'_>, r: Option<&Recorded>) -> DisputeSideView {
+    let Some(r) = r else {
+        return DisputeSideView {
+            standing_text: GONE.to_owned(),
+            standing: code(GONE),
+            reaction_text: String::new(),
+            by_text: None,
+            reason_text: None,
+        };
+    };
+    DisputeSideView {
+        standing_text: r.stands.clone(),
+        standing: code(&r.stands),
+        reaction_text: r.reacted.clone(),
+        by_text: by(w, r.by.as_deref(), r.at, r.place.as_deref()),
+        reason_text: r.reason.clone(),
+    }
+}
+
+/// "RN BROWN (Nurse), 27-Nov-2026 04:13, at ed-07".
+fn by(
+    w: &Words<'_>,
+    who: Option<&str>,
+    at: Option<vitrine_clinical::UtcMs>,
+    place: Option<&str>,
+) -> Option<String> {
+    let parts = [
+        who.map(str::to_owned),
+        at.map(|at| w.date_time(at)),
+        place.map(|p| format!("at {p}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// Marks an allergy that was changed here, and takes a contradiction that was decided here from those that wait.
+pub(super) fn onto_strip(strip: &mut AllergyStripView, p: &Pending, w: &Words<'_>) {
+    let Some(e) = &p.entry else { return };
+    let What::AllergyChange {
+        allergy,
+        read,
+        standing,
+        settles,
+        ..
+    } = &e.what
+    else {
+        return;
+    };
+    let is = |i: &&mut AllergyView| {
+        i.source.as_deref() == Some(allergy) || (i.source.is_none() && i.agent == read.agent)
+    };
+    if let Some(item) = strip.items.iter_mut().find(is) {
+        let what = if settles.is_some() { "decided" } else { "changed" };
+        item.unsent_text = Some(format!(
+            "{what} here to {} {} by {}, {}",
+            standing.words(),
+            w.date_time(e.at),
+            e.name,
+            p.short_state()
+        ));
+        // A second change would rest on what is about to change.
+        item.source = None;
+    }
+    if p.state != vitrine_wire::entry_view::EntryState::Rejected {
+        strip.disputes.retain(|d| Some(&d.dispute) != settles.as_ref());
+    }
+}
+
+#[cfg(test)]
+mod tests;
