@@ -11,7 +11,7 @@ const wire = new URL('../src/wire/', import.meta.url);
 
 export const FIELDS = {
   AllergyStripView: { patient: 'engine', label: 'engine', negatives: 'text', conflict_text: 'text', updated_text: 'engine' },
-  AllergyView: { agent: 'name', detail_text: 'text', verification_text: 'text', unsent_text: 'text' },
+  AllergyView: { agent: 'name', detail_text: 'text', verification_text: 'text', unsent_text: 'text', disputed_text: 'engine', source: 'engine', standing: 'engine' },
   AnswerView: { code: 'engine', text: 'text', asks: 'text' },
   BannerView: {
     patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_label: 'text', number_text: 'text',
@@ -24,6 +24,8 @@ export const FIELDS = {
     patient: 'engine', name_text: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', deceased_text: 'text', result: 'engine',
     test_text: 'text', available_text: 'engine', before_text: 'text', not_for_you_text: 'text',
   },
+  DisputeSideView: { standing_text: 'text', standing: 'engine', reaction_text: 'text', by_text: 'text', reason_text: 'text' },
+  DisputeView: { dispute: 'engine', allergy: 'engine', agent: 'name' },
   EarlierView: { value: 'name', unit: 'text', flag: 'engine', until_text: 'text', reason_text: 'text' },
   EmergencyCardView: { access_id: 'engine', frame_text: 'text' },
   ChoiceView: { code: 'engine', text: 'text' },
@@ -90,6 +92,7 @@ export const FIELDS = {
     sentence: 'text', ward: 'text', workstation: 'text', clock_text: 'engine', clock_warning: 'text', outbox_oldest_text: 'engine',
     loading_text: 'text', alarms: 'text', critical_text: 'engine', critical_due_text: 'text',
   },
+  StandingView: { code: 'engine', text: 'engine' },
   StepView: { text: 'text' },
   TakenView: { text: 'text', by_text: 'text', read_back_text: 'text' },
   TickView: { text: 'engine' },

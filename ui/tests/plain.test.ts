@@ -95,7 +95,7 @@ test('an acuity of another scale chooses no class', async () => {
 
 test('free text of an agent stands in quotation marks, its letters apart from them', async () => {
   await screen('chart', (world) => {
-    const item = { agent: 'צבע', detail_text: 'x', coded: false, dangerous: false, verification_text: null, unsent_text: null };
+    const item = { agent: 'צבע', detail_text: 'x', coded: false, dangerous: false, verification_text: null, unsent_text: null, disputed_text: null, source: null, standing: '' };
     world.chart = { ok: { ...MARY_CHART, allergies: { ...KNOWN, items: [item] } } };
   });
   const agent = document.querySelector('.agent');

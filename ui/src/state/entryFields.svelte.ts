@@ -1,20 +1,35 @@
 /**
  * What is typed in an entry dialog, and the input it makes.
  *
- * Lives here: the fields of vital signs, an allergy, a note and an acknowledgement, and which of them were filled. Never here: limits, units,
+ * Lives here: the fields of vital signs, an allergy and its change, a note and an acknowledgement, and which of them were filled. Never here: limits, units,
  * choices (the engine's form), markup. Called by `entry.svelte.ts` and `views/entry/`.
  */
 import { WORDS } from '../i18n/words';
 import type { AnswerView } from '../wire/AnswerView';
 import type { CriticalView } from '../wire/CriticalView';
+import type { DisputeView } from '../wire/DisputeView';
 import type { EntryFormView } from '../wire/EntryFormView';
 import type { EntryInput } from '../wire/EntryInput';
 import type { FaultView } from '../wire/FaultView';
+import type { StandingView } from '../wire/StandingView';
 
 /** What can be recorded. */
 export type EntryKind = 'vitals' | 'allergy' | 'note';
-/** What a dialog may be about; an acknowledgement is opened from its result alone. */
-export type DialogKind = EntryKind | 'acknowledge';
+/** What a dialog may be about; an acknowledgement is opened from its result alone, a change from its allergy. */
+export type DialogKind = EntryKind | 'acknowledge' | 'allergy-change';
+
+/** The allergy that is changed, as it stood when the dialog opened. */
+export interface ChangeTarget {
+  allergy: string;
+  agent: string;
+  /** What is recorded of it. */
+  detail: string;
+  /** What two changes contradict each other in; null for a change. */
+  dispute: DisputeView | null;
+}
+
+/** How a contradiction is decided: as the record has it, as the later change has it, otherwise. */
+export type Side = '' | 'record' | 'change' | 'other';
 
 /** Whole minutes, as long as the engine can take them for a number. */
 const WHOLE = /^\d{1,9}$/u;
@@ -38,12 +53,19 @@ export class EntryFields {
   answer = $state('');
   readBack = $state('');
   words = $state('');
+  /** How an allergy stands, and why; nothing is chosen before a person chooses. */
+  standing = $state('');
+  reason = $state('');
+  side = $state<Side>('');
   /** What may be chosen. */
   #answers: AnswerView[] = [];
+  #standings: StandingView[] = [];
   readonly #critical: CriticalView | null;
+  readonly #change: ChangeTarget | null;
 
-  constructor(critical: CriticalView | null = null) {
+  constructor(critical: CriticalView | null = null, change: ChangeTarget | null = null) {
     this.#critical = critical;
+    this.#change = change;
   }
 
   /** Offers what the form offers first. */
@@ -52,6 +74,20 @@ export class EntryFields {
     this.certainty = form.certainties[0]?.code ?? '';
     this.noteKind = form.note_kinds[0]?.code ?? '';
     this.#answers = form.answers;
+    this.#standings = form.standings;
+  }
+
+  /** Decides for one side; what was chosen for another is no choice any more. */
+  decide(side: Side): void {
+    this.side = side;
+    const dispute = this.#change?.dispute;
+    this.standing = side === 'record' || side === 'change' ? (dispute?.[side].standing ?? '') : '';
+  }
+
+  /** A reaction may be added: it is an allergy still, and its words are this person's own. */
+  get adds(): boolean {
+    const stands = this.#standings.find(({ code }) => code === this.standing)?.stands === true;
+    return stands && (this.#change?.dispute == null || this.side === 'other');
   }
 
   chooseAgo(minutes: number): void {
@@ -70,13 +106,15 @@ export class EntryFields {
         return this.text.trim() !== '';
       case 'acknowledge':
         return [this.answer, this.readBack, this.words].some((value) => value.trim() !== '');
+      case 'allergy-change':
+        return [this.side, this.standing, this.reaction, this.severity, this.reason].some((value) => value.trim() !== '');
     }
   }
 
   /** The value of each field, by the names the engine's faults have. */
   values(): Record<string, string> {
-    const { readings, agent, reaction, severity, certainty, text, answer, words } = this;
-    return { ...readings, minutes_ago: this.agoTyped.trim() || String(this.ago), agent, reaction, severity, certainty, note_kind: this.noteKind, text, answer, words, read_back: this.readBack };
+    const { readings, agent, reaction, severity, certainty, text, answer, words, standing, reason } = this;
+    return { ...readings, minutes_ago: this.agoTyped.trim() || String(this.ago), agent, reaction, severity, certainty, note_kind: this.noteKind, text, answer, words, read_back: this.readBack, standing, reason, side: this.side };
   }
 
   /** What goes to the engine; a fault where what is typed is no number of minutes, or an answer is wanting. */
@@ -101,6 +139,16 @@ export class EntryFields {
         const words = this.words.trim();
         if (words === '' && !chosen.optional) return { field: 'words', text: WORDS.wordsNeeded };
         return { kind, result: critical.result, version: critical.version, answer: chosen.code, read_back: this.readBack.trim(), words };
+      }
+      case 'allergy-change': {
+        const change = this.#change;
+        if (change === null) return { field: '', text: WORDS.allergyChanged };
+        if (change.dispute !== null && this.side === '') return { field: 'side', text: WORDS.chooseSide };
+        if (this.standing === '') return { field: 'standing', text: WORDS.chooseStanding };
+        const reason = this.reason.trim();
+        if (reason === '') return { field: 'reason', text: WORDS.reasonNeeded };
+        const [reaction, severity] = this.adds ? [this.reaction.trim(), this.severity] : ['', ''];
+        return { kind, allergy: change.allergy, standing: this.standing, reaction, severity, reason, settles: change.dispute?.dispute ?? '' };
       }
     }
   }

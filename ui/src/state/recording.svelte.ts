@@ -12,7 +12,7 @@ import type { CriticalView } from '../wire/CriticalView';
 import type { App } from './app.svelte';
 import { Entries } from './entries.svelte';
 import { EntryDialog } from './entry.svelte';
-import type { EntryKind } from './entryFields.svelte';
+import type { ChangeTarget, EntryKind } from './entryFields.svelte';
 import type { Act, Focus } from './keys';
 import { CHART_SECTIONS } from './sections';
 
@@ -54,12 +54,32 @@ export class Recording {
     this.#app.mark('entry', null);
   }
 
+  /** Of an allergy of the chart in front: a change, or what two changes contradict each other in. */
+  change(target: ChangeTarget): void {
+    const banner = this.#app.chart?.view?.banner;
+    if (!this.possible || banner === undefined) return;
+    const dialog = new EntryDialog(this.#app.backend, 'allergy-change', banner.patient, banner.name, () => this.#clock(), { change: target });
+    this.dialog = dialog;
+    void dialog.load();
+    this.#app.mark('entry', null);
+  }
+
+  /** What a change is about is no longer as it was when its dialog opened: decided or changed elsewhere. */
+  outdated({ change }: EntryDialog): boolean {
+    const strip = this.#app.chart?.view?.allergies;
+    if (change === null || strip === undefined) return false;
+    if (change.dispute === null) return !strip.items.some(({ source, detail_text }) => source === change.allergy && detail_text === change.detail);
+    const { dispute } = change;
+    const now = strip.disputes.find((each) => each.dispute === dispute.dispute);
+    return now === undefined || JSON.stringify(now.record) !== JSON.stringify(dispute.record);
+  }
+
   /** Of a result that waits, in the inbox. */
   acknowledge(row: CriticalView): void {
     const app = this.#app;
     if (app.view !== 'results' || !app.layers.uncovered || row.not_for_you_text !== null) return;
     app.results.refused = '';
-    const dialog = new EntryDialog(app.backend, 'acknowledge', row.patient, said(row.name_text, 'Name not recorded'), () => this.#clock(), row);
+    const dialog = new EntryDialog(app.backend, 'acknowledge', row.patient, said(row.name_text, 'Name not recorded'), () => this.#clock(), { critical: row });
     this.dialog = dialog;
     void dialog.load();
     app.mark('entry', null);
@@ -76,6 +96,10 @@ export class Recording {
     // What stands above it is another value now: nobody signs for one that was not seen.
     if (dialog?.critical != null && this.#app.results.outdated(dialog.critical)) {
       dialog.error = errorOf(null, WORDS.resultChanged);
+      return;
+    }
+    if (dialog != null && this.outdated(dialog)) {
+      dialog.error = errorOf(null, WORDS.allergyChanged);
       return;
     }
     const entry = (await dialog?.submit(at)) ?? null;
