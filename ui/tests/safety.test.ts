@@ -57,6 +57,19 @@ describe('S2, S3: the allergy strip is always in exactly one state', () => {
   test('not recorded is not claimed from incomplete data either', () => {
     expect(showAllergies({ ...none, state: 'not-recorded' }, PARTIAL).state).toBe('partial');
   });
+  test('absence is not claimed while two changes contradict each other', () => {
+    const side = { standing_text: 'refuted', standing: 'refuted', reaction_text: 'anaphylaxis', by_text: null, reason_text: null };
+    const disputes = [{ dispute: 'Task/1', allergy: 'AllergyIntolerance/1', agent: 'penicillin', base: side, record: side, change: side }];
+    for (const state of ['none-known', 'not-recorded', 'known'] as const) {
+      for (const age of [LIVE, PARTIAL]) expect(showAllergies({ ...none, state, disputes }, age)).toMatchObject({ state: 'unavailable', label: expect.stringContaining('treat as unknown') });
+    }
+  });
+  test('a disputed allergy is never dropped, and keeps its words', () => {
+    const items = KNOWN.items.map((item) => ({ ...item, disputed_text: 'DISPUTED' }));
+    for (const state of ['known', 'none-known', 'not-recorded', 'unavailable'] as const) {
+      for (const age of AGES) expect(showAllergies({ ...KNOWN, state, items }, { age, text: '', complete: false, as_of_ms: null }).items).toEqual(items);
+    }
+  });
   test('known without an entry is unavailable, not empty', () => {
     expect(showAllergies({ ...KNOWN, items: [] }, LIVE).state).toBe('unavailable');
   });

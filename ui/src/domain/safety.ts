@@ -58,7 +58,9 @@ export function showAllergies(strip: AllergyStripView, age: SectionAge): Allergy
   const complete = age.complete && age.age !== 'partial';
   const unreadable = age.age === 'unavailable' || age.age === 'not-on-this-workstation';
   const conflict = strip.conflict_text === null ? [] : [strip.conflict_text];
-  if (unreadable || strip.state === 'unavailable' || (strip.state === 'known' && strip.items.length === 0)) {
+  // Nobody has decided that it is none: where a dispute is open, absence is no answer.
+  const wanting = strip.items.length === 0 && (strip.state === 'known' || strip.disputes.length > 0);
+  if (unreadable || strip.state === 'unavailable' || wanting) {
     return {
       state: 'unavailable',
       label: strip.state === 'unavailable' ? strip.label : 'ALLERGIES UNAVAILABLE — treat as unknown',

@@ -67,6 +67,12 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
       app.palette = null;
       app.recording.open(ENTRY_ACTS[act]);
       return true;
+    // By name alone, from the palette.
+    case 'change-allergy':
+    case 'review-conflict':
+      app.palette = null;
+      app.recording.change(act === 'change-allergy' ? app.recording.changes : app.recording.decisions);
+      return true;
     case 'entries':
       app.palette = null;
       app.aside.showEntries();

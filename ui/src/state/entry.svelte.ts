@@ -14,7 +14,8 @@ import type { EntryPreviewView } from '../wire/EntryPreviewView';
 import type { EntryView } from '../wire/EntryView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { FaultView } from '../wire/FaultView';
-import { EntryFields, type ChangeTarget, type DialogKind } from './entryFields.svelte';
+import type { ChangeTarget } from './changes';
+import { EntryFields, type DialogKind } from './entryFields.svelte';
 import { NoteDraft } from './noteDraft.svelte';
 
 /** Filling in; the question before "no known allergies"; reading what will be signed. */
@@ -30,8 +31,6 @@ export class EntryDialog {
   readonly name: string;
   /** The result that is acknowledged, as it was then. */
   readonly critical: CriticalView | null;
-  /** The allergy that is changed, as it was then. */
-  readonly change: ChangeTarget | null;
   readonly fields: EntryFields;
   readonly draft: NoteDraft | null;
   form = $state.raw<EntryFormView | null>(null);
@@ -54,14 +53,13 @@ export class EntryDialog {
   #over = $state(false);
   readonly #backend: Backend;
 
-  constructor(backend: Backend, kind: DialogKind, patient: string, name: string, clock: () => string, about: { critical?: CriticalView; change?: ChangeTarget } = {}) {
+  constructor(backend: Backend, kind: DialogKind, patient: string, name: string, clock: () => string, about: { critical?: CriticalView; changes?: ChangeTarget[] } = {}) {
     this.#backend = backend;
     this.kind = kind;
     this.patient = patient;
     this.name = name;
     this.critical = about.critical ?? null;
-    this.change = about.change ?? null;
-    this.fields = new EntryFields(this.critical, this.change);
+    this.fields = new EntryFields(this.critical, about.changes);
     this.draft = kind === 'note' ? new NoteDraft(backend, patient, clock) : null;
   }
 

@@ -7,26 +7,16 @@
 import { WORDS } from '../i18n/words';
 import type { AnswerView } from '../wire/AnswerView';
 import type { CriticalView } from '../wire/CriticalView';
-import type { DisputeView } from '../wire/DisputeView';
 import type { EntryFormView } from '../wire/EntryFormView';
 import type { EntryInput } from '../wire/EntryInput';
 import type { FaultView } from '../wire/FaultView';
 import type { StandingView } from '../wire/StandingView';
+import { codeOf, type ChangeTarget } from './changes';
 
 /** What can be recorded. */
 export type EntryKind = 'vitals' | 'allergy' | 'note';
 /** What a dialog may be about; an acknowledgement is opened from its result alone, a change from its allergy. */
 export type DialogKind = EntryKind | 'acknowledge' | 'allergy-change';
-
-/** The allergy that is changed, as it stood when the dialog opened. */
-export interface ChangeTarget {
-  allergy: string;
-  agent: string;
-  /** What is recorded of it. */
-  detail: string;
-  /** What two changes contradict each other in; null for a change. */
-  dispute: DisputeView | null;
-}
 
 /** How a contradiction is decided: as the record has it, as the later change has it, otherwise. */
 export type Side = '' | 'record' | 'change' | 'other';
@@ -57,15 +47,18 @@ export class EntryFields {
   standing = $state('');
   reason = $state('');
   side = $state<Side>('');
+  /** Which allergy is changed: the only one there is, or the one that a person chose of several. */
+  change = $state.raw<ChangeTarget | null>(null);
+  readonly targets: readonly ChangeTarget[];
   /** What may be chosen. */
   #answers: AnswerView[] = [];
   #standings: StandingView[] = [];
   readonly #critical: CriticalView | null;
-  readonly #change: ChangeTarget | null;
 
-  constructor(critical: CriticalView | null = null, change: ChangeTarget | null = null) {
+  constructor(critical: CriticalView | null = null, targets: readonly ChangeTarget[] = []) {
     this.#critical = critical;
-    this.#change = change;
+    this.targets = targets;
+    this.change = targets.length === 1 ? (targets[0] ?? null) : null;
   }
 
   /** Offers what the form offers first. */
@@ -77,17 +70,23 @@ export class EntryFields {
     this.#standings = form.standings;
   }
 
+  /** Another allergy: how the one before was to stand says nothing of it. What was typed can be read, and stays. */
+  pick(code: string): void {
+    this.change = this.targets.find((each) => codeOf(each) === code) ?? null;
+    this.decide('');
+  }
+
   /** Decides for one side; what was chosen for another is no choice any more. */
   decide(side: Side): void {
     this.side = side;
-    const dispute = this.#change?.dispute;
+    const dispute = this.change?.dispute;
     this.standing = side === 'record' || side === 'change' ? (dispute?.[side].standing ?? '') : '';
   }
 
   /** A reaction may be added: it is an allergy still, and its words are this person's own. */
   get adds(): boolean {
     const stands = this.#standings.find(({ code }) => code === this.standing)?.stands === true;
-    return stands && (this.#change?.dispute == null || this.side === 'other');
+    return stands && (this.change?.dispute == null || this.side === 'other');
   }
 
   chooseAgo(minutes: number): void {
@@ -114,7 +113,7 @@ export class EntryFields {
   /** The value of each field, by the names the engine's faults have. */
   values(): Record<string, string> {
     const { readings, agent, reaction, severity, certainty, text, answer, words, standing, reason } = this;
-    return { ...readings, minutes_ago: this.agoTyped.trim() || String(this.ago), agent, reaction, severity, certainty, note_kind: this.noteKind, text, answer, words, read_back: this.readBack, standing, reason, side: this.side };
+    return { ...readings, minutes_ago: this.agoTyped.trim() || String(this.ago), agent, reaction, severity, certainty, note_kind: this.noteKind, text, answer, words, read_back: this.readBack, standing, reason, side: this.side, allergy: this.change === null ? '' : codeOf(this.change) };
   }
 
   /** What goes to the engine; a fault where what is typed is no number of minutes, or an answer is wanting. */
@@ -141,8 +140,8 @@ export class EntryFields {
         return { kind, result: critical.result, version: critical.version, answer: chosen.code, read_back: this.readBack.trim(), words };
       }
       case 'allergy-change': {
-        const change = this.#change;
-        if (change === null) return { field: '', text: WORDS.allergyChanged };
+        const { change } = this;
+        if (change === null) return { field: 'allergy', text: WORDS.chooseAllergy };
         if (change.dispute !== null && this.side === '') return { field: 'side', text: WORDS.chooseSide };
         if (this.standing === '') return { field: 'standing', text: WORDS.chooseStanding };
         const reason = this.reason.trim();

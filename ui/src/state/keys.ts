@@ -47,6 +47,8 @@ export type Act =
   | 'record-vitals'
   | 'add-allergy'
   | 'write-note'
+  | 'change-allergy'
+  | 'review-conflict'
   | 'entries'
   | 'results'
   | 'acknowledge'

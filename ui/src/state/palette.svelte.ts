@@ -24,7 +24,7 @@ export const EMERGENCY_GROUP = 'Emergency';
 
 /** Everything possible now, in groups; emergency access is always the last. */
 export function offersOf(app: App): Offer[] {
-  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheTable(app)];
+  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheAllergies(app), ...ofTheTable(app)];
 }
 
 function ofTheCard(app: App): Offer[] {
@@ -46,6 +46,16 @@ function ofTheChart(app: App): Offer[] {
     act: { section: at + 1 },
     also: SECTION_ALSO[section],
   }));
+}
+
+/** What has no key of its own: it is opened from the section of the allergies, or from here. */
+function ofTheAllergies(app: App): Offer[] {
+  if (covered(app)) return [];
+  const group = 'Allergies of this chart';
+  const found: Offer[] = [];
+  if (app.recording.decisions.length > 0) found.push({ group, text: 'Review conflict about an allergy', keys: [], act: 'review-conflict', also: 'disputed contradict decide dispute' });
+  if (app.recording.changes.length > 0) found.push({ group, text: 'Change an allergy', keys: [], act: 'change-allergy', also: 'confirm refute resolved entered in error intolerance correct' });
+  return found;
 }
 
 function ofTheTable(app: App): Offer[] {

@@ -10,9 +10,10 @@ import { WORDS } from '../i18n/words';
 import { errorOf } from '../ipc/backend';
 import type { CriticalView } from '../wire/CriticalView';
 import type { App } from './app.svelte';
+import { changesIn, decisionsIn, isAsItWas, type ChangeTarget } from './changes';
 import { Entries } from './entries.svelte';
 import { EntryDialog } from './entry.svelte';
-import type { ChangeTarget, EntryKind } from './entryFields.svelte';
+import type { EntryKind } from './entryFields.svelte';
 import type { Act, Focus } from './keys';
 import { CHART_SECTIONS } from './sections';
 
@@ -54,24 +55,34 @@ export class Recording {
     this.#app.mark('entry', null);
   }
 
-  /** Of an allergy of the chart in front: a change, or what two changes contradict each other in. */
-  change(target: ChangeTarget): void {
+  /** Of an allergy of the chart in front: a change, or what two changes contradict each other in. Which of several, a person chooses. */
+  change(targets: ChangeTarget[]): void {
     const banner = this.#app.chart?.view?.banner;
-    if (!this.possible || banner === undefined) return;
-    const dialog = new EntryDialog(this.#app.backend, 'allergy-change', banner.patient, banner.name, () => this.#clock(), { change: target });
+    if (!this.possible || banner === undefined || targets.length === 0) return;
+    const dialog = new EntryDialog(this.#app.backend, 'allergy-change', banner.patient, banner.name, () => this.#clock(), { changes: targets });
     this.dialog = dialog;
     void dialog.load();
     this.#app.mark('entry', null);
   }
 
+  /** What of the chart in front can be changed, or waits to be decided. */
+  get changes(): ChangeTarget[] {
+    return this.#targets(changesIn);
+  }
+
+  get decisions(): ChangeTarget[] {
+    return this.#targets(decisionsIn);
+  }
+
+  #targets(of: typeof changesIn): ChangeTarget[] {
+    const view = this.#app.view === 'chart' ? this.#app.chart?.view : null;
+    return view?.may_record === true ? of(view.allergies) : [];
+  }
+
   /** What a change is about is no longer as it was when its dialog opened: decided or changed elsewhere. */
-  outdated({ change }: EntryDialog): boolean {
+  outdated({ fields }: EntryDialog): boolean {
     const strip = this.#app.chart?.view?.allergies;
-    if (change === null || strip === undefined) return false;
-    if (change.dispute === null) return !strip.items.some(({ source, detail_text }) => source === change.allergy && detail_text === change.detail);
-    const { dispute } = change;
-    const now = strip.disputes.find((each) => each.dispute === dispute.dispute);
-    return now === undefined || JSON.stringify(now.record) !== JSON.stringify(dispute.record);
+    return fields.change !== null && strip !== undefined && !isAsItWas(fields.change, strip);
   }
 
   /** Of a result that waits, in the inbox. */

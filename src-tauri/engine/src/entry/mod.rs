@@ -122,7 +122,9 @@ pub(crate) fn on_card(card: Option<&EmergencyCard>, key: &str) -> bool {
     card.is_some_and(|c| {
         let items = c.allergies.items.iter().map(|i| &i.source);
         let said = c.allergies.negatives.iter().map(|n| &n.source);
-        let changed = c.allergies.changes.iter().flatten().map(|c| &c.source);
+        // What was changed was there, also where it is no allergy any more.
+        let changes = c.allergies.changes.iter().flatten();
+        let changed = changes.flat_map(|c| [&c.source, &c.about]);
         let measured = c.vitals.items.iter().map(|i| &i.source);
         let results = c
             .critical
