@@ -194,7 +194,7 @@ async fn two_changes_that_contradict_each_other_are_both_kept_until_a_person_dec
     let signed = w.change(&w.there, &w.doctor, &take)?;
     ensure!(
         signed["lines"].to_string().contains("wheeze, severe"),
-        "who takes the later change takes its reaction: {signed}"
+        "who takes the other change takes its reaction: {signed}"
     );
     w.server.restart()?;
     w.there.sync()?;

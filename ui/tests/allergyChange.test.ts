@@ -242,7 +242,7 @@ describe('a contradiction', () => {
   test('both changes and what they began from stand side by side; what differs is said in words', async () => {
     await screen('entry-conflict');
     const sides = words(one('dispute-sides'));
-    for (const text of ['Before both changes', 'The record now', 'The later change', 'refuted', 'Dr RAO', 'at icu-02', 'RN OKAFOR', 'Seen at triage.', '— differs']) expect(sides).toContain(text);
+    for (const text of ['Before both changes', 'The record now', 'The other change', 'refuted', 'Dr RAO', 'at icu-02', 'RN OKAFOR', 'Seen at triage.', '— differs']) expect(sides).toContain(text);
     expect(chosen()).toEqual([]);
     expect(all('reaction')).toHaveLength(0);
   });

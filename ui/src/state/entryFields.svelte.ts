@@ -18,7 +18,7 @@ export type EntryKind = 'vitals' | 'allergy' | 'note';
 /** What a dialog may be about; an acknowledgement is opened from its result alone, a change from its allergy. */
 export type DialogKind = EntryKind | 'acknowledge' | 'allergy-change';
 
-/** How a contradiction is decided: as the record has it, as the later change has it, otherwise. */
+/** How a contradiction is decided: as the record has it, as the other change has it, otherwise. */
 export type Side = '' | 'record' | 'change' | 'other';
 
 /** Whole minutes, as long as the engine can take them for a number. */

@@ -120,7 +120,7 @@ pub(super) fn read(t: &Typed<'_>, shown: Option<&Shown>, faults: &mut Vec<Fault>
         fault("severity", "Choose one of the severities");
     }
     let typed = Some(t.reaction.trim().to_owned()).filter(|r| !r.is_empty());
-    // Who takes the later change takes the reaction that it reports.
+    // Who takes the other change takes the reaction that it reports.
     let (reaction, severity) = match wanted {
         Some(w) if typed.is_none() && standing.stands() && w.standing == Some(standing) => {
             (w.reaction.clone(), w.severity)

@@ -200,7 +200,7 @@ fn allergies(a: &AllergyStripView) {
         for (name, side) in [
             ("was", &d.base),
             ("record", &d.record),
-            ("later change", &d.change),
+            ("other change", &d.change),
         ] {
             let by = side
                 .by_text
