@@ -356,7 +356,8 @@ fn crowded(name: &str, n: usize) -> Result<Sheet> {
     let allergies: Vec<Value> = (0..n)
         .map(|i| {
             json!({"agent": format!("agent{i}"), "detail_text": "hives ".repeat(20), "coded": i % 2 == 0, "dangerous": true,
-                "verification_text": null})
+                "verification_text": null, "standing": "confirmed",
+                "disputed_text": (i % 3 == 0).then_some("DISPUTED: changes contradict each other")})
         })
         .collect();
     let medicines: Vec<Value> = (0..n)
@@ -373,7 +374,7 @@ fn crowded(name: &str, n: usize) -> Result<Sheet> {
             "number_label": "MRN", "number_text": "4471 0932", "place_text": "Emergency, bed 4", "weight_text": null,
             "deceased_text": null, "age_text": null, "similar_name": true},
         "allergies": {"patient": "p1", "state": "known", "label": "Known allergies", "items": allergies, "negatives": [],
-            "conflict_text": null, "updated_text": null},
+            "conflict_text": null, "updated_text": null, "disputes": []},
         "medications": block(json!(medicines)), "recently_stopped": [], "conditions": none, "code_status": none,
         "devices": none, "entries": [], "vitals": none, "news2": none, "labs": none, "blood_group": none, "isolation": none, "flags": none,
         "contacts": none
@@ -436,6 +437,8 @@ fn nothing_is_cut_however_much_there_is() -> Result<()> {
                 "{name} {n}: medicine{i} is not printed"
             );
         }
+        let disputed = all.matches("DISPUTED: changes contradict each other").count();
+        assert_eq!(disputed, n.div_ceil(3), "{name} {n}: on paper it is not disputed");
         assert!(all.contains("BY HAND DURING THE DOWNTIME"));
         let list = words(&pages.join(" "));
         assert!(list.contains("not printed: restricted"), "{list}");

@@ -307,8 +307,8 @@ fn allergies(flow: &mut Flow<'_>, card: &EmergencyCardView) {
             spans.push(own(" (NOT CHECKED: free text)"));
         }
         spans.extend(item.verification_text.iter().map(|t| own(format!(" ({t})"))));
-        if let Some(unsent) = &item.unsent_text {
-            spans.extend([own(" ["), outside(unsent, true), own("]")]);
+        for mark in [&item.disputed_text, &item.unsent_text].into_iter().flatten() {
+            spans.extend([own(" ["), outside(mark, true), own("]")]);
         }
         flow.text(&spans, 12.0, indent);
     }
