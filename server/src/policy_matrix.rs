@@ -211,7 +211,7 @@ async fn decided(app: &App, act: &str, request: Request) -> Answer {
             }
         };
     }
-    by_name!(SendLive ReadCard ReadChart ReadResource SearchPatients ViewBoard WriteClinical BreakGlass SyncScope ImportData
+    by_name!(SendLive RunDrill ReadCard ReadChart ReadResource SearchPatients ViewBoard WriteClinical BreakGlass SyncScope ImportData
         ManageUsers ManageDevices ReadAudit ReviewBreakGlass OperateServer
         HoldRecord RequestDestruction ApproveDestruction DestroyRecord)
 }

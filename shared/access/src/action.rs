@@ -53,6 +53,8 @@ actions! {
     SyncScope = "sync-scope", patient: false;
     /// Send what bedside monitors say now, for the walls of the wards: nothing of it becomes part of a record.
     SendLive = "send-live", patient: false;
+    /// Cut a workstation off from the server on purpose, for a downtime drill.
+    RunDrill = "run-drill", patient: false;
     /// Bring in files on the server.
     ImportData = "import-data", patient: false;
     /// Manage users.

@@ -234,10 +234,19 @@ fn user_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[W
                 "This board belongs to a ward you are not assigned to.",
             ),
         },
+        "run-drill" if clinician => match &r.ward {
+            Some(w) if wards.contains(w) => allow("own-ward-drill"),
+            _ => deny(
+                "other-ward-drill",
+                "This workstation belongs to a ward you are not assigned to.",
+            ),
+        },
         "read-audit" | "review-break-glass" if matches!(role, Kind::PrivacyOfficer) => {
             allow("privacy-officer")
         }
-        "manage-users" | "manage-devices" | "operate-server" if matches!(role, Kind::ClinicalIt) => {
+        "manage-users" | "manage-devices" | "operate-server" | "run-drill"
+            if matches!(role, Kind::ClinicalIt) =>
+        {
             allow("clinical-it")
         }
         "hold-record" | "request-destruction" | "approve-destruction"
@@ -374,6 +383,7 @@ pub fn decide<A: Action>(r: Request) -> Result<Permit<A>, Denied> {
         (_, "hold-record" | "request-destruction" | "approve-destruction" | "destroy-record") => {
             Purpose::Compliance
         }
+        (_, "run-drill") => Purpose::Operations,
         (Subject::User { .. } | Subject::Client { .. }, _) => Purpose::Treatment,
         _ => Purpose::Operations,
     };

@@ -78,6 +78,20 @@ pub struct CheckView {
     pub parts: Vec<CheckPartView>,
 }
 
+/// A downtime drill of this workstation.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct DrillView {
+    /// The one that runs: "A downtime drill by A. NURSE until 04:35: cut off from the server on purpose."; absent while none does.
+    pub running_text: Option<String>,
+    /// Why none can be started now; absent where one can.
+    pub refused_text: Option<String>,
+    /// How long one may last, minutes, the usual first.
+    pub minutes: Vec<u32>,
+    /// What the last one found; absent when there was none, or it cannot be read.
+    pub last: Option<CheckView>,
+}
+
 /// The sync and offline status screen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
@@ -94,6 +108,8 @@ pub struct SyncView {
     pub checked: Option<CheckView>,
     /// A check that runs: "12,400 items read". Absent while none does.
     pub checking_text: Option<String>,
+    /// Downtime drills.
+    pub drill: DrillView,
     /// Name of this workstation.
     pub workstation: String,
     /// Ward of this workstation.

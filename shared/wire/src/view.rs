@@ -85,6 +85,8 @@ pub struct StatusView {
     pub alarms: Vec<String>,
     /// True in a data folder marked as demo: the screen says so.
     pub demo: bool,
+    /// A downtime drill that runs: "cut off from the server on purpose by A. NURSE until 04:35. …"; absent while none does.
+    pub drill_text: Option<String>,
 }
 
 /// Lock and sign-in screen. No PHI.

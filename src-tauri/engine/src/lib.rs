@@ -14,6 +14,7 @@ mod chart;
 pub mod clock;
 mod critical;
 mod desk;
+mod drill;
 pub mod entropy;
 mod entry;
 mod error;

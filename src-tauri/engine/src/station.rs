@@ -7,6 +7,7 @@
 use crate::cache::{self, Freshness};
 use crate::clock::Clock;
 use crate::desk::Desk;
+use crate::drill::Drill;
 use crate::images::Imaging;
 use crate::integrity::Integrity;
 use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
@@ -48,6 +49,7 @@ pub(crate) struct Station {
     pub(crate) session: RwLock<Option<Session>>,
     pub(crate) proofs: Proofs,
     pub(crate) desk: Desk,
+    pub(crate) drill: Drill,
     pub(crate) imaging: Imaging,
     pub(crate) integrity: Integrity,
     pub(crate) live: Live,
@@ -125,6 +127,7 @@ impl Station {
             session: RwLock::new(None),
             proofs: Proofs::default(),
             desk: Desk::default(),
+            drill: Drill::default(),
             imaging,
             integrity: Integrity::default(),
             live: Live::default(),

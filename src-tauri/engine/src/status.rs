@@ -6,6 +6,7 @@ use crate::EngineError;
 use crate::cache::{self, scope_digest};
 use crate::clock::Clock;
 use crate::critical;
+use crate::drill;
 use crate::layouts;
 use crate::outbox::Alarm;
 use crate::reliance;
@@ -57,6 +58,7 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
             .map(|(done, of)| format!("Still loading — {done} of {of}")),
         alarms: station.alarms.texts(),
         demo: device.demo,
+        drill_text: drill::text(station),
     }
 }
 
@@ -229,6 +231,7 @@ pub(crate) fn status_json(station: &Station) -> Result<Value, EngineError> {
         "digests": states.iter().filter(|s| s.complete).map(|s| (s.name.clone(), Value::from(scope_digest(&s.digest).hex()))).collect::<Map<_, _>>(),
         "alarms": view.alarms, "loading": view.loading_text,
         "layouts": {"rules": rules, "fault": fault},
+        "drill": drill::json(station),
         "signed_in": signed_in,
     }))
 }

@@ -10,6 +10,8 @@ mod break_glass_open;
 mod card_close;
 mod chart_close;
 mod chart_open;
+mod drill_end;
+mod drill_start;
 mod emergency_identify;
 mod emergency_scan;
 mod emergency_search;
@@ -65,6 +67,8 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         card_close::card_close,
         chart_close::chart_close,
         chart_open::chart_open,
+        drill_end::drill_end,
+        drill_start::drill_start,
         emergency_identify::emergency_identify,
         emergency_scan::emergency_scan,
         emergency_search::emergency_search,

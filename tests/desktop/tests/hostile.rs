@@ -34,6 +34,9 @@ fn commands() -> Vec<(&'static str, For, Value)> {
         ("card_close", Lenient, json!({"patient": "nobody"})),
         ("chart_close", Lenient, json!({"patient": "nobody"})),
         ("chart_open", Signed, json!({"patient": "nobody"})),
+        ("drill_end", Anybody, json!({})),
+        // The right form is a number of minutes; none is no drill.
+        ("drill_start", Signed, json!({"minutes": 0})),
         (
             "emergency_identify",
             Signed,

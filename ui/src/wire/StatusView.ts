@@ -72,4 +72,8 @@ alarms: Array<string>,
 /**
  * True in a data folder marked as demo: the screen says so.
  */
-demo: boolean, };
+demo: boolean, 
+/**
+ * A downtime drill that runs: "cut off from the server on purpose by A. NURSE until 04:35. …"; absent while none does.
+ */
+drill_text: string | null, };

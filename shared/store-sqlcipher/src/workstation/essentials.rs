@@ -292,6 +292,38 @@ impl Essentials {
             .transpose()
     }
 
+    /// The patients whose card is here, the newest copy of each: row numbers for [`Self::probe_row`].
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn probe_rows(&self) -> Result<Vec<i64>, StoreError> {
+        self.db.lines.read("listing the cards", |c| {
+            // One row of each key: the one with the largest version (SQLite takes the other columns from the row of the max()).
+            c.prepare_cached(
+                "SELECT i.id, max(i.ver) FROM scope s JOIN item i ON i.content = s.live
+                 WHERE s.live <> 0 AND s.name >= 'ess:' AND s.name < 'ess;' GROUP BY i.key",
+            )?
+            .query_map([], |r| r.get(0))?
+            .collect()
+        })
+    }
+
+    /// Reads one card whole over the connection that is kept for emergencies, and gives nothing of it but its size in bytes;
+    /// `None` when it was replaced meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when it cannot be read.
+    pub fn probe_row(&self, row: i64) -> Result<Option<usize>, StoreError> {
+        let stored = self.db.lines.read_reserved("reading a card", |c| {
+            c.prepare_cached("SELECT body FROM item WHERE id = ?1")?
+                .query_row([row], |r| r.get::<_, Vec<u8>>(0))
+                .optional()
+        })?;
+        stored
+            .map(|body| self.db.whole(&body).map(|b| b.len()))
+            .transpose()
+    }
+
     /// Patients whose card is here.
     ///
     /// # Errors

@@ -206,6 +206,7 @@ pub(crate) fn open(station: &Station, request: &BreakGlass, since: Stopwatch) ->
         reason,
         words,
     )?;
+    station.drill.emergency();
     let mut opened = read_card(station, &person, &patient, ward, &grant)?;
     opened.view.elapsed_ms = since.ms();
     Ok(opened)

@@ -7,6 +7,7 @@
 
 use super::Shared;
 use super::writer::Write;
+use crate::drill;
 use crate::link::{self, Socket};
 use crate::outbox::refused;
 use crate::station::Station;
@@ -487,17 +488,21 @@ struct Line {
     view: u32,
     /// It ended, or nothing comes over it.
     broken: bool,
+    /// A drill ends it.
+    cut: watch::Receiver<bool>,
 }
 
 impl Line {
     async fn open(station: &Arc<Station>) -> Result<Self, &'static str> {
         let path = format!("{AHEAD}?v={PROTOCOL}");
+        let cut = station.drill.cuts();
         let dialled = tokio::time::timeout(CONNECT, link::dial(station, &path, None, LONGEST)).await;
         let socket = dialled.map_err(|_| "no connection in time")?;
         let mut line = Self {
             socket: socket.map_err(|_| "no connection")?,
             view: 0,
             broken: false,
+            cut,
         };
         let Heard::Told(Told::Prove { nonce }) = line.hear().await? else {
             return Err("the server did not ask for a proof");
@@ -517,7 +522,14 @@ impl Line {
 
     async fn hear(&mut self) -> Result<Heard, &'static str> {
         loop {
-            let Ok(next) = tokio::time::timeout(SILENT, self.socket.next()).await else {
+            let next = tokio::select! {
+                next = tokio::time::timeout(SILENT, self.socket.next()) => next,
+                () = drill::cut_off(self.cut.clone()) => {
+                    self.broken = true;
+                    return Err("a drill");
+                }
+            };
+            let Ok(next) = next else {
                 self.broken = true;
                 return Err("nothing is heard");
             };

@@ -4,6 +4,7 @@
 //! Never here: what messages mean (`arrive`). It holds no database.
 
 use super::{Core, Shared};
+use crate::drill;
 use crate::link;
 use crate::station::Station;
 use bytes::Bytes;
@@ -84,6 +85,7 @@ async fn run(shared: Arc<Shared>, station: Weak<Station>, session: u64) {
         }
         let Some(held) = station.upgrade() else { return };
         let mut closing = held.closing.subscribe();
+        let cut = held.drill.cuts();
         let dialled = tokio::select! {
             d = tokio::time::timeout(CONNECT, dial(&held)) => d,
             _ = closing.wait_for(|c| *c) => return,
@@ -102,7 +104,10 @@ async fn run(shared: Arc<Shared>, station: Weak<Station>, session: u64) {
                     core.came_up(&shared);
                 }
                 wait = AGAIN.0;
-                pump(&shared, socket, asks, session).await;
+                tokio::select! {
+                    () = pump(&shared, socket, asks, session) => {}
+                    () = drill::cut_off(cut) => {}
+                }
                 "OFFLINE".to_owned()
             }
             Ok(Err(why)) => {

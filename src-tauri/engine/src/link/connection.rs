@@ -3,6 +3,7 @@
 
 use super::tls;
 use crate::EngineError;
+use crate::drill;
 use crate::outbox::Alarm;
 use crate::station::Station;
 use bytes::Bytes;
@@ -73,6 +74,7 @@ pub(super) fn open(
     let (tell, told) = mpsc::unbounded_channel();
     let station = Arc::clone(station);
     let task = tokio::spawn(async move {
+        let cut = station.drill.cuts();
         let mut closing = station.closing.subscribe();
         let connected = tokio::select! {
             c = tokio::time::timeout(timeout, connect(&station)) => c,
@@ -83,7 +85,10 @@ pub(super) fn open(
         match connected {
             Ok(Ok(socket)) => {
                 if ears.send(Told::Connected(conn)).await.is_ok() {
-                    pump(socket, conn, told, &ears).await;
+                    tokio::select! {
+                        () = pump(socket, conn, told, &ears) => {}
+                        () = drill::cut_off(cut) => {}
+                    }
                 }
             }
             Ok(Err(e)) => tracing::debug!(error = %e, "no connection"),
@@ -112,6 +117,7 @@ pub(crate) async fn dial(
     token: Option<&str>,
     longest: usize,
 ) -> Result<Socket, EngineError> {
+    station.drill.not_cut()?;
     if token.is_some() {
         not_mixed(station)?;
     }

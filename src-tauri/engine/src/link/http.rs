@@ -98,6 +98,7 @@ fn unreachable(e: &reqwest::Error) -> EngineError {
 
 /// Signs a person in at the server; the request is signed by the device.
 pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result<LoginResponse, EngineError> {
+    station.drill.not_cut()?;
     not_mixed(station)?;
     let (server, device) = {
         let d = station.device();

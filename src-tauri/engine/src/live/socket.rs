@@ -3,6 +3,7 @@
 //! Never here: what a message means for the screen (`view`), how old anything is (`heard`).
 
 use super::{Open, mono};
+use crate::drill;
 use crate::link;
 use crate::station::Station;
 use futures_util::{SinkExt, StreamExt};
@@ -26,6 +27,7 @@ const UNANSWERED: u64 = 4;
 
 /// Nobody asked the server who this is.
 const LOCAL: &str = "You were signed in by what is on this workstation: live values need the server. What is shown here is old.";
+const DRILL: &str = "A downtime drill: this workstation is cut off on purpose, and nothing on this wall is live. Look at the monitors at the beds.";
 const DOWN: &str =
     "The server does not answer: nothing on this wall is live. Look at the monitors at the beds.";
 
@@ -34,6 +36,7 @@ pub(super) async fn run(station: Weak<Station>, id: u64, ward: WardId, mut stopp
     loop {
         let Some(held) = station.upgrade() else { return };
         let mut closing = held.closing.subscribe();
+        let cut = held.drill.cuts();
         let tried = tokio::select! {
             t = connect(&held, id, &ward) => t,
             _ = stopped.changed() => return,
@@ -45,6 +48,7 @@ pub(super) async fn run(station: Weak<Station>, id: u64, ward: WardId, mut stopp
                 wait = AGAIN.0;
                 tokio::select! {
                     ended = pump(&station, id, socket) => ended,
+                    () = drill::cut_off(cut) => Some((WallLine::Down, DRILL.to_owned())),
                     _ = stopped.changed() => return,
                     _ = closing.wait_for(|c| *c) => return,
                 }
@@ -89,7 +93,12 @@ async fn connect(station: &Arc<Station>, id: u64, ward: &WardId) -> Result<link:
         Ok(Ok(socket)) => Ok(socket),
         Ok(Err(e)) => {
             tracing::debug!(error = %e, "no connection for live vital signs");
-            Err(DOWN.to_owned())
+            Err(if *station.drill.cuts().borrow() {
+                DRILL
+            } else {
+                DOWN
+            }
+            .to_owned())
         }
         Err(_) => Err(DOWN.to_owned()),
     }

@@ -136,6 +136,11 @@ impl Looked<'_> {
             return part("changes", Reliance::Unknown, title, text, None);
         }
         let (state, text, todo) = match self.status.age {
+            _ if self.status.drill_text.is_some() => (
+                Reliance::Fails,
+                format!("Does not arrive: a downtime drill, {}.", since()),
+                Some("For what is new: another workstation, or end the drill."),
+            ),
             DataAge::Live => (Reliance::Works, "Arrives here within seconds.".to_owned(), None),
             DataAge::Delayed => (Reliance::Limited, format!("Arrives late: {}.", since()), None),
             DataAge::Partial => (

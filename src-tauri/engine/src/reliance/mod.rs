@@ -10,12 +10,13 @@ mod bedside;
 mod machine;
 
 use crate::EngineError;
+use crate::drill;
 use crate::integrity;
 use crate::station::Station;
 use crate::status;
 use vitrine_store_sqlcipher::workstation::ScopeState;
 use vitrine_sync::scope::{Scope, is_patient};
-use vitrine_wire::sync_view::{Reliance, RelianceView, StreamView, SyncView};
+use vitrine_wire::sync_view::{DrillView, Reliance, RelianceView, StreamView, SyncView};
 use vitrine_wire::view::{DataAge, SectionAge, StatusView};
 
 /// The parts a person at the bedside asks for; the others are for IT and limit nothing by themselves.
@@ -67,6 +68,7 @@ pub(crate) fn view(station: &Station) -> SyncView {
         streams: looked.streams(),
         checked: found.ok().flatten().map(|f| f.view(station)),
         checking_text: station.integrity.text(),
+        drill: drill::view(station, &looked.status),
         workstation: device.name,
         ward: device.ward,
         server: device.server,
@@ -87,6 +89,7 @@ pub(crate) fn closed(e: &EngineError) -> SyncView {
         streams: Vec::new(),
         checked: None,
         checking_text: None,
+        drill: DrillView::default(),
         workstation: String::new(),
         ward: String::new(),
         server: String::new(),

@@ -17,6 +17,7 @@ use super::wall;
 use crate::EngineError;
 use crate::break_glass::{self, BreakGlass, reasons};
 use crate::clock::Stopwatch;
+use crate::drill;
 use crate::entry;
 use crate::images::give_way;
 use crate::integrity;
@@ -27,6 +28,7 @@ use crate::selftest::{self, SelfTest};
 use crate::session;
 use crate::station::Station;
 use std::sync::Arc;
+use std::time::Duration;
 use vitrine_access::chain::{Head, Row};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_wire::entry_view::{
@@ -421,6 +423,34 @@ impl Workstation {
     /// That of a workstation that cannot be used.
     pub async fn selftest(&self) -> Result<SelfTest, EngineError> {
         self.blocking(|s| Ok(selftest::run(s))).await
+    }
+
+    /// Begins a downtime drill: this workstation cuts itself off from the server on purpose, says so on every screen, and
+    /// measures whether its emergency cards open. It ends by anybody ([`Self::end_drill`]), by its time, by breaking the glass, and
+    /// with the program.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`], [`EngineError::Denied`], [`EngineError::AuditFailed`]; [`EngineError::Usage`] where something
+    /// is missing here already, critical results wait, or it would last longer than an hour.
+    pub async fn start_drill(&self, length: Duration) -> Result<(), EngineError> {
+        let station = self.station()?;
+        self.inner
+            .handle
+            .spawn(async move { drill::start(&station, length).await })
+            .await
+            .map_err(|_| EngineError::Internal("beginning a drill"))?
+    }
+
+    /// Ends a downtime drill; nobody need be signed in. What it found stays on the status screen. Nothing happens when none runs.
+    ///
+    /// # Errors
+    /// That of a workstation that cannot be used.
+    pub async fn end_drill(&self) -> Result<(), EngineError> {
+        self.blocking(|s| {
+            drill::end(s, drill::How::Person);
+            Ok(())
+        })
+        .await
     }
 
     /// Checks everything that is stored here, to the last byte, and whether the glass could be broken. Runs on a thread that

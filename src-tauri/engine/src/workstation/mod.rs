@@ -24,6 +24,7 @@ pub use search::SEARCH_ROWS;
 
 use crate::EngineError;
 use crate::clock::Clock;
+use crate::drill;
 use crate::link::{self, Started};
 use crate::profile::Profile;
 use crate::reliance;
@@ -269,6 +270,10 @@ impl Workstation {
                 second.tick().await;
                 let Some(station) = station.upgrade() else { return };
                 station.idle_check();
+                if station.drill.over(&station) {
+                    let station = Arc::clone(&station);
+                    let _ = tokio::task::spawn_blocking(move || drill::end_over(&station)).await;
+                }
                 n = n.wrapping_add(1);
                 if n.is_multiple_of(10) && station.events.receiver_count() > 0 {
                     let _ = tokio::task::spawn_blocking(move || station.tell_status()).await;
@@ -422,6 +427,7 @@ impl Workstation {
                 loading_text: None,
                 alarms: vec![e.to_string()],
                 demo: false,
+                drill_text: None,
             },
         }
     }

@@ -256,7 +256,7 @@ fn decided(act: &str, request: Request) -> Answer {
             }
         };
     }
-    by_name!(SendLive ReadCard ReadChart ReadResource SearchPatients ViewBoard WriteClinical BreakGlass SyncScope ImportData
+    by_name!(SendLive RunDrill ReadCard ReadChart ReadResource SearchPatients ViewBoard WriteClinical BreakGlass SyncScope ImportData
         ManageUsers ManageDevices ReadAudit ReviewBreakGlass OperateServer
         HoldRecord RequestDestruction ApproveDestruction DestroyRecord)
 }

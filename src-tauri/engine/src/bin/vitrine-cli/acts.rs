@@ -1,7 +1,7 @@
 //! Running the acts.
 
 use crate::args::{Act, AuditAct, CacheAct, Cli, Who};
-use crate::{bench, entries, images, print, secret, wall};
+use crate::{bench, drill, entries, images, print, secret, wall};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::pin::Pin;
@@ -17,7 +17,7 @@ pub(crate) const DONE: u8 = 0;
 /// Longest wait for the server's word on a person who was let in by what is here: images are given to a session it knows.
 const CONFIRMED: Duration = Duration::from_secs(5);
 /// Something was refused or failed.
-const SOME_REFUSED: u8 = 1;
+pub(crate) const SOME_REFUSED: u8 = 1;
 
 /// Runs one act; gives the exit code.
 pub async fn run(cli: Cli) -> Result<u8, EngineError> {
@@ -88,6 +88,7 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             Ok(DONE)
         }
         Act::Results { ward, who } => entries::results(&profile, ward.as_deref(), &who, json).await,
+        Act::Drill { minutes, who } => drill::drill(&profile, minutes, &who, json).await,
         Act::Wall { ward, seconds, who } => wall::wall(&profile, ward.as_deref(), seconds, &who, json).await,
         Act::Packet {
             ward,

@@ -110,6 +110,15 @@ pub enum Act {
         #[command(flatten)]
         who: Who,
     },
+    /// A downtime drill: cuts this workstation off from its server on purpose, and says what it could do alone
+    Drill {
+        /// How long it lasts, minutes; Ctrl+C ends it before
+        #[arg(long, default_value_t = 15)]
+        minutes: u32,
+        /// Who begins it
+        #[command(flatten)]
+        who: Who,
+    },
     /// The live vital signs of a ward, as its monitors say them now
     Wall {
         /// The ward; this workstation's when left out

@@ -24,6 +24,7 @@ macro_rules! say {
 mod acts;
 mod args;
 mod bench;
+mod drill;
 mod entries;
 mod images;
 mod print;
