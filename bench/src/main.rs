@@ -19,6 +19,7 @@ mod packet;
 mod report;
 mod scan;
 mod screens;
+mod soak;
 mod stores;
 mod wall;
 mod window;
@@ -67,6 +68,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("scan", scan::scan),
     ("packet", packet::packet),
     ("screens", screens::screens),
+    ("soak", soak::soak),
     ("failover", failover::failover),
 ];
 

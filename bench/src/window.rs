@@ -101,7 +101,7 @@ fn at(mark: &serde_json::Value) -> Result<f64> {
 }
 
 /// Memory of the app with this profile and of every process below it, MiB, shared pages counted in proportion.
-fn memory(program: &Path, profile: &Path) -> Result<f64> {
+pub fn memory(program: &Path, profile: &Path) -> Result<f64> {
     let mut parents = Vec::new();
     let mut app = None;
     for entry in std::fs::read_dir("/proc")?.flatten() {

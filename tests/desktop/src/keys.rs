@@ -8,6 +8,8 @@ pub const SHIFT: char = '\u{e008}';
 pub const ENTER: char = '\u{e007}';
 /// Escape.
 pub const ESCAPE: char = '\u{e00c}';
+/// Down.
+pub const DOWN: char = '\u{e015}';
 /// F1.
 pub const F1: char = '\u{e031}';
 /// F11.

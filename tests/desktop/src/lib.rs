@@ -23,7 +23,7 @@ mod keys;
 pub use bare::{Bare, kill, web_process_of};
 pub use display::Display;
 pub use driver::Desktop;
-pub use keys::{CTRL, ENTER, ESCAPE, F1, F11, F12, Press, SHIFT};
+pub use keys::{CTRL, DOWN, ENTER, ESCAPE, F1, F11, F12, Press, SHIFT};
 
 use std::path::{Path, PathBuf};
 
