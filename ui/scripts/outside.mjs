@@ -43,6 +43,7 @@ export const FIELDS = {
   RelianceView: { id: 'engine', title: 'engine', text: 'text', todo: 'engine' },
   StreamView: { scope: 'engine', name: 'name', items_text: 'engine', position_text: 'engine', loading_text: 'engine' },
   SyncView: { sentence: 'text', checking_text: 'engine', workstation: 'text', ward: 'text', server: 'text', program: 'engine', keys_text: 'engine' },
+  DrillView: { running_text: 'text', refused_text: 'text' },
   FaultView: { field: 'engine', text: 'text' },
   FrameView: { sop: 'engine', place_text: 'text', colour: 'engine', lossy_text: 'text' },
   HeldView: { frames: 'engine', text: 'engine', stopped_text: 'text' },
@@ -90,7 +91,7 @@ export const FIELDS = {
   SignView: { sign: 'engine', label: 'name', words: 'text', unit: 'text', hint_text: 'text' },
   StatusView: {
     sentence: 'text', ward: 'text', workstation: 'text', clock_text: 'engine', clock_warning: 'text', outbox_oldest_text: 'engine',
-    loading_text: 'text', alarms: 'text', critical_text: 'engine', critical_due_text: 'text',
+    loading_text: 'text', alarms: 'text', critical_text: 'engine', critical_due_text: 'text', drill_text: 'text',
   },
   StandingView: { code: 'engine', text: 'engine' },
   StepView: { text: 'text' },

@@ -62,6 +62,10 @@ export interface Backend {
   syncView(): Promise<SyncView>;
   /** Checks everything stored here; answers when that has ended. */
   verifyStored(): Promise<CheckView>;
+  /** Begins a downtime drill of so many minutes: this workstation is cut off from its server on purpose. */
+  drillStart(minutes: number): Promise<void>;
+  /** Ends it; needs nobody to be signed in. */
+  drillEnd(): Promise<void>;
   search(query: string): Promise<SearchView>;
   /** What a barcode reader sent: whose band it is, by its exact number. */
   scan(text: string): Promise<ScanView>;

@@ -8,6 +8,7 @@ import type { Backend } from './backend';
 import { imagesOf } from './fixtures/images';
 import { recorderOf, withRecorded } from './fixtures/recorder';
 import { scenarioOf } from './fixtures/scenarios';
+import { drills } from './fixtures/sync';
 import { calm, type Answer, type World } from './fixtures/world';
 
 /** The small pictures of the strip, one file a series. */
@@ -45,6 +46,11 @@ export function fakeOf(world: World): Fake {
     askServer: async () => {},
     syncView: () => answer(world.sync),
     verifyStored: () => answer(world.verify),
+    drillStart: async (minutes) => {
+      await answer(world.drill);
+      drills(world, minutes);
+    },
+    drillEnd: async () => drills(world, null),
     search: () => answer(world.search),
     scan: () => answer(world.scan),
     board: () => answer(world.board),

@@ -24,6 +24,8 @@ export function plainly<T extends Backend>(backend: T): T {
     signIn: (user, secret) => of(backend.signIn(user, secret)),
     syncView: () => of(backend.syncView()),
     verifyStored: () => of(backend.verifyStored()),
+    drillStart: (minutes) => of(backend.drillStart(minutes)),
+    drillEnd: () => of(backend.drillEnd()),
     search: (query) => of(backend.search(query)),
     scan: (text) => of(backend.scan(text)),
     board: (ward) => of(backend.board(ward)),

@@ -48,6 +48,8 @@ export function tauriBackend(): Backend {
     askServer: () => invoke('ask_server'),
     syncView: () => invoke('sync_view'),
     verifyStored: () => invoke('verify_stored'),
+    drillStart: (minutes) => invoke('drill_start', { minutes }),
+    drillEnd: () => invoke('drill_end'),
     search: (query) => invoke('search', { query }),
     scan: (text) => invoke('scan', { text }),
     board: (ward) => invoke('board', { ward }),

@@ -14,6 +14,7 @@ import type { BreakGlassDialog } from './breakGlass.svelte';
 import { actOf, ENTRY_ACTS, type Act, type Focus, type Key } from './keys';
 import { Palette, type Offer } from './palette.svelte';
 import { CHART_SECTIONS } from './sections';
+import type { SyncStatus } from './sync.svelte';
 
 /** Steps of the user's scale, per cent. */
 export const SCALES = [100, 125, 150, 200] as const;
@@ -26,6 +27,19 @@ export function onKey(app: App, key: Key, focus: Focus, at: number): boolean {
   if (app.layers.inFront(app.section) && app.courses.onKey(key, focus, app.section)) return true;
   const act = actOf(key, focus);
   return act === null ? false : perform(app, act, focus, at);
+}
+
+/** The status screen, at what begins a downtime drill. */
+export function openDrill(app: App): void {
+  if (app.sync !== null) app.sync = null;
+  app.toggleSync();
+  if (app.sync !== null) (app.sync as SyncStatus).drillAsked = true;
+}
+
+/** Ends a downtime drill, whoever stands there. Where that fails the band over every screen stays. */
+export async function endDrill(app: App): Promise<void> {
+  await app.quietly(() => app.backend.drillEnd());
+  app.refresh();
 }
 
 export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
@@ -53,6 +67,14 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
       return true;
     case 'sync-status':
       app.toggleSync();
+      return true;
+    // By name alone, from the palette.
+    case 'drill':
+      openDrill(app);
+      return true;
+    case 'end-drill':
+      app.palette = null;
+      void endDrill(app);
       return true;
     case 'palette':
       togglePalette(app);

@@ -11,6 +11,8 @@ import { VIEWER_HELP } from './viewerKeys';
 export type Act =
   | 'help'
   | 'sync-status'
+  | 'drill'
+  | 'end-drill'
   | 'palette'
   | 'search'
   | 'board'

@@ -22,9 +22,15 @@ export interface Offer {
 
 export const EMERGENCY_GROUP = 'Emergency';
 
+/** In their group, after its lines. */
+function withDrill(offers: Offer[], drill: Offer[]): Offer[] {
+  const at = offers.map(({ group }) => group).lastIndexOf('Workstation') + 1;
+  return [...offers.slice(0, at), ...drill, ...offers.slice(at)];
+}
+
 /** Everything possible now, in groups; emergency access is always the last. */
 export function offersOf(app: App): Offer[] {
-  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheAllergies(app), ...ofTheTable(app)];
+  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheAllergies(app), ...withDrill(ofTheTable(app), ofTheDrill(app))];
 }
 
 function ofTheCard(app: App): Offer[] {
@@ -56,6 +62,14 @@ function ofTheAllergies(app: App): Offer[] {
   if (app.recording.decisions.length > 0) found.push({ group, text: 'Review conflict about an allergy', keys: [], act: 'review-conflict', also: 'disputed contradict decide dispute' });
   if (app.recording.changes.length > 0) found.push({ group, text: 'Change an allergy', keys: [], act: 'change-allergy', also: 'confirm refute resolved entered in error intolerance correct' });
   return found;
+}
+
+/** No key of its own: nobody begins one by a slip, and the band over every screen ends it. */
+function ofTheDrill(app: App): Offer[] {
+  const group = 'Workstation';
+  if (app.status?.drill_text != null) return [{ group, text: 'End the downtime drill', keys: [], act: 'end-drill', also: 'connect server stop' }];
+  if (app.session === null || covered(app)) return [];
+  return [{ group, text: 'Start a downtime drill…', keys: [], act: 'drill', also: 'begin exercise practice offline readiness' }];
 }
 
 function ofTheTable(app: App): Offer[] {

@@ -22,6 +22,11 @@ export class SyncStatus {
   checkError = $state.raw<ErrorView | null>(null);
   /** What the check that was asked for here found. */
   checked = $state.raw<CheckView | null>(null);
+  /** A drill was asked for by name: its part of the screen has the focus. */
+  drillAsked = $state(false);
+  drillMinutes = $state<number | null>(null);
+  drillBegins = $state(false);
+  drillError = $state.raw<ErrorView | null>(null);
   #askedAt = 0;
   #asked = 0;
   #answered = 0;
@@ -69,5 +74,22 @@ export class SyncStatus {
       this.checking = false;
     }
     await this.load();
+  }
+
+  /** Begins a downtime drill. */
+  async beginDrill(minutes: number): Promise<boolean> {
+    if (this.drillBegins) return false;
+    this.drillBegins = true;
+    this.drillError = null;
+    try {
+      await this.#backend.drillStart(minutes);
+      return true;
+    } catch (thrown) {
+      this.drillError = errorOf(thrown, WORDS.notAnswered);
+      return false;
+    } finally {
+      this.drillBegins = false;
+      await this.load();
+    }
   }
 }
