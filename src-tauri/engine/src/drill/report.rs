@@ -258,7 +258,7 @@ mod tests {
                 "24 of 24 could be read without the server; half within less than 1 ms, the slowest in 9 ms",
                 "PIN, access log and card together would have taken 84 ms",
                 "3 entries were kept here meanwhile, and are sent now",
-                "begun by A. NURSE, ended after 12min 34s by somebody who was not signed in",
+                "begun by A. NURSE, ended after 12min by somebody who was not signed in",
             ]
         );
         for (cards, emergency_ms, recorded, wrong) in [

@@ -198,6 +198,8 @@ fn ask(station: &Arc<Station>, act: &str, situation: &Request) -> Answer {
                         break_glass::open(station, &asked, Stopwatch::start()),
                     );
                 }
+                // Of a ward, whoever lies there.
+                ("run-drill", _, w) => station.request(person.subject(), None, w, None),
                 (_, Some(p), _) => station.request_about(&person, p),
                 (_, None, w) => station.request(person.subject(), None, w, None),
             }
