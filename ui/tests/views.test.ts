@@ -15,8 +15,8 @@ describe('every screen', () => {
       await screen(id);
       expect(one('status').textContent?.trim()).not.toBe('');
       // Nothing dismisses the strip (S15).
-      // What stands in it may be opened: its buttons are those of what was not sent, of what waits, and of the status.
-      expect(one('status').querySelector('button:not([data-testid=strip-unsent], [data-testid=strip-rejected], [data-testid=strip-critical], [data-testid=strip-sync]), a, [role=button]')).toBeNull();
+      // What stands in it may be opened: its buttons are those of what was not sent, of what waits, of the status, and of a drill.
+      expect(one('status').querySelector('button:not([data-testid=strip-unsent], [data-testid=strip-rejected], [data-testid=strip-critical], [data-testid=strip-sync], [data-testid=drill-end]), a, [role=button]')).toBeNull();
       if (all('medicines').length > 0 || all('card-medicines').length > 0) expect(all('banner').length).toBeGreaterThan(0);
       expect(all('broken')).toHaveLength(0);
       expect(document.title).not.toMatch(/JONES|SMITH/);
