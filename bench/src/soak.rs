@@ -45,7 +45,7 @@ pub fn soak(report: &mut Report, quick: bool) -> Result<()> {
         Arc::clone(&stop),
         Arc::clone(&changes),
     ));
-    let turns = if quick { 2 * HOUR } else { DAY };
+    let turns = if quick { 2 * HOUR + 2 } else { DAY };
     let held = world.runtime.block_on(async {
         let desktop = Desktop::start(&automation_bin(), &profile, &[]).await?;
         desktop.find("lock-screen").await?;
