@@ -127,11 +127,8 @@ async fn change(
 
 /// What is held after a day, against what is held after an hour: the middle of a few turns each, as memory is given back at times.
 fn told(report: &mut Report, held: &[f64], changes: u64, server: &Server) -> Result<()> {
-    let hour = middle(held.get(1..2 * HOUR).unwrap_or(held));
-    let day = middle(
-        held.get(held.len().saturating_sub(2 * HOUR - 1)..)
-            .unwrap_or(held),
-    );
+    let hour = middle(held.get(1..=HOUR).unwrap_or_default());
+    let day = middle(held.get(held.len().saturating_sub(HOUR)..).unwrap_or_default());
     let setup = format!(
         "{SETUP}; the window under Xvfb, software rendering; {} sign-ins with {CHARTS} charts of 8 sections, {changes} changes; proportional set size of the app and its web view's processes, locked; server {} MiB",
         held.len(),
