@@ -1,12 +1,15 @@
 //! The screens of every day in the real window: a chart opened, another one brought to the front, the board of 200 rows, a key.
 //!
-//! Measured in the page, from the key to the second frame after what it asked for is there, by the web view's clock.
+//! `row_seen` is from the server's answer to a change of a patient to that row of the board as painted, by the machine's clock.
+//! Everything else is measured in the page, from the key to the second frame after what it asked for is there, by the web view's clock.
 
 use crate::report::Report;
 use crate::world::{SETUP, World};
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use vitrine_desktop_tests::act::sign_in;
 use vitrine_desktop_tests::{CTRL, Desktop, automation_bin};
+use vitrine_tests::station::showcase;
 
 const WINDOW: &str = "the window under Xvfb, software rendering, from the key to two frames after";
 /// Further rows of the board.
@@ -38,6 +41,23 @@ async fn times(desktop: &Desktop, rounds: usize, one: &str) -> Result<Vec<f64>> 
     Ok(all)
 }
 
+/// Gives the patient another first name; the time at which the server has it for good, ms since 1970.
+async fn rename(http: &reqwest::Client, token: &str, url: &str, name: &str) -> Result<f64> {
+    let held = http.get(url).bearer_auth(token).send().await?;
+    let mut patient: Value = serde_json::from_slice(&held.bytes().await?)?;
+    *patient.pointer_mut("/name/0/given").context("a name")? = serde_json::json!([name]);
+    let sent = http
+        .put(url)
+        .bearer_auth(token)
+        .header("content-type", "application/fhir+json")
+        .body(patient.to_string())
+        .send()
+        .await?;
+    ensure!(sent.status().is_success(), "a patient: {}", sent.status());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+    Ok(now.as_secs_f64() * 1_000.0)
+}
+
 pub fn screens(report: &mut Report, quick: bool) -> Result<()> {
     let world = World::new(60, None)?;
     let _entered = world.runtime.enter();
@@ -45,6 +65,13 @@ pub fn screens(report: &mut Report, quick: bool) -> Result<()> {
     drop(world.station("ed-07", &world.server.url())?);
     let profile = world.dir.path().join("ed-07");
     let nurse = world.nurse()?;
+    let http = world.server.http()?;
+    let token = world.runtime.block_on(world.server.token(&http))?;
+    let first = format!(
+        "{}/fhir/Patient/{}",
+        world.server.url(),
+        showcase(&world.seed, "anaphyla")?["id"].as_str().context("id")?
+    );
     let rounds = if quick { 10 } else { 100 };
     let measured = world.runtime.block_on(async {
         let desktop = Desktop::start(&automation_bin(), &profile, &[]).await?;
@@ -87,6 +114,20 @@ pub fn screens(report: &mut Report, quick: bool) -> Result<()> {
              const took = await timed('b', true, () => document.querySelectorAll('[data-testid=patient-row]').length > 5 && there('board-summary')); await rest(); done(took);",
         )
         .await?;
+        let mut row = Vec::with_capacity(rounds);
+        for n in 0..rounds {
+            let name = format!("Zz{n}");
+            desktop
+                .ask(&format!(
+                    "{TOOLS} window.took = undefined;
+                     void painted(() => [...document.querySelectorAll('[role=option]')].some((row) => row.textContent.includes('{name}'))).then(() => (window.took = Date.now()));
+                     done(true);"
+                ))
+                .await?;
+            let written = rename(&http, &token, &first, &name).await?;
+            let seen = desktop.ask("const look = () => window.took === undefined ? setTimeout(look, 20) : done(window.took); look();").await?;
+            row.push(seen.as_f64().context("no time of the row")? - written);
+        }
         let open = times(
             &desktop,
             rounds,
@@ -105,7 +146,7 @@ pub fn screens(report: &mut Report, quick: bool) -> Result<()> {
         )
         .await?;
         desktop.stop().await;
-        Ok::<_, anyhow::Error>((rows, [("frames", frames), ("key", arrow), ("letter", letter), ("board", board), ("chart_open", open), ("chart_switch", switch)]))
+        Ok::<_, anyhow::Error>((rows, [("frames", frames), ("key", arrow), ("letter", letter), ("board", board), ("row_seen", row), ("chart_open", open), ("chart_switch", switch)]))
     })?;
     let (rows, measured) = measured;
     ensure!(!rows.is_null(), "a board");
