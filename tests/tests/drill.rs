@@ -3,10 +3,13 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use vitrine_engine::{BreakGlass, EngineError, Identity, Options, Workstation};
-use vitrine_tests::server::Server;
+use vitrine_tests::bin;
+use vitrine_tests::server::{Server, run, text};
 use vitrine_tests::station::{Person, Station, person, showcase};
 use vitrine_wire::entry_view::{EntryInput, EntrySeen};
 use vitrine_wire::sync_view::{CheckView, Reliance};
@@ -160,6 +163,25 @@ async fn a_drill_cuts_a_workstation_off_and_whoever_stands_there_ends_it() -> Re
 async fn an_emergency_ends_a_drill_and_so_does_its_time() -> Result<()> {
     let w = world().await?;
     let ws = &w.ws;
+    ws.start_drill(Duration::from_secs(1)).await?;
+    until("its time", || ws.status().drill_text.is_none()).await?;
+    ensure!(ws.wait_current(SOON).await?, "connected again");
+    ensure!(said(&last(ws)?, "The drill").contains("as planned"));
+
+    // The program ends in a drill: the next one is connected as ever, and the end is on record.
+    ws.start_drill(HOUR).await?;
+    let (profile, closing) = (w.station.profile.clone(), ws.clone());
+    ensure!(
+        tokio::task::spawn_blocking(move || closing.close(SOON)).await?,
+        "closed"
+    );
+    let ws = &open(&profile)?;
+    ws.sign_in(&w.nurse.user, &w.nurse.password).await?;
+    ensure!(ws.wait_current(SOON).await?, "current");
+    assert_eq!(ws.status().drill_text, None);
+    ensure!(said(&last(ws)?, "The drill").contains("with the program"));
+    assert_eq!(rows(ws, "end-drill").await?.len(), 2);
+
     ws.start_drill(HOUR).await?;
     until("offline", || ws.status().age == DataAge::Offline).await?;
     let patient = showcase(&w.seed, "anaphyla")?;
@@ -177,24 +199,71 @@ async fn an_emergency_ends_a_drill_and_so_does_its_time() -> Result<()> {
     until("no drill", || ws.status().drill_text.is_none()).await?;
     ensure!(ws.wait_current(SOON).await?, "connected again");
     ensure!(said(&last(ws)?, "The drill").contains("the glass was broken"));
+    // Whoever has the card on the screen wants what is new.
+    let asked = ws.start_drill(HOUR).await;
+    ensure!(
+        matches!(&asked, Err(EngineError::Usage(why)) if why.contains("Emergency access was used here")),
+        "{asked:?}"
+    );
+    Ok(())
+}
 
-    ws.start_drill(Duration::from_secs(1)).await?;
-    until("its time", || ws.status().drill_text.is_none()).await?;
-    ensure!(ws.wait_current(SOON).await?, "connected again");
-    ensure!(said(&last(ws)?, "The drill").contains("as planned"));
-    assert_eq!(rows(ws, "end-drill").await?.len(), 2);
-
-    // The program ends in a drill: the next one is connected as ever.
-    ws.start_drill(HOUR).await?;
-    let (profile, closing) = (w.station.profile.clone(), ws.clone());
+/// What `vitrine-cli drill` prints when it is ended by Ctrl+C.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread")]
+async fn by_the_command_it_is_the_same() -> Result<()> {
+    let w = world().await?;
+    let profile = w.station.profile.clone();
+    let device = w.ws.status_json()?["device"]
+        .as_str()
+        .context("device")?
+        .to_owned();
+    let closing = w.ws.clone();
     ensure!(
         tokio::task::spawn_blocking(move || closing.close(SOON)).await?,
         "closed"
     );
-    let ws = open(&profile)?;
-    ensure!(ws.wait_current(SOON).await?, "current");
-    assert_eq!(ws.status().drill_text, None);
+    let mut cli = Command::new(bin("vitrine-cli"))
+        .args(["--profile", &text(&profile), "--json", "drill", "--minutes", "5"])
+        .args(["--user", &w.nurse.user, "--secret-stdin"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    writeln!(cli.stdin.take().context("stdin")?, "{}", w.nurse.password)?;
+    let pid = cli.id().to_string();
+    // Its row is at the server before it is cut off: the server knows that it has begun.
+    until("it has begun", || begun(&w.server, &device).unwrap_or(false)).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ensure!(Command::new("kill").args(["-INT", &pid]).status()?.success());
+    let out = tokio::task::spawn_blocking(move || cli.wait_with_output()).await??;
+    let said = String::from_utf8_lossy(&out.stdout);
+    ensure!(
+        out.status.code() == Some(0),
+        "{said} {}",
+        String::from_utf8_lossy(&out.stderr)
+    );
+    let found: CheckView = serde_json::from_str(&said)?;
+    ensure!(found.ok, "{found:#?}");
     Ok(())
+}
+
+/// Whether the server has the row of the beginning of a drill at this workstation.
+fn begun(server: &Server, device: &str) -> Result<bool> {
+    let to = server.data.with_extension("rows");
+    let args = [
+        "audit",
+        "export",
+        "--chain",
+        device,
+        "--to",
+        &text(&to),
+        "--data",
+        &text(&server.data),
+    ];
+    let done = run("vitrine-server", &args, None)?;
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    Ok(std::fs::read_to_string(to)?.contains("run-drill"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

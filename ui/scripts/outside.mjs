@@ -43,7 +43,7 @@ export const FIELDS = {
   RelianceView: { id: 'engine', title: 'engine', text: 'text', todo: 'engine' },
   StreamView: { scope: 'engine', name: 'name', items_text: 'engine', position_text: 'engine', loading_text: 'engine' },
   SyncView: { sentence: 'text', checking_text: 'engine', workstation: 'text', ward: 'text', server: 'text', program: 'engine', keys_text: 'engine' },
-  DrillView: { running_text: 'text', refused_text: 'text' },
+  DrillView: { running_text: 'text', refused_text: 'text', unread_text: 'engine' },
   FaultView: { field: 'engine', text: 'text' },
   FrameView: { sop: 'engine', place_text: 'text', colour: 'engine', lossy_text: 'text' },
   HeldView: { frames: 'engine', text: 'engine', stopped_text: 'text' },

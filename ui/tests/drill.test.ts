@@ -89,6 +89,12 @@ test('what did not work in the last one stands in words and by shape', async () 
   expect(words(one('drill-part').querySelector('li.fails'))).toContain('22 of 24');
 });
 
+test('what cannot be read is not said to be none', async () => {
+  await screen('drill-unread');
+  expect(words(one('drill-unread'))).toContain('cannot be read');
+  expect(all('drill-last')).toHaveLength(0);
+});
+
 test('by name it opens the screen and starts nothing; during one it is ended by name', async () => {
   const app = await screen('board');
   expect(offersOf(app).filter(({ act }) => act === 'drill' || act === 'end-drill').map(({ text }) => text)).toEqual(['Start a downtime drill…']);

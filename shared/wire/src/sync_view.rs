@@ -82,7 +82,7 @@ pub struct CheckView {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct DrillView {
-    /// The one that runs: "A downtime drill by A. NURSE until 04:35: cut off from the server on purpose."; absent while none does.
+    /// The one that runs: "This workstation is cut off from the server on purpose by A. NURSE until 04:35. …"; absent while none does.
     pub running_text: Option<String>,
     /// Why none can be started now; absent where one can.
     pub refused_text: Option<String>,
@@ -90,6 +90,8 @@ pub struct DrillView {
     pub minutes: Vec<u32>,
     /// What the last one found; absent when there was none, or it cannot be read.
     pub last: Option<CheckView>,
+    /// What the last one found cannot be read.
+    pub unread_text: Option<String>,
 }
 
 /// The sync and offline status screen.

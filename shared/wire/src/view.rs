@@ -85,7 +85,7 @@ pub struct StatusView {
     pub alarms: Vec<String>,
     /// True in a data folder marked as demo: the screen says so.
     pub demo: bool,
-    /// A downtime drill that runs: "cut off from the server on purpose by A. NURSE until 04:35. …"; absent while none does.
+    /// A downtime drill that runs: "cut off from the server on purpose by A. NURSE until 04:35"; absent while none does.
     pub drill_text: Option<String>,
 }
 
@@ -223,7 +223,7 @@ pub struct DisputeView {
     pub allergy: String,
     /// Agent, never shortened.
     pub agent: String,
-    /// What both changes began from, as the later one's author read it.
+    /// What both changes began from, as the author of [`Self::change`] read it.
     pub base: DisputeSideView,
     /// What the record says now.
     pub record: DisputeSideView,

@@ -5,8 +5,9 @@
 //! `images`), the status screen's own parts (`reliance`), practice with made-up patients (that is training).
 //! Called by the facade; `break_glass` tells it that an emergency has begun.
 //!
-//! Rules: it begins only where nothing is missing and no critical result waits. Whoever stands there ends it, signed in or not; so
-//! do its time, the breaking of the glass, and the end of the program. What is recorded meanwhile is real and is sent afterwards.
+//! Rules: it begins only where nothing is missing, no critical result waits and no emergency was lately. Whoever stands there ends it,
+//! signed in or not; so do its time, the breaking of the glass, and the end of the program. What is recorded meanwhile is real and is
+//! sent afterwards.
 
 mod report;
 
@@ -18,7 +19,7 @@ use crate::station::Station;
 use crate::{EngineError, critical, entropy, link, selftest};
 use report::{Cards, Report};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -32,6 +33,8 @@ use vitrine_wire::view::DataAge;
 const MINUTES: [u32; 4] = [15, 5, 30, 60];
 /// Never longer: what others change is not seen meanwhile.
 const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// So long after an emergency none begins: whoever has the card on the screen wants what is new.
+const CALM: Duration = Duration::from_secs(15 * 60);
 /// Longest wait until the server has heard that this is a drill and no failure.
 const ANNOUNCED: Duration = Duration::from_secs(2);
 
@@ -40,8 +43,8 @@ pub(crate) struct Drill {
     running: Mutex<Option<Running>>,
     /// No connection is made or kept while it is true.
     cut: watch::Sender<bool>,
-    /// Somebody broke the glass: it is to be ended.
-    glass: AtomicBool,
+    /// When somebody broke the glass last, ms since the engine began; 0 = nobody has.
+    glass: AtomicU64,
 }
 
 impl Default for Drill {
@@ -49,12 +52,14 @@ impl Default for Drill {
         Self {
             running: Mutex::default(),
             cut: watch::channel(false).0,
-            glass: AtomicBool::new(false),
+            glass: AtomicU64::new(0),
         }
     }
 }
 
 struct Running {
+    /// Time since the engine began at which it was asked for.
+    asked: Duration,
     by: String,
     began: UtcMs,
     /// Time since the engine began at which it is over.
@@ -75,6 +80,8 @@ pub(crate) enum How {
     Time,
     /// Somebody broke the glass: an emergency is no drill.
     Emergency,
+    /// The program ended.
+    Program,
 }
 
 impl How {
@@ -83,6 +90,7 @@ impl How {
             Self::Person => "person",
             Self::Time => "time",
             Self::Emergency => "emergency",
+            Self::Program => "program",
         }
     }
 }
@@ -114,17 +122,32 @@ impl Drill {
         Ok(())
     }
 
-    /// Somebody broke the glass. Nothing here waits for anything; what is to be written follows ([`end_over`]).
-    pub(crate) fn emergency(&self) {
-        if self.cut.send_if_modified(std::mem::take) {
-            self.glass.store(true, Ordering::Release);
+    /// Somebody broke the glass; `now` is the time since the engine began. Nothing here waits for anything; what is to be written
+    /// follows ([`end_over`]).
+    pub(crate) fn emergency(&self, now: Duration) {
+        let ms = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
+        self.glass.store(ms.max(1), Ordering::SeqCst);
+        self.cut.send_if_modified(std::mem::take);
+    }
+
+    /// Whether somebody broke the glass since then.
+    fn broken_since(&self, then: Duration) -> bool {
+        let at = self.glass.load(Ordering::SeqCst);
+        at != 0 && u128::from(at) >= then.as_millis()
+    }
+
+    /// Cuts, unless there was an emergency since it was asked for: that may have come while the server was told.
+    fn cut_since(&self, asked: Duration) {
+        self.cut.send_replace(true);
+        if self.broken_since(asked) {
+            self.cut.send_replace(false);
         }
     }
 
     /// Whether one is to be ended now.
     pub(crate) fn over(&self, station: &Station) -> bool {
-        let over = self.running().as_ref().map(|r| r.over);
-        over.is_some_and(|over| self.glass.load(Ordering::Acquire) || station.clock.elapsed() >= over)
+        let times = self.running().as_ref().map(|r| (r.asked, r.over));
+        times.is_some_and(|(asked, over)| self.broken_since(asked) || station.clock.elapsed() >= over)
     }
 
     fn runs(&self) -> bool {
@@ -172,6 +195,12 @@ fn hindrance(station: &Station, age: DataAge) -> Option<String> {
                 .to_owned(),
         );
     }
+    let now = station.clock.elapsed();
+    if station.drill.broken_since(now.saturating_sub(CALM)) {
+        return Some(
+            "Emergency access was used here in the last 15 minutes: what is new has to arrive.".to_owned(),
+        );
+    }
     // Counted critical, or not countable.
     let waiting = critical::status(station).text?;
     Some(format!(
@@ -193,6 +222,7 @@ fn permitted(station: &Station, person: &Person) -> Result<AuditEntry, EngineErr
 /// See [`crate::Workstation::start_drill`].
 pub(crate) async fn start(station: &Arc<Station>, length: Duration) -> Result<(), EngineError> {
     let inside = Arc::clone(station);
+    let asked = station.clock.elapsed();
     let by = blocking(move || announce(&inside, length)).await?;
     // The server is to know that this is no failure; without its answer it begins all the same.
     let heard = async {
@@ -202,7 +232,7 @@ pub(crate) async fn start(station: &Arc<Station>, length: Duration) -> Result<()
     };
     let _ = tokio::time::timeout(ANNOUNCED, heard).await;
     let inside = Arc::clone(station);
-    blocking(move || cut(&inside, by, length)).await?;
+    blocking(move || cut(&inside, by, asked, length)).await?;
     let inside = Arc::clone(station);
     tokio::task::spawn_blocking(move || measure(&inside));
     Ok(())
@@ -241,7 +271,7 @@ fn announce(station: &Station, length: Duration) -> Result<String, EngineError> 
     Ok(person.display)
 }
 
-fn cut(station: &Station, by: String, length: Duration) -> Result<(), EngineError> {
+fn cut(station: &Station, by: String, asked: Duration, length: Duration) -> Result<(), EngineError> {
     let queued = station.outbox.entry_tally()?.queued;
     {
         let mut running = station.drill.running();
@@ -251,6 +281,7 @@ fn cut(station: &Station, by: String, length: Duration) -> Result<(), EngineErro
         let began = station.clock.now();
         let ms = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
         *running = Some(Running {
+            asked,
             by,
             began,
             over: station.clock.elapsed().saturating_add(length),
@@ -259,8 +290,7 @@ fn cut(station: &Station, by: String, length: Duration) -> Result<(), EngineErro
             cards: None,
             emergency_ms: None,
         });
-        station.drill.glass.store(false, Ordering::Release);
-        station.drill.cut.send_replace(true);
+        station.drill.cut_since(asked);
     }
     tracing::warn!("a downtime drill begins: this workstation is cut off on purpose");
     station.tell_status();
@@ -282,7 +312,8 @@ fn measure(station: &Station) {
 
 /// Ends one whose time is over, or that an emergency ended.
 pub(crate) fn end_over(station: &Station) {
-    let how = match station.drill.glass.load(Ordering::Acquire) {
+    let asked = station.drill.running().as_ref().map(|r| r.asked);
+    let how = match asked.is_some_and(|asked| station.drill.broken_since(asked)) {
         true => How::Emergency,
         false => How::Time,
     };
@@ -294,7 +325,6 @@ pub(crate) fn end(station: &Station, how: How) {
     let Some(ran) = station.drill.running().take() else {
         return;
     };
-    station.drill.glass.store(false, Ordering::Release);
     station.drill.cut.send_replace(false);
     station.command(link::Command::Now);
     tracing::warn!(how = how.code(), "the downtime drill has ended");
@@ -344,4 +374,30 @@ fn append(station: &Station, actor: Option<Actor>, report: &Report) -> Result<()
         .append(&[row], None)
         .map(drop)
         .map_err(|e| EngineError::AuditFailed(e.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_emergency_while_it_is_being_begun_leaves_nothing_cut_off() {
+        let (asked, later) = (Duration::from_secs(100), Duration::from_secs(101));
+        let d = Drill::default();
+        d.emergency(Duration::from_secs(99));
+        d.cut_since(asked);
+        assert!(d.runs() && !d.broken_since(asked), "one before is another matter");
+        d.emergency(later);
+        assert!(!d.runs() && d.broken_since(asked));
+        let d = Drill::default();
+        d.emergency(later);
+        d.cut_since(asked);
+        assert!(!d.runs() && d.broken_since(asked));
+        assert!(d.not_cut().is_ok());
+    }
+
+    #[test]
+    fn nobody_has_broken_the_glass_at_the_beginning() {
+        assert!(!Drill::default().broken_since(Duration::ZERO));
+    }
 }

@@ -31,8 +31,8 @@ export function onKey(app: App, key: Key, focus: Focus, at: number): boolean {
 
 /** The status screen, at what begins a downtime drill. */
 export function openDrill(app: App): void {
-  if (app.sync !== null) app.sync = null;
-  app.toggleSync();
+  app.palette = null;
+  if (app.sync === null) app.toggleSync();
   if (app.sync !== null) (app.sync as SyncStatus).drillAsked = true;
 }
 

@@ -18,7 +18,7 @@ allergy: string,
  */
 agent: string, 
 /**
- * What both changes began from, as the later one's author read it.
+ * What both changes began from, as the author of [`Self::change`] read it.
  */
 base: DisputeSideView, 
 /**

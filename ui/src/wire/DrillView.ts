@@ -6,7 +6,7 @@ import type { CheckView } from "./CheckView";
  */
 export type DrillView = { 
 /**
- * The one that runs: "A downtime drill by A. NURSE until 04:35: cut off from the server on purpose."; absent while none does.
+ * The one that runs: "This workstation is cut off from the server on purpose by A. NURSE until 04:35. …"; absent while none does.
  */
 running_text: string | null, 
 /**
@@ -20,4 +20,8 @@ minutes: Array<number>,
 /**
  * What the last one found; absent when there was none, or it cannot be read.
  */
-last: CheckView | null, };
+last: CheckView | null, 
+/**
+ * What the last one found cannot be read.
+ */
+unread_text: string | null, };

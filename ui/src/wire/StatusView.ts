@@ -74,6 +74,6 @@ alarms: Array<string>,
  */
 demo: boolean, 
 /**
- * A downtime drill that runs: "cut off from the server on purpose by A. NURSE until 04:35. …"; absent while none does.
+ * A downtime drill that runs: "cut off from the server on purpose by A. NURSE until 04:35"; absent while none does.
  */
 drill_text: string | null, };

@@ -206,7 +206,7 @@ pub(crate) fn open(station: &Station, request: &BreakGlass, since: Stopwatch) ->
         reason,
         words,
     )?;
-    station.drill.emergency();
+    station.drill.emergency(station.clock.elapsed());
     let mut opened = read_card(station, &person, &patient, ward, &grant)?;
     opened.view.elapsed_ms = since.ms();
     Ok(opened)

@@ -65,7 +65,7 @@ pub(super) struct Report {
     pub(super) ended_ms: i64,
     /// Who began it.
     pub(super) by: String,
-    /// "person", "time", "emergency".
+    /// "person", "time", "emergency", "program".
     pub(super) how: String,
     /// Who ended it; absent where nobody was signed in.
     pub(super) ended_by: Option<String>,
@@ -160,6 +160,7 @@ impl Report {
         let ended = match (self.how.as_str(), &self.ended_by) {
             ("time", _) => "as planned".to_owned(),
             ("emergency", _) => "because the glass was broken".to_owned(),
+            ("program", _) => "with the program".to_owned(),
             (_, Some(who)) => format!("by {who}"),
             (_, None) => "by somebody who was not signed in".to_owned(),
         };
@@ -208,16 +209,21 @@ pub(crate) fn view(station: &Station, status: &StatusView) -> DrillView {
         None => Some("A drill is begun by somebody who is signed in.".to_owned()),
         Some(person) => not_by(station, person).or_else(|| hindrance(station, status.age)),
     };
-    let last = last(station).unwrap_or_else(|e| {
-        tracing::error!(error = %e, "the last drill");
-        None
-    });
+    let (last, unread_text) = match last(station) {
+        Ok(last) => (last, None),
+        Err(e) => {
+            tracing::error!(error = %e, "the last drill");
+            let text = "What the last drill found cannot be read.";
+            (None, Some(text.to_owned()))
+        }
+    };
     DrillView {
         running_text: text(station)
             .map(|t| format!("This workstation is {t}. Others' changes are not shown here.")),
         refused_text,
         minutes: MINUTES.to_vec(),
         last: last.map(|r| r.view(station)),
+        unread_text,
     }
 }
 

@@ -325,6 +325,7 @@ impl Workstation {
             match std::mem::replace(&mut *stand, Stand::Closed(Closed::Ended)) {
                 Stand::Closed(_) => return true,
                 Stand::Ready(station) => {
+                    drill::end(&station, drill::How::Program);
                     station.lock();
                     station.closing.send_replace(true);
                     station.gone.subscribe()
