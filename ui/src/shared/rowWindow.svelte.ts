@@ -2,17 +2,20 @@
  * Which rows of a long list are on the page: those in view, a few around them, and always the one under the cursor.
  *
  * Rows differ in height, since nothing in them is cut short (S4): each is measured when it is first on the page, and the
- * others count with the mean. Rows keep their place on the screen when what lies above them is measured or changes. Where
+ * others count with the mean of those that were measured first. Rows keep their place on the screen when what lies above them is measured or changes. Where
  * the list is not a box of its own (200 % on a small screen) all rows are on the page.
  * Never here: markup. Called by `PatientTable.svelte`.
  */
+
+import { RowHeights } from '../state/rowHeights';
 
 /** Lists up to this long are wholly on the page. */
 export const WHOLE_UP_TO = 40;
 /** Rows kept on the page beyond each edge. */
 const SPARE = 8;
-/** Height of a row before any was measured. */
+/** Height of a row before any was measured, and of the list as a part of the window. */
 const GUESS = 44;
+const GUESS_TALL = 0.6;
 
 /** Where each row begins, and last where the list ends. */
 export function offsetsOf(keys: string[], known: ReadonlyMap<string, number>, guess: number): number[] {
@@ -56,17 +59,35 @@ function scrollerOf(element: HTMLElement): HTMLElement | null {
   return null;
 }
 
+/** The rows that belong on the page, the space left out before each, and what is left out after the last. */
+export interface Plan {
+  at: number[];
+  gaps: number[];
+  after: number;
+}
+
+/** Sums of the same heights differ by less than anybody sees. */
+const near = (one: number, other: number) => Math.abs(one - other) < 0.1;
+const alike = (one: number[], other: number[]) => one.length === other.length && one.every((n, i) => near(n, other[i] ?? NaN));
+export const samePlan = (one: Plan, other: Plan) => alike(one.at, other.at) && alike(one.gaps, other.gaps) && near(one.after, other.after);
+
 export class RowWindow {
-  /** First row, and one past the last, that are wholly in view. */
-  seen = $state.raw<[number, number]>([0, 0]);
+  /** First row, and one past the last, that are wholly in view; null until that is known. */
+  seen = $state.raw<[number, number] | null>(null);
   #keys: () => string[];
   #whole: () => boolean;
-  #known = new Map<string, number>();
+  #heights: RowHeights;
   /** Rises when heights were measured anew. */
   #measured = $state(0);
   #top = $state(0);
-  #tall = $state(window.innerHeight);
-  #width = 0;
+  #tall = $state(0);
+  /** Rows beyond each edge: none until what is in view has been painted. */
+  #spare = $state(0);
+  /** Where the list stands, as was last read of it or told it. */
+  #scrolled = 0;
+  /** What was on the page when it was last measured, and which rows were said to be in view: what is said takes room too. */
+  #settled: Plan | null = null;
+  #said: [number, number] | null = null;
   /** The row that keeps its place, and where it stood below the upper edge; none at the very top. */
   #anchor: { key: string; below: number } | null = null;
   /** False after somebody scrolled the cursor out of view, until it moves again. */
@@ -74,66 +95,98 @@ export class RowWindow {
 
   readonly offsets = $derived.by(() => {
     void this.#measured;
-    let sum = 0;
-    for (const height of this.#known.values()) sum += height;
-    return offsetsOf(this.#keys(), this.#known, this.#known.size > 0 ? sum / this.#known.size : GUESS);
+    return offsetsOf(this.#keys(), this.#heights.known, this.#heights.mean ?? GUESS);
   });
 
   readonly range = $derived.by((): [number, number] => {
     const rows = this.offsets.length - 1;
     if (this.#whole() || rows <= WHOLE_UP_TO) return [0, rows];
     const [first, end] = touching(this.offsets, this.#top, this.#tall);
-    return [Math.max(0, first - SPARE), Math.min(rows, end + SPARE)];
+    return [Math.max(0, first - this.#spare), Math.min(rows, end + this.#spare)];
   });
 
-  constructor(keys: () => string[], whole: () => boolean) {
+  constructor(keys: () => string[], whole: () => boolean, heights: RowHeights) {
     this.#keys = keys;
     this.#whole = whole;
+    this.#heights = heights;
+    this.#tall = heights.tall > 0 ? heights.tall : window.innerHeight * GUESS_TALL;
+    this.seen = heights.seen;
   }
 
-  /** The cursor moved: it is wanted in view. */
-  follow(): void {
+  /** What belongs on the page. The cursor's row is always there: aria-activedescendant names it. */
+  plan(cursor: number): Plan {
+    const { offsets } = this;
+    const rows = offsets.length - 1;
+    const [first, end] = this.range;
+    const at = Array.from({ length: Math.max(0, end - first) }, (_, n) => first + n);
+    if (cursor < first) at.unshift(cursor);
+    else if (cursor >= end && cursor < rows) at.push(cursor);
+    let before = 0;
+    const gaps = at.map((i) => {
+      const gap = (offsets[i] ?? 0) - before;
+      before = offsets[i + 1] ?? 0;
+      return gap;
+    });
+    return { at, gaps, after: (offsets[rows] ?? 0) - before };
+  }
+
+  /** The cursor moved: it is wanted in view. The rows that will be seen then are made at once. */
+  follow(cursor: number): void {
     this.#follows = true;
+    if (!this.#whole() && this.#heights.tall > 0) this.#top = Math.max(0, this.#wanted(cursor));
   }
 
-  /** Rows look different now: nothing measured counts any more. */
-  forget(): void {
-    this.#known.clear();
+  /** What is in view was painted: rows beyond it are made, so that scrolling meets them. */
+  widen(): void {
+    this.#spare = SPARE;
+  }
+
+  /** Rows that look different have other heights. */
+  look(looks: string): void {
+    if (this.#heights.looks === looks) return;
+    this.#heights.looks = looks;
+    this.#heights.forget();
     this.#measured++;
   }
 
-  /** After every change of what is on the page: measures it, then puts the view where it belongs. */
-  settle(box: HTMLElement, cursor: number): void {
-    // What changes height now is rendered first; this is called again after that.
-    if (this.#measure(box)) return;
-    if (this.#whole()) return this.look(box);
-    this.#tall = box.clientHeight;
-    let top = this.#anchored();
-    if (this.#follows) top = revealing(this.offsets, cursor, top, this.#tall);
+  /** After every change of what is on the page, and of the cursor: measures it, then puts the view where it belongs. */
+  settle(box: HTMLElement, cursor: number, drawn: Plan): void {
+    if (this.#whole()) return this.#lookAround(box);
+    // Only the cursor moved, within the view: nothing has to be asked of the page.
+    const known = drawn === this.#settled && this.seen === this.#said;
+    if (known && this.#follows && near(this.#wanted(cursor), this.#scrolled)) return this.#stands(this.#scrolled, cursor);
+    this.#settled = drawn;
+    this.#said = this.seen;
+    if (box.clientWidth !== this.#heights.width) {
+      this.#heights.width = box.clientWidth;
+      this.#heights.forget();
+    }
+    // What changes now is rendered first; this is called again after that.
+    if (this.#measure(box) && !samePlan(this.plan(cursor), drawn)) return;
+    this.#heights.tall = this.#tall = box.clientHeight;
+    const top = this.#wanted(cursor);
     if (Math.abs(top - box.scrollTop) > 0.5) box.scrollTop = top;
-    this.#stands(box, cursor);
+    this.#stands(box.scrollTop, cursor);
   }
 
-  /** Somebody scrolled, or the box changed its size. */
+  /** Somebody scrolled. */
   scrolled(box: HTMLElement, cursor: number): void {
-    if (this.#whole()) return this.look(box);
-    if (Math.abs(box.scrollTop - this.#top) < 1) return;
+    if (this.#whole()) return this.#lookAround(box);
+    // A list that has another height was moved by that and by nobody: `resized` comes next.
+    if (Math.abs(box.scrollTop - this.#scrolled) < 1 || box.clientHeight !== this.#tall) return;
     const [first, end] = whollySeen(this.offsets, box.scrollTop, this.#tall);
     this.#follows = cursor >= first && cursor < end;
-    this.#stands(box, cursor);
+    this.#stands(box.scrollTop, cursor);
   }
 
-  /** Heights belong to a width. */
-  resized(box: HTMLElement, cursor: number): void {
-    if (box.clientWidth !== this.#width) {
-      this.#width = box.clientWidth;
-      this.#known.clear();
-    }
-    this.settle(box, cursor);
+  /** The list or what is in it has another size. */
+  resized(box: HTMLElement, cursor: number, drawn: Plan): void {
+    this.#settled = null;
+    this.settle(box, cursor, drawn);
   }
 
   /** Where the page scrolls instead of a box: which rows can be seen of it. */
-  look(box: HTMLElement): void {
+  #lookAround(box: HTMLElement): void {
     const around = scrollerOf(box)?.getBoundingClientRect();
     const covered = document.querySelector('[data-covers]')?.getBoundingClientRect().top ?? Infinity;
     const top = around?.top ?? 0;
@@ -147,34 +200,47 @@ export class RowWindow {
 
   #measure(box: HTMLElement): boolean {
     const keys = this.#keys();
+    const heights = this.#heights;
     let changed = false;
     for (const row of box.querySelectorAll<HTMLElement>('[role=option]')) {
       const key = keys[Number(row.getAttribute('aria-posinset')) - 1];
       const height = row.getBoundingClientRect().height;
-      if (key === undefined || height === 0 || Math.abs((this.#known.get(key) ?? 0) - height) < 0.5) continue;
-      this.#known.set(key, height);
+      if (key === undefined || height === 0 || Math.abs((heights.known.get(key) ?? 0) - height) < 0.5) continue;
+      heights.known.set(key, height);
       changed = true;
     }
-    if (changed) this.#measured++;
-    return changed;
+    if (!changed) return false;
+    if (heights.mean === null) {
+      let sum = 0;
+      for (const height of heights.known.values()) sum += height;
+      heights.mean = sum / heights.known.size;
+    }
+    this.#measured++;
+    return true;
+  }
+
+  /** Where the view belongs: the row that keeps its place keeps it, and the cursor is in view where it is followed. */
+  #wanted(cursor: number): number {
+    const top = this.#anchored();
+    return this.#follows ? revealing(this.offsets, cursor, top, this.#tall) : top;
   }
 
   #anchored(): number {
     const at = this.#anchor === null ? -1 : this.#keys().indexOf(this.#anchor.key);
-    return this.#anchor === null || at === -1 ? this.#top : (this.offsets[at] ?? 0) - this.#anchor.below;
+    return this.#anchor === null || at === -1 ? this.#scrolled : (this.offsets[at] ?? 0) - this.#anchor.below;
   }
 
-  #stands(box: HTMLElement, cursor: number): void {
-    this.#top = box.scrollTop;
-    this.#see(whollySeen(this.offsets, this.#top, this.#tall));
-    const [first, end] = this.seen;
+  #stands(top: number, cursor: number): void {
+    this.#scrolled = this.#top = top;
+    const [first, end] = whollySeen(this.offsets, top, this.#tall);
+    this.#see([first, end]);
     const at = this.#follows && cursor >= first && cursor < end ? cursor : first;
     const key = this.#keys()[at];
     // At the very top the list stays there: whoever comes in above is the most urgent.
-    this.#anchor = key === undefined || this.#top <= 0 ? null : { key, below: (this.offsets[at] ?? 0) - this.#top };
+    this.#anchor = key === undefined || top <= 0 ? null : { key, below: (this.offsets[at] ?? 0) - top };
   }
 
   #see(next: [number, number]): void {
-    if (next[0] !== this.seen[0] || next[1] !== this.seen[1]) this.seen = next;
+    if (next[0] !== this.seen?.[0] || next[1] !== this.seen?.[1]) this.#heights.seen = this.seen = next;
   }
 }

@@ -7,6 +7,7 @@ import { ACUITIES, changesOf, filtered } from '../domain/board';
 import type { BoardView } from '../wire/BoardView';
 import type { PatientRowView } from '../wire/PatientRowView';
 import { PatientList } from './list.svelte';
+import { RowHeights } from './rowHeights';
 
 export class Board extends PatientList<BoardView> {
   /** The acuities the filter shows, in their order; none is no filter. */
@@ -19,6 +20,8 @@ export class Board extends PatientList<BoardView> {
   initials = $state(false);
   /** Rows that a page key moves by. */
   page = 10;
+  /** What was measured of the rows. */
+  heights = new RowHeights();
   /** Each row as it was when its chart was opened; null until the board shows it for the first time after that. */
   #opened = $state.raw<ReadonlyMap<string, PatientRowView | null>>(new Map());
   #shown = $derived(filtered(this.result?.rows ?? [], this.acuities));
@@ -106,6 +109,7 @@ export class Board extends PatientList<BoardView> {
     this.previewOf = null;
     this.wall = false;
     this.initials = false;
+    this.heights = new RowHeights();
     this.#opened = new Map();
   }
 }
