@@ -63,6 +63,20 @@ describe('a list of 200 rows', () => {
     expect(options().map((row) => row.getAttribute('aria-posinset'))).toEqual(options().map((_, i) => String(i + 1)));
   });
 
+  test('S5: opened again, the rows are measured again: what is said of the others is of now', async () => {
+    const app = await screen('board-200');
+    expect(said('rows-below')).toMatch(/^190 more rows below/u);
+    app.showSearch();
+    flushSync();
+    vi.spyOn(HTMLElement.prototype, 'getBoundingClientRect').mockImplementation(() => new DOMRect(0, 0, 800, 2 * ROW));
+    void app.showBoard();
+    flushSync();
+    expect(said('rows-below')).toMatch(/^195 more rows below/u);
+    await settled();
+    flushSync();
+    expect(said('rows-below')).toMatch(/^195 more rows below/u);
+  });
+
   test('the cursor is in view by every key, and aria-activedescendant names its row', async () => {
     const app = await screen('board-200');
     const at = (): number => {
@@ -430,8 +444,11 @@ test('S18: the lock forgets filter, preview, wall display, initials and what was
   press(app, 'w');
   press(app, 'i');
   press(app, '3');
+  const measured = app.board.heights;
   app.lock();
   flushSync();
+  expect(app.board.heights).not.toBe(measured);
+  expect(app.board.heights.known.size).toBe(0);
   const { acuities, previewOf, wall, initials, result } = app.board;
   expect({ acuities, previewOf, wall, initials, result }).toEqual({ acuities: [], previewOf: null, wall: false, initials: false, result: null });
   await app.signIn('aokafor', '0000');
