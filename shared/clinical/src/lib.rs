@@ -28,6 +28,7 @@ pub mod chart;
 pub mod entry;
 pub mod format;
 mod ids;
+pub mod language;
 pub mod monitor;
 pub mod news2;
 pub mod scan;
