@@ -34,6 +34,7 @@ pub fn run(mut arguments: Arguments) -> ExitCode {
         .with_writer(std::io::stderr)
         .init();
 
+    vitrine_engine::language::speak(preferences::read(&arguments.profile).language);
     // The engine opens its databases on a thread of its own while the web view starts.
     let shell = Shell::open(arguments.profile.clone());
     let mut autostart = tauri_plugin_autostart::Builder::new().arg("--hidden");

@@ -1,10 +1,11 @@
-//! How this workstation shows things: night colours and size, kept in `window.json` beside the profile.
+//! How this workstation shows things: night colours, size and language, kept in `window.json` beside the profile.
 //!
 //! Never here: anything about a person or a patient. Called by the commands and by `window`.
 
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::{Path, PathBuf};
+use vitrine_engine::language::Language;
 
 /// Sizes that may be chosen, per cent.
 pub const SCALES: [u16; 4] = [100, 125, 150, 200];
@@ -17,6 +18,9 @@ pub struct Preferences {
     pub night: bool,
     /// Size of everything, per cent; one of [`SCALES`].
     pub scale: u16,
+    /// What it speaks.
+    #[serde(default)]
+    pub language: Language,
 }
 
 impl Default for Preferences {
@@ -24,6 +28,7 @@ impl Default for Preferences {
         Self {
             night: false,
             scale: 100,
+            language: Language::English,
         }
     }
 }
@@ -86,11 +91,26 @@ mod tests {
         let night = Preferences {
             night: true,
             scale: 150,
+            language: Language::German,
         };
         write(&folder, night).unwrap();
         assert_eq!(read(&folder), night);
         std::fs::write(file(&folder), b"{\"night\":true").unwrap();
         assert_eq!(read(&folder), Preferences::default());
+        // Of before there was a choice, and a language that there is not.
+        std::fs::write(file(&folder), br#"{"night":true,"scale":150}"#).unwrap();
+        assert_eq!(
+            read(&folder),
+            Preferences {
+                language: Language::English,
+                ..night
+            }
+        );
+        for tag in ["qps-ploc", "fr"] {
+            let kept = format!(r#"{{"night":true,"scale":150,"language":"{tag}"}}"#);
+            std::fs::write(file(&folder), kept).unwrap();
+            assert_eq!(read(&folder), Preferences::default(), "{tag}");
+        }
         std::fs::remove_dir_all(&folder).unwrap();
         write(&folder, night).unwrap();
         assert!(!folder.exists());
@@ -101,8 +121,8 @@ mod tests {
         for (given, taken) in [(0, 100), (100, 100), (124, 100), (150, 150), (9_999, 200)] {
             assert_eq!(
                 Preferences {
-                    night: false,
-                    scale: given
+                    scale: given,
+                    ..Preferences::default()
                 }
                 .settled()
                 .scale,

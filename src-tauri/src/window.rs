@@ -36,7 +36,9 @@ pub fn open(app: &App, hidden: bool) -> tauri::Result<()> {
     } else {
         Color(0xf1, 0xf4, 0xf7, 0xff)
     };
-    let window = WebviewWindowBuilder::new(app, LABEL, WebviewUrl::App("index.html".into()))
+    // The screen reads its language from its own address, before its first text (ui/src/i18n/language.ts).
+    let page = format!("index.html?language={}", kept.language.tag());
+    let window = WebviewWindowBuilder::new(app, LABEL, WebviewUrl::App(page.into()))
         .title(title(training))
         .inner_size(1280.0, 800.0)
         .min_inner_size(1024.0, 700.0)
@@ -103,6 +105,7 @@ mod tests {
     fn nothing_else_is_shown() {
         let shown = |text: &str| may_be_shown(&text.parse().expect("an address"));
         assert!(shown("tauri://localhost/index.html"));
+        assert!(shown("tauri://localhost/index.html?language=de"));
         for other in [
             "https://example.org/",
             "http://127.0.0.1:8443/",

@@ -7,19 +7,23 @@
 //! What is kept, sent, signed, audited or logged is English, whatever is spoken.
 //! Called by whatever makes a text for the screen or the paper of a workstation. The server never chooses: it says English.
 
+use serde::{Deserialize, Serialize};
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// What a workstation can speak.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Language {
     /// English, the default.
     #[default]
+    #[serde(rename = "en")]
     English = 0,
     /// German.
+    #[serde(rename = "de")]
     German = 1,
-    /// English between `⟦` and `⟧`, for tests: what is without them is not translated.
+    /// English between `⟦` and `⟧`, for tests: what is without them is not translated. Never kept, never chosen.
+    #[serde(skip)]
     Pseudo = 2,
 }
 

@@ -33,6 +33,7 @@ mod station;
 mod status;
 mod workstation;
 
+pub use vitrine_clinical::{language, say, word};
 pub use break_glass::{BreakGlass, Identity};
 pub use error::EngineError;
 pub use images::Pixels;
