@@ -5,6 +5,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parse } from 'svelte/compiler';
 
 const root = fileURLToPath(new URL('../src/', import.meta.url));
 const BANS = [
@@ -38,6 +39,34 @@ async function* files(folder) {
   }
 }
 
+/** Attributes that are read out or shown. */
+const SPOKEN = new Set(['aria-label', 'title', 'placeholder', 'alt', 'aria-description', 'aria-roledescription', 'aria-valuetext']);
+/** Texts that are alike in every language: the name of a program, a unit, what stands on a key. */
+const ALIKE = new Set(['px', 'mm', 'mmHg', 'NEWS2', 'PIN', 'DICOM']);
+
+/** Texts of a component's markup that stand there in English alone: `[line, text]` of each (ADR 31). */
+function untranslated(source) {
+  const texts = [];
+  const look = (node, inKey) => {
+    if (node === null || typeof node !== 'object') return;
+    if (Array.isArray(node)) return node.forEach((each) => look(each, inKey));
+    if (node.type === 'Attribute') {
+      const parts = Array.isArray(node.value) ? node.value : [];
+      if (SPOKEN.has(node.name)) look(parts.filter((part) => part.type === 'Text'), inKey);
+      return;
+    }
+    if (node.type === 'Text' && !inKey) {
+      const words = node.data.split(/[^\p{L}\p{N}]+/u).filter((word) => /\p{L}{2}/u.test(word) && !ALIKE.has(word));
+      if (words.length > 0) texts.push([source.slice(0, node.start).split('\n').length, node.data.trim()]);
+      return;
+    }
+    const key = inKey || (node.type === 'RegularElement' && node.name === 'kbd');
+    for (const [name, child] of Object.entries(node)) if (name !== 'expression' && name !== 'test') look(child, key);
+  };
+  look(parse(source, { modern: true }).fragment, false);
+  return texts;
+}
+
 let found = 0;
 for await (const path of files(root)) {
   const file = relative(root, path);
@@ -50,6 +79,12 @@ for await (const path of files(root)) {
       }
     }
   });
+  if (file.endsWith('.svelte')) {
+    for (const [line, words] of untranslated(text)) {
+      found++;
+      console.error(`src/${file}:${line}: ${words}\n    say it in every language: say('…', '…') of i18n/language.ts`);
+    }
+  }
   const opening = text.trimStart();
   if (!/^(\/\*|<!--|\/\*\*)/.test(opening)) {
     found++;

@@ -108,16 +108,19 @@ async function ready(page) {
   await painted(page);
 }
 
-async function load(page, origin, { id, theme }) {
-  await page.goto(`${origin}/?screen=${id}&theme=${theme}`);
+/** What the screens say in every script that opens them here: `VITRINE_LANGUAGE=de npm run screens`. */
+const LANGUAGE = process.env.VITRINE_LANGUAGE ?? 'en';
+
+async function load(page, origin, { id, theme, language = LANGUAGE }) {
+  await page.goto(`${origin}/?screen=${id}&theme=${theme}&language=${language}`);
   await ready(page);
 }
 
 /** Opens one screen in a page of its own; what the page says wrong is collected. */
-export async function openScreen(browser, origin, { id, theme, size }) {
+export async function openScreen(browser, origin, { id, theme, size, language }) {
   const page = await (await contextFor(browser, size)).newPage();
   const faults = faultsOf(page, origin);
-  await load(page, origin, { id, theme });
+  await load(page, origin, { id, theme, language });
   return { page, faults };
 }
 
