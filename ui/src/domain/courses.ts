@@ -5,6 +5,7 @@
  * UTC ms and shown as the engine wrote them; no date is made here. Never here: how a course is drawn (`plot.ts`), markup.
  * Called by the flowsheet and the labs; tests/courses.test.ts holds each rule.
  */
+import { say } from '../i18n/language';
 import type { FlowsheetView } from '../wire/FlowsheetView';
 import type { MeasuredPointView } from '../wire/MeasuredPointView';
 import type { MeasuredSeriesView } from '../wire/MeasuredSeriesView';
@@ -24,6 +25,8 @@ export interface Span {
   from_text: string;
   /** "before 20:00 …", "over 24 hours old". */
   older_text: string;
+  /** The engine has no words for its beginning: it is told by how long ago that was. */
+  ago: boolean;
 }
 
 /** "27-Nov-2026 14:05" in its parts, the words of an hour that comes twice with the time; null where only a day is recorded. */
@@ -41,13 +44,13 @@ export function spanOf(flowsheet: FlowsheetView, hours: Hours): Span {
   const asked = to - hours * HOUR_MS;
   const tick = flowsheet.hours.filter(({ at_ms }) => at_ms <= asked).at(-1);
   if (tick === undefined) {
-    const long = counted(hours, 'hour');
-    return { from: asked, to, from_text: `${long} ago`, older_text: `over ${long} old` };
+    const long = say(counted(hours, 'hour'), `${hours} Std`);
+    return { from: asked, to, from_text: say(`${long} ago`, `vor ${long}`), older_text: say(`over ${long} old`, `älter als ${long}`), ago: true };
   }
   const midnight = flowsheet.hours.find(({ at_ms, text }) => at_ms > tick.at_ms && parts(text) !== null);
   const day = parts(midnight?.text ?? '')?.date;
-  const text = day === undefined ? tick.text : `${tick.text} (the day before ${day})`;
-  return { from: tick.at_ms, to, from_text: text, older_text: `before ${text}` };
+  const text = day === undefined ? tick.text : say(`${tick.text} (the day before ${day})`, `${tick.text} (am Tag vor dem ${day})`);
+  return { from: tick.at_ms, to, from_text: text, older_text: say(`before ${text}`, `vor ${text}`), ago: false };
 }
 
 /** A series in a span: nothing of it is lost, only sorted. */
@@ -91,7 +94,7 @@ export const textsOf = ({ value, unit, flag, status_text, earlier }: MeasuredPoi
   unit,
   flag,
   status_text ?? '',
-  ...(earlier ?? []).flatMap((was) => ['before:', was.value, was.unit, was.flag, was.until_text, was.reason_text]),
+  ...(earlier ?? []).flatMap((was) => [say('before:', 'vorher:'), was.value, was.unit, was.flag, was.until_text, was.reason_text]),
 ];
 
 /** What still stands: the values without those that were withdrawn. */
@@ -101,19 +104,21 @@ export const standing = <P extends MeasuredPointView>(points: P[]) => points.fil
 export const inWords = (point: MeasuredPointView) => textsOf(point).filter((word) => word !== '').join(' ');
 
 /** With a comma from a thousand on, as everywhere on the screen. */
-export const counted = (n: number, one: string) => `${String(n).replace(/\B(?=(\d{3})+$)/g, ',')} ${one}${n === 1 ? '' : 's'}`;
+export const counted = (n: number, one: string, more = `${one}s`) => `${String(n).replace(/\B(?=(\d{3})+$)/g, ',')} ${n === 1 ? one : more}`;
+const olderValues = (n: number) => say(counted(n, 'older value'), counted(n, 'älterer Wert', 'ältere Werte'));
 
 /** S5: values before the span, counted and said; null where there are none. */
 export function olderText(windows: Windowed[], span: Span): string | null {
   const count = windows.reduce((sum, { older }) => sum + older, 0);
-  return count === 0 ? null : span.older_text.startsWith('over') ? `${counted(count, 'value')} ${span.older_text}` : `${counted(count, 'older value')} ${span.older_text}`;
+  if (count === 0) return null;
+  return `${span.ago ? say(counted(count, 'value'), counted(count, 'Wert', 'Werte')) : olderValues(count)} ${span.older_text}`;
 }
 
 /** Of a span without a value: what was looked at, and where the last one is. */
 export function emptyText({ series, last, older }: Windowed, span: Span): string {
-  const looked = `No ${series.label} from ${span.from_text} until now.`;
-  if (last !== null) return `${looked} The last: ${inWords(last)}, ${last.at_text}.`;
-  return older > 0 ? `${looked} ${counted(older, 'older value')} in the record.` : `${looked} None before it with a time.`;
+  const looked = say(`No ${series.label} from ${span.from_text} until now.`, `${series.label}: kein Wert im Zeitraum ${span.from_text} bis jetzt.`);
+  if (last !== null) return `${looked} ${say('The last:', 'Der letzte:')} ${inWords(last)}, ${last.at_text}.`;
+  return `${looked} ${older > 0 ? say(`${olderValues(older)} in the record.`, `${olderValues(older)} in der Akte.`) : say('None before it with a time.', 'Davor keiner mit Zeitangabe.')}`;
 }
 
 /** A time of measurement: a column. */
@@ -187,10 +192,10 @@ export function deltaText(points: MeasuredPointView[]): string | null {
   // In whole units of the last place: 6.1 − 5.9 is 0.2, not 0.19999999999999929.
   const steps = (value: string) => Math.round(Number(value) * 10 ** places);
   const by = steps(now.value) - steps(before.value);
-  if (by === 0) return `no change since ${before.at_text}`;
+  if (by === 0) return say(`no change since ${before.at_text}`, `unverändert seit ${before.at_text}`);
   const text = String(Math.abs(by)).padStart(places + 1, '0');
   const size = places === 0 ? text : `${text.slice(0, -places)}.${text.slice(-places)}`;
-  return `${by > 0 ? '▲' : '▼'} ${size} since ${before.at_text}`;
+  return `${by > 0 ? '▲' : '▼'} ${size} ${say('since', 'seit')} ${before.at_text}`;
 }
 
 /** Of a small picture, oldest first; what is no number in the series' unit is no part of its line. */
