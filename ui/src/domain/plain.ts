@@ -3,9 +3,10 @@
  * around it (S4, S28).
  *
  * Lives here: which signs are shown as U+FFFD, the mark for "there is a sign here that cannot be shown". Nothing is left
- * out in silence: two names that differ in such a sign alone do not look the same. Never here: words, markup. Called by
+ * out in silence: two names that differ in such a sign alone do not look the same. Never here: markup. Called by
  * `ipc/index.ts` for everything that the engine says.
  */
+import { say } from '../i18n/language';
 
 const MARK = '\ufffd';
 
@@ -45,13 +46,17 @@ export function said(text: string, otherwise: string): string {
   return text.trim() === '' ? otherwise : text;
 }
 
+/** What stands for the name of a patient that has none. */
+export const NO_NAME = say('Name not recorded', 'Name nicht dokumentiert');
+const NOT_NAMED = say('Not named', 'Nicht benannt');
+
 /** By the name of a field: what is never shown as nothing. A banner without a name stays so: nothing is shown then (S7). */
 const NEVER_EMPTY: Record<string, string> = {
-  name: 'Name not recorded',
-  agent: 'Agent not recorded',
-  label: 'Not named',
-  title: 'Not named',
-  value: 'Value not recorded',
+  name: NO_NAME,
+  agent: say('Agent not recorded', 'Auslöser nicht dokumentiert'),
+  label: NOT_NAMED,
+  title: NOT_NAMED,
+  value: say('Value not recorded', 'Wert nicht dokumentiert'),
 };
 
 /** Every text in an answer, at any depth; what holds none comes back as it is. */

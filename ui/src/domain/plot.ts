@@ -4,6 +4,7 @@
  * Lives here: pure functions from points to positions and paths (CUI GTAB-001 … 182). Never here: markup, colours, words
  * about a window of time (`courses.ts`). Called by `shared/Plot.svelte`; tests/plot.test.ts holds each rule.
  */
+import { say } from '../i18n/language';
 import type { MeasuredPointView } from '../wire/MeasuredPointView';
 import type { MeasuredSeriesView } from '../wire/MeasuredSeriesView';
 import type { TickView } from '../wire/TickView';
@@ -16,7 +17,10 @@ const HOUR_MS = 3_600_000;
 const GAP_TIMES = 3;
 /** … and never breaks under this. */
 const GAP_LEAST_MS = HOUR_MS;
-export const GAP_WORDS = 'No line is drawn over a gap: over 3 times the usual time between values, and at least 1 hour.';
+export const GAP_WORDS = say(
+  'No line is drawn over a gap: over 3 times the usual time between values, and at least 1 hour.',
+  'Über eine Lücke wird keine Linie gezogen: mehr als das 3-Fache des üblichen Abstands der Werte und mindestens 1 Stunde.',
+);
 
 /** Of every picture and axis on a page: they have to stand below each other. */
 export const GUTTER = 40;
@@ -83,13 +87,13 @@ export function scaleOf(series: MeasuredSeriesView, points: MeasuredPointView[],
   if (series.scale !== null) given = series.scale;
   else if (low !== null && high !== null && high > low) {
     given = [low < 0 ? low - (high - low) / 2 : Math.max(0, low - (high - low) / 2), high + (high - low) / 2];
-    source = 'scale: the reference range with half of it above and below';
+    source = say('scale: the reference range with half of it above and below', 'Skala: Referenzbereich und je die Hälfte davon darüber und darunter');
   } else {
     const from = values.length > 0 ? least : 0;
     const to = values.length > 0 ? most : 1;
     const room = to > from ? (to - from) / 4 : Math.max(1, Math.abs(to) / 10);
     given = [from - room, to + room];
-    source = 'scale: fitted to the values shown, no fixed one for this test';
+    source = say('scale: fitted to the values shown, no fixed one for this test', 'Skala: an die gezeigten Werte angepasst, keine feste für diesen Test');
   }
   const fine = stepOf(given[1] - given[0], parts) / 5;
   const bottom = least < given[0] ? tidy(Math.floor(least / fine) * fine) : given[0];
@@ -103,9 +107,9 @@ export function scaleOf(series: MeasuredSeriesView, points: MeasuredPointView[],
 
 function widening(given: [number, number], bottom: number, top: number): string | null {
   const [down, up] = [bottom < given[0], top > given[1]];
-  if (down && up) return `scale widened to ${bottom} and ${top}`;
-  if (up) return `scale widened to ${top}`;
-  return down ? `scale widened down to ${bottom}` : null;
+  if (down && up) return say(`scale widened to ${bottom} and ${top}`, `Skala erweitert auf ${bottom} und ${top}`);
+  if (up) return say(`scale widened to ${top}`, `Skala erweitert auf ${top}`);
+  return down ? say(`scale widened down to ${bottom}`, `Skala nach unten erweitert auf ${bottom}`) : null;
 }
 
 /** From a time or a value to a place in the picture. */

@@ -4,22 +4,24 @@
  * Lives here: the counting and the words made of it. Never here: which result is critical and after how long what is due
  * (the engine), markup, a clock. Called by `state/results.svelte.ts` and `views/results/`; tests/results.test.ts.
  */
+import { say } from '../i18n/language';
 import { AGE_MEANING } from '../i18n/words';
 import type { CriticalView } from '../wire/CriticalView';
 import type { ResultsView } from '../wire/ResultsView';
 import type { StepView } from '../wire/StepView';
 import { showBlock, type BlockShown } from './safety';
-import type { Who } from './who';
+import { MRN, type Who } from './who';
 
 const MINUTE = 60;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+const [MIN, HR, D] = [say('min', 'Min'), say('hr', 'Std'), say('d', 'T')];
 
 /** "40 s", "12 min", "1 hr 5 min", "2 d 3 hr", as the engine says them (CUI D+Tb): whole units that have passed, never rounded up. */
 export function spanText(seconds: number): string {
   if (seconds < MINUTE) return `${seconds} s`;
-  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} min`;
-  const [unit, small, words] = seconds < DAY ? ([HOUR, MINUTE, ['hr', 'min']] as const) : ([DAY, HOUR, ['d', 'hr']] as const);
+  if (seconds < HOUR) return `${Math.floor(seconds / MINUTE)} ${MIN}`;
+  const [unit, small, words] = seconds < DAY ? ([HOUR, MINUTE, [HR, MIN]] as const) : ([DAY, HOUR, [D, HR]] as const);
   const rest = Math.floor((seconds % unit) / small);
   return `${Math.floor(seconds / unit)} ${words[0]}${rest === 0 ? '' : ` ${rest} ${words[1]}`}`;
 }
@@ -48,8 +50,8 @@ export function dueOf(waits: number | null, steps: StepView[]): Due {
 
 /** "Overdue 10 min"; within its first minute "Due now". */
 export function overdueText(overdue_s: number | null): string {
-  if (overdue_s === null) return 'Overdue';
-  return overdue_s < MINUTE ? 'Due now' : `Overdue ${spanText(overdue_s)}`;
+  if (overdue_s === null) return say('Overdue', 'Überfällig');
+  return overdue_s < MINUTE ? say('Due now', 'Jetzt fällig') : say(`Overdue ${spanText(overdue_s)}`, `Überfällig seit ${spanText(overdue_s)}`);
 }
 
 /** One result on the list. The same one twice is two rows, and a corrected one is another than before. */
@@ -71,27 +73,29 @@ export function rowsOf(view: ResultsView | null): ResultRow[] {
   return view === null ? [] : [...view.waiting.map(keyed(true)), ...view.done.map(keyed(false))];
 }
 
-const WHAT = 'critical results';
+const WHAT = say('critical results', 'kritische Befunde');
 const shown = (rows: ResultRow[], view: ResultsView, empty_text: string): BlockShown<ResultRow> =>
   showBlock({ patient: '', state: rows.length > 0 ? 'recorded' : 'not-recorded', empty_text, items: rows, as_of_text: null }, view.age, WHAT);
 
 /** S1: that nothing waits is said only where everything was looked at; what is counted and not shown stands beside it. */
 export function waitingOf(view: ResultsView): BlockShown<ResultRow> {
   const others = view.withheld + view.older + view.unread > 0;
-  return shown(rowsOf(view).filter(({ waiting }) => waiting), view, others ? 'None of those that can be shown here waits' : 'No critical result waits');
+  return shown(rowsOf(view).filter(({ waiting }) => waiting), view, others ? say('None of those that can be shown here waits', 'Keiner von denen, die hier gezeigt werden können, wartet') : say('No critical result waits', 'Kein kritischer Befund wartet'));
 }
 
 export function doneOf(view: ResultsView): BlockShown<ResultRow> {
-  return shown(rowsOf(view).filter(({ waiting }) => !waiting), view, 'None');
+  return shown(rowsOf(view).filter(({ waiting }) => !waiting), view, say('None', 'Keine'));
 }
 
 /** S6: how many are not acknowledged, never without those that are counted and not shown. */
 export function waitingText(view: ResultsView): string {
   const list = waitingOf(view);
-  if (list.kind === 'unknown') return 'not known';
+  if (list.kind === 'unknown') return say('not known', 'nicht bekannt');
   const [shown, more] = [list.kind === 'rows' ? list.rows.length : 0, view.withheld + view.older];
-  const partial = list.kind === 'rows' && list.warning !== null ? ' so far' : '';
-  return `${shown} not acknowledged${partial}${more > 0 ? `, ${more} more not shown` : ''}${view.unread > 0 ? ', others not known' : ''}`;
+  const partial = list.kind === 'rows' && list.warning !== null;
+  const first = partial ? say(`${shown} not acknowledged so far`, `bisher ${shown} nicht quittiert`) : say(`${shown} not acknowledged`, `${shown} nicht quittiert`);
+  const rest = [...(more > 0 ? [say(`${more} more not shown`, `${more} weitere nicht gezeigt`)] : []), ...(view.unread > 0 ? [say('others not known', 'andere nicht bekannt')] : [])];
+  return [first, ...rest].join(', ');
 }
 
 const counted = (n: number, one: string, more: string) => (n === 1 ? `1 ${one}` : `${n} ${more}`);
@@ -99,10 +103,10 @@ const counted = (n: number, one: string, more: string) => (n === 1 ? `1 ${one}` 
 /** What the list does not show, each in one sentence: counted, and where to look instead (S5). */
 export function beyondOf({ withheld, older, unread, age }: ResultsView): { id: string; text: string }[] {
   return [
-    ...(unread > 0 ? [{ id: 'unread', text: `The results of ${counted(unread, 'patient', 'patients')} cannot be read here: treat as unknown, look in the laboratory's own system.` }] : []),
-    ...(withheld > 0 ? [{ id: 'withheld', text: `${withheld} more not acknowledged: of patients whom you may not open. Counted and not shown: somebody who may open them has to look.` }] : []),
-    ...(older > 0 ? [{ id: 'older', text: `${counted(older, 'older one', 'older ones')} not acknowledged: from before the days that are looked at. Look in the charts.` }] : []),
-    ...(['stale', 'offline', 'old'].includes(age.age) ? [{ id: 'aged', text: `${AGE_MEANING[age.age]} New results may be missing, and somebody may have acknowledged one.` }] : []),
+    ...(unread > 0 ? [{ id: 'unread', text: say(`The results of ${counted(unread, 'patient', 'patients')} cannot be read here: treat as unknown, look in the laboratory's own system.`, `Die Befunde von ${counted(unread, 'Patient', 'Patienten')} können hier nicht gelesen werden: als unbekannt behandeln, im Laborsystem selbst nachsehen.`) }] : []),
+    ...(withheld > 0 ? [{ id: 'withheld', text: say(`${withheld} more not acknowledged: of patients whom you may not open. Counted and not shown: somebody who may open them has to look.`, `${withheld} weitere nicht quittiert: von Patienten, deren Akte Sie nicht öffnen dürfen. Gezählt und nicht gezeigt: Jemand, der sie öffnen darf, muss nachsehen.`) }] : []),
+    ...(older > 0 ? [{ id: 'older', text: say(`${counted(older, 'older one', 'older ones')} not acknowledged: from before the days that are looked at. Look in the charts.`, `${counted(older, 'älterer', 'ältere')} nicht quittiert: aus der Zeit vor den Tagen, die hier durchgesehen werden. In den Akten nachsehen.`) }] : []),
+    ...(['stale', 'offline', 'old'].includes(age.age) ? [{ id: 'aged', text: `${AGE_MEANING[age.age]} ${say('New results may be missing, and somebody may have acknowledged one.', 'Neue Befunde können fehlen, und jemand kann inzwischen einen quittiert haben.')}` }] : []),
   ];
 }
 
@@ -113,7 +117,7 @@ export function whoOfCritical(row: CriticalView): Who {
     name: row.name_text,
     born: row.born_text,
     gender: row.gender_text,
-    numberLabel: 'MRN',
+    numberLabel: MRN,
     number: row.number_text,
     place: row.place_text,
     similar: row.similar_name,

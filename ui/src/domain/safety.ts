@@ -5,6 +5,7 @@
  * another patient's section: nothing is shown). Never here: markup, calls to the engine.
  * Called by the views and `shared/Section.svelte`; tests/safety.test.ts holds each rule.
  */
+import { say } from '../i18n/language';
 import { AGE_MEANING, AGE_WORDS, WORDS, capital } from '../i18n/words';
 import type { AllergyStripView } from '../wire/AllergyStripView';
 import type { AllergyView } from '../wire/AllergyView';
@@ -63,27 +64,27 @@ export function showAllergies(strip: AllergyStripView, age: SectionAge): Allergy
   if (unreadable || strip.state === 'unavailable' || wanting) {
     return {
       state: 'unavailable',
-      label: strip.state === 'unavailable' ? strip.label : 'ALLERGIES UNAVAILABLE — treat as unknown',
+      label: strip.state === 'unavailable' ? strip.label : say('ALLERGIES UNAVAILABLE — treat as unknown', 'ALLERGIEN NICHT VERFÜGBAR — als unbekannt behandeln'),
       items: strip.items,
       remarks: conflict,
     };
   }
   if (strip.items.length > 0) {
-    const more = complete ? [] : ['Not fully loaded: there may be more allergies'];
+    const more = complete ? [] : [say('Not fully loaded: there may be more allergies', 'Nicht vollständig geladen: Es kann weitere Allergien geben')];
     // Never "no known allergies" above a list of them.
-    const label = strip.state === 'known' ? strip.label : 'KNOWN ALLERGIES';
+    const label = strip.state === 'known' ? strip.label : say('KNOWN ALLERGIES', 'BEKANNTE ALLERGIEN');
     return { state: 'known', label, items: strip.items, remarks: [...more, ...conflict, ...strip.negatives] };
   }
   if (!complete) {
     return {
       state: 'partial',
-      label: 'ALLERGIES NOT FULLY LOADED — treat as unknown',
+      label: say('ALLERGIES NOT FULLY LOADED — treat as unknown', 'ALLERGIEN NICHT VOLLSTÄNDIG GELADEN — als unbekannt behandeln'),
       items: [],
       remarks: [...conflict, ...strip.negatives],
     };
   }
   if (strip.state === 'none-known') {
-    const said = strip.negatives.length > 0 ? strip.negatives : ['who said so and when is not recorded'];
+    const said = strip.negatives.length > 0 ? strip.negatives : [say('who said so and when is not recorded', 'wer dies wann angegeben hat, ist nicht dokumentiert')];
     return { state: 'none-known', label: strip.label, items: [], remarks: [...conflict, ...said] };
   }
   return { state: 'not-recorded', label: strip.label, items: [], remarks: [...conflict, ...strip.negatives] };
@@ -167,5 +168,5 @@ export function hiddenText(
   // The only one left is named: "+1" would take as much room. Where nothing is named, the count has said it all.
   if (left === 1) named.push(...others.slice(named.length));
   const rest = [...named, ...(left > 1 && risk.length + named.length > 0 ? [`+${left}`] : [])];
-  return { count: `${counted} ${where}`, risk, rest };
+  return { count: say(`${counted} ${where}`, `${counted} ${where === 'above' ? 'weiter oben' : 'weiter unten'}`), risk, rest };
 }

@@ -5,6 +5,7 @@
  * it. So each kind keeps the engine's own order, newest first, and the screen says that the kinds are not mixed. Problems
  * are left out: they come in no order of time. Called by `state/timeline.svelte.ts` and `views/chart/Timeline.svelte`.
  */
+import { say } from '../i18n/language';
 import { WORDS } from '../i18n/words';
 import type { BlockView } from '../wire/BlockView';
 import type { ChartView } from '../wire/ChartView';
@@ -16,10 +17,18 @@ export const KINDS = ['encounters', 'notes', 'studies', 'medicines'] as const;
 export type Kind = (typeof KINDS)[number];
 
 export const KIND_TITLES: Record<Kind, string> = {
-  encounters: 'Encounters',
-  notes: 'Notes',
-  studies: 'Image studies',
-  medicines: 'Ended medicines',
+  encounters: say('Encounters', 'Aufenthalte'),
+  notes: say('Notes', 'Notizen'),
+  studies: say('Image studies', 'Bilduntersuchungen'),
+  medicines: say('Ended medicines', 'Beendete Medikamente'),
+};
+
+/** The same in the midst of a sentence. */
+const KIND_WORDS: Record<Kind, string> = {
+  encounters: say('encounters', 'Aufenthalte'),
+  notes: say('notes', 'Notizen'),
+  studies: say('image studies', 'Bilduntersuchungen'),
+  medicines: say('ended medicines', 'beendete Medikamente'),
 };
 
 /** One thing that happened. */
@@ -43,7 +52,7 @@ export interface Lane {
 }
 
 function lane<T>(kind: Kind, block: BlockView<T>, age: SectionAge, entry: (item: T) => { text: string; detail: string[] }): Lane {
-  const shown = showBlock(block, age, KIND_TITLES[kind].toLowerCase());
+  const shown = showBlock(block, age, KIND_WORDS[kind]);
   if (shown.kind !== 'rows') return { kind, entries: [], said: shown.text, unknown: shown.kind === 'unknown' };
   const entries = shown.rows.map((item, place) => ({ kind, place, ...entry(item) }));
   return { kind, entries, said: shown.warning, unknown: shown.warning !== null };
@@ -76,6 +85,6 @@ export function lanesOf(chart: ChartView, images: ImagesView | null): Lane[] {
 export function boundary(age: SectionAge): { text: string; unknown: boolean } {
   const whole = age.complete && !['partial', 'unavailable', 'not-on-this-workstation'].includes(age.age);
   return whole
-    ? { text: 'The record on this workstation begins here. Older data, and data kept elsewhere, are not on this workstation.', unknown: false }
-    : { text: 'Not fully loaded: older data are not on this workstation, and others may be missing — treat as unknown', unknown: true };
+    ? { text: say('The record on this workstation begins here. Older data, and data kept elsewhere, are not on this workstation.', 'Hier beginnt die Akte an diesem Arbeitsplatz. Ältere Daten und anderswo geführte Daten sind nicht an diesem Arbeitsplatz.'), unknown: false }
+    : { text: say('Not fully loaded: older data are not on this workstation, and others may be missing — treat as unknown', 'Nicht vollständig geladen: Ältere Daten sind nicht an diesem Arbeitsplatz, und weitere können fehlen — als unbekannt behandeln'), unknown: true };
 }

@@ -6,12 +6,13 @@
  * said and gets worse by itself. Never here: clocks, markup, words of the engine. Called by `state/wall.svelte.ts` and the
  * views of the wall; tests/wall.test.ts holds each rule.
  */
+import { say } from '../i18n/language';
 import type { MonitorState } from '../wire/MonitorState';
 import type { WallBedView } from '../wire/WallBedView';
 import type { WallSignalView } from '../wire/WallSignalView';
 import type { WallTrendsView } from '../wire/WallTrendsView';
 import type { WallTrendView } from '../wire/WallTrendView';
-import type { Who } from './who';
+import { MRN, type Who } from './who';
 
 /** A continuous signal that is young enough. What has no age that could be compared is not. */
 export function isLive(signal: WallSignalView, elapsed: number, stands: number): boolean {
@@ -30,21 +31,22 @@ export function sinceLast(bed: WallBedView, elapsed: number): number | null {
   return ages.length === 0 ? null : Math.min(...ages) + elapsed;
 }
 
+const [MIN, HR] = [say('min', 'Min'), say('hr', 'Std')];
 /** "42 s", "3 min", "2 hr 5 min": rounded up, so that nothing is called younger than it is. */
 export function spanText(ms: number): string {
   const seconds = Math.ceil(ms / 1000);
   if (seconds < 120) return `${seconds} s`;
   const minutes = Math.ceil(seconds / 60);
-  if (minutes < 60) return `${minutes} min`;
+  if (minutes < 60) return `${minutes} ${MIN}`;
   const left = minutes % 60;
-  return `${(minutes - left) / 60} hr${left === 0 ? '' : ` ${left} min`}`;
+  return `${(minutes - left) / 60} ${HR}${left === 0 ? '' : ` ${left} ${MIN}`}`;
 }
 
 const COUNTED: [MonitorState, string][] = [
-  ['live', 'live'],
-  ['not-live', 'not live'],
-  ['never', 'without a monitor'],
-  ['restricted', 'not shown to you'],
+  ['live', say('live', 'live')],
+  ['not-live', say('not live', 'nicht live')],
+  ['never', say('without a monitor', 'ohne Monitor')],
+  ['restricted', say('not shown to you', 'Ihnen nicht gezeigt')],
 ];
 
 /** "38 live · 1 not live · 1 without a monitor": what is live is counted also where nothing is. */
@@ -65,7 +67,7 @@ const NAMED = 6;
 export function attentionOf(beds: WallBedView[], states: MonitorState[], elapsed: number, stands: number): (string | null)[] {
   const many = states.filter((state) => state === 'not-live').length > NAMED;
   return beds.map((bed, at) => {
-    if (states[at] === 'not-live') return many ? null : 'not live';
+    if (states[at] === 'not-live') return many ? null : say('not live', 'nicht live');
     if (states[at] !== 'live') return null;
     const flagged = bed.signals.filter((each) => (each.flag_text ?? '').length > 1 && isLive(each, elapsed, stands));
     return flagged.length === 0 ? null : flagged.map(({ label, flag_text }) => `${label}\n${flag_text}`).join('\n');
@@ -74,10 +76,10 @@ export function attentionOf(beds: WallBedView[], states: MonitorState[], elapsed
 
 /** Who lies in a bed of the wall. It holds less than a row of the board, and says so. */
 export function whoOfBed(bed: WallBedView): Who {
-  const missing = 'not on this list';
+  const missing = say('not on this list', 'nicht in dieser Liste');
   return {
-    patient: bed.patient, name: bed.name, born: missing, gender: missing, numberLabel: 'MRN', number: missing,
-    place: [`bed ${bed.bed}`, bed.person_text].join(' · '), similar: bed.similar_name, deceased: null,
+    patient: bed.patient, name: bed.name, born: missing, gender: missing, numberLabel: MRN, number: missing,
+    place: [say(`bed ${bed.bed}`, `Bett ${bed.bed}`), bed.person_text].join(' · '), similar: bed.similar_name, deceased: null,
   };
 }
 
@@ -214,7 +216,7 @@ export function bandOf({ steps, low, high }: Pick<WallTrendView, 'steps' | 'low'
 export function scalesOf(view: WallTrendsView | null): { label: string; range: string; unit: string }[] {
   const found = new Map<string, { label: string; range: string; unit: string }>();
   for (const trends of trendsOf(view).values()) {
-    for (const { signal, label, low, high, unit_text } of trends) found.set(signal, { label, range: `${low} to ${high}`, unit: unit_text });
+    for (const { signal, label, low, high, unit_text } of trends) found.set(signal, { label, range: say(`${low} to ${high}`, `${low} bis ${high}`), unit: unit_text });
   }
   return [...found.values()];
 }

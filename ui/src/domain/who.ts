@@ -1,6 +1,10 @@
 /** Who a patient is, in the lines every list, dialog and banner shows: taken from a row or a banner, never retyped. */
+import { say } from '../i18n/language';
 import type { BannerView } from '../wire/BannerView';
 import type { PatientRowView } from '../wire/PatientRowView';
+
+/** What a patient's number is called where the engine does not say it. */
+export const MRN = say('MRN', 'Pat.-Nr.');
 
 /** Identity lines. */
 export interface Who {
@@ -22,7 +26,7 @@ export function whoOfRow(row: PatientRowView): Who {
     name: row.name,
     born: row.born_text,
     gender: row.gender_text,
-    numberLabel: 'MRN',
+    numberLabel: MRN,
     number: row.number_text,
     place: row.place_text,
     similar: row.similar_name,

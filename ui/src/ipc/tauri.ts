@@ -4,6 +4,7 @@
  * One line per command in src-tauri/src/commands/. Called through `ipc/index.ts`.
  */
 import { Channel, convertFileSrc, invoke } from '@tauri-apps/api/core';
+import { say } from '../i18n/language';
 import { pixelsOf, type Pixels } from '../viewer/pixels';
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { ErrorView } from '../wire/ErrorView';
@@ -16,7 +17,7 @@ function imageUrl(path: string): string {
 }
 
 const GONE: ErrorView['code'] = 'not-found';
-const UNREADABLE = 'cannot be decoded';
+const UNREADABLE = say('cannot be decoded', 'kann nicht dekodiert werden');
 
 async function imagePixels(token: string, frame: number, above: number, signal: AbortSignal): Promise<Pixels | null> {
   const answer = await fetch(imageUrl(`${token}/${frame}?above=${above}`), { signal });

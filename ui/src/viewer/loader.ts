@@ -5,6 +5,7 @@
  * the cache has. Never here: drawing, anything reactive. Called by the state of a viewport.
  */
 import { errorOf, type Backend } from '../ipc/backend';
+import { say } from '../i18n/language';
 import type { OpenSeriesView } from '../wire/OpenSeriesView';
 import type { LayerCache } from './cache';
 import { WHOLE } from './pixels';
@@ -56,7 +57,7 @@ export class FrameLoader {
   }
 
   failure(index: number): string | null {
-    return this.#failed.get(index) ?? (this.#held[index] === 'x' ? 'cannot be decoded' : null);
+    return this.#failed.get(index) ?? (this.#held[index] === 'x' ? say('cannot be decoded', 'kann nicht dekodiert werden') : null);
   }
 
   start(index: number): void {

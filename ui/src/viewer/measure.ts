@@ -5,6 +5,7 @@
  * "uncalibrated". Never here: drawing. Called by the state of the images.
  */
 import type { Display, Region } from '../domain/display';
+import { say } from '../i18n/language';
 import type { Point } from './geometry';
 import { decimal, sensible } from './numbers';
 import { WHOLE, type Pixels } from './pixels';
@@ -35,7 +36,7 @@ export function scaleAt(display: Display, points: Point[]): Scale | null {
   if (display.regions.length > 0) {
     const region = regionOf(display, points);
     if (region?.kind !== '2d' || region.unit_x !== 'mm' || region.unit_y !== 'mm') return null;
-    return { x: Math.abs(region.step_x), y: Math.abs(region.step_y), source: 'ultrasound region' };
+    return { x: Math.abs(region.step_x), y: Math.abs(region.step_y), source: sourceText('ultrasound region', undefined) };
   }
   const spacing = display.spacing;
   if (spacing === undefined || spacing.source === 'ultrasound region') return null;
@@ -43,18 +44,26 @@ export function scaleAt(display: Display, points: Point[]): Scale | null {
   return { x: spacing.column_mm / by, y: spacing.row_mm / by, source: sourceText(spacing.source, spacing.magnification) };
 }
 
+const ULTRASOUND = say('ultrasound region', 'Ultraschallregion');
+const calibrated = (how: string) => `kalibriert: ${how === 'not said how' ? 'ohne Angabe, wie' : how}`;
+
+/** In words; what the shared crate for DICOM calls it is never translated before. */
 function sourceText(source: string, magnification: number | undefined): string {
   switch (source) {
     case 'imager':
       return magnification === undefined
-        ? 'at the detector, the patient is smaller'
-        : `detector spacing ÷ ${sensible(magnification)} estimated magnification`;
+        ? say('at the detector, the patient is smaller', 'am Detektor, der Patient ist kleiner')
+        : say(`detector spacing ÷ ${sensible(magnification)} estimated magnification`, `Detektorabstand ÷ ${sensible(magnification)} geschätzte Vergrößerung`);
     case 'nominal':
-      return 'nominal, scanned film';
+      return say('nominal, scanned film', 'nominal, gescannter Film');
     case 'plane unknown':
-      return 'spacing of an unknown plane';
+      return say('spacing of an unknown plane', 'Pixelabstand einer unbekannten Ebene');
+    case 'pixel spacing':
+      return say('pixel spacing', 'Pixelabstand');
+    case 'ultrasound region':
+      return ULTRASOUND;
     default:
-      return source;
+      return source.startsWith('calibrated: ') ? say(source, calibrated(source.slice('calibrated: '.length))) : source;
   }
 }
 
@@ -111,7 +120,7 @@ export function stats(kind: 'ellipse' | 'box', [a, b]: [Point, Point], pixels: P
   return { count, mean: mean + shift, deviation: Math.sqrt(Math.max(0, squares / count - mean * mean)), low, high, padding: left0 };
 }
 
-const UNCALIBRATED = 'uncalibrated';
+const UNCALIBRATED = say('uncalibrated', 'unkalibriert');
 
 /** The words beside a measurement: the value first, then what it rests on. */
 export function measureText(kind: Measure, points: Point[], display: Display, pixels: Pixels | null): { value: string; basis: string } {
@@ -124,7 +133,7 @@ export function measureText(kind: Measure, points: Point[], display: Display, pi
     case 'angle': {
       if (c === undefined) return { value: '', basis: '' };
       const used = scale ?? { x: 1, y: display.aspect ?? 1 };
-      const basis = scale?.source ?? (display.aspect === undefined ? 'uncalibrated, pixels taken as square' : 'uncalibrated, by the shape of the pixels');
+      const basis = scale?.source ?? (display.aspect === undefined ? say('uncalibrated, pixels taken as square', 'unkalibriert, Pixel als quadratisch angenommen') : say('uncalibrated, by the shape of the pixels', 'unkalibriert, nach der Form der Pixel'));
       return { value: `${decimal(angle([a, b, c], used), 1)}°`, basis };
     }
     default:
@@ -132,13 +141,16 @@ export function measureText(kind: Measure, points: Point[], display: Display, pi
   }
 }
 
+/** The kinds of regions that are no plane, in German; in English they are called by their codes. */
+const REGIONS: Record<string, string> = { 'm-mode': 'M-Mode', spectral: 'Spektrum', waveform: 'Kurve', graphics: 'Grafik', other: 'andere Art' };
+
 /** In regions of ultrasound that are no plane: time and speed, each along its axis. */
 function inPixels(a: Point, b: Point, display: Display): { value: string; basis: string } {
   const region = regionOf(display, [a, b]);
   if (region !== undefined && region.unit_x !== undefined && region.unit_y !== undefined && region.kind !== '2d') {
     const along = sensible(Math.abs((b.x - a.x) * region.step_x));
     const up = sensible(Math.abs((b.y - a.y) * region.step_y));
-    return { value: `${along} ${region.unit_x} × ${up} ${region.unit_y}`, basis: `ultrasound region, ${region.kind}` };
+    return { value: `${along} ${region.unit_x} × ${up} ${region.unit_y}`, basis: `${ULTRASOUND}, ${say(region.kind, REGIONS[region.kind] ?? region.kind)}` };
   }
   return { value: `${decimal(Math.hypot(b.x - a.x, b.y - a.y), 0)} px`, basis: UNCALIBRATED };
 }
@@ -149,15 +161,17 @@ function ofRegion(kind: 'ellipse' | 'box', a: Point, b: Point, display: Display,
   const area = scale === null ? `${decimal(size, 0)} px²` : `${sensible(size * scale.x * scale.y, 1)} mm²`;
   const source = scale?.source ?? UNCALIBRATED;
   if (pixels === null) return { value: area, basis: source };
-  if (pixels.samples !== 1) return { value: area, basis: `${source}; a mean of colours means nothing` };
-  if (display.palette !== undefined) return { value: area, basis: `${source}; values of a palette are no amounts` };
+  if (pixels.samples !== 1) return { value: area, basis: `${source}; ${say('a mean of colours means nothing', 'ein Mittelwert von Farben sagt nichts aus')}` };
+  if (display.palette !== undefined) return { value: area, basis: `${source}; ${say('values of a palette are no amounts', 'Werte einer Palette sind keine Messwerte')}` };
   const found = stats(kind, [a, b], pixels, display);
-  if (found === null) return { value: area, basis: `${source}; no pixel of the image in it` };
+  if (found === null) return { value: area, basis: `${source}; ${say('no pixel of the image in it', 'kein Pixel des Bildes darin')}` };
   const unit = unitOf(display);
   const units = unit === undefined ? '' : ` ${unit}`;
-  const left = found.padding > 0 ? `, ${found.padding} px of padding left out` : '';
+  const left = found.padding > 0 ? `, ${say(`${found.padding} px of padding left out`, `${found.padding} px Füllpixel ausgelassen`)}` : '';
+  const [least, most] = [sensible(found.low, 1), sensible(found.high, 1)];
+  const range = say(`${least} to ${most}`, `${least} bis ${most}`);
   return {
-    value: `Mean ${decimal(found.mean, 1)}${units}`,
-    basis: `SD ${decimal(found.deviation, 1)} · ${sensible(found.low, 1)} to ${sensible(found.high, 1)}${units} · ${area} · ${found.count} px${left}, ${source}`,
+    value: say(`Mean ${decimal(found.mean, 1)}${units}`, `Mittel ${decimal(found.mean, 1)}${units}`),
+    basis: `SD ${decimal(found.deviation, 1)} · ${range}${units} · ${area} · ${found.count} px${left}, ${source}`,
   };
 }

@@ -5,6 +5,7 @@
  * pixels, a canvas. Called by the renderers and the state of a viewport.
  */
 import type { Display, Lut, Voi, Window } from '../domain/display';
+import { say } from '../i18n/language';
 import type { FrameView } from '../wire/FrameView';
 
 /** How values become grey now: a window or the sender's table. */
@@ -78,28 +79,29 @@ export interface Preset {
 
 /** Windows of CT in Hounsfield units, in the order of the digits 2 … 7. */
 const OF_CT: [string, number, number][] = [
-  ['Soft tissue', 40, 400],
-  ['Lung', -600, 1500],
-  ['Bone', 480, 2500],
-  ['Brain', 40, 80],
-  ['Liver', 70, 150],
-  ['Vessels', 300, 600],
+  [say('Soft tissue', 'Weichteil'), 40, 400],
+  [say('Lung', 'Lunge'), -600, 1500],
+  [say('Bone', 'Knochen'), 480, 2500],
+  [say('Brain', 'Gehirn'), 40, 80],
+  [say('Liver', 'Leber'), 70, 150],
+  [say('Vessels', 'Gefäße'), 300, 600],
 ];
 
 /** 1 is what the sender meant, 9 all values; between them the windows of CT, or the sender's others. */
 export function presetsOf(display: Display, frame: FrameView): Preset[] {
   if (frame.samples !== 1 || frame.colour === 'palette') return [];
-  const sent: [string, Grey][] = display.windows.map((w) => [w.name ?? 'As sent', { kind: 'window', ...pick(w), voi: display.voi }]);
-  if (display.voi_lut !== undefined) sent.push([display.voi_lut.name ?? 'Table as sent', { kind: 'table', lut: display.voi_lut }]);
+  const sent: [string, Grey][] = display.windows.map((w) => [w.name ?? say('As sent', 'Wie gesendet'), { kind: 'window', ...pick(w), voi: display.voi }]);
+  if (display.voi_lut !== undefined) sent.push([display.voi_lut.name ?? say('Table as sent', 'Tabelle wie gesendet'), { kind: 'table', lut: display.voi_lut }]);
   const [first, ...others] = sent;
   const middle: [string, Grey][] =
     unitOf(display) === 'HU'
       ? [...OF_CT.map(([name, center, width]): [string, Grey] => [name, { kind: 'window', center, width, voi: 'LINEAR' }]), ...others.slice(0, 1)]
       : others.slice(0, 7);
+  const everything = say('All values', 'Alle Werte');
   const all: Grey = { kind: 'window', ...wholeRange(display, frame), voi: 'LINEAR' };
   return [
-    { digit: 1, name: first?.[0] ?? 'All values', grey: first?.[1] ?? all },
+    { digit: 1, name: first?.[0] ?? everything, grey: first?.[1] ?? all },
     ...middle.map(([name, grey], i) => ({ digit: i + 2, name, grey })),
-    { digit: 9, name: 'All values', grey: all },
+    { digit: 9, name: everything, grey: all },
   ];
 }
