@@ -38,13 +38,13 @@ export function filterName(acuities: readonly string[]): string {
 export function filterText(all: PatientRowView[], acuities: readonly string[]): string {
   if (acuities.length === 0) return say('No filter', 'Kein Filter');
   const [shown, every] = [patients(filtered(all, acuities)), patients(all)];
-  return `${filterName(acuities)}: ${say(`${shown} of ${people(every)}`, `${shown} von ${people(every)}`)}`;
+  return `${filterName(acuities)}: ${say(`${shown} of ${people(every)}`, `${shown} von ${every} Patienten`)}`;
 }
 
 /** Why a filter shows nobody. Never from incomplete data that there is nobody (S1). */
 export function emptyText(all: PatientRowView[], acuities: readonly string[], complete: boolean): string {
-  const every = people(patients(all));
-  const none = say(`none of the ${every} on this board.`, `0 von ${every} dieser Übersicht.`);
+  const every = patients(all);
+  const none = say(`none of the ${people(every)} on this board.`, `0 von ${every} Patienten dieser Übersicht.`);
   const more = complete ? '' : ` ${say('The census is incomplete: there may be more.', 'Die Belegung ist unvollständig: Es kann weitere geben.')}`;
   return `${filterName(acuities)}: ${none}${more}`;
 }

@@ -168,5 +168,5 @@ export function hiddenText(
   // The only one left is named: "+1" would take as much room. Where nothing is named, the count has said it all.
   if (left === 1) named.push(...others.slice(named.length));
   const rest = [...named, ...(left > 1 && risk.length + named.length > 0 ? [`+${left}`] : [])];
-  return { count: say(`${counted} ${where}`, `${counted} ${where === 'above' ? 'weiter oben' : 'weiter unten'}`), risk, rest };
+  return { count: say(`${counted} ${where}`, `${counted} ${where === 'above' ? 'oberhalb' : 'unterhalb'}`), risk, rest };
 }
