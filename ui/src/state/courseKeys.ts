@@ -4,6 +4,7 @@
  * Lives here: which key means which act, and the lines of the help screen. Never here: doing it (`courses.svelte.ts`).
  * Every act has a button or a pointer too.
  */
+import { say } from '../i18n/language';
 import type { Focus, Key, KeyHelp } from './keys';
 
 export type CourseAct =
@@ -39,13 +40,13 @@ export function courseActOf(key: Key, focus: Focus, place: CoursePlace): CourseA
 
 /** Its group of the help screen. */
 export const COURSE_HELP: { title: string; keys: KeyHelp[] } = {
-  title: 'Vital signs and labs (in their sections)',
+  title: say('Vital signs and labs (in their sections)', 'Vitalwerte und Labor (in ihren Abschnitten)'),
   keys: [
-    { keys: ['G'], text: 'Vital signs: plots or table' },
-    { keys: ['N', 'W'], text: 'Vital signs: narrower, wider window of time' },
-    { keys: ['← →', 'Home', 'End'], text: 'Plots: line to the measurement before, after; first, last' },
-    { keys: ['↓ ↑', 'Enter', 'T'], text: 'Labs: next, previous test; its whole course' },
-    { keys: ['A'], text: 'Labs: abnormal only, or all' },
-    { keys: ['Esc'], text: 'Labs: from a course back to the table' },
+    { keys: ['G'], text: say('Vital signs: plots or table', 'Vitalwerte: Kurven oder Tabelle') },
+    { keys: ['N', 'W'], text: say('Vital signs: narrower, wider window of time', 'Vitalwerte: kürzeres, längeres Zeitfenster') },
+    { keys: ['← →', 'Home', 'End'], text: say('Plots: line to the measurement before, after; first, last', 'Kurven: Linie zur Messung davor, danach; erste, letzte') },
+    { keys: ['↓ ↑', 'Enter', 'T'], text: say('Labs: next, previous test; its whole course', 'Labor: nächster, voriger Test; sein ganzer Verlauf') },
+    { keys: ['A'], text: say('Labs: abnormal only, or all', 'Labor: nur auffällige oder alle') },
+    { keys: ['Esc'], text: say('Labs: from a course back to the table', 'Labor: vom Verlauf zurück zur Tabelle') },
   ],
 };

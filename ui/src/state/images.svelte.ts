@@ -5,6 +5,7 @@
  * series looks like (`port.svelte.ts`). Called by `app.svelte.ts`, `acts.ts` and `views/images/`.
  */
 import { errorOf, type Backend } from '../ipc/backend';
+import { say } from '../i18n/language';
 import { WORDS } from '../i18n/words';
 import { LayerCache } from '../viewer/cache';
 import type { Point } from '../viewer/geometry';
@@ -163,13 +164,13 @@ export class Images {
   }
 
   /** How the study of a viewport stands to that of the first, where it is another. The strip is newest first. */
-  compared(at: number): 'PRIOR' | 'LATER' | 'OTHER STUDY' | null {
+  compared(at: number): string | null {
     const [first, other] = [this.ports[0]?.study, this.ports[at]?.study];
     if (first == null || other == null || first.uid === other.uid) return null;
     const dated = (study: StudyView) => /^\d\d-/.test(study.when_text);
-    if (!dated(first) || !dated(other)) return 'OTHER STUDY';
+    if (!dated(first) || !dated(other)) return say('OTHER STUDY', 'ANDERE UNTERSUCHUNG');
     const place = (study: StudyView) => this.list?.studies.findIndex(({ uid }) => uid === study.uid) ?? -1;
-    return place(other) > place(first) ? 'PRIOR' : 'LATER';
+    return place(other) > place(first) ? say('PRIOR', 'FRÜHER') : say('LATER', 'SPÄTER');
   }
 
   activate(port: number): void {
@@ -298,7 +299,7 @@ export class Images {
     const { frame, series } = port;
     if (frame === undefined || series === null) return;
     const { value, basis } = measureText(kind, points, port.display, port.best() ?? null);
-    const lossy = port.quality.kind === 'lossy' ? 'Source is lossy · ' : '';
+    const lossy = port.quality.kind === 'lossy' ? `${say('Source is lossy', 'Quelle verlustbehaftet')} · ` : '';
     const made = { id: this.#next++, series: series.uid, sop: frame.sop, frame: frame.frame, place: frame.place_text };
     this.#change([...this.measurements, { ...made, kind, points, value, basis: lossy + basis }]);
   }

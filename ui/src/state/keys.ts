@@ -4,6 +4,7 @@
  * Lives here: which key means which act, given what has the focus. Never here: doing it (`acts.ts`).
  * No single letter ever signs, stops or orders anything.
  */
+import { say } from '../i18n/language';
 import { COURSE_HELP } from './courseKeys';
 import { VIEWER_HELP } from './viewerKeys';
 
@@ -182,95 +183,100 @@ export interface KeyHelp {
   also?: string;
 }
 
+/** Groups that the palette knows by their names. */
+export const WORKSTATION_GROUP = say('Workstation', 'Arbeitsplatz');
+export const EMERGENCY_GROUP = say('Emergency', 'Notfall');
+const PAGE_KEYS = [say('PgDn', 'Bild ↓'), say('PgUp', 'Bild ↑')];
+
 /** The help screen's groups. The emergency stands apart, as its key does. */
 export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
   {
-    title: 'Find and move',
+    title: say('Find and move', 'Suchen und bewegen'),
     keys: [
-      { keys: ['Ctrl+K'], text: 'Everything that can be done now, by name' },
-      { keys: ['/', 'Ctrl+F'], text: 'Find a patient', act: 'search', also: 'search name MRN' },
-      { keys: ['Scan'], text: 'A patient’s band opens the chart, from any screen; in a form or on a card it is compared with who is there' },
-      { keys: ['Ctrl+B'], text: 'Ward board', act: 'board', also: 'list patients beds' },
-      { keys: ['Ctrl+I'], text: 'Critical results of the ward', act: 'results', also: 'inbox unacknowledged laboratory HH LL waiting' },
-      { keys: ['↓ ↑', 'J K'], text: 'Next, previous row' },
-      { keys: ['Enter'], text: 'Open the row' },
-      { keys: ['Ctrl+1 … 8'], text: 'Sections of the chart' },
-      { keys: ['Ctrl+Tab'], text: 'Next open chart (up to four are open)', act: 'next-chart', also: 'switch patient tab' },
-      { keys: ['Ctrl+Shift+Tab'], text: 'Previous open chart', act: 'previous-chart', also: 'switch patient tab' },
-      { keys: ['Ctrl+W'], text: 'Close this chart, go to the one beside it', act: 'close-chart', also: 'tab' },
-      { keys: [']'], text: 'Next note, next entry of the timeline', act: 'next-item', also: 'older' },
-      { keys: ['['], text: 'Previous note, previous entry', act: 'previous-item', also: 'newer' },
-      { keys: ['F3'], text: 'Find in the notes, next match', act: 'next-match', also: 'search text' },
-      { keys: ['Shift+F3'], text: 'Previous match in the notes', act: 'previous-match', also: 'search text' },
-      { keys: ['F6', 'Shift+F6'], text: 'Next, previous part of the screen' },
-      { keys: ['Esc'], text: 'Close the top layer', act: 'escape' },
+      { keys: ['Ctrl+K'], text: say('Everything that can be done now, by name', 'Alles, was jetzt getan werden kann, mit Namen') },
+      { keys: ['/', 'Ctrl+F'], text: say('Find a patient', 'Patienten suchen'), act: 'search', also: say('search name MRN', 'finden Name Patientennummer') },
+      { keys: ['Scan'], text: say('A patient’s band opens the chart, from any screen; in a form or on a card it is compared with who is there', 'Ein Patientenarmband öffnet die Akte, auf jedem Bildschirm; in einem Formular oder auf einer Notfallkarte wird es mit der Person dort verglichen') },
+      { keys: ['Ctrl+B'], text: say('Ward board', 'Stationsübersicht'), act: 'board', also: say('list patients beds', 'Liste Patienten Betten') },
+      { keys: ['Ctrl+I'], text: say('Critical results of the ward', 'Kritische Befunde der Station'), act: 'results', also: say('inbox unacknowledged laboratory HH LL waiting', 'Befundeingang unquittiert quittieren Labor HH LL wartend') },
+      { keys: ['↓ ↑', 'J K'], text: say('Next, previous row', 'Nächste, vorige Zeile') },
+      { keys: ['Enter'], text: say('Open the row', 'Zeile öffnen') },
+      { keys: ['Ctrl+1 … 8'], text: say('Sections of the chart', 'Abschnitte der Akte') },
+      { keys: ['Ctrl+Tab'], text: say('Next open chart (up to four are open)', 'Nächste offene Akte (bis zu vier sind offen)'), act: 'next-chart', also: say('switch patient tab', 'wechseln Patient Reiter') },
+      { keys: ['Ctrl+Shift+Tab'], text: say('Previous open chart', 'Vorige offene Akte'), act: 'previous-chart', also: say('switch patient tab', 'wechseln Patient Reiter') },
+      { keys: ['Ctrl+W'], text: say('Close this chart, go to the one beside it', 'Diese Akte schließen, weiter zu der daneben'), act: 'close-chart', also: say('tab', 'Reiter') },
+      { keys: [']'], text: say('Next note, next entry of the timeline', 'Nächste Notiz, nächster Eintrag der Zeitleiste'), act: 'next-item', also: say('older', 'älter') },
+      { keys: ['['], text: say('Previous note, previous entry', 'Vorige Notiz, voriger Eintrag'), act: 'previous-item', also: say('newer', 'neuer') },
+      { keys: ['F3'], text: say('Find in the notes, next match', 'In den Notizen suchen, nächster Treffer'), act: 'next-match', also: say('search text', 'finden Text') },
+      { keys: ['Shift+F3'], text: say('Previous match in the notes', 'Voriger Treffer in den Notizen'), act: 'previous-match', also: say('search text', 'suchen finden Text') },
+      { keys: ['F6', 'Shift+F6'], text: say('Next, previous part of the screen', 'Nächster, voriger Teil des Bildschirms') },
+      { keys: ['Esc'], text: say('Close the top layer', 'Oberste Ebene schließen'), act: 'escape' },
     ],
   },
   {
-    title: 'Ward board',
+    title: say('Ward board', 'Stationsübersicht'),
     keys: [
-      { keys: ['PgDn', 'PgUp'], text: 'A page of rows down, up' },
-      { keys: ['Home', 'End'], text: 'First, last row' },
-      { keys: ['Space'], text: 'Preview of the row, in full; the chart stays closed' },
-      { keys: ['1 … 5'], text: 'Show or leave out an acuity' },
-      { keys: ['A'], text: 'Show all: no filter' },
-      { keys: ['Ctrl+P'], text: 'Print the downtime packet of the ward', act: 'print', also: 'paper emergency cards' },
-      { keys: ['V'], text: 'Live vitals of the ward, from the monitors; and back', act: 'live-vitals', also: 'vital signs wall monitors bedside HR SpO2 heart rate saturation blood pressure' },
-      { keys: ['W'], text: 'Wall display: large text, or back' },
-      { keys: ['I'], text: 'On the wall display: initials only, or names' },
+      { keys: PAGE_KEYS, text: say('A page of rows down, up', 'Eine Seite Zeilen nach unten, oben') },
+      { keys: ['Home', 'End'], text: say('First, last row', 'Erste, letzte Zeile') },
+      { keys: ['Space'], text: say('Preview of the row, in full; the chart stays closed', 'Vorschau der Zeile, vollständig; die Akte bleibt geschlossen') },
+      { keys: ['1 … 5'], text: say('Show or leave out an acuity', 'Eine Dringlichkeit zeigen oder weglassen') },
+      { keys: ['A'], text: say('Show all: no filter', 'Alle zeigen: kein Filter') },
+      { keys: ['Ctrl+P'], text: say('Print the downtime packet of the ward', 'Ausfallmappe der Station drucken'), act: 'print', also: say('paper emergency cards', 'Papier Notfallkarten') },
+      { keys: ['V'], text: say('Live vitals of the ward, from the monitors; and back', 'Live-Vitalwerte der Station, von den Monitoren; und zurück'), act: 'live-vitals', also: say('vital signs wall monitors bedside HR SpO2 heart rate saturation blood pressure', 'Vitalwand Vitalzeichen Monitore Bett HR SpO2 Herzfrequenz Puls Sättigung Blutdruck') },
+      { keys: ['W'], text: say('Wall display: large text, or back', 'Wandanzeige: große Schrift, oder zurück') },
+      { keys: ['I'], text: say('On the wall display: initials only, or names', 'Auf der Wandanzeige: nur Initialen oder Namen') },
     ],
   },
   {
-    title: 'Live vital signs',
+    title: say('Live vital signs', 'Live-Vitalwerte'),
     keys: [
-      { keys: ['← → ↓ ↑', 'J K'], text: 'Bed beside, below, above; next, previous bed' },
-      { keys: ['Home', 'End'], text: 'First, last bed' },
-      { keys: ['Enter'], text: 'Chart of the bed; closed, one is back here' },
-      { keys: ['V', 'Esc'], text: 'Back to the ward board' },
+      { keys: ['← → ↓ ↑', 'J K'], text: say('Bed beside, below, above; next, previous bed', 'Bett daneben, darunter, darüber; nächstes, voriges Bett') },
+      { keys: ['Home', 'End'], text: say('First, last bed', 'Erstes, letztes Bett') },
+      { keys: ['Enter'], text: say('Chart of the bed; closed, one is back here', 'Akte des Bettes; wird sie geschlossen, ist man wieder hier') },
+      { keys: ['V', 'Esc'], text: say('Back to the ward board', 'Zurück zur Stationsübersicht') },
     ],
   },
   {
-    title: 'Record in the open chart',
+    title: say('Record in the open chart', 'In der offenen Akte dokumentieren'),
     keys: [
-      { keys: ['Ctrl+Shift+V'], text: 'Record vitals', act: 'record-vitals', also: 'enter observations measurements chart' },
-      { keys: ['Ctrl+Shift+A'], text: 'Add allergy, or record that none is known', act: 'add-allergy', also: 'enter intolerance NKA reaction' },
-      { keys: ['Ctrl+Shift+E'], text: 'Write note', act: 'write-note', also: 'enter text document' },
-      { keys: ['Ctrl+Enter'], text: 'Look at it in its final form; once more: sign' },
-      { keys: ['Enter'], text: 'Vital signs: next field' },
-      { keys: ['1 … 9'], text: 'Choose, on a row of choices' },
-      { keys: ['Esc'], text: 'One step back; never throws away what was typed' },
-      { keys: ['Ctrl+Shift+O'], text: 'Entries not sent', act: 'entries', also: 'outbox queue rejected unsent waiting reconcile' },
+      { keys: ['Ctrl+Shift+V'], text: say('Record vitals', 'Vitalwerte dokumentieren'), act: 'record-vitals', also: say('enter observations measurements chart', 'eingeben erfassen Vitalzeichen Messwerte') },
+      { keys: ['Ctrl+Shift+A'], text: say('Add allergy, or record that none is known', 'Allergie hinzufügen, oder dokumentieren, dass keine bekannt ist'), act: 'add-allergy', also: say('enter intolerance NKA reaction', 'eingeben erfassen Unverträglichkeit Reaktion') },
+      { keys: ['Ctrl+Shift+E'], text: say('Write note', 'Notiz schreiben'), act: 'write-note', also: say('enter text document', 'eingeben Text Dokument') },
+      { keys: ['Ctrl+Enter'], text: say('Look at it in its final form; once more: sign', 'In endgültiger Form ansehen; noch einmal: unterschreiben') },
+      { keys: ['Enter'], text: say('Vital signs: next field', 'Vitalwerte: nächstes Feld') },
+      { keys: ['1 … 9'], text: say('Choose, on a row of choices', 'Wählen, in einer Auswahlzeile') },
+      { keys: ['Esc'], text: say('One step back; never throws away what was typed', 'Einen Schritt zurück; verwirft nie, was eingegeben wurde') },
+      { keys: ['Ctrl+Shift+O'], text: say('Entries not sent', 'Nicht gesendete Einträge'), act: 'entries', also: say('outbox queue rejected unsent waiting reconcile', 'Ausgang abgelehnt ungesendet wartend abgleichen') },
     ],
   },
   {
-    title: 'Workstation',
+    title: WORKSTATION_GROUP,
     keys: [
-      { keys: ['Ctrl+L'], text: 'Lock, switch user', act: 'lock', also: 'sign out log off' },
-      { keys: ['F5'], text: 'Ask the server now, read again', act: 'refresh', also: 'refresh reload connect' },
-      { keys: ['F9'], text: 'What this workstation can be relied on for', act: 'sync-status', also: 'sync offline status server down disk clock certificate stored check' },
-      { keys: ['Ctrl+Shift+N'], text: 'Night or day colours', act: 'night', also: 'dark light theme' },
-      { keys: ['Ctrl + +'], text: 'Larger (to 200 %)', act: 'larger', also: 'zoom size bigger' },
-      { keys: ['Ctrl + −'], text: 'Smaller (to 100 %)', act: 'smaller', also: 'zoom size' },
-      { keys: ['Ctrl+0'], text: 'Normal size', act: 'normal-size', also: 'zoom 100 %' },
-      { keys: ['F1'], text: 'Keys and words: this page', act: 'help', also: 'help' },
+      { keys: ['Ctrl+L'], text: say('Lock, switch user', 'Sperren, Benutzer wechseln'), act: 'lock', also: say('sign out log off', 'abmelden ausloggen') },
+      { keys: ['F5'], text: say('Ask the server now, read again', 'Server jetzt abfragen, neu einlesen'), act: 'refresh', also: say('refresh reload connect', 'aktualisieren laden verbinden') },
+      { keys: ['F9'], text: say('What this workstation can be relied on for', 'Worauf an diesem Arbeitsplatz Verlass ist'), act: 'sync-status', also: say('sync offline status server down disk clock certificate stored check', 'Abgleich offline Status Server Ausfall verlässlich Platte Uhr Zertifikat gespeichert prüfen') },
+      { keys: ['Ctrl+Shift+N'], text: say('Night or day colours', 'Nacht- oder Tagfarben'), act: 'night', also: say('dark light theme', 'dunkel hell') },
+      { keys: ['Ctrl + +'], text: say('Larger (to 200 %)', 'Größer (bis 200 %)'), act: 'larger', also: say('zoom size bigger', 'Zoom Größe Schrift') },
+      { keys: ['Ctrl + −'], text: say('Smaller (to 100 %)', 'Kleiner (bis 100 %)'), act: 'smaller', also: say('zoom size', 'Zoom Größe Schrift') },
+      { keys: ['Ctrl+0'], text: say('Normal size', 'Normale Größe'), act: 'normal-size', also: say('zoom 100 %', 'Zoom 100 %') },
+      { keys: ['F1'], text: say('Keys and words: this page', 'Tasten und Wörter: diese Seite'), act: 'help', also: say('help', 'Hilfe') },
     ],
   },
   COURSE_HELP,
   VIEWER_HELP,
   {
-    title: 'Critical results',
+    title: say('Critical results', 'Kritische Befunde'),
     keys: [
-      { keys: ['Enter'], text: 'Chart of the row, at its labs' },
-      { keys: ['Ctrl+F11'], text: 'Acknowledge the row: asks what is done, shows it, then is signed. In a chart: that patient’s row' },
-      { keys: ['1 … 9'], text: 'What is done, in its form; nothing is chosen before' },
-      { keys: ['Esc'], text: 'Back to where you were' },
+      { keys: ['Enter'], text: say('Chart of the row, at its labs', 'Akte der Zeile, beim Labor') },
+      { keys: ['Ctrl+F11'], text: say('Acknowledge the row: asks what is done, shows it, then is signed. In a chart: that patient’s row', 'Zeile quittieren: fragt, was unternommen wird, zeigt es, dann wird unterschrieben. In einer Akte: die Zeile dieses Patienten') },
+      { keys: ['1 … 9'], text: say('What is done, in its form; nothing is chosen before', 'Was unternommen wird, im Formular; nichts ist vorausgewählt') },
+      { keys: ['Esc'], text: say('Back to where you were', 'Zurück, wo Sie waren') },
     ],
   },
   {
-    title: 'Emergency',
+    title: EMERGENCY_GROUP,
     keys: [
-      { keys: ['Ctrl+F12'], text: 'Emergency access: break the glass, from anywhere', act: 'break-glass' },
-      { keys: ['1 … 5'], text: 'Reason, in the emergency dialog' },
+      { keys: ['Ctrl+F12'], text: say('Emergency access: break the glass, from anywhere', 'Notfallzugriff, von überall'), act: 'break-glass' },
+      { keys: ['1 … 5'], text: say('Reason, in the emergency dialog', 'Grund, im Dialog des Notfallzugriffs') },
     ],
   },
 ];

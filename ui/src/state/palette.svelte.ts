@@ -6,8 +6,9 @@
  * The list is that of the moment of opening, so that nothing moves under a finger on its way to Enter.
  */
 import { plain } from '../domain/find';
+import { keyText, say } from '../i18n/language';
 import type { App } from './app.svelte';
-import { KEY_HELP, type Act } from './keys';
+import { EMERGENCY_GROUP, KEY_HELP, WORKSTATION_GROUP, type Act } from './keys';
 import { CHART_SECTIONS, SECTION_ALSO, SECTION_TITLES } from './sections';
 import { VIEWER_OFFERS, type ViewerAct } from './viewerKeys';
 
@@ -20,11 +21,11 @@ export interface Offer {
   also: string;
 }
 
-export const EMERGENCY_GROUP = 'Emergency';
+export { EMERGENCY_GROUP };
 
 /** In their group, after its lines. */
 function withDrill(offers: Offer[], drill: Offer[]): Offer[] {
-  const at = offers.map(({ group }) => group).lastIndexOf('Workstation') + 1;
+  const at = offers.map(({ group }) => group).lastIndexOf(WORKSTATION_GROUP) + 1;
   return [...offers.slice(0, at), ...drill, ...offers.slice(at)];
 }
 
@@ -35,18 +36,18 @@ export function offersOf(app: App): Offer[] {
 
 function ofTheCard(app: App): Offer[] {
   if (app.card === null || !app.card.full_chart_available) return [];
-  return [{ group: 'Emergency card', text: 'Full chart', keys: ['Enter'], act: 'open', also: 'record' }];
+  return [{ group: say('Emergency card', 'Notfallkarte'), text: say('Full chart', 'Vollständige Akte'), keys: ['Enter'], act: 'open', also: say('record', 'ganz') }];
 }
 
 function ofTheViewer(app: App): Offer[] {
   if (!app.layers.imagesOnTop || !app.images.open) return [];
-  return VIEWER_OFFERS.map(({ act, keys, text }) => ({ group: 'Image', text, keys, act: { viewer: act }, also: '' }));
+  return VIEWER_OFFERS.map(({ act, keys, text }) => ({ group: say('Image', 'Bild'), text, keys, act: { viewer: act }, also: '' }));
 }
 
 function ofTheChart(app: App): Offer[] {
   if (covered(app) || app.view !== 'chart' || app.chart?.view == null) return [];
   return CHART_SECTIONS.map((section, at) => ({
-    group: 'This chart',
+    group: say('This chart', 'Diese Akte'),
     text: SECTION_TITLES[section],
     keys: [`Ctrl+${at + 1}`],
     act: { section: at + 1 },
@@ -57,19 +58,19 @@ function ofTheChart(app: App): Offer[] {
 /** What has no key of its own: it is opened from the section of the allergies, or from here. */
 function ofTheAllergies(app: App): Offer[] {
   if (covered(app)) return [];
-  const group = 'Allergies of this chart';
+  const group = say('Allergies of this chart', 'Allergien dieser Akte');
   const found: Offer[] = [];
-  if (app.recording.decisions.length > 0) found.push({ group, text: 'Review conflict about an allergy', keys: [], act: 'review-conflict', also: 'disputed contradict decide dispute' });
-  if (app.recording.changes.length > 0) found.push({ group, text: 'Change an allergy', keys: [], act: 'change-allergy', also: 'confirm refute resolved entered in error intolerance correct' });
+  if (app.recording.decisions.length > 0) found.push({ group, text: say('Review conflict about an allergy', 'Widerspruch zu einer Allergie prüfen'), keys: [], act: 'review-conflict', also: say('disputed contradict decide dispute', 'strittig entscheiden Konflikt') });
+  if (app.recording.changes.length > 0) found.push({ group, text: say('Change an allergy', 'Eine Allergie ändern'), keys: [], act: 'change-allergy', also: say('confirm refute resolved entered in error intolerance correct', 'bestätigen widerlegen abgeklungen irrtümlich eingetragen Unverträglichkeit korrigieren') });
   return found;
 }
 
 /** No key of its own: nobody begins one by a slip, and the band over every screen ends it. */
 function ofTheDrill(app: App): Offer[] {
-  const group = 'Workstation';
-  if (app.status?.drill_text != null) return [{ group, text: 'End the downtime drill', keys: [], act: 'end-drill', also: 'connect server stop' }];
+  const group = WORKSTATION_GROUP;
+  if (app.status?.drill_text != null) return [{ group, text: say('End the downtime drill', 'Ausfallübung beenden'), keys: [], act: 'end-drill', also: say('connect server stop', 'verbinden Server stoppen') }];
   if (app.session === null || covered(app)) return [];
-  return [{ group, text: 'Start a downtime drill…', keys: [], act: 'drill', also: 'begin exercise practice offline readiness' }];
+  return [{ group, text: say('Start a downtime drill…', 'Ausfallübung beginnen…'), keys: [], act: 'drill', also: say('begin exercise practice offline readiness', 'starten üben Übung offline Bereitschaft') }];
 }
 
 function ofTheTable(app: App): Offer[] {
@@ -137,13 +138,13 @@ function isPossible(app: App, act: Act): boolean {
 function textOf(app: App, act: Act): string | null {
   switch (act) {
     case 'escape':
-      return covered(app) ? 'Close the emergency card' : app.view === 'search' ? 'Clear the search' : app.view === 'entries' || app.view === 'results' ? 'Close this list, back to where you were' : app.view === 'wall' ? 'Back to the ward board' : 'Close this chart, back to the list';
+      return covered(app) ? say('Close the emergency card', 'Notfallkarte schließen') : app.view === 'search' ? say('Clear the search', 'Suche leeren') : app.view === 'entries' || app.view === 'results' ? say('Close this list, back to where you were', 'Diese Liste schließen, zurück, wo Sie waren') : app.view === 'wall' ? say('Back to the ward board', 'Zurück zur Stationsübersicht') : say('Close this chart, back to the list', 'Diese Akte schließen, zurück zur Liste');
     case 'night':
-      return app.preferences.night ? 'Day colours' : 'Night colours';
+      return app.preferences.night ? say('Day colours', 'Tagfarben') : say('Night colours', 'Nachtfarben');
     case 'help':
-      return 'Help: keys and words';
+      return say('Help: keys and words', 'Hilfe: Tasten und Wörter');
     case 'break-glass':
-      return 'Emergency access: break the glass';
+      return say('Emergency access: break the glass', 'Notfallzugriff');
     default:
       return null;
   }
@@ -163,8 +164,8 @@ export function matching(offers: Offer[], query: string): Offer[] {
 function rankOf({ text, keys, also }: Offer, typed: string[]): 0 | 1 | 2 | 3 {
   const name = wordsOf(text);
   const known = [...name, ...wordsOf(also)];
-  // A key is meant only when it is typed whole: "ctrl" is in nearly all of them.
-  const pressed = keys.map(plain);
+  // A key is meant only when it is typed whole, as it stands beside its act: "ctrl" is in nearly all of them.
+  const pressed = keys.map((key) => plain(keyText(key)));
   const begins = (words: string[], word: string) => words.some((each) => each.startsWith(word)) || pressed.includes(word);
   if (typed.every((word) => begins(name, word))) return 0;
   if (typed.every((word) => begins(known, word))) return 1;

@@ -5,7 +5,8 @@
  * Lives here: when the dialog may be open and what its keys do. Never here: its steps (`entry.svelte.ts`), the list
  * (`entries.svelte.ts`), markup. Called by `acts.ts`, `app.svelte.ts`, the views and the status strip.
  */
-import { said } from '../domain/plain';
+import { NO_NAME, said } from '../domain/plain';
+import { say } from '../i18n/language';
 import { WORDS } from '../i18n/words';
 import { errorOf } from '../ipc/backend';
 import type { CriticalView } from '../wire/CriticalView';
@@ -90,7 +91,7 @@ export class Recording {
     const app = this.#app;
     if (app.view !== 'results' || !app.layers.uncovered || row.not_for_you_text !== null) return;
     app.results.refused = '';
-    const dialog = new EntryDialog(app.backend, 'acknowledge', row.patient, said(row.name_text, 'Name not recorded'), () => this.#clock(), { critical: row });
+    const dialog = new EntryDialog(app.backend, 'acknowledge', row.patient, said(row.name_text, NO_NAME), () => this.#clock(), { critical: row });
     this.dialog = dialog;
     void dialog.load();
     app.mark('entry', null);
@@ -98,7 +99,7 @@ export class Recording {
 
   /** "04:31" of the engine's clock. */
   #clock(): string {
-    return /\d\d:\d\d/u.exec(this.#app.status?.clock_text ?? '')?.[0] ?? 'now';
+    return /\d\d:\d\d/u.exec(this.#app.status?.clock_text ?? '')?.[0] ?? say('now', 'jetzt');
   }
 
   /** Signs or goes one step on; closes once it is signed, and shows where what was recorded stands. */
