@@ -523,6 +523,23 @@ test('night and size are kept', async () => {
   app.onKey(key('+', true), IDLE, 0);
   app.onKey(key('+', true), IDLE, 0);
   app.onKey(key('+', true), IDLE, 0);
-  expect(app.preferences).toEqual({ night: true, scale: 200 });
+  expect(app.preferences).toEqual({ night: true, scale: 200, language: 'en' });
   expect(kept).toHaveLength(5);
+});
+
+test('another language is kept, told the engine, and opens the page anew; not where the engine does not follow', async () => {
+  const kept: unknown[] = [];
+  const opened: string[] = [];
+  const open = (language: string) => void opened.push(language);
+  fake.setPreferences = async (preferences) => void kept.push(preferences);
+  await app.speak('en', open);
+  expect(opened).toEqual([]);
+  await app.speak('de', open);
+  expect(kept).toEqual([{ night: false, scale: 100, language: 'de' }]);
+  expect(opened).toEqual(['de']);
+  fake.setPreferences = () => Promise.reject(new Error('gone'));
+  await app.speak('en', open);
+  expect(opened).toEqual(['de']);
+  expect(app.preferences.language).toBe('de');
+  expect(app.lockError).not.toBeNull();
 });

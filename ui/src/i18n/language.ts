@@ -7,6 +7,15 @@
 /** What can be spoken: BCP 47 tags; `qps-ploc` is the pseudo-locale of the tests. */
 export type Language = 'en' | 'de' | 'qps-ploc';
 
+/** What a workstation may be set to. */
+export type Spoken = Exclude<Language, 'qps-ploc'>;
+
+/** The choice, each by its own name: who cannot read the one has to find the other. */
+export const SPOKEN: readonly { tag: Spoken; name: string }[] = [
+  { tag: 'en', name: 'English' },
+  { tag: 'de', name: 'Deutsch' },
+];
+
 const TAGS: readonly Language[] = ['en', 'de', 'qps-ploc'];
 
 /** The language an address names, as in `index.html?language=de`; English where it names none we have. */
@@ -17,6 +26,13 @@ export function languageOf(search: string): Language {
 
 /** What this screen speaks. */
 export const LANGUAGE: Language = languageOf(globalThis.location?.search ?? '');
+
+/** Opens the page anew in another language. */
+export function openIn(language: Spoken): void {
+  const address = new URLSearchParams(globalThis.location.search);
+  address.set('language', language);
+  globalThis.location.search = address.toString();
+}
 
 /** A text in the language that is spoken: `say('Close', 'Schließen')`. */
 export const say: (en: string, de: string) => string =

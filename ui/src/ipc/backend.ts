@@ -4,6 +4,7 @@
  * Lives here: the interface alone. Its two makers are `tauri.ts` (the window) and `fake.ts` (a plain browser).
  * Called by `state/`. Every rejected promise carries an `ErrorView`.
  */
+import type { Spoken } from '../i18n/language';
 import type { BoardView } from '../wire/BoardView';
 import type { ChartView } from '../wire/ChartView';
 import type { CheckView } from '../wire/CheckView';
@@ -46,6 +47,8 @@ export interface Preferences {
   night: boolean;
   /** 100, 125, 150 or 200 per cent. */
   scale: number;
+  /** What it speaks. */
+  language: Spoken;
 }
 
 /** The acts. */

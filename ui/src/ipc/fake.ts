@@ -3,6 +3,7 @@
  *
  * `?screen=ID` chooses the scenario (fixtures/scenarios.ts).
  */
+import { LANGUAGE } from '../i18n/language';
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { Backend } from './backend';
 import { imagesOf } from './fixtures/images';
@@ -74,6 +75,7 @@ export function fakeOf(world: World): Fake {
     preferences: async () => ({
       night: typeof location !== 'undefined' && new URLSearchParams(location.search).get('theme') === 'night',
       scale: 100,
+      language: LANGUAGE === 'de' ? 'de' : 'en',
     }),
     setPreferences: async () => {},
     painted: async (mark, since) => {

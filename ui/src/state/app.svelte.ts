@@ -12,6 +12,7 @@ import { chartIsOf, showBlock } from '../domain/safety';
 import { lanesOf } from '../domain/timeline';
 import { whoOfBed } from '../domain/wall';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
+import { openIn, type Spoken } from '../i18n/language';
 import { WORDS } from '../i18n/words';
 import type { ChartView } from '../wire/ChartView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
@@ -112,7 +113,7 @@ export class App {
   palette = $state.raw<Palette | null>(null);
   /** Counts requests to put the focus into the search field. */
   searchFocus = $state(0);
-  preferences = $state.raw<Preferences>({ night: false, scale: 100 });
+  preferences = $state.raw<Preferences>({ night: false, scale: 100, language: 'en' });
   /** Seconds to the idle lock, while it is announced. */
   locksIn = $state<number | null>(null);
   readonly backend: Backend;
@@ -631,6 +632,22 @@ export class App {
   changePreferences(change: Partial<Preferences>): void {
     this.usePreferences({ ...this.preferences, ...change });
     void this.quietly(() => this.backend.setPreferences(this.preferences));
+  }
+
+  /** Another language, chosen where nothing is open: the engine speaks it from now on, and the page is opened anew. */
+  async speak(language: Spoken, open = openIn): Promise<void> {
+    if (language === this.preferences.language) return;
+    const before = this.preferences;
+    this.usePreferences({ ...before, language });
+    try {
+      await this.backend.setPreferences(this.preferences);
+    } catch (error) {
+      // One half in one language and one in another would be read by nobody.
+      this.usePreferences(before);
+      this.lockError = errorOf(error, WORDS.notAnswered);
+      return;
+    }
+    open(language);
   }
 
   // ---- keys, and what they ask for everywhere ----

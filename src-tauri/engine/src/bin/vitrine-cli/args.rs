@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use vitrine_engine::language::Language;
 
 /// The workstation without a window: for IT, for drills, for tests.
 #[derive(Debug, Parser)]
@@ -13,9 +14,17 @@ pub struct Cli {
     /// Print one JSON object on stdout; logs go to stderr
     #[arg(long, global = true)]
     pub json: bool,
+    /// Language of what the workstation says on screen and on paper: en or de. The words of this command, the audit
+    /// and what is sent stay English
+    #[arg(long, global = true, value_name = "TAG", default_value = "en", value_parser = language)]
+    pub language: Language,
     /// What to do
     #[command(subcommand)]
     pub act: Act,
+}
+
+fn language(tag: &str) -> Result<Language, String> {
+    Language::of_tag(tag).ok_or_else(|| "write en or de".to_owned())
 }
 
 /// How the secret is given.

@@ -54,6 +54,7 @@ fn main() -> ExitCode {
         }
         Err(e) => return usage(&e, json),
     };
+    vitrine_engine::language::speak(cli.language);
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_env_filter(
