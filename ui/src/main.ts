@@ -1,6 +1,7 @@
 /** Starts the screen: opens the way to the engine, mounts the app. */
 import { mount } from 'svelte';
 import AppFrame from './App.svelte';
+import { LANGUAGE } from './i18n/language';
 import { openBackend } from './ipc';
 import { App } from './state/app.svelte';
 import { rehearse } from './state/rehearse';
@@ -8,6 +9,7 @@ import { listenForScans } from './state/scanner';
 import './styles/tokens.css';
 import './styles/base.css';
 
+document.documentElement.lang = LANGUAGE === 'de' ? 'de' : 'en';
 const target = document.getElementById('app');
 if (target !== null) {
   const app = new App(await openBackend());
