@@ -1,11 +1,11 @@
 //! Identifiers. Each is its own type so that a patient's id can never be passed where a resource's is meant.
 
+use crate::{say, word};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Why a text is not an identifier.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what} must be 1 to {max} characters of A-Z a-z 0-9 - . {extra}")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdError {
     /// What was being read, e.g. "FHIR id".
     pub what: &'static str,
@@ -14,6 +14,23 @@ pub struct IdError {
     /// Further permitted characters, for the message.
     pub extra: &'static str,
 }
+
+impl fmt::Display for IdError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, max, extra } = self;
+        // What people type; the others are of programs.
+        let what = match *what {
+            "user name" => word!("user name", "Benutzername"),
+            "ward" => word!("ward", "Station"),
+            other => other,
+        };
+        f.write_str(&say!(
+            "{what} must be 1 to {max} characters of A-Z a-z 0-9 - . {extra}",
+            "{what}: 1 bis {max} Zeichen aus A-Z a-z 0-9 - . {extra} erforderlich"
+        ))
+    }
+}
+impl std::error::Error for IdError {}
 
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $what:literal, $max:literal, $extra:literal) => {

@@ -120,7 +120,12 @@ mod tests {
     #[test]
     fn a_sentence_is_said_in_the_language_that_is_spoken() {
         let n = 3;
-        let both = || (word!("Ward", "Station"), say!("{n} of {all}", "{n} von {all}", all = 4));
+        let both = || {
+            (
+                word!("Ward", "Station"),
+                say!("{n} of {all}", "{n} von {all}", all = 4),
+            )
+        };
         assert_eq!(both(), ("Ward", "3 of 4".to_owned()));
         assert_eq!(
             speaking(Language::German, both),

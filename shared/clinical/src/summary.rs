@@ -10,7 +10,7 @@ use crate::chart::{
     PartialDate, Procedure, Ref, Resource,
 };
 use crate::news2::{self, Basis};
-use crate::{ResourceKey, UtcMs};
+use crate::{ResourceKey, UtcMs, say, word};
 use earlier::Corrections;
 pub use earlier::{Earlier, NOT_HERE, corrects};
 use serde::{Deserialize, Serialize};
@@ -131,8 +131,10 @@ pub struct ChartSummary {
     pub news2: Basis,
 }
 
-/// Shown where the record does not name a thing.
-const NOT_NAMED: &str = "Not named in the record";
+/// Shown where the record does not name a thing. A chart is made when it is shown and never kept.
+fn not_named() -> &'static str {
+    word!("Not named in the record", "In der Akte nicht benannt")
+}
 
 /// Groups the facts. Left out are entries marked entered in error, results that were cancelled or are only registered,
 /// orders that were never in force (drafts, proposals, cancelled) and statements of absence, which the card carries.
@@ -264,7 +266,9 @@ impl SeriesBuilder {
                 self.push(label.clone(), (kind, rank(&label), label), item, fact.version);
             }
         }
-        let label = code.display().unwrap_or(NOT_NAMED).to_owned();
+        let label = code
+            .display()
+            .map_or_else(|| not_named().to_owned(), str::to_owned);
         let Some(item) = measured::item(fact, o, &label) else {
             return;
         };
@@ -374,7 +378,10 @@ fn split_attachments(list: &[Attachment]) -> (Vec<String>, Vec<String>) {
         .filter(|t| !t.trim().is_empty())
         .collect();
     let other = list.iter().filter(|a| a.text.is_none()).map(|a| {
-        let kind = a.content_type.as_deref().unwrap_or("unknown type");
+        let kind = a
+            .content_type
+            .as_deref()
+            .unwrap_or_else(|| word!("unknown type", "unbekannter Typ"));
         a.title
             .as_deref()
             .map_or_else(|| kind.to_owned(), |t| format!("{t} ({kind})"))
@@ -406,8 +413,7 @@ fn report_note(fact: &CardFact, r: &DiagnosticReport) -> Option<Note> {
             .code
             .as_ref()
             .and_then(Concept::display)
-            .unwrap_or(NOT_NAMED)
-            .to_owned(),
+            .map_or_else(|| not_named().to_owned(), str::to_owned),
         at: fact.resource.stated_ms().map(UtcMs),
         by: names(&r.performers),
         status: r.status.clone(),
@@ -439,7 +445,7 @@ fn document_note(fact: &CardFact, d: &DocumentReference) -> Option<Note> {
     };
     Some(Note {
         source: fact.key.clone(),
-        title: title.unwrap_or(NOT_NAMED).to_owned(),
+        title: title.map_or_else(|| not_named().to_owned(), str::to_owned),
         at: fact.resource.stated_ms().map(UtcMs),
         by: names(&d.authors),
         status: status.clone().or_else(|| d.status.clone()),
@@ -461,7 +467,9 @@ fn encounter_item(fact: &CardFact, e: &Encounter) -> Option<EncounterItem> {
     });
     Some(EncounterItem {
         source: fact.key.clone(),
-        title: kind.or(e.class.as_deref()).unwrap_or(NOT_NAMED).to_owned(),
+        title: kind
+            .or(e.class.as_deref())
+            .map_or_else(|| not_named().to_owned(), str::to_owned),
         class: e.class.clone(),
         status: e.status.clone().unwrap_or_else(|| "unknown".to_owned()),
         start: e.period.start.clone(),
@@ -475,8 +483,8 @@ fn immunization_item(fact: &CardFact, i: &Immunization) -> Option<ActItem> {
     if i.status.as_deref() == Some("entered-in-error") {
         return None;
     }
-    let lot = i.lot.as_ref().map(|l| format!("lot {l}"));
-    let dose = i.dose_number.as_ref().map(|d| format!("dose {d}"));
+    let lot = i.lot.as_ref().map(|l| say!("lot {l}", "Charge {l}"));
+    let dose = i.dose_number.as_ref().map(|d| say!("dose {d}", "Dosis {d}"));
     let site = i.site.as_ref().and_then(Concept::display).map(str::to_owned);
     Some(ActItem {
         source: fact.key.clone(),
@@ -484,8 +492,7 @@ fn immunization_item(fact: &CardFact, i: &Immunization) -> Option<ActItem> {
             .vaccine
             .as_ref()
             .and_then(Concept::display)
-            .unwrap_or(NOT_NAMED)
-            .to_owned(),
+            .map_or_else(|| not_named().to_owned(), str::to_owned),
         status: i.status.clone().unwrap_or_else(|| "unknown".to_owned()),
         when: i
             .occurrence
@@ -519,8 +526,7 @@ fn procedure_item(fact: &CardFact, p: &Procedure) -> Option<ActItem> {
             .code
             .as_ref()
             .and_then(Concept::display)
-            .unwrap_or(NOT_NAMED)
-            .to_owned(),
+            .map_or_else(|| not_named().to_owned(), str::to_owned),
         status: p.status.clone().unwrap_or_else(|| "unknown".to_owned()),
         when: when.or_else(|| p.performed_text.clone()),
         by: names(&p.performers),

@@ -8,14 +8,14 @@
 
 use super::negation::{self, Presence};
 use super::{AllergyBlock, AllergyChange, AllergyItem, AllergyState, CardFact, NegativeStatement, dispute};
-use crate::UtcMs;
 use crate::chart::{AllergyIntolerance, Concept, Resource};
+use crate::{UtcMs, word};
 
-/// Shown where a reaction is on record but its agent is not.
+/// Where a reaction is on record but its agent is not; shown by `shown::line`.
 pub(crate) const AGENT_NOT_RECORDED: &str = "Agent not recorded";
 
-/// Shown where the record withholds the agent (data-absent-reason `masked`): there is an allergy, ask for it.
-const AGENT_WITHHELD: &str = "Agent withheld in the record";
+/// Where the record withholds the agent (data-absent-reason `masked`): there is an allergy, ask for it.
+pub(crate) const AGENT_WITHHELD: &str = "Agent withheld in the record";
 
 /// What one AllergyIntolerance says.
 pub(crate) enum Said {
@@ -85,10 +85,14 @@ fn unknown_agent(a: &AllergyIntolerance) -> Option<String> {
 pub(crate) fn allergen_says(words: &str) -> Option<&'static str> {
     match negation::of_allergy(&Concept::of_text(words)) {
         Presence::Something => None,
-        Presence::Unknown => Some("That names no allergen: leave it unrecorded until somebody knows"),
-        Presence::NothingAtAll | Presence::NothingOfClass(_) | Presence::NotThis => {
-            Some("That says that there is no allergy: use \"No known allergies\"")
-        }
+        Presence::Unknown => Some(word!(
+            "That names no allergen: leave it unrecorded until somebody knows",
+            "Das benennt kein Allergen: nicht eintragen, bis es jemand weiß"
+        )),
+        Presence::NothingAtAll | Presence::NothingOfClass(_) | Presence::NotThis => Some(word!(
+            "That says that there is no allergy: use \"No known allergies\"",
+            "Das besagt, dass keine Allergie besteht: „Keine bekannten Allergien“ verwenden"
+        )),
     }
 }
 

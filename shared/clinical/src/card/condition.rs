@@ -6,8 +6,8 @@ use super::{CardFact, ConditionItem, NegativeStatement};
 use crate::UtcMs;
 use crate::chart::{Concept, Condition, Resource};
 
-/// Shown where a problem is on record but not what it is.
-const NOT_NAMED: &str = "Problem not named";
+/// Where a problem is on record but not what it is; shown by `shown::line`.
+pub(crate) const NOT_NAMED: &str = "Problem not named";
 
 /// Where a problem stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

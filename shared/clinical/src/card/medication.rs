@@ -15,8 +15,8 @@ use crate::UtcMs;
 use crate::chart::{Concept, Dosage, MedicationRequest, MedicationStatement, PartialDate, Resource};
 use crate::format::Dose;
 
-/// Shown where an order names no medicine: an order is never dropped for it.
-const NAME_NOT_RECORDED: &str = "Medicine not recorded";
+/// Where an order names no medicine, shown by `shown::line`: an order is never dropped for it.
+pub(crate) const NAME_NOT_RECORDED: &str = "Medicine not recorded";
 
 /// Where a medicine stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

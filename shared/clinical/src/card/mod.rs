@@ -17,6 +17,7 @@ pub(crate) mod measured;
 pub(crate) mod medication;
 mod negation;
 pub(crate) mod place;
+pub mod shown;
 mod statement;
 pub(crate) use allergy::allergen_says;
 pub use allergy::is_lethal;
@@ -126,7 +127,7 @@ pub struct AllergyItem {
 pub struct NegativeStatement {
     /// The resource it comes from.
     pub source: ResourceKey,
-    /// The words, e.g. "No known allergy", "No ibuprofen allergy", "Penicillin: refuted".
+    /// The words, e.g. "No known allergy", "No ibuprofen allergy", "Penicillin: refuted"; for reading [`shown::line`].
     pub text: String,
     /// True for a statement about all allergies ("no known allergies"), false for one about a single agent or class.
     pub all: bool,

@@ -2,9 +2,9 @@
 //!
 //! Rule: what is read back must be the result (NPSG.02.03.01 of the Joint Commission asks for reading back what was phoned).
 
-use super::{Choice, Fault, TEXT_MOST, What, fault, line_text};
-use crate::ResourceKey;
+use super::{Choice, Fault, TEXT_MOST, What, code_of, fault, line_text};
 use crate::chart::Decimal;
+use crate::{ResourceKey, say, word};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -20,41 +20,50 @@ pub enum Answer {
     Questioned,
 }
 impl Choice for Answer {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Acting, "acting", "Seen, acting"),
-        (Self::PassedOn, "passed-on", "Passed on to somebody else"),
-        (
-            Self::Questioned,
-            "questioned",
-            "Wrong patient, or not believable: the laboratory is told",
-        ),
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Acting, "acting"),
+        (Self::PassedOn, "passed-on"),
+        (Self::Questioned, "questioned"),
     ];
+    fn text(self) -> &'static str {
+        match self {
+            Self::Acting => word!("Seen, acting", "Gesehen, Maßnahmen laufen"),
+            Self::PassedOn => word!("Passed on to somebody else", "An jemand anderen weitergegeben"),
+            Self::Questioned => word!(
+                "Wrong patient, or not believable: the laboratory is told",
+                "Falscher Patient oder nicht glaubhaft: Labor wird informiert"
+            ),
+        }
+    }
 }
 impl Answer {
     /// Its code.
     #[must_use]
     pub fn code(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(k, _, _)| *k == self)
-            .map_or("", |(_, c, _)| c)
+        code_of(self)
     }
     /// In words, short.
     #[must_use]
-    pub const fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
-            Self::Acting => "Seen, acting",
-            Self::PassedOn => "Passed on",
-            Self::Questioned => "Reported as wrong",
+            Self::Acting => word!("Seen, acting", "Gesehen, Maßnahmen laufen"),
+            Self::PassedOn => word!("Passed on", "Weitergegeben"),
+            Self::Questioned => word!("Reported as wrong", "Als falsch gemeldet"),
         }
     }
     /// What the words are to say, and whether they may be left out.
     #[must_use]
-    pub const fn asks(self) -> (&'static str, bool) {
+    pub fn asks(self) -> (&'static str, bool) {
         match self {
-            Self::Acting => ("What is done", true),
-            Self::PassedOn => ("To whom", false),
-            Self::Questioned => ("What is wrong, and who was told", false),
+            Self::Acting => (word!("What is done", "Was getan wird"), true),
+            Self::PassedOn => (word!("To whom", "An wen"), false),
+            Self::Questioned => (
+                word!(
+                    "What is wrong, and who was told",
+                    "Was falsch ist und wer informiert wurde"
+                ),
+                false,
+            ),
         }
     }
     /// Whether the result waits for nobody after it.
@@ -80,24 +89,44 @@ impl What {
             return;
         };
         if !ResourceKey::parse(result).is_ok_and(|k| k.kind.as_str() == "Observation") {
-            out.push(fault("", "The result is none: open it again"));
+            out.push(fault(
+                "",
+                word!(
+                    "The result is none: open it again",
+                    "Das ist kein Befund: noch einmal öffnen"
+                ),
+            ));
         }
         for text in [label, read, value] {
-            line_text(text, TEXT_MOST, "", "The result", out);
+            line_text(text, TEXT_MOST, "", word!("The result", "Der Befund"), out);
         }
         let words = words.as_deref().unwrap_or_default();
-        line_text(words, TEXT_MOST, "words", "What is said", out);
+        line_text(
+            words,
+            TEXT_MOST,
+            "words",
+            word!("What is said", "Die Angabe"),
+            out,
+        );
         let (asked, optional) = answer.asks();
         if !optional && words.trim().is_empty() {
-            out.push(fault("words", format!("Say it: {}", asked.to_lowercase())));
+            let lower = asked.to_lowercase();
+            out.push(fault("words", say!("Say it: {lower}", "Bitte angeben: {asked}")));
         }
         if let Some(back) = read_back {
-            line_text(back, TEXT_MOST, "read_back", "What was read back", out);
+            line_text(
+                back,
+                TEXT_MOST,
+                "read_back",
+                word!("What was read back", "Die Rückbestätigung"),
+                out,
+            );
             if !repeats(back, value) {
                 out.push(fault(
                     "read_back",
-                    format!(
-                        "Read back is another value than the {value} of this result: ask the laboratory again"
+                    say!(
+                        "Read back is another value than the {value} of this result: ask the laboratory again",
+                        "Rückbestätigt ist ein anderer Wert als {value}, der Wert dieses Befunds: im Labor noch einmal nachfragen"
                     ),
                 ));
             }

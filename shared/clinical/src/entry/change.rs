@@ -3,8 +3,9 @@
 //! Rules: the agent is never changed (another agent is another allergy); what is recorded of reactions is added to and never taken
 //! away; a change names what its author had read, so that one made on a record which had changed meanwhile is told from one that was not.
 
-use super::{Choice, Fault, Severity, TEXT_MOST, What, fault, line_text, reaction_words};
-use crate::ResourceKey;
+use super::{Choice, Fault, Severity, TEXT_MOST, What, code_of, fault, line_text, reaction_words};
+use crate::card::shown;
+use crate::{ResourceKey, say, word};
 use serde::{Deserialize, Serialize};
 
 /// Most characters of what was read of an allergy: all of it, or two that differ would count as the same.
@@ -26,36 +27,47 @@ pub enum Standing {
     EnteredInError,
 }
 impl Choice for Standing {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Confirmed, "confirmed", "Confirmed (seen or tested)"),
-        (Self::Unconfirmed, "unconfirmed", "Reported, not confirmed"),
-        (Self::Refuted, "refuted", "Refuted: looked into, it is none"),
-        (Self::Resolved, "resolved", "No longer: it has gone"),
-        (
-            Self::EnteredInError,
-            "entered-in-error",
-            "Entered in error: never this patient's",
-        ),
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Confirmed, "confirmed"),
+        (Self::Unconfirmed, "unconfirmed"),
+        (Self::Refuted, "refuted"),
+        (Self::Resolved, "resolved"),
+        (Self::EnteredInError, "entered-in-error"),
     ];
+    fn text(self) -> &'static str {
+        match self {
+            Self::Confirmed => word!("Confirmed (seen or tested)", "Bestätigt (gesehen oder getestet)"),
+            Self::Unconfirmed => word!("Reported, not confirmed", "Berichtet, nicht bestätigt"),
+            Self::Refuted => word!(
+                "Refuted: looked into, it is none",
+                "Widerlegt: abgeklärt, es ist keine Allergie"
+            ),
+            Self::Resolved => word!(
+                "No longer: it has gone",
+                "Keine Allergie mehr: besteht nicht mehr"
+            ),
+            Self::EnteredInError => word!(
+                "Entered in error: never this patient's",
+                "Irrtümlich eingetragen: hat diesen Patienten nie betroffen"
+            ),
+        }
+    }
 }
 impl Standing {
     /// Its code.
     #[must_use]
     pub fn code(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(k, _, _)| *k == self)
-            .map_or("", |(_, c, _)| c)
+        code_of(self)
     }
     /// In words, short.
     #[must_use]
-    pub const fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
-            Self::Confirmed => "confirmed",
-            Self::Unconfirmed => "unconfirmed",
-            Self::Refuted => "refuted",
-            Self::Resolved => "no longer an allergy",
-            Self::EnteredInError => "entered in error",
+            Self::Confirmed => word!("confirmed", "bestätigt"),
+            Self::Unconfirmed => word!("unconfirmed", "unbestätigt"),
+            Self::Refuted => word!("refuted", "widerlegt"),
+            Self::Resolved => word!("no longer an allergy", "keine Allergie mehr"),
+            Self::EnteredInError => word!("entered in error", "irrtümlich eingetragen"),
         }
     }
     /// Whether it is an allergy still.
@@ -65,7 +77,7 @@ impl Standing {
     }
 }
 
-/// What was on the screen of an allergy when its change was made.
+/// What was on the screen of an allergy when its change was made, in the words that the record keeps: English, as the server compares it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AsRead {
@@ -95,28 +107,53 @@ impl What {
         };
         let is = |text: &str, kind: &str| ResourceKey::parse(text).is_ok_and(|k| k.kind.as_str() == kind);
         if !is(allergy, "AllergyIntolerance") || read.agent.trim().is_empty() || read.said.trim().is_empty() {
-            out.push(fault("", "The allergy is none: open the chart again"));
+            out.push(fault(
+                "",
+                word!(
+                    "The allergy is none: open the chart again",
+                    "Das ist keine Allergie der Akte: Akte noch einmal öffnen"
+                ),
+            ));
         }
         if settles.as_ref().is_some_and(|t| !is(t, "Task")) {
-            out.push(fault("", "What it decides is nothing: open the chart again"));
+            out.push(fault(
+                "",
+                word!(
+                    "What it decides is nothing: open the chart again",
+                    "Es gibt nichts zu entscheiden: Akte noch einmal öffnen"
+                ),
+            ));
         }
         for text in [&read.agent, &read.stood, &read.reacted, &read.said] {
-            line_text(text, READ_MOST, "", "What is recorded of the allergy", out);
+            let what = word!(
+                "What is recorded of the allergy",
+                "Das Dokumentierte zur Allergie"
+            );
+            line_text(text, READ_MOST, "", what, out);
         }
         if reason.trim().is_empty() {
-            out.push(fault("reason", "Say why"));
+            out.push(fault("reason", word!("Say why", "Grund angeben")));
         }
-        line_text(reason, TEXT_MOST, "reason", "The reason", out);
+        line_text(reason, TEXT_MOST, "reason", word!("The reason", "Der Grund"), out);
         let added = reaction.as_deref().unwrap_or_default().trim();
-        line_text(added, TEXT_MOST, "reaction", "The reaction", out);
+        line_text(
+            added,
+            TEXT_MOST,
+            "reaction",
+            word!("The reaction", "Die Reaktion"),
+            out,
+        );
         if !added.is_empty() && !standing.stands() {
             out.push(fault(
                 "reaction",
-                "A reaction speaks for an allergy: leave it out, or choose another",
+                word!(
+                    "A reaction speaks for an allergy: leave it out, or choose another",
+                    "Eine Reaktion spricht für eine Allergie: weglassen oder anders wählen"
+                ),
             ));
         }
         if severity.is_some() && added.is_empty() {
-            out.push(fault("reaction", "Say what happened, or leave the severity out"));
+            out.push(fault("reaction", super::severity_of_nothing()));
         }
     }
 }
@@ -128,16 +165,27 @@ pub(super) fn lines(
     added: (Option<&str>, Option<Severity>),
     (reason, decides): (&str, bool),
 ) -> Vec<String> {
-    let added = reaction_words(added.0, added.1).map(|r| format!("also happened: {r}"));
-    let head = if decides { "decided" } else { "now" };
+    let added =
+        reaction_words(added.0, added.1).map(|r| say!("also happened: {r}", "außerdem aufgetreten: {r}"));
+    let head = if decides {
+        word!("decided", "entschieden:")
+    } else {
+        word!("now", "jetzt")
+    };
+    let agent = shown::line(read.agent.trim());
     [
-        Some(format!("{}: {head} {}", read.agent.trim(), standing.words())),
+        Some(format!("{agent}: {head} {}", standing.words())),
         added,
-        Some(format!("because: {}", reason.trim())),
-        Some(format!(
-            "the record said: {}, {}",
-            read.stood.trim(),
-            read.reacted.trim()
+        Some(say!(
+            "because: {reason}",
+            "Grund: {reason}",
+            reason = reason.trim()
+        )),
+        Some(say!(
+            "the record said: {stood}, {reacted}",
+            "in der Akte stand: {stood}, {reacted}",
+            stood = shown::stands(read.stood.trim()),
+            reacted = shown::reacted(read.reacted.trim()),
         )),
     ]
     .into_iter()

@@ -14,12 +14,12 @@ mod tests;
 
 pub use answer::Answer;
 pub use change::{AsRead, READ_MOST, Standing};
-pub use signs::{AWARENESS, SIGNS, Sign, SignFacts};
+pub use signs::{AWARENESS, SIGNS, Sign, SignFacts, awareness_text};
 
-use crate::card::allergen_says;
+use crate::card::{allergen_says, shown};
 use crate::chart::Decimal;
 use crate::format::Measured;
-use crate::{DeviceId, FhirId, PatientId, UserId, UtcMs};
+use crate::{DeviceId, FhirId, PatientId, UserId, UtcMs, say, word};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -138,13 +138,20 @@ pub struct Reading {
 
 /// A kind of word that people choose from a list.
 pub trait Choice: Copy + Sized + 'static {
-    /// All, with code and words, the one to offer first.
-    const ALL: &'static [(Self, &'static str, &'static str)];
+    /// All, with their codes, the one to offer first.
+    const ALL: &'static [(Self, &'static str)];
+    /// As it is offered, in words.
+    #[must_use]
+    fn text(self) -> &'static str;
     /// By its code.
     #[must_use]
     fn of_code(code: &str) -> Option<Self> {
-        Self::ALL.iter().find(|(_, c, _)| *c == code).map(|(k, _, _)| *k)
+        Self::ALL.iter().find(|(_, c)| *c == code).map(|(k, _)| *k)
     }
+}
+
+fn code_of<T: Choice + PartialEq>(choice: T) -> &'static str {
+    T::ALL.iter().find(|(k, _)| *k == choice).map_or("", |(_, c)| c)
 }
 
 /// How bad a reaction was.
@@ -161,25 +168,31 @@ pub enum Severity {
     LifeThreatening,
 }
 impl Choice for Severity {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Mild, "mild", "Mild"),
-        (Self::Moderate, "moderate", "Moderate"),
-        (Self::Severe, "severe", "Severe"),
-        (Self::LifeThreatening, "life-threatening", "Life-threatening"),
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Mild, "mild"),
+        (Self::Moderate, "moderate"),
+        (Self::Severe, "severe"),
+        (Self::LifeThreatening, "life-threatening"),
     ];
+    fn text(self) -> &'static str {
+        match self {
+            Self::Mild => word!("Mild", "Leicht"),
+            Self::Moderate => word!("Moderate", "Mittelschwer"),
+            Self::Severe => word!("Severe", "Schwer"),
+            Self::LifeThreatening => word!("Life-threatening", "Lebensbedrohlich"),
+        }
+    }
 }
 impl Severity {
     /// Its code.
     #[must_use]
     pub fn code(self) -> &'static str {
-        self.words()
+        code_of(self)
     }
-    /// In the middle of a sentence: as its code.
-    fn words(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(k, _, _)| *k == self)
-            .map_or("", |(_, code, _)| code)
+    /// In the middle of a sentence.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        shown::severity(self.code())
     }
 }
 
@@ -193,14 +206,17 @@ pub enum Certainty {
     Confirmed,
 }
 impl Choice for Certainty {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (
-            Self::Unconfirmed,
-            "unconfirmed",
-            "Reported (patient, family, letter)",
-        ),
-        (Self::Confirmed, "confirmed", "Confirmed (seen or tested)"),
-    ];
+    const ALL: &'static [(Self, &'static str)] =
+        &[(Self::Unconfirmed, "unconfirmed"), (Self::Confirmed, "confirmed")];
+    fn text(self) -> &'static str {
+        match self {
+            Self::Unconfirmed => word!(
+                "Reported (patient, family, letter)",
+                "Berichtet (Patient, Angehörige, Arztbrief)"
+            ),
+            Self::Confirmed => word!("Confirmed (seen or tested)", "Bestätigt (gesehen oder getestet)"),
+        }
+    }
 }
 
 /// Kinds of notes.
@@ -217,21 +233,26 @@ pub enum NoteKind {
     Handover,
 }
 impl Choice for NoteKind {
-    const ALL: &'static [(Self, &'static str, &'static str)] = &[
-        (Self::Progress, "progress", "Progress note"),
-        (Self::Nursing, "nursing", "Nursing note"),
-        (Self::Emergency, "emergency", "Emergency department note"),
-        (Self::Handover, "handover", "Handover note"),
+    const ALL: &'static [(Self, &'static str)] = &[
+        (Self::Progress, "progress"),
+        (Self::Nursing, "nursing"),
+        (Self::Emergency, "emergency"),
+        (Self::Handover, "handover"),
     ];
+    fn text(self) -> &'static str {
+        match self {
+            Self::Progress => word!("Progress note", "Verlaufsnotiz"),
+            Self::Nursing => word!("Nursing note", "Pflegenotiz"),
+            Self::Emergency => word!("Emergency department note", "Notiz der Notaufnahme"),
+            Self::Handover => word!("Handover note", "Übergabenotiz"),
+        }
+    }
 }
 impl NoteKind {
     /// In words.
     #[must_use]
     pub fn words(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(k, _, _)| *k == self)
-            .map_or("Note", |(_, _, w)| w)
+        self.text()
     }
 }
 
@@ -262,36 +283,55 @@ pub fn typed_number(facts: &SignFacts, text: &str) -> Result<Decimal, String> {
         .split_once('.')
         .map_or((plain.as_str(), None), |(b, a)| (b, Some(a)));
     if !whole(before) || after.is_some_and(|a| !whole(a)) || plain.len() > 12 {
-        return Err(format!("'{}' is no number: type digits alone", text.trim()));
+        return Err(say!(
+            "'{typed}' is no number: type digits alone",
+            "„{typed}“ ist keine Zahl: nur Ziffern eingeben",
+            typed = text.trim()
+        ));
     }
     if after.is_some_and(|a| a.len() > facts.decimals) {
+        let words = facts.words();
         return Err(match facts.decimals {
-            0 => format!("{} is recorded without decimals", facts.words),
-            n => format!("{} is recorded with at most {n} decimal", facts.words),
+            0 => say!(
+                "{words} is recorded without decimals",
+                "{words}: ohne Nachkommastellen eingeben"
+            ),
+            n => say!(
+                "{words} is recorded with at most {n} decimal",
+                "{words}: mit höchstens {n} Nachkommastelle eingeben"
+            ),
         });
     }
     let before = before.trim_start_matches('0');
     let before = if before.is_empty() { "0" } else { before };
     let digits = after.map_or_else(|| before.to_owned(), |a| format!("{before}.{a}"));
-    let d = Decimal::new(digits).map_err(|_| format!("'{}' is no number", text.trim()))?;
+    let d = Decimal::new(digits).map_err(|_| {
+        say!(
+            "'{typed}' is no number",
+            "„{typed}“ ist keine Zahl",
+            typed = text.trim()
+        )
+    })?;
     if facts.possible(&d) {
         return Ok(d);
     }
     let fahrenheit = facts.sign == Sign::Temperature
         && Decimal::new("80").is_ok_and(|l| d.value_cmp(&l) == Ordering::Greater);
     if fahrenheit {
-        return Err("Give the temperature in °C: this looks like °F".to_owned());
+        return Err(say!(
+            "Give the temperature in °C: this looks like °F",
+            "Temperatur in °C angeben: das sieht nach °F aus"
+        ));
     }
-    Err(format!(
-        "{} must be {} to {}{}: look again; if it is right, write it in a note",
-        facts.words,
-        facts.limits.0,
-        facts.limits.1,
-        if facts.unit.is_empty() {
-            String::new()
-        } else {
-            format!(" {}", facts.unit)
-        }
+    let unit = if facts.unit.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", facts.unit)
+    };
+    let (words, (least, most)) = (facts.words(), facts.limits);
+    Err(say!(
+        "{words} must be {least} to {most}{unit}: look again; if it is right, write it in a note",
+        "{words}: nur {least} bis {most}{unit} möglich: noch einmal prüfen; falls es stimmt, in eine Notiz schreiben"
     ))
 }
 
@@ -310,12 +350,21 @@ impl Reading {
 
 fn line_text(text: &str, most: usize, field: &'static str, what: &str, out: &mut Vec<Fault>) {
     if text.chars().count() > most {
-        out.push(fault(field, format!("{what} is longer than {most} characters")));
+        out.push(fault(
+            field,
+            say!(
+                "{what} is longer than {most} characters",
+                "{what} ist länger als {most} Zeichen"
+            ),
+        ));
     }
     if text.chars().any(|c| c.is_control()) {
         out.push(fault(
             field,
-            format!("{what} has characters that cannot be shown: type it on one line"),
+            say!(
+                "{what} has characters that cannot be shown: type it on one line",
+                "{what} enthält Zeichen, die sich nicht anzeigen lassen: in einer Zeile eingeben"
+            ),
         ));
     }
 }
@@ -337,17 +386,30 @@ impl What {
                 ..
             } => {
                 if agent.trim().is_empty() {
-                    out.push(fault("agent", "Say against what the allergy is"));
+                    out.push(fault(
+                        "agent",
+                        word!(
+                            "Say against what the allergy is",
+                            "Angeben, wogegen die Allergie besteht"
+                        ),
+                    ));
                 }
-                line_text(agent, TEXT_MOST, "agent", "The allergen", &mut out);
+                line_text(
+                    agent,
+                    TEXT_MOST,
+                    "agent",
+                    word!("The allergen", "Das Allergen"),
+                    &mut out,
+                );
                 if let Some(text) = allergen_says(agent) {
                     out.push(fault("agent", text));
                 }
                 if let Some(reaction) = reaction {
-                    line_text(reaction, TEXT_MOST, "reaction", "The reaction", &mut out);
+                    let what = word!("The reaction", "Die Reaktion");
+                    line_text(reaction, TEXT_MOST, "reaction", what, &mut out);
                 }
                 if severity.is_some() && reaction.as_ref().is_none_or(|r| r.trim().is_empty()) {
-                    out.push(fault("reaction", "Say what happened, or leave the severity out"));
+                    out.push(fault("reaction", severity_of_nothing()));
                 }
             }
             Self::NoKnownAllergies => {}
@@ -355,18 +417,27 @@ impl What {
             Self::Acknowledge { .. } => self.answer_faults(&mut out),
             Self::Note { text, .. } => {
                 if text.trim().is_empty() {
-                    out.push(fault("text", "Write the note first"));
+                    out.push(fault(
+                        "text",
+                        word!("Write the note first", "Zuerst die Notiz schreiben"),
+                    ));
                 }
                 if text.chars().count() > NOTE_MOST {
                     out.push(fault(
                         "text",
-                        format!("The note is longer than {NOTE_MOST} characters: sign it in parts"),
+                        say!(
+                            "The note is longer than {NOTE_MOST} characters: sign it in parts",
+                            "Die Notiz ist länger als {NOTE_MOST} Zeichen: in Teilen unterschreiben"
+                        ),
                     ));
                 }
                 if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
                     out.push(fault(
                         "text",
-                        "The note has characters that cannot be shown: paste it as plain text",
+                        word!(
+                            "The note has characters that cannot be shown: paste it as plain text",
+                            "Die Notiz enthält Zeichen, die sich nicht anzeigen lassen: als reinen Text einfügen"
+                        ),
                     ));
                 }
             }
@@ -386,7 +457,15 @@ impl What {
                 let facts = r.sign.facts();
                 let d = r.number()?;
                 let line = line(r)?;
-                (!facts.usual(&d)).then(|| fault(facts.code, format!("{line} is unusual: look again")))
+                (!facts.usual(&d)).then(|| {
+                    fault(
+                        facts.code,
+                        say!(
+                            "{line} is unusual: look again",
+                            "{line} ist ungewöhnlich: noch einmal prüfen"
+                        ),
+                    )
+                })
             })
             .collect()
     }
@@ -406,13 +485,18 @@ impl What {
     #[must_use]
     pub fn title(&self) -> &'static str {
         match self {
-            Self::Vitals { .. } => "Vital signs",
-            Self::Allergy { .. } => "Allergy or intolerance",
-            Self::AllergyChange { settles: None, .. } => "Change of an allergy",
-            Self::AllergyChange { .. } => "Contradiction about an allergy decided",
-            Self::NoKnownAllergies => "No known allergies",
+            Self::Vitals { .. } => word!("Vital signs", "Vitalwerte"),
+            Self::Allergy { .. } => word!("Allergy or intolerance", "Allergie oder Unverträglichkeit"),
+            Self::AllergyChange { settles: None, .. } => {
+                word!("Change of an allergy", "Änderung einer Allergie")
+            }
+            Self::AllergyChange { .. } => word!(
+                "Contradiction about an allergy decided",
+                "Widerspruch zu einer Allergie entschieden"
+            ),
+            Self::NoKnownAllergies => word!("No known allergies", "Keine bekannten Allergien"),
             Self::Note { note, .. } => note.words(),
-            Self::Acknowledge { .. } => "Critical result taken up",
+            Self::Acknowledge { .. } => word!("Critical result taken up", "Kritischer Befund bearbeitet"),
         }
     }
 
@@ -425,8 +509,8 @@ impl What {
                 agent.trim().to_owned(),
                 self.reaction_text(),
                 match certainty {
-                    Certainty::Confirmed => "confirmed".to_owned(),
-                    Certainty::Unconfirmed => "unconfirmed".to_owned(),
+                    Certainty::Confirmed => shown::stands("confirmed").to_owned(),
+                    Certainty::Unconfirmed => shown::stands("unconfirmed").to_owned(),
                 },
             ],
             Self::AllergyChange {
@@ -443,7 +527,10 @@ impl What {
                 (reaction.as_deref(), *severity),
                 (reason, settles.is_some()),
             ),
-            Self::NoKnownAllergies => vec!["The patient was asked and has no known allergies".to_owned()],
+            Self::NoKnownAllergies => vec![say!(
+                "The patient was asked and has no known allergies",
+                "Der Patient wurde gefragt und hat keine bekannten Allergien"
+            )],
             Self::Note { text, .. } => text.trim().lines().map(str::to_owned).collect(),
             Self::Acknowledge {
                 label,
@@ -456,7 +543,9 @@ impl What {
                 let said = words
                     .as_deref()
                     .map_or(String::new(), |w| format!(": {}", w.trim()));
-                let back = read_back.as_deref().map(|b| format!("read back: {}", b.trim()));
+                let back = read_back
+                    .as_deref()
+                    .map(|b| say!("read back: {b}", "rückbestätigt: {b}", b = b.trim()));
                 [
                     Some(format!("{label} {read}")),
                     Some(format!("{}{said}", answer.words())),
@@ -478,8 +567,16 @@ impl What {
         else {
             return String::new();
         };
-        reaction_words(reaction.as_deref(), *severity).unwrap_or_else(|| "reaction not recorded".to_owned())
+        reaction_words(reaction.as_deref(), *severity)
+            .unwrap_or_else(|| shown::reaction_not_recorded().to_owned())
     }
+}
+
+fn severity_of_nothing() -> &'static str {
+    word!(
+        "Say what happened, or leave the severity out",
+        "Angeben, was geschah, oder den Schweregrad weglassen"
+    )
 }
 
 /// "hives, mild"; `None` where nothing happened that is known.
@@ -493,18 +590,31 @@ fn reaction_words(reaction: Option<&str>, severity: Option<Severity>) -> Option<
 
 fn vital_faults(at: UtcMs, measured: UtcMs, readings: &[Reading], out: &mut Vec<Fault>) {
     if readings.is_empty() {
-        out.push(fault("", "Type at least one vital sign"));
+        out.push(fault(
+            "",
+            word!(
+                "Type at least one vital sign",
+                "Mindestens einen Vitalwert eingeben"
+            ),
+        ));
     }
     let ago = at.since(measured);
     if ago < 0 {
-        out.push(fault("minutes_ago", "The time of measuring is still to come"));
+        out.push(fault(
+            "minutes_ago",
+            word!(
+                "The time of measuring is still to come",
+                "Der Zeitpunkt der Messung liegt in der Zukunft"
+            ),
+        ));
     }
     if ago > i64::from(AGO_MOST) * 60_000 {
         out.push(fault(
             "minutes_ago",
-            format!(
-                "Measured more than {} hours ago: write it in a note",
-                AGO_MOST / 60
+            say!(
+                "Measured more than {hours} hours ago: write it in a note",
+                "Vor mehr als {hours} Stunden gemessen: in eine Notiz schreiben",
+                hours = AGO_MOST / 60
             ),
         ));
     }
@@ -512,11 +622,24 @@ fn vital_faults(at: UtcMs, measured: UtcMs, readings: &[Reading], out: &mut Vec<
     for r in readings {
         let facts = r.sign.facts();
         if !seen.insert(r.sign) {
-            out.push(fault(facts.code, format!("{} is given twice", facts.words)));
+            out.push(fault(
+                facts.code,
+                say!(
+                    "{words} is given twice",
+                    "{words}: doppelt angegeben",
+                    words = facts.words()
+                ),
+            ));
         }
         if r.sign == Sign::Awareness {
             if r.chosen().is_none() {
-                out.push(fault(facts.code, "Choose one of the levels of consciousness"));
+                out.push(fault(
+                    facts.code,
+                    word!(
+                        "Choose one of the levels of consciousness",
+                        "Eine der Bewusstseinslagen auswählen"
+                    ),
+                ));
             }
         } else if let Err(text) = typed_number(facts, &r.value) {
             out.push(fault(facts.code, text));
@@ -528,7 +651,10 @@ fn vital_faults(at: UtcMs, measured: UtcMs, readings: &[Reading], out: &mut Vec<
     {
         out.push(fault(
             "diastolic",
-            "The diastolic pressure must be below the systolic: look again",
+            word!(
+                "The diastolic pressure must be below the systolic: look again",
+                "Der diastolische Druck muss unter dem systolischen liegen: noch einmal prüfen"
+            ),
         ));
     }
 }
@@ -537,13 +663,13 @@ fn vital_faults(at: UtcMs, measured: UtcMs, readings: &[Reading], out: &mut Vec<
 fn line(r: &Reading) -> Option<String> {
     let facts = r.sign.facts();
     Some(match r.sign {
-        Sign::Awareness => format!("{} {}", facts.label, r.chosen()?.1),
+        Sign::Awareness => format!("{} {}", facts.label(), awareness_text(r.chosen()?.0)),
         Sign::Oxygen if r.number()?.value_cmp(&Decimal::new("0").ok()?) == Ordering::Equal => {
-            "Room air".to_owned()
+            word!("Room air", "Raumluft").to_owned()
         }
         _ => format!(
             "{} {}",
-            facts.label,
+            facts.label(),
             Measured::new(r.value.as_str(), Some(facts.unit))
         ),
     })
@@ -556,7 +682,7 @@ fn vital_lines(readings: &[Reading]) -> Vec<String> {
     readings
         .iter()
         .filter_map(|r| match (r.sign, both) {
-            (Sign::Systolic, Some((high, low))) => Some(format!("BP {high}/{low} mmHg")),
+            (Sign::Systolic, Some((high, low))) => Some(format!("{} {high}/{low} mmHg", shown::label("BP"))),
             (Sign::Diastolic, Some(_)) => None,
             _ => line(r),
         })
@@ -571,13 +697,19 @@ impl Entry {
         if self.at.since(now) > AHEAD_MS {
             out.push(fault(
                 "",
-                "It was recorded at a time that is still to come by the server's clock: the workstation's clock is wrong. Record it again",
+                word!(
+                    "It was recorded at a time that is still to come by the server's clock: the workstation's clock is wrong. Record it again",
+                    "Der Eintrag trägt eine Zeit, die nach der Uhr des Servers in der Zukunft liegt: Die Uhr des Arbeitsplatzes geht falsch. Erneut eintragen"
+                ),
             ));
         }
         if now.since(self.at) > OLD_MS {
             out.push(fault(
                 "",
-                "It was recorded more than 60 days ago by the workstation's clock, which may be wrong. Record it again, with its time in a note",
+                word!(
+                    "It was recorded more than 60 days ago by the workstation's clock, which may be wrong. Record it again, with its time in a note",
+                    "Nach der Uhr des Arbeitsplatzes, die falsch gehen kann, ist der Eintrag mehr als 60 Tage alt. Erneut eintragen, mit der Zeit in einer Notiz"
+                ),
             ));
         }
         let odd =
@@ -585,11 +717,20 @@ impl Entry {
         if odd(&self.name) {
             out.push(fault(
                 "",
-                "The name of who recorded it is missing or cannot be shown",
+                word!(
+                    "The name of who recorded it is missing or cannot be shown",
+                    "Der Name, wer es eingetragen hat, fehlt oder lässt sich nicht anzeigen"
+                ),
             ));
         }
         if self.zone_minutes.abs() > 14 * 60 {
-            out.push(fault("", "The offset of the local clock is none"));
+            out.push(fault(
+                "",
+                word!(
+                    "The offset of the local clock is none",
+                    "Die Zeitzone der örtlichen Uhr ist ungültig"
+                ),
+            ));
         }
         out
     }

@@ -3,7 +3,9 @@
 //! Limits are those beyond which a number is a mistake of the hand or a sensor that is off: where NEWS2 has points, the same as there
 //! (`news2::points`), so that what can be recorded can be scored. LOINC: the FHIR R4 vital-signs profile.
 
+use crate::card::shown;
 use crate::chart::Decimal;
+use crate::{say, word};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 
@@ -33,17 +35,28 @@ pub enum Sign {
     Pain,
 }
 
-/// What is known of a sign.
+/// Words that are said in the language that is spoken when they are asked for.
+type Says = fn() -> &'static str;
+
+/// A name in English, and as it is said.
+macro_rules! named {
+    ($en:literal, $de:literal) => {
+        ($en, || word!($en, $de))
+    };
+}
+
+/// What is known of a sign. What is shown of it are [`SignFacts::label`], [`SignFacts::words`] and [`SignFacts::hint`].
 #[derive(Debug)]
 pub struct SignFacts {
     /// The sign.
     pub sign: Sign,
     /// Its code in a form, as in the JSON of [`Sign`].
     pub code: &'static str,
-    /// As on the card.
+    /// As a card keeps it, in English.
     pub label: &'static str,
-    /// In words.
+    /// In English words.
     pub words: &'static str,
+    says: Says,
     /// Unit for people; "" where it has none.
     pub unit: &'static str,
     /// Unit in UCUM; "" where it is chosen and not measured.
@@ -57,10 +70,11 @@ pub struct SignFacts {
     /// Digits after the point at most.
     pub decimals: usize,
     /// Said beside the field, where the limits do not say enough.
-    pub hint: Option<&'static str>,
+    hint: Option<Says>,
 }
 
-/// What can be chosen for [`Sign::Awareness`]: code, words, SNOMED CT code and display.
+/// What can be chosen for [`Sign::Awareness`]: code, words as the record has them, SNOMED CT code and display. Shown is
+/// [`awareness_text`].
 pub const AWARENESS: [(&str, &str, &str, &str); 5] = [
     ("alert", "Alert", "248234008", "Mentally alert"),
     ("confused", "New confusion", "130987000", "Acute confusion"),
@@ -69,11 +83,24 @@ pub const AWARENESS: [(&str, &str, &str, &str); 5] = [
     ("unresponsive", "Unresponsive", "422768004", "Unresponsive"),
 ];
 
+/// What can be chosen for [`Sign::Awareness`], in words; a code that is none of them as it is.
+#[must_use]
+pub fn awareness_text(code: &str) -> &str {
+    match code {
+        "alert" => word!("Alert", "Wach"),
+        "confused" => word!("New confusion", "Neu aufgetretene Verwirrtheit"),
+        "voice" => word!("Responds to voice", "Reagiert auf Ansprache"),
+        "pain" => word!("Responds to pain", "Reagiert auf Schmerzreiz"),
+        "unresponsive" => word!("Unresponsive", "Keine Reaktion"),
+        other => other,
+    }
+}
+
 const fn sign(
     sign: Sign,
     code: &'static str,
     label: &'static str,
-    words: &'static str,
+    (words, says): (&'static str, Says),
     unit: (&'static str, &'static str),
     loinc: (&'static str, &'static str),
 ) -> SignFacts {
@@ -82,6 +109,7 @@ const fn sign(
         code,
         label,
         words,
+        says,
         unit: unit.0,
         ucum: unit.1,
         loinc,
@@ -106,7 +134,7 @@ impl SignFacts {
         self.decimals = decimals;
         self
     }
-    const fn said(mut self, hint: &'static str) -> Self {
+    const fn said(mut self, hint: Says) -> Self {
         self.hint = Some(hint);
         self
     }
@@ -126,11 +154,22 @@ impl SignFacts {
     pub fn usual(&self, d: &Decimal) -> bool {
         Self::between(self.usual, d)
     }
+    /// As on the card, as it is read.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        shown::label(self.label)
+    }
+    /// In words.
+    #[must_use]
+    pub fn words(&self) -> &'static str {
+        (self.says)()
+    }
     /// What to type.
     #[must_use]
     pub fn hint(&self) -> String {
-        let range = format!("{} to {}", self.limits.0, self.limits.1);
-        match (self.hint, self.limits.0) {
+        let (least, most) = self.limits;
+        let range = say!("{least} to {most}", "{least} bis {most}");
+        match (self.hint.map(|says| says()), least) {
             (Some(hint), "") => hint.to_owned(),
             (Some(hint), _) => format!("{range}; {hint}"),
             (None, _) => range,
@@ -144,7 +183,7 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Respiration,
         "respiration",
         "RR",
-        "Respiratory rate",
+        named!("Respiratory rate", "Atemfrequenz"),
         ("/min", "/min"),
         ("9279-1", "Respiratory rate"),
     )
@@ -153,7 +192,7 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Saturation,
         "saturation",
         "SpO2",
-        "Oxygen saturation",
+        named!("Oxygen saturation", "Sauerstoffsättigung"),
         ("%", "%"),
         ("59408-5", "Oxygen saturation in Arterial blood by Pulse oximetry"),
     )
@@ -162,18 +201,18 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Oxygen,
         "oxygen",
         "O2 flow",
-        "Inhaled oxygen",
+        named!("Inhaled oxygen", "Sauerstoffgabe"),
         ("L/min", "L/min"),
         ("3151-8", "Inhaled oxygen flow rate"),
     )
     .within(("0", "80"), ("0", "60"))
     .fine(1)
-    .said("0 is room air"),
+    .said(|| word!("0 is room air", "0 ist Raumluft")),
     sign(
         Sign::Pulse,
         "pulse",
         "HR",
-        "Heart rate",
+        named!("Heart rate", "Herzfrequenz"),
         ("/min", "/min"),
         ("8867-4", "Heart rate"),
     )
@@ -182,7 +221,7 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Systolic,
         "systolic",
         "SBP",
-        "Systolic blood pressure",
+        named!("Systolic blood pressure", "Systolischer Blutdruck"),
         ("mmHg", "mm[Hg]"),
         ("8480-6", "Systolic blood pressure"),
     )
@@ -191,7 +230,7 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Diastolic,
         "diastolic",
         "DBP",
-        "Diastolic blood pressure",
+        named!("Diastolic blood pressure", "Diastolischer Blutdruck"),
         ("mmHg", "mm[Hg]"),
         ("8462-4", "Diastolic blood pressure"),
     )
@@ -200,7 +239,7 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Temperature,
         "temperature",
         "Temp",
-        "Temperature",
+        named!("Temperature", "Temperatur"),
         ("°C", "Cel"),
         ("8310-5", "Body temperature"),
     )
@@ -210,16 +249,16 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Awareness,
         "awareness",
         "ACVPU",
-        "Level of consciousness",
+        named!("Level of consciousness", "Bewusstseinslage"),
         ("", ""),
         ("67775-7", "Level of responsiveness"),
     )
-    .said("choose one"),
+    .said(|| word!("choose one", "eines auswählen")),
     sign(
         Sign::Coma,
         "coma",
         "GCS",
-        "Glasgow coma score, total",
+        named!("Glasgow coma score, total", "Glasgow Coma Scale, gesamt"),
         ("", "{score}"),
         ("9269-2", "Glasgow coma score total"),
     )
@@ -228,7 +267,7 @@ pub const SIGNS: [SignFacts; 10] = [
         Sign::Pain,
         "pain",
         "Pain",
-        "Pain",
+        named!("Pain", "Schmerz"),
         ("", "{score}"),
         (
             "72514-3",

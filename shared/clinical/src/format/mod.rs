@@ -2,11 +2,12 @@
 //!
 //! Rules: NHS CUI (dates `dd-Mmm-yyyy`, 24 h, name `FAMILY, Given (Title)`, ages and durations), ISMP 2019 (no
 //! trailing zero, a leading zero, `mcg` and `units` spelled). The zone is an argument, minutes east of UTC.
+//! Months are English in every language; the units of ages and durations are those of the language that is spoken.
 //! Never here: a clock, a locale, HTML.
 //! Called by both ends when they build views.
 
-use crate::UtcMs;
 use crate::chart::{HumanName, PartialDate};
+use crate::{UtcMs, word};
 
 pub mod civil;
 mod value;
@@ -18,8 +19,14 @@ pub use zone::{Repeated, date_time_in, partial_date_in, repeated, time_in};
 pub(crate) use civil::parse_fhir;
 use civil::{Civil, DAY_MS, Precision};
 
-/// What is shown where the record has nothing (CUI D+Tb-0011).
+/// What a card keeps where the record has nothing: English, as all that is kept. Shown is [`not_recorded`].
 pub const NOT_RECORDED: &str = "Not recorded";
+
+/// What is shown where the record has nothing (CUI D+Tb-0011).
+#[must_use]
+pub fn not_recorded() -> &'static str {
+    word!("Not recorded", "Nicht dokumentiert")
+}
 
 /// English month abbreviations, three letters, whatever the machine's language (CUI D+Ta-0010).
 const MONTHS: [&str; 12] = [
@@ -84,7 +91,8 @@ pub fn partial_date(text: &str, offset_minutes: i32) -> String {
     }
 }
 
-/// An age (NHS CUI units): `35min`, `14hr`, `3d`, `10w`, `8mo`, `4y 3mo`, `68y`.
+/// An age (NHS CUI units): `35min`, `14hr`, `3d`, `10w`, `8mo`, `4y 3mo`, `68y`; in German `35Min`, `14Std`, `3T`, `10Wo`, `8Mon`,
+/// `4J 3Mon`, `68J`.
 ///
 /// Under 2 hours in minutes and under 2 days in hours (only where the birth time is recorded), under 4 weeks in days,
 /// under 3 months in weeks, under 2 years in months, under 18 years in years and months, then in years. A birth date
@@ -106,24 +114,24 @@ pub fn age(birth: &PartialDate, at: UtcMs, offset_minutes: i32) -> Option<String
             return None;
         }
         if ms < 2 * 3_600_000 {
-            return Some(format!("{}min", ms / 60_000));
+            return Some(format!("{}{}", ms / 60_000, minute_unit()));
         }
         if ms < 2 * DAY_MS {
-            return Some(format!("{}hr", ms / 3_600_000));
+            return Some(format!("{}{}", ms / 3_600_000, hour_unit()));
         }
         return whole_age(&Civil::at(UtcMs(born_ms), offset_minutes), &now);
     }
     match born.precision {
         Precision::Year => {
             let years = now.year - born.civil.year;
-            (years >= 2).then(|| format!("~{years}y"))
+            (years >= 2).then(|| format!("~{years}{}", year_unit()))
         }
         Precision::Month => {
             let months =
                 (now.year - born.civil.year) * 12 + i64::from(now.month) - i64::from(born.civil.month);
             match months {
-                24.. => Some(format!("~{}y", months / 12)),
-                1.. => Some(format!("~{months}mo")),
+                24.. => Some(format!("~{}{}", months / 12, year_unit())),
+                1.. => Some(format!("~{months}{}", month_unit())),
                 _ => None,
             }
         }
@@ -171,19 +179,20 @@ fn whole_age(born: &Civil, now: &Civil) -> Option<String> {
         return None;
     }
     let months = whole_months(born, now);
+    let (years, year, month) = (months / 12, year_unit(), month_unit());
     Some(if days < 28 {
-        format!("{days}d")
+        format!("{days}{}", day_unit())
     } else if months < 3 {
-        format!("{}w", days / 7)
+        format!("{}{}", days / 7, word!("w", "Wo"))
     } else if months < 24 {
-        format!("{months}mo")
+        format!("{months}{month}")
     } else if months < 18 * 12 {
         match months % 12 {
-            0 => format!("{}y", months / 12),
-            rest => format!("{}y {rest}mo", months / 12),
+            0 => format!("{years}{year}"),
+            rest => format!("{years}{year} {rest}{month}"),
         }
     } else {
-        format!("{}y", months / 12)
+        format!("{years}{year}")
     })
 }
 
@@ -198,7 +207,7 @@ fn whole_months(born: &Civil, now: &Civil) -> i64 {
 #[must_use]
 pub fn born(birth: Option<&PartialDate>, at: UtcMs, offset_minutes: i32) -> String {
     let Some(birth) = birth else {
-        return NOT_RECORDED.to_owned();
+        return not_recorded().to_owned();
     };
     let text = partial_date(birth.as_str(), offset_minutes);
     age(birth, at, offset_minutes).map_or_else(|| text.clone(), |a| format!("{text} ({a})"))
@@ -217,6 +226,26 @@ pub fn data_age(ms: i64) -> String {
     units(ms, " ")
 }
 
+fn year_unit() -> &'static str {
+    word!("y", "J")
+}
+
+fn month_unit() -> &'static str {
+    word!("mo", "Mon")
+}
+
+fn day_unit() -> &'static str {
+    word!("d", "T")
+}
+
+fn hour_unit() -> &'static str {
+    word!("hr", "Std")
+}
+
+fn minute_unit() -> &'static str {
+    word!("min", "Min")
+}
+
 fn units(ms: i64, gap: &str) -> String {
     let seconds = ms.max(0) / 1000;
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
@@ -228,11 +257,11 @@ fn units(ms: i64, gap: &str) -> String {
         }
     };
     if days > 0 {
-        two(days, "d", hours, "hr")
+        two(days, day_unit(), hours, hour_unit())
     } else if hours > 0 {
-        two(hours, "hr", minutes, "min")
+        two(hours, hour_unit(), minutes, minute_unit())
     } else if minutes > 0 {
-        format!("{minutes}{gap}min")
+        format!("{minutes}{gap}{}", minute_unit())
     } else {
         format!("{seconds}{gap}s")
     }
@@ -265,7 +294,7 @@ pub fn name(family: Option<&str>, given: &[String], prefix: Option<&str>, text: 
         Some(family) => format!("{}, {given}{title}", family.to_uppercase()),
         None => match text.map(clean).filter(|t| !t.is_empty()) {
             Some(text) => text,
-            None if given.is_empty() => NOT_RECORDED.to_owned(),
+            None if given.is_empty() => not_recorded().to_owned(),
             None => format!("{given}{title}"),
         },
     }
@@ -324,13 +353,14 @@ pub fn record_number(text: &str) -> String {
 #[must_use]
 pub fn gender(code: Option<&str>) -> String {
     match code {
-        Some("female") => "Female".to_owned(),
-        Some("male") => "Male".to_owned(),
-        Some("other") => "Other".to_owned(),
-        Some("unknown") => "Unknown".to_owned(),
-        Some(other) if !other.trim().is_empty() => other.to_owned(),
-        _ => NOT_RECORDED.to_owned(),
+        Some("female") => word!("Female", "Weiblich"),
+        Some("male") => word!("Male", "Männlich"),
+        Some("other") => word!("Other", "Divers"),
+        Some("unknown") => word!("Unknown", "Unbekannt"),
+        Some(other) if !other.trim().is_empty() => other,
+        _ => not_recorded(),
     }
+    .to_owned()
 }
 
 #[cfg(test)]

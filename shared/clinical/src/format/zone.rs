@@ -6,7 +6,7 @@
 
 use super::civil::{Precision, parse_fhir};
 use super::{date, partial_date, time};
-use crate::UtcMs;
+use crate::{UtcMs, word};
 
 /// The hours on both sides of an instant in which a change of the offset can repeat its time of day: no zone has moved its
 /// clocks back by more than three since there is a common time.
@@ -50,8 +50,8 @@ fn offset(minutes: i32) -> String {
 fn told_apart(text: String, at: UtcMs, zone: &dyn Fn(UtcMs) -> i32) -> String {
     let which = match repeated(at, zone) {
         None => return text,
-        Some(Repeated::First) => "first",
-        Some(Repeated::Second) => "second",
+        Some(Repeated::First) => word!("first", "erste"),
+        Some(Repeated::Second) => word!("second", "zweite"),
     };
     format!("{text} ({which}, {})", offset(zone(at)))
 }

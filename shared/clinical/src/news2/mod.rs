@@ -15,9 +15,9 @@ pub mod readings;
 
 pub use readings::{Basis, Of, Pregnancy, Reading, What, basis};
 
-use crate::UtcMs;
+use crate::card::shown;
 use crate::chart::PartialDate;
-use crate::format;
+use crate::{UtcMs, format, say, word};
 use serde::Deserialize;
 
 /// An input older than 12 hours is old (the longest interval between two sets that the score's chart 4 has).
@@ -64,15 +64,15 @@ impl Input {
 
     /// What it is called beside the score.
     #[must_use]
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::Respiration => "RR",
-            Self::Saturation => "SpO2",
-            Self::Oxygen => "oxygen",
-            Self::Pressure => "BP",
-            Self::Pulse => "HR",
-            Self::Consciousness => "consciousness",
-            Self::Temperature => "temp",
+            Self::Respiration => shown::label("RR"),
+            Self::Saturation => shown::label("SpO2"),
+            Self::Oxygen => word!("oxygen", "Sauerstoff"),
+            Self::Pressure => shown::label("BP"),
+            Self::Pulse => shown::label("HR"),
+            Self::Consciousness => word!("consciousness", "Bewusstsein"),
+            Self::Temperature => word!("temp", "Temp"),
         }
     }
 
@@ -114,17 +114,29 @@ pub enum State {
 impl State {
     /// Why it does not count; `None` where it does.
     #[must_use]
-    pub const fn why(self) -> Option<&'static str> {
+    pub fn why(self) -> Option<&'static str> {
         match self {
             Self::Points(_) => None,
-            Self::Missing => Some("missing"),
-            Self::Old => Some("old"),
-            Self::Ahead => Some("dated in the future"),
-            Self::Untimed => Some("without a certain time"),
-            Self::Unreadable => Some("not readable"),
-            Self::NotFinal => Some("not final"),
-            Self::Contradicted => Some("contradicted by GCS"),
+            Self::Missing => Some(word!("missing", "fehlt")),
+            Self::Old => Some(word!("old", "zu alt")),
+            Self::Ahead => Some(word!("dated in the future", "in der Zukunft datiert")),
+            Self::Untimed => Some(word!("without a certain time", "ohne sicheren Zeitpunkt")),
+            Self::Unreadable => Some(word!("not readable", "nicht lesbar")),
+            Self::NotFinal => Some(word!("not final", "nicht endgültig")),
+            Self::Contradicted => Some(word!("contradicted by GCS", "im Widerspruch zur GCS")),
         }
+    }
+
+    /// The same of every input.
+    fn why_all(self) -> Option<String> {
+        match (self, self.why()?) {
+            (Self::Missing, why) => Some(say!("all {why}", "alle fehlen")),
+            (_, why) => Some(say!("all {why}", "alle {why}")),
+        }
+    }
+
+    const fn counts(self) -> bool {
+        matches!(self, Self::Points(_))
     }
 }
 
@@ -171,7 +183,7 @@ impl News2<'_> {
     /// Whether every input counts.
     #[must_use]
     pub fn whole(&self) -> bool {
-        self.parts.iter().all(|p| p.state.why().is_none())
+        self.parts.iter().all(|p| p.state.counts())
     }
 
     /// Whether no input counts.
@@ -214,11 +226,9 @@ impl News2<'_> {
     /// "temp missing, SpO2 old"; "all old" where the same is true of every input; `None` where every input counts.
     #[must_use]
     pub fn lacking_text(&self) -> Option<String> {
-        let first = self.parts.first()?.state.why();
-        if let Some(why) = first
-            && self.parts.iter().all(|p| p.state.why() == first)
-        {
-            return Some(format!("all {why}"));
+        let first = self.parts.first()?.state;
+        if !first.counts() && self.parts.iter().all(|p| p.state == first) {
+            return first.why_all();
         }
         let words = |p: &Part<'_>| Some(format!("{} {}", p.input.name(), p.state.why()?));
         let all: Vec<String> = self.parts.iter().filter_map(words).collect();
@@ -226,7 +236,7 @@ impl News2<'_> {
     }
 
     fn times(&self) -> impl Iterator<Item = UtcMs> + '_ {
-        let counts = self.parts.iter().filter(|p| p.state.why().is_none());
+        let counts = self.parts.iter().filter(|p| p.state.counts());
         counts.filter_map(|p| p.reading?.at)
     }
 
@@ -329,12 +339,12 @@ pub enum NotFor {
 impl NotFor {
     /// Why there is no score, in words.
     #[must_use]
-    pub const fn text(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
-            Self::Deceased => "died",
-            Self::Child => "under 16",
-            Self::AgeUnknown => "age not known",
-            Self::Pregnancy => "pregnancy",
+            Self::Deceased => word!("died", "verstorben"),
+            Self::Child => word!("under 16", "unter 16"),
+            Self::AgeUnknown => word!("age not known", "Alter nicht bekannt"),
+            Self::Pregnancy => word!("pregnancy", "Schwangerschaft"),
         }
     }
 }

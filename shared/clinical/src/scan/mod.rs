@@ -7,6 +7,7 @@
 
 mod gs1;
 
+use crate::{say, word};
 use gs1::Part;
 pub use gs1::{SEPARATOR, check_digit, check_digit_holds};
 
@@ -88,28 +89,60 @@ impl Unread {
     #[must_use]
     pub fn text(&self) -> String {
         match self {
-            Self::Short => "Only part of a code arrived. Scan again.".to_owned(),
-            Self::Long => "More arrived than one code has. Scan one band at a time.".to_owned(),
-            Self::Character => "The code has signs that no patient's band has. Scan again.".to_owned(),
-            Self::Layout => "The scanner types for another keyboard layout than this workstation has: its digits arrive as other signs. \
-                             Find the patient by name, and tell IT."
-                .to_owned(),
-            Self::UnknownPart(part) => {
-                format!("Part of the code is not known here (“{part}”), so none of it is used. Scan again, or find the patient by name.")
-            }
+            Self::Short => word!(
+                "Only part of a code arrived. Scan again.",
+                "Nur ein Teil eines Codes ist angekommen. Erneut scannen."
+            )
+            .to_owned(),
+            Self::Long => word!(
+                "More arrived than one code has. Scan one band at a time.",
+                "Es ist mehr angekommen, als ein Code enthält. Nur ein Armband auf einmal scannen."
+            )
+            .to_owned(),
+            Self::Character => word!(
+                "The code has signs that no patient's band has. Scan again.",
+                "Der Code enthält Zeichen, die auf keinem Patientenarmband stehen. Erneut scannen."
+            )
+            .to_owned(),
+            Self::Layout => word!(
+                "The scanner types for another keyboard layout than this workstation has: its digits arrive as other signs. \
+                 Find the patient by name, and tell IT.",
+                "Der Scanner ist auf ein anderes Tastaturlayout eingestellt als dieser Arbeitsplatz: Seine Ziffern kommen als andere Zeichen an. \
+                 Patienten über den Namen suchen und die Klinik-IT informieren."
+            )
+            .to_owned(),
+            Self::UnknownPart(part) => say!(
+                "Part of the code is not known here (“{part}”), so none of it is used. Scan again, or find the patient by name.",
+                "Ein Teil des Codes ist hier nicht bekannt („{part}“), daher wird nichts davon verwendet. Erneut scannen oder den Patienten über den Namen suchen."
+            ),
             Self::Length { ai, wanted, got } => {
                 let wanted = match wanted {
                     (a, b) if a == b => a.to_string(),
-                    (a, b) => format!("{a} to {b}"),
+                    (a, b) => say!("{a} to {b}", "{a} bis {b}"),
                 };
-                format!("The code is not whole: part {ai} has {got} characters, not {wanted}. Scan again.")
+                say!(
+                    "The code is not whole: part {ai} has {got} characters, not {wanted}. Scan again.",
+                    "Der Code ist nicht vollständig: Teil {ai} hat {got} Zeichen statt {wanted}. Erneut scannen."
+                )
             }
-            Self::NoDigits(ai) => format!("The code is damaged: part {ai} must be digits. Scan again."),
-            Self::CheckDigit(ai) => {
-                format!("The code is damaged: the check digit of part {ai} is wrong. Scan again, or find the patient by name.")
-            }
-            Self::TwoPatients => "Two bands arrived as one. Scan one band at a time.".to_owned(),
-            Self::Mixed => "A patient’s code and another one arrived as one. Scan the band alone.".to_owned(),
+            Self::NoDigits(ai) => say!(
+                "The code is damaged: part {ai} must be digits. Scan again.",
+                "Der Code ist beschädigt: Teil {ai} darf nur Ziffern enthalten. Erneut scannen."
+            ),
+            Self::CheckDigit(ai) => say!(
+                "The code is damaged: the check digit of part {ai} is wrong. Scan again, or find the patient by name.",
+                "Der Code ist beschädigt: Die Prüfziffer von Teil {ai} ist falsch. Erneut scannen oder den Patienten über den Namen suchen."
+            ),
+            Self::TwoPatients => word!(
+                "Two bands arrived as one. Scan one band at a time.",
+                "Zwei Armbänder sind als ein Code angekommen. Nur ein Armband auf einmal scannen."
+            )
+            .to_owned(),
+            Self::Mixed => word!(
+                "A patient’s code and another one arrived as one. Scan the band alone.",
+                "Der Code eines Patienten und ein anderer sind als ein Code angekommen. Nur das Armband scannen."
+            )
+            .to_owned(),
         }
     }
 }

@@ -3,11 +3,11 @@
 use super::{allergy, at_text};
 use crate::chart::blocks::Words;
 use crate::critical::Shown;
-use vitrine_clinical::UtcMs;
 use vitrine_clinical::entry::{
     AGO_MOST, AWARENESS, Answer, Certainty, Choice, Fault, NOTE_MOST, NoteKind, Reading, SIGNS, Severity,
-    Sign, Standing, TEXT_MOST, What, typed_number,
+    Sign, Standing, TEXT_MOST, What, awareness_text, typed_number,
 };
+use vitrine_clinical::{UtcMs, say, word};
 use vitrine_wire::entry_view::{
     AnswerView, ChoiceView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, FaultView, ReadingInput,
     SignView, StandingView,
@@ -19,9 +19,9 @@ const AGO: [u32; 6] = [0, 5, 10, 15, 30, 60];
 fn choices<T: Choice>() -> Vec<ChoiceView> {
     T::ALL
         .iter()
-        .map(|(_, code, text)| ChoiceView {
+        .map(|(choice, code)| ChoiceView {
             code: (*code).to_owned(),
-            text: (*text).to_owned(),
+            text: choice.text().to_owned(),
         })
         .collect()
 }
@@ -30,16 +30,16 @@ fn choices<T: Choice>() -> Vec<ChoiceView> {
 pub(crate) fn form() -> EntryFormView {
     let sign = |f: &vitrine_clinical::entry::SignFacts| SignView {
         sign: f.code.to_owned(),
-        label: f.label.to_owned(),
-        words: f.words.to_owned(),
+        label: f.label().to_owned(),
+        words: f.words().to_owned(),
         unit: f.unit.to_owned(),
         hint_text: f.hint(),
         choices: if f.sign == Sign::Awareness {
             AWARENESS
                 .iter()
-                .map(|(code, text, ..)| ChoiceView {
+                .map(|(code, ..)| ChoiceView {
                     code: (*code).to_owned(),
-                    text: (*text).to_owned(),
+                    text: awareness_text(code).to_owned(),
                 })
                 .collect()
         } else {
@@ -53,27 +53,31 @@ pub(crate) fn form() -> EntryFormView {
         certainties: choices::<Certainty>(),
         standings: Standing::ALL
             .iter()
-            .map(|(standing, code, text)| StandingView {
+            .map(|(standing, code)| StandingView {
                 code: (*code).to_owned(),
-                text: (*text).to_owned(),
+                text: standing.text().to_owned(),
                 stands: standing.stands(),
             })
             .collect(),
         note_kinds: choices::<NoteKind>(),
         answers: Answer::ALL
             .iter()
-            .map(|(answer, code, text)| AnswerView {
+            .map(|(answer, code)| AnswerView {
                 code: (*code).to_owned(),
-                text: (*text).to_owned(),
+                text: answer.text().to_owned(),
                 asks: answer.asks().0.to_owned(),
                 optional: answer.asks().1,
             })
             .collect(),
         ago_minutes: AGO.to_vec(),
         ago_most: AGO_MOST,
-        none_known_question: "Was the patient, or somebody who knows, asked about allergies to medicines, food, latex, contrast and \
-                              anything else, and is there none?"
-            .to_owned(),
+        none_known_question: word!(
+            "Was the patient, or somebody who knows, asked about allergies to medicines, food, latex, contrast and \
+             anything else, and is there none?",
+            "Wurde der Patient oder jemand, der es weiß, nach Allergien gegen Medikamente, Nahrungsmittel, Latex, \
+             Kontrastmittel und anderes gefragt, und besteht keine?"
+        )
+        .to_owned(),
         note_most: count(NOTE_MOST),
         text_most: count(TEXT_MOST),
     }
@@ -115,10 +119,16 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
         } => {
             let chosen = Severity::of_code(severity);
             if chosen.is_none() && !severity.is_empty() {
-                faults.push(fault("severity", "Choose one of the severities"));
+                faults.push(fault(
+                    "severity",
+                    word!("Choose one of the severities", "Einen der Schweregrade auswählen"),
+                ));
             }
             let certainty = Certainty::of_code(certainty).unwrap_or_else(|| {
-                faults.push(fault("certainty", "Choose how sure it is"));
+                faults.push(fault(
+                    "certainty",
+                    word!("Choose how sure it is", "Auswählen, wie sicher es ist"),
+                ));
                 Certainty::Unconfirmed
             });
             What::Allergy {
@@ -148,13 +158,22 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
         }
         EntryInput::NoKnownAllergies { asked } => {
             if !asked {
-                faults.push(fault("asked", "Ask first, and answer the question with yes"));
+                faults.push(fault(
+                    "asked",
+                    word!(
+                        "Ask first, and answer the question with yes",
+                        "Zuerst fragen, dann die Frage mit Ja beantworten"
+                    ),
+                ));
             }
             What::NoKnownAllergies
         }
         EntryInput::Note { note_kind, text } => What::Note {
             note: NoteKind::of_code(note_kind).unwrap_or_else(|| {
-                faults.push(fault("note_kind", "Choose the kind of note"));
+                faults.push(fault(
+                    "note_kind",
+                    word!("Choose the kind of note", "Art der Notiz auswählen"),
+                ));
                 NoteKind::Progress
             }),
             text: text.replace("\r\n", "\n").trim().to_owned(),
@@ -168,7 +187,13 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
         } => {
             let shown = shown.result.as_ref().filter(|s| s.version == u64::from(*version));
             if shown.is_none() {
-                faults.push(fault("", "The result has changed since: look at it again"));
+                faults.push(fault(
+                    "",
+                    word!(
+                        "The result has changed since: look at it again",
+                        "Der Befund hat sich inzwischen geändert: noch einmal ansehen"
+                    ),
+                ));
             }
             let said = |t: &str| Some(t.trim().to_owned()).filter(|t| !t.is_empty());
             What::Acknowledge {
@@ -178,7 +203,10 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
                 read: shown.map_or_else(String::new, |s| s.read.clone()),
                 value: shown.map_or_else(String::new, |s| s.value.clone()),
                 answer: Answer::of_code(answer).unwrap_or_else(|| {
-                    faults.push(fault("answer", "Choose what you do about it"));
+                    faults.push(fault(
+                        "answer",
+                        word!("Choose what you do about it", "Auswählen, was Sie tun"),
+                    ));
                     Answer::Acting
                 }),
                 read_back: said(read_back),
@@ -205,7 +233,10 @@ fn typed(inputs: &[ReadingInput], faults: &mut Vec<Fault>) -> Vec<Reading> {
         let Some(sign) = Sign::of_code(&input.sign) else {
             faults.push(fault(
                 "",
-                "A vital sign of this form is not known to this program",
+                word!(
+                    "A vital sign of this form is not known to this program",
+                    "Ein Vitalwert dieses Formulars ist diesem Programm nicht bekannt"
+                ),
             ));
             continue;
         };
@@ -252,10 +283,11 @@ pub(crate) fn preview(
     let mut at = at_text(w, now, &what);
     if let EntryInput::Vitals { minutes_ago, .. } = input {
         at.push_str(&match minutes_ago {
-            0 => " (now)".to_owned(),
-            n => format!(
-                " ({} ago)",
-                vitrine_clinical::format::data_age(i64::from(*n) * 60_000)
+            0 => say!(" (now)", " (jetzt)"),
+            n => say!(
+                " ({ago} ago)",
+                " (vor {ago})",
+                ago = vitrine_clinical::format::data_age(i64::from(*n) * 60_000)
             ),
         });
     }
