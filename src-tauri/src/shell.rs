@@ -4,7 +4,7 @@ use crate::marks::Marks;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
-use vitrine_engine::{Options, Workstation};
+use vitrine_engine::{Options, Workstation, say};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::view::ErrorView;
 
@@ -107,8 +107,10 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 fn never_opened() -> ErrorView {
     ErrorView {
         code: ErrorCode::Internal,
-        text: "The stored data of this workstation could not be opened: close the program, start it again, and tell IT if it happens again."
-            .to_owned(),
+        text: say!(
+            "The stored data of this workstation could not be opened: close the program, start it again, and tell IT if it happens again.",
+            "Die gespeicherten Daten dieses Arbeitsplatzes konnten nicht geöffnet werden: das Programm schließen, neu starten und, wenn es wieder geschieht, die Klinik-IT benachrichtigen."
+        ),
         retry_after_s: None,
         break_glass_offered: false,
     }

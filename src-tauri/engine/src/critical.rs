@@ -13,18 +13,29 @@ use std::collections::BTreeMap;
 use vitrine_clinical::card::critical::one_line;
 use vitrine_clinical::card::{CriticalItem, CriticalMark, Taken};
 use vitrine_clinical::entry::{Answer, What};
-use vitrine_clinical::{UtcMs, format};
+use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_store_sqlcipher::workstation::WardMarks;
 use vitrine_wire::entry_view::{EntryState, EntryView};
 use vitrine_wire::results_view::{CriticalView, StepView, TakenView};
 use vitrine_wire::view::PatientRowView;
 
 /// What is due after how many seconds.
-const STEPS: [(u32, &str); 3] = [
-    (10 * 60, "Tell the nurse in charge"),
-    (20 * 60, "Call the doctor on call"),
-    (30 * 60, "Call the senior doctor on call"),
-];
+fn due_after() -> [(u32, &'static str); 3] {
+    [
+        (
+            10 * 60,
+            word!(
+                "Tell the nurse in charge",
+                "Pflegerische Schichtleitung informieren"
+            ),
+        ),
+        (20 * 60, word!("Call the doctor on call", "Dienstarzt anrufen")),
+        (
+            30 * 60,
+            word!("Call the senior doctor on call", "Oberarzt vom Dienst anrufen"),
+        ),
+    ]
+}
 /// Results from before are in the charts, and are counted, ms.
 pub(crate) const DAYS_MS: i64 = 3 * 86_400_000;
 /// What was acknowledged is shown for so long, ms.
@@ -32,11 +43,11 @@ pub(crate) const DONE_MS: i64 = 12 * 3_600_000;
 
 /// The steps.
 pub(crate) fn steps() -> Vec<StepView> {
-    STEPS
-        .iter()
+    due_after()
+        .into_iter()
         .map(|(after_s, text)| StepView {
-            after_s: *after_s,
-            text: (*text).to_owned(),
+            after_s,
+            text: text.to_owned(),
         })
         .collect()
 }
@@ -110,8 +121,14 @@ pub(crate) fn waiting<'a>(
 pub(crate) fn counted(n: usize) -> Option<String> {
     match n {
         0 => None,
-        1 => Some("1 critical result not acknowledged".to_owned()),
-        n => Some(format!("{n} critical results not acknowledged")),
+        1 => Some(say!(
+            "1 critical result not acknowledged",
+            "1 kritischer Befund nicht quittiert"
+        )),
+        n => Some(say!(
+            "{n} critical results not acknowledged",
+            "{n} kritische Befunde nicht quittiert"
+        )),
     }
 }
 
@@ -136,7 +153,10 @@ pub(crate) fn status(station: &Station) -> Status {
         Err(e) => {
             station.damaged(&e);
             return Status {
-                text: Some("Critical results cannot be read here: ask the laboratory".to_owned()),
+                text: Some(say!(
+                    "Critical results cannot be read here: ask the laboratory",
+                    "Kritische Befunde sind hier nicht lesbar: im Labor nachfragen"
+                )),
                 ..Status::default()
             };
         }
@@ -153,44 +173,65 @@ pub(crate) fn status(station: &Station) -> Status {
     let longest = waits.map(|w| w.into_iter().max().unwrap_or(0));
     let is_due = |after_s: u32| longest.is_none_or(|ms| ms >= i64::from(after_s) * 1_000);
     let oldest = if waiting.len() == 1 {
-        "for"
+        word!("for", "seit")
     } else {
-        "the oldest for"
+        word!("the oldest for", "der älteste seit")
     };
     Status {
         waiting: u32::try_from(waiting.len()).unwrap_or(u32::MAX),
         text: Some(match longest {
             Some(ms) => format!("{counted}, {oldest} {}", format::data_age(ms)),
-            None => format!("{counted}; not known since when"),
+            None => say!(
+                "{counted}; not known since when",
+                "{counted}; seit wann, ist nicht bekannt"
+            ),
         }),
-        due: STEPS
-            .iter()
+        due: due_after()
+            .into_iter()
             .rev()
             .find(|(after_s, _)| is_due(*after_s))
-            .map(|(_, text)| (*text).to_owned()),
+            .map(|(_, text)| text.to_owned()),
     }
 }
 
 /// `said`: what the result says now.
 fn taken_view(w: &Words<'_>, t: &Taken, said: &str) -> TakenView {
-    let what = t
-        .answer
-        .map_or("Taken up in a way that is not known here", Answer::words);
-    let at =
-        t.at.map_or_else(|| "time not recorded".to_owned(), |at| w.date_time(at));
+    let what = t.answer.map_or_else(
+        || {
+            word!(
+                "Taken up in a way that is not known here",
+                "Auf eine hier nicht bekannte Weise bearbeitet"
+            )
+        },
+        Answer::words,
+    );
+    let at = t.at.map_or_else(
+        || say!("time not recorded", "Zeit nicht dokumentiert"),
+        |at| w.date_time(at),
+    );
     let mut text = match &t.words {
         Some(words) => format!("{what}: {words}"),
         None => what.to_owned(),
     };
     let of_this = t.read.as_deref() == Some(said);
     if !of_this {
-        let then = t.read.as_deref().unwrap_or("a value that is not recorded");
-        text.push_str(&format!(" (it said {then} then)"));
+        let then = t
+            .read
+            .as_deref()
+            .unwrap_or_else(|| word!("a value that is not recorded", "ein nicht dokumentierter Wert"));
+        text.push_str(&say!(" (it said {then} then)", " (damals stand da: {then})"));
     }
     TakenView {
         text,
-        by_text: format!("{}, {at}", t.by.as_deref().unwrap_or("not recorded by whom")),
-        read_back_text: t.read_back.as_ref().map(|b| format!("read back: {b}")),
+        by_text: format!(
+            "{}, {at}",
+            t.by.as_deref()
+                .unwrap_or_else(|| word!("not recorded by whom", "von wem, nicht dokumentiert"))
+        ),
+        read_back_text: t
+            .read_back
+            .as_ref()
+            .map(|b| say!("read back: {b}", "rückbestätigt: {b}")),
         settles: of_this && t.answer.is_some_and(Answer::settles),
     }
 }
@@ -208,7 +249,12 @@ pub(crate) fn view(
         let m = w.measured(b);
         let parts = [m.value.as_str(), m.unit.as_str(), m.flag.as_str()];
         let words: Vec<&str> = parts.into_iter().filter(|p| !p.is_empty()).collect();
-        format!("before: {}, {}", words.join(" "), m.at_text)
+        say!(
+            "before: {value}, {at}",
+            "vorher: {value}, {at}",
+            value = words.join(" "),
+            at = m.at_text
+        )
     });
     let entries: Vec<EntryView> = pending
         .iter()
@@ -231,8 +277,13 @@ pub(crate) fn view(
         measured,
         test_text: c.test.clone(),
         available_text: c.available.map_or_else(
-            || "it is not recorded since when".to_owned(),
-            |at| format!("available {}", w.date_time(at)),
+            || {
+                say!(
+                    "it is not recorded since when",
+                    "seit wann verfügbar, ist nicht dokumentiert"
+                )
+            },
+            |at| say!("available {at}", "verfügbar seit {at}", at = w.date_time(at)),
         ),
         waits_s: c
             .available

@@ -13,6 +13,7 @@ mod report;
 
 pub(crate) use report::view;
 
+use crate::error::store_words;
 use crate::outbox::refused;
 use crate::session::Person;
 use crate::station::Station;
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 use vitrine_access::action::RunDrill;
 use vitrine_access::policy::decide;
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
-use vitrine_clinical::{UtcMs, WardId, format};
+use vitrine_clinical::{UtcMs, WardId, format, say};
 use vitrine_wire::view::DataAge;
 
 /// How long one may last, minutes, the usual first.
@@ -115,9 +116,10 @@ impl Drill {
     /// [`EngineError::Offline`] during a drill.
     pub(crate) fn not_cut(&self) -> Result<(), EngineError> {
         if self.runs() {
-            return Err(EngineError::Offline(
-                "a downtime drill, this workstation is cut off on purpose".to_owned(),
-            ));
+            return Err(EngineError::Offline(say!(
+                "a downtime drill, this workstation is cut off on purpose",
+                "Ausfallübung, dieser Arbeitsplatz ist absichtlich getrennt"
+            )));
         }
         Ok(())
     }
@@ -163,12 +165,17 @@ impl Drill {
 pub(crate) fn text(station: &Station) -> Option<String> {
     let running = station.drill.running();
     running.as_ref().map(|r| {
-        format!(
-            "cut off from the server on purpose by {} until {}",
-            r.by,
-            format::time_in(r.until, &|at| station.clock.zone_minutes(at))
+        say!(
+            "cut off from the server on purpose by {by} until {until}",
+            "absichtlich vom Server getrennt durch {by} bis {until}",
+            by = r.by,
+            until = format::time_in(r.until, &|at| station.clock.zone_minutes(at))
         )
     })
+}
+
+fn runs_already() -> String {
+    say!("A drill runs already.", "Es läuft bereits eine Übung.")
 }
 
 /// For IT.
@@ -182,29 +189,32 @@ pub(crate) fn json(station: &Station) -> serde_json::Value {
 /// Why none can be begun here now, whoever asks.
 fn hindrance(station: &Station, age: DataAge) -> Option<String> {
     if station.drill.running().is_some() {
-        return Some("A drill runs already.".to_owned());
+        return Some(runs_already());
     }
     if !station.synchronises() {
-        let text =
-            "This program does not synchronise this workstation, another one does: begin the drill there.";
-        return Some(text.to_owned());
+        return Some(say!(
+            "This program does not synchronise this workstation, another one does: begin the drill there.",
+            "Dieses Programm synchronisiert diesen Arbeitsplatz nicht, ein anderes tut es: die Übung dort beginnen."
+        ));
     }
     if age != DataAge::Live {
-        return Some(
-            "This workstation is not up to date. A drill begins only where nothing is missing: this may be the real thing."
-                .to_owned(),
-        );
+        return Some(say!(
+            "This workstation is not up to date. A drill begins only where nothing is missing: this may be the real thing.",
+            "Dieser Arbeitsplatz ist nicht aktuell. Eine Übung beginnt nur, wo nichts fehlt: dies kann ein echter Ausfall sein."
+        ));
     }
     let now = station.clock.elapsed();
     if station.drill.broken_since(now.saturating_sub(CALM)) {
-        return Some(
-            "Emergency access was used here in the last 15 minutes: what is new has to arrive.".to_owned(),
-        );
+        return Some(say!(
+            "Emergency access was used here in the last 15 minutes: what is new has to arrive.",
+            "Hier gab es in den letzten 15 Minuten einen Notfallzugriff: Neues muss ankommen."
+        ));
     }
     // Counted critical, or not countable.
     let waiting = critical::status(station).text?;
-    Some(format!(
-        "{waiting}. Take that up first: nothing new arrives here during a drill."
+    Some(say!(
+        "{waiting}. Take that up first: nothing new arrives here during a drill.",
+        "{waiting}. Zuerst darum kümmern: während einer Übung kommt hier nichts Neues an."
     ))
 }
 
@@ -250,9 +260,10 @@ async fn blocking<T: Send + 'static>(
 fn announce(station: &Station, length: Duration) -> Result<String, EngineError> {
     let person = station.person()?;
     if length > LONGEST || length < Duration::from_secs(1) {
-        return Err(EngineError::Usage(
-            "A drill lasts at least a second and at most 60 minutes.".to_owned(),
-        ));
+        return Err(EngineError::Usage(say!(
+            "A drill lasts at least a second and at most 60 minutes.",
+            "Eine Übung dauert mindestens eine Sekunde und höchstens 60 Minuten."
+        )));
     }
     let mut row = permitted(station, &person)?;
     if let Some(why) = hindrance(
@@ -266,7 +277,7 @@ fn announce(station: &Station, length: Duration) -> Result<String, EngineError> 
     station
         .outbox
         .append(&[row], None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+        .map_err(|e| EngineError::AuditFailed(store_words(&e)))?;
     station.command(link::Command::OutboxChanged);
     Ok(person.display)
 }
@@ -276,7 +287,7 @@ fn cut(station: &Station, by: String, asked: Duration, length: Duration) -> Resu
     {
         let mut running = station.drill.running();
         if running.is_some() {
-            return Err(EngineError::Usage("A drill runs already.".to_owned()));
+            return Err(EngineError::Usage(runs_already()));
         }
         let began = station.clock.now();
         let ms = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
@@ -373,7 +384,7 @@ fn append(station: &Station, actor: Option<Actor>, report: &Report) -> Result<()
         .outbox
         .append(&[row], None)
         .map(drop)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))
+        .map_err(|e| EngineError::AuditFailed(store_words(&e)))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! Never here: PHI (an error names ids at most), a decision about what to try next.
 //! Called by every module of the engine, by the desktop shell and by `vitrine-cli`.
 
+use vitrine_clinical::{say, word};
 use vitrine_store::StoreError;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::view::ErrorView;
@@ -12,51 +13,32 @@ use vitrine_wire::view::ErrorView;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The profile has no device yet.
-    #[error(
-        "This workstation is not enrolled: run `vitrine-cli enrol --server URL --code CODE` with a code from IT."
-    )]
     NotEnrolled,
     /// The server has revoked the device; its data are gone.
-    #[error(
-        "This workstation is no longer enrolled — its data were removed. Ask IT for a new enrolment code."
-    )]
     Revoked,
     /// The keys cannot be opened.
-    #[error("Stored data cannot be opened: {0}")]
     KeysMissing(String),
     /// Nobody is signed in.
-    #[error("Sign in first.")]
     NotSignedIn,
     /// The secret was given more than five minutes ago.
-    #[error("Your last PIN is more than 5 minutes ago: give it again.")]
     PinNeeded,
     /// Wrong PIN or password.
-    #[error("The name or the secret is wrong.{}", wait_words(*.retry_after_s))]
     WrongSecret {
         /// Seconds until another try is taken, when more than none.
         retry_after_s: u32,
     },
     /// Too many wrong secrets.
-    #[error("Too many wrong tries for this user: wait {} before the next.", span(*.retry_after_s))]
     Throttled {
         /// Seconds to wait.
         retry_after_s: u32,
     },
     /// The slot of the user was removed after ten wrong secrets.
-    #[error(
-        "Too many wrong tries: this user's key on this workstation was removed. Sign in while the server can be reached."
-    )]
     SlotRemoved,
     /// The account is disabled.
-    #[error("This account is disabled: ask IT.")]
     Disabled,
     /// The user is not in the staff list of this workstation.
-    #[error(
-        "'{0}' is not known at this workstation: check the name, or sign in while the server can be reached."
-    )]
     UnknownUser(String),
     /// Policy denies it.
-    #[error("{text}{}", if *.break_glass_offered { " Emergency access would allow it." } else { "" })]
     Denied {
         /// What is missing.
         text: String,
@@ -66,7 +48,6 @@ pub enum EngineError {
         break_glass_offered: bool,
     },
     /// This workstation does not hold it.
-    #[error("{what} is not on this workstation. {synced} This does not mean that nothing is recorded.")]
     NotOnThisWorkstation {
         /// What, by id.
         what: String,
@@ -74,10 +55,8 @@ pub enum EngineError {
         synced: String,
     },
     /// The server cannot be reached.
-    #[error("The server cannot be reached: {0}. Data on this workstation stay readable.")]
     Offline(String),
     /// The server refused.
-    #[error("{text}")]
     Refused {
         /// The server's code.
         code: ErrorCode,
@@ -87,41 +66,27 @@ pub enum EngineError {
         retry_after_s: Option<u32>,
     },
     /// The server is not the one this workstation trusts, or does not speak its protocol.
-    #[error("{0}")]
     Protocol(String),
     /// Data are damaged.
-    #[error(
-        "{what} cannot be read — treat as unknown. Other patients can still be opened; it is fetched again when the server can be reached."
-    )]
     Damaged {
         /// What.
         what: String,
     },
     /// The audit row could not be written, so nothing is shown.
-    #[error("The access could not be written down ({0}), so nothing is shown. Emergency access still works.")]
     AuditFailed(String),
     /// What was recorded could not be kept.
-    #[error(
-        "It could not be kept on this workstation ({0}): nothing was recorded. Write it on paper, and tell IT."
-    )]
     NotKept(String),
     /// Pages for a printer could not be made.
-    #[error("Nothing was printed: {0}.")]
     Paper(String),
     /// The printing system did not take them.
-    #[error("Nothing was printed: {0} Choose another printer, or ask IT.")]
     Printer(String),
     /// Wrong usage.
-    #[error("{0}")]
     Usage(String),
     /// Refused for safety: the file is left untouched.
-    #[error("{0}")]
     Unsafe(String),
     /// The storage failed.
-    #[error("{0}")]
     Store(StoreError),
     /// Reading or writing a file of the profile failed.
-    #[error("while {doing}: {cause}")]
     Io {
         /// What was being done.
         doing: &'static str,
@@ -129,8 +94,97 @@ pub enum EngineError {
         cause: std::io::Error,
     },
     /// A fault of ours.
-    #[error("internal fault while {0}: please report it")]
     Internal(&'static str),
+}
+
+impl std::fmt::Display for EngineError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&match self {
+            Self::NotEnrolled => say!(
+                "This workstation is not enrolled: run `vitrine-cli enrol --server URL --code CODE` with a code from IT.",
+                "Dieser Arbeitsplatz ist nicht registriert: `vitrine-cli enrol --server URL --code CODE` mit einem Code der Klinik-IT ausführen."
+            ),
+            Self::Revoked => say!(
+                "This workstation is no longer enrolled — its data were removed. Ask IT for a new enrolment code.",
+                "Dieser Arbeitsplatz ist nicht mehr registriert — seine Daten wurden entfernt. Bei der Klinik-IT einen neuen Registrierungscode anfordern."
+            ),
+            Self::KeysMissing(why) => say!(
+                "Stored data cannot be opened: {why}",
+                "Gespeicherte Daten lassen sich nicht öffnen: {why}"
+            ),
+            Self::NotSignedIn => say!("Sign in first.", "Zuerst anmelden."),
+            Self::PinNeeded => say!(
+                "Your last PIN is more than 5 minutes ago: give it again.",
+                "Ihre letzte PIN-Eingabe ist mehr als 5 Minuten her: PIN erneut eingeben."
+            ),
+            Self::WrongSecret { retry_after_s } => say!(
+                "The name or the secret is wrong.{wait}",
+                "Name oder PIN/Kennwort ist falsch.{wait}",
+                wait = wait_words(*retry_after_s)
+            ),
+            Self::Throttled { retry_after_s } => say!(
+                "Too many wrong tries for this user: wait {span} before the next.",
+                "Zu viele falsche Versuche für diesen Benutzer: {span} bis zum nächsten Versuch warten.",
+                span = span(*retry_after_s)
+            ),
+            Self::SlotRemoved => say!(
+                "Too many wrong tries: this user's key on this workstation was removed. Sign in while the server can be reached.",
+                "Zu viele falsche Versuche: der Schlüssel dieses Benutzers an diesem Arbeitsplatz wurde entfernt. Anmelden, wenn der Server erreichbar ist."
+            ),
+            Self::Disabled => say!(
+                "This account is disabled: ask IT.",
+                "Dieses Benutzerkonto ist deaktiviert: an die Klinik-IT wenden."
+            ),
+            Self::UnknownUser(name) => say!(
+                "'{name}' is not known at this workstation: check the name, or sign in while the server can be reached.",
+                "„{name}“ ist an diesem Arbeitsplatz nicht bekannt: Namen prüfen oder anmelden, wenn der Server erreichbar ist."
+            ),
+            Self::Denied {
+                text,
+                break_glass_offered: true,
+                ..
+            } => say!(
+                "{text} Emergency access would allow it.",
+                "{text} Mit Notfallzugriff wäre es möglich."
+            ),
+            Self::NotOnThisWorkstation { what, synced } => say!(
+                "{what} is not on this workstation. {synced} This does not mean that nothing is recorded.",
+                "Nicht an diesem Arbeitsplatz: {what}. {synced} Das heißt nicht, dass nichts dokumentiert ist."
+            ),
+            Self::Offline(why) => say!(
+                "The server cannot be reached: {why}. Data on this workstation stay readable.",
+                "Der Server ist nicht erreichbar: {why}. Daten an diesem Arbeitsplatz bleiben lesbar."
+            ),
+            Self::Damaged { what } => say!(
+                "{what} cannot be read — treat as unknown. Other patients can still be opened; it is fetched again when the server can be reached.",
+                "Nicht lesbar: {what} — als unbekannt behandeln. Andere Patienten lassen sich weiterhin öffnen; es wird neu geladen, sobald der Server erreichbar ist."
+            ),
+            Self::AuditFailed(why) => say!(
+                "The access could not be written down ({why}), so nothing is shown. Emergency access still works.",
+                "Der Zugriff konnte nicht protokolliert werden ({why}), daher wird nichts angezeigt. Der Notfallzugriff funktioniert weiterhin."
+            ),
+            Self::NotKept(why) => say!(
+                "It could not be kept on this workstation ({why}): nothing was recorded. Write it on paper, and tell IT.",
+                "Es konnte an diesem Arbeitsplatz nicht gespeichert werden ({why}): nichts wurde eingetragen. Auf Papier dokumentieren und die Klinik-IT benachrichtigen."
+            ),
+            Self::Paper(why) => say!("Nothing was printed: {why}.", "Nichts wurde gedruckt: {why}."),
+            Self::Printer(why) => say!(
+                "Nothing was printed: {why} Choose another printer, or ask IT.",
+                "Nichts wurde gedruckt: {why} Einen anderen Drucker wählen oder an die Klinik-IT wenden."
+            ),
+            Self::Denied { text, .. }
+            | Self::Refused { text, .. }
+            | Self::Protocol(text)
+            | Self::Usage(text)
+            | Self::Unsafe(text) => return f.write_str(text),
+            Self::Store(e) => store_words(e),
+            Self::Io { doing, cause } => say!("while {doing}: {cause}", "Fehler ({doing}): {cause}"),
+            Self::Internal(doing) => say!(
+                "internal fault while {doing}: please report it",
+                "interner Fehler ({doing}): bitte melden"
+            ),
+        })
+    }
 }
 
 fn span(seconds: u32) -> String {
@@ -145,7 +199,43 @@ fn wait_words(seconds: u32) -> String {
     if seconds == 0 {
         String::new()
     } else {
-        format!(" The next try is taken in {}.", span(seconds))
+        say!(
+            " The next try is taken in {span}.",
+            " Der nächste Versuch ist in {span} möglich.",
+            span = span(seconds)
+        )
+    }
+}
+
+/// What a store says went wrong, for a person; what it was doing, and the database's own words, are technical and English.
+pub(crate) fn store_words(e: &StoreError) -> String {
+    match e {
+        StoreError::NewerSchema { found, known } => say!(
+            "the database has schema {found}, this program knows up to {known}: install the newer program",
+            "die Datenbank hat das Schema {found}, dieses Programm kennt bis {known}: das neuere Programm installieren"
+        ),
+        StoreError::Unencrypted(what) => say!(
+            "{what} is not encrypted: it is refused and left untouched",
+            "{what} ist nicht verschlüsselt: die Datei wird abgewiesen und bleibt unverändert"
+        ),
+        StoreError::WrongKey(what) => say!(
+            "{what} cannot be opened with this key: it is left untouched",
+            "{what} lässt sich mit diesem Schlüssel nicht öffnen: die Datei bleibt unverändert"
+        ),
+        StoreError::Damaged(what) => say!(
+            "{what} is damaged: restore it or fetch it again",
+            "{what} ist beschädigt: wiederherstellen oder neu laden"
+        ),
+        StoreError::Chain(fault) => say!(
+            "the audit chain is broken: {fault}",
+            "die Protokollkette ist nicht lückenlos: {fault}"
+        ),
+        StoreError::Full(doing) => say!("no space left while {doing}", "kein Speicherplatz mehr ({doing})"),
+        StoreError::Backend { doing, cause } => {
+            say!("while {doing}: {cause}", "Fehler ({doing}): {cause}")
+        }
+        StoreError::Closed => word!("the store is closed", "der Speicher ist geschlossen").to_owned(),
+        other => other.to_string(),
     }
 }
 
@@ -154,7 +244,7 @@ impl From<StoreError> for EngineError {
         match e {
             StoreError::Damaged(what) => Self::Damaged { what },
             StoreError::Unencrypted(_) | StoreError::WrongKey(_) | StoreError::NewerSchema { .. } => {
-                Self::Unsafe(e.to_string())
+                Self::Unsafe(store_words(&e))
             }
             other => Self::Store(other),
         }
@@ -241,5 +331,50 @@ impl EngineError {
             },
             _ => 1,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrine_clinical::language::{Language, speaking};
+
+    #[test]
+    fn what_a_store_says_is_said_in_its_own_words_in_english_and_in_german_too() {
+        for e in [
+            StoreError::NewerSchema { found: 9, known: 8 },
+            StoreError::Unencrypted("a.db".to_owned()),
+            StoreError::WrongKey("a.db".to_owned()),
+            StoreError::Damaged("a.db".to_owned()),
+            StoreError::Full("writing"),
+            StoreError::Backend {
+                doing: "writing",
+                cause: "disk I/O error".to_owned(),
+            },
+            StoreError::Closed,
+        ] {
+            assert_eq!(store_words(&e), e.to_string());
+            let german = speaking(Language::German, || store_words(&e));
+            assert_ne!(german, e.to_string());
+        }
+    }
+
+    #[test]
+    fn an_error_is_said_in_the_language_of_whoever_reads_it() {
+        let denied = |break_glass_offered| EngineError::Denied {
+            text: "T.".to_owned(),
+            rule: "r",
+            break_glass_offered,
+        };
+        let german = |e: EngineError| speaking(Language::German, || e.to_string());
+        assert_eq!(denied(false).to_string(), "T.");
+        assert_eq!(denied(true).to_string(), "T. Emergency access would allow it.");
+        assert_eq!(german(denied(true)), "T. Mit Notfallzugriff wäre es möglich.");
+        let wrong = |retry_after_s| EngineError::WrongSecret { retry_after_s };
+        assert_eq!(wrong(0).to_string(), "The name or the secret is wrong.");
+        assert_eq!(
+            german(wrong(130)),
+            "Name oder PIN/Kennwort ist falsch. Der nächste Versuch ist in 3 min möglich."
+        );
     }
 }

@@ -7,16 +7,17 @@
 
 use crate::EngineError;
 use crate::entry;
+use crate::error::store_words;
 use crate::link::Command;
 use crate::outbox::Alarm;
-use crate::selftest;
+use crate::selftest::{self, Both};
 use crate::station::Station;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use vitrine_clinical::{UtcMs, format};
+use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_store::StoreError;
-use vitrine_store_sqlcipher::workstation::Verified;
+use vitrine_store_sqlcipher::workstation::{ScopeFault, Verified};
 use vitrine_sync::scope::is_patient;
 use vitrine_wire::sync_view::{CheckPartView, CheckView};
 
@@ -36,8 +37,8 @@ impl Integrity {
         self.running
             .load(Ordering::Acquire)
             .then(|| match self.items.load(Ordering::Relaxed) {
-                0 => "the pages are read first".to_owned(),
-                n => items_text(n) + " read",
+                0 => say!("the pages are read first", "zuerst werden die Seiten gelesen"),
+                n => say!("{items} read", "{items} gelesen", items = items_text(n)),
             })
     }
 }
@@ -51,9 +52,44 @@ pub(crate) struct Found {
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 struct Part {
-    name: String,
+    name: What,
     ok: bool,
-    text: String,
+    /// Kept as it was found, in each language.
+    #[serde(flatten)]
+    said: Both,
+}
+
+/// What is checked. It is kept by its English name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum What {
+    #[serde(rename = "Emergency cards, boards, staff list")]
+    Essentials,
+    #[serde(rename = "Full charts kept for who is signed in")]
+    Charts,
+    #[serde(rename = "What was recorded here")]
+    Entries,
+    #[serde(rename = "Access log")]
+    Log,
+    #[serde(rename = "Breaking the glass")]
+    Glass,
+}
+
+impl What {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Essentials => word!(
+                "Emergency cards, boards, staff list",
+                "Notfallkarten, Übersichten, Personalliste"
+            ),
+            Self::Charts => word!(
+                "Full charts kept for who is signed in",
+                "Vollständige Akten für den angemeldeten Benutzer"
+            ),
+            Self::Entries => word!("What was recorded here", "Hier erfasste Einträge"),
+            Self::Log => word!("Access log", "Zugriffsprotokoll"),
+            Self::Glass => word!("Breaking the glass", "Notfallzugriff"),
+        }
+    }
 }
 
 impl Found {
@@ -74,9 +110,9 @@ impl Found {
                 .parts
                 .iter()
                 .map(|p| CheckPartView {
-                    name: p.name.clone(),
+                    name: p.name.words().to_owned(),
                     ok: p.ok,
-                    text: p.text.clone(),
+                    text: p.said.text(),
                 })
                 .collect(),
         }
@@ -110,29 +146,22 @@ impl Drop for Running<'_> {
 pub(crate) fn run(station: &Station) -> Result<Found, EngineError> {
     let state = &station.integrity;
     if state.running.swap(true, Ordering::AcqRel) {
-        return Err(EngineError::Usage(
-            "the stored data are being checked already: wait for it".to_owned(),
-        ));
+        return Err(EngineError::Usage(say!(
+            "the stored data are being checked already: wait for it",
+            "die gespeicherten Daten werden bereits geprüft: warten Sie darauf"
+        )));
     }
     let _running = Running(state);
     state.items.store(0, Ordering::Relaxed);
     station.tell_status();
     let mut wrong = BTreeSet::new();
-    let mut parts = vec![scopes(
-        station,
-        "Emergency cards, boards, staff list",
-        true,
-        &mut wrong,
-        |go_on| station.essentials.verify(go_on),
-    )?];
+    let mut parts = vec![scopes(station, What::Essentials, &mut wrong, |go_on| {
+        station.essentials.verify(go_on)
+    })?];
     if let Some(records) = station.records() {
-        parts.push(scopes(
-            station,
-            "Full charts kept for who is signed in",
-            false,
-            &mut wrong,
-            |go_on| records.verify(go_on),
-        )?);
+        parts.push(scopes(station, What::Charts, &mut wrong, |go_on| {
+            records.verify(go_on)
+        })?);
     }
     parts.push(entries(station));
     parts.extend(emergency(station));
@@ -155,8 +184,7 @@ pub(crate) fn run(station: &Station) -> Result<Found, EngineError> {
 
 fn scopes(
     station: &Station,
-    name: &str,
-    essentials: bool,
+    name: What,
     wrong: &mut BTreeSet<String>,
     verify: impl FnOnce(&dyn Fn(u64) -> bool) -> Result<Verified, StoreError>,
 ) -> Result<Part, EngineError> {
@@ -165,43 +193,73 @@ fn scopes(
         station.integrity.items.store(before + n, Ordering::Relaxed);
         !*station.closing.borrow()
     };
-    let part = |ok, text| Part {
-        name: name.to_owned(),
-        ok,
-        text,
-    };
+    let part = |ok, said| Part { name, ok, said };
     let found = match verify(&go_on) {
         Ok(found) => found,
         Err(StoreError::Closed) => return Err(StoreError::Closed.into()),
         Err(e) => {
             // A person's full charts are another file: nothing is wrong with the emergency cards.
-            if essentials {
+            if name == What::Essentials {
                 station.damaged(&e);
             }
-            return Ok(part(false, format!("cannot be read: {e}")));
+            let said = Both::of(|| say!("cannot be read: {e}", "nicht lesbar: {e}", e = store_words(&e)));
+            return Ok(part(false, said));
         }
     };
     if found.whole() {
-        return Ok(part(true, format!("{}, each is whole", items_text(found.items))));
+        let said = Both::of(|| {
+            say!(
+                "{items}, each is whole",
+                "{items}: unversehrt",
+                items = items_text(found.items)
+            )
+        });
+        return Ok(part(true, said));
     }
     wrong.extend(found.scopes.iter().map(|s| s.scope.clone()));
+    if found.scopes.is_empty() {
+        for page in &found.pages {
+            tracing::error!(page, "a page of the stored data does not hold");
+        }
+    }
+    let synchronises = station.synchronises();
+    Ok(part(false, Both::of(|| faults_text(&found, synchronises))))
+}
+
+/// What is wrong, and what becomes of it.
+fn faults_text(found: &Verified, synchronises: bool) -> String {
+    if found.scopes.is_empty() {
+        return say!(
+            "{n} damaged pages or tables; nothing that is shown lies on them. Call IT: the file is to be made anew",
+            "Beschädigte Seiten oder Tabellen: {n}; nichts, was angezeigt wird, liegt darauf. Klinik-IT anrufen: die Datei muss neu erstellt werden",
+            n = found.pages.len()
+        );
+    }
     let damaged: u64 = found.scopes.iter().map(|s| s.damaged).sum();
     let unfindable: u64 = found.scopes.iter().map(|s| s.unfindable).sum();
     let mut said = Vec::new();
     if damaged > 0 {
-        said.push(format!("{} damaged", items_text(damaged)));
+        said.push(say!(
+            "{items} damaged",
+            "{items} beschädigt",
+            items = items_text(damaged)
+        ));
     }
     if unfindable > 0 {
-        said.push(format!("{} that a search would miss", items_text(unfindable)));
+        said.push(say!(
+            "{items} that a search would miss",
+            "{items} für die Suche nicht auffindbar",
+            items = items_text(unfindable)
+        ));
     }
-    let named = |which: fn(&vitrine_store_sqlcipher::workstation::ScopeFault) -> bool| {
+    let named = |which: fn(&ScopeFault) -> bool| {
         let names: Vec<&str> = found
             .scopes
             .iter()
             .filter(|s| which(s))
             .map(|s| {
                 if is_patient(&s.scope) {
-                    "a full chart"
+                    word!("a full chart", "eine vollständige Akte")
                 } else {
                     s.scope.as_str()
                 }
@@ -210,46 +268,60 @@ fn scopes(
         (!names.is_empty()).then(|| names.join(", "))
     };
     if let Some(names) = named(|s| s.unreadable) {
-        said.push(format!("not to be read to the end: {names}"));
+        said.push(say!(
+            "not to be read to the end: {names}",
+            "nicht bis zum Ende lesbar: {names}"
+        ));
     }
     if let Some(names) = named(|s| s.differs && !s.unreadable) {
-        said.push(format!("not what the server sent: {names}"));
+        said.push(say!(
+            "not what the server sent: {names}",
+            "nicht das, was der Server gesendet hat: {names}"
+        ));
     }
-    let mut text = said.join("; ");
-    if found.scopes.is_empty() {
-        text = format!(
-            "{} damaged pages or tables; nothing that is shown lies on them. Call IT: the file is to be made anew",
-            found.pages.len()
-        );
-        for page in &found.pages {
-            tracing::error!(page, "a page of the stored data does not hold");
-        }
+    let text = said.join("; ");
+    if synchronises {
+        say!(
+            "{text}. It is fetched anew as soon as the server answers",
+            "{text}. Es wird neu geladen, sobald der Server antwortet"
+        )
     } else {
-        text.push_str(if station.synchronises() {
-            ". It is fetched anew as soon as the server answers"
-        } else {
-            ". Nothing is fetched by this program: check it in the window, which fetches it anew, or run vitrine-cli cache renew"
-        });
+        say!(
+            "{text}. Nothing is fetched by this program: check it in the window, which fetches it anew, or run vitrine-cli cache renew",
+            "{text}. Dieses Programm lädt nichts: im Fenster prüfen, das neu lädt, oder vitrine-cli cache renew ausführen"
+        )
     }
-    Ok(part(false, text))
 }
 
 /// What people recorded here and is not in the record: nobody else has it.
 fn entries(station: &Station) -> Part {
-    let (ok, text) = match entry::pending(station, None) {
+    let (ok, said) = match entry::pending(station, None) {
         Ok(pending) if pending.is_empty() => {
-            (true, "nothing is kept that the record does not have".to_owned())
+            let none = || {
+                say!(
+                    "nothing is kept that the record does not have",
+                    "hier liegt nichts, was nicht in der Akte steht"
+                )
+            };
+            (true, Both::of(none))
         }
-        Ok(pending) => (true, format!("{} can be read", items_text(pending.len() as u64))),
+        Ok(pending) => {
+            let n = pending.len() as u64;
+            let some = || say!("{items} can be read", "{items} lesbar", items = items_text(n));
+            (true, Both::of(some))
+        }
         Err(e) => {
             station.alarms.raise(Alarm::EntriesUnreadable);
-            (false, format!("cannot be read: {e}"))
+            (
+                false,
+                Both::of(|| say!("cannot be read: {e}", "nicht lesbar: {e}")),
+            )
         }
     };
     Part {
-        name: "What was recorded here".to_owned(),
+        name: What::Entries,
         ok,
-        text,
+        said,
     }
 }
 
@@ -257,28 +329,34 @@ fn entries(station: &Station) -> Part {
 fn emergency(station: &Station) -> [Part; 2] {
     let test = selftest::run(station);
     let chain = test.checks.iter().find(|c| c.name == "audit chain");
-    let failed: Vec<String> = test
+    let failed = test
         .checks
         .iter()
         .filter(|c| !c.ok && matches!(c.name, "keys" | "pin" | "audit row" | "card" | "search" | "staff"))
-        .map(|c| c.text.clone())
-        .collect();
+        .map(|c| &c.both);
+    let ok = failed.clone().next().is_none();
     [
         Part {
-            name: "Access log".to_owned(),
+            name: What::Log,
             ok: chain.is_some_and(|c| c.ok),
-            text: chain.map_or_else(|| "was not looked at".to_owned(), |c| c.text.clone()),
+            said: chain.map_or_else(
+                || Both::of(|| say!("was not looked at", "nicht geprüft")),
+                |c| c.both.clone(),
+            ),
         },
         Part {
-            name: "Breaking the glass".to_owned(),
-            ok: failed.is_empty(),
-            text: if failed.is_empty() {
-                format!(
-                    "PIN, log and one card were gone through: {:.0} ms, nothing was shown",
-                    test.emergency_ms
-                )
+            name: What::Glass,
+            ok,
+            said: if ok {
+                Both::of(|| {
+                    say!(
+                        "PIN, log and one card were gone through: {ms:.0} ms, nothing was shown",
+                        "PIN, Protokoll und eine Karte wurden durchlaufen: {ms:.0} ms, nichts wurde angezeigt",
+                        ms = test.emergency_ms
+                    )
+                })
             } else {
-                failed.join(" ")
+                Both::joined(failed, " ")
             },
         },
     ]
@@ -286,8 +364,41 @@ fn emergency(station: &Station) -> [Part; 2] {
 
 fn items_text(n: u64) -> String {
     if n == 1 {
-        "1 item".to_owned()
+        say!("1 item", "1 Datensatz")
     } else {
-        format!("{n} items")
+        say!("{n} items", "{n} Datensätze")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrine_clinical::language::{Language, speaking};
+
+    #[test]
+    fn what_was_found_is_kept_in_english_and_shown_in_the_language_spoken() {
+        let part = Part {
+            name: What::Log,
+            ok: true,
+            said: speaking(Language::German, || Both::of(|| items_text(2))),
+        };
+        let kept = serde_json::to_string(&part).unwrap();
+        assert_eq!(
+            kept,
+            r#"{"name":"Access log","ok":true,"text":"2 items","german":"2 Datensätze"}"#
+        );
+        // As a version kept it that spoke English alone.
+        let old = r#"{"name":"Breaking the glass","ok":false,"text":"sign in"}"#;
+        let old: Part = serde_json::from_str(old).unwrap();
+        speaking(Language::German, || {
+            assert_eq!(
+                (part.name.words(), part.said.text()),
+                ("Zugriffsprotokoll", "2 Datensätze".to_owned())
+            );
+            assert_eq!(
+                (old.name.words(), old.said.text()),
+                ("Notfallzugriff", "sign in".to_owned())
+            );
+        });
     }
 }

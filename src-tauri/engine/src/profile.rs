@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use vitrine_clinical::say;
 
 /// The essentials while they are made anew.
 const NEXT: &str = "essentials.next.db";
@@ -223,15 +224,17 @@ impl Profile {
             }
         };
         let file: DeviceFile = serde_json::from_slice(&bytes).map_err(|e| {
-            EngineError::Usage(format!(
-                "device.json is damaged at line {}: enrol this workstation again",
-                e.line()
+            EngineError::Usage(say!(
+                "device.json is damaged at line {line}: enrol this workstation again",
+                "device.json ist in Zeile {line} beschädigt: diesen Arbeitsplatz neu registrieren",
+                line = e.line()
             ))
         })?;
         if file.version > PROFILE_VERSION {
-            return Err(EngineError::Unsafe(format!(
-                "device.json has version {}, this program knows up to {PROFILE_VERSION}: install the newer program",
-                file.version
+            return Err(EngineError::Unsafe(say!(
+                "device.json has version {found}, this program knows up to {PROFILE_VERSION}: install the newer program",
+                "device.json hat die Version {found}, dieses Programm kennt bis {PROFILE_VERSION}: das neuere Programm installieren",
+                found = file.version
             )));
         }
         Ok(Some(file))

@@ -3,13 +3,69 @@
 //! It reads one real card to the last byte and shows nothing of it. Run by IT, by drills and once a day.
 
 use crate::clock::Stopwatch;
+use crate::error::store_words;
 use crate::keys::{hash_pin, verify_pin};
-use crate::outbox::read_head;
+use crate::outbox::{not_ours, read_head};
 use crate::station::Station;
 use crate::{EngineError, entropy};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
+use vitrine_clinical::language::{Language, speaking, spoken};
+use vitrine_clinical::say;
+use vitrine_store::StoreError;
+
+/// A text in each language: what is kept is English, and may be read here after another language was chosen.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Both {
+    #[serde(rename = "text")]
+    english: String,
+    /// Empty where it was kept by a version that spoke English alone.
+    #[serde(default)]
+    german: String,
+}
+
+impl Both {
+    /// What `says` says in each language.
+    pub(crate) fn of(says: impl Fn() -> String) -> Self {
+        Self {
+            english: speaking(Language::English, &says),
+            german: speaking(Language::German, &says),
+        }
+    }
+
+    /// Some of them after one another.
+    pub(crate) fn joined<'a>(all: impl Iterator<Item = &'a Self> + Clone, between: &str) -> Self {
+        let of = |text: fn(&'a Self) -> &'a str| all.clone().map(text).collect::<Vec<_>>().join(between);
+        Self {
+            english: of(|b| &b.english),
+            german: of(|b| &b.german),
+        }
+    }
+
+    /// In the spoken language.
+    pub(crate) fn text(&self) -> String {
+        match spoken() {
+            Language::German if !self.german.is_empty() => self.german.clone(),
+            Language::Pseudo => format!("⟦{}⟧", self.english),
+            _ => self.english.clone(),
+        }
+    }
+}
+
+/// What does not work.
+struct Fault(Both);
+
+impl From<EngineError> for Fault {
+    fn from(e: EngineError) -> Self {
+        Self(Both::of(|| e.to_string()))
+    }
+}
+impl From<StoreError> for Fault {
+    fn from(e: StoreError) -> Self {
+        EngineError::from(e).into()
+    }
+}
 
 /// One check.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -22,6 +78,9 @@ pub struct Check {
     pub text: String,
     /// How long it took, ms.
     pub ms: f64,
+    /// The text in each language.
+    #[serde(skip)]
+    pub(crate) both: Both,
 }
 
 /// The result.
@@ -35,23 +94,20 @@ pub struct SelfTest {
     pub emergency_ms: f64,
 }
 
-fn check(name: &'static str, run: impl FnOnce() -> Result<String, EngineError>) -> Check {
+fn check(name: &'static str, run: impl FnOnce() -> Result<Both, Fault>) -> Check {
     let watch = Stopwatch::start();
     let done = run();
     let ms = watch.ms();
-    match done {
-        Ok(text) => Check {
-            name,
-            ok: true,
-            text,
-            ms,
-        },
-        Err(e) => Check {
-            name,
-            ok: false,
-            text: e.to_string(),
-            ms,
-        },
+    let (ok, both) = match done {
+        Ok(both) => (true, both),
+        Err(Fault(both)) => (false, both),
+    };
+    Check {
+        name,
+        ok,
+        text: both.text(),
+        ms,
+        both,
     }
 }
 
@@ -59,11 +115,14 @@ fn check(name: &'static str, run: impl FnOnce() -> Result<String, EngineError>) 
 pub(crate) fn run(station: &Station) -> SelfTest {
     let mut checks = vec![
         check("keys", || {
-            Ok(format!(
-                "opened by the {} sealer: {}",
-                station.sealer.kind().text(),
-                station.sealer.properties().note
-            ))
+            Ok(Both::of(|| {
+                say!(
+                    "opened by the {kind} sealer: {note}",
+                    "geöffnet mit {kind}: {note}",
+                    kind = station.sealer.kind().text(),
+                    note = station.sealer.properties().note
+                )
+            }))
         }),
         check("pin", pin),
         check("audit row", || audit_row(station)),
@@ -72,16 +131,25 @@ pub(crate) fn run(station: &Station) -> SelfTest {
         check("audit chain", || chain(station)),
         check("staff", || staff(station)),
         check("clock", || {
-            if station.clock.verified() {
-                Ok("verified against the server".to_owned())
-            } else {
-                Ok("not verified: no server heard since the start, or more than 30 s off".to_owned())
-            }
+            let verified = station.clock.verified();
+            Ok(Both::of(|| {
+                if verified {
+                    say!("verified against the server", "mit dem Server verglichen")
+                } else {
+                    say!(
+                        "not verified: no server heard since the start, or more than 30 s off",
+                        "nicht geprüft: seit dem Start kein Server erreicht, oder mehr als 30 s Abweichung"
+                    )
+                }
+            }))
         }),
     ];
-    checks.push(check("alarms", || match station.alarms.texts() {
-        none if none.is_empty() => Ok("none".to_owned()),
-        some => Err(EngineError::Usage(some.join(" "))),
+    checks.push(check("alarms", || match station.alarms.all() {
+        none if none.is_empty() => Ok(Both::of(|| say!("none", "keine"))),
+        some => Err(Fault(Both::of(|| {
+            let texts: Vec<&str> = some.iter().map(|a| a.text()).collect();
+            texts.join(" ")
+        }))),
     }));
     let ok = checks.iter().all(|c| c.ok);
     let emergency_ms = checks
@@ -101,18 +169,23 @@ pub(crate) fn run(station: &Station) -> SelfTest {
     result
 }
 
-fn pin() -> Result<String, EngineError> {
+fn pin() -> Result<Both, Fault> {
     let salt = entropy::bytes::<16>()?;
     let broken = |_| EngineError::Internal("checking a PIN");
     let phc = hash_pin("000000", &salt).map_err(broken)?;
     if verify_pin("000000", &phc).map_err(broken)? {
-        Ok("checked (made and verified once)".to_owned())
+        Ok(Both::of(|| {
+            say!(
+                "checked (made and verified once)",
+                "geprüft (einmal erzeugt und verglichen)"
+            )
+        }))
     } else {
-        Err(EngineError::Internal("checking a PIN"))
+        Err(EngineError::Internal("checking a PIN").into())
     }
 }
 
-fn audit_row(station: &Station) -> Result<String, EngineError> {
+fn audit_row(station: &Station) -> Result<Both, Fault> {
     let at = station.clock.now();
     let entry = AuditEntry {
         access_id: entropy::access_id(at)?,
@@ -131,46 +204,97 @@ fn audit_row(station: &Station) -> Result<String, EngineError> {
     let receipts = station
         .outbox
         .append(&[entry], None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
-    Ok(format!(
-        "row {} is durable",
-        receipts.first().map_or(0, vitrine_access::Receipt::seq)
-    ))
+        .map_err(|e| Fault(Both::of(|| EngineError::AuditFailed(store_words(&e)).to_string())))?;
+    let row = receipts.first().map_or(0, vitrine_access::Receipt::seq);
+    Ok(Both::of(|| {
+        say!("row {row} is durable", "Zeile {row} ist dauerhaft gespeichert")
+    }))
 }
 
-fn card(station: &Station) -> Result<String, EngineError> {
+fn card(station: &Station) -> Result<Both, Fault> {
     match station.essentials.probe()? {
-        Some(bytes) => Ok(format!(
-            "one card of {bytes} bytes was read whole; nothing of it was shown"
-        )),
-        None => Err(EngineError::Usage(format!(
-            "no card is on this workstation. {}",
-            station.synced_text()
-        ))),
+        Some(bytes) => Ok(Both::of(|| {
+            say!(
+                "one card of {bytes} bytes was read whole; nothing of it was shown",
+                "eine Karte von {bytes} Byte wurde ganz gelesen; nichts davon wurde angezeigt"
+            )
+        })),
+        None => Err(Fault(Both::of(|| {
+            say!(
+                "no card is on this workstation. {synced}",
+                "an diesem Arbeitsplatz ist keine Karte. {synced}",
+                synced = station.synced_text()
+            )
+        }))),
     }
 }
 
-fn search(station: &Station) -> Result<String, EngineError> {
+fn search(station: &Station) -> Result<Both, Fault> {
     station.essentials.by_term("mselftest")?;
-    Ok(format!(
-        "{} patients can be searched",
-        station.essentials.patients()?
-    ))
+    let n = station.essentials.patients()?;
+    Ok(Both::of(|| {
+        say!(
+            "{n} patients can be searched",
+            "Patienten, die die Suche findet: {n}"
+        )
+    }))
 }
 
-fn chain(station: &Station) -> Result<String, EngineError> {
+fn chain(station: &Station) -> Result<Both, Fault> {
     let device = station.device().device.clone();
-    let sealed = read_head(&station.profile.audit_head(), &station.key, &device)?;
-    let head = station.outbox.verify(sealed)?;
-    Ok(format!("whole up to row {}", head.seq))
+    let sealed = read_head(&station.profile.audit_head(), &station.key, &device).map_err(|e| match e {
+        EngineError::Unsafe(_) => Fault(Both::of(not_ours)),
+        other => other.into(),
+    })?;
+    let row = station.outbox.verify(sealed)?.seq;
+    Ok(Both::of(|| {
+        say!("whole up to row {row}", "lückenlos bis Zeile {row}")
+    }))
 }
 
-fn staff(station: &Station) -> Result<String, EngineError> {
+fn staff(station: &Station) -> Result<Both, Fault> {
     match station.essentials.scope("dir")?.filter(|s| s.complete) {
-        Some(s) if s.items > 0 => Ok(format!("{} people can identify themselves here", s.items)),
-        _ => Err(EngineError::Usage(format!(
-            "the staff list is not on this workstation: nobody could break the glass. {}",
-            station.synced_text()
-        ))),
+        Some(s) if s.items > 0 => Ok(Both::of(|| {
+            say!(
+                "{n} people can identify themselves here",
+                "Personen, die sich hier ausweisen können: {n}",
+                n = s.items
+            )
+        })),
+        _ => Err(Fault(Both::of(|| {
+            say!(
+                "the staff list is not on this workstation: nobody could break the glass. {synced}",
+                "die Personalliste ist nicht an diesem Arbeitsplatz: ein Notfallzugriff wäre niemandem möglich. {synced}",
+                synced = station.synced_text()
+            )
+        }))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_english_and_is_read_in_the_language_spoken_later() {
+        let both = |word: &'static str, wort: &'static str| {
+            Both::of(move || match spoken() {
+                Language::German => wort.to_owned(),
+                _ => word.to_owned(),
+            })
+        };
+        let one = speaking(Language::German, || both("whole", "unversehrt"));
+        assert_eq!(
+            serde_json::to_string(&one).unwrap(),
+            r#"{"text":"whole","german":"unversehrt"}"#
+        );
+        assert_eq!(one.text(), "whole");
+        let both = [one.clone(), both("row", "Zeile")];
+        let joined = Both::joined(both.iter(), " ");
+        assert_eq!(joined.text(), "whole row");
+        assert_eq!(speaking(Language::German, || joined.text()), "unversehrt Zeile");
+        // Of before there was German.
+        let old: Both = serde_json::from_str(r#"{"text":"whole"}"#).unwrap();
+        assert_eq!(speaking(Language::German, || old.text()), "whole");
     }
 }

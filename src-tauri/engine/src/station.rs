@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 use tokio::sync::broadcast;
 use vitrine_access::Grant;
 use vitrine_access::policy::{PatientFacts, Request, Subject};
-use vitrine_clinical::{DeviceId, PatientId, UtcMs, WardId};
+use vitrine_clinical::{DeviceId, PatientId, UtcMs, WardId, say, word};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::Key;
 use vitrine_store_sqlcipher::workstation::{Essentials, Images, Kept, Outbox, Records};
@@ -109,8 +109,12 @@ impl Station {
             Arc::clone(&clock),
             options.images_bytes,
         );
-        let device_id = DeviceId::new(device.device.as_str())
-            .map_err(|e| EngineError::Usage(format!("device.json: {e}: enrol this workstation again")))?;
+        let device_id = DeviceId::new(device.device.as_str()).map_err(|e| {
+            EngineError::Usage(say!(
+                "device.json: {e}: enrol this workstation again",
+                "device.json: {e}: diesen Arbeitsplatz neu registrieren"
+            ))
+        })?;
         let station = Self {
             profile,
             device: RwLock::new(device),
@@ -427,12 +431,13 @@ impl Station {
         match as_of {
             Some(at) => {
                 let at = UtcMs(at);
-                format!(
-                    "Last synchronised {}.",
-                    vitrine_clinical::format::date_time_in(at, &|at| self.clock.zone_minutes(at))
+                say!(
+                    "Last synchronised {at}.",
+                    "Zuletzt synchronisiert {at}.",
+                    at = vitrine_clinical::format::date_time_in(at, &|at| self.clock.zone_minutes(at))
                 )
             }
-            None => "Never synchronised.".to_owned(),
+            None => say!("Never synchronised.", "Nie synchronisiert."),
         }
     }
 
@@ -460,7 +465,7 @@ impl Station {
         {
             return Ok(id);
         }
-        Err(self.not_here("This patient"))
+        Err(self.not_here(word!("This patient", "dieser Patient")))
     }
 
     /// Reads what was given as a patient: a FHIR id, or an MRN.
@@ -476,9 +481,10 @@ impl Station {
         if term.len() > 1 {
             let mut found = self.essentials.by_term(&term)?;
             if found.len() > 1 {
-                return Err(EngineError::Usage(
-                    "this number belongs to more than one patient: give the FHIR id".to_owned(),
-                ));
+                return Err(EngineError::Usage(say!(
+                    "this number belongs to more than one patient: give the FHIR id",
+                    "diese Nummer gehört zu mehr als einem Patienten: die FHIR-ID angeben"
+                )));
             }
             if let Some(one) = found.pop() {
                 return Ok(one);
@@ -490,7 +496,7 @@ impl Station {
         {
             return Ok(id.clone());
         }
-        Err(self.not_here("This patient"))
+        Err(self.not_here(word!("This patient", "dieser Patient")))
     }
 }
 

@@ -13,7 +13,8 @@ use crate::reliance;
 use crate::session::{self, initials};
 use crate::station::Station;
 use serde_json::{Map, Value, json};
-use vitrine_clinical::{UtcMs, format};
+use vitrine_clinical::language::{Language, speaking};
+use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_store_sqlcipher::workstation::EntryTally;
 use vitrine_wire::view::{DataAge, DeviceState, LockView, RecentUserView, SessionView, StatusView};
 
@@ -52,10 +53,12 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
             .essentials
             .patients()
             .map_or(0, |n| u32::try_from(n).unwrap_or(u32::MAX)),
-        loading_text: station
-            .fresh
-            .loading()
-            .map(|(done, of)| format!("Still loading — {done} of {of}")),
+        loading_text: station.fresh.loading().map(|(done, of)| {
+            say!(
+                "Still loading — {done} of {of}",
+                "Wird noch geladen — {done} von {of}"
+            )
+        }),
         alarms: station.alarms.texts(),
         demo: device.demo,
         drill_text: drill::text(station),
@@ -64,9 +67,12 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
 
 /// What is wrong with the times on this workstation.
 fn clock_warning(clock: &Clock) -> Option<String> {
-    let zone = "times are in UTC: this workstation's time zone cannot be read";
+    let zone = word!(
+        "times are in UTC: this workstation's time zone cannot be read",
+        "Zeiten sind in UTC: die Zeitzone dieses Arbeitsplatzes ist nicht lesbar"
+    );
     let wrong: Vec<&str> = [
-        (clock.verified(), "clock not verified"),
+        (clock.verified(), word!("clock not verified", "Uhr nicht geprüft")),
         (clock.zone_known(), zone),
     ]
     .into_iter()
@@ -78,18 +84,32 @@ fn clock_warning(clock: &Clock) -> Option<String> {
 fn sentence(age: DataAge, as_of: Option<i64>, station: &Station) -> String {
     let words = cache::words(age, as_of, &station.clock);
     match age {
-        DataAge::Live => format!("LIVE — {words}."),
-        DataAge::Delayed => format!("DELAYED — data {words}."),
-        DataAge::Partial => "NOT FULLY LOADED — treat what is missing as unknown.".to_owned(),
-        DataAge::Stale => format!("STALE — data {words}. Newer changes may be missing."),
-        DataAge::Offline | DataAge::Old if as_of.is_none() => {
-            "OFFLINE — this workstation has not been synchronised yet.".to_owned()
-        }
-        DataAge::Offline => format!("OFFLINE — data {words}. Others' changes are not shown."),
-        DataAge::Old => format!("OFFLINE, OLD DATA — data {words}. Others' changes are not shown."),
-        DataAge::Unavailable | DataAge::NotOnThisWorkstation => {
-            "No data can be shown on this workstation.".to_owned()
-        }
+        DataAge::Live => say!("LIVE — {words}.", "LIVE — {words}."),
+        DataAge::Delayed => say!("DELAYED — data {words}.", "VERZÖGERT — Daten: {words}."),
+        DataAge::Partial => say!(
+            "NOT FULLY LOADED — treat what is missing as unknown.",
+            "NICHT VOLLSTÄNDIG GELADEN — was fehlt, als unbekannt behandeln."
+        ),
+        DataAge::Stale => say!(
+            "STALE — data {words}. Newer changes may be missing.",
+            "VERALTET — Daten: {words}. Neuere Änderungen können fehlen."
+        ),
+        DataAge::Offline | DataAge::Old if as_of.is_none() => say!(
+            "OFFLINE — this workstation has not been synchronised yet.",
+            "OFFLINE — dieser Arbeitsplatz wurde noch nicht synchronisiert."
+        ),
+        DataAge::Offline => say!(
+            "OFFLINE — data {words}. Others' changes are not shown.",
+            "OFFLINE — Daten: {words}. Änderungen anderer werden nicht angezeigt."
+        ),
+        DataAge::Old => say!(
+            "OFFLINE, OLD DATA — data {words}. Others' changes are not shown.",
+            "OFFLINE, ALTE DATEN — Daten: {words}. Änderungen anderer werden nicht angezeigt."
+        ),
+        DataAge::Unavailable | DataAge::NotOnThisWorkstation => say!(
+            "No data can be shown on this workstation.",
+            "An diesem Arbeitsplatz können keine Daten angezeigt werden."
+        ),
     }
 }
 
@@ -133,8 +153,12 @@ pub(crate) fn closed_view(e: &EngineError) -> LockView {
     }
 }
 
-/// What the device tells the server of itself (JSON text).
+/// What the device tells the server of itself (JSON text), in English.
 pub(crate) fn report(station: &Station) -> String {
+    speaking(Language::English, || report_words(station))
+}
+
+fn report_words(station: &Station) -> String {
     let selftest = station
         .essentials
         .note("selftest")

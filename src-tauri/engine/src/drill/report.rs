@@ -7,7 +7,7 @@ use crate::session::Person;
 use crate::station::Station;
 use serde::{Deserialize, Serialize};
 use vitrine_access::policy::verdict;
-use vitrine_clinical::{UtcMs, WardId, format};
+use vitrine_clinical::{UtcMs, WardId, format, say, word};
 use vitrine_wire::sync_view::{CheckPartView, CheckView, DrillView};
 use vitrine_wire::view::StatusView;
 
@@ -79,7 +79,7 @@ pub(super) struct Report {
 
 fn ms_text(ms: f64) -> String {
     if ms < 1.0 {
-        "less than 1 ms".to_owned()
+        say!("less than 1 ms", "weniger als 1 ms")
     } else {
         format!("{ms:.0} ms")
     }
@@ -107,67 +107,103 @@ impl Report {
     }
 
     fn parts(&self) -> Vec<CheckPartView> {
+        let name = word!("Emergency cards", "Notfallkarten");
         let cards = match &self.cards {
             None => part(
-                "Emergency cards",
+                name,
                 false,
-                "not known: it ended before they were read".to_owned(),
+                say!(
+                    "not known: it ended before they were read",
+                    "nicht bekannt: die Übung endete, bevor sie gelesen waren"
+                ),
             ),
             Some(c) => part(
-                "Emergency cards",
+                name,
                 c.of > 0 && c.read == c.of,
-                format!(
-                    "{} of {} could be read without the server; half within {}, the slowest in {}",
-                    c.read,
-                    c.of,
-                    ms_text(c.half_ms),
-                    ms_text(c.slowest_ms)
+                say!(
+                    "{read} of {of} could be read without the server; half within {half}, the slowest in {slowest}",
+                    "{read} von {of} ohne Server lesbar; die Hälfte innerhalb von {half}, die langsamste in {slowest}",
+                    read = c.read,
+                    of = c.of,
+                    half = ms_text(c.half_ms),
+                    slowest = ms_text(c.slowest_ms)
                 ),
             ),
         };
+        let name = word!("Breaking the glass", "Notfallzugriff");
         let glass = match self.emergency_ms {
             Some(ms) => part(
-                "Breaking the glass",
+                name,
                 ms <= 1_000.0,
-                format!("PIN, access log and card together would have taken {}", ms_text(ms)),
+                say!(
+                    "PIN, access log and card together would have taken {took}",
+                    "PIN, Zugriffsprotokoll und Karte hätten zusammen so lange gedauert: {took}",
+                    took = ms_text(ms)
+                ),
             ),
             None => part(
-                "Breaking the glass",
+                name,
                 false,
-                "not known: the self-test failed, or did not come to its end. IT runs it with vitrine-cli selftest"
-                    .to_owned(),
+                say!(
+                    "not known: the self-test failed, or did not come to its end. IT runs it with vitrine-cli selftest",
+                    "nicht bekannt: der Selbsttest schlug fehl oder kam nicht zu Ende. Die Klinik-IT führt ihn mit vitrine-cli selftest aus"
+                ),
             ),
         };
+        let name = word!("Recording", "Einträge");
         let recorded = match self.recorded {
-            Some(0) => part("Recording", true, "nothing was recorded meanwhile".to_owned()),
-            Some(1) => part(
-                "Recording",
+            Some(0) => part(
+                name,
                 true,
-                "1 entry was kept here meanwhile, and is sent now".to_owned(),
+                say!(
+                    "nothing was recorded meanwhile",
+                    "währenddessen wurde nichts eingetragen"
+                ),
+            ),
+            Some(1) => part(
+                name,
+                true,
+                say!(
+                    "1 entry was kept here meanwhile, and is sent now",
+                    "1 Eintrag wurde währenddessen hier gespeichert und wird jetzt gesendet"
+                ),
             ),
             Some(n) => part(
-                "Recording",
+                name,
                 true,
-                format!("{n} entries were kept here meanwhile, and are sent now"),
+                say!(
+                    "{n} entries were kept here meanwhile, and are sent now",
+                    "{n} Einträge wurden währenddessen hier gespeichert und werden jetzt gesendet"
+                ),
             ),
             None => part(
-                "Recording",
+                name,
                 false,
-                "what was recorded cannot be counted".to_owned(),
+                say!(
+                    "what was recorded cannot be counted",
+                    "was eingetragen wurde, lässt sich nicht zählen"
+                ),
             ),
         };
         let lasted = format::duration(self.ended_ms.saturating_sub(self.began_ms).max(0));
         let ended = match (self.how.as_str(), &self.ended_by) {
-            ("time", _) => "as planned".to_owned(),
-            ("emergency", _) => "because the glass was broken".to_owned(),
-            ("program", _) => "with the program".to_owned(),
-            (_, Some(who)) => format!("by {who}"),
-            (_, None) => "by somebody who was not signed in".to_owned(),
+            ("time", _) => say!("as planned", "wie geplant"),
+            ("emergency", _) => say!("because the glass was broken", "durch einen Notfallzugriff"),
+            ("program", _) => say!("with the program", "mit dem Programm"),
+            (_, Some(who)) => say!("by {who}", "durch {who}"),
+            (_, None) => say!(
+                "by somebody who was not signed in",
+                "durch jemanden, der nicht angemeldet war"
+            ),
         };
         let whole = part(
-            "The drill",
+            word!("The drill", "Die Übung"),
             true,
-            format!("begun by {}, ended after {lasted} {ended}", self.by),
+            say!(
+                "begun by {by}, ended after {lasted} {ended}",
+                "begonnen durch {by}, beendet nach {lasted} {ended}",
+                by = self.by
+            ),
         );
         vec![cards, glass, recorded, whole]
     }
@@ -206,20 +242,30 @@ fn not_by(station: &Station, person: &Person) -> Option<String> {
 pub(crate) fn view(station: &Station, status: &StatusView) -> DrillView {
     let person = station.session().as_ref().map(|s| s.person.clone());
     let refused_text = match &person {
-        None => Some("A drill is begun by somebody who is signed in.".to_owned()),
+        None => Some(say!(
+            "A drill is begun by somebody who is signed in.",
+            "Eine Übung beginnt, wer angemeldet ist."
+        )),
         Some(person) => not_by(station, person).or_else(|| hindrance(station, status.age)),
     };
     let (last, unread_text) = match last(station) {
         Ok(last) => (last, None),
         Err(e) => {
             tracing::error!(error = %e, "the last drill");
-            let text = "What the last drill found cannot be read.";
-            (None, Some(text.to_owned()))
+            let text = say!(
+                "What the last drill found cannot be read.",
+                "Was die letzte Übung ergab, ist nicht lesbar."
+            );
+            (None, Some(text))
         }
     };
     DrillView {
-        running_text: text(station)
-            .map(|t| format!("This workstation is {t}. Others' changes are not shown here.")),
+        running_text: text(station).map(|t| {
+            say!(
+                "This workstation is {t}. Others' changes are not shown here.",
+                "Dieser Arbeitsplatz ist {t}. Änderungen anderer werden hier nicht angezeigt."
+            )
+        }),
         refused_text,
         minutes: MINUTES.to_vec(),
         last: last.map(|r| r.view(station)),
@@ -230,6 +276,7 @@ pub(crate) fn view(station: &Station, status: &StatusView) -> DrillView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vitrine_clinical::language::{Language, speaking};
 
     fn report(cards: Option<Cards>, emergency_ms: Option<f64>, recorded: Option<u64>) -> Vec<(String, bool)> {
         let report = Report {
@@ -281,5 +328,33 @@ mod tests {
             let bad: Vec<usize> = (0..parts.len()).filter(|i| !parts[*i].1).collect();
             assert_eq!(bad, [wrong], "{parts:?}");
         }
+    }
+
+    #[test]
+    fn what_was_measured_is_kept_as_numbers_and_said_in_the_language_spoken() {
+        let german = speaking(Language::German, || {
+            report(Some(cards(24, 23)), Some(84.0), Some(1))
+        });
+        assert_eq!(
+            german[..3]
+                .iter()
+                .map(|(text, _)| text.as_str())
+                .collect::<Vec<_>>(),
+            [
+                "23 von 24 ohne Server lesbar; die Hälfte innerhalb von weniger als 1 ms, die langsamste in 9 ms",
+                "PIN, Zugriffsprotokoll und Karte hätten zusammen so lange gedauert: 84 ms",
+                "1 Eintrag wurde währenddessen hier gespeichert und wird jetzt gesendet",
+            ]
+        );
+        assert!(
+            german[3]
+                .0
+                .starts_with("begonnen durch A. NURSE, beendet nach 12"),
+            "{german:?}"
+        );
+        assert!(
+            german[3].0.ends_with(" durch jemanden, der nicht angemeldet war"),
+            "{german:?}"
+        );
     }
 }

@@ -7,6 +7,7 @@ use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use vitrine_clinical::say;
 
 /// What `device.key` holds, sealed.
 #[derive(Debug, Serialize, Deserialize)]
@@ -55,20 +56,32 @@ impl DeviceKey {
     /// [`EngineError::KeysMissing`] when it is missing, damaged, or not of this sealer; nothing is made anew.
     pub fn open(path: &Path, sealer: &dyn Sealer) -> Result<Self, EngineError> {
         let bytes = std::fs::read(path).map_err(|e| {
-            EngineError::KeysMissing(format!("device.key: {e}: enrol this workstation again"))
+            EngineError::KeysMissing(say!(
+                "device.key: {e}: enrol this workstation again",
+                "device.key: {e}: diesen Arbeitsplatz neu registrieren"
+            ))
         })?;
         let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| {
-            EngineError::KeysMissing("device.key is damaged: enrol this workstation again".to_owned())
+            EngineError::KeysMissing(say!(
+                "device.key is damaged: enrol this workstation again",
+                "device.key ist beschädigt: diesen Arbeitsplatz neu registrieren"
+            ))
         })?;
         let dk = Dek::from_bytes(&sealer.unseal("vitrine-dk", &file.dk)?).ok_or_else(|| {
-            EngineError::KeysMissing("device.key holds no device secret: enrol again".to_owned())
+            EngineError::KeysMissing(say!(
+                "device.key holds no device secret: enrol again",
+                "device.key enthält kein Gerätegeheimnis: neu registrieren"
+            ))
         })?;
         Self::parts(dk, &sealer.unseal("vitrine-signing", &file.signing)?)
     }
 
     fn parts(dk: Dek, pkcs8: &[u8]) -> Result<Self, EngineError> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).map_err(|_| {
-            EngineError::KeysMissing("device.key holds no signing key: enrol again".to_owned())
+            EngineError::KeysMissing(say!(
+                "device.key holds no signing key: enrol again",
+                "device.key enthält keinen Signaturschlüssel: neu registrieren"
+            ))
         })?;
         Ok(Self { dk, pair })
     }

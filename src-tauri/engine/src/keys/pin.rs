@@ -2,10 +2,17 @@
 //! carries it. Budget in the emergency path: 110 ms (faults.md B5).
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use vitrine_clinical::word;
 
 /// The stored string is not one we take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the stored PIN of this user cannot be read: ask IT to set it anew")]
+#[error(
+    "{}",
+    word!(
+        "the stored PIN of this user cannot be read: ask IT to set it anew",
+        "die gespeicherte PIN dieses Benutzers ist nicht lesbar: von der Klinik-IT neu setzen lassen"
+    )
+)]
 pub struct PinError;
 
 /// Upper limit of the memory a stored string may ask for, KiB: a hostile value must not exhaust the machine.

@@ -5,6 +5,7 @@ use super::wrap::{Dek, open_with, seal_with};
 use crate::EngineError;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use vitrine_clinical::{say, word};
 
 /// Which kind of sealer made a blob. Another kind found later means "enrol again", never a silent new key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,9 +18,9 @@ pub enum SealerKind {
 impl SealerKind {
     /// As shown in `status` and `selftest`.
     #[must_use]
-    pub const fn text(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
-            Self::File => "file (weak)",
+            Self::File => word!("file (weak)", "Datei (schwach)"),
         }
     }
 }
@@ -88,9 +89,10 @@ impl FileSealer {
                 check_private(&self.path)?;
                 let bytes = zeroize::Zeroizing::new(bytes);
                 Dek::from_bytes(&bytes).ok_or_else(|| {
-                    EngineError::KeysMissing(format!(
-                        "{} is not a key of 32 bytes: remove the profile and enrol again",
-                        file_name(&self.path)
+                    EngineError::KeysMissing(say!(
+                        "{file} is not a key of 32 bytes: remove the profile and enrol again",
+                        "{file} ist kein Schlüssel von 32 Byte: das Profil entfernen und neu registrieren",
+                        file = file_name(&self.path)
                     ))
                 })
             }
@@ -99,9 +101,10 @@ impl FileSealer {
                 crate::profile::write_private(&self.path, key.bytes())?;
                 Ok(key)
             }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(EngineError::KeysMissing(format!(
-                "{} is missing: enrol this workstation again",
-                file_name(&self.path)
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Err(EngineError::KeysMissing(say!(
+                "{file} is missing: enrol this workstation again",
+                "{file} fehlt: diesen Arbeitsplatz neu registrieren",
+                file = file_name(&self.path)
             ))),
             Err(e) => Err(EngineError::KeysMissing(format!(
                 "{}: {e}",
@@ -129,8 +132,9 @@ fn check_private(path: &Path) -> Result<(), EngineError> {
         return Ok(());
     }
     let name = file_name(path);
-    Err(EngineError::KeysMissing(format!(
-        "{name} can be read by others (mode {mode:04o}): run `chmod 600 {name}` in the profile folder"
+    Err(EngineError::KeysMissing(say!(
+        "{name} can be read by others (mode {mode:04o}): run `chmod 600 {name}` in the profile folder",
+        "{name} ist für andere lesbar (Modus {mode:04o}): im Profilordner `chmod 600 {name}` ausführen"
     )))
 }
 
@@ -153,10 +157,10 @@ impl Sealer for FileSealer {
         crate::entropy::unhex(&blob.sealed)
             .and_then(|b| open_with(&key, purpose.as_bytes(), &b))
             .ok_or_else(|| {
-                EngineError::KeysMissing(
-                    "device.key does not belong to this profile's sealer.key: enrol this workstation again"
-                        .to_owned(),
-                )
+                EngineError::KeysMissing(say!(
+                    "device.key does not belong to this profile's sealer.key: enrol this workstation again",
+                    "device.key gehört nicht zu sealer.key dieses Profils: diesen Arbeitsplatz neu registrieren"
+                ))
             })
     }
     fn kind(&self) -> SealerKind {
@@ -166,7 +170,10 @@ impl Sealer for FileSealer {
         SealerProperties {
             hardware_bound: false,
             lease_enforced: false,
-            note: "protects against a stolen backup of the databases alone, not against a stolen disk: use disk encryption",
+            note: word!(
+                "protects against a stolen backup of the databases alone, not against a stolen disk: use disk encryption",
+                "schützt nur gegen eine gestohlene Sicherung der Datenbanken, nicht gegen einen gestohlenen Datenträger: Festplattenverschlüsselung verwenden"
+            ),
         }
     }
     fn destroy(&self) -> Result<(), EngineError> {

@@ -5,6 +5,7 @@ use crate::{EngineError, entropy};
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use vitrine_clinical::say;
 use zeroize::Zeroizing;
 
 /// What secret a slot was made with.
@@ -164,8 +165,9 @@ impl Slots {
             .and_then(|w| open_with(&kek, &self.aad(db, "device", FILE_VERSION), &w))
             .and_then(|k| Dek::from_bytes(&k))
             .ok_or_else(|| {
-                EngineError::KeysMissing(format!(
-                    "the key of {db}.db does not open on this device: enrol it again"
+                EngineError::KeysMissing(say!(
+                    "the key of {db}.db does not open on this device: enrol it again",
+                    "der Schlüssel von {db}.db lässt sich auf diesem Gerät nicht öffnen: neu registrieren"
                 ))
             })
     }
@@ -252,15 +254,23 @@ impl Slots {
 }
 
 fn read(path: &Path) -> Result<SlotFile, EngineError> {
-    let bytes = std::fs::read(path)
-        .map_err(|e| EngineError::KeysMissing(format!("slots.json: {e}: enrol this workstation again")))?;
+    let bytes = std::fs::read(path).map_err(|e| {
+        EngineError::KeysMissing(say!(
+            "slots.json: {e}: enrol this workstation again",
+            "slots.json: {e}: diesen Arbeitsplatz neu registrieren"
+        ))
+    })?;
     let file: SlotFile = serde_json::from_slice(&bytes).map_err(|_| {
-        EngineError::KeysMissing("slots.json is damaged: enrol this workstation again".to_owned())
+        EngineError::KeysMissing(say!(
+            "slots.json is damaged: enrol this workstation again",
+            "slots.json ist beschädigt: diesen Arbeitsplatz neu registrieren"
+        ))
     })?;
     if file.version > FILE_VERSION {
-        return Err(EngineError::Unsafe(format!(
-            "slots.json has version {}, this program knows up to {FILE_VERSION}: install the newer program",
-            file.version
+        return Err(EngineError::Unsafe(say!(
+            "slots.json has version {found}, this program knows up to {FILE_VERSION}: install the newer program",
+            "slots.json hat die Version {found}, dieses Programm kennt bis {FILE_VERSION}: das neuere Programm installieren",
+            found = file.version
         )));
     }
     Ok(file)

@@ -18,6 +18,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
 use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, WebSocketConfig};
+use vitrine_clinical::{say, word};
 use vitrine_wire::frame::MAX_FRAME;
 
 /// Messages read ahead of the driver; when it is busy, TCP slows the server down.
@@ -106,6 +107,10 @@ async fn connect(station: &Station) -> Result<Socket, EngineError> {
     dial(station, "/ws/sync", None, MAX_FRAME).await
 }
 
+fn no_server() -> String {
+    say!("device.json: no server", "device.json: kein Server")
+}
+
 /// Connects to a path of the server, with a session's token where one is needed. Messages may have so many bytes.
 ///
 /// # Errors
@@ -122,8 +127,7 @@ pub(crate) async fn dial(
         not_mixed(station)?;
     }
     let server = station.device().server.clone();
-    let url =
-        reqwest::Url::parse(&server).map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
+    let url = reqwest::Url::parse(&server).map_err(|_| EngineError::Usage(no_server()))?;
     let host = url.host_str().unwrap_or_default().to_owned();
     let port = url.port_or_known_default().unwrap_or(443);
     let offline = |what: &str| {
@@ -133,12 +137,17 @@ pub(crate) async fn dial(
     let bare = host.trim_start_matches('[').trim_end_matches(']').to_owned();
     let tcp = TcpStream::connect((bare.as_str(), port))
         .await
-        .map_err(offline("connecting"))?;
-    tcp.set_nodelay(true).map_err(offline("connecting"))?;
+        .map_err(offline(word!("connecting", "Verbindungsaufbau")))?;
+    tcp.set_nodelay(true)
+        .map_err(offline(word!("connecting", "Verbindungsaufbau")))?;
     let ca = std::fs::read(station.profile.ca()).map_err(EngineError::io("reading ca.pem"))?;
     let connector = tokio_rustls::TlsConnector::from(Arc::new(tls::trusting(&ca)?));
-    let name = ServerName::try_from(bare)
-        .map_err(|_| EngineError::Usage("device.json: no server name".to_owned()))?;
+    let name = ServerName::try_from(bare).map_err(|_| {
+        EngineError::Usage(say!(
+            "device.json: no server name",
+            "device.json: kein Servername"
+        ))
+    })?;
     let stream = connector.connect(name, tcp).await.map_err(offline("TLS"))?;
     if let Some(ends) = stream
         .get_ref()
@@ -157,10 +166,14 @@ pub(crate) async fn dial(
         .max_frame_size(Some(longest));
     let mut request = format!("wss://{host}:{port}{path}")
         .into_client_request()
-        .map_err(|_| EngineError::Usage("device.json: no server".to_owned()))?;
+        .map_err(|_| EngineError::Usage(no_server()))?;
     if let Some(token) = token {
-        let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
-            .map_err(|_| EngineError::Protocol("the server's token cannot be sent".to_owned()))?;
+        let mut value = HeaderValue::from_str(&format!("Bearer {token}")).map_err(|_| {
+            EngineError::Protocol(say!(
+                "the server's token cannot be sent",
+                "das Token des Servers lässt sich nicht senden"
+            ))
+        })?;
         value.set_sensitive(true);
         request.headers_mut().insert(AUTHORIZATION, value);
     }

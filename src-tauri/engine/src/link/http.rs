@@ -7,6 +7,7 @@ use crate::{EngineError, entropy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::time::Duration;
+use vitrine_clinical::say;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{LoginRequest, LoginResponse, Refusal};
 
@@ -44,16 +45,18 @@ pub(super) async fn post<Q: Serialize, A: DeserializeOwned>(
         .map_err(|e| unreachable(&e))?;
     let status = answer.status();
     if answer.content_length().is_some_and(|n| n > BODY_MAX as u64) {
-        return Err(EngineError::Protocol(
-            "the server's answer is too long".to_owned(),
-        ));
+        return Err(EngineError::Protocol(say!(
+            "the server's answer is too long",
+            "die Antwort des Servers ist zu lang"
+        )));
     }
     let bytes = answer.bytes().await.map_err(|e| unreachable(&e))?;
     if status.is_success() && bytes.len() <= BODY_MAX {
         return serde_json::from_slice(&bytes).map_err(|_| {
-            EngineError::Protocol(
-                "the server's answer cannot be read: are both of the same version?".to_owned(),
-            )
+            EngineError::Protocol(say!(
+                "the server's answer cannot be read: are both of the same version?",
+                "die Antwort des Servers ist nicht lesbar: haben beide dieselbe Version?"
+            ))
         });
     }
     match serde_json::from_slice::<Refusal>(&bytes) {
@@ -68,9 +71,10 @@ pub(super) async fn post<Q: Serialize, A: DeserializeOwned>(
             } else {
                 ErrorCode::BadRequest
             },
-            text: format!(
-                "the server answered {}: is this a Vitrine server?",
-                status.as_u16()
+            text: say!(
+                "the server answered {status}: is this a Vitrine server?",
+                "der Server antwortete {status}: ist das ein Vitrine-Server?",
+                status = status.as_u16()
             ),
             retry_after_s: None,
         }),
@@ -85,12 +89,13 @@ fn unreachable(e: &reqwest::Error) -> EngineError {
     }
     let text = cause.to_string();
     if text.contains("certificate") {
-        return EngineError::Protocol(format!(
-            "the server is not the one this workstation trusts ({text})"
+        return EngineError::Protocol(say!(
+            "the server is not the one this workstation trusts ({text})",
+            "der Server ist nicht der, dem dieser Arbeitsplatz vertraut ({text})"
         ));
     }
     EngineError::Offline(if e.is_timeout() {
-        "no answer".to_owned()
+        say!("no answer", "keine Antwort")
     } else {
         text
     })

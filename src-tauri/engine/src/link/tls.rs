@@ -7,6 +7,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
 use std::sync::{Arc, Mutex, PoisonError};
+use vitrine_clinical::say;
 
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
@@ -14,8 +15,12 @@ fn provider() -> Arc<CryptoProvider> {
 
 /// A client that trusts this CA alone.
 pub(super) fn trusting(ca_pem: &[u8]) -> Result<ClientConfig, EngineError> {
-    let bad =
-        |why: String| EngineError::Protocol(format!("the server's CA certificate cannot be used: {why}"));
+    let bad = |why: String| {
+        EngineError::Protocol(say!(
+            "the server's CA certificate cannot be used: {why}",
+            "das CA-Zertifikat des Servers ist nicht verwendbar: {why}"
+        ))
+    };
     let mut roots = RootCertStore::empty();
     for cert in CertificateDer::pem_slice_iter(ca_pem) {
         roots
@@ -23,7 +28,7 @@ pub(super) fn trusting(ca_pem: &[u8]) -> Result<ClientConfig, EngineError> {
             .map_err(|e| bad(e.to_string()))?;
     }
     if roots.is_empty() {
-        return Err(bad("it holds no certificate".to_owned()));
+        return Err(bad(say!("it holds no certificate", "es enthält kein Zertifikat")));
     }
     Ok(ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()

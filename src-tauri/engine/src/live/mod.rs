@@ -12,7 +12,7 @@ use crate::station::Station;
 use heard::Heard;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
-use vitrine_clinical::WardId;
+use vitrine_clinical::{WardId, say};
 use vitrine_wire::view::{PatientRowView, SectionAge};
 use vitrine_wire::wall_view::{WallLine, WallTrendsView, WallView};
 
@@ -132,7 +132,10 @@ pub(crate) fn open(station: &Arc<Station>, runtime: &tokio::runtime::Handle, boa
         board,
         stale: false,
         line: WallLine::Connecting,
-        line_text: Some("Asking the server for live values…".to_owned()),
+        line_text: Some(say!(
+            "Asking the server for live values…",
+            "Live-Werte werden beim Server angefragt…"
+        )),
         heard: Heard::default(),
         _stop: stop,
     });

@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_tungstenite::tungstenite::Message;
-use vitrine_clinical::WardId;
+use vitrine_clinical::{WardId, say};
 use vitrine_wire::live::{ASK_MS, LiveAsk, LiveTold, PROTOCOL};
 use vitrine_wire::view::EngineEvent;
 use vitrine_wire::wall_view::WallLine;
@@ -26,10 +26,26 @@ const LONGEST: usize = 4 << 20;
 const UNANSWERED: u64 = 4;
 
 /// Nobody asked the server who this is.
-const LOCAL: &str = "You were signed in by what is on this workstation: live values need the server. What is shown here is old.";
-const DRILL: &str = "A downtime drill: this workstation is cut off on purpose, and nothing on this wall is live. Look at the monitors at the beds.";
-const DOWN: &str =
-    "The server does not answer: nothing on this wall is live. Look at the monitors at the beds.";
+fn local() -> String {
+    say!(
+        "You were signed in by what is on this workstation: live values need the server. What is shown here is old.",
+        "Sie wurden mit den Daten dieses Arbeitsplatzes angemeldet: Live-Werte brauchen den Server. Was hier steht, ist alt."
+    )
+}
+
+fn cut_off() -> String {
+    say!(
+        "A downtime drill: this workstation is cut off on purpose, and nothing on this wall is live. Look at the monitors at the beds.",
+        "Ausfallübung: dieser Arbeitsplatz ist absichtlich getrennt, nichts auf dieser Vitalwand ist live. Auf die Monitore an den Betten sehen."
+    )
+}
+
+fn down() -> String {
+    say!(
+        "The server does not answer: nothing on this wall is live. Look at the monitors at the beds.",
+        "Der Server antwortet nicht: nichts auf dieser Vitalwand ist live. Auf die Monitore an den Betten sehen."
+    )
+}
 
 pub(super) async fn run(station: Weak<Station>, id: u64, ward: WardId, mut stopped: watch::Receiver<()>) {
     let mut wait = AGAIN.0;
@@ -48,7 +64,7 @@ pub(super) async fn run(station: Weak<Station>, id: u64, ward: WardId, mut stopp
                 wait = AGAIN.0;
                 tokio::select! {
                     ended = pump(&station, id, socket) => ended,
-                    () = drill::cut_off(cut) => Some((WallLine::Down, DRILL.to_owned())),
+                    () = drill::cut_off(cut) => Some((WallLine::Down, cut_off())),
                     _ = stopped.changed() => return,
                     _ = closing.wait_for(|c| *c) => return,
                 }
@@ -84,7 +100,7 @@ fn tell(station: &Station, id: u64, f: impl FnOnce(&mut Open)) -> bool {
 
 async fn connect(station: &Arc<Station>, id: u64, ward: &WardId) -> Result<link::Socket, String> {
     let token = station.session().as_ref().and_then(|s| s.token.clone());
-    let token = token.ok_or(LOCAL)?;
+    let token = token.ok_or_else(local)?;
     let now = mono(station);
     station.live.with(id, |o| o.heard.begins(now));
     let path = format!("/ws/live?v={PROTOCOL}&ward={}", encoded(ward.as_str()));
@@ -94,13 +110,12 @@ async fn connect(station: &Arc<Station>, id: u64, ward: &WardId) -> Result<link:
         Ok(Err(e)) => {
             tracing::debug!(error = %e, "no connection for live vital signs");
             Err(if *station.drill.cuts().borrow() {
-                DRILL
+                cut_off()
             } else {
-                DOWN
-            }
-            .to_owned())
+                down()
+            })
         }
-        Err(_) => Err(DOWN.to_owned()),
+        Err(_) => Err(down()),
     }
 }
 
@@ -118,34 +133,37 @@ fn encoded(text: &str) -> String {
 async fn pump(station: &Weak<Station>, id: u64, mut socket: link::Socket) -> Option<(WallLine, String)> {
     let mut asks = tokio::time::interval(Duration::from_millis(ASK_MS));
     let (mut asked, mut answered) = (0_u64, 0_u64);
-    let down = || Some((WallLine::Down, DOWN.to_owned()));
+    let ends = || Some((WallLine::Down, down()));
     loop {
         tokio::select! {
             _ = asks.tick() => {
                 if asked.saturating_sub(answered) >= UNANSWERED {
-                    return down();
+                    return ends();
                 }
                 asked += 1;
                 let held = station.upgrade()?;
                 let now = mono(&held);
                 held.live.with(id, |o| o.heard.asks(asked, now))?;
                 drop(held);
-                let Ok(text) = serde_json::to_string(&LiveAsk { ask: asked }) else { return down() };
+                let Ok(text) = serde_json::to_string(&LiveAsk { ask: asked }) else { return ends() };
                 if socket.send(Message::Text(text.into())).await.is_err() {
-                    return down();
+                    return ends();
                 }
             }
             message = socket.next() => {
                 let text = match message {
                     Some(Ok(Message::Text(text))) => text,
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                    _ => return down(),
+                    _ => return ends(),
                 };
                 let told: LiveTold = match serde_json::from_str(text.as_str()) {
                     Ok(told) => told,
                     Err(e) => {
                         tracing::warn!(error = %e, "a message of live vital signs cannot be read");
-                        return Some((WallLine::Down, "The server says what this program does not understand: nothing on this wall is live.".to_owned()));
+                        return Some((WallLine::Down, say!(
+                            "The server says what this program does not understand: nothing on this wall is live.",
+                            "Der Server sagt etwas, das dieses Programm nicht versteht: nichts auf dieser Vitalwand ist live."
+                        )));
                     }
                 };
                 match &told {

@@ -5,9 +5,9 @@
 use super::heard::Kept;
 use super::{Bed, Open};
 use crate::clock::Clock;
-use vitrine_clinical::UtcMs;
 use vitrine_clinical::format::{self, Measured};
 use vitrine_clinical::monitor::{SIGNALS, signal};
+use vitrine_clinical::{UtcMs, say};
 use vitrine_wire::live::{LiveTrend, STANDS_MS};
 use vitrine_wire::wall_view::{
     MonitorState, WallBedView, WallSignalView, WallTrendView, WallTrendsView, WallView,
@@ -47,7 +47,12 @@ fn signal_view(k: &Kept, clock: &Clock, now: i64) -> Option<(usize, WallSignalVi
         flag_text: k.signal.flag.clone(),
         absent_text: match &k.signal.value {
             Some(_) => None,
-            None => Some(k.signal.absent.clone().unwrap_or_else(|| "no value".to_owned())),
+            None => Some(
+                k.signal
+                    .absent
+                    .clone()
+                    .unwrap_or_else(|| say!("no value", "kein Wert")),
+            ),
         },
         age_ms,
         at_text: at_text(at, clock),
@@ -75,7 +80,7 @@ fn bed_view(bed: &Bed, heard: Option<Vec<Kept>>, clock: &Clock, now: i64) -> Wal
     let last_text = (state == MonitorState::NotLive)
         .then(|| youngest.or(signals.first()))
         .flatten()
-        .map(|s| format!("Last heard of at {}", s.at_text));
+        .map(|s| say!("Last heard of at {at}", "Zuletzt empfangen {at}", at = s.at_text));
     WallBedView {
         patient: bed.row.patient.clone(),
         bed: bed.row.bed.clone(),
@@ -109,9 +114,17 @@ pub(super) fn wall(open: &Open, clock: &Clock, now: i64) -> WallView {
     let mut beds: Vec<&Bed> = board.beds.iter().collect();
     beds.sort_by_cached_key(|b| (bed_key(&b.row.bed), b.row.patient.clone()));
     let n = beds.len();
-    let mut summary_text = format!("{n} {} on this board", plural(n, "patient"));
+    let mut summary_text = if n == 1 {
+        say!("1 patient on this board", "1 Patient auf dieser Übersicht")
+    } else {
+        say!("{n} patients on this board", "{n} Patienten auf dieser Übersicht")
+    };
     if board.unreadable > 0 {
-        summary_text.push_str(&format!(" · {} could not be read", board.unreadable));
+        summary_text.push_str(&say!(
+            " · {n} could not be read",
+            " · {n} nicht lesbar",
+            n = board.unreadable
+        ));
     }
     let here = |p: &str| board.beds.iter().any(|b| b.row.patient == p);
     // Who left the ward may still be remembered: only what is live is sent.
@@ -130,24 +143,24 @@ pub(super) fn wall(open: &Open, clock: &Clock, now: i64) -> WallView {
         line: open.line,
         line_text: open.line_text.clone(),
         summary_text,
-        stranger_text: (strangers > 0).then(|| {
-            let sends = if strangers == 1 { "sends" } else { "send" };
-            format!(
-                "{strangers} {} {sends} values of patients who are not on this board",
-                plural(strangers, "monitor")
-            )
-        }),
+        stranger_text: strangers_text(strangers),
         stands_ms: STANDS_MS,
         age: board.age.clone(),
     }
 }
 
-fn plural(n: usize, word: &str) -> String {
-    if n == 1 {
-        word.to_owned()
-    } else {
-        format!("{word}s")
-    }
+fn strangers_text(n: usize) -> Option<String> {
+    Some(match n {
+        0 => return None,
+        1 => say!(
+            "1 monitor sends values of patients who are not on this board",
+            "1 Monitor sendet Werte von Patienten, die nicht auf dieser Übersicht sind"
+        ),
+        n => say!(
+            "{n} monitors send values of patients who are not on this board",
+            "{n} Monitore senden Werte von Patienten, die nicht auf dieser Übersicht sind"
+        ),
+    })
 }
 
 pub(super) fn trends(open: &Open, now: i64) -> WallTrendsView {
@@ -193,15 +206,17 @@ fn trend(patient: &str, t: &LiveTrend, step_s: u32) -> Option<WallTrendView> {
         .fold(f64::NEG_INFINITY, f64::max);
     let missing = t.steps.iter().filter(|s| s.is_none()).count();
     let minutes = t.steps.len() as u64 * u64::from(step_s) / 60;
-    let mut spoken = format!(
-        "{} {low} to {high} {unit_text}, last {minutes} minutes",
-        known.label
+    let mut spoken = say!(
+        "{label} {low} to {high} {unit_text}, last {minutes} minutes",
+        "{label} {low} bis {high} {unit_text}, letzte {minutes} Minuten",
+        label = known.label
     );
     if missing > 0 {
         let gap = missing as u64 * u64::from(step_s);
-        spoken.push_str(&format!(
-            ", nothing for {} of them",
-            format::data_age(i64::try_from(gap).unwrap_or(0).saturating_mul(1_000))
+        spoken.push_str(&say!(
+            ", nothing for {gap} of them",
+            ", davon {gap} ohne Wert",
+            gap = format::data_age(i64::try_from(gap).unwrap_or(0).saturating_mul(1_000))
         ));
     }
     Some(WallTrendView {

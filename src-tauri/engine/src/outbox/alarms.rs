@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
+use vitrine_clinical::word;
 
 /// An alarm, most serious first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,45 +38,60 @@ pub enum Alarm {
 impl Alarm {
     /// The words on the screen.
     #[must_use]
-    pub const fn text(self) -> &'static str {
+    pub fn text(self) -> &'static str {
         match self {
-            Self::AuditInMemory => {
-                "EMERGENCY ACCESS IS RECORDED IN MEMORY ONLY — the disk is full. Do not switch this workstation off. Call IT now."
-            }
-            Self::AuditInReserve => {
-                "The disk is full: emergency access is recorded in the reserve. Ordinary charts cannot be opened. Call IT now."
-            }
-            Self::OutboxUnwritable => {
-                "The audit log cannot be written: ordinary charts cannot be opened. Emergency access works. Call IT."
-            }
-            Self::Revoked => "This workstation is no longer enrolled — its data were removed.",
-            Self::AuditFork => {
-                "The audit log of this workstation differs from the server's: the disk was rolled back or copied. Call IT."
-            }
-            Self::TrainingMixed => {
-                "Either this workstation or its server is for training, and the other is not: nothing is sent and nothing is taken. Call IT: enrol this workstation anew in a folder of its own."
-            }
-            Self::ServerRefuses => {
-                "The server refuses this workstation or this version of the program. Call IT."
-            }
-            Self::ForgedWipe => {
-                "An order to erase this workstation came that the server did not sign. It was not obeyed. Call IT."
-            }
-            Self::EntriesUnreadable => {
-                "What was recorded at this workstation and not yet sent cannot be read: it is missing on every screen here. Call IT."
-            }
-            Self::EssentialsDamaged => {
-                "Some stored data are damaged: those patients show as unavailable until they are fetched again."
-            }
-            Self::EssentialsStuck => {
-                "Stored data are damaged and cannot be renewed in place: others' changes do not arrive here. Call IT: vitrine-cli cache renew."
-            }
-            Self::EssentialsReadOnly => {
-                "The disk is full: data are readable here and are not being updated. Call IT."
-            }
-            Self::ProtocolBroken => {
-                "The server sent something that cannot be right; the connection was closed. Call IT."
-            }
+            Self::AuditInMemory => word!(
+                "EMERGENCY ACCESS IS RECORDED IN MEMORY ONLY — the disk is full. Do not switch this workstation off. Call IT now.",
+                "NOTFALLZUGRIFFE WERDEN NUR IM ARBEITSSPEICHER PROTOKOLLIERT — der Datenträger ist voll. Diesen Arbeitsplatz nicht ausschalten. Sofort Klinik-IT anrufen."
+            ),
+            Self::AuditInReserve => word!(
+                "The disk is full: emergency access is recorded in the reserve. Ordinary charts cannot be opened. Call IT now.",
+                "Der Datenträger ist voll: Notfallzugriffe werden in der Reserve protokolliert. Reguläre Akten lassen sich nicht öffnen. Sofort Klinik-IT anrufen."
+            ),
+            Self::OutboxUnwritable => word!(
+                "The audit log cannot be written: ordinary charts cannot be opened. Emergency access works. Call IT.",
+                "Das Zugriffsprotokoll kann nicht geschrieben werden: reguläre Akten lassen sich nicht öffnen. Der Notfallzugriff funktioniert. Klinik-IT anrufen."
+            ),
+            Self::Revoked => word!(
+                "This workstation is no longer enrolled — its data were removed.",
+                "Dieser Arbeitsplatz ist nicht mehr registriert — seine Daten wurden entfernt."
+            ),
+            Self::AuditFork => word!(
+                "The audit log of this workstation differs from the server's: the disk was rolled back or copied. Call IT.",
+                "Das Zugriffsprotokoll dieses Arbeitsplatzes weicht von dem des Servers ab: der Datenträger wurde zurückgesetzt oder kopiert. Klinik-IT anrufen."
+            ),
+            Self::TrainingMixed => word!(
+                "Either this workstation or its server is for training, and the other is not: nothing is sent and nothing is taken. Call IT: enrol this workstation anew in a folder of its own.",
+                "Nur eines von beiden, dieser Arbeitsplatz oder sein Server, ist für die Schulung: nichts wird gesendet, nichts wird übernommen. Klinik-IT anrufen: diesen Arbeitsplatz in einem eigenen Ordner neu registrieren."
+            ),
+            Self::ServerRefuses => word!(
+                "The server refuses this workstation or this version of the program. Call IT.",
+                "Der Server weist diesen Arbeitsplatz oder diese Version des Programms ab. Klinik-IT anrufen."
+            ),
+            Self::ForgedWipe => word!(
+                "An order to erase this workstation came that the server did not sign. It was not obeyed. Call IT.",
+                "Ein Befehl, diesen Arbeitsplatz zu löschen, kam ohne Signatur des Servers an. Er wurde nicht ausgeführt. Klinik-IT anrufen."
+            ),
+            Self::EntriesUnreadable => word!(
+                "What was recorded at this workstation and not yet sent cannot be read: it is missing on every screen here. Call IT.",
+                "Was an diesem Arbeitsplatz eingetragen und noch nicht gesendet wurde, ist nicht lesbar: es fehlt hier auf jedem Bildschirm. Klinik-IT anrufen."
+            ),
+            Self::EssentialsDamaged => word!(
+                "Some stored data are damaged: those patients show as unavailable until they are fetched again.",
+                "Ein Teil der gespeicherten Daten ist beschädigt: die betroffenen Patienten sind als nicht verfügbar markiert, bis sie neu geladen sind."
+            ),
+            Self::EssentialsStuck => word!(
+                "Stored data are damaged and cannot be renewed in place: others' changes do not arrive here. Call IT: vitrine-cli cache renew.",
+                "Gespeicherte Daten sind beschädigt und lassen sich nicht an Ort und Stelle erneuern: Änderungen anderer kommen hier nicht an. Klinik-IT anrufen: vitrine-cli cache renew."
+            ),
+            Self::EssentialsReadOnly => word!(
+                "The disk is full: data are readable here and are not being updated. Call IT.",
+                "Der Datenträger ist voll: Daten sind hier lesbar und werden nicht aktualisiert. Klinik-IT anrufen."
+            ),
+            Self::ProtocolBroken => word!(
+                "The server sent something that cannot be right; the connection was closed. Call IT.",
+                "Der Server hat etwas gesendet, das nicht stimmen kann; die Verbindung wurde getrennt. Klinik-IT anrufen."
+            ),
         }
     }
 }
@@ -112,14 +128,15 @@ impl Alarms {
             .unwrap_or_else(PoisonError::into_inner)
             .contains(&alarm)
     }
+    /// Those that are raised, most serious first.
+    #[must_use]
+    pub fn all(&self) -> Vec<Alarm> {
+        let raised = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        raised.iter().copied().collect()
+    }
     /// The words, most serious first.
     #[must_use]
     pub fn texts(&self) -> Vec<String> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-            .map(|a| a.text().to_owned())
-            .collect()
+        self.all().into_iter().map(|a| a.text().to_owned()).collect()
     }
 }

@@ -7,7 +7,7 @@ use crate::{EngineError, entropy};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use vitrine_access::chain::Head;
-use vitrine_clinical::UtcMs;
+use vitrine_clinical::{UtcMs, say};
 
 #[derive(Debug, Serialize, Deserialize)]
 struct HeadFile {
@@ -44,6 +44,14 @@ pub fn write_head(
     write_private(path, &json)
 }
 
+/// Why [`read_head`] refuses one.
+pub(crate) fn not_ours() -> String {
+    say!(
+        "audit.head is damaged or was not signed by this workstation",
+        "audit.head ist beschädigt oder wurde nicht von diesem Arbeitsplatz signiert"
+    )
+}
+
 /// Reads the head; `None` when there is none yet.
 ///
 /// # Errors
@@ -59,8 +67,7 @@ pub fn read_head(path: &Path, key: &DeviceKey, device: &str) -> Result<Option<He
             });
         }
     };
-    let bad =
-        || EngineError::Unsafe("audit.head is damaged or was not signed by this workstation".to_owned());
+    let bad = || EngineError::Unsafe(not_ours());
     let file: HeadFile = serde_json::from_slice(&bytes).map_err(|_| bad())?;
     let signature = entropy::unhex(&file.signature).ok_or_else(bad)?;
     ring::signature::UnparsedPublicKey::new(&ring::signature::ED25519, key.public_key())

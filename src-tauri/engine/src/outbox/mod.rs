@@ -9,10 +9,12 @@ mod head;
 mod reserve;
 
 pub use alarms::{Alarm, Alarms};
+pub(crate) use head::not_ours;
 pub use head::{read_head, write_head};
 pub use reserve::Ballast;
 
 use crate::EngineError;
+use crate::error::store_words;
 use vitrine_access::policy::Denied;
 use vitrine_access::{Action, Permit, Sealed};
 use vitrine_store::StoreError;
@@ -31,7 +33,7 @@ pub fn disclose<A: Action, T>(
     let entry = permit.entry(sealed.disclosure().clone());
     let receipts = outbox
         .append(&[entry], None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+        .map_err(|e| EngineError::AuditFailed(store_words(&e)))?;
     let receipt = receipts
         .into_iter()
         .next()

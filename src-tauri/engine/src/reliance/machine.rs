@@ -1,11 +1,11 @@
 //! What IT asks for: clock, access log, stored data, disk, certificate. None of them limits anything by itself.
 
-use super::{Looked, counted, part};
+use super::{Looked, call_it, call_it_now, counted, part};
 use crate::EngineError;
 use crate::integrity;
 use crate::outbox::Alarm;
 use crate::station::Station;
-use vitrine_clinical::{UtcMs, format};
+use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_wire::sync_view::{Reliance, RelianceView};
 
 /// Less room than this is said, bytes: a day of records and previews of a ward.
@@ -20,17 +20,27 @@ const CHECKED_MS: i64 = 7 * 86_400_000;
 impl Looked<'_> {
     pub(super) fn clock(&self) -> RelianceView {
         let clock = &self.station.clock;
-        let title = "Clock";
+        let title = word!("Clock", "Uhr");
         let apart = |ms: i64| {
-            let way = if ms > 0 { "behind" } else { "ahead of" };
-            format!("{} {way} the server's", format::data_age(ms.saturating_abs()))
+            let apart = format::data_age(ms.saturating_abs());
+            if ms > 0 {
+                say!(
+                    "{apart} behind the server's",
+                    "geht {apart} gegenüber dem Server nach"
+                )
+            } else {
+                say!(
+                    "{apart} ahead of the server's",
+                    "geht {apart} gegenüber dem Server vor"
+                )
+            }
         };
         match (clock.offset_ms(), clock.verified()) {
             (Some(ms), true) if ms.saturating_abs() < 1_000 => part(
                 "clock",
                 Reliance::Works,
                 title,
-                "Agrees with the server's.".to_owned(),
+                say!("Agrees with the server's.", "Stimmt mit der des Servers überein."),
                 None,
             ),
             (Some(ms), true) => part(
@@ -44,70 +54,104 @@ impl Looked<'_> {
                 "clock",
                 Reliance::Limited,
                 title,
-                format!("Not verified: {}. Ages on the screen may be wrong.", apart(ms)),
-                Some("Compare with another clock. Call IT."),
+                say!(
+                    "Not verified: {apart}. Ages on the screen may be wrong.",
+                    "Nicht geprüft: {apart}. Das angezeigte Alter der Daten kann falsch sein.",
+                    apart = apart(ms)
+                ),
+                Some(word!(
+                    "Compare with another clock. Call IT.",
+                    "Mit einer anderen Uhr vergleichen. Klinik-IT anrufen."
+                )),
             ),
             (None, _) => part(
                 "clock",
                 Reliance::Unknown,
                 title,
-                "Not verified: the server was never heard. Ages on the screen may be wrong.".to_owned(),
+                say!(
+                    "Not verified: the server was never heard. Ages on the screen may be wrong.",
+                    "Nicht geprüft: der Server wurde nie erreicht. Das angezeigte Alter der Daten kann falsch sein."
+                ),
                 None,
             ),
         }
     }
 
     pub(super) fn audit(&self) -> RelianceView {
-        let title = "Access log";
+        let title = word!("Access log", "Zugriffsprotokoll");
         let alarms = &self.station.alarms;
         if alarms.raised(Alarm::AuditFork) {
-            let text = "It differs from the server's: the disk was rolled back or copied.".to_owned();
-            return part("audit", Reliance::Fails, title, text, Some("Call IT."));
+            let text = say!(
+                "It differs from the server's: the disk was rolled back or copied.",
+                "Es weicht von dem des Servers ab: der Datenträger wurde zurückgesetzt oder kopiert."
+            );
+            return part("audit", Reliance::Fails, title, text, Some(call_it()));
         }
         if alarms.raised(Alarm::OutboxUnwritable)
             || alarms.raised(Alarm::AuditInReserve)
             || alarms.raised(Alarm::AuditInMemory)
         {
-            let text = "It cannot be written as it should be: ordinary charts cannot be opened.".to_owned();
-            return part("audit", Reliance::Fails, title, text, Some("Call IT now."));
+            let text = say!(
+                "It cannot be written as it should be: ordinary charts cannot be opened.",
+                "Es kann nicht wie vorgesehen geschrieben werden: reguläre Akten lassen sich nicht öffnen."
+            );
+            return part("audit", Reliance::Fails, title, text, Some(call_it_now()));
         }
         let Ok(tally) = self.station.outbox.tally() else {
-            let text = "It cannot be read.".to_owned();
-            return part("audit", Reliance::Fails, title, text, Some("Call IT."));
+            let text = say!("It cannot be read.", "Es ist nicht lesbar.");
+            return part("audit", Reliance::Fails, title, text, Some(call_it()));
         };
         let waiting = tally.audit.saturating_add(tally.grants);
         if waiting == 0 {
-            let text = format!("Up to row {} at the server.", tally.last);
+            let text = say!(
+                "Up to row {row} at the server.",
+                "Bis Zeile {row} beim Server.",
+                row = tally.last
+            );
             return part("audit", Reliance::Works, title, text, None);
         }
         let oldest = tally.oldest.map_or_else(String::new, |at| {
             let age = self.station.clock.now().since(UtcMs(at)).max(0);
-            format!(", the oldest for {}", format::data_age(age))
+            say!(
+                ", the oldest for {age}",
+                ", die älteste seit {age}",
+                age = format::data_age(age)
+            )
         });
-        let text = format!(
-            "Up to row {} on this disk; {} for the server{oldest}.",
-            tally.last,
-            counted(waiting, "row waits", "rows wait"),
+        let text = say!(
+            "Up to row {row} on this disk; {waiting} for the server{oldest}.",
+            "Bis Zeile {row} auf diesem Datenträger; {waiting} auf den Server{oldest}.",
+            row = tally.last,
+            waiting = counted(
+                waiting,
+                (
+                    word!("row waits", "Zeile wartet"),
+                    word!("rows wait", "Zeilen warten")
+                )
+            )
         );
         part("audit", Reliance::Works, title, text, None)
     }
 
     pub(super) fn stored(&self, found: &Result<Option<integrity::Found>, EngineError>) -> RelianceView {
-        let title = "Stored data";
+        let title = word!("Stored data", "Gespeicherte Daten");
         match found {
             Err(_) => part(
                 "stored",
                 Reliance::Unknown,
                 title,
-                "When they were checked last cannot be read.".to_owned(),
-                Some("Check them now."),
+                say!(
+                    "When they were checked last cannot be read.",
+                    "Wann sie zuletzt geprüft wurden, ist nicht lesbar."
+                ),
+                Some(check_now()),
             ),
             Ok(None) => part(
                 "stored",
                 Reliance::Unknown,
                 title,
-                "Not checked yet.".to_owned(),
-                Some("Check them now."),
+                say!("Not checked yet.", "Noch nicht geprüft."),
+                Some(check_now()),
             ),
             Ok(Some(f)) => {
                 let v = f.view(self.station);
@@ -117,21 +161,32 @@ impl Looked<'_> {
                         "stored",
                         Reliance::Limited,
                         title,
-                        format!("The check of {} found faults.", v.at_text),
-                        Some("See below, and check them again."),
+                        say!(
+                            "The check of {at} found faults.",
+                            "Die Prüfung vom {at} fand Fehler.",
+                            at = v.at_text
+                        ),
+                        Some(word!(
+                            "See below, and check them again.",
+                            "Siehe unten; erneut prüfen."
+                        )),
                     ),
                     (true, true) => part(
                         "stored",
                         Reliance::Unknown,
                         title,
-                        format!("Were whole on {}.", v.at_text),
-                        Some("Check them now."),
+                        say!("Were whole on {at}.", "Waren unversehrt am {at}.", at = v.at_text),
+                        Some(check_now()),
                     ),
                     (true, false) => part(
                         "stored",
                         Reliance::Works,
                         title,
-                        format!("Whole, checked {}.", v.at_text),
+                        say!(
+                            "Whole, checked {at}.",
+                            "Unversehrt, geprüft am {at}.",
+                            at = v.at_text
+                        ),
                         None,
                     ),
                 }
@@ -140,14 +195,17 @@ impl Looked<'_> {
     }
 
     pub(super) fn disk(&self) -> RelianceView {
-        let title = "Disk";
+        let title = word!("Disk", "Datenträger");
         let reserve = self.station.ballast.kept();
         let Some(free) = room(self.station) else {
             return part(
                 "disk",
                 Reliance::Unknown,
                 title,
-                "How much room is left cannot be told.".to_owned(),
+                say!(
+                    "How much room is left cannot be told.",
+                    "Wie viel Platz frei ist, lässt sich nicht feststellen."
+                ),
                 None,
             );
         };
@@ -157,36 +215,42 @@ impl Looked<'_> {
                 "disk",
                 Reliance::Fails,
                 title,
-                format!("Full: {room} are left."),
-                Some("Call IT now."),
+                say!("Full: {room} are left.", "Voll: noch {room} frei."),
+                Some(call_it_now()),
             );
         }
         if free < LITTLE_ROOM || !reserve {
             let text = if reserve {
-                format!("{room} are left.")
+                say!("{room} are left.", "Noch {room} frei.")
             } else {
-                format!("{room} are left, and there is no reserve for emergencies on a full disk.")
+                say!(
+                    "{room} are left, and there is no reserve for emergencies on a full disk.",
+                    "Noch {room} frei, und es gibt keine Reserve für Notfälle bei vollem Datenträger."
+                )
             };
-            return part("disk", Reliance::Limited, title, text, Some("Call IT."));
+            return part("disk", Reliance::Limited, title, text, Some(call_it()));
         }
         part(
             "disk",
             Reliance::Works,
             title,
-            format!("{room} are left; the reserve for emergencies is there."),
+            say!(
+                "{room} are left; the reserve for emergencies is there.",
+                "Noch {room} frei; die Reserve für Notfälle ist da."
+            ),
             None,
         )
     }
 
     pub(super) fn certificate(&self) -> RelianceView {
-        let title = "Server's certificate";
+        let title = word!("Server's certificate", "Zertifikat des Servers");
         let ends = self.station.certificate_ends();
         let Some(at) = ends else {
             return part(
                 "certificate",
                 Reliance::Unknown,
                 title,
-                "Not seen yet.".to_owned(),
+                say!("Not seen yet.", "Noch nicht gesehen."),
                 None,
             );
         };
@@ -197,22 +261,36 @@ impl Looked<'_> {
                 "certificate",
                 Reliance::Fails,
                 title,
-                format!("Ended on {on}: no connection can be made."),
-                Some("Call IT."),
+                say!(
+                    "Ended on {on}: no connection can be made.",
+                    "Abgelaufen am {on}: keine Verbindung möglich."
+                ),
+                Some(call_it()),
             );
         }
-        let text = format!("Ends on {on}, in {}.", format::data_age(left));
+        let text = say!(
+            "Ends on {on}, in {left}.",
+            "Läuft ab am {on}, in {left}.",
+            left = format::data_age(left)
+        );
         if left < SOON_MS {
             return part(
                 "certificate",
                 Reliance::Limited,
                 title,
                 text,
-                Some("Call IT: it is to be renewed before."),
+                Some(word!(
+                    "Call IT: it is to be renewed before.",
+                    "Klinik-IT anrufen: es muss vorher erneuert werden."
+                )),
             );
         }
         part("certificate", Reliance::Works, title, text, None)
     }
+}
+
+fn check_now() -> &'static str {
+    word!("Check them now.", "Jetzt prüfen.")
 }
 
 /// Bytes free on the disk of the profile for this program.

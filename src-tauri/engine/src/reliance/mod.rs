@@ -14,6 +14,8 @@ use crate::drill;
 use crate::integrity;
 use crate::station::Station;
 use crate::status;
+use vitrine_clinical::language::{self, Language};
+use vitrine_clinical::{say, word};
 use vitrine_store_sqlcipher::workstation::ScopeState;
 use vitrine_sync::scope::{Scope, is_patient};
 use vitrine_wire::sync_view::{DrillView, Reliance, RelianceView, StreamView, SyncView};
@@ -81,9 +83,10 @@ pub(crate) fn view(station: &Station) -> SyncView {
 pub(crate) fn closed(e: &EngineError) -> SyncView {
     SyncView {
         verdict: Reliance::Fails,
-        sentence: format!(
-            "Do not rely on this workstation: {}. Use another one.",
-            e.to_string().trim_end_matches('.')
+        sentence: say!(
+            "Do not rely on this workstation: {why}. Use another one.",
+            "Nicht auf diesen Arbeitsplatz verlassen: {why}. Einen anderen benutzen.",
+            why = e.to_string().trim_end_matches('.')
         ),
         parts: Vec::new(),
         streams: Vec::new(),
@@ -108,11 +111,24 @@ fn part(id: &str, state: Reliance, title: &str, text: String, todo: Option<&str>
     }
 }
 
-fn counted(n: u64, one: &str, many: &str) -> String {
-    if n == 1 {
-        format!("1 {one}")
-    } else {
-        format!("{n} {many}")
+/// "1 patient", "24 patients": `words` are those of one and of many.
+fn counted(n: u64, words: (&str, &str)) -> String {
+    format!("{n} {}", if n == 1 { words.0 } else { words.1 })
+}
+
+fn call_it() -> &'static str {
+    word!("Call IT.", "Klinik-IT anrufen.")
+}
+
+fn call_it_now() -> &'static str {
+    word!("Call IT now.", "Sofort Klinik-IT anrufen.")
+}
+
+/// A title among others in a sentence. A German noun keeps its capital.
+fn inside(title: &str) -> String {
+    match language::spoken() {
+        Language::German => title.to_owned(),
+        _ => title.to_lowercase(),
     }
 }
 
@@ -131,9 +147,10 @@ fn verdict(parts: &[RelianceView], status: &StatusView) -> (Reliance, String) {
         let why: Vec<&str> = lost.iter().map(|p| p.text.as_str()).collect();
         return (
             Reliance::Fails,
-            format!(
-                "Do not rely on this workstation. {} Use another one.",
-                why.join(" ")
+            say!(
+                "Do not rely on this workstation. {why} Use another one.",
+                "Nicht auf diesen Arbeitsplatz verlassen. {why} Einen anderen benutzen.",
+                why = why.join(" ")
             ),
         );
     }
@@ -141,7 +158,7 @@ fn verdict(parts: &[RelianceView], status: &StatusView) -> (Reliance, String) {
         let titles: Vec<String> = bedside
             .iter()
             .filter(|p| state(p.state))
-            .map(|p| p.title.to_lowercase())
+            .map(|p| inside(&p.title))
             .collect();
         titles.join(", ")
     };
@@ -152,14 +169,18 @@ fn verdict(parts: &[RelianceView], status: &StatusView) -> (Reliance, String) {
         return if others == 0 {
             (
                 Reliance::Works,
-                "You can rely on this workstation: everything it is to have is here, and newer changes arrive.".to_owned(),
+                say!(
+                    "You can rely on this workstation: everything it is to have is here, and newer changes arrive.",
+                    "Dieser Arbeitsplatz ist verlässlich: alles, was er haben soll, ist hier, und neuere Änderungen kommen an."
+                ),
             )
         } else {
             (
                 Reliance::Works,
-                format!(
-                    "You can rely on this workstation. {} for IT below.",
-                    counted(others, "remark", "remarks")
+                say!(
+                    "You can rely on this workstation. {remarks} for IT below.",
+                    "Dieser Arbeitsplatz ist verlässlich. {remarks} für die Klinik-IT unten.",
+                    remarks = counted(others, (word!("remark", "Hinweis"), word!("remarks", "Hinweise")))
                 ),
             )
         };
@@ -167,18 +188,24 @@ fn verdict(parts: &[RelianceView], status: &StatusView) -> (Reliance, String) {
     let mut sentence = String::new();
     let works = titles(|s| s == Reliance::Works);
     if !works.is_empty() {
-        sentence.push_str(&format!("You can rely on: {works}. "));
+        sentence.push_str(&say!("You can rely on: {works}. ", "Verlässlich: {works}. "));
     }
     if !limits.is_empty() {
-        sentence.push_str(&format!("With limits: {limits}. "));
+        sentence.push_str(&say!("With limits: {limits}. ", "Eingeschränkt: {limits}. "));
     }
     if !fails.is_empty() {
-        sentence.push_str(&format!("You cannot rely on: {fails}. "));
+        sentence.push_str(&say!(
+            "You cannot rely on: {fails}. ",
+            "Nicht verlässlich: {fails}. "
+        ));
     }
     if status.age == DataAge::Live {
         sentence.truncate(sentence.trim_end().len());
     } else {
-        sentence.push_str("What is shown is as old as its own mark says.");
+        sentence.push_str(word!(
+            "What is shown is as old as its own mark says.",
+            "Was angezeigt wird, ist so alt, wie dort steht."
+        ));
     }
     (Reliance::Limited, sentence)
 }
@@ -230,14 +257,14 @@ impl Looked<'_> {
             age: if self.states.is_none() {
                 SectionAge {
                     age: DataAge::Unavailable,
-                    text: "cannot be read".to_owned(),
+                    text: say!("cannot be read", "nicht lesbar"),
                     complete: false,
                     as_of_ms: None,
                 }
             } else {
                 self.age(&scope)
             },
-            loading_text: loading.map(|(done, of)| format!("{done} of {of} fetched")),
+            loading_text: loading.map(|(done, of)| say!("{done} of {of} fetched", "{done} von {of} geladen")),
             scope,
         }
     }
@@ -245,10 +272,30 @@ impl Looked<'_> {
 
 fn stream_name(scope: &str) -> String {
     match Scope::parse(scope) {
-        Some(Scope::Dir) => "Staff list".to_owned(),
-        Some(Scope::Ess(ward)) => format!("Emergency cards of {ward}"),
-        Some(Scope::Board(ward)) => format!("Board of {ward}"),
-        Some(Scope::EssSite) => "Emergency cards of the whole site".to_owned(),
+        Some(Scope::Dir) => say!("Staff list", "Personalliste"),
+        Some(Scope::Ess(ward)) => say!("Emergency cards of {ward}", "Notfallkarten von {ward}"),
+        Some(Scope::Board(ward)) => say!("Board of {ward}", "Übersicht von {ward}"),
+        Some(Scope::EssSite) => say!(
+            "Emergency cards of the whole site",
+            "Notfallkarten des ganzen Hauses"
+        ),
         Some(Scope::Pat(_)) | None => scope.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use language::speaking;
+
+    #[test]
+    fn a_title_inside_a_sentence_keeps_its_capital_in_german() {
+        assert_eq!(inside("Emergency cards"), "emergency cards");
+        speaking(Language::German, || {
+            assert_eq!(inside("Vollständige Akten"), "Vollständige Akten");
+            assert_eq!(counted(1, ("Hinweis", "Hinweise")), "1 Hinweis");
+            assert_eq!(counted(0, ("Hinweis", "Hinweise")), "0 Hinweise");
+            assert_eq!(stream_name("ess:ED"), "Notfallkarten von ED");
+        });
     }
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_access::policy::{Role, Subject};
-use vitrine_clinical::{PatientId, UserId, WardId};
+use vitrine_clinical::{PatientId, UserId, WardId, say};
 use vitrine_store_sqlcipher::workstation::Records;
 use vitrine_wire::http::DirUser;
 use vitrine_wire::layout::LayoutView;
@@ -47,7 +47,10 @@ impl Person {
     /// [`EngineError::Protocol`] when name, role or a ward is not well formed.
     pub fn new(user: &str, display: &str, role: &str, wards: &[String]) -> Result<Self, EngineError> {
         let odd = |what: String| {
-            EngineError::Protocol(format!("the server sent a person who cannot be read: {what}"))
+            EngineError::Protocol(say!(
+                "the server sent a person who cannot be read: {what}",
+                "der Server hat eine Person gesendet, die nicht lesbar ist: {what}"
+            ))
         };
         Ok(Self {
             user: UserId::new(user).map_err(|e| odd(e.to_string()))?,

@@ -4,6 +4,7 @@
 //! may only take back (a disabled account, a changed secret). So a dead network delays nobody who has a slot.
 
 use super::{Person, Session};
+use crate::error::store_words;
 use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
 use crate::layouts;
 use crate::link::{self, Command};
@@ -11,7 +12,7 @@ use crate::outbox::Alarm;
 use crate::station::{Station, db_key};
 use crate::{EngineError, cache};
 use std::sync::Arc;
-use vitrine_clinical::UserId;
+use vitrine_clinical::{UserId, say};
 use vitrine_store_sqlcipher::workstation::{Attempt, Records, ThrottleRule};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{DirUser, LoginResponse};
@@ -41,7 +42,7 @@ pub(crate) fn dir_user(station: &Station, user: &str) -> Result<Option<DirUser>,
     serde_json::from_slice(&json)
         .map(Some)
         .map_err(|_| EngineError::Damaged {
-            what: "The staff list".to_owned(),
+            what: say!("The staff list", "die Personalliste"),
         })
 }
 
@@ -126,7 +127,7 @@ fn count_try(station: &Station, user: &str) -> Result<(u32, i64), EngineError> {
             if station.alarms.raise(Alarm::OutboxUnwritable) {
                 station.tell_status();
             }
-            Err(EngineError::AuditFailed(e.to_string()))
+            Err(EngineError::AuditFailed(store_words(&e)))
         }
     }
 }

@@ -186,3 +186,13 @@ fn beds_are_counted_as_people_do() {
     beds.sort_by_key(|b| bed_key(b));
     assert_eq!(beds, ["", "1", "1a", "2", "10", "R9", "R10"]);
 }
+
+#[test]
+fn one_monitor_and_many_are_said_in_german_too() {
+    use vitrine_clinical::language::{Language, speaking};
+    speaking(Language::German, || {
+        assert_eq!(strangers_text(0), None);
+        assert!(strangers_text(1).unwrap().starts_with("1 Monitor sendet Werte "));
+        assert!(strangers_text(2).unwrap().starts_with("2 Monitore senden Werte "));
+    });
+}
