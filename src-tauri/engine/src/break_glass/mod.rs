@@ -26,7 +26,7 @@ use vitrine_access::grant::{GRANT_MS, Reason};
 use vitrine_access::policy::{PatientFacts, decide};
 use vitrine_access::{Disclosure, Grant};
 use vitrine_clinical::card::EmergencyCard;
-use vitrine_clinical::{PatientId, UserId, WardId, format};
+use vitrine_clinical::{PatientId, UserId, WardId, format, say, word};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{Attempt, CachedCard, ThrottleRule};
 use vitrine_wire::view::{EmergencyCardView, ReasonView, SectionAge};
@@ -81,10 +81,24 @@ pub fn reasons() -> Vec<ReasonView> {
         .map(|(digit, r)| ReasonView {
             digit,
             code: r.code().to_owned(),
-            text: r.text().to_owned(),
+            text: reason_text(r).to_owned(),
             needs_words: r == Reason::Other,
         })
         .collect()
+}
+
+/// A reason in words. What is recorded of it is its code.
+fn reason_text(r: Reason) -> &'static str {
+    match r {
+        Reason::LifeThreatening => word!("Life-threatening emergency", "Lebensbedrohlicher Notfall"),
+        Reason::CannotConsent => word!(
+            "Unconscious / cannot consent",
+            "Bewusstlos / nicht einwilligungsfähig"
+        ),
+        Reason::Covering => word!("Covering for team", "Vertretung im Team"),
+        Reason::MassCasualty => word!("Mass casualty / downtime", "Massenanfall (MANV) / Ausfall"),
+        Reason::Other => word!("Other (words)", "Anderer Grund (in Worten)"),
+    }
 }
 
 /// Wrong PINs counted while the outbox cannot be written.
@@ -176,14 +190,18 @@ pub(crate) struct Opened {
 pub(crate) fn open(station: &Station, request: &BreakGlass, since: Stopwatch) -> Result<Opened, EngineError> {
     let reason = Reason::parse(request.reason.trim()).ok_or_else(|| {
         let codes = Reason::ALL.map(Reason::code).join(", ");
-        EngineError::Usage(format!(
-            "'{}' is no reason: use {codes} or a digit 1 to 5",
-            request.reason.trim()
+        EngineError::Usage(say!(
+            "'{typed}' is no reason: use {codes} or a digit 1 to 5",
+            "„{typed}“ ist kein Grund: {codes} oder eine Ziffer 1 bis 5 verwenden",
+            typed = request.reason.trim()
         ))
     })?;
     let words = request.words.as_deref().map(str::trim).filter(|w| !w.is_empty());
     if reason == Reason::Other && words.is_none() {
-        return Err(EngineError::Usage("Reason 5 needs words: say why.".to_owned()));
+        return Err(EngineError::Usage(say!(
+            "Reason 5 needs words: say why.",
+            "Grund 5 braucht Worte: angeben, warum."
+        )));
     }
     let words = words.map(|w| w.chars().take(WORDS_MAX).collect::<String>());
     // Images that nobody looks at give way; it only notes until when.
@@ -192,7 +210,7 @@ pub(crate) fn open(station: &Station, request: &BreakGlass, since: Stopwatch) ->
     let patient = station.resolve(&request.patient)?;
     let ward = match station.essentials.whereabouts(&patient, true) {
         Ok(Some(ward)) => ward,
-        Ok(None) => return Err(station.not_here("This patient")),
+        Ok(None) => return Err(station.not_here(word!("This patient", "dieser Patient"))),
         // The card is here and cannot be read: say so on the card, not instead of it.
         Err(StoreError::Damaged(_)) => None,
         Err(e) => return Err(e.into()),
@@ -274,7 +292,7 @@ fn read_card(
     let stored = match read {
         Ok((card, kept)) => {
             station.kept(kept);
-            Some(card.ok_or_else(|| station.not_here("This patient"))?)
+            Some(card.ok_or_else(|| station.not_here(word!("This patient", "dieser Patient")))?)
         }
         Err(EngineError::Damaged { what }) => {
             station.damaged(&StoreError::Damaged(what));
@@ -320,7 +338,7 @@ fn shown(
             .section(&c.scope, Some((true, c.as_of)), &station.clock),
         _ => SectionAge {
             age: vitrine_wire::view::DataAge::Unavailable,
-            text: crate::chart::blocks::UNAVAILABLE.to_owned(),
+            text: crate::chart::blocks::unavailable().to_owned(),
             complete: false,
             as_of_ms: None,
         },
@@ -345,9 +363,10 @@ fn shown(
 
 /// "BREAK-GLASS · Dr LEE · Life-threatening emergency · ends 08:31".
 pub(crate) fn frame_text(station: &Station, display: &str, grant: &Grant) -> String {
-    format!(
-        "BREAK-GLASS · {display} · {} · ends {}",
-        grant.reason.text(),
-        format::time_in(grant.until, &|at| station.clock.zone_minutes(at))
+    say!(
+        "BREAK-GLASS · {display} · {reason} · ends {until}",
+        "NOTFALLZUGRIFF · {display} · {reason} · endet {until}",
+        reason = reason_text(grant.reason),
+        until = format::time_in(grant.until, &|at| station.clock.zone_minutes(at))
     )
 }

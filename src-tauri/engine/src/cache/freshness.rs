@@ -5,7 +5,7 @@
 use crate::clock::Clock;
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
-use vitrine_clinical::{UtcMs, format};
+use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_wire::view::{DataAge, SectionAge};
 
 /// Offline for longer than this is "old", ms.
@@ -126,9 +126,9 @@ impl Freshness {
                 DataAge::NotOnThisWorkstation
             };
             let text = if age == DataAge::Partial {
-                "still loading"
+                word!("still loading", "wird noch geladen")
             } else {
-                "not on this workstation"
+                word!("not on this workstation", "nicht an diesem Arbeitsplatz")
             };
             return SectionAge {
                 age,
@@ -169,26 +169,28 @@ fn aged(age: DataAge, as_of: Option<i64>, clock: &Clock) -> DataAge {
     }
 }
 
-/// "as of 21-Nov-2026 04:31 (12 min)", "live 04:31:07".
+/// "as of 21-Nov-2026 04:31 (12 min)", "live 04:31:07". Begins with the word of the age where it has one: the screen does not say it
+/// twice.
 #[must_use]
 pub fn words(age: DataAge, as_of: Option<i64>, clock: &Clock) -> String {
     let now = clock.now();
     let unverified = if clock.verified() {
         ""
     } else {
-        " — clock not verified"
+        word!(" — clock not verified", " — Uhr nicht geprüft")
     };
     match (age, as_of) {
-        (DataAge::Live, _) => format!("live {}", time_seconds(now, clock)),
+        (DataAge::Live, _) => say!("live {at}", "live {at}", at = time_seconds(now, clock)),
         (_, Some(at)) => {
             let at = UtcMs(at);
             let ago = format::data_age(now.since(at).max(0));
-            format!(
-                "as of {} ({ago}){unverified}",
-                format::date_time_in(at, &|at| clock.zone_minutes(at))
+            say!(
+                "as of {at} ({ago}){unverified}",
+                "Stand {at} ({ago}){unverified}",
+                at = format::date_time_in(at, &|at| clock.zone_minutes(at))
             )
         }
-        (_, None) => format!("as of an unknown time{unverified}"),
+        (_, None) => say!("as of an unknown time{unverified}", "Stand unbekannt{unverified}"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What was typed into the search field, as groups of index words: every group must match, any word of it is enough.
 //!
 //! Birth dates are taken as `12mar64`, `12-Mar-1964`, `12-03-1964` (both readings), `1964-03-12`, with `-`, `/`, `.`
-//! or blanks. A number may be typed with blanks.
+//! or blanks; the months by their English and their German names, whatever is spoken. A number may be typed with blanks.
 
 use super::fold::folded;
 use vitrine_store_sqlcipher::workstation::FindTerm;
@@ -31,8 +31,20 @@ const WORDS: usize = 8;
 /// Longest query in characters.
 pub const LONGEST: usize = 200;
 
-const MONTHS: [&str; 12] = [
-    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+/// How months begin: in English, and in German where that is otherwise.
+const MONTHS: [&[&str]; 12] = [
+    &["jan"],
+    &["feb"],
+    &["mar", "mrz"],
+    &["apr"],
+    &["may", "mai"],
+    &["jun"],
+    &["jul"],
+    &["aug"],
+    &["sep"],
+    &["oct", "okt"],
+    &["nov"],
+    &["dec", "dez"],
 ];
 
 fn term(kind: char, text: &str, prefix: bool) -> FindTerm {
@@ -177,7 +189,8 @@ fn ymd(y: u32, m: u32, d: u32) -> Option<String> {
 
 /// Every date the text may mean, as index words; none when it is no whole date.
 fn dates(text: &str, this_year: u32) -> Vec<FindTerm> {
-    let lower = text.to_lowercase();
+    // "März".
+    let lower = text.to_lowercase().replace('ä', "a");
     let mut parts: Vec<String> = Vec::new();
     for c in lower.chars() {
         let same_kind = parts
@@ -200,7 +213,7 @@ fn dates(text: &str, this_year: u32) -> Vec<FindTerm> {
     let month = |t: &str| {
         MONTHS
             .iter()
-            .position(|m| t.len() >= 3 && t.starts_with(m))
+            .position(|names| t.len() >= 3 && names.iter().any(|m| t.starts_with(m)))
             .map(|i| i as u32 + 1)
     };
     let number = |t: &str| t.parse::<u32>().ok().filter(|_| t.len() <= 4);
@@ -274,6 +287,9 @@ mod tests {
             ("12mar1964", vec![vec!["d19640312", "m12mar1964*"]]),
             ("12-Mar-1964", vec![vec!["d19640312", "m12mar1964*"]]),
             ("12 march 1964", vec![vec!["d19640312"]]),
+            ("12 März 1964", vec![vec!["d19640312"]]),
+            ("3okt64", vec![vec!["d19641003", "m3okt64*"]]),
+            ("12.5.1964 Mai", vec![vec!["d19640512", "d19641205", "m1251964*"], vec!["nmai*"]]),
             ("12-03-1964", vec![vec!["d19640312", "d19641203", "m12031964*"]]),
             ("12/13/1964", vec![vec!["d19641213", "m12131964*"]]),
             ("1964-03-12", vec![vec!["d19640312", "m19640312*"]]),

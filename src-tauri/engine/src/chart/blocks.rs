@@ -3,29 +3,52 @@
 //! Every block carries the patient it was read for (screens.md S8). A block that cannot be read says so; it is never
 //! an empty list.
 
+use super::codes;
 use crate::clock::Clock;
 use crate::entry::allergy;
 use vitrine_clinical::card::{
     AllergyBlock, AllergyItem, AllergyState, Block, BlockState, ConditionItem, ContactItem, EmergencyCard,
-    HighRisk, MeasuredItem, MedicationItem, NegativeStatement, StatementItem,
+    HighRisk, MeasuredItem, MedicationItem, NegativeStatement, StatementItem, shown,
 };
 use vitrine_clinical::format::{self, ResultFlag};
 use vitrine_clinical::summary::Earlier;
-use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_clinical::{PatientId, UtcMs, say, word};
 use vitrine_wire::view::{
     AllergyStripState, AllergyStripView, AllergyView, BannerView, BlockView, BlockViewState, EarlierView,
     LineView, MeasuredView, MedicationView,
 };
 
 /// What stands on the strip where allergies could not be read.
-pub(crate) const ALLERGIES_UNAVAILABLE: &str = "ALLERGIES UNAVAILABLE — treat as unknown";
-/// What is said where something could not be read.
-pub(crate) const UNAVAILABLE: &str = "Unavailable — treat as unknown";
+pub(crate) fn allergies_unavailable() -> &'static str {
+    word!(
+        "ALLERGIES UNAVAILABLE — treat as unknown",
+        "ALLERGIEN NICHT VERFÜGBAR — als unbekannt behandeln"
+    )
+}
+
+/// What is said where something could not be read. Begins with the word of that age, as the screen has it.
+pub(crate) fn unavailable() -> &'static str {
+    word!(
+        "Unavailable — treat as unknown",
+        "Nicht verfügbar — als unbekannt behandeln"
+    )
+}
+
+/// What a patient's number is called.
+pub(crate) fn number_label() -> &'static str {
+    word!("MRN", "Pat.-Nr.")
+}
 
 /// What the strip says of what speaks against it.
 fn conflict(a: &AllergyBlock) -> Option<String> {
-    let none_known = "Conflict: the record also states that there are no known allergies. Treat as allergic.";
-    let unread = "Changes of allergies cannot be read here: they may contradict each other.";
+    let none_known = word!(
+        "Conflict: the record also states that there are no known allergies. Treat as allergic.",
+        "Widerspruch: In der Akte steht auch, dass keine Allergien bekannt sind. Als allergisch behandeln."
+    );
+    let unread = word!(
+        "Changes of allergies cannot be read here: they may contradict each other.",
+        "Änderungen von Allergien sind hier nicht lesbar: Sie können einander widersprechen."
+    );
     let parts: Vec<&str> = [(a.conflict, none_known), (a.changes.is_none(), unread)]
         .into_iter()
         .filter_map(|(so, text)| so.then_some(text))
@@ -64,12 +87,12 @@ impl Words<'_> {
             patient: self.patient.to_string(),
             state,
             empty_text: if items.is_empty() {
-                format!("{} ({looked_at})", format::NOT_RECORDED)
+                format!("{} ({looked_at})", format::not_recorded())
             } else {
                 String::new()
             },
             items,
-            as_of_text: as_of.map(|at| format!("as of {}", self.date_time(at))),
+            as_of_text: as_of.map(|at| say!("as of {at}", "Stand {at}", at = self.date_time(at))),
         }
     }
 
@@ -78,7 +101,7 @@ impl Words<'_> {
         BlockView {
             patient: self.patient.to_string(),
             state: BlockViewState::Unavailable,
-            empty_text: UNAVAILABLE.to_owned(),
+            empty_text: unavailable().to_owned(),
             items: Vec::new(),
             as_of_text: None,
         }
@@ -108,7 +131,7 @@ impl Words<'_> {
             name: rows::name_text(id),
             born_text: rows::born_text(id, self.clock),
             gender_text: format::gender(id.and_then(|i| i.sex.as_deref())),
-            number_label: "MRN".to_owned(),
+            number_label: number_label().to_owned(),
             number_text: rows::number_text(id),
             place_text: rows::place_text(card.place.as_ref()),
             weight_text: card.weight.items.first().map(|w| self.dated_value(w)),
@@ -120,13 +143,13 @@ impl Words<'_> {
 
     /// The banner of a patient whose card cannot be read: nothing is guessed.
     pub(crate) fn bare_banner(&self) -> BannerView {
-        let unknown = "Unavailable".to_owned();
+        let unknown = word!("Unavailable", "Nicht verfügbar").to_owned();
         BannerView {
             patient: self.patient.to_string(),
-            name: "Name unavailable".to_owned(),
+            name: word!("Name unavailable", "Name nicht verfügbar").to_owned(),
             born_text: unknown.clone(),
             gender_text: unknown.clone(),
-            number_label: "MRN".to_owned(),
+            number_label: number_label().to_owned(),
             number_text: unknown.clone(),
             place_text: unknown,
             weight_text: None,
@@ -146,9 +169,12 @@ impl Words<'_> {
 
     pub(crate) fn allergies(&self, a: &AllergyBlock) -> AllergyStripView {
         let (state, label) = match a.state {
-            AllergyState::Known => (AllergyStripState::Known, "KNOWN ALLERGIES"),
-            AllergyState::NoneKnown => (AllergyStripState::NoneKnown, "NO KNOWN ALLERGIES"),
-            AllergyState::NotRecorded => (AllergyStripState::NotRecorded, "ALLERGIES NOT RECORDED"),
+            AllergyState::Known => (AllergyStripState::Known, known_allergies()),
+            AllergyState::NoneKnown => (AllergyStripState::NoneKnown, no_known_allergies()),
+            AllergyState::NotRecorded => (
+                AllergyStripState::NotRecorded,
+                word!("ALLERGIES NOT RECORDED", "ALLERGIEN NICHT DOKUMENTIERT"),
+            ),
             AllergyState::Unavailable => return self.allergies_unavailable(),
         };
         AllergyStripView {
@@ -158,7 +184,9 @@ impl Words<'_> {
             items: a.items.iter().map(|i| self.allergy(i)).collect(),
             negatives: a.negatives.iter().map(|n| self.negative(n)).collect(),
             conflict_text: conflict(a),
-            updated_text: a.as_of.map(|at| format!("updated {}", self.date(at))),
+            updated_text: a
+                .as_of
+                .map(|at| say!("updated {at}", "aktualisiert {at}", at = self.date(at))),
             disputes: allergy::disputes(self, a),
         }
     }
@@ -167,7 +195,7 @@ impl Words<'_> {
         AllergyStripView {
             patient: self.patient.to_string(),
             state: AllergyStripState::Unavailable,
-            label: ALLERGIES_UNAVAILABLE.to_owned(),
+            label: allergies_unavailable().to_owned(),
             items: Vec::new(),
             negatives: Vec::new(),
             conflict_text: None,
@@ -178,24 +206,28 @@ impl Words<'_> {
 
     fn allergy(&self, a: &AllergyItem) -> AllergyView {
         let mut detail = if a.reactions.is_empty() {
-            "reaction not recorded".to_owned()
+            shown::reaction_not_recorded().to_owned()
         } else {
             a.reactions.join(" + ")
         };
         if let Some(severity) = &a.severity {
-            detail.push_str(&format!(", {severity}"));
+            detail.push_str(&format!(", {}", shown::severity(severity)));
         }
         if let Some(since) = &a.since {
             detail.push_str(&format!(" ({})", self.partial(since)));
         }
         AllergyView {
-            agent: a.agent.clone(),
+            agent: shown::line(&a.agent).into_owned(),
             detail_text: detail,
             coded: a.coded,
             dangerous: a.dangerous,
-            verification_text: a.verification.clone().filter(|v| v != "confirmed"),
+            verification_text: a
+                .verification
+                .as_deref()
+                .filter(|v| *v != "confirmed")
+                .map(|v| shown::stands(v).to_owned()),
             unsent_text: None,
-            disputed_text: a.disputed.then(|| allergy::DISPUTED.to_owned()),
+            disputed_text: a.disputed.then(|| allergy::disputed().to_owned()),
             source: (!a.disputed).then(|| a.source.to_string()),
             standing: allergy::code(&a.stands()),
         }
@@ -207,24 +239,30 @@ impl Words<'_> {
             .flatten()
             .collect::<Vec<_>>();
         let who = if who.is_empty() {
-            "who and when not recorded".to_owned()
+            word!("who and when not recorded", "wer und wann: nicht dokumentiert").to_owned()
         } else {
             who.join(", ")
         };
-        format!("{} — {who}", n.text)
+        format!("{} — {who}", shown::line(&n.text))
     }
 
     pub(crate) fn medication(&self, m: &MedicationItem) -> MedicationView {
         MedicationView {
-            name: m.name.clone(),
+            name: shown::line(&m.name).into_owned(),
             dose: m.dose.clone(),
             details: m.route.iter().chain(&m.frequency).cloned().collect(),
             status_text: match (m.status.as_str(), m.stopped) {
-                ("on-hold", _) => "on hold".to_owned(),
-                ("stopped" | "completed", Some(at)) => format!("{} {}", m.status, self.date(at)),
-                (status, _) => status.to_owned(),
+                // The screen knows it by these words: `views/chart/Medicines.svelte`.
+                ("on-hold", _) => word!("on hold", "pausiert").to_owned(),
+                (ended @ ("stopped" | "completed"), Some(at)) => {
+                    format!("{} {}", codes::status(ended), self.date(at))
+                }
+                (status, _) => codes::status(status).to_owned(),
             },
-            start_text: m.start.as_deref().map(|s| format!("started {}", self.partial(s))),
+            start_text: m
+                .start
+                .as_deref()
+                .map(|s| say!("started {at}", "begonnen {at}", at = self.partial(s))),
             high_risk_text: m.high_risk.map(|h| high_risk(h).to_owned()),
             suspended: m.status == "on-hold",
             reported: m.reported,
@@ -233,26 +271,34 @@ impl Words<'_> {
 
     pub(crate) fn condition(&self, c: &ConditionItem) -> LineView {
         let notes = [
-            c.clinical_status.clone().filter(|s| s != "active"),
-            c.verification.clone().filter(|v| v != "confirmed"),
-            c.since.as_deref().map(|s| format!("since {}", self.partial(s))),
+            c.clinical_status
+                .as_deref()
+                .filter(|s| *s != "active")
+                .map(|s| codes::problem(s).to_owned()),
+            c.verification
+                .as_deref()
+                .filter(|v| *v != "confirmed")
+                .map(|v| codes::problem(v).to_owned()),
+            c.since
+                .as_deref()
+                .map(|s| say!("since {at}", "seit {at}", at = self.partial(s))),
         ];
         LineView {
-            text: c.text.clone(),
+            text: shown::line(&c.text).into_owned(),
             detail_text: joined(notes),
         }
     }
 
     pub(crate) fn statement(&self, s: &StatementItem) -> LineView {
         LineView {
-            text: s.text.clone(),
+            text: shown::line(&s.text).into_owned(),
             detail_text: joined([s.at.map(|at| self.date(at)), s.by.clone(), None]),
         }
     }
 
     pub(crate) fn contact(&self, c: &ContactItem) -> LineView {
         LineView {
-            text: c.name.clone(),
+            text: shown::line(&c.name).into_owned(),
             detail_text: joined([c.relationship.clone(), c.phone.clone(), None]),
         }
     }
@@ -260,7 +306,7 @@ impl Words<'_> {
     pub(crate) fn measured(&self, m: &MeasuredItem) -> MeasuredView {
         let flag = ResultFlag::of(m.interpretation.as_deref());
         MeasuredView {
-            label: m.label.clone(),
+            label: m.name().to_owned(),
             value: m.value.clone(),
             unit: format::Measured::new(m.value.as_str(), m.unit.as_deref())
                 .unit()
@@ -268,10 +314,13 @@ impl Words<'_> {
             flag: flag.text().to_owned(),
             flag_shape: flag.shape().to_owned(),
             range_text: m.range.clone(),
-            at_text: m
-                .at
-                .map_or_else(|| "time not recorded".to_owned(), |at| self.date_time(at)),
-            status_text: Some(m.status.clone()).filter(|s| s != "final"),
+            at_text: m.at.map_or_else(
+                || word!("time not recorded", "Zeit nicht dokumentiert").to_owned(),
+                |at| self.date_time(at),
+            ),
+            status_text: Some(m.status.as_str())
+                .filter(|s| *s != "final")
+                .map(|s| codes::status(s).to_owned()),
             earlier: Vec::new(),
         }
     }
@@ -279,20 +328,21 @@ impl Words<'_> {
     /// What a result said before. `at`: when the value that stands there now was measured.
     pub(crate) fn earlier(&self, e: &Earlier, at: Option<UtcMs>) -> EarlierView {
         let was = self.measured(&e.item);
-        let measured = (e.item.at != at).then(|| format!("measured {}", was.at_text));
+        let measured =
+            (e.item.at != at).then(|| say!("measured {at}", "gemessen {at}", at = was.at_text));
         let until = e.replaced.map_or_else(
-            || "shown before".to_owned(),
-            |at| format!("shown until {}", self.date_time(at)),
+            || word!("shown before", "früher angezeigt").to_owned(),
+            |at| say!("shown until {at}", "angezeigt bis {at}", at = self.date_time(at)),
         );
         EarlierView {
             value: was.value,
             unit: was.unit,
             flag: was.flag,
             until_text: joined([measured, was.status_text, Some(until)]).unwrap_or_default(),
-            reason_text: e
-                .reason
-                .as_ref()
-                .map_or_else(|| "no reason given".to_owned(), |r| format!("reason: {r}")),
+            reason_text: e.reason.as_ref().map_or_else(
+                || word!("no reason given", "kein Grund angegeben").to_owned(),
+                |r| say!("reason: {r}", "Grund: {r}"),
+            ),
         }
     }
 }
@@ -302,12 +352,22 @@ fn joined(parts: [Option<String>; 3]) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
-const fn high_risk(h: HighRisk) -> &'static str {
+fn high_risk(h: HighRisk) -> &'static str {
     match h {
-        HighRisk::Anticoagulant => "anticoagulant",
-        HighRisk::Insulin => "insulin",
-        HighRisk::Opioid => "opioid",
-        HighRisk::Antiarrhythmic => "antiarrhythmic",
-        HighRisk::Immunosuppressant => "immunosuppressant",
+        HighRisk::Anticoagulant => word!("anticoagulant", "Antikoagulans"),
+        HighRisk::Insulin => word!("insulin", "Insulin"),
+        HighRisk::Opioid => word!("opioid", "Opioid"),
+        HighRisk::Antiarrhythmic => word!("antiarrhythmic", "Antiarrhythmikum"),
+        HighRisk::Immunosuppressant => word!("immunosuppressant", "Immunsuppressivum"),
     }
+}
+
+/// The strip's words where there are allergies.
+pub(crate) fn known_allergies() -> &'static str {
+    word!("KNOWN ALLERGIES", "BEKANNTE ALLERGIEN")
+}
+
+/// Where somebody said that there are none. The screen knows a board's row by these words: `shared/PatientTable.svelte`.
+pub(crate) fn no_known_allergies() -> &'static str {
+    word!("NO KNOWN ALLERGIES", "KEINE BEKANNTEN ALLERGIEN")
 }

@@ -3,10 +3,13 @@
 use super::blocks::Words;
 use crate::entry::{self, Pending};
 use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::word;
 use vitrine_wire::view::{EmergencyCardView, SectionAge};
 
 /// What is looked through for a card.
-const LOOKED_AT: &str = "essentials on this workstation";
+pub(super) fn essentials() -> &'static str {
+    word!("essentials on this workstation", "Notfalldaten an diesem Arbeitsplatz")
+}
 
 /// What stands around the card.
 pub(crate) struct Frame {
@@ -40,6 +43,7 @@ fn recorded(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> Emerge
     let Some(c) = card.filter(|c| c.patient == *w.patient) else {
         return unreadable(w, frame);
     };
+    let looked_at = essentials();
     EmergencyCardView {
         access_id: frame.access_id,
         frame_text: frame.text,
@@ -47,18 +51,18 @@ fn recorded(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> Emerge
         elapsed_ms: 0.0,
         banner: w.banner(c),
         allergies: w.allergies(&c.allergies),
-        medications: w.of_block(&c.medications, LOOKED_AT, |m| w.medication(m)),
+        medications: w.of_block(&c.medications, looked_at, |m| w.medication(m)),
         recently_stopped: c.recently_stopped.iter().map(|m| w.medication(m)).collect(),
-        conditions: w.of_block(&c.conditions, LOOKED_AT, |m| w.condition(m)),
-        code_status: w.of_block(&c.code_status, LOOKED_AT, |m| w.statement(m)),
-        devices: w.of_block(&c.devices, LOOKED_AT, |m| w.statement(m)),
-        vitals: w.of_block(&c.vitals, LOOKED_AT, |m| w.measured(m)),
-        news2: w.news2(c, None, LOOKED_AT),
-        labs: w.of_block(&c.labs, LOOKED_AT, |m| w.measured(m)),
-        blood_group: w.of_block(&c.blood_group, LOOKED_AT, |m| w.statement(m)),
-        isolation: w.of_block(&c.isolation, LOOKED_AT, |m| w.statement(m)),
-        flags: w.of_block(&c.flags, LOOKED_AT, |m| w.statement(m)),
-        contacts: w.of_block(&c.contacts, LOOKED_AT, |m| w.contact(m)),
+        conditions: w.of_block(&c.conditions, looked_at, |m| w.condition(m)),
+        code_status: w.of_block(&c.code_status, looked_at, |m| w.statement(m)),
+        devices: w.of_block(&c.devices, looked_at, |m| w.statement(m)),
+        vitals: w.of_block(&c.vitals, looked_at, |m| w.measured(m)),
+        news2: w.news2(c, None, looked_at),
+        labs: w.of_block(&c.labs, looked_at, |m| w.measured(m)),
+        blood_group: w.of_block(&c.blood_group, looked_at, |m| w.statement(m)),
+        isolation: w.of_block(&c.isolation, looked_at, |m| w.statement(m)),
+        flags: w.of_block(&c.flags, looked_at, |m| w.statement(m)),
+        contacts: w.of_block(&c.contacts, looked_at, |m| w.contact(m)),
         entries: Vec::new(),
         full_chart_available: frame.full_chart,
     }

@@ -6,6 +6,7 @@
 
 pub(crate) mod blocks;
 pub(crate) mod card_view;
+mod codes;
 pub(crate) mod news2;
 pub(crate) mod record;
 pub(crate) mod rows;

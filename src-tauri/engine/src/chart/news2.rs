@@ -4,19 +4,23 @@
 
 use super::blocks::Words;
 use crate::clock::Clock;
-use vitrine_clinical::UtcMs;
 use vitrine_clinical::card::{EmergencyCard, Identity};
 use vitrine_clinical::chart::PartialDate;
-use vitrine_clinical::format;
 use vitrine_clinical::news2::{
     Basis, Level, News2, NotFor, OLD_MS, Of, Part, Reading, SET_MS, State, news2, not_for,
 };
+use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_wire::view::{BlockView, News2Level, News2PartView, News2PointView, News2View};
 
 /// Scores in a course.
 const COURSE: usize = 8;
 /// Said where a card or a board's row came from a server that did not know the score yet.
-const NOT_KNOWN: &str = "NEWS2 is not known here: treat as unknown";
+fn not_known() -> &'static str {
+    word!(
+        "NEWS2 is not known here: treat as unknown",
+        "NEWS2 ist hier nicht bekannt: als unbekannt behandeln"
+    )
+}
 
 impl Words<'_> {
     /// The score as a block of one entry. `record`: all readings, where the full record is here; what the essentials know beyond it
@@ -29,7 +33,7 @@ impl Words<'_> {
     ) -> BlockView<News2View> {
         let Some(known) = &card.news2 else {
             return BlockView {
-                empty_text: NOT_KNOWN.to_owned(),
+                empty_text: not_known().to_owned(),
                 ..self.unavailable()
             };
         };
@@ -53,7 +57,7 @@ impl Words<'_> {
             label: p.input.name().to_owned(),
             value_text: p
                 .reading
-                .map_or_else(|| format::NOT_RECORDED.to_owned(), |r| r.value.clone()),
+                .map_or_else(|| format::not_recorded().to_owned(), |r| r.value.clone()),
             points_text: match p.state {
                 State::Points(n) => n.to_string(),
                 _ => String::new(),
@@ -139,9 +143,9 @@ fn refused(identity: Option<&Identity>, basis: &Basis, clock: &Clock) -> Option<
 fn without(why: NotFor) -> News2View {
     News2View {
         score_text: "—".to_owned(),
-        spoken_text: "no score".to_owned(),
+        spoken_text: no_score().to_owned(),
         level: News2Level::None,
-        level_text: "no score".to_owned(),
+        level_text: no_score().to_owned(),
         scale_text: None,
         lacking_text: None,
         not_for_text: Some(why.text().to_owned()),
@@ -152,25 +156,44 @@ fn without(why: NotFor) -> News2View {
     }
 }
 
+fn no_score() -> &'static str {
+    word!("no score", "kein Score")
+}
+
 fn spoken(score: &News2<'_>) -> String {
     if score.whole() {
         score.least().to_string()
     } else if score.empty() {
-        "no score".to_owned()
+        no_score().to_owned()
     } else {
-        format!("at least {}", score.least())
+        say!("at least {n}", "mindestens {n}", n = score.least())
     }
 }
 
 fn shown(score: &News2<'_>, clock: &Clock) -> News2View {
     // The responses of the RCP's chart 4.
     let (level, words) = match score.level() {
-        _ if score.empty() => (News2Level::None, "no score"),
-        Level::Unknown => (News2Level::None, "incomplete: risk not known"),
-        Level::Low => (News2Level::Low, "low"),
-        Level::LowMedium => (News2Level::LowMedium, "one measurement at 3: urgent ward review"),
-        Level::Medium => (News2Level::Medium, "urgent response"),
-        Level::High => (News2Level::High, "emergency response"),
+        _ if score.empty() => (News2Level::None, no_score()),
+        Level::Unknown => (
+            News2Level::None,
+            word!("incomplete: risk not known", "unvollständig: Risiko nicht bekannt"),
+        ),
+        Level::Low => (News2Level::Low, word!("low", "niedrig")),
+        Level::LowMedium => (
+            News2Level::LowMedium,
+            word!(
+                "one measurement at 3: urgent ward review",
+                "ein Einzelwert mit 3: dringende Beurteilung auf Station"
+            ),
+        ),
+        Level::Medium => (
+            News2Level::Medium,
+            word!("urgent response", "dringende Reaktion"),
+        ),
+        Level::High => (
+            News2Level::High,
+            word!("emergency response", "Notfallreaktion"),
+        ),
     };
     let counts = !score.empty();
     let good_for = score
@@ -183,15 +206,16 @@ fn shown(score: &News2<'_>, clock: &Clock) -> News2View {
         level_text: if score.whole() || level == News2Level::None {
             words.to_owned()
         } else {
-            format!("at least: {words}")
+            say!("at least: {words}", "mindestens: {words}")
         },
-        scale_text: counts.then(|| "SpO2 scale 1".to_owned()),
+        scale_text: counts.then(|| word!("SpO2 scale 1", "SpO2-Skala 1").to_owned()),
         lacking_text: score.lacking_text(),
         not_for_text: None,
         since_text: score.oldest().map(|at| {
-            format!(
-                "oldest input {}",
-                format::date_time_in(at, &|at| clock.zone_minutes(at))
+            say!(
+                "oldest input {at}",
+                "ältester Eingangswert {at}",
+                at = format::date_time_in(at, &|at| clock.zone_minutes(at))
             )
         }),
         good_for_s: good_for.and_then(|s| u32::try_from(s).ok()),

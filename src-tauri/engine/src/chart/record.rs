@@ -1,10 +1,13 @@
 //! The chart summary: from the full record where it is here, else from the essentials, and it says which.
 
 use super::blocks::Words;
+use super::card_view::essentials;
+use super::codes;
 use crate::entry::{self, Pending};
 use std::collections::BTreeSet;
 use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
 use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
+use vitrine_clinical::{say, word};
 use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
 use vitrine_wire::series_view::FlowsheetView;
 use vitrine_wire::view::{
@@ -133,7 +136,7 @@ pub(crate) fn chart_view(
         .map(|p| p.view(w, None, false))
         .collect();
     let code_status = match card {
-        Some(c) => w.of_block(&c.code_status, ESSENTIALS, |s| w.statement(s)),
+        Some(c) => w.of_block(&c.code_status, essentials(), |s| w.statement(s)),
         None => w.unavailable(),
     };
     let mut view = ChartView {
@@ -166,7 +169,7 @@ pub(crate) fn chart_view(
     // Who it is comes from the essentials: without them nobody is scored.
     if let Some(card) = card {
         let record = summary.as_ref().filter(|_| !bad(&["Observation", "Condition"]));
-        let looked_at = record.map_or(ESSENTIALS, |_| RECORD);
+        let looked_at = record.map_or_else(essentials, |_| full_record());
         view.news2 = w.news2(card, record.map(|s| &s.news2), looked_at);
     }
     match (&summary, card) {
@@ -177,8 +180,12 @@ pub(crate) fn chart_view(
     view
 }
 
-const RECORD: &str = "full record on this workstation";
-const ESSENTIALS: &str = "essentials on this workstation";
+fn full_record() -> &'static str {
+    word!(
+        "full record on this workstation",
+        "vollständige Akte an diesem Arbeitsplatz"
+    )
+}
 
 fn from_record(
     w: &Words<'_>,
@@ -187,6 +194,7 @@ fn from_record(
     card: Option<&EmergencyCard>,
     bad: &dyn Fn(&[&str]) -> bool,
 ) {
+    let looked_at = full_record();
     let medicines = [
         "MedicationRequest",
         "MedicationStatement",
@@ -205,14 +213,14 @@ fn from_record(
             });
             w.medication(known.unwrap_or(m))
         };
-        view.medications = w.block(s.current_medications.iter().map(named).collect(), None, RECORD);
-        view.past_medications = w.block(s.past_medications.iter().map(named).collect(), None, RECORD);
+        view.medications = w.block(s.current_medications.iter().map(named).collect(), None, looked_at);
+        view.past_medications = w.block(s.past_medications.iter().map(named).collect(), None, looked_at);
     }
     if !bad(&["Condition"]) {
         view.conditions = w.block(
             s.active_conditions.iter().map(|c| w.condition(c)).collect(),
             None,
-            RECORD,
+            looked_at,
         );
     }
     if !bad(&["Observation"]) {
@@ -222,38 +230,45 @@ fn from_record(
             earlier: w.earlier_of(series, m),
             ..w.measured(m)
         };
-        view.vitals = w.block(newest().map(with_earlier).collect(), as_of, RECORD);
-        view.flowsheet.series = w.block(w.flowsheet(&s.vitals), as_of, RECORD);
+        view.vitals = w.block(newest().map(with_earlier).collect(), as_of, looked_at);
+        view.flowsheet.series = w.block(w.flowsheet(&s.vitals), as_of, looked_at);
         let as_of = s.labs.iter().filter_map(|l| l.values.first()?.at).max();
         view.labs = w.block(
             s.labs.iter().map(|l| w.series(l, LAB_VALUES)).collect(),
             as_of,
-            RECORD,
+            looked_at,
         );
     }
     if !bad(&["DocumentReference", "DiagnosticReport"]) {
         view.notes = w.block(
             s.notes.iter().map(|n| note(w, n)).collect(),
             s.notes.first().and_then(|n| n.at),
-            RECORD,
+            looked_at,
         );
     }
     if !bad(&["Encounter"]) {
         view.encounters = w.block(
             s.encounters.iter().map(|e| encounter(w, e)).collect(),
             None,
-            RECORD,
+            looked_at,
         );
     }
 }
 
 fn from_card(w: &Words<'_>, view: &mut ChartView, c: &EmergencyCard) {
-    view.medications = w.of_block(&c.medications, ESSENTIALS, |m| w.medication(m));
-    view.conditions = w.of_block(&c.conditions, ESSENTIALS, |m| w.condition(m));
-    view.vitals = w.of_block(&c.vitals, ESSENTIALS, |m| w.measured(m));
-    view.labs = w.of_block(&c.labs, ESSENTIALS, |m| w.single(m));
-    view.flowsheet.series = w.of_block(&c.vitals, ESSENTIALS, |m| w.single(m));
-    let elsewhere = |block: &mut String| *block = "The full record is not on this workstation".to_owned();
+    let looked_at = essentials();
+    view.medications = w.of_block(&c.medications, looked_at, |m| w.medication(m));
+    view.conditions = w.of_block(&c.conditions, looked_at, |m| w.condition(m));
+    view.vitals = w.of_block(&c.vitals, looked_at, |m| w.measured(m));
+    view.labs = w.of_block(&c.labs, looked_at, |m| w.single(m));
+    view.flowsheet.series = w.of_block(&c.vitals, looked_at, |m| w.single(m));
+    let elsewhere = |block: &mut String| {
+        word!(
+            "The full record is not on this workstation",
+            "Die vollständige Akte ist nicht an diesem Arbeitsplatz"
+        )
+        .clone_into(block);
+    };
     let past: &mut BlockView<MedicationView> = &mut view.past_medications;
     elsewhere(&mut past.empty_text);
     elsewhere(&mut view.notes.empty_text);
@@ -267,14 +282,16 @@ fn note(w: &Words<'_>, n: &Note) -> NoteView {
             .chain(n.by.clone())
             .collect();
     detail.extend(
+        // The screen knows these words where they stand between commas: `domain/noteStatus.ts`.
         n.status
-            .clone()
-            .filter(|s| !matches!(s.as_str(), "current" | "final")),
+            .as_deref()
+            .filter(|s| !matches!(*s, "current" | "final"))
+            .map(|s| codes::status(s).to_owned()),
     );
     detail.extend(
         n.attachments
             .iter()
-            .map(|a| format!("attached, not shown here: {a}")),
+            .map(|a| say!("attached, not shown here: {a}", "Anhang, hier nicht angezeigt: {a}")),
     );
     NoteView {
         title: n.title.clone(),
@@ -286,16 +303,18 @@ fn note(w: &Words<'_>, n: &Note) -> NoteView {
 fn encounter(w: &Words<'_>, e: &EncounterItem) -> LineView {
     let day = |d: &vitrine_clinical::chart::PartialDate| w.partial(d.as_str());
     let when = match (&e.start, &e.end) {
-        (Some(s), Some(t)) => Some(format!("{} to {}", day(s), day(t))),
-        (Some(s), None) => Some(format!("since {}", day(s))),
-        (None, Some(t)) => Some(format!("until {}", day(t))),
+        (Some(s), Some(t)) => Some(say!("{s} to {t}", "{s} bis {t}", s = day(s), t = day(t))),
+        (Some(s), None) => Some(say!("since {s}", "seit {s}", s = day(s))),
+        (None, Some(t)) => Some(say!("until {t}", "bis {t}", t = day(t))),
         (None, None) => None,
     };
     let parts = [
         when,
         e.place.clone(),
         e.reason.clone(),
-        Some(e.status.clone()).filter(|s| s != "finished"),
+        Some(e.status.as_str())
+            .filter(|s| *s != "finished")
+            .map(|s| codes::status(s).to_owned()),
     ];
     let detail = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
     LineView {

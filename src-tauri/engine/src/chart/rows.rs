@@ -1,10 +1,11 @@
 //! Rows of lists: a patient found by a search, a patient on a board.
 
+use super::blocks::no_known_allergies;
 use super::news2;
 use crate::clock::Clock;
-use vitrine_clinical::card::{AllergyState, Identity, Place};
+use vitrine_clinical::card::{AllergyState, Identity, Place, shown};
 use vitrine_clinical::chart::PartialDate;
-use vitrine_clinical::{PatientId, format};
+use vitrine_clinical::{PatientId, format, say, word};
 use vitrine_wire::http::BoardItem;
 use vitrine_wire::view::PatientRowView;
 
@@ -17,7 +18,7 @@ pub(crate) fn name_text(identity: Option<&Identity>) -> String {
             i.prefix.as_deref(),
             i.name_text.as_deref(),
         ),
-        None => "Name not recorded".to_owned(),
+        None => word!("Name not recorded", "Name nicht dokumentiert").to_owned(),
     }
 }
 
@@ -41,17 +42,18 @@ pub(crate) fn age_text(identity: Option<&Identity>, clock: &Clock) -> Option<Str
 pub(crate) fn number_text(identity: Option<&Identity>) -> String {
     identity
         .and_then(|i| i.mrn.as_deref())
-        .map_or_else(|| format::NOT_RECORDED.to_owned(), format::record_number)
+        .map_or_else(|| format::not_recorded().to_owned(), format::record_number)
 }
 
 /// "Died 03-Mar-2026".
 pub(crate) fn deceased_text(identity: Option<&Identity>, clock: &Clock) -> Option<String> {
     let deceased = identity?.deceased.as_deref()?;
     Some(match deceased {
-        "yes" => "Died (date not recorded)".to_owned(),
-        date => format!(
-            "Died {}",
-            format::partial_date_in(date, &|at| clock.zone_minutes(at))
+        "yes" => say!("Died (date not recorded)", "Verstorben (Datum nicht dokumentiert)"),
+        date => say!(
+            "Died {at}",
+            "Verstorben {at}",
+            at = format::partial_date_in(date, &|at| clock.zone_minutes(at))
         ),
     })
 }
@@ -59,7 +61,10 @@ pub(crate) fn deceased_text(identity: Option<&Identity>, clock: &Clock) -> Optio
 /// "ICU bed 4"; "No current encounter on record".
 pub(crate) fn place_text(place: Option<&Place>) -> String {
     let Some(p) = place else {
-        return "No current encounter on record".to_owned();
+        return say!(
+            "No current encounter on record",
+            "Kein aktueller Aufenthalt dokumentiert"
+        );
     };
     let ward = p
         .ward_name
@@ -69,7 +74,7 @@ pub(crate) fn place_text(place: Option<&Place>) -> String {
         (Some(w), Some(b)) => format!("{w} · {b}"),
         (Some(w), None) => w,
         (None, Some(b)) => b.clone(),
-        (None, None) => "Place not recorded".to_owned(),
+        (None, None) => say!("Place not recorded", "Ort nicht dokumentiert"),
     }
 }
 
@@ -115,28 +120,33 @@ pub(crate) fn found_row(card: &ListCard, clock: &Clock) -> PatientRowView {
     row(&card.patient, card.identity.as_ref(), card.place.as_ref(), clock)
 }
 
-/// What a board says of somebody with an allergy.
-pub(crate) const ALLERGY: &str = "ALLERGY";
+/// What a board says of somebody with an allergy. The screen knows it by this word: `shared/PatientTable.svelte`.
+pub(crate) fn allergy() -> &'static str {
+    word!("ALLERGY", "ALLERGIE")
+}
+
 /// What it says where that cannot be read.
-pub(crate) const UNREAD: &str = "UNAVAILABLE";
+pub(crate) fn unread() -> &'static str {
+    word!("UNAVAILABLE", "NICHT VERFÜGBAR")
+}
 
 /// A row of a board.
 pub(crate) fn board_row(patient: &PatientId, item: &BoardItem, clock: &Clock) -> PatientRowView {
     let mut r = row(patient, item.identity.as_ref(), Some(&item.place), clock);
     r.reason_text = item.place.reason.clone();
     r.allergy_text = match item.allergies {
-        AllergyState::Known => ALLERGY,
-        AllergyState::NoneKnown => "NO KNOWN ALLERGIES",
-        AllergyState::NotRecorded => "NOT RECORDED",
-        AllergyState::Unavailable => UNREAD,
+        AllergyState::Known => allergy(),
+        AllergyState::NoneKnown => no_known_allergies(),
+        AllergyState::NotRecorded => word!("NOT RECORDED", "NICHT DOKUMENTIERT"),
+        AllergyState::Unavailable => unread(),
     }
     .to_owned();
     r.news2 = item
         .news2
         .as_ref()
         .map(|kept| news2::of_board(kept, item.identity.as_ref(), clock));
-    r.flags = item.flags.clone();
-    r.flags.extend(item.code_status.clone());
+    let lines = item.flags.iter().chain(&item.code_status);
+    r.flags = lines.map(|text| shown::line(text).into_owned()).collect();
     r
 }
 

@@ -3,10 +3,9 @@
 //! Never here: which results count (`vitrine_clinical::summary`). Called by `record`.
 
 use super::blocks::Words;
-use vitrine_clinical::UtcMs;
 use vitrine_clinical::card::MeasuredItem;
-use vitrine_clinical::format;
 use vitrine_clinical::summary::{Earlier, MeasuredSeries, NOT_HERE};
+use vitrine_clinical::{UtcMs, format, word};
 use vitrine_wire::series_view::{MeasuredPointView, MeasuredSeriesView, TickView};
 use vitrine_wire::view::EarlierView;
 
@@ -46,7 +45,7 @@ impl Words<'_> {
         let bounds = range_text.as_deref().and_then(bounds);
         let (points, older) = self.points(s, unit.as_deref(), most);
         MeasuredSeriesView {
-            label: s.label.clone(),
+            label: s.name().to_owned(),
             unit: points
                 .iter()
                 .find(|p| !p.withdrawn)
@@ -73,7 +72,11 @@ impl Words<'_> {
             values: vec![m.clone()],
             earlier: Vec::new(),
         };
-        self.series(&series, 1)
+        MeasuredSeriesView {
+            // A card says of each value whether its label is one of ours.
+            label: m.name().to_owned(),
+            ..self.series(&series, 1)
+        }
     }
 
     /// The rows of the flowsheet. Blood pressures sent as two results are one row.
@@ -120,15 +123,19 @@ impl Words<'_> {
 
     fn withdrawn(&self, e: &Earlier, status: &str, was: EarlierView) -> MeasuredPointView {
         MeasuredPointView {
-            value: "withdrawn".to_owned(),
+            value: word!("withdrawn", "zurückgezogen").to_owned(),
             unit: String::new(),
             flag: String::new(),
             flag_shape: String::new(),
             range_text: None,
             // Of any other status the result is there, and says no value or another test's.
-            status_text: ["entered-in-error", "cancelled", NOT_HERE]
-                .contains(&status)
-                .then(|| status.replace('-', " ")),
+            status_text: match status {
+                "entered-in-error" => Some(word!("entered in error", "irrtümlich eingetragen")),
+                "cancelled" => Some(word!("cancelled", "storniert")),
+                NOT_HERE => Some(word!("not in this record", "nicht in dieser Akte")),
+                _ => None,
+            }
+            .map(str::to_owned),
             earlier: vec![was],
             withdrawn: true,
             number: None,

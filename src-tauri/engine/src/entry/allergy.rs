@@ -7,15 +7,20 @@ use super::Pending;
 use crate::chart::blocks::Words;
 use std::collections::BTreeMap;
 use vitrine_clinical::card::dispute::{GONE, Recorded};
-use vitrine_clinical::card::{AllergyBlock, AllergyChange};
+use vitrine_clinical::card::{AllergyBlock, AllergyChange, shown as read_as};
 use vitrine_clinical::entry::{AsRead, Choice, Fault, Severity, Standing, What};
+use vitrine_clinical::{say, word};
 use vitrine_wire::view::{AllergyStripView, AllergyView, DisputeSideView, DisputeView};
 
 /// What is shown of an allergy that two changes contradict each other in.
-pub(crate) const DISPUTED: &str =
-    "DISPUTED: two changes contradict each other. Treat as allergic until somebody has decided";
+pub(crate) fn disputed() -> &'static str {
+    word!(
+        "DISPUTED: two changes contradict each other. Treat as allergic until somebody has decided",
+        "STRITTIG: Zwei Änderungen widersprechen einander. Als allergisch behandeln, bis jemand entschieden hat"
+    )
+}
 
-/// An allergy as it was put on the screen.
+/// An allergy as it was put on the screen, in the English words of the card: a change repeats them, and the server compares them.
 #[derive(Debug, Clone)]
 pub(crate) struct Shown {
     read: AsRead,
@@ -102,22 +107,43 @@ pub(super) fn read(t: &Typed<'_>, shown: Option<&Shown>, faults: &mut Vec<Fault>
     let settles = Some(t.settles).filter(|t| !t.is_empty());
     let wanted = shown.and_then(|s| s.disputes.get(settles?));
     match (shown, settles) {
-        (None, _) => fault("", "The allergy is not on the screen: open the chart again"),
+        (None, _) => fault(
+            "",
+            word!(
+                "The allergy is not on the screen: open the chart again",
+                "Die Allergie ist nicht auf dem Bildschirm: Akte noch einmal öffnen"
+            ),
+        ),
         (Some(_), Some(_)) if wanted.is_none() => {
-            fault("", "Somebody has decided it: look at the chart again");
+            fault(
+                "",
+                word!(
+                    "Somebody has decided it: look at the chart again",
+                    "Jemand hat es bereits entschieden: Akte noch einmal ansehen"
+                ),
+            );
         }
         (Some(s), None) if !s.disputes.is_empty() => {
-            fault("", "Two changes of it contradict each other: decide that first");
+            fault(
+                "",
+                word!(
+                    "Two changes of it contradict each other: decide that first",
+                    "Zwei Änderungen dieser Allergie widersprechen einander: zuerst das entscheiden"
+                ),
+            );
         }
         _ => {}
     }
     let standing = Standing::of_code(t.standing).unwrap_or_else(|| {
-        fault("standing", "Choose how it stands");
+        fault("standing", word!("Choose how it stands", "Wählen, wie sie einzustufen ist"));
         Standing::Unconfirmed
     });
     let chosen = Severity::of_code(t.severity);
     if chosen.is_none() && !t.severity.is_empty() {
-        fault("severity", "Choose one of the severities");
+        fault(
+            "severity",
+            word!("Choose one of the severities", "Einen der Schweregrade wählen"),
+        );
     }
     let typed = Some(t.reaction.trim().to_owned()).filter(|r| !r.is_empty());
     // Who takes the other change takes the reaction that it reports.
@@ -146,7 +172,7 @@ pub(super) fn read(t: &Typed<'_>, shown: Option<&Shown>, faults: &mut Vec<Fault>
     }
 }
 
-/// The code to begin with, of how something stands in words.
+/// The code to begin with, of how something stands in the words of a card.
 pub(crate) fn code(stands: &str) -> String {
     match stands {
         "confirmed" | "unconfirmed" | "refuted" | "resolved" => stands,
@@ -163,20 +189,23 @@ pub(crate) fn disputes(w: &Words<'_>, block: &AllergyBlock) -> Vec<DisputeView> 
 }
 
 fn dispute(w: &Words<'_>, c: &AllergyChange) -> DisputeView {
-    let unknown = || "not recorded".to_owned();
-    let stood = c.stood.clone().unwrap_or_else(unknown);
+    let unknown = "not recorded";
+    let stood = c.stood.as_deref().unwrap_or(unknown);
     let added = c.reaction.as_ref().map(|r| match c.severity {
-        Some(s) => format!("{r}, {}", s.code()),
+        Some(s) => format!("{r}, {}", s.words()),
         None => r.clone(),
     });
-    let reacted = c.reacted.clone().unwrap_or_else(unknown);
+    let reacted = match c.reacted.as_deref() {
+        Some(words) => read_as::reacted(words).into_owned(),
+        None => read_as::stands(unknown).to_owned(),
+    };
     DisputeView {
         dispute: c.source.to_string(),
         allergy: c.about.to_string(),
-        agent: c.agent.clone(),
+        agent: read_as::line(&c.agent).into_owned(),
         base: DisputeSideView {
-            standing: code(&stood),
-            standing_text: stood,
+            standing: code(stood),
+            standing_text: read_as::stands(stood).to_owned(),
             reaction_text: reacted.clone(),
             by_text: None,
             reason_text: None,
@@ -186,10 +215,21 @@ fn dispute(w: &Words<'_>, c: &AllergyChange) -> DisputeView {
             standing: c.standing.map_or_else(String::new, |s| s.code().to_owned()),
             standing_text: c
                 .standing
-                .map_or("in a way that this program does not know", Standing::words)
+                .map_or_else(
+                    || {
+                        word!(
+                            "in a way that this program does not know",
+                            "auf eine Weise, die dieses Programm nicht kennt"
+                        )
+                    },
+                    Standing::words,
+                )
                 .to_owned(),
             reaction_text: match added {
-                Some(added) => format!("{reacted}; also happened: {added}"),
+                Some(added) => say!(
+                    "{reacted}; also happened: {added}",
+                    "{reacted}; außerdem aufgetreten: {added}"
+                ),
                 None => reacted,
             },
             by_text: by(w, c.by.as_deref(), c.at, c.place.as_deref()),
@@ -201,7 +241,7 @@ fn dispute(w: &Words<'_>, c: &AllergyChange) -> DisputeView {
 fn record(w: &Words<'_>, r: Option<&Recorded>) -> DisputeSideView {
     let Some(r) = r else {
         return DisputeSideView {
-            standing_text: GONE.to_owned(),
+            standing_text: read_as::stands(GONE).to_owned(),
             standing: code(GONE),
             reaction_text: String::new(),
             by_text: None,
@@ -209,9 +249,9 @@ fn record(w: &Words<'_>, r: Option<&Recorded>) -> DisputeSideView {
         };
     };
     DisputeSideView {
-        standing_text: r.stands.clone(),
+        standing_text: read_as::stands(&r.stands).to_owned(),
         standing: code(&r.stands),
-        reaction_text: r.reacted.clone(),
+        reaction_text: read_as::reacted(&r.reacted).into_owned(),
         by_text: by(w, r.by.as_deref(), r.at, r.place.as_deref()),
         reason_text: r.reason.clone(),
     }
@@ -227,7 +267,7 @@ fn by(
     let parts = [
         who.map(str::to_owned),
         at.map(|at| w.date_time(at)),
-        place.map(|p| format!("at {p}")),
+        place.map(|p| say!("at {p}", "an {p}")),
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| parts.join(", "))
@@ -246,17 +286,23 @@ pub(super) fn onto_strip(strip: &mut AllergyStripView, p: &Pending, w: &Words<'_
     else {
         return;
     };
+    let agent = read_as::line(&read.agent);
     let is = |i: &&mut AllergyView| {
-        i.source.as_deref() == Some(allergy) || (i.source.is_none() && i.agent == read.agent)
+        i.source.as_deref() == Some(allergy) || (i.source.is_none() && i.agent == agent)
     };
     if let Some(item) = strip.items.iter_mut().find(is) {
-        let what = if settles.is_some() { "decided" } else { "changed" };
-        item.unsent_text = Some(format!(
-            "{what} here to {} {} by {}, {}",
-            standing.words(),
-            w.date_time(e.at),
-            e.name,
-            p.short_state()
+        let what = if settles.is_some() {
+            word!("decided", "entschieden")
+        } else {
+            word!("changed", "geändert")
+        };
+        item.unsent_text = Some(say!(
+            "{what} here to {stands} {at} by {who}, {state}",
+            "hier {what}: jetzt {stands}, {at} von {who}, {state}",
+            stands = standing.words(),
+            at = w.date_time(e.at),
+            who = e.name,
+            state = p.short_state()
         ));
         // A second change would rest on what is about to change.
         item.source = None;

@@ -121,13 +121,13 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
             if chosen.is_none() && !severity.is_empty() {
                 faults.push(fault(
                     "severity",
-                    word!("Choose one of the severities", "Einen der Schweregrade auswählen"),
+                    word!("Choose one of the severities", "Einen der Schweregrade wählen"),
                 ));
             }
             let certainty = Certainty::of_code(certainty).unwrap_or_else(|| {
                 faults.push(fault(
                     "certainty",
-                    word!("Choose how sure it is", "Auswählen, wie sicher es ist"),
+                    word!("Choose how sure it is", "Wählen, wie sicher es ist"),
                 ));
                 Certainty::Unconfirmed
             });
@@ -172,7 +172,7 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
             note: NoteKind::of_code(note_kind).unwrap_or_else(|| {
                 faults.push(fault(
                     "note_kind",
-                    word!("Choose the kind of note", "Art der Notiz auswählen"),
+                    word!("Choose the kind of note", "Art der Notiz wählen"),
                 ));
                 NoteKind::Progress
             }),
@@ -205,7 +205,7 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
                 answer: Answer::of_code(answer).unwrap_or_else(|| {
                     faults.push(fault(
                         "answer",
-                        word!("Choose what you do about it", "Auswählen, was Sie tun"),
+                        word!("Choose what you do about it", "Wählen, was unternommen wird"),
                     ));
                     Answer::Acting
                 }),

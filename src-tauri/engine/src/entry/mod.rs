@@ -11,14 +11,14 @@ mod form;
 
 pub(crate) use form::{OnScreen, form, preview, read};
 
-use crate::chart::blocks::{ALLERGIES_UNAVAILABLE, Words};
+use crate::chart::blocks::{Words, allergies_unavailable, known_allergies};
 use crate::outbox::Alarm;
 use crate::station::Station;
 use std::collections::{BTreeMap, BTreeSet};
 use vitrine_access::{Action, Permit};
-use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::card::{EmergencyCard, shown};
 use vitrine_clinical::entry::{Certainty, Entry, Severity, What};
-use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_clinical::{PatientId, UtcMs, say, word};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{EntryMark, KeptEntry};
 use vitrine_wire::entry_view::{EntryState, EntryView};
@@ -169,19 +169,31 @@ impl Pending {
 
     fn state_text(&self) -> &'static str {
         match self.state {
-            EntryState::Queued => "NOT SENT — on this workstation alone",
-            EntryState::Sent => "SENT — the server has not answered yet",
-            EntryState::Accepted => "ACCEPTED by the server — not yet in this copy of the record",
-            EntryState::Rejected => "REJECTED by the server — not in the record",
+            EntryState::Queued => word!(
+                "NOT SENT — on this workstation alone",
+                "NICHT GESENDET — nur an diesem Arbeitsplatz"
+            ),
+            EntryState::Sent => word!(
+                "SENT — the server has not answered yet",
+                "GESENDET — der Server hat noch nicht geantwortet"
+            ),
+            EntryState::Accepted => word!(
+                "ACCEPTED by the server — not yet in this copy of the record",
+                "Vom Server ANGENOMMEN — noch nicht in dieser Kopie der Akte"
+            ),
+            EntryState::Rejected => word!(
+                "REJECTED by the server — not in the record",
+                "Vom Server ABGELEHNT — nicht in der Akte"
+            ),
         }
     }
 
     fn short_state(&self) -> &'static str {
         match self.state {
-            EntryState::Queued => "NOT SENT",
-            EntryState::Sent => "SENT, NOT YET ACCEPTED",
-            EntryState::Accepted => "ACCEPTED",
-            EntryState::Rejected => "REJECTED BY THE SERVER",
+            EntryState::Queued => word!("NOT SENT", "NICHT GESENDET"),
+            EntryState::Sent => word!("SENT, NOT YET ACCEPTED", "GESENDET, NOCH NICHT ANGENOMMEN"),
+            EntryState::Accepted => word!("ACCEPTED", "ANGENOMMEN"),
+            EntryState::Rejected => word!("REJECTED BY THE SERVER", "VOM SERVER ABGELEHNT"),
         }
     }
 
@@ -196,8 +208,14 @@ impl Pending {
                 section: "notes".to_owned(),
                 state: self.state,
                 state_text: self.state_text().to_owned(),
-                title: "Recorded by another version of this program".to_owned(),
-                lines: vec!["It cannot be shown here. It is kept, and sent as it is.".to_owned()],
+                title: say!(
+                    "Recorded by another version of this program",
+                    "Von einer anderen Version dieses Programms eingetragen"
+                ),
+                lines: vec![say!(
+                    "It cannot be shown here. It is kept, and sent as it is.",
+                    "Der Eintrag lässt sich hier nicht anzeigen. Er ist gespeichert und wird unverändert gesendet."
+                )],
                 at_text: String::new(),
                 by_text: String::new(),
                 reason_text: reason,
@@ -214,7 +232,12 @@ impl Pending {
             title: e.what.title().to_owned(),
             lines: e.what.lines(),
             at_text: at_text(w, e.at, &e.what),
-            by_text: format!("recorded {} by {}", w.date_time(e.at), e.name),
+            by_text: say!(
+                "recorded {at} by {who}",
+                "eingetragen {at} von {who}",
+                at = w.date_time(e.at),
+                who = e.name
+            ),
             reason_text: reason,
             may_settle: settles && self.state == EntryState::Rejected,
         }
@@ -224,7 +247,7 @@ impl Pending {
 /// "measured 27-Nov-2026 04:12"; for what has no time of its own that of recording.
 pub(crate) fn at_text(w: &Words<'_>, recorded: UtcMs, what: &What) -> String {
     match what {
-        What::Vitals { at, .. } => format!("measured {}", w.date_time(*at)),
+        What::Vitals { at, .. } => say!("measured {at}", "gemessen {at}", at = w.date_time(*at)),
         _ => w.date_time(recorded),
     }
 }
@@ -236,9 +259,12 @@ pub(crate) fn unread_onto_strip(strip: &mut AllergyStripView) {
         AllergyStripState::NoneKnown | AllergyStripState::NotRecorded
     ) {
         strip.state = AllergyStripState::Unavailable;
-        strip.label = ALLERGIES_UNAVAILABLE.to_owned();
+        strip.label = allergies_unavailable().to_owned();
     }
-    let unread = "What was recorded at this workstation cannot be read: there may be more allergies.";
+    let unread = word!(
+        "What was recorded at this workstation cannot be read: there may be more allergies.",
+        "Was an diesem Arbeitsplatz eingetragen wurde, ist nicht lesbar: Es kann weitere Allergien geben."
+    );
     strip.conflict_text = Some(match strip.conflict_text.take() {
         Some(text) => format!("{text} {unread}"),
         None => unread.to_owned(),
@@ -252,27 +278,29 @@ pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &
         let Some(e) = &p.entry else { continue };
         let What::Allergy {
             agent,
+            reaction,
             severity,
             certainty,
-            ..
         } = &e.what
         else {
             continue;
         };
         let agent = agent.trim();
         let dangerous = *severity == Some(Severity::LifeThreatening)
-            || vitrine_clinical::card::is_lethal(&e.what.reaction_text());
+            || reaction.as_deref().is_some_and(vitrine_clinical::card::is_lethal);
         let item = AllergyView {
             agent: agent.to_owned(),
             detail_text: e.what.reaction_text(),
             coded: false,
             dangerous,
-            verification_text: (*certainty == Certainty::Unconfirmed).then(|| "unconfirmed".to_owned()),
-            unsent_text: Some(format!(
-                "recorded here {} by {}, {}",
-                w.date_time(e.at),
-                e.name,
-                p.short_state()
+            verification_text: (*certainty == Certainty::Unconfirmed)
+                .then(|| shown::stands("unconfirmed").to_owned()),
+            unsent_text: Some(say!(
+                "recorded here {at} by {who}, {state}",
+                "hier eingetragen {at} von {who}, {state}",
+                at = w.date_time(e.at),
+                who = e.name,
+                state = p.short_state()
             )),
             disputed_text: None,
             source: None,
@@ -286,10 +314,10 @@ pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &
         strip.items.insert(place, item);
         match strip.state {
             AllergyStripState::NoneKnown => {
-                strip.conflict_text = Some(
-                    "Conflict: the record states that there are no known allergies. Treat as allergic."
-                        .to_owned(),
-                );
+                strip.conflict_text = Some(say!(
+                    "Conflict: the record states that there are no known allergies. Treat as allergic.",
+                    "Widerspruch: In der Akte steht, dass keine Allergien bekannt sind. Als allergisch behandeln."
+                ));
                 known_label(strip);
             }
             AllergyStripState::NotRecorded => known_label(strip),
@@ -300,5 +328,5 @@ pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &
 
 fn known_label(strip: &mut AllergyStripView) {
     strip.state = AllergyStripState::Known;
-    strip.label = "KNOWN ALLERGIES".to_owned();
+    strip.label = known_allergies().to_owned();
 }

@@ -9,6 +9,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use vitrine_clinical::card::Identity;
+use vitrine_clinical::{say, word};
 use vitrine_dicom::display::{Lossy, Place, Who};
 
 /// What stands beside a frame.
@@ -103,20 +104,22 @@ fn number(text: &str) -> String {
 
 /// "DOE, JANE, born 1970-01-01, F, MRN 4711".
 pub(super) fn header_text(who: Option<&Who>) -> String {
+    let nobody = || word!("The images name nobody.", "Die Bilder nennen niemanden.").to_owned();
     let Some(w) = who else {
-        return "The images name nobody.".to_owned();
+        return nobody();
     };
     let born = w
         .birth_date
         .as_deref()
         .map(|d| match (d.get(..4), d.get(4..6), d.get(6..8)) {
             (Some(y), Some(m), Some(d)) => {
-                format!(
-                    "born {}",
-                    vitrine_clinical::format::partial_date(&format!("{y}-{m}-{d}"), 0)
+                say!(
+                    "born {date}",
+                    "geb. {date}",
+                    date = vitrine_clinical::format::partial_date(&format!("{y}-{m}-{d}"), 0)
                 )
             }
-            _ => format!("born {d}"),
+            _ => say!("born {d}", "geb. {d}"),
         });
     let all = [
         w.name.clone(),
@@ -126,7 +129,7 @@ pub(super) fn header_text(who: Option<&Who>) -> String {
     ];
     let text = all.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if text.is_empty() {
-        "The images name nobody.".to_owned()
+        nobody()
     } else {
         text
     }
@@ -165,7 +168,7 @@ pub(super) fn contradictions(who: &Who, record: &Identity) -> Vec<&'static str> 
         let given_fits = given.iter().any(|g| theirs.contains(g) || first(g)) || named(&given, &theirs);
         let other_given = !given.is_empty() && theirs.len() > family.len() && !given_fits;
         if other_family || other_given {
-            all.push("name");
+            all.push(word!("name", "Name"));
         } else if !family.is_empty() {
             same += 1;
         }
@@ -174,7 +177,7 @@ pub(super) fn contradictions(who: &Who, record: &Identity) -> Vec<&'static str> 
         let (theirs, ours) = (digits(theirs), digits(ours));
         let n = theirs.len().min(ours.len()).min(8);
         if n >= 4 && theirs.get(..n) != ours.get(..n) {
-            all.push("birth date");
+            all.push(word!("birth date", "Geburtsdatum"));
         } else if n == 8 {
             same += 1;
         }
@@ -187,7 +190,7 @@ pub(super) fn contradictions(who: &Who, record: &Identity) -> Vec<&'static str> 
         (letter(who.sex.as_deref()), letter(record.sex.as_deref()))
         && a != b
     {
-        all.push("sex");
+        all.push(word!("sex", "Geschlecht"));
     }
     let theirs = who.id.as_deref().map(number).filter(|n| !n.is_empty());
     let ours = record.mrn.as_deref().map(number).filter(|n| !n.is_empty());
@@ -195,7 +198,7 @@ pub(super) fn contradictions(who: &Who, record: &Identity) -> Vec<&'static str> 
         && theirs != ours
         && same < 2
     {
-        all.push("number");
+        all.push(word!("number", "Nummer"));
     }
     all
 }

@@ -4,6 +4,7 @@ use super::report::{Reports, reports};
 use super::{LISTS_MOST, Listed, socket, token, words};
 use crate::EngineError;
 use crate::cache;
+use crate::error::store_words;
 use crate::link;
 use crate::outbox::refused;
 use crate::station::Station;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vitrine_access::action::ReadChart;
 use vitrine_access::policy::decide;
-use vitrine_clinical::PatientId;
+use vitrine_clinical::{PatientId, say, word};
 use vitrine_store_sqlcipher::workstation::{CachedList, OpenPatient, SeriesHeld};
 use vitrine_wire::image_view::{ImagesView, SeriesState, SeriesView, StudyView};
 use vitrine_wire::images::{Ask, ListedSeries, ListedStudy};
@@ -54,7 +55,7 @@ fn allow(station: &Arc<Station>, patient: &str) -> Result<Allowed, EngineError> 
     let receipt = station
         .outbox
         .append(&[permit.entry(disclosure)], None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?
+        .map_err(|e| EngineError::AuditFailed(store_words(&e)))?
         .into_iter()
         .next()
         .ok_or(EngineError::Internal("writing the audit row"))?;
@@ -97,7 +98,7 @@ pub(crate) async fn list(station: Arc<Station>, patient: String) -> Result<Image
                         retry_after_s: None,
                     });
                 }
-                (None, _) => return Err(station.not_here("The list of images")),
+                (None, _) => return Err(station.not_here(word!("The list of images", "Liste der Bilder"))),
             }
         }
     };
@@ -227,29 +228,38 @@ fn series(s: &ListedSeries, held: Option<&SeriesHeld>, live: bool, word: &str) -
     let here = held.is_some_and(|h| h.previews + h.segments > 0);
     let indexed = held.is_some_and(|h| h.indexed > 0);
     let (state, state_text) = if !live && !indexed {
-        let text = "not on this workstation".to_owned();
-        (SeriesState::NotOnThisWorkstation, Some(text))
+        let text = word!("not on this workstation", "nicht an diesem Arbeitsplatz");
+        (SeriesState::NotOnThisWorkstation, Some(text.to_owned()))
     } else if s.ready > 0 || indexed {
-        let text = (s.preparing > 0).then(|| format!("{} more being prepared", s.preparing));
+        let text = (s.preparing > 0).then(|| {
+            say!(
+                "{n} more being prepared",
+                "{n} weitere in Vorbereitung",
+                n = s.preparing
+            )
+        });
         (SeriesState::Ready, text)
     } else if s.preparing > 0 {
         (
             SeriesState::Preparing,
-            Some("being prepared by the server".to_owned()),
+            Some(say!("being prepared by the server", "wird vom Server vorbereitet")),
         )
     } else {
-        (SeriesState::WithoutPixels, Some("no pixels to show".to_owned()))
+        (
+            SeriesState::WithoutPixels,
+            Some(say!("no pixels to show", "keine Bilddaten")),
+        )
     };
     let held_text = held.filter(|_| here).map(|h| {
         // Frames of up to 64 pixels are whole with their layer 0.
         let whole = h.frames > 0 && h.previews == h.frames && (h.segments == 0 || h.segments >= h.frames * 3);
         let some = if h.segments > 0 {
-            "partly here"
+            word!("partly here", "teilweise hier")
         } else {
-            "previews here"
+            word!("previews here", "Vorschau hier")
         };
         if whole && h.segments > 0 {
-            "whole here".to_owned()
+            word!("whole here", "vollständig hier").to_owned()
         } else {
             some.to_owned()
         }

@@ -7,6 +7,8 @@ use super::view::View;
 use super::writer::Write;
 use super::{Core, VIEWS_MOST, socket, token};
 use crate::EngineError;
+use crate::chart::blocks::number_label;
+use crate::error::store_words;
 use crate::link;
 use crate::outbox::refused;
 use crate::station::Station;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use vitrine_access::action::ReadChart;
 use vitrine_access::policy::decide;
 use vitrine_clinical::card::{EmergencyCard, Identity};
-use vitrine_clinical::format;
+use vitrine_clinical::{format, say, word};
 use vitrine_store_sqlcipher::workstation::OpenSeries;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::image_view::OpenSeriesView;
@@ -39,9 +41,10 @@ pub(super) fn uid(text: &str) -> Result<&str, EngineError> {
     if ok {
         Ok(text)
     } else {
-        Err(EngineError::Usage(
-            "this is no DICOM UID: digits and points are expected".to_owned(),
-        ))
+        Err(EngineError::Usage(say!(
+            "this is no DICOM UID: digits and points are expected",
+            "das ist keine DICOM-UID: Ziffern und Punkte werden erwartet"
+        )))
     }
 }
 
@@ -74,7 +77,7 @@ fn allow(station: &Arc<Station>, patient: &str, study: &str, series: &str) -> Re
     let receipt = station
         .outbox
         .append(&[permit.entry(disclosure)], None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?
+        .map_err(|e| EngineError::AuditFailed(store_words(&e)))?
         .into_iter()
         .next()
         .ok_or(EngineError::Internal("writing the audit row"))?;
@@ -106,7 +109,7 @@ fn allow(station: &Arc<Station>, patient: &str, study: &str, series: &str) -> Re
 /// "JONES, Mary, born 04-Feb-1958, MRN 4471 0932".
 fn record_text(identity: Option<&Identity>) -> String {
     let Some(i) = identity else {
-        return "name not here".to_owned();
+        return word!("name not here", "Name nicht hier").to_owned();
     };
     let parts = [
         Some(format::name(
@@ -117,13 +120,25 @@ fn record_text(identity: Option<&Identity>) -> String {
         )),
         i.birth_date
             .as_deref()
-            .map(|d| format!("born {}", format::partial_date(d, 0))),
-        i.sex.clone(),
+            .map(|d| say!("born {date}", "geb. {date}", date = format::partial_date(d, 0))),
+        i.sex.as_deref().map(sex_text),
         i.mrn
             .as_deref()
-            .map(|n| format!("MRN {}", format::record_number(n))),
+            .map(|n| format!("{} {}", number_label(), format::record_number(n))),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
+/// As the record has it, beside the letter of the header.
+fn sex_text(code: &str) -> String {
+    match code {
+        "female" => word!("female", "weiblich"),
+        "male" => word!("male", "männlich"),
+        "other" => word!("other", "divers"),
+        "unknown" => word!("unknown", "Geschlecht unbekannt"),
+        other => other,
+    }
+    .to_owned()
 }
 
 /// Opens a series of a patient. Answers at once from what is here; else when the server has sent the first piece of the
@@ -222,7 +237,7 @@ async fn wait(station: &Arc<Station>, number: u32, session: u64) -> Result<(), E
                 });
             }
             if core.line.down().is_some() && have == 0 {
-                return Err(station.not_here("This series"));
+                return Err(station.not_here(word!("This series", "diese Serie")));
             }
             changed
         };
@@ -239,11 +254,14 @@ async fn wait(station: &Arc<Station>, number: u32, session: u64) -> Result<(), E
                 if shared.core().line.is_up() {
                     return Err(EngineError::Refused {
                         code: ErrorCode::Overloaded,
-                        text: "The server did not send the images in time: try again.".to_owned(),
+                        text: say!(
+                            "The server did not send the images in time: try again.",
+                            "Der Server hat die Bilder nicht rechtzeitig gesendet: erneut versuchen."
+                        ),
                         retry_after_s: None,
                     });
                 }
-                return Err(station.not_here("This series"));
+                return Err(station.not_here(word!("This series", "diese Serie")));
             }
         }
     }

@@ -7,6 +7,7 @@ use super::packs::Verdict;
 use super::{Core, Shared};
 use std::sync::Arc;
 use std::time::Duration;
+use vitrine_clinical::say;
 
 /// Longest wait for something better.
 const WAIT: Duration = Duration::from_secs(25);
@@ -89,10 +90,10 @@ impl Core {
             return Step::Answer(Pixels::Ended);
         };
         if one.verdict == Verdict::Failed {
-            return Step::Answer(Pixels::Undecodable(
-                "This image cannot be decoded: it is not shown. Open the original on another system."
-                    .to_owned(),
-            ));
+            return Step::Answer(Pixels::Undecodable(say!(
+                "This image cannot be decoded: it is not shown. Open the original on another system.",
+                "Dieses Bild lässt sich nicht dekodieren: Es wird nicht angezeigt. Das Original in einem anderen System öffnen."
+            )));
         }
         if let Some(shown) = self.jobs.shown(at)
             && above.is_none_or(|a| shown.layer > a)

@@ -5,6 +5,7 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use vitrine_access::action::ReadChart;
 use vitrine_access::{Permit, Sealed};
+use vitrine_clinical::word;
 use vitrine_store_sqlcipher::workstation::RecordRow;
 
 /// Kinds of resources that say it.
@@ -97,19 +98,20 @@ impl Reports {
         Self { known, by }
     }
 
-    /// "report final", "no report in this record", "report not known here".
+    /// "report final", "no report in this record", "report not known here". By the first word, "no" or "kein", the screen marks a study
+    /// without a report: `views/images/Study.svelte`.
     pub(super) fn text(&self, study: &str, accession: Option<&str>) -> String {
         if !self.known {
-            return "report not known here".to_owned();
+            return word!("report not known here", "Befund hier nicht bekannt").to_owned();
         }
         let accession = accession.filter(|a| !a.is_empty());
         let rank = self.by.get(study).max(accession.and_then(|a| self.by.get(a)));
         match rank {
-            Some(4) => "report final, amended",
-            Some(3) => "report final",
-            Some(2) => "report preliminary",
-            Some(1) => "report, status unknown",
-            _ => "no report in this record",
+            Some(4) => word!("report final, amended", "Befund endgültig, geändert"),
+            Some(3) => word!("report final", "Befund endgültig"),
+            Some(2) => word!("report preliminary", "Befund vorläufig"),
+            Some(1) => word!("report, status unknown", "Befund, Status unbekannt"),
+            _ => word!("no report in this record", "kein Befund in dieser Akte"),
         }
         .to_owned()
     }

@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
+use vitrine_clinical::word;
 use vitrine_wire::images::{Ask, PROTOCOL};
 
 /// Longest wait for a connection.
@@ -26,8 +27,8 @@ const LONGEST: usize = 1 << 28;
 #[derive(Default)]
 pub(super) struct Line {
     up: Option<mpsc::UnboundedSender<Ask>>,
-    /// Why there is none, once a try failed.
-    down: Option<String>,
+    /// There is none, and a try failed.
+    down: bool,
     running: bool,
 }
 
@@ -36,12 +37,8 @@ impl Line {
         self.up.is_some()
     }
     /// Why nothing comes; `None` while there is a line or it is not known yet.
-    pub(super) fn down(&self) -> Option<&str> {
-        if self.up.is_some() {
-            None
-        } else {
-            self.down.as_deref()
-        }
+    pub(super) fn down(&self) -> Option<&'static str> {
+        (self.up.is_none() && self.down).then(|| word!("OFFLINE", "OFFLINE"))
     }
     pub(super) fn ask(&self, ask: Ask) {
         if let Some(up) = &self.up {
@@ -90,8 +87,8 @@ async fn run(shared: Arc<Shared>, station: Weak<Station>, session: u64) {
             d = tokio::time::timeout(CONNECT, dial(&held)) => d,
             _ = closing.wait_for(|c| *c) => return,
         };
-        let why = match dialled {
-            Ok(Ok(socket)) => {
+        match dialled {
+            Ok(Some(socket)) => {
                 drop(held);
                 let (tell, asks) = mpsc::unbounded_channel();
                 {
@@ -100,7 +97,7 @@ async fn run(shared: Arc<Shared>, station: Weak<Station>, session: u64) {
                         return;
                     }
                     core.line.up = Some(tell);
-                    core.line.down = None;
+                    core.line.down = false;
                     core.came_up(&shared);
                 }
                 wait = AGAIN.0;
@@ -108,24 +105,16 @@ async fn run(shared: Arc<Shared>, station: Weak<Station>, session: u64) {
                     () = pump(&shared, socket, asks, session) => {}
                     () = drill::cut_off(cut) => {}
                 }
-                "OFFLINE".to_owned()
             }
-            Ok(Err(why)) => {
-                drop(held);
-                why
-            }
-            Err(_) => {
-                drop(held);
-                "OFFLINE".to_owned()
-            }
-        };
+            Ok(None) | Err(_) => drop(held),
+        }
         {
             let mut core = shared.core();
             if core.session != session {
                 return;
             }
             core.line.up = None;
-            core.line.down = Some(why);
+            core.line.down = true;
             core.went_down();
         }
         let _ = kicked.borrow_and_update();
@@ -145,19 +134,15 @@ async fn run(shared: Arc<Shared>, station: Weak<Station>, session: u64) {
     }
 }
 
-async fn dial(station: &Arc<Station>) -> Result<link::Socket, String> {
+async fn dial(station: &Arc<Station>) -> Option<link::Socket> {
     let token = station.session().as_ref().and_then(|s| s.token.clone());
     // Let in by what is here, and the server has not confirmed it.
-    let Some(token) = token else {
-        return Err("OFFLINE".to_owned());
-    };
+    let token = token?;
     let path = format!("/ws/images?v={PROTOCOL}");
     link::dial(station, &path, Some(&token), LONGEST)
         .await
-        .map_err(|e| {
-            tracing::debug!(error = %e, "no connection for images");
-            "OFFLINE".to_owned()
-        })
+        .inspect_err(|e| tracing::debug!(error = %e, "no connection for images"))
+        .ok()
 }
 
 async fn pump(

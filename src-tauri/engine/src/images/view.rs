@@ -8,6 +8,7 @@ use super::words;
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::sync::watch;
 use vitrine_clinical::card::Identity;
+use vitrine_clinical::{say, word};
 use vitrine_dicom::display::{By, order};
 use vitrine_store_sqlcipher::workstation::OpenSeries;
 use vitrine_wire::image_view::{FrameView, HeldView, OpenSeriesView};
@@ -150,7 +151,10 @@ impl View {
                 }
             }
             if g.uneven {
-                gaps.push("uneven spacing: whether images are missing cannot be told".to_owned());
+                gaps.push(say!(
+                    "uneven spacing: whether images are missing cannot be told",
+                    "ungleiche Abstände: Ob Bilder fehlen, lässt sich nicht sagen"
+                ));
             }
         }
         for gap in ordered.groups.iter().flat_map(|g| &g.gaps) {
@@ -220,20 +224,22 @@ impl View {
             frames: shown,
             displays,
             gaps,
-            without: self.without.iter().map(|w| w.why.clone()).collect(),
+            without: self.without.iter().map(|w| words::without_text(&w.why)).collect(),
             growing: have < expected || self.preparing > 0,
             header_text: match record {
                 Some(_) => header::header_text(who),
-                None => format!(
-                    "{} Not compared: the record's own name is not here.",
-                    header::header_text(who)
+                None => say!(
+                    "{header} Not compared: the record's own name is not here.",
+                    "{header} Nicht verglichen: Der Name aus der Akte ist nicht hier.",
+                    header = header::header_text(who)
                 ),
             },
             mismatch_text: wrong_who.map(|w| {
-                format!(
-                    "Other {} in the images — header: {} — record: {record_text}",
-                    wrong.join(" and "),
-                    header::header_text(Some(w))
+                say!(
+                    "Other {what} in the images — header: {header} — record: {record_text}",
+                    "Abweichung in den Bildern: {what} — Kopfdaten: {header} — Akte: {record_text}",
+                    what = wrong.join(word!(" and ", " und ")),
+                    header = header::header_text(Some(w))
                 )
             }),
         }

@@ -3,15 +3,15 @@
 //! Never here: state. Called by `images`.
 
 use crate::clock::Clock;
-use vitrine_clinical::format;
+use vitrine_clinical::{format, say, word};
 use vitrine_pixels::Colour;
 use vitrine_wire::images::{ListedSeries, ListedStudy};
 
-fn plural(n: u64, one: &str) -> String {
+fn images(n: u64) -> String {
     if n == 1 {
-        format!("1 {one}")
+        say!("1 image", "1 Bild")
     } else {
-        format!("{n} {one}s")
+        say!("{n} images", "{n} Bilder")
     }
 }
 
@@ -29,7 +29,7 @@ pub(super) fn series_title(s: &ListedSeries) -> String {
         .collect::<Vec<_>>()
         .join(" · ");
     if text.is_empty() {
-        "Series without a description".to_owned()
+        word!("Series without a description", "Serie ohne Beschreibung").to_owned()
     } else {
         text
     }
@@ -37,18 +37,18 @@ pub(super) fn series_title(s: &ListedSeries) -> String {
 
 /// "141 images", "1 image, 60 frames".
 pub(super) fn size_text(s: &ListedSeries) -> String {
-    let images = plural(u64::from(s.instances), "image");
-    if s.frames > s.ready && s.preparing == 0 {
-        format!("{images}, {}", plural(u64::from(s.frames), "frame"))
-    } else {
-        images
+    let images = images(u64::from(s.instances));
+    match s.frames {
+        n if n <= s.ready || s.preparing > 0 => images,
+        1 => say!("{images}, 1 frame", "{images}, 1 Einzelbild"),
+        n => say!("{images}, {n} frames", "{images}, {n} Einzelbilder"),
     }
 }
 
 /// "12-Oct-2026 08:14", "12-Oct-2026", "date unknown".
 pub(super) fn when_text(s: &ListedStudy) -> String {
     let Some(day) = s.day.filter(|d| (10_000_101..=99_991_231).contains(d)) else {
-        return "date unknown".to_owned();
+        return word!("date unknown", "Datum unbekannt").to_owned();
     };
     let iso = format!("{:04}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100);
     let date = format::partial_date(&iso, 0);
@@ -82,7 +82,7 @@ pub(super) fn study_title(s: &ListedStudy) -> String {
     let part = s.series.iter().find_map(|e| e.body_part.clone());
     let text = [modalities(s).join(", "), part.unwrap_or_default().to_lowercase()].join(" ");
     match text.trim() {
-        "" => "Study without a description".to_owned(),
+        "" => say!("Study without a description", "Untersuchung ohne Beschreibung"),
         text => text.to_owned(),
     }
 }
@@ -103,35 +103,82 @@ pub(super) fn place_text(n: usize, of: usize, mm: Option<f64>) -> String {
     match mm {
         Some(mm) => {
             let sign = if mm < -0.05 { "−" } else { "" };
-            format!("{n} of {of} · {sign}{:.1} mm", mm.abs())
+            say!(
+                "{n} of {of} · {sign}{mm:.1} mm",
+                "{n} von {of} · {sign}{mm:.1} mm",
+                mm = mm.abs()
+            )
         }
-        None => format!("{n} of {of}"),
+        None => say!("{n} of {of}", "{n} von {of}"),
     }
 }
 
 /// "lossy 1:12".
 pub(super) fn lossy_text(ratios: &[f64]) -> String {
     match ratios.first().filter(|r| r.is_finite() && **r > 0.0) {
-        Some(r) if *r >= 10.0 => format!("lossy 1:{r:.0}"),
-        Some(r) => format!("lossy 1:{r:.1}"),
-        None => "lossy".to_owned(),
+        Some(r) if *r >= 10.0 => say!("lossy 1:{r:.0}", "verlustbehaftet 1:{r:.0}"),
+        Some(r) => say!("lossy 1:{r:.1}", "verlustbehaftet 1:{r:.1}"),
+        None => say!("lossy", "verlustbehaftet"),
     }
 }
 
 /// "3 images missing between 12 and 13".
 pub(super) fn gap_text(missing: u32, after: usize, before: usize) -> String {
-    format!(
-        "{} missing between {after} and {before}",
-        plural(u64::from(missing), "image")
-    )
+    let images = images(u64::from(missing));
+    // In German the verb is of one or of several.
+    if missing == 1 {
+        say!(
+            "{images} missing between {after} and {before}",
+            "{images} fehlt zwischen {after} und {before}"
+        )
+    } else {
+        say!(
+            "{images} missing between {after} and {before}",
+            "{images} fehlen zwischen {after} und {before}"
+        )
+    }
+}
+
+/// Why an image is not shown, as the server says it, in English; what is not known here stays so.
+pub(super) fn without_text(why: &str) -> String {
+    if let Some(what) = why.strip_prefix("no pixels: ") {
+        let what = match what {
+            "an object of another kind" => {
+                word!("an object of another kind", "ein Objekt anderer Art")
+            }
+            of_dicom => of_dicom,
+        };
+        return say!("no pixels: {what}", "keine Bilddaten: {what}");
+    }
+    match why {
+        "the file of this image is damaged or gone: tell IT" => word!(
+            "the file of this image is damaged or gone: tell IT",
+            "die Datei dieses Bildes ist beschädigt oder fehlt: die Klinik-IT informieren"
+        ),
+        "it could not be decoded: download the original" => word!(
+            "it could not be decoded: download the original",
+            "nicht dekodierbar: das Original herunterladen"
+        ),
+        "decoding it took too long: download the original" => word!(
+            "decoding it took too long: download the original",
+            "das Dekodieren dauerte zu lange: das Original herunterladen"
+        ),
+        "a frame too large to be shown: download the original" => word!(
+            "a frame too large to be shown: download the original",
+            "ein Einzelbild ist zu groß für die Anzeige: das Original herunterladen"
+        ),
+        other => other,
+    }
+    .to_owned()
 }
 
 /// "No images in this record as of 12-Oct-2026 08:14."
 pub(super) fn empty_text(as_of: i64, clock: &Clock) -> String {
     let at = vitrine_clinical::UtcMs(as_of);
-    format!(
-        "No images in this record as of {}.",
-        format::date_time_in(at, &|at| clock.zone_minutes(at))
+    say!(
+        "No images in this record as of {at}.",
+        "Keine Bilder in dieser Akte, Stand {at}.",
+        at = format::date_time_in(at, &|at| clock.zone_minutes(at))
     )
 }
 
@@ -141,12 +188,19 @@ pub(super) fn held_text(marks: &str, scale: Option<u32>) -> String {
     let exact = marks.bytes().filter(|b| *b == b'5').count();
     let whole = marks.bytes().filter(|b| matches!(b, b'4' | b'5')).count();
     if exact == marks.len() && !marks.is_empty() {
-        return "exact".to_owned();
+        return word!("exact", "exakt").to_owned();
     }
-    let shown = if whole > exact { "whole" } else { "exact" };
+    let shown = if whole > exact {
+        word!("whole", "vollständig")
+    } else {
+        word!("exact", "exakt")
+    };
     let percent = whole.max(exact) * 100 / of;
     match scale {
-        Some(s) if s > 1 => format!("preview 1:{s} → {shown} {percent} %"),
+        Some(s) if s > 1 => say!(
+            "preview 1:{s} → {shown} {percent} %",
+            "Vorschau 1:{s} → {shown} {percent} %"
+        ),
         _ => format!("{shown} {percent} %"),
     }
 }
@@ -154,7 +208,11 @@ pub(super) fn held_text(marks: &str, scale: Option<u32>) -> String {
 /// "OFFLINE — 12 of 80 exact on this workstation".
 pub(super) fn stopped_text(why: &str, marks: &str) -> String {
     let whole = marks.bytes().filter(|b| matches!(b, b'4' | b'5')).count();
-    format!("{why} — {whole} of {} whole on this workstation", marks.len())
+    say!(
+        "{why} — {whole} of {of} whole on this workstation",
+        "{why} — {whole} von {of} vollständig an diesem Arbeitsplatz",
+        of = marks.len()
+    )
 }
 
 #[cfg(test)]

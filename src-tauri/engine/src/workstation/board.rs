@@ -5,7 +5,7 @@
 
 use super::chart::may_open;
 use crate::EngineError;
-use crate::chart::rows::{self, ALLERGY, UNREAD};
+use crate::chart::rows;
 use crate::critical;
 use crate::entry;
 use crate::link;
@@ -14,7 +14,8 @@ use crate::station::Station;
 use std::sync::Arc;
 use vitrine_access::action::ViewBoard;
 use vitrine_access::policy::decide;
-use vitrine_clinical::WardId;
+use vitrine_clinical::card::AllergyState;
+use vitrine_clinical::{WardId, say, word};
 use vitrine_store::StoreError;
 use vitrine_wire::http::BoardItem;
 use vitrine_wire::view::{BoardView, PatientRowView, SectionAge};
@@ -45,7 +46,7 @@ pub(super) fn ward(
     }
     let read = disclose(&station.outbox, &permit, |p| station.essentials.board(p, &ward));
     let list = match read {
-        Ok(list) => list.ok_or_else(|| station.not_here(&format!("The board of {ward}")))?,
+        Ok(list) => list.ok_or_else(|| station.not_here(&say!("The board of {ward}", "Übersicht von {ward}")))?,
         Err(e) => {
             if let EngineError::Damaged { what } = &e {
                 station.damaged(&StoreError::Damaged(what.clone()));
@@ -84,16 +85,19 @@ pub(super) fn ward(
     let unsent = entry::allergic(station, age.as_of_ms).ok();
     let taken_up = critical::taken_up_here(station, age.as_of_ms);
     for (v, (id, item)) in views.iter_mut().zip(&items) {
+        let known = item.allergies == AllergyState::Known;
         match unsent.as_ref().map(|u| u.get(&v.patient)) {
             // What is accepted only until the board says so itself.
-            Some(Some(unsent)) if *unsent || v.allergy_text != ALLERGY => {
-                ALLERGY.clone_into(&mut v.allergy_text);
-                v.flags
-                    .push("allergy recorded here, not in the record".to_owned());
+            Some(Some(unsent)) if *unsent || !known => {
+                rows::allergy().clone_into(&mut v.allergy_text);
+                v.flags.push(say!(
+                    "allergy recorded here, not in the record",
+                    "Allergie hier eingetragen, nicht in der Akte"
+                ));
             }
             Some(_) => {}
             // Whether one was recorded here cannot be read: nobody counts as having none.
-            None if v.allergy_text != ALLERGY => UNREAD.clone_into(&mut v.allergy_text),
+            None if !known => rows::unread().clone_into(&mut v.allergy_text),
             None => {}
         }
         v.critical_text = item.critical.as_deref().and_then(|marks| {
@@ -117,9 +121,22 @@ pub(super) fn ward(
 
 pub(super) fn board(station: &Arc<Station>, asked: Option<&str>) -> Result<BoardView, EngineError> {
     let read = ward(station, asked, None)?;
-    let mut summary_text = format!("{} patients · sort: acuity, wait", read.rows.len());
+    let n = read.rows.len();
+    let patients = if n == 1 {
+        word!("patients", "Patient")
+    } else {
+        word!("patients", "Patienten")
+    };
+    let mut summary_text = say!(
+        "{n} {patients} · sort: acuity, wait",
+        "{n} {patients} · Sortierung: Dringlichkeit, Wartezeit"
+    );
     if read.unreadable > 0 {
-        summary_text.push_str(&format!(" · {} could not be read", read.unreadable));
+        summary_text.push_str(&say!(
+            " · {unread} could not be read",
+            " · {unread} nicht lesbar",
+            unread = read.unreadable
+        ));
     }
     Ok(BoardView {
         ward: read.ward.to_string(),

@@ -3,14 +3,15 @@
 //! Never here: what a list shows of them (`packet`, `results`).
 
 use crate::EngineError;
-use crate::chart::blocks::UNAVAILABLE;
+use crate::chart::blocks::unavailable;
 use crate::entry::{self, Pending};
+use crate::error::store_words;
 use crate::station::Station;
 use std::sync::Arc;
 use vitrine_access::action::ReadCard;
 use vitrine_access::policy::{decide, verdict};
-use vitrine_clinical::PatientId;
 use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::{PatientId, word};
 use vitrine_store::StoreError;
 use vitrine_wire::view::{DataAge, PatientRowView, SectionAge};
 
@@ -40,11 +41,14 @@ pub(super) enum Without {
 }
 
 impl Without {
-    pub(super) const fn words(self) -> &'static str {
+    pub(super) fn words(self) -> &'static str {
         match self {
-            Self::Restricted => "restricted: emergency access only",
-            Self::NotHere => "not on this workstation",
-            Self::Unreadable => "its data cannot be read",
+            Self::Restricted => word!(
+                "restricted: emergency access only",
+                "gesperrt: nur mit Notfallzugriff"
+            ),
+            Self::NotHere => word!("not on this workstation", "nicht an diesem Arbeitsplatz"),
+            Self::Unreadable => word!("its data cannot be read", "Daten nicht lesbar"),
         }
     }
 }
@@ -91,7 +95,7 @@ pub(super) fn cards(
     let receipts = station
         .outbox
         .append(&entries, None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+        .map_err(|e| EngineError::AuditFailed(store_words(&e)))?;
     if receipts.len() != sealed.len() {
         return Err(EngineError::Internal("writing the audit rows"));
     }
@@ -107,7 +111,7 @@ pub(super) fn cards(
                 .section(&stored.scope, Some((true, stored.as_of)), &station.clock),
             None => SectionAge {
                 age: DataAge::Unavailable,
-                text: UNAVAILABLE.to_owned(),
+                text: unavailable().to_owned(),
                 complete: false,
                 as_of_ms: None,
             },

@@ -5,9 +5,10 @@
 
 use crate::EngineError;
 use crate::break_glass;
-use crate::chart::blocks::{UNAVAILABLE, Words};
+use crate::chart::blocks::{Words, unavailable};
 use crate::chart::record::{Frame, chart_view};
 use crate::entry;
+use crate::error::store_words;
 use crate::link;
 use crate::outbox::refused;
 use crate::session::Person;
@@ -17,7 +18,7 @@ use vitrine_access::action::ReadChart;
 use vitrine_access::policy::{PatientFacts, decide, verdict};
 use vitrine_access::{Disclosure, Grant};
 use vitrine_clinical::card::EmergencyCard;
-use vitrine_clinical::{PatientId, WardId};
+use vitrine_clinical::{PatientId, WardId, say, word};
 use vitrine_wire::view::{ChartView, DataAge, SectionAge};
 
 /// Whether the person may open this patient's chart, for marking the rows of a list.
@@ -77,7 +78,7 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
     let receipt = station
         .outbox
         .append(&[entry], None)
-        .map_err(|e| EngineError::AuditFailed(e.to_string()))?;
+        .map_err(|e| EngineError::AuditFailed(store_words(&e)))?;
     let receipt = receipt
         .into_iter()
         .next()
@@ -96,7 +97,7 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         .flatten();
     station.command(link::Command::OutboxChanged);
     if card.is_none() && record.is_none() && !unreadable {
-        return Err(station.not_here("This patient"));
+        return Err(station.not_here(word!("This patient", "dieser Patient")));
     }
     keep_open(station, &patient, record.is_some());
 
@@ -110,7 +111,7 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
             .section(&c.scope, Some((true, c.as_of)), &station.clock),
         None => SectionAge {
             age: DataAge::Unavailable,
-            text: UNAVAILABLE.to_owned(),
+            text: unavailable().to_owned(),
             complete: false,
             as_of_ms: None,
         },
@@ -124,7 +125,12 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         .fresh
         .scope(&scope)
         .and_then(|f| f.loading)
-        .map(|(done, of)| format!("Still loading — {done} of {of}"));
+        .map(|(done, of)| {
+            say!(
+                "Still loading — {done} of {of}",
+                "Wird noch geladen — {done} von {of}"
+            )
+        });
     let by_grant = permit.grant().is_some();
     let frame = Frame {
         access_id: permit.access_id().to_string(),

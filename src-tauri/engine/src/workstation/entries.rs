@@ -9,6 +9,7 @@ use crate::chart::blocks::Words;
 use crate::chart::rows;
 use crate::entropy;
 use crate::entry::{self, OnScreen, Pending};
+use crate::error::store_words;
 use crate::link;
 use crate::outbox::{disclose, refused};
 use crate::session::Person;
@@ -19,7 +20,8 @@ use vitrine_access::action::{SearchPatients, WriteClinical};
 use vitrine_access::policy::{Request, decide, verdict};
 use vitrine_access::{Disclosure, Permit, Sealed};
 use vitrine_clinical::entry::{AHEAD_MS, Entry, NOTE_MOST, What};
-use vitrine_clinical::{FhirId, PatientId, UtcMs};
+use vitrine_clinical::language::{Language, speaking};
+use vitrine_clinical::{FhirId, PatientId, UtcMs, say};
 use vitrine_store_sqlcipher::workstation::NewEntry;
 use vitrine_wire::entry_view::{EntriesView, EntryInput, EntryPreviewView, EntrySeen, EntryState, EntryView};
 use vitrine_wire::view::EngineEvent;
@@ -104,21 +106,26 @@ pub(super) fn record(
         return if same {
             Ok(kept.view(&words, None, false))
         } else {
-            Err(EngineError::Usage("Read it again before signing.".to_owned()))
+            Err(EngineError::Usage(say!(
+                "Read it again before signing.",
+                "Vor dem Unterschreiben noch einmal lesen."
+            )))
         };
     }
     if newest_known(station).saturating_sub(now.0) > AHEAD_MS {
-        return Err(EngineError::Usage(
+        return Err(EngineError::Usage(say!(
             "The clock of this workstation stands before what it already holds: nothing can be recorded with a time. Write it on paper, and \
-             call IT."
-                .to_owned(),
-        ));
+             call IT.",
+            "Die Uhr dieses Arbeitsplatzes steht vor dem, was hier bereits gespeichert ist: Nichts lässt sich mit einer Zeit eintragen. Auf \
+             Papier dokumentieren und die Klinik-IT anrufen."
+        )));
     }
     let shown = UtcMs(seen.at_ms);
     if !(0..=SEEN_MS).contains(&now.since(shown)) {
-        return Err(EngineError::Usage(
-            "Some time has passed since this was read: read it again before signing.".to_owned(),
-        ));
+        return Err(EngineError::Usage(say!(
+            "Some time has passed since this was read: read it again before signing.",
+            "Seit dem Lesen ist einige Zeit vergangen: vor dem Unterschreiben noch einmal lesen."
+        )));
     }
     let about = on_screen(station, &patient, input);
     let (what, faults) = entry::read(input, shown, &about);
@@ -131,7 +138,10 @@ pub(super) fn record(
         id,
         patient: patient.clone(),
         user: person.user.clone(),
-        name: format!("{} ({})", person.display, person.role.words()),
+        // Signed, sent and kept: the same whatever is spoken here.
+        name: speaking(Language::English, || {
+            format!("{} ({})", person.display, person.role.words())
+        }),
         device: station.device_id.clone(),
         at: now,
         zone_minutes: station.clock.zone_minutes(now),
@@ -157,7 +167,7 @@ pub(super) fn record(
     station
         .outbox
         .record(&row, &new)
-        .map_err(|e| EngineError::NotKept(e.to_string()))?;
+        .map_err(|e| EngineError::NotKept(store_words(&e)))?;
     // It is kept: nothing from here on may say otherwise.
     if matches!(entry.what, What::Note { .. })
         && let Err(e) = station.outbox.set_draft(&entry.user, &patient, "", now)
@@ -202,7 +212,12 @@ pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
             let name = names
                 .get(&patient)
                 .cloned()
-                .unwrap_or_else(|| format!("{patient} (name not on this workstation)"));
+                .unwrap_or_else(|| {
+                    say!(
+                        "{patient} (name not on this workstation)",
+                        "{patient} (Name nicht an diesem Arbeitsplatz)"
+                    )
+                });
             let settles = may_settle(station, &person, p);
             Ok((
                 p.state != EntryState::Rejected,
@@ -214,9 +229,10 @@ pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
     Ok(EntriesView {
         entries: entries.into_iter().map(|(_, v)| v).collect(),
         withheld: u32::try_from(theirs.len()).unwrap_or(u32::MAX),
-        looked_text: format!(
-            "Looked at: everything recorded at {} that the server has not accepted.",
-            station.device().name
+        looked_text: say!(
+            "Looked at: everything recorded at {device} that the server has not accepted.",
+            "Durchgesehen: alles, was an {device} eingetragen und vom Server nicht angenommen wurde.",
+            device = station.device().name
         ),
     })
 }
@@ -273,15 +289,24 @@ pub(super) fn settle(station: &Arc<Station>, id: &str, words: &str) -> Result<()
     let person = station.person()?;
     let words = words.trim();
     if words.is_empty() {
-        return Err(EngineError::Usage("Say what was done about it.".to_owned()));
+        return Err(EngineError::Usage(say!(
+            "Say what was done about it.",
+            "Angeben, was unternommen wurde."
+        )));
     }
-    let gone = || EngineError::Usage("That entry is no longer on the list: read it again.".to_owned());
+    let gone = || {
+        EngineError::Usage(say!(
+            "That entry is no longer on the list: read it again.",
+            "Dieser Eintrag steht nicht mehr auf der Liste: die Liste neu lesen."
+        ))
+    };
     let kept = station.outbox.entry(id)?.ok_or_else(gone)?;
     let pending = entry::one(kept, &BTreeSet::new());
     if !may_settle(station, &person, &pending) {
-        return Err(EngineError::Usage(
-            "Somebody who looks after this patient, or who recorded it, settles it.".to_owned(),
-        ));
+        return Err(EngineError::Usage(say!(
+            "Somebody who looks after this patient, or who recorded it, settles it.",
+            "Erledigen kann das nur, wer diesen Patienten betreut oder es eingetragen hat."
+        )));
     }
     let request = station.request(person.subject(), None, None, None)?;
     let permit = decide::<SearchPatients>(request)
@@ -311,12 +336,13 @@ pub(super) fn set_draft(station: &Arc<Station>, patient: &str, text: &str) -> Re
     let person = station.person()?;
     let patient = station.exactly(patient)?;
     if text.chars().count() > NOTE_MOST {
-        return Err(EngineError::Usage(format!(
-            "A note has at most {NOTE_MOST} characters: sign it in parts."
+        return Err(EngineError::Usage(say!(
+            "A note has at most {NOTE_MOST} characters: sign it in parts.",
+            "Eine Notiz hat höchstens {NOTE_MOST} Zeichen: in Teilen unterschreiben."
         )));
     }
     station
         .outbox
         .set_draft(&person.user, &patient, text, station.clock.now())
-        .map_err(|e| EngineError::NotKept(e.to_string()))
+        .map_err(|e| EngineError::NotKept(store_words(&e)))
 }

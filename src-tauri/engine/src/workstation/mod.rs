@@ -34,6 +34,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
+use vitrine_clinical::say;
 use vitrine_store::StoreError;
 use vitrine_wire::sync_view::{CheckView, SyncView};
 use vitrine_wire::view::{DataAge, EngineEvent, LockView, StatusView};
@@ -198,9 +199,10 @@ impl Workstation {
         let profile = Profile::at(profile_dir)?;
         // Held while it is tried; the engine below takes it for itself.
         let Some(lock) = profile.take_link()? else {
-            return Err(EngineError::Usage(
-                "this profile is synchronised by another program: close it first".to_owned(),
-            ));
+            return Err(EngineError::Usage(say!(
+                "this profile is synchronised by another program: close it first",
+                "dieses Profil wird von einem anderen Programm synchronisiert: dieses zuerst schließen"
+            )));
         };
         let next = profile.renewing()?;
         drop(lock);
@@ -227,9 +229,10 @@ impl Workstation {
                 what: next.essentials().display().to_string(),
             }),
             (Ok(_), Some(Err(e))) | (Err(e), _) => Err(e),
-            (Ok(_), None) => Err(EngineError::Offline(format!(
-                "not everything came within {} s; what was here stays",
-                limit.as_secs()
+            (Ok(_), None) => Err(EngineError::Offline(say!(
+                "not everything came within {limit} s; what was here stays",
+                "innerhalb von {limit} s kam nicht alles an; was hier war, bleibt",
+                limit = limit.as_secs()
             ))),
         };
         if done.is_err() {

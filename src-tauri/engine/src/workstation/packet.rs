@@ -14,7 +14,7 @@ use crate::station::Station;
 use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
-use vitrine_clinical::PatientId;
+use vitrine_clinical::{PatientId, say, word};
 use vitrine_paper::{LeftOut, Sheet};
 use vitrine_wire::view::{DataAge, PacketView};
 
@@ -66,21 +66,28 @@ pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packe
     };
     let incomplete = match board.age.age {
         _ if !board.age.complete => {
-            Some("The list of this ward is not complete: there may be more patients.")
+            Some(word!(
+                "The list of this ward is not complete: there may be more patients.",
+                "Die Liste dieser Station ist nicht vollständig: Es kann weitere Patienten geben."
+            ))
         }
-        DataAge::Old | DataAge::Stale => Some("These data are old: what changed since is not in here."),
+        DataAge::Old | DataAge::Stale => Some(word!(
+            "These data are old: what changed since is not in here.",
+            "Diese Daten sind alt: Was sich seither geändert hat, steht hier nicht."
+        )),
         _ => None,
     };
     let content = vitrine_paper::Packet {
         ward: board.ward_name,
-        made: format!(
-            "Printed {} by {} ({}) at {}",
-            words.date_time(now),
-            person.display,
-            person.role.words(),
-            station.device().name
+        made: say!(
+            "Printed {at} by {who} ({role}) at {device}",
+            "Gedruckt {at} von {who} ({role}) an {device}",
+            at = words.date_time(now),
+            who = person.display,
+            role = person.role.words(),
+            device = station.device().name
         ),
-        age: format!("Data {}", board.age.text),
+        age: say!("Data {age}", "Daten: {age}", age = board.age.text),
         training: station.device().demo,
         incomplete: incomplete.map(str::to_owned),
         sheets,
@@ -94,9 +101,10 @@ pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packe
         left_out: number(content.left_out.len()),
         text: told(&content, printed.pages),
         warning_text: (printed.without_font > 0).then(|| {
-            format!(
-                "{} characters were printed as boxes: this workstation has no font for them.",
-                printed.without_font
+            say!(
+                "{n} characters were printed as boxes: this workstation has no font for them.",
+                "{n} Zeichen als Kästchen gedruckt: Dieser Arbeitsplatz hat dafür keine Schrift.",
+                n = printed.without_font
             )
         }),
     };
@@ -108,11 +116,27 @@ pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packe
 
 /// "38 patients on 41 pages; 2 not printed: SMITH, Mary (Ms) (restricted)".
 fn told(content: &vitrine_paper::Packet, pages: usize) -> String {
-    let mut text = format!("{} patients on {pages} pages", content.sheets.len());
+    let n = content.sheets.len();
+    let patients = if n == 1 {
+        word!("patients", "Patient")
+    } else {
+        word!("patients", "Patienten")
+    };
+    let sheets = if pages == 1 {
+        word!("pages", "Seite")
+    } else {
+        word!("pages", "Seiten")
+    };
+    let mut text = say!("{n} {patients} on {pages} {sheets}", "{n} {patients} auf {pages} {sheets}");
     if !content.left_out.is_empty() {
         let named = |l: &LeftOut| format!("{} ({})", l.row.name, l.why);
         let all: Vec<String> = content.left_out.iter().map(named).collect();
-        text.push_str(&format!("; {} not printed: {}", all.len(), all.join(", ")));
+        text.push_str(&say!(
+            "; {n} not printed: {who}",
+            "; {n} nicht gedruckt: {who}",
+            n = all.len(),
+            who = all.join(", ")
+        ));
     }
     text
 }
@@ -120,14 +144,23 @@ fn told(content: &vitrine_paper::Packet, pages: usize) -> String {
 /// Hands a PDF to the printing system: through a pipe, so that nothing of it comes to lie on a disk of ours.
 pub(super) fn send(pdf: &[u8], printer: Option<&str>) -> Result<(), EngineError> {
     let mut command = Command::new(LP);
-    command.args(["-t", "Downtime packet", "-o", "media=A4"]);
+    let title = word!("Downtime packet", "Ausfallmappe");
+    command.args(["-t", title, "-o", "media=A4"]);
     if let Some(printer) = printer {
         if printer.starts_with('-') {
-            return Err(EngineError::Usage(format!("'{printer}' is no printer")));
+            return Err(EngineError::Usage(say!(
+                "'{printer}' is no printer",
+                "„{printer}“ ist kein Drucker"
+            )));
         }
         command.args(["-d", printer]);
     }
-    let failed = |e: std::io::Error| EngineError::Printer(format!("the printing system answers: {e}."));
+    let failed = |e: std::io::Error| {
+        EngineError::Printer(say!(
+            "the printing system answers: {e}.",
+            "Das Drucksystem antwortet: {e}."
+        ))
+    };
     let mut lp = command
         .args(["--", "-"])
         .stdin(Stdio::piped())
@@ -135,9 +168,10 @@ pub(super) fn send(pdf: &[u8], printer: Option<&str>) -> Result<(), EngineError>
         .stderr(Stdio::piped())
         .spawn()
         .map_err(|e| match e.kind() {
-            ErrorKind::NotFound => EngineError::Printer(
-                "this workstation has no printing system (the program lp of CUPS).".to_owned(),
-            ),
+            ErrorKind::NotFound => EngineError::Printer(say!(
+                "this workstation has no printing system (the program lp of CUPS).",
+                "Dieser Arbeitsplatz hat kein Drucksystem (das Programm lp von CUPS)."
+            )),
             _ => failed(e),
         })?;
     let mut into = lp
@@ -151,10 +185,15 @@ pub(super) fn send(pdf: &[u8], printer: Option<&str>) -> Result<(), EngineError>
         let said = String::from_utf8_lossy(&ended.stderr);
         let said: Vec<&str> = said.split_whitespace().collect();
         return Err(EngineError::Printer(match &said[..] {
-            [] => format!("the printing system ended with {}.", ended.status),
-            words => format!(
-                "the printing system says: {}.",
-                words.join(" ").trim_end_matches('.')
+            [] => say!(
+                "the printing system ended with {status}.",
+                "Das Drucksystem endete mit {status}.",
+                status = ended.status
+            ),
+            words => say!(
+                "the printing system says: {said}.",
+                "Das Drucksystem meldet: {said}.",
+                said = words.join(" ").trim_end_matches('.')
             ),
         }));
     }

@@ -14,8 +14,8 @@ use crate::link;
 use crate::station::Station;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vitrine_clinical::UtcMs;
 use vitrine_clinical::card::CriticalMark;
+use vitrine_clinical::{UtcMs, say};
 use vitrine_wire::results_view::ResultsView;
 
 /// Whether a result is on the list at all.
@@ -111,10 +111,11 @@ pub(super) fn results(station: &Arc<Station>, asked: Option<&str>) -> Result<Res
     let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
     let since = now.plus_ms(-DAYS_MS);
     Ok(ResultsView {
-        looked_text: format!(
-            "Looked at: results that the laboratory marks critical, since {}, of {patients} patients of {}.",
-            vitrine_clinical::format::date_time(since, station.clock.zone_minutes(since)),
-            ward.name
+        looked_text: say!(
+            "Looked at: results that the laboratory marks critical, since {since}, of {patients} patients of {ward}.",
+            "Durchgesehen: Befunde, die das Labor als kritisch markiert, seit {since}, bei {patients} Patienten von {ward}.",
+            since = vitrine_clinical::format::date_time(since, station.clock.zone_minutes(since)),
+            ward = ward.name
         ),
         ward: ward.ward.to_string(),
         ward_name: ward.name,

@@ -6,15 +6,22 @@
 use super::search::{look, row};
 use crate::EngineError;
 use crate::cache::{gsrn_term, number_term};
+use crate::chart::blocks::number_label;
 use crate::chart::rows;
 use crate::session::Person;
 use crate::station::Station;
 use std::sync::Arc;
 use vitrine_clinical::scan::{Scanned, Sure, Why, read, sure, twins};
+use vitrine_clinical::{say, word};
 use vitrine_store_sqlcipher::workstation::FindTerm;
 use vitrine_wire::scan_view::{ScanKind, ScanView};
 
-const COMPARE: &str = "Compare name and birth date with the person before you open the chart.";
+fn compare() -> &'static str {
+    word!(
+        "Compare name and birth date with the person before you open the chart.",
+        "Vor dem Öffnen der Akte Name und Geburtsdatum mit der Person vergleichen."
+    )
+}
 
 fn told(kind: ScanKind, text: impl Into<String>) -> ScanView {
     ScanView {
@@ -62,7 +69,8 @@ pub(super) fn scan(
                 .is_some_and(|m| m.trim().eq_ignore_ascii_case(&number)),
         };
         if is_it {
-            view.match_text = Some(if checked { "band" } else { "MRN" }.to_owned());
+            let matched = if checked { super::search::band() } else { number_label() };
+            view.match_text = Some(matched.to_owned());
             exact.push((rows::name_key(card.identity.as_ref()), view));
         } else if identity.gsrns.iter().any(|g| near.contains(g)) {
             others += 1;
@@ -74,10 +82,10 @@ pub(super) fn scan(
     // Who could not be read might be another one with this number, or its twin.
     let many = views.len() + usize::from(damaged && !views.is_empty());
     let (kind, text) = match sure(many, others, checked) {
-        Sure::Open => (ScanKind::Patient, "The band of one patient.".to_owned()),
+        Sure::Open => (ScanKind::Patient, say!("The band of one patient.", "Das Armband eines Patienten.")),
         Sure::Ask(why) => (
             ScanKind::Compare,
-            format!("{} {COMPARE}", because(why, views.len(), damaged)),
+            format!("{} {}", because(why, views.len(), damaged), compare()),
         ),
         Sure::Nobody => (ScanKind::NotHere, nobody(station, checked, found.of, damaged)),
     };
@@ -88,34 +96,66 @@ pub(super) fn scan(
     })
 }
 
-const fn not_a_patient(scanned: &Scanned) -> &'static str {
+fn not_a_patient(scanned: &Scanned) -> &'static str {
     match scanned {
-        Scanned::Article => "This is a medicine or another article, not a patient. Scan the band.",
-        Scanned::Staff => "This is the badge of somebody of the staff, not a patient. Scan the band.",
-        Scanned::Place => "This is the label of a place, not a patient. Scan the band.",
-        _ => "This code names no patient. Scan the band.",
+        Scanned::Article => word!(
+            "This is a medicine or another article, not a patient. Scan the band.",
+            "Das ist ein Medikament oder ein anderer Artikel, kein Patient. Das Patientenarmband scannen."
+        ),
+        Scanned::Staff => word!(
+            "This is the badge of somebody of the staff, not a patient. Scan the band.",
+            "Das ist der Ausweis einer Person vom Personal, kein Patient. Das Patientenarmband scannen."
+        ),
+        Scanned::Place => word!(
+            "This is the label of a place, not a patient. Scan the band.",
+            "Das ist das Etikett eines Ortes, kein Patient. Das Patientenarmband scannen."
+        ),
+        _ => word!(
+            "This code names no patient. Scan the band.",
+            "Dieser Code benennt keinen Patienten. Das Patientenarmband scannen."
+        ),
     }
 }
 
 fn because(why: Why, many: usize, damaged: bool) -> String {
     match why {
-        Why::Several if damaged => "Some patients could not be read from this workstation.".to_owned(),
-        Why::Several => format!("{many} patients have this number."),
-        Why::Twin => "The band of another patient has the same digits, two of them changed about.".to_owned(),
-        Why::Unchecked => "This code has no check digit: a lost or wrong digit would not show.".to_owned(),
+        Why::Several if damaged => say!(
+            "Some patients could not be read from this workstation.",
+            "Einige Patienten sind an diesem Arbeitsplatz nicht lesbar."
+        ),
+        Why::Several => say!(
+            "{many} patients have this number.",
+            "{many} Patienten haben diese Nummer."
+        ),
+        Why::Twin => say!(
+            "The band of another patient has the same digits, two of them changed about.",
+            "Das Armband eines anderen Patienten hat dieselben Ziffern, zwei davon vertauscht."
+        ),
+        Why::Unchecked => say!(
+            "This code has no check digit: a lost or wrong digit would not show.",
+            "Dieser Code hat keine Prüfziffer: Eine fehlende oder falsche Ziffer würde nicht auffallen."
+        ),
     }
 }
 
 fn nobody(station: &Station, checked: bool, of: u64, damaged: bool) -> String {
-    let what = if checked { "band" } else { "code" };
+    let what = if checked {
+        super::search::band()
+    } else {
+        word!("code", "Code")
+    };
     let of = vitrine_clinical::format::group_thousands(&of.to_string());
     let asked = super::search::not_asked(station);
     let damaged = if damaged {
-        " Some patients could not be read."
+        word!(
+            " Some patients could not be read.",
+            " Einige Patienten sind nicht lesbar."
+        )
     } else {
         ""
     };
-    format!(
-        "No patient with this {what} among {of} on this workstation{asked}.{damaged} Find the patient by name or birth date."
+    say!(
+        "No patient with this {what} among {of} on this workstation{asked}.{damaged} Find the patient by name or birth date.",
+        "Kein Patient mit diesem {what} unter {of} an diesem Arbeitsplatz{asked}.{damaged} Den Patienten über Name oder Geburtsdatum suchen."
     )
 }

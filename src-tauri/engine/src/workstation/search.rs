@@ -6,6 +6,7 @@
 use super::chart::may_open;
 use crate::EngineError;
 use crate::cache::{self, query::Query};
+use crate::chart::blocks::number_label;
 use crate::chart::rows;
 use crate::link;
 use crate::outbox::{disclose, disclose_emergency, refused};
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use vitrine_access::Permit;
 use vitrine_access::action::SearchPatients;
 use vitrine_access::policy::decide;
+use vitrine_clinical::{say, word};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{FindTerm, Found, FoundRow};
 use vitrine_wire::view::{DataAge, PatientRowView, SearchView};
@@ -51,7 +53,7 @@ pub(super) fn look(
         .iter()
         .any(|s| s.complete && s.name.starts_with("ess:"))
     {
-        return Err(station.not_here("The patient list"));
+        return Err(station.not_here(word!("The patient list", "Patientenliste")));
     }
     let request = station.request(person.subject(), None, None, None)?;
     let permit = decide::<SearchPatients>(request)
@@ -108,8 +110,13 @@ pub(super) fn not_asked(station: &Station) -> &'static str {
     let age = station.fresh.feed(station.stored_as_of(), &station.clock).0;
     match age {
         DataAge::Live => "",
-        _ => "; the server was not asked",
+        _ => word!("; the server was not asked", "; der Server wurde nicht gefragt"),
     }
+}
+
+/// What somebody was found by.
+pub(super) fn band() -> &'static str {
+    word!("band", "Armband")
 }
 
 fn found_view(station: &Station, person: &Person, text: &str, query: &Query, found: Found) -> SearchView {
@@ -127,10 +134,10 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
         let (why, rank) = query.rank(&cache::identity_terms(card.identity.as_ref()), &family);
         view.match_text = Some(
             match why {
-                cache::query::Matched::Name => "name",
-                cache::query::Matched::Number => "MRN",
-                cache::query::Matched::Band => "band",
-                cache::query::Matched::Born => "born",
+                cache::query::Matched::Name => word!("name", "Name"),
+                cache::query::Matched::Number => number_label(),
+                cache::query::Matched::Band => band(),
+                cache::query::Matched::Born => word!("born", "Geburtsdatum"),
             }
             .to_owned(),
         );
@@ -148,13 +155,28 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
     let of = vitrine_clinical::format::group_thousands(&found.of.to_string());
     let server = not_asked(station);
     let mut summary_text = match (views.len(), found.more) {
-        (0, _) if query.is_empty() => "Type a name, an MRN or a birth date.".to_owned(),
-        (0, _) => format!("No match in {of} patients on this workstation{server}."),
-        (n, true) => format!("More than {n} of {of} patients on this workstation match: type more."),
-        (n, false) => format!("{n} of {of} patients on this workstation."),
+        (0, _) if query.is_empty() => say!(
+            "Type a name, an MRN or a birth date.",
+            "Name, Patientennummer oder Geburtsdatum eingeben."
+        ),
+        (0, _) => say!(
+            "No match in {of} patients on this workstation{server}.",
+            "Kein Treffer unter {of} Patienten an diesem Arbeitsplatz{server}."
+        ),
+        (n, true) => say!(
+            "More than {n} of {of} patients on this workstation match: type more.",
+            "Mehr als {n} von {of} Patienten an diesem Arbeitsplatz passen: mehr eingeben."
+        ),
+        (n, false) => say!(
+            "{n} of {of} patients on this workstation.",
+            "{n} von {of} Patienten an diesem Arbeitsplatz."
+        ),
     };
     if found.damaged {
-        summary_text.push_str(" Some patients could not be read: this list is not complete.");
+        summary_text.push_str(word!(
+            " Some patients could not be read: this list is not complete.",
+            " Einige Patienten sind nicht lesbar: Diese Liste ist nicht vollständig."
+        ));
     }
     SearchView {
         query: text.to_owned(),

@@ -8,6 +8,7 @@ use crate::EngineError;
 use crate::live::{self, Bed, Board};
 use crate::station::Station;
 use std::sync::Arc;
+use vitrine_clinical::say;
 use vitrine_wire::wall_view::{WallTrendsView, WallView};
 
 fn read(station: &Arc<Station>, ward: Option<&str>) -> Result<Board, EngineError> {
@@ -25,7 +26,10 @@ fn read(station: &Arc<Station>, ward: Option<&str>) -> Result<Board, EngineError
 }
 
 fn none_open() -> EngineError {
-    EngineError::Usage("no wall of live vital signs is open".to_owned())
+    EngineError::Usage(say!(
+        "no wall of live vital signs is open",
+        "keine Vitalwand ist geöffnet"
+    ))
 }
 
 fn signed_in(station: &Station) -> Result<(), EngineError> {
