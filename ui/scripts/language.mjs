@@ -1,8 +1,8 @@
 /**
  * Every screen in another language: `npm run language [-- [--language TAG] [SCREEN…]]`. Ends with 1 on a finding.
  *
- * In the pseudo-locale, which is the default, every text of the screen itself stands between ⟦ and ⟧ and is a third
- * longer: a word outside of them, that did not come from the engine either, is not translated. In every language, what
+ * In the pseudo-locale, which is the default, every text of the screen itself stands between ⟦ and ⟧ and is three
+ * tenths longer: a word outside of them, that did not come from the engine either, is not translated. In every language, what
  * is cut off, runs out of its box or lies over other text at 1280 × 800 and at 200 % is a finding.
  */
 import { DISPLAY_TEXTS, FIELDS, ROOTS, shapes } from './outside.mjs';
@@ -25,11 +25,15 @@ function untranslated({ allowed }) {
       before = text;
       text = text.replace(/⟦[^⟦⟧]*⟧/g, ' ');
     }
-    for (const each of given) if (text.includes(each)) text = text.split(each).join(' ');
+    // What is short is a part of other words.
+    for (const each of given) if (text === each || (each.length > 3 && text.includes(each))) text = text.split(each).join(' ');
     return text;
   };
+  // A part of what the engine gave (a day of a time, what a search found, a name of a tab), in letters of any case.
+  const all = given.join(' ').replace(/\s+/g, ' ').toLowerCase();
   const look = (text, where) => {
     const left = strip(text).replace(/\s+/g, ' ').trim();
+    if (all.includes(left.toLowerCase())) return;
     const words = left.split(/[^\p{L}]+/u).filter((word) => word.length > 2 && !allowed.includes(word));
     if (words.length > 0) found.push({ where, text: left.slice(0, 80) });
   };

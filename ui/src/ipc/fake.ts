@@ -21,6 +21,8 @@ export interface Fake extends Backend {
   marks: string[];
   /** Milliseconds since the key or click, of marks that have one. */
   times: [string, number][];
+  /** Looks at what is told to the screen, on its way. */
+  overhear: (events: EngineEvent[]) => void;
   tell(...events: EngineEvent[]): void;
 }
 
@@ -34,10 +36,11 @@ export function fakeOf(world: World): Fake {
   let hear: (events: EngineEvent[]) => void = () => {};
   const marks: string[] = [];
   const times: [string, number][] = [];
-  return {
+  const fake: Fake = {
     world,
     marks,
     times,
+    overhear: () => {},
     tell: (...events) => hear(events),
     status: () => answer(world.silent ? 'never' : { ok: world.status }),
     lockView: () => answer(world.lockFails === null ? { ok: world.lock } : { error: world.lockFails }),
@@ -83,9 +86,13 @@ export function fakeOf(world: World): Fake {
       if (since !== null) times.push([mark, since]);
     },
     listen: async (given) => {
-      hear = given;
+      hear = (events) => {
+        fake.overhear(events);
+        given(events);
+      };
     },
   };
+  return fake;
 }
 
 /** The fake engine of the scenario in the address. */
