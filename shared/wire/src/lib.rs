@@ -31,3 +31,5 @@ pub mod sync_view;
 pub mod view;
 pub mod wall_view;
 pub use error_code::ErrorCode;
+/// For those who make words and have no other way to the domain.
+pub use vitrine_clinical::{language, say, word};

@@ -10,6 +10,7 @@ use krilla::metadata::Metadata;
 use krilla::page::PageSettings;
 use krilla::paint::{Fill, Stroke};
 use std::rc::Rc;
+use vitrine_wire::{language, say, word};
 
 /// A4, points (ISO 216).
 const PAGE: (f32, f32) = (595.28, 841.89);
@@ -42,6 +43,18 @@ pub(crate) struct Page {
     marks: Vec<Mark>,
     /// What its foot says about the part it belongs to: "patient 3 of 40".
     part: String,
+}
+
+#[cfg(test)]
+impl Page {
+    /// What stands on it, each paragraph once.
+    pub fn words(&self) -> Vec<&str> {
+        let first = self.marks.iter().filter_map(|m| match m {
+            Mark::Line(para, 0, ..) => Some(para.text()),
+            _ => None,
+        });
+        first.chain([self.part.as_str()]).collect()
+    }
 }
 
 /// A part of the document that is being filled: what stands on top of each of its pages, and the pages.
@@ -222,7 +235,12 @@ pub(crate) struct Foot<'a> {
 }
 
 /// On top of each page of synthetic patients, within the margin.
-const TRAINING: &str = "TRAINING — synthetic patients, no real person";
+fn training() -> &'static str {
+    word!(
+        "TRAINING — synthetic patients, no real person",
+        "SCHULUNG — synthetische Patienten, keine echte Person"
+    )
+}
 
 fn path(draw: impl FnOnce(&mut PathBuilder)) -> Option<krilla::geom::Path> {
     let mut builder = PathBuilder::new();
@@ -236,8 +254,8 @@ pub(crate) fn written(setter: &mut Setter, pages: &[Page], foot: &Foot<'_>) -> R
     // Nothing of a patient or a person is told by the file itself.
     document.set_metadata(
         Metadata::new()
-            .title("Downtime packet".to_owned())
-            .language("en".to_owned())
+            .title(word!("Downtime packet", "Ausfallmappe").to_owned())
+            .language(language::spoken().tag().to_owned())
             .creator("Vitrine".to_owned()),
     );
     let of = pages.len();
@@ -282,15 +300,20 @@ pub(crate) fn written(setter: &mut Setter, pages: &[Page], foot: &Foot<'_>) -> R
         surface.set_stroke(None);
         surface.set_fill(Some(Fill::default()));
         if foot.training {
-            let mark = setter.set(&[strong(TRAINING)], 10.0, WIDTH);
+            let mark = setter.set(&[strong(training())], 10.0, WIDTH);
             for (i, (top, _)) in mark.lines().iter().enumerate() {
                 setter.draw(&mut surface, &mark, i, MARGIN, MARK + top);
             }
         }
-        let number = format!("{}page {} of {of}", page.part, i + 1);
+        let number = say!(
+            "{part}page {n} of {of}",
+            "{part}Seite {n} von {of}",
+            part = page.part,
+            n = i + 1,
+        );
         let left = setter.set(
             &[
-                strong("Destroy after downtime. "),
+                strong(word!("Destroy after downtime. ", "Nach dem Ausfall vernichten. ")),
                 own(foot.age),
                 own(". "),
                 own(foot.made),

@@ -21,16 +21,31 @@ mod packet;
 mod setter;
 
 pub use packet::{LeftOut, Packet, Sheet};
+use vitrine_wire::{say, word};
 
 /// A page that could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum PaperError {
     /// The program's own fonts cannot be read.
-    #[error("the fonts for printing cannot be read")]
+    #[error("{}", no_fonts())]
     Fonts,
     /// The file could not be written together.
-    #[error("the pages cannot be written as PDF: {0}")]
+    #[error("{}", not_written(.0))]
     Pdf(String),
+}
+
+fn no_fonts() -> &'static str {
+    word!(
+        "the fonts for printing cannot be read",
+        "die Schriften für den Druck sind nicht lesbar"
+    )
+}
+
+fn not_written(why: &str) -> String {
+    say!(
+        "the pages cannot be written as PDF: {why}",
+        "die Seiten lassen sich nicht als PDF schreiben: {why}"
+    )
 }
 
 /// What was made.

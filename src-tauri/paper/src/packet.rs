@@ -10,6 +10,7 @@ use vitrine_wire::view::{
     AllergyStripState, BlockView, BlockViewState, EmergencyCardView, LineView, MeasuredView, MedicationView,
     News2View, PatientRowView,
 };
+use vitrine_wire::{say, word};
 
 /// A patient whose card is printed.
 #[derive(Debug, Clone)]
@@ -64,7 +65,10 @@ impl Packet {
             .sheets
             .iter()
             .enumerate()
-            .map(|(i, sheet)| sheet_pages(&mut setter, sheet, &format!("patient {} of {of}, ", i + 1)))
+            .map(|(i, sheet)| {
+                let part = say!("patient {n} of {of}, ", "Patient {n} von {of}, ", n = i + 1);
+                sheet_pages(&mut setter, sheet, &part)
+            })
             .collect();
         // Where each begins follows from how many pages the list itself takes: that is known when it was set once.
         let lengths: Vec<usize> = sheets.iter().map(Vec::len).collect();
@@ -98,17 +102,20 @@ impl Packet {
 
     /// Who lies where. `begins`: the page on which each sheet begins.
     fn list(&self, setter: &mut Setter, begins: &[usize]) -> Vec<Page> {
-        const COLUMNS: [(&str, f32); 6] = [
-            ("Bed", 44.0),
-            ("Patient", 150.0),
-            ("Born, gender", 92.0),
-            ("MRN", 74.0),
-            ("Allergies, flags", 113.28),
-            ("Page", 50.0),
+        let columns: [(&str, f32); 6] = [
+            (word!("Bed", "Bett"), 44.0),
+            (word!("Patient", "Patient"), 150.0),
+            (word!("Born, gender", "Geb., Geschlecht"), 92.0),
+            (word!("MRN", "Pat.-Nr."), 74.0),
+            (word!("Allergies, flags", "Allergien, Hinweise"), 113.28),
+            (word!("Page", "Seite"), 50.0),
         ];
         let mut flow = Flow::new(setter, String::new());
         flow.text(
-            &[strong("Downtime packet: "), outside(&self.ward, true)],
+            &[
+                strong(word!("Downtime packet: ", "Ausfallmappe: ")),
+                outside(&self.ward, true),
+            ],
             NAME,
             0.0,
         );
@@ -119,9 +126,10 @@ impl Packet {
             0.0,
         );
         flow.text(
-            &[own(format!(
-                "{} of {all} patients of the ward are printed on pages of their own.",
-                self.sheets.len()
+            &[own(say!(
+                "{n} of {all} patients of the ward are printed on pages of their own.",
+                "{n} von {all} Patienten der Station sind auf eigenen Seiten gedruckt.",
+                n = self.sheets.len()
             ))],
             TEXT,
             0.0,
@@ -130,7 +138,7 @@ impl Packet {
             flow.text(&[strong(words.as_str())], TEXT, 0.0);
         }
         flow.gap(8.0);
-        let heads = COLUMNS.map(|(head, width)| (width, vec![own(head)]));
+        let heads = columns.map(|(head, width)| (width, vec![own(head)]));
         flow.row(&heads, 8.0);
         flow.head_ends();
         let printed = self
@@ -138,10 +146,12 @@ impl Packet {
             .iter()
             .zip(begins)
             .map(|(s, page)| (&s.row, page.to_string()));
-        let not = self
-            .left_out
-            .iter()
-            .map(|l| (&l.row, format!("not printed: {}", l.why)));
+        let not = self.left_out.iter().map(|l| {
+            (
+                &l.row,
+                say!("not printed: {why}", "nicht gedruckt: {why}", why = l.why),
+            )
+        });
         for (row, page) in printed.chain(not) {
             let cells: [Vec<Span>; 6] = [
                 vec![outside(&row.bed, true)],
@@ -155,12 +165,15 @@ impl Packet {
                 flags(row),
                 vec![own(page)],
             ];
-            let cells: Vec<(f32, Vec<Span>)> = COLUMNS.iter().map(|(_, w)| *w).zip(cells).collect();
+            let cells: Vec<(f32, Vec<Span>)> = columns.iter().map(|(_, w)| *w).zip(cells).collect();
             flow.row(&cells, SMALL);
         }
         if all == 0 {
             flow.text(
-                &[own("No patient of this ward is on this workstation.")],
+                &[own(word!(
+                    "No patient of this ward is on this workstation.",
+                    "Kein Patient dieser Station ist an diesem Arbeitsplatz."
+                ))],
                 TEXT,
                 0.0,
             );
@@ -183,7 +196,10 @@ fn begins(ahead: usize, lengths: &[usize]) -> Vec<usize> {
 fn named(row: &PatientRowView) -> Vec<Span> {
     let mut out = vec![outside(&row.name, true)];
     if row.similar_name {
-        out.push(own(" (similar name on this ward)"));
+        out.push(own(word!(
+            " (similar name on this ward)",
+            " (ähnlicher Name auf dieser Station)"
+        )));
     }
     out.extend(row.deceased_text.iter().map(|t| own(format!(" ({t})"))));
     out
@@ -194,7 +210,7 @@ fn flags(row: &PatientRowView) -> Vec<Span> {
     let what = if row.allergy_text.contains("ALLERG") {
         ""
     } else {
-        "ALLERGIES "
+        word!("ALLERGIES ", "ALLERGIEN ")
     };
     let mut out = vec![strong(format!("{what}{}", row.allergy_text))];
     for flag in &row.flags {
@@ -210,19 +226,22 @@ fn sheet_pages(setter: &mut Setter, sheet: &Sheet, part: &str) -> Vec<Page> {
     let mut flow = Flow::new(setter, part.to_owned());
     let mut name = vec![outside(&b.name, true)];
     if sheet.row.similar_name || b.similar_name {
-        name.push(own("   ▲ similar name on this ward"));
+        name.push(own(word!(
+            "   ▲ similar name on this ward",
+            "   ▲ ähnlicher Name auf dieser Station"
+        )));
     }
     flow.text(&name, NAME, 0.0);
     let mut who = vec![
-        own("Born "),
+        own(word!("Born ", "Geb. ")),
         strong(b.born_text.as_str()),
-        own("    Gender "),
+        own(word!("    Gender ", "    Geschlecht ")),
         strong(b.gender_text.as_str()),
         own(format!("    {} ", b.number_label)),
         outside(&b.number_text, true),
     ];
     if let Some(weight) = &b.weight_text {
-        who.extend([own("    Weight "), strong(weight.as_str())]);
+        who.extend([own(word!("    Weight ", "    Gewicht ")), strong(weight.as_str())]);
     }
     if let Some(died) = &b.deceased_text {
         who.push(strong(format!("    {died}")));
@@ -244,22 +263,44 @@ fn sheet_pages(setter: &mut Setter, sheet: &Sheet, part: &str) -> Vec<Page> {
     flow.gap(4.0);
     flow.head_ends();
     entries(&mut flow, &card.entries);
-    medicines(&mut flow, "ACTIVE MEDICINES", &card.medications);
+    medicines(
+        &mut flow,
+        word!("ACTIVE MEDICINES", "AKTUELLE MEDIKAMENTE"),
+        &card.medications,
+    );
     if !card.recently_stopped.is_empty() {
-        heading(&mut flow, "RECENTLY STOPPED (7 d)", None);
+        heading(
+            &mut flow,
+            word!("RECENTLY STOPPED (7 d)", "KÜRZLICH ABGESETZT (7 T)"),
+            None,
+        );
         for m in &card.recently_stopped {
             medicine(&mut flow, m);
         }
     }
-    lines(&mut flow, "CODE STATUS", &card.code_status);
-    lines(&mut flow, "PROBLEMS", &card.conditions);
-    lines(&mut flow, "DEVICES", &card.devices);
-    measures(&mut flow, "VITAL SIGNS", &card.vitals, &card.news2.items);
-    measures(&mut flow, "KEY LABS", &card.labs, &[]);
-    lines(&mut flow, "BLOOD GROUP", &card.blood_group);
-    lines(&mut flow, "ISOLATION", &card.isolation);
-    lines(&mut flow, "FLAGS", &card.flags);
-    lines(&mut flow, "CONTACTS", &card.contacts);
+    lines(
+        &mut flow,
+        word!("CODE STATUS", "REANIMATIONSSTATUS"),
+        &card.code_status,
+    );
+    lines(&mut flow, word!("PROBLEMS", "DIAGNOSEN"), &card.conditions);
+    lines(&mut flow, word!("DEVICES", "IMPLANTATE, GERÄTE"), &card.devices);
+    measures(
+        &mut flow,
+        word!("VITAL SIGNS", "VITALWERTE"),
+        &card.vitals,
+        &card.news2.items,
+    );
+    measures(
+        &mut flow,
+        word!("KEY LABS", "WICHTIGE LABORWERTE"),
+        &card.labs,
+        &[],
+    );
+    lines(&mut flow, word!("BLOOD GROUP", "BLUTGRUPPE"), &card.blood_group);
+    lines(&mut flow, word!("ISOLATION", "ISOLIERUNG"), &card.isolation);
+    lines(&mut flow, word!("FLAGS", "HINWEISE"), &card.flags);
+    lines(&mut flow, word!("CONTACTS", "KONTAKTE"), &card.contacts);
     by_hand(&mut flow);
     flow.ends()
 }
@@ -286,7 +327,10 @@ fn block<T>(flow: &mut Flow<'_>, title: &str, block: &BlockView<T>) -> bool {
 
 fn unknown(words: &str) -> &str {
     if words.is_empty() {
-        "Could not be read: treat as unknown"
+        word!(
+            "Could not be read: treat as unknown",
+            "Nicht lesbar: als unbekannt behandeln"
+        )
     } else {
         words
     }
@@ -304,7 +348,10 @@ fn allergies(flow: &mut Flow<'_>, card: &EmergencyCardView) {
             spans.extend([own(" — "), outside(&item.detail_text, item.dangerous)]);
         }
         if !item.coded {
-            spans.push(own(" (NOT CHECKED: free text)"));
+            spans.push(own(word!(
+                " (NOT CHECKED: free text)",
+                " (NICHT GEPRÜFT: Freitext)"
+            )));
         }
         spans.extend(item.verification_text.iter().map(|t| own(format!(" ({t})"))));
         for mark in [&item.disputed_text, &item.unsent_text].into_iter().flatten() {
@@ -319,7 +366,11 @@ fn allergies(flow: &mut Flow<'_>, card: &EmergencyCardView) {
         flow.text(&[strong(conflict.as_str())], TEXT, indent);
     }
     if a.items.is_empty() && a.state == AllergyStripState::Unavailable {
-        flow.text(&[strong("Treat as unknown")], TEXT, indent);
+        flow.text(
+            &[strong(word!("Treat as unknown", "Als unbekannt behandeln"))],
+            TEXT,
+            indent,
+        );
     }
 }
 
@@ -342,7 +393,11 @@ fn entries(flow: &mut Flow<'_>, all: &[EntryView]) {
     }
     heading(
         flow,
-        &format!("RECORDED AT THIS WORKSTATION, NOT IN THE RECORD: {}", all.len()),
+        &say!(
+            "RECORDED AT THIS WORKSTATION, NOT IN THE RECORD: {n}",
+            "AN DIESEM ARBEITSPLATZ EINGETRAGEN, NICHT IN DER AKTE: {n}",
+            n = all.len()
+        ),
         None,
     );
     for e in all {
@@ -363,6 +418,9 @@ fn entries(flow: &mut Flow<'_>, all: &[EntryView]) {
     }
 }
 
+/// What the views say of a medicine that is simply taken.
+const ACTIVE: [&str; 3] = ["active", "aktiv", "aktuell"];
+
 /// A medicine line (CUI MEDi-051): name, dose, the rest with dashes between.
 fn medicine(flow: &mut Flow<'_>, m: &MedicationView) {
     let mut spans = Vec::new();
@@ -371,18 +429,20 @@ fn medicine(flow: &mut Flow<'_>, m: &MedicationView) {
     }
     spans.push(outside(&m.name, true));
     if let Some(dose) = &m.dose {
-        spans.extend([own(" — DOSE "), outside(dose, true)]);
+        spans.extend([own(word!(" — DOSE ", " — DOSIS ")), outside(dose, true)]);
     }
     for detail in &m.details {
         spans.extend([own(" — "), outside(detail, false)]);
     }
     let mut more: Vec<String> = m.high_risk_text.iter().cloned().collect();
-    if m.suspended || m.status_text != "active" {
+    // As the views say it, in whichever language.
+    if m.suspended || !ACTIVE.contains(&m.status_text.as_str()) {
         more.push(m.status_text.clone());
     }
     more.extend(m.start_text.iter().cloned());
     if m.reported {
-        more.push("reported, not ordered here".to_owned());
+        let reported = word!("reported, not ordered here", "angegeben, nicht hier verordnet");
+        more.push(reported.to_owned());
     }
     if !more.is_empty() {
         spans.push(outside(&format!("    {}", more.join(", ")), m.suspended));
@@ -437,31 +497,278 @@ fn measures(flow: &mut Flow<'_>, title: &str, list: &BlockView<MeasuredView>, sc
 
 /// Room to write on while there is no computer; entered afterwards.
 fn by_hand(flow: &mut Flow<'_>) {
-    const HEADS: [(&str, f32); 10] = [
-        ("Date, time", 74.0),
-        ("HR", 38.0),
-        ("BP", 54.0),
-        ("RR", 36.0),
-        ("SpO2", 40.0),
-        ("O2", 44.0),
-        ("Temp", 42.0),
-        ("AVPU", 40.0),
+    const ROW: f32 = 22.0;
+    // No column is called "RR" in German: a blood pressure would be written into it.
+    let heads: [(&str, f32); 10] = [
+        (word!("Date, time", "Datum, Zeit"), 74.0),
+        (word!("HR", "HF"), 38.0),
+        (word!("BP", "Blutdruck"), 54.0),
+        (word!("RR", "AF"), 36.0),
+        (word!("SpO2", "SpO2"), 40.0),
+        (word!("O2", "O2"), 44.0),
+        (word!("Temp", "Temp"), 42.0),
+        (word!("AVPU", "AVPU"), 40.0),
         (
-            "Given, done, seen",
+            word!("Given, done, seen", "Gegeben, getan, gesehen"),
             WIDTH - 74.0 - 38.0 - 54.0 - 36.0 - 40.0 - 44.0 - 42.0 - 40.0 - 54.0,
         ),
-        ("Initials", 54.0),
+        (word!("Initials", "Kürzel"), 54.0),
     ];
-    const ROW: f32 = 22.0;
     flow.gap(8.0);
     flow.keep(12.0 + 14.0 + 4.0 * ROW);
     flow.text(
-        &[strong("BY HAND DURING THE DOWNTIME (to be entered afterwards)")],
+        &[strong(word!(
+            "BY HAND DURING THE DOWNTIME (to be entered afterwards)",
+            "VON HAND WÄHREND DES AUSFALLS (danach nachtragen)"
+        ))],
         8.5,
         0.0,
     );
     // As many as there is room for: what is written here stands with who it is about.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let rows = ((flow.room() - 16.0) / ROW).floor().clamp(1.0, 14.0) as usize;
-    flow.form(&HEADS, rows, ROW);
+    flow.form(&heads, rows, ROW);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrine_wire::language::{Language, speaking};
+    use vitrine_wire::view::{AllergyStripView, AllergyView, BannerView, DataAge, News2Level, SectionAge};
+
+    fn some() -> Option<String> {
+        Some("7".to_owned())
+    }
+
+    fn block<T>(items: Vec<T>) -> BlockView<T> {
+        let state = match items.len() {
+            0 => BlockViewState::Unavailable,
+            _ => BlockViewState::Recorded,
+        };
+        BlockView {
+            patient: "7".to_owned(),
+            state,
+            empty_text: String::new(),
+            items,
+            as_of_text: some(),
+        }
+    }
+
+    fn medicine_of(status: &str) -> MedicationView {
+        MedicationView {
+            name: "7".to_owned(),
+            dose: some(),
+            details: vec!["7".to_owned()],
+            status_text: status.to_owned(),
+            start_text: some(),
+            high_risk_text: some(),
+            suspended: false,
+            reported: true,
+        }
+    }
+
+    /// Everything that a page can say, with digits for what is not our own words.
+    fn sheet(status: &str) -> Sheet {
+        let text = || "7".to_owned();
+        let line = || {
+            block(vec![LineView {
+                text: text(),
+                detail_text: some(),
+            }])
+        };
+        let measured = MeasuredView {
+            label: text(),
+            value: text(),
+            unit: text(),
+            flag: text(),
+            flag_shape: text(),
+            range_text: some(),
+            at_text: text(),
+            status_text: some(),
+            earlier: Vec::new(),
+        };
+        let age = SectionAge {
+            age: DataAge::Live,
+            text: text(),
+            complete: true,
+            as_of_ms: None,
+        };
+        let allergy = AllergyView {
+            agent: text(),
+            detail_text: text(),
+            coded: false,
+            dangerous: true,
+            verification_text: some(),
+            unsent_text: some(),
+            disputed_text: some(),
+            source: None,
+            standing: String::new(),
+        };
+        let news2 = News2View {
+            score_text: text(),
+            spoken_text: text(),
+            level: News2Level::Low,
+            level_text: text(),
+            scale_text: some(),
+            lacking_text: some(),
+            not_for_text: None,
+            since_text: some(),
+            good_for_s: None,
+            parts: Vec::new(),
+            trend: Vec::new(),
+        };
+        Sheet {
+            row: PatientRowView {
+                patient: text(),
+                name: text(),
+                born_text: text(),
+                gender_text: text(),
+                number_text: text(),
+                place_text: text(),
+                bed: text(),
+                reason_text: some(),
+                stay_text: some(),
+                news2: None,
+                acuity: some(),
+                match_text: some(),
+                similar_name: true,
+                allergy_text: text(),
+                flags: vec![text()],
+                critical_text: some(),
+                restricted: false,
+                deceased_text: some(),
+            },
+            card: EmergencyCardView {
+                access_id: text(),
+                frame_text: text(),
+                age,
+                elapsed_ms: 0.0,
+                banner: BannerView {
+                    patient: text(),
+                    name: text(),
+                    born_text: text(),
+                    gender_text: text(),
+                    number_label: text(),
+                    number_text: text(),
+                    place_text: text(),
+                    weight_text: some(),
+                    deceased_text: some(),
+                    age_text: some(),
+                    similar_name: true,
+                },
+                allergies: AllergyStripView {
+                    patient: text(),
+                    state: AllergyStripState::Known,
+                    label: text(),
+                    items: vec![allergy],
+                    negatives: vec![text()],
+                    conflict_text: some(),
+                    updated_text: some(),
+                    disputes: Vec::new(),
+                },
+                medications: block(vec![medicine_of(status)]),
+                recently_stopped: vec![medicine_of(status)],
+                conditions: line(),
+                code_status: line(),
+                devices: line(),
+                vitals: block(vec![measured.clone()]),
+                news2: block(vec![news2]),
+                labs: block(vec![measured]),
+                blood_group: line(),
+                isolation: line(),
+                flags: line(),
+                contacts: block(Vec::new()),
+                entries: vec![EntryView {
+                    id: text(),
+                    patient: text(),
+                    name_text: None,
+                    section: text(),
+                    state: vitrine_wire::entry_view::EntryState::Queued,
+                    state_text: text(),
+                    title: text(),
+                    lines: vec![text()],
+                    at_text: text(),
+                    by_text: text(),
+                    reason_text: None,
+                    may_settle: false,
+                }],
+                full_chart_available: false,
+            },
+        }
+    }
+
+    fn words(packet: &Packet) -> String {
+        let mut setter = Setter::new().unwrap();
+        let mut pages = packet.list(&mut setter, &[2]);
+        for each in &packet.sheets {
+            pages.extend(sheet_pages(
+                &mut setter,
+                each,
+                &say!("patient {n}", "Patient {n}", n = 1),
+            ));
+        }
+        pages.iter().flat_map(Page::words).collect::<Vec<_>>().join("\n")
+    }
+
+    fn packet(sheets: Vec<Sheet>) -> Packet {
+        let left_out = sheets.iter().map(|s| LeftOut {
+            row: s.row.clone(),
+            why: "7".to_owned(),
+        });
+        Packet {
+            ward: "7".to_owned(),
+            made: "7".to_owned(),
+            age: "7".to_owned(),
+            training: true,
+            incomplete: some(),
+            left_out: left_out.collect(),
+            sheets,
+        }
+    }
+
+    /// The marks of the pseudo-locale, and what is without them.
+    fn untranslated(words: &str) -> String {
+        let mut depth = 0_usize;
+        let outside = |c: &char| {
+            match c {
+                '⟦' => depth += 1,
+                '⟧' => depth = depth.saturating_sub(1),
+                _ => return depth == 0,
+            }
+            false
+        };
+        words
+            .chars()
+            .filter(outside)
+            .filter(|c| c.is_alphabetic())
+            .collect()
+    }
+
+    #[test]
+    fn every_word_of_a_packet_is_in_the_language_that_is_spoken() {
+        speaking(Language::Pseudo, || {
+            for all in [packet(vec![sheet("7")]), packet(Vec::new())] {
+                let words = words(&all);
+                // The score is called so everywhere.
+                let words = words.replace("NEWS2 7", "");
+                assert_eq!(untranslated(&words), "", "{words}");
+            }
+        });
+    }
+
+    #[test]
+    fn a_german_packet_needs_no_font_of_the_machine_and_has_no_column_rr() {
+        speaking(Language::German, || {
+            let all = packet(vec![sheet("aktiv")]);
+            assert_eq!(all.print().unwrap().without_font, 0);
+            let words = words(&all);
+            assert!(words.contains("1 von 2 Patienten der Station"), "{words}");
+            assert!(words.contains("AKTUELLE MEDIKAMENTE: 1"), "{words}");
+            assert!(!words.contains("aktiv"), "what is simply taken needs no word");
+            assert!(!words.split_whitespace().any(|w| w == "RR"), "{words}");
+        });
+        let english = words(&packet(vec![sheet("active")]));
+        assert!(english.contains("ACTIVE MEDICINES: 1"), "{english}");
+        assert!(!english.contains("active"), "{english}");
+    }
 }

@@ -87,6 +87,12 @@ pub(crate) struct Para {
 }
 
 impl Para {
+    /// What it says.
+    #[cfg(test)]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Top and height of each line, points.
     pub fn lines(&self) -> &[(f32, f32)] {
         &self.lines
@@ -232,6 +238,33 @@ mod tests {
         assert_eq!(isolated("JONES, Mary"), "JONES, Mary");
         assert_eq!(isolated("a\u{202e}b\tc"), "a\u{fffd}b c");
         assert_eq!(isolated("محمد"), "\u{2068}محمد\u{2069}");
+    }
+
+    /// Words of our own never need a font of the machine.
+    #[test]
+    fn our_own_fonts_have_what_german_needs() {
+        let mut setter = Setter::new().unwrap();
+        let mut drawn_by = |text: &str, bold: bool| {
+            let span = if bold { strong(text) } else { own(text) };
+            let para = setter.set(&[span], 12.0, 1000.0);
+            let runs = para.layout.lines().flat_map(|l| l.runs().collect::<Vec<_>>());
+            let mut fonts: Vec<(u64, u32)> = Vec::new();
+            for run in runs {
+                fonts.push((run.font().data.id(), run.font().index));
+                for cluster in run.visual_clusters() {
+                    assert!(cluster.glyphs().all(|g| g.id != 0), "{text}");
+                }
+            }
+            fonts.dedup();
+            fonts
+        };
+        for bold in [false, true] {
+            assert_eq!(
+                drawn_by("ÄÖÜäöüß „so“ — ·", bold),
+                drawn_by("Abc", bold),
+                "{bold}"
+            );
+        }
     }
 
     #[test]
