@@ -289,3 +289,67 @@ fn what_is_read_back_is_the_result() {
     let lines = taken_up(Answer::PassedOn, "6.1", Some("6.1"), Some("Dr RAO")).lines();
     assert_eq!(lines, ["K 6.1 mmol/L HH", "Passed on: Dr RAO", "read back: 6.1"]);
 }
+
+/// What is recorded is the same in every language: codes and the words of the record. What is read is not.
+#[test]
+fn in_german_it_reads_german_and_records_the_same() {
+    use crate::language::{Language, speaking};
+    let signs = vitals(&[
+        (Sign::Respiration, "18"),
+        (Sign::Oxygen, "0"),
+        (Sign::Systolic, "120"),
+        (Sign::Diastolic, "80"),
+        (Sign::Awareness, "confused"),
+    ]);
+    let change = What::AllergyChange {
+        allergy: "AllergyIntolerance/pen".to_owned(),
+        read: AsRead {
+            agent: "Penicillin".to_owned(),
+            stood: "certainty not recorded".to_owned(),
+            reacted: "reaction not recorded, severe".to_owned(),
+            said: "Penicillin: reaction not recorded, severe; certainty not recorded".to_owned(),
+        },
+        standing: Standing::Refuted,
+        reaction: None,
+        severity: None,
+        reason: "getestet".to_owned(),
+        settles: None,
+    };
+    let json = serde_json::to_string(&change).unwrap();
+    speaking(Language::German, || {
+        assert_eq!(
+            signs.lines(),
+            [
+                "AF 18 /min",
+                "Raumluft",
+                "BD 120/80 mmHg",
+                "ACVPU Neu aufgetretene Verwirrtheit"
+            ]
+        );
+        assert_eq!(
+            change.lines(),
+            [
+                "Penicillin: jetzt widerlegt",
+                "Grund: getestet",
+                "in der Akte stand: Gewissheit nicht dokumentiert, Reaktion nicht dokumentiert, schwer"
+            ]
+        );
+        assert_eq!(serde_json::to_string(&change).unwrap(), json);
+        for (severity, code) in Severity::ALL {
+            assert_eq!(severity.code(), *code);
+            assert_eq!(Severity::of_code(code), Some(*severity));
+        }
+        let said = typed_number(Sign::Pulse.facts(), "9").unwrap_err();
+        assert!(
+            said.starts_with("Herzfrequenz: nur 10 bis 300 /min möglich"),
+            "{said}"
+        );
+        let handed = taken_up(Answer::PassedOn, "6.1", None, None).faults(AT);
+        assert_eq!(handed[0].text, "Bitte angeben: An wen");
+        let handed = taken_up(Answer::PassedOn, "6.1", Some("6,1"), Some("Dr. RAO")).lines();
+        assert_eq!(
+            handed,
+            ["K 6.1 mmol/L HH", "Weitergegeben: Dr. RAO", "rückbestätigt: 6,1"]
+        );
+    });
+}

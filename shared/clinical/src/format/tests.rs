@@ -78,6 +78,32 @@ fn durations() {
 }
 
 #[test]
+fn in_german_the_units_of_time_are_german_and_months_are_not() {
+    use crate::language::{Language, speaking};
+    let at = ms("2026-05-21T12:00:00Z");
+    let (min, hr, day) = (60_000, 3_600_000, DAY_MS);
+    speaking(Language::German, || {
+        for (born, want) in [
+            ("1958-02-04", "68J"),
+            ("2022-02-21", "4J 3Mon"),
+            ("2026-03-10", "10Wo"),
+            ("2026-05-18", "3T"),
+            ("2026-05-20T22:00:00Z", "14Std"),
+            ("1958", "~68J"),
+        ] {
+            assert_eq!(age(&PartialDate::new(born), at, 0).as_deref(), Some(want));
+        }
+        assert_eq!(
+            born(Some(&PartialDate::new("1958-05-04")), at, 0),
+            "04-May-1958 (68J)"
+        );
+        assert_eq!(data_age(2 * day + 4 * hr), "2 T 4 Std");
+        assert_eq!(duration(3 * hr + 20 * min), "3Std 20Min");
+        assert_eq!(gender(None), "Nicht dokumentiert");
+    });
+}
+
+#[test]
 fn names() {
     let given = ["Mary".to_owned(), "Ann".to_owned()];
     assert_eq!(

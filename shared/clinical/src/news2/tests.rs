@@ -125,6 +125,21 @@ fn what_does_not_count_is_named_and_asks_for_nothing_by_itself() {
 }
 
 #[test]
+fn in_german_one_lacks_and_all_lack() {
+    use crate::language::{Language, speaking};
+    let all: Vec<Reading> = ill().into_iter().filter(|r| r.of != Of::Respiration).collect();
+    speaking(Language::German, || {
+        let lacking = |all: &[Reading]| news2(all, NOW).lacking_text();
+        assert_eq!(lacking(&all).as_deref(), Some("AF fehlt"));
+        assert_eq!(lacking(&[]).as_deref(), Some("alle fehlen"));
+        assert_eq!(lacking(&ill()), None);
+        let mut untimed = well();
+        untimed.iter_mut().for_each(|r| r.at = None);
+        assert_eq!(lacking(&untimed).as_deref(), Some("alle ohne sicheren Zeitpunkt"));
+    });
+}
+
+#[test]
 fn twelve_hours_are_not_old_and_a_clock_a_little_off_is_not_the_future() {
     assert_eq!(
         state(&with(well(), Of::Pulse, What::Points(1), 12 * 60), Input::Pulse),

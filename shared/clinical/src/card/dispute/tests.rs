@@ -198,3 +198,29 @@ fn a_card_from_before_there_were_changes_has_none_and_an_unknown_one_is_not_none
     let read: crate::card::AllergyBlock = serde_json::from_value(newer).unwrap();
     assert_eq!(read.changes, None);
 }
+
+/// The server compares it with what it says itself, in English.
+#[test]
+fn what_a_change_repeats_is_the_same_in_every_language() {
+    use crate::language::{Language, speaking};
+    let facts = [
+        penicillin(None, "unconfirmed"),
+        task("t1", "requested", "refuted", "2026-11-27T04:13:00Z", None),
+    ];
+    let english = block(&facts);
+    speaking(Language::German, || {
+        let german = block(&facts);
+        assert_eq!(german, english, "a card");
+        for (a, b) in german.items.iter().zip(&english.items) {
+            assert_eq!(
+                (a.said(), a.stands(), a.reacted()),
+                (
+                    "Penicillin: hives, moderate; unconfirmed".to_owned(),
+                    b.stands(),
+                    b.reacted()
+                )
+            );
+        }
+        assert_eq!(recorded(&facts[0]).unwrap().said, german.items[0].said());
+    });
+}
