@@ -125,7 +125,7 @@ pub(crate) fn lock_view(station: &Station) -> LockView {
         Some(RecentUserView {
             user,
             initials: initials(&dir.display),
-            role: person.role.words().to_owned(),
+            role: session::role_text(person.role).to_owned(),
         })
     });
     LockView {

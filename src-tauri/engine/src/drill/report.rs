@@ -3,6 +3,7 @@
 use super::{MINUTES, hindrance, text};
 use crate::EngineError;
 use crate::clock::Stopwatch;
+use crate::outbox::denied_text;
 use crate::session::Person;
 use crate::station::Station;
 use serde::{Deserialize, Serialize};
@@ -235,7 +236,7 @@ fn not_by(station: &Station, person: &Person) -> Option<String> {
     let ward = WardId::new(station.device().ward.clone()).ok()?;
     let asked = station.request(person.subject(), None, Some(ward), None).ok()?;
     let verdict = verdict("run-drill", &asked);
-    (!verdict.allow).then(|| verdict.text.to_owned())
+    (!verdict.allow).then(|| denied_text(verdict.rule, verdict.text))
 }
 
 /// For the status screen.

@@ -17,6 +17,7 @@ use crate::EngineError;
 use crate::error::store_words;
 use vitrine_access::policy::Denied;
 use vitrine_access::{Action, Permit, Sealed};
+use vitrine_clinical::language::{Language, spoken};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{Kept, Outbox};
 
@@ -62,6 +63,32 @@ pub fn disclose_emergency<A: Action, T>(
     Ok((value, written.kept))
 }
 
+/// What the policy says is missing, in the language that is spoken. The policy itself says English: the server has it too.
+pub(crate) fn denied_text(rule: &str, english: &str) -> String {
+    let german = match rule {
+        "no-patient" => "Den Patienten angeben.",
+        "not-a-clinician" => "Nur klinisches Personal kann eine Akte im Notfall öffnen.",
+        "other-ward-board" => "Diese Übersicht gehört zu einer Station, der Sie nicht zugeordnet sind.",
+        "other-ward-drill" => "Dieser Arbeitsplatz gehört zu einer Station, der Sie nicht zugeordnet sind.",
+        "role-has-no-such-act" => "Ihre Rolle umfasst dies nicht.",
+        "grant-is-read-only" => {
+            "Der Notfallzugriff ist nur zum Lesen; das Team des Patienten um den Eintrag bitten."
+        }
+        "no-relationship" => "Sie sind der Station dieses Patienten nicht zugeordnet.",
+        "other-ward-scope" => "Dieser Arbeitsplatz ist für diesen Bereich nicht registriert.",
+        "other-ward-images" => {
+            "Dieser Arbeitsplatz lädt Bilder nur für die Patienten seiner Station im Voraus."
+        }
+        "device-only-syncs" => "Zuerst anmelden.",
+        _ => english,
+    };
+    match spoken() {
+        Language::English => english.to_owned(),
+        Language::German => german.to_owned(),
+        Language::Pseudo => format!("⟦{english}⟧"),
+    }
+}
+
 /// Writes the row of a refusal and gives the error for the person. A refusal stands even when its row cannot be
 /// written.
 pub fn refused(outbox: &Outbox, denied: &Denied) -> EngineError {
@@ -69,8 +96,66 @@ pub fn refused(outbox: &Outbox, denied: &Denied) -> EngineError {
         tracing::error!(error = %e, "the audit row of a refusal could not be written");
     }
     EngineError::Denied {
-        text: denied.text.to_owned(),
+        text: denied_text(denied.rule, denied.text),
         rule: denied.rule,
         break_glass_offered: denied.break_glass_offered,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrine_access::action;
+    use vitrine_access::policy::{PatientFacts, Request, Role, Subject, verdict};
+    use vitrine_clinical::language::speaking;
+    use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId};
+
+    #[test]
+    fn whatever_the_policy_says_to_a_person_is_said_in_german() {
+        let ward = |name: &str| WardId::new(name).unwrap();
+        let mut subjects = vec![Subject::Device {
+            ward: ward("ED"),
+            site: false,
+        }];
+        subjects.extend(Role::all().map(|role| Subject::User {
+            user: UserId::new("lee").unwrap(),
+            role,
+            wards: vec![ward("ED")],
+        }));
+        let facts = |w: &str| PatientFacts {
+            patient: PatientId::new("p").unwrap(),
+            ward: Some(ward(w)),
+        };
+        let mut rules = std::collections::BTreeSet::new();
+        for subject in subjects {
+            for act in action::NAMES {
+                for (patient, kind) in [
+                    (None, None),
+                    (Some(facts("ED")), None),
+                    (Some(facts("ICU")), Some("ImagingStudy".to_owned())),
+                ] {
+                    let at = UtcMs(1_800_000_000_000);
+                    let asked = Request {
+                        access_id: crate::entropy::access_id(at).unwrap(),
+                        at,
+                        subject: subject.clone(),
+                        device: Some(DeviceId::new("d").unwrap()),
+                        patient,
+                        ward: Some(ward("ICU")),
+                        kind,
+                        grant: None,
+                    };
+                    let v = verdict(act, &asked);
+                    if v.allow {
+                        continue;
+                    }
+                    rules.insert(v.rule);
+                    assert_eq!(denied_text(v.rule, v.text), v.text);
+                    let german = speaking(Language::German, || denied_text(v.rule, v.text));
+                    assert_ne!(german, v.text, "{}", v.rule);
+                }
+            }
+        }
+        assert!(rules.len() >= 9, "{rules:?}");
     }
 }

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_access::policy::{Role, Subject};
-use vitrine_clinical::{PatientId, UserId, WardId, say};
+use vitrine_clinical::{PatientId, UserId, WardId, say, word};
 use vitrine_store_sqlcipher::workstation::Records;
 use vitrine_wire::http::DirUser;
 use vitrine_wire::layout::LayoutView;
@@ -108,10 +108,23 @@ impl Session {
         SessionView {
             user: self.person.user.to_string(),
             display: self.person.display.clone(),
-            role: self.person.role.words().to_owned(),
+            role: role_text(self.person.role).to_owned(),
             offline: self.offline,
             layout,
         }
+    }
+}
+
+/// A role as shown. What is signed and kept says [`Role::words`], in English.
+pub(crate) fn role_text(role: Role) -> &'static str {
+    match role.name() {
+        "nurse" => word!("Nurse", "Pflegekraft"),
+        "physician" => word!("Physician", "Arzt"),
+        "charge-nurse" => word!("Charge nurse", "Stationsleitung"),
+        "privacy-officer" => word!("Privacy officer", "Datenschutzbeauftragte"),
+        "clinical-it" => word!("Clinical IT", "Klinik-IT"),
+        "integrator" => word!("Integrator", "Integration"),
+        _ => role.words(),
     }
 }
 
@@ -201,6 +214,16 @@ mod tests {
         assert!(p.find("0", Duration::from_secs(11)).is_err());
         p.clear();
         assert!(p.find(&t, Duration::from_secs(20)).is_err());
+    }
+
+    #[test]
+    fn a_role_is_said_as_the_policy_says_it_and_in_german_too() {
+        use vitrine_clinical::language::{Language, speaking};
+        for role in Role::all() {
+            assert_eq!(role_text(role), role.words());
+            let german = speaking(Language::German, || role_text(role));
+            assert_ne!(german, role.words());
+        }
     }
 
     #[test]
