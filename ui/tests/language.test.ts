@@ -129,7 +129,7 @@ describe('in German', () => {
       const app = await screen('board');
       expect(words(document.querySelector('[data-testid="open-palette"]'))).toBe('Aktionen Strg+K');
       expect(words(document.querySelector('.table .head'))).toContain('Bett');
-      expect(document.title).not.toContain('SCHULUNG');
+      expect(document.title).toBe('Vitrine');
       togglePalette(app);
       const all = app.palette?.all ?? [];
       expect(matching(all, 'strg+l').map(({ text }) => text)).toEqual(['Sperren, Benutzer wechseln']);

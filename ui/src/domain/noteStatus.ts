@@ -24,14 +24,14 @@ const CHANGED = say('changed after it was final', 'nach der Freigabe geändert')
 const ADDED_TO = say('added to after it was final', 'nach der Freigabe ergänzt');
 const UNKNOWN = say('status unknown', 'Status unbekannt');
 
-/** The record's word, what it is in German (the first is shown), what it means, and whether it is doubtful. */
+/** The record's word, what the engine calls it in German (the first is shown), what it means, and whether it is doubtful. */
 const KNOWN: [word: string, german: string[], meaning: string, doubtful: boolean][] = [
   ['preliminary', ['vorläufig'], MAY_CHANGE, true],
-  ['partial', ['unvollständig', 'teilweise'], NOT_WHOLE, true],
-  ['registered', ['registriert', 'angemeldet'], NO_RESULT, true],
-  ['superseded', ['ersetzt', 'überholt'], NEWER, true],
-  ['entered-in-error', ['irrtümlich eingetragen', 'irrtümlich erfasst', 'irrtümlich dokumentiert', 'fehlerhaft eingetragen'], NOT_TO_USE, true],
-  ['cancelled', ['abgebrochen', 'storniert'], NOT_TO_USE, true],
+  ['partial', ['unvollständig'], NOT_WHOLE, true],
+  ['registered', ['registriert'], NO_RESULT, true],
+  ['superseded', ['ersetzt'], NEWER, true],
+  ['entered-in-error', ['irrtümlich eingetragen'], NOT_TO_USE, true],
+  ['cancelled', ['storniert'], NOT_TO_USE, true],
   ['amended', ['geändert'], CHANGED, false],
   ['corrected', ['korrigiert'], CHANGED, false],
   ['appended', ['ergänzt'], ADDED_TO, false],

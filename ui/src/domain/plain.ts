@@ -53,7 +53,7 @@ const NOT_NAMED = say('Not named', 'Nicht benannt');
 /** By the name of a field: what is never shown as nothing. A banner without a name stays so: nothing is shown then (S7). */
 const NEVER_EMPTY: Record<string, string> = {
   name: NO_NAME,
-  agent: say('Agent not recorded', 'Auslöser nicht dokumentiert'),
+  agent: say('Agent not recorded', 'Allergen nicht dokumentiert'),
   label: NOT_NAMED,
   title: NOT_NAMED,
   value: say('Value not recorded', 'Wert nicht dokumentiert'),

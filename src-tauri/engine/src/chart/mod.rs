@@ -11,3 +11,5 @@ pub(crate) mod news2;
 pub(crate) mod record;
 pub(crate) mod rows;
 mod series;
+#[cfg(test)]
+mod spoken;

@@ -125,7 +125,7 @@ pub(super) fn header_text(who: Option<&Who>) -> String {
         w.name.clone(),
         born,
         w.sex.clone(),
-        w.id.as_ref().map(|id| format!("ID {id}")),
+        w.id.as_ref().map(|id| say!("ID {id}", "ID {id}")),
     ];
     let text = all.into_iter().flatten().collect::<Vec<_>>().join(", ");
     if text.is_empty() {

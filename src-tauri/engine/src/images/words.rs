@@ -255,4 +255,22 @@ mod tests {
         assert_eq!(lossy_text(&[12.2]), "lossy 1:12");
         assert_eq!(gap_text(1, 3, 4), "1 image missing between 3 and 4");
     }
+
+    #[test]
+    fn in_german_one_image_is_one() {
+        use vitrine_clinical::language::{Language, speaking};
+        speaking(Language::German, || {
+            assert_eq!(gap_text(1, 3, 4), "1 Bild fehlt zwischen 3 und 4");
+            assert_eq!(gap_text(2, 3, 4), "2 Bilder fehlen zwischen 3 und 4");
+            assert_eq!(held_text("5110", Some(8)), "Vorschau 1:8 → exakt 25 %");
+            assert_eq!(
+                without_text("no pixels: an object of another kind"),
+                "keine Bilddaten: ein Objekt anderer Art"
+            );
+            assert_eq!(without_text("what a newer server says"), "what a newer server says");
+        });
+        for why in ["no pixels: an object of another kind", "it could not be decoded: download the original"] {
+            assert_eq!(without_text(why), why);
+        }
+    }
 }

@@ -5,6 +5,7 @@
 use super::heard::Kept;
 use super::{Bed, Open};
 use crate::clock::Clock;
+use vitrine_clinical::card::shown::label;
 use vitrine_clinical::format::{self, Measured};
 use vitrine_clinical::monitor::{SIGNALS, signal};
 use vitrine_clinical::{UtcMs, say};
@@ -41,7 +42,7 @@ fn signal_view(k: &Kept, clock: &Clock, now: i64) -> Option<(usize, WallSignalVi
     let unit = Measured::new("", k.signal.unit.as_deref()).unit();
     let view = WallSignalView {
         signal: known.id.to_owned(),
-        label: known.label.to_owned(),
+        label: label(known.label).to_owned(),
         value_text: k.signal.value.clone(),
         unit_text: unit.unwrap_or_default(),
         flag_text: k.signal.flag.clone(),
@@ -209,7 +210,7 @@ fn trend(patient: &str, t: &LiveTrend, step_s: u32) -> Option<WallTrendView> {
     let mut spoken = say!(
         "{label} {low} to {high} {unit_text}, last {minutes} minutes",
         "{label} {low} bis {high} {unit_text}, letzte {minutes} Minuten",
-        label = known.label
+        label = label(known.label)
     );
     if missing > 0 {
         let gap = missing as u64 * u64::from(step_s);
@@ -222,7 +223,7 @@ fn trend(patient: &str, t: &LiveTrend, step_s: u32) -> Option<WallTrendView> {
     Some(WallTrendView {
         patient: patient.to_owned(),
         signal: known.id.to_owned(),
-        label: known.label.to_owned(),
+        label: label(known.label).to_owned(),
         unit_text,
         low: f64::from(known.scale.0),
         high: f64::from(known.scale.1),

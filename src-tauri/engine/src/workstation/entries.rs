@@ -11,7 +11,7 @@ use crate::entropy;
 use crate::entry::{self, OnScreen, Pending};
 use crate::error::store_words;
 use crate::link;
-use crate::outbox::{disclose, refused};
+use crate::outbox::{denied_text, disclose, refused};
 use crate::session::Person;
 use crate::station::Station;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,7 +34,7 @@ const SEEN_MS: i64 = 15 * 60_000;
 /// Whether this person may record for a patient; the sentence where not.
 pub(super) fn may_record(request: &Request) -> (bool, Option<String>) {
     let v = verdict("write-clinical", request);
-    (v.allow, (!v.allow).then(|| v.text.to_owned()))
+    (v.allow, (!v.allow).then(|| denied_text(v.rule, v.text)))
 }
 
 pub(super) fn preview(

@@ -10,6 +10,7 @@ use crate::EngineError;
 use crate::chart::blocks::Words;
 use crate::chart::card_view::{Frame, card_view};
 use crate::link;
+use crate::session::role_text;
 use crate::station::Station;
 use std::io::{ErrorKind, Write};
 use std::process::{Command, Stdio};
@@ -84,7 +85,7 @@ pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packe
             "Gedruckt {at} von {who} ({role}) an {device}",
             at = words.date_time(now),
             who = person.display,
-            role = person.role.words(),
+            role = role_text(person.role),
             device = station.device().name
         ),
         age: say!("Data {age}", "Daten: {age}", age = board.age.text),

@@ -196,3 +196,14 @@ fn one_monitor_and_many_are_said_in_german_too() {
         assert!(strangers_text(2).unwrap().starts_with("2 Monitore senden Werte "));
     });
 }
+
+#[test]
+fn no_signal_is_called_by_what_german_calls_a_blood_pressure() {
+    use vitrine_clinical::language::{Language, speaking};
+    let clock = Clock::new();
+    let h = heard(vec![("p", vec![said("rr", Some("16"), "/min", 1_000)])]);
+    let open = open(h, vec![bed("p", "4", false)]);
+    let labelled = || wall(&open, &clock, 10).beds.remove(0).signals.remove(0).label;
+    assert_eq!(labelled(), "RR");
+    assert_eq!(speaking(Language::German, labelled), "AF");
+}
