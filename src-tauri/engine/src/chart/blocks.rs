@@ -328,8 +328,7 @@ impl Words<'_> {
     /// What a result said before. `at`: when the value that stands there now was measured.
     pub(crate) fn earlier(&self, e: &Earlier, at: Option<UtcMs>) -> EarlierView {
         let was = self.measured(&e.item);
-        let measured =
-            (e.item.at != at).then(|| say!("measured {at}", "gemessen {at}", at = was.at_text));
+        let measured = (e.item.at != at).then(|| say!("measured {at}", "gemessen {at}", at = was.at_text));
         let until = e.replaced.map_or_else(
             || word!("shown before", "früher angezeigt").to_owned(),
             |at| say!("shown until {at}", "angezeigt bis {at}", at = self.date_time(at)),

@@ -8,7 +8,10 @@ use vitrine_wire::view::{EmergencyCardView, SectionAge};
 
 /// What is looked through for a card.
 pub(super) fn essentials() -> &'static str {
-    word!("essentials on this workstation", "Notfalldaten an diesem Arbeitsplatz")
+    word!(
+        "essentials on this workstation",
+        "Notfalldaten an diesem Arbeitsplatz"
+    )
 }
 
 /// What stands around the card.

@@ -54,7 +54,13 @@ mod tests {
 
     #[test]
     fn a_code_is_itself_in_english_and_one_that_is_not_known_in_every_language() {
-        for code in ["active", "entered-in-error", "in-progress", "unknown", "registered"] {
+        for code in [
+            "active",
+            "entered-in-error",
+            "in-progress",
+            "unknown",
+            "registered",
+        ] {
             assert_eq!(status(code), code);
             speaking(Language::German, || assert_ne!(status(code), code));
         }

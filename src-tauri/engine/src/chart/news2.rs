@@ -176,7 +176,10 @@ fn shown(score: &News2<'_>, clock: &Clock) -> News2View {
         _ if score.empty() => (News2Level::None, no_score()),
         Level::Unknown => (
             News2Level::None,
-            word!("incomplete: risk not known", "unvollständig: Risiko nicht bekannt"),
+            word!(
+                "incomplete: risk not known",
+                "unvollständig: Risiko nicht bekannt"
+            ),
         ),
         Level::Low => (News2Level::Low, word!("low", "niedrig")),
         Level::LowMedium => (
@@ -186,14 +189,8 @@ fn shown(score: &News2<'_>, clock: &Clock) -> News2View {
                 "ein Einzelwert mit 3: dringende Beurteilung auf Station"
             ),
         ),
-        Level::Medium => (
-            News2Level::Medium,
-            word!("urgent response", "dringende Reaktion"),
-        ),
-        Level::High => (
-            News2Level::High,
-            word!("emergency response", "Notfallreaktion"),
-        ),
+        Level::Medium => (News2Level::Medium, word!("urgent response", "dringende Reaktion")),
+        Level::High => (News2Level::High, word!("emergency response", "Notfallreaktion")),
     };
     let counts = !score.empty();
     let good_for = score

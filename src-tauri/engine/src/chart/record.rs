@@ -288,11 +288,12 @@ fn note(w: &Words<'_>, n: &Note) -> NoteView {
             .filter(|s| !matches!(*s, "current" | "final"))
             .map(|s| codes::status(s).to_owned()),
     );
-    detail.extend(
-        n.attachments
-            .iter()
-            .map(|a| say!("attached, not shown here: {a}", "Anhang, hier nicht angezeigt: {a}")),
-    );
+    detail.extend(n.attachments.iter().map(|a| {
+        say!(
+            "attached, not shown here: {a}",
+            "Anhang, hier nicht angezeigt: {a}"
+        )
+    }));
     NoteView {
         title: n.title.clone(),
         detail_text: detail.join(", "),

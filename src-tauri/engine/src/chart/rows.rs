@@ -49,7 +49,10 @@ pub(crate) fn number_text(identity: Option<&Identity>) -> String {
 pub(crate) fn deceased_text(identity: Option<&Identity>, clock: &Clock) -> Option<String> {
     let deceased = identity?.deceased.as_deref()?;
     Some(match deceased {
-        "yes" => say!("Died (date not recorded)", "Verstorben (Datum nicht dokumentiert)"),
+        "yes" => say!(
+            "Died (date not recorded)",
+            "Verstorben (Datum nicht dokumentiert)"
+        ),
         date => say!(
             "Died {at}",
             "Verstorben {at}",

@@ -23,8 +23,24 @@ use vitrine_wire::view::{DataAge, SectionAge};
 
 /// Codes, ids and what is of the record alone.
 const NO_TEXTS: [&str; 18] = [
-    "patient", "access_id", "id", "source", "state", "age", "level", "section", "standing", "code", "field", "sign", "unit",
-    "flag", "flag_shape", "dose", "value_text", "bed",
+    "patient",
+    "access_id",
+    "id",
+    "source",
+    "state",
+    "age",
+    "level",
+    "section",
+    "standing",
+    "code",
+    "field",
+    "sign",
+    "unit",
+    "flag",
+    "flag_shape",
+    "dose",
+    "value_text",
+    "bed",
 ];
 
 /// What is left of a text without what stands between the marks, without dates, and without what is written alike everywhere.
@@ -353,7 +369,10 @@ fn forms_faults_ages_and_reasons_are_in_the_spoken_language() {
             },
         );
         assert_eq!(all_said("age", &fresh.section("ess:ED", None, &clock)), 1);
-        assert_eq!(all_said("reasons", &crate::break_glass::reasons()), Reason::ALL.len());
+        assert_eq!(
+            all_said("reasons", &crate::break_glass::reasons()),
+            Reason::ALL.len()
+        );
     });
     for (view, reason) in crate::break_glass::reasons().iter().zip(Reason::ALL) {
         assert_eq!(view.text, reason.text(), "in English the policy's own words");

@@ -135,7 +135,10 @@ pub(super) fn read(t: &Typed<'_>, shown: Option<&Shown>, faults: &mut Vec<Fault>
         _ => {}
     }
     let standing = Standing::of_code(t.standing).unwrap_or_else(|| {
-        fault("standing", word!("Choose how it stands", "Wählen, wie sie einzustufen ist"));
+        fault(
+            "standing",
+            word!("Choose how it stands", "Wählen, wie sie einzustufen ist"),
+        );
         Standing::Unconfirmed
     });
     let chosen = Severity::of_code(t.severity);

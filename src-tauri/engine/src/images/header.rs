@@ -128,11 +128,7 @@ pub(super) fn header_text(who: Option<&Who>) -> String {
         w.id.as_ref().map(|id| say!("ID {id}", "ID {id}")),
     ];
     let text = all.into_iter().flatten().collect::<Vec<_>>().join(", ");
-    if text.is_empty() {
-        nobody()
-    } else {
-        text
-    }
+    if text.is_empty() { nobody() } else { text }
 }
 
 /// Whether all parts of ours are among theirs, or together are what some of theirs, one behind the other, are together:

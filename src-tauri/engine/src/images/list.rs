@@ -242,7 +242,10 @@ fn series(s: &ListedSeries, held: Option<&SeriesHeld>, live: bool, word: &str) -
     } else if s.preparing > 0 {
         (
             SeriesState::Preparing,
-            Some(say!("being prepared by the server", "wird vom Server vorbereitet")),
+            Some(say!(
+                "being prepared by the server",
+                "wird vom Server vorbereitet"
+            )),
         )
     } else {
         (

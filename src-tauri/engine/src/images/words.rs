@@ -267,9 +267,15 @@ mod tests {
                 without_text("no pixels: an object of another kind"),
                 "keine Bilddaten: ein Objekt anderer Art"
             );
-            assert_eq!(without_text("what a newer server says"), "what a newer server says");
+            assert_eq!(
+                without_text("what a newer server says"),
+                "what a newer server says"
+            );
         });
-        for why in ["no pixels: an object of another kind", "it could not be decoded: download the original"] {
+        for why in [
+            "no pixels: an object of another kind",
+            "it could not be decoded: download the original",
+        ] {
             assert_eq!(without_text(why), why);
         }
     }

@@ -46,7 +46,9 @@ pub(super) fn ward(
     }
     let read = disclose(&station.outbox, &permit, |p| station.essentials.board(p, &ward));
     let list = match read {
-        Ok(list) => list.ok_or_else(|| station.not_here(&say!("The board of {ward}", "Übersicht von {ward}")))?,
+        Ok(list) => {
+            list.ok_or_else(|| station.not_here(&say!("The board of {ward}", "Übersicht von {ward}")))?
+        }
         Err(e) => {
             if let EngineError::Damaged { what } = &e {
                 station.damaged(&StoreError::Damaged(what.clone()));

@@ -209,15 +209,12 @@ pub(super) fn list(station: &Arc<Station>) -> Result<EntriesView, EngineError> {
                 patient: &patient,
                 clock: &station.clock,
             };
-            let name = names
-                .get(&patient)
-                .cloned()
-                .unwrap_or_else(|| {
-                    say!(
-                        "{patient} (name not on this workstation)",
-                        "{patient} (Name nicht an diesem Arbeitsplatz)"
-                    )
-                });
+            let name = names.get(&patient).cloned().unwrap_or_else(|| {
+                say!(
+                    "{patient} (name not on this workstation)",
+                    "{patient} (Name nicht an diesem Arbeitsplatz)"
+                )
+            });
             let settles = may_settle(station, &person, p);
             Ok((
                 p.state != EntryState::Rejected,

@@ -66,12 +66,10 @@ pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packe
         clock: &station.clock,
     };
     let incomplete = match board.age.age {
-        _ if !board.age.complete => {
-            Some(word!(
-                "The list of this ward is not complete: there may be more patients.",
-                "Die Liste dieser Station ist nicht vollständig: Es kann weitere Patienten geben."
-            ))
-        }
+        _ if !board.age.complete => Some(word!(
+            "The list of this ward is not complete: there may be more patients.",
+            "Die Liste dieser Station ist nicht vollständig: Es kann weitere Patienten geben."
+        )),
         DataAge::Old | DataAge::Stale => Some(word!(
             "These data are old: what changed since is not in here.",
             "Diese Daten sind alt: Was sich seither geändert hat, steht hier nicht."
@@ -128,7 +126,10 @@ fn told(content: &vitrine_paper::Packet, pages: usize) -> String {
     } else {
         word!("pages", "Seiten")
     };
-    let mut text = say!("{n} {patients} on {pages} {sheets}", "{n} {patients} auf {pages} {sheets}");
+    let mut text = say!(
+        "{n} {patients} on {pages} {sheets}",
+        "{n} {patients} auf {pages} {sheets}"
+    );
     if !content.left_out.is_empty() {
         let named = |l: &LeftOut| format!("{} ({})", l.row.name, l.why);
         let all: Vec<String> = content.left_out.iter().map(named).collect();

@@ -69,7 +69,11 @@ pub(super) fn scan(
                 .is_some_and(|m| m.trim().eq_ignore_ascii_case(&number)),
         };
         if is_it {
-            let matched = if checked { super::search::band() } else { number_label() };
+            let matched = if checked {
+                super::search::band()
+            } else {
+                number_label()
+            };
             view.match_text = Some(matched.to_owned());
             exact.push((rows::name_key(card.identity.as_ref()), view));
         } else if identity.gsrns.iter().any(|g| near.contains(g)) {
@@ -82,7 +86,10 @@ pub(super) fn scan(
     // Who could not be read might be another one with this number, or its twin.
     let many = views.len() + usize::from(damaged && !views.is_empty());
     let (kind, text) = match sure(many, others, checked) {
-        Sure::Open => (ScanKind::Patient, say!("The band of one patient.", "Das Armband eines Patienten.")),
+        Sure::Open => (
+            ScanKind::Patient,
+            say!("The band of one patient.", "Das Armband eines Patienten."),
+        ),
         Sure::Ask(why) => (
             ScanKind::Compare,
             format!("{} {}", because(why, views.len(), damaged), compare()),
