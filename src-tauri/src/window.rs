@@ -9,20 +9,18 @@ use tauri::webview::{DownloadEvent, NewWindowResponse};
 use tauri::window::Color;
 use tauri::{App, AppHandle, Manager, Url, WebviewUrl, WebviewWindowBuilder, WindowEvent};
 use vitrine_engine::profile::Profile;
-use vitrine_engine::word;
 
 /// The label that capabilities/main.json names.
 const LABEL: &str = "main";
 /// All that any list of windows shows.
 const TITLE: &str = "Vitrine";
 
-/// The title of the window of a workstation; another one where the patients are synthetic.
-fn title(training: bool) -> &'static str {
-    if training {
-        word!("TRAINING — Vitrine", "SCHULUNG — Vitrine")
-    } else {
-        TITLE
-    }
+/// The same where the patients are synthetic; in every language, as the screen sets it too (ui/src/state/windowTitle.ts).
+const TRAINING: &str = "TRAINING — Vitrine";
+
+/// The title of the window of a workstation.
+const fn title(training: bool) -> &'static str {
+    if training { TRAINING } else { TITLE }
 }
 
 /// Opens it, out of sight when `hidden`.

@@ -41,8 +41,8 @@ async function* files(folder) {
 
 /** Attributes that are read out or shown. */
 const SPOKEN = new Set(['aria-label', 'title', 'placeholder', 'alt', 'aria-description', 'aria-roledescription', 'aria-valuetext']);
-/** Texts that are alike in every language: the name of a program, a unit, what stands on a key. */
-const ALIKE = new Set(['px', 'mm', 'mmHg', 'NEWS2', 'PIN', 'DICOM']);
+/** Texts that are alike in every language: the name of a program, a unit, a laboratory's flag. */
+const ALIKE = new Set(['px', 'mm', 'mmHg', 'NEWS2', 'PIN', 'DICOM', 'HH', 'LL']);
 
 /** Texts of a component's markup that stand there in English alone: `[line, text]` of each (ADR 31). */
 function untranslated(source) {

@@ -33,11 +33,11 @@ mod station;
 mod status;
 mod workstation;
 
-pub use vitrine_clinical::{language, say, word};
 pub use break_glass::{BreakGlass, Identity};
 pub use error::EngineError;
 pub use images::Pixels;
 pub use link::{Enrolment, enrol};
 pub use profile::DeviceFile;
 pub use selftest::{Check, SelfTest};
+pub use vitrine_clinical::{language, say, word};
 pub use workstation::{IdentityToken, Options, Packet, SEARCH_ROWS, Workstation};
