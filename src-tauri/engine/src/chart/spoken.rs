@@ -191,6 +191,8 @@ fn recorded(clock: &Clock, what: What) -> Pending {
 }
 
 fn pending(clock: &Clock) -> Vec<Pending> {
+    let mut unreadable = recorded(clock, What::NoKnownAllergies);
+    unreadable.entry = None;
     vec![
         recorded(
             clock,
@@ -209,10 +211,7 @@ fn pending(clock: &Clock) -> Vec<Pending> {
                 text: "Κείμενο".to_owned(),
             },
         ),
-        Pending {
-            entry: None,
-            ..recorded(clock, What::NoKnownAllergies)
-        },
+        unreadable,
     ]
 }
 
