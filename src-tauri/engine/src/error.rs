@@ -189,7 +189,7 @@ impl std::fmt::Display for EngineError {
 
 fn span(seconds: u32) -> String {
     if seconds >= 120 {
-        format!("{} min", seconds.div_ceil(60))
+        format!("{} {}", seconds.div_ceil(60), word!("min", "Min"))
     } else {
         format!("{seconds} s")
     }
@@ -374,7 +374,7 @@ mod tests {
         assert_eq!(wrong(0).to_string(), "The name or the secret is wrong.");
         assert_eq!(
             german(wrong(130)),
-            "Name oder PIN/Kennwort ist falsch. Der nächste Versuch ist in 3 min möglich."
+            "Name oder PIN/Kennwort ist falsch. Der nächste Versuch ist in 3 Min möglich."
         );
     }
 }

@@ -61,7 +61,10 @@ fn unmarked(text: &str) -> String {
     ] {
         out = out.replace(&format!("-{month}-"), "-");
     }
-    out.replace("SpO2", "").replace("UTC", "")
+    for alike in ["SpO2", "O2 flow", "FiO2", "Temp", "AVPU", "GCS", "UTC"] {
+        out = out.replace(alike, "");
+    }
+    out
 }
 
 fn look(path: &str, value: &Value, said: &mut usize) {
@@ -92,11 +95,12 @@ fn all_said(name: &str, view: &impl Serialize) -> usize {
 }
 
 fn row(key: &str, body: &str) -> RecordRow {
-    let kind = key.split_once('/').unwrap().0;
+    let (kind, id) = key.split_once('/').unwrap();
+    let head = format!(r#"{kind}","id":"{id}"#);
     RecordRow {
         key: ResourceKey::parse(key).unwrap(),
         version: 1,
-        body: body.replace("KIND", kind).into_bytes(),
+        body: body.replace("KIND", &head).into_bytes(),
     }
 }
 
@@ -119,7 +123,7 @@ fn rows(clock: &Clock) -> Vec<RecordRow> {
     vec![
         row(
             "Patient/p",
-            r#"{"resourceType":"KIND","name":[{"family":"Ωμέγα"}],"birthDate":"1958-02-04","gender":"female","deceasedBoolean":true,
+            r#"{"resourceType":"KIND","name":[{"family":"Ωμέγα"}],"birthDate":"1958-02-04","gender":"female",
             "contact":[{"telecom":[{"system":"phone","value":"1"}]}]}"#,
         ),
         row(
@@ -161,7 +165,7 @@ fn rows(clock: &Clock) -> Vec<RecordRow> {
         ),
         row("Observation/hr", &measured("8867-4", "preliminary", "72")),
         row("Observation/rr", &measured("9279-1", "final", "22")),
-        row("Observation/k", &measured("2951-2", "corrected", "140")),
+        row("Observation/k", &measured("2160-0", "corrected", "140")),
         row(
             "DocumentReference/d",
             &format!(
@@ -191,8 +195,9 @@ fn recorded(clock: &Clock, what: What) -> Pending {
 }
 
 fn pending(clock: &Clock) -> Vec<Pending> {
-    let mut unreadable = recorded(clock, What::NoKnownAllergies);
-    unreadable.entry = None;
+    // Of another version of this program.
+    let mut unknown = recorded(clock, What::NoKnownAllergies);
+    unknown.entry = None;
     vec![
         recorded(
             clock,
@@ -211,7 +216,7 @@ fn pending(clock: &Clock) -> Vec<Pending> {
                 text: "Κείμενο".to_owned(),
             },
         ),
-        unreadable,
+        unknown,
     ]
 }
 
@@ -280,7 +285,7 @@ fn whatever_a_card_a_chart_and_a_board_say_is_in_the_spoken_language() {
             AllergyState::NotRecorded,
             AllergyState::Unavailable,
         ] {
-            let item = BoardItem {
+            let mut item = BoardItem {
                 identity: made.identity.clone(),
                 place: vitrine_clinical::card::Place {
                     ward: None,
@@ -298,6 +303,10 @@ fn whatever_a_card_a_chart_and_a_board_say_is_in_the_spoken_language() {
                 critical: None,
                 news2: made.news2.clone(),
             };
+            assert!(all_said("board", &board_row(&patient, &item, &clock)) > 5);
+            if let Some(who) = &mut item.identity {
+                who.deceased = Some("yes".to_owned());
+            }
             assert!(all_said("board", &board_row(&patient, &item, &clock)) > 5);
         }
     });
