@@ -96,8 +96,8 @@ pub(crate) fn allergen_says(words: &str) -> Option<&'static str> {
     }
 }
 
-/// Words of reactions that kill.
-const LETHAL: [&str; 8] = [
+/// Words of reactions that kill, in the languages a workstation speaks.
+const LETHAL: [&str; 15] = [
     "anaphyla",
     "angioedema",
     "angio-oedema",
@@ -106,6 +106,13 @@ const LETHAL: [&str; 8] = [
     "toxic epidermal necrolysis",
     "cardiac arrest",
     "respiratory arrest",
+    "angioödem",
+    "angiooedem",
+    "quincke",
+    "epidermale nekrolyse",
+    "herzstillstand",
+    "kreislaufstillstand",
+    "atemstillstand",
 ];
 
 /// Whether words of a reaction name one that kills.
@@ -277,6 +284,28 @@ fn contradicted(
                     _ => false,
                 })
             })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reaction_that_kills_is_known_in_both_languages() {
+        for words in [
+            "Anaphylaxis",
+            "anaphylaktischer Schock",
+            "Angioödem der Zunge",
+            "Quincke-Ödem",
+            "Toxische epidermale Nekrolyse",
+            "Atemstillstand",
+        ] {
+            assert!(is_lethal(words), "{words}");
+        }
+        for words in ["Urtikaria", "Ödeme der Beine", "rash"] {
+            assert!(!is_lethal(words), "{words}");
         }
     }
 }

@@ -121,6 +121,36 @@ fn short_denial(said: &str) -> bool {
     )
 }
 
+/// The whole of what a German workstation's staff type where there is none, already [`plain`]. Whole phrases alone: nothing is taken
+/// apart, so that no agent is ever overlooked.
+fn german_words(said: &str) -> Option<Presence> {
+    Some(match said {
+        "keine"
+        | "keine bekannt"
+        | "keine allergie"
+        | "keine allergien"
+        | "keine allergie bekannt"
+        | "keine allergien bekannt"
+        | "keine bekannte allergie"
+        | "keine bekannten allergien"
+        | "allergien verneint"
+        | "keine allergien oder unverträglichkeiten"
+        | "keine allergien oder unverträglichkeiten bekannt" => Presence::NothingAtAll,
+        "keine medikamentenallergie"
+        | "keine medikamentenallergien"
+        | "keine medikamentenallergien bekannt"
+        | "keine bekannten medikamentenallergien" => Presence::NothingOfClass("medication"),
+        "unbekannt"
+        | "nicht bekannt"
+        | "nicht erfragt"
+        | "nicht erhebbar"
+        | "allergien unbekannt"
+        | "allergien nicht bekannt"
+        | "allergiestatus unbekannt" => Presence::Unknown,
+        _ => return None,
+    })
+}
+
 /// Free text about allergies, already [`plain`].
 fn allergy_words(said: &str) -> Presence {
     match said {
@@ -148,6 +178,9 @@ fn allergy_words(said: &str) -> Presence {
         | "unable to assess allergies"
         | "no information about allergies" => return Presence::Unknown,
         _ => {}
+    }
+    if let Some(found) = german_words(said) {
+        return found;
     }
     if let Some(rest) = said.strip_prefix("not allergic to ") {
         return if rest == "anything" {
@@ -222,7 +255,7 @@ pub(crate) fn of_condition(code: &Concept) -> Presence {
         return Presence::Unknown;
     }
     let said = code.display().map(plain).unwrap_or_default();
-    if allergy_words(&said) == Presence::NothingAtAll && said != "none" && said != "nil" {
+    if allergy_words(&said) == Presence::NothingAtAll && !matches!(said.as_str(), "none" | "nil" | "keine") {
         return Presence::NotThis;
     }
     if code.is_coded() {
@@ -249,7 +282,7 @@ pub(crate) fn of_condition(code: &Concept) -> Presence {
     let denied = denies.iter().any(|d| said.strip_prefix(d).is_some_and(about));
     let bare = matches!(
         said.as_str(),
-        "none" | "nil" | "none known" | "nil known" | "no problems" | "no conditions"
+        "none" | "nil" | "keine" | "none known" | "nil known" | "no problems" | "no conditions"
     );
     if denied || bare {
         Presence::NothingAtAll
@@ -341,6 +374,22 @@ mod tests {
             ("Nilotinib", Presence::Something),
             ("Norfloxacin allergy", Presence::Something),
             ("Unknown antibiotic", Presence::Something),
+            ("Keine Allergien bekannt", Presence::NothingAtAll),
+            ("keine bekannten Allergien.", Presence::NothingAtAll),
+            ("Keine", Presence::NothingAtAll),
+            (
+                "Keine Allergien oder Unverträglichkeiten bekannt",
+                Presence::NothingAtAll,
+            ),
+            (
+                "Keine Medikamentenallergien bekannt",
+                Presence::NothingOfClass("medication"),
+            ),
+            ("Allergiestatus unbekannt", Presence::Unknown),
+            ("Unbekannt", Presence::Unknown),
+            ("Unbekanntes Antibiotikum", Presence::Something),
+            ("Keine Allergie gegen Penicillin", Presence::Something),
+            ("Penicillin, sonst keine Allergien bekannt", Presence::Something),
         ] {
             assert_eq!(of_allergy(&Concept::of_text(text)), want, "{text}");
         }
