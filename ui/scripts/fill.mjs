@@ -206,7 +206,8 @@ export function installLook() {
         if (a.node === b.node) continue;
         const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
         const high = Math.min(a.bottom, b.bottom) - b.top;
-        if (wide < 3 || high < 0.4 * Math.min(a.bottom - a.top, b.bottom - b.top)) continue;
+        // Of a line that is cut by the edge it scrolls under only a pixel or two may be left.
+        if (wide < 3 || high < 3 || high < 0.4 * Math.min(a.bottom - a.top, b.bottom - b.top)) continue;
         const where = `${nameOf(a.el)} over ${nameOf(b.el)}`;
         if (told.has(where) || layerOf(a.el) !== layerOf(b.el)) continue;
         told.add(where);

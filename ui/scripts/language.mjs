@@ -1,7 +1,7 @@
 /**
  * Every screen in another language: `npm run language [-- [--language TAG] [SCREEN…]]`. Ends with 1 on a finding.
  *
- * In the pseudo-locale, which is the default, every text of the screen itself stands between ⟦ and ⟧ and is three
+ * In the pseudo-locale, which is the default, every text of the screen itself stands between « and » and is three
  * tenths longer: a word outside of them, that did not come from the engine either, is not translated. In every language, what
  * is cut off, runs out of its box or lies over other text at 1280 × 800 and at 200 % is a finding.
  */
@@ -23,10 +23,10 @@ function untranslated({ allowed }) {
     // From inside out: one text may stand in another.
     for (let before = ''; before !== text; ) {
       before = text;
-      text = text.replace(/⟦[^⟦⟧]*⟧/g, ' ');
+      text = text.replace(/«[^«»]*»/g, ' ⁂ ');
     }
     // What is short is a part of other words.
-    for (const each of given) if (text === each || (each.length > 3 && text.includes(each))) text = text.split(each).join(' ');
+    for (const each of given) if (text === each || (each.length > 3 && text.includes(each))) text = text.split(each).join(' ⁂ ');
     return text;
   };
   // A part of what the engine gave (a day of a time, what a search found, a name of a tab), in letters of any case.
@@ -34,7 +34,12 @@ function untranslated({ allowed }) {
   const look = (text, where) => {
     const left = strip(text).replace(/\s+/g, ' ').trim();
     if (all.includes(left.toLowerCase())) return;
-    const words = left.split(/[^\p{L}]+/u).filter((word) => word.length > 2 && !allowed.includes(word));
+    // What is left between two texts: each piece of it.
+    const words = left
+      .split(/ {2,}|⁂/u)
+      .filter((piece) => !all.includes(piece.trim().toLowerCase()))
+      .join(' ')
+      .split(/[^\p{L}]+/u).filter((word) => word.length > 2 && !allowed.includes(word));
     if (words.length > 0) found.push({ where, text: left.slice(0, 80) });
   };
   const nameOf = (el) => `${el.localName}${el.dataset.testid ? `[${el.dataset.testid}]` : [...el.classList].filter((each) => !each.startsWith('svelte-')).map((each) => `.${each}`).join('')}`;
@@ -56,7 +61,7 @@ function untranslated({ allowed }) {
 }
 
 /** Words that are alike in every language: names, and what is written on a key. */
-const ALIKE = ['Vitrine', 'LIVE', 'OFFLINE', 'NEWS', 'PIN', 'DICOM', 'Esc', 'Tab', 'English', 'Deutsch', 'Ctrl', 'Shift', 'Enter'];
+const ALIKE = ['Vitrine', 'LIVE', 'OFFLINE', 'NEWS', 'PIN', 'DICOM', 'Esc', 'Tab', 'English', 'Deutsch', 'GCS', 'Ctrl', 'Shift', 'Enter'];
 
 const found = new Map();
 let looked = 0;
@@ -82,7 +87,8 @@ await withStage(async (browser, origin) => {
       for (const id of ids) {
         const findings = await page.evaluate(async (id) => {
           await window.vitrineSet(id);
-          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+          // What fits itself to its room does so after the first frame.
+          await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 60))));
           return window.vitrineLook([], { plain: false, shown: null, given: true }).findings;
         }, id);
         const where = `${id} ${size.name}`;

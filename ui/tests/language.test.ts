@@ -21,8 +21,8 @@ describe('the language of an address', () => {
   });
 
   test('the pseudo-locale is read as English, is longer, and says where it ends', () => {
-    expect(pseudo('Close')).toBe('⟦Çlöšé·⟧');
-    expect(pseudo('12 %')).toBe('⟦12 %·⟧');
+    expect(pseudo('Close')).toBe('«Çlöšé·»');
+    expect(pseudo('12 %')).toBe('«12 %·»');
     expect(pseudo('')).toBe('');
   });
 });

@@ -43,11 +43,11 @@ const ACCENTED: Record<string, string> = {
   A: 'Â', C: 'Ç', E: 'Ê', I: 'Î', N: 'Ñ', O: 'Ø', S: 'Š', U: 'Û', Y: 'Ý', Z: 'Ž',
 };
 
-/** English that can still be read, three tenths longer and between `⟦` and `⟧`: what lacks them on a screen is not translated. */
+/** English that can still be read, three tenths longer and between `«` and `»`: what lacks them on a screen is not translated. */
 export function pseudo(text: string): string {
   if (text === '') return text;
   const accented = text.replace(/[a-z]/gi, (letter) => ACCENTED[letter] ?? letter);
-  return `⟦${accented}${'·'.repeat(Math.floor(text.length * 0.3))}⟧`;
+  return `«${accented}${'·'.repeat(Math.floor(text.length * 0.3))}»`;
 }
 
 /** The names of keys as they stand on the keyboard: `keyText('Ctrl+K')` is `Strg+K` in German. */

@@ -21,8 +21,8 @@ export interface Fake extends Backend {
   marks: string[];
   /** Milliseconds since the key or click, of marks that have one. */
   times: [string, number][];
-  /** Looks at what is told to the screen, on its way. */
-  overhear: (events: EngineEvent[]) => void;
+  /** What the screen was told without asking. */
+  told: EngineEvent[];
   tell(...events: EngineEvent[]): void;
 }
 
@@ -36,11 +36,12 @@ export function fakeOf(world: World): Fake {
   let hear: (events: EngineEvent[]) => void = () => {};
   const marks: string[] = [];
   const times: [string, number][] = [];
-  const fake: Fake = {
+  const told: EngineEvent[] = [];
+  return {
     world,
     marks,
     times,
-    overhear: () => {},
+    told,
     tell: (...events) => hear(events),
     status: () => answer(world.silent ? 'never' : { ok: world.status }),
     lockView: () => answer(world.lockFails === null ? { ok: world.lock } : { error: world.lockFails }),
@@ -87,12 +88,11 @@ export function fakeOf(world: World): Fake {
     },
     listen: async (given) => {
       hear = (events) => {
-        fake.overhear(events);
+        told.push(...events);
         given(events);
       };
     },
   };
-  return fake;
 }
 
 /** The fake engine of the scenario in the address. */
