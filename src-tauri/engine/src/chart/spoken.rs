@@ -61,7 +61,7 @@ fn unmarked(text: &str) -> String {
     ] {
         out = out.replace(&format!("-{month}-"), "-");
     }
-    for alike in ["SpO2", "O2 flow", "FiO2", "Temp", "AVPU", "GCS", "UTC"] {
+    for alike in ["SpO2", "O2 flow", "FiO2", "Temp", "ACVPU", "AVPU", "GCS", "UTC"] {
         out = out.replace(alike, "");
     }
     out
