@@ -31,7 +31,8 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     }
     run(c)?;
     if with_ui && filter.is_none() {
-        // What is hostile on every layout; `npm run names` and `npm run payloads` take all of both.
+        // Every screen for who cannot see it and in the other language; what is hostile on every layout (`npm run names` and
+        // `npm run payloads` take all of both).
         for script in ["a11y", "language", "names:quick", "payloads:quick"] {
             run(ui::npm(&["run", script]))?;
         }

@@ -4,7 +4,7 @@
 //! sentence in all languages at its place of use, so that a sentence without its other language does not compile
 //! (ADR 31). Never here: dates, doses, values and units. They are written alike in every language, because a chart that
 //! is read in two languages must not say `1.000` for two different numbers (screens.md A1, "ignore regional settings").
-//! What is kept, sent, signed, audited or logged is English, whatever is spoken.
+//! What is kept, sent, signed or audited is English, whatever is spoken.
 //! Called by whatever makes a text for the screen or the paper of a workstation. The server never chooses: it says English.
 
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,7 @@ pub fn spoken() -> Language {
         .unwrap_or_else(|| Language::of_number(SPOKEN.load(Ordering::Relaxed)))
 }
 
-/// Runs `says` on this thread in another language, e.g. [`Language::English`] for what is kept or logged.
+/// Runs `says` on this thread in another language, e.g. [`Language::English`] for what is kept or sent.
 pub fn speaking<T>(language: Language, says: impl FnOnce() -> T) -> T {
     struct Before(Option<Language>);
     impl Drop for Before {

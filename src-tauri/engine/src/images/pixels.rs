@@ -25,7 +25,7 @@ pub enum Pixels {
     Nothing,
     /// There is no such view, or not any more.
     Ended,
-    /// It cannot be decoded; in words.
+    /// It cannot be decoded; in words that go on after "This image".
     Undecodable(String),
 }
 
@@ -91,8 +91,8 @@ impl Core {
         };
         if one.verdict == Verdict::Failed {
             return Step::Answer(Pixels::Undecodable(say!(
-                "This image cannot be decoded: it is not shown. Open the original on another system.",
-                "Dieses Bild lässt sich nicht dekodieren: Es wird nicht angezeigt. Das Original in einem anderen System öffnen."
+                "cannot be decoded and is not shown: open the original on another system",
+                "kann nicht dekodiert werden und wird nicht angezeigt: das Original in einem anderen System öffnen"
             )));
         }
         if let Some(shown) = self.jobs.shown(at)
