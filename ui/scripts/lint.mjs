@@ -1,5 +1,5 @@
 /**
- * The ban list of the screen, each with its reason. Reads every source file under src/; ends with 1 on a finding.
+ * The ban list of the screen, each with its reason; texts in one language alone; words of the engine that it does not say. Reads every source file under src/; ends with 1 on a finding.
  * `src/wire/` is generated and left out.
  */
 import { readdir, readFile } from 'node:fs/promises';
@@ -90,6 +90,26 @@ for await (const path of files(root)) {
     found++;
     console.error(`src/${file}: opens without saying what lives here`);
   }
+}
+/**
+ * Where the screen knows a state by what the engine calls it: the file, its list, the words in it, the files of the engine
+ * one of which has to say each of them, and how many words there are at least.
+ */
+const KNOWN = [
+  ['shared/PatientTable.svelte', /ALLERGY_TONE[^}]*}/, /'?([A-Z][A-Z ]{4,})'?:/g, ['rows', 'blocks'], 4],
+  ['shared/Medicine.svelte', /ACTIVE = \[.*\]/, /'([^']+)'/g, ['codes'], 2],
+  ['views/chart/Medicines.svelte', /JUST_HELD = \[.*\]/, /'([^']+)'/g, ['blocks'], 2],
+  ['domain/noteStatus.ts', /const KNOWN[\s\S]*?\n\];/, /\['([^']+)'\]/g, ['codes'], 9],
+];
+const chart = new URL('../../src-tauri/engine/src/chart/', import.meta.url);
+for (const [file, list, word, engine, least] of KNOWN) {
+  const text = await readFile(join(root, file), 'utf8');
+  const words = [...(list.exec(text)?.[0] ?? '').matchAll(word)].map(([, each]) => each.trim());
+  const said = (await Promise.all(engine.map((name) => readFile(new URL(`${name}.rs`, chart), 'utf8')))).join('');
+  const strange = words.filter((each) => !said.includes(`"${each}"`));
+  if (words.length >= least && strange.length === 0) continue;
+  found++;
+  console.error(`src/${file}: ${strange.length > 0 ? `the engine says none of: ${strange.join(', ')}` : 'its words of the engine were not found'} (engine/src/chart/${engine.join('.rs, ')}.rs)`);
 }
 process.exitCode = found > 0 ? 1 : 0;
 if (found === 0) console.log('lint: nothing banned');
