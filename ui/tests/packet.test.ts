@@ -23,7 +23,7 @@ describe('the downtime packet', () => {
     expect(one('packet')).toBeNull();
     expect(print).not.toHaveBeenCalled();
   });
-  test('printed once, and who is left out is named', async () => {
+  test('S29: printed once; who is left out is named, and that the pages are counted and destroyed', async () => {
     const app = await screen('packet');
     const print = vi.spyOn(app.backend, 'printPacket');
     await app.packet?.print();
@@ -32,6 +32,7 @@ describe('the downtime packet', () => {
     expect(print.mock.calls).toEqual([['ed']]);
     expect(one('packet-done')?.textContent).toContain('6 patients on 9 pages');
     expect(one('packet-done')?.textContent).toContain('CHEN, Mei');
+    expect(one('packet')?.textContent).toContain('Count the pages: each says which of how many it is. Destroy them after the downtime.');
     expect(one('packet-print')).toBeNull();
   });
   test('a printer that does not take it is said, and it can be tried again', async () => {

@@ -1,10 +1,27 @@
 /** Safety rules of screens.md A6 that are seen on whole screens, each by its number; the others are in safety.test.ts, views.test.ts and app.test.ts. */
-import { afterEach, describe, expect, test } from 'vitest';
-import { all, leave, screen, words } from './onScreen';
+import { flushSync } from 'svelte';
+import { afterEach, describe, expect, test, vi } from 'vitest';
+import { MARY_CHART } from '../src/ipc/fixtures/people';
+import { all, leave, one, screen, words } from './onScreen';
 
 const row = (name: string) => all('patient-row').find((each) => words(each).includes(name));
 
 afterEach(leave);
+
+describe('S7: no patient data without a banner', () => {
+  test('wherever they stand, the name stands above them', async () => {
+    for (const id of ['chart', 'chart-labs', 'entry-vitals', 'viewer-ct', 'card']) {
+      await screen(id);
+      expect(words(one('banner-name'))).toContain('JONES');
+      await leave();
+    }
+  });
+  test('a banner that names nobody shows nobody', async () => {
+    await screen('chart', (world) => (world.chart = { ok: { ...MARY_CHART, banner: { ...MARY_CHART.banner, name: ' ' } } }));
+    expect(all('banner')).toHaveLength(0);
+    expect(document.body.textContent).not.toContain('warfarin');
+  });
+});
 
 test('S6: the order of the board and how many there are is said', async () => {
   await screen('board');
@@ -22,6 +39,30 @@ test('S12: every measured value has its unit beside it', async () => {
     const bare = values.filter((each) => each.querySelector('.unit') === null).map((each) => words(each.querySelector('.value') ?? undefined));
     // A pH, an INR, a level of consciousness and a coma scale have none in the record.
     expect(bare.every((value) => ['4.2', '7.24', 'V', '13'].includes(value))).toBe(true);
+    await leave();
+  }
+});
+
+test('S15: the strip is on every screen and over what lies on it, and nothing in it takes it away', async () => {
+  const OPENS = ['strip-unsent', 'strip-rejected', 'strip-critical', 'strip-sync', 'drill-end'];
+  for (const id of ['lock', 'search-found', 'board', 'board-wall', 'chart', 'viewer-ct', 'card', 'glass-locked', 'strip-stale', 'strip-silent']) {
+    await screen(id);
+    const strip = one('status');
+    expect(words(strip)).not.toBe('');
+    expect(strip.closest('[hidden], [inert], [aria-hidden=true]')).toBeNull();
+    const buttons = [...strip.querySelectorAll<HTMLElement>('button, a, [role=button]')];
+    expect(buttons.map(({ dataset }) => dataset.testid ?? 'without a name').filter((name) => !OPENS.includes(name))).toEqual([]);
+    for (const button of buttons) button.click();
+    flushSync();
+    expect(words(one('status'))).not.toBe('');
+    await leave();
+  }
+});
+
+test('S19: the emergency card is framed, and says under what it was opened', async () => {
+  for (const id of ['card', 'card-live', 'card-unavailable']) {
+    await screen(id);
+    expect(words(one('frame-text'))).toContain('BREAK-GLASS');
     await leave();
   }
 });
@@ -54,4 +95,32 @@ test('S25: somebody who died is marked by words and a pattern, not by a colour a
   const banner = all('banner')[0];
   expect(words(banner)).toContain('Died 20-Nov-2026');
   expect(banner?.classList.contains('deceased')).toBe(true);
+});
+
+test('S25: in a list too', async () => {
+  await screen('search-found');
+  const died = all('patient-row').filter((each) => words(each).includes('Died '));
+  expect(died.length).toBeGreaterThan(0);
+  expect(all('patient-row').filter((each) => each.classList.contains('hatched'))).toEqual(died);
+});
+
+describe('S26: what is said stays until a person closes it', () => {
+  afterEach(() => vi.useRealTimers());
+  test.each([
+    ['scan-nobody', 'scan-notice'],
+    ['board-error', 'board-error'],
+    ['chart-mismatch', 'chart-error'],
+    ['glass-error', 'glass-error'],
+    ['packet-done', 'packet-done'],
+    ['entry-vitals-faults', 'entry-dialog'],
+  ])('%s', async (id, what) => {
+    vi.useFakeTimers({ shouldAdvanceTime: true });
+    await screen(id);
+    const said = words(one(what));
+    expect(said).not.toBe('');
+    // Before the workstation locks itself.
+    await vi.advanceTimersByTimeAsync(90_000);
+    flushSync();
+    expect(words(one(what))).toBe(said);
+  });
 });
