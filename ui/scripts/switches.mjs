@@ -40,6 +40,8 @@ export const SWITCHES = [
   { rule: 'S2', what: 'absence is claimed while two changes contradict each other', file: SAFETY, find: "(strip.state === 'known' || strip.disputes.length > 0)", replace: "strip.state === 'known'", test: vitest('safety') },
   { rule: 'S3', what: '"no known allergies" without who said so and when', file: SAFETY, find: 'remarks: [...conflict, ...said] };', replace: 'remarks: conflict };', test: vitest('safety') },
   { rule: 'S3', what: 'that nobody is named as the author is not said', file: SAFETY, find: 'strip.negatives.length > 0 ? strip.negatives : [say(', replace: 'true ? strip.negatives : [say(', test: vitest('safety') },
+  { rule: 'S2', what: 'a statement about drugs alone makes it "no known allergies"', file: 'shared/clinical/src/card/allergy.rs', find: 'negatives.iter().any(|(n, ..)| n.all)', replace: '!negatives.is_empty()', test: lib('vitrine-clinical', 'card::derive::tests::allergy_states') },
+  { rule: 'S2', what: 'a refuted allergy is an allergy', file: 'shared/clinical/src/card/allergy.rs', find: 'if verification == Some("refuted") {', replace: 'if verification == Some("refuted as ever") {', test: lib('vitrine-clinical', 'card::derive::tests::refuted_entries_become_statements') },
 
   // ---- S4: nothing is cut short ----
   { rule: 'S4', what: 'a name in a list is cut after twelve letters', file: TABLE, find: 'initialsOf(row.name) : row.name}</b>', replace: 'initialsOf(row.name) : row.name.slice(0, 12)}</b>', test: vitest('board') },
@@ -111,7 +113,7 @@ export const SWITCHES = [
   // ---- S18: the lock hides everything ----
   { rule: 'S18', what: 'open charts stay behind the lock', file: APP, find: '    this.open = [];\n', replace: '', test: vitest('app', 'charts') },
   { rule: 'S18', what: 'the screen is cleared once the engine has answered', file: APP, find: '    const kept = this.hideEverything();\n    const locked = () => this.quietly(() => this.backend.lock()).then(() => this.readLock());', replace: '    const kept = null as Promise<void> | null;\n    const locked = () => this.quietly(() => this.backend.lock()).then(() => void this.hideEverything()).then(() => this.readLock());', test: vitest('app') },
-  { rule: 'S18', what: 'an answer that comes after the lock is taken', file: APP, find: 'const late = () => epoch !== this.#epoch || this.front !== asked || ', replace: 'const late = () => ', test: vitest('app') },
+  { rule: 'S18', what: 'a sign-in that is answered after the lock opens the screen', file: APP, find: "      if (epoch !== this.#epoch) return;\n      this.session = this.#asTold(session);\n", replace: '      this.session = this.#asTold(session);\n', test: vitest('app') },
   { rule: 'S18', what: 'pictures and measurements stay behind the lock', file: APP, find: '    for (const images of [this.#noImages, ...this.#shelf.values()]) images.clear();\n', replace: '', test: vitest('images') },
   { rule: 'S18', what: 'the title of the window names the patient', file: 'ui/src/views/Chart.svelte', find: "  const error = $derived(app.chart?.error ?? null);\n", replace: "  const error = $derived(app.chart?.error ?? null);\n  $effect(() => void (document.title = chart?.banner.name ?? 'Vitrine'));\n", test: lint },
 
@@ -157,7 +159,8 @@ export const SWITCHES = [
   { rule: 'S27', what: 'printing has the focus', file: 'ui/src/views/PacketPrint.svelte', find: '$effect(() => close?.focus());', replace: "$effect(() => close?.parentElement?.querySelector('button')?.focus());", test: vitest('packet') },
   { rule: 'S27', what: 'closing the first chart has the focus', file: 'ui/src/views/FifthChart.svelte', find: '$effect(() => none?.focus());', replace: "$effect(() => none?.closest('.dialog')?.querySelector<HTMLElement>('[data-testid=make-room]')?.focus());", test: vitest('charts') },
   { rule: 'S27', what: 'discarding what was typed has the focus', file: 'ui/src/views/entry/Leave.svelte', find: '<button type="button" data-focus data-testid="keep-typing"', replace: '<button type="button" data-testid="keep-typing"', also: [['<button type="button" data-testid="discard"', '<button type="button" data-focus data-testid="discard"']], test: vitest('entryScreen') },
-  { rule: 'S27', what: 'what is done about a critical result is chosen beforehand', file: 'ui/src/state/entryFields.svelte.ts', find: "  answer = $state('');", replace: "  answer = $state('acting');", test: vitest('results') },
+  { rule: 'S27', what: 'what is done about a critical result is chosen beforehand', file: 'ui/src/state/entryFields.svelte.ts', find: "  answer = $state('');", replace: "  answer = $state('acting');", test: vitest('resultsScreen') },
+  { rule: 'S27', what: 'how a changed allergy stands is chosen beforehand', file: 'ui/src/state/entryFields.svelte.ts', find: "  standing = $state('');", replace: "  standing = $state('resolved');", test: vitest('resultsScreen') },
 
   // ---- S28: text from outside stays text ----
   { rule: 'S28', what: 'a name is set as markup', file: 'ui/src/shared/Banner.svelte', find: '<h1 data-testid="banner-name">{banner.name}</h1>', replace: '<h1 data-testid="banner-name">{@html banner.name}</h1>', test: vitest('views') },
@@ -169,6 +172,10 @@ export const SWITCHES = [
   // ---- S29: what is printed ----
   { rule: 'S29', what: 'that the pages are counted and destroyed is not said', file: 'ui/src/views/PacketPrint.svelte', find: "        <p>{say('Count the pages: each says which of how many it is. Destroy them after the downtime.', 'Zählen Sie die Seiten: Auf jeder steht, die wievielte von wie vielen sie ist. Vernichten Sie sie nach dem Ausfall.')}</p>\n", replace: '', test: vitest('packet') },
   { rule: 'S29', what: 'a packet is printed twice', file: 'ui/src/state/packet.svelte.ts', find: 'if (this.printing || this.done !== null) return;', replace: 'if (this.printing) return;', test: vitest('packet') },
+  { rule: 'S29', what: 'a page does not say that it is destroyed after the downtime', file: 'src-tauri/paper/src/flow.rs', find: 'strong(word!("Destroy after downtime. ", "Nach dem Ausfall vernichten. "))', replace: 'strong("")', test: lib('vitrine-paper', 's29_') },
+  { rule: 'S29', what: 'a page does not say how old its data are', file: 'src-tauri/paper/src/flow.rs', find: 'own(self.age)', replace: 'own("")', test: lib('vitrine-paper', 's29_') },
+  { rule: 'S29', what: 'a page says its number, and not of how many', file: 'src-tauri/paper/src/flow.rs', find: '"{part}page {n} of {of}"', replace: '"{part}page {n}"', test: lib('vitrine-paper', 's29_') },
+  { rule: 'S29', what: 'the second page of a patient does not say whose it is', file: 'src-tauri/paper/src/flow.rs', find: '            marks: self.head.clone(),', replace: '            marks: Vec::new(),', test: lib('vitrine-paper', 's29_') },
 
   // ---- S30: what breaks says "treat as unknown" ----
   { rule: 'S30', what: 'a section that breaks is missing', file: 'ui/src/shared/Section.svelte', find: '      <Notice text={WORDS.broken(what)} testid="broken">\n        <button type="button" onclick={reset}>{say(\'Try again\', \'Erneut versuchen\')}</button>\n      </Notice>\n', replace: '      <span hidden>{reset}</span>\n', test: vitest('views') },

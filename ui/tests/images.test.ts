@@ -103,11 +103,15 @@ describe('lock (S18)', () => {
     app.images.point(0, { x: 3, y: 0 });
     app.images.perform('key-image', null);
     expect(app.images.measurements).toHaveLength(1);
+    const before = app.images;
     app.lock();
-    expect([app.images.list, app.images.port.view, app.images.port.study, app.images.cache.bytes]).toEqual([null, null, null, 0]);
-    expect([app.images.measurements, app.images.open, app.images.keyImages.size]).toEqual([[], false, 0]);
-    app.images.undo();
-    expect(app.images.measurements).toEqual([]);
+    // What was on the screen is empty, not only out of reach.
+    for (const images of [before, app.images]) {
+      expect([images.list, images.port.view, images.port.study, images.cache.bytes]).toEqual([null, null, null, 0]);
+      expect([images.measurements, images.open, images.keyImages.size]).toEqual([[], false, 0]);
+    }
+    before.undo();
+    expect(before.measurements).toEqual([]);
   });
 
   test('a list that arrives after it is dropped', async () => {

@@ -119,6 +119,11 @@ test('a mark is an element around text, and never more (S28)', async () => {
   expect(document.querySelector('img')).toBeNull();
   expect(document.querySelector('article mark')?.textContent).toBe('img src');
   expect(document.querySelector('article h3')?.textContent).toBe(evil);
+  // Found around it: what stands between the marks is the whole element, and still text.
+  app.notes.look('warfarin');
+  flushSync();
+  expect(document.querySelector('img')).toBeNull();
+  expect(document.querySelectorAll('article h3 mark')).toHaveLength(2);
 });
 
 describe('what is not the last word says so', () => {

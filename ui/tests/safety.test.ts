@@ -108,6 +108,9 @@ describe('S7, S8: a banner, and every part of the same patient, or nothing', () 
   });
   test('banner of somebody else, no banner, nobody asked for', () => {
     expect(chartIsOf('p-john', MARY_CHART)).toBe(false);
+    // The banner alone: all below it are of who was asked for.
+    expect(chartIsOf('p-mary', { ...MARY_CHART, banner: { ...MARY_CHART.banner, patient: 'p-john' } })).toBe(false);
+    expect(cardIsOf('p-mary', { ...MARY_CARD, banner: { ...MARY_CARD.banner, patient: 'p-john' } })).toBe(false);
     expect(chartIsOf('p-mary', { ...MARY_CHART, banner: { ...MARY_CHART.banner, name: ' ' } })).toBe(false);
     expect(chartIsOf('', { ...MARY_CHART, banner: { ...MARY_CHART.banner, patient: '' } })).toBe(false);
   });
