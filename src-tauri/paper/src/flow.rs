@@ -234,6 +234,23 @@ pub(crate) struct Foot<'a> {
     pub training: bool,
 }
 
+impl Foot<'_> {
+    /// What stands at the left: what becomes of the page, and how old its data are.
+    fn says(&self) -> [Span; 4] {
+        [
+            strong(word!("Destroy after downtime. ", "Nach dem Ausfall vernichten. ")),
+            own(self.age),
+            own(". "),
+            own(self.made),
+        ]
+    }
+}
+
+/// Which page of how many it is.
+fn number(part: &str, n: usize, of: usize) -> String {
+    say!("{part}page {n} of {of}", "{part}Seite {n} von {of}")
+}
+
 /// On top of each page of synthetic patients, within the margin.
 fn training() -> &'static str {
     word!(
@@ -305,23 +322,8 @@ pub(crate) fn written(setter: &mut Setter, pages: &[Page], foot: &Foot<'_>) -> R
                 setter.draw(&mut surface, &mark, i, MARGIN, MARK + top);
             }
         }
-        let number = say!(
-            "{part}page {n} of {of}",
-            "{part}Seite {n} von {of}",
-            part = page.part,
-            n = i + 1,
-        );
-        let left = setter.set(
-            &[
-                strong(word!("Destroy after downtime. ", "Nach dem Ausfall vernichten. ")),
-                own(foot.age),
-                own(". "),
-                own(foot.made),
-            ],
-            8.0,
-            WIDTH - 150.0,
-        );
-        let right = setter.set(&[strong(number)], 9.0, 145.0);
+        let left = setter.set(&foot.says(), 8.0, WIDTH - 150.0);
+        let right = setter.set(&[strong(number(&page.part, i + 1, of))], 9.0, 145.0);
         for (i, (top, _)) in left.lines().iter().enumerate() {
             setter.draw(&mut surface, &left, i, MARGIN, FOOT + 8.0 + top);
         }
@@ -333,4 +335,42 @@ pub(crate) fn written(setter: &mut Setter, pages: &[Page], foot: &Foot<'_>) -> R
         sheet.finish();
     }
     document.finish().map_err(|e| PaperError::Pdf(format!("{e:?}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s29_a_page_says_which_of_how_many_how_old_its_data_are_and_that_it_is_destroyed() {
+        let mut setter = Setter::new().unwrap();
+        let foot = Foot {
+            age: "Data as of 21-Nov-2026 04:31",
+            made: "printed 21-Nov-2026 04:40",
+            training: false,
+        };
+        assert_eq!(
+            setter.set(&foot.says(), 8.0, WIDTH).text(),
+            "Destroy after downtime. Data as of 21-Nov-2026 04:31. printed 21-Nov-2026 04:40"
+        );
+        assert_eq!(number("patient 3 of 40, ", 7, 90), "patient 3 of 40, page 7 of 90");
+    }
+
+    #[test]
+    fn s29_every_page_of_a_patient_says_whose_it_is() {
+        let mut setter = Setter::new().unwrap();
+        let mut flow = Flow::new(&mut setter, "patient 1 of 1, ".to_owned());
+        flow.text(&[strong("JONES, Mary (Ms)")], 16.0, 0.0);
+        flow.head_ends();
+        for _ in 0..200 {
+            flow.text(&[own("a line")], 12.0, 0.0);
+        }
+        let pages = flow.ends();
+        assert!(pages.len() > 2, "{}", pages.len());
+        for page in &pages {
+            let words = page.words();
+            assert!(words.contains(&"JONES, Mary (Ms)"), "{words:?}");
+            assert!(words.contains(&"patient 1 of 1, "), "{words:?}");
+        }
+    }
 }
