@@ -48,7 +48,7 @@ const chosen = () => [...document.querySelectorAll('[role="radio"][aria-checked=
 afterEach(leave);
 
 describe('a change', () => {
-  test('by keys alone: opened by name, which of several, nothing chosen, read, signed', async () => {
+  test('by keys alone: opened by name, which of several, nothing chosen (S27), read, signed', async () => {
     const app = await screen('chart');
     await byName('change an allergy');
     expect(words(document.getElementById('entry-title'))).toBe('Change allergy — JONES, Mary (Ms)');
