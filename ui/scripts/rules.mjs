@@ -97,9 +97,10 @@ function script(words) {
   if (build.status !== 0) return { passed: 0, noticed: [], broken: [`not built: ${lastLines(build.text)}`] };
   const { status, text } = run(process.execPath, words.map((each, i) => (i === 0 ? `scripts/${each}` : each)), { env: { VITRINE_STAGE: `${built}/` } });
   const counted = /(\d+) cases.*, (\d+) different findings/.exec(text);
-  if (counted === null || Number(counted[1]) === 0) return { passed: 0, noticed: [], broken: [lastLines(text)] };
+  // A page that was taken away before its first case is a finding too.
+  if (counted === null || Number(counted[1]) + Number(counted[2]) === 0) return { passed: 0, noticed: [], broken: [lastLines(text)] };
   if (status === 0) return { passed: 1, noticed: [], broken: [] };
-  return { passed: 0, noticed: [{ name: '', text: `${words.join(' ')}: ${text.trim().split('\n')[0]} (${counted[2]} findings)` }], broken: [] };
+  return { passed: 0, noticed: [{ name: '', text: `${words.join(' ')}: ${text.trim().split('\n').find((line) => !line.includes(counted[0]))} (${counted[2]} findings)` }], broken: [] };
 }
 
 function cargo({ package: name, test }) {
@@ -108,7 +109,7 @@ function cargo({ package: name, test }) {
   const ended = [...text.matchAll(/^test (\S+)(?: - should panic)? \.\.\. (ok|FAILED)$/gm)];
   const failed = ended.filter(([, , how]) => how === 'FAILED').map(([, each]) => each);
   if (!/^test result: /m.test(text)) return { passed: 0, noticed: [], broken: [`cargo test did not run: ${lastLines(text)}`] };
-  // A panic of an assertion says so; another one is something that broke.
+  // A panic of an assertion without words of its own says so; another one may be anything that broke.
   const findings = /assertion .*failed|Test failed: |^assertion/m.test(text);
   return {
     passed: ended.length - failed.length,

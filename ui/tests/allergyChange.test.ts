@@ -79,7 +79,7 @@ describe('a change', () => {
     expect(all('allergies')).toHaveLength(1);
   });
 
-  test('from the section: each of the record has a button that names it, and its form begins with how it stands', async () => {
+  test('from the section: each of the record has a button that names it, and its form begins with how it stands, nothing chosen (S27)', async () => {
     await screen('chart-allergies');
     expect(all('allergy-change').map((button) => button.getAttribute('aria-label'))).toEqual(['Change penicillin', 'Change latex', 'Change blue dye']);
     all('allergy-change')[1]?.click();

@@ -369,8 +369,8 @@ mod tests {
         assert!(pages.len() > 2, "{}", pages.len());
         for page in &pages {
             let words = page.words();
-            assert!(words.contains(&"JONES, Mary (Ms)"), "{words:?}");
-            assert!(words.contains(&"patient 1 of 1, "), "{words:?}");
+            assert_eq!(words.first(), Some(&"JONES, Mary (Ms)"));
+            assert_eq!(words.last(), Some(&"patient 1 of 1, "));
         }
     }
 }
