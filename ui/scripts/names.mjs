@@ -6,7 +6,7 @@
  * One page a size; its fake world is changed in place. A case is one set of texts on one screen at one size.
  */
 import { DISPLAY_TEXTS, FIELDS, ROOTS, shapes } from './outside.mjs';
-import { SIZES, openScreen, screenList, sizeOf, withStage } from './stage.mjs';
+import { SIZES, lookAround, openScreen, screenList, sizeOf, withStage } from './stage.mjs';
 import { setsOf, textOf } from './texts.mjs';
 import { installFill, installLook } from './fill.mjs';
 
@@ -62,6 +62,7 @@ await withStage(async (browser, origin) => {
         const sets = setsOf(count).filter((_, i) => (i % 2 === 0) === fill);
         for (const set of sets) {
           const { findings } = await run(page, id, { kind: set, fill, shown: plain.seen, fields: plain.fields });
+          await lookAround(page);
           cases++;
           for (const finding of findings) report(finding, set);
         }

@@ -18,7 +18,10 @@ const sizes = args.includes('--one-size') ? SIZES.slice(0, 1) : SIZES;
 
 /** Where colour carries a second meaning (S10), as others see it. Words, shapes and weight have to be enough. */
 const BLIND = ['protanopia', 'deuteranopia', 'tritanopia', 'achromatopsia'];
-const SEEN_BLIND = ['board', 'chart', 'chart-labs', 'card', 'images'];
+const SEEN_BLIND = [
+  'lock-alarms', 'board', 'board-critical', 'board-changed', 'chart', 'chart-allergies', 'chart-medicines', 'chart-labs', 'chart-labs-corrected', 'chart-vitals', 'chart-vitals-table', 'chart-glass',
+  'entry-vitals-faults', 'entry-conflict', 'entries', 'results-every', 'card', 'card-disputed', 'sync-faults', 'wall-mixed', 'images', 'viewer-preview', 'viewer-measure', 'viewer-mismatch', 'drill-board', 'training-board',
+];
 
 await mkdir(out, { recursive: true });
 const rows = [];

@@ -1,6 +1,6 @@
 /**
- * Serves the fake build on loopback under the very Content-Security-Policy of the window and opens it in Chromium,
- * so that screenshots and the accessibility run see what ships. Called by screens.mjs and a11y.mjs.
+ * Serves the fake build on loopback under the very Content-Security-Policy of the window and opens it in Chromium, or with
+ * `VITRINE_BROWSER=webkit` in the WebKitGTK of the workstation, so that every script here sees what ships.
  */
 import { createServer } from 'node:http';
 import { readFile } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
+import { launch as launchWebkit } from './webkit.mjs';
 
 /** Another build than `dist-fake/` may be named in VITRINE_STAGE. */
 const root = process.env.VITRINE_STAGE ?? fileURLToPath(new URL('../dist-fake/', import.meta.url));
@@ -39,10 +40,24 @@ function chromiumPath() {
   return found;
 }
 
-/** Runs `use` with a page opener; ends browser and server whatever happens. `more` are switches of the browser. */
+/** Whether the scripts run in WebKitGTK. */
+export const WEBKIT = process.env.VITRINE_BROWSER === 'webkit';
+
+/** Playwright gives the browser an empty profile of its own and removes it. */
+const launchChromium = (more) =>
+  chromium.launch({
+    executablePath: chromiumPath(),
+    headless: true,
+    args: ['--no-sandbox', ...(more.length > 0 ? more : ['--disable-gpu']), '--disable-background-networking', '--force-color-profile=srgb'],
+  });
+
+/** Runs `use` with a page opener; ends browser and server whatever happens. `more` are switches of Chromium. */
 export async function withStage(use, more = []) {
+  let browser;
   const server = createServer(async (request, response) => {
     const path = new URL(request.url, 'http://stage').pathname;
+    // What a page asks for is seen here where the driver does not tell.
+    if (WEBKIT && path !== '/favicon.ico') for (const page of browser?.pages ?? []) page.tell('request', { url: () => new URL(request.url, origin).href });
     if (path === '/favicon.ico') return response.writeHead(204).end();
     const file = join(root, normalize(path === '/' ? '/index.html' : path));
     try {
@@ -59,16 +74,11 @@ export async function withStage(use, more = []) {
   });
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
   const origin = `http://127.0.0.1:${server.address().port}`;
-  // Playwright gives the browser an empty profile of its own and removes it.
-  const browser = await chromium.launch({
-    executablePath: chromiumPath(),
-    headless: true,
-    args: ['--no-sandbox', ...(more.length > 0 ? more : ['--disable-gpu']), '--disable-background-networking', '--force-color-profile=srgb'],
-  });
   try {
+    browser = WEBKIT ? launchWebkit() : await launchChromium(more);
     await use(browser, origin);
   } finally {
-    await browser.close();
+    await browser?.close();
     server.close();
   }
 }
@@ -118,7 +128,7 @@ async function load(page, origin, { id, theme, language = LANGUAGE }) {
 
 /** Opens one screen in a page of its own; what the page says wrong is collected. */
 export async function openScreen(browser, origin, { id, theme, size, language }) {
-  const page = await (await contextFor(browser, size)).newPage();
+  const page = WEBKIT ? await browser.newPage(size) : await (await contextFor(browser, size)).newPage();
   const faults = faultsOf(page, origin);
   await load(page, origin, { id, theme, language });
   return { page, faults };
@@ -162,6 +172,11 @@ export async function openWindow(browser, origin) {
     },
     close: () => context.close(),
   };
+}
+
+/** Has the page tell what WebKitGTK's driver does not tell by itself: a dialog, a window more, a fault, where it went. */
+export async function lookAround(page) {
+  if (WEBKIT) await page.look();
 }
 
 /** The list of screens that the fake build knows. */
