@@ -27,7 +27,7 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use vitrine_access::policy::{self, Denied, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Grant, Permit, Sealed};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
-use vitrine_store::{Store, StoreError};
+use vitrine_store::{GrantRow, Store, StoreError};
 use vitrine_wire::layout::Layouts;
 
 /// Records read ahead at the same time, over all workstations.
@@ -90,6 +90,8 @@ pub struct App {
     /// Looks after the copies of their originals.
     pub copies: Arc<Copier>,
     grants: Mutex<Vec<Grant>>,
+    /// Reviews of broken glass that wait for somebody.
+    pub waiting: crate::jobs::reviews::Waiting,
 }
 
 /// An access that gave no data.
@@ -148,11 +150,8 @@ impl App {
         )
         .map_err(|e| StoreError::Refused(e.text))?;
         let grants = store.grants(10_000).await?;
-        let grants = grants
-            .into_iter()
-            .map(|g| g.grant)
-            .filter(|g| g.until > now)
-            .collect();
+        let in_force = grants.into_iter().filter(|g| g.in_force(now));
+        let grants = in_force.map(|g| g.grant).collect();
         let rules = Layouts {
             layouts: config.layout.clone(),
         };
@@ -186,6 +185,7 @@ impl App {
             images,
             copies,
             grants: Mutex::new(grants),
+            waiting: crate::jobs::reviews::Waiting::default(),
             dir,
             config,
             keys: Arc::new(keys),
@@ -205,9 +205,13 @@ impl App {
         self.hub.recheck(&Changed::People);
     }
 
-    /// Notes a grant, so that requests resting on it are allowed.
-    pub fn note_grant(&self, grant: Grant) {
+    /// Notes a grant as the store keeps it, so that requests resting on it are allowed while it is in force.
+    pub fn note_grant(&self, row: GrantRow) {
         let now = clock::now();
+        if !row.in_force(now) {
+            return;
+        }
+        let grant = row.grant;
         let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants.retain(|g| g.until > now);
         if !grants.iter().any(|g| g.id == grant.id) {

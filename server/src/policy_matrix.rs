@@ -27,7 +27,7 @@ use vitrine_access::policy::{self, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Grant, Permit};
 use vitrine_clinical::{DeviceId, ResourceKey, WardId};
 use vitrine_store::{
-    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, MemoryStore, NewDevice,
+    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, MemoryStore, NewDevice,
     Precondition, Store,
 };
 
@@ -115,11 +115,12 @@ async fn set_up(dir: &Path, situation: &Request) -> Arc<App> {
     }
     if let Some(grant) = &situation.grant {
         let now = clock::now();
-        app.note_grant(Grant {
+        let grant = Grant {
             at: now.plus_ms(grant.at.since(situation.at)),
             until: now.plus_ms(grant.until.since(situation.at)),
             ..grant.clone()
-        });
+        };
+        app.note_grant(GrantRow::new(grant, now));
     }
     app
 }

@@ -12,13 +12,15 @@ use std::path::Path;
 use std::sync::Arc;
 use vitrine_access::action::{ManageDevices, ReadAudit};
 use vitrine_access::grant::{GRANT_MS, Reason};
-use vitrine_access::{AccessId, Disclosure, Grant, Permit, chain, policy};
+use vitrine_access::{
+    AccessId, Actor, AuditEntry, Decision, Disclosure, Grant, Permit, Purpose, chain, policy,
+};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId};
 use vitrine_server::cli::acts::operator_request;
 use vitrine_server::clock;
-use vitrine_server::http::break_glass::review;
 use vitrine_server::ingest::project::FhirProjector;
-use vitrine_store::{Accounts, AuditLog, EnrolCode, Feed, NewDevice, StoreError};
+use vitrine_store::reviews::Reviews;
+use vitrine_store::{Accounts, AuditLog, EnrolCode, Feed, GrantRow, NewDevice, StoreError};
 use vitrine_store_sqlcipher::workstation::Outbox;
 use vitrine_store_sqlcipher::{Key, SqlcipherStore, StoreOptions};
 use vitrine_sync::client::{Alarm, GrantDue, GrantsWanted};
@@ -44,6 +46,24 @@ fn open(path: &Path) -> Arc<SqlcipherStore> {
 
 fn permit<A: vitrine_access::Action>() -> Permit<A> {
     policy::decide::<A>(operator_request("test")).unwrap()
+}
+
+/// The server's row of a grant that came in.
+fn received(grant: &Grant) -> AuditEntry {
+    AuditEntry {
+        access_id: clock::new_access(),
+        at: clock::now(),
+        actor: Actor::User(grant.user.clone()),
+        device: grant.device.clone(),
+        action: "receive-grant".to_owned(),
+        purpose: Purpose::Operations,
+        decision: Decision::Permit,
+        rule: "uploaded".to_owned(),
+        grant: Some(grant.id),
+        patient: Some(grant.patient.clone()),
+        disclosure: Disclosure::default(),
+        notes: BTreeMap::new(),
+    }
 }
 
 /// SplitMix64: a history can be had again.
@@ -169,7 +189,9 @@ impl World {
                 Act::Send(ClientMessage::GrantUp(m)) => {
                     let grant: Grant = serde_json::from_str(m.grant.get()).unwrap();
                     let id = grant.id.to_string();
-                    self.store.put_grant(review(grant)).await.unwrap();
+                    let entry = received(&grant);
+                    let row = GrantRow::new(grant, entry.at);
+                    self.store.keep_grant(row, entry).await.unwrap();
                     broken = line == 1;
                     if !broken {
                         acts.extend(up.grant_acked(id));

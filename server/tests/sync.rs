@@ -24,13 +24,17 @@ async fn hospital() -> (tempfile::TempDir, Server, String, Device) {
 }
 
 fn add_user(s: &Server, name: &str) {
+    add_person(s, name, "nurse");
+}
+
+fn add_person(s: &Server, name: &str, role: &str) {
     let mut child = std::process::Command::new(PROGRAM)
         .args([
             "user",
             "add",
             name,
             "--role",
-            "nurse",
+            role,
             "--ward",
             "ED",
             "--data",
@@ -335,13 +339,23 @@ async fn grants_and_audit_rows_of_a_workstation_are_kept_once_and_forks_raise_th
         "a gap: go on from three"
     );
     let grant = json!({"id": vitrine_server::clock::new_uuid(), "user": "nina", "device": d.id, "patient": "p3", "reason": "life-threatening",
-        "words": null, "at": now_ms() - 30 * 3_600_000_i64, "until": now_ms() + 3_600_000, "offline": true});
-    for _ in 0..2 {
-        line.say(GrantUp {
-            grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
-        })
-        .await;
-        assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == grant["id"]));
+        "words": null, "at": now_ms() - 3_600_000, "until": now_ms() + 3_600_000, "offline": true});
+    let with = |changes: &[(&str, Value)]| {
+        let mut other = grant.clone();
+        for (field, value) in changes {
+            other[*field] = value.clone();
+        }
+        other
+    };
+    let new_id = || json!(vitrine_server::clock::new_uuid());
+    let late = with(&[
+        ("id", new_id()),
+        ("at", json!(now_ms() - 30 * 3_600_000_i64)),
+        ("until", json!(now_ms() - 26 * 3_600_000_i64)),
+    ]);
+    for sent in [&late, &grant, &grant] {
+        line.say(up(sent)).await;
+        assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == sent["id"]));
     }
     // With the grant the record opens for her here.
     let (_, session) = s.login(&d, "nina", "193746").await;
@@ -361,15 +375,107 @@ async fn grants_and_audit_rows_of_a_workstation_are_kept_once_and_forks_raise_th
     let of = |a: &str| audit.iter().filter(|r| r["action"] == a).collect::<Vec<&Value>>();
     assert_eq!(of("alarm").len(), 1);
     assert_eq!(
-        of("receive-grant")[0]["notes"]["late"],
-        "true",
-        "it came more than 24 h after the event"
+        of("receive-grant")
+            .iter()
+            .map(|r| r["notes"]["late"].as_str().unwrap())
+            .collect::<Vec<_>>(),
+        ["true", "false"],
+        "one came more than 24 h after the event; sent again, nothing is written"
     );
     assert_eq!(
         done(&["device", "list", "--data", s.dir()])["devices"][0]["audit_seq"],
         3
     );
     assert_eq!(done(&["audit", "verify", "--data", s.dir()])["whole"], true);
+}
+
+fn up(grant: &Value) -> GrantUp {
+    GrantUp {
+        grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_gives_what_its_maker_may_give_and_no_more() {
+    let (_t, mut s, _, d) = hospital().await;
+    add_user(&s, "nina");
+    add_person(&s, "clara", "clinical-it");
+    let mut line = Line::enrolled(&s, &d).await;
+    let hour = 3_600_000_i64;
+    let grant = |user: &str, patient: &str, at: i64, until: i64| {
+        json!({"id": vitrine_server::clock::new_uuid(), "user": user, "device": d.id, "patient": patient, "reason": "life-threatening",
+            "words": null, "at": now_ms() + at, "until": now_ms() + until, "offline": true})
+    };
+    // Over by now, and sent again as one that goes on.
+    let over = grant("nina", "p3", -5 * hour, -hour);
+    let mut edited = over.clone();
+    edited["until"] = json!(now_ms() + 3 * hour);
+    let cases = [
+        (over.clone(), None),
+        (edited, Some("sent again with another text")),
+        (over, None),
+        (
+            grant("nina", "p3", -hour, 3 * hour + 60_000),
+            Some("it ends later than a grant may"),
+        ),
+        (
+            grant("nina", "p3", hour, 2 * hour),
+            Some("it begins in the future"),
+        ),
+        (grant("nobody", "p3", -hour, hour), Some("nobody has no account")),
+        (
+            grant("clara", "p3", -hour, hour),
+            Some("clara may not break the glass"),
+        ),
+    ];
+    for (sent, _) in &cases {
+        line.say(up(sent)).await;
+        assert!(
+            matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == sent["id"]),
+            "it is kept for its review, and not sent for ever: {sent}"
+        );
+    }
+    let alarms: Vec<String> = s
+        .audit()
+        .iter()
+        .filter(|r| r["action"] == "alarm")
+        .map(|r| r["notes"]["what"].to_string())
+        .collect();
+    let wanted: Vec<&str> = cases.iter().filter_map(|(_, alarm)| *alarm).collect();
+    assert_eq!(alarms.len(), wanted.len(), "{alarms:?}");
+    for (alarm, wanted) in alarms.iter().zip(wanted) {
+        assert!(alarm.contains(wanted), "{alarm}");
+    }
+    // None of them opens the record, now or after a restart.
+    for restarted in [false, true] {
+        if restarted {
+            drop(line);
+            s.ask_to_stop();
+            s.wait();
+            s = Server::start(&s.data.clone());
+            line = Line::enrolled(&s, &d).await;
+        }
+        let (_, session) = s.login(&d, "nina", "193746").await;
+        line.say(UserAuth {
+            token: session["token"].as_str().unwrap().into(),
+        })
+        .await;
+        assert!(
+            matches!(line.hear().await, Some(ServerMessage::UserWelcome(_))),
+            "{restarted}"
+        );
+        line.say(Sub {
+            scope: "pat:p3".into(),
+            n: 1,
+            have: None,
+            resume: None,
+        })
+        .await;
+        assert!(
+            matches!(line.hear().await, Some(ServerMessage::Reject(r)) if r.scope == "pat:p3"),
+            "{restarted}"
+        );
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

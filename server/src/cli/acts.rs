@@ -72,6 +72,8 @@ pub enum Act {
     Images(ops::images::Asked),
     /// Legal hold and destruction.
     Archive(ops::archive::Asked),
+    /// Reviews of broken glass.
+    Review(ops::reviews::Asked),
     /// The copies of images.
     Copies(ops::copies::Asked),
     Backup {
@@ -297,6 +299,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         Act::Import { paths } => super::import::into(ground, paths).await,
         Act::Images(asked) => ops::images::perform(ground, asked).await,
         Act::Archive(asked) => ops::archive::perform(ground, asked).await,
+        Act::Review(asked) => ops::reviews::perform(ground, asked).await,
         Act::Copies(asked) => ops::copies::perform(ground, asked).await,
         Act::Backup { to, recovery_key } => ops::backup::backup(ground, &to, recovery_key.as_deref()).await,
         Act::SettleLog => {

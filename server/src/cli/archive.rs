@@ -140,7 +140,7 @@ pub(super) enum DestroyCommand {
     CarryOut(Which),
 }
 
-fn proven(who: Who) -> Result<Proven, Fault> {
+pub(super) fn proven(who: Who) -> Result<Proven, Fault> {
     let (password, _) = secrets_from_stdin()?;
     Ok(Proven {
         user: who.by,

@@ -12,6 +12,7 @@ mod demo;
 mod demo_images;
 mod images;
 mod import;
+mod reviews;
 mod serve;
 mod show;
 
@@ -97,6 +98,9 @@ enum Command {
     /// Legal hold, and the destruction of a patient's record.
     #[command(subcommand)]
     Archive(archive::ArchiveCommand),
+    /// Review who broke the glass: list, show, decide, explain, count.
+    #[command(subcommand)]
+    Review(reviews::ReviewCommand),
     /// Copy everything into one encrypted file.
     Backup(copies::BackupArgs),
     /// Put a backup back; workstations then fetch everything anew.
@@ -423,6 +427,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         }
         Command::Images(command) => images::images(context, command).await,
         Command::Archive(command) => archive::archive(context, command).await,
+        Command::Review(command) => reviews::review(context, command).await,
         Command::Backup(args) => copies::backup(context, args).await,
         Command::Restore(args) => copies::restore(context, args).await,
         Command::VerifyBackup(args) => copies::verify(context, args).await,

@@ -3,6 +3,7 @@
 use super::acts::Act;
 use crate::ops::archive::Asked;
 use crate::ops::images::Asked as Pictures;
+use crate::ops::reviews::Asked as Reviews;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -25,6 +26,8 @@ pub enum Kind {
     Recalls,
     /// How the copies of images stand.
     Copies,
+    /// A broken glass: the grant, what speaks for or against it, its history.
+    Review,
     /// A certificate alone, as it was signed; else every member on a line.
     Certificate,
 }
@@ -49,6 +52,23 @@ pub fn kind(act: &Act) -> Kind {
         Act::Archive(Asked::Move { .. } | Asked::Recall { .. } | Asked::Progress { .. }) => Kind::Lines,
         Act::Archive(_) => Kind::Certificate,
         Act::Copies(crate::ops::copies::Asked::Copies) => Kind::Copies,
+        Act::Review(Reviews::List { .. }) => Kind::Table(
+            "reviews",
+            &[
+                "id",
+                "user",
+                "patient",
+                "at",
+                "reason",
+                "state",
+                "due",
+                "overdue",
+                "late",
+                "level",
+                "owes_words",
+            ],
+        ),
+        Act::Review(Reviews::Show { .. }) => Kind::Review,
         _ => Kind::Lines,
     }
 }
@@ -65,6 +85,7 @@ pub fn words(kind: Kind, json: &Value) -> String {
         Kind::Tiers => tiers(json),
         Kind::Recalls => recalls(json),
         Kind::Copies => copies(json),
+        Kind::Review => review(json),
         Kind::Certificate => json["certificate"]
             .as_str()
             .map_or_else(|| lines(json), str::to_owned),
@@ -114,6 +135,25 @@ fn lines(json: &Value) -> String {
         let _ = writeln!(out, "{k:<width$}  {}", cell(v));
         out
     })
+}
+
+fn review(json: &Value) -> String {
+    let mut grant = json.clone();
+    let taken = |o: &mut Value, member: &str| {
+        o.as_object_mut()
+            .and_then(|o| o.remove(member))
+            .unwrap_or_default()
+    };
+    let (history, evidence) = (taken(&mut grant, "history"), taken(&mut grant, "evidence"));
+    let history = history.as_array().map_or(&[][..], Vec::as_slice);
+    let mut out = lines(&grant);
+    let _ = write!(out, "\n{}", lines(&evidence));
+    if history.is_empty() {
+        out.push_str("\nnothing was done about it yet\n");
+    } else {
+        let _ = write!(out, "\n{}", table(history, &["at", "by", "did", "level", "text"]));
+    }
+    out
 }
 
 fn refiled(json: &Value) -> String {

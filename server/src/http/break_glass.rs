@@ -6,7 +6,6 @@
 use super::bearer::Signed;
 use super::refusal::Refused;
 use crate::app::App;
-use crate::clock;
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
@@ -15,8 +14,9 @@ use serde::Deserialize;
 use std::sync::Arc;
 use vitrine_access::Disclosure;
 use vitrine_access::action::BreakGlass;
-use vitrine_access::grant::{GRANT_MS, Grant, REVIEW_DUE_MS, Reason};
-use vitrine_clinical::{PatientId, UtcMs};
+use vitrine_access::grant::{GRANT_MS, Grant, Reason};
+use vitrine_access::review::LONGEST_TEXT;
+use vitrine_clinical::PatientId;
 use vitrine_store::GrantRow;
 use vitrine_wire::ErrorCode;
 
@@ -47,10 +47,20 @@ pub async fn break_glass(
     })?;
     let request = app.request(&caller, Some("Patient"), Some(&patient)).await?;
     let (at, device) = (request.at, request.device.clone());
-    let permit = app
+    let words = asked.words.map(|w| w.trim().to_owned()).filter(|w| !w.is_empty());
+    if reason == Reason::Other && words.is_none() {
+        return Err(bad("The reason \"other\" needs words."));
+    }
+    if words.as_ref().is_some_and(|w| w.chars().count() > LONGEST_TEXT) {
+        return Err(bad("The words are longer than 2,000 characters."));
+    }
+    let mut permit = app
         .decide::<BreakGlass>(request)
         .await?
         .noted("reason", reason.code());
+    if let Some(words) = &words {
+        permit = permit.noted("words", words.as_str());
+    }
     let user = caller.user().cloned().ok_or_else(|| {
         Refused::new(
             StatusCode::FORBIDDEN,
@@ -58,7 +68,6 @@ pub async fn break_glass(
             "Only a person can break the glass.",
         )
     })?;
-    let words = asked.words.map(|w| w.chars().take(500).collect());
     let until = at.plus_ms(GRANT_MS);
     let grant = Grant {
         id: permit.access_id(),
@@ -71,25 +80,11 @@ pub async fn break_glass(
         until,
         offline: false,
     };
-    app.store.append(permit.entry(Disclosure::default())).await?;
-    app.store.put_grant(review(grant.clone())).await?;
-    app.note_grant(grant.clone());
+    let mut entry = permit.entry(Disclosure::default());
+    entry.grant = Some(grant.id);
+    let (row, _) = app.store.keep_grant(GrantRow::new(grant, at), entry).await?;
+    app.note_grant(row.clone());
     Ok(Json(
-        serde_json::json!({"grant": grant.id.to_string(), "until_ms": until.0, "review_due_ms": at.plus_ms(REVIEW_DUE_MS).0}),
+        serde_json::json!({"grant": row.grant.id.to_string(), "until_ms": row.grant.until.0, "review_due_ms": row.review_due.0}),
     ))
-}
-
-/// A grant with its review: due 24 hours after the event by the server's reckoning, never later for arriving late.
-#[must_use]
-pub fn review(grant: Grant) -> GrantRow {
-    let received = clock::now();
-    // An event "from the future" (a workstation's clock runs ahead) is due 24 h after it became known.
-    let event: UtcMs = grant.at.min(received);
-    let review_due = event.plus_ms(REVIEW_DUE_MS);
-    GrantRow {
-        late: received > review_due,
-        grant,
-        received,
-        review_due,
-    }
 }

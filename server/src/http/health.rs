@@ -12,6 +12,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 
@@ -147,6 +148,16 @@ fn gauges(app: &App) -> Vec<Gauge> {
             "vitrine_sync_clients",
             "Workstations connected",
             size(app.hub.clients()),
+        ),
+        one(
+            "vitrine_reviews_open",
+            "Broken glass that nobody has reviewed yet",
+            n(app.waiting.open.load(Ordering::Relaxed)),
+        ),
+        one(
+            "vitrine_reviews_overdue",
+            "Of those, past the 24 hours after the event",
+            n(app.waiting.overdue.load(Ordering::Relaxed)),
         ),
         one(
             "vitrine_live_monitors",

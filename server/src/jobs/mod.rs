@@ -1,10 +1,11 @@
 //! Work that comes round by itself.
 //!
 //! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, the search index,
-//! backups for the redo log, the archive's rules and recalls. Never here: work a request waits for. Called by
+//! reviews that nobody decides, backups for the redo log, the archive's rules and recalls. Never here: work a request waits for. Called by
 //! `cli::serve`.
 
 pub mod bases;
+pub mod reviews;
 pub mod spool;
 pub mod tiers;
 
@@ -29,6 +30,7 @@ const GRANTS: usize = 500;
 /// Starts the jobs.
 pub fn start(app: &Arc<App>) {
     others(app.clone());
+    reviews::start(app);
     index(app.clone());
     let app = app.clone();
     tokio::spawn(async move {
@@ -84,7 +86,6 @@ fn others(app: Arc<App>) {
         let (mut known, mut epoch) = (None, None);
         loop {
             turn.tick().await;
-            let now = crate::clock::now();
             if let Ok(present) = app.store.epoch().await {
                 // A failover or a restore: who is connected compares anew what it holds.
                 if epoch.as_ref().is_some_and(|e| *e != present) {
@@ -94,10 +95,7 @@ fn others(app: Arc<App>) {
                 epoch = Some(present);
             }
             match app.store.grants(GRANTS).await {
-                Ok(grants) => {
-                    let in_force = grants.into_iter().map(|g| g.grant).filter(|g| g.until > now);
-                    in_force.for_each(|g| app.note_grant(g));
-                }
+                Ok(grants) => grants.into_iter().for_each(|g| app.note_grant(g)),
                 Err(e) => tracing::debug!(error = %e, "grants of other servers are not known"),
             }
             if let Ok(devices) = app.store.devices().await {

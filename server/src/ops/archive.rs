@@ -24,8 +24,8 @@ use uuid::Uuid;
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Actor, Permit, action};
 use vitrine_clinical::{PatientId, UserId, UtcMs};
-use vitrine_store::StoreError;
 use vitrine_store::archive::{ArchiveAct, Certify, Counted, Destruction, Signed};
+use vitrine_store::{Account, StoreError};
 
 /// What stands before the signed text.
 const LABEL: &[u8] = b"vitrine certificate of destruction 1\n";
@@ -113,7 +113,7 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
         Asked::Request { patient, reason, by } => {
             let facts = facts(ground, &patient).await?;
             let reason = worded(reason)?;
-            let permit = person::<action::RequestDestruction>(ground, by, facts).await?;
+            let permit = person::<action::RequestDestruction>(ground, by, Some(facts)).await?;
             let id = clock::new_uuid();
             let permit = noted(permit, id, "request").noted("reason", reason.as_str());
             act(ground, ArchiveAct::Request(&permit, id, reason)).await
@@ -121,14 +121,14 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
         Asked::Withdraw { id, by } => {
             let d = find(ground, &id).await?;
             let facts = facts(ground, d.patient.as_str()).await?;
-            let permit = person::<action::RequestDestruction>(ground, by, facts).await?;
+            let permit = person::<action::RequestDestruction>(ground, by, Some(facts)).await?;
             let permit = noted(permit, d.id, "withdraw");
             act(ground, ArchiveAct::Withdraw(&permit, d.id)).await
         }
         Asked::Approve { id, by } => {
             let d = find(ground, &id).await?;
             let facts = facts(ground, d.patient.as_str()).await?;
-            let permit = person::<action::ApproveDestruction>(ground, by, facts).await?;
+            let permit = person::<action::ApproveDestruction>(ground, by, Some(facts)).await?;
             let permit = noted(permit, d.id, "approve");
             act(ground, ArchiveAct::Approve(&permit, d.id)).await
         }
@@ -336,35 +336,20 @@ fn operator<A: Action>(ground: &Ground, facts: PatientFacts) -> Result<Permit<A>
 
 /// A permit for a person who has proven to be that person; a wrong password and a refusal by the policy have their
 /// audit rows.
-async fn person<A: Action>(ground: &Ground, by: Proven, facts: PatientFacts) -> Result<Permit<A>, Fault> {
-    let unknown = || {
-        Fault::usage(format!(
-            "--by: there is no user {} in use: 'vitrine-server user list' shows all",
-            by.user
-        ))
-    };
-    let user = UserId::new(by.user.to_lowercase()).map_err(|_| unknown())?;
-    let account = ground.store.account(&user).await?;
-    let account = account.filter(|a| !a.disabled).ok_or_else(unknown)?;
-    let (password, phc) = (by.password, account.password_phc);
-    let right = tokio::task::spawn_blocking(move || secrets::matches(&password, &phc)).await;
-    if !right.map_err(|e| Fault::failed(format!("checking the password: {e}")))? {
-        let mut row = sign_in_row(Actor::User(user.clone()), None, A::NAME, "wrong-password", false);
-        row.notes
-            .insert("operator".to_owned(), ground.operator.as_str().to_owned());
-        ground.store.append(row).await?;
-        return Err(Fault::unsafe_to(format!(
-            "the password is not {user}'s: nothing was changed"
-        )));
-    }
+pub(super) async fn person<A: Action>(
+    ground: &Ground,
+    by: Proven,
+    facts: Option<PatientFacts>,
+) -> Result<Permit<A>, Fault> {
+    let account = account(ground, by, A::NAME).await?;
     let request = Request {
         subject: Subject::User {
-            user,
+            user: account.user,
             role: account.role,
             wards: account.wards,
         },
-        ward: facts.ward.clone(),
-        patient: Some(facts),
+        ward: facts.as_ref().and_then(|f| f.ward.clone()),
+        patient: facts,
         ..operator_request(&ground.operator)
     };
     match policy::decide::<A>(request) {
@@ -374,6 +359,31 @@ async fn person<A: Action>(ground: &Ground, by: Proven, facts: PatientFacts) -> 
             Err(Fault::failed(denied.text))
         }
     }
+}
+
+/// The account of a person who has proven to be that person; a wrong password has its audit row, as one of `action`.
+pub(super) async fn account(ground: &Ground, by: Proven, action: &str) -> Result<Account, Fault> {
+    let unknown = || {
+        Fault::usage(format!(
+            "--by: there is no user {} in use: 'vitrine-server user list' shows all",
+            by.user
+        ))
+    };
+    let user = UserId::new(by.user.to_lowercase()).map_err(|_| unknown())?;
+    let account = ground.store.account(&user).await?;
+    let account = account.filter(|a| !a.disabled).ok_or_else(unknown)?;
+    let (password, phc) = (by.password, account.password_phc.clone());
+    let right = tokio::task::spawn_blocking(move || secrets::matches(&password, &phc)).await;
+    if !right.map_err(|e| Fault::failed(format!("checking the password: {e}")))? {
+        let mut row = sign_in_row(Actor::User(user.clone()), None, action, "wrong-password", false);
+        row.notes
+            .insert("operator".to_owned(), ground.operator.as_str().to_owned());
+        ground.store.append(row).await?;
+        return Err(Fault::unsafe_to(format!(
+            "the password is not {user}'s: nothing was changed"
+        )));
+    }
+    Ok(account)
 }
 
 /// What the certificate says.

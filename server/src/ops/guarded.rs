@@ -22,6 +22,7 @@ use vitrine_access::action::{
     ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
     SyncScope, WriteClinical,
 };
+use vitrine_access::grant::GrantId;
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
@@ -32,6 +33,7 @@ use vitrine_store::imaging::{
 };
 use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
+use vitrine_store::reviews::{ReviewOrder, Reviews};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
@@ -542,11 +544,31 @@ impl Accounts for Guarded {
     async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
         read!(self, client(id))
     }
-    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
-        write!(self, put_grant(row))
+}
+
+#[async_trait]
+impl Reviews for Guarded {
+    async fn keep_grant(
+        &self,
+        row: GrantRow,
+        entry: AuditEntry,
+    ) -> Result<(GrantRow, Option<Receipt>), StoreError> {
+        write!(self, keep_grant(row, entry))
+    }
+    async fn review(&self, order: ReviewOrder) -> Result<(GrantRow, Option<Receipt>), StoreError> {
+        write!(self, review(order))
+    }
+    async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
+        read!(self, grant(id))
     }
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         upkeep!(self, grants(limit))
+    }
+    async fn open_reviews(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
+        upkeep!(self, open_reviews(limit))
+    }
+    async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {
+        upkeep!(self, reviews_due(at, limit))
     }
 }
 

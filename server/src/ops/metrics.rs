@@ -233,6 +233,12 @@ pub const FAMILIES: &[Family] = &[
         NONE,
     ),
     (
+        "vitrine_review_escalations_total",
+        "counter",
+        "Broken glass that nobody reviewed in time: 12, 20 and 24 hours after the event",
+        &["level=\"1\"", "level=\"2\"", "level=\"3\""],
+    ),
+    (
         "vitrine_alarms_total",
         "counter",
         "Events that a person must look at",

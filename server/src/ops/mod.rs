@@ -16,6 +16,7 @@ pub mod images;
 pub mod log;
 pub mod metrics;
 pub mod moving;
+pub mod reviews;
 pub mod sections;
 pub mod tiers;
 pub mod verify;

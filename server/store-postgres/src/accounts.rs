@@ -1,22 +1,19 @@
-//! Accounts, devices, sessions, clients and grants.
+//! Accounts, devices, sessions and clients.
 
 use crate::PostgresStore;
 use crate::acts::{Act, Acted, all_accounts, one_account};
-use crate::sql::{Fault, all, col, hash32, int, one, parsed, uint};
-use crate::vault::Place;
+use crate::sql::{Fault, all, col, hash32, one, parsed, uint};
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use vitrine_access::action::{ManageDevices, ManageUsers};
 use vitrine_access::{Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::{
-    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, SessionRow,
-    StoreError,
+    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
 };
 
 const DEVICES: &str = "keeping devices";
 const SESSIONS: &str = "keeping sessions";
-const GRANTS: &str = "listing grants";
 
 const DEVICE: &str =
     "SELECT id, name, ward, site, public_key, revoked, enrolled, last_seen, report, audit_seq FROM device";
@@ -180,22 +177,5 @@ impl Accounts for PostgresStore {
             hash32(col(&row, 0, SESSIONS)?),
             parsed(serde_json::from_str(scopes), SESSIONS)?,
         )))
-    }
-
-    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
-        self.act(Act::PutGrant(row), None).await.map(|_| ())
-    }
-
-    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
-        let sql = "SELECT id, body FROM break_glass_grant ORDER BY at DESC, id DESC LIMIT $1";
-        let rows = all(&self.reader().await?, GRANTS, sql, &[&int(limit as u64)]).await?;
-        let grant = |row: &Row| -> Result<GrantRow, Fault> {
-            let id: uuid::Uuid = col(row, 0, GRANTS)?;
-            let body = self
-                .vault()
-                .get(Place::Grant(id.as_bytes()), col(row, 1, GRANTS)?)?;
-            parsed(serde_json::from_slice(&body), GRANTS)
-        };
-        Ok(rows.iter().map(grant).collect::<Result<_, _>>()?)
     }
 }

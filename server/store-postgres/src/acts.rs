@@ -1,4 +1,4 @@
-//! Writes that are not clinical: accounts, devices, sessions, grants, the quarantine, uploaded audit rows, retention.
+//! Writes that are not clinical: accounts, devices, sessions, the quarantine, uploaded audit rows, retention.
 //!
 //! Lives here: each act within the group's transaction. Called by `lane`; asked for by `accounts`, `audit`, `charts`
 //! and `feed`. An act that may be refused looks before it writes, so that a refusal leaves the group whole.
@@ -20,6 +20,7 @@ use vitrine_access::{AuditEntry, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveOrder, Archived};
 use vitrine_store::held::HeldChange;
+use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{
     Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem,
     SessionRow, StoreError, device_chain,
@@ -42,7 +43,9 @@ pub(crate) enum Act {
     PutSession(SessionRow),
     EndSession([u8; 32]),
     PutClient(String, [u8; 32], Vec<String>),
-    PutGrant(GrantRow),
+    /// Both write their own audit row, where one is due.
+    KeepGrant(Box<GrantRow>, Box<AuditEntry>),
+    Review(Box<ReviewOrder>),
     DeviceRows(DeviceId, Vec<ChainRow>),
     SpooledRows(String, Vec<ChainRow>),
     Prune(u64),
@@ -72,6 +75,8 @@ pub(crate) struct Acted {
     pub pixels: Option<PixelsActed>,
     /// Of what was noted about copies.
     pub copies: Option<CopiesActed>,
+    /// As it is kept now.
+    pub grant: Option<GrantRow>,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -98,6 +103,7 @@ impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
         let (mut device, mut seq, mut pixels, mut copies, mut told) = (None, 0, None, None, true);
+        let (mut grant, mut own) = (None, None);
         if let Act::Archive(order) = act {
             let (archived, receipt) = self.archive(order).await?;
             return Ok(Acted {
@@ -108,6 +114,7 @@ impl Group<'_> {
                 tiered: None,
                 pixels: None,
                 copies: None,
+                grant: None,
             });
         }
         if let Act::Tier(tier) = act {
@@ -120,6 +127,7 @@ impl Group<'_> {
                 tiered,
                 pixels: None,
                 copies: None,
+                grant: None,
             });
         }
         match act {
@@ -168,14 +176,13 @@ impl Group<'_> {
                            ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, scopes = excluded.scopes";
                 run(self.tx, USERS, sql, &[id, &&secret[..], &json(scopes)?]).await?;
             }
-            Act::PutGrant(row) => {
-                let id = row.grant.id.0;
-                let body = self
-                    .vault
-                    .put(Place::Grant(id.as_bytes()), json(row)?.as_bytes())?;
-                let sql =
-                    "INSERT INTO break_glass_grant (id, at, body) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-                run(self.tx, "keeping a grant", sql, &[&id, &row.grant.at.0, &body]).await?;
+            Act::KeepGrant(row, entry) => {
+                let (row, receipt) = self.keep_grant(row, entry).await?;
+                (grant, own) = (Some(row), receipt);
+            }
+            Act::Review(order) => {
+                let (row, receipt) = self.review(order).await?;
+                (grant, own) = (Some(row), receipt);
             }
             Act::DeviceRows(device, rows) => seq = self.device_rows(device, rows).await?,
             Act::SpooledRows(chain, rows) => seq = self.spooled_rows(chain, rows).await?,
@@ -187,13 +194,14 @@ impl Group<'_> {
         }
         let receipt = entry.filter(|_| told).map(|e| self.record(e)).transpose()?;
         Ok(Acted {
-            receipt,
+            receipt: receipt.or(own),
             device,
             seq,
             archived: None,
             tiered: None,
             pixels,
             copies,
+            grant,
         })
     }
 

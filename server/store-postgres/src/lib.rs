@@ -29,6 +29,7 @@ mod notes;
 mod pixels;
 mod prepare;
 mod project;
+mod reviews;
 mod rotate;
 mod sql;
 mod state;

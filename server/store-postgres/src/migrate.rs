@@ -53,10 +53,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "copies",
         sql: include_str!("../migrations/0008_copies.sql"),
     },
+    Migration {
+        number: 9,
+        name: "reviews",
+        sql: include_str!("../migrations/0009_reviews.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 8;
+pub const SCHEMA: u32 = 9;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -7,9 +7,13 @@ use std::process::{Command, Stdio};
 
 /// Runs `archive …` with something on stdin; gives exit code, object, stderr.
 pub fn archive(dir: &str, args: &[&str], stdin: &str) -> (i32, Value, String) {
+    with_secret(dir, &[&["archive"], args].concat(), stdin)
+}
+
+/// Runs a command with something on stdin; gives exit code, object, stderr.
+pub fn with_secret(dir: &str, words: &[&str], stdin: &str) -> (i32, Value, String) {
     let mut child = Command::new(PROGRAM)
-        .arg("archive")
-        .args(args)
+        .args(words)
         .args(["--data", dir, "--json"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -16,7 +16,7 @@ use vitrine_server::identity::sessions;
 use vitrine_server::keys::Keys;
 use vitrine_server::{clock, http, lanes, ops, ws};
 use vitrine_store::faulty::FaultyStore;
-use vitrine_store::{Account, AccountChange, EnrolCode, NewDevice};
+use vitrine_store::{Account, AccountChange, EnrolCode, GrantRow, NewDevice};
 
 /// The running server.
 pub struct Inside {
@@ -136,7 +136,7 @@ impl Inside {
     /// A grant in force.
     pub fn grant(&self, user: &UserId, device: Option<&DeviceId>, patient: &str) {
         let now = clock::now();
-        self.app.note_grant(Grant {
+        let grant = Grant {
             id: clock::new_access(),
             user: user.clone(),
             device: device.cloned(),
@@ -146,7 +146,8 @@ impl Inside {
             at: now.plus_ms(-1_000),
             until: now.plus_ms(3_600_000),
             offline: false,
-        });
+        };
+        self.app.note_grant(GrantRow::new(grant, now));
     }
 
     /// Puts a patient into a ward.

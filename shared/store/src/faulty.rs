@@ -11,6 +11,7 @@ use crate::imaging::{
 };
 use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
+use crate::reviews::{ReviewOrder, Reviews};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
@@ -27,6 +28,7 @@ use vitrine_access::action::{
     ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
     SyncScope, WriteClinical,
 };
+use vitrine_access::grant::GrantId;
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 
@@ -545,11 +547,31 @@ impl Accounts for FaultyStore {
     async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
         through!(self, client(id))
     }
-    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
-        through!(self, put_grant(row))
+}
+
+#[async_trait]
+impl Reviews for FaultyStore {
+    async fn keep_grant(
+        &self,
+        row: GrantRow,
+        entry: AuditEntry,
+    ) -> Result<(GrantRow, Option<Receipt>), StoreError> {
+        through!(self, keep_grant(row, entry))
+    }
+    async fn review(&self, order: ReviewOrder) -> Result<(GrantRow, Option<Receipt>), StoreError> {
+        through!(self, review(order))
+    }
+    async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
+        through!(self, grant(id))
     }
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         through!(self, grants(limit))
+    }
+    async fn open_reviews(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
+        through!(self, open_reviews(limit))
+    }
+    async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {
+        through!(self, reviews_due(at, limit))
     }
 }
 

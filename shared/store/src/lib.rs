@@ -27,6 +27,7 @@ pub mod notes;
 pub mod pack;
 pub mod pixels;
 mod project;
+pub mod reviews;
 pub mod scope;
 pub mod seal;
 pub mod search;

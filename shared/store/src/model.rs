@@ -379,6 +379,12 @@ pub struct GrantRow {
     pub review_due: UtcMs,
     /// It arrived after its review was due.
     pub late: bool,
+    /// Why it gives no authority here, for one whose text is not what a workstation makes; reviewed all the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
+    /// What was done about its review, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<vitrine_access::review::Event>,
 }
 
 /// Something that could not be taken, kept with the reason.

@@ -6,11 +6,12 @@ use crate::held::Held;
 use crate::imaging::Imaging;
 use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::Pixels;
+use crate::reviews::Reviews;
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
-    GrantRow, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
-    SearchHits, SearchQuery, SessionRow, StoreError, StoredCard, StoredResource,
+    HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits,
+    SearchQuery, SessionRow, StoreError, StoredCard, StoredResource,
 };
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -192,7 +193,7 @@ pub trait AuditLog: Send + Sync {
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError>;
 }
 
-/// Accounts, devices, sessions, grants.
+/// Accounts, devices, sessions.
 #[async_trait]
 pub trait Accounts: Send + Sync {
     /// Changes an account; appears in the `dir` scope.
@@ -244,10 +245,6 @@ pub trait Accounts: Send + Sync {
     ) -> Result<Receipt, StoreError>;
     /// A client's secret hash and scopes.
     async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError>;
-    /// Keeps a break-glass grant (uploaded or made online), once by its id.
-    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError>;
-    /// Grants, newest first.
-    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError>;
 }
 
 /// Legal holds, and the destruction of records.
@@ -306,10 +303,11 @@ pub trait Tiers: Send + Sync {
 
 /// A whole backend.
 pub trait Store:
-    ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held
+    ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held + Reviews
 {
 }
-impl<T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held> Store
-    for T
+impl<
+    T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held + Reviews,
+> Store for T
 {
 }

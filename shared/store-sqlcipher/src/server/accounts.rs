@@ -1,7 +1,7 @@
-//! Accounts, devices, sessions, clients and grants.
+//! Accounts, devices, sessions and clients.
 
 use super::SqlcipherStore;
-use super::sql::{During, all, int, one, parsed, run, uint};
+use super::sql::{During, all, one, parsed, run, uint};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use serde::Serialize;
@@ -11,22 +11,21 @@ use vitrine_access::chain::GENESIS;
 use vitrine_access::{Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::{
-    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, SessionRow,
-    StoreError,
+    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
 };
 
 const USERS: &str = "keeping accounts";
 const DEVICES: &str = "keeping devices";
 const SESSIONS: &str = "keeping sessions";
 
-fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|e| StoreError::Backend {
         doing: USERS,
         cause: e.to_string(),
     })
 }
 
-fn of_json<T: DeserializeOwned>(r: &Row<'_>, index: usize) -> rusqlite::Result<T> {
+pub(super) fn of_json<T: DeserializeOwned>(r: &Row<'_>, index: usize) -> rusqlite::Result<T> {
     parsed(index, serde_json::from_str(r.get_ref(index)?.as_str()?))
 }
 
@@ -349,30 +348,6 @@ impl Accounts for SqlcipherStore {
         self.read_job(move |conn| {
             let sql = "SELECT secret, scopes FROM client WHERE id = ?1";
             one(conn, sql, [id], |r| Ok((r.get(0)?, of_json(r, 1)?))).during(USERS)
-        })
-        .await
-    }
-
-    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
-        self.write(1, move |conn, _| {
-            let sql = "INSERT OR IGNORE INTO break_glass_grant (id, at, body) VALUES (?1, ?2, ?3)";
-            let id = row.grant.id.0;
-            run(
-                conn,
-                sql,
-                params![&id.as_bytes()[..], row.grant.at.0, json(&row)?],
-            )
-            .during("keeping a grant")?;
-            Ok(())
-        })
-        .await
-    }
-
-    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
-        let limit = int(limit as u64);
-        self.read_job(move |conn| {
-            let sql = "SELECT body FROM break_glass_grant ORDER BY at DESC, id DESC LIMIT ?1";
-            all(conn, sql, [limit], |r| of_json(r, 0)).during("listing grants")
         })
         .await
     }

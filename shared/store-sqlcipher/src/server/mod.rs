@@ -28,6 +28,7 @@ mod persons;
 mod pixels;
 mod prepare;
 mod project;
+mod reviews;
 mod sql;
 mod tiers;
 
@@ -95,6 +96,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 8,
         name: "copies",
         sql: include_str!("../../migrations/server/0008_copies.sql"),
+    },
+    Migration {
+        number: 9,
+        name: "reviews",
+        sql: include_str!("../../migrations/server/0009_reviews.sql"),
     },
 ];
 

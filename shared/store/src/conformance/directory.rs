@@ -1,10 +1,7 @@
-//! Cases about accounts, devices, sessions and grants.
+//! Cases about accounts, devices and sessions.
 
-use super::hospital::{Hospital, pat};
-use crate::{DeviceState, EnrolCode, GrantRow, NewDevice, SessionRow, StoreError};
-use uuid::Uuid;
-use vitrine_access::grant::Reason;
-use vitrine_access::{AccessId, Grant};
+use super::hospital::Hospital;
+use crate::{DeviceState, EnrolCode, NewDevice, SessionRow, StoreError};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 
 fn code(n: u8, until: i64) -> EnrolCode {
@@ -126,39 +123,4 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
             .is_none()
     );
     assert!(h.store.accounts().await.expect("accounts").is_empty());
-}
-
-pub(super) async fn keeps_grants_once(h: Hospital) {
-    let row = |n: u128, at: i64| GrantRow {
-        grant: Grant {
-            id: AccessId(Uuid::from_u128(n)),
-            user: UserId::new("ann").expect("a user"),
-            device: None,
-            patient: pat("p1"),
-            reason: Reason::LifeThreatening,
-            words: None,
-            at: UtcMs(at),
-            until: UtcMs(at + 10),
-            offline: true,
-        },
-        received: UtcMs(at + 1),
-        review_due: UtcMs(at + 100),
-        late: false,
-    };
-    for (n, at) in [(1, 10), (2, 30), (3, 20)] {
-        h.store.put_grant(row(n, at)).await.expect("kept");
-    }
-    let later = GrantRow {
-        received: UtcMs(99),
-        review_due: UtcMs(999),
-        ..row(1, 10)
-    };
-    h.store.put_grant(later).await.expect("uploaded twice is fine");
-    let kept = h.store.grants(10).await.expect("grants");
-    assert_eq!(
-        kept,
-        [row(2, 30), row(3, 20), row(1, 10)],
-        "newest first, and never re-dated"
-    );
-    assert_eq!(h.store.grants(1).await.expect("grants").len(), 1);
 }

@@ -14,6 +14,7 @@ mod finds;
 pub mod hospital;
 mod imaging;
 mod notes;
+mod reviews;
 mod tiers;
 
 use crate::{Projector, Store};
@@ -93,7 +94,9 @@ cases! {
     audits::accepts_device_rows_once;
     directory::enrols_once;
     directory::keeps_accounts_sessions_clients;
-    directory::keeps_grants_once;
+    reviews::keeps_grants_once;
+    reviews::a_review_is_decided_by_others;
+    reviews::a_review_is_escalated_once_for_each_level;
     archives::a_hold_blocks_destruction;
     archives::destruction_needs_two_other_people;
     archives::destroys_a_record_once;

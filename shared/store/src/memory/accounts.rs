@@ -1,10 +1,10 @@
-//! Accounts, devices, sessions and grants of the memory store.
+//! Accounts, devices and sessions of the memory store.
 
 use super::{MemoryStore, record};
 use crate::scope::Scope;
 use crate::{
-    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, SessionRow,
-    StoreError, batch,
+    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
+    batch,
 };
 use async_trait::async_trait;
 use vitrine_access::action::{ManageDevices, ManageUsers};
@@ -171,17 +171,5 @@ impl Accounts for MemoryStore {
 
     async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
         Ok(self.tables().clients.get(id).cloned())
-    }
-
-    async fn put_grant(&self, row: GrantRow) -> Result<(), StoreError> {
-        self.tables().grants.entry(row.grant.id.0).or_insert(row);
-        Ok(())
-    }
-
-    async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
-        let mut all: Vec<GrantRow> = self.tables().grants.values().cloned().collect();
-        all.sort_by_key(|g| std::cmp::Reverse((g.grant.at, g.grant.id)));
-        all.truncate(limit);
-        Ok(all)
     }
 }

@@ -9,6 +9,7 @@ mod held;
 mod imaging;
 mod pixels;
 mod reads;
+mod reviews;
 mod state;
 mod tiers;
 

@@ -1,0 +1,67 @@
+//! The clock of reviews: what nobody has decided 12, 20 and 24 hours after the event is escalated, once for each level, with
+//! an audit row. Which of several servers does it is decided by the store's transaction. Started by `jobs`.
+
+use crate::app::App;
+use crate::cli::acts::{operator, operator_request};
+use crate::clock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use vitrine_access::action::OperateServer;
+use vitrine_access::{Disclosure, Permit, policy};
+use vitrine_store::StoreError;
+use vitrine_store::reviews::ReviewOrder;
+
+/// How often it looks.
+const EVERY: Duration = Duration::from_secs(5);
+/// Looked at in one turn.
+const AT_ONCE: usize = 100;
+/// Labels of the count of escalations.
+const LEVELS: [&str; 3] = ["level=\"1\"", "level=\"2\"", "level=\"3\""];
+/// Open reviews that are counted.
+const COUNTED: usize = 10_000;
+
+/// Reviews that nobody has decided, as they were counted last.
+#[derive(Debug, Default)]
+pub struct Waiting {
+    /// All of them.
+    pub open: AtomicU64,
+    /// Those past their 24 hours.
+    pub overdue: AtomicU64,
+}
+
+/// Starts it.
+pub(super) fn start(app: &Arc<App>) {
+    let app = app.clone();
+    tokio::spawn(async move {
+        let mut turn = tokio::time::interval(EVERY);
+        turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            turn.tick().await;
+            if let Err(e) = look(&app).await {
+                tracing::warn!(error = %e, "reviews of broken glass are not looked at");
+            }
+        }
+    });
+}
+
+async fn look(app: &App) -> Result<(), StoreError> {
+    for id in app.store.reviews_due(clock::now(), AT_ONCE).await? {
+        let permit: Permit<OperateServer> = policy::decide(operator_request(&operator()))
+            .map_err(|d| StoreError::Refused(d.text.to_owned()))?;
+        let entry = permit.noted("use", "escalate").entry(Disclosure::default());
+        let (row, receipt) = app.store.review(ReviewOrder::clock(entry, id)).await?;
+        if receipt.is_some() {
+            let level = row.review().level();
+            let label = LEVELS.get(usize::from(level).saturating_sub(1)).unwrap_or(&"");
+            app.metrics.count("vitrine_review_escalations_total", label, 1);
+            tracing::warn!(%id, level, due = clock::instant(row.review_due), "nobody has reviewed a broken glass");
+        }
+    }
+    let now = clock::now();
+    let open = app.store.open_reviews(COUNTED).await?;
+    let overdue = open.iter().filter(|r| now > r.review_due).count();
+    app.waiting.open.store(open.len() as u64, Ordering::Relaxed);
+    app.waiting.overdue.store(overdue as u64, Ordering::Relaxed);
+    Ok(())
+}

@@ -1,0 +1,195 @@
+//! Broken glass is reviewed by somebody else within 24 hours: over the command line, against a running server.
+
+mod harness;
+use harness::*;
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use vitrine_wire::message::{GrantUp, ServerMessage};
+
+const HOUR: i64 = 3_600_000;
+
+/// A command with a password on its standard input: exit code and JSON.
+fn review(dir: &str, args: &[&str], by: &str) -> (i32, Value, String) {
+    let words = [&["review"], args, &["--by", by]].concat();
+    command::with_secret(dir, &words, &command::password(by))
+}
+
+fn decided(dir: &str, id: &str, how: &str, by: &str) -> (i32, Value, String) {
+    review(
+        dir,
+        &["decide", id, how, "--text", "Because of what was seen."],
+        by,
+    )
+}
+
+/// A workstation sends up that `user` broke the glass so many hours ago.
+async fn broken(
+    line: &mut line::Line,
+    device: &Device,
+    user: &str,
+    ago_h: i64,
+    words: Option<&str>,
+) -> String {
+    let at = now_ms() - ago_h * HOUR;
+    let grant = json!({"id": vitrine_server::clock::new_uuid(), "user": user, "device": device.id, "patient": "p3",
+        "reason": "life-threatening", "words": words, "at": at, "until": at + 4 * HOUR, "offline": true});
+    line.say(GrantUp {
+        grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
+    })
+    .await;
+    assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == grant["id"]));
+    grant["id"].as_str().unwrap().to_owned()
+}
+
+fn by_id<'v>(list: &'v Value, id: &str) -> &'v Value {
+    let rows = list["reviews"].as_array().unwrap();
+    rows.iter().find(|r| r["id"] == id).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broken_glass_waits_for_somebody_else_and_its_clock_survives_a_restart() {
+    let (_t, data) = folder();
+    let mut s = Server::start(&data);
+    let dir = s.dir().to_owned();
+    let client = s.client_token("system/*.cruds").await;
+    assert_eq!(
+        s.fhir(&client, "/fhir", placed("p3", "ICU").to_string()).await.0,
+        200
+    );
+    for (user, role) in [
+        ("nina", "nurse"),
+        ("pia", "privacy-officer"),
+        ("paul", "privacy-officer"),
+    ] {
+        command::add_user(&dir, user, role);
+    }
+    let d = s.enrol("ED", &[]).await;
+    let mut line = line::Line::enrolled(&s, &d).await;
+    let fresh = broken(&mut line, &d, "nina", 0, Some("no pulse")).await;
+    let old = broken(&mut line, &d, "nina", 21, None).await;
+    let late = broken(&mut line, &d, "nina", 30, None).await;
+    let own = broken(&mut line, &d, "pia", 1, None).await;
+
+    // The clock has spoken for the one of 21 hours ago, and gives the late one its four hours.
+    let began = Instant::now();
+    let list = loop {
+        let (code, list, _) = review(&dir, &["list"], "paul");
+        assert_eq!(code, 0, "{list}");
+        if by_id(&list, &old)["level"] == 2 {
+            break list;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "{list}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    };
+    assert_eq!(list["reviews"].as_array().unwrap().len(), 4);
+    for (id, wanted) in [
+        (
+            &fresh,
+            json!({"late": false, "overdue": false, "level": 0, "owes_words": false}),
+        ),
+        (
+            &old,
+            json!({"late": false, "overdue": false, "level": 2, "owes_words": true}),
+        ),
+        (
+            &late,
+            json!({"late": true, "overdue": true, "level": 0, "owes_words": true}),
+        ),
+    ] {
+        for (what, value) in wanted.as_object().unwrap() {
+            assert_eq!(&by_id(&list, id)[what], value, "{what} of {list}");
+        }
+    }
+    let due = by_id(&list, &late)["due"].clone();
+
+    // Who may not: a nurse, whoever has another password, who broke the glass.
+    assert_eq!(decided(&dir, &fresh, "appropriate", "nina").0, 1);
+    let wrong = command::with_secret(&dir, &["review", "list", "--by", "paul"], "wrong");
+    assert_eq!(wrong.0, 3);
+    let (code, _, said) = decided(&dir, &own, "appropriate", "pia");
+    assert_eq!(code, 1);
+    assert!(said.contains("somebody else must review it"), "{said}");
+    assert_eq!(
+        decided(&dir, &own, "appropriate", "paul").1["state"],
+        "appropriate"
+    );
+
+    // Asked, explained by who did it and by nobody else, decided.
+    assert_eq!(decided(&dir, &old, "ask", "pia").1["state"], "asked");
+    assert_eq!(decided(&dir, &old, "explain", "paul").0, 1);
+    let told = decided(&dir, &old, "explain", "nina").1;
+    assert_eq!(
+        (&told["state"], &told["owes_words"]),
+        (&json!("open"), &json!(false))
+    );
+    assert_eq!(
+        decided(&dir, &old, "appropriate", "pia").1["state"],
+        "appropriate"
+    );
+
+    // Misuse is the word of two.
+    assert_eq!(decided(&dir, &late, "suspect", "pia").1["state"], "suspected");
+    assert_eq!(decided(&dir, &late, "confirm", "pia").0, 1);
+
+    // The same after a restart: nothing is escalated twice, nothing re-dated.
+    drop(line);
+    s.ask_to_stop();
+    assert_eq!(s.wait(), Some(0));
+    s = Server::start(&data);
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let shown = review(&dir, &["show", &old], "pia").1;
+    let levels = shown["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|e| e["did"] == "escalated");
+    assert_eq!(levels.count(), 1, "{shown}");
+    assert_eq!(shown["evidence"]["own_ward"], false, "{shown}");
+    assert_eq!(shown["evidence"]["by_user_30_days_before"], 1, "{shown}");
+    let closed = decided(&dir, &late, "confirm", "paul").1;
+    assert_eq!((&closed["state"], &closed["due"]), (&json!("misuse"), &due));
+    assert_eq!(decided(&dir, &late, "appropriate", "paul").0, 1, "it is closed");
+
+    let stats = review(&dir, &["stats"], "paul").1;
+    assert_eq!(stats["states"], json!({"appropriate": 2, "misuse": 1, "open": 1}));
+    assert_eq!(
+        (
+            &stats["closed"],
+            &stats["closed_in_time"],
+            &stats["arrived_late"],
+            &stats["overdue"]
+        ),
+        (&json!(3), &json!(2), &json!(1), &json!(0)),
+        "{stats}"
+    );
+    assert_eq!(stats["closed_in_time_percent"], 66.7);
+    assert_eq!(stats["misuse_by_user"], json!({"nina": 1}));
+
+    // Every act, refused ones by the policy too, and every look has its row.
+    let audit = s.audit();
+    let acts: Vec<&str> = audit
+        .iter()
+        .filter_map(|r| r["notes"]["review"].as_str())
+        .collect();
+    assert_eq!(
+        acts,
+        [
+            "escalated",
+            "appropriate",
+            "asked",
+            "explained",
+            "appropriate",
+            "suspected",
+            "confirmed"
+        ]
+    );
+    let of = |what: fn(&Value) -> bool| audit.iter().filter(|r| what(r)).count();
+    assert_eq!(
+        of(|r| r["action"] == "review-break-glass" && r["decision"] == "deny"),
+        2
+    );
+    assert!(of(|r| r["action"] == "review-break-glass" && r["notes"]["use"] == "show") == 1);
+    let looks: Vec<&Value> = audit.iter().filter(|r| r["notes"]["use"] == "list").collect();
+    assert!(looks.iter().all(|r| r["disclosure"]["patients"] == json!(["p3"])));
+    assert_eq!(done(&["audit", "verify", "--data", &dir])["whole"], true);
+}
