@@ -353,7 +353,10 @@ mod tests {
             setter.set(&foot.says(), 8.0, WIDTH).text(),
             "Destroy after downtime. Data as of 21-Nov-2026 04:31. printed 21-Nov-2026 04:40"
         );
-        assert_eq!(number("patient 3 of 40, ", 7, 90), "patient 3 of 40, page 7 of 90");
+        assert_eq!(
+            number("patient 3 of 40, ", 7, 90),
+            "patient 3 of 40, page 7 of 90"
+        );
     }
 
     #[test]
