@@ -36,10 +36,16 @@ pub(super) fn start(app: &Arc<App>) {
     tokio::spawn(async move {
         let mut turn = tokio::time::interval(EVERY);
         turn.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut said = false;
         loop {
             turn.tick().await;
-            if let Err(e) = look(&app).await {
-                tracing::warn!(error = %e, "reviews of broken glass are not looked at");
+            match look(&app).await {
+                Ok(()) => said = false,
+                // Without a primary every turn fails: that is said once.
+                Err(e) if !std::mem::replace(&mut said, true) => {
+                    tracing::warn!(error = %e, "reviews of broken glass are not looked at");
+                }
+                Err(_) => {}
             }
         }
     });
