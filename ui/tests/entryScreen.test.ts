@@ -26,6 +26,23 @@ describe('the dialog', () => {
     expect(all('allergies')).toHaveLength(1);
   });
 
+  test('the emergency, the lock and help are a click away; another screen is gone to once the entry is finished or left', async () => {
+    const app = await screen('entry-vitals');
+    for (const name of ['emergency', 'lock', 'open-palette']) {
+      const button = one(name) as HTMLButtonElement;
+      expect([name, button.disabled, button.closest('[inert]')]).toEqual([name, false, null]);
+    }
+    const screens = [...document.querySelectorAll<HTMLButtonElement>('nav button')];
+    expect(screens.map(({ disabled, title }) => [disabled, title])).toEqual([
+      [true, 'Finish or cancel this entry first'],
+      [true, 'Finish or cancel this entry first'],
+    ]);
+    one('emergency').click();
+    await settled();
+    expect(one('break-glass').closest('[inert]')).toBeNull();
+    expect(app.recording.dialog).not.toBeNull();
+  });
+
   test('the preview has every line, when, by whom, what is unusual, and that it waits for the server', async () => {
     await screen('entry-preview');
     expect(all('preview-line').map(words)).toContain('HR 188 per min');

@@ -1,7 +1,8 @@
 /** Safety rules of screens.md A6 that are seen on whole screens, each by its number; the others are in safety.test.ts, views.test.ts and app.test.ts. */
 import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { MARY_CHART } from '../src/ipc/fixtures/people';
+import { whoOfBanner } from '../src/domain/who';
+import { MARY_CARD, MARY_CHART } from '../src/ipc/fixtures/people';
 import { all, leave, one, screen, words } from './onScreen';
 
 const row = (name: string) => all('patient-row').find((each) => words(each).includes(name));
@@ -123,4 +124,25 @@ describe('S26: what is said stays until a person closes it', () => {
     flushSync();
     expect(words(one(what))).toBe(said);
   });
+});
+
+test('S5: what a covered view has lies over nothing of the emergency card', async () => {
+  const measure = Element.prototype.getBoundingClientRect;
+  // Nothing has a height here: all rows lie in the middle of the window, and what covers at the foot of the view below the layer.
+  Element.prototype.getBoundingClientRect = function (this: Element) {
+    if (this.hasAttribute('data-covers')) return new DOMRect(0, 760, 1280, 40);
+    return this.hasAttribute('data-name') ? new DOMRect(0, 300, 600, 40) : new DOMRect(0, 0, 1280, 800);
+  };
+  try {
+    const app = await screen('board');
+    app.emergency.open(whoOfBanner(MARY_CARD.banner));
+    await vi.waitFor(() => expect(app.dialog?.chooseDigit(1)).toBe(true));
+    await app.emergency.show(0);
+    flushSync();
+    expect(document.querySelector('.under [data-covers]')).not.toBeNull();
+    expect(one('emergency-card').querySelectorAll('[data-name]').length).toBeGreaterThan(3);
+    expect(one('emergency-card').querySelector('[data-testid=hidden-below]')).toBeNull();
+  } finally {
+    Element.prototype.getBoundingClientRect = measure;
+  }
 });
