@@ -3,6 +3,7 @@ import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { whoOfBanner } from '../src/domain/who';
 import { MARY_CARD, MARY_CHART } from '../src/ipc/fixtures/people';
+import type { App } from '../src/state/app.svelte';
 import { all, leave, one, screen, words } from './onScreen';
 
 const row = (name: string) => all('patient-row').find((each) => words(each).includes(name));
@@ -145,4 +146,25 @@ test('S5: what a covered view has lies over nothing of the emergency card', asyn
   } finally {
     Element.prototype.getBoundingClientRect = measure;
   }
+});
+
+test.each<[string, (app: App) => unknown, (app: App) => unknown]>([
+  ['the emergency', (app) => app.emergency.openHere(), (app) => app.emergency.cancel()],
+  ['the status', (app) => app.toggleSync(), (app) => app.toggleSync()],
+  ['help', (app) => (app.help = true), (app) => (app.help = false)],
+])('on the lock screen what is typed goes into a field again once %s is closed', async (_, open, close) => {
+  const app = await screen('lock');
+  const settled = async () => {
+    flushSync();
+    await new Promise((done) => setTimeout(done, 20));
+    flushSync();
+  };
+  await settled();
+  expect(document.activeElement?.id).toBe('user');
+  open(app);
+  await settled();
+  expect(document.activeElement?.id).not.toBe('user');
+  close(app);
+  await settled();
+  expect(document.activeElement?.id).toBe('user');
 });

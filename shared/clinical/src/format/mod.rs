@@ -13,7 +13,7 @@ pub mod civil;
 mod value;
 mod zone;
 
-pub use value::{Dose, Measured, ResultFlag, group_thousands};
+pub use value::{Dose, Measured, ResultFlag, group_thousands, same_unit};
 pub use zone::{Repeated, date_time_in, partial_date_in, repeated, time_in};
 
 pub(crate) use civil::parse_fhir;

@@ -80,6 +80,12 @@ impl fmt::Display for Measured {
     }
 }
 
+/// Whether two units are one, however they are spelled (`/min` and `beats/minute`): they read alike. No unit is one of its own.
+#[must_use]
+pub fn same_unit(one: Option<&str>, other: Option<&str>) -> bool {
+    one.map(readable_unit) == other.map(readable_unit)
+}
+
 /// UCUM units for people; anything unknown as it is.
 fn readable_unit(unit: &str) -> String {
     match unit {

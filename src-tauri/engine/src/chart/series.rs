@@ -146,7 +146,7 @@ impl Words<'_> {
 
     fn point_of(&self, m: &MeasuredItem, unit: Option<&str>) -> MeasuredPointView {
         let shown = self.measured(m);
-        let (number, second) = if m.unit.as_deref() == unit {
+        let (number, second) = if format::same_unit(m.unit.as_deref(), unit) {
             numbers(&m.value)
         } else {
             (None, None)
@@ -217,9 +217,9 @@ fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
     // Diastolic results that stand beside a systolic one.
     let mut one = Vec::new();
     for mut u in values(upper) {
-        let twin = left
-            .iter()
-            .position(|l| u.at.is_some() && (l.at, &l.unit) == (u.at, &u.unit));
+        let twin = left.iter().position(|l| {
+            u.at.is_some() && l.at == u.at && format::same_unit(l.unit.as_deref(), u.unit.as_deref())
+        });
         u.value = match twin.map(|at| left.remove(at)) {
             Some(l) => {
                 one.push((l.source.clone(), u.source.clone()));
@@ -329,6 +329,35 @@ mod tests {
             reason: None,
             withdrawn: withdrawn.map(str::to_owned),
         }
+    }
+
+    #[test]
+    fn s12_a_unit_spelled_otherwise_is_the_same_and_another_one_is_not() {
+        let patient = vitrine_clinical::PatientId::new("p").unwrap();
+        let clock = crate::clock::Clock::new();
+        let w = Words {
+            patient: &patient,
+            clock: &clock,
+        };
+        let hr = |value: &str, unit: &str, minute| item("HR", value, unit, minute, None);
+        let s = series(
+            "HR",
+            vec![
+                hr("118", "/min", 9),
+                hr("119", "beats/minute", 7),
+                hr("122", "{beats}/min", 5),
+                hr("2", "/s", 3),
+            ],
+        );
+        let numbers: Vec<Option<f64>> = w.series(&s, 10).points.iter().map(|p| p.number).collect();
+        assert_eq!(numbers, [Some(118.0), Some(119.0), Some(122.0), None]);
+        let pressures = [
+            series("SBP", vec![item("SBP", "120", "mmHg", 5, None)]),
+            series("DBP", vec![item("DBP", "70", "mm[Hg]", 5, None)]),
+        ];
+        let rows = w.flowsheet(&pressures);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].points[0].value, "120/70");
     }
 
     #[test]
