@@ -3,7 +3,8 @@
 //!
 //! All faults are there at once and end at once: what lifts one alert would not lift another. Most come about by what
 //! the server does on a store that is slow, by people signing in, by workstations that lost what they held, by files of
-//! images that are removed and a folder of copies that is. How long an image takes is fed into its histogram.
+//! images that are removed and a folder of copies that is. How long an image takes is fed into its histogram, and how many
+//! reviews wait into their counts: the clock that counts them does not run here, and 24 hours are long.
 
 mod harness;
 use harness::images::{Made, RELATED, related, walk};
@@ -21,7 +22,7 @@ use vitrine_server::config::CopyTarget;
 use vitrine_store::Stall;
 use vitrine_wire::message::*;
 
-const ALERTS: [&str; 11] = [
+const ALERTS: [&str; 13] = [
     "VitrineRecordSlow",
     "VitrineRecordVerySlow",
     "VitrineEmergencySlow",
@@ -33,6 +34,8 @@ const ALERTS: [&str; 11] = [
     "VitrineDatabaseStalled",
     "VitrineImageLost",
     "VitrineCopyTargetAway",
+    "VitrineReviewWaiting",
+    "VitrineReviewOverdue",
 ];
 
 fn deploy() -> PathBuf {
@@ -282,6 +285,9 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
         application: "psql".to_owned(),
         age_s: 7.0,
     }]);
+    for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
+        of.store(1, Ordering::Relaxed);
+    }
     let mut sessions = Vec::new();
     for _ in 0..501 {
         let token = s.session(&nina, None).await;
@@ -339,6 +345,9 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
         s.store.delay_of(call, Duration::ZERO);
     }
     s.store.stall(Vec::new());
+    for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
+        of.store(0, Ordering::Relaxed);
+    }
     std::fs::write(&original, &bytes).unwrap();
     std::fs::rename(t.path().join("aside"), &copies[1]).unwrap();
     s.app

@@ -6,15 +6,13 @@
 //! (default 100), `VITRINE_SEED` the first. The control clears acknowledged rows at once and must lose some.
 
 mod harness;
-use harness::{hex, unhex};
+use harness::{hex, received, unhex};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 use vitrine_access::action::{ManageDevices, ReadAudit};
 use vitrine_access::grant::{GRANT_MS, Reason};
-use vitrine_access::{
-    AccessId, Actor, AuditEntry, Decision, Disclosure, Grant, Permit, Purpose, chain, policy,
-};
+use vitrine_access::{AccessId, Disclosure, Grant, Permit, chain, policy};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId};
 use vitrine_server::cli::acts::operator_request;
 use vitrine_server::clock;
@@ -46,24 +44,6 @@ fn open(path: &Path) -> Arc<SqlcipherStore> {
 
 fn permit<A: vitrine_access::Action>() -> Permit<A> {
     policy::decide::<A>(operator_request("test")).unwrap()
-}
-
-/// The server's row of a grant that came in.
-fn received(grant: &Grant) -> AuditEntry {
-    AuditEntry {
-        access_id: clock::new_access(),
-        at: clock::now(),
-        actor: Actor::User(grant.user.clone()),
-        device: grant.device.clone(),
-        action: "receive-grant".to_owned(),
-        purpose: Purpose::Operations,
-        decision: Decision::Permit,
-        rule: "uploaded".to_owned(),
-        grant: Some(grant.id),
-        patient: Some(grant.patient.clone()),
-        disclosure: Disclosure::default(),
-        notes: BTreeMap::new(),
-    }
 }
 
 /// SplitMix64: a history can be had again.
@@ -189,7 +169,7 @@ impl World {
                 Act::Send(ClientMessage::GrantUp(m)) => {
                     let grant: Grant = serde_json::from_str(m.grant.get()).unwrap();
                     let id = grant.id.to_string();
-                    let entry = received(&grant);
+                    let entry = received(&grant, clock::now());
                     let row = GrantRow::new(grant, entry.at);
                     self.store.keep_grant(row, entry).await.unwrap();
                     broken = line == 1;

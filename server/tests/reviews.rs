@@ -186,10 +186,36 @@ async fn broken_glass_waits_for_somebody_else_and_its_clock_survives_a_restart()
     );
     let of = |what: fn(&Value) -> bool| audit.iter().filter(|r| what(r)).count();
     assert_eq!(
-        of(|r| r["action"] == "review-break-glass" && r["decision"] == "deny"),
-        2
+        of(|r| r["action"] == "review-break-glass"
+            && r["decision"] == "deny"
+            && r["rule"] != "review-refused"),
+        2,
+        "a nurse and a wrong password"
     );
-    assert!(of(|r| r["action"] == "review-break-glass" && r["notes"]["use"] == "show") == 1);
+    assert_eq!(
+        of(|r| r["action"] == "review-break-glass" && r["notes"]["use"] == "show"),
+        1
+    );
+    let tried: Vec<(&str, &str)> = audit
+        .iter()
+        .filter(|r| r["rule"] == "review-refused" && r["decision"] == "deny")
+        .map(|r| {
+            (
+                r["actor"]["User"].as_str().unwrap(),
+                r["notes"]["tried"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        tried,
+        [
+            ("pia", "appropriate"),
+            ("paul", "explained"),
+            ("pia", "confirmed"),
+            ("paul", "appropriate")
+        ],
+        "who tries what is not theirs is in the log"
+    );
     let looks: Vec<&Value> = audit.iter().filter(|r| r["notes"]["use"] == "list").collect();
     assert!(looks.iter().all(|r| r["disclosure"]["patients"] == json!(["p3"])));
     assert_eq!(done(&["audit", "verify", "--data", &dir])["whole"], true);

@@ -410,6 +410,9 @@ async fn a_grant_gives_what_its_maker_may_give_and_no_more() {
     let over = grant("nina", "p3", -5 * hour, -hour);
     let mut edited = over.clone();
     edited["until"] = json!(now_ms() + 3 * hour);
+    // As far as numbers go.
+    let mut ends = grant("nina", "p3", 0, 0);
+    (ends["at"], ends["until"]) = (json!(i64::MIN), json!(i64::MAX));
     let cases = [
         (over.clone(), None),
         (edited, Some("sent again with another text")),
@@ -422,6 +425,7 @@ async fn a_grant_gives_what_its_maker_may_give_and_no_more() {
             grant("nina", "p3", hour, 2 * hour),
             Some("it begins in the future"),
         ),
+        (ends, Some("it ends later than a grant may")),
         (grant("nobody", "p3", -hour, hour), Some("nobody has no account")),
         (
             grant("clara", "p3", -hour, hour),

@@ -155,6 +155,11 @@ fn gauges(app: &App) -> Vec<Gauge> {
             n(app.waiting.open.load(Ordering::Relaxed)),
         ),
         one(
+            "vitrine_reviews_waiting",
+            "Of those, past 12 hours after the event",
+            n(app.waiting.long.load(Ordering::Relaxed)),
+        ),
+        one(
             "vitrine_reviews_overdue",
             "Of those, past the 24 hours after the event",
             n(app.waiting.overdue.load(Ordering::Relaxed)),

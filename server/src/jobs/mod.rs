@@ -1,8 +1,8 @@
 //! Work that comes round by itself.
 //!
 //! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, the search index,
-//! reviews that nobody decides, backups for the redo log, the archive's rules and recalls. Never here: work a request waits for. Called by
-//! `cli::serve`.
+//! reviews that nobody decides, backups for the redo log, the archive's rules and recalls. Never here: work a request
+//! waits for. Called by `cli::serve`.
 
 pub mod bases;
 pub mod reviews;

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use vitrine_access::action::OperateServer;
+use vitrine_access::grant::{GrantId, REVIEW_DUE_MS};
+use vitrine_access::review::LEVELS_MS;
 use vitrine_access::{Disclosure, Permit, policy};
+use vitrine_clinical::UtcMs;
 use vitrine_store::StoreError;
 use vitrine_store::reviews::ReviewOrder;
 
@@ -18,15 +21,15 @@ const EVERY: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 100;
 /// Labels of the count of escalations.
 const LEVELS: [&str; 3] = ["level=\"1\"", "level=\"2\"", "level=\"3\""];
-/// Open reviews that are counted.
-const COUNTED: usize = 10_000;
 
 /// Reviews that nobody has decided, as they were counted last.
 #[derive(Debug, Default)]
 pub struct Waiting {
     /// All of them.
     pub open: AtomicU64,
-    /// Those past their 24 hours.
+    /// Those of more than 12 hours ago, overdue ones among them.
+    pub long: AtomicU64,
+    /// Those of more than 24 hours ago.
     pub overdue: AtomicU64,
 }
 
@@ -51,23 +54,34 @@ pub(super) fn start(app: &Arc<App>) {
     });
 }
 
+/// One that cannot be looked at keeps nobody from the others; its error is given at the end.
 async fn look(app: &App) -> Result<(), StoreError> {
+    let mut failed = None;
     for id in app.store.reviews_due(clock::now(), AT_ONCE).await? {
-        let permit: Permit<OperateServer> = policy::decide(operator_request(&operator()))
-            .map_err(|d| StoreError::Refused(d.text.to_owned()))?;
-        let entry = permit.noted("use", "escalate").entry(Disclosure::default());
-        let (row, receipt) = app.store.review(ReviewOrder::clock(entry, id)).await?;
-        if receipt.is_some() {
-            let level = row.review().level();
-            let label = LEVELS.get(usize::from(level).saturating_sub(1)).unwrap_or(&"");
-            app.metrics.count("vitrine_review_escalations_total", label, 1);
-            tracing::warn!(%id, level, due = clock::instant(row.review_due), "nobody has reviewed a broken glass");
+        if let Err(e) = escalate(app, id).await {
+            failed = Some(e);
         }
     }
-    let now = clock::now();
-    let open = app.store.open_reviews(COUNTED).await?;
-    let overdue = open.iter().filter(|r| now > r.review_due).count();
-    app.waiting.open.store(open.len() as u64, Ordering::Relaxed);
-    app.waiting.overdue.store(overdue as u64, Ordering::Relaxed);
+    let ago = |ms: i64| UtcMs(clock::now().0.saturating_sub(ms));
+    let (open, overdue) = app.store.reviews_waiting(ago(REVIEW_DUE_MS)).await?;
+    // The first escalation is said once; that nobody has acted on it since is a state.
+    let (_, long) = app.store.reviews_waiting(ago(LEVELS_MS[0])).await?;
+    app.waiting.open.store(open, Ordering::Relaxed);
+    app.waiting.long.store(long, Ordering::Relaxed);
+    app.waiting.overdue.store(overdue, Ordering::Relaxed);
+    failed.map_or(Ok(()), Err)
+}
+
+async fn escalate(app: &App, id: GrantId) -> Result<(), StoreError> {
+    let permit: Permit<OperateServer> =
+        policy::decide(operator_request(&operator())).map_err(|d| StoreError::Refused(d.text.to_owned()))?;
+    let entry = permit.noted("use", "escalate").entry(Disclosure::default());
+    let (row, receipt) = app.store.review(ReviewOrder::clock(entry, id)).await?;
+    if receipt.is_some() {
+        let level = row.review().level();
+        let label = LEVELS.get(usize::from(level).saturating_sub(1)).unwrap_or(&"");
+        app.metrics.count("vitrine_review_escalations_total", label, 1);
+        tracing::warn!(%id, level, due = clock::instant(row.review_due), "nobody has reviewed a broken glass");
+    }
     Ok(())
 }

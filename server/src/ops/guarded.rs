@@ -567,6 +567,9 @@ impl Reviews for Guarded {
     async fn open_reviews(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         upkeep!(self, open_reviews(limit))
     }
+    async fn reviews_waiting(&self, before: UtcMs) -> Result<(u64, u64), StoreError> {
+        upkeep!(self, reviews_waiting(before))
+    }
     async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {
         upkeep!(self, reviews_due(at, limit))
     }

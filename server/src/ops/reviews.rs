@@ -12,12 +12,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use vitrine_access::action::ReviewBreakGlass;
-use vitrine_access::grant::GrantId;
+use vitrine_access::grant::{GRANT_MS, GrantId};
 use vitrine_access::review::{Did, State};
 use vitrine_access::{AccessId, Actor, Disclosure, Permit};
 use vitrine_clinical::UtcMs;
-use vitrine_store::GrantRow;
 use vitrine_store::reviews::ReviewOrder;
+use vitrine_store::{GrantRow, StoreError};
 
 /// Grants that a listing or a count looks at, newest first.
 const MOST: usize = 10_000;
@@ -78,7 +78,10 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
             told(ground, &permit.noted("use", "list"), &rows).await?;
             let now = clock::now();
             let rows: Vec<Value> = rows.iter().map(|r| listed(r, now)).collect();
-            Ok(given(Exit::Done, json!({"reviews": rows})))
+            Ok(given(
+                Exit::Done,
+                json!({"reviews": rows, "more": rows.len() == MOST}),
+            ))
         }
         Asked::Show { id, by } => {
             let permit = person::<ReviewBreakGlass>(ground, by, None).await?;
@@ -89,8 +92,16 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
         Asked::Do { id, how, text, by } => {
             let row = find(ground, &id).await?;
             let order = ordered(ground, row.grant.id, how, text, by).await?;
-            let (row, _) = ground.store.review(order).await?;
-            Ok(given(Exit::Done, listed(&row, clock::now())))
+            let refusal = order.refused(&row);
+            match ground.store.review(order).await {
+                Ok((row, _)) => Ok(given(Exit::Done, listed(&row, clock::now()))),
+                // Whoever tries to decide on what they did themselves leaves a trace.
+                Err(StoreError::Refused(why)) => {
+                    ground.store.append(refusal).await?;
+                    Err(Fault::failed(why))
+                }
+                Err(e) => Err(e.into()),
+            }
         }
         Asked::Stats { by } => {
             let permit = person::<ReviewBreakGlass>(ground, by, None).await?;
@@ -172,12 +183,14 @@ async fn whole(ground: &Ground, row: &GrantRow) -> Result<Value, Fault> {
     };
     let all = ground.store.grants(MOST).await?;
     let others = all.iter().filter(|o| {
-        o.grant.user == g.user && o.grant.id != g.id && (g.at.0 - BEFORE_MS..=g.at.0).contains(&o.grant.at.0)
+        o.grant.user == g.user
+            && o.grant.id != g.id
+            && (g.at.0.saturating_sub(BEFORE_MS)..=g.at.0).contains(&o.grant.at.0)
     });
     let same_patient = all.iter().filter(|o| {
         o.grant.patient == g.patient
             && o.grant.user != g.user
-            && (o.grant.at.0 - g.at.0).abs() < g.until.0 - g.at.0
+            && o.grant.at.0.abs_diff(g.at.0) < GRANT_MS.unsigned_abs()
     });
     let history: Vec<Value> = row
         .history
@@ -201,7 +214,7 @@ async fn whole(ground: &Ground, row: &GrantRow) -> Result<Value, Fault> {
     Ok(json)
 }
 
-/// Open and closed, in time or not, of whom. In time: closed within 24 hours of the event, as the clock of the server says.
+/// Open and closed, in time or not, of whom; of the newest [`MOST`], and whether there are `more`. In time: closed within 24 hours of the event, as the clock of the server says.
 fn stats(rows: &[GrantRow], now: UtcMs) -> Value {
     let (mut states, mut people) = (BTreeMap::<&str, u64>::new(), BTreeMap::<&str, u64>::new());
     let (mut closed, mut in_time, mut overdue, mut late) = (0_u64, 0_u64, 0_u64, 0_u64);
@@ -224,5 +237,6 @@ fn stats(rows: &[GrantRow], now: UtcMs) -> Value {
     #[allow(clippy::cast_precision_loss)]
     let percent = (closed > 0).then(|| (in_time as f64 * 1_000.0 / closed as f64).round() / 10.0);
     json!({"broken": rows.len(), "states": states, "closed": closed, "closed_in_time": in_time,
-        "closed_in_time_percent": percent, "overdue": overdue, "arrived_late": late, "misuse_by_user": people})
+        "closed_in_time_percent": percent, "overdue": overdue, "arrived_late": late, "misuse_by_user": people,
+        "more": rows.len() == MOST})
 }

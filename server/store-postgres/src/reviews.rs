@@ -4,7 +4,7 @@
 use crate::PostgresStore;
 use crate::acts::{Act, Acted, json};
 use crate::group::Group;
-use crate::sql::{Fault, all, col, int, one, parsed, run};
+use crate::sql::{Fault, all, col, int, one, parsed, run, uint};
 use crate::vault::{Place, Vault};
 use async_trait::async_trait;
 use tokio_postgres::Row;
@@ -112,6 +112,14 @@ impl Reviews for PostgresStore {
         let rows = all(&self.reader().await?, LISTING, sql, &[&int(limit as u64)]).await?;
         let each = rows.iter().map(|row| opened(self.vault(), row));
         Ok(each.collect::<Result<_, _>>()?)
+    }
+
+    async fn reviews_waiting(&self, before: UtcMs) -> Result<(u64, u64), StoreError> {
+        let sql = "SELECT count(*), count(*) FILTER (WHERE at < $1) FROM break_glass_grant WHERE next_look IS NOT NULL";
+        let Some(row) = one(&self.reader().await?, LISTING, sql, &[&before.0]).await? else {
+            return Ok((0, 0));
+        };
+        Ok((uint(col(&row, 0, LISTING)?), uint(col(&row, 1, LISTING)?)))
     }
 
     async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {

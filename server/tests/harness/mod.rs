@@ -283,6 +283,25 @@ pub fn unhex(text: &str) -> Vec<u8> {
         .collect()
 }
 
+/// The server's audit row of a workstation's grant that came in at a moment.
+pub fn received(grant: &vitrine_access::Grant, at: vitrine_clinical::UtcMs) -> vitrine_access::AuditEntry {
+    use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
+    AuditEntry {
+        access_id: grant.id,
+        at,
+        actor: Actor::User(grant.user.clone()),
+        device: grant.device.clone(),
+        action: "receive-grant".to_owned(),
+        purpose: Purpose::Operations,
+        decision: Decision::Permit,
+        rule: "uploaded".to_owned(),
+        grant: Some(grant.id),
+        patient: Some(grant.patient.clone()),
+        disclosure: Disclosure::default(),
+        notes: std::collections::BTreeMap::new(),
+    }
+}
+
 pub fn now_ms() -> i64 {
     vitrine_server::clock::now().0
 }

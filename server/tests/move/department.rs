@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use vitrine_access::chain::{Head, Row};
 use vitrine_access::grant::{Grant, Reason};
-use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
 use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList};
 use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
@@ -134,20 +133,7 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
             until: UtcMs(at.0 + 1000),
             offline: true,
         };
-        let entry = AuditEntry {
-            access_id: grant.id,
-            at,
-            actor: Actor::Device(device.clone()),
-            device: Some(device.clone()),
-            action: "receive-grant".to_owned(),
-            purpose: Purpose::Operations,
-            decision: Decision::Permit,
-            rule: "uploaded".to_owned(),
-            grant: Some(grant.id),
-            patient: Some(grant.patient.clone()),
-            disclosure: Disclosure::default(),
-            notes: BTreeMap::new(),
-        };
+        let entry = received(&grant, at);
         store.keep_grant(GrantRow::new(grant, at), entry).await.unwrap();
     }
     let bad = |n: usize, kind: Option<&str>| QuarantineItem {

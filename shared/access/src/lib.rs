@@ -1,7 +1,8 @@
 //! Who may do what, and the proof that it was written down.
 //!
 //! Lives here: the policy as one pure function ([`policy::decide`]), the types that make an unaudited read
-//! impossible to write ([`Permit`], [`Sealed`], [`Receipt`]), break-glass grants and their review ([`grant`], [`review`]) and the hash chain of
+//! impossible to write ([`Permit`], [`Sealed`], [`Receipt`]), break-glass grants and their review ([`grant`],
+//! [`review`]) and the hash chain of
 //! audit rows ([`chain`]). Never here: storage, a clock, a network.
 //! Called by every store, by the server and by the workstation's engine: the same code decides online and offline.
 //!

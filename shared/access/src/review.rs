@@ -14,15 +14,14 @@
 //! any open one ─escalated→ the same             the clock, once for each level
 //! ```
 
+use crate::grant::REVIEW_DUE_MS;
 use serde::{Deserialize, Serialize};
 use vitrine_clinical::{UserId, UtcMs};
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// The review is due so long after the event, in ms (24 h; product.md).
-pub const DUE_MS: i64 = 24 * HOUR_MS;
 /// So long after the event an open review is escalated: levels 1, 2 and 3, in ms (12, 20 and 24 h; capabilities E6).
-pub const LEVELS_MS: [i64; 3] = [12 * HOUR_MS, 20 * HOUR_MS, DUE_MS];
+pub const LEVELS_MS: [i64; 3] = [12 * HOUR_MS, 20 * HOUR_MS, REVIEW_DUE_MS];
 /// A grant that arrives after its review was due is not escalated before so much time has passed, in ms (4 h; ADR 32).
 pub const LATE_GRACE_MS: i64 = 4 * HOUR_MS;
 /// Who broke the glass owes words for it within this time of the event, in ms (60 min; security.md §2).
@@ -176,7 +175,7 @@ impl Review<'_> {
     /// When it is due: 24 hours after the event, however late it was received.
     #[must_use]
     pub const fn due(&self) -> UtcMs {
-        UtcMs(self.event.0.saturating_add(DUE_MS))
+        UtcMs(self.event.0.saturating_add(REVIEW_DUE_MS))
     }
 
     /// Whether the grant came in after its review was due.

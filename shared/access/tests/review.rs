@@ -1,7 +1,8 @@
 //! The review of a broken glass: what may follow what, and when the clock speaks.
 
 use proptest::prelude::*;
-use vitrine_access::review::{DUE_MS, Did, Event, LATE_GRACE_MS, LEVELS_MS, Refusal, Review, State};
+use vitrine_access::grant::REVIEW_DUE_MS;
+use vitrine_access::review::{Did, Event, LATE_GRACE_MS, LEVELS_MS, Refusal, Review, State};
 use vitrine_clinical::{UserId, UtcMs};
 
 const HOUR: i64 = 3_600_000;
@@ -167,7 +168,7 @@ fn words_are_demanded() {
 #[test]
 fn the_clock_speaks_once_for_each_level() {
     let mut c = Case::new(1_000, 5_000);
-    assert_eq!(c.review().due(), UtcMs(1_000 + DUE_MS));
+    assert_eq!(c.review().due(), UtcMs(1_000 + REVIEW_DUE_MS));
     for (level, after) in (1_u8..).zip(LEVELS_MS) {
         let at = 1_000 + after;
         assert_eq!(c.review().next(), Some(UtcMs(at)));
@@ -261,7 +262,7 @@ proptest! {
                 Did::Escalated(to) => {
                     prop_assert!(by.is_none() && *to > level && *to <= 3);
                     prop_assert!(now >= LEVELS_MS[usize::from(*to) - 1]);
-                    prop_assert!(late * HOUR <= DUE_MS || now >= late * HOUR + LATE_GRACE_MS);
+                    prop_assert!(late * HOUR <= REVIEW_DUE_MS || now >= late * HOUR + LATE_GRACE_MS);
                 }
                 _ => prop_assert!(by.is_some() && by != Some("ann")),
             }

@@ -570,6 +570,9 @@ impl Reviews for FaultyStore {
     async fn open_reviews(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         through!(self, open_reviews(limit))
     }
+    async fn reviews_waiting(&self, before: UtcMs) -> Result<(u64, u64), StoreError> {
+        through!(self, reviews_waiting(before))
+    }
     async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {
         through!(self, reviews_due(at, limit))
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use vitrine_access::action::ReviewBreakGlass;
 use vitrine_access::grant::{Grant, GrantId, REVIEW_DUE_MS};
 use vitrine_access::review::{Did, Review};
-use vitrine_access::{Actor, AuditEntry, Disclosure, Permit, Receipt};
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Permit, Receipt};
 use vitrine_clinical::{UserId, UtcMs};
 
 impl GrantRow {
@@ -117,6 +117,20 @@ impl ReviewOrder {
         self.id
     }
 
+    /// The audit row of an act that is not carried out.
+    #[must_use]
+    pub fn refused(&self, row: &GrantRow) -> AuditEntry {
+        let mut entry = self.entry.clone();
+        entry.decision = Decision::Deny;
+        "review-refused".clone_into(&mut entry.rule);
+        entry.grant = Some(self.id);
+        entry.patient = Some(row.grant.patient.clone());
+        if let Asked::Did(did) = &self.asked {
+            entry.notes.insert("tried".to_owned(), did.name().to_owned());
+        }
+        entry
+    }
+
     fn by(&self) -> Option<&UserId> {
         match &self.entry.actor {
             Actor::User(user) => Some(user),
@@ -183,6 +197,8 @@ pub trait Reviews: Send + Sync {
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError>;
     /// Those whose review is not closed, oldest first.
     async fn open_reviews(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError>;
+    /// How many are not closed, and how many of them are of before a moment.
+    async fn reviews_waiting(&self, before: UtcMs) -> Result<(u64, u64), StoreError>;
     /// Those at whose review the clock has to look, by this moment.
     async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError>;
 }

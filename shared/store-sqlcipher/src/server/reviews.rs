@@ -4,7 +4,7 @@
 
 use super::SqlcipherStore;
 use super::accounts::{json, of_json};
-use super::sql::{During, all, int, one, run};
+use super::sql::{During, all, int, one, run, uint};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
@@ -79,6 +79,15 @@ impl Reviews for SqlcipherStore {
             let sql =
                 "SELECT body FROM break_glass_grant WHERE next_look IS NOT NULL ORDER BY at, id LIMIT ?1";
             all(conn, sql, [limit], |r| of_json(r, 0)).during(LISTING)
+        })
+        .await
+    }
+
+    async fn reviews_waiting(&self, before: UtcMs) -> Result<(u64, u64), StoreError> {
+        self.read_job(move |conn| {
+            let sql = "SELECT count(*), count(*) FILTER (WHERE at < ?1) FROM break_glass_grant WHERE next_look IS NOT NULL";
+            let counts = one(conn, sql, [before.0], |r| Ok((uint(r.get(0)?), uint(r.get(1)?)))).during(LISTING)?;
+            Ok(counts.unwrap_or_default())
         })
         .await
     }

@@ -106,6 +106,8 @@ pub(super) async fn keeps_grants_once(h: Hospital) {
     assert_eq!(h.store.grant(id(9)).await.expect("grant"), None);
     let open = h.store.open_reviews(2).await.expect("open");
     assert_eq!(open, [row(1, 10, 11), row(3, 20, 21)], "oldest first");
+    let waiting = h.store.reviews_waiting(UtcMs(30)).await.expect("counted");
+    assert_eq!(waiting, (3, 2), "of before the moment, not at it");
 }
 
 pub(super) async fn a_review_is_decided_by_others(h: Hospital) {
@@ -149,6 +151,10 @@ pub(super) async fn a_review_is_decided_by_others(h: Hospital) {
         .expect("confirmed");
     assert_eq!(done.review().state(), State::Misuse);
     assert!(h.store.open_reviews(9).await.expect("open").is_empty());
+    assert_eq!(
+        h.store.reviews_waiting(UtcMs(i64::MAX)).await.expect("counted"),
+        (0, 0)
+    );
     assert!(
         h.to_look_at(i64::MAX).await.is_empty(),
         "what is closed is looked at no more"

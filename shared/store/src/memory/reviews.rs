@@ -53,6 +53,13 @@ impl Reviews for MemoryStore {
         Ok(all)
     }
 
+    async fn reviews_waiting(&self, before: UtcMs) -> Result<(u64, u64), StoreError> {
+        let t = self.tables();
+        let open = || t.grants.values().filter(|g| g.next_look().is_some());
+        let old = open().filter(|g| g.grant.at < before);
+        Ok((open().count() as u64, old.count() as u64))
+    }
+
     async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {
         let t = self.tables();
         let mut due: Vec<(i64, GrantId)> = t
