@@ -233,7 +233,13 @@ async fn by_the_command_it_is_the_same() -> Result<()> {
     writeln!(cli.stdin.take().context("stdin")?, "{}", w.nurse.password)?;
     let pid = cli.id().to_string();
     // Its row is at the server before it is cut off: the server knows that it has begun.
-    until("it has begun", || begun(&w.server, &device).unwrap_or(false)).await?;
+    let begun = until("it has begun", || begun(&w.server, &device).unwrap_or(false)).await;
+    if begun.is_err() {
+        let _ = cli.kill();
+        let out = cli.wait_with_output()?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        return begun.context(said);
+    }
     tokio::time::sleep(Duration::from_secs(2)).await;
     ensure!(Command::new("kill").args(["-INT", &pid]).status()?.success());
     let out = tokio::task::spawn_blocking(move || cli.wait_with_output()).await??;
@@ -251,6 +257,8 @@ async fn by_the_command_it_is_the_same() -> Result<()> {
 /// Whether the server has the row of the beginning of a drill at this workstation.
 fn begun(server: &Server, device: &str) -> Result<bool> {
     let to = server.data.with_extension("rows");
+    // It is never written over.
+    let _ = std::fs::remove_file(&to);
     let args = [
         "audit",
         "export",

@@ -15,7 +15,7 @@ use crate::layouts;
 use crate::live::Live;
 use crate::outbox::{self, Alarm, Alarms, Ballast};
 use crate::profile::{DeviceFile, Profile};
-use crate::session::{Person, Proofs, Session};
+use crate::session::{Ended, Person, Proofs, Session, rows};
 use crate::{EngineError, Options, entropy};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -334,19 +334,22 @@ impl Station {
             .as_ref()
             .is_some_and(|s| self.clock.elapsed().saturating_sub(s.active) >= self.options.idle_lock);
         if idle {
-            self.lock();
+            self.lock(Ended::Idle);
         }
     }
 
     /// Ends the session: the user's database is closed, its key wiped, everything shown is to be hidden.
-    pub(crate) fn lock(&self) {
+    pub(crate) fn lock(&self, how: Ended) {
         let ended = self.session_mut().take();
         self.proofs.clear();
         self.imaging.lock();
         self.live.close();
-        if ended.is_some() {
+        if let Some(session) = ended {
+            let user = session.person.user.clone();
+            drop(session);
             self.command(crate::link::Command::SignedOut);
             self.tell(EngineEvent::Locked);
+            rows::ended(self, &user, how);
             self.write_head();
         }
     }

@@ -252,7 +252,11 @@ fn the_chain_names_its_first_bad_row_and_a_cut_tail() {
         block(ws.search("li")).unwrap();
     }
     ws.lock();
-    assert_eq!(block(ws.audit_verify()).unwrap().seq, 10);
+    assert_eq!(
+        block(ws.audit_verify()).unwrap().seq,
+        12,
+        "the searches, signing in and the lock"
+    );
     drop(ws);
     // An older copy of the file put back: the signed head knows more.
     let path = p.dir.join("outbox.db");
@@ -270,13 +274,13 @@ fn the_chain_names_its_first_bad_row_and_a_cut_tail() {
     }
     std::fs::write(&path, older).unwrap();
     let told = block(open(&p).audit_verify()).unwrap_err().to_string();
-    assert!(told.contains("row 11 and later are gone"), "{told}");
+    assert!(told.contains("row 13 and later are gone"), "{told}");
     // A head that this device did not sign.
     std::fs::write(
         p.dir.join("audit.head"),
         String::from_utf8(newer_head)
             .unwrap()
-            .replace("\"seq\":11", "\"seq\":9"),
+            .replace("\"seq\":15", "\"seq\":9"),
     )
     .unwrap();
     assert_eq!(block(open(&p).audit_verify()).unwrap_err().exit_code(), 3);

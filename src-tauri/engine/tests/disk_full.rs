@@ -70,6 +70,7 @@ fn child() {
     assert_eq!(
         actions,
         [
+            "sign-in",
             "search-patients",
             "break-glass",
             "read-card",

@@ -175,6 +175,76 @@ fn idle_locks_and_locking_ends_everything() {
     assert!(locked);
 }
 
+/// Who came and went by the audit log: action, rule, decision, who.
+fn comings(p: &support::Profiled) -> Vec<(String, String, String, String)> {
+    let rows = support::outbox(p).rows(0, 100).unwrap().rows;
+    let all = rows.iter().map(|r| {
+        let row: serde_json::Value = serde_json::from_str(&r.body).unwrap();
+        assert!(row["device"].is_string(), "{row}");
+        let text = |v: &serde_json::Value| v.as_str().unwrap_or_default().to_owned();
+        (
+            text(&row["action"]),
+            text(&row["rule"]),
+            text(&row["decision"]),
+            text(&row["actor"]["User"]),
+        )
+    });
+    all.filter(|(action, ..)| matches!(action.as_str(), "sign-in" | "sign-out" | "identify"))
+        .collect()
+}
+
+#[test]
+fn who_comes_and_goes_is_in_the_audit_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = plant(dir.path(), &people());
+    give_records(&p, "rao", "correct horse", SlotKind::Password, &people()[..1]);
+    let o = || vitrine_engine::Options {
+        idle_lock: Duration::from_millis(300),
+        ..options()
+    };
+    let ws = Workstation::open(&p.dir, o()).unwrap();
+    assert!(block(ws.sign_in("lee", "000000")).is_err());
+    block(ws.sign_in("lee", pin("lee"))).unwrap();
+    ws.lock();
+    ws.lock();
+    block(ws.sign_in("rao", "correct horse")).unwrap();
+    std::thread::sleep(Duration::from_millis(400));
+    assert!(ws.session().is_none());
+    assert!(block(ws.identify("lee", "000000")).is_err());
+    block(ws.sign_in("lee", pin("lee"))).unwrap();
+    assert!(ws.close(Duration::from_secs(10)));
+    drop(ws);
+    let row = |action: &str, rule: &str, decision: &str, user: &str| {
+        (
+            action.to_owned(),
+            rule.to_owned(),
+            decision.to_owned(),
+            user.to_owned(),
+        )
+    };
+    assert_eq!(
+        comings(&p),
+        [
+            row("sign-in", "wrong-secret", "deny", "lee"),
+            row("sign-in", "staff-list-pin", "permit", "lee"),
+            row("sign-out", "own-act", "permit", "lee"),
+            row("sign-in", "own-key", "permit", "rao"),
+            row("sign-out", "idle", "permit", "rao"),
+            row("identify", "wrong-secret", "deny", "lee"),
+            row("sign-in", "staff-list-pin", "permit", "lee"),
+            row("sign-out", "program-closed", "permit", "lee"),
+        ]
+    );
+    let ws = open(&p);
+    assert_eq!(block(ws.audit_verify()).unwrap().seq, 8);
+    // Kept for the next run of the command line, it goes on.
+    block(ws.sign_in("lee", pin("lee"))).unwrap();
+    block(ws.save_session(pin("lee"))).unwrap();
+    assert!(ws.close(Duration::from_secs(10)));
+    drop(ws);
+    assert_eq!(comings(&p).len(), 9);
+}
+
 #[test]
 fn a_saved_session_is_sealed_short_and_ends_with_lock() {
     let dir = tempfile::tempdir().unwrap();

@@ -8,6 +8,7 @@ use super::store_effects::{Stores, fresh_of};
 use crate::layouts;
 use crate::outbox::Alarm;
 use crate::profile::LinkLock;
+use crate::session::Ended;
 use crate::station::Station;
 use crate::{EngineError, entropy};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -429,7 +430,7 @@ impl Work {
             Effect::UserAccepted { .. } => {}
             Effect::UserRefused { code } => {
                 tracing::info!(code = ?code, "the server ended the session");
-                station.lock();
+                station.lock(Ended::Server);
             }
             Effect::ReadOutbox {
                 after,
@@ -597,7 +598,7 @@ fn order_is_genuine(station: &Station, nonce: &str, signature: &str) -> bool {
 
 /// Destroys keys first, then files. Doing it twice is one destruction.
 fn wipe(station: &Station) {
-    station.lock();
+    station.lock(Ended::Wiped);
     station.alarms.raise(Alarm::Revoked);
     if let Err(e) = station.sealer.destroy() {
         tracing::error!(error = %e, "the sealer's key could not be destroyed");

@@ -5,9 +5,11 @@
 //! Called by the facade.
 
 mod cli_session;
+pub(crate) mod rows;
 mod sign_in;
 
 pub(crate) use cli_session::{forget_saved, restore, save_current};
+pub(crate) use rows::Ended;
 pub(crate) use sign_in::{dir_user, recent_users, sign_in};
 
 use crate::EngineError;

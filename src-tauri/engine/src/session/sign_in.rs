@@ -3,6 +3,7 @@
 //! What can be checked here is checked here and lets the person in at once; the server is asked at the same time and
 //! may only take back (a disabled account, a changed secret). So a dead network delays nobody who has a slot.
 
+use super::rows::{self, Ended, Proved};
 use super::{Person, Session};
 use crate::error::store_words;
 use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
@@ -66,13 +67,22 @@ pub(crate) async fn sign_in(
         let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
         tokio::task::spawn_blocking(move || open_here(&station, user.as_str(), &secret))
             .await
-            .map_err(|_| EngineError::Internal("opening the user's key"))??
+            .map_err(|_| EngineError::Internal("opening the user's key"))?
     };
+    if matches!(local, Err(EngineError::Disabled)) {
+        rows::not_let_in(station, &user, "sign-in", "account-disabled");
+    }
+    let local = local?;
     if let Some((person, opened)) = local {
         let records = opened
             .dek
             .as_ref()
             .and_then(|(dek, slot)| open_records(station, dek, slot));
+        let proved = match opened.dek {
+            Some(_) => Proved::OwnKey,
+            None => Proved::StaffListPin,
+        };
+        rows::signed_in(station, &user, proved)?;
         let view = begin(station, person, records, None);
         right(station, user.as_str());
         let (station, dek) = (Arc::clone(station), opened.dek);
@@ -95,7 +105,7 @@ pub(crate) async fn sign_in(
             let known = station.slots().of(user.as_str()).next().is_some()
                 || dir_user(station, user.as_str())?.is_some();
             if known {
-                Err(wrong(station, user.as_str(), fails, wait_ms))
+                Err(wrong(station, &user, fails, wait_ms))
             } else {
                 Err(why)
             }
@@ -103,11 +113,12 @@ pub(crate) async fn sign_in(
         Err(EngineError::Refused {
             code: ErrorCode::WrongSecret,
             ..
-        }) => Err(wrong(station, user.as_str(), fails, wait_ms)),
+        }) => Err(wrong(station, &user, fails, wait_ms)),
         Err(EngineError::Refused {
             code: ErrorCode::Disabled,
             ..
         }) => {
+            rows::not_let_in(station, &user, "sign-in", "account-disabled");
             drop_slots(station, user.as_str());
             Err(EngineError::Disabled)
         }
@@ -142,7 +153,9 @@ fn right(station: &Station, user: &str) {
     }
 }
 
-fn wrong(station: &Station, user: &str, fails: u32, wait_ms: i64) -> EngineError {
+fn wrong(station: &Station, user: &UserId, fails: u32, wait_ms: i64) -> EngineError {
+    rows::not_let_in(station, user, "sign-in", "wrong-secret");
+    let user = user.as_str();
     if fails >= SLOT_GOES_AT && station.slots().of(user).next().is_some() {
         drop_slots(station, user);
         return EngineError::SlotRemoved;
@@ -251,6 +264,7 @@ async fn admit(
             .await
             .map_err(|_| EngineError::Internal("making the user's key"))??
     };
+    rows::signed_in(station, user, Proved::Server)?;
     Ok(begin(station, person, records, Some(&answer)))
 }
 
@@ -309,7 +323,7 @@ async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<Strin
             drop_slots(station, user.as_str());
             let here = same(&station.session());
             if here {
-                station.lock();
+                station.lock(Ended::Server);
             }
         }
         Err(_) => {}
