@@ -4,7 +4,7 @@
 //! Never here: lists of many patients (`lists`), how a query or a name is folded into words; that is the caller's.
 
 use super::lines::Lines;
-use super::scopes::{INDEX, ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, u};
+use super::scopes::{INDEX, ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, u, unpack};
 use crate::cipher::{Key, Migration, Synchronous};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::BTreeSet;
@@ -207,6 +207,61 @@ impl Essentials {
         disclosure.total = found.rows.len() as u64;
         disclosure.patients.sort();
         Ok(Sealed::seal(permit, found, disclosure))
+    }
+
+    /// Makes the words that find each card anew where they were made by other rules than these; how many cards were gone
+    /// through. What is written meanwhile waits for a few hundred cards at most.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`], [`StoreError::Full`]: it is to be tried again; what was there is found as before.
+    pub fn reindex(&self, rules: &str, words: impl Fn(&[u8]) -> String) -> Result<u64, StoreError> {
+        const DOING: &str = "indexing cards";
+        if self.db.note("words")?.as_deref() == Some(rules) {
+            return Ok(0);
+        }
+        let (mut after, mut done) = (0_i64, 0_u64);
+        loop {
+            let lines = &self.db.lines;
+            let last = lines.write(DOING, |t| {
+                let work = || -> rusqlite::Result<(Option<i64>, u64)> {
+                    let rows = t
+                        .prepare_cached(
+                            "SELECT id, found, body FROM item WHERE id > ?1 AND content IN (
+                               SELECT live FROM scope WHERE name >= 'ess:' AND name < 'ess;'
+                               UNION SELECT staged FROM scope WHERE name >= 'ess:' AND name < 'ess;')
+                             ORDER BY id LIMIT 200",
+                        )?
+                        .query_map([after], |r| {
+                            Ok((r.get::<_, i64>(0)?, r.get::<_, bool>(1)?, r.get::<_, Vec<u8>>(2)?))
+                        })?
+                        .collect::<rusqlite::Result<Vec<_>>>()?;
+                    for (id, found, stored) in &rows {
+                        // A card that cannot be read keeps its words: it is told of where it is opened.
+                        let Some(body) = unpack(stored) else { continue };
+                        let terms = words(&body);
+                        if *found {
+                            t.prepare_cached("DELETE FROM find WHERE rowid = ?1")?
+                                .execute([id])?;
+                        }
+                        t.prepare_cached("UPDATE item SET found = ?2 WHERE id = ?1")?
+                            .execute(rusqlite::params![id, !terms.is_empty()])?;
+                        if !terms.is_empty() {
+                            t.prepare_cached("INSERT INTO find(rowid, terms) VALUES (?1, ?2)")?
+                                .execute(rusqlite::params![id, terms])?;
+                        }
+                    }
+                    Ok((rows.last().map(|(id, ..)| *id), rows.len() as u64))
+                };
+                work().map_err(lines.fault(DOING))
+            })?;
+            done += last.1;
+            match last.0 {
+                Some(id) => after = id,
+                None => break,
+            }
+        }
+        self.db.set_note("words", rules)?;
+        Ok(done)
     }
 
     /// Where a patient is: for the policy, not for showing. `None` = not on this workstation.
@@ -609,6 +664,46 @@ mod tests {
         assert_eq!(e.patients().unwrap(), 5, "the site's contain the ward's");
         e.forget("ess:site").unwrap();
         assert_eq!(e.patients().unwrap(), 2);
+    }
+
+    #[test]
+    fn words_are_made_anew_where_the_rules_are_others() {
+        let (_dir, e) = opened();
+        let card = Incoming {
+            key: "a",
+            ver: 1,
+            body: Some(br#"{"bed": "ED-07"}"#),
+            terms: "nmary",
+        };
+        e.begin("ess:ED", "epoch", 1, 0).unwrap();
+        let many: Vec<String> = (0..450).map(|n| format!("p{n}")).collect();
+        let keys: Vec<&str> = many.iter().map(String::as_str).collect();
+        e.stage("ess:ED", &items(&keys, Some("{}"))).unwrap();
+        e.stage("ess:ED", &[Prepared::new(&card)]).unwrap();
+        e.finish("ess:ED", "epoch", 1, 0).unwrap();
+        snapshot(&e, "board:ED", &["b"]);
+        let words = |body: &[u8]| {
+            if body == b"{}" {
+                String::new()
+            } else {
+                "nmary b7".to_owned()
+            }
+        };
+        assert!(e.by_term("b7").unwrap().is_empty());
+        assert_eq!(e.reindex("2", words).unwrap(), 451, "of cards alone");
+        let found = |term: &str| -> Vec<String> {
+            let all = e.by_term(term).unwrap();
+            all.iter().map(ToString::to_string).collect()
+        };
+        assert_eq!(
+            (found("b7"), found("nmary")),
+            (vec!["a".to_owned()], vec!["a".to_owned()])
+        );
+        assert_eq!(e.reindex("2", words).unwrap(), 0, "once");
+        // What came since, and goes, is counted as ever.
+        e.apply("ess:ED", &items(&["a"], None), 2, 0).unwrap();
+        assert!(found("b7").is_empty());
+        assert_eq!(e.patients().unwrap(), 450);
     }
 
     #[test]

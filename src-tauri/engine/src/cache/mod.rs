@@ -8,7 +8,7 @@ mod fold;
 mod freshness;
 pub mod query;
 
-pub use fold::{card_words, folded, gsrn_term, identity_terms, number_term};
+pub use fold::{card_words, folded, found_terms, gsrn_term, number_term};
 pub use freshness::{Freshness, ScopeFresh, words};
 
 use vitrine_store_sqlcipher::workstation::Fold;
@@ -28,6 +28,9 @@ impl Fold for RunningDigest {
         self.0.to_bytes()
     }
 }
+
+/// By which rules the words of the index are made: another one, and they are made anew (`Essentials::reindex`).
+pub const WORDS: &str = "2";
 
 /// Opens a digest from its kept state.
 #[must_use]

@@ -1,9 +1,10 @@
 //! What was typed into the search field, as groups of index words: every group must match, any word of it is enough.
 //!
 //! Birth dates are taken as `12mar64`, `12-Mar-1964`, `12-03-1964` (both readings), `1964-03-12`, with `-`, `/`, `.`
-//! or blanks; the months by their English and their German names, whatever is spoken. A number may be typed with blanks.
+//! or blanks, and as `12031964` or `120364`; the months by their English and their German names, whatever is spoken. A
+//! number may be typed with blanks. A bed is taken as `ED-07`, `ed7`, `bed 7` or its number.
 
-use super::fold::folded;
+use super::fold::{bed_folded, folded};
 use vitrine_store_sqlcipher::workstation::FindTerm;
 
 /// Why a row matched, in the words of the screen.
@@ -17,6 +18,8 @@ pub enum Matched {
     Band,
     /// By birth date.
     Born,
+    /// By the bed.
+    Bed,
 }
 
 /// A query made ready.
@@ -63,6 +66,17 @@ impl Query {
             .split(|c: char| c.is_whitespace() || c == ',' || c == ';')
             .filter(|w| !w.is_empty())
             .collect();
+        if let [bed, number] = words[..]
+            && BEDS.contains(&folded(bed).as_str())
+            && is_bed(number)
+        {
+            return Self {
+                groups: vec![vec![
+                    term('b', &bed_folded(number), false),
+                    term('b', &bed_folded(&format!("{bed}{number}")), false),
+                ]],
+            };
+        }
         let digits = !words.is_empty() && words.iter().all(|w| w.chars().all(|c| c.is_ascii_digit()));
         let mut groups = Vec::new();
         let whole = words.join("-");
@@ -88,12 +102,19 @@ impl Query {
                 groups.push(group);
                 continue;
             }
+            if is_bed(word) && word.contains('-') {
+                groups.push(vec![
+                    term('b', &bed_folded(word), false),
+                    term('m', &folded(word), true),
+                ]);
+                continue;
+            }
             for piece in word.split('-') {
                 let piece = folded(piece);
                 if piece.is_empty() {
                     continue;
                 }
-                groups.push(word_group(&piece));
+                groups.push(word_group(&piece, year));
             }
         }
         groups.truncate(WORDS);
@@ -122,6 +143,7 @@ impl Query {
                     let (kind, score) = match word.as_bytes().first() {
                         Some(b'm') => (Matched::Number, if exact { 0 } else { 4 }),
                         Some(b'g') => (Matched::Band, 0),
+                        Some(b'b') => (Matched::Bed, 1),
                         Some(b'd') => (Matched::Born, if exact { 0 } else { 3 }),
                         _ => {
                             let of_family = word.get(1..).is_some_and(|w| w == family);
@@ -150,7 +172,7 @@ impl Query {
     }
 }
 
-fn word_group(piece: &str) -> Vec<FindTerm> {
+fn word_group(piece: &str, year: u32) -> Vec<FindTerm> {
     let all_digits = piece.bytes().all(|b| b.is_ascii_digit());
     if all_digits {
         let mut group = vec![term('m', piece, true)];
@@ -160,8 +182,9 @@ fn word_group(piece: &str) -> Vec<FindTerm> {
         if vitrine_clinical::scan::is_gsrn(piece) {
             group.push(term('g', piece, false));
         }
-        if let Some(d) = (piece.len() == 8).then(|| compact_date(piece)).flatten() {
-            group.push(term('d', &d, false));
+        group.extend(compact_dates(piece, year));
+        if is_bed(piece) {
+            group.push(term('b', &bed_folded(piece), false));
         }
         return group;
     }
@@ -169,17 +192,42 @@ fn word_group(piece: &str) -> Vec<FindTerm> {
     if piece.bytes().any(|b| b.is_ascii_digit()) {
         group.push(term('m', piece, true));
     }
+    if is_bed(piece) {
+        group.push(term('b', &bed_folded(piece), false));
+    }
     group
 }
 
-/// `19640312` when that is a date.
-fn compact_date(digits: &str) -> Option<String> {
-    let (y, m, d) = (
-        digits.get(..4)?.parse().ok()?,
-        digits.get(4..6)?.parse().ok()?,
-        digits.get(6..8)?.parse().ok()?,
-    );
-    ymd(y, m, d)
+/// Words before the number of a bed.
+const BEDS: [&str; 5] = ["bed", "bett", "bay", "room", "zimmer"];
+
+/// How a bed may be called: letters, a number of at most three digits, a letter; the letters may be missing. Never a year.
+fn is_bed(word: &str) -> bool {
+    let number = word.trim_start_matches(|c: char| c.is_alphabetic() || c == '-');
+    let rest = number.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = number.len() - rest.len();
+    (1..=3).contains(&digits) && rest.chars().count() <= 1 && rest.chars().all(char::is_alphabetic)
+}
+
+/// Dates written without anything between: `19640312`, `12031964`, `120364`; where day and month can be told either way,
+/// both.
+fn compact_dates(digits: &str, this_year: u32) -> Vec<FindTerm> {
+    let spaced = match digits.len() {
+        8 => [
+            format!("{}-{}-{}", &digits[..4], &digits[4..6], &digits[6..]),
+            format!("{}-{}-{}", &digits[..2], &digits[2..4], &digits[4..]),
+        ]
+        .to_vec(),
+        6 => vec![format!("{}-{}-{}", &digits[..2], &digits[2..4], &digits[4..])],
+        _ => Vec::new(),
+    };
+    let mut found: Vec<FindTerm> = Vec::new();
+    for term in spaced.iter().flat_map(|text| dates(text, this_year)) {
+        if !found.contains(&term) {
+            found.push(term);
+        }
+    }
+    found
 }
 
 fn ymd(y: u32, m: u32, d: u32) -> Option<String> {
@@ -283,6 +331,15 @@ mod tests {
             ("4471 0932", vec![vec!["m44710932*"]]),
             ("1964", vec![vec!["m1964*", "d1964*"]]),
             ("19640312", vec![vec!["m19640312*", "d19640312"]]),
+            ("12031964", vec![vec!["m12031964*", "d19640312", "d19641203"]]),
+            ("120364", vec![vec!["m120364*", "d19640312", "d19641203"]]),
+            ("130364", vec![vec!["m130364*", "d19640313"]]),
+            ("ED-07", vec![vec!["bed7", "med07*"]]),
+            ("ed7", vec![vec!["ned7*", "med7*", "bed7"]]),
+            ("bed 07", vec![vec!["b7", "bbed7"]]),
+            ("Bett 2a", vec![vec!["b2a", "bbett2a"]]),
+            ("7", vec![vec!["m7*", "b7"]]),
+            ("smith 7", vec![vec!["nsmith*"], vec!["m7*", "b7"]]),
             ("12mar64", vec![vec!["d19640312", "m12mar64*"]]),
             ("12mar1964", vec![vec!["d19640312", "m12mar1964*"]]),
             ("12-Mar-1964", vec![vec!["d19640312", "m12mar1964*"]]),
@@ -299,7 +356,8 @@ mod tests {
             ("12 03 1964", vec![vec!["m12031964*", "d19640312", "d19641203"]]),
             ("1mar20", vec![vec!["d19200301", "d20200301", "m1mar20*"]]),
             ("1mar64 smi", vec![vec!["d19640301", "m1mar64*"], vec!["nsmi*"]]),
-            ("AB123", vec![vec!["nab123*", "mab123*"]]),
+            ("AB123", vec![vec!["nab123*", "mab123*", "bab123"]]),
+            ("AB1234", vec![vec!["nab1234*", "mab1234*"]]),
             ("\" OR *", vec![vec!["nor*"]]),
             ("", vec![]),
             (" -,; ", vec![]),

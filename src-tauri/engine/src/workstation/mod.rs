@@ -23,11 +23,13 @@ pub use packet::Packet;
 pub use search::SEARCH_ROWS;
 
 use crate::EngineError;
+use crate::cache;
 use crate::clock::Clock;
 use crate::drill;
 use crate::link::{self, Started};
 use crate::profile::Profile;
 use crate::reliance;
+use crate::session::Ended;
 use crate::station::{Station, events};
 use crate::status;
 use std::path::Path;
@@ -298,6 +300,14 @@ impl Workstation {
         let Some(lock) = station.profile.take_link()? else {
             return Ok(false);
         };
+        let again = Arc::clone(&station);
+        self.inner.handle.spawn_blocking(move || {
+            match again.essentials.reindex(cache::WORDS, cache::card_words) {
+                Ok(0) => {}
+                Ok(cards) => tracing::info!(cards, "the words that find a patient were made anew"),
+                Err(e) => tracing::warn!(error = %e, "the words that find a patient are those of before"),
+            }
+        });
         let weak = Arc::downgrade(&self.inner);
         let revoked = move || {
             if let Some(inner) = weak.upgrade() {
@@ -329,7 +339,7 @@ impl Workstation {
                 Stand::Closed(_) => return true,
                 Stand::Ready(station) => {
                     drill::end(&station, drill::How::Program);
-                    station.lock();
+                    station.lock(Ended::Closing);
                     station.closing.send_replace(true);
                     station.gone.subscribe()
                 }

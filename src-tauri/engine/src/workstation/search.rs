@@ -131,12 +131,14 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
             .and_then(|i| i.family.as_deref())
             .map(cache::folded)
             .unwrap_or_default();
-        let (why, rank) = query.rank(&cache::identity_terms(card.identity.as_ref()), &family);
+        let bed = card.place.as_ref().and_then(|p| p.bed.as_deref());
+        let (why, rank) = query.rank(&cache::found_terms(card.identity.as_ref(), bed), &family);
         view.match_text = Some(
             match why {
                 cache::query::Matched::Name => word!("name", "Name"),
                 cache::query::Matched::Number => number_label(),
                 cache::query::Matched::Band => band(),
+                cache::query::Matched::Bed => word!("bed", "Bett"),
                 cache::query::Matched::Born => word!("born", "Geburtsdatum"),
             }
             .to_owned(),
@@ -156,8 +158,8 @@ fn found_view(station: &Station, person: &Person, text: &str, query: &Query, fou
     let server = not_asked(station);
     let mut summary_text = match (views.len(), found.more) {
         (0, _) if query.is_empty() => say!(
-            "Type a name, an MRN or a birth date.",
-            "Name, Patientennummer oder Geburtsdatum eingeben."
+            "Type a name, an MRN, a birth date or a bed.",
+            "Name, Patientennummer, Geburtsdatum oder Bett eingeben."
         ),
         (0, _) => say!(
             "No match in {of} patients on this workstation{server}.",
