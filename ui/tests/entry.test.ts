@@ -9,7 +9,7 @@ import { calm, failure } from '../src/ipc/fixtures/world';
 import { App, DRAFT_WAIT_MS } from '../src/state/app.svelte';
 import { READ_AT_LEAST_MS, type EntryDialog } from '../src/state/entry.svelte';
 import type { EntryKind } from '../src/state/entryFields.svelte';
-import { KEEP_EVERY_MS } from '../src/state/noteDraft.svelte';
+import { KEEP_EVERY_MS } from '../src/state/entryDraft.svelte';
 import type { EntryInput } from '../src/wire/EntryInput';
 import type { Key } from '../src/state/keys';
 
@@ -270,23 +270,31 @@ describe('no known allergies', () => {
   });
 });
 
-describe('drafts of notes (S17)', () => {
+/** What a person types of a note, and what is kept of it. */
+const write = (dialog: EntryDialog, text: string) => {
+  dialog.fields.text = text;
+  dialog.typed();
+};
+const EARLIER = { 'p-mary note': { fields: { text: 'Turned at 04:00' }, minutes: 30 } };
+const draft = (text: string) => ({ 'p-mary note': { fields: { note_kind: 'nursing', text }, minutes: 0 } });
+
+describe('drafts (S17)', () => {
   test('kept every two seconds while it is written, with the time', async () => {
-    const keep = vi.spyOn(fake, 'setNoteDraft');
+    const keep = vi.spyOn(fake, 'setEntryDraft');
     const dialog = await opened('note');
     vi.useFakeTimers();
-    for (const text of ['T', 'Tu', 'Turned']) dialog.draft?.typed(text);
+    for (const text of ['T', 'Tu', 'Turned']) write(dialog, text);
     await vi.advanceTimersByTimeAsync(KEEP_EVERY_MS - 1);
     expect(keep).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(1);
-    expect(keep.mock.calls).toEqual([['p-mary', 'Turned']]);
+    expect(keep.mock.calls).toEqual([['p-mary', 'note', { note_kind: 'nursing', text: 'Turned' }]]);
     expect(dialog.draft?.keptAt).toBe('04:31');
     await vi.advanceTimersByTimeAsync(3 * KEEP_EVERY_MS);
     expect(keep).toHaveBeenCalledTimes(1);
   });
 
   test('restored when it is opened again, and that is said; signed, it is removed', async () => {
-    fake.world.drafts = { 'p-mary': 'Turned at 04:00' };
+    fake.world.drafts = EARLIER;
     const dialog = await opened('note');
     expect([dialog.fields.text, dialog.draft?.restored]).toEqual(['Turned at 04:00', true]);
     await press(SIGN);
@@ -298,21 +306,19 @@ describe('drafts of notes (S17)', () => {
   test('kept when another patient comes to the front, and never shown there', async () => {
     fake.world.charts['p-john'] = { ok: OTHER_CHART };
     const dialog = await opened('note');
-    dialog.fields.text = 'Turned';
-    dialog.draft?.typed('Turned');
+    write(dialog, 'Turned');
     await app.openChart('p-john', 'search');
-    expect(fake.world.drafts).toEqual({ 'p-mary': 'Turned' });
+    expect(fake.world.drafts).toEqual(draft('Turned'));
     expect((await opened('note')).fields.text).toBe('');
   });
 
   test('closed and kept, or thrown away, by a person', async () => {
     const dialog = await opened('note');
-    dialog.fields.text = 'Turned';
-    dialog.draft?.typed('Turned');
+    write(dialog, 'Turned');
     await press(ESC);
     expect(dialog.leaving).toBe(true);
     await app.recording.keepDraft();
-    expect([app.recording.dialog, fake.world.drafts]).toEqual([null, { 'p-mary': 'Turned' }]);
+    expect([app.recording.dialog, fake.world.drafts]).toEqual([null, draft('Turned')]);
     await opened('note');
     await press(ESC);
     app.recording.discard();
@@ -320,11 +326,52 @@ describe('drafts of notes (S17)', () => {
     expect(fake.world.drafts).toEqual({});
   });
 
+  test.each([
+    ['vitals', { readings: { hr: '118', rr: '' }, agoTyped: '' }, { hr: '118', minutes_ago: '0' }],
+    ['allergy', { agent: 'codeine', severity: 'moderate' }, { agent: 'codeine', severity: 'moderate', certainty: 'unconfirmed' }],
+  ] as const)('%s that were typed outlast the lock, and are there when it is opened again', async (kind, given, kept) => {
+    const dialog = await opened(kind);
+    Object.assign(dialog.fields, structuredClone(given));
+    expect(dialog.unrecorded).toBe(false);
+    app.lock();
+    await settled();
+    expect(fake.world.drafts).toEqual({ [`p-mary ${kind}`]: { fields: kept, minutes: 0 } });
+    await app.signIn('dlee', '0000');
+    await app.openChart('p-mary', 'search');
+    const again = await opened(kind);
+    expect([again.draft?.restored, again.fields.kept(kind)]).toEqual([true, kept]);
+    await press(SIGN);
+    await press(SIGN);
+    expect([app.recording.dialog, fake.world.drafts]).toEqual([null, {}]);
+  });
+
+  test.each([
+    ['5', 12, '17', 0],
+    ['0', 10, '', 10],
+    ['soon', 10, 'soon', 0],
+  ])('what was measured %s min ago %d min ago is as much longer ago', async (ago, minutes, typed, chosen) => {
+    fake.world.drafts = { 'p-mary vitals': { fields: { hr: '118', minutes_ago: ago }, minutes } };
+    const { fields } = await opened('vitals');
+    expect([fields.readings, fields.agoTyped, fields.ago]).toEqual([{ hr: '118' }, typed, chosen]);
+  });
+
+  test('the chart is read again when a draft was kept or thrown away: it says which there are', async () => {
+    const read = vi.spyOn(fake, 'chartOpen');
+    write(await opened('note'), 'Turned');
+    await press(ESC);
+    await app.recording.keepDraft();
+    await settled();
+    expect(read).toHaveBeenCalledTimes(1);
+    await opened('note');
+    app.recording.discard();
+    await settled();
+    expect(read).toHaveBeenCalledTimes(2);
+  });
+
   test('a draft that cannot be kept says so and is not closed', async () => {
-    fake.setNoteDraft = async () => Promise.reject(failure('internal', 'The disk is full.').error);
+    fake.setEntryDraft = async () => Promise.reject(failure('internal', 'The disk is full.').error);
     const dialog = await opened('note');
-    dialog.fields.text = 'Turned';
-    dialog.draft?.typed('Turned');
+    write(dialog, 'Turned');
     await press(ESC);
     await app.recording.keepDraft();
     expect(app.recording.dialog).toBe(dialog);
@@ -335,21 +382,21 @@ describe('drafts of notes (S17)', () => {
 describe('a draft that could not be read is never written over (S17)', () => {
   const UNREAD = failure('internal', 'The disk does not answer.').error;
   const unread = async () => {
-    const read = fake.noteDraft;
-    fake.noteDraft = async () => Promise.reject(UNREAD);
+    const read = fake.entryDraft;
+    fake.entryDraft = async () => Promise.reject(UNREAD);
     const dialog = await opened('note');
     expect([dialog.fields.text, dialog.draft?.error?.text]).toEqual(['', expect.stringContaining('disk does not answer')]);
-    return { dialog, readable: () => (fake.noteDraft = read) };
+    return { dialog, readable: () => (fake.entryDraft = read) };
   };
   const keep = async (dialog: EntryDialog, text: string) => {
     dialog.fields.text = text;
-    dialog.draft?.typed(text);
+    dialog.typed();
     await dialog.draft?.keep();
   };
 
   test('read again before the first keeping: there is one, so it stays, and that is said', async () => {
-    fake.world.drafts = { 'p-mary': 'Turned at 04:00' };
-    const set = vi.spyOn(fake, 'setNoteDraft');
+    fake.world.drafts = EARLIER;
+    const set = vi.spyOn(fake, 'setEntryDraft');
     const { dialog, readable } = await unread();
     readable();
     await keep(dialog, 'Slept');
@@ -360,7 +407,7 @@ describe('a draft that could not be read is never written over (S17)', () => {
     expect([app.recording.dialog, dialog.draft?.safe]).toEqual([dialog, false]);
     app.recording.discard();
     await settled();
-    expect(fake.world.drafts).toEqual({ 'p-mary': 'Turned at 04:00' });
+    expect(fake.world.drafts).toEqual(EARLIER);
     expect((await opened('note')).fields.text).toBe('Turned at 04:00');
   });
 
@@ -368,28 +415,27 @@ describe('a draft that could not be read is never written over (S17)', () => {
     const { dialog, readable } = await unread();
     readable();
     await keep(dialog, 'Slept');
-    expect([fake.world.drafts, dialog.draft?.safe, dialog.draft?.error]).toEqual([{ 'p-mary': 'Slept' }, true, null]);
+    expect([fake.world.drafts, dialog.draft?.safe, dialog.draft?.error]).toEqual([draft('Slept'), true, null]);
     app.recording.discard();
     await settled();
     expect(fake.world.drafts).toEqual({});
   });
 
   test('it still cannot be read: nothing is written, and it is tried again', async () => {
-    fake.world.drafts = { 'p-mary': 'Turned at 04:00' };
+    fake.world.drafts = EARLIER;
     const { dialog, readable } = await unread();
     await keep(dialog, 'Slept');
     expect([dialog.draft?.safe, dialog.draft?.error?.text]).toEqual([false, expect.stringContaining('disk does not answer')]);
     readable();
     await keep(dialog, 'Slept well');
-    expect([fake.world.drafts, dialog.draft?.error?.text]).toEqual([{ 'p-mary': 'Turned at 04:00' }, WORDS.draftHeld]);
+    expect([fake.world.drafts, dialog.draft?.error?.text]).toEqual([EARLIER, WORDS.draftHeld]);
   });
 
   test.each(['the lock', 'another patient', 'a signature', 'closing'])('it outlasts %s', async (end) => {
-    fake.world.drafts = { 'p-mary': 'Turned at 04:00' };
+    fake.world.drafts = EARLIER;
     fake.world.charts['p-john'] = { ok: OTHER_CHART };
     const { dialog, readable } = await unread();
-    dialog.fields.text = 'Slept';
-    dialog.draft?.typed('Slept');
+    write(dialog, 'Slept');
     readable();
     if (end === 'the lock') app.lock();
     else if (end === 'another patient') await app.openChart('p-john', 'search');
@@ -400,30 +446,29 @@ describe('a draft that could not be read is never written over (S17)', () => {
     }
     await settled();
     expect(app.recording.dialog).toBeNull();
-    expect(fake.world.drafts).toEqual({ 'p-mary': 'Turned at 04:00' });
+    expect(fake.world.drafts).toEqual(EARLIER);
   });
 });
 
 describe('the lock (S18)', () => {
   test('clears it at once; the draft is kept before the engine is told to lock', async () => {
     const order: string[] = [];
-    fake.setNoteDraft = async (patient, text) => void order.push(`${patient}: ${text}`);
+    fake.setEntryDraft = async (patient, kind, { text }) => void order.push(`${patient}, ${kind}: ${text}`);
     fake.lock = async () => void order.push('lock');
     const dialog = await opened('note');
-    dialog.fields.text = 'Turned';
-    dialog.draft?.typed('Turned');
+    write(dialog, 'Turned');
     app.lock();
     expect([app.view, app.recording.dialog]).toEqual(['lock', null]);
     await settled();
-    expect(order).toEqual(['p-mary: Turned', 'lock']);
+    expect(order).toEqual(['p-mary, note: Turned', 'lock']);
   });
 
   test('a draft that is not kept does not hold it up', async () => {
-    fake.setNoteDraft = () => new Promise(() => {});
+    fake.setEntryDraft = () => new Promise(() => {});
     const lock = vi.spyOn(fake, 'lock');
     const dialog = await opened('note');
     vi.useFakeTimers();
-    dialog.draft?.typed('Turned');
+    write(dialog, 'Turned');
     app.lock();
     expect(lock).not.toHaveBeenCalled();
     await vi.advanceTimersByTimeAsync(DRAFT_WAIT_MS);

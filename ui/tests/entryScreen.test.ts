@@ -20,7 +20,7 @@ describe('the dialog', () => {
   test('names the patient in its title and on the button that signs; the banner stays', async () => {
     await screen('entry-preview');
     expect(words(document.getElementById('entry-title'))).toBe('Record vitals — JONES, Mary (Ms)');
-    expect(words(one('entry-sign'))).toContain('Sign for JONES, Mary (Ms)');
+    expect(words(one('entry-sign'))).toContain('Sign in the chart of JONES, Mary (Ms)');
     expect(one('entry-dialog').dataset.patient).toBe('p-mary');
     expect(all('banner')).toHaveLength(1);
     expect(all('allergies')).toHaveLength(1);
@@ -93,7 +93,7 @@ describe('the dialog', () => {
   });
 
   test('closing with something typed asks, and the safe choice has the focus (S27)', async () => {
-    await screen('entry-leave');
+    await screen('results-leave');
     expect(document.activeElement).toBe(one('keep-typing'));
     expect(all('keep-draft')).toHaveLength(0);
     await leave();
@@ -106,7 +106,8 @@ describe('the dialog', () => {
 
   test('"no known allergies" asks; No has the focus, and the conflict with what is on record is said', async () => {
     await screen('entry-none-known');
-    expect(words(one('none-known-question'))).toMatch(/Did you ask/u);
+    expect(words(one('none-known-question'))).toMatch(/patient, or somebody who speaks for them, asked/u);
+    expect(words(one('answer-yes'))).toBe('Yes, asked: no allergy is known');
     expect(document.activeElement).toBe(one('answer-no'));
     expect(words(one('none-known-conflict'))).toContain('penicillin');
     expect(words(one('none-known-conflict'))).toMatch(/stay on the record.*conflict/u);
@@ -253,15 +254,34 @@ test('what is longer than may be is never cut in silence: the engine says so', a
   expect((one('note-text') as HTMLTextAreaElement).maxLength).toBe(-1);
 });
 
-test.each(['entry-vitals-filled', 'entry-allergy-preview', 'entry-vitals', 'entry-note'])('%s: the lock is announced, with what it would take that nothing keeps', async (id) => {
+test.each(['results-leave', 'entry-allergy-change-preview', 'entry-vitals-filled', 'entry-allergy-preview', 'entry-vitals', 'entry-note'])('%s: the lock is announced, with what it would take that nothing keeps', async (id) => {
   const app = await screen(id);
   app.touched(0);
   app.tick(IDLE_LOCK_MS - 10_000);
   flushSync();
-  const lost = id === 'entry-vitals-filled' || id === 'entry-allergy-preview';
+  const lost = id === 'results-leave' || id === 'entry-allergy-change-preview';
   expect(words(one('locks-in'))).toBe(`Locks in 10 s. Press any key to stay.${lost ? ' What is typed is not recorded yet.' : ''}`);
   await press(window, 'F6');
   expect(all('locks-in')).toEqual([]);
+});
+
+test('what was signed is said in its chart, until something else is begun', async () => {
+  const app = await screen('entry-preview');
+  await app.recording.submit(performance.now() + 1000);
+  await settled();
+  flushSync();
+  expect(app.recording.dialog).toBeNull();
+  expect(words(one('signed'))).toBe('Signed 04:31: Vital signs');
+  one('record-note').click();
+  await settled();
+  await press(window, 'Escape');
+  expect(words(one('signed'))).toBe('');
+});
+
+test('a chart says which drafts there are', async () => {
+  await screen('chart-drafts');
+  expect(words(one('record-vitals'))).toBe('Record vitals draft 21-Nov-2026 04:12');
+  expect(all('draft-of-note')).toEqual([]);
 });
 
 test('help and emergency access lie over it and take nothing from it; the focus comes back', async () => {

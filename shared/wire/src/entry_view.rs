@@ -3,6 +3,7 @@
 //! The screen knows no clinical limit: units, limits, choices and sentences come from here.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use ts_rs::TS;
 
 /// The forms.
@@ -160,6 +161,39 @@ pub struct ReadingInput {
     pub sign: String,
     /// The number, or the code of the choice.
     pub value: String,
+}
+
+/// What a draft may be of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[serde(rename_all = "kebab-case")]
+#[ts(export)]
+pub enum DraftKind {
+    /// Vital signs.
+    Vitals,
+    /// An allergy.
+    Allergy,
+    /// A note.
+    Note,
+}
+
+/// What was typed of an entry and not signed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct EntryDraftView {
+    /// What was typed or chosen, by the names that faults have.
+    pub fields: BTreeMap<String, String>,
+    /// Whole minutes since it was kept: "5 min ago" of then is so much longer ago.
+    pub minutes: u32,
+}
+
+/// That there is a draft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct DraftHintView {
+    /// Of what.
+    pub kind: DraftKind,
+    /// When it was kept last: "29-Nov-2026 04:12".
+    pub kept_text: String,
 }
 
 /// What was read before signing; goes back with the signature, so that what is signed is what was read, and once.

@@ -4,11 +4,11 @@
 mod support;
 
 use support::{Profiled, block, open, outbox, pin, station, with_pin};
-use vitrine_clinical::UtcMs;
 use vitrine_clinical::entry::Entry;
+use vitrine_clinical::{PatientId, UserId, UtcMs};
 use vitrine_engine::{EngineError, Workstation};
 use vitrine_store_sqlcipher::workstation::EntryMark;
-use vitrine_wire::entry_view::{EntryInput, EntrySeen, EntryState, EntryView, ReadingInput};
+use vitrine_wire::entry_view::{DraftKind, EntryInput, EntrySeen, EntryState, EntryView, ReadingInput};
 use vitrine_wire::view::AllergyStripState;
 
 fn vitals(readings: &[(&str, &str)]) -> EntryInput {
@@ -168,7 +168,10 @@ fn a_record_number_that_reads_like_an_id_is_nobody() {
     assert_eq!(block(ws.patient_id("4471 0932")).unwrap(), "p1");
     for text in ["44710932", "4471 0932"] {
         assert!(record(&ws, text, &note("whose?")).is_err(), "{text}");
-        assert!(block(ws.set_note_draft(text, "whose?")).is_err(), "{text}");
+        assert!(
+            keep(&ws, text, DraftKind::Note, &[("text", "whose?")]).is_err(),
+            "{text}"
+        );
     }
     assert!(outbox(&p).entries(None).unwrap().is_empty());
 }
@@ -426,28 +429,100 @@ fn a_list_shows_no_patient_that_one_may_not_open() {
     assert!(list.looked_text.contains("ED-07"), "{}", list.looked_text);
 }
 
+fn keep(
+    ws: &Workstation,
+    patient: &str,
+    kind: DraftKind,
+    fields: &[(&str, &str)],
+) -> Result<(), EngineError> {
+    let fields = fields.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    block(ws.set_entry_draft(patient, kind, fields.collect()))
+}
+
+/// What of a draft about p1 stands in a field.
+fn kept(ws: &Workstation, kind: DraftKind, field: &str) -> Option<String> {
+    block(ws.entry_draft("p1", kind))
+        .unwrap()
+        .map(|d| d.fields[field].clone())
+}
+
 #[test]
-fn a_draft_is_its_authors_alone_survives_and_goes_with_the_signed_note() {
+fn a_draft_is_its_authors_alone_survives_and_goes_with_what_was_signed_of_it() {
     let (_dir, p, ws) = signed_in();
-    block(ws.set_note_draft("p1", "Pupils equal")).unwrap();
+    let text = |ws: &Workstation| kept(ws, DraftKind::Note, "text");
+    keep(&ws, "p1", DraftKind::Note, &[("text", "Pupils equal")]).unwrap();
+    keep(
+        &ws,
+        "p1",
+        DraftKind::Vitals,
+        &[("hr", "118"), ("minutes_ago", "5")],
+    )
+    .unwrap();
+    keep(&ws, "p1", DraftKind::Allergy, &[("agent", "codeine")]).unwrap();
     ws.lock();
     sign_in(&ws, "rao");
-    assert_eq!(block(ws.note_draft("p1")).unwrap(), None);
-    block(ws.set_note_draft("p1", "Another's")).unwrap();
+    assert_eq!(text(&ws), None);
+    keep(&ws, "p1", DraftKind::Note, &[("text", "Another's")]).unwrap();
     drop(ws);
     let ws = open(&p);
     sign_in(&ws, "lee");
+    assert_eq!(text(&ws).as_deref(), Some("Pupils equal"));
+    assert_eq!(kept(&ws, DraftKind::Vitals, "hr").as_deref(), Some("118"));
+    let hinted = |ws: &Workstation| -> Vec<DraftKind> {
+        let drafts = block(ws.chart("p1")).unwrap().drafts;
+        drafts.iter().map(|d| d.kind).collect()
+    };
     assert_eq!(
-        block(ws.note_draft("p1")).unwrap().as_deref(),
-        Some("Pupils equal")
+        hinted(&ws),
+        [DraftKind::Vitals, DraftKind::Allergy, DraftKind::Note]
     );
     record(&ws, "p1", &note("Pupils equal and reactive")).unwrap();
-    assert_eq!(block(ws.note_draft("p1")).unwrap(), None);
+    assert_eq!(text(&ws), None);
+    assert_eq!(hinted(&ws), [DraftKind::Vitals, DraftKind::Allergy]);
+    record(&ws, "p1", &allergy("codeine", "moderate")).unwrap();
+    assert_eq!(hinted(&ws), [DraftKind::Vitals]);
     ws.lock();
     sign_in(&ws, "rao");
-    assert_eq!(block(ws.note_draft("p1")).unwrap().as_deref(), Some("Another's"));
-    block(ws.set_note_draft("p1", "")).unwrap();
-    assert_eq!(block(ws.note_draft("p1")).unwrap(), None);
+    assert_eq!(text(&ws).as_deref(), Some("Another's"));
+    keep(&ws, "p1", DraftKind::Note, &[]).unwrap();
+    assert_eq!(text(&ws), None);
+}
+
+#[test]
+fn a_draft_says_how_long_ago_it_was_kept() {
+    let (_dir, p, ws) = signed_in();
+    keep(
+        &ws,
+        "p1",
+        DraftKind::Vitals,
+        &[("hr", "118"), ("minutes_ago", "5")],
+    )
+    .unwrap();
+    drop(ws);
+    let (user, patient) = (UserId::new("lee").unwrap(), PatientId::new("p1").unwrap());
+    let before = outbox(&p);
+    let mut draft = before.draft(&user, &patient, "vitals").unwrap().unwrap();
+    draft.at.0 -= 7 * 60_000;
+    before.set_draft(&user, &patient, "vitals", &draft).unwrap();
+    drop(before);
+    let ws = open(&p);
+    sign_in(&ws, "lee");
+    let again = block(ws.entry_draft("p1", DraftKind::Vitals)).unwrap().unwrap();
+    assert_eq!((again.minutes, again.fields["minutes_ago"].as_str()), (7, "5"));
+}
+
+#[test]
+fn a_draft_has_its_limits() {
+    let (_dir, _p, ws) = signed_in();
+    let many: Vec<(String, String)> = (0..61).map(|n| (format!("f{n}"), "1".to_owned())).collect();
+    assert!(block(ws.set_entry_draft("p1", DraftKind::Vitals, many.into_iter().collect())).is_err());
+    for (field, value) in [
+        ("text", "x".repeat(20_001)),
+        (&*"y".repeat(30_000), "1".to_owned()),
+    ] {
+        assert!(keep(&ws, "p1", DraftKind::Note, &[(field, &value)]).is_err());
+    }
+    assert_eq!(block(ws.entry_draft("p1", DraftKind::Note)).unwrap(), None);
 }
 
 fn wall() -> i64 {

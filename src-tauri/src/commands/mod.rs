@@ -16,6 +16,7 @@ mod emergency_identify;
 mod emergency_scan;
 mod emergency_search;
 mod entries;
+mod entry_draft;
 mod entry_form;
 mod entry_preview;
 mod entry_record;
@@ -29,7 +30,6 @@ mod lock;
 mod lock_view;
 #[cfg(feature = "automation")]
 mod marks;
-mod note_draft;
 mod packet_print;
 mod painted;
 mod preferences;
@@ -38,7 +38,7 @@ mod reasons;
 mod results;
 mod scan;
 mod search;
-mod set_note_draft;
+mod set_entry_draft;
 mod sign_in;
 mod status;
 mod sync_view;
@@ -73,6 +73,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         emergency_scan::emergency_scan,
         emergency_search::emergency_search,
         entries::entries,
+        entry_draft::entry_draft,
         entry_form::entry_form,
         entry_preview::entry_preview,
         entry_record::entry_record,
@@ -86,7 +87,6 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         lock_view::lock_view,
         #[cfg(feature = "automation")]
         marks::marks,
-        note_draft::note_draft,
         packet_print::packet_print,
         painted::painted,
         preferences::preferences,
@@ -95,7 +95,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         results::results,
         scan::scan,
         search::search,
-        set_note_draft::set_note_draft,
+        set_entry_draft::set_entry_draft,
         sign_in::sign_in,
         status::status,
         sync_view::sync_view,

@@ -1,9 +1,9 @@
-//! The reasons among which breaking the glass asks to choose.
+//! What breaking the glass asks for.
 
 use super::{Answer, Held};
-use vitrine_wire::view::ReasonView;
+use vitrine_wire::view::ReasonsView;
 
 #[tauri::command]
-pub async fn reasons(shell: Held<'_>) -> Answer<Vec<ReasonView>> {
+pub async fn reasons(shell: Held<'_>) -> Answer<ReasonsView> {
     Ok(shell.engine().await?.reasons())
 }

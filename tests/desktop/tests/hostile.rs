@@ -45,6 +45,11 @@ fn commands() -> Vec<(&'static str, For, Value)> {
         ("emergency_scan", Signed, json!({"token": "x", "text": "8018"})),
         ("emergency_search", Signed, json!({"token": "x", "query": "a"})),
         ("entries", Signed, json!({})),
+        (
+            "entry_draft",
+            Lenient,
+            json!({"patient": "nobody", "kind": "note"}),
+        ),
         ("entry_form", Anybody, json!({})),
         (
             "entry_preview",
@@ -73,7 +78,6 @@ fn commands() -> Vec<(&'static str, For, Value)> {
         ("lock", Anybody, json!({})),
         ("lock_view", Anybody, json!({})),
         ("marks", Anybody, json!({})),
-        ("note_draft", Lenient, json!({"patient": "nobody"})),
         ("packet_print", Signed, json!({"ward": "ICU"})),
         ("painted", Lenient, json!({"mark": "x", "sinceKeyMs": null})),
         ("preferences", Anybody, json!({})),
@@ -87,9 +91,9 @@ fn commands() -> Vec<(&'static str, For, Value)> {
         ("scan", Lenient, json!({"text": "8018"})),
         ("search", Lenient, json!({"query": "zzzz"})),
         (
-            "set_note_draft",
+            "set_entry_draft",
             Lenient,
-            json!({"patient": "nobody", "text": "x"}),
+            json!({"patient": "nobody", "kind": "note", "fields": {"text": "x"}}),
         ),
         ("sign_in", Signed, json!({"user": "nobody", "secret": "0000"})),
         ("status", Anybody, json!({})),

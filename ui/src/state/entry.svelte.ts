@@ -15,14 +15,17 @@ import type { EntryView } from '../wire/EntryView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { FaultView } from '../wire/FaultView';
 import type { ChangeTarget } from './changes';
-import { EntryFields, type DialogKind } from './entryFields.svelte';
-import { NoteDraft } from './noteDraft.svelte';
+import { EntryDraft } from './entryDraft.svelte';
+import { EntryFields, type DialogKind, type EntryKind } from './entryFields.svelte';
 
 /** Filling in; the question before "no known allergies"; reading what will be signed. */
 export type EntryStep = 'fill' | 'question' | 'preview';
 
 /** A preview stands this long before it can be signed: the second half of a double click or key is no reading. */
 export const READ_AT_LEAST_MS = 500;
+
+/** Of a change and an acknowledgement nothing is kept: what they are about may be another by then. */
+const kept = (kind: DialogKind): kind is EntryKind => kind === 'vitals' || kind === 'allergy' || kind === 'note';
 
 export class EntryDialog {
   readonly kind: DialogKind;
@@ -32,7 +35,7 @@ export class EntryDialog {
   /** The result that is acknowledged, as it was then. */
   readonly critical: CriticalView | null;
   readonly fields: EntryFields;
-  readonly draft: NoteDraft | null;
+  readonly draft: EntryDraft | null;
   form = $state.raw<EntryFormView | null>(null);
   step = $state<EntryStep>('fill');
   preview = $state.raw<EntryPreviewView | null>(null);
@@ -60,7 +63,7 @@ export class EntryDialog {
     this.name = name;
     this.critical = about.critical ?? null;
     this.fields = new EntryFields(this.critical, about.changes);
-    this.draft = kind === 'note' ? new NoteDraft(backend, patient, clock) : null;
+    this.draft = kept(kind) ? new EntryDraft(backend, kind, patient, clock) : null;
   }
 
   async load(): Promise<void> {
@@ -70,7 +73,7 @@ export class EntryDialog {
     try {
       const form = await this.#backend.entryForm();
       this.fields.offer(form);
-      if (this.draft !== null) this.fields.text = await this.draft.load();
+      await this.#restore(form);
       this.form = form;
       this.focusAsked++;
     } catch (thrown) {
@@ -78,6 +81,18 @@ export class EntryDialog {
     } finally {
       this.working = null;
     }
+  }
+
+  async #restore(form: EntryFormView): Promise<void> {
+    const earlier = await this.draft?.load();
+    if (earlier == null || !kept(this.kind)) return;
+    this.fields.restore(this.kind, earlier, form);
+    this.draft?.stands(this.fields.kept(this.kind));
+  }
+
+  /** Something was typed or chosen: of what can be kept, it is. */
+  typed(): void {
+    if (this.form !== null && kept(this.kind)) this.draft?.typed(this.fields.kept(this.kind));
   }
 
   /** What is wrong with a field as it stands; a value changed since is looked at again. '' is the whole. */
@@ -100,9 +115,9 @@ export class EntryDialog {
     return this.step === 'preview' && this.preview !== null && this.working === null && !this.#over;
   }
 
-  /** It holds something that closing would lose: of a note its draft is kept. */
+  /** It holds something that closing would lose: no draft is kept of it. */
   get unrecorded(): boolean {
-    return this.kind !== 'note' && !this.#over && this.fields.filled(this.kind);
+    return this.draft === null && !this.#over && this.fields.filled(this.kind);
   }
 
   /** Ctrl+Enter, or the button at the end: the next step. What was signed, once it is. `at` is when the key went down. */
@@ -224,11 +239,12 @@ export class EntryDialog {
     this.focusAsked++;
   }
 
-  /** Taken off the screen: no answer changes it any more, and a note is kept. Null where nothing is to be waited for. */
+  /** Taken off the screen: no answer changes it any more, and its draft is kept. Null where nothing is to be waited for. */
   park(): Promise<void> | null {
     this.#turn++;
-    // A note on its way to being signed is no draft any more: kept now, it would be offered again afterwards.
+    // What is on its way to being signed is no draft any more: kept now, it would be offered again afterwards.
     if (this.working === 'sign' || this.#over) return null;
+    this.typed();
     return this.draft?.keep() ?? null;
   }
 
@@ -236,14 +252,15 @@ export class EntryDialog {
   async keepDraft(): Promise<boolean> {
     const { draft } = this;
     if (draft === null) return false;
+    this.typed();
     await draft.keep();
     if (!draft.safe) this.stay();
     return draft.safe;
   }
 
   /** Thrown away by a person. */
-  discard(): void {
+  discard(): Promise<void> | null {
     this.#turn++;
-    void this.draft?.remove();
+    return this.draft?.remove() ?? null;
   }
 }

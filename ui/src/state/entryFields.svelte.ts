@@ -7,14 +7,16 @@
 import { WORDS } from '../i18n/words';
 import type { AnswerView } from '../wire/AnswerView';
 import type { CriticalView } from '../wire/CriticalView';
+import type { DraftKind } from '../wire/DraftKind';
+import type { EntryDraftView } from '../wire/EntryDraftView';
 import type { EntryFormView } from '../wire/EntryFormView';
 import type { EntryInput } from '../wire/EntryInput';
 import type { FaultView } from '../wire/FaultView';
 import type { StandingView } from '../wire/StandingView';
 import { codeOf, type ChangeTarget } from './changes';
 
-/** What can be recorded. */
-export type EntryKind = 'vitals' | 'allergy' | 'note';
+/** What can be recorded; what was typed of it is kept as a draft. */
+export type EntryKind = DraftKind;
 /** What a dialog may be about; an acknowledgement is opened from its result alone, a change from its allergy. */
 export type DialogKind = EntryKind | 'acknowledge' | 'allergy-change';
 
@@ -23,6 +25,11 @@ export type Side = '' | 'record' | 'change' | 'other';
 
 /** Whole minutes, as long as the engine can take them for a number. */
 const WHOLE = /^\d{1,9}$/u;
+
+/** Fields of a draft that a form has. */
+const RESTORED = { allergy: ['agent', 'reaction', 'severity'], note: ['text'] };
+const known = (typed: Record<string, string>, kind: 'allergy' | 'note') =>
+  Object.fromEntries(Object.entries(typed).filter(([field]) => RESTORED[kind].includes(field)));
 
 export class EntryFields {
   /** By the code of the sign. */
@@ -108,6 +115,33 @@ export class EntryFields {
       case 'allergy-change':
         return [this.side, this.standing, this.reaction, this.severity, this.reason].some((value) => value.trim() !== '');
     }
+  }
+
+  /** What a draft keeps of it; nothing where nothing was typed that would be lost. */
+  kept(kind: DraftKind): Record<string, string> {
+    if (!this.filled(kind)) return {};
+    const { agent, reaction, severity, certainty, text, noteKind } = this;
+    const all = {
+      vitals: { ...this.readings, minutes_ago: this.agoTyped.trim() || String(this.ago) },
+      allergy: { agent, reaction, severity, certainty },
+      note: { note_kind: noteKind, text },
+    };
+    return Object.fromEntries(Object.entries(all[kind]).filter(([, value]) => value.trim() !== ''));
+  }
+
+  /** Puts it back. What was measured "5 min ago" then is longer ago by now, and where that cannot be told it is asked for again. */
+  restore(kind: DraftKind, { fields, minutes }: EntryDraftView, form: EntryFormView): void {
+    const { minutes_ago: ago, note_kind: noteKind, certainty, ...typed } = fields;
+    if (kind === 'vitals') {
+      this.readings = typed;
+      const since = ago !== undefined && WHOLE.test(ago) ? Number(ago) + minutes : null;
+      if (since !== null && form.ago_minutes.includes(since)) this.chooseAgo(since);
+      else this.agoTyped = since === null ? (ago ?? '') : String(since);
+      return;
+    }
+    Object.assign(this, { agent: '', reaction: '', severity: '', text: '', ...known(typed, kind) });
+    if (form.certainties.some(({ code }) => code === certainty)) this.certainty = certainty ?? '';
+    if (form.note_kinds.some(({ code }) => code === noteKind)) this.noteKind = noteKind ?? '';
   }
 
   /** The value of each field, by the names the engine's faults have. */

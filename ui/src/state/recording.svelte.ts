@@ -10,6 +10,7 @@ import { say } from '../i18n/language';
 import { WORDS } from '../i18n/words';
 import { errorOf } from '../ipc/backend';
 import type { CriticalView } from '../wire/CriticalView';
+import type { EntryView } from '../wire/EntryView';
 import type { App } from './app.svelte';
 import { changesIn, decisionsIn, isAsItWas, type ChangeTarget } from './changes';
 import { Entries } from './entries.svelte';
@@ -23,6 +24,8 @@ const OF_THE_FIELDS: Act[] = ['down', 'up', 'page-down', 'page-up', 'first', 'la
 
 export class Recording {
   dialog = $state.raw<EntryDialog | null>(null);
+  /** What was signed last, and when: said in that chart until something else is begun. */
+  signed = $state.raw<{ entry: EntryView; at: string } | null>(null);
   readonly list: Entries;
   readonly #app: App;
 
@@ -50,6 +53,7 @@ export class Recording {
   open(kind: EntryKind): void {
     const banner = this.#app.chart?.view?.banner;
     if (!this.possible || banner === undefined) return;
+    this.signed = null;
     const dialog = new EntryDialog(this.#app.backend, kind, banner.patient, banner.name, () => this.#clock());
     this.dialog = dialog;
     void dialog.load();
@@ -60,6 +64,7 @@ export class Recording {
   change(targets: ChangeTarget[]): void {
     const banner = this.#app.chart?.view?.banner;
     if (!this.possible || banner === undefined || targets.length === 0) return;
+    this.signed = null;
     const dialog = new EntryDialog(this.#app.backend, 'allergy-change', banner.patient, banner.name, () => this.#clock(), { changes: targets });
     this.dialog = dialog;
     void dialog.load();
@@ -122,6 +127,7 @@ export class Recording {
       void this.#app.results.load();
       return;
     }
+    this.signed = { entry, at: this.#clock() };
     const section = CHART_SECTIONS.find((each) => each === entry.section);
     if (section !== undefined && this.#app.section !== 'summary') this.#app.section = section;
     void this.#app.readChart();
@@ -133,20 +139,36 @@ export class Recording {
   }
 
   discard(): void {
-    this.dialog?.discard();
+    void this.dialog?.discard()?.then(() => this.#drafted());
     this.dialog = null;
   }
 
   async keepDraft(): Promise<void> {
     const { dialog } = this;
-    if ((await dialog?.keepDraft()) === true && this.dialog === dialog) this.dialog = null;
+    if ((await dialog?.keepDraft()) !== true || this.dialog !== dialog) return;
+    this.dialog = null;
+    this.#drafted();
+  }
+
+  /** The chart says which drafts there are. */
+  #drafted(): void {
+    if (this.#app.view === 'chart') void this.#app.readChart();
   }
 
   /** Another patient comes to the front, or the lock falls: what is to be waited for is the keeping of a draft. */
   park(): Promise<void> | null {
     const kept = this.dialog?.park() ?? null;
     this.dialog = null;
+    this.signed = null;
     return kept;
+  }
+
+  /** Of the chart in front: what was signed in it last, as it stands by now; null where that is another chart. */
+  get signedHere(): { entry: EntryView; at: string } | null {
+    const { signed } = this;
+    const view = this.#app.chart?.view;
+    if (signed === null || view?.banner.patient !== signed.entry.patient) return null;
+    return { ...signed, entry: view.entries.find(({ id }) => id === signed.entry.id) ?? signed.entry };
   }
 
   /** A key while the dialog is open; what belongs to no field does nothing else. */

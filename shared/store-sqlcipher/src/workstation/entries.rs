@@ -1,4 +1,4 @@
-//! What people recorded at this workstation, and drafts of notes: further tables of `outbox.db`.
+//! What people recorded at this workstation, and drafts of it: further tables of `outbox.db`.
 //!
 //! An entry and the audit row of recording it are one commit, synced before anybody is told "kept". An entry goes when the server has
 //! held it for as long as audit rows are kept, or when a person has settled a rejected one; nothing else deletes one.
@@ -6,6 +6,7 @@
 use super::outbox::{Outbox, append_row, json};
 use super::scopes::u;
 use rusqlite::{OptionalExtension, params};
+use std::collections::BTreeMap;
 use vitrine_access::AuditEntry;
 use vitrine_clinical::{PatientId, UserId, UtcMs};
 use vitrine_store::StoreError;
@@ -21,6 +22,25 @@ CREATE TABLE draft(
   user TEXT NOT NULL, patient TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(user, patient)
 ) WITHOUT ROWID, STRICT;
 ";
+
+/// Drafts of every kind of entry, as JSON objects of what was typed by field; before, only the text of a note was kept.
+pub(super) const DRAFTS: &str = "
+CREATE TABLE entry_draft(
+  user TEXT NOT NULL, patient TEXT NOT NULL, kind TEXT NOT NULL, at INTEGER NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY(user, patient, kind)
+) WITHOUT ROWID, STRICT;
+INSERT INTO entry_draft SELECT user, patient, 'note', at, json_object('text', body) FROM draft;
+DROP TABLE draft;
+";
+
+/// What somebody typed and has not signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Draft {
+    /// When it was kept last.
+    pub at: UtcMs,
+    /// By the name of the field.
+    pub fields: BTreeMap<String, String>,
+}
 
 /// What became of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -284,19 +304,45 @@ impl Outbox {
         })
     }
 
-    /// A person's draft of a note about a patient.
+    /// A person's draft of a kind of entry about a patient.
     ///
     /// # Errors
     /// [`StoreError::Damaged`].
-    pub fn draft(&self, user: &UserId, patient: &PatientId) -> Result<Option<String>, StoreError> {
-        self.lines().read("reading a draft", |c| {
-            c.prepare_cached("SELECT body FROM draft WHERE user = ?1 AND patient = ?2")?
-                .query_row([user.as_str(), patient.as_str()], |r| r.get(0))
-                .optional()
+    pub fn draft(&self, user: &UserId, patient: &PatientId, kind: &str) -> Result<Option<Draft>, StoreError> {
+        let found: Option<(i64, String)> = self.lines().read("reading a draft", |c| {
+            c.prepare_cached(
+                "SELECT at, body FROM entry_draft WHERE user = ?1 AND patient = ?2 AND kind = ?3",
+            )?
+            .query_row([user.as_str(), patient.as_str(), kind], |r| {
+                Ok((r.get(0)?, r.get(1)?))
+            })
+            .optional()
+        })?;
+        let Some((at, body)) = found else { return Ok(None) };
+        let fields = serde_json::from_str(&body).map_err(|_| StoreError::Damaged("a draft".to_owned()))?;
+        Ok(Some(Draft {
+            at: UtcMs(at),
+            fields,
+        }))
+    }
+
+    /// Which kinds of entry about a patient a person has drafts of, and when each was kept last.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn drafts(&self, user: &UserId, patient: &PatientId) -> Result<Vec<(String, UtcMs)>, StoreError> {
+        self.lines().read("reading which drafts there are", |c| {
+            c.prepare_cached(
+                "SELECT kind, at FROM entry_draft WHERE user = ?1 AND patient = ?2 ORDER BY kind",
+            )?
+            .query_map([user.as_str(), patient.as_str()], |r| {
+                Ok((r.get(0)?, UtcMs(r.get(1)?)))
+            })?
+            .collect()
         })
     }
 
-    /// Keeps a draft; an empty text removes it.
+    /// Keeps a draft; one without fields removes it.
     ///
     /// # Errors
     /// As [`Self::record`].
@@ -304,22 +350,23 @@ impl Outbox {
         &self,
         user: &UserId,
         patient: &PatientId,
-        text: &str,
-        at: UtcMs,
+        kind: &str,
+        draft: &Draft,
     ) -> Result<(), StoreError> {
         let lines = self.lines();
+        let body = json(&draft.fields)?;
         lines.write("keeping a draft", |t| {
             let (user, patient) = (user.as_str(), patient.as_str());
-            let done = if text.is_empty() {
+            let done = if draft.fields.is_empty() {
                 t.execute(
-                    "DELETE FROM draft WHERE user = ?1 AND patient = ?2",
-                    [user, patient],
+                    "DELETE FROM entry_draft WHERE user = ?1 AND patient = ?2 AND kind = ?3",
+                    [user, patient, kind],
                 )
             } else {
                 t.execute(
-                    "INSERT INTO draft(user, patient, at, body) VALUES (?1, ?2, ?3, ?4)
-                     ON CONFLICT(user, patient) DO UPDATE SET at = ?3, body = ?4",
-                    params![user, patient, at.0, text],
+                    "INSERT INTO entry_draft(user, patient, kind, at, body) VALUES (?1, ?2, ?3, ?4, ?5)
+                     ON CONFLICT(user, patient, kind) DO UPDATE SET at = ?4, body = ?5",
+                    params![user, patient, kind, draft.at.0, body],
                 )
             };
             done.map(|_| ()).map_err(lines.fault("keeping a draft"))
@@ -334,9 +381,44 @@ mod tests {
     use super::*;
     use crate::cipher::{Key, Synchronous};
 
+    fn draft() -> Draft {
+        let text = ("text".to_owned(), "Pupils \"equal\"".to_owned());
+        Draft {
+            at: UtcMs(1),
+            fields: BTreeMap::from([text]),
+        }
+    }
+
+    fn who() -> (UserId, PatientId) {
+        (UserId::new("lee").unwrap(), PatientId::new("p1").unwrap())
+    }
+
     fn note(outbox: &Outbox) -> Result<(), StoreError> {
-        let (user, patient) = (UserId::new("lee").unwrap(), PatientId::new("p1").unwrap());
-        outbox.set_draft(&user, &patient, "Pupils equal", UtcMs(1))
+        let (user, patient) = who();
+        outbox.set_draft(&user, &patient, "note", &draft())
+    }
+
+    #[test]
+    fn a_note_that_was_being_written_before_the_update_is_a_draft_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("outbox.db");
+        let key = Key::new([7; 32].into());
+        let before = Lines::open(&path, &key, APPLICATION, &MIGRATIONS[..2], Synchronous::Full, 512).unwrap();
+        before
+            .write("a draft", |t| {
+                let sql =
+                    "INSERT INTO draft(user, patient, at, body) VALUES ('lee', 'p1', 1, 'Pupils \"equal\"')";
+                t.execute(sql, []).map(|_| ()).map_err(before.fault("a draft"))
+            })
+            .unwrap();
+        drop(before);
+        let (user, patient) = who();
+        let after = Outbox::open(&path, &key).unwrap();
+        assert_eq!(after.draft(&user, &patient, "note").unwrap(), Some(draft()));
+        assert_eq!(
+            after.drafts(&user, &patient).unwrap(),
+            [("note".to_owned(), UtcMs(1))]
+        );
     }
 
     #[test]
@@ -360,10 +442,7 @@ mod tests {
         drop(late);
         let again = Outbox::open(&path, &key).unwrap();
         assert_eq!(again.entries(None).unwrap(), []);
-        let (user, patient) = (UserId::new("lee").unwrap(), PatientId::new("p1").unwrap());
-        assert_eq!(
-            again.draft(&user, &patient).unwrap().as_deref(),
-            Some("Pupils equal")
-        );
+        let (user, patient) = who();
+        assert_eq!(again.draft(&user, &patient, "note").unwrap(), Some(draft()));
     }
 }

@@ -20,7 +20,7 @@ mod records;
 pub mod scopes;
 mod verify;
 
-pub use entries::{EntryMark, EntryTally, KeptEntry, NewEntry};
+pub use entries::{Draft, EntryMark, EntryTally, KeptEntry, NewEntry};
 pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow};
 pub use images::{
     CachedList, CachedSeries, HeldPack, Images, IndexPiece, NewPack, NewSegment, OpenPatient, OpenSeries,

@@ -30,7 +30,7 @@ CREATE TABLE wrong_secret(user TEXT NOT NULL, path TEXT NOT NULL, fails INTEGER 
 CREATE TABLE note(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
 ";
 
-pub(super) const MIGRATIONS: [Migration; 2] = [
+pub(super) const MIGRATIONS: [Migration; 3] = [
     Migration {
         number: 1,
         name: "first",
@@ -40,6 +40,11 @@ pub(super) const MIGRATIONS: [Migration; 2] = [
         number: 2,
         name: "entries",
         sql: super::entries::TABLES,
+    },
+    Migration {
+        number: 3,
+        name: "drafts",
+        sql: super::entries::DRAFTS,
     },
 ];
 

@@ -1,4 +1,4 @@
-//! Recording at this workstation: the permit, the commit, the list of what the server does not have, drafts of notes.
+//! Recording at this workstation: the permit, the commit, the list of what the server does not have, drafts of it.
 //!
 //! Never here: what an entry says (`crate::entry`), sending one (`link`).
 //! Called by the acts.
@@ -21,13 +21,21 @@ use vitrine_access::policy::{Request, decide, verdict};
 use vitrine_access::{Disclosure, Permit, Sealed};
 use vitrine_clinical::entry::{AHEAD_MS, Entry, NOTE_MOST, What};
 use vitrine_clinical::language::{Language, speaking};
-use vitrine_clinical::{FhirId, PatientId, UtcMs, say};
-use vitrine_store_sqlcipher::workstation::NewEntry;
-use vitrine_wire::entry_view::{EntriesView, EntryInput, EntryPreviewView, EntrySeen, EntryState, EntryView};
+use vitrine_clinical::{FhirId, PatientId, UserId, UtcMs, say};
+use vitrine_store_sqlcipher::workstation::{Draft, NewEntry};
+use vitrine_wire::entry_view::{
+    DraftHintView, DraftKind, EntriesView, EntryDraftView, EntryInput, EntryPreviewView, EntrySeen,
+    EntryState, EntryView,
+};
 use vitrine_wire::view::EngineEvent;
 
 /// Most characters of what was done about a rejected entry.
 const WORDS_MAX: usize = 500;
+/// Most fields of a draft.
+const DRAFT_FIELDS: usize = 60;
+/// Most characters of a draft besides the text of a note.
+const DRAFT_BESIDE: usize = 5_000;
+const MINUTE_MS: i64 = 60_000;
 /// What was read longer ago than this is read again before it is signed, ms.
 const SEEN_MS: i64 = 15 * 60_000;
 
@@ -169,10 +177,12 @@ pub(super) fn record(
         .record(&row, &new)
         .map_err(|e| EngineError::NotKept(store_words(&e)))?;
     // It is kept: nothing from here on may say otherwise.
-    if matches!(entry.what, What::Note { .. })
-        && let Err(e) = station.outbox.set_draft(&entry.user, &patient, "", now)
+    if let Some(kind) = drafted(&entry.what)
+        && let Err(e) = station
+            .outbox
+            .set_draft(&entry.user, &patient, word_of(kind), &empty(now))
     {
-        tracing::warn!(error = %e, "the draft of a signed note is still there");
+        tracing::warn!(error = %e, "the draft of what was signed is still there");
     }
     station.command(link::Command::OutboxChanged);
     station.tell(EngineEvent::PatientsChanged(vec![patient.to_string()]));
@@ -321,25 +331,94 @@ pub(super) fn settle(station: &Arc<Station>, id: &str, words: &str) -> Result<()
     Ok(())
 }
 
-/// This person's draft of a note about a patient.
-pub(super) fn draft(station: &Arc<Station>, patient: &str) -> Result<Option<String>, EngineError> {
-    let person = station.person()?;
-    let patient = station.exactly(patient)?;
-    Ok(station.outbox.draft(&person.user, &patient)?)
+/// What this is signed from; a change and an acknowledgement are about something that may have changed since: of them
+/// nothing is kept.
+const fn drafted(what: &What) -> Option<DraftKind> {
+    match what {
+        What::Vitals { .. } => Some(DraftKind::Vitals),
+        What::Allergy { .. } | What::NoKnownAllergies => Some(DraftKind::Allergy),
+        What::Note { .. } => Some(DraftKind::Note),
+        _ => None,
+    }
 }
 
-/// Keeps it.
-pub(super) fn set_draft(station: &Arc<Station>, patient: &str, text: &str) -> Result<(), EngineError> {
+/// As it is kept.
+const fn word_of(kind: DraftKind) -> &'static str {
+    match kind {
+        DraftKind::Vitals => "vitals",
+        DraftKind::Allergy => "allergy",
+        DraftKind::Note => "note",
+    }
+}
+
+fn empty(now: UtcMs) -> Draft {
+    Draft {
+        at: now,
+        fields: BTreeMap::new(),
+    }
+}
+
+/// This person's draft about a patient.
+pub(super) fn draft(
+    station: &Arc<Station>,
+    patient: &str,
+    kind: DraftKind,
+) -> Result<Option<EntryDraftView>, EngineError> {
     let person = station.person()?;
     let patient = station.exactly(patient)?;
-    if text.chars().count() > NOTE_MOST {
+    let draft = station.outbox.draft(&person.user, &patient, word_of(kind))?;
+    let now = station.clock.now();
+    Ok(draft.map(|d| EntryDraftView {
+        minutes: u32::try_from(now.0.saturating_sub(d.at.0) / MINUTE_MS).unwrap_or(0),
+        fields: d.fields,
+    }))
+}
+
+/// Which drafts this person has about a patient; none where that cannot be read: the form says so when it is opened.
+pub(super) fn drafts(station: &Arc<Station>, user: &UserId, w: &Words<'_>) -> Vec<DraftHintView> {
+    let kept = station.outbox.drafts(user, w.patient).unwrap_or_default();
+    let all = [DraftKind::Vitals, DraftKind::Allergy, DraftKind::Note];
+    let of = |kind: DraftKind| {
+        kept.iter()
+            .find(|(k, _)| k == word_of(kind))
+            .map(|(_, at)| (kind, at))
+    };
+    let hint = |(kind, at): (DraftKind, &UtcMs)| DraftHintView {
+        kind,
+        kept_text: w.date_time(*at),
+    };
+    all.into_iter().filter_map(of).map(hint).collect()
+}
+
+/// Keeps it; without fields it is removed.
+pub(super) fn set_draft(
+    station: &Arc<Station>,
+    patient: &str,
+    kind: DraftKind,
+    fields: BTreeMap<String, String>,
+) -> Result<(), EngineError> {
+    let person = station.person()?;
+    let patient = station.exactly(patient)?;
+    let count = |text: &String| text.chars().count();
+    if fields.values().any(|v| count(v) > NOTE_MOST) {
         return Err(EngineError::Usage(say!(
             "A note has at most {NOTE_MOST} characters: sign it in parts.",
             "Eine Notiz hat höchstens {NOTE_MOST} Zeichen: in Teilen unterschreiben."
         )));
     }
+    let long: usize = fields.iter().map(|(k, v)| count(k) + count(v)).sum();
+    if fields.len() > DRAFT_FIELDS || long > NOTE_MOST + DRAFT_BESIDE {
+        return Err(EngineError::Usage(say!(
+            "A draft has at most {DRAFT_FIELDS} fields.",
+            "Ein Entwurf hat höchstens {DRAFT_FIELDS} Felder."
+        )));
+    }
+    let draft = Draft {
+        at: station.clock.now(),
+        fields,
+    };
     station
         .outbox
-        .set_draft(&person.user, &patient, text, station.clock.now())
+        .set_draft(&person.user, &patient, word_of(kind), &draft)
         .map_err(|e| EngineError::NotKept(store_words(&e)))
 }
