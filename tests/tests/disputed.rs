@@ -119,6 +119,10 @@ async fn two_changes_that_contradict_each_other_are_both_kept_until_a_person_dec
     // The refutation is there first.
     w.there.sync()?;
     assert_eq!(w.item(&w.there, &w.doctor)?, None);
+    let strip = w.strip(&w.there, &w.doctor)?;
+    let apart = &strip["refuted"][0];
+    assert_eq!(apart["why_text"], "because: skin test negative");
+    assert_eq!(apart["source"], json!(w.allergy), "it can stand again");
     w.here.sync()?;
     w.there.sync()?;
     for (station, who) in [(&w.here, &w.nurse), (&w.there, &w.doctor)] {

@@ -373,7 +373,7 @@ fn crowded(name: &str, n: usize) -> Result<Sheet> {
         "banner": {"patient": "p1", "name": name, "born_text": "04-Feb-1958 (68y)", "gender_text": "Female",
             "number_label": "MRN", "number_text": "4471 0932", "place_text": "Emergency, bed 4", "weight_text": null,
             "deceased_text": null, "age_text": null, "similar_name": true},
-        "allergies": {"patient": "p1", "state": "known", "label": "Known allergies", "items": allergies, "negatives": [],
+        "allergies": {"patient": "p1", "state": "known", "label": "Known allergies", "items": allergies, "refuted": [], "negatives": [],
             "conflict_text": null, "updated_text": null, "disputes": []},
         "medications": block(json!(medicines)), "recently_stopped": [], "conditions": none, "code_status": none,
         "devices": none, "entries": [], "vitals": none, "news2": none, "labs": none, "blood_group": none, "isolation": none, "flags": none,

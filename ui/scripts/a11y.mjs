@@ -41,13 +41,23 @@ function sideways() {
     .map((el) => `scrolls sideways: ${el.localName}${el.id && `#${el.id}`}${[...el.classList].map((each) => `.${each}`).join('')} ${el.scrollWidth} in ${el.clientWidth}`);
 }
 
+/** Runs inside the page: where the view does not begin under the bar at the top and the tabs of charts. */
+function gaps() {
+  const view = document.querySelector('.under > main');
+  if (view === null) return ['there is no view'];
+  const bars = [...document.querySelectorAll('.under header, .under nav')].filter((el) => !view.contains(el));
+  const gap = view.getBoundingClientRect().top - Math.max(...bars.map((el) => el.getBoundingClientRect().bottom));
+  // A frame around the view, as that of training, is none.
+  return Math.abs(gap) < 4 ? [] : [`${Math.round(gap)} px between the bar at the top and the view`];
+}
+
 async function look({ page, faults }, where, looked) {
   for (const violation of looked ? await violations(page) : []) {
     bad++;
     console.error(`${where}: ${violation.id}: ${violation.help}`);
     for (const node of violation.nodes.slice(0, 3)) console.error(`    ${node.target.join(' ')}: ${node.failureSummary?.split('\n').slice(1).join('; ')}`);
   }
-  faults.push(...(await page.evaluate(sideways)));
+  faults.push(...(await page.evaluate(sideways)), ...(await page.evaluate(gaps)));
 }
 
 async function lookAt(view, id) {

@@ -6,6 +6,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'svelte/compiler';
+import { shapes } from './outside.mjs';
 
 const root = fileURLToPath(new URL('../src/', import.meta.url));
 /** Files that may wait for a time, and for what. None of them takes words away and leaves nothing in their place (S26). */
@@ -16,7 +17,7 @@ const TIMERS = new Map([
   ['shared/PatientTable.svelte', 'more rows after the first paint'],
   ['shared/TimeTable.svelte', 'columns near the view once it stands still'],
   ['state/app.svelte.ts', 'the lock waits for a draft, and no longer'],
-  ['state/noteDraft.svelte.ts', 'what is typed is kept'],
+  ['state/entryDraft.svelte.ts', 'what is typed is kept'],
   ['state/port.svelte.ts', 'the engine is told what is looked at'],
   ['state/scanner.ts', 'keys are told from a code'],
   ['state/wall.svelte.ts', 'a number without renewal becomes grey, with its time'],
@@ -126,6 +127,13 @@ for (const [file, list, word, engine, least] of KNOWN) {
   if (words.length >= least && strange.length === 0) continue;
   found++;
   console.error(`src/${file}: ${strange.length > 0 ? `the engine says none of: ${strange.join(', ')}` : 'its words of the engine were not found'} (engine/src/chart/${engine.join('.rs, ')}.rs)`);
+}
+// Whence each text of a view comes is listed: else the scripts of hostile names and payloads would end on it an hour later.
+try {
+  await shapes();
+} catch (thrown) {
+  found++;
+  console.error(thrown.message);
 }
 process.exitCode = found > 0 ? 1 : 0;
 if (found === 0) console.log('lint: nothing banned');

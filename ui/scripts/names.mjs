@@ -23,8 +23,8 @@ const names = args.filter((each) => !each.startsWith('--'));
 /** One of each layout: enough to see within a minute that a change broke something. */
 const QUICK = [
   'lock', 'lock-alarms', 'search-found', 'board', 'chart', 'chart-medicines', 'chart-allergies', 'chart-labs', 'chart-labs-corrected', 'chart-vitals', 'chart-notes', 'chart-encounters',
-  'chart-denied', 'images', 'viewer-ct', 'glass-search', 'glass-chart', 'card', 'card-unavailable',
-  'entry-vitals-faults', 'entry-preview', 'entry-allergy', 'entry-none-known', 'entry-conflict', 'chart-allergies-disputed', 'entry-note', 'chart-entries', 'entries', 'entries-settle', 'card-entries', 'results', 'results-every', 'results-recorded', 'results-beyond', 'results-form-faults', 'results-preview', 'strip-critical-due', 'board-critical', 'training-card', 'training-chart-glass', 'training-board', 'wall-mixed', 'wall-refused',
+  'chart-denied', 'chart-critical-several', 'images', 'viewer-ct', 'glass-search', 'glass-chart', 'card', 'card-unavailable',
+  'entry-vitals-faults', 'entry-preview', 'entry-allergy', 'entry-none-known', 'entry-conflict', 'chart-allergies-disputed', 'chart-allergies-refuted', 'entry-note', 'chart-entries', 'entries', 'entries-settle', 'card-entries', 'results', 'results-every', 'results-recorded', 'results-beyond', 'results-form-faults', 'results-preview', 'strip-critical-due', 'board-critical', 'training-card', 'training-chart-glass', 'training-board', 'wall-mixed', 'wall-refused',
 ];
 /** Its 4,000 images say nothing that the others do not; of 200 rows only those around the view are on the page (board.mjs walks through them); forty beds are as twelve. */
 const LEFT_OUT = ['viewer-long', 'board-200', 'board-wall-200', 'wall-40'];

@@ -20,10 +20,12 @@ export const FIELDS = {
   BlockView: { patient: 'engine', empty_text: 'text', as_of_text: 'engine' },
   BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
   ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text' },
+  ChartCriticalView: { patient: 'engine', text: 'engine', elsewhere_text: 'text', unread_text: 'engine' },
   CriticalView: {
     patient: 'engine', name_text: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', deceased_text: 'text', result: 'engine',
     test_text: 'text', available_text: 'engine', before_text: 'text', not_for_you_text: 'text',
   },
+  DraftHintView: { kept_text: 'engine' },
   DisputeSideView: { standing_text: 'text', standing: 'engine', reaction_text: 'text', by_text: 'text', reason_text: 'text' },
   DisputeView: { dispute: 'engine', allergy: 'engine', agent: 'name' },
   EarlierView: { value: 'name', unit: 'text', flag: 'engine', until_text: 'text', reason_text: 'text' },
@@ -40,6 +42,7 @@ export const FIELDS = {
   ErrorView: { text: 'text' },
   CheckPartView: { name: 'engine', text: 'text' },
   CheckView: { at_text: 'engine' },
+  RefutedView: { agent: 'name', detail_text: 'text', by_text: 'text', why_text: 'text', unsent_text: 'text', source: 'engine', standing: 'engine' },
   RelianceView: { id: 'engine', title: 'engine', text: 'text', todo: 'engine' },
   StreamView: { scope: 'engine', name: 'name', items_text: 'engine', position_text: 'engine', loading_text: 'engine' },
   SyncView: { sentence: 'text', checking_text: 'engine', workstation: 'text', ward: 'text', server: 'text', program: 'engine', keys_text: 'engine' },
@@ -97,6 +100,7 @@ export const FIELDS = {
   StepView: { text: 'text' },
   TakenView: { text: 'text', by_text: 'text', read_back_text: 'text' },
   TickView: { text: 'engine' },
+  WaitingView: { result: 'engine' },
   WallBedView: { patient: 'engine', bed: 'text', name: 'name', person_text: 'text', last_text: 'text' },
   WallSignalView: {
     signal: 'engine', label: 'name', value_text: 'text', unit_text: 'text', flag_text: 'text', absent_text: 'text', at_text: 'engine',

@@ -29,7 +29,7 @@ const LEFT_OUT = ['viewer-long', 'board-200', 'board-wall-200', 'board-preview-l
  * screen the next: all payloads, not each of them on each screen.
  */
 const QUICK = ['lock-alarms', 'search-found', 'board', 'chart', 'chart-allergies', 'chart-labs', 'chart-labs-corrected', 'chart-vitals', 'chart-notes', 'images', 'viewer-measure', 'glass-picked', 'card',
-  'entry-vitals-faults', 'entry-preview', 'entry-none-known', 'entry-conflict', 'chart-allergies-disputed', 'chart-entries', 'entries', 'card-entries', 'results-every', 'results-form-faults', 'results-preview', 'wall-mixed'];
+  'entry-vitals-faults', 'entry-preview', 'entry-none-known', 'entry-conflict', 'chart-allergies-disputed', 'chart-allergies-refuted', 'chart-entries', 'entries', 'card-entries', 'results-every', 'results-form-faults', 'results-preview', 'wall-mixed'];
 
 // ---- the payloads ----
 

@@ -22,6 +22,7 @@ const TABLE = 'ui/src/shared/PatientTable.svelte';
 const STRIP = 'ui/src/shared/StatusStrip.svelte';
 const ALLERGIES = 'ui/src/shared/AllergyStrip.svelte';
 const CHART = 'ui/src/views/Chart.svelte';
+const CRITICAL = 'ui/src/shared/CriticalLine.svelte';
 const CARD = 'ui/src/views/EmergencyCard.svelte';
 const APP = 'ui/src/state/app.svelte.ts';
 
@@ -31,6 +32,7 @@ export const SWITCHES = [
   { rule: 'S1', what: 'rows that are not fully loaded stand without a warning', file: SAFETY, find: 'warning: complete ? null : WORDS.partialRows', replace: 'warning: null', test: vitest('safety') },
   { rule: 'S1', what: 'a filter that shows nobody claims it of a census that is not complete', file: 'ui/src/domain/board.ts', find: "const more = complete ? ''", replace: "const more = true ? ''", test: vitest('board') },
   { rule: 'S1', what: 'a count of past medicines that are not loaded is 0', file: 'ui/src/views/chart/Medicines.svelte', find: "if (block.kind === 'unknown') return say('unknown', 'unbekannt');", replace: "if (block.kind === 'unknown') return '0';", test: vitest('medicines') },
+  { rule: 'S1', what: 'a chart says nothing where it is not known whether a critical result waits', file: 'ui/src/domain/results.ts', find: "  if (unread_text !== null) return { kind: 'unknown', text: unread_text };\n", replace: '', test: vitest('resultsScreen') },
   { rule: 'S1', what: 'every section counts as fully loaded', file: SAFETY, find: "const complete = age.complete && age.age !== 'partial';\n  if (block.items.length > 0) {", replace: "const complete = true;\n  if (block.items.length > 0) {", test: vitest('views', 'results') },
 
   // ---- S2, S3: the states of the allergies ----
@@ -42,6 +44,8 @@ export const SWITCHES = [
   { rule: 'S3', what: 'that nobody is named as the author is not said', file: SAFETY, find: 'strip.negatives.length > 0 ? strip.negatives : [say(', replace: 'true ? strip.negatives : [say(', test: vitest('safety') },
   { rule: 'S2', what: 'a statement about drugs alone makes it "no known allergies"', file: 'shared/clinical/src/card/allergy.rs', find: 'negatives.iter().any(|(n, ..)| n.all)', replace: '!negatives.is_empty()', test: lib('vitrine-clinical', 'card::derive::tests::allergy_states') },
   { rule: 'S2', what: 'a refuted allergy is an allergy', file: 'shared/clinical/src/card/allergy.rs', find: 'if verification == Some("refuted") {', replace: 'if verification == Some("refuted as ever") {', test: lib('vitrine-clinical', 'card::derive::tests::allergy_states') },
+  { rule: 'S2', what: 'what was refuted stands in the list of the allergies', file: SAFETY, find: "label, items: strip.items, refuted: strip.refuted,", replace: "label, items: [...strip.items, ...strip.refuted], refuted: [],", test: vitest('safety', 'allergyChange') },
+  { rule: 'S2', what: 'a refuted allergy that stands again by what was recorded here is none until the server has it', file: 'src-tauri/engine/src/entry/allergy.rs', find: '        if standing.stands() {\n            let added', replace: '        if false {\n            let added', test: lib('vitrine-engine', 'entry::allergy::tests::a_refuted_one_that_stands_again') },
 
   // ---- S4: nothing is cut short ----
   { rule: 'S4', what: 'a name in a list is cut after twelve letters', file: TABLE, find: 'initialsOf(row.name) : row.name}</b>', replace: 'initialsOf(row.name) : row.name.slice(0, 12)}</b>', test: vitest('board') },
@@ -68,6 +72,7 @@ export const SWITCHES = [
   { rule: 'S8', what: 'the parts are not compared with who was asked for', file: SAFETY, find: 'return parts.every((part) => part.patient === asked);', replace: 'return true;', test: vitest('safety') },
   { rule: 'S8', what: 'the banner is not compared with who was asked for', file: SAFETY, find: ' || banner.patient !== asked', replace: '', test: vitest('safety') },
   { rule: 'S8', what: 'one part of a chart is left out of the comparison', file: SAFETY, find: '    chart.labs,\n', replace: '', test: vitest('safety') },
+  { rule: 'S8', what: 'critical results of a chart are left out of the comparison', file: SAFETY, find: '    chart.critical,\n', replace: '', test: vitest('safety') },
   { rule: 'S8', what: 'a chart is shown without the comparison', file: APP, find: 'if (chartIsOf(asked, view)) this.#change', replace: 'if (true) this.#change', test: vitest('app', 'views') },
   { rule: 'S8', what: 'a late answer stands in the chart in front', file: APP, find: ' || this.front !== asked || turn < this.#answered', replace: '', test: vitest('charts') },
   { rule: 'S8', what: 'an emergency card is shown without the comparison', file: 'ui/src/state/emergency.ts', find: 'if (cardIsOf(asked, card)) {', replace: 'if (true) {', test: vitest('app') },
@@ -95,7 +100,9 @@ export const SWITCHES = [
   // ---- S14: free-text allergies are marked ----
   { rule: 'S14', what: 'an allergy in free text looks like one that is checked', file: ALLERGIES, find: '{#if !item.coded}<span class="tag">', replace: '{#if false}<span class="tag">', test: vitest('views') },
 
-  // ---- S15: the strip cannot be dismissed ----
+  // ---- S15: the strip cannot be dismissed, nor the line of what waits in a chart ----
+  { rule: 'S15', what: 'a button takes the line of waiting critical results away', file: CRITICAL, find: '{:else if open !== null}<button type="button"', replace: '{:else if open !== null}<button type="button" onclick={(event) => event.currentTarget.closest(\'section\')?.remove()}>×</button><button type="button"', test: vitest('resultsScreen') },
+  { rule: 'S15', what: 'what waits is said in the summary of a chart alone', file: CHART, find: '        critical={chart.critical}\n', replace: "        critical={app.section === 'summary' ? chart.critical : { ...chart.critical, waiting: [] }}\n", test: vitest('resultsScreen') },
   { rule: 'S15', what: 'the strip has a button that closes it', file: STRIP, find: '<button type="button" class="status" data-testid="strip-sync"', replace: '<button type="button" onclick={(event) => event.currentTarget.closest(\'.strips\')?.remove()}>×</button><button type="button" class="status" data-testid="strip-sync"', test: vitest('rules') },
   { rule: 'S15', what: 'the strip is away while all is live', file: STRIP, find: '<div class="strips" data-testid="status" data-age={words.age}>', replace: '<div class="strips" data-testid="status" data-age={words.age} hidden={words.age === \'live\'}>', test: vitest('rules') },
   { rule: 'S15', what: 'the strip is away over the emergency card', file: 'ui/src/App.svelte', find: '  <StatusStrip status', replace: '  {#if !cardOpen}<StatusStrip status', also: [['endDrill={() => void endDrill(app)} />', 'endDrill={() => void endDrill(app)} />{/if}']], test: vitest('rules') },
@@ -106,9 +113,10 @@ export const SWITCHES = [
   { rule: 'S16', what: 'the words of a state are left out', file: 'ui/src/shared/EntryBadge.svelte', find: '<span>{said(text, ENTRY_WORDS[state])}</span>', replace: '', test: vitest('entryScreen') },
 
   // ---- S17: drafts survive and are their author's alone ----
-  { rule: 'S17', what: 'what is typed is not kept while it is written', file: 'ui/src/state/noteDraft.svelte.ts', find: '    this.#timer ??= setTimeout(() => void this.keep(), KEEP_EVERY_MS);\n', replace: '', test: vitest('entry') },
-  { rule: 'S17', what: 'a draft that could not be read is written over', file: 'ui/src/state/noteDraft.svelte.ts', find: "this.#earlier = text === '' ? 'known' : 'held';", replace: "this.#earlier = 'known';", test: vitest('entry') },
-  { rule: 'S17', what: 'a draft that could not be kept is said to be', file: 'ui/src/state/noteDraft.svelte.ts', find: '        this.error = errorOf(null, WORDS.draftNotKept(errorOf(thrown, WORDS.notAnswered).text));\n', replace: '        this.#kept = text;\n', test: vitest('entry') },
+  { rule: 'S17', what: 'what is typed is not kept while it is written', file: 'ui/src/state/entryDraft.svelte.ts', find: '    this.#timer ??= setTimeout(() => void this.keep(), KEEP_EVERY_MS);\n', replace: '', test: vitest('entry') },
+  { rule: 'S17', what: 'vital signs that were typed are lost with the lock', file: 'ui/src/state/entry.svelte.ts', find: "kind === 'vitals' || kind === 'allergy' || kind === 'note'", replace: "kind === 'note'", test: vitest('entry') },
+  { rule: 'S17', what: 'a draft that could not be read is written over', file: 'ui/src/state/entryDraft.svelte.ts', find: "this.#earlier = draft === null ? 'known' : 'held';", replace: "this.#earlier = 'known';", test: vitest('entry') },
+  { rule: 'S17', what: 'a draft that could not be kept is said to be', file: 'ui/src/state/entryDraft.svelte.ts', find: '        this.error = errorOf(null, WORDS.draftNotKept(errorOf(thrown, WORDS.notAnswered).text));\n', replace: '        this.#kept = typed;\n', test: vitest('entry') },
 
   // ---- S18: the lock hides everything ----
   { rule: 'S18', what: 'open charts stay behind the lock', file: APP, find: '    this.open = [];\n', replace: '', test: vitest('app', 'charts') },

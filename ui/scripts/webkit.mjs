@@ -82,6 +82,7 @@ class Page {
     const env = { ...process.env, HOME: page.#home, XDG_RUNTIME_DIR: page.#home, DISPLAY: name, GDK_BACKEND: 'x11', GDK_SCALE: String(size.scale), NO_AT_BRIDGE: '1', LANG: 'C.UTF-8' };
     const driver = spawn('WebKitWebDriver', [`--port=${port}`, '--host=127.0.0.1'], { env, stdio: 'ignore', detached: true });
     page.#kids = [driver, xvfb];
+    KIDS.add(page);
     try {
       await new Promise((done, failed) => {
         driver.once('spawn', done);
@@ -196,21 +197,31 @@ class Page {
     this.#at = href;
   }
 
-  /** Ends the browser with all it started: a page that hangs does not end with its session. */
-  async close() {
-    this.#listeners.clear();
-    if (this.#session !== undefined) await this.#ask('DELETE', '').catch(() => null);
+  /** Ends all processes: the browser and that of its page are children of the driver's group. */
+  end() {
+    KIDS.delete(this);
     const [driver, xvfb] = this.#kids;
     try {
-      // Its whole group: the browser and the process of its page are not its only children.
       if (driver.pid !== undefined) process.kill(-driver.pid, 'SIGKILL');
     } catch {
       // It has ended.
     }
     xvfb.kill();
+  }
+
+  /** Ends the browser with all it started: a page that hangs does not end with its session. */
+  async close() {
+    this.#listeners.clear();
+    if (this.#session !== undefined) await this.#ask('DELETE', '').catch(() => null);
+    this.end();
     await rm(this.#home, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   }
 }
+
+/** Pages whose processes still run; they end with the script, however it ends. */
+const KIDS = new Set();
+process.on('exit', () => KIDS.forEach((page) => page.end()));
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 /** As `chromium.launch` of Playwright, for pages of one size each. */
 export function launch() {

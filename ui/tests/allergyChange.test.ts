@@ -71,7 +71,7 @@ describe('a change', () => {
     await press(window, 'Enter', { ctrlKey: true });
     await settled(20);
     expect(one('entry-dialog').dataset.step).toBe('preview');
-    expect(words(one('entry-sign'))).toContain('Sign for JONES, Mary (Ms)');
+    expect(words(one('entry-sign'))).toContain('Sign in the chart of JONES, Mary (Ms)');
     await settled(READ_AT_LEAST_MS + 50);
     await press(window, 'Enter', { ctrlKey: true });
     await settled(20);
@@ -168,6 +168,50 @@ describe('a change', () => {
   });
 });
 
+describe('what was refuted', () => {
+  test('stands after the allergies in the band, apart and in words (S2, S4)', async () => {
+    await screen('chart-allergies-refuted');
+    const band = one('allergies');
+    expect(band.dataset.state).toBe('known');
+    const apart = one('allergies-refuted');
+    expect([...apart.querySelectorAll('p')].map(words)).toEqual([
+      'Refuted: sulfamethoxazole — Dr RAO (Physician), 20-Nov-2026 10:15, at icu-02',
+      'Refuted: iodine — who and when not recorded',
+    ]);
+    const list = band.querySelector('ul');
+    expect(words(list)).not.toContain('sulfamethoxazole');
+    expect(list?.compareDocumentPosition(apart)).toBe(Node.DOCUMENT_POSITION_FOLLOWING);
+  });
+
+  test('alone it leaves the allergies not recorded, and nobody has said that there are none (S2)', async () => {
+    await screen('chart-refuted');
+    expect(one('allergies').dataset.state).toBe('not-recorded');
+    expect(words(one('allergy-label'))).toBe('ALLERGIES NOT RECORDED');
+    expect(words(one('allergies'))).toContain('Refuted: sulfamethoxazole');
+    expect(words(one('allergies'))).not.toMatch(/no known/iu);
+  });
+
+  test('in its section it says who and why, or that nobody knows, and can be changed where the record lets it', async () => {
+    const app = await screen('chart-allergies-refuted');
+    expect(words(one('refuted'))).toContain('sulfamethoxazole — was recorded with: rash, mild');
+    expect(all('refuted-why').map(words)).toEqual(['because: oral challenge tolerated on 20-Nov-2026', 'Why is not recorded']);
+    expect(all('allergy-change').map((button) => button.getAttribute('aria-label'))).toEqual(['Change penicillin', 'Change latex', 'Change blue dye', 'Change sulfamethoxazole']);
+    all('allergy-change')[3]?.click();
+    await settled(20);
+    expect(words(one('change-about'))).toBe('sulfamethoxazole — recorded: rash, mild. How it stands in the record: Refuted: looked into, it is none');
+    expect(chosen()).toEqual([]);
+    await choose('standing', 'unconfirmed');
+    await type('reason', 'Hives after a second dose');
+    expect(input(app)).toMatchObject({ allergy: 'AllergyIntolerance/sulfamethoxazole', standing: 'unconfirmed', reason: 'Hives after a second dose', settles: '' });
+  });
+
+  test('by name it is one of several, and says that it is refuted', async () => {
+    await screen('chart-allergies-refuted');
+    await byName('change an allergy');
+    expect(words(one('choice-allergy-AllergyIntolerance/sulfamethoxazole'))).toBe('4sulfamethoxazole — refuted; rash, mild');
+  });
+});
+
 describe('a contradiction', () => {
   test.each(['chart-disputed', 'card-disputed', 'chart-allergies-disputed'])('%s: the allergy stands, and says that it is disputed', async (id) => {
     await screen(id);
@@ -197,7 +241,7 @@ describe('a contradiction', () => {
     await type('reason', 'Asked her husband');
     await press(window, 'Enter', { ctrlKey: true });
     await settled(READ_AT_LEAST_MS + 50);
-    expect(words(one('entry-sign'))).toContain('Sign for JONES, Mary (Ms)');
+    expect(words(one('entry-sign'))).toContain('Sign in the chart of JONES, Mary (Ms)');
     await press(window, 'Enter', { ctrlKey: true });
     await settled(20);
     expect(app.recording.dialog).toBeNull();

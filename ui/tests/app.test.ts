@@ -357,6 +357,66 @@ describe('breaking the glass', () => {
     expect(app.card).toBeNull();
   });
 
+  test('the row that a board opens on is nobody\'s choice; one that a person went to is', async () => {
+    await app.signIn('dlee', '0000');
+    app.showBoard();
+    await settled();
+    expect(app.board.row).not.toBeNull();
+    app.onKey(key('F12', true), IDLE, 0);
+    expect(app.dialog?.patient).toBeNull();
+    app.emergency.cancel();
+    app.onKey(key('ArrowDown'), IDLE, 0);
+    app.onKey(key('F12', true), IDLE, 0);
+    expect(app.dialog?.patient?.patient).toBe(app.board.row?.patient);
+  });
+
+  test('of several that a search found none is taken, the only one is', async () => {
+    await app.signIn('dlee', '0000');
+    const found = await fake.search('smi');
+    for (const [rows, taken] of [[found.rows, null], [found.rows.slice(1, 2), found.rows[1]?.patient]] as const) {
+      fake.search = async () => ({ ...found, rows: [...rows] });
+      app.showSearch();
+      app.lookFor(`smi${rows.length}`);
+      await settled();
+      app.onKey(key('F12', true), IDLE, 0);
+      expect(app.dialog?.patient?.patient ?? null, `${rows.length}`).toBe(taken);
+      app.emergency.cancel();
+    }
+  });
+
+  test('whose secret is too long ago is asked for it at once, not after the last key', async () => {
+    const asked = await fake.reasons();
+    fake.reasons = async () => ({ ...asked, secret_needed: true });
+    await app.signIn('dlee', '0000');
+    app.emergency.open(whoOfBanner(MARY_BANNER));
+    await settled();
+    app.dialog?.chooseDigit(1);
+    expect([app.dialog?.step, app.dialog?.secretNeeded]).toEqual(['secret', true]);
+  });
+
+  test('whom it was opened for can be changed: who they are is said first, then the other is looked for', async () => {
+    await app.signIn('dlee', '0000');
+    app.emergency.open(whoOfBanner(MARY_BANNER));
+    await settled();
+    const dialog = app.dialog;
+    if (dialog === null) throw new Error('no dialog');
+    dialog.chooseDigit(1);
+    expect([dialog.step, dialog.secretNeeded]).toEqual(['ready', false]);
+    dialog.unpick();
+    expect([dialog.patient, dialog.step, dialog.maySearch]).toEqual([null, 'secret', false]);
+    dialog.secret = '482913';
+    app.onKey(key('Enter'), TYPING, 0);
+    await settled();
+    dialog.lookFor('smi');
+    await settled();
+    dialog.pick(1);
+    expect(dialog.patient?.patient).not.toBe(MARY_BANNER.patient);
+    // Just picked: confirmed on the button, as any other.
+    app.onKey(key('Enter'), TYPING, 0);
+    await settled();
+    expect(app.card).toBeNull();
+  });
+
   test('from the lock screen: reason, identity, search, pick, confirm', async () => {
     app.onKey(key('F12', true), IDLE, 0);
     await settled();

@@ -46,7 +46,7 @@ function textsOf(value: unknown, at = ''): [at: string, text: string][] {
 
 const AGE: SectionAge = { age: 'live', text: '', complete: true, as_of_ms: 0 };
 const NOTHING: AllergyStripView = {
-  patient: 'p', state: 'known', label: '', items: [], negatives: [], conflict_text: null, disputes: [], updated_text: null,
+  patient: 'p', state: 'known', label: '', items: [], refuted: [], negatives: [], conflict_text: null, disputes: [], updated_text: null,
 };
 const row = (bed: string) => ({ bed, born_text: 'x', number_text: '1', acuity: '1', critical_text: null, news2: null }) as PatientRowView;
 

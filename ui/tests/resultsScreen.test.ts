@@ -1,8 +1,11 @@
 /** The results inbox on the page: who, value and wait of each row, the form, what is heard, and where else a waiting result is said. */
 import { flushSync } from 'svelte';
-import { afterEach, expect, test } from 'vitest';
-import { EVERY, TWO } from '../src/ipc/fixtures/results';
+import { afterEach, expect, test, vi } from 'vitest';
+import type { Fake } from '../src/ipc/fake';
+import { MARY_CHART } from '../src/ipc/fixtures/people';
+import { EVERY, MARY_WAITS, TWO } from '../src/ipc/fixtures/results';
 import { acknowledge } from '../src/state/acts';
+import { CHART_SECTIONS } from '../src/state/sections';
 import { all, leave, one, screen, words } from './onScreen';
 
 const settled = () => new Promise((done) => setTimeout(done, 0));
@@ -75,7 +78,7 @@ test('the form: who it is of and the value stand above it, digits choose, the an
 
 test('the button that signs carries the name; no button takes more than one row', async () => {
   await screen('results-preview');
-  expect(words(one('entry-sign'))).toContain('Sign for SMITH, John (Mr)');
+  expect(words(one('entry-sign'))).toContain('Sign in the chart of SMITH, John (Mr)');
   await leave();
   await screen('results-every');
   expect(document.querySelectorAll('[type=checkbox]')).toHaveLength(0);
@@ -160,4 +163,80 @@ test('S25: who died is said in words and with a hatched edge', async () => {
   const [row] = all('critical');
   expect(words(row)).toContain('Died 21-Nov-2026');
   expect(row?.querySelector('.identity')?.classList.contains('hatched')).toBe(true);
+});
+
+test('a chart says in every section what of its patient waits, and no button takes that away (S15)', async () => {
+  const app = await screen('chart-critical-waits');
+  for (const section of CHART_SECTIONS) {
+    app.section = section;
+    flushSync();
+    const line = one('chart-critical');
+    expect(words(line)).toMatch(/^1 critical result waits for acknowledgement: K 6.8 mmol\/L HH ?critically high 21-Nov-2026 04:07, for 22 min Open inbox/u);
+    expect(line.querySelector('svg')).not.toBeNull();
+    expect([...line.querySelectorAll('button, a, [role=button]')].map((each) => (each as HTMLElement).dataset.testid)).toEqual(['chart-critical-open']);
+  }
+  // Also while something is recorded; the inbox cannot be opened from there.
+  app.recording.open('vitals');
+  flushSync();
+  expect(words(one('chart-critical'))).toContain('K 6.8 mmol/L');
+  expect(all('chart-critical-open')).toHaveLength(0);
+});
+
+test('the minutes in a chart go on by themselves', async () => {
+  const app = await screen('chart-critical-waits');
+  const chart = vi.spyOn(app.backend, 'chartOpen');
+  app.touched(performance.now() + 60_500);
+  app.tick(performance.now() + 61_000);
+  flushSync();
+  expect(words(one('chart-critical-result'))).toContain('for 23 min');
+  expect(chart).not.toHaveBeenCalled();
+});
+
+test('its button opens the inbox at that patient, and acknowledged it is gone from the chart', async () => {
+  const app = await screen('chart-critical-waits');
+  one('chart-critical-open').click();
+  await settled();
+  flushSync();
+  expect([app.view, app.results.current?.row.patient, app.results.current?.row.measured.value]).toEqual(['results', 'p-mary', '6.8']);
+  const { current } = app.results;
+  if (current === null) throw new Error('no row');
+  await app.backend.entryRecord('p-mary', { kind: 'acknowledge', result: current.row.result, version: 1, answer: 'acting', read_back: '', words: '' }, { id: '', preview_ms: 0 } as never);
+  app.aside.back();
+  await settled();
+  flushSync();
+  expect([app.view, all('chart-critical').length]).toEqual(['chart', 0]);
+});
+
+test('a new one comes into the open chart with the news of it', async () => {
+  const app = await screen('chart');
+  expect(all('chart-critical')).toHaveLength(0);
+  const fake = app.backend as Fake;
+  fake.world.chart = { ok: { ...MARY_CHART, critical: MARY_WAITS } };
+  fake.tell({ kind: 'patients-changed', value: ['p-mary'] });
+  await settled();
+  flushSync();
+  expect(words(one('chart-critical'))).toContain('1 critical result waits');
+});
+
+test('several: those that wait longest by name, the others counted; another ward is said, and no button leads astray (S5)', async () => {
+  await screen('chart-critical-several');
+  expect(words(one('chart-critical'))).toContain('5 critical results wait for acknowledgement');
+  expect(all('chart-critical-result').map(words)[0]).toMatch(/Glucose 1.6 mmol\/L.*not known since when/u);
+  expect(all('chart-critical-result')).toHaveLength(3);
+  expect(words(one('chart-critical-more'))).toBe('2 more in the inbox');
+  await leave();
+  await screen('chart-critical-elsewhere');
+  expect(words(one('chart-critical-elsewhere'))).toContain('Intensive Care');
+  expect(all('chart-critical-open')).toHaveLength(0);
+});
+
+test('where it is not known a chart never reads as if none waited (S1)', async () => {
+  await screen('chart-critical-unread');
+  expect([one('chart-critical').dataset.kind, words(one('chart-critical'))]).toEqual(['unknown', 'Not known here whether a critical result waits: ask the laboratory']);
+  await leave();
+  await screen('chart-critical-partial');
+  expect(words(one('chart-critical'))).toContain('there may be more');
+  await leave();
+  await screen('chart-partial');
+  expect([one('chart-critical').dataset.kind, words(one('chart-critical'))]).toEqual(['unknown', 'Not fully loaded: a critical result may wait']);
 });

@@ -123,7 +123,8 @@ describe('S26: what is said stays until a person closes it', () => {
     // Before the workstation locks itself.
     await vi.advanceTimersByTimeAsync(90_000);
     flushSync();
-    expect(words(one(what))).toBe(said);
+    // That a draft was kept is said after it.
+    expect(words(one(what))).toContain(said);
   });
 });
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { cardIsOf, chartIsOf, hiddenText, showAllergies, showBlock, stripWords } from '../src/domain/safety';
 import { AGE_WORDS, WORDS } from '../src/i18n/words';
-import { block, KNOWN, LIVE, MARY_CARD, MARY_CHART, OFFLINE, PARTIAL } from '../src/ipc/fixtures/people';
+import { KNOWN, LIVE, MARY_CARD, MARY_CHART, OFFLINE, PARTIAL, REFUTED, block } from '../src/ipc/fixtures/people';
 import { calm } from '../src/ipc/fixtures/world';
 import type { DataAge } from '../src/wire/DataAge';
 import type { SectionAge } from '../src/wire/SectionAge';
@@ -82,6 +82,18 @@ describe('S2, S3: the allergy strip is always in exactly one state', () => {
       expect(showAllergies(none, { ...LIVE, age }).state).toBe('unavailable');
     }
   });
+  test('what was refuted stands apart: it is no allergy, and no answer to whether there are others', () => {
+    const refuted = REFUTED;
+    for (const age of [LIVE, PARTIAL]) {
+      const alone = showAllergies({ ...KNOWN, items: [], state: 'not-recorded', label: 'ALLERGIES NOT RECORDED', refuted }, age);
+      expect(alone).toMatchObject({ state: age === LIVE ? 'not-recorded' : 'partial', items: [], refuted });
+      expect(alone.label).not.toMatch(/no known/iu);
+      expect(showAllergies({ ...KNOWN, refuted }, age)).toMatchObject({ state: 'known', items: KNOWN.items, refuted });
+    }
+    expect(showAllergies({ ...none, refuted }, LIVE)).toMatchObject({ state: 'none-known', refuted, remarks: ['No known allergies — Dr RAO'] });
+    // Who says that there are none is not who refuted one.
+    expect(showAllergies({ ...none, negatives: [], refuted }, LIVE).remarks.join()).toContain('not recorded');
+  });
   test('a conflict is shown in every state', () => {
     for (const state of ['known', 'none-known', 'not-recorded', 'unavailable'] as const) {
       for (const age of [LIVE, OFFLINE, PARTIAL]) {
@@ -95,7 +107,7 @@ describe('S2, S3: the allergy strip is always in exactly one state', () => {
 });
 
 describe('S7, S8: a banner, and every part of the same patient, or nothing', () => {
-  const parts = ['allergies', 'medications', 'past_medications', 'conditions', 'code_status', 'vitals', 'news2', 'labs', 'notes', 'encounters'] as const;
+  const parts = ['allergies', 'critical', 'medications', 'past_medications', 'conditions', 'code_status', 'vitals', 'news2', 'labs', 'notes', 'encounters'] as const;
   test('the right one passes', () => expect(chartIsOf('p-mary', MARY_CHART)).toBe(true));
   for (const part of parts) {
     test(`chart: ${part} of somebody else`, () => {

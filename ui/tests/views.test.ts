@@ -1,7 +1,7 @@
 /** What the components put on the page: words, marks, and nothing that came from outside as anything but text. */
 import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { block, MARY_CARD, MARY_CHART, MARY_NEWS2 } from '../src/ipc/fixtures/people';
+import { block, CHILD_NEWS2_IN_FULL, MARY_CARD, MARY_CHART, MARY_NEWS2 } from '../src/ipc/fixtures/people';
 import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
 import { all, leave, one, screen } from './onScreen';
 
@@ -29,11 +29,11 @@ describe('NEWS2 (S11)', () => {
     await screen('chart-vitals');
     const words = one('news2').textContent ?? '';
     expect(words).toContain('≥15');
-    expect(words).toContain('oxygen missing');
+    expect(words).toContain('not recorded: air or oxygen');
     expect(words).toContain('at least');
     const parts = all('news2-part').map((row) => row.textContent ?? '');
     expect(parts).toHaveLength(7);
-    expect(parts.find((row) => row.includes('oxygen'))).toContain('not counted: missing');
+    expect(parts.find((row) => row.includes('oxygen'))).toContain('not counted: not recorded');
     expect(parts.find((row) => row.startsWith('RR'))).toContain('26 per min');
   });
   test('the card opens at its top: focus alone does not scroll past the medicines', async () => {
@@ -52,14 +52,18 @@ describe('NEWS2 (S11)', () => {
   });
   test('on the emergency card too', async () => {
     await screen('card');
-    expect(one('card-news2').textContent).toContain('oxygen missing');
+    expect(one('card-news2').textContent).toContain('not recorded: air or oxygen');
   });
   test('on the board: what is lacking is visible words, a child has no score and a reason', async () => {
     await screen('board');
     const row = (name: string) => all('patient-row').find((each) => each.textContent?.includes(name))?.textContent ?? '';
     expect(row('SMYTH')).toContain('≥5');
-    expect(row('SMYTH')).toContain('temp missing');
-    expect(row('OKAFOR')).toContain('under 16');
+    expect(row('SMYTH')).toContain('not recorded: temp');
+    expect(row('OKAFOR')).toContain('age <16');
+  });
+  test('in a chart that a child has no score is a sentence, and reads like no score', async () => {
+    await screen('chart', (world) => (world.chart = { ok: { ...MARY_CHART, news2: block('p-mary', [CHILD_NEWS2_IN_FULL]) } }));
+    expect(one('news2').textContent).toContain('not for patients under 16 years');
   });
   test('what is heard: no sign that a voice leaves out, and a pause between the parts', async () => {
     await screen('board');
@@ -68,7 +72,7 @@ describe('NEWS2 (S11)', () => {
     const heard = score?.cloneNode(true) as HTMLElement;
     for (const silent of heard.querySelectorAll('[aria-hidden=true]')) silent.remove();
     expect(heard.textContent?.replace(/\s+/g, ' ').trim()).toBe(
-      'NEWS2: at least 5. at least: urgent response. temp missing. SpO2 scale 1. oldest input 21-Nov-2026 03:58',
+      'NEWS2: at least 5. at least: urgent response. not recorded: temp. SpO2 scale 1. oldest input 21-Nov-2026 03:58',
     );
   });
   test('a score ends when an input becomes too old while it is looked at', async () => {

@@ -1,4 +1,4 @@
-//! View models of the results inbox: critical results of a ward, who has taken them up, how long they wait.
+//! View models of the results inbox, and of the line about them in a chart: critical results, who has taken them up, how long they wait.
 //!
 //! The screen knows no limit: which result is critical, what is due after how long and every sentence come from here; it counts the
 //! seconds on.
@@ -85,6 +85,34 @@ pub struct CriticalView {
     pub entries: Vec<EntryView>,
     /// Why this person cannot acknowledge it; absent where they can.
     pub not_for_you_text: Option<String>,
+}
+
+/// The critical results of one patient that wait for somebody: a line of the chart, whichever section is open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ChartCriticalView {
+    /// Patient these were read for; the screen shows nothing unless it equals the banner's (screens.md S8).
+    pub patient: String,
+    /// "1 critical result waits for acknowledgement"; absent where none does, and where that is not known.
+    pub text: Option<String>,
+    /// Those that wait, the longest waiting first.
+    pub waiting: Vec<WaitingView>,
+    /// Where they stand, when not in the inbox of this workstation's ward: "in the results inbox of ICU, not in that of this ward".
+    pub elsewhere_text: Option<String>,
+    /// It is not known whether any waits: never shown as none.
+    pub unread_text: Option<String>,
+}
+
+/// A critical result that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct WaitingView {
+    /// The result ("Observation/…").
+    pub result: String,
+    /// What was measured, with flag, time and status.
+    pub measured: MeasuredView,
+    /// For how long it has waited when this was read, s; the screen counts on. Absent where the record does not say since when.
+    pub waits_s: Option<u32>,
 }
 
 /// What somebody did about a critical result.

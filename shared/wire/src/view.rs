@@ -3,8 +3,9 @@
 //!
 //! Strings ending in `_text` are for showing as they are. Nothing here is FHIR.
 
-use crate::entry_view::EntryView;
+use crate::entry_view::{DraftHintView, EntryView};
 use crate::layout::LayoutView;
+use crate::results_view::ChartCriticalView;
 use crate::series_view::{FlowsheetView, MeasuredSeriesView};
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -203,6 +204,8 @@ pub struct AllergyStripView {
     pub label: String,
     /// Active allergies, most dangerous first.
     pub items: Vec<AllergyView>,
+    /// Allergies that were looked into and are none: shown apart from both, and never an answer to whether there are others.
+    pub refuted: Vec<RefutedView>,
     /// Statements of absence: "No known allergies — Dr RAO, 18-Nov-2026 09:12".
     pub negatives: Vec<String>,
     /// "Conflict: …" when a "none known" statement stands beside an active allergy.
@@ -269,6 +272,26 @@ pub struct AllergyView {
     /// changed here (not in the record yet, disputed).
     pub source: Option<String>,
     /// Code of [`crate::entry_view::EntryFormView::standings`] that fits what is recorded; "" where none does.
+    pub standing: String,
+}
+
+/// An allergy that was refuted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct RefutedView {
+    /// Agent, never shortened.
+    pub agent: String,
+    /// "anaphylaxis, severe": what was recorded of it; "" where it cannot be read here.
+    pub detail_text: String,
+    /// "RN BROWN (Nurse), 27-Nov-2026 04:13, at ed-07"; "who and when not recorded".
+    pub by_text: String,
+    /// "because: skin test negative"; "note: …" where the record has only that; absent where it says nothing.
+    pub why_text: Option<String>,
+    /// "changed here to confirmed …, NOT SENT".
+    pub unsent_text: Option<String>,
+    /// The resource, to be changed; absent where it cannot be changed here (a change waits, disputed, cannot be read).
+    pub source: Option<String>,
+    /// Code of [`crate::entry_view::EntryFormView::standings`] that fits what is recorded.
     pub standing: String,
 }
 
@@ -407,9 +430,9 @@ pub struct News2View {
     pub level_text: String,
     /// By which scale SpO2 is scored, said wherever a score stands; absent without one.
     pub scale_text: Option<String>,
-    /// "temp missing, SpO2 old"; absent where every input counts.
+    /// "not recorded: air or oxygen, temp; old: SpO2"; absent where every input counts.
     pub lacking_text: Option<String>,
-    /// Why there is no score for this patient at all: "under 16", "pregnancy", "age not known", "died".
+    /// Why there is no score for this patient at all: "not for patients under 16 years"; on a board "age <16".
     pub not_for_text: Option<String>,
     /// "oldest input 21-Nov-2026 04:05".
     pub since_text: Option<String>,
@@ -425,13 +448,13 @@ pub struct News2View {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct News2PartView {
-    /// "RR", "SpO2", "oxygen", …
+    /// "RR", "SpO2", "air or oxygen", …
     pub label: String,
     /// "26 breaths/minute"; "not recorded".
     pub value_text: String,
     /// "3"; "" where it does not count.
     pub points_text: String,
-    /// "missing", "old", "not readable", "not final", …; absent where it counts.
+    /// "not recorded", "old", "not readable", "not final", …; absent where it counts.
     pub state_text: Option<String>,
     /// "21-Nov-2026 04:05".
     pub at_text: Option<String>,
@@ -611,7 +634,9 @@ pub struct ChartView {
     pub banner: BannerView,
     /// Allergies.
     pub allergies: AllergyStripView,
-    /// Age of the essentials (banner, allergies, medicines, conditions).
+    /// Critical results that wait for somebody.
+    pub critical: ChartCriticalView,
+    /// Age of the essentials (banner, allergies, critical results, medicines, conditions).
     pub essentials_age: SectionAge,
     /// Age of the rest of the record.
     pub record_age: SectionAge,
@@ -637,6 +662,8 @@ pub struct ChartView {
     pub encounters: BlockView<LineView>,
     /// Recorded at this workstation and not yet in this chart.
     pub entries: Vec<EntryView>,
+    /// What this person began to record for this patient and did not sign.
+    pub drafts: Vec<DraftHintView>,
     /// True when this person may record here for this patient.
     pub may_record: bool,
     /// Why not, when not: what would allow it.
@@ -645,6 +672,16 @@ pub struct ChartView {
     pub resources: u32,
     /// Set while the full record is still arriving: "Still loading — 1,200 of 3,400".
     pub loading_text: Option<String>,
+}
+
+/// What breaking the glass asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ReasonsView {
+    /// In the order of their digits.
+    pub reasons: Vec<ReasonView>,
+    /// Nobody is signed in, or who is has to prove it again.
+    pub secret_needed: bool,
 }
 
 /// A reason for breaking the glass.

@@ -1,7 +1,7 @@
 //! Critical results: which wait, for how long, what is due, how they are shown.
 //!
-//! Lives here: the steps, counting, the views, the words of the status line. Never here: which result is critical and who has
-//! acknowledged it (`clinical::card::critical`), permits (`workstation::results`).
+//! Lives here: the steps, counting, the views, the words of the status line and of the line in a chart. Never here: which result is
+//! critical and who has acknowledged it (`clinical::card::critical`), permits (`workstation::results`).
 //!
 //! The times are the design's (screens.md 8: 10, 20, 30 minutes; a place sets its own within NPSG.02.03.01 of the Joint Commission).
 //! This program calls nobody: it says who has to be told.
@@ -11,12 +11,12 @@ use crate::entry::{self, Pending};
 use crate::station::Station;
 use std::collections::BTreeMap;
 use vitrine_clinical::card::critical::one_line;
-use vitrine_clinical::card::{CriticalItem, CriticalMark, Taken};
+use vitrine_clinical::card::{CriticalItem, CriticalMark, EmergencyCard, Taken};
 use vitrine_clinical::entry::{Answer, What};
 use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_store_sqlcipher::workstation::WardMarks;
 use vitrine_wire::entry_view::{EntryState, EntryView};
-use vitrine_wire::results_view::{CriticalView, StepView, TakenView};
+use vitrine_wire::results_view::{ChartCriticalView, CriticalView, StepView, TakenView, WaitingView};
 use vitrine_wire::view::PatientRowView;
 
 /// What is due after how many seconds.
@@ -106,15 +106,16 @@ pub(crate) fn waiting<'a>(
     taken_up: &BTreeMap<String, u64>,
     now: UtcMs,
 ) -> Vec<&'a CriticalMark> {
-    let here = |m: &CriticalMark| {
+    marks.iter().filter(|m| waits(m, taken_up, now)).collect()
+}
+
+fn waits(m: &CriticalMark, taken_up: &BTreeMap<String, u64>, now: UtcMs) -> bool {
+    let here = || {
         taken_up
             .get(&m.source.to_string())
             .is_some_and(|v| *v >= m.version)
     };
-    marks
-        .iter()
-        .filter(|m| !m.acknowledged && is_recent(m.available, now) && !here(m))
-        .collect()
+    !m.acknowledged && is_recent(m.available, now) && !here()
 }
 
 /// "2 critical results not acknowledged".
@@ -236,6 +237,87 @@ fn taken_view(w: &Words<'_>, t: &Taken, said: &str) -> TakenView {
     }
 }
 
+/// For how long, s; `None` = nobody knows since when.
+fn waited_s(available: Option<UtcMs>, now: UtcMs) -> Option<u32> {
+    available.map(|at| u32::try_from(now.since(at).max(0) / 1_000).unwrap_or(u32::MAX))
+}
+
+/// What of one patient waits, by the rule that the inbox's count and the board's row have. Without a card that says which results are
+/// critical nothing is known. `ward`: the one whose inbox opens here.
+pub(crate) fn of_chart(
+    w: &Words<'_>,
+    card: Option<&EmergencyCard>,
+    taken_up: &BTreeMap<String, u64>,
+    ward: &str,
+) -> ChartCriticalView {
+    let known = card.and_then(|c| Some((c, c.critical.as_ref()?)));
+    let Some((card, all)) = known else {
+        return ChartCriticalView {
+            patient: w.patient.to_string(),
+            text: None,
+            waiting: Vec::new(),
+            elsewhere_text: None,
+            unread_text: Some(say!(
+                "Not known here whether a critical result waits: ask the laboratory",
+                "Hier nicht bekannt, ob ein kritischer Befund wartet: im Labor nachfragen"
+            )),
+        };
+    };
+    let now = w.clock.now();
+    let mut waiting: Vec<&CriticalItem> = all.iter().filter(|c| waits(&c.mark(), taken_up, now)).collect();
+    // Nobody knows since when: first, as in the inbox.
+    waiting.sort_by_key(|c| (c.available, c.item.source.to_string()));
+    let place = card.place.as_ref();
+    let of_this_ward = place
+        .and_then(|p| p.ward.as_ref())
+        .is_some_and(|of| of.as_str() == ward);
+    let elsewhere = (!of_this_ward && !waiting.is_empty()).then(|| {
+        let named = place.and_then(|p| {
+            p.ward_name
+                .clone()
+                .or_else(|| p.ward.as_ref().map(ToString::to_string))
+        });
+        named.map_or_else(
+            || {
+                say!(
+                    "in no ward's results inbox: no ward is recorded",
+                    "in keinem Befundeingang: keine Station dokumentiert"
+                )
+            },
+            |name| {
+                say!(
+                    "in the results inbox of {name}, not in that of this ward",
+                    "im Befundeingang von {name}, nicht in dem dieser Station"
+                )
+            },
+        )
+    });
+    ChartCriticalView {
+        patient: w.patient.to_string(),
+        text: match waiting.len() {
+            0 => None,
+            1 => Some(say!(
+                "1 critical result waits for acknowledgement",
+                "1 kritischer Befund wartet auf Quittierung"
+            )),
+            n => Some(say!(
+                "{n} critical results wait for acknowledgement",
+                "{n} kritische Befunde warten auf Quittierung"
+            )),
+        },
+        waiting: waiting
+            .into_iter()
+            .map(|c| WaitingView {
+                result: c.item.source.to_string(),
+                measured: w.measured(&c.item),
+                waits_s: waited_s(c.available, now),
+            })
+            .collect(),
+        elsewhere_text: elsewhere,
+        unread_text: None,
+    }
+}
+
 /// As shown. `pending`: what was recorded here and is not in the copy yet.
 pub(crate) fn view(
     w: &Words<'_>,
@@ -285,9 +367,7 @@ pub(crate) fn view(
             },
             |at| say!("available {at}", "verfügbar seit {at}", at = w.date_time(at)),
         ),
-        waits_s: c
-            .available
-            .map(|at| u32::try_from(now.since(at).max(0) / 1_000).unwrap_or(u32::MAX)),
+        waits_s: waited_s(c.available, now),
         before_text: before,
         taken: c.taken.iter().map(|t| taken_view(w, t, &said)).collect(),
         entries,

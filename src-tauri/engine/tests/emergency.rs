@@ -108,8 +108,13 @@ fn by_record_number_and_every_reason() {
         block(ws.break_glass(unknown)),
         Err(EngineError::Usage(_))
     ));
-    assert_eq!(ws.reasons().len(), 5);
-    assert!(ws.reasons()[4].needs_words && !ws.reasons()[0].needs_words);
+    let asked = ws.reasons();
+    assert_eq!(asked.reasons.len(), 5);
+    assert!(asked.reasons[4].needs_words && !asked.reasons[0].needs_words);
+    // Nobody is signed in; whoever just did is believed.
+    assert!(asked.secret_needed);
+    block(ws.sign_in("lee", pin("lee"))).unwrap();
+    assert!(!ws.reasons().secret_needed);
 }
 
 #[test]

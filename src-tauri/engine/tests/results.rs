@@ -367,3 +367,96 @@ fn who_may_not_read_a_patient_is_told_how_many_there_are() {
         }
     }
 }
+
+#[test]
+fn a_chart_says_what_waits_as_the_inbox_does() {
+    let (_dir, p, ws) = station(
+        vec![
+            potassium("p1", "k2", "6.1", "HH", 12),
+            potassium("p1", "k1", "6.8", "HH", 22),
+            potassium("p1", "old", "6.1", "HH", 4 * 24 * 60),
+            potassium("p1", "plain", "5.6", "H", 3),
+        ],
+        vec![],
+    );
+    sign_in(&ws, "lee");
+    let of = |patient: &str| block(ws.chart(patient)).unwrap().critical;
+    let said = || {
+        let c = of("p1");
+        let all: Vec<String> = c.waiting.into_iter().map(|w| w.result).collect();
+        (c.text.unwrap_or_default(), all)
+    };
+    let one = "1 critical result waits for acknowledgement".to_owned();
+    let two = "2 critical results wait for acknowledgement".to_owned();
+    let (k1, k2) = ("Observation/k1".to_owned(), "Observation/k2".to_owned());
+    assert_eq!(said(), (two.clone(), vec![k1.clone(), k2.clone()]));
+    let c = of("p1");
+    assert_eq!(
+        (c.patient.as_str(), c.elsewhere_text, c.unread_text),
+        ("p1", None, None)
+    );
+    let m = &c.waiting[0].measured;
+    assert_eq!(
+        (
+            m.label.as_str(),
+            m.value.as_str(),
+            m.unit.as_str(),
+            m.flag.as_str()
+        ),
+        ("K", "6.8", "mmol/L", "HH")
+    );
+    let waits = i64::from(c.waiting[0].waits_s.unwrap());
+    assert!((22 * 60..22 * 60 + 30).contains(&waits), "{waits}");
+    let none = of("p6");
+    assert_eq!((none.text, none.waiting.len(), none.unread_text), (None, 0, None));
+    // Taken up here it waits no longer, passed on it does, refused by the server it waits again.
+    let mut inbox = block(ws.results(None)).unwrap().waiting;
+    assert_eq!(ids(&inbox), [k1.as_str(), k2.as_str()]);
+    let (first, second) = (inbox.remove(0), inbox.remove(0));
+    let v = take_up(&ws, "p1", &taking_up(&first, "acting", "", "")).unwrap();
+    assert_eq!(said(), (one.clone(), vec![k2.clone()]));
+    take_up(&ws, "p1", &taking_up(&second, "passed-on", "Dr RAO", "")).unwrap();
+    assert_eq!(said(), (one, vec![k2.clone()]));
+    outbox(&p)
+        .answer_entry(
+            &v.id,
+            EntryMark::Rejected,
+            "The account is disabled.",
+            Clock::new().wall(),
+        )
+        .unwrap();
+    assert_eq!(said(), (two, vec![k1, k2]));
+}
+
+#[test]
+fn a_chart_says_whose_inbox_it_is_and_never_none_where_it_is_not_known() {
+    let mut all = people();
+    all.iter_mut().find(|p| p.id == "p2").unwrap().more = vec![potassium("p2", "k2", "6.1", "HH", 12)];
+    let dir = tempfile::tempdir().unwrap();
+    let p = plant(dir.path(), &all);
+    let ws = open(&p);
+    sign_in(&ws, "rao");
+    let c = block(ws.chart("p2")).unwrap().critical;
+    assert_eq!(
+        (c.text.as_deref(), c.elsewhere_text.as_deref()),
+        (
+            Some("1 critical result waits for acknowledgement"),
+            Some("in the results inbox of ICU ward, not in that of this ward")
+        )
+    );
+    // A card that does not say which results are critical.
+    let mut cards: Vec<(String, Vec<u8>)> = all
+        .iter()
+        .map(|p| {
+            let mut card = p.card();
+            card.critical = None;
+            (p.id.clone(), serde_json::to_vec(&card).unwrap())
+        })
+        .collect();
+    cards.sort();
+    stage(&essentials(&p), "ess:ED", &cards, true, Clock::new().wall().0);
+    let c = block(ws.chart("p2")).unwrap().critical;
+    assert_eq!((c.text, c.waiting.len(), c.elsewhere_text), (None, 0, None));
+    let text = c.unread_text.unwrap();
+    assert!(text.starts_with("Not known here"), "{text}");
+}

@@ -359,6 +359,16 @@ fn allergies(flow: &mut Flow<'_>, card: &EmergencyCardView) {
         }
         flow.text(&spans, 12.0, indent);
     }
+    for one in &a.refuted {
+        let mut spans = vec![own(word!("Refuted: ", "Widerlegt: ")), outside(&one.agent, false)];
+        for more in [Some(&one.by_text), one.why_text.as_ref()].into_iter().flatten() {
+            spans.extend([own(" — "), outside(more, false)]);
+        }
+        if let Some(mark) = &one.unsent_text {
+            spans.extend([own(" ["), outside(mark, true), own("]")]);
+        }
+        flow.text(&spans, TEXT, indent);
+    }
     for said in &a.negatives {
         flow.text(&[outside(said, false)], TEXT, indent);
     }
@@ -534,7 +544,9 @@ fn by_hand(flow: &mut Flow<'_>) {
 mod tests {
     use super::*;
     use vitrine_wire::language::{Language, speaking};
-    use vitrine_wire::view::{AllergyStripView, AllergyView, BannerView, DataAge, News2Level, SectionAge};
+    use vitrine_wire::view::{
+        AllergyStripView, AllergyView, BannerView, DataAge, News2Level, RefutedView, SectionAge,
+    };
 
     fn some() -> Option<String> {
         Some("7".to_owned())
@@ -661,6 +673,15 @@ mod tests {
                     state: AllergyStripState::Known,
                     label: text(),
                     items: vec![allergy],
+                    refuted: vec![RefutedView {
+                        agent: text(),
+                        detail_text: text(),
+                        by_text: text(),
+                        why_text: some(),
+                        unsent_text: some(),
+                        source: None,
+                        standing: String::new(),
+                    }],
                     negatives: vec![text()],
                     conflict_text: some(),
                     updated_text: some(),

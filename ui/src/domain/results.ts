@@ -2,13 +2,17 @@
  * The results inbox as pure functions: how long a result has waited, which step is due, what may be claimed of a list.
  *
  * Lives here: the counting and the words made of it. Never here: which result is critical and after how long what is due
- * (the engine), markup, a clock. Called by `state/results.svelte.ts` and `views/results/`; tests/results.test.ts.
+ * (the engine), markup, a clock. Called by `state/results.svelte.ts`, `views/results/` and
+ * `shared/CriticalLine.svelte`; tests/results.test.ts.
  */
 import { say } from '../i18n/language';
 import { AGE_MEANING } from '../i18n/words';
+import type { ChartCriticalView } from '../wire/ChartCriticalView';
 import type { CriticalView } from '../wire/CriticalView';
 import type { ResultsView } from '../wire/ResultsView';
+import type { SectionAge } from '../wire/SectionAge';
 import type { StepView } from '../wire/StepView';
+import type { WaitingView } from '../wire/WaitingView';
 import { showBlock, type BlockShown } from './safety';
 import { MRN, type Who } from './who';
 
@@ -108,6 +112,26 @@ export function beyondOf({ withheld, older, unread, age }: ResultsView): { id: s
     ...(older > 0 ? [{ id: 'older', text: say(`${counted(older, 'older one', 'older ones')} not acknowledged: from before the days that are looked at. Look in the charts.`, `${counted(older, 'älterer', 'ältere')} nicht quittiert: aus der Zeit vor den Tagen, die hier durchgesehen werden. In den Akten nachsehen.`) }] : []),
     ...(['stale', 'offline', 'old'].includes(age.age) ? [{ id: 'aged', text: `${AGE_MEANING[age.age]} ${say('New results may be missing, and somebody may have acknowledged one.', 'Neue Befunde können fehlen, und jemand kann inzwischen einen quittiert haben.')}` }] : []),
   ];
+}
+
+/** What a chart says of the critical results of its patient: what waits, or that it is not known; null where there is nothing to say. */
+export type ChartLine = { kind: 'waits'; text: string; rows: WaitingView[]; more: number; partial: boolean } | { kind: 'unknown'; text: string } | null;
+
+/** Named in the line of a chart, those that wait longest; the others are counted, and stand in the inbox. */
+const NAMED = 3;
+
+/** S1: nothing here ever says that none waits; where not everything was looked at, that is said. */
+export function chartLine(critical: ChartCriticalView, age: SectionAge): ChartLine {
+  const { waiting, unread_text } = critical;
+  const partial = !age.complete || age.age === 'partial';
+  if (waiting.length > 0) {
+    // Where no inbox here has the others all are named; the only one left takes no more room than its count.
+    const named = critical.elsewhere_text !== null || waiting.length <= NAMED + 1 ? waiting.length : NAMED;
+    const text = critical.text ?? say('Critical results wait for acknowledgement', 'Kritische Befunde warten auf Quittierung');
+    return { kind: 'waits', text, rows: waiting.slice(0, named), more: waiting.length - named, partial };
+  }
+  if (unread_text !== null) return { kind: 'unknown', text: unread_text };
+  return partial ? { kind: 'unknown', text: say('Not fully loaded: a critical result may wait', 'Nicht vollständig geladen: Ein kritischer Befund kann warten') } : null;
 }
 
 /** Who a result is of. */

@@ -14,6 +14,7 @@ import type { BlockView } from '../wire/BlockView';
 import type { ChartView } from '../wire/ChartView';
 import type { DataAge } from '../wire/DataAge';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
+import type { RefutedView } from '../wire/RefutedView';
 import type { SectionAge } from '../wire/SectionAge';
 import type { StatusView } from '../wire/StatusView';
 
@@ -50,6 +51,8 @@ export interface AllergyShown {
   state: AllergyState;
   label: string;
   items: AllergyView[];
+  /** What was looked into and is none: apart from the allergies, and no state of its own. */
+  refuted: RefutedView[];
   /** Statements of absence with author and time, conflicts, "there may be more". */
   remarks: string[];
 }
@@ -66,6 +69,7 @@ export function showAllergies(strip: AllergyStripView, age: SectionAge): Allergy
       state: 'unavailable',
       label: strip.state === 'unavailable' ? strip.label : say('ALLERGIES UNAVAILABLE — treat as unknown', 'ALLERGIEN NICHT VERFÜGBAR — als unbekannt behandeln'),
       items: strip.items,
+      refuted: [],
       remarks: conflict,
     };
   }
@@ -73,21 +77,22 @@ export function showAllergies(strip: AllergyStripView, age: SectionAge): Allergy
     const more = complete ? [] : [say('Not fully loaded: there may be more allergies', 'Nicht vollständig geladen: Es kann weitere Allergien geben')];
     // Never "no known allergies" above a list of them.
     const label = strip.state === 'known' ? strip.label : say('KNOWN ALLERGIES', 'BEKANNTE ALLERGIEN');
-    return { state: 'known', label, items: strip.items, remarks: [...more, ...conflict, ...strip.negatives] };
+    return { state: 'known', label, items: strip.items, refuted: strip.refuted, remarks: [...more, ...conflict, ...strip.negatives] };
   }
   if (!complete) {
     return {
       state: 'partial',
       label: say('ALLERGIES NOT FULLY LOADED — treat as unknown', 'ALLERGIEN NICHT VOLLSTÄNDIG GELADEN — als unbekannt behandeln'),
       items: [],
+      refuted: strip.refuted,
       remarks: [...conflict, ...strip.negatives],
     };
   }
   if (strip.state === 'none-known') {
     const said = strip.negatives.length > 0 ? strip.negatives : [say('who said so and when is not recorded', 'wer dies wann angegeben hat, ist nicht dokumentiert')];
-    return { state: 'none-known', label: strip.label, items: [], remarks: [...conflict, ...said] };
+    return { state: 'none-known', label: strip.label, items: [], refuted: strip.refuted, remarks: [...conflict, ...said] };
   }
-  return { state: 'not-recorded', label: strip.label, items: [], remarks: [...conflict, ...strip.negatives] };
+  return { state: 'not-recorded', label: strip.label, items: [], refuted: strip.refuted, remarks: [...conflict, ...strip.negatives] };
 }
 
 /** S7, S8: true only when the banner names the patient that was asked for and every part carries the same id. */
@@ -100,6 +105,7 @@ export function samePatient(asked: string, banner: BannerView, parts: { patient:
 export function chartIsOf(asked: string, chart: ChartView): boolean {
   return samePatient(asked, chart.banner, [
     chart.allergies,
+    chart.critical,
     chart.medications,
     chart.past_medications,
     chart.conditions,

@@ -10,7 +10,9 @@ import type { ChartView } from '../wire/ChartView';
 import type { CheckView } from '../wire/CheckView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { EngineEvent } from '../wire/EngineEvent';
+import type { DraftKind } from '../wire/DraftKind';
 import type { EntriesView } from '../wire/EntriesView';
+import type { EntryDraftView } from '../wire/EntryDraftView';
 import type { EntryFormView } from '../wire/EntryFormView';
 import type { EntryInput } from '../wire/EntryInput';
 import type { EntryPreviewView } from '../wire/EntryPreviewView';
@@ -21,7 +23,7 @@ import type { ImagesView } from '../wire/ImagesView';
 import type { LockView } from '../wire/LockView';
 import type { OpenSeriesView } from '../wire/OpenSeriesView';
 import type { PacketView } from '../wire/PacketView';
-import type { ReasonView } from '../wire/ReasonView';
+import type { ReasonsView } from '../wire/ReasonsView';
 import type { ResultsView } from '../wire/ResultsView';
 import type { ScanView } from '../wire/ScanView';
 import type { SearchView } from '../wire/SearchView';
@@ -85,7 +87,7 @@ export interface Backend {
   printPacket(ward: string): Promise<PacketView>;
   chartOpen(patient: string): Promise<ChartView>;
   chartClose(patient: string): Promise<void>;
-  reasons(): Promise<ReasonView[]>;
+  reasons(): Promise<ReasonsView>;
   /** Proves who is asking, without a session; the token serves the emergency search and the breaking of the glass. */
   emergencyIdentify(user: string, secret: string): Promise<string>;
   emergencySearch(token: string, query: string): Promise<SearchView>;
@@ -97,17 +99,16 @@ export interface Backend {
   entryForm(): Promise<EntryFormView>;
   /** What would be recorded, in its final form, with what is wrong or unusual about it. Records nothing. */
   entryPreview(patient: string, input: EntryInput): Promise<EntryPreviewView>;
-  /** Signs and records, on this workstation's disk before it answers. */
-  /** Signs what was read: `seen` is the preview's. Signed twice, it is recorded once. */
+  /** Signs what was read, on this workstation's disk before it answers: `seen` is the preview's. Signed twice, it is recorded once. */
   entryRecord(patient: string, input: EntryInput, seen: EntrySeen): Promise<EntryView>;
   /** What was recorded here and is not in the record on the server. */
   entries(): Promise<EntriesView>;
   /** Takes a rejected entry off the list; `words` say what was done about it. */
   entrySettle(id: string, words: string): Promise<void>;
-  /** This person's unsigned note about a patient. */
-  noteDraft(patient: string): Promise<string | null>;
-  /** Keeps it; an empty text removes it. */
-  setNoteDraft(patient: string, text: string): Promise<void>;
+  /** What this person typed of an entry about a patient and did not sign. */
+  entryDraft(patient: string, kind: DraftKind): Promise<EntryDraftView | null>;
+  /** Keeps it; without fields it is removed. */
+  setEntryDraft(patient: string, kind: DraftKind, fields: Record<string, string>): Promise<void>;
   /** The studies of a patient. */
   images(patient: string): Promise<ImagesView>;
   /**

@@ -7,7 +7,7 @@ import { LANGUAGE } from '../i18n/language';
 import type { EngineEvent } from '../wire/EngineEvent';
 import type { Backend } from './backend';
 import { imagesOf } from './fixtures/images';
-import { recorderOf, withRecorded } from './fixtures/recorder';
+import { recorderOf, withRecorded, withTakenUp } from './fixtures/recorder';
 import { scenarioOf } from './fixtures/scenarios';
 import { drills } from './fixtures/sync';
 import { calm, type Answer, type World } from './fixtures/world';
@@ -64,9 +64,9 @@ export function fakeOf(world: World): Fake {
     wallTrends: () => answer(world.wallTrends),
     wallClose: async () => {},
     printPacket: () => answer(world.packet),
-    chartOpen: (patient) => answer(withRecorded(world.charts[patient] ?? world.chart, world.recorded)),
+    chartOpen: (patient) => answer(withTakenUp(withRecorded(world.charts[patient] ?? world.chart, world.recorded), world.takenUp)),
     chartClose: async () => {},
-    reasons: () => answer({ ok: world.reasons }),
+    reasons: () => answer({ ok: { reasons: world.reasons, secret_needed: false } }),
     emergencyIdentify: () => answer(world.identify),
     emergencySearch: () => answer(world.search),
     emergencyScan: () => answer(world.scan),

@@ -45,8 +45,8 @@ export function plainly<T extends Backend>(backend: T): T {
     entryRecord: (patient, input, seen) => of(backend.entryRecord(patient, input, seen)),
     entries: () => of(backend.entries()),
     entrySettle: (id, words) => of(backend.entrySettle(id, words)),
-    noteDraft: (patient) => of(backend.noteDraft(patient)),
-    setNoteDraft: (patient, text) => of(backend.setNoteDraft(patient, text)),
+    entryDraft: (patient, kind) => of(backend.entryDraft(patient, kind)),
+    setEntryDraft: (patient, kind, fields) => of(backend.setEntryDraft(patient, kind, fields)),
     images: (patient) => of(backend.images(patient)),
     imageOpen: (patient, study, series, px) => of(backend.imageOpen(patient, study, series, px)),
     imagePixels: async (...asked) => {

@@ -77,6 +77,8 @@ export interface OpenChart {
   section: ChartSection;
   view: ChartView | null;
   error: ErrorView | null;
+  /** When the engine was asked for it: waiting is counted from there. */
+  readAt: number;
 }
 
 /** Whole state of the screen. */
@@ -511,7 +513,7 @@ export class App {
         return;
       }
       this.#shelf.set(patient, this.#newImages());
-      this.open = [...this.open, { asked: patient, who, from, section: section ?? this.layout.section, view: null, error: null }];
+      this.open = [...this.open, { asked: patient, who, from, section: section ?? this.layout.section, view: null, error: null, readAt: 0 }];
     } else if (section !== undefined) this.#change(patient, { section });
     this.board.closePreview();
     if (this.session !== null) this.board.opened(patient, from === 'board');
@@ -543,13 +545,14 @@ export class App {
     if (asked === undefined) return;
     const epoch = this.#epoch;
     const turn = ++this.#asked;
+    const readAt = performance.now();
     const late = () => epoch !== this.#epoch || this.front !== asked || turn < this.#answered;
     try {
       const view = await this.backend.chartOpen(asked);
       if (late()) return;
       this.#answered = turn;
       // S8: a record of somebody else is never shown, not even in part.
-      if (chartIsOf(asked, view)) this.#change(asked, { view, error: null, who: whoOfBanner(view.banner) });
+      if (chartIsOf(asked, view)) this.#change(asked, { view, error: null, who: whoOfBanner(view.banner), readAt });
       else this.#change(asked, { view: null, error: wrongPatient() });
     } catch (thrown) {
       if (late()) return;

@@ -37,8 +37,8 @@ export class BreakGlassDialog {
   secretNeeded = $state(true);
   /** Counts requests to move the focus to `step`. */
   focusAsked = $state(0);
-  /** The patient was chosen before the dialog opened. */
-  readonly preset: boolean;
+  /** The patient was chosen before the dialog opened, and is still the one. */
+  preset = $state(false);
   /** Signed-in user: the name cannot be changed, only proven. */
   readonly known: string | null;
   #backend: Backend;
@@ -72,7 +72,9 @@ export class BreakGlassDialog {
 
   async loadReasons(): Promise<void> {
     try {
-      this.reasons = await this.#backend.reasons();
+      const asked = await this.#backend.reasons();
+      this.reasons = asked.reasons;
+      this.secretNeeded ||= asked.secret_needed;
     } catch (thrown) {
       this.error = errorOf(thrown, WORDS.notAnswered);
     }
@@ -153,10 +155,12 @@ export class BreakGlassDialog {
     this.moveOn();
   }
 
-  /** Back to the search: the wrong patient was picked. */
+  /** Back to the search: it is about somebody else. Who searches says who they are first. */
   unpick(): void {
-    if (this.preset) return;
     this.patient = null;
+    this.preset = false;
+    this.error = null;
+    if (this.token === null) this.secretNeeded = true;
     this.moveOn();
   }
 

@@ -7,12 +7,16 @@
 import type { AllergyStripView } from '../wire/AllergyStripView';
 import type { AllergyView } from '../wire/AllergyView';
 import type { DisputeView } from '../wire/DisputeView';
+import type { RefutedView } from '../wire/RefutedView';
+
+/** An allergy of the record, or one that was refuted: it can stand again. */
+export type Changeable = AllergyView | RefutedView;
 
 /** What is changed or decided, as it stood when the dialog opened. */
-export type ChangeTarget = { allergy: string; agent: string } & ({ item: AllergyView; dispute: null } | { item: null; dispute: DisputeView });
+export type ChangeTarget = { allergy: string; agent: string } & ({ item: Changeable; dispute: null } | { item: null; dispute: DisputeView });
 
 /** The allergy as one to be changed; null where it cannot be changed here. */
-export function changeOf(item: AllergyView): ChangeTarget | null {
+export function changeOf(item: Changeable): ChangeTarget | null {
   return item.source === null ? null : { allergy: item.source, agent: item.agent, item, dispute: null };
 }
 
@@ -20,7 +24,7 @@ export function decisionOf(dispute: DisputeView): ChangeTarget {
   return { allergy: dispute.allergy, agent: dispute.agent, item: null, dispute };
 }
 
-export const changesIn = (strip: AllergyStripView): ChangeTarget[] => strip.items.map(changeOf).filter((each) => each !== null);
+export const changesIn = (strip: AllergyStripView): ChangeTarget[] => [...strip.items, ...strip.refuted].map(changeOf).filter((each) => each !== null);
 export const decisionsIn = (strip: AllergyStripView): ChangeTarget[] => strip.disputes.map(decisionOf);
 
 /** What tells it from the others that are offered with it. */

@@ -9,6 +9,7 @@ import { whoOfCritical } from '../domain/results';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import { errorOf } from '../ipc/backend';
+import type { PatientRowView } from '../wire/PatientRowView';
 import type { App } from './app.svelte';
 import { BreakGlassDialog } from './breakGlass.svelte';
 
@@ -47,10 +48,17 @@ export class Emergency {
       return result === null ? null : whoOfCritical(result);
     }
     if (app.view === 'wall') return app.whoOnWall;
-    // A row of an answer to something typed before is nobody's choice.
-    const found = app.view === 'search' && app.search.answered ? app.search.row : null;
-    const row = app.view === 'board' ? app.board.row : found;
+    const row = this.#rowInView();
     return row === null ? null : whoOfRow(row);
+  }
+
+  /** A row that somebody chose, or the only one of an answer: the row a list opens on is nobody's choice, nor is one of
+      an answer to something typed before. */
+  #rowInView(): PatientRowView | null {
+    const { board, search, view } = this.#app;
+    if (view === 'board') return board.chosen;
+    if (view !== 'search' || !search.answered) return null;
+    return search.rows.length === 1 ? search.row : search.chosen;
   }
 
   openHere(): void {

@@ -20,6 +20,8 @@ export class PatientList<T extends Rows> {
   error = $state.raw<ErrorView | null>(null);
   loading = $state(false);
   cursor = $state(0);
+  /** Whose row a person put the cursor on; null where it stands where it does by itself. */
+  #chosen = $state<string | null>(null);
   #asked = 0;
   /** The newest question, the one whose answer is shown, and the answer on its way. */
   #question = '';
@@ -34,6 +36,11 @@ export class PatientList<T extends Rows> {
   /** The row under the cursor. */
   get row(): PatientRowView | null {
     return this.rows[this.cursor] ?? null;
+  }
+
+  /** The row under the cursor where a person put it there: where it stands by itself is nobody's choice. */
+  get chosen(): PatientRowView | null {
+    return this.row !== null && this.row.patient === this.#chosen ? this.row : null;
   }
 
   /** What is shown answers the newest question (perhaps not its newest answer). */
@@ -87,7 +94,13 @@ export class PatientList<T extends Rows> {
   /** Moves the cursor, stopping at both ends. */
   move(by: number): void {
     const last = this.rows.length - 1;
-    this.cursor = Math.min(Math.max(0, this.cursor + by), Math.max(0, last));
+    this.choose(Math.min(Math.max(0, this.cursor + by), Math.max(0, last)));
+  }
+
+  /** Puts the cursor on a row. */
+  choose(index: number): void {
+    this.cursor = index;
+    this.#chosen = this.row?.patient ?? null;
   }
 
   /** Forgets everything, also answers on their way. */
@@ -97,5 +110,6 @@ export class PatientList<T extends Rows> {
     this.error = null;
     this.loading = false;
     this.cursor = 0;
+    this.#chosen = null;
   }
 }

@@ -98,7 +98,12 @@ export class Results {
 
   /** Seconds it has waited by now; null where nobody knows. */
   waits(row: CriticalView): number | null {
-    return waited(row.waits_s, (this.#now - this.#readAt) / 1000);
+    return this.waitsSince(row.waits_s, this.#readAt);
+  }
+
+  /** The same of one that was read elsewhere: the line of a chart. */
+  waitsSince(waits_s: number | null, readAt: number): number | null {
+    return waited(waits_s, (this.#now - readAt) / 1000);
   }
 
   /** The row under the cursor. */

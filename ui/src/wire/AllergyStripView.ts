@@ -2,6 +2,7 @@
 import type { AllergyStripState } from "./AllergyStripState";
 import type { AllergyView } from "./AllergyView";
 import type { DisputeView } from "./DisputeView";
+import type { RefutedView } from "./RefutedView";
 
 /**
  * The allergy strip.
@@ -23,6 +24,10 @@ label: string,
  * Active allergies, most dangerous first.
  */
 items: Array<AllergyView>, 
+/**
+ * Allergies that were looked into and are none: shown apart from both, and never an answer to whether there are others.
+ */
+refuted: Array<RefutedView>, 
 /**
  * Statements of absence: "No known allergies — Dr RAO, 18-Nov-2026 09:12".
  */

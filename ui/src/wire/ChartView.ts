@@ -2,6 +2,8 @@
 import type { AllergyStripView } from "./AllergyStripView";
 import type { BannerView } from "./BannerView";
 import type { BlockView } from "./BlockView";
+import type { ChartCriticalView } from "./ChartCriticalView";
+import type { DraftHintView } from "./DraftHintView";
 import type { EntryView } from "./EntryView";
 import type { FlowsheetView } from "./FlowsheetView";
 import type { LineView } from "./LineView";
@@ -33,7 +35,11 @@ banner: BannerView,
  */
 allergies: AllergyStripView, 
 /**
- * Age of the essentials (banner, allergies, medicines, conditions).
+ * Critical results that wait for somebody.
+ */
+critical: ChartCriticalView, 
+/**
+ * Age of the essentials (banner, allergies, critical results, medicines, conditions).
  */
 essentials_age: SectionAge, 
 /**
@@ -84,6 +90,10 @@ encounters: BlockView<LineView>,
  * Recorded at this workstation and not yet in this chart.
  */
 entries: Array<EntryView>, 
+/**
+ * What this person began to record for this patient and did not sign.
+ */
+drafts: Array<DraftHintView>, 
 /**
  * True when this person may record here for this patient.
  */

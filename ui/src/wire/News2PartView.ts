@@ -5,7 +5,7 @@
  */
 export type News2PartView = { 
 /**
- * "RR", "SpO2", "oxygen", …
+ * "RR", "SpO2", "air or oxygen", …
  */
 label: string, 
 /**
@@ -17,7 +17,7 @@ value_text: string,
  */
 points_text: string, 
 /**
- * "missing", "old", "not readable", "not final", …; absent where it counts.
+ * "not recorded", "old", "not readable", "not final", …; absent where it counts.
  */
 state_text: string | null, 
 /**

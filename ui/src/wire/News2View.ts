@@ -29,11 +29,11 @@ level_text: string,
  */
 scale_text: string | null, 
 /**
- * "temp missing, SpO2 old"; absent where every input counts.
+ * "not recorded: air or oxygen, temp; old: SpO2"; absent where every input counts.
  */
 lacking_text: string | null, 
 /**
- * Why there is no score for this patient at all: "under 16", "pregnancy", "age not known", "died".
+ * Why there is no score for this patient at all: "not for patients under 16 years"; on a board "age <16".
  */
 not_for_text: string | null, 
 /**

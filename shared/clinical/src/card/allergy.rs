@@ -7,8 +7,11 @@
 //! always wins over a statement, and the two together are a conflict.
 
 use super::negation::{self, Presence};
-use super::{AllergyBlock, AllergyChange, AllergyItem, AllergyState, CardFact, NegativeStatement, dispute};
+use super::{
+    AllergyBlock, AllergyChange, AllergyItem, AllergyState, CardFact, NegativeStatement, Refuted, dispute,
+};
 use crate::chart::{AllergyIntolerance, Concept, Resource};
+use crate::entry::Standing;
 use crate::{UtcMs, word};
 
 /// Where a reaction is on record but its agent is not; shown by `shown::line`.
@@ -16,6 +19,9 @@ pub(crate) const AGENT_NOT_RECORDED: &str = "Agent not recorded";
 
 /// Where the record withholds the agent (data-absent-reason `masked`): there is an allergy, ask for it.
 pub(crate) const AGENT_WITHHELD: &str = "Agent withheld in the record";
+
+/// What follows the agent of an allergy that was refuted; for reading `shown::line`.
+pub(crate) const REFUTED: &str = ": refuted";
 
 /// What one AllergyIntolerance says.
 pub(crate) enum Said {
@@ -40,7 +46,7 @@ pub(crate) fn said(a: &AllergyIntolerance) -> Said {
     let over = matches!(a.clinical_status.as_deref(), Some("inactive" | "resolved"));
     if verification == Some("refuted") {
         return match (presence, code.display()) {
-            (Presence::Something, Some(words)) => Said::Refuted(format!("{words}: refuted")),
+            (Presence::Something, Some(words)) => Said::Refuted(format!("{words}{REFUTED}")),
             // "No ibuprofen allergy" over a code for ibuprofen: the words already deny, "refuted" says it again.
             (Presence::NotThis, Some(words)) if !negation::absence_by_code(&code) => {
                 Said::Refuted(words.to_owned())
@@ -192,7 +198,27 @@ fn statement(
         at: changed
             .and_then(|c| c.at)
             .or(fact.resource.stated_ms().map(UtcMs)),
+        refuted: None,
     }
+}
+
+/// What the record has of an allergy that was refuted. The reason is that of the change which did it: an older one gave another.
+fn refutation(fact: &CardFact, a: &AllergyIntolerance, changes: &[AllergyChange]) -> Option<Box<Refuted>> {
+    let mut record = dispute::recorded(fact)?;
+    let last = changes.iter().find(|c| !c.open && c.about == fact.key);
+    let change = last.filter(|c| c.standing == Some(Standing::Refuted));
+    if let Some(c) = change {
+        record.by.clone_from(&c.by);
+        record.at = c.at;
+        record.place.clone_from(&c.place);
+        record.reason.clone_from(&c.reason);
+    }
+    let unexplained = record.reason.is_none();
+    Some(Box::new(Refuted {
+        record,
+        changed: change.is_some(),
+        notes: if unexplained { a.notes.clone() } else { Vec::new() },
+    }))
 }
 
 /// Builds the block.
@@ -221,7 +247,14 @@ pub(crate) fn block(facts: &[&CardFact]) -> AllergyBlock {
                     a,
                 ));
             }
-            Said::Refuted(words) => negatives.push((statement(fact, a, words, false, &changes), None, a)),
+            Said::Refuted(words) => {
+                // Words that deny by themselves ("No ibuprofen allergy") name no allergy that could stand again.
+                let mut said = statement(fact, a, words, false, &changes);
+                if said.refuted_agent().is_some() {
+                    said.refuted = refutation(fact, a, &changes);
+                }
+                negatives.push((said, None, a));
+            }
         }
         as_of = as_of.max(fact.resource.stated_ms());
     }

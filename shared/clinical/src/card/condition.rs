@@ -93,6 +93,7 @@ pub(crate) fn statement(fact: &CardFact, c: &Condition) -> Option<NegativeStatem
         all,
         by: by.or_else(|| c.recorder.as_ref().and_then(|r| r.display.clone())),
         at: fact.resource.stated_ms().map(UtcMs),
+        refuted: None,
     })
 }
 

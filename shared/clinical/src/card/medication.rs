@@ -232,6 +232,7 @@ pub(crate) fn statement(fact: &CardFact) -> Option<NegativeStatement> {
         all,
         by: by.and_then(|r| r.display.clone()),
         at: fact.resource.stated_ms().map(UtcMs),
+        refuted: None,
     })
 }
 

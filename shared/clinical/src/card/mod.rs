@@ -135,6 +135,29 @@ pub struct NegativeStatement {
     pub by: Option<String>,
     /// When, where recorded.
     pub at: Option<UtcMs>,
+    /// Of an allergy that was refuted: what the record has of it; absent for everything else, and on cards derived before there was this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refuted: Option<Box<Refuted>>,
+}
+
+impl NegativeStatement {
+    /// The agent of an allergy that was refuted; `None` for every other statement.
+    #[must_use]
+    pub fn refuted_agent(&self) -> Option<&str> {
+        self.text.strip_suffix(allergy::REFUTED)
+    }
+}
+
+/// An allergy that was looked into and is none: what is shown of it, and what a change of it rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refuted {
+    /// What the record says of it; the reason and the workstation are those of the change that refuted it, where it was one.
+    pub record: dispute::Recorded,
+    /// A change made here refuted it: who and when are of that, and not of the entry.
+    pub changed: bool,
+    /// The record's notes on it, where no change says why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// One medicine the patient takes, or stopped lately.

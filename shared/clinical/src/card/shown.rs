@@ -5,6 +5,7 @@
 //! Called by whatever shows a card or a chart.
 
 use super::MeasuredItem;
+use super::allergy::REFUTED;
 use super::dispute::GONE;
 use super::measured::{LABS, VITALS, WEIGHTS};
 use crate::summary::MeasuredSeries;
@@ -91,7 +92,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     if !whole.is_empty() {
         return Cow::Borrowed(whole);
     }
-    if let Some(what) = text.strip_suffix(": refuted") {
+    if let Some(what) = text.strip_suffix(REFUTED) {
         let what = line(what);
         return Cow::Owned(say!("{what}: refuted", "{what}: widerlegt"));
     }

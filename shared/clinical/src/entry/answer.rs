@@ -30,8 +30,8 @@ impl Choice for Answer {
             Self::Acting => word!("Seen, acting", "Gesehen, Maßnahmen laufen"),
             Self::PassedOn => word!("Passed on to somebody else", "An jemand anderen weitergegeben"),
             Self::Questioned => word!(
-                "Wrong patient, or not believable: the laboratory is told",
-                "Falscher Patient oder nicht glaubhaft: Labor wird informiert"
+                "Wrong patient, or not believable: tell the laboratory",
+                "Falscher Patient oder nicht glaubhaft: Labor informieren"
             ),
         }
     }

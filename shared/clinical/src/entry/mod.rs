@@ -96,7 +96,7 @@ pub enum What {
         /// The dispute that it decides: `Task/…`.
         settles: Option<String>,
     },
-    /// The patient was asked and has no known allergies.
+    /// The patient, or somebody who speaks for them, was asked, and there are no known allergies.
     NoKnownAllergies,
     /// A note.
     Note {
@@ -528,8 +528,8 @@ impl What {
                 (reason, settles.is_some()),
             ),
             Self::NoKnownAllergies => vec![say!(
-                "The patient was asked and has no known allergies",
-                "Der Patient wurde gefragt und hat keine bekannten Allergien"
+                "The patient or somebody who speaks for them was asked: no known allergies",
+                "Der Patient oder jemand, der für ihn spricht, wurde gefragt: keine bekannten Allergien"
             )],
             Self::Note { text, .. } => text.trim().lines().map(str::to_owned).collect(),
             Self::Acknowledge {

@@ -264,6 +264,33 @@ fn what_is_done_about_a_critical_result_says_what_is_asked_for() {
     }
 }
 
+/// Nobody is told by the program: the person has to, and says whom.
+#[test]
+fn a_doubted_result_asks_for_the_laboratory_to_be_told() {
+    assert_eq!(
+        Answer::Questioned.text(),
+        "Wrong patient, or not believable: tell the laboratory"
+    );
+    assert_eq!(
+        Answer::Questioned.asks(),
+        ("What is wrong, and who was told", false)
+    );
+}
+
+/// A baby and somebody unconscious are asked through others.
+#[test]
+fn that_no_allergy_is_known_may_come_from_somebody_who_speaks_for_the_patient() {
+    use crate::language::{Language, speaking};
+    assert_eq!(
+        What::NoKnownAllergies.lines(),
+        ["The patient or somebody who speaks for them was asked: no known allergies"]
+    );
+    assert_eq!(
+        speaking(Language::German, || What::NoKnownAllergies.lines()),
+        ["Der Patient oder jemand, der für ihn spricht, wurde gefragt: keine bekannten Allergien"]
+    );
+}
+
 #[test]
 fn what_is_read_back_is_the_result() {
     for (value, back, right) in [

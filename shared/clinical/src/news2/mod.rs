@@ -68,7 +68,8 @@ impl Input {
         match self {
             Self::Respiration => shown::label("RR"),
             Self::Saturation => shown::label("SpO2"),
-            Self::Oxygen => word!("oxygen", "Sauerstoff"),
+            // "Oxygen" alone, said to be missing, would read like a patient without it.
+            Self::Oxygen => word!("air or oxygen", "Luft oder Sauerstoff"),
             Self::Pressure => shown::label("BP"),
             Self::Pulse => shown::label("HR"),
             Self::Consciousness => word!("consciousness", "Bewusstsein"),
@@ -117,7 +118,7 @@ impl State {
     pub fn why(self) -> Option<&'static str> {
         match self {
             Self::Points(_) => None,
-            Self::Missing => Some(word!("missing", "fehlt")),
+            Self::Missing => Some(word!("not recorded", "nicht dokumentiert")),
             Self::Old => Some(word!("old", "zu alt")),
             Self::Ahead => Some(word!("dated in the future", "in der Zukunft datiert")),
             Self::Untimed => Some(word!("without a certain time", "ohne sicheren Zeitpunkt")),
@@ -130,7 +131,7 @@ impl State {
     /// The same of every input.
     fn why_all(self) -> Option<String> {
         match (self, self.why()?) {
-            (Self::Missing, why) => Some(say!("all {why}", "alle fehlen")),
+            (Self::Missing, _) => Some(say!("nothing recorded", "nichts dokumentiert")),
             (_, why) => Some(say!("all {why}", "alle {why}")),
         }
     }
@@ -223,16 +224,26 @@ impl News2<'_> {
         }
     }
 
-    /// "temp missing, SpO2 old"; "all old" where the same is true of every input; `None` where every input counts.
+    /// "not recorded: air or oxygen, temp; old: SpO2"; "all old" where the same is true of every input; `None` where every input counts.
     #[must_use]
     pub fn lacking_text(&self) -> Option<String> {
         let first = self.parts.first()?.state;
         if !first.counts() && self.parts.iter().all(|p| p.state == first) {
             return first.why_all();
         }
-        let words = |p: &Part<'_>| Some(format!("{} {}", p.input.name(), p.state.why()?));
-        let all: Vec<String> = self.parts.iter().filter_map(words).collect();
-        (!all.is_empty()).then(|| all.join(", "))
+        let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+        for (why, name) in self
+            .parts
+            .iter()
+            .filter_map(|p| Some((p.state.why()?, p.input.name())))
+        {
+            match all.iter_mut().find(|(of, _)| *of == why) {
+                Some((_, names)) => names.push(name),
+                None => all.push((why, vec![name])),
+            }
+        }
+        let said = |(why, names): &(&str, Vec<&str>)| format!("{why}: {}", names.join(", "));
+        (!all.is_empty()).then(|| all.iter().map(said).collect::<Vec<_>>().join("; "))
     }
 
     fn times(&self) -> impl Iterator<Item = UtcMs> + '_ {
@@ -337,12 +348,32 @@ pub enum NotFor {
 }
 
 impl NotFor {
-    /// Why there is no score, in words.
+    /// Why there is no score, in full: "under 16" alone would read like a score.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
+            Self::Child => word!(
+                "not for patients under 16 years",
+                "nicht für Patienten unter 16 Jahren"
+            ),
+            Self::AgeUnknown => word!(
+                "age not known, and not for patients under 16 years",
+                "Alter nicht bekannt, und nicht für Patienten unter 16 Jahren"
+            ),
+            Self::Pregnancy => word!(
+                "NEWS2 is not for use in pregnancy",
+                "NEWS2 gilt nicht in der Schwangerschaft"
+            ),
+            Self::Deceased => self.short(),
+        }
+    }
+
+    /// The same for a board's column.
+    #[must_use]
+    pub fn short(self) -> &'static str {
+        match self {
             Self::Deceased => word!("died", "verstorben"),
-            Self::Child => word!("under 16", "unter 16"),
+            Self::Child => word!("age <16", "Alter <16"),
             Self::AgeUnknown => word!("age not known", "Alter nicht bekannt"),
             Self::Pregnancy => word!("pregnancy", "Schwangerschaft"),
         }

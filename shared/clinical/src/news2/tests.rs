@@ -100,7 +100,7 @@ fn what_does_not_count_is_named_and_asks_for_nothing_by_itself() {
             (score.score_text().as_str(), score.level()),
             ("≥0", Level::Unknown)
         );
-        assert_eq!(score.lacking_text(), Some(format!("HR {}", why.why().unwrap())));
+        assert_eq!(score.lacking_text(), Some(format!("{}: HR", why.why().unwrap())));
     }
     let mut untimed = well();
     untimed.iter_mut().for_each(|r| r.at = None);
@@ -110,7 +110,10 @@ fn what_does_not_count_is_named_and_asks_for_nothing_by_itself() {
         Some("all without a certain time")
     );
     assert_eq!((score.score_text().as_str(), score.empty()), ("—", true));
-    assert_eq!(news2(&[], NOW).lacking_text().as_deref(), Some("all missing"));
+    assert_eq!(
+        news2(&[], NOW).lacking_text().as_deref(),
+        Some("nothing recorded")
+    );
     // What is there may ask for something all the same.
     let all: Vec<Reading> = ill().into_iter().filter(|r| r.of != Of::Temperature).collect();
     let score = news2(&all, NOW);
@@ -120,7 +123,7 @@ fn what_does_not_count_is_named_and_asks_for_nothing_by_itself() {
             score.level(),
             score.lacking_text().as_deref()
         ),
-        ("≥16", Level::High, Some("temp missing"))
+        ("≥16", Level::High, Some("not recorded: temp"))
     );
 }
 
@@ -130,9 +133,18 @@ fn in_german_one_lacks_and_all_lack() {
     let all: Vec<Reading> = ill().into_iter().filter(|r| r.of != Of::Respiration).collect();
     speaking(Language::German, || {
         let lacking = |all: &[Reading]| news2(all, NOW).lacking_text();
-        assert_eq!(lacking(&all).as_deref(), Some("AF fehlt"));
-        assert_eq!(lacking(&[]).as_deref(), Some("alle fehlen"));
+        assert_eq!(lacking(&all).as_deref(), Some("nicht dokumentiert: AF"));
+        assert_eq!(lacking(&[]).as_deref(), Some("nichts dokumentiert"));
         assert_eq!(lacking(&ill()), None);
+        let all: Vec<Reading> = all
+            .iter()
+            .filter(|r| !Input::Oxygen.said_by().contains(&r.of))
+            .cloned()
+            .collect();
+        assert_eq!(
+            lacking(&all).as_deref(),
+            Some("nicht dokumentiert: AF, Luft oder Sauerstoff")
+        );
         let mut untimed = well();
         untimed.iter_mut().for_each(|r| r.at = None);
         assert_eq!(lacking(&untimed).as_deref(), Some("alle ohne sicheren Zeitpunkt"));

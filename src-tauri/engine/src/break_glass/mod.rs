@@ -17,7 +17,7 @@ use crate::clock::Stopwatch;
 use crate::entry::{self, Pending};
 use crate::keys::verify_pin;
 use crate::outbox::{disclose_emergency, refused};
-use crate::session::{Assurance, FRESH_SECRET, Person, dir_user};
+use crate::session::{Assurance, FRESH_SECRET, Person, dir_user, rows};
 use crate::station::Station;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -42,7 +42,7 @@ const RULE: ThrottleRule = ThrottleRule {
 };
 
 /// Longest words of a reason, characters.
-const WORDS_MAX: usize = 2_000;
+const WORDS_MAX: usize = vitrine_access::review::LONGEST_TEXT;
 
 /// Who asks, and how that is known.
 #[derive(Clone)]
@@ -118,6 +118,7 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
     let wait_ms = count_try(station, user.as_str())?;
     let right = verify_pin(secret, phc).map_err(|e| EngineError::KeysMissing(e.to_string()))?;
     if !right {
+        rows::not_let_in(station, &user, "identify", "wrong-secret");
         return Err(EngineError::WrongSecret {
             retry_after_s: u32::try_from(wait_ms / 1_000).unwrap_or(0),
         });
@@ -158,14 +159,18 @@ fn count_try(station: &Station, user: &str) -> Result<i64, EngineError> {
     }
 }
 
+/// Whether somebody is signed in who proved who they are within the last minutes.
+pub(crate) fn fresh(station: &Station) -> bool {
+    station.session().as_ref().is_some_and(|s| {
+        !s.proven.is_zero() && station.clock.elapsed().saturating_sub(s.proven) < FRESH_SECRET
+    })
+}
+
 fn who(station: &Station, identity: &Identity) -> Result<(Person, Assurance), EngineError> {
     match identity {
         Identity::Session => {
             let person = station.person()?;
-            let fresh = station.session().as_ref().is_some_and(|s| {
-                !s.proven.is_zero() && station.clock.elapsed().saturating_sub(s.proven) < FRESH_SECRET
-            });
-            if fresh {
+            if fresh(station) {
                 Ok((person, Assurance::Session))
             } else {
                 Err(EngineError::PinNeeded)

@@ -182,7 +182,13 @@ impl Words<'_> {
             state,
             label: label.to_owned(),
             items: a.items.iter().map(|i| self.allergy(i)).collect(),
-            negatives: a.negatives.iter().map(|n| self.negative(n)).collect(),
+            refuted: allergy::refuted(self, a),
+            negatives: a
+                .negatives
+                .iter()
+                .filter(|n| n.refuted_agent().is_none())
+                .map(|n| self.negative(n))
+                .collect(),
             conflict_text: conflict(a),
             updated_text: a
                 .as_of
@@ -197,6 +203,7 @@ impl Words<'_> {
             state: AllergyStripState::Unavailable,
             label: allergies_unavailable().to_owned(),
             items: Vec::new(),
+            refuted: Vec::new(),
             negatives: Vec::new(),
             conflict_text: None,
             updated_text: None,
@@ -239,7 +246,7 @@ impl Words<'_> {
             .flatten()
             .collect::<Vec<_>>();
         let who = if who.is_empty() {
-            word!("who and when not recorded", "wer und wann: nicht dokumentiert").to_owned()
+            allergy::nobody().to_owned()
         } else {
             who.join(", ")
         };

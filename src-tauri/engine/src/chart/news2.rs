@@ -39,7 +39,7 @@ impl Words<'_> {
         };
         let basis = record.map_or_else(|| known.clone(), |all| all.clone().with(known));
         let view = match refused(card.identity.as_ref(), &basis, self.clock) {
-            Some(why) => without(why),
+            Some(why) => without(why.text()),
             None => {
                 let score = news2(&basis.readings, self.clock.now());
                 News2View {
@@ -120,7 +120,7 @@ impl Words<'_> {
 /// Of a board's row.
 pub(crate) fn of_board(basis: &Basis, identity: Option<&Identity>, clock: &Clock) -> News2View {
     match refused(identity, basis, clock) {
-        Some(why) => without(why),
+        Some(why) => without(why.short()),
         None => shown(&news2(&basis.readings, clock.now()), clock),
     }
 }
@@ -140,7 +140,7 @@ fn refused(identity: Option<&Identity>, basis: &Basis, clock: &Clock) -> Option<
     )
 }
 
-fn without(why: NotFor) -> News2View {
+fn without(why: &str) -> News2View {
     News2View {
         score_text: "—".to_owned(),
         spoken_text: no_score().to_owned(),
@@ -148,7 +148,7 @@ fn without(why: NotFor) -> News2View {
         level_text: no_score().to_owned(),
         scale_text: None,
         lacking_text: None,
-        not_for_text: Some(why.text().to_owned()),
+        not_for_text: Some(why.to_owned()),
         since_text: None,
         good_for_s: None,
         parts: Vec::new(),

@@ -3,12 +3,14 @@
 use super::blocks::Words;
 use super::card_view::essentials;
 use super::codes;
+use crate::critical;
 use crate::entry::{self, Pending};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use vitrine_clinical::card::{CardFact, EmergencyCard, MeasuredItem};
 use vitrine_clinical::summary::{ChartSummary, EncounterItem, MeasuredSeries, Note, chart_summary};
 use vitrine_clinical::{say, word};
 use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
+use vitrine_wire::entry_view::DraftHintView;
 use vitrine_wire::series_view::FlowsheetView;
 use vitrine_wire::view::{
     BlockView, ChartView, LineView, MeasuredView, MedicationView, NoteView, SectionAge,
@@ -26,8 +28,14 @@ pub(crate) struct Frame {
     pub(crate) essentials_age: SectionAge,
     pub(crate) record_age: SectionAge,
     pub(crate) loading_text: Option<String>,
+    /// Critical results that somebody took up at this workstation ([`critical::taken_up_here`]).
+    pub(crate) taken_up: BTreeMap<String, u64>,
+    /// The ward of this workstation, whose results inbox opens here.
+    pub(crate) ward: String,
     /// Recorded here about this patient; `None` = that cannot be read.
     pub(crate) pending: Option<Vec<Pending>>,
+    /// What this person began to record here and did not sign.
+    pub(crate) drafts: Vec<DraftHintView>,
     /// Whether this person may record here for this patient, and what would allow it.
     pub(crate) may_record: (bool, Option<String>),
 }
@@ -144,6 +152,7 @@ pub(crate) fn chart_view(
         break_glass_text: frame.break_glass_text,
         banner,
         allergies,
+        critical: critical::of_chart(w, card, &frame.taken_up, &frame.ward),
         essentials_age: frame.essentials_age,
         record_age: frame.record_age,
         medications: w.unavailable(),
@@ -161,6 +170,7 @@ pub(crate) fn chart_view(
         notes: w.unavailable(),
         encounters: w.unavailable(),
         entries,
+        drafts: frame.drafts,
         may_record: frame.may_record.0,
         record_refused_text: frame.may_record.1,
         resources: record.map_or(0, |r| u32::try_from(r.rows.len()).unwrap_or(u32::MAX)),

@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::entry::{self, OnScreen, Pending};
 use serde::Serialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use vitrine_access::grant::Reason;
 use vitrine_clinical::card::{AllergyState, EmergencyCard, emergency_card};
 use vitrine_clinical::entry::{Certainty, Entry, NoteKind, Severity, What};
@@ -22,11 +23,12 @@ use vitrine_wire::http::BoardItem;
 use vitrine_wire::view::{DataAge, SectionAge};
 
 /// Codes, ids and what is of the record alone.
-const NO_TEXTS: [&str; 18] = [
+const NO_TEXTS: [&str; 19] = [
     "patient",
     "access_id",
     "id",
     "source",
+    "result",
     "state",
     "age",
     "level",
@@ -242,7 +244,10 @@ fn chart(w: &Words<'_>, card: Option<&EmergencyCard>, record: Option<&CachedReco
         essentials_age: section(w.clock),
         record_age: section(w.clock),
         loading_text: None,
+        taken_up: BTreeMap::new(),
+        ward: "w".to_owned(),
         pending: Some(pending(w.clock)),
+        drafts: Vec::new(),
         may_record: (true, None),
     };
     all_said("chart", &chart_view(w, card, record, frame))

@@ -1,16 +1,16 @@
 //! Changes of allergies: what was on the screen, what two changes contradict each other in, an unsent change on the strip.
 //!
 //! Rules: only what this person has on the screen is changed, and what it said there goes with the change; a disputed allergy can only be
-//! decided; an unsent change takes nothing away (screens.md 11, S16).
+//! decided; an unsent change takes nothing away, and one by which a refuted allergy stands again makes it one (screens.md 11, S2, S16).
 
 use super::Pending;
 use crate::chart::blocks::Words;
 use std::collections::BTreeMap;
 use vitrine_clinical::card::dispute::{GONE, Recorded};
-use vitrine_clinical::card::{AllergyBlock, AllergyChange, shown as read_as};
+use vitrine_clinical::card::{AllergyBlock, AllergyChange, NegativeStatement, is_lethal, shown as read_as};
 use vitrine_clinical::entry::{AsRead, Choice, Fault, Severity, Standing, What};
 use vitrine_clinical::{say, word};
-use vitrine_wire::view::{AllergyStripView, AllergyView, DisputeSideView, DisputeView};
+use vitrine_wire::view::{AllergyStripView, AllergyView, DisputeSideView, DisputeView, RefutedView};
 
 /// What is shown of an allergy that two changes contradict each other in.
 pub(crate) fn disputed() -> &'static str {
@@ -48,7 +48,12 @@ pub(crate) fn shown(block: &AllergyBlock) -> BTreeMap<String, Shown> {
         let disputes = BTreeMap::new();
         (i.source.to_string(), Shown { read, disputes })
     });
-    let mut out: BTreeMap<String, Shown> = plain.collect();
+    let refuted = block.negatives.iter().filter_map(|n| {
+        let read = of_record(&n.refuted.as_ref()?.record);
+        let disputes = BTreeMap::new();
+        Some((n.source.to_string(), Shown { read, disputes }))
+    });
+    let mut out: BTreeMap<String, Shown> = refuted.chain(plain).collect();
     for c in open(block) {
         let entry = out.entry(c.about.to_string()).or_insert_with(|| Shown {
             read: as_read(c),
@@ -71,18 +76,22 @@ fn open(block: &AllergyBlock) -> impl Iterator<Item = &AllergyChange> {
 /// What the record says of a disputed allergy.
 fn as_read(c: &AllergyChange) -> AsRead {
     match &c.record {
-        Some(r) => AsRead {
-            agent: r.agent.clone(),
-            stood: r.stands.clone(),
-            reacted: r.reacted.clone(),
-            said: r.said.clone(),
-        },
+        Some(r) => of_record(r),
         None => AsRead {
             agent: c.agent.clone(),
             stood: GONE.to_owned(),
             reacted: String::new(),
             said: GONE.to_owned(),
         },
+    }
+}
+
+fn of_record(r: &Recorded) -> AsRead {
+    AsRead {
+        agent: r.agent.clone(),
+        stood: r.stands.clone(),
+        reacted: r.reacted.clone(),
+        said: r.said.clone(),
     }
 }
 
@@ -186,6 +195,41 @@ pub(crate) fn code(stands: &str) -> String {
     .to_owned()
 }
 
+/// Where nobody is named for a statement.
+pub(crate) fn nobody() -> &'static str {
+    word!("who and when not recorded", "wer und wann: nicht dokumentiert")
+}
+
+/// The allergies of a card that were refuted.
+pub(crate) fn refuted(w: &Words<'_>, block: &AllergyBlock) -> Vec<RefutedView> {
+    let view = |n: &NegativeStatement| {
+        let agent = n.refuted_agent()?;
+        let disputed = open(block).any(|c| c.about == n.source);
+        let of = n.refuted.as_deref();
+        let place = of.and_then(|r| r.record.place.as_deref());
+        let because = of.and_then(|r| r.record.reason.as_ref());
+        let notes = of.map(|r| r.notes.join("; ")).filter(|n| !n.is_empty());
+        Some(RefutedView {
+            agent: read_as::line(agent).into_owned(),
+            detail_text: of.map_or_else(String::new, |r| read_as::reacted(&r.record.reacted).into_owned()),
+            by_text: match by(w, n.by.as_deref(), n.at, place) {
+                None => nobody().to_owned(),
+                Some(who) if of.is_some_and(|r| r.changed) => who,
+                // Who wrote the entry need not be who refuted it.
+                Some(who) => say!("recorded: {who}", "dokumentiert: {who}"),
+            },
+            why_text: because
+                .map(|r| say!("because: {r}", "Grund: {r}"))
+                .or_else(|| notes.map(|n| say!("note: {n}", "Notiz: {n}"))),
+            unsent_text: None,
+            // A card that was derived before does not say what a change would rest on.
+            source: of.filter(|_| !disputed).map(|_| n.source.to_string()),
+            standing: Standing::Refuted.code().to_owned(),
+        })
+    };
+    block.negatives.iter().filter_map(view).collect()
+}
+
 /// The contradictions of a card.
 pub(crate) fn disputes(w: &Words<'_>, block: &AllergyBlock) -> Vec<DisputeView> {
     open(block).map(|c| dispute(w, c)).collect()
@@ -194,10 +238,6 @@ pub(crate) fn disputes(w: &Words<'_>, block: &AllergyBlock) -> Vec<DisputeView> 
 fn dispute(w: &Words<'_>, c: &AllergyChange) -> DisputeView {
     let unknown = "not recorded";
     let stood = c.stood.as_deref().unwrap_or(unknown);
-    let added = c.reaction.as_ref().map(|r| match c.severity {
-        Some(s) => format!("{r}, {}", s.words()),
-        None => r.clone(),
-    });
     let reacted = match c.reacted.as_deref() {
         Some(words) => read_as::reacted(words).into_owned(),
         None => read_as::stands(unknown).to_owned(),
@@ -228,13 +268,7 @@ fn dispute(w: &Words<'_>, c: &AllergyChange) -> DisputeView {
                     Standing::words,
                 )
                 .to_owned(),
-            reaction_text: match added {
-                Some(added) => say!(
-                    "{reacted}; also happened: {added}",
-                    "{reacted}; außerdem aufgetreten: {added}"
-                ),
-                None => reacted,
-            },
+            reaction_text: with_added(&reacted, c.reaction.as_ref(), c.severity),
             by_text: by(w, c.by.as_deref(), c.at, c.place.as_deref()),
             reason_text: c.reason.clone(),
         },
@@ -276,13 +310,16 @@ fn by(
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// Marks an allergy that was changed here, and takes a contradiction that was decided here from those that wait.
+/// Marks an allergy that was changed here, and takes a contradiction that was decided here from those that wait. A refuted one that stands
+/// again is an allergy from then on.
 pub(super) fn onto_strip(strip: &mut AllergyStripView, p: &Pending, w: &Words<'_>) {
     let Some(e) = &p.entry else { return };
     let What::AllergyChange {
         allergy,
         read,
         standing,
+        reaction,
+        severity,
         settles,
         ..
     } = &e.what
@@ -290,29 +327,94 @@ pub(super) fn onto_strip(strip: &mut AllergyStripView, p: &Pending, w: &Words<'_
         return;
     };
     let agent = read_as::line(&read.agent);
-    let is = |i: &&mut AllergyView| {
-        i.source.as_deref() == Some(allergy) || (i.source.is_none() && i.agent == agent)
+    let what = if settles.is_some() {
+        word!("decided", "entschieden")
+    } else {
+        word!("changed", "geändert")
     };
-    if let Some(item) = strip.items.iter_mut().find(is) {
-        let what = if settles.is_some() {
-            word!("decided", "entschieden")
-        } else {
-            word!("changed", "geändert")
-        };
-        item.unsent_text = Some(say!(
-            "{what} here to {stands} {at} by {who}, {state}",
-            "hier {what}: jetzt {stands}, {at} von {who}, {state}",
-            stands = standing.words(),
-            at = w.date_time(e.at),
-            who = e.name,
-            state = p.short_state()
-        ));
+    let mark = say!(
+        "{what} here to {stands} {at} by {who}, {state}",
+        "hier {what}: jetzt {stands}, {at} von {who}, {state}",
+        stands = standing.words(),
+        at = w.date_time(e.at),
+        who = e.name,
+        state = p.short_state()
+    );
+    let is = |source: Option<&str>, of: &str| match source {
+        Some(source) => source == allergy,
+        None => of == agent,
+    };
+    let of_record = strip.items.iter().any(|i| i.source.as_deref() == Some(allergy));
+    if !of_record && was_refuted(&e.what) {
+        if let Some(one) = strip
+            .refuted
+            .iter_mut()
+            .find(|r| is(r.source.as_deref(), &r.agent))
+        {
+            one.source = None;
+            one.unsent_text = (!standing.stands()).then(|| mark.clone());
+        }
+        if standing.stands() {
+            let added = (reaction.as_ref(), *severity);
+            super::add(strip, stands_again(read, *standing, added, mark));
+        }
+    } else if let Some(item) = strip.items.iter_mut().find(|i| is(i.source.as_deref(), &i.agent)) {
+        item.unsent_text = Some(mark);
         // A second change would rest on what is about to change.
         item.source = None;
     }
     if p.state != vitrine_wire::entry_view::EntryState::Rejected {
         strip.disputes.retain(|d| Some(&d.dispute) != settles.as_ref());
     }
+}
+
+/// Whether it changes an allergy that was refuted, and decides no contradiction: a disputed one is an allergy already.
+fn was_refuted(what: &What) -> bool {
+    matches!(what, What::AllergyChange { read, settles: None, .. } if read.stood == Standing::Refuted.code())
+}
+
+/// Whether it makes an allergy of what was none.
+pub(super) fn makes_one(what: &What) -> bool {
+    matches!(what, What::AllergyChange { standing, .. } if standing.stands()) && was_refuted(what)
+}
+
+/// A refuted allergy that stands again, until the record says so itself. What the record holds to be none is checked by nothing.
+fn stands_again(
+    read: &AsRead,
+    standing: Standing,
+    (reaction, severity): (Option<&String>, Option<Severity>),
+    mark: String,
+) -> AllergyView {
+    let words = format!("{} {}", read.said, reaction.map_or("", String::as_str));
+    AllergyView {
+        agent: read_as::line(&read.agent).into_owned(),
+        detail_text: with_added(&read_as::reacted(&read.reacted), reaction, severity),
+        coded: false,
+        dangerous: is_lethal(&words)
+            || words.contains("life-threatening")
+            || matches!(severity, Some(Severity::Severe | Severity::LifeThreatening)),
+        verification_text: (standing == Standing::Unconfirmed)
+            .then(|| read_as::stands("unconfirmed").to_owned()),
+        unsent_text: Some(mark),
+        disputed_text: None,
+        source: None,
+        standing: String::new(),
+    }
+}
+
+/// "hives; also happened: wheeze, severe".
+fn with_added(reacted: &str, reaction: Option<&String>, severity: Option<Severity>) -> String {
+    let Some(r) = reaction else {
+        return reacted.to_owned();
+    };
+    let added = match severity {
+        Some(s) => format!("{r}, {}", s.words()),
+        None => r.clone(),
+    };
+    say!(
+        "{reacted}; also happened: {added}",
+        "{reacted}; außerdem aufgetreten: {added}"
+    )
 }
 
 #[cfg(test)]

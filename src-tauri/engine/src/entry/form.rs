@@ -72,10 +72,10 @@ pub(crate) fn form() -> EntryFormView {
         ago_minutes: AGO.to_vec(),
         ago_most: AGO_MOST,
         none_known_question: word!(
-            "Was the patient, or somebody who knows, asked about allergies to medicines, food, latex, contrast and \
-             anything else, and is there none?",
-            "Wurde der Patient oder jemand, der es weiß, nach Allergien gegen Medikamente, Nahrungsmittel, Latex, \
-             Kontrastmittel und anderes gefragt, und besteht keine?"
+            "Was the patient, or somebody who speaks for them, asked about allergies to medicines, food, latex, contrast \
+             and anything else, and is none known?",
+            "Wurde der Patient oder jemand, der für ihn spricht, nach Allergien gegen Medikamente, Nahrungsmittel, Latex, \
+             Kontrastmittel und anderes gefragt, und ist keine bekannt?"
         )
         .to_owned(),
         note_most: count(NOTE_MOST),

@@ -50,16 +50,20 @@ pub(crate) fn pending(station: &Station, patient: Option<&PatientId>) -> Result<
     Ok(kept.into_iter().map(|k| one(k, &sent)).collect())
 }
 
-/// The patients with an allergy recorded here that a copy, complete up to `as_of`, may not have; true where the server has not
-/// accepted it.
+/// The patients with an allergy recorded here that a copy, complete up to `as_of`, may not have, or a refuted one that stands again by
+/// what was recorded here; true where the server has not accepted it.
 ///
 /// # Errors
 /// As [`pending`].
 pub(crate) fn allergic(station: &Station, as_of: Option<i64>) -> Result<BTreeMap<String, bool>, StoreError> {
     let kept = told(station, station.outbox.recorded("allergy"))?;
+    let changed = told(station, station.outbox.recorded("allergy-change"))?;
     let none = BTreeSet::new();
     let mut out = BTreeMap::new();
-    for p in kept.into_iter().map(|k| one(k, &none)) {
+    let changed = changed.into_iter().map(|k| one(k, &none));
+    // What cannot be read may make one.
+    let again = changed.filter(|p| p.entry.as_ref().is_none_or(|e| allergy::makes_one(&e.what)));
+    for p in kept.into_iter().map(|k| one(k, &none)).chain(again) {
         if !p.is_in(as_of, &|_| false) {
             *out.entry(p.patient).or_default() |= p.state != EntryState::Accepted;
         }
@@ -306,23 +310,28 @@ pub(crate) fn onto_strip(strip: &mut AllergyStripView, pending: &[Pending], w: &
             source: None,
             standing: String::new(),
         };
-        let place = if dangerous {
-            strip.items.iter().take_while(|i| i.dangerous).count()
-        } else {
-            strip.items.len()
-        };
-        strip.items.insert(place, item);
-        match strip.state {
-            AllergyStripState::NoneKnown => {
-                strip.conflict_text = Some(say!(
-                    "Conflict: the record states that there are no known allergies. Treat as allergic.",
-                    "Widerspruch: In der Akte steht, dass keine Allergien bekannt sind. Als allergisch behandeln."
-                ));
-                known_label(strip);
-            }
-            AllergyStripState::NotRecorded => known_label(strip),
-            AllergyStripState::Known | AllergyStripState::Unavailable => {}
+        add(strip, item);
+    }
+}
+
+/// One more allergy, whatever the record says.
+fn add(strip: &mut AllergyStripView, item: AllergyView) {
+    let place = if item.dangerous {
+        strip.items.iter().take_while(|i| i.dangerous).count()
+    } else {
+        strip.items.len()
+    };
+    strip.items.insert(place, item);
+    match strip.state {
+        AllergyStripState::NoneKnown => {
+            strip.conflict_text = Some(say!(
+                "Conflict: the record states that there are no known allergies. Treat as allergic.",
+                "Widerspruch: In der Akte steht, dass keine Allergien bekannt sind. Als allergisch behandeln."
+            ));
+            known_label(strip);
         }
+        AllergyStripState::NotRecorded => known_label(strip),
+        AllergyStripState::Known | AllergyStripState::Unavailable => {}
     }
 }
 

@@ -25,20 +25,21 @@ use crate::layouts;
 use crate::link;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
-use crate::session;
+use crate::session::{self, Ended};
 use crate::station::Station;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use vitrine_access::chain::{Head, Row};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_wire::entry_view::{
-    EntriesView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, EntryView,
+    DraftKind, EntriesView, EntryDraftView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, EntryView,
 };
 use vitrine_wire::results_view::ResultsView;
 use vitrine_wire::scan_view::ScanView;
 use vitrine_wire::sync_view::CheckView;
 use vitrine_wire::view::{
-    BoardView, ChartView, EmergencyCardView, PacketView, ReasonView, SearchView, SectionAge, SessionView,
+    BoardView, ChartView, EmergencyCardView, PacketView, ReasonsView, SearchView, SectionAge, SessionView,
 };
 use vitrine_wire::wall_view::{WallTrendsView, WallView};
 use zeroize::Zeroizing;
@@ -81,7 +82,7 @@ impl Workstation {
     /// Ends the session and wipes the user's key.
     pub fn lock(&self) {
         if let Ok(station) = self.station() {
-            station.lock();
+            station.lock(Ended::Person);
         }
     }
 
@@ -198,10 +199,13 @@ impl Workstation {
         }
     }
 
-    /// The reasons for breaking the glass.
+    /// What breaking the glass asks for now: the reasons, and whether who is signed in has to prove it again.
     #[must_use]
-    pub fn reasons(&self) -> Vec<ReasonView> {
-        reasons()
+    pub fn reasons(&self) -> ReasonsView {
+        ReasonsView {
+            reasons: reasons(),
+            secret_needed: !self.station().is_ok_and(|s| break_glass::fresh(&s)),
+        }
     }
 
     /// Proves who somebody is by name and PIN, without a session.
@@ -398,22 +402,31 @@ impl Workstation {
         self.blocking(move |s| entries::settle(s, &id, &words)).await
     }
 
-    /// The signed-in person's draft of a note about a patient.
+    /// The signed-in person's draft about a patient.
     ///
     /// # Errors
     /// [`EngineError::NotSignedIn`], [`EngineError::NotOnThisWorkstation`], [`EngineError::Damaged`].
-    pub async fn note_draft(&self, patient: &str) -> Result<Option<String>, EngineError> {
+    pub async fn entry_draft(
+        &self,
+        patient: &str,
+        kind: DraftKind,
+    ) -> Result<Option<EntryDraftView>, EngineError> {
         let patient = patient.to_owned();
-        self.blocking(move |s| entries::draft(s, &patient)).await
+        self.blocking(move |s| entries::draft(s, &patient, kind)).await
     }
 
-    /// Keeps it; an empty text removes it.
+    /// Keeps it; without fields it is removed.
     ///
     /// # Errors
     /// [`EngineError::NotSignedIn`], [`EngineError::Usage`] for one that is too long, [`EngineError::NotKept`].
-    pub async fn set_note_draft(&self, patient: &str, text: &str) -> Result<(), EngineError> {
-        let (patient, text) = (patient.to_owned(), text.to_owned());
-        self.blocking(move |s| entries::set_draft(s, &patient, &text))
+    pub async fn set_entry_draft(
+        &self,
+        patient: &str,
+        kind: DraftKind,
+        fields: BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let patient = patient.to_owned();
+        self.blocking(move |s| entries::set_draft(s, &patient, kind, fields))
             .await
     }
 
@@ -530,7 +543,7 @@ impl Workstation {
     /// [`EngineError::Io`] when it is still there.
     pub fn forget_session(&self) -> Result<(), EngineError> {
         let station = self.station()?;
-        station.lock();
+        station.lock(Ended::Person);
         session::forget_saved(&station.profile)
     }
 }

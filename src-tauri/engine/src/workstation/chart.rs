@@ -7,6 +7,7 @@ use crate::EngineError;
 use crate::break_glass;
 use crate::chart::blocks::{Words, unavailable};
 use crate::chart::record::{Frame, chart_view};
+use crate::critical;
 use crate::entry;
 use crate::error::store_words;
 use crate::link;
@@ -132,6 +133,11 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
             )
         });
     let by_grant = permit.grant().is_some();
+    let words = Words {
+        patient: &patient,
+        clock: &station.clock,
+    };
+    let taken_up = critical::taken_up_here(station, essentials_age.as_of_ms);
     let frame = Frame {
         access_id: permit.access_id().to_string(),
         break_glass_text: grant
@@ -140,7 +146,10 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         essentials_age,
         record_age,
         loading_text,
+        taken_up,
+        ward: station.device().ward.clone(),
         pending,
+        drafts: super::entries::drafts(station, &person.user, &words),
         may_record,
     };
     if let Some(session) = station
@@ -157,10 +166,6 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
             .allergies
             .extend(shown.into_iter().map(|(key, s)| ((patient.clone(), key), s)));
     }
-    let words = Words {
-        patient: &patient,
-        clock: &station.clock,
-    };
     Ok(chart_view(&words, parsed.as_ref(), record.as_ref(), frame))
 }
 

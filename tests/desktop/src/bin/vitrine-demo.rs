@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use vitrine_desktop_tests::act::{break_the_glass, open_chart, sign_in};
 use vitrine_desktop_tests::{CTRL, Desktop, automation_bin, shipped_bin};
+use vitrine_tests::lab::Lab;
 use vitrine_tests::server::{Server, free_port, run_json, text};
 use vitrine_tests::station::{Person, Station, person, showcase};
 
@@ -88,6 +89,10 @@ fn open(h: &Hospital) -> Result<()> {
             p.user, p.password, p.pin
         );
     }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(critical(h))?;
     eprintln!("Ctrl+F12 breaks the glass, also from the lock screen. Ctrl+C here ends it all.\n");
     let status = std::process::Command::new(shipped_bin())
         .args(["--profile", &text(&h.station.profile)])
@@ -95,6 +100,14 @@ fn open(h: &Hospital) -> Result<()> {
         .context("the app")?;
     ensure!(status.success(), "the app ended with {status}");
     Ok(())
+}
+
+/// The laboratory sends a potassium that somebody has to acknowledge.
+async fn critical(h: &Hospital) -> Result<()> {
+    let patient = showcase(&h.seed, "anaphyla")?;
+    let id = patient["id"].as_str().context("id")?.to_owned();
+    let lab = Lab::connect(&h.server, id).await?;
+    lab.sends(&h.server, "6.10", "HH", "final").await
 }
 
 struct Acts<'a> {

@@ -187,6 +187,47 @@ fn what_is_done_disputes_nothing_and_says_who_changed_it() {
 }
 
 #[test]
+fn what_was_refuted_says_why_and_what_a_change_of_it_rests_on() {
+    let penicillin = |notes: &[&str]| {
+        let mut fact = penicillin(Some("inactive"), "refuted");
+        if let Resource::AllergyIntolerance(a) = &mut fact.resource {
+            a.notes = notes.iter().map(|n| (*n).to_owned()).collect();
+        }
+        fact
+    };
+    let of = |facts: &[CardFact]| {
+        let mut said = block(facts).negatives.remove(0);
+        assert_eq!(said.refuted_agent(), Some("Penicillin"));
+        *said.refuted.take().unwrap()
+    };
+    let changed = of(&[
+        penicillin(&["refuted: tolerated amoxicillin"]),
+        task("c1", "completed", "refuted", "2026-11-28T04:12:00Z", None),
+    ]);
+    assert!(changed.changed && changed.notes.is_empty());
+    assert_eq!(changed.record.reason.as_deref(), Some("tolerated amoxicillin"));
+    assert_eq!(changed.record.place.as_deref(), Some("ED-07"));
+    assert_eq!(
+        changed.record.said,
+        recorded(&penicillin(&[])).unwrap().said,
+        "the server compares it with this"
+    );
+    // Another system refuted it after a change that had confirmed it: that one's reason was another.
+    let elsewhere = of(&[
+        penicillin(&["oral challenge"]),
+        task("c1", "completed", "confirmed", "2026-11-28T04:12:00Z", None),
+    ]);
+    assert!(!elsewhere.changed);
+    assert_eq!(elsewhere.record.reason, None);
+    assert_eq!(elsewhere.notes, ["oral challenge"]);
+    // A card from before there was this.
+    let mut old = serde_json::to_value(&block(&[penicillin(&[])]).negatives[0]).unwrap();
+    old.as_object_mut().unwrap().remove("refuted").unwrap();
+    let old: crate::card::NegativeStatement = serde_json::from_value(old).unwrap();
+    assert_eq!((old.refuted_agent(), &old.refuted), (Some("Penicillin"), &None));
+}
+
+#[test]
 fn a_card_from_before_there_were_changes_has_none_and_an_unknown_one_is_not_none() {
     let b = block(&[penicillin(Some("active"), "confirmed")]);
     let json = serde_json::to_value(&b).unwrap();

@@ -104,6 +104,25 @@ fn every_standing_is_what_the_card_shows_and_the_rest_stays() {
 }
 
 #[test]
+fn what_was_refuted_can_stand_again() {
+    let refuted = entry(Standing::Refuted, None, SAID, None);
+    let all = resources(&applied(&refuted, Some((3, BODY.as_bytes())), None).unwrap());
+    let card = emergency_card(&refuted.patient, &facts(&all));
+    let said = card.allergies.negatives[0].refuted.as_ref().unwrap();
+    assert!(said.changed && said.record.reason.is_some());
+    for standing in [Standing::Confirmed, Standing::Unconfirmed] {
+        let e = entry(standing, None, &said.record.said, None);
+        let held = Some((4, all[1].1.as_bytes()));
+        assert_eq!(meets(&e, held), Ok(true), "it rests on what was shown");
+        let again = resources(&applied(&e, held, None).unwrap());
+        let card = emergency_card(&e.patient, &facts(&again));
+        assert_eq!(card.allergies.state, AllergyState::Known);
+        assert_eq!(card.allergies.items[0].stands(), standing.words());
+        assert!(card.allergies.negatives.is_empty());
+    }
+}
+
+#[test]
 fn a_reaction_is_added_and_one_that_kills_makes_it_dangerous() {
     let e = entry(
         Standing::Confirmed,

@@ -327,7 +327,7 @@ pub enum Recorded {
         #[command(flatten)]
         who: Who,
     },
-    /// The patient was asked and has no known allergies
+    /// The patient or somebody who speaks for them was asked: no known allergies
     NoneKnown {
         /// MRN or FHIR id
         patient: String,

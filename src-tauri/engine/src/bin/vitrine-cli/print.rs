@@ -5,6 +5,7 @@ use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{UtcMs, format};
 use vitrine_engine::{EngineError, SelfTest};
 use vitrine_wire::entry_view::EntryView;
+use vitrine_wire::results_view::ChartCriticalView;
 use vitrine_wire::scan_view::ScanView;
 use vitrine_wire::series_view::MeasuredSeriesView;
 use vitrine_wire::view::{
@@ -219,6 +220,11 @@ fn allergies(a: &AllergyStripView) {
             );
         }
     }
+    for r in &a.refuted {
+        let more = [&r.why_text, &r.unsent_text].into_iter().flatten();
+        let more: String = more.map(|t| format!("  [{t}]")).collect();
+        say!("  refuted: {} — {}{more}", r.agent, r.by_text);
+    }
     for n in a.negatives.iter().chain(&a.conflict_text) {
         say!("  {n}");
     }
@@ -233,6 +239,15 @@ fn entries(all: &[EntryView]) {
             e.at_text,
             e.state_text
         );
+    }
+}
+
+fn critical(v: &ChartCriticalView) {
+    for t in [&v.unread_text, &v.text, &v.elsewhere_text].into_iter().flatten() {
+        say!("▲ {t}");
+    }
+    for each in &v.waiting {
+        say!("  {}", measured(&each.measured));
     }
 }
 
@@ -258,6 +273,7 @@ pub fn chart(v: &ChartView) {
         say!("{extra}");
     }
     allergies(&v.allergies);
+    critical(&v.critical);
     entries(&v.entries);
     say!(
         "Essentials {} · full record {} ({} resources)",

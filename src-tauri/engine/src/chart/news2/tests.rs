@@ -112,7 +112,7 @@ fn a_whole_set_is_scored_with_its_inputs_and_its_course() {
     let expected = [
         ("RR", "2"),
         ("SpO2", "1"),
-        ("oxygen", "2"),
+        ("air or oxygen", "2"),
         ("BP", "0"),
         ("HR", "0"),
         ("consciousness", "0"),
@@ -237,7 +237,7 @@ fn what_is_missing_or_old_is_named_and_not_counted() {
     ));
     let view = view(&facts);
     assert_eq!(view.score_text, "≥5");
-    assert_eq!(view.lacking_text.as_deref(), Some("HR missing, temp old"));
+    assert_eq!(view.lacking_text.as_deref(), Some("not recorded: HR; old: temp"));
     assert!(view.level_text.starts_with("at least"), "{}", view.level_text);
     let temperature = view.parts.iter().find(|p| p.label == "temp").unwrap();
     assert_eq!(
@@ -260,7 +260,7 @@ fn nobody_is_scored_for_whom_it_is_not() {
     );
     let child = instant_utc(now.plus_ms(-5 * 366 * 24 * HOUR));
     for (who, why) in [
-        (vec![born(&child[..10])], "under 16"),
+        (vec![born(&child[..10])], "not for patients under 16 years"),
         (vec![], "age not known"),
         (vec![born("1990-01-01"), pregnant], "pregnancy"),
     ] {
@@ -270,4 +270,8 @@ fn nobody_is_scored_for_whom_it_is_not() {
         let text = view.not_for_text.unwrap();
         assert!(text.contains(why), "{text}");
     }
+    // A board's column has room for less, and it reads like no score there either.
+    let card = emergency_card(&PatientId::new("p").unwrap(), &[born(&child[..10])]);
+    let row = of_board(&card.news2.unwrap(), card.identity.as_ref(), &Clock::new());
+    assert_eq!(row.not_for_text.as_deref(), Some("age <16"));
 }
