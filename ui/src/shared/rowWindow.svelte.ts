@@ -7,6 +7,7 @@
  * Never here: markup. Called by `PatientTable.svelte`.
  */
 
+import { afterPaint } from '../state/paint';
 import { RowHeights } from '../state/rowHeights';
 
 /** Lists up to this long are wholly on the page. */
@@ -66,6 +67,9 @@ export interface Plan {
   after: number;
 }
 
+/** So often may what is in view change before the page is painted. */
+const MOST_TURNS = 8;
+
 /** Sums of the same heights differ by less than anybody sees. */
 const near = (one: number, other: number) => Math.abs(one - other) < 0.1;
 const alike = (one: number[], other: number[]) => one.length === other.length && one.every((n, i) => near(n, other[i] ?? NaN));
@@ -88,6 +92,8 @@ export class RowWindow {
   /** What was on the page when it was last measured, and which rows were said to be in view: what is said takes room too. */
   #settled: Plan | null = null;
   #said: [number, number] | null = null;
+  /** How often `seen` was another one since the page was painted last. */
+  #turns = 0;
   /** The row that keeps its place, and where it stood below the upper edge; none at the very top. */
   #anchor: { key: string; below: number } | null = null;
   /** False after somebody scrolled the cursor out of view, until it moves again. */
@@ -240,7 +246,18 @@ export class RowWindow {
     this.#anchor = key === undefined || top <= 0 ? null : { key, below: (this.offsets[at] ?? 0) - top };
   }
 
+  /**
+   * What is said of the rows out of view takes room, so that saying it can bring a row out of view or into it, and on like
+   * this for ever. Then those that are in view either way are: one too many is said to be out of view, never one too few.
+   */
   #see(next: [number, number]): void {
-    if (next[0] !== this.seen?.[0] || next[1] !== this.seen?.[1]) this.#heights.seen = this.seen = next;
+    const { seen } = this;
+    if (seen !== null && this.#turns >= MOST_TURNS) {
+      const [first, end] = [Math.max(next[0], seen[0]), Math.min(next[1], seen[1])];
+      if (first < end) next = [first, end];
+    }
+    if (next[0] === seen?.[0] && next[1] === seen[1]) return;
+    if (this.#turns++ === 0) afterPaint(() => (this.#turns = 0));
+    this.#heights.seen = this.seen = next;
   }
 }
