@@ -109,6 +109,7 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
     let dir = dir_user(station, user.as_str())?.ok_or_else(|| EngineError::UnknownUser(user.to_string()))?;
     if dir.disabled {
+        rows::not_let_in(station, &user, "identify", "account-disabled");
         return Err(EngineError::Disabled);
     }
     let phc = dir
