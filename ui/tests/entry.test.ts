@@ -355,6 +355,13 @@ describe('drafts (S17)', () => {
     expect([fields.readings, fields.agoTyped, fields.ago]).toEqual([{ hr: '118' }, typed, chosen]);
   });
 
+  test('what was measured nobody can tell when is asked for again, and never signed as now', async () => {
+    fake.world.drafts = { 'p-mary vitals': { fields: { hr: '118' }, minutes: 0 } };
+    const dialog = await opened('vitals');
+    await press(SIGN);
+    expect([dialog.step, dialog.faultsOf('minutes_ago')]).toEqual(['fill', [WORDS.wholeMinutes]]);
+  });
+
   test('the chart is read again when a draft was kept or thrown away: it says which there are', async () => {
     const read = vi.spyOn(fake, 'chartOpen');
     write(await opened('note'), 'Turned');

@@ -502,13 +502,23 @@ fn a_draft_says_how_long_ago_it_was_kept() {
     let (user, patient) = (UserId::new("lee").unwrap(), PatientId::new("p1").unwrap());
     let before = outbox(&p);
     let mut draft = before.draft(&user, &patient, "vitals").unwrap().unwrap();
-    draft.at.0 -= 7 * 60_000;
+    let kept_at = draft.at.0;
+    draft.at.0 = kept_at - 7 * 60_000;
     before.set_draft(&user, &patient, "vitals", &draft).unwrap();
     drop(before);
     let ws = open(&p);
     sign_in(&ws, "lee");
     let again = block(ws.entry_draft("p1", DraftKind::Vitals)).unwrap().unwrap();
     assert_eq!((again.minutes, again.fields["minutes_ago"].as_str()), (7, "5"));
+    drop(ws);
+    // Kept by a clock that has been set back since: how long ago cannot be told.
+    draft.at.0 = kept_at + 2 * 86_400_000;
+    outbox(&p).set_draft(&user, &patient, "vitals", &draft).unwrap();
+    let ws = open(&p);
+    sign_in(&ws, "lee");
+    let later = block(ws.entry_draft("p1", DraftKind::Vitals)).unwrap().unwrap();
+    let fields: Vec<&str> = later.fields.keys().map(String::as_str).collect();
+    assert_eq!(fields, ["hr"]);
 }
 
 #[test]

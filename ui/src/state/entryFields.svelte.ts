@@ -26,6 +26,9 @@ export type Side = '' | 'record' | 'change' | 'other';
 /** Whole minutes, as long as the engine can take them for a number. */
 const WHOLE = /^\d{1,9}$/u;
 
+/** Stands where minutes belong and cannot be told: it is no number, so that nothing is signed before a person says. */
+const UNTOLD = '?';
+
 /** Fields of a draft that a form has. */
 const RESTORED = { allergy: ['agent', 'reaction', 'severity'], note: ['text'] };
 const known = (typed: Record<string, string>, kind: 'allergy' | 'note') =>
@@ -136,7 +139,7 @@ export class EntryFields {
       this.readings = typed;
       const since = ago !== undefined && WHOLE.test(ago) ? Number(ago) + minutes : null;
       if (since !== null && form.ago_minutes.includes(since)) this.chooseAgo(since);
-      else this.agoTyped = since === null ? (ago ?? '') : String(since);
+      else this.agoTyped = since === null ? (ago ?? UNTOLD) : String(since);
       return;
     }
     Object.assign(this, { agent: '', reaction: '', severity: '', text: '', ...known(typed, kind) });

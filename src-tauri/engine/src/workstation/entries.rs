@@ -368,9 +368,17 @@ pub(super) fn draft(
     let patient = station.exactly(patient)?;
     let draft = station.outbox.draft(&person.user, &patient, word_of(kind))?;
     let now = station.clock.now();
-    Ok(draft.map(|d| EntryDraftView {
-        minutes: u32::try_from(now.0.saturating_sub(d.at.0) / MINUTE_MS).unwrap_or(0),
-        fields: d.fields,
+    Ok(draft.map(|d| {
+        let minutes = u32::try_from(now.0.saturating_sub(d.at.0).div_euclid(MINUTE_MS));
+        let mut fields = d.fields;
+        // The clock was set back: how long ago it was measured cannot be told, and is asked for again.
+        if minutes.is_err() {
+            fields.remove("minutes_ago");
+        }
+        EntryDraftView {
+            minutes: minutes.unwrap_or(0),
+            fields,
+        }
     }))
 }
 
