@@ -17,10 +17,11 @@ use crate::identity::sessions::Caller;
 use crate::ingest::apply::created_id;
 use vitrine_access::Actor;
 use vitrine_access::policy::Subject;
-use vitrine_clinical::entry::{Entry, What};
+use vitrine_clinical::entry::{Entry, What, Wrong};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey};
 use vitrine_fhir::bundle::{Bundle, Method};
 use vitrine_fhir::entry::change;
+use vitrine_fhir::entry::wrong::{self, Found};
 use vitrine_store::StoreError;
 use vitrine_sync::server::Event;
 use vitrine_wire::message::EntryOutcome;
@@ -111,17 +112,50 @@ impl From<StoreError> for Unmerged {
     fn from(e: StoreError) -> Self {
         match e {
             StoreError::Archived { .. } => Self::Never(
-                "The allergy lies in the archive: open the chart, wait until the full record is there, and change it again"
-                    .to_owned(),
+                "It lies in the archive: open the chart, wait until the full record is there, and do it again".to_owned(),
             ),
             e => Self::Later(e.to_string()),
         }
     }
 }
 
-/// For a change of an allergy the Bundle that brings it into a record which still says what its author had read; `None` where it does
-/// not, and for every other entry: that is brought in as it is, a change as a dispute.
+/// The Bundle of an entry about what is in the record: a change of an allergy, a mark on vital signs. `None` for every other, which is
+/// brought in as it is.
 async fn merged(app: &App, entry: &Entry) -> Result<Option<Vec<u8>>, Unmerged> {
+    match &entry.what {
+        What::AllergyChange { .. } => changed(app, entry).await,
+        What::VitalsError { wrong, .. } => marked(app, entry, wrong).await.map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// Vital signs are marked where they still say what was read; one that was marked meanwhile is as it should be.
+async fn marked(app: &App, entry: &Entry, wrong: &[Wrong]) -> Result<Vec<u8>, Unmerged> {
+    let mut held = Vec::new();
+    for one in wrong {
+        let now = of_patient(app, &entry.patient, &one.source).await?;
+        let body = now.as_ref().map(|(version, body)| (*version, &**body));
+        match wrong::found(entry, one, body).map_err(Unmerged::Never)? {
+            Found::Marked => {}
+            Found::Same => held.extend(now.map(|now| (one, now))),
+            Found::Other => {
+                let line = one.line();
+                let text =
+                    format!("The record does not say {line} any more: open the chart again and look at it");
+                return Err(Unmerged::Never(text));
+            }
+        }
+    }
+    let held: Vec<_> = held
+        .iter()
+        .map(|(one, (v, body))| (*one, (*v, &**body)))
+        .collect();
+    wrong::applied(entry, &held).map_err(Unmerged::Never)
+}
+
+/// The Bundle of a change that meets a record which still says what its author had read; `None` where it does not: it is brought in as a
+/// dispute.
+async fn changed(app: &App, entry: &Entry) -> Result<Option<Vec<u8>>, Unmerged> {
     let What::AllergyChange { allergy, settles, .. } = &entry.what else {
         return Ok(None);
     };

@@ -9,6 +9,8 @@ use crate::chart::{
     Attachment, Concept, DiagnosticReport, DocumentReference, Encounter, Immunization, Observation,
     PartialDate, Procedure, Ref, Resource,
 };
+use crate::entry::SaidValue;
+use crate::language::{Language, speaking};
 use crate::news2::{self, Basis};
 use crate::{ResourceKey, UtcMs, say, word};
 use earlier::Corrections;
@@ -218,6 +220,40 @@ pub fn chart_summary(facts: &[CardFact]) -> ChartSummary {
         });
     }
     chart
+}
+
+/// What a result says, as a chart shows it: when it was measured, and its values in a fixed order. `None` for what is no vital sign that is
+/// shown: without a value, of another kind, entered in error.
+#[must_use]
+pub fn said_by(fact: &CardFact) -> Option<(Option<UtcMs>, Vec<SaidValue>)> {
+    let Resource::Observation(o) = &fact.resource else {
+        return None;
+    };
+    if !measured::is_usable(o) {
+        return None;
+    }
+    let mut series = SeriesBuilder::default();
+    // Both ends compare it, whatever either speaks.
+    speaking(Language::English, || series.add(fact, o));
+    if !series.found.values().any(|((kind, ..), _)| *kind == Kind::Vital) {
+        return None;
+    }
+    let items = || {
+        series
+            .found
+            .values()
+            .flat_map(|(_, items)| items.iter().map(|(i, _)| i))
+    };
+    let at = items().find_map(|i| i.at);
+    let mut values: Vec<SaidValue> = items()
+        .map(|i| SaidValue {
+            label: i.label.clone(),
+            value: i.value.clone(),
+            unit: i.unit.clone(),
+        })
+        .collect();
+    values.sort();
+    Some((at, values))
 }
 
 /// Where a series is shown.

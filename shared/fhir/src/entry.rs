@@ -1,11 +1,12 @@
 //! What staff record at a workstation, as FHIR R4: one transaction Bundle an entry.
 //!
-//! Lives here: the resources an entry becomes; a change of an allergy is in `change`. Never here: checking it (that is `clinical::entry`), ids of resources (the server's).
+//! Lives here: the resources an entry becomes; a change of an allergy is in `change`, a mark on vital signs in `wrong`. Never here: checking it (that is `clinical::entry`), ids of resources (the server's).
 //! Rules: vital signs by the FHIR R4 vital-signs profile (LOINC, UCUM; both pressures under the panel 85354-9); times with the
 //! offset of the ward's clock; who recorded it as a logical reference (R4 §2.3.0.3) by the staff's sign-in name, with the name as shown;
 //! allergens in the recorder's own words, never coded by guess; an entry's id as identifier of every resource it became.
 
 pub mod change;
+pub mod wrong;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -42,6 +43,8 @@ pub fn bundle(entry: &Entry) -> Result<Vec<u8>, String> {
         } => vec![allergy(entry, agent, reaction.as_deref(), *severity, *certainty)],
         // Not in the record: what it contradicts may be there. What is not is done by [`change`].
         What::AllergyChange { .. } => vec![change::task(entry, true)?],
+        // Alone it changes nothing: what is marked is marked by [`wrong`].
+        What::VitalsError { .. } => vec![wrong::task(entry)?],
         What::NoKnownAllergies => vec![none_known(entry)],
         What::Note { note, text } => vec![document(entry, *note, text)],
         What::Acknowledge { .. } => vec![acknowledgement(entry)?],

@@ -20,6 +20,8 @@ pub struct EntryFormView {
     pub standings: Vec<StandingView>,
     /// Kinds of notes; the first is the one to offer.
     pub note_kinds: Vec<ChoiceView>,
+    /// Why a vital sign of the record is wrong; none is offered first.
+    pub wrongs: Vec<ChoiceView>,
     /// What can be done about a critical result; none is offered first.
     pub answers: Vec<AnswerView>,
     /// How long ago something was measured, in minutes, for choosing with one key; the first is 0.
@@ -99,6 +101,18 @@ pub enum EntryInput {
         minutes_ago: u32,
         /// The readings; empty texts are no reading.
         readings: Vec<ReadingInput>,
+    },
+    /// Vital signs of the record, measured at one time, are marked as wrong.
+    VitalsError {
+        /// When they were measured ([`crate::series_view::MeasuredPointView::at_ms`]).
+        #[ts(type = "number")]
+        at_ms: i64,
+        /// Which ([`crate::series_view::MeasuredPointView::source`]).
+        values: Vec<String>,
+        /// Code of [`EntryFormView::wrongs`].
+        why: String,
+        /// More about that; "" = nothing.
+        words: String,
     },
     /// An allergy or intolerance.
     Allergy {

@@ -77,6 +77,10 @@ pub struct MeasuredPointView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[ts(as = "Option<Vec<EarlierView>>", optional)]
     pub earlier: Vec<EarlierView>,
+    /// What names it when it is marked as wrong ([`crate::entry_view::EntryInput::VitalsError`]); absent where it cannot be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub source: Option<String>,
     /// There is no value any more, only what it was: `value` is "withdrawn".
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<bool>", optional)]

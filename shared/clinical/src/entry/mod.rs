@@ -11,10 +11,12 @@ mod change;
 mod signs;
 #[cfg(test)]
 mod tests;
+mod wrong;
 
 pub use answer::Answer;
 pub use change::{AsRead, READ_MOST, Standing};
 pub use signs::{AWARENESS, SIGNS, Sign, SignFacts, awareness_text};
+pub use wrong::{SaidValue, WRONG_MOST, Wrong, Wrongly};
 
 use crate::card::{allergen_says, shown};
 use crate::chart::Decimal;
@@ -67,6 +69,17 @@ pub enum What {
         at: UtcMs,
         /// The readings, in the order of [`SIGNS`].
         readings: Vec<Reading>,
+    },
+    /// Vital signs of the record, measured at one time, are wrong.
+    VitalsError {
+        /// When they were measured, by the record.
+        at: UtcMs,
+        /// Which, as they were read.
+        wrong: Vec<Wrong>,
+        /// Why.
+        why: Wrongly,
+        /// More about that.
+        words: Option<String>,
     },
     /// An allergy or intolerance, in the recorder's words.
     Allergy {
@@ -379,6 +392,7 @@ impl What {
                 at: measured,
                 readings,
             } => vital_faults(at, *measured, readings, &mut out),
+            Self::VitalsError { .. } => wrong::faults(self, at, &mut out),
             Self::Allergy {
                 agent,
                 reaction,
@@ -474,7 +488,7 @@ impl What {
     #[must_use]
     pub fn section(&self) -> &'static str {
         match self {
-            Self::Vitals { .. } => "vitals",
+            Self::Vitals { .. } | Self::VitalsError { .. } => "vitals",
             Self::Allergy { .. } | Self::AllergyChange { .. } | Self::NoKnownAllergies => "allergies",
             Self::Note { .. } => "notes",
             Self::Acknowledge { .. } => "labs",
@@ -486,6 +500,9 @@ impl What {
     pub fn title(&self) -> &'static str {
         match self {
             Self::Vitals { .. } => word!("Vital signs", "Vitalwerte"),
+            Self::VitalsError { .. } => {
+                word!("Vital signs marked as wrong", "Vitalwerte als falsch markiert")
+            }
             Self::Allergy { .. } => word!("Allergy or intolerance", "Allergie oder Unverträglichkeit"),
             Self::AllergyChange { settles: None, .. } => {
                 word!("Change of an allergy", "Änderung einer Allergie")
@@ -505,6 +522,9 @@ impl What {
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Vitals { readings, .. } => vital_lines(readings),
+            Self::VitalsError {
+                wrong, why, words, ..
+            } => wrong::lines(wrong, *why, words.as_deref()),
             Self::Allergy { agent, certainty, .. } => vec![
                 agent.trim().to_owned(),
                 self.reaction_text(),

@@ -95,24 +95,24 @@ pub(super) fn task(e: &Entry, open: bool) -> Result<Value, String> {
     }))
 }
 
-fn note(e: &Entry, text: &str) -> Value {
+pub(super) fn note(e: &Entry, text: &str) -> Value {
     json!({"authorString": e.name, "time": instant(e.at, e.zone_minutes), "text": text.trim()})
 }
 
 /// A resource whose members can be replaced one by one.
-struct Patched(BTreeMap<String, Box<RawValue>>);
+pub(super) struct Patched(BTreeMap<String, Box<RawValue>>);
 
 impl Patched {
-    fn of(body: &[u8]) -> Result<Self, String> {
+    pub(super) fn of(body: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(body).map(Self).map_err(|e| e.to_string())
     }
-    fn put(&mut self, member: &str, value: &Value) -> Result<(), String> {
+    pub(super) fn put(&mut self, member: &str, value: &Value) -> Result<(), String> {
         let raw = RawValue::from_string(value.to_string()).map_err(|e| e.to_string())?;
         self.0.insert(member.to_owned(), raw);
         Ok(())
     }
     /// One more in a list.
-    fn push(&mut self, member: &str, value: &Value) -> Result<(), String> {
+    pub(super) fn push(&mut self, member: &str, value: &Value) -> Result<(), String> {
         let mut list: Vec<Box<RawValue>> = match self.0.get(member) {
             Some(raw) => serde_json::from_str(raw.get()).map_err(|e| e.to_string())?,
             None => Vec::new(),
@@ -127,7 +127,7 @@ impl Patched {
         let member: Value = serde_json::from_str(self.0.get(path.0)?.get()).ok()?;
         member.pointer(path.1)?.as_str().map(str::to_owned)
     }
-    fn json(self) -> Result<String, String> {
+    pub(super) fn json(self) -> Result<String, String> {
         serde_json::to_string(&self.0).map_err(|e| e.to_string())
     }
 }
@@ -208,30 +208,38 @@ pub fn applied(entry: &Entry, held: Option<Held<'_>>, dispute: Option<Held<'_>>)
     else {
         return Err("no change of an allergy".to_owned());
     };
-    let put = |url: &str, version: u64, resource: &str| {
-        let request = json!({"method": "PUT", "url": url, "ifMatch": format!("W/\"{version}\"")});
-        format!("{{\"resource\":{resource},\"request\":{request}}}")
-    };
-    let request = json!({"method": "POST", "url": "Task"});
-    let mut entries = vec![format!(
-        "{{\"resource\":{},\"request\":{request}}}",
-        task(entry, false)?
-    )];
+    let mut entries = vec![made("Task", &task(entry, false)?)];
     match held {
-        Some((version, body)) => entries.push(put(allergy, version, &changed(entry, body)?)),
+        Some((version, body)) => entries.push(replaced(allergy, version, &changed(entry, body)?)),
         None if standing.stands() => {
             return Err("The allergy is no longer in the record: if it is one, record it anew".to_owned());
         }
         None => {}
     }
     if let (Some((version, body)), Some(task)) = (dispute, settles) {
-        entries.push(put(task, version, &decided(entry, body)?));
+        entries.push(replaced(task, version, &decided(entry, body)?));
     }
-    Ok(format!(
+    Ok(transaction(&entries))
+}
+
+/// An entry of a Bundle that makes a resource.
+pub(super) fn made(kind: &str, resource: &Value) -> String {
+    let request = json!({"method": "POST", "url": kind});
+    format!("{{\"resource\":{resource},\"request\":{request}}}")
+}
+
+/// One that writes a resource over the version given, and over no other.
+pub(super) fn replaced(url: &str, version: u64, resource: &str) -> String {
+    let request = json!({"method": "PUT", "url": url, "ifMatch": format!("W/\"{version}\"")});
+    format!("{{\"resource\":{resource},\"request\":{request}}}")
+}
+
+pub(super) fn transaction(entries: &[String]) -> Vec<u8> {
+    format!(
         "{{\"resourceType\":\"Bundle\",\"type\":\"transaction\",\"entry\":[{}]}}",
         entries.join(",")
     )
-    .into_bytes())
+    .into_bytes()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::blocks::Words;
 use super::card_view::essentials;
 use super::codes;
+use super::series::Named;
 use crate::critical;
 use crate::entry::{self, Pending};
 use std::collections::{BTreeMap, BTreeSet};
@@ -102,16 +103,23 @@ pub(crate) fn facts(rows: &[RecordRow], unreadable: &mut Vec<String>) -> Vec<Car
     })
 }
 
+/// A chart, and what of it can be marked as wrong.
+pub(crate) struct Shown {
+    pub(crate) view: ChartView,
+    pub(crate) vitals: entry::vitals::Shown,
+}
+
 /// The chart of a patient.
 pub(crate) fn chart_view(
     w: &Words<'_>,
     card: Option<&EmergencyCard>,
     record: Option<&CachedRecord>,
     frame: Frame,
-) -> ChartView {
+) -> Shown {
     let card = card.filter(|c| c.patient == *w.patient);
     let mut unreadable = record.map(|r| r.unreadable.clone()).unwrap_or_default();
-    let summary = record.map(|r| chart_summary(&facts(&r.rows, &mut unreadable)));
+    let facts = record.map(|r| facts(&r.rows, &mut unreadable));
+    let summary = facts.as_deref().map(chart_summary);
     let bad = |kinds: &[&str]| kinds.iter().any(|k| unreadable.iter().any(|u| u == k));
     let (banner, mut allergies) = match card {
         Some(c) => (w.banner(c), w.allergies(&c.allergies)),
@@ -143,6 +151,14 @@ pub(crate) fn chart_view(
         // What is refused is settled on the list, where all of it stands.
         .map(|p| p.view(w, None, false))
         .collect();
+    let vitals = match (&facts, &summary) {
+        (Some(facts), Some(s)) => entry::vitals::shown(facts, &s.vitals),
+        _ => entry::vitals::Shown::new(),
+    };
+    let named = Named {
+        marks: entry::vitals::marks(pending.iter().filter(|p| !is_here(p)), w),
+        vitals: &vitals,
+    };
     let code_status = match card {
         Some(c) => w.of_block(&c.code_status, essentials(), |s| w.statement(s)),
         None => w.unavailable(),
@@ -183,11 +199,11 @@ pub(crate) fn chart_view(
         view.news2 = w.news2(card, record.map(|s| &s.news2), looked_at);
     }
     match (&summary, card) {
-        (Some(s), _) => from_record(w, &mut view, s, card, &bad),
+        (Some(s), _) => from_record(w, &mut view, s, card, &named, &bad),
         (None, Some(c)) => from_card(w, &mut view, c),
         (None, None) => {}
     }
-    view
+    Shown { view, vitals }
 }
 
 fn full_record() -> &'static str {
@@ -202,6 +218,7 @@ fn from_record(
     view: &mut ChartView,
     s: &ChartSummary,
     card: Option<&EmergencyCard>,
+    named: &Named<'_>,
     bad: &dyn Fn(&[&str]) -> bool,
 ) {
     let looked_at = full_record();
@@ -238,10 +255,10 @@ fn from_record(
         let as_of = newest().filter_map(|(_, m)| m.at).max();
         let with_earlier = |(series, m): (&MeasuredSeries, &MeasuredItem)| MeasuredView {
             earlier: w.earlier_of(series, m),
-            ..w.measured(m)
+            ..named.measured(w, m)
         };
         view.vitals = w.block(newest().map(with_earlier).collect(), as_of, looked_at);
-        view.flowsheet.series = w.block(w.flowsheet(&s.vitals), as_of, looked_at);
+        view.flowsheet.series = w.block(w.flowsheet(&s.vitals, named), as_of, looked_at);
         let as_of = s.labs.iter().filter_map(|l| l.values.first()?.at).max();
         view.labs = w.block(
             s.labs.iter().map(|l| w.series(l, LAB_VALUES)).collect(),

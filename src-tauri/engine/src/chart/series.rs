@@ -3,11 +3,13 @@
 //! Never here: which results count (`vitrine_clinical::summary`). Called by `record`.
 
 use super::blocks::Words;
+use crate::entry::vitals;
+use std::collections::BTreeMap;
 use vitrine_clinical::card::MeasuredItem;
 use vitrine_clinical::summary::{Earlier, MeasuredSeries, NOT_HERE};
-use vitrine_clinical::{UtcMs, format, word};
+use vitrine_clinical::{ResourceKey, UtcMs, format, word};
 use vitrine_wire::series_view::{MeasuredPointView, MeasuredSeriesView, TickView};
-use vitrine_wire::view::EarlierView;
+use vitrine_wire::view::{EarlierView, MeasuredView};
 
 /// Values of a vital sign in a flowsheet: a day of one each five minutes, and what came before.
 const VITAL_VALUES: usize = 400;
@@ -29,6 +31,41 @@ const SCALES: &[(&str, f64, f64)] = &[
     ("Pain", 0.0, 10.0),
 ];
 
+/// Vital signs that can be marked as wrong, and marks that this copy of the record does not have.
+pub(crate) struct Named<'a> {
+    pub(crate) vitals: &'a vitals::Shown,
+    /// By result: the words beside its value, and whether the mark waits.
+    pub(crate) marks: BTreeMap<String, (String, bool)>,
+}
+
+impl Named<'_> {
+    /// The newest value, with the mark on it.
+    pub(super) fn measured(&self, w: &Words<'_>, m: &MeasuredItem) -> MeasuredView {
+        let view = w.measured(m);
+        let mark = self.marks.get(&m.source.to_string()).map(|(text, _)| text);
+        MeasuredView {
+            status_text: with_mark(view.status_text, mark),
+            ..view
+        }
+    }
+
+    /// Names a point of these results, and shows a mark on it.
+    fn name(&self, point: &mut MeasuredPointView, sources: &[String]) {
+        let marks = || sources.iter().filter_map(|s| self.marks.get(s));
+        point.status_text = with_mark(point.status_text.take(), marks().next().map(|(text, _)| text));
+        // A mark that waits is not made twice.
+        let can_be = sources.iter().all(|s| self.vitals.contains_key(s)) && !marks().any(|(_, waits)| *waits);
+        point.source = can_be.then(|| sources.join(" "));
+    }
+}
+
+fn with_mark(status: Option<String>, mark: Option<&String>) -> Option<String> {
+    match (status, mark) {
+        (Some(status), Some(mark)) => Some(format!("{status}; {mark}")),
+        (status, mark) => status.or_else(|| mark.cloned()),
+    }
+}
+
 impl Words<'_> {
     /// The whole hours of the local clock in the last 24 h. Both hours of the one that comes twice are there, by their own words (S23).
     pub(crate) fn hours(&self) -> Vec<TickView> {
@@ -38,12 +75,21 @@ impl Words<'_> {
 
     /// A series of at most `most` values.
     pub(crate) fn series(&self, s: &MeasuredSeries, most: usize) -> MeasuredSeriesView {
+        self.named_series(s, most, &|_, _| {})
+    }
+
+    fn named_series(
+        &self,
+        s: &MeasuredSeries,
+        most: usize,
+        name: &dyn Fn(&MeasuredItem, &mut MeasuredPointView),
+    ) -> MeasuredSeriesView {
         // Different units never stand in one series (S12): the newest value's unit decides.
         let first = s.values.first();
         let unit = first.and_then(|v| v.unit.clone());
         let range_text = first.and_then(|v| v.range.clone());
         let bounds = range_text.as_deref().and_then(bounds);
-        let (points, older) = self.points(s, unit.as_deref(), most);
+        let (points, older) = self.points(s, unit.as_deref(), most, name);
         MeasuredSeriesView {
             label: s.name().to_owned(),
             unit: points
@@ -80,16 +126,32 @@ impl Words<'_> {
     }
 
     /// The rows of the flowsheet. Blood pressures sent as two results are one row.
-    pub(crate) fn flowsheet(&self, vitals: &[MeasuredSeries]) -> Vec<MeasuredSeriesView> {
-        pressures(vitals)
-            .iter()
-            .map(|s| self.series(s, VITAL_VALUES))
+    pub(crate) fn flowsheet(&self, vitals: &[MeasuredSeries], named: &Named<'_>) -> Vec<MeasuredSeriesView> {
+        let (rows, beside) = pressures(vitals);
+        let name = |m: &MeasuredItem, point: &mut MeasuredPointView| {
+            let lower = beside.iter().find(|(_, upper)| *upper == m.source);
+            let sources: Vec<String> = lower
+                .map(|(lower, _)| lower)
+                .into_iter()
+                .chain([&m.source])
+                .map(ToString::to_string)
+                .collect();
+            named.name(point, &sources);
+        };
+        rows.iter()
+            .map(|s| self.named_series(s, VITAL_VALUES, &name))
             .collect()
     }
 
     /// The newest values with what they said before, at most so many, and how many there are beyond them. Where a value was
     /// withdrawn, what it was stands in its place.
-    fn points(&self, s: &MeasuredSeries, unit: Option<&str>, most: usize) -> (Vec<MeasuredPointView>, usize) {
+    fn points(
+        &self,
+        s: &MeasuredSeries,
+        unit: Option<&str>,
+        most: usize,
+        name: &dyn Fn(&MeasuredItem, &mut MeasuredPointView),
+    ) -> (Vec<MeasuredPointView>, usize) {
         let mut gone: Vec<(&Earlier, MeasuredPointView)> = Vec::new();
         for e in &s.earlier {
             let Some(status) = &e.withdrawn else { continue };
@@ -100,9 +162,13 @@ impl Words<'_> {
             }
         }
         let all = s.values.len() + gone.len();
-        let shown = s.values.iter().take(most).map(|m| MeasuredPointView {
-            earlier: self.earlier_of(s, m),
-            ..self.point_of(m, unit)
+        let shown = s.values.iter().take(most).map(|m| {
+            let mut point = MeasuredPointView {
+                earlier: self.earlier_of(s, m),
+                ..self.point_of(m, unit)
+            };
+            name(m, &mut point);
+            point
         });
         let mut points: Vec<MeasuredPointView> =
             shown.chain(gone.into_iter().map(|(_, point)| point)).collect();
@@ -161,6 +227,7 @@ impl Words<'_> {
             at_text: shown.at_text,
             status_text: shown.status_text,
             earlier: Vec::new(),
+            source: None,
             withdrawn: false,
             number,
             second,
@@ -204,12 +271,13 @@ fn numbers(value: &str) -> (Option<f64>, Option<f64>) {
     }
 }
 
-/// Systolic and diastolic results of one instant and unit as one blood pressure, among those that came as such; newest first.
-fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
+/// Systolic and diastolic results of one instant and unit as one blood pressure, among those that came as such; newest first. And which
+/// diastolic result stands beside which systolic one.
+fn pressures(vitals: &[MeasuredSeries]) -> (Vec<MeasuredSeries>, Vec<(ResourceKey, ResourceKey)>) {
     let of = |key: &str| vitals.iter().find(|s| s.key == key);
     let (upper, lower) = (of("SBP"), of("DBP"));
     if upper.is_none() && lower.is_none() {
-        return vitals.to_vec();
+        return (vitals.to_vec(), Vec::new());
     }
     let values = |s: Option<&MeasuredSeries>| s.map_or_else(Vec::new, |s| s.values.clone());
     let mut left: Vec<MeasuredItem> = values(lower);
@@ -264,7 +332,7 @@ fn pressures(vitals: &[MeasuredSeries]) -> Vec<MeasuredSeries> {
             });
         }
     }
-    out
+    (out, one)
 }
 
 /// The flag that says more: critical before abnormal before none.
@@ -355,9 +423,42 @@ mod tests {
             series("SBP", vec![item("SBP", "120", "mmHg", 5, None)]),
             series("DBP", vec![item("DBP", "70", "mm[Hg]", 5, None)]),
         ];
-        let rows = w.flowsheet(&pressures);
+        let none = Named {
+            vitals: &vitals::Shown::new(),
+            marks: BTreeMap::new(),
+        };
+        let rows = w.flowsheet(&pressures, &none);
         assert_eq!(rows.len(), 1);
         assert_eq!(rows[0].points[0].value, "120/70");
+        assert_eq!(
+            rows[0].points[0].source, None,
+            "nothing is known that could be marked"
+        );
+        // A pressure of two results is marked with both, once; a mark that waits shows, and is not made again.
+        let keys = ["Observation/DBP.6", "Observation/SBP.6"];
+        let known: vitals::Shown = keys
+            .iter()
+            .map(|k| {
+                let wrong = vitrine_clinical::entry::Wrong {
+                    source: (*k).to_owned(),
+                    values: Vec::new(),
+                };
+                ((*k).to_owned(), (UtcMs(300_000), wrong))
+            })
+            .collect();
+        let point = |marks: BTreeMap<String, (String, bool)>| {
+            let named = Named {
+                vitals: &known,
+                marks,
+            };
+            let point = w.flowsheet(&pressures, &named)[0].points[0].clone();
+            (point.source, point.status_text)
+        };
+        assert_eq!(point(BTreeMap::new()), (Some(keys.join(" ")), None));
+        for (waits, source) in [(true, None), (false, Some(keys.join(" ")))] {
+            let mark = [(keys[0].to_owned(), ("marked here".to_owned(), waits))];
+            assert_eq!(point(mark.into()), (source, Some("marked here".to_owned())));
+        }
     }
 
     #[test]
@@ -400,7 +501,7 @@ mod tests {
             earlier: vec![was(half(label, before), None)],
             ..series(label, vec![half(label, now)])
         };
-        let out = pressures(&[with("SBP", "88", "188"), with("DBP", "40", "140")]);
+        let (out, _) = pressures(&[with("SBP", "88", "188"), with("DBP", "40", "140")]);
         let said: Vec<(&str, &ResourceKey)> = out[0]
             .earlier
             .iter()
@@ -434,7 +535,7 @@ mod tests {
 
     #[test]
     fn a_pressure_sent_as_two_results_is_one_row_and_loses_nothing() {
-        let out = pressures(&[
+        let (out, _) = pressures(&[
             series("HR", vec![item("HR", "80", "/min", 9, None)]),
             series("BP", vec![item("BP", "120/80", "mm[Hg]", 5, None)]),
             series(

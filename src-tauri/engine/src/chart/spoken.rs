@@ -250,7 +250,7 @@ fn chart(w: &Words<'_>, card: Option<&EmergencyCard>, record: Option<&CachedReco
         drafts: Vec::new(),
         may_record: (true, None),
     };
-    all_said("chart", &chart_view(w, card, record, frame))
+    all_said("chart", &chart_view(w, card, record, frame).view)
 }
 
 #[test]
@@ -337,6 +337,12 @@ fn forms_faults_ages_and_reasons_are_in_the_spoken_language() {
             severity: "?".to_owned(),
             certainty: empty(),
         },
+        EntryInput::VitalsError {
+            at_ms: 0,
+            values: vec!["?".to_owned()],
+            why: empty(),
+            words: empty(),
+        },
         EntryInput::AllergyChange {
             allergy: empty(),
             standing: empty(),
@@ -400,8 +406,8 @@ fn what_is_signed_says_the_same_whatever_is_spoken() {
     let signed = || {
         let shown = entry::allergy::shown(&made.allergies);
         let of = |key: &str| OnScreen {
-            result: None,
             allergy: shown.get(key).cloned(),
+            ..OnScreen::default()
         };
         let inputs = ["AllergyIntolerance/a", "AllergyIntolerance/b"].map(|key| {
             let input = EntryInput::AllergyChange {

@@ -1,11 +1,11 @@
 //! The forms, and what was typed into them.
 
-use super::{allergy, at_text};
+use super::{allergy, at_text, vitals};
 use crate::chart::blocks::Words;
 use crate::critical::Shown;
 use vitrine_clinical::entry::{
     AGO_MOST, AWARENESS, Answer, Certainty, Choice, Fault, NOTE_MOST, NoteKind, Reading, SIGNS, Severity,
-    Sign, Standing, TEXT_MOST, What, awareness_text, typed_number,
+    Sign, Standing, TEXT_MOST, What, Wrongly, awareness_text, typed_number,
 };
 use vitrine_clinical::{UtcMs, say, word};
 use vitrine_wire::entry_view::{
@@ -60,6 +60,7 @@ pub(crate) fn form() -> EntryFormView {
             })
             .collect(),
         note_kinds: choices::<NoteKind>(),
+        wrongs: choices::<Wrongly>(),
         answers: Answer::ALL
             .iter()
             .map(|(answer, code)| AnswerView {
@@ -97,6 +98,8 @@ pub(crate) struct OnScreen {
     pub(crate) result: Option<Shown>,
     /// The allergy.
     pub(crate) allergy: Option<allergy::Shown>,
+    /// The vital signs.
+    pub(crate) vitals: vitals::Shown,
 }
 
 /// What was typed, as far as it can be read, and what has to be mended. `now` is when it is read before signing: "5 min ago" counts from
@@ -111,6 +114,12 @@ pub(crate) fn read(input: &EntryInput, now: UtcMs, shown: &OnScreen) -> (What, V
             at: now.plus_ms(-i64::from(*minutes_ago) * 60_000),
             readings: typed(readings, &mut faults),
         },
+        EntryInput::VitalsError {
+            at_ms,
+            values,
+            why,
+            words,
+        } => vitals::read((*at_ms, values), (why, words), &shown.vitals, &mut faults),
         EntryInput::Allergy {
             agent,
             reaction,

@@ -8,6 +8,7 @@
 
 pub(crate) mod allergy;
 mod form;
+pub(crate) mod vitals;
 
 pub(crate) use form::{OnScreen, form, preview, read};
 
@@ -251,7 +252,9 @@ impl Pending {
 /// "measured 27-Nov-2026 04:12"; for what has no time of its own that of recording.
 pub(crate) fn at_text(w: &Words<'_>, recorded: UtcMs, what: &What) -> String {
     match what {
-        What::Vitals { at, .. } => say!("measured {at}", "gemessen {at}", at = w.date_time(*at)),
+        What::Vitals { at, .. } | What::VitalsError { at, .. } => {
+            say!("measured {at}", "gemessen {at}", at = w.date_time(*at))
+        }
         _ => w.date_time(recorded),
     }
 }

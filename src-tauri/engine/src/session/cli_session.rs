@@ -98,6 +98,7 @@ pub(crate) fn restore(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Resu
         active: clock.elapsed(),
         results: std::collections::BTreeMap::new(),
         allergies: std::collections::BTreeMap::new(),
+        vitals: std::collections::BTreeMap::new(),
     })
 }
 

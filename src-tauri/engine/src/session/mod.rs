@@ -14,7 +14,7 @@ pub(crate) use sign_in::{dir_user, recent_users, sign_in};
 
 use crate::EngineError;
 use crate::critical::Shown;
-use crate::entry::allergy;
+use crate::entry::{allergy, vitals};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -99,6 +99,8 @@ pub struct Session {
     pub(crate) results: BTreeMap<(PatientId, String), Shown>,
     /// The allergies on this person's screen: nothing else can be changed.
     pub(crate) allergies: BTreeMap<(PatientId, String), allergy::Shown>,
+    /// The vital signs on this person's screen, by patient: nothing else can be marked as wrong.
+    pub(crate) vitals: BTreeMap<PatientId, vitals::Shown>,
     /// When the person last did something.
     pub active: Duration,
 }

@@ -236,6 +236,7 @@ fn begin(
         active: now,
         results: std::collections::BTreeMap::new(),
         allergies: std::collections::BTreeMap::new(),
+        vitals: std::collections::BTreeMap::new(),
     };
     let view = session.view(layouts::view(station, &session.person));
     note_recent(station, &view.user);

@@ -152,11 +152,13 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         drafts: super::entries::drafts(station, &person.user, &words),
         may_record,
     };
+    let chart = chart_view(&words, parsed.as_ref(), record.as_ref(), frame);
     if let Some(session) = station
         .session_mut()
         .as_mut()
         .filter(|s| s.person.user == person.user)
     {
+        session.vitals.insert(patient.clone(), chart.vitals);
         session.allergies.retain(|(of, _), _| *of != patient);
         let own = parsed.as_ref().filter(|c| c.patient == patient);
         let shown = own
@@ -166,7 +168,7 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
             .allergies
             .extend(shown.into_iter().map(|(key, s)| ((patient.clone(), key), s)));
     }
-    Ok(chart_view(&words, parsed.as_ref(), record.as_ref(), frame))
+    Ok(chart.view)
 }
 
 /// One row for one access that reads two databases.

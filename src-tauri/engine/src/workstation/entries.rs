@@ -73,12 +73,21 @@ fn on_screen(station: &Station, patient: &PatientId, input: &EntryInput) -> OnSc
     match input {
         EntryInput::Acknowledge { result, .. } => OnScreen {
             result: session.results.get(&of(result)).cloned(),
-            allergy: None,
+            ..OnScreen::default()
         },
         EntryInput::AllergyChange { allergy, .. } => OnScreen {
-            result: None,
             allergy: session.allergies.get(&of(allergy)).cloned(),
+            ..OnScreen::default()
         },
+        EntryInput::VitalsError { values, .. } => {
+            let all = session.vitals.get(patient);
+            let sources = values.iter().flat_map(|v| v.split(' '));
+            let found = sources.filter_map(|key| Some((key.to_owned(), all?.get(key)?.clone())));
+            OnScreen {
+                vitals: found.collect(),
+                ..OnScreen::default()
+            }
+        }
         _ => OnScreen::default(),
     }
 }

@@ -133,6 +133,7 @@ fn set_up(situation: &Request, runtime: &tokio::runtime::Handle) -> World {
             active: station.clock.elapsed(),
             results: std::collections::BTreeMap::new(),
             allergies: std::collections::BTreeMap::new(),
+            vitals: std::collections::BTreeMap::new(),
         });
     }
     if let Some(grant) = &situation.grant {

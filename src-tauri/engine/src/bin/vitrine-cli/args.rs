@@ -283,6 +283,23 @@ pub enum Recorded {
         #[command(flatten)]
         who: Who,
     },
+    /// Vital signs of the record, measured at one time, are wrong
+    VitalsError {
+        /// MRN or FHIR id
+        patient: String,
+        /// A value, as `chart --json` has it in the flowsheet: its `source` (may be repeated)
+        #[arg(long = "value", value_name = "SOURCE", required = true)]
+        values: Vec<String>,
+        /// other-patient, typed, artefact, other
+        #[arg(long, value_name = "CODE")]
+        why: String,
+        /// More about that; needed with `other`
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        words: String,
+        /// Who asks
+        #[command(flatten)]
+        who: Who,
+    },
     /// An allergy or intolerance
     Allergy {
         /// MRN or FHIR id

@@ -69,6 +69,22 @@ fn input(what: Recorded) -> Result<(Option<String>, Who, EntryInput), EngineErro
                 certainty: if confirmed { "confirmed" } else { "unconfirmed" }.to_owned(),
             },
         ),
+        Recorded::VitalsError {
+            patient,
+            values,
+            why,
+            words,
+            who,
+        } => (
+            patient,
+            who,
+            EntryInput::VitalsError {
+                at_ms: 0,
+                values,
+                why,
+                words,
+            },
+        ),
         Recorded::AllergyChange {
             patient,
             allergy,
@@ -141,13 +157,20 @@ async fn about_result(ws: &Workstation, input: EntryInput) -> Result<(String, En
 pub async fn record(profile: &Path, what: Recorded, json: bool) -> Result<u8, EngineError> {
     let (patient, who, input) = input(what)?;
     let ws = signed_in(profile, &who, false).await?;
-    let (patient, input) = match patient {
+    let (patient, mut input) = match patient {
         Some(patient) => (ws.patient_id(&patient).await?, input),
         None => about_result(&ws, input).await?,
     };
-    if matches!(input, EntryInput::AllergyChange { .. }) {
-        // Only what is on the screen can be changed.
-        ws.chart(&patient).await?;
+    // Only what is on the screen can be changed or marked.
+    match &mut input {
+        EntryInput::AllergyChange { .. } => drop(ws.chart(&patient).await?),
+        EntryInput::VitalsError { at_ms, values, .. } => {
+            let series = ws.chart(&patient).await?.flowsheet.series.items;
+            let mut points = series.iter().flat_map(|s| &s.points);
+            let named = points.find(|p| p.source.as_ref() == values.first());
+            *at_ms = named.and_then(|p| p.at_ms).unwrap_or_default();
+        }
+        _ => {}
     }
     let read = ws.entry_preview(&patient, &input).await?;
     let v = ws.entry_record(&patient, &input, &read.seen).await?;
