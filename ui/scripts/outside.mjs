@@ -55,6 +55,7 @@ export const FIELDS = {
   LockView: { ward: 'text', workstation: 'text', device_text: 'text' },
   MeasuredPointView: {
     value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine', status_text: 'text',
+    source: 'engine',
   },
   MeasuredSeriesView: { label: 'name', unit: 'text', range_text: 'text' },
   MeasuredView: {

@@ -95,6 +95,10 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
       app.palette = null;
       app.recording.change(act === 'change-allergy' ? app.recording.changes : app.recording.decisions);
       return true;
+    case 'mark-wrong':
+      app.palette = null;
+      app.recording.markWrong();
+      return true;
     case 'entries':
       app.palette = null;
       app.aside.showEntries();

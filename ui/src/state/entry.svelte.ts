@@ -17,6 +17,7 @@ import type { FaultView } from '../wire/FaultView';
 import type { ChangeTarget } from './changes';
 import { EntryDraft } from './entryDraft.svelte';
 import { EntryFields, type DialogKind, type EntryKind } from './entryFields.svelte';
+import type { WrongSet } from './wrongs';
 
 /** Filling in; the question before "no known allergies"; reading what will be signed. */
 export type EntryStep = 'fill' | 'question' | 'preview';
@@ -24,7 +25,7 @@ export type EntryStep = 'fill' | 'question' | 'preview';
 /** A preview stands this long before it can be signed: the second half of a double click or key is no reading. */
 export const READ_AT_LEAST_MS = 500;
 
-/** Of a change and an acknowledgement nothing is kept: what they are about may be another by then. */
+/** Of a change, a mark and an acknowledgement nothing is kept: what they are about may be another by then. */
 const kept = (kind: DialogKind): kind is EntryKind => kind === 'vitals' || kind === 'allergy' || kind === 'note';
 
 export class EntryDialog {
@@ -56,13 +57,13 @@ export class EntryDialog {
   #over = $state(false);
   readonly #backend: Backend;
 
-  constructor(backend: Backend, kind: DialogKind, patient: string, name: string, clock: () => string, about: { critical?: CriticalView; changes?: ChangeTarget[] } = {}) {
+  constructor(backend: Backend, kind: DialogKind, patient: string, name: string, clock: () => string, about: { critical?: CriticalView; changes?: ChangeTarget[]; wrongs?: WrongSet[] } = {}) {
     this.#backend = backend;
     this.kind = kind;
     this.patient = patient;
     this.name = name;
     this.critical = about.critical ?? null;
-    this.fields = new EntryFields(this.critical, about.changes);
+    this.fields = new EntryFields(this.critical, about.changes, about.wrongs);
     this.draft = kept(kind) ? new EntryDraft(backend, kind, patient, clock) : null;
   }
 

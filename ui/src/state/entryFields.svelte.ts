@@ -1,7 +1,7 @@
 /**
  * What is typed in an entry dialog, and the input it makes.
  *
- * Lives here: the fields of vital signs, an allergy and its change, a note and an acknowledgement, and which of them were filled. Never here: limits, units,
+ * Lives here: the fields of vital signs, of a mark on them, an allergy and its change, a note and an acknowledgement, and which of them were filled. Never here: limits, units,
  * choices (the engine's form), markup. Called by `entry.svelte.ts` and `views/entry/`.
  */
 import { WORDS } from '../i18n/words';
@@ -14,11 +14,12 @@ import type { EntryInput } from '../wire/EntryInput';
 import type { FaultView } from '../wire/FaultView';
 import type { StandingView } from '../wire/StandingView';
 import { codeOf, type ChangeTarget } from './changes';
+import type { Value, WrongSet } from './wrongs';
 
 /** What can be recorded; what was typed of it is kept as a draft. */
 export type EntryKind = DraftKind;
-/** What a dialog may be about; an acknowledgement is opened from its result alone, a change from its allergy. */
-export type DialogKind = EntryKind | 'acknowledge' | 'allergy-change';
+/** What a dialog may be about; an acknowledgement is opened from its result alone, a change from its allergy, a mark from the vital signs. */
+export type DialogKind = EntryKind | 'acknowledge' | 'allergy-change' | 'vitals-error';
 
 /** How a contradiction is decided: as the record has it, as the other change has it, otherwise. */
 export type Side = '' | 'record' | 'change' | 'other';
@@ -60,14 +61,20 @@ export class EntryFields {
   /** Which allergy is changed: the only one there is, or the one that a person chose of several. */
   change = $state.raw<ChangeTarget | null>(null);
   readonly targets: readonly ChangeTarget[];
+  /** Of which time values are marked as wrong, which, and why; nothing is chosen before a person chooses (S27). */
+  wrongAt = $state<number | null>(null);
+  wrongs = $state.raw<Value[]>([]);
+  why = $state('');
+  readonly wrongSets: readonly WrongSet[];
   /** What may be chosen. */
   #answers: AnswerView[] = [];
   #standings: StandingView[] = [];
   readonly #critical: CriticalView | null;
 
-  constructor(critical: CriticalView | null = null, targets: readonly ChangeTarget[] = []) {
+  constructor(critical: CriticalView | null = null, targets: readonly ChangeTarget[] = [], wrongSets: readonly WrongSet[] = []) {
     this.#critical = critical;
     this.targets = targets;
+    this.wrongSets = wrongSets;
     this.change = targets.length === 1 ? (targets[0] ?? null) : null;
   }
 
@@ -99,6 +106,21 @@ export class EntryFields {
     return stands && (this.change?.dispute == null || this.side === 'other');
   }
 
+  /** Values of another time: what was chosen of the one before is none of it. */
+  pickTime(at: number | null): void {
+    this.wrongAt = this.wrongSets.some(({ at_ms }) => at_ms === at) ? at : null;
+    this.wrongs = [];
+  }
+
+  /** What can be chosen of the time. */
+  get wrongSet(): WrongSet | null {
+    return this.wrongSets.find(({ at_ms }) => at_ms === this.wrongAt) ?? null;
+  }
+
+  toggleWrong(value: Value): void {
+    this.wrongs = this.wrongs.includes(value) ? this.wrongs.filter((each) => each !== value) : [...this.wrongs, value];
+  }
+
   chooseAgo(minutes: number): void {
     this.ago = minutes;
     this.agoTyped = '';
@@ -115,6 +137,8 @@ export class EntryFields {
         return this.text.trim() !== '';
       case 'acknowledge':
         return [this.answer, this.readBack, this.words].some((value) => value.trim() !== '');
+      case 'vitals-error':
+        return this.wrongs.length > 0 || [this.why, this.words].some((value) => value.trim() !== '');
       case 'allergy-change':
         return [this.side, this.standing, this.reaction, this.severity, this.reason].some((value) => value.trim() !== '');
     }
@@ -149,8 +173,8 @@ export class EntryFields {
 
   /** The value of each field, by the names the engine's faults have. */
   values(): Record<string, string> {
-    const { readings, agent, reaction, severity, certainty, text, answer, words, standing, reason } = this;
-    return { ...readings, minutes_ago: this.agoTyped.trim() || String(this.ago), agent, reaction, severity, certainty, note_kind: this.noteKind, text, answer, words, read_back: this.readBack, standing, reason, side: this.side, allergy: this.change === null ? '' : codeOf(this.change) };
+    const { readings, agent, reaction, severity, certainty, text, answer, words, standing, reason, why } = this;
+    return { ...readings, why, at: String(this.wrongAt ?? ''), values: this.wrongs.map(({ source }) => source).join(' '), minutes_ago: this.agoTyped.trim() || String(this.ago), agent, reaction, severity, certainty, note_kind: this.noteKind, text, answer, words, read_back: this.readBack, standing, reason, side: this.side, allergy: this.change === null ? '' : codeOf(this.change) };
   }
 
   /** What goes to the engine; a fault where what is typed is no number of minutes, or an answer is wanting. */
@@ -175,6 +199,13 @@ export class EntryFields {
         const words = this.words.trim();
         if (words === '' && !chosen.optional) return { field: 'words', text: WORDS.wordsNeeded };
         return { kind, result: critical.result, version: critical.version, answer: chosen.code, read_back: this.readBack.trim(), words };
+      }
+      case 'vitals-error': {
+        const { wrongAt, wrongs, why } = this;
+        if (wrongAt === null) return { field: 'at', text: WORDS.chooseTime };
+        if (wrongs.length === 0) return { field: 'values', text: WORDS.chooseWrong };
+        if (why === '') return { field: 'why', text: WORDS.chooseWhy };
+        return { kind, at_ms: wrongAt, values: wrongs.map(({ source }) => source), why, words: this.words.trim() };
       }
       case 'allergy-change': {
         const { change } = this;

@@ -51,6 +51,7 @@ export type Act =
   | 'add-allergy'
   | 'write-note'
   | 'change-allergy'
+  | 'mark-wrong'
   | 'review-conflict'
   | 'entries'
   | 'results'

@@ -31,7 +31,7 @@ function withDrill(offers: Offer[], drill: Offer[]): Offer[] {
 
 /** Everything possible now, in groups; emergency access is always the last. */
 export function offersOf(app: App): Offer[] {
-  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheAllergies(app), ...withDrill(ofTheTable(app), ofTheDrill(app))];
+  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheAllergies(app), ...ofTheVitals(app), ...withDrill(ofTheTable(app), ofTheDrill(app))];
 }
 
 function ofTheCard(app: App): Offer[] {
@@ -63,6 +63,13 @@ function ofTheAllergies(app: App): Offer[] {
   if (app.recording.decisions.length > 0) found.push({ group, text: say('Review conflict about an allergy', 'Widerspruch zu einer Allergie prüfen'), keys: [], act: 'review-conflict', also: say('disputed contradict decide dispute', 'strittig entscheiden Konflikt') });
   if (app.recording.changes.length > 0) found.push({ group, text: say('Change an allergy', 'Eine Allergie ändern'), keys: [], act: 'change-allergy', also: say('confirm refute resolved entered in error intolerance correct', 'bestätigen widerlegen abgeklungen irrtümlich eingetragen Unverträglichkeit korrigieren') });
   return found;
+}
+
+/** As those of the allergies: from the section of the vital signs, or from here. */
+function ofTheVitals(app: App): Offer[] {
+  if (covered(app) || app.recording.wrongs.length === 0) return [];
+  const group = say('Vital signs of this chart', 'Vitalwerte dieser Akte');
+  return [{ group, text: say('Mark a measured value as wrong', 'Einen Messwert als falsch markieren'), keys: [], act: 'mark-wrong', also: say('entered in error correct delete undo artefact mistake wrong patient', 'irrtümlich korrigieren löschen rückgängig Artefakt Fehler falscher Patient') }];
 }
 
 /** No key of its own: nobody begins one by a slip, and the band over every screen ends it. */

@@ -18,6 +18,7 @@ import { EntryDialog } from './entry.svelte';
 import type { EntryKind } from './entryFields.svelte';
 import type { Act, Focus } from './keys';
 import { CHART_SECTIONS } from './sections';
+import { sayTheSame, wrongsIn, type WrongSet } from './wrongs';
 
 /** Keys that belong to the fields and to what scrolls. */
 const OF_THE_FIELDS: Act[] = ['down', 'up', 'page-down', 'page-up', 'first', 'last', 'preview', 'show-all', 'wall', 'live-vitals', 'initials', 'next-item', 'previous-item'];
@@ -71,6 +72,24 @@ export class Recording {
     this.#app.mark('entry', null);
   }
 
+  /** Of vital signs of the chart in front that are wrong; the time under the focus line is the one to begin with. */
+  markWrong(): void {
+    const [banner, { wrongs }] = [this.#app.chart?.view?.banner, this];
+    if (!this.possible || banner === undefined || wrongs.length === 0) return;
+    this.signed = null;
+    const dialog = new EntryDialog(this.#app.backend, 'vitals-error', banner.patient, banner.name, () => this.#clock(), { wrongs });
+    dialog.fields.pickTime(wrongs.length === 1 ? (wrongs[0]?.at_ms ?? null) : this.#app.courses.at);
+    this.dialog = dialog;
+    void dialog.load();
+    this.#app.mark('entry', null);
+  }
+
+  /** Vital signs of the chart in front that can be marked as wrong. */
+  get wrongs(): WrongSet[] {
+    const view = this.#app.view === 'chart' ? this.#app.chart?.view : null;
+    return view?.may_record === true ? wrongsIn(view) : [];
+  }
+
   /** What of the chart in front can be changed, or waits to be decided. */
   get changes(): ChangeTarget[] {
     return this.#targets(changesIn);
@@ -85,9 +104,11 @@ export class Recording {
     return view?.may_record === true ? of(view.allergies) : [];
   }
 
-  /** What a change is about is no longer as it was when its dialog opened: decided or changed elsewhere. */
-  outdated({ fields }: EntryDialog): boolean {
-    const strip = this.#app.chart?.view?.allergies;
+  /** What a change or a mark is about is no longer as it was when its dialog opened: decided, changed or marked elsewhere. */
+  outdated({ kind, fields }: EntryDialog): boolean {
+    const view = this.#app.chart?.view;
+    if (kind === 'vitals-error') return view != null && !sayTheSame(fields.wrongs, wrongsIn(view));
+    const strip = view?.allergies;
     return fields.change !== null && strip !== undefined && !isAsItWas(fields.change, strip);
   }
 
@@ -116,7 +137,7 @@ export class Recording {
       return;
     }
     if (dialog != null && this.outdated(dialog)) {
-      dialog.error = errorOf(null, WORDS.allergyChanged);
+      dialog.error = errorOf(null, dialog.kind === 'vitals-error' ? WORDS.valueChanged : WORDS.allergyChanged);
       return;
     }
     const entry = (await dialog?.submit(at)) ?? null;

@@ -29,6 +29,10 @@ standings: Array<StandingView>,
  */
 note_kinds: Array<ChoiceView>, 
 /**
+ * Why a vital sign of the record is wrong; none is offered first.
+ */
+wrongs: Array<ChoiceView>, 
+/**
  * What can be done about a critical result; none is offered first.
  */
 answers: Array<AnswerView>, 

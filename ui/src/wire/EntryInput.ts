@@ -12,7 +12,23 @@ minutes_ago: number,
 /**
  * The readings; empty texts are no reading.
  */
-readings: Array<ReadingInput>, } | { "kind": "allergy", 
+readings: Array<ReadingInput>, } | { "kind": "vitals-error", 
+/**
+ * When they were measured ([`crate::series_view::MeasuredPointView::at_ms`]).
+ */
+at_ms: number, 
+/**
+ * Which ([`crate::series_view::MeasuredPointView::source`]).
+ */
+values: Array<string>, 
+/**
+ * Code of [`EntryFormView::wrongs`].
+ */
+why: string, 
+/**
+ * More about that; "" = nothing.
+ */
+words: string, } | { "kind": "allergy", 
 /**
  * The agent, as typed.
  */

@@ -42,6 +42,10 @@ status_text: string | null,
  */
 earlier?: Array<EarlierView>, 
 /**
+ * What names it when it is marked as wrong ([`crate::entry_view::EntryInput::VitalsError`]); absent where it cannot be.
+ */
+source?: string, 
+/**
  * There is no value any more, only what it was: `value` is "withdrawn".
  */
 withdrawn?: boolean, 
