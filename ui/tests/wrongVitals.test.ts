@@ -110,7 +110,7 @@ describe('a mark', () => {
     expect(boxes().every((box) => !box.checked)).toBe(true);
     expect(input(app)).toMatchObject({ field: 'values' });
     const earlier = one('earlier-time') as HTMLSelectElement;
-    expect(earlier.options).toHaveLength(sets.length - 6 + 1);
+    expect(earlier.options).toHaveLength(sets.length - 5 + 1);
     earlier.value = String(sets.at(-1)!.at_ms);
     earlier.dispatchEvent(new Event('change', { bubbles: true }));
     await settled();
