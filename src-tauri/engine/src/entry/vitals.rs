@@ -79,9 +79,11 @@ pub(super) fn read(
         });
     };
     let at = UtcMs(at_ms);
-    let sources: BTreeSet<&str> = values.iter().flat_map(|v| v.split(' ')).collect();
     let mut wrong: Vec<Wrong> = Vec::new();
-    for source in sources {
+    for source in values.iter().flat_map(|v| v.split(' ')) {
+        if wrong.iter().any(|w| w.source == source) {
+            continue;
+        }
         match shown.get(source).filter(|(when, _)| *when == at) {
             Some((_, one)) => wrong.push(one.clone()),
             None => fault(
