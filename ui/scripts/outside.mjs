@@ -133,8 +133,8 @@ export async function shapes() {
     // What the screen itself sends is not shown.
     if (name === undefined || name === 'EngineEvent' || name.endsWith('Input')) continue;
     found[name] = {};
-    for (const [, field, type] of body.matchAll(/(\w+): ([^,]+(?:<[^>]*>+)?[^,]*),/g)) {
-      const optional = type.includes('| null');
+    for (const [, field, absent, type] of body.matchAll(/(\w+)(\??): ([^,]+(?:<[^>]*>+)?[^,]*),/g)) {
+      const optional = absent === '?' || type.includes('| null');
       const plain = type.replace('| null', '').trim();
       const list = /^Array<(.*)>$/.exec(plain);
       const inner = list?.[1] ?? plain;

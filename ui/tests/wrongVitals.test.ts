@@ -46,8 +46,8 @@ describe('which can be marked', () => {
     expect(sets.map(({ at_ms }) => at_ms)).toEqual([...sets.map(({ at_ms }) => at_ms)].sort((a, b) => b - a));
     const newest = sets[0]!.values;
     expect(newest.filter(({ source }) => source.includes('panel'))).toHaveLength(1);
-    expect(newest.find(({ source }) => source.includes('panel'))?.text).toMatch(/^HR \d+ per min.*, BP \d+\/\d+ mmHg/u);
-    expect(newest.some(({ text }) => text.startsWith('RR'))).toBe(false);
+    expect(newest.find(({ source }) => source.includes('panel'))?.texts.map(([label]) => label)).toEqual(['HR', 'BP']);
+    expect(newest.some(({ texts }) => texts[0]?.[0] === 'RR')).toBe(false);
     expect(new Set(newest.map(({ source }) => source)).size).toBe(newest.length);
   });
 

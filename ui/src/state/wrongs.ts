@@ -4,13 +4,13 @@
  * Lives here: which those are, and whether one still says what it said when its dialog opened. Never here: what is chosen of them
  * (`entryFields.svelte.ts`), markup. Called by `recording.svelte.ts`, `palette.svelte.ts` and the views.
  */
-import { inWords } from '../domain/courses';
+import { textsOf } from '../domain/courses';
 import type { ChartView } from '../wire/ChartView';
 
-/** One value: its name for the engine, and what it says. */
+/** One result: its name for the engine, and what it says, text by text; a panel says several things. */
 export interface Value {
   source: string;
-  text: string;
+  texts: string[][];
 }
 
 /** What was measured at one time. */
@@ -29,10 +29,10 @@ export function wrongsIn(chart: Pick<ChartView, 'flowsheet'>): WrongSet[] {
       if (source === undefined || at_ms === null) continue;
       const set = found.get(at_ms) ?? { at_ms, at_text, values: [] };
       found.set(at_ms, set);
-      const text = `${label} ${inWords(point)}`;
+      const texts = [label, ...textsOf(point)];
       const one = set.values.find((each) => each.source === source);
-      if (one === undefined) set.values.push({ source, text });
-      else one.text = `${one.text}, ${text}`;
+      if (one === undefined) set.values.push({ source, texts: [texts] });
+      else one.texts.push(texts);
     }
   }
   return [...found.values()].sort((a, b) => b.at_ms - a.at_ms);
@@ -41,5 +41,5 @@ export function wrongsIn(chart: Pick<ChartView, 'flowsheet'>): WrongSet[] {
 /** What was chosen says what it said, and can still be marked. */
 export function sayTheSame(chosen: Value[], now: WrongSet[]): boolean {
   const all = now.flatMap(({ values }) => values);
-  return chosen.every(({ source, text }) => all.some((each) => each.source === source && each.text === text));
+  return chosen.every((one) => all.some((each) => JSON.stringify(each) === JSON.stringify(one)));
 }
