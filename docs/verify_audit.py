@@ -29,7 +29,7 @@ def leaf_of(chain, seq, row, salt):
 def rows_of(path):
     """Hash of each row, each computed from the row's own text."""
     prev, rows = bytes(32), []
-    for n, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for n, line in enumerate(path.read_text("utf-8").rstrip("\n").split("\n"), 1):
         head, _, rest = line.partition(',"entry":')
         said, body = json.loads(head + "}"), rest[:-1]
         if said["seq"] != n:

@@ -164,6 +164,7 @@ impl Tree {
             Ok(()) => None,
             Err(TreeFault::Store(why)) => {
                 tracing::debug!(why, "the audit log's tree waits");
+                self.hand_on().await;
                 return Some(TreeFault::Store(why));
             }
             Err(fault) => Some(fault),
@@ -178,10 +179,14 @@ impl Tree {
             size: size.unwrap_or(before.size),
             fault: text,
         });
+        self.hand_on().await;
+        fault
+    }
+
+    async fn hand_on(&self) {
         for witness in &self.witnesses {
             witness.bring_up(self).await;
         }
-        fault
     }
 
     /// The evidence of a fault stays when it is gone.
