@@ -159,11 +159,13 @@ fn to_file(path: &Path, lines: impl Iterator<Item = Line>) -> Result<(), String>
     file.sync_all().map_err(said)
 }
 
+/// Sends one message.
+type Send = Box<dyn Fn(&[u8]) -> std::io::Result<usize>>;
+
 /// RFC 5424, facility "log audit", severity "notice". That a collector has it is not known: UDP does not say.
 fn to_syslog(to: &str, lines: impl Iterator<Item = Line>) -> Result<(), String> {
     let said = |e: std::io::Error| format!("{to}: {e}");
-    let send: Box<dyn Fn(&[u8]) -> std::io::Result<usize>> = if let Some(address) = to.strip_prefix("udp://")
-    {
+    let send: Send = if let Some(address) = to.strip_prefix("udp://") {
         let any = if address.starts_with('[') {
             "[::]:0"
         } else {
@@ -183,13 +185,13 @@ fn to_syslog(to: &str, lines: impl Iterator<Item = Line>) -> Result<(), String> 
 }
 
 #[cfg(unix)]
-fn local(path: &str) -> std::io::Result<Box<dyn Fn(&[u8]) -> std::io::Result<usize>>> {
+fn local(path: &str) -> std::io::Result<Send> {
     let socket = std::os::unix::net::UnixDatagram::unbound()?;
     socket.connect(path)?;
     Ok(Box::new(move |m| socket.send(m)))
 }
 #[cfg(not(unix))]
-fn local(_: &str) -> std::io::Result<Box<dyn Fn(&[u8]) -> std::io::Result<usize>>> {
+fn local(_: &str) -> std::io::Result<Send> {
     Err(std::io::Error::from(std::io::ErrorKind::Unsupported))
 }
 
