@@ -382,6 +382,9 @@ async fn an_older_copy_of_the_whole_folder_is_found_by_the_witness_alone() {
     assert_eq!(found["first_bad"]["row"], had + 1, "{found}");
 }
 
+/// What is done to a file.
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_power_cut_at_any_byte_is_healed_and_what_was_signed_is_never_given_up() {
     let (t, data) = folder();
@@ -426,7 +429,7 @@ async fn a_power_cut_at_any_byte_is_healed_and_what_was_signed_is_never_given_up
 
     // What was signed is gone or another: stopped, and nothing is made anew.
     let signed = ["leaves", "journal", "checkpoint"].map(|n| (n, read(n)));
-    let crimes: [(&str, fn(&[u8]) -> Vec<u8>); 5] = [
+    let crimes: [(&str, Damage); 5] = [
         ("leaves", |b| b[..b.len() - 64].to_vec()),
         ("leaves", |b| {
             let mut b = b.to_vec();
