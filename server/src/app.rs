@@ -17,6 +17,7 @@ use crate::imaging::room::Room;
 use crate::keys::Keys;
 use crate::lanes::Lanes;
 use crate::lanes::workers::{Rank, Workers};
+use crate::ops::audit_tree::Tree;
 use crate::ops::breaker::Breaker;
 use crate::ops::guarded::Guarded;
 use crate::ops::metrics::Metrics;
@@ -61,6 +62,8 @@ pub struct App {
     pub read_ahead: Arc<Semaphore>,
     /// Held while a condition is looked up and acted upon, so that two conditional creates make one resource.
     pub conditions: tokio::sync::Mutex<()>,
+    /// The tree over all audit chains.
+    pub tree: Arc<Tree>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// True while the server drains, and from SIGTERM on.
@@ -160,6 +163,8 @@ impl App {
             cause: e.to_string(),
         })?;
         let signature = keys.sign(&vitrine_sync::proof::layouts(&rules));
+        let keys = Arc::new(keys);
+        let tree = Arc::new(Tree::new(&dir, &config, keys.clone(), metrics.clone()));
         Ok(Arc::new(Self {
             layouts: Arc::new((rules, signature)),
             throttle: Throttle::default(),
@@ -170,6 +175,7 @@ impl App {
             breakers,
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
             conditions: tokio::sync::Mutex::new(()),
+            tree,
             metrics,
             draining,
             hub: crate::ws::hub::Hub::new(store.watch()),
@@ -188,7 +194,7 @@ impl App {
             waiting: crate::jobs::reviews::Waiting::default(),
             dir,
             config,
-            keys: Arc::new(keys),
+            keys,
             store,
         }))
     }

@@ -3,8 +3,10 @@
 //! Lives here: every key, its default, its check. Never here: secrets (they are key files in the data folder).
 //! Called by `cli` once per start. Every key is described in `docs/CONFIG.md`; a test compares the two.
 
+mod audit;
 mod copies;
 
+pub use audit::{Audit, Witness};
 pub use copies::{CopyTarget, Place};
 
 use crate::error::Fault;
@@ -41,6 +43,8 @@ pub struct Config {
     pub images: Images,
     /// Modalities.
     pub dimse: Dimse,
+    /// Witnesses of the audit log.
+    pub audit: Audit,
     /// Log output.
     pub log: Log,
     /// Role layouts, `[[layout]]`; the first that fits counts.
@@ -614,6 +618,9 @@ impl Config {
         if self.images.local_days > 0 && self.images.copies.len() < 2 {
             return wrong("images.local_days", "needs two targets in images.copies");
         }
+        if let Some(fault) = audit::fault(&self.audit.witness) {
+            return wrong("audit.witness", &fault);
+        }
         let rules = Layouts {
             layouts: self.layout.clone(),
         };
@@ -690,8 +697,16 @@ mod tests {
             .iter()
             .map(|k| {
                 let (table, key) = k.split_once('.').unwrap();
-                let value = if ["origins", "names", "critical_wards", "peers", "query", "copies"]
-                    .contains(&key)
+                let value = if [
+                    "origins",
+                    "names",
+                    "critical_wards",
+                    "peers",
+                    "query",
+                    "copies",
+                    "witness",
+                ]
+                .contains(&key)
                 {
                     "[]"
                 } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" || *k == "dimse.tls"
@@ -740,7 +755,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 70] = [
+    const KEYS: [&str; 71] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -803,6 +818,7 @@ mod tests {
         "dimse.query",
         "dimse.tls",
         "dimse.associations",
+        "audit.witness",
         "log.level",
         "log.format",
         "database.url",

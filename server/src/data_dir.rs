@@ -77,6 +77,11 @@ impl DataDir {
     pub fn keys(&self) -> PathBuf {
         self.root.join("keys")
     }
+    /// Folder of the audit log's tree (0700, files 0600).
+    #[must_use]
+    pub fn audit_tree(&self) -> PathBuf {
+        self.root.join("audit-tree")
+    }
     /// The CA certificate, for workstations and browsers.
     #[must_use]
     pub fn ca_pem(&self) -> PathBuf {

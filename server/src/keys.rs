@@ -110,11 +110,36 @@ impl Keys {
         hex(self.signing.public_key().as_ref())
     }
 
+    /// Public half of the key that signs orders to workstations.
+    ///
+    /// # Panics
+    /// Never: an Ed25519 key has 32 bytes.
+    #[must_use]
+    pub fn public(&self) -> [u8; 32] {
+        let mut out = [0; 32];
+        out.copy_from_slice(self.signing.public_key().as_ref());
+        out
+    }
+
+    /// Ed25519 over `message`: 64 bytes.
+    #[must_use]
+    pub fn signature(&self, message: &[u8]) -> Vec<u8> {
+        self.signing.sign(message).as_ref().to_vec()
+    }
+
     /// Ed25519 over `message`, hex.
     #[must_use]
     pub fn sign(&self, message: &[u8]) -> String {
         hex(self.signing.sign(message).as_ref())
     }
+}
+
+/// Whether an Ed25519 signature is this key's over this message.
+#[must_use]
+pub fn verifies(public: &[u8; 32], message: &[u8], signature: &[u8]) -> bool {
+    UnparsedPublicKey::new(&ED25519, public)
+        .verify(message, signature)
+        .is_ok()
 }
 
 /// Checks what [`Keys::sign`] made, against the key that must have made it; keys and signature in hex.

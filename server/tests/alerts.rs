@@ -19,10 +19,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use vitrine_server::config::CopyTarget;
+use vitrine_server::ops::audit_tree::Standing;
 use vitrine_store::Stall;
 use vitrine_wire::message::*;
 
-const ALERTS: [&str; 13] = [
+const ALERTS: [&str; 14] = [
     "VitrineRecordSlow",
     "VitrineRecordVerySlow",
     "VitrineEmergencySlow",
@@ -34,6 +35,7 @@ const ALERTS: [&str; 13] = [
     "VitrineDatabaseStalled",
     "VitrineImageLost",
     "VitrineCopyTargetAway",
+    "VitrineAuditTreeFault",
     "VitrineReviewWaiting",
     "VitrineReviewOverdue",
 ];
@@ -285,6 +287,10 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
         application: "psql".to_owned(),
         age_s: 7.0,
     }]);
+    s.app.tree.note(Standing {
+        fault: Some("a row is another".to_owned()),
+        ..Standing::default()
+    });
     for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
         of.store(1, Ordering::Relaxed);
     }
@@ -345,6 +351,7 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
         s.store.delay_of(call, Duration::ZERO);
     }
     s.store.stall(Vec::new());
+    s.app.tree.note(Standing::default());
     for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
         of.store(0, Ordering::Relaxed);
     }

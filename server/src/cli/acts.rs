@@ -52,7 +52,15 @@ pub enum Act {
     DeviceRevoke {
         id: String,
     },
-    AuditVerify,
+    AuditVerify {
+        witness: Option<PathBuf>,
+        code: Option<String>,
+    },
+    AuditCheckpoint,
+    AuditProve {
+        chain: String,
+        seq: u64,
+    },
     AuditExport {
         chain: String,
         to: PathBuf,
@@ -120,6 +128,8 @@ pub struct Ground {
     pub dir: DataDir,
     /// The store.
     pub store: Arc<dyn Store>,
+    /// The tree over all audit chains.
+    pub tree: Arc<ops::audit_tree::Tree>,
     /// The backend, for what only a file can do.
     pub files: Arc<dyn ops::backup::Files>,
     /// SHA-256 of the CA certificate, hex.
@@ -278,7 +288,11 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
                 ..Given::done(json!({"id": device, "state": "revoked"}))
             })
         }
-        Act::AuditVerify => ops::audit::verify(ground).await,
+        Act::AuditVerify { witness, code } => {
+            ops::audit::verify(ground, witness.as_deref(), code.as_deref()).await
+        }
+        Act::AuditCheckpoint => ops::audit_tree::check::checkpoint(ground).await,
+        Act::AuditProve { chain, seq } => ops::audit_tree::check::prove(ground, &chain, seq).await,
         Act::AuditExport { chain, to } => ops::audit::export(ground, &chain, &to).await,
         Act::QuarantineList { limit } => {
             let rows = ground.store.quarantined(limit).await?;

@@ -12,6 +12,7 @@ use crate::error::{Exit, Fault};
 use crate::imaging::copies::Copier;
 use crate::imaging::filing::Filer;
 use crate::keys::Keys;
+use crate::ops::audit_tree::Tree;
 use crate::ops::backup::Files;
 use crate::ops::drain;
 use serde::{Deserialize, Serialize};
@@ -80,15 +81,18 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
         Arc::default(),
         tokio::sync::watch::channel(false).1,
     )?;
+    let keys = Arc::new(keys);
+    let tree = Arc::new(Tree::new(&dir, &config, keys.clone(), Arc::default()));
     Ok(Ground {
         store,
+        tree,
         images,
         copies,
         files,
         ca_fingerprint: keys.ca_fingerprint.clone(),
         certificate_fingerprint: keys.certificate_fingerprint.clone(),
         server_key: keys.server_key_hex(),
-        keys: Arc::new(keys),
+        keys,
         redo: config.redo,
         archive: config.archive,
         tiers: Arc::default(),
@@ -147,6 +151,7 @@ pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
     Ground {
         dir: app.dir.clone(),
         store: app.store.clone(),
+        tree: app.tree.clone(),
         images: app.images.clone(),
         copies: app.copies.clone(),
         files,

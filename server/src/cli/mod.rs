@@ -185,8 +185,30 @@ enum DeviceCommand {
 
 #[derive(Debug, Subcommand)]
 enum AuditCommand {
-    /// Check every chain; names the first bad row.
-    Verify(Data),
+    /// Check every chain and the log over them; names the first bad row.
+    Verify {
+        #[command(flatten)]
+        data: Data,
+        /// What a witness wrote down: every checkpoint in it is compared.
+        #[arg(long, value_name = "FILE")]
+        witness: Option<PathBuf>,
+        /// The code of a checkpoint, as `audit checkpoint` printed it.
+        #[arg(long, value_name = "CODE")]
+        code: Option<String>,
+    },
+    /// Take every row into the log and print its signed checkpoint and its code, to be kept on paper.
+    Checkpoint(Data),
+    /// Prove that a row is in the log's newest checkpoint.
+    Prove {
+        #[command(flatten)]
+        data: Data,
+        /// Chain: server, or a device id.
+        #[arg(long, default_value = "server")]
+        chain: String,
+        /// Number of the row.
+        #[arg(long)]
+        seq: u64,
+    },
     /// Write the rows as NDJSON.
     Export {
         #[command(flatten)]
@@ -417,7 +439,17 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Device(DeviceCommand::Revoke { id, data }) => {
             admin::act(context, &data, Act::DeviceRevoke { id }).await
         }
-        Command::Audit(AuditCommand::Verify(data)) => admin::act(context, &data, Act::AuditVerify).await,
+        Command::Audit(AuditCommand::Verify { data, witness, code }) => {
+            let absolute = |p: PathBuf| std::path::absolute(&p).map_err(|e| Fault::io("cannot use", &p, &e));
+            let witness = witness.map(absolute).transpose()?;
+            admin::act(context, &data, Act::AuditVerify { witness, code }).await
+        }
+        Command::Audit(AuditCommand::Checkpoint(data)) => {
+            admin::act(context, &data, Act::AuditCheckpoint).await
+        }
+        Command::Audit(AuditCommand::Prove { data, chain, seq }) => {
+            admin::act(context, &data, Act::AuditProve { chain, seq }).await
+        }
         Command::Audit(AuditCommand::Export { data, chain, to }) => {
             let to = std::path::absolute(&to).map_err(|e| Fault::io("cannot use", &to, &e))?;
             admin::act(context, &data, Act::AuditExport { chain, to }).await

@@ -139,6 +139,7 @@ async fn run(app: Arc<App>, listener: TcpListener, tls: Option<tokio_rustls::Tls
     app.hub.hand_over(true);
     app.hub.close(500, 5_000);
     let _ = serving.await;
+    jobs::tree::last(&app).await;
     let _ = std::fs::remove_file(app.dir.admin_socket());
     tracing::info!("stopped");
 }

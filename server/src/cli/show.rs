@@ -14,6 +14,10 @@ pub enum Kind {
     Table(&'static str, &'static [&'static str]),
     /// Every member on a line.
     Lines,
+    /// Chains, the log over them, and what a witness says.
+    Audit,
+    /// A signed note and its code.
+    Checkpoint,
     /// Counts of an import.
     Import,
     /// What became of images that were filed again.
@@ -44,7 +48,8 @@ pub fn kind(act: &Act) -> Kind {
         ),
         Act::Images(Pictures::Refile { .. } | Pictures::RefileAll { .. }) => Kind::Refiled,
         Act::QuarantineList { .. } => Kind::Table("quarantined", &["id", "location", "expression", "reason"]),
-        Act::AuditVerify => Kind::Table("chains", &["chain", "rows", "whole", "fault"]),
+        Act::AuditVerify { .. } => Kind::Audit,
+        Act::AuditCheckpoint => Kind::Checkpoint,
         Act::Import { .. } => Kind::Import,
         Act::Archive(Asked::List) => Kind::Archive,
         Act::Archive(Asked::Tiers) => Kind::Tiers,
@@ -78,6 +83,8 @@ pub fn kind(act: &Act) -> Kind {
 pub fn words(kind: Kind, json: &Value) -> String {
     match kind {
         Kind::Table(member, columns) => table(json[member].as_array().map_or(&[], Vec::as_slice), columns),
+        Kind::Audit => audit(json),
+        Kind::Checkpoint => format!("{}\n{}\n", cell(&json["code"]), cell(&json["note"])),
         Kind::Import => import(json),
         Kind::Lines => lines(json),
         Kind::Refiled => refiled(json),
@@ -135,6 +142,34 @@ fn lines(json: &Value) -> String {
         let _ = writeln!(out, "{k:<width$}  {}", cell(v));
         out
     })
+}
+
+fn audit(json: &Value) -> String {
+    let chains = json["chains"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut out = table(chains, &["chain", "rows", "whole", "fault"]);
+    for (member, name) in [
+        ("tree", "the log"),
+        ("witness", "the witness"),
+        ("code", "the code"),
+    ] {
+        let of = &json[member];
+        if of.is_null() {
+            continue;
+        }
+        let said = match of["fault"].as_str() {
+            Some(fault) => fault.to_owned(),
+            None => format!("agrees, {} rows", cell(&of["size"])),
+        };
+        let _ = writeln!(out, "{name}: {said}");
+        for (origin, size) in of["earlier"].as_object().into_iter().flatten() {
+            let _ = writeln!(
+                out,
+                "  saw an earlier log too, {origin}: {} rows, as they are now",
+                cell(size)
+            );
+        }
+    }
+    out
 }
 
 fn review(json: &Value) -> String {

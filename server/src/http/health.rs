@@ -235,6 +235,17 @@ fn gauges(app: &App) -> Vec<Gauge> {
             s.age_s,
         ));
     }
+    out.push(one(
+        "vitrine_audit_tree_rows",
+        "Rows in the audit log's tree",
+        n(app.tree.standing().size),
+    ));
+    out.push(one(
+        "vitrine_audit_tree_fault",
+        "1 while the audit log's tree is stopped: rows are not what they were, or its files are damaged",
+        f64::from(u8::from(app.tree.standing().fault.is_some())),
+    ));
+    out.extend(app.tree.witnesses().iter().map(|w| w.gauge()));
     out.extend(app.copies.gauges());
     for b in &app.breakers {
         let value = match b.state() {

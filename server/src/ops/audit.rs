@@ -1,7 +1,9 @@
 //! `audit verify` and `audit export`.
 //!
-//! Lives here: walking the chains. Never here: what a chain is (`vitrine_access::chain`). Called by `cli::acts`.
+//! Lives here: walking the chains, each against its own hashes and against the log over all of them. Never here: what a
+//! chain is (`vitrine_access::chain`), the log (`audit_tree`). Called by `cli::acts`.
 
+use super::audit_tree::check::{self as tree, Whole};
 use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
@@ -9,6 +11,7 @@ use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use vitrine_access::chain::{ChainFault, Head, Verifier};
+use vitrine_access::tree::book::{Book, Compare};
 use vitrine_access::{Disclosure, action};
 use vitrine_store::StoreError;
 
@@ -16,14 +19,18 @@ use vitrine_store::StoreError;
 const STEP: usize = 2000;
 
 /// What is wrong with the chains, and how far they reach.
-#[derive(Debug, Clone, Default)]
+#[derive(Default)]
 pub struct Checked {
     /// One object per chain.
     pub chains: Vec<Value>,
     /// Rows in all.
     pub rows: u64,
-    /// Chains with a fault.
+    /// Chains with a fault, and the log if it has one.
     pub faults: usize,
+    /// What there is to say of the log over the chains.
+    pub tree: Value,
+    /// The log, for further comparisons.
+    log: Option<Whole>,
 }
 
 /// Checks every chain against its rows and against the heads kept outside the table.
@@ -34,8 +41,17 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
     let mut out = Checked::default();
     let permit = ground.permit::<action::ReadAudit>()?.noted("use", "verify");
     ground.store.append(permit.entry(Disclosure::default())).await?;
-    let heads = ground.store.heads().await?;
+    let (log, stopped) = tree::whole(ground).await;
+    let empty = Book::new();
+    let book = log.as_ref().map_or(&empty, |w| &w.book);
+    let mut heads = ground.store.heads().await?;
+    for chain in book.names() {
+        if !heads.iter().any(|(c, _)| c == chain) {
+            heads.push((chain.clone(), Head::EMPTY));
+        }
+    }
     for (chain, head) in heads {
+        let (mut compare, mut unlike) = (Compare::new(book, &chain), None);
         let mut verifier = Verifier::new(Some(head).filter(|h| h.seq > 0));
         let (mut after, mut rows, mut fault) = (0, 0_u64, None);
         'chain: loop {
@@ -53,6 +69,9 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
             for r in some {
                 after = r.row.seq.max(after + 1);
                 rows += 1;
+                if unlike.is_none() {
+                    unlike = compare.push(r.row.seq, &r.row.hash).err();
+                }
                 if let Err(f) = verifier.push(&r.row) {
                     fault = Some(f);
                     break 'chain;
@@ -63,13 +82,26 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
             Some(f) => Err(f),
             None => verifier.finish(),
         };
+        let unlike = unlike.or_else(|| end.as_ref().ok().and_then(|_| compare.finish().err()));
         out.rows += rows;
-        out.chains.push(chain_json(&chain, rows, &end));
-        out.faults += usize::from(end.is_err());
+        let mut said = chain_json(&chain, rows, &end);
+        // The log knows the row that was changed; the chain may name a later one, or none.
+        if let Some((seq, why)) =
+            unlike.filter(|(seq, _)| end.as_ref().err().is_none_or(|f| *seq <= f.first_bad()))
+        {
+            said["whole"] = false.into();
+            said["first_bad"] = seq.into();
+            said["fault"] = format!("row {seq} {why}: the log over all chains has another").into();
+        }
+        out.faults += usize::from(said["whole"] == false);
+        out.chains.push(said);
     }
     if out.faults == 0 {
         against_seal(ground, &mut out).await?;
     }
+    out.tree = tree::log_json(log.as_ref(), stopped.as_ref());
+    out.faults += usize::from(stopped.is_some());
+    out.log = log;
     Ok(out)
 }
 
@@ -101,13 +133,27 @@ fn chain_json(chain: &str, rows: u64, end: &Result<Head, ChainFault>) -> Value {
     }
 }
 
-/// `audit verify`.
+/// `audit verify`. `witness`: a file that a witness wrote. `code`: of a checkpoint on paper.
 ///
 /// # Errors
 /// [`Fault`].
-pub async fn verify(ground: &Ground) -> Result<Given, Fault> {
+pub async fn verify(ground: &Ground, witness: Option<&Path>, code: Option<&str>) -> Result<Given, Fault> {
     let began = clock::steady();
-    let checked = check(ground).await?;
+    let mut checked = check(ground).await?;
+    let unread = || {
+        Fault::failed(
+            "the audit log cannot be read, so nothing can be compared with it: 'audit verify' says why",
+        )
+    };
+    let (mut seen, mut paper) = (Value::Null, Value::Null);
+    if let Some(file) = witness {
+        seen = tree::witness(ground, checked.log.as_ref().ok_or_else(unread)?, file)?;
+        checked.faults += usize::from(seen["whole"] == false);
+    }
+    if let Some(code) = code {
+        paper = tree::paper(checked.log.as_ref().ok_or_else(unread)?, code)?;
+        checked.faults += usize::from(paper["whole"] == false);
+    }
     let exit = if checked.faults == 0 {
         Exit::Done
     } else {
@@ -118,7 +164,8 @@ pub async fn verify(ground: &Ground) -> Result<Given, Fault> {
         exit,
         json!({
             "whole": checked.faults == 0, "rows": checked.rows, "chains": checked.chains,
-            "first_bad": first_bad.map(|c| json!({"chain": c["chain"], "row": c["first_bad"]})),
+            "first_bad": first_bad.map_or_else(|| seen["first_bad"].clone(), |c| json!({"chain": c["chain"], "row": c["first_bad"]})),
+            "tree": checked.tree, "witness": seen, "code": paper,
             "seconds": began.elapsed().as_secs_f64(),
         }),
     ))

@@ -606,6 +606,7 @@ fn move_aside(dir: &DataDir) -> Result<PathBuf, Fault> {
         "epoch",
         "audit.head",
         "audit.head.evidence",
+        "audit-tree",
         "DEMO",
         "demo.time",
         "backup.verified.json",

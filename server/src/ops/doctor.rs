@@ -23,7 +23,21 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
     faults.extend(integrity.iter().map(|f| format!("database: {f}")));
     let audit = super::audit::check(ground).await?;
     if audit.faults > 0 {
-        faults.push("audit: a chain is broken; 'vitrine-server audit verify' names the row".to_owned());
+        faults.push("audit: a chain is broken or the log over the chains is stopped; 'vitrine-server audit verify' names the row".to_owned());
+    }
+    let witnesses: Vec<Value> = ground
+        .tree
+        .witnesses()
+        .iter()
+        .map(|w| json!({"name": w.config.name, "behind_seconds": w.behind_s(), "error": w.stand().error}))
+        .collect();
+    for w in ground.tree.witnesses() {
+        if let Some(why) = w.stand().error {
+            faults.push(format!(
+                "audit: the witness {} does not get checkpoints: {why}",
+                w.config.name
+            ));
+        }
     }
     let days = keys::certificate_days_left(&ground.dir.tls_pem());
     match days {
@@ -69,7 +83,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "feed": {"pos": *ground.store.watch().borrow(), "oldest": oldest},
         "counts": counts,
         "digests": digests(ground).await?,
-        "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains},
+        "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains, "tree": audit.tree, "witnesses": witnesses},
         "certificate": {"days_left": days, "fingerprint": ground.certificate_fingerprint, "ca_fingerprint": ground.ca_fingerprint},
         "keys": {"sealed_by": keys::SEALER_KIND},
         "backup": {"verified": verified},

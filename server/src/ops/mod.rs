@@ -5,6 +5,7 @@
 
 pub mod archive;
 pub mod audit;
+pub mod audit_tree;
 pub mod backup;
 pub mod breaker;
 pub mod container;

@@ -2,8 +2,8 @@
 //!
 //! Lives here: the policy as one pure function ([`policy::decide`]), the types that make an unaudited read
 //! impossible to write ([`Permit`], [`Sealed`], [`Receipt`]), break-glass grants and their review ([`grant`],
-//! [`review`]) and the hash chain of
-//! audit rows ([`chain`]). Never here: storage, a clock, a network.
+//! [`review`]) the hash chain of
+//! audit rows ([`chain`]) and the Merkle tree over all chains ([`tree`]). Never here: storage, a clock, a network.
 //! Called by every store, by the server and by the workstation's engine: the same code decides online and offline.
 //!
 //! The walk: `policy::decide` gives a [`Permit`]; a store takes `&Permit<A>` and returns [`Sealed`] data; appending
@@ -18,6 +18,7 @@ pub mod matrix;
 mod permit;
 pub mod policy;
 pub mod review;
+pub mod tree;
 
 pub use action::Action;
 pub use entry::{Actor, AuditEntry, Decision, Disclosed, Disclosure, Purpose};

@@ -1,0 +1,95 @@
+//! `audit.witness`: who outside this machine keeps the checkpoints of the audit log.
+//!
+//! Lives here: the keys of a witness and their check. Never here: reaching one (`ops::audit_tree::witness`).
+
+use serde::Deserialize;
+use std::path::Path;
+
+/// `[audit]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Audit {
+    /// Who keeps copies of the checkpoints.
+    pub witness: Vec<Witness>,
+}
+
+/// One of `audit.witness`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Witness {
+    /// What metrics and `doctor` call it.
+    pub name: String,
+    /// `file` or `syslog`.
+    pub kind: String,
+    /// Where: the absolute path of a file, or `udp://host:port` or `unix:///path` of a collector.
+    pub to: String,
+}
+
+/// The longest name of a witness.
+const NAME_MOST: usize = 32;
+
+/// The first thing wrong with the list.
+pub(super) fn fault(all: &[Witness]) -> Option<String> {
+    for (i, w) in all.iter().enumerate() {
+        let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        if w.name.is_empty() || w.name.len() > NAME_MOST || !w.name.chars().all(fits) {
+            return Some(format!(
+                "holds the name {:?}: write 1 to {NAME_MOST} of a-z, 0-9 and -",
+                w.name
+            ));
+        }
+        if all[..i].iter().any(|other| other.name == w.name) {
+            return Some(format!("has two of the name {:?}", w.name));
+        }
+        let fits = match w.kind.as_str() {
+            "file" => Path::new(&w.to).is_absolute(),
+            "syslog" => {
+                w.to.strip_prefix("udp://").is_some_and(|a| {
+                    a.rsplit_once(':')
+                        .is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok())
+                }) || w
+                    .to
+                    .strip_prefix("unix://")
+                    .is_some_and(|p| Path::new(p).is_absolute())
+            }
+            _ => return Some(format!("{}: kind must be \"file\" or \"syslog\"", w.name)),
+        };
+        if !fits {
+            return Some(format!(
+                "{}: to must be the absolute path of a file, or udp://host:port or unix:///path for syslog",
+                w.name
+            ));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+
+    #[test]
+    fn a_wrong_witness_is_named() {
+        let of = |text: &str| Config::parse(text, "c.toml").map_err(|f| f.text);
+        let good = "[[audit.witness]]\nname = \"hub\"\nkind = \"file\"\nto = \"/mnt/hub/vitrine\"\n\
+            [[audit.witness]]\nname = \"log\"\nkind = \"syslog\"\nto = \"udp://10.0.0.9:514\"\n\
+            [[audit.witness]]\nname = \"local\"\nkind = \"syslog\"\nto = \"unix:///dev/log\"\n";
+        assert_eq!(of(good).unwrap().audit.witness.len(), 3);
+        for (name, kind, to, words) in [
+            ("Hub", "file", "/a", "holds the name \"Hub\""),
+            ("hub", "tape", "/a", "kind must be"),
+            ("hub", "file", "a/b", "absolute path"),
+            ("hub", "syslog", "/dev/log", "udp://host:port"),
+            ("hub", "syslog", "udp://x", "udp://host:port"),
+        ] {
+            let text = format!("[[audit.witness]]\nname = {name:?}\nkind = {kind:?}\nto = {to:?}\n");
+            let fault = of(&text).unwrap_err();
+            assert!(
+                fault.contains("audit.witness") && fault.contains(words),
+                "{fault}"
+            );
+        }
+        let twice = "[[audit.witness]]\nname = \"a\"\nkind = \"file\"\nto = \"/a\"\n".repeat(2);
+        assert!(of(&twice).unwrap_err().contains("two of the name"));
+    }
+}
