@@ -1,16 +1,17 @@
 //! `audit verify` and `audit export`.
 //!
-//! Lives here: walking the chains. Never here: what a chain is (`vitrine_access::chain`). Called by `cli::acts`.
+//! Lives here: walking the chains. Never here: what a chain is (`vitrine_access::chain`). Called by `cli::acts` and `http::console`.
 
 use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
+use crate::ops::backup::Files;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use vitrine_access::chain::{ChainFault, Head, Verifier};
-use vitrine_access::{Disclosure, action};
-use vitrine_store::StoreError;
+use vitrine_access::{Disclosure, Permit, action};
+use vitrine_store::{Store, StoreError};
 
 /// Rows read at a time.
 const STEP: usize = 2000;
@@ -26,26 +27,30 @@ pub struct Checked {
     pub faults: usize,
 }
 
-/// Checks every chain against its rows and against the heads kept outside the table.
+/// Checks every chain against its rows and, with `files`, against the head that is kept outside the database.
 ///
 /// # Errors
-/// [`Fault`] when the rows cannot be read.
-pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
+/// [`StoreError`] when the rows cannot be read.
+pub async fn check(
+    store: &dyn Store,
+    files: Option<&dyn Files>,
+    permit: Permit<action::ReadAudit>,
+) -> Result<Checked, StoreError> {
     let mut out = Checked::default();
-    let permit = ground.permit::<action::ReadAudit>()?.noted("use", "verify");
-    ground.store.append(permit.entry(Disclosure::default())).await?;
-    let heads = ground.store.heads().await?;
+    let permit = permit.noted("use", "verify");
+    store.append(permit.entry(Disclosure::default())).await?;
+    let heads = store.heads().await?;
     for (chain, head) in heads {
         let mut verifier = Verifier::new(Some(head).filter(|h| h.seq > 0));
         let (mut after, mut rows, mut fault) = (0, 0_u64, None);
         'chain: loop {
-            let some = match ground.store.rows(&permit, &chain, after, STEP).await {
+            let some = match store.rows(&permit, &chain, after, STEP).await {
                 Ok(some) => some,
                 Err(StoreError::Chain(f)) => {
                     fault = Some(f);
                     break;
                 }
-                Err(e) => return Err(e.into()),
+                Err(e) => return Err(e),
             };
             if some.is_empty() {
                 break;
@@ -67,19 +72,29 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
         out.chains.push(chain_json(&chain, rows, &end));
         out.faults += usize::from(end.is_err());
     }
-    if out.faults == 0 {
-        against_seal(ground, &mut out).await?;
+    if out.faults == 0
+        && let Some(files) = files
+    {
+        against_seal(files, &mut out).await?;
     }
     Ok(out)
 }
 
+/// The same for whoever runs a command on this machine.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn check_all(ground: &Ground) -> Result<Checked, Fault> {
+    Ok(check(&*ground.store, Some(&*ground.files), ground.permit()?).await?)
+}
+
 /// Rows gone from the end show only against the head that is sealed outside the database.
-async fn against_seal(ground: &Ground, out: &mut Checked) -> Result<(), Fault> {
-    let fault = match ground.files.verify_audit().await {
+async fn against_seal(files: &dyn Files, out: &mut Checked) -> Result<(), StoreError> {
+    let fault = match files.verify_audit().await {
         Ok(()) => return Ok(()),
         Err(StoreError::Chain(f)) => (Some(f.first_bad()), f.to_string()),
         Err(StoreError::Refused(text)) => (None, text),
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(e),
     };
     out.faults += 1;
     for chain in out.chains.iter_mut().filter(|c| c["chain"] == "server") {
@@ -107,7 +122,7 @@ fn chain_json(chain: &str, rows: u64, end: &Result<Head, ChainFault>) -> Value {
 /// [`Fault`].
 pub async fn verify(ground: &Ground) -> Result<Given, Fault> {
     let began = clock::steady();
-    let checked = check(ground).await?;
+    let checked = check_all(ground).await?;
     let exit = if checked.faults == 0 {
         Exit::Done
     } else {
