@@ -72,7 +72,7 @@ async fn hospital() -> Hospital {
     assert_eq!(status, 200, "{nurse}");
     let (status, privacy) = server.login(&ed, "petra", "petra-long-password").await;
     assert_eq!(status, 200, "{privacy}");
-    let mut console = Browser::new(client(&data), &server.url(""));
+    let mut console = Browser::new(harness::client(&data), &server.url(""));
     console.sign_in("petra", "petra-long-password").await;
     let token = |v: Value| v["token"].as_str().unwrap().to_owned();
     Hospital {
