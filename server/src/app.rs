@@ -95,6 +95,8 @@ pub struct App {
     grants: Mutex<Vec<Grant>>,
     /// Reviews of broken glass that wait for somebody.
     pub waiting: crate::jobs::reviews::Waiting,
+    /// What the web console keeps.
+    pub console: crate::http::console::Kept,
 }
 
 /// An access that gave no data.
@@ -192,6 +194,7 @@ impl App {
             copies,
             grants: Mutex::new(grants),
             waiting: crate::jobs::reviews::Waiting::default(),
+            console: crate::http::console::Kept::default(),
             dir,
             config,
             keys,

@@ -1,6 +1,7 @@
 //! Every route: what it does, and who may not come through. A route without a case fails the build.
 
 mod harness;
+use harness::browser::Browser;
 use harness::*;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ struct Hospital {
     ed: Device,
     nurse: String,
     privacy: String,
+    console: Browser,
 }
 
 async fn hospital() -> Hospital {
@@ -70,6 +72,8 @@ async fn hospital() -> Hospital {
     assert_eq!(status, 200, "{nurse}");
     let (status, privacy) = server.login(&ed, "petra", "petra-long-password").await;
     assert_eq!(status, 200, "{privacy}");
+    let mut console = Browser::new(harness::client(&data), &server.url(""));
+    console.sign_in("petra", "petra-long-password").await;
     let token = |v: Value| v["token"].as_str().unwrap().to_owned();
     Hospital {
         _folder: folder,
@@ -79,6 +83,7 @@ async fn hospital() -> Hospital {
         ed,
         nurse: token(nurse),
         privacy: token(privacy),
+        console,
     }
 }
 
@@ -104,6 +109,14 @@ fn cases() -> Vec<Case> {
              "request": {"method": "POST", "url": "Observation"}}]})
             .to_string(),
         )
+    };
+    // Whether the program was built with the console's page.
+    let page = || {
+        if vitrine_server::http::console::page::built() {
+            200
+        } else {
+            503
+        }
     };
     let glass = |p: &str| Some(json!({"patient": p, "reason": "covering"}).to_string());
     vec![
@@ -298,6 +311,61 @@ fn cases() -> Vec<Case> {
         ("GET", "/ws/live", "/ws/live?ward=ED", None, "nurse", 400),
         ("GET", "/ws/images/ahead", "/ws/images/ahead", None, "nobody", 400),
         ("GET", "/ws/images/ahead", "/ws/images/ahead", None, "web page", 403),
+        // The console
+        ("GET", "/console", "/console", None, "nobody", page()),
+        ("GET", "/console/", "/console/", None, "nobody", page()),
+        ("GET", "/console/{*file}", "/console/index.html", None, "nobody", page()),
+        ("POST", "/console/api/sign-in", "/console/api/sign-in", Some("{}".to_owned()), "nobody", 403),
+        ("POST", "/console/api/sign-in", "/console/api/sign-in", Some("{}".to_owned()), "web page", 403),
+        ("POST", "/console/api/sign-in", "/console/api/sign-in", Some("{}".to_owned()), "console", 400),
+        ("GET", "/console/api/session", "/console/api/session", None, "nobody", 401),
+        ("GET", "/console/api/session", "/console/api/session", None, "liar", 401),
+        ("GET", "/console/api/session", "/console/api/session", None, "privacy", 401),
+        ("GET", "/console/api/session", "/console/api/session", None, "console", 200),
+        ("GET", "/console/api/reviews", "/console/api/reviews", None, "nobody", 401),
+        ("GET", "/console/api/reviews", "/console/api/reviews", None, "liar", 401),
+        ("GET", "/console/api/reviews", "/console/api/reviews", None, "privacy", 401),
+        ("GET", "/console/api/reviews", "/console/api/reviews", None, "console", 200),
+        ("GET", "/console/api/reviews", "/console/api/reviews?which=some", None, "nobody", 401),
+        ("GET", "/console/api/reviews", "/console/api/reviews?which=some", None, "liar", 401),
+        ("GET", "/console/api/reviews", "/console/api/reviews?which=some", None, "privacy", 401),
+        ("GET", "/console/api/reviews", "/console/api/reviews?which=some", None, "console", 400),
+        ("GET", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", None, "nobody", 401),
+        ("GET", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", None, "liar", 401),
+        ("GET", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", None, "privacy", 401),
+        ("GET", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", None, "console", 404),
+        ("POST", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", Some(json!({"how": "ask", "text": "why"}).to_string()), "nobody", 401),
+        ("POST", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", Some(json!({"how": "ask", "text": "why"}).to_string()), "liar", 401),
+        ("POST", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", Some(json!({"how": "ask", "text": "why"}).to_string()), "privacy", 401),
+        ("POST", "/console/api/reviews/{id}", "/console/api/reviews/018f0000-0000-7000-8000-000000000000", Some(json!({"how": "ask", "text": "why"}).to_string()), "console", 404),
+        ("GET", "/console/api/review-stats", "/console/api/review-stats", None, "nobody", 401),
+        ("GET", "/console/api/review-stats", "/console/api/review-stats", None, "liar", 401),
+        ("GET", "/console/api/review-stats", "/console/api/review-stats", None, "privacy", 401),
+        ("GET", "/console/api/review-stats", "/console/api/review-stats", None, "console", 200),
+        ("GET", "/console/api/chains", "/console/api/chains", None, "nobody", 401),
+        ("GET", "/console/api/chains", "/console/api/chains", None, "liar", 401),
+        ("GET", "/console/api/chains", "/console/api/chains", None, "privacy", 401),
+        ("GET", "/console/api/chains", "/console/api/chains", None, "console", 200),
+        ("POST", "/console/api/chains", "/console/api/chains", Some("{}".to_owned()), "nobody", 401),
+        ("POST", "/console/api/chains", "/console/api/chains", Some("{}".to_owned()), "liar", 401),
+        ("POST", "/console/api/chains", "/console/api/chains", Some("{}".to_owned()), "privacy", 401),
+        ("POST", "/console/api/chains", "/console/api/chains", Some("{}".to_owned()), "console", 200),
+        ("GET", "/console/api/devices", "/console/api/devices", None, "nobody", 401),
+        ("GET", "/console/api/devices", "/console/api/devices", None, "liar", 401),
+        ("GET", "/console/api/devices", "/console/api/devices", None, "privacy", 401),
+        ("GET", "/console/api/devices", "/console/api/devices", None, "console", 403),
+        ("POST", "/console/api/devices/{id}/revoke", "/console/api/devices/d/revoke", Some(json!({"reason": "lost"}).to_string()), "nobody", 401),
+        ("POST", "/console/api/devices/{id}/revoke", "/console/api/devices/d/revoke", Some(json!({"reason": "lost"}).to_string()), "liar", 401),
+        ("POST", "/console/api/devices/{id}/revoke", "/console/api/devices/d/revoke", Some(json!({"reason": "lost"}).to_string()), "privacy", 401),
+        ("POST", "/console/api/devices/{id}/revoke", "/console/api/devices/d/revoke", Some(json!({"reason": "lost"}).to_string()), "console", 403),
+        ("GET", "/console/api/people", "/console/api/people", None, "nobody", 401),
+        ("GET", "/console/api/people", "/console/api/people", None, "liar", 401),
+        ("GET", "/console/api/people", "/console/api/people", None, "privacy", 401),
+        ("GET", "/console/api/people", "/console/api/people", None, "console", 403),
+        ("POST", "/console/api/sign-out", "/console/api/sign-out", Some("{}".to_owned()), "nobody", 401),
+        ("POST", "/console/api/sign-out", "/console/api/sign-out", Some("{}".to_owned()), "liar", 401),
+        ("POST", "/console/api/sign-out", "/console/api/sign-out", Some("{}".to_owned()), "privacy", 401),
+        ("POST", "/console/api/sign-out", "/console/api/sign-out", Some("{}".to_owned()), "console", 204),
     ]
 }
 
@@ -316,6 +384,13 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             "nurse" => request.bearer_auth(&h.nurse),
             "privacy" => request.bearer_auth(&h.privacy),
             "liar" => request.bearer_auth("0".repeat(64)),
+            "console" => request
+                .header(
+                    "cookie",
+                    format!("{}={}", harness::browser::COOKIE, h.console.cookie),
+                )
+                .header("origin", &h.console.base)
+                .header("x-vitrine-csrf", &h.console.csrf),
             "web page" => request.header("origin", "https://evil.example"),
             _ => request,
         };
@@ -359,7 +434,7 @@ fn no_route_is_without_a_case() {
             route.method,
             route.path
         );
-        if route.door == Door::Bearer {
+        if matches!(route.door, Door::Bearer | Door::Console) {
             let by: BTreeSet<&str> = cases()
                 .iter()
                 .filter(|c| c.0 == route.method && c.1 == route.path)

@@ -5,12 +5,16 @@ use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Installs the npm packages when the lock file has changed since, and builds `ui/dist` (the app embeds it).
+/// Installs the npm packages when the lock file has changed since, and builds `ui/dist` (the app embeds it) and
+/// `ui/dist-console` (the server does).
 pub fn build() -> Result<()> {
     install()?;
-    let mut c = npm(&["run", "build"]);
-    c.stdout(std::io::stderr());
-    run(c)
+    for script in ["build", "build:console"] {
+        let mut c = npm(&["run", script]);
+        c.stdout(std::io::stderr());
+        run(c)?;
+    }
+    Ok(())
 }
 
 /// Installs the screen's npm packages.

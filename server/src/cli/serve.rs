@@ -101,6 +101,7 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     };
     jobs::bases::start(&app, &files);
     jobs::tiers::start(&app, &files);
+    let _ = app.console.files.set(files.clone());
     admin::listen(app.clone(), files)?;
     jobs::start(&app);
     crate::imaging::packing::start(&app);

@@ -195,7 +195,7 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         Some(u) => app.store.account(u).await?,
         None => None,
     };
-    let mut rule = check_secret(&app, account.as_ref(), &asked.secret).await?;
+    let mut rule = check_secret(&app, account.as_ref(), &asked.secret, true).await?;
     if rule.is_some() && !app.dir.is_demo() && demo::is_published(&asked.user, &asked.secret) {
         tracing::warn!("a credential of the demonstration was used outside it and refused");
         rule = None;
@@ -268,12 +268,13 @@ async fn proven_device(app: &App, asked: &LoginRequest) -> Result<(DeviceId, War
     Ok((device, row.ward))
 }
 
-/// Which of the account's secrets this is: `pin`, `password`, or none. An unknown account costs as much time as a
-/// known one.
-async fn check_secret(
+/// Which of the account's secrets this is: `pin` (where `pins` count), `password`, or none. An unknown account costs as
+/// much time as a known one.
+pub(super) async fn check_secret(
     app: &App,
     account: Option<&Account>,
     secret: &str,
+    pins: bool,
 ) -> Result<Option<&'static str>, Refused> {
     let busy = || {
         let text = "The server is busy: try again in a second.";
@@ -283,7 +284,7 @@ async fn check_secret(
         .await
         .map_err(|_| busy())?
         .map_err(|_| busy())?;
-    let digits = !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_digit());
+    let digits = pins && !secret.is_empty() && secret.bytes().all(|b| b.is_ascii_digit());
     let (rule, phc) = match account {
         Some(a) => match &a.pin_phc {
             Some(pin) if digits => ("pin", pin.clone()),

@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod bearer;
 pub mod break_glass;
+pub mod console;
 pub mod dicomweb;
 pub mod emergency;
 pub mod enrol;
@@ -39,6 +40,8 @@ pub enum Door {
     Bearer,
     /// An enrolled workstation, proven on the connection.
     Device,
+    /// Somebody signed in at the console, with the checks of [`console::door`]; the policy decides.
+    Console,
 }
 
 /// One route.
@@ -418,6 +421,126 @@ pub const ROUTES: &[Route] = &[
         body: Some(0),
         mount: || get(crate::ws::ahead::upgrade),
     },
+    Route {
+        method: "GET",
+        path: "/console",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::page::folder),
+    },
+    Route {
+        method: "GET",
+        path: "/console/",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::page::index),
+    },
+    Route {
+        method: "GET",
+        path: "/console/{*file}",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::page::file),
+    },
+    Route {
+        method: "POST",
+        path: "/console/api/sign-in",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(console::session::sign_in),
+    },
+    Route {
+        method: "POST",
+        path: "/console/api/sign-out",
+        door: Door::Console,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(console::session::sign_out),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/session",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::session::session),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/reviews",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::reviews::list),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/reviews/{id}",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::reviews::show),
+    },
+    Route {
+        method: "POST",
+        path: "/console/api/reviews/{id}",
+        door: Door::Console,
+        interaction: None,
+        body: Some(16384),
+        mount: || post(console::reviews::decide),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/review-stats",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::reviews::stats),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/chains",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::chains::list),
+    },
+    Route {
+        method: "POST",
+        path: "/console/api/chains",
+        door: Door::Console,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(console::chains::check),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/devices",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::devices::list),
+    },
+    Route {
+        method: "POST",
+        path: "/console/api/devices/{id}/revoke",
+        door: Door::Console,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(console::devices::revoke),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/people",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::people::list),
+    },
 ];
 
 /// The router, made from [`ROUTES`].
@@ -426,10 +549,14 @@ pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for route in ROUTES {
         let limit = route.body.unwrap_or(largest);
-        router = router.route(
-            route.path,
-            (route.mount)().layer(DefaultBodyLimit::max(limit.max(1))),
-        );
+        let mut mount = (route.mount)();
+        if route.door == Door::Console {
+            mount = mount.route_layer(middleware::from_fn_with_state(
+                app.clone(),
+                console::door::through,
+            ));
+        }
+        router = router.route(route.path, mount.layer(DefaultBodyLimit::max(limit.max(1))));
     }
     let seconds = Duration::from_secs(app.config.limits.request_seconds);
     router
@@ -460,6 +587,9 @@ async fn in_time(longest: Duration, request: Request, next: Next) -> Response {
 /// Every request: its lane, the headers that every answer has, counting.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let is_fhir = request.uri().path().starts_with("/fhir");
+    let console = Some(request.uri().path())
+        .filter(|p| console::is_here(p))
+        .map(str::to_owned);
     let version = request.version();
     let id = request.headers().get(&X_REQUEST_ID).cloned();
     let began = crate::clock::steady();
@@ -477,8 +607,14 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
         )
         .into_response();
     }
+    let mut kept = None;
+    if let Some(path) = console {
+        answer = console::dressed(&path, answer);
+        kept = answer.headers_mut().remove(header::CACHE_CONTROL);
+    }
     let headers = answer.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let no_store = HeaderValue::from_static("no-store");
+    headers.insert(header::CACHE_CONTROL, kept.unwrap_or(no_store));
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,
         HeaderValue::from_static("nosniff"),

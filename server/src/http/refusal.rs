@@ -344,6 +344,8 @@ impl IntoResponse for Refused {
             out.headers_mut()
                 .insert(header::RETRY_AFTER, HeaderValue::from(s));
         }
+        // For the console, which says the same in its own form.
+        out.extensions_mut().insert(self.refusal);
         out
     }
 }

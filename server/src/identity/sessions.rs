@@ -3,7 +3,9 @@
 //! Lives here: making, finding, prolonging and ending sessions; who a token speaks for. Never here: HTTP headers, what
 //! the holder may do. Called by `http` and `ws`.
 //! A person's session ends after 15 minutes without use and after 12 hours in any case; a disabled account and a
-//! revoked workstation end it at the next look.
+//! revoked workstation end it at the next look. One of the web console ends after 8 hours, and with any change of its
+//! account; its token opens nothing else, and no other token opens the console: what is kept of it is another hash, and
+//! its row says what it is for.
 
 use crate::app::App;
 use crate::clock;
@@ -11,10 +13,14 @@ use crate::keys::hex;
 use sha2::{Digest as _, Sha256};
 use vitrine_access::policy::Subject;
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
-use vitrine_store::{DeviceState, SessionRow, StoreError};
+use vitrine_store::{Account, DeviceState, SessionRow, StoreError};
 
 /// A session is written anew at most so often while it is used, ms.
 const TOUCH_MS: i64 = 60_000;
+/// A session of the console ends after so long in any case, ms (8 h), or earlier where `sessions.longest_hours` says so.
+const CONSOLE_MS: i64 = 8 * 3_600_000;
+/// The first scope of the row of a session of the console; the second is the version of its account.
+const CONSOLE: &str = "console";
 
 /// Who asks, as far as has been proven.
 #[derive(Debug, Clone)]
@@ -129,6 +135,9 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
         app.store.end_session(&hash).await?;
         return Ok(None);
     }
+    if is_console(&row) {
+        return Ok(None);
+    }
     if row.client {
         let subject = Subject::Client {
             id: row.holder,
@@ -177,5 +186,103 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
         ward,
         session: hash,
         until: row.until,
+    }))
+}
+
+fn is_console(row: &SessionRow) -> bool {
+    !row.client && row.scopes.first().is_some_and(|s| s == CONSOLE)
+}
+
+/// Who is signed in at the console.
+#[derive(Debug, Clone)]
+pub struct AtConsole {
+    /// For the policy; at no workstation.
+    pub caller: Caller,
+    /// The account.
+    pub account: Account,
+    /// When the session ends in any case.
+    pub ends: UtcMs,
+}
+
+/// What is kept of a token of the console: not the hash of a bearer token of the same text.
+#[must_use]
+pub fn console_hash(token: &str) -> [u8; 32] {
+    Sha256::digest([b"vitrine-console\0", token.as_bytes()].concat()).into()
+}
+
+fn console_ms(app: &App) -> i64 {
+    CONSOLE_MS.min(i64::from(app.config.sessions.longest_hours) * 3_600_000)
+}
+
+/// Seconds after which a session of the console ends unused.
+#[must_use]
+pub fn console_idle_s(app: &App) -> u32 {
+    app.config.sessions.idle_minutes * 60
+}
+
+/// Opens a session of the console; gives its token, 32 random bytes as hex.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open_for_console(app: &App, account: &Account) -> Result<String, StoreError> {
+    let token = hex(&clock::random::<32>());
+    let at = clock::now();
+    let idle = i64::from(console_idle_s(app)) * 1_000;
+    let row = SessionRow {
+        hash: console_hash(&token),
+        holder: account.user.as_str().to_owned(),
+        client: false,
+        device: None,
+        scopes: vec![CONSOLE.to_owned(), account.version.to_string()],
+        at,
+        until: at.plus_ms(idle.min(console_ms(app))),
+    };
+    app.store.put_session(row).await?;
+    Ok(token)
+}
+
+/// Who a token of the console speaks for, prolonging the session; `None` when it speaks for nobody (any more): it is over,
+/// or the account is not what it was at the sign-in (disabled, another role, another password).
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn at_console(app: &App, token: &str) -> Result<Option<AtConsole>, StoreError> {
+    let now = clock::now();
+    let hash = console_hash(token);
+    let Some(mut row) = app.store.session(&hash).await?.filter(is_console) else {
+        return Ok(None);
+    };
+    let ends = row.at.plus_ms(console_ms(app));
+    let account = match UserId::new(row.holder.clone()) {
+        Ok(user) => app.store.account(&user).await?,
+        Err(_) => None,
+    };
+    let same = |a: &Account| !a.disabled && row.scopes.get(1).is_some_and(|v| *v == a.version.to_string());
+    let Some(account) = account.filter(|a| row.until > now && ends > now && same(a)) else {
+        app.store.end_session(&hash).await?;
+        return Ok(None);
+    };
+    let idle_ms = i64::from(console_idle_s(app)) * 1_000;
+    let until = now.plus_ms(idle_ms).min(ends);
+    if until.since(row.until) > TOUCH_MS.min(idle_ms / 4) {
+        row.until = until;
+        app.store.put_session(row.clone()).await?;
+    }
+    let subject = Subject::User {
+        user: account.user.clone(),
+        role: account.role,
+        wards: account.wards.clone(),
+    };
+    let caller = Caller {
+        subject,
+        device: None,
+        ward: None,
+        session: hash,
+        until: row.until,
+    };
+    Ok(Some(AtConsole {
+        caller,
+        account,
+        ends,
     }))
 }

@@ -1,19 +1,21 @@
 //! `audit verify` and `audit export`.
 //!
 //! Lives here: walking the chains, each against its own hashes and against the log over all of them. Never here: what a
-//! chain is (`vitrine_access::chain`), the log (`audit_tree`). Called by `cli::acts`.
+//! chain is (`vitrine_access::chain`), the log (`audit_tree`). Called by `cli::acts` and `http::console`.
 
+use super::audit_tree::Tree;
 use super::audit_tree::check::{self as tree, Whole};
 use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
+use crate::ops::backup::Files;
 use serde_json::{Value, json};
 use std::io::Write as _;
 use std::path::Path;
 use vitrine_access::chain::{ChainFault, Head, Verifier};
 use vitrine_access::tree::book::{Book, Compare};
-use vitrine_access::{Disclosure, action};
-use vitrine_store::StoreError;
+use vitrine_access::{Disclosure, Permit, action};
+use vitrine_store::{Store, StoreError};
 
 /// Rows read at a time.
 const STEP: usize = 2000;
@@ -33,18 +35,36 @@ pub struct Checked {
     log: Option<Whole>,
 }
 
-/// Checks every chain against its rows and against the heads kept outside the table.
+impl Checked {
+    /// What it says, without the log.
+    #[must_use]
+    pub fn said(&self) -> Self {
+        Self {
+            chains: self.chains.clone(),
+            tree: self.tree.clone(),
+            log: None,
+            ..*self
+        }
+    }
+}
+
+/// Checks every chain against its rows and, with `files`, against the head that is kept outside the database.
 ///
 /// # Errors
-/// [`Fault`] when the rows cannot be read.
-pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
+/// [`StoreError`] when the rows cannot be read.
+pub async fn check(
+    store: &dyn Store,
+    files: Option<&dyn Files>,
+    log: &Tree,
+    permit: Permit<action::ReadAudit>,
+) -> Result<Checked, StoreError> {
     let mut out = Checked::default();
-    let permit = ground.permit::<action::ReadAudit>()?.noted("use", "verify");
-    ground.store.append(permit.entry(Disclosure::default())).await?;
-    let (log, stopped) = tree::whole(ground).await;
+    let permit = permit.noted("use", "verify");
+    store.append(permit.entry(Disclosure::default())).await?;
+    let (log, stopped) = tree::whole(log, store).await;
     let empty = Book::new();
     let book = log.as_ref().map_or(&empty, |w| &w.book);
-    let mut heads = ground.store.heads().await?;
+    let mut heads = store.heads().await?;
     for chain in book.names() {
         if !heads.iter().any(|(c, _)| c == chain) {
             heads.push((chain.clone(), Head::EMPTY));
@@ -55,13 +75,13 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
         let mut verifier = Verifier::new(Some(head).filter(|h| h.seq > 0));
         let (mut after, mut rows, mut fault) = (0, 0_u64, None);
         'chain: loop {
-            let some = match ground.store.rows(&permit, &chain, after, STEP).await {
+            let some = match store.rows(&permit, &chain, after, STEP).await {
                 Ok(some) => some,
                 Err(StoreError::Chain(f)) => {
                     fault = Some(f);
                     break;
                 }
-                Err(e) => return Err(e.into()),
+                Err(e) => return Err(e),
             };
             if some.is_empty() {
                 break;
@@ -96,8 +116,10 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
         out.faults += usize::from(said["whole"] == false);
         out.chains.push(said);
     }
-    if out.faults == 0 {
-        against_seal(ground, &mut out).await?;
+    if out.faults == 0
+        && let Some(files) = files
+    {
+        against_seal(files, &mut out).await?;
     }
     out.tree = tree::log_json(log.as_ref(), stopped.as_ref());
     out.faults += usize::from(stopped.is_some());
@@ -105,13 +127,21 @@ pub async fn check(ground: &Ground) -> Result<Checked, Fault> {
     Ok(out)
 }
 
+/// The same for whoever runs a command on this machine.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn check_all(ground: &Ground) -> Result<Checked, Fault> {
+    Ok(check(&*ground.store, Some(&*ground.files), &ground.tree, ground.permit()?).await?)
+}
+
 /// Rows gone from the end show only against the head that is sealed outside the database.
-async fn against_seal(ground: &Ground, out: &mut Checked) -> Result<(), Fault> {
-    let fault = match ground.files.verify_audit().await {
+async fn against_seal(files: &dyn Files, out: &mut Checked) -> Result<(), StoreError> {
+    let fault = match files.verify_audit().await {
         Ok(()) => return Ok(()),
         Err(StoreError::Chain(f)) => (Some(f.first_bad()), f.to_string()),
         Err(StoreError::Refused(text)) => (None, text),
-        Err(e) => return Err(e.into()),
+        Err(e) => return Err(e),
     };
     out.faults += 1;
     for chain in out.chains.iter_mut().filter(|c| c["chain"] == "server") {
@@ -139,7 +169,7 @@ fn chain_json(chain: &str, rows: u64, end: &Result<Head, ChainFault>) -> Value {
 /// [`Fault`].
 pub async fn verify(ground: &Ground, witness: Option<&Path>, code: Option<&str>) -> Result<Given, Fault> {
     let began = clock::steady();
-    let mut checked = check(ground).await?;
+    let mut checked = check_all(ground).await?;
     let unread = || {
         Fault::failed(
             "the audit log cannot be read, so nothing can be compared with it: 'audit verify' says why",

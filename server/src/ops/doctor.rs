@@ -21,7 +21,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
     let counts = ground.store.counts().await?;
     let integrity = ground.files.integrity().await?;
     faults.extend(integrity.iter().map(|f| format!("database: {f}")));
-    let audit = super::audit::check(ground).await?;
+    let audit = super::audit::check_all(ground).await?;
     if audit.faults > 0 {
         faults.push("audit: a chain is broken or the log over the chains is stopped; 'vitrine-server audit verify' names the row".to_owned());
     }

@@ -19,8 +19,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use uuid::Uuid;
 use vitrine_access::action::{
-    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
-    SyncScope, WriteClinical,
+    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, ReviewBreakGlass,
+    SearchPatients, SyncScope, WriteClinical,
 };
 use vitrine_access::grant::GrantId;
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
@@ -38,8 +38,8 @@ use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, Tier
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
-    QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store,
-    StoreError, StoreMode, StoredCard, StoredResource, Tiers, is_urgent,
+    PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow,
+    Stall, Store, StoreError, StoreMode, StoredCard, StoredResource, Tiers, is_urgent,
 };
 
 /// Times a read is tried again.
@@ -560,6 +560,13 @@ impl Reviews for Guarded {
     }
     async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
         read!(self, grant(id))
+    }
+    async fn reviewed_patient(
+        &self,
+        permit: &Permit<ReviewBreakGlass>,
+        id: GrantId,
+    ) -> Result<Sealed<Option<PatientHit>>, StoreError> {
+        read!(self, reviewed_patient(permit, id))
     }
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         upkeep!(self, grants(limit))

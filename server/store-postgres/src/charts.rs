@@ -173,7 +173,7 @@ pub const CARD_SQL: &str =
     "SELECT c.ver, c.updated, w.id, p.pid, c.body FROM patient p JOIN card c USING (pid)
     LEFT JOIN ward w ON w.no = c.ward WHERE p.id = $1 AND c.live";
 
-async fn card<C: GenericClient>(
+pub(crate) async fn card<C: GenericClient>(
     c: &C,
     vault: &Vault,
     patient: &PatientId,

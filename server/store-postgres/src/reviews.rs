@@ -3,17 +3,19 @@
 
 use crate::PostgresStore;
 use crate::acts::{Act, Acted, json};
+use crate::charts::card;
 use crate::group::Group;
 use crate::sql::{Fault, all, col, int, one, parsed, run, uint};
 use crate::vault::{Place, Vault};
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use uuid::Uuid;
+use vitrine_access::action::ReviewBreakGlass;
 use vitrine_access::grant::GrantId;
-use vitrine_access::{AccessId, AuditEntry, Receipt};
+use vitrine_access::{AccessId, AuditEntry, Permit, Receipt, Sealed};
 use vitrine_clinical::UtcMs;
 use vitrine_store::reviews::{ReviewOrder, Reviews};
-use vitrine_store::{GrantRow, StoreError};
+use vitrine_store::{GrantRow, PatientHit, StoreError, seal};
 
 const KEEPING: &str = "keeping a grant";
 const LISTING: &str = "listing grants";
@@ -97,6 +99,19 @@ impl Reviews for PostgresStore {
         let sql = "SELECT id, body FROM break_glass_grant WHERE id = $1";
         let found = one(&self.reader().await?, LISTING, sql, &[&id.0]).await?;
         Ok(found.map(|row| opened(self.vault(), &row)).transpose()?)
+    }
+
+    async fn reviewed_patient(
+        &self,
+        permit: &Permit<ReviewBreakGlass>,
+        id: GrantId,
+    ) -> Result<Sealed<Option<PatientHit>>, StoreError> {
+        let patient = self.grant(id).await?.map(|row| row.grant.patient);
+        let found = match &patient {
+            Some(patient) => card(&self.reader().await?, self.vault(), patient).await?,
+            None => None,
+        };
+        seal::reviewed(permit, patient.as_ref(), found)
     }
 
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {

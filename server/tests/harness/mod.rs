@@ -1,6 +1,7 @@
 //! The real server as a process of its own, spoken to over real TLS on loopback.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+pub mod browser;
 pub mod command;
 pub mod images;
 pub mod inside;

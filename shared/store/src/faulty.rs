@@ -16,8 +16,8 @@ use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, 
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
-    QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow, Stall, Store,
-    StoreError, StoredCard, StoredResource, Tiers,
+    PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow,
+    Stall, Store, StoreError, StoredCard, StoredResource, Tiers,
 };
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -25,8 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use uuid::Uuid;
 use vitrine_access::action::{
-    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, SearchPatients,
-    SyncScope, WriteClinical,
+    ImportData, ManageDevices, ManageUsers, ReadAudit, ReadCard, ReadChart, ReadResource, ReviewBreakGlass,
+    SearchPatients, SyncScope, WriteClinical,
 };
 use vitrine_access::grant::GrantId;
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
@@ -563,6 +563,13 @@ impl Reviews for FaultyStore {
     }
     async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
         through!(self, grant(id))
+    }
+    async fn reviewed_patient(
+        &self,
+        permit: &Permit<ReviewBreakGlass>,
+        id: GrantId,
+    ) -> Result<Sealed<Option<PatientHit>>, StoreError> {
+        through!(self, reviewed_patient(permit, id))
     }
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {
         through!(self, grants(limit))

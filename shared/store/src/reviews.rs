@@ -4,12 +4,12 @@
 //! ([`ReviewOrder::step`]) and what a backend must answer ([`Reviews`]). Never here: a database, the policy; the rules of a
 //! review are [`vitrine_access::review`]. Called by every backend and by the server.
 
-use crate::{GrantRow, StoreError};
+use crate::{GrantRow, PatientHit, StoreError};
 use async_trait::async_trait;
 use vitrine_access::action::ReviewBreakGlass;
 use vitrine_access::grant::{Grant, GrantId, REVIEW_DUE_MS};
 use vitrine_access::review::{Did, Review};
-use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Permit, Receipt};
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{UserId, UtcMs};
 
 impl GrantRow {
@@ -193,6 +193,13 @@ pub trait Reviews: Send + Sync {
     async fn review(&self, order: ReviewOrder) -> Result<(GrantRow, Option<Receipt>), StoreError>;
     /// One grant.
     async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError>;
+    /// Whose glass was broken, for the identity alone: `None` for a grant that is not there and a patient without a card. Of a
+    /// grant that is there the disclosure names the patient in any case.
+    async fn reviewed_patient(
+        &self,
+        permit: &Permit<ReviewBreakGlass>,
+        id: GrantId,
+    ) -> Result<Sealed<Option<PatientHit>>, StoreError>;
     /// Grants, newest first.
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError>;
     /// Those whose review is not closed, oldest first.

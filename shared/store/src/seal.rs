@@ -7,9 +7,12 @@ use crate::disclosure::Collect;
 use crate::notes::NoteHits;
 use crate::scope::{ChartToken, Scope};
 use crate::{
-    HistoryPage, Page, Precondition, ScopeItem, ScopePage, SearchHits, StoreError, StoredCard, StoredResource,
+    HistoryPage, Page, PatientHit, Precondition, ScopeItem, ScopePage, SearchHits, StoreError, StoredCard,
+    StoredResource,
 };
-use vitrine_access::action::{ReadCard, ReadChart, ReadResource, SearchPatients, SyncScope};
+use vitrine_access::action::{
+    ReadCard, ReadChart, ReadResource, ReviewBreakGlass, SearchPatients, SyncScope,
+};
 use vitrine_access::{Action, Permit, Sealed};
 use vitrine_clinical::{PatientId, ResourceKey};
 
@@ -114,6 +117,28 @@ pub fn hits(permit: &Permit<SearchPatients>, found: SearchHits) -> Result<Sealed
         said.resource(&virtual_key("Patient", &hit.patient)?, hit.version);
     }
     Ok(Sealed::seal(permit, found, said.finish()))
+}
+
+/// Seals whose glass was broken: `patient` is of the grant, where there is one.
+///
+/// # Errors
+/// As [`card`].
+pub fn reviewed(
+    permit: &Permit<ReviewBreakGlass>,
+    patient: Option<&PatientId>,
+    found: Option<StoredCard>,
+) -> Result<Sealed<Option<PatientHit>>, StoreError> {
+    let mut said = Collect::default();
+    patient.into_iter().for_each(|p| said.patient(p));
+    if let Some(c) = &found {
+        said.resource(&virtual_key("Patient", &c.patient)?, c.version);
+    }
+    let hit = found.map(|c| PatientHit {
+        patient: c.patient,
+        version: c.version,
+        card: c.body,
+    });
+    Ok(Sealed::seal(permit, hit, said.finish()))
 }
 
 /// Seals a page of a scope.

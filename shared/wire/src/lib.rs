@@ -2,7 +2,7 @@
 //!
 //! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), the stream of
 //! images ([`images`]) and of live vital signs ([`live`]), view models for the screen ([`view`], [`image_view`], [`entry_view`], [`results_view`], [`sync_view`],
-//! [`wall_view`]), role layouts ([`layout`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
+//! [`wall_view`]), bodies of the web console ([`console`]), role layouts ([`layout`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
 #![cfg_attr(
     not(test),
@@ -14,6 +14,7 @@
     )
 )]
 
+pub mod console;
 pub mod digest;
 pub mod entry_view;
 mod error_code;

@@ -3,7 +3,7 @@
 //! Lives here: comparing the log with what a witness or a piece of paper says; proofs. Never here: walking the chains
 //! (`ops::audit`). Called by `ops::audit` and `cli::acts`. None of it shows what is in a row.
 
-use super::TreeFault;
+use super::{Tree, TreeFault};
 use crate::cli::acts::{Given, Ground, given};
 use crate::error::{Exit, Fault};
 use crate::keys::{self, hex};
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use std::path::Path;
 use vitrine_access::tree::book::{Book, Line, Seen, WitnessFault};
 use vitrine_access::tree::note::{Checkpoint, verifier_key};
+use vitrine_store::Store;
 use vitrine_access::tree::{book, code, inclusion, root};
 
 /// The log as it is after everything was taken in.
@@ -27,9 +28,9 @@ pub struct Whole {
 ///
 /// # Errors
 /// [`TreeFault`] when it is stopped; it is given all the same where it can be read.
-pub async fn whole(ground: &Ground) -> (Option<Whole>, Option<TreeFault>) {
-    let fault = ground.tree.turn(&*ground.store).await;
-    let read = ground.tree.with(|disk, _| {
+pub async fn whole(tree: &Tree, store: &dyn Store) -> (Option<Whole>, Option<TreeFault>) {
+    let fault = tree.turn(store).await;
+    let read = tree.with(|disk, _| {
         Ok(Whole {
             book: disk.book()?,
             origin: disk.origin().to_owned(),
@@ -124,7 +125,7 @@ pub fn paper(whole: &Whole, said: &str) -> Result<Value, Fault> {
 }
 
 async fn sound(ground: &Ground) -> Result<(Whole, String, Checkpoint), Fault> {
-    let (whole, fault) = whole(ground).await;
+    let (whole, fault) = whole(&ground.tree, &*ground.store).await;
     if let Some(fault) = fault {
         return Err(Fault::failed(format!("the audit log is stopped: {fault}")));
     }

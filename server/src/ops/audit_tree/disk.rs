@@ -47,6 +47,8 @@ pub struct Disk {
     heads: BTreeMap<String, Head>,
     frontier: Frontier,
     newest: Option<String>,
+    /// When that was signed, FHIR instant.
+    newest_at: Option<String>,
 }
 
 fn io<'a>(doing: &'a str, path: &'a Path) -> impl Fn(std::io::Error) -> TreeFault + 'a {
@@ -158,13 +160,14 @@ impl Disk {
         }
         let public = keys.public();
         let open = |note: &str| Checkpoint::open(note, &public, |m, s| keys::verifies(&public, m, s));
-        let mut newest = None;
+        let (mut newest, mut newest_at) = (None, None);
         if let Some(text) = last {
             let line = Line::parse(&text).map_err(|why| damaged(&at("journal"), &why))?;
             let c = open(&line.note).map_err(|e| damaged(&at("journal"), &e.to_string()))?;
             if c.origin != origin {
                 return Err(damaged(&at("journal"), "it is of another log"));
             }
+            newest_at = Some(line.at);
             newest = Some((line.note, c));
         }
         let signed = newest.as_ref().map_or(0, |(_, c)| c.size);
@@ -218,6 +221,7 @@ impl Disk {
             heads,
             frontier,
             newest,
+            newest_at,
         };
         disk.publish()?;
         Ok(disk)
@@ -242,6 +246,12 @@ impl Disk {
     #[must_use]
     pub fn newest(&self) -> Option<&str> {
         self.newest.as_deref()
+    }
+
+    /// When that was signed.
+    #[must_use]
+    pub fn newest_at(&self) -> Option<&str> {
+        self.newest_at.as_deref()
     }
 
     fn publish(&self) -> Result<(), TreeFault> {
@@ -331,6 +341,7 @@ impl Disk {
             .write_all(text.as_bytes())
             .and_then(|()| self.journal.sync_all())
             .map_err(io("cannot write", &path))?;
+        self.newest_at = Some(line.at);
         self.newest = Some(line.note);
         self.publish()
     }

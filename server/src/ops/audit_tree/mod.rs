@@ -14,7 +14,7 @@ use crate::cli::acts::operator_request;
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
 use crate::ops::metrics::Metrics;
 use disk::{Disk, NewRow};
 use serde_json::json;
@@ -25,6 +25,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use vitrine_access::action::ReadAudit;
 use vitrine_access::chain::{Head, Verifier};
 use vitrine_access::tree::book::{Compare, Why};
+use vitrine_access::tree::note::Checkpoint;
+use vitrine_clinical::UtcMs;
 use vitrine_access::{Permit, policy};
 use vitrine_store::{Store, StoreError};
 use witness::Kept;
@@ -131,6 +133,22 @@ impl Tree {
     #[must_use]
     pub fn witnesses(&self) -> &[Kept] {
         &self.witnesses
+    }
+
+    /// The newest checkpoint: when it was signed, and what it says.
+    ///
+    /// # Errors
+    /// [`TreeFault::Files`].
+    pub async fn newest(&self) -> Result<Option<(UtcMs, Checkpoint)>, TreeFault> {
+        let held = self.with(|disk, keys| {
+            let public = keys.public();
+            let open = |note: &str| Checkpoint::open(note, &public, |m, s| keys::verifies(&public, m, s)).ok();
+            Ok(disk.newest().and_then(open).zip(disk.newest_at().map(str::to_owned)))
+        });
+        Ok(held.await?.and_then(|(checkpoint, at)| {
+            let at = at.parse::<jiff::Timestamp>().ok()?;
+            Some((UtcMs(at.as_millisecond()), checkpoint))
+        }))
     }
 
     /// Works on the files, opening them where they are not. After a failure they are opened anew the next time.

@@ -190,7 +190,7 @@ fn chart_page(
     })
 }
 
-fn card(conn: &Connection, patient: &PatientId) -> Result<Option<StoredCard>, StoreError> {
+pub(super) fn card(conn: &Connection, patient: &PatientId) -> Result<Option<StoredCard>, StoreError> {
     let sql = "SELECT c.ver, c.updated, w.id, c.body FROM patient p JOIN card c USING (pid)
                  LEFT JOIN ward w ON w.no = c.ward
                 WHERE p.id = ?1 AND c.live";

@@ -4,15 +4,17 @@
 
 use super::SqlcipherStore;
 use super::accounts::{json, of_json};
+use super::charts::card;
 use super::sql::{During, all, int, one, run, uint};
 use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
+use vitrine_access::action::ReviewBreakGlass;
 use vitrine_access::grant::GrantId;
-use vitrine_access::{AccessId, AuditEntry, Receipt};
+use vitrine_access::{AccessId, AuditEntry, Permit, Receipt, Sealed};
 use vitrine_clinical::UtcMs;
 use vitrine_store::reviews::{ReviewOrder, Reviews};
-use vitrine_store::{GrantRow, StoreError};
+use vitrine_store::{GrantRow, PatientHit, StoreError, seal};
 
 const KEEPING: &str = "keeping a grant";
 const LISTING: &str = "listing grants";
@@ -62,6 +64,24 @@ impl Reviews for SqlcipherStore {
 
     async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
         self.read_job(move |conn| held(conn, id)).await
+    }
+
+    async fn reviewed_patient(
+        &self,
+        permit: &Permit<ReviewBreakGlass>,
+        id: GrantId,
+    ) -> Result<Sealed<Option<PatientHit>>, StoreError> {
+        let (patient, found) = self
+            .read_job(move |conn| {
+                let patient = held(conn, id)?.map(|row| row.grant.patient);
+                let found = match &patient {
+                    Some(patient) => card(conn, patient)?,
+                    None => None,
+                };
+                Ok((patient, found))
+            })
+            .await?;
+        seal::reviewed(permit, patient.as_ref(), found)
     }
 
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {

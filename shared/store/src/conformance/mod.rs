@@ -95,6 +95,7 @@ cases! {
     directory::enrols_once;
     directory::keeps_accounts_sessions_clients;
     reviews::keeps_grants_once;
+    reviews::names_whose_glass_was_broken;
     reviews::a_review_is_decided_by_others;
     reviews::a_review_is_escalated_once_for_each_level;
     archives::a_hold_blocks_destruction;

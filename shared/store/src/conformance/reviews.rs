@@ -1,6 +1,6 @@
 //! Cases about broken glass and its review.
 
-use super::hospital::{Hospital, pat};
+use super::hospital::{Hospital, pat, person};
 use crate::reviews::ReviewOrder;
 use crate::{GrantRow, StoreError};
 use uuid::Uuid;
@@ -108,6 +108,32 @@ pub(super) async fn keeps_grants_once(h: Hospital) {
     assert_eq!(open, [row(1, 10, 11), row(3, 20, 21)], "oldest first");
     let waiting = h.store.reviews_waiting(UtcMs(30)).await.expect("counted");
     assert_eq!(waiting, (3, 2), "of before the moment, not at it");
+}
+
+pub(super) async fn names_whose_glass_was_broken(h: Hospital) {
+    h.apply(vec![person("p1", "Doe Jane", "1970-01-01", "77")]).await;
+    h.keep(row(1, 0, 1)).await;
+    let mut stranger = row(2, 0, 1);
+    stranger.grant.patient = pat("p2");
+    h.keep(stranger).await;
+    for (n, patient, known) in [(1, Some("p1"), true), (2, Some("p2"), false), (9, None, false)] {
+        let permit = h.keeper::<ReviewBreakGlass>("bea", "p1");
+        let sealed = h.store.reviewed_patient(&permit, id(n)).await.expect("read");
+        let said = sealed.disclosure().clone();
+        assert_eq!(said.patients, patient.map(pat).into_iter().collect::<Vec<_>>());
+        let named: Vec<String> = said.resources.iter().map(|r| r.key.to_string()).collect();
+        assert_eq!(
+            named,
+            if known {
+                vec!["Patient/p1".to_owned()]
+            } else {
+                vec![]
+            }
+        );
+        let hit = h.open(&permit, sealed).await;
+        let found = hit.map(|hit| (hit.patient, hit.version > 0 && !hit.card.is_empty()));
+        assert_eq!(found, known.then(|| (pat("p1"), true)));
+    }
 }
 
 pub(super) async fn a_review_is_decided_by_others(h: Hospital) {

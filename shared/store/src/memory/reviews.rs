@@ -2,11 +2,12 @@
 
 use super::{MemoryStore, record};
 use crate::reviews::{ReviewOrder, Reviews};
-use crate::{GrantRow, StoreError};
+use crate::{GrantRow, PatientHit, StoreError, seal};
 use async_trait::async_trait;
 use std::cmp::Reverse;
+use vitrine_access::action::ReviewBreakGlass;
 use vitrine_access::grant::GrantId;
-use vitrine_access::{AuditEntry, Receipt};
+use vitrine_access::{AuditEntry, Permit, Receipt, Sealed};
 use vitrine_clinical::UtcMs;
 
 #[async_trait]
@@ -35,6 +36,17 @@ impl Reviews for MemoryStore {
 
     async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError> {
         Ok(self.tables().grants.get(&id.0).cloned())
+    }
+
+    async fn reviewed_patient(
+        &self,
+        permit: &Permit<ReviewBreakGlass>,
+        id: GrantId,
+    ) -> Result<Sealed<Option<PatientHit>>, StoreError> {
+        let t = self.tables();
+        let patient = t.grants.get(&id.0).map(|g| g.grant.patient.clone());
+        let known = patient.as_ref().and_then(|p| t.patients.get(p));
+        seal::reviewed(permit, patient.as_ref(), known.and_then(|p| p.card.clone()))
     }
 
     async fn grants(&self, limit: usize) -> Result<Vec<GrantRow>, StoreError> {

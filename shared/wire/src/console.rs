@@ -1,0 +1,501 @@
+//! Bodies of the web console's API (`/console/api`). Times are ms since 1970 UTC; texts for people are English, as the server
+//! speaks. The page in `ui` is made against these types.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// `POST /console/api/sign-in`.
+#[derive(Clone, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleSignIn {
+    /// Sign-in name.
+    pub user: String,
+    /// Password. A PIN opens workstations alone.
+    pub secret: String,
+}
+
+/// What the policy lets the reader do here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMay {
+    /// Review broken glass of others.
+    pub reviews: bool,
+    /// Read and check the audit log.
+    pub audit: bool,
+    /// See and revoke workstations.
+    pub devices: bool,
+    /// See accounts.
+    pub people: bool,
+}
+
+/// Who is signed in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleSession {
+    /// Sign-in name.
+    pub user: String,
+    /// Name as shown.
+    pub name: String,
+    /// Role in words.
+    pub role: String,
+    /// Goes with everything but GET as the header `X-Vitrine-Csrf`.
+    pub csrf: String,
+    /// Seconds without a request after which the session ends.
+    pub idle_s: u32,
+    /// When it ends in any case.
+    #[ts(type = "number")]
+    pub ends_ms: i64,
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// What the policy lets them do.
+    pub may: ConsoleMay,
+}
+
+/// One broken glass and how its review stands. Names no patient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleReview {
+    /// Id of the access that broke the glass.
+    pub id: String,
+    /// `open`, `asked`, `suspected`, `appropriate`, `misuse`.
+    pub state: String,
+    /// The same in words.
+    pub state_text: String,
+    /// Who broke it.
+    pub user: String,
+    /// Their name as shown.
+    pub user_name: String,
+    /// When.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+    /// When the server learned of it.
+    #[ts(type = "number")]
+    pub received_ms: i64,
+    /// When the review is due.
+    #[ts(type = "number")]
+    pub due_ms: i64,
+    /// The reason that was chosen, in words.
+    pub reason: String,
+    /// What was typed with it.
+    pub words: Option<String>,
+    /// Name of the workstation; absent for the server's API.
+    pub device: Option<String>,
+    /// The workstation had no server then.
+    pub offline: bool,
+    /// The server learned of it after the review was due.
+    pub late: bool,
+    /// Not closed and past its time.
+    pub overdue: bool,
+    /// Highest level it was escalated to; 0 for none.
+    pub level: u8,
+    /// Who broke it still owes words.
+    pub owes_words: bool,
+    /// The reader broke it.
+    pub own: bool,
+    /// When the review was closed.
+    #[ts(type = "number | null")]
+    pub closed_ms: Option<i64>,
+}
+
+/// `GET /console/api/reviews`: open ones oldest first, all of them newest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleReviews {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// Only what is not closed.
+    pub open_only: bool,
+    /// The rows; whoever may not review sees their own.
+    pub rows: Vec<ConsoleReview>,
+    /// There are more than these.
+    pub more: bool,
+    /// Not closed, of all the reader may see.
+    #[ts(type = "number")]
+    pub waiting: u64,
+    /// Of those, past their time.
+    #[ts(type = "number")]
+    pub overdue: u64,
+}
+
+/// Whose glass was broken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleReviewPatient {
+    /// FHIR id.
+    pub id: String,
+    /// "DOE, Jane (Ms)"; a sentence where it may not or cannot be shown.
+    pub name: String,
+    /// "12-Mar-1964 · M · MRN 123"; empty where the name is not shown.
+    pub identity: String,
+}
+
+/// One entry of a review's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleHistory {
+    /// When.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+    /// By whom; absent for the clock.
+    pub by: Option<String>,
+    /// Their name as shown.
+    pub by_name: Option<String>,
+    /// `explained`, `asked`, `appropriate`, `suspected`, `confirmed`, `dismissed`, `escalated`.
+    pub did: String,
+    /// The words given with it.
+    pub text: Option<String>,
+}
+
+/// Something the server knows that bears on a review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleEvidence {
+    /// `for`, `against`, `neither`.
+    pub weighs: String,
+    /// A sentence.
+    pub text: String,
+}
+
+/// One audit row that rests on the broken glass.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleSeen {
+    /// When.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+    /// Which act.
+    pub action: String,
+    /// What was shown, in words.
+    pub what: String,
+    /// At which workstation.
+    pub device: Option<String>,
+}
+
+/// Something the reader can do to a review.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleAct {
+    /// `ask`, `appropriate`, `suspect`, `confirm`, `dismiss`, `explain`.
+    pub how: String,
+    /// The words of a button.
+    pub label: String,
+    /// Why it would be refused now.
+    pub why_not: Option<String>,
+    /// It needs words.
+    pub words_needed: bool,
+}
+
+/// `GET /console/api/reviews/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleReviewShown {
+    /// How it stands.
+    pub review: ConsoleReview,
+    /// Whose glass was broken.
+    pub patient: ConsoleReviewPatient,
+    /// What was done, oldest first.
+    pub history: Vec<ConsoleHistory>,
+    /// What speaks for or against it.
+    pub evidence: Vec<ConsoleEvidence>,
+    /// What was looked at, oldest first; empty for whoever may not read the audit log.
+    pub seen: Vec<ConsoleSeen>,
+    /// There may be more than that.
+    pub seen_more: bool,
+    /// What the reader can do.
+    pub acts: Vec<ConsoleAct>,
+}
+
+/// `POST /console/api/reviews/{id}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleDecision {
+    /// As in [`ConsoleAct::how`].
+    pub how: String,
+    /// Why, 1 to 2,000 characters.
+    pub text: String,
+}
+
+/// How many reviews stand so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleStateCount {
+    /// As in [`ConsoleReview::state`].
+    pub state: String,
+    /// In words.
+    pub text: String,
+    /// How many.
+    #[ts(type = "number")]
+    pub count: u64,
+}
+
+/// How often somebody misused it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMisuse {
+    /// Sign-in name.
+    pub user: String,
+    /// Name as shown.
+    pub name: String,
+    /// Reviews closed as misuse.
+    #[ts(type = "number")]
+    pub count: u64,
+}
+
+/// `GET /console/api/review-stats`: of the newest 10,000.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleReviewStats {
+    /// Broken glass.
+    #[ts(type = "number")]
+    pub broken: u64,
+    /// Reviews that are closed.
+    #[ts(type = "number")]
+    pub closed: u64,
+    /// Of those, within 24 hours of the event.
+    #[ts(type = "number")]
+    pub closed_in_time: u64,
+    /// The same in percent; absent while none is closed.
+    pub closed_in_time_percent: Option<f64>,
+    /// Not closed and past their time.
+    #[ts(type = "number")]
+    pub overdue: u64,
+    /// Learned of after the review was due.
+    #[ts(type = "number")]
+    pub arrived_late: u64,
+    /// By how they stand.
+    pub states: Vec<ConsoleStateCount>,
+    /// By whom, the most first.
+    pub misuse: Vec<ConsoleMisuse>,
+    /// There are older ones.
+    pub more: bool,
+}
+
+/// A fact noted in an audit row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleNote {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// One audit row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleAuditRow {
+    /// `server`, or a workstation's id.
+    pub chain: String,
+    /// Its number there.
+    #[ts(type = "number")]
+    pub seq: u64,
+    /// When, by the clock of who wrote it.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+    /// Who.
+    pub actor: String,
+    /// Their name as shown.
+    pub actor_name: Option<String>,
+    /// At which workstation.
+    pub device: Option<String>,
+    /// Which act.
+    pub action: String,
+    /// Why.
+    pub purpose: String,
+    /// Whether it was allowed.
+    pub permitted: bool,
+    /// The rule that decided.
+    pub rule: String,
+    /// The patient the request was about.
+    pub patient: Option<String>,
+    /// The broken glass it rests on.
+    pub grant: Option<String>,
+    /// Resources and versions shown, in words.
+    pub what: String,
+    /// Further facts.
+    pub notes: Vec<ConsoleNote>,
+}
+
+/// `GET /console/api/audit`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleAudit {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// From when.
+    #[ts(type = "number")]
+    pub from_ms: i64,
+    /// Until when.
+    #[ts(type = "number")]
+    pub until_ms: i64,
+    /// The rows, newest first.
+    pub rows: Vec<ConsoleAuditRow>,
+    /// Goes on there, as `before`.
+    pub next: Option<String>,
+    /// What was searched, in a sentence.
+    pub looked: String,
+}
+
+/// One chain of audit rows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleChain {
+    /// `server`, or a workstation's id.
+    pub chain: String,
+    /// Rows.
+    #[ts(type = "number")]
+    pub rows: u64,
+    /// Hash of the last row, hex.
+    pub head: String,
+    /// Whether it was whole when it was checked last; absent before the first check since the server started.
+    pub whole: Option<bool>,
+    /// What is wrong.
+    pub fault: Option<String>,
+    /// When it was checked.
+    #[ts(type = "number | null")]
+    pub checked_ms: Option<i64>,
+}
+
+/// What a witness says of a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleWitness {
+    /// Its name.
+    pub name: String,
+    /// What it says, in words.
+    pub text: String,
+    /// Whether that is well.
+    pub ok: bool,
+}
+
+/// The last checkpoint of the audit log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleCheckpoint {
+    /// When.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+    /// Rows it covers.
+    #[ts(type = "number")]
+    pub size: u64,
+    /// Its root, hex.
+    pub root: String,
+    /// What its witnesses say.
+    pub witnesses: Vec<ConsoleWitness>,
+}
+
+/// `GET` and `POST /console/api/chains`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleChains {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// The chains.
+    pub chains: Vec<ConsoleChain>,
+    /// Absent where none was made.
+    pub checkpoint: Option<ConsoleCheckpoint>,
+}
+
+/// A workstation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleDevice {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its ward.
+    pub ward: String,
+    /// `active`, `revoked`.
+    pub state: String,
+    /// When it was enrolled.
+    #[ts(type = "number")]
+    pub enrolled_ms: i64,
+    /// When it was last seen.
+    #[ts(type = "number | null")]
+    pub seen_ms: Option<i64>,
+    /// Its program.
+    pub version: Option<String>,
+    /// What it says of itself, in short words.
+    pub report: Option<String>,
+    /// When it was revoked, where that is known.
+    #[ts(type = "number | null")]
+    pub revoked_ms: Option<i64>,
+}
+
+/// A code for enrolment that nobody has used yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleCode {
+    /// Ward of the workstation to be.
+    pub ward: String,
+    /// When it was made.
+    #[ts(type = "number")]
+    pub made_ms: i64,
+    /// When it ends.
+    #[ts(type = "number")]
+    pub ends_ms: i64,
+}
+
+/// `GET /console/api/devices`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleDevices {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// The workstations.
+    pub devices: Vec<ConsoleDevice>,
+    /// Codes in force.
+    pub codes: Vec<ConsoleCode>,
+}
+
+/// `POST /console/api/devices/{id}/revoke`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleRevocation {
+    /// Why, 1 to 500 characters.
+    pub reason: String,
+}
+
+/// An account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsolePerson {
+    /// Sign-in name.
+    pub user: String,
+    /// Name as shown.
+    pub name: String,
+    /// Role in words.
+    pub role: String,
+    /// Wards.
+    pub wards: Vec<String>,
+    /// May sign in.
+    pub in_use: bool,
+}
+
+/// `GET /console/api/people`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsolePeople {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// The accounts by name.
+    pub people: Vec<ConsolePerson>,
+}
+
+/// Any refusal under `/console/api`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleRefusal {
+    /// `not-signed-in`, `wrong-secret`, `disabled`, `denied`, `csrf`, `refused`, `throttled`, `not-found`, `bad-request`,
+    /// `overloaded`, `internal`.
+    pub error: String,
+    /// A sentence that says what to do; nothing of a patient.
+    pub text: String,
+}
