@@ -35,6 +35,7 @@ use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use vitrine_store::reviews::{ReviewOrder, Reviews};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
+use vitrine_store::audit_find::{AuditFound, AuditQuery};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
@@ -468,6 +469,13 @@ impl AuditLog for Guarded {
         limit: usize,
     ) -> Result<Vec<AuditChainRow>, StoreError> {
         upkeep!(self, rows(permit, chain, after, limit))
+    }
+    async fn find(
+        &self,
+        permit: &Permit<ReadAudit>,
+        query: AuditQuery,
+    ) -> Result<AuditFound, StoreError> {
+        upkeep!(self, find(permit, query))
     }
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
         upkeep!(self, heads())

@@ -13,6 +13,7 @@ use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use crate::reviews::{ReviewOrder, Reviews};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
+use crate::audit_find::{AuditFound, AuditQuery};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
@@ -471,6 +472,13 @@ impl AuditLog for FaultyStore {
         limit: usize,
     ) -> Result<Vec<AuditChainRow>, StoreError> {
         through!(self, rows(permit, chain, after, limit))
+    }
+    async fn find(
+        &self,
+        permit: &Permit<ReadAudit>,
+        query: AuditQuery,
+    ) -> Result<AuditFound, StoreError> {
+        through!(self, find(permit, query))
     }
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
         through!(self, heads())
