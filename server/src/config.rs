@@ -3,8 +3,10 @@
 //! Lives here: every key, its default, its check. Never here: secrets (they are key files in the data folder).
 //! Called by `cli` once per start. Every key is described in `docs/CONFIG.md`; a test compares the two.
 
+mod audit;
 mod copies;
 
+pub use audit::{Anomalies, Audit};
 pub use copies::{CopyTarget, Place};
 
 use crate::error::Fault;
@@ -37,6 +39,8 @@ pub struct Config {
     pub redo: Redo,
     /// Where the bodies of old records lie.
     pub archive: Archive,
+    /// When accesses are unusual.
+    pub audit: Audit,
     /// Where the bytes of images lie.
     pub images: Images,
     /// Modalities.
@@ -578,6 +582,30 @@ impl Config {
                 self.archive.recall_first_s as usize,
                 0,
                 7 * 86_400,
+            ),
+            (
+                "audit.anomalies.burst_minutes",
+                self.audit.anomalies.burst_minutes as usize,
+                1,
+                24 * 60,
+            ),
+            (
+                "audit.anomalies.odd_hour_percent",
+                self.audit.anomalies.odd_hour_percent as usize,
+                1,
+                50,
+            ),
+            (
+                "audit.anomalies.history_days",
+                self.audit.anomalies.history_days as usize,
+                0,
+                3660,
+            ),
+            (
+                "audit.anomalies.most_rows",
+                self.audit.anomalies.most_rows,
+                1000,
+                100_000_000,
             ),
             ("tls.days", self.tls.days as usize, 31, 825),
             (

@@ -57,6 +57,8 @@ pub enum Act {
         chain: String,
         to: PathBuf,
     },
+    /// Looking into the audit log.
+    Look(ops::look::Asked),
     QuarantineList {
         limit: usize,
     },
@@ -134,6 +136,8 @@ pub struct Ground {
     pub redo: crate::config::Redo,
     /// How the archive tiers are kept.
     pub archive: crate::config::Archive,
+    /// When accesses are unusual.
+    pub audit: crate::config::Audit,
     /// What they are at.
     pub tiers: Arc<ops::tiers::Work>,
     /// Takes images in.
@@ -280,6 +284,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         }
         Act::AuditVerify => ops::audit::verify(ground).await,
         Act::AuditExport { chain, to } => ops::audit::export(ground, &chain, &to).await,
+        Act::Look(asked) => ops::look::perform(ground, asked).await,
         Act::QuarantineList { limit } => {
             let rows = ground.store.quarantined(limit).await?;
             let items: Vec<Value> = rows

@@ -7,6 +7,7 @@
 pub mod acts;
 pub mod admin;
 mod archive;
+mod audit;
 mod copies;
 mod demo;
 mod demo_images;
@@ -86,9 +87,9 @@ enum Command {
     /// List or revoke workstations.
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// Verify or export the audit log.
+    /// Verify, export or search the audit log; account for disclosures; name what is unusual.
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(audit::AuditCommand),
     /// List what an import could not take.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -180,23 +181,6 @@ enum DeviceCommand {
         id: String,
         #[command(flatten)]
         data: Data,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum AuditCommand {
-    /// Check every chain; names the first bad row.
-    Verify(Data),
-    /// Write the rows as NDJSON.
-    Export {
-        #[command(flatten)]
-        data: Data,
-        /// Chain: server, or a device id.
-        #[arg(long, default_value = "server")]
-        chain: String,
-        /// File to write.
-        #[arg(long, value_name = "FILE")]
-        to: PathBuf,
     },
 }
 
@@ -417,11 +401,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Device(DeviceCommand::Revoke { id, data }) => {
             admin::act(context, &data, Act::DeviceRevoke { id }).await
         }
-        Command::Audit(AuditCommand::Verify(data)) => admin::act(context, &data, Act::AuditVerify).await,
-        Command::Audit(AuditCommand::Export { data, chain, to }) => {
-            let to = std::path::absolute(&to).map_err(|e| Fault::io("cannot use", &to, &e))?;
-            admin::act(context, &data, Act::AuditExport { chain, to }).await
-        }
+        Command::Audit(command) => audit::audit(context, command).await,
         Command::Quarantine(QuarantineCommand::List { data, limit }) => {
             admin::act(context, &data, Act::QuarantineList { limit }).await
         }

@@ -58,10 +58,7 @@ impl Entries {
         let entries = "INSERT INTO audit_find (term, at, place)
                        SELECT * FROM unnest($1::integer[], $2::bigint[], $3::bigint[]) ON CONFLICT DO NOTHING";
         let (acts, columns): (Params<'_>, Params<'_>) = (&[&acts], &[&self.term, &self.at, &self.place]);
-        tokio::try_join!(
-            run(c, INDEXING, known, acts),
-            run(c, INDEXING, entries, columns),
-        )?;
+        tokio::try_join!(run(c, INDEXING, known, acts), run(c, INDEXING, entries, columns),)?;
         Ok(())
     }
 }
@@ -105,14 +102,22 @@ async fn behind<C: GenericClient>(c: &C) -> Result<Vec<(String, i64, i64)>, Faul
                  LEFT JOIN audit_chain a ON a.name = h.name WHERE h.seq > coalesce(a.upto, 0) ORDER BY 1";
     let mut out = Vec::new();
     for r in all(c, CATCHING_UP, sql, &[]).await? {
-        out.push((col(&r, 0, CATCHING_UP)?, col(&r, 1, CATCHING_UP)?, col(&r, 2, CATCHING_UP)?));
+        out.push((
+            col(&r, 0, CATCHING_UP)?,
+            col(&r, 1, CATCHING_UP)?,
+            col(&r, 2, CATCHING_UP)?,
+        ));
     }
     Ok(out)
 }
 
 /// Rows that are not in the index yet.
 pub(crate) async fn due<C: GenericClient>(c: &C) -> Result<u64, Fault> {
-    Ok(behind(c).await?.iter().map(|(_, upto, seq)| uint(seq - upto)).sum())
+    Ok(behind(c)
+        .await?
+        .iter()
+        .map(|(_, upto, seq)| uint(seq - upto))
+        .sum())
 }
 
 /// Takes in at most so many rows; gives how many are left.
@@ -184,7 +189,11 @@ impl PostgresStore {
             below = below.min((p.at.0, place(*no.0, int(p.seq))));
         }
         let from = query.from.map_or(i64::MIN, |f| f.0);
-        let mut terms: Vec<i32> = query.terms().into_iter().map(|t| self.vault().audit_token(t)).collect();
+        let mut terms: Vec<i32> = query
+            .terms()
+            .into_iter()
+            .map(|t| self.vault().audit_token(t))
+            .collect();
         let rest = terms.split_off(terms.len().min(1));
         if terms.is_empty() {
             for r in all(&c, FINDING, "SELECT term FROM audit_action", &[]).await? {
@@ -194,14 +203,22 @@ impl PostgresStore {
         let mut out = AuditFound::default();
         let most = i64::try_from(limit + 1).unwrap_or(i64::MAX);
         loop {
-            let found = all(&c, FINDING, FIND_SQL, &[&terms, &rest, &below.0, &below.1, &from, &most]).await?;
+            let found = all(
+                &c,
+                FINDING,
+                FIND_SQL,
+                &[&terms, &rest, &below.0, &below.1, &from, &most],
+            )
+            .await?;
             let mut at: Vec<(i64, i64)> = Vec::with_capacity(found.len());
             for r in &found {
                 at.push((col(r, 0, FINDING)?, col(r, 1, FINDING)?));
             }
             let whole = i64::try_from(at.len()).unwrap_or(0) < most;
             at.dedup();
-            let Some(last) = at.last().copied() else { return Ok(out) };
+            let Some(last) = at.last().copied() else {
+                return Ok(out);
+            };
             below = last;
             let bodies = bodies(&c, self.vault(), &chains, &at).await?;
             for (at, place) in at {
@@ -224,7 +241,12 @@ impl PostgresStore {
                     return Ok(out);
                 }
                 let seq = uint(place & ((1 << SEQ_BITS) - 1));
-                out.rows.push(FoundRow { chain: name, seq, at: UtcMs(at), entry });
+                out.rows.push(FoundRow {
+                    chain: name,
+                    seq,
+                    at: UtcMs(at),
+                    entry,
+                });
             }
             if whole {
                 return Ok(out);

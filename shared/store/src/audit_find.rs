@@ -247,8 +247,16 @@ mod tests {
 
     #[test]
     fn a_place_is_read_as_it_is_written() {
-        for (at, chain, seq) in [(1, "server", 7), (-5, "dev.with.dots-1", u64::MAX), (0, "n.standby", 0)] {
-            let place = AuditCursor { at: UtcMs(at), chain: chain.to_owned(), seq };
+        for (at, chain, seq) in [
+            (1, "server", 7),
+            (-5, "dev.with.dots-1", u64::MAX),
+            (0, "n.standby", 0),
+        ] {
+            let place = AuditCursor {
+                at: UtcMs(at),
+                chain: chain.to_owned(),
+                seq,
+            };
             assert_eq!(place.to_string().parse(), Ok(place));
         }
         for wrong in ["", "1", "1.2", "1.2.", "x.2.server", "1.-2.server"] {
@@ -258,7 +266,12 @@ mod tests {
 
     #[test]
     fn the_same_text_of_two_kinds_is_two_terms() {
-        let all = [Term::Patient("x"), Term::User("x"), Term::Device("x"), Term::Action("x")];
+        let all = [
+            Term::Patient("x"),
+            Term::User("x"),
+            Term::Device("x"),
+            Term::Action("x"),
+        ];
         let numbers: BTreeSet<i32> = all.iter().map(Term::number).collect();
         assert_eq!(numbers.len(), 4);
     }

@@ -4,6 +4,7 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::audit_find::{AuditFound, AuditQuery};
 use crate::copies::{Again, Copies, CopyDone, CopyFile, CopyReport, CopyRow, Which};
 use crate::held::{Held, HeldChange, HeldItem, HeldPage};
 use crate::imaging::{
@@ -13,7 +14,6 @@ use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use crate::reviews::{ReviewOrder, Reviews};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
-use crate::audit_find::{AuditFound, AuditQuery};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
@@ -473,11 +473,7 @@ impl AuditLog for FaultyStore {
     ) -> Result<Vec<AuditChainRow>, StoreError> {
         through!(self, rows(permit, chain, after, limit))
     }
-    async fn find(
-        &self,
-        permit: &Permit<ReadAudit>,
-        query: AuditQuery,
-    ) -> Result<AuditFound, StoreError> {
+    async fn find(&self, permit: &Permit<ReadAudit>, query: AuditQuery) -> Result<AuditFound, StoreError> {
         through!(self, find(permit, query))
     }
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {

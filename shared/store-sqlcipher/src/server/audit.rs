@@ -123,7 +123,14 @@ impl ServerGroup {
         )
         .during("appending the audit row")?;
         self.head = after;
-        audit_find::index(conn, &mut self.acts, audit_find::SERVER, after.seq, entry.at, Some(entry))?;
+        audit_find::index(
+            conn,
+            &mut self.acts,
+            audit_find::SERVER,
+            after.seq,
+            entry.at,
+            Some(entry),
+        )?;
         self.note_used(conn, entry)?;
         Ok(Receipt::of_committed_row(entry.access_id, after.seq))
     }

@@ -37,7 +37,12 @@ pub(super) fn chain_no(conn: &Connection, name: &str) -> Result<i64, StoreError>
     if let Some(no) = one(conn, sql, [name], |r| r.get(0)).during(INDEXING)? {
         return Ok(no);
     }
-    run(conn, "INSERT INTO audit_chain (name, upto) VALUES (?1, 0)", [name]).during(INDEXING)?;
+    run(
+        conn,
+        "INSERT INTO audit_chain (name, upto) VALUES (?1, 0)",
+        [name],
+    )
+    .during(INDEXING)?;
     Ok(conn.last_insert_rowid())
 }
 
@@ -121,7 +126,12 @@ pub(super) fn catch_up(conn: &Connection, most: usize) -> Result<u64, StoreError
     due(conn)
 }
 
-fn bodies(conn: &Connection, chain: &str, after: u64, most: usize) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
+fn bodies(
+    conn: &Connection,
+    chain: &str,
+    after: u64,
+    most: usize,
+) -> Result<Vec<(u64, Vec<u8>)>, StoreError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let row = |r: &rusqlite::Row<'_>| Ok((uint(r.get(0)?), r.get::<_, Vec<u8>>(1).unwrap_or_default()));
     if chain == "server" {
@@ -236,13 +246,21 @@ pub(super) fn find(conn: &Connection, query: &AuditQuery) -> Result<AuditFound, 
     .collect();
     let mut below = query.until.map_or((i64::MAX, i64::MAX), |u| (u.0, i64::MIN));
     if let Some(c) = &query.before {
-        let no = chains.iter().find(|(_, name)| **name == c.chain).map(|(no, _)| *no);
+        let no = chains
+            .iter()
+            .find(|(_, name)| **name == c.chain)
+            .map(|(no, _)| *no);
         let no = no.ok_or_else(|| unknown_place(c))?;
         below = below.min((c.at.0, place(no, int(c.seq))));
     }
     let from = query.from.map_or(i64::MIN, |f| f.0);
     let terms: Vec<i32> = query.terms().iter().map(Term::number).collect();
-    let list = |term: i32| List { term, read: VecDeque::new(), below: Some(below), from };
+    let list = |term: i32| List {
+        term,
+        read: VecDeque::new(),
+        below: Some(below),
+        from,
+    };
     let mut walk = match terms.as_slice() {
         [] => {
             let acts = all(conn, "SELECT term FROM audit_action", [], |r| r.get(0)).during(FINDING)?;
@@ -264,7 +282,12 @@ pub(super) fn find(conn: &Connection, query: &AuditQuery) -> Result<AuditFound, 
             out.next = out.rows.last().map(FoundRow::cursor);
             break;
         }
-        out.rows.push(FoundRow { chain: name.to_owned(), seq: uint(seq), at: UtcMs(at), entry });
+        out.rows.push(FoundRow {
+            chain: name.to_owned(),
+            seq: uint(seq),
+            at: UtcMs(at),
+            entry,
+        });
     }
     Ok(out)
 }

@@ -556,7 +556,9 @@ impl ChartStore for SqlcipherStore {
         }
         if rows > 0 {
             let most = most.saturating_mul(ROWS_FOR_ONE);
-            left += self.write(most, move |conn, _| audit_find::catch_up(conn, most)).await?;
+            left += self
+                .write(most, move |conn, _| audit_find::catch_up(conn, most))
+                .await?;
         }
         Ok(left)
     }
