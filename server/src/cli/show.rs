@@ -2,8 +2,8 @@
 
 use super::acts::Act;
 use crate::ops::archive::Asked;
-use crate::ops::look::Asked as Looks;
 use crate::ops::images::Asked as Pictures;
+use crate::ops::look::Asked as Looks;
 use crate::ops::reviews::Asked as Reviews;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -53,7 +53,17 @@ pub fn kind(act: &Act) -> Kind {
         Act::Look(Looks::Find { .. }) => Kind::Looked,
         Act::Look(Looks::Disclosures { out: None, .. }) => Kind::Table(
             "disclosures",
-            &["date", "who", "kind", "act", "what", "purpose", "read_only", "chain", "seq"],
+            &[
+                "date",
+                "who",
+                "kind",
+                "act",
+                "what",
+                "purpose",
+                "read_only",
+                "chain",
+                "seq",
+            ],
         ),
         Act::Look(Looks::Anomalies { .. }) => Kind::Anomalies,
         Act::Import { .. } => Kind::Import,
@@ -177,7 +187,17 @@ fn looked(json: &Value) -> String {
         return out;
     }
     let columns = [
-        "at", "actor", "action", "patient", "device", "purpose", "permitted", "rule", "what", "chain", "seq",
+        "at",
+        "actor",
+        "action",
+        "patient",
+        "device",
+        "purpose",
+        "permitted",
+        "rule",
+        "what",
+        "chain",
+        "seq",
     ];
     out.push_str(&table(rows, &columns));
     if let Some(next) = json["next"].as_str() {
@@ -195,7 +215,9 @@ fn anomalies(json: &Value) -> String {
     );
     for f in found {
         let rows = f["rows"].as_array().map_or(&[][..], Vec::as_slice);
-        let place = rows.first().map_or_else(String::new, |r| format!("{} {}", cell(&r["chain"]), r["seq"]));
+        let place = rows
+            .first()
+            .map_or_else(String::new, |r| format!("{} {}", cell(&r["chain"]), r["seq"]));
         let _ = writeln!(
             out,
             "{}: {} ({} accesses, patients {}; first row: {place})",

@@ -87,7 +87,18 @@ pub struct Person {
 
 /// What stands in a display name and is no name.
 const TITLES: [&str; 12] = [
-    "dr", "prof", "professor", "mr", "mrs", "ms", "md", "rn", "phd", "nurse", "med", "sr",
+    "dr",
+    "prof",
+    "professor",
+    "mr",
+    "mrs",
+    "ms",
+    "md",
+    "rn",
+    "phd",
+    "nurse",
+    "med",
+    "sr",
 ];
 
 impl Person {
@@ -137,12 +148,17 @@ impl Whose {
         let mut out = Self::default();
         for name in json["name"].as_array().into_iter().flatten() {
             let mut words = BTreeSet::new();
-            let texts = name["given"].as_array().into_iter().flatten().chain([&name["family"], &name["text"]]);
+            let texts = name["given"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .chain([&name["family"], &name["text"]]);
             for text in texts.filter_map(Value::as_str) {
                 words.extend(fold(text).split_whitespace().map(str::to_owned));
                 words.extend(name_words(text));
             }
-            out.families.extend(name["family"].as_str().map(fold).filter(|f| !f.is_empty()));
+            out.families
+                .extend(name["family"].as_str().map(fold).filter(|f| !f.is_empty()));
             out.names.push(words);
         }
         let labels = ["security", "tag"].map(|m| json["meta"][m].as_array().into_iter().flatten());
@@ -281,7 +297,10 @@ fn burst(now: &[&Access], permitted: bool, most: u32, minutes: u32) -> Vec<Findi
     let (mut first, mut run): (usize, Option<(usize, usize)>) = (0, None);
     let mut tell = |(a, b): (usize, usize)| {
         let of = &of[a..=b];
-        let patients: BTreeSet<&str> = of.iter().flat_map(|x| x.patients.iter().map(String::as_str)).collect();
+        let patients: BTreeSet<&str> = of
+            .iter()
+            .flat_map(|x| x.patients.iter().map(String::as_str))
+            .collect();
         let (user, n) = (&of[0].user, patients.len());
         out.push(if permitted {
             let text = format!("{user} opened {n} records; more than {most} within {minutes} minutes.");
@@ -326,7 +345,11 @@ fn burst(now: &[&Access], permitted: bool, most: u32, minutes: u32) -> Vec<Findi
 fn strangers(all: &[&Access], from: UtcMs, out: &mut Vec<Finding>) {
     let all_of = by_patient(all);
     for (id, of) in all_of {
-        let now: Vec<&Access> = of.iter().copied().filter(|a| a.emergency && a.at >= from).collect();
+        let now: Vec<&Access> = of
+            .iter()
+            .copied()
+            .filter(|a| a.emergency && a.at >= from)
+            .collect();
         if let Some(first) = now.first()
             && !of.iter().any(|a| a.rule == "own-ward-patient")
         {
@@ -355,15 +378,17 @@ fn odd_hours(all: &[&Access], from: UtcMs, limits: &Anomalies, out: &mut Vec<Fin
     }
     // The hours beside it count too: a shift does not begin on the minute.
     let near = |h: usize| hours[(h + 23) % 24] + hours[h] + hours[(h + 1) % 24];
-    let odd = |a: &&&Access| {
-        a.permitted && near(hour(a.at)) * 100 < usual.len() * limits.odd_hour_percent as usize
-    };
+    let odd =
+        |a: &&&Access| a.permitted && near(hour(a.at)) * 100 < usual.len() * limits.odd_hour_percent as usize;
     let mut days: BTreeMap<i64, Vec<&Access>> = BTreeMap::new();
     for a in all.iter().filter(|a| a.at >= from).filter(odd) {
         days.entry(a.at.0.div_euclid(24 * HOUR_MS)).or_default().push(a);
     }
     for of in days.values() {
-        let patients: BTreeSet<&str> = of.iter().flat_map(|a| a.patients.iter().map(String::as_str)).collect();
+        let patients: BTreeSet<&str> = of
+            .iter()
+            .flat_map(|a| a.patients.iter().map(String::as_str))
+            .collect();
         let text = format!(
             "{} opened records at {:02}:00 UTC; of {} accesses before, {} were within an hour of that time of day.",
             of[0].user,

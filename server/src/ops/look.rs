@@ -24,6 +24,8 @@ pub const WEEK_MS: i64 = 7 * DAY_MS;
 const DAY_MS: i64 = 86_400_000;
 /// Rows of an accounting that are given without a file.
 const SHOWN: usize = 10_000;
+/// People that are taken into the search index at once when no server runs, and twenty times as many audit rows.
+const AT_ONCE: usize = 500;
 /// Resources of a row that are named one by one in words.
 const NAMED: usize = 5;
 
@@ -60,6 +62,9 @@ pub enum Asked {
 /// # Errors
 /// [`Fault`]: exit 2 for what cannot be asked.
 pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
+    if !ground.served {
+        caught_up(ground).await?;
+    }
     let time = |name: &str, text: Option<&str>| text.map(|t| moment(name, t)).transpose();
     match asked {
         Asked::Find {
@@ -72,9 +77,8 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
             before,
             limit,
         } => {
-            let device = device.map(|d| {
-                DeviceId::new(d.as_str()).map_err(|e| Fault::usage(format!("--device '{d}': {e}")))
-            });
+            let device = device
+                .map(|d| DeviceId::new(d.as_str()).map_err(|e| Fault::usage(format!("--device '{d}': {e}"))));
             let query = AuditQuery {
                 patient: patient.map(|p| patient_id(&p)).transpose()?,
                 user,
@@ -83,7 +87,10 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
                 from: time("--from", from.as_deref())?,
                 until: time("--until", until.as_deref())?,
                 before: before
-                    .map(|b| b.parse().map_err(|e| Fault::usage(format!("--before '{b}': {e}"))))
+                    .map(|b| {
+                        b.parse()
+                            .map_err(|e| Fault::usage(format!("--before '{b}': {e}")))
+                    })
                     .transpose()?,
                 limit,
             };
@@ -109,6 +116,18 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
         Asked::Anomalies { from, until } => {
             unusual(ground, moment("--from", &from)?, moment("--until", &until)?).await
         }
+    }
+}
+
+/// Takes what an older program wrote into the index: a running server does it by itself.
+async fn caught_up(ground: &Ground) -> Result<(), Fault> {
+    let mut left = u64::MAX;
+    loop {
+        let now = ground.store.catch_up(AT_ONCE).await?;
+        if now == 0 || now >= left {
+            return Ok(());
+        }
+        left = now;
     }
 }
 
@@ -177,7 +196,10 @@ pub async fn look(
 /// Names of people by sign-in name.
 async fn names(store: &dyn Store) -> Result<BTreeMap<String, String>, StoreError> {
     let accounts = store.accounts().await?;
-    Ok(accounts.into_iter().map(|a| (a.user.to_string(), a.display)).collect())
+    Ok(accounts
+        .into_iter()
+        .map(|a| (a.user.to_string(), a.display))
+        .collect())
 }
 
 /// What was found as `ConsoleAudit`.
@@ -201,7 +223,11 @@ pub fn console(
 fn day(at: UtcMs) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(
         |_| "?".to_owned(),
-        |t| t.to_zoned(jiff::tz::TimeZone::UTC).strftime("%d-%b-%Y").to_string(),
+        |t| {
+            t.to_zoned(jiff::tz::TimeZone::UTC)
+                .strftime("%d-%b-%Y")
+                .to_string()
+        },
     )
 }
 
@@ -215,8 +241,14 @@ pub fn row(found: &FoundRow, names: &BTreeMap<String, String>) -> Value {
             "what": "this row cannot be read: check its chain", "notes": [],
         });
     };
-    let notes: Vec<Value> = e.notes.iter().map(|(name, value)| json!({"name": name, "value": value})).collect();
-    let only = (e.disclosure.patients.len() == 1).then(|| e.disclosure.patients.first()).flatten();
+    let notes: Vec<Value> = e
+        .notes
+        .iter()
+        .map(|(name, value)| json!({"name": name, "value": value}))
+        .collect();
+    let only = (e.disclosure.patients.len() == 1)
+        .then(|| e.disclosure.patients.first())
+        .flatten();
     json!({
         "chain": found.chain, "seq": found.seq, "at_ms": e.at.0,
         "actor": actor_name(&e.actor), "actor_name": person(&e.actor, names), "device": e.device,
@@ -253,7 +285,9 @@ fn what(e: &AuditEntry) -> String {
         .take(NAMED)
         .map(|r| format!("{} version {}", r.key, r.version))
         .collect();
-    let total = usize::try_from(d.total).unwrap_or(usize::MAX).max(d.resources.len());
+    let total = usize::try_from(d.total)
+        .unwrap_or(usize::MAX)
+        .max(d.resources.len());
     if total > parts.len() {
         let more = total - parts.len();
         parts.push(if parts.is_empty() {
@@ -265,7 +299,11 @@ fn what(e: &AuditEntry) -> String {
     if d.patients.len() > 1 {
         parts.push(format!("of {} patients", d.patients.len()));
     }
-    if parts.is_empty() { "nothing".to_owned() } else { parts.join(", ") }
+    if parts.is_empty() {
+        "nothing".to_owned()
+    } else {
+        parts.join(", ")
+    }
 }
 
 /// Every row that fits, newest first, one after the other, until `each` has enough.
@@ -292,14 +330,28 @@ async fn every(
 
 /// Columns of an accounting.
 const COLUMNS: [&str; 13] = [
-    "date", "who", "name", "kind", "device", "act", "what", "purpose", "emergency", "own_staff", "read_only", "chain", "seq",
+    "date",
+    "who",
+    "name",
+    "kind",
+    "device",
+    "act",
+    "what",
+    "purpose",
+    "emergency",
+    "own_staff",
+    "read_only",
+    "chain",
+    "seq",
 ];
 
 /// One line of an accounting; `None` for a row that disclosed nothing of the patient.
 fn line(found: &FoundRow, names: &BTreeMap<String, String>) -> Option<Value> {
     let Some(e) = &found.entry else {
-        return Some(json!({"date": clock::instant(found.at), "what": "this row cannot be read: check its chain",
-            "chain": found.chain, "seq": found.seq}));
+        return Some(
+            json!({"date": clock::instant(found.at), "what": "this row cannot be read: check its chain",
+            "chain": found.chain, "seq": found.seq}),
+        );
     };
     if e.decision == Decision::Deny {
         return None;
@@ -377,7 +429,9 @@ async fn accounting(
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(to).map_err(|e| Fault::io("--out: cannot make", to, &e))?;
+    let file = options
+        .open(to)
+        .map_err(|e| Fault::io("--out: cannot make", to, &e))?;
     let mut file = std::io::BufWriter::new(file);
     let rows = lines.len();
     if to.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv")) {
@@ -399,7 +453,13 @@ async fn accounting(
 }
 
 /// Acts on one patient's record that a person does on purpose.
-const OPENED: [&str; 5] = ["read-card", "read-chart", "read-resource", "write-clinical", "break-glass"];
+const OPENED: [&str; 5] = [
+    "read-card",
+    "read-chart",
+    "read-resource",
+    "write-clinical",
+    "break-glass",
+];
 
 async fn unusual(ground: &Ground, from: UtcMs, until: UtcMs) -> Result<Given, Fault> {
     let limits = &ground.audit.anomalies;
@@ -443,7 +503,9 @@ async fn unusual(ground: &Ground, from: UtcMs, until: UtcMs) -> Result<Given, Fa
         .collect();
     let mut patients = BTreeMap::new();
     for id in ids {
-        let Ok(key) = ResourceKey::new("Patient", id) else { continue };
+        let Ok(key) = ResourceKey::new("Patient", id) else {
+            continue;
+        };
         // What lies in the archive cannot be compared now; everything else of the accesses is looked at.
         if let Ok(Some((_, body))) = ground.store.lookup(&key).await {
             patients.insert(id.to_owned(), Whose::of(&body));

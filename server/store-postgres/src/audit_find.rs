@@ -163,8 +163,8 @@ pub(crate) async fn catch_up(client: &mut Object, vault: &Vault, most: usize) ->
 pub const FIND_SQL: &str = "SELECT f.at, f.place FROM unnest($1::integer[]) t(term) CROSS JOIN LATERAL (
       SELECT e.at, e.place FROM audit_find e
        WHERE e.term = t.term AND (e.at, e.place) < ($3, $4) AND e.at >= $5
-         AND (cardinality($2::integer[]) = 0 OR cardinality($2) =
-              (SELECT count(*) FROM unnest($2) o(term)
+         AND (cardinality($2::integer[]) = 0 OR cardinality($2::integer[]) =
+              (SELECT count(*) FROM unnest($2::integer[]) o(term)
                 WHERE EXISTS (SELECT 1 FROM audit_find g WHERE g.term = o.term AND g.at = e.at AND g.place = e.place)))
        ORDER BY e.at DESC, e.place DESC LIMIT $6) f
     ORDER BY f.at DESC, f.place DESC LIMIT $6";
