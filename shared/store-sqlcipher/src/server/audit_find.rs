@@ -202,7 +202,7 @@ impl Walk {
                     }
                 }
                 let Some((at, _)) = best else { return Ok(None) };
-                // Two acts of one number are one list, but a list may name a row that another does too.
+                // A row is in one list; were it in two, it would be given once all the same.
                 lists.iter_mut().for_each(|l| {
                     l.read.pop_front_if(|a| *a == at);
                 });
