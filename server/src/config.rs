@@ -6,7 +6,7 @@
 mod audit;
 mod copies;
 
-pub use audit::{Audit, Witness};
+pub use audit::{Anomalies, Audit, Witness};
 pub use copies::{CopyTarget, Place};
 
 use crate::error::Fault;
@@ -39,6 +39,8 @@ pub struct Config {
     pub redo: Redo,
     /// Where the bodies of old records lie.
     pub archive: Archive,
+    /// When accesses are unusual.
+    pub audit: Audit,
     /// Where the bytes of images lie.
     pub images: Images,
     /// Modalities.
@@ -582,6 +584,30 @@ impl Config {
                 self.archive.recall_first_s as usize,
                 0,
                 7 * 86_400,
+            ),
+            (
+                "audit.anomalies.burst_minutes",
+                self.audit.anomalies.burst_minutes as usize,
+                1,
+                24 * 60,
+            ),
+            (
+                "audit.anomalies.odd_hour_percent",
+                self.audit.anomalies.odd_hour_percent as usize,
+                1,
+                50,
+            ),
+            (
+                "audit.anomalies.history_days",
+                self.audit.anomalies.history_days as usize,
+                0,
+                3660,
+            ),
+            (
+                "audit.anomalies.most_rows",
+                self.audit.anomalies.most_rows,
+                1000,
+                100_000_000,
             ),
             ("tls.days", self.tls.days as usize, 31, 825),
             (

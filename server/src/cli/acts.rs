@@ -65,6 +65,8 @@ pub enum Act {
         chain: String,
         to: PathBuf,
     },
+    /// Looking into the audit log.
+    Look(ops::look::Asked),
     QuarantineList {
         limit: usize,
     },
@@ -144,6 +146,8 @@ pub struct Ground {
     pub redo: crate::config::Redo,
     /// How the archive tiers are kept.
     pub archive: crate::config::Archive,
+    /// When accesses are unusual.
+    pub audit: crate::config::Audit,
     /// What they are at.
     pub tiers: Arc<ops::tiers::Work>,
     /// Takes images in.
@@ -294,6 +298,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         Act::AuditCheckpoint => ops::audit_tree::check::checkpoint(ground).await,
         Act::AuditProve { chain, seq } => ops::audit_tree::check::prove(ground, &chain, seq).await,
         Act::AuditExport { chain, to } => ops::audit::export(ground, &chain, &to).await,
+        Act::Look(asked) => ops::look::perform(ground, asked).await,
         Act::QuarantineList { limit } => {
             let rows = ground.store.quarantined(limit).await?;
             let items: Vec<Value> = rows

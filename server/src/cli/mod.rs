@@ -7,6 +7,7 @@
 pub mod acts;
 pub mod admin;
 mod archive;
+mod audit;
 mod copies;
 mod demo;
 mod demo_images;
@@ -86,9 +87,9 @@ enum Command {
     /// List or revoke workstations.
     #[command(subcommand)]
     Device(DeviceCommand),
-    /// Verify or export the audit log.
+    /// Verify, export or search the audit log; account for disclosures; name what is unusual.
     #[command(subcommand)]
-    Audit(AuditCommand),
+    Audit(audit::AuditCommand),
     /// List what an import could not take.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -180,45 +181,6 @@ enum DeviceCommand {
         id: String,
         #[command(flatten)]
         data: Data,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-enum AuditCommand {
-    /// Check every chain and the log over them; names the first bad row.
-    Verify {
-        #[command(flatten)]
-        data: Data,
-        /// What a witness wrote down: every checkpoint in it is compared.
-        #[arg(long, value_name = "FILE")]
-        witness: Option<PathBuf>,
-        /// The code of a checkpoint, as `audit checkpoint` printed it.
-        #[arg(long, value_name = "CODE")]
-        code: Option<String>,
-    },
-    /// Take every row into the log and print its signed checkpoint and its code, to be kept on paper.
-    Checkpoint(Data),
-    /// Prove that a row is in the log's newest checkpoint.
-    Prove {
-        #[command(flatten)]
-        data: Data,
-        /// Chain: server, or a device id.
-        #[arg(long, default_value = "server")]
-        chain: String,
-        /// Number of the row.
-        #[arg(long)]
-        seq: u64,
-    },
-    /// Write the rows as NDJSON.
-    Export {
-        #[command(flatten)]
-        data: Data,
-        /// Chain: server, or a device id.
-        #[arg(long, default_value = "server")]
-        chain: String,
-        /// File to write.
-        #[arg(long, value_name = "FILE")]
-        to: PathBuf,
     },
 }
 
@@ -439,21 +401,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::Device(DeviceCommand::Revoke { id, data }) => {
             admin::act(context, &data, Act::DeviceRevoke { id }).await
         }
-        Command::Audit(AuditCommand::Verify { data, witness, code }) => {
-            let absolute = |p: PathBuf| std::path::absolute(&p).map_err(|e| Fault::io("cannot use", &p, &e));
-            let witness = witness.map(absolute).transpose()?;
-            admin::act(context, &data, Act::AuditVerify { witness, code }).await
-        }
-        Command::Audit(AuditCommand::Checkpoint(data)) => {
-            admin::act(context, &data, Act::AuditCheckpoint).await
-        }
-        Command::Audit(AuditCommand::Prove { data, chain, seq }) => {
-            admin::act(context, &data, Act::AuditProve { chain, seq }).await
-        }
-        Command::Audit(AuditCommand::Export { data, chain, to }) => {
-            let to = std::path::absolute(&to).map_err(|e| Fault::io("cannot use", &to, &e))?;
-            admin::act(context, &data, Act::AuditExport { chain, to }).await
-        }
+        Command::Audit(command) => audit::audit(context, command).await,
         Command::Quarantine(QuarantineCommand::List { data, limit }) => {
             admin::act(context, &data, Act::QuarantineList { limit }).await
         }

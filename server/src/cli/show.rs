@@ -3,6 +3,7 @@
 use super::acts::Act;
 use crate::ops::archive::Asked;
 use crate::ops::images::Asked as Pictures;
+use crate::ops::look::Asked as Looks;
 use crate::ops::reviews::Asked as Reviews;
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -32,6 +33,10 @@ pub enum Kind {
     Copies,
     /// A broken glass: the grant, what speaks for or against it, its history.
     Review,
+    /// Rows of the audit log, and where to go on.
+    Looked,
+    /// What is unusual.
+    Anomalies,
     /// A certificate alone, as it was signed; else every member on a line.
     Certificate,
 }
@@ -50,6 +55,22 @@ pub fn kind(act: &Act) -> Kind {
         Act::QuarantineList { .. } => Kind::Table("quarantined", &["id", "location", "expression", "reason"]),
         Act::AuditVerify { .. } => Kind::Audit,
         Act::AuditCheckpoint => Kind::Checkpoint,
+        Act::Look(Looks::Find { .. }) => Kind::Looked,
+        Act::Look(Looks::Disclosures { out: None, .. }) => Kind::Table(
+            "disclosures",
+            &[
+                "date",
+                "who",
+                "kind",
+                "act",
+                "what",
+                "purpose",
+                "read_only",
+                "chain",
+                "seq",
+            ],
+        ),
+        Act::Look(Looks::Anomalies { .. }) => Kind::Anomalies,
         Act::Import { .. } => Kind::Import,
         Act::Archive(Asked::List) => Kind::Archive,
         Act::Archive(Asked::Tiers) => Kind::Tiers,
@@ -93,6 +114,8 @@ pub fn words(kind: Kind, json: &Value) -> String {
         Kind::Recalls => recalls(json),
         Kind::Copies => copies(json),
         Kind::Review => review(json),
+        Kind::Looked => looked(json),
+        Kind::Anomalies => anomalies(json),
         Kind::Certificate => json["certificate"]
             .as_str()
             .map_or_else(|| lines(json), str::to_owned),
@@ -187,6 +210,57 @@ fn review(json: &Value) -> String {
         out.push_str("\nnothing was done about it yet\n");
     } else {
         let _ = write!(out, "\n{}", table(history, &["at", "by", "did", "level", "text"]));
+    }
+    out
+}
+
+fn looked(json: &Value) -> String {
+    let rows = json["rows"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut out = format!("{}\n", cell(&json["looked"]));
+    if rows.is_empty() {
+        out.push_str("no row says that\n");
+        return out;
+    }
+    let columns = [
+        "at",
+        "actor",
+        "action",
+        "patient",
+        "device",
+        "purpose",
+        "permitted",
+        "rule",
+        "what",
+        "chain",
+        "seq",
+    ];
+    out.push_str(&table(rows, &columns));
+    if let Some(next) = json["next"].as_str() {
+        let _ = writeln!(out, "there is more: --before {next}");
+    }
+    out
+}
+
+fn anomalies(json: &Value) -> String {
+    let found = json["findings"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut out = format!(
+        "{} accesses looked at, {} findings; each is a reason to look, none is a proof\n",
+        json["accesses"],
+        found.len()
+    );
+    for f in found {
+        let rows = f["rows"].as_array().map_or(&[][..], Vec::as_slice);
+        let place = rows
+            .first()
+            .map_or_else(String::new, |r| format!("{} {}", cell(&r["chain"]), r["seq"]));
+        let _ = writeln!(
+            out,
+            "{}: {} ({} accesses, patients {}; first row: {place})",
+            cell(&f["rule"]),
+            cell(&f["text"]),
+            f["count"],
+            cell(&f["patients"])
+        );
     }
     out
 }

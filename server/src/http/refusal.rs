@@ -177,7 +177,7 @@ impl From<StoreError> for FhirRefusal {
                     "something that this rests on lies in the archive and must be recalled first: read it, which asks for it; nothing was changed",
                 )
             },
-            e @ StoreError::NotIndexed { .. } => Self {
+            e @ (StoreError::NotIndexed { .. } | StoreError::NotFoundYet { .. }) => Self {
                 retry_after_s: Some(30),
                 ..Self::new(
                     StatusCode::SERVICE_UNAVAILABLE,

@@ -51,7 +51,7 @@ pub fn start(app: &Arc<App>) {
     });
 }
 
-/// Takes whoever an older program wrote into the search index: at the start, and whenever an older server beside this
+/// Takes whoever an older program wrote into the search index, and its audit rows into theirs: at the start, and whenever an older server beside this
 /// one has written. Other work goes first.
 fn index(app: Arc<App>) {
     tokio::spawn(async move {
@@ -60,13 +60,13 @@ fn index(app: Arc<App>) {
             let wait = match app.store.catch_up(AT_ONCE).await {
                 Ok(0) if said => {
                     said = false;
-                    tracing::info!("everybody is in the search index");
+                    tracing::info!("the search indexes hold everybody and every audit row");
                     EVERY
                 }
                 Ok(0) => EVERY,
                 Ok(left) => {
                     if !std::mem::replace(&mut said, true) {
-                        tracing::info!(left, "the search index takes in whoever is not in it yet");
+                        tracing::info!(left, "the search indexes take in what is not in them yet");
                     }
                     BREATH
                 }

@@ -26,6 +26,7 @@ use vitrine_access::grant::GrantId;
 use vitrine_access::{AuditEntry, Permit, Receipt, Sealed, chain};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
+use vitrine_store::audit_find::{AuditFound, AuditQuery};
 use vitrine_store::copies::{Again, Copies, CopyDone, CopyFile, CopyReport, CopyRow, Which};
 use vitrine_store::held::{Held, HeldChange, HeldItem, HeldPage};
 use vitrine_store::imaging::{
@@ -468,6 +469,9 @@ impl AuditLog for Guarded {
         limit: usize,
     ) -> Result<Vec<AuditChainRow>, StoreError> {
         upkeep!(self, rows(permit, chain, after, limit))
+    }
+    async fn find(&self, permit: &Permit<ReadAudit>, query: AuditQuery) -> Result<AuditFound, StoreError> {
+        upkeep!(self, find(permit, query))
     }
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
         upkeep!(self, heads())

@@ -3,6 +3,7 @@
 //! Lives here: `doctor`, `backup`, `restore`, `verify-backup`, `migrate`, `audit`, the counters. Never here: charts.
 //! Called by `cli` and the metrics listener.
 
+pub mod anomalies;
 pub mod archive;
 pub mod audit;
 pub mod audit_tree;
@@ -15,6 +16,7 @@ pub mod drain;
 pub mod guarded;
 pub mod images;
 pub mod log;
+pub mod look;
 pub mod metrics;
 pub mod moving;
 pub mod reviews;

@@ -7,6 +7,7 @@
     reason = "columns of one statement, side by side, named by the statement"
 )]
 
+use crate::audit_find::{self, Entries};
 use crate::copies::{CopiesActed, CopyAct};
 use crate::group::Group;
 use crate::pixels::{PixelAct, PixelsActed};
@@ -343,6 +344,8 @@ impl Group<'_> {
             }
         }
         let mut new: (Vec<i64>, Vec<&[u8]>, Vec<Vec<u8>>) = Default::default();
+        let (chain, before) = (audit_find::chain_no(self.tx, device.as_str()).await?, head.seq);
+        let mut found = Entries::default();
         for row in rows {
             let known = held.get(&row.seq).filter(|_| row.seq <= head.seq);
             if !device_chain::check(head, known, row)? {
@@ -354,6 +357,8 @@ impl Group<'_> {
                 self.vault
                     .put(Place::Audit(device.as_str(), row.seq), row.body.as_bytes())?,
             );
+            let (entry, at) = vitrine_store::audit_find::read(row.body.as_bytes());
+            found.add(self.vault, chain, row.seq, at, entry.as_ref());
             held.insert(row.seq, row.clone());
             head = Head {
                 seq: row.seq,
@@ -367,6 +372,8 @@ impl Group<'_> {
             let sql = "UPDATE device SET audit_seq = $2, audit_hash = $3 WHERE id = $1";
             let (seq, hash) = (int(head.seq), &head.hash[..]);
             run(self.tx, ROWS, sql, &[&device.as_str(), &seq, &hash]).await?;
+            found.write(self.tx).await?;
+            audit_find::indexed(self.tx, chain, before, head.seq).await?;
         }
         Ok(head.seq)
     }
@@ -385,6 +392,8 @@ impl Group<'_> {
             hash: hash32(col(&row, 1, ROWS)?),
         };
         let mut new: (Vec<i64>, Vec<i64>, Vec<&[u8]>, Vec<Vec<u8>>) = Default::default();
+        let (no, before) = (audit_find::chain_no(self.tx, chain).await?, head.seq);
+        let mut found = Entries::default();
         for row in rows.iter().filter(|r| r.seq > head.seq).collect::<Vec<_>>() {
             device_chain::check(head, None, row)?;
             let entry: AuditEntry = parsed(serde_json::from_str(&row.body), ROWS)?;
@@ -395,6 +404,7 @@ impl Group<'_> {
                 self.vault
                     .put(Place::Audit(chain, row.seq), row.body.as_bytes())?,
             );
+            found.add(self.vault, no, row.seq, entry.at, Some(&entry));
             head = Head {
                 seq: row.seq,
                 hash: row.hash,
@@ -407,6 +417,8 @@ impl Group<'_> {
             let sql = "UPDATE audit_head SET seq = $2, hash = $3 WHERE chain = $1";
             let (seq, hash) = (int(head.seq), &head.hash[..]);
             run(self.tx, ROWS, sql, &[&chain, &seq, &hash]).await?;
+            found.write(self.tx).await?;
+            audit_find::indexed(self.tx, no, before, head.seq).await?;
         }
         Ok(new.0.len() as u64)
     }

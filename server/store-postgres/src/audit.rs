@@ -191,6 +191,14 @@ impl AuditLog for PostgresStore {
             .collect())
     }
 
+    async fn find(
+        &self,
+        _permit: &Permit<ReadAudit>,
+        query: vitrine_store::audit_find::AuditQuery,
+    ) -> Result<vitrine_store::audit_find::AuditFound, StoreError> {
+        self.find_rows(query).await
+    }
+
     async fn heads(&self) -> Result<Vec<(String, Head)>, StoreError> {
         let client = self.reader().await?;
         let mut heads = heads_of(&client, SERVERS).await?;

@@ -23,6 +23,8 @@ use vitrine_store::{
     StoredCard, StoredResource, seal, search,
 };
 
+/// Audit rows that are taken into their index in the time of one person.
+const ROWS_FOR_ONE: usize = 20;
 const READING: &str = "reading the record";
 const CARD: &str = "reading an emergency card";
 const SEARCHING: &str = "searching patients";
@@ -511,7 +513,9 @@ impl ChartStore for PostgresStore {
 
     async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
         let mut client = self.keeping.get().await.during(CATCHING_UP)?;
-        catch_up(&mut client, self.vault(), self.projector(), most).await
+        let people = catch_up(&mut client, self.vault(), self.projector(), most).await?;
+        let rows = most.saturating_mul(ROWS_FOR_ONE);
+        Ok(people + crate::audit_find::catch_up(&mut client, self.vault(), rows).await?)
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

@@ -546,6 +546,8 @@ impl Group<'_> {
         tokio::try_join!(
             run(self.tx, AUDIT, rows, rows_with),
             run(self.tx, AUDIT, head, head_with),
+            self.found.write(self.tx),
+            crate::audit_find::indexed(self.tx, self.chain_no, self.began, self.head.seq),
         )?;
         Ok(())
     }

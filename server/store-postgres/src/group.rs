@@ -6,6 +6,7 @@
 //! Patients are locked before anything of theirs is read, in the order of their ids, so that two servers that write to
 //! the same patient go one after the other.
 
+use crate::audit_find::Entries;
 use crate::prepare::Prepared;
 use crate::sql::{self, Fault, Params, all, col, hash16, one, parsed, uint};
 use crate::state::{BoardRow, CardRow, FactAt, FactIn, Pat, Res, Slot, State};
@@ -53,6 +54,10 @@ pub(crate) struct Group<'g> {
     pub chain: &'g str,
     pub head: Head,
     pub audit: Vec<AuditOut>,
+    /// The chain's number, its last row before this group, and what its rows are found by.
+    pub chain_no: i32,
+    pub began: u64,
+    pub found: Entries,
     pub ops: HashMap<Uuid, Known>,
     pub state: State,
     pub wards: HashMap<WardId, i64>,
@@ -74,7 +79,8 @@ impl<'g> Group<'g> {
         chain: &'g str,
     ) -> Result<Self, Fault> {
         let doing = "locking the audit chain";
-        let sql = "SELECT h.seq, h.hash, set_config('vitrine.writer', 'store', true)
+        let sql = "SELECT h.seq, h.hash, set_config('vitrine.writer', 'store', true),
+                          (SELECT a.no FROM audit_chain a WHERE a.name = h.chain)
                      FROM audit_head h WHERE h.chain = $1 FOR UPDATE";
         let mut found = one(tx, doing, sql, &[&chain]).await?;
         if found.is_none() {
@@ -87,6 +93,10 @@ impl<'g> Group<'g> {
             seq: uint(col(&row, 0, doing)?),
             hash: sql::hash32(col(&row, 1, doing)?),
         };
+        let chain_no = match col(&row, 3, doing)? {
+            Some(no) => no,
+            None => crate::audit_find::chain_no(tx, chain).await?,
+        };
         Ok(Self {
             tx,
             vault,
@@ -94,6 +104,9 @@ impl<'g> Group<'g> {
             chain,
             head,
             audit: Vec::new(),
+            chain_no,
+            began: head.seq,
+            found: Entries::default(),
             ops: HashMap::new(),
             state: State::default(),
             wards: HashMap::new(),
@@ -118,6 +131,8 @@ impl<'g> Group<'g> {
             hash: after.hash,
             body: self.vault.put(Place::Audit(self.chain, after.seq), &text)?,
         });
+        self.found
+            .add(self.vault, self.chain_no, after.seq, entry.at, Some(entry));
         self.head = after;
         for patient in used_by(entry) {
             let day = self.used.entry(patient).or_default();

@@ -13,6 +13,7 @@ mod acts;
 mod apply;
 mod archive;
 mod audit;
+mod audit_find;
 mod charts;
 mod connect;
 mod copies;
@@ -56,6 +57,7 @@ use vitrine_store::{AuditLog, Projector, StoreError};
 use zeroize::Zeroizing;
 
 pub use audit::AuditReport;
+pub use audit_find::FIND_SQL;
 pub use charts::{CARD_SQL, CHART_SQL, DUE_SQL, search_sql};
 pub use feed::feed_sql;
 pub use intake::{Intake, Progress};

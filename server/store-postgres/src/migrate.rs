@@ -58,10 +58,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "reviews",
         sql: include_str!("../migrations/0009_reviews.sql"),
     },
+    Migration {
+        number: 10,
+        name: "audit_find",
+        sql: include_str!("../migrations/0010_audit_find.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 9;
+pub const SCHEMA: u32 = 10;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -16,6 +16,7 @@ use ring::{hkdf, hmac};
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 use vitrine_store::StoreError;
+use vitrine_store::audit_find::Term;
 use vitrine_store::pack::{PackFolders, PackRef, Packs};
 use vitrine_store::search::PersonWords;
 use zeroize::Zeroizing;
@@ -259,6 +260,15 @@ impl Vault {
         let mut first = [0; 8];
         first.copy_from_slice(&context.sign().as_ref()[..8]);
         i64::from_be_bytes(first)
+    }
+
+    /// Token of what an audit row is found by, cut to four bytes: what is found is read, so two may share one.
+    pub fn audit_token(&self, term: Term<'_>) -> i32 {
+        let (kind, text) = term.parts();
+        let token = self.token(b'a', &[char::from(kind).encode_utf8(&mut [0; 4]), text]);
+        #[allow(clippy::cast_possible_truncation)]
+        let short = token as i32;
+        short
     }
 
     /// Token of an identifier's value.

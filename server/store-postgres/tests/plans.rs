@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use support::{name, open};
-use vitrine_store_postgres::{CARD_SQL, CHART_SQL, DUE_SQL, NOTES_SQL, feed_sql, search_sql};
+use vitrine_store_postgres::{CARD_SQL, CHART_SQL, DUE_SQL, FIND_SQL, NOTES_SQL, feed_sql, search_sql};
 use vitrine_testpg::TestPg;
 
 /// A record of 20,000 patients, made in place: what the planner sees is numbers, not bodies.
@@ -28,6 +28,9 @@ const FILL: &str = "
     SELECT n, CASE n % 3 WHEN 0 THEN 2 ELSE -(1 + n % 20000) END, n, 0, 1, false FROM generate_series(1, 200000) n;
   INSERT INTO audit (chain, seq, at, hash, body)
     SELECT 'server', n, 1795000000000 + n, decode(repeat('00', 32), 'hex'), decode('00', 'hex') FROM generate_series(1, 50000) n;
+  INSERT INTO audit_find (term, at, place)
+    SELECT CASE k WHEN 0 THEN 1 + n % 7 WHEN 1 THEN 1000 + n % 300 ELSE 10000 + n % 20000 END, 1795000000000 + n, n
+      FROM generate_series(1, 50000) n CROSS JOIN generate_series(0, 2) k;
   ANALYZE;";
 
 fn explain(pg: &TestPg, db: &str, sql: &str) -> String {
@@ -67,6 +70,18 @@ async fn what_the_screens_ask_reads_ranges() {
         (
             "the notes of a patient that have two words",
             with(NOTES_SQL, &["777", "'Condition'", "''", "'{3, 4}'", "50"]),
+        ),
+        (
+            "the audit rows of a patient",
+            with(FIND_SQL, &["'{10077}'", "'{}'", max, max, "0", "101"]),
+        ),
+        (
+            "the audit rows of a patient, a person and an act before a time",
+            with(FIND_SQL, &["'{10077}'", "'{1077, 1}'", "1795000040000", "0", "0", "101"]),
+        ),
+        (
+            "the newest audit rows",
+            with(FIND_SQL, &["'{1, 2, 3, 4, 5, 6, 7}'", "'{}'", max, max, "0", "101"]),
         ),
         ("the feed", with(&feed_sql(), &["199000", "500"])),
         (

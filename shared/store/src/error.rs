@@ -105,6 +105,14 @@ pub enum StoreError {
         /// Patients still to be taken in.
         left: u64,
     },
+    /// The index of the audit log does not yet hold every row: what it finds would not be all there is.
+    #[error(
+        "{left} rows are not in the index of the audit log yet: nothing is shown, because it would not be all"
+    )]
+    NotFoundYet {
+        /// Rows still to be taken in.
+        left: u64,
+    },
     /// Already there, or gone.
     #[error("{0}")]
     Refused(String),

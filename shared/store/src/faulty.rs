@@ -4,6 +4,7 @@
 //! the reason for operation ids. Called by tests of the server, of the link and of simulations.
 
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
+use crate::audit_find::{AuditFound, AuditQuery};
 use crate::copies::{Again, Copies, CopyDone, CopyFile, CopyReport, CopyRow, Which};
 use crate::held::{Held, HeldChange, HeldItem, HeldPage};
 use crate::imaging::{
@@ -471,6 +472,9 @@ impl AuditLog for FaultyStore {
         limit: usize,
     ) -> Result<Vec<AuditChainRow>, StoreError> {
         through!(self, rows(permit, chain, after, limit))
+    }
+    async fn find(&self, permit: &Permit<ReadAudit>, query: AuditQuery) -> Result<AuditFound, StoreError> {
+        through!(self, find(permit, query))
     }
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
         through!(self, heads())

@@ -10,6 +10,7 @@
 //! and follows commit order; a read gives `Sealed` data and nothing else.
 
 pub mod archive;
+pub mod audit_find;
 pub mod batch;
 mod checked;
 pub mod conformance;

@@ -121,8 +121,8 @@ pub trait ChartStore: Send + Sync {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError>;
     /// Counts.
     async fn counts(&self) -> Result<Counts, StoreError>;
-    /// Takes patients into the search index whose words an older program wrote, at most so many; gives how many are
-    /// left. May be stopped and begun again at any time.
+    /// Takes patients into the search index whose words an older program wrote, at most so many, and audit rows into
+    /// theirs, twenty times as many; gives how many of both are left. May be stopped and begun again at any time.
     async fn catch_up(&self, most: usize) -> Result<u64, StoreError>;
     /// Whether it can be written to just now.
     fn mode(&self) -> StoreMode {
@@ -189,6 +189,13 @@ pub trait AuditLog: Send + Sync {
         after: u64,
         limit: usize,
     ) -> Result<Vec<AuditChainRow>, StoreError>;
+    /// Finds rows of all chains, newest first; [`StoreError::NotFoundYet`] while [`ChartStore::catch_up`] has rows left
+    /// to take into the index.
+    async fn find(
+        &self,
+        permit: &Permit<ReadAudit>,
+        query: crate::audit_find::AuditQuery,
+    ) -> Result<crate::audit_find::AuditFound, StoreError>;
     /// Chains and their heads.
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError>;
 }

@@ -1,5 +1,6 @@
 //! The server's audit chain and the chains of the devices.
 
+use super::audit_find;
 use super::checkpoint::Checkpoints;
 use super::head_file::{self, HeadFile};
 use super::persons::{self, PersonChange};
@@ -71,6 +72,10 @@ pub(super) struct ServerGroup {
     pub destroyed_packs: Vec<Uuid>,
     /// Records whose use of that day is in the database.
     used: HashSet<(PatientId, i64)>,
+    /// The chain's last row before this group.
+    began: u64,
+    /// Acts whose terms are in the database.
+    acts: HashSet<i32>,
 }
 
 impl ServerGroup {
@@ -94,6 +99,8 @@ impl ServerGroup {
             packs,
             destroyed_packs: Vec::new(),
             used: HashSet::new(),
+            began: 0,
+            acts: HashSet::new(),
         }
     }
 
@@ -116,6 +123,14 @@ impl ServerGroup {
         )
         .during("appending the audit row")?;
         self.head = after;
+        audit_find::index(
+            conn,
+            &mut self.acts,
+            audit_find::SERVER,
+            after.seq,
+            entry.at,
+            Some(entry),
+        )?;
         self.note_used(conn, entry)?;
         Ok(Receipt::of_committed_row(entry.access_id, after.seq))
     }
@@ -166,6 +181,7 @@ impl Group for ServerGroup {
     type Mark = Head;
     fn begun(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.head = head_of(conn)?;
+        self.began = self.head.seq;
         self.persons.clear();
         self.destroyed_packs.clear();
         self.purge = false;
@@ -177,12 +193,14 @@ impl Group for ServerGroup {
     fn back_to(&mut self, mark: Head) {
         self.head = mark;
         self.used.clear();
+        self.acts.clear();
     }
     fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError> {
         persons::write(conn, std::mem::take(&mut self.persons))?;
         if std::mem::take(&mut self.purge) {
             persons::purge(conn)?;
         }
+        audit_find::indexed(conn, audit_find::SERVER, self.began, self.head.seq)?;
         self.pos = feed::newest(conn)?;
         Ok(())
     }
@@ -221,6 +239,7 @@ impl Group for ServerGroup {
     }
     fn reload(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.used.clear();
+        self.acts.clear();
         let found = head_of(conn)?;
         let held = row_hash_at(conn, self.committed.seq)?;
         if self.committed.seq > 0 && held != Some(self.committed.hash) {
@@ -443,6 +462,7 @@ fn accept(conn: &Connection, device: &str, rows: &[Row]) -> Result<u64, StoreErr
     let Some(mut head) = head.during(doing)? else {
         return Err(StoreError::Refused(format!("device {device} is not enrolled")));
     };
+    let (chain, before, mut acts) = (audit_find::chain_no(conn, device)?, head.seq, HashSet::new());
     for row in rows {
         let known = if row.seq >= 1 && row.seq <= head.seq {
             chain_rows(conn, device, row.seq - 1, 1)?.into_iter().next()
@@ -463,11 +483,14 @@ fn accept(conn: &Connection, device: &str, rows: &[Row]) -> Result<u64, StoreErr
             ],
         )
         .during(doing)?;
+        let (entry, at) = vitrine_store::audit_find::read(row.body.as_bytes());
+        audit_find::index(conn, &mut acts, chain, row.seq, at, entry.as_ref())?;
         head = Head {
             seq: row.seq,
             hash: row.hash,
         };
     }
+    audit_find::indexed(conn, chain, before, head.seq)?;
     run(
         conn,
         "UPDATE device SET audit_seq = ?2, audit_hash = ?3 WHERE id = ?1",
@@ -508,6 +531,14 @@ impl AuditLog for SqlcipherStore {
                 .collect())
         })
         .await
+    }
+
+    async fn find(
+        &self,
+        _permit: &Permit<ReadAudit>,
+        query: vitrine_store::audit_find::AuditQuery,
+    ) -> Result<vitrine_store::audit_find::AuditFound, StoreError> {
+        self.read_job(move |conn| audit_find::find(conn, &query)).await
     }
 
     async fn heads(&self) -> Result<Vec<(String, Head)>, StoreError> {

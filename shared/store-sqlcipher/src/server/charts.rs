@@ -3,7 +3,7 @@
 use super::apply::apply;
 use super::prepare::{current, prepare};
 use super::sql::{During, all, int, one, parsed, run, uint};
-use super::{ServerGroup, SqlcipherStore, body, persons};
+use super::{ServerGroup, SqlcipherStore, audit_find, body, persons};
 use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::types::Value;
@@ -21,6 +21,8 @@ use vitrine_store::{
     seal, search,
 };
 
+/// Audit rows that are taken into their index in the time of one person.
+const ROWS_FOR_ONE: usize = 20;
 const READING: &str = "reading the record";
 
 impl SqlcipherStore {
@@ -542,13 +544,23 @@ impl ChartStore for SqlcipherStore {
 
     async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
         let (projector, packs) = (self.projector.clone(), self.packs_here());
-        if self.read_job(persons::due).await? == 0 {
-            return Ok(0);
+        let due = |conn: &Connection| Ok((persons::due(conn)?, audit_find::due(conn)?));
+        let (people, rows) = self.read_job(due).await?;
+        let mut left = 0;
+        if people > 0 {
+            left += self
+                .write(most, move |conn, _| {
+                    persons::catch_up(conn, &packs, &*projector, most)
+                })
+                .await?;
         }
-        self.write(most, move |conn, _| {
-            persons::catch_up(conn, &packs, &*projector, most)
-        })
-        .await
+        if rows > 0 {
+            let most = most.saturating_mul(ROWS_FOR_ONE);
+            left += self
+                .write(most, move |conn, _| audit_find::catch_up(conn, most))
+                .await?;
+        }
+        Ok(left)
     }
 
     async fn counts(&self) -> Result<Counts, StoreError> {

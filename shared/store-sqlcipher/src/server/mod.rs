@@ -11,6 +11,7 @@ mod accounts;
 mod apply;
 mod archive;
 mod audit;
+mod audit_find;
 mod body;
 mod charts;
 mod check;
@@ -101,6 +102,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 9,
         name: "reviews",
         sql: include_str!("../../migrations/server/0009_reviews.sql"),
+    },
+    Migration {
+        number: 10,
+        name: "audit_find",
+        sql: include_str!("../../migrations/server/0010_audit_find.sql"),
     },
 ];
 

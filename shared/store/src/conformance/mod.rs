@@ -13,6 +13,7 @@ mod feeds;
 mod finds;
 pub mod hospital;
 mod imaging;
+mod looks;
 mod notes;
 mod reviews;
 mod tiers;
@@ -92,6 +93,8 @@ cases! {
     audits::writes_one_row_per_access;
     audits::finds_every_mutation;
     audits::accepts_device_rows_once;
+    looks::finds_rows_of_all_chains;
+    looks::refuses_what_cannot_be_asked;
     directory::enrols_once;
     directory::keeps_accounts_sessions_clients;
     reviews::keeps_grants_once;

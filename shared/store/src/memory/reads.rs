@@ -2,6 +2,7 @@
 
 use super::tiers::body_of;
 use super::{MemoryStore, record, state};
+use crate::audit_find::{self, AuditFound, AuditQuery, FoundRow};
 use crate::held::HeldItem;
 use crate::notes::{Collecting, Known, NoteHits, NoteQuery, NoteRow};
 use crate::scope::{ChartToken, Scope};
@@ -562,6 +563,44 @@ impl AuditLog for MemoryStore {
                 row: r.clone(),
             })
             .collect())
+    }
+
+    async fn find(&self, _permit: &Permit<ReadAudit>, query: AuditQuery) -> Result<AuditFound, StoreError> {
+        let limit = query.checked_limit()?;
+        let t = self.tables();
+        // The server's chain first, then the devices' by name.
+        let chains = std::iter::once(("server", &t.audit[..]))
+            .chain(t.device_audit.iter().map(|(d, rows)| (d.as_str(), &rows[..])));
+        let of = |chain: &str| (chain != "server", chain.to_owned());
+        if let Some(c) = &query.before
+            && c.chain != "server"
+            && !t.device_audit.keys().any(|d| d.as_str() == c.chain)
+        {
+            return Err(audit_find::unknown_place(c));
+        }
+        let place = query.before.as_ref().map(|c| (c.at, of(&c.chain), c.seq));
+        let mut found: Vec<FoundRow> = chains
+            .flat_map(|(chain, rows)| rows.iter().map(move |r| (chain, r)))
+            .filter_map(|(chain, r)| {
+                let (entry, at) = audit_find::read(r.body.as_bytes());
+                let asked = entry
+                    .as_ref()
+                    .map_or_else(|| query.terms().is_empty(), |e| query.fits(e));
+                let row = FoundRow {
+                    chain: chain.to_owned(),
+                    seq: r.seq,
+                    at,
+                    entry,
+                };
+                let older = place.as_ref().is_none_or(|p| (row.at, of(chain), row.seq) < *p);
+                (asked && older && query.fits_time(at)).then_some(row)
+            })
+            .collect();
+        found.sort_by_key(|r| std::cmp::Reverse((r.at, of(&r.chain), r.seq)));
+        let more = found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(FoundRow::cursor);
+        Ok(AuditFound { rows: found, next })
     }
 
     async fn heads(&self) -> Result<Vec<(String, chain::Head)>, StoreError> {
