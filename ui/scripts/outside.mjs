@@ -54,12 +54,11 @@ export const FIELDS = {
   LineView: { text: 'name', detail_text: 'text' },
   LockView: { ward: 'text', workstation: 'text', device_text: 'text' },
   MeasuredPointView: {
-    value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', points_text: 'engine', range_text: 'text', at_text: 'engine',
-    status_text: 'text',
+    value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine', status_text: 'text',
   },
   MeasuredSeriesView: { label: 'name', unit: 'text', range_text: 'text' },
   MeasuredView: {
-    label: 'name', value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', points_text: 'engine', range_text: 'text', at_text: 'engine',
+    label: 'name', value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine',
     status_text: 'text',
   },
   MedicationView: {

@@ -103,6 +103,7 @@ test('of fifteen years only some are on the page, all are counted, and each can 
   expect(all('entry').length).toBeLessThanOrEqual(MOST_OF_A_YEAR);
   const said: number[] = all('year').map((each) => Number(/(\d+) entr(?:y|ies)/u.exec(words(each.querySelector('h3')))?.[1]));
   expect(said.reduce((sum, n) => sum + n, 0)).toBe(count);
+  expect(words(one('closed'))).toContain(`On this page: ${all('entry').length} of ${count} entries`);
   const [before, first = 0, second = 0] = [all('entry').length, ...said];
   const button = all('year')[1]?.querySelector('button');
   expect(words(button)).toBe(`Show ${second} entries`);
