@@ -61,7 +61,7 @@ describe('focus line (GTAB-057)', () => {
     expect(words(row('plot-row', 'GCS')?.querySelector('.side'))).toBe('— not measured');
     const spoken = all('spoken')[0];
     expect(spoken?.getAttribute('aria-live')).toBe('polite');
-    expect(words(spoken)).toMatch(/^21-Nov-2026 03:35: HR 117 per min H; BP 87\/49 mmHg L;.*Not measured: O2 flow, Temp, GCS\.$/);
+    expect(words(spoken)).toMatch(/^21-Nov-2026 03:35: HR 117 per min H NEWS2 2; BP 87\/49 mmHg L;.*Not measured: O2 flow, Temp, GCS\.$/);
     press('Home');
     expect(words(all('readout')[0])).toBe('20-Nov-2026 04:35');
     press('End');
@@ -102,13 +102,13 @@ describe('windows of time', () => {
     await screen('chart-vitals-none');
     const said = all('no-values').map(words);
     expect(said).toHaveLength(7);
-    expect(said[0]).toBe('No HR from 03:00 until now. The last: 112 per min H, 21-Nov-2026 01:05.');
+    expect(said[0]).toBe('No HR from 03:00 until now. The last: 112 per min H NEWS2 2, 21-Nov-2026 01:05.');
     press('g');
     expect(all('no-values')).toHaveLength(7);
   });
   test('values without a time, and those dated after now, stand apart', async () => {
     await screen('chart-vitals');
-    expect(words(all('untimed')[0])).toBe('Time not recorded: HR 96 per min');
+    expect(words(all('untimed')[0])).toBe('Time not recorded: HR 96 per min NEWS2 1');
     await leave();
     await screen('chart-vitals-none');
     expect(words(all('later')[0])).toContain('SpO2 91 % (21-Nov-2026 06:01)');

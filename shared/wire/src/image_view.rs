@@ -54,6 +54,14 @@ pub struct StudyView {
     pub uid: String,
     /// "12-Oct-2026 08:14" or "date unknown".
     pub when_text: String,
+    /// UTC ms by which it is put in order; of a partial date the first instant it may mean; absent where no date is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number | null", optional)]
+    pub at_ms: Option<i64>,
+    /// The year of that, by the local clock as in the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub at_year: Option<i32>,
     /// E.g. "CT chest".
     pub title: String,
     /// Modalities, e.g. ["CT", "SR"].

@@ -64,6 +64,14 @@ pub struct MeasuredPointView {
     pub flag: String,
     /// Shape for the flag: "▲▲", "▲", "▼", "▼▼", "●" or "".
     pub flag_shape: String,
+    /// "NEWS2 3": what NEWS2 gives this value by itself, 1 to 3 points; absent for none, and where it scores nothing (S10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub points_text: Option<String>,
+    /// The same as a number: its weight on the screen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub points: Option<u8>,
     /// Reference range reported with it.
     pub range_text: Option<String>,
     /// UTC ms; absent where no time is recorded.

@@ -344,6 +344,14 @@ pub struct MedicationView {
     pub suspended: bool,
     /// "reported, not ordered here".
     pub reported: bool,
+    /// UTC ms of its end, by which it is put in order; of a partial date the first instant it may mean; absent where no end is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number | null", optional)]
+    pub at_ms: Option<i64>,
+    /// The year of that, by the local clock as in the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub at_year: Option<i32>,
 }
 
 /// A line of text.
@@ -354,6 +362,14 @@ pub struct LineView {
     pub text: String,
     /// "18-Nov-2026, Dr RAO"; absent where not recorded.
     pub detail_text: Option<String>,
+    /// UTC ms by which it is put in order; of a partial date the first instant it may mean; absent where no date is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number | null", optional)]
+    pub at_ms: Option<i64>,
+    /// The year of that, by the local clock as in the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub at_year: Option<i32>,
 }
 
 /// One measured value.
@@ -370,6 +386,14 @@ pub struct MeasuredView {
     pub flag: String,
     /// Shape for the flag: "▲▲", "▲", "▼", "▼▼", "●" or "".
     pub flag_shape: String,
+    /// "NEWS2 3": what NEWS2 gives this value by itself, 1 to 3 points; absent for none, and where it scores nothing (S10).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub points_text: Option<String>,
+    /// The same as a number: its weight on the screen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub points: Option<u8>,
     /// Reference range text.
     pub range_text: Option<String>,
     /// "21-Nov-2026 04:05".
@@ -620,6 +644,14 @@ pub struct NoteView {
     pub detail_text: String,
     /// The text where it is plain text and on this workstation.
     pub text: Option<String>,
+    /// UTC ms by which it is put in order; of a partial date the first instant it may mean; absent where no date is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number | null", optional)]
+    pub at_ms: Option<i64>,
+    /// The year of that, by the local clock as in the words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub at_year: Option<i32>,
 }
 
 /// The chart summary.

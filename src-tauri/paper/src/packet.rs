@@ -498,6 +498,9 @@ fn measures(flow: &mut Flow<'_>, title: &str, list: &BlockView<MeasuredView>, sc
         spans.push(own(format!(" {}", m.unit).trim_end().to_owned()));
         if !m.flag.is_empty() {
             spans.push(strong(format!(" {}{}", m.flag_shape, m.flag)));
+        } else if let Some(points) = &m.points_text {
+            // The record's own flag says more; where it has none, as of a monitor, the points do.
+            spans.push(strong(format!(" {points}")));
         }
         spans.extend(m.status_text.iter().map(|t| strong(format!(" ({t})"))));
         spans.push(own(format!(" ({})", m.at_text)));
@@ -576,6 +579,8 @@ mod tests {
             high_risk_text: some(),
             suspended: false,
             reported: true,
+            at_ms: None,
+            at_year: None,
         }
     }
 
@@ -586,6 +591,8 @@ mod tests {
             block(vec![LineView {
                 text: text(),
                 detail_text: some(),
+                at_ms: None,
+                at_year: None,
             }])
         };
         let measured = MeasuredView {
@@ -594,6 +601,8 @@ mod tests {
             unit: text(),
             flag: text(),
             flag_shape: text(),
+            points_text: some(),
+            points: Some(3),
             range_text: some(),
             at_text: text(),
             status_text: some(),
@@ -775,6 +784,20 @@ mod tests {
                 assert_eq!(untranslated(&words), "", "{words}");
             }
         });
+    }
+
+    #[test]
+    fn s10_a_vital_sign_without_a_flag_of_its_own_is_marked_by_its_points() {
+        for (flag, shape, said) in [("", "", "NEWS2 3"), ("H", "▲", "▲H")] {
+            let mut sheet = sheet("active");
+            sheet.card.vitals.items[0].flag = flag.to_owned();
+            sheet.card.vitals.items[0].flag_shape = shape.to_owned();
+            sheet.card.vitals.items[0].points_text = Some("NEWS2 3".to_owned());
+            let words = words(&packet(vec![sheet]));
+            for each in ["NEWS2 3", "▲H"] {
+                assert_eq!(words.contains(each), each == said, "{flag}: {words}");
+            }
+        }
     }
 
     #[test]

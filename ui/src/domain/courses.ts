@@ -88,11 +88,15 @@ export function inOrder(series: MeasuredSeriesView[]): MeasuredSeriesView[] {
   return at === -1 ? series : [...rest.slice(0, at + 1), ...oxygen, ...rest.slice(at + 1)];
 }
 
-/** Value, unit and flag of a point, text by text (`shared/Listed.svelte`). */
-export const textsOf = ({ value, unit, flag, status_text, earlier }: MeasuredPointView) => [
+/** Whether a value is marked, by the record's flag or by the points of NEWS2 (S10). */
+export const isAbnormal = ({ flag, points }: Pick<MeasuredPointView, 'flag' | 'points'>) => flag !== '' || (points ?? 0) > 0;
+
+/** Value, unit, flag and points of a point, text by text (`shared/Listed.svelte`). */
+export const textsOf = ({ value, unit, flag, points_text, status_text, earlier }: MeasuredPointView) => [
   value,
   unit,
   flag,
+  points_text ?? '',
   status_text ?? '',
   ...(earlier ?? []).flatMap((was) => [say('before:', 'vorher:'), was.value, was.unit, was.flag, was.until_text, was.reason_text]),
 ];

@@ -1,9 +1,9 @@
 /**
- * What happened to this patient, kind by kind, as the chart carries it.
+ * What happened to this patient, as one list: all kinds in the order of time, the newest first.
  *
- * The wire gives dates as words only. Words are not sorted here: a misread date would put a stay before the one that led to
- * it. So each kind keeps the engine's own order, newest first, and the screen says that the kinds are not mixed. Problems
- * are left out: they come in no order of time. Called by `state/timeline.svelte.ts` and `views/chart/Timeline.svelte`.
+ * When something was is the engine's to say (`at_ms`); words are never sorted here, since a misread date would put a stay before
+ * the one that led to it. What has no date comes last. A kind that is not wholly here says so, whatever else there is (S1).
+ * Problems are left out: they come in no order of time. Called by `state/timeline.svelte.ts` and `views/chart/Timeline.svelte`.
  */
 import { say } from '../i18n/language';
 import { WORDS } from '../i18n/words';
@@ -23,6 +23,14 @@ export const KIND_TITLES: Record<Kind, string> = {
   medicines: say('Ended medicines', 'Beendete Medikamente'),
 };
 
+/** Of one entry. */
+export const KIND_NAMES: Record<Kind, string> = {
+  encounters: say('Encounter', 'Aufenthalt'),
+  notes: say('Note', 'Notiz'),
+  studies: say('Image study', 'Bilduntersuchung'),
+  medicines: say('Medicine ended', 'Medikament beendet'),
+};
+
 /** The same in the midst of a sentence. */
 const KIND_WORDS: Record<Kind, string> = {
   encounters: say('encounters', 'Aufenthalte'),
@@ -39,7 +47,13 @@ export interface Entry {
   text: string;
   /** What stands beside it, text by text. */
   detail: string[];
+  /** UTC ms by which it is put in order, and the year of that; null where no date is recorded. */
+  at: number | null;
+  year: number | null;
 }
+
+/** What tells an entry from all others as long as the lists stay as they are. */
+export const keyOf = ({ kind, place }: Entry): string => `${kind} ${place}`;
 
 /** One kind: its entries, or the sentence that says why there are none. */
 export interface Lane {
@@ -51,10 +65,18 @@ export interface Lane {
   unknown: boolean;
 }
 
-function lane<T>(kind: Kind, block: BlockView<T>, age: SectionAge, entry: (item: T) => { text: string; detail: string[] }): Lane {
+interface Dated {
+  at_ms?: number | null;
+  at_year?: number;
+}
+
+function lane<T extends Dated>(kind: Kind, block: BlockView<T>, age: SectionAge, entry: (item: T) => { text: string; detail: string[] }): Lane {
   const shown = showBlock(block, age, KIND_WORDS[kind]);
   if (shown.kind !== 'rows') return { kind, entries: [], said: shown.text, unknown: shown.kind === 'unknown' };
-  const entries = shown.rows.map((item, place) => ({ kind, place, ...entry(item) }));
+  const entries = shown.rows.map((item, place): Entry => {
+    const at = item.at_ms ?? null;
+    return { kind, place, ...entry(item), at, year: at === null ? null : (item.at_year ?? null) };
+  });
   return { kind, entries, said: shown.warning, unknown: shown.warning !== null };
 }
 
@@ -79,6 +101,44 @@ export function lanesOf(chart: ChartView, images: ImagesView | null): Lane[] {
       }
     }
   });
+}
+
+/** All entries of these kinds, the newest first, what has no date last. What is of one instant keeps the order of kinds and of its list. */
+export function inTime(lanes: Lane[]): Entry[] {
+  return lanes.flatMap(({ entries }) => entries).sort((one, other) => {
+    if (one.at === null || other.at === null) return Number(one.at === null) - Number(other.at === null);
+    return other.at - one.at;
+  });
+}
+
+/** The entries of a year; of null those without a date. */
+export interface Year {
+  year: number | null;
+  entries: Entry[];
+  /** Place of the first of them over the whole list. */
+  from: number;
+}
+
+export function yearsOf(entries: Entry[]): Year[] {
+  const years: Year[] = [];
+  for (const [i, entry] of entries.entries()) {
+    const last = years.at(-1);
+    if (last !== undefined && last.year === entry.year) last.entries.push(entry);
+    else years.push({ year: entry.year, entries: [entry], from: i });
+  }
+  return years;
+}
+
+/** Years are open by themselves, from the newest on, as long as this many entries are on the page. */
+export const OPEN_UP_TO = 120;
+/** And so many of one year. */
+export const MOST_OF_A_YEAR = 240;
+
+/** How many of the years are open by themselves: never none. */
+export function openByItself(years: Year[]): number {
+  let sum = 0;
+  const at = years.findIndex(({ entries }, i) => (sum += entries.length) > OPEN_UP_TO && i > 0);
+  return at === -1 ? years.length : at;
 }
 
 /** The line under the oldest entry: where what is known ends. */

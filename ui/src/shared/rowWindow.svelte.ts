@@ -53,7 +53,7 @@ export function revealing(offsets: number[], index: number, top: number, tall: n
 }
 
 /** The box that scrolls an element. */
-function scrollerOf(element: HTMLElement): HTMLElement | null {
+export function scrollerOf(element: HTMLElement): HTMLElement | null {
   for (let at = element.parentElement; at !== null; at = at.parentElement) {
     if (/auto|scroll/u.test(getComputedStyle(at).overflowY)) return at;
   }

@@ -11,4 +11,12 @@ text: string,
 /**
  * "18-Nov-2026, Dr RAO"; absent where not recorded.
  */
-detail_text: string | null, };
+detail_text: string | null, 
+/**
+ * UTC ms by which it is put in order; of a partial date the first instant it may mean; absent where no date is recorded.
+ */
+at_ms?: number | null, 
+/**
+ * The year of that, by the local clock as in the words.
+ */
+at_year?: number, };

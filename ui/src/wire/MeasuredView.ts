@@ -26,6 +26,14 @@ flag: string,
  */
 flag_shape: string, 
 /**
+ * "NEWS2 3": what NEWS2 gives this value by itself, 1 to 3 points; absent for none, and where it scores nothing (S10).
+ */
+points_text?: string, 
+/**
+ * The same as a number: its weight on the screen.
+ */
+points?: number, 
+/**
  * Reference range text.
  */
 range_text: string | null, 

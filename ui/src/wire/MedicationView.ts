@@ -35,4 +35,12 @@ suspended: boolean,
 /**
  * "reported, not ordered here".
  */
-reported: boolean, };
+reported: boolean, 
+/**
+ * UTC ms of its end, by which it is put in order; of a partial date the first instant it may mean; absent where no end is recorded.
+ */
+at_ms?: number | null, 
+/**
+ * The year of that, by the local clock as in the words.
+ */
+at_year?: number, };

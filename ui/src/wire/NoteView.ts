@@ -15,4 +15,12 @@ detail_text: string,
 /**
  * The text where it is plain text and on this workstation.
  */
-text: string | null, };
+text: string | null, 
+/**
+ * UTC ms by which it is put in order; of a partial date the first instant it may mean; absent where no date is recorded.
+ */
+at_ms?: number | null, 
+/**
+ * The year of that, by the local clock as in the words.
+ */
+at_year?: number, };

@@ -14,6 +14,14 @@ uid: string,
  */
 when_text: string, 
 /**
+ * UTC ms by which it is put in order; of a partial date the first instant it may mean; absent where no date is recorded.
+ */
+at_ms?: number | null, 
+/**
+ * The year of that, by the local clock as in the words.
+ */
+at_year?: number, 
+/**
  * E.g. "CT chest".
  */
 title: string, 

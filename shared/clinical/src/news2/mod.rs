@@ -403,6 +403,24 @@ pub fn not_for(
     }
 }
 
+/// Whether the points of one reading are for a patient: as [`not_for`], and also by what was so when it was measured, so that the values
+/// of somebody's childhood are not marked, nor those around a pregnancy that is over. `offset_minutes`: the zone now.
+#[must_use]
+pub fn not_for_reading(
+    born: Option<&PartialDate>,
+    deceased: bool,
+    pregnancy: Option<Pregnancy>,
+    at: Option<UtcMs>,
+    now: UtcMs,
+    offset_minutes: i32,
+) -> Option<NotFor> {
+    not_for(born, deceased, pregnancy, now, offset_minutes).or_else(|| {
+        let at = at?.min(now);
+        let around = |p: &Pregnancy| p.at.is_some_and(|said| said.since(at) <= PREGNANT_MS);
+        not_for(born, false, pregnancy.filter(around), at, offset_minutes)
+    })
+}
+
 /// A basis that this version cannot read is none: whoever has it is shown without a score, never left out.
 ///
 /// # Errors

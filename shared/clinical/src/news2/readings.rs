@@ -7,7 +7,7 @@
 
 use super::points;
 use crate::UtcMs;
-use crate::card::{CardFact, condition, measured};
+use crate::card::{CardFact, MeasuredItem, condition, measured};
 use crate::chart::{Component, Concept, LOINC, Observation, PartialDate, Resource, SNOMED, Value};
 use crate::format::Measured;
 use crate::format::civil::{Precision, parse_fhir};
@@ -114,6 +114,37 @@ impl Basis {
         self
     }
 
+    /// What the score gives a shown value by itself (chart 1, SpO2 on scale 1), 0 to 3; of a blood pressure its systolic one. `None` for
+    /// what is none of its inputs, and for whatever the score would not count: not final, a laboratory's, another unit, words.
+    /// When it was measured does not matter.
+    #[must_use]
+    pub fn points_of(&self, shown: &MeasuredItem) -> Option<u8> {
+        let of = match shown.label.as_str() {
+            "BP" => Of::Pressure,
+            label => LABELS.iter().find(|(l, _)| *l == label)?.1,
+        };
+        if !is_settled(Some(shown.status.as_str())) {
+            return None;
+        }
+        let value = match of {
+            Of::Pressure => shown.value.split('/').next()?,
+            _ => shown.value.as_str(),
+        };
+        let value = as_text(value, shown.unit.as_deref());
+        // A time that is not certain is none here.
+        [shown.at, None].into_iter().find_map(|at| {
+            let place = (of, Reverse(at));
+            let first = self.readings.partition_point(|r| (r.of, Reverse(r.at)) < place);
+            let same = self.readings.iter().skip(first);
+            let mut same = same.take_while(|r| (r.of, Reverse(r.at)) == place);
+            // Whatever the words, a coma score has no points.
+            same.find_map(|r| match r.what {
+                What::Points(n @ 0..=3) if r.value == value && of != Of::Coma => Some(n),
+                _ => None,
+            })
+        })
+    }
+
     /// This one and what another knows beyond it.
     #[must_use]
     pub fn with(mut self, other: &Self) -> Self {
@@ -160,6 +191,15 @@ pub(crate) fn of_laboratory(o: &Observation) -> bool {
         || codes.any(|c| measured::label_in(measured::LABS, c).is_some())
 }
 
+/// Whether somebody stands for a result.
+fn is_settled(status: Option<&str>) -> bool {
+    matches!(status, Some("final" | "amended" | "corrected"))
+}
+
+fn as_text(value: &str, unit: Option<&str>) -> String {
+    Measured::new(value, unit).to_string().trim().to_owned()
+}
+
 fn of(code: &Concept) -> Option<Of> {
     let label = measured::label_in(measured::VITALS, code)?;
     LABELS.iter().find(|(l, _)| *l == label).map(|(_, of)| *of)
@@ -169,7 +209,7 @@ fn of_observation(o: &Observation, out: &mut Vec<Reading>) {
     if !measured::is_usable(o) || of_laboratory(o) {
         return;
     }
-    let settled = matches!(o.status.as_deref(), Some("final" | "amended" | "corrected"));
+    let settled = is_settled(o.status.as_deref());
     let at = certain(o.effective.as_ref());
     let mut add = |code: Option<&Concept>, value: Option<&Value>| {
         let (Some(of), Some(value)) = (code.and_then(of), value) else {
@@ -184,10 +224,7 @@ fn of_observation(o: &Observation, out: &mut Vec<Reading>) {
                 What::NotFinal
             },
             at,
-            value: Measured::new(text.as_str(), value.unit())
-                .to_string()
-                .trim()
-                .to_owned(),
+            value: as_text(&text, value.unit()),
         });
     };
     add(o.code.as_ref(), o.value.as_ref());

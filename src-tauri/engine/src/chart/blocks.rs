@@ -3,13 +3,14 @@
 //! Every block carries the patient it was read for (screens.md S8). A block that cannot be read says so; it is never
 //! an empty list.
 
-use super::codes;
+use super::{codes, when};
 use crate::clock::Clock;
 use crate::entry::allergy;
 use vitrine_clinical::card::{
     AllergyBlock, AllergyItem, AllergyState, Block, BlockState, ConditionItem, ContactItem, EmergencyCard,
     HighRisk, MeasuredItem, MedicationItem, NegativeStatement, StatementItem, shown,
 };
+use vitrine_clinical::chart::PartialDate;
 use vitrine_clinical::format::{self, ResultFlag};
 use vitrine_clinical::summary::Earlier;
 use vitrine_clinical::{PatientId, UtcMs, say, word};
@@ -123,9 +124,7 @@ impl Words<'_> {
         use super::rows;
         let id = card.identity.as_ref();
         let now = self.clock.now();
-        let birth = id
-            .and_then(|i| i.birth_date.as_deref())
-            .map(vitrine_clinical::chart::PartialDate::new);
+        let birth = id.and_then(|i| i.birth_date.as_deref()).map(PartialDate::new);
         BannerView {
             patient: self.patient.to_string(),
             name: rows::name_text(id),
@@ -273,6 +272,8 @@ impl Words<'_> {
             high_risk_text: m.high_risk.map(|h| high_risk(h).to_owned()),
             suspended: m.status == "on-hold",
             reported: m.reported,
+            at_ms: m.stopped.map(|at| at.0),
+            at_year: m.stopped.map(|at| when::year(at, self.clock)),
         }
     }
 
@@ -293,6 +294,8 @@ impl Words<'_> {
         LineView {
             text: shown::line(&c.text).into_owned(),
             detail_text: joined(notes),
+            at_ms: None,
+            at_year: None,
         }
     }
 
@@ -300,6 +303,8 @@ impl Words<'_> {
         LineView {
             text: shown::line(&s.text).into_owned(),
             detail_text: joined([s.at.map(|at| self.date(at)), s.by.clone(), None]),
+            at_ms: None,
+            at_year: None,
         }
     }
 
@@ -307,6 +312,8 @@ impl Words<'_> {
         LineView {
             text: shown::line(&c.name).into_owned(),
             detail_text: joined([c.relationship.clone(), c.phone.clone(), None]),
+            at_ms: None,
+            at_year: None,
         }
     }
 
@@ -320,6 +327,8 @@ impl Words<'_> {
                 .unwrap_or_default(),
             flag: flag.text().to_owned(),
             flag_shape: flag.shape().to_owned(),
+            points_text: None,
+            points: None,
             range_text: m.range.clone(),
             at_text: m.at.map_or_else(
                 || word!("time not recorded", "Zeit nicht dokumentiert").to_owned(),

@@ -1,6 +1,7 @@
 //! The emergency card as shown.
 
 use super::blocks::Words;
+use super::news2::Marks;
 use crate::entry::{self, Pending};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::word;
@@ -47,6 +48,7 @@ fn recorded(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> Emerge
         return unreadable(w, frame);
     };
     let looked_at = essentials();
+    let marks = Marks::new(Some(c), None, w.clock);
     EmergencyCardView {
         access_id: frame.access_id,
         frame_text: frame.text,
@@ -59,7 +61,7 @@ fn recorded(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> Emerge
         conditions: w.of_block(&c.conditions, looked_at, |m| w.condition(m)),
         code_status: w.of_block(&c.code_status, looked_at, |m| w.statement(m)),
         devices: w.of_block(&c.devices, looked_at, |m| w.statement(m)),
-        vitals: w.of_block(&c.vitals, looked_at, |m| w.measured(m)),
+        vitals: w.of_block(&c.vitals, looked_at, |m| marks.on(w.measured(m), m)),
         news2: w.news2(c, None, looked_at),
         labs: w.of_block(&c.labs, looked_at, |m| w.measured(m)),
         blood_group: w.of_block(&c.blood_group, looked_at, |m| w.statement(m)),

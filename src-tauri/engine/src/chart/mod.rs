@@ -13,3 +13,4 @@ pub(crate) mod rows;
 mod series;
 #[cfg(test)]
 mod spoken;
+pub(crate) mod when;

@@ -1,16 +1,18 @@
-//! NEWS2 as shown: the score, what it asks for, what it lacks, its inputs, its course.
+//! NEWS2 as shown: the score, what it asks for, what it lacks, its inputs, its course; and what it gives a value by itself.
 //!
 //! Never here: points, and which readings count (`vitrine_clinical::news2`). Called by `record`, `card_view` and `rows`.
 
 use super::blocks::Words;
 use crate::clock::Clock;
-use vitrine_clinical::card::{EmergencyCard, Identity};
+use std::borrow::Cow;
+use vitrine_clinical::card::{EmergencyCard, Identity, MeasuredItem};
 use vitrine_clinical::chart::PartialDate;
 use vitrine_clinical::news2::{
-    Basis, Level, News2, NotFor, OLD_MS, Of, Part, Reading, SET_MS, State, news2, not_for,
+    Basis, Level, News2, NotFor, OLD_MS, Of, Part, Reading, SET_MS, State, news2, not_for, not_for_reading,
 };
 use vitrine_clinical::{UtcMs, format, say, word};
-use vitrine_wire::view::{BlockView, News2Level, News2PartView, News2PointView, News2View};
+use vitrine_wire::series_view::{MeasuredPointView, MeasuredSeriesView};
+use vitrine_wire::view::{BlockView, MeasuredView, News2Level, News2PartView, News2PointView, News2View};
 
 /// Scores in a course.
 const COURSE: usize = 8;
@@ -114,6 +116,74 @@ impl Words<'_> {
             spoken_text: spoken(score),
             at_text: self.date_time(at),
         }
+    }
+}
+
+/// What NEWS2 gives each shown vital sign by itself (S10): monitors send no flag of their own.
+pub(crate) struct Marks<'a> {
+    /// `None` where nothing is known: nobody is marked then.
+    basis: Option<Cow<'a, Basis>>,
+    born: Option<PartialDate>,
+    deceased: bool,
+    now: UtcMs,
+    zone: i32,
+}
+
+impl<'a> Marks<'a> {
+    /// By the essentials, which say who it is, and by the full record where it is here.
+    pub(crate) fn new(card: Option<&'a EmergencyCard>, record: Option<&Basis>, clock: &Clock) -> Self {
+        let identity = card.and_then(|c| c.identity.as_ref());
+        let now = clock.now();
+        let known = card.and_then(|c| c.news2.as_ref());
+        Self {
+            basis: known.map(|known| match record {
+                Some(all) => Cow::Owned(all.clone().with(known)),
+                None => Cow::Borrowed(known),
+            }),
+            born: identity
+                .and_then(|i| i.birth_date.as_deref())
+                .map(PartialDate::new),
+            deceased: identity.is_some_and(|i| i.deceased.is_some()),
+            now,
+            zone: clock.zone_minutes(now),
+        }
+    }
+
+    /// 1 to 3; `None` for a value of none, one that is not scored, and whoever the score is not for.
+    fn points(&self, m: &MeasuredItem) -> Option<u8> {
+        let basis = self.basis.as_ref()?;
+        let n = basis.points_of(m).filter(|n| *n > 0)?;
+        let born = self.born.as_ref();
+        let refused = not_for_reading(born, self.deceased, basis.pregnancy, m.at, self.now, self.zone);
+        refused.is_none().then_some(n)
+    }
+
+    fn text(n: u8) -> String {
+        say!("NEWS2 {n}", "NEWS2 {n}")
+    }
+
+    /// Marks a newest value.
+    pub(super) fn on(&self, view: MeasuredView, m: &MeasuredItem) -> MeasuredView {
+        let points = self.points(m);
+        MeasuredView {
+            points_text: points.map(Self::text),
+            points,
+            ..view
+        }
+    }
+
+    /// Marks a value of a series.
+    pub(super) fn on_point(&self, point: &mut MeasuredPointView, m: &MeasuredItem) {
+        point.points = self.points(m);
+        point.points_text = point.points.map(Self::text);
+    }
+
+    /// Marks the series of one value.
+    pub(super) fn on_single(&self, mut series: MeasuredSeriesView, m: &MeasuredItem) -> MeasuredSeriesView {
+        for point in &mut series.points {
+            self.on_point(point, m);
+        }
+        series
     }
 }
 

@@ -2,8 +2,9 @@
 
 use super::blocks::Words;
 use super::card_view::essentials;
-use super::codes;
+use super::news2::Marks;
 use super::series::Named;
+use super::{codes, when};
 use crate::critical;
 use crate::entry::{self, Pending};
 use std::collections::{BTreeMap, BTreeSet};
@@ -155,9 +156,12 @@ pub(crate) fn chart_view(
         (Some(facts), Some(s)) => entry::vitals::shown(facts, &s.vitals),
         _ => entry::vitals::Shown::new(),
     };
+    // A pregnancy may stand in what cannot be read: then only the essentials are asked.
+    let scored = summary.as_ref().filter(|_| !bad(&["Observation", "Condition"]));
     let named = Named {
         marks: entry::vitals::marks(pending.iter().filter(|p| !is_here(p)), w),
         vitals: &vitals,
+        points: Marks::new(card, scored.map(|s| &s.news2), w.clock),
     };
     let code_status = match card {
         Some(c) => w.of_block(&c.code_status, essentials(), |s| w.statement(s)),
@@ -194,13 +198,12 @@ pub(crate) fn chart_view(
     };
     // Who it is comes from the essentials: without them nobody is scored.
     if let Some(card) = card {
-        let record = summary.as_ref().filter(|_| !bad(&["Observation", "Condition"]));
-        let looked_at = record.map_or_else(essentials, |_| full_record());
-        view.news2 = w.news2(card, record.map(|s| &s.news2), looked_at);
+        let looked_at = scored.map_or_else(essentials, |_| full_record());
+        view.news2 = w.news2(card, scored.map(|s| &s.news2), looked_at);
     }
     match (&summary, card) {
         (Some(s), _) => from_record(w, &mut view, s, card, &named, &bad),
-        (None, Some(c)) => from_card(w, &mut view, c),
+        (None, Some(c)) => from_card(w, &mut view, c, &named.points),
         (None, None) => {}
     }
     Shown { view, vitals }
@@ -282,13 +285,13 @@ fn from_record(
     }
 }
 
-fn from_card(w: &Words<'_>, view: &mut ChartView, c: &EmergencyCard) {
+fn from_card(w: &Words<'_>, view: &mut ChartView, c: &EmergencyCard, points: &Marks<'_>) {
     let looked_at = essentials();
     view.medications = w.of_block(&c.medications, looked_at, |m| w.medication(m));
     view.conditions = w.of_block(&c.conditions, looked_at, |m| w.condition(m));
-    view.vitals = w.of_block(&c.vitals, looked_at, |m| w.measured(m));
+    view.vitals = w.of_block(&c.vitals, looked_at, |m| points.on(w.measured(m), m));
     view.labs = w.of_block(&c.labs, looked_at, |m| w.single(m));
-    view.flowsheet.series = w.of_block(&c.vitals, looked_at, |m| w.single(m));
+    view.flowsheet.series = w.of_block(&c.vitals, looked_at, |m| points.on_single(w.single(m), m));
     let elsewhere = |block: &mut String| {
         word!(
             "The full record is not on this workstation",
@@ -325,6 +328,8 @@ fn note(w: &Words<'_>, n: &Note) -> NoteView {
         title: n.title.clone(),
         detail_text: detail.join(", "),
         text: n.text.clone(),
+        at_ms: n.at.map(|at| at.0),
+        at_year: n.at.map(|at| when::year(at, w.clock)),
     }
 }
 
@@ -345,8 +350,18 @@ fn encounter(w: &Words<'_>, e: &EncounterItem) -> LineView {
             .map(|s| codes::status(s).to_owned()),
     ];
     let detail = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    // By its begin; where that is not recorded, its end is all that is known of when.
+    let at = [&e.start, &e.end]
+        .into_iter()
+        .flatten()
+        .find_map(|d| when::first(d, w.clock));
     LineView {
         text: e.title.clone(),
         detail_text: (!detail.is_empty()).then_some(detail),
+        at_ms: at.map(|at| at.0),
+        at_year: at.map(|at| when::year(at, w.clock)),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 //! Never here: which results count (`vitrine_clinical::summary`). Called by `record`.
 
 use super::blocks::Words;
+use super::news2::Marks;
 use crate::entry::vitals;
 use std::collections::BTreeMap;
 use vitrine_clinical::card::MeasuredItem;
@@ -31,17 +32,18 @@ const SCALES: &[(&str, f64, f64)] = &[
     ("Pain", 0.0, 10.0),
 ];
 
-/// Vital signs that can be marked as wrong, and marks that this copy of the record does not have.
+/// Vital signs that can be marked as wrong, and marks that this copy of the record does not have; what NEWS2 gives each.
 pub(crate) struct Named<'a> {
     pub(crate) vitals: &'a vitals::Shown,
     /// By result: the words beside its value, and whether the mark waits.
     pub(crate) marks: BTreeMap<String, (String, bool)>,
+    pub(crate) points: Marks<'a>,
 }
 
 impl Named<'_> {
     /// The newest value, with the mark on it.
     pub(super) fn measured(&self, w: &Words<'_>, m: &MeasuredItem) -> MeasuredView {
-        let view = w.measured(m);
+        let view = self.points.on(w.measured(m), m);
         let mark = self.marks.get(&m.source.to_string()).map(|(text, _)| text);
         MeasuredView {
             status_text: with_mark(view.status_text, mark),
@@ -137,6 +139,7 @@ impl Words<'_> {
                 .map(ToString::to_string)
                 .collect();
             named.name(point, &sources);
+            named.points.on_point(point, m);
         };
         rows.iter()
             .map(|s| self.named_series(s, VITAL_VALUES, &name))
@@ -222,6 +225,8 @@ impl Words<'_> {
             unit: shown.unit,
             flag: shown.flag,
             flag_shape: shown.flag_shape,
+            points_text: None,
+            points: None,
             range_text: shown.range_text,
             at_ms: m.at.map(|at| at.0),
             at_text: shown.at_text,
@@ -426,6 +431,7 @@ mod tests {
         let none = Named {
             vitals: &vitals::Shown::new(),
             marks: BTreeMap::new(),
+            points: Marks::new(None, None, &clock),
         };
         let rows = w.flowsheet(&pressures, &none);
         assert_eq!(rows.len(), 1);
@@ -450,6 +456,7 @@ mod tests {
             let named = Named {
                 vitals: &known,
                 marks,
+                points: Marks::new(None, None, &clock),
             };
             let point = w.flowsheet(&pressures, &named)[0].points[0].clone();
             (point.source, point.status_text)

@@ -162,6 +162,8 @@ fn view(
         .map(|s| StudyView {
             uid: s.uid.clone(),
             when_text: words::when_text(s),
+            at_ms: words::first(s, &station.clock).map(|at| at.0),
+            at_year: words::year(s, &station.clock),
             title: words::study_title(s),
             modalities: words::modalities(s),
             accession: s.accession.clone(),

@@ -2,8 +2,10 @@
 //!
 //! Never here: state. Called by `images`.
 
+use crate::chart::when;
 use crate::clock::Clock;
-use vitrine_clinical::{format, say, word};
+use vitrine_clinical::chart::PartialDate;
+use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_pixels::Colour;
 use vitrine_wire::images::{ListedSeries, ListedStudy};
 
@@ -45,22 +47,40 @@ pub(super) fn size_text(s: &ListedSeries) -> String {
     }
 }
 
-/// "12-Oct-2026 08:14", "12-Oct-2026", "date unknown".
-pub(super) fn when_text(s: &ListedStudy) -> String {
-    let Some(day) = s.day.filter(|d| (10_000_101..=99_991_231).contains(d)) else {
-        return word!("date unknown", "Datum unbekannt").to_owned();
-    };
+/// Its date as FHIR writes it, and its time as hours and minutes; `None` where the header has no date that can be read.
+fn dated(s: &ListedStudy) -> Option<(String, Option<String>)> {
+    let day = s.day.filter(|d| (10_000_101..=99_991_231).contains(d))?;
     let iso = format!("{:04}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100);
-    let date = format::partial_date(&iso, 0);
     let hm = s.time.as_deref().and_then(|t| {
         let (h, m) = (t.get(..2)?, t.get(2..4)?);
         let ok = h.parse::<u8>().is_ok_and(|h| h < 24) && m.parse::<u8>().is_ok_and(|m| m < 60);
         ok.then(|| format!("{h}:{m}"))
     });
+    Some((iso, hm))
+}
+
+/// "12-Oct-2026 08:14", "12-Oct-2026", "date unknown".
+pub(super) fn when_text(s: &ListedStudy) -> String {
+    let Some((iso, hm)) = dated(s) else {
+        return word!("date unknown", "Datum unbekannt").to_owned();
+    };
+    let date = format::partial_date(&iso, 0);
     match hm {
         Some(hm) => format!("{date} {hm}"),
         None => date,
     }
+}
+
+/// The first instant that its date and time may mean. The header has no zone: they are of the local clock.
+pub(super) fn first(s: &ListedStudy, clock: &Clock) -> Option<UtcMs> {
+    let (iso, hm) = dated(s)?;
+    let text = hm.map_or_else(|| iso.clone(), |hm| format!("{iso}T{hm}"));
+    when::first(&PartialDate::new(text), clock)
+}
+
+/// The year of its date.
+pub(super) fn year(s: &ListedStudy, clock: &Clock) -> Option<i32> {
+    first(s, clock).map(|at| when::year(at, clock))
 }
 
 /// Modalities of a study, each once, in order.
@@ -218,6 +238,7 @@ pub(super) fn stopped_text(why: &str, marks: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vitrine_clinical::format::civil::parse_fhir_ms;
 
     #[test]
     fn words_of_studies_and_series() {
@@ -239,6 +260,13 @@ mod tests {
             (when_text(&s).as_str(), study_title(&s).as_str()),
             ("12-Oct-2026 08:14", "CT chest")
         );
+        let clock = Clock::new();
+        let minutes = |at: UtcMs| (at.0 + i64::from(clock.zone_minutes(at)) * 60_000) / 60_000;
+        let at = first(&s, &clock).map(minutes);
+        assert_eq!(at, parse_fhir_ms("2026-10-12T08:14:00Z").map(|ms| ms / 60_000));
+        assert_eq!(year(&s, &clock), Some(2026));
+        let undated = ListedStudy { day: None, ..s };
+        assert_eq!((first(&undated, &clock), year(&undated, &clock)), (None, None));
         let s = study(r#"{"uid":"1","time":"99","series":[]}"#);
         assert_eq!(
             (when_text(&s).as_str(), study_title(&s).as_str()),

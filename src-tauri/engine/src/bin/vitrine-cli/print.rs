@@ -127,6 +127,9 @@ fn measured(m: &MeasuredView) -> String {
         .copied()
         .collect::<Vec<_>>()
         .join(" ");
+    if let Some(points) = m.points_text.as_ref().filter(|_| m.flag.is_empty()) {
+        text.push_str(&format!(" {points}"));
+    }
     for extra in [&m.range_text, &m.status_text].into_iter().flatten() {
         text.push_str(&format!(" ({extra})"));
     }
@@ -154,6 +157,8 @@ fn newest(s: &MeasuredSeriesView) -> String {
         unit: p.unit.clone(),
         flag: p.flag.clone(),
         flag_shape: p.flag_shape.clone(),
+        points_text: p.points_text.clone(),
+        points: p.points,
         range_text: p.range_text.clone(),
         at_text: p.at_text.clone(),
         status_text: p.status_text.clone(),
