@@ -149,14 +149,15 @@ export function openApi(carry: Carry = (path, init) => fetch(path, init), asked:
         credentials: 'same-origin',
         cache: 'no-store',
         redirect: 'error',
-        referrerPolicy: 'no-referrer',
+        // Not 'no-referrer': with it a browser may say `Origin: null`, which the server refuses.
+        referrerPolicy: 'same-origin',
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
       text = await response.text();
     } catch {
       throw new Failure('unreached', changes ? PERHAPS_DONE : NOT_REACHED);
     }
-    if (!response.ok) throw refusalOf(response.status, text);
+    if (!response.ok) throw refusalOf(response.status, text, path);
     asked();
     if (response.status === 204) return null;
     try {
@@ -205,13 +206,13 @@ export function queryOf(question: AuditQuestion): string {
 }
 
 /** The words of the server, or ours where it gives none. */
-function refusalOf(status: number, body: string): Failure {
+function refusalOf(status: number, body: string, path: string): Failure {
   const kind = KINDS[status] ?? (status >= 500 ? 'unavailable' : 'wrong');
   let text = '';
   try {
     const refusal = plain(JSON.parse(body) as { error?: unknown; text?: unknown } | null);
     // The cookie is that of a later sign-in in another window, perhaps of somebody else: nothing is sent in that name.
-    if (status === 403 && refusal?.error === 'csrf') return new Failure('signed-out', REPLACED);
+    if (status === 403 && refusal?.error === 'csrf' && path !== 'sign-in') return new Failure('signed-out', REPLACED);
     if (typeof refusal?.text === 'string') text = refusal.text.trim();
   } catch {
     // A page of a proxy is no refusal of ours.

@@ -9,7 +9,7 @@ const PAGES: readonly { page: Page; may: keyof ConsoleMay | null; name: string }
   { page: 'reviews', may: null, name: say('Reviews', 'Prüfungen') },
   { page: 'numbers', may: 'reviews', name: say('Numbers', 'Zahlen') },
   { page: 'audit', may: 'audit', name: say('Audit', 'Audit') },
-  { page: 'devices', may: 'devices', name: say('Devices', 'Geräte') },
+  { page: 'devices', may: 'devices', name: say('Workstations', 'Arbeitsplätze') },
   { page: 'people', may: 'people', name: say('People', 'Personen') },
 ];
 

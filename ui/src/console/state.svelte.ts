@@ -25,7 +25,7 @@ export const WARNING_MS = 60_000;
 const KEEP_EVERY_MS = 60_000;
 const IDLE = say('You were signed out: nobody touched this page for a while.', 'Sie wurden abgemeldet: Diese Seite wurde eine Weile nicht benutzt.');
 const ENDED = say('Your sign-in has reached its end. Sign in again.', 'Ihre Anmeldung ist abgelaufen. Neu anmelden.');
-const WRONG = say('User name or password is wrong, or the account may not use the console.', 'Benutzername oder Kennwort ist falsch, oder das Konto darf die Konsole nicht benutzen.');
+const WRONG = say('User name or password is wrong. A PIN does not count here.', 'Benutzername oder Kennwort ist falsch. Eine PIN gilt hier nicht.');
 
 export class Console {
   readonly api: Api;

@@ -2,30 +2,30 @@
 import type { ConsoleAuditRow } from "./ConsoleAuditRow";
 
 /**
- * Rows of the audit, newest first.
+ * `GET /console/api/audit`.
  */
 export type ConsoleAudit = { 
 /**
- * The instant this was made, UTC ms.
+ * The server's clock.
  */
 now_ms: number, 
 /**
- * Looked at from, UTC ms.
+ * From when.
  */
 from_ms: number, 
 /**
- * Looked at until, UTC ms.
+ * Until when.
  */
 until_ms: number, 
 /**
- * The rows.
+ * The rows, newest first.
  */
 rows: Array<ConsoleAuditRow>, 
 /**
- * Where the older ones go on: `before` of the next question.
+ * Goes on there, as `before`.
  */
 next: string | null, 
 /**
- * "Rows of 22-Nov-2026 to 29-Nov-2026, all chains".
+ * What was searched, in a sentence.
  */
 looked: string, };

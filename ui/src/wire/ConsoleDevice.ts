@@ -5,38 +5,38 @@
  */
 export type ConsoleDevice = { 
 /**
- * Id.
+ * Its id.
  */
 id: string, 
 /**
- * Name.
+ * Its name.
  */
 name: string, 
 /**
- * Ward.
+ * Its ward.
  */
 ward: string, 
 /**
- * Word of its state.
+ * `active`, `revoked`.
  */
 state: string, 
 /**
- * Enrolled, UTC ms.
+ * When it was enrolled.
  */
 enrolled_ms: number, 
 /**
- * Last seen, UTC ms.
+ * When it was last seen.
  */
 seen_ms: number | null, 
 /**
- * Version of its program.
+ * Its program.
  */
 version: string | null, 
 /**
- * What it reports, in short.
+ * What it says of itself, in short words.
  */
 report: string | null, 
 /**
- * Revoked, UTC ms.
+ * When it was revoked, where that is known.
  */
 revoked_ms: number | null, };

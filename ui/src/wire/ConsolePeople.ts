@@ -2,14 +2,14 @@
 import type { ConsolePerson } from "./ConsolePerson";
 
 /**
- * The accounts.
+ * `GET /console/api/people`.
  */
 export type ConsolePeople = { 
 /**
- * The instant this was made, UTC ms.
+ * The server's clock.
  */
 now_ms: number, 
 /**
- * The accounts.
+ * The accounts by name.
  */
 people: Array<ConsolePerson>, };

@@ -5,15 +5,15 @@
  */
 export type ConsolePerson = { 
 /**
- * Account.
+ * Sign-in name.
  */
 user: string, 
 /**
- * Name.
+ * Name as shown.
  */
 name: string, 
 /**
- * Role.
+ * Role in words.
  */
 role: string, 
 /**
@@ -21,6 +21,6 @@ role: string,
  */
 wards: Array<string>, 
 /**
- * It can be used.
+ * May sign in.
  */
 in_use: boolean, };

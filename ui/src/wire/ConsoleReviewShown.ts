@@ -7,7 +7,7 @@ import type { ConsoleReviewPatient } from "./ConsoleReviewPatient";
 import type { ConsoleSeen } from "./ConsoleSeen";
 
 /**
- * A review that was opened.
+ * `GET /console/api/reviews/{id}`.
  */
 export type ConsoleReviewShown = { 
 /**
@@ -15,7 +15,7 @@ export type ConsoleReviewShown = {
  */
 review: ConsoleReview, 
 /**
- * Whose record was opened.
+ * Whose glass was broken.
  */
 patient: ConsoleReviewPatient, 
 /**
@@ -27,14 +27,14 @@ history: Array<ConsoleHistory>,
  */
 evidence: Array<ConsoleEvidence>, 
 /**
- * What was seen under it.
+ * What was looked at, oldest first; empty for whoever may not read the audit log.
  */
 seen: Array<ConsoleSeen>, 
 /**
- * More was seen than is listed.
+ * There may be more than that.
  */
 seen_more: boolean, 
 /**
- * What the reader may do.
+ * What the reader can do.
  */
 acts: Array<ConsoleAct>, };

@@ -2,19 +2,19 @@
 import type { ConsoleReview } from "./ConsoleReview";
 
 /**
- * The queue of reviews.
+ * `GET /console/api/reviews`: open ones oldest first, all of them newest first.
  */
 export type ConsoleReviews = { 
 /**
- * The instant this was made, UTC ms.
+ * The server's clock.
  */
 now_ms: number, 
 /**
- * Only what waits for a decision.
+ * Only what is not closed.
  */
 open_only: boolean, 
 /**
- * The reviews.
+ * The rows; whoever may not review sees their own.
  */
 rows: Array<ConsoleReview>, 
 /**
@@ -22,10 +22,10 @@ rows: Array<ConsoleReview>,
  */
 more: boolean, 
 /**
- * So many wait for a decision.
+ * Not closed, of all the reader may see.
  */
 waiting: number, 
 /**
- * So many of them are overdue.
+ * Of those, past their time.
  */
 overdue: number, };

@@ -6,7 +6,7 @@ import type { ConsoleMay } from "./ConsoleMay";
  */
 export type ConsoleSession = { 
 /**
- * Account.
+ * Sign-in name.
  */
 user: string, 
 /**
@@ -14,26 +14,26 @@ user: string,
  */
 name: string, 
 /**
- * Role.
+ * Role in words.
  */
 role: string, 
 /**
- * Goes back in the header `X-Vitrine-Csrf` of all that changes something.
+ * Goes with everything but GET as the header `X-Vitrine-Csrf`.
  */
 csrf: string, 
 /**
- * Without a request for so long it ends, seconds.
+ * Seconds without a request after which the session ends.
  */
 idle_s: number, 
 /**
- * It ends at the latest then, UTC ms.
+ * When it ends in any case.
  */
 ends_ms: number, 
 /**
- * The instant this was made, UTC ms.
+ * The server's clock.
  */
 now_ms: number, 
 /**
- * What may be done.
+ * What the policy lets them do.
  */
 may: ConsoleMay, };

@@ -40,13 +40,20 @@ export const decided = (): ConsoleReview[] => [
   review('h8', { at_ms: NOW - 6 * DAY, state: 'misuse', state_text: 'Closed: misuse', user: 'rao', user_name: 'Dr RAO', closed_ms: NOW - 5 * DAY, level: 1 }),
 ];
 
-const REFUSED = 'You asked for nothing that a second reviewer could decide: nobody suspects misuse.';
 const act = (how: string, label: string, why_not: string | null = null): ConsoleAct => ({ how, label, why_not, words_needed: true });
 
-export function shown(of: ConsoleReview): ConsoleReviewShown {
-  const closed = of.closed_ms === null ? null : 'This review is closed.';
-  const own = of.own ? 'You broke this glass: somebody else must review it.' : closed;
-  const second = of.state === 'suspected';
+/** As the server gives them: what may follow how it stands, with why this reader could not. `mine`: they suspected it themselves. */
+function acts(of: ConsoleReview, mine: boolean): ConsoleAct[] {
+  if (of.closed_ms !== null) return [];
+  const not = of.own ? 'Privacy broke the glass: somebody else must review it.' : mine ? 'Privacy suspects misuse already: a second reviewer has to decide.' : null;
+  return [
+    ...(of.state === 'suspected' ? [act('confirm', 'Confirm misuse', not), act('dismiss', 'Dismiss the suspicion', not)] : [act('ask', 'Ask for an explanation', not), act('appropriate', 'Appropriate', not), act('suspect', 'Suspect misuse', not)]),
+    ...(of.own ? [act('explain', 'Explain')] : []),
+  ];
+}
+
+export function shown(of: ConsoleReview, mine = false): ConsoleReviewShown {
+  const second = of.state === 'suspected' && !mine;
   return {
     review: of,
     patient: { id: 'p-jones', name: 'JONES, Mary (Ms)', identity: '04-Feb-1958 · F · MRN 4471 0932' },
@@ -66,11 +73,7 @@ export function shown(of: ConsoleReview): ConsoleReviewShown {
       { at_ms: of.at_ms + 4 * MIN, action: 'chart', what: 'Notes (3), laboratory results (41), images (1 study)', device: of.device },
     ],
     seen_more: of.id === 'a1',
-    acts: [
-      act('ask', 'Ask', own), act('appropriate', 'Appropriate', own), act('suspect', 'Suspect misuse', own ?? (second ? 'Misuse is suspected already.' : null)),
-      act('confirm', 'Confirm misuse', own ?? (second ? null : REFUSED)), act('dismiss', 'Dismiss the suspicion', own ?? (second ? null : REFUSED)),
-      act('explain', 'Explain', of.own ? closed : `Only ${of.user_name}, who broke the glass, can explain it.`),
-    ],
+    acts: acts(of, mine),
   };
 }
 
@@ -115,10 +118,10 @@ export const brokenChains = (): ConsoleChains => {
 export const devices = (): ConsoleDevices => ({
   now_ms: NOW,
   devices: [
-    { id: '0193-ed07', name: 'ED-07', ward: 'ED', state: 'enrolled', enrolled_ms: NOW - 200 * DAY, seen_ms: NOW - 4000, version: '0.1.0', report: 'connected; 38 patients; 0 unsent; keys: file (weak)', revoked_ms: null },
-    { id: '0193-icu2', name: 'ICU-02', ward: 'ICU', state: 'enrolled', enrolled_ms: NOW - 90 * DAY, seen_ms: NOW - 2 * HOUR, version: '0.1.0', report: '2 unsent, the oldest 2 h', revoked_ms: null },
+    { id: '0193-ed07', name: 'ED-07', ward: 'ED', state: 'active', enrolled_ms: NOW - 200 * DAY, seen_ms: NOW - 4000, version: '0.1.0', report: 'connected; 38 patients; 0 unsent; keys: file (weak)', revoked_ms: null },
+    { id: '0193-icu2', name: 'ICU-02', ward: 'ICU', state: 'active', enrolled_ms: NOW - 90 * DAY, seen_ms: NOW - 2 * HOUR, version: '0.1.0', report: '2 unsent, the oldest 2 h', revoked_ms: null },
     { id: '0193-w3b1', name: 'W3-B1', ward: 'Ward 3 (Surgery and Orthopaedics)', state: 'revoked', enrolled_ms: NOW - 400 * DAY, seen_ms: NOW - 40 * DAY, version: null, report: null, revoked_ms: NOW - 3 * DAY },
-    { id: '0193-w3b2', name: 'W3-B2', ward: 'Ward 3 (Surgery and Orthopaedics)', state: 'enrolled', enrolled_ms: NOW - HOUR, seen_ms: null, version: null, report: null, revoked_ms: null },
+    { id: '0193-w3b2', name: 'W3-B2', ward: 'Ward 3 (Surgery and Orthopaedics)', state: 'active', enrolled_ms: NOW - HOUR, seen_ms: null, version: null, report: null, revoked_ms: null },
   ],
   codes: [{ ward: 'ICU', made_ms: NOW - 4 * MIN, ends_ms: NOW + 11 * MIN }],
 });

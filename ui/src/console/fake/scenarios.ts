@@ -10,7 +10,7 @@ import type { Page } from '../pages';
 export interface Scenario {
   id: string;
   page?: Page;
-  set?: (world: World) => void;
+  set?: (world: World) => unknown;
   drive?: (app: Console, world: World) => Promise<void> | void;
   /** Something stays on its way: nobody waits for it. */
   waits?: boolean;
@@ -40,7 +40,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { id: 'sign-in', set: (world) => (world.signedIn = false) },
   { id: 'sign-in-wrong', set: (world) => (world.signedIn = false), drive: (app) => app.signIn('privacy', 'wrong') },
   { id: 'sign-in-throttled', set: (world) => { world.signedIn = false; world.ill['POST sign-in'] = { status: 429, body: { error: 'throttled', text: 'Too many wrong passwords. Try again in 30 s.' } }; }, drive: (app) => app.signIn('privacy', 'wrong') },
-  { id: 'sign-in-again', drive: opened('c3', async (app) => { app.review.text = 'The scan was asked for by the'; await app.signOut(true); app.review.drafts = { c3: 'The scan was asked for by the' }; }) },
+  { id: 'sign-in-again', drive: opened('c3', async (app) => { app.review.text = 'The scan was asked for by the'; await app.review.act(act(app, 'ask') ?? never()); }), set: (world) => (world.ill['POST reviews'] = { status: 401, body: { error: 'not-signed-in', text: 'Your sign-in has ended. Sign in again.' } }) },
   { id: 'start-unreached', set: (world) => (world.ill['GET session'] = OFF) },
   { id: 'start-waiting', set: (world) => (world.ill['GET session'] = 'never'), waits: true },
   ...PAGES.flatMap((page): Scenario[] => [
@@ -58,6 +58,8 @@ export const SCENARIOS: readonly Scenario[] = [
   { id: 'reviews-ends', drive: (app) => void (app.endsIn = 42) },
   { id: 'review', drive: opened('a1') },
   { id: 'review-suspected', drive: opened('e5') },
+  { id: 'review-second-is-first', set: (world) => world.mine.add('e5'), drive: opened('e5') },
+  { id: 'review-no-audit', set: (world) => { world.session.may.audit = false; const was = world.shown; world.shown = (of) => ({ ...was(of), seen: [], patient: { id: 'p-x', name: 'Not shown: you have no access to this record now.', identity: '' } }); }, drive: opened('a1') },
   { id: 'review-own', drive: opened('f6') },
   { id: 'review-closed', drive: async (app) => { app.choose('all'); await settled(); await opened('h8')(app); } },
   { id: 'review-bare', set: (world) => { const was = world.shown; world.shown = (of) => ({ ...was(of), history: [], evidence: [], seen: [], seen_more: false, acts: [] }); }, drive: opened('c3') },

@@ -23,7 +23,9 @@ export interface World {
   signedIn: boolean;
   secret: string;
   reviews: ConsoleReview[];
-  shown: (of: ConsoleReview) => ConsoleReviewShown;
+  shown: (of: ConsoleReview, mine?: boolean) => ConsoleReviewShown;
+  /** Reviews in which this reader suspects misuse. */
+  mine: Set<string>;
   stats: ConsoleReviewStats;
   audit: ConsoleAuditRow[];
   chains: ConsoleChains;
@@ -47,6 +49,7 @@ export const world = (): World => ({
   secret: 'correct horse',
   reviews: [...fixtures.reviews(), ...fixtures.decided()],
   shown: fixtures.shown,
+  mine: new Set(),
   stats: fixtures.stats(),
   audit: Array.from({ length: 130 }, (_, n) => fixtures.auditRow(n)),
   chains: fixtures.chains(),
@@ -83,7 +86,7 @@ function auditOf(world: World, query: URLSearchParams): ConsoleAudit {
 function decide(world: World, id: string, body: { how: string; text: string }): Answer {
   const review = world.reviews.find((each) => each.id === id);
   if (review === undefined) return refusal(404, 'not-found', 'There is no such emergency access.');
-  const act = world.shown(review).acts.find(({ how }) => how === body.how);
+  const act = world.shown(review, world.mine.has(id)).acts.find(({ how }) => how === body.how);
   if (act === undefined || act.why_not !== null) return refusal(409, 'refused', act?.why_not ?? 'That is no act.');
   if (act.words_needed && body.text === '') return refusal(400, 'wrong', 'Say why.');
   const become: Record<string, Partial<ConsoleReview>> = {
@@ -95,7 +98,8 @@ function decide(world: World, id: string, body: { how: string; text: string }): 
     explain: { words: body.text, owes_words: false },
   };
   Object.assign(review, become[body.how]);
-  return ok(world.shown(review));
+  if (body.how === 'suspect') world.mine.add(id);
+  return ok(world.shown(review, world.mine.has(id)));
 }
 
 function answer(world: World, method: string, path: string, query: URLSearchParams, headers: Headers, body: Record<string, string>): Answer {
@@ -122,7 +126,7 @@ function answer(world: World, method: string, path: string, query: URLSearchPara
   if (what === 'reviews' && method === 'POST') return decide(world, id, body as { how: string; text: string });
   if (what === 'reviews') {
     const review = world.reviews.find((each) => each.id === id);
-    return review === undefined ? refusal(404, 'not-found', 'There is no such emergency access.') : ok(world.shown(review));
+    return review === undefined ? refusal(404, 'not-found', 'There is no such emergency access.') : ok(world.shown(review, world.mine.has(id)));
   }
   if (what === 'review-stats') return ok(world.stats);
   if (what === 'audit') return ok(auditOf(world, query));
