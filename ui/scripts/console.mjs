@@ -45,9 +45,9 @@ async function textOf(folder) {
   return texts.join('\n');
 }
 
-const page = await readFile(join(shipped, 'index.html'), 'utf8');
-if (/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/i.test(page)) finding('dist-console', 'something stands inline in index.html: the policy refuses it');
-if (/(?:src|href)="(?!\.\/)/.test(page)) finding('dist-console', 'an address of index.html does not begin at the page: it would not work below /console/');
+const index = await readFile(join(shipped, 'index.html'), 'utf8');
+if (/<script(?![^>]*\ssrc=)|<style|\sstyle=|\son\w+=/i.test(index)) finding('dist-console', 'something stands inline in index.html: the policy refuses it');
+if (/(?:src|href)="(?!\.\/)/.test(index)) finding('dist-console', 'an address of index.html does not begin at the page: it would not work below /console/');
 const bundle = await textOf(shipped);
 for (const word of ['__TAURI', 'plugin:', 'vitrineConsole', 'JONES, Mary', 'eval(', 'new Function']) if (bundle.includes(word)) finding('dist-console', `holds ${word}`);
 try {
@@ -81,7 +81,7 @@ const origin = `http://127.0.0.1:${server.address().port}`;
 const browser = await chromium.launch({ executablePath: chromiumPath(), headless: true, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--force-color-profile=srgb'] });
 
 async function open(size, faults, options = {}) {
-  const context = await browser.newContext({ viewport: { width: size.width, height: size.height }, deviceScaleFactor: size.scale, timezoneId: 'Europe/Zurich', ...options });
+  const context = await browser.newContext({ viewport: { width: size.width, height: size.height }, deviceScaleFactor: size.scale, timezoneId: 'Europe/Zurich', colorScheme: options.colorScheme ?? 'light' });
   const page = await context.newPage();
   page.on('console', (message) => {
     if (message.type() === 'error' || message.type() === 'warning') faults.push(message.text());
@@ -94,7 +94,7 @@ async function open(size, faults, options = {}) {
   page.on('request', (request) => {
     if (!request.url().startsWith(`${origin}/console/`) && !request.url().endsWith('/favicon.ico')) faults.push(`asked for ${request.url()}`);
   });
-  await page.goto(`${origin}/console/`);
+  await page.goto(`${origin}/console/${options.language === undefined ? '' : `?language=${options.language}`}`);
   await page.waitForFunction(() => window.vitrineReady === true);
   await page.evaluate(() => document.fonts.ready);
   return page;
@@ -155,6 +155,89 @@ async function everyState() {
     await page.context().close();
   }
   console.log(`${runs} states × themes × sizes looked at, pictures in ${out}`);
+}
+
+/** In German and in the pseudo-locale, both longer: what is lost. */
+async function otherLanguages() {
+  for (const language of ['de', 'qps-ploc']) {
+    for (const size of [SIZES[0], SIZES[2]]) {
+      const faults = [];
+      const page = await open(size, faults, { language });
+      for (const id of await page.evaluate(() => window.vitrineConsole.screens)) {
+        await page.evaluate((id) => window.vitrineConsole.set(id, 'light'), id);
+        await painted(page);
+        for (const what of await page.evaluate(lost)) finding(`${id} ${language} ${size.name}`, what);
+      }
+      for (const fault of faults) finding(`${language} ${size.name}`, fault);
+      await page.context().close();
+    }
+  }
+}
+
+// ---- the build that ships, and what it really sends ----
+
+/** A server of a few answers, which looks at each request as the real one does. */
+async function shippedBuild() {
+  const where = 'the shipped build';
+  const asked = [];
+  const now = Date.now();
+  const session = { user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', csrf: 'c5f', idle_s: 900, ends_ms: now + 3.6e6, now_ms: now, may: { reviews: true, audit: false, devices: false, people: false } };
+  const answers = {
+    'GET session': [401, { error: 'not-signed-in', text: 'Sign in.' }], 'POST sign-in': [200, session], 'POST sign-out': [204, null],
+    'GET reviews': [200, { now_ms: now, open_only: true, rows: [], more: false, waiting: 0, overdue: 0 }],
+  };
+  const real = createServer(async (request, response) => {
+    const { pathname } = new URL(request.url, 'http://console');
+    const headers = { 'content-security-policy': CSP, 'x-content-type-options': 'nosniff', 'referrer-policy': 'no-referrer' };
+    if (pathname.startsWith('/console/api/')) {
+      const what = `${request.method} ${pathname.slice('/console/api/'.length)}`;
+      asked.push({ what, ...request.headers });
+      const [status, body] = answers[what] ?? [404, { error: 'not-found', text: 'None.' }];
+      response.writeHead(status, { ...headers, 'content-type': 'application/json' });
+      return response.end(body === null ? undefined : JSON.stringify(body));
+    }
+    try {
+      const file = pathname === '/console/' ? 'index.html' : normalize(pathname.slice('/console/'.length));
+      const body = await readFile(join(shipped, file));
+      response.writeHead(200, { ...headers, 'content-type': TYPES[extname(file)] ?? 'application/octet-stream' });
+      response.end(body);
+    } catch {
+      response.writeHead(404).end();
+    }
+  });
+  await new Promise((listening) => real.listen(0, '127.0.0.1', listening));
+  const at = `http://127.0.0.1:${real.address().port}`;
+  const context = await browser.newContext({ viewport: SIZES[0], colorScheme: 'dark' });
+  try {
+    const page = await context.newPage();
+    page.on('pageerror', (error) => finding(where, String(error)));
+    page.on('console', (message) => {
+      // The browser itself says that it was answered 401.
+      if (message.type() === 'error' && !/401|favicon/.test(message.text() + message.location().url)) finding(where, message.text());
+    });
+    await page.goto(`${at}/console/`);
+    await page.locator('[data-testid=user]').fill('privacy');
+    await page.locator('[data-testid=secret]').fill('correct horse');
+    await page.keyboard.press('Enter');
+    await page.locator('[data-testid=empty]').waitFor();
+    expect(where, 'it wears what the computer prefers', await page.evaluate(() => document.documentElement.dataset.theme), 'night');
+    expect(where, 'and keeps nothing of its own accord', await page.evaluate(() => localStorage.length + sessionStorage.length + document.cookie.length), 0);
+    await page.locator('[data-testid=sign-out]').click();
+    await page.locator('[data-testid=why-out]').waitFor();
+    const said = (what, name) => asked.find((each) => each.what === what)?.[name];
+    for (const what of ['POST sign-in', 'POST sign-out']) {
+      expect(where, `${what}: its origin`, said(what, 'origin'), at);
+      expect(where, `${what}: its kind`, said(what, 'content-type'), 'application/json');
+      expect(where, `${what}: from where`, said(what, 'sec-fetch-site'), 'same-origin');
+    }
+    expect(where, 'the token goes with what changes something', said('POST sign-out', 'x-vitrine-csrf'), session.csrf);
+    expect(where, 'and not with what reads', String(said('GET reviews', 'x-vitrine-csrf')), 'undefined');
+  } catch (error) {
+    finding(where, String(error).split('\n')[0]);
+  } finally {
+    await context.close();
+    real.close();
+  }
 }
 
 // ---- by keys alone ----
@@ -379,7 +462,7 @@ try {
   await everyState();
   if (names.length === 0) for (const size of SIZES) await byKeys(size);
   await payloads();
-  if (names.length === 0) await colours();
+  if (names.length === 0) for (const look of [otherLanguages, shippedBuild, colours]) await look();
   for (const url of strange) finding('server', `asked for ${url}`);
 } finally {
   await browser.close();

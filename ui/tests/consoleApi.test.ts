@@ -1,5 +1,5 @@
 /** The console's way to the server: what is sent, which failure is which, what counts as an answer; times, order, filters. */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Failure, openApi, queryOf, type Api } from '../src/console/api';
 import { faultsOf, NO_FILTER, questionOf } from '../src/console/audit.svelte';
 import { NOW, reviews } from '../src/console/fake/fixtures';
@@ -101,12 +101,8 @@ describe('which failure is which', () => {
 });
 
 describe('times', () => {
-  const zone = process.env.TZ;
-  beforeEach(() => (process.env.TZ = 'Europe/Zurich'));
-  afterEach(() => {
-    if (zone === undefined) delete process.env.TZ;
-    else process.env.TZ = zone;
-  });
+  beforeEach(() => void vi.stubEnv('TZ', 'Europe/Zurich'));
+  afterEach(() => void vi.unstubAllEnvs());
 
   test('day, month in letters, year, 24 hours', () => {
     expect(whenText(Date.UTC(2026, 10, 29, 3, 31))).toBe('29-Nov-2026 04:31');
