@@ -6,12 +6,14 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'svelte/compiler';
-import { shapes } from './outside.mjs';
+import { consoleFields, shapes } from './outside.mjs';
 
 const root = fileURLToPath(new URL('../src/', import.meta.url));
 /** Files that may wait for a time, and for what. None of them takes words away and leaves nothing in their place (S26). */
 const TIMERS = new Map([
   ['App.svelte', 'the second in which the clock, the engine and the idle lock are looked at'],
+  ['console/Console.svelte', 'the second in which spans of time and the end of a session are looked at'],
+  ['console/Waiting.svelte', 'words instead of the shapes of what is loaded'],
   ['shared/Loading.svelte', 'words instead of the shapes of what is loaded'],
   ['shared/News2.svelte', 'a score whose input has become too old: that is said in its place'],
   ['shared/PatientTable.svelte', 'more rows after the first paint'],
@@ -27,24 +29,26 @@ const TIMERS = new Map([
 const BANS = [
   [/\{@html/, 'text from outside is set as text only (S28)'],
   [/\.(inner|outer)HTML|insertAdjacentHTML|document\.write/, 'text from outside is set as text only (S28)'],
-  [/toLocale\w*String|\bIntl\b|toDateString|toTimeString|toISOString/, 'dates and numbers arrive as ready text from the engine'],
-  [/\bnew Date\b|Date\.now|Date\.parse/, 'the wall clock belongs to the engine', (file) => file === 'state/elapsed.ts'],
+  [/toLocale\w*String|\bIntl\b|toDateString|toTimeString|toISOString/, 'dates and numbers arrive as ready text from the engine; in the console console/time.ts alone knows a zone', (file) => file === 'console/time.ts'],
+  [/\bnew Date\b|Date\.now|Date\.parse/, 'the wall clock belongs to the engine', (file) => file === 'state/elapsed.ts' || file === 'console/time.ts'],
   [/\.toFixed\(|\.toPrecision\(/, 'values are shown as recorded'],
   [/\binvoke\b|__TAURI__/, 'only src/ipc/tauri.ts calls the engine', (file) => file === 'ipc/tauri.ts'],
   [/@tauri-apps/, 'only src/ipc/tauri.ts knows Tauri', (file) => file === 'ipc/tauri.ts'],
-  [/\bfetch\(/, 'only src/ipc/tauri.ts fetches: pixels, by the image protocol of the engine', (file) => file === 'ipc/tauri.ts'],
+  [/\bfetch\(/, 'only src/ipc/tauri.ts fetches: pixels, by the image protocol of the engine; and console/api.ts, from its own server', (file) => file === 'ipc/tauri.ts' || file === 'console/api.ts'],
   [/XMLHttpRequest|WebSocket|EventSource|sendBeacon/, 'the screen never touches a network'],
-  [/localStorage|sessionStorage|indexedDB|document\.cookie|caches\./, 'nothing is kept in the web view'],
+  [/localStorage|sessionStorage|indexedDB|document\.cookie|caches\./, 'nothing is kept in the web view; the console keeps the one word of its colours', (file) => file === 'console/theme.ts'],
   [/https?:\/\//, 'no remote content'],
   [/document\.title/, 'the title shows in the task switcher (S18): only state/windowTitle.ts sets it', (file) => file === 'state/windowTitle.ts'],
   [/\balert\(|\bconfirm\(|\bprompt\(/, 'no native dialogs'],
-  [/\bconsole\./, 'nothing is logged: it could carry a patient'],
+  [/\bconsole\.(?!html\b|mjs\b)[a-z]/, 'nothing is logged: it could carry a patient'],
   [/\beval\(|new Function/, 'no code from text'],
   [/@keyframes|animation:|transition:/, 'nothing moves or flashes (GTAB-132)'],
   [/text-overflow|line-clamp/, 'nothing is cut short (S4)'],
-  [/\bset(Timeout|Interval)\(/, 'what stands on the screen stays until a person closes it (S26): a file with a timer is named in TIMERS, with what it is for', (file) => TIMERS.has(file) || file.startsWith('ipc/fixtures/')],
+  [/\bset(Timeout|Interval)\(/, 'what stands on the screen stays until a person closes it (S26): a file with a timer is named in TIMERS, with what it is for', (file) => TIMERS.has(file) || file.startsWith('ipc/fixtures/') || file.startsWith('console/fake/')],
   [/\sstyle="/, 'an inline style attribute is refused by the Content-Security-Policy'],
   [/ipc\/(fake|fixtures)/, 'the fake twin is opened by ipc/index.ts and main.ts alone', (file) => file === 'main.ts'],
+  [/\/fake\/stage/, 'the fake server of the console is opened by console/main.ts alone', (file) => file === 'console/main.ts'],
+  [/from '.*console\//, 'the workstation knows nothing of the console'],
 ];
 
 async function* files(folder) {
@@ -131,6 +135,7 @@ for (const [file, list, word, engine, least] of KNOWN) {
 // Whence each text of a view comes is listed: else the scripts of hostile names and payloads would end on it an hour later.
 try {
   await shapes();
+  await consoleFields();
 } catch (thrown) {
   found++;
   console.error(thrown.message);

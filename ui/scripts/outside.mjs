@@ -131,7 +131,7 @@ export async function shapes() {
     const source = (await readFile(new URL(file, wire), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*|import .*/g, '');
     const [, name, body] = /export type (\w+)(?:<T>)? = \{([\s\S]*)\};/.exec(source) ?? [];
     // What the screen itself sends is not shown.
-    if (name === undefined || name === 'EngineEvent' || name.endsWith('Input')) continue;
+    if (name === undefined || name === 'EngineEvent' || name.endsWith('Input') || name.startsWith('Console')) continue;
     found[name] = {};
     for (const [, field, absent, type] of body.matchAll(/(\w+)(\??): ([^,]+(?:<[^>]*>+)?[^,]*),/g)) {
       const optional = absent === '?' || type.includes('| null');
@@ -148,4 +148,31 @@ export async function shapes() {
   }
   if (wrong.length > 0) throw new Error(wrong.join('\n'));
   return found;
+}
+
+/**
+ * Fields of what the server says to its console, by name alone: its page walks whatever answer it gets. 'engine' are words the
+ * page compares or sends back, 'text' is shown and may be anything. Read by console.mjs.
+ */
+export const CONSOLE_FIELDS = {
+  id: 'engine', user: 'text', secret: 'engine', name: 'text', role: 'text', csrf: 'engine', state: 'text', state_text: 'text', user_name: 'text', reason: 'text', words: 'text', device: 'text',
+  identity: 'text', by: 'text', by_name: 'text', did: 'text', text: 'text', weighs: 'engine', action: 'text', what: 'text', how: 'engine', label: 'text', why_not: 'text', chain: 'text',
+  actor: 'text', actor_name: 'text', purpose: 'text', rule: 'text', patient: 'text', grant: 'text', value: 'text', next: 'engine', looked: 'text', head: 'text', fault: 'text', root: 'text',
+  ward: 'text', version: 'text', report: 'text', wards: 'text', error: 'engine',
+};
+
+/** `CONSOLE_FIELDS`, once every field with text of `src/wire/Console*.ts` is in it; throws where one is missing or too many. */
+export async function consoleFields() {
+  const found = new Set();
+  for (const file of await readdir(wire)) {
+    if (!file.startsWith('Console')) continue;
+    const source = (await readFile(new URL(file, wire), 'utf8')).replace(/\/\*[\s\S]*?\*\/|\/\/.*|import .*/g, '');
+    for (const [, field] of source.matchAll(/(\w+): (?:Array<string>|string|"[^,]*)/g)) found.add(field);
+  }
+  const wrong = [
+    ...[...found].filter((field) => CONSOLE_FIELDS[field] === undefined).map((field) => `the field ${field} of a Console type is not listed in scripts/outside.mjs`),
+    ...Object.keys(CONSOLE_FIELDS).filter((field) => !found.has(field)).map((field) => `the field ${field} is listed for the console in scripts/outside.mjs and does not exist`),
+  ];
+  if (wrong.length > 0) throw new Error(wrong.join('\n'));
+  return CONSOLE_FIELDS;
 }

@@ -32,7 +32,8 @@ export function sizeOf(name) {
 }
 export const THEMES = ['light', 'night'];
 
-function chromiumPath() {
+/** The browser of the machine. */
+export function chromiumPath() {
   const found = [process.env.CHROMIUM, '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(
     (path) => path !== undefined && existsSync(path),
   );

@@ -1,0 +1,137 @@
+/** What the fake server of the console knows: synthetic people, workstations and emergency accesses. Called by `server.ts`. */
+import type { ConsoleAct } from '../../wire/ConsoleAct';
+import type { ConsoleAuditRow } from '../../wire/ConsoleAuditRow';
+import type { ConsoleChains } from '../../wire/ConsoleChains';
+import type { ConsoleDevices } from '../../wire/ConsoleDevices';
+import type { ConsolePeople } from '../../wire/ConsolePeople';
+import type { ConsoleReview } from '../../wire/ConsoleReview';
+import type { ConsoleReviewShown } from '../../wire/ConsoleReviewShown';
+import type { ConsoleReviewStats } from '../../wire/ConsoleReviewStats';
+import type { ConsoleSession } from '../../wire/ConsoleSession';
+
+const MIN = 60_000;
+const HOUR = 60 * MIN;
+const DAY = 24 * HOUR;
+/** 29-Nov-2026 04:31 UTC: the time of the fake server. */
+export const NOW = Date.UTC(2026, 10, 29, 4, 31);
+
+export const session = (): ConsoleSession => ({
+  user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', csrf: '5f2e9a', idle_s: 900, ends_ms: NOW + 8 * HOUR, now_ms: NOW,
+  may: { reviews: true, audit: true, devices: true, people: true },
+});
+
+const review = (id: string, of: Partial<ConsoleReview> & { at_ms: number }): ConsoleReview => ({
+  id, state: 'open', state_text: 'Waits for a decision', user: 'lee', user_name: 'Dr LEE', received_ms: of.at_ms, due_ms: of.at_ms + DAY,
+  reason: 'Life-threatening emergency', words: 'Found collapsed at the entrance, no time to ask.', device: 'ED-07', offline: false, late: false, overdue: false, level: 0, owes_words: false,
+  own: false, closed_ms: null, ...of,
+});
+
+/** In no order: the page sorts them. */
+export const reviews = (): ConsoleReview[] => [
+  review('b2', { at_ms: NOW - 20 * HOUR - 48 * MIN, level: 2, user: 'brown', user_name: 'RN BROWN', reason: 'Covering for team', words: null, owes_words: true }),
+  review('a1', { at_ms: NOW - DAY - 40 * MIN, overdue: true, level: 3 }),
+  review('c3', { at_ms: NOW - 2 * HOUR, device: 'ICU-02', offline: true, words: 'Unconscious on arrival; relatives not reachable. Allergies and anticoagulants had to be known before the scan.', state: 'asked', state_text: 'Asked: waits for an answer', reason: 'Unconscious / cannot consent' }),
+  review('d4', { at_ms: NOW - 3 * DAY, received_ms: NOW - 5 * HOUR, late: true, overdue: true, level: 1, device: null, user: 'okafor', user_name: 'Dr OKAFOR-VAN DER MERWE, Adaeze', reason: 'Other', words: 'x', offline: true }),
+  review('e5', { at_ms: NOW - 9 * HOUR, state: 'suspected', state_text: 'Misuse suspected: a second reviewer decides', user: 'rao', user_name: 'Dr RAO', words: 'Wanted to look something up.' }),
+  review('f6', { at_ms: NOW - 30 * MIN, own: true, user: 'privacy', user_name: 'Dr OFFICER, Pat', words: null, owes_words: true }),
+];
+export const decided = (): ConsoleReview[] => [
+  review('g7', { at_ms: NOW - 4 * DAY, state: 'appropriate', state_text: 'Closed: appropriate', closed_ms: NOW - 3 * DAY - 6 * HOUR }),
+  review('h8', { at_ms: NOW - 6 * DAY, state: 'misuse', state_text: 'Closed: misuse', user: 'rao', user_name: 'Dr RAO', closed_ms: NOW - 5 * DAY, level: 1 }),
+];
+
+const act = (how: string, label: string, why_not: string | null = null): ConsoleAct => ({ how, label, why_not, words_needed: true });
+
+/** As the server gives them: what may follow how it stands, with why this reader could not. `mine`: they suspected it themselves. */
+function acts(of: ConsoleReview, mine: boolean): ConsoleAct[] {
+  if (of.closed_ms !== null) return [];
+  const not = of.own ? 'Privacy broke the glass: somebody else must review it.' : mine ? 'Privacy suspects misuse already: a second reviewer has to decide.' : null;
+  return [
+    ...(of.state === 'suspected' ? [act('confirm', 'Confirm misuse', not), act('dismiss', 'Dismiss the suspicion', not)] : [act('ask', 'Ask for an explanation', not), act('appropriate', 'Appropriate', not), act('suspect', 'Suspect misuse', not)]),
+    ...(of.own ? [act('explain', 'Explain')] : []),
+  ];
+}
+
+export function shown(of: ConsoleReview, mine = false): ConsoleReviewShown {
+  const second = of.state === 'suspected' && !mine;
+  return {
+    review: of,
+    patient: { id: 'p-jones', name: 'JONES, Mary (Ms)', identity: '04-Feb-1958 · F · MRN 4471 0932' },
+    history: [
+      ...(of.level > 0 ? [{ at_ms: of.at_ms + 12 * HOUR, by: null, by_name: null, did: 'escalated', text: 'Level 1: nobody had decided after 12 hours' }] : []),
+      ...(of.state === 'asked' ? [{ at_ms: NOW - HOUR, by: 'second', by_name: 'Dr SECOND, Kim', did: 'asked', text: 'Which scan was it, and who asked for it?' }] : []),
+      ...(second ? [{ at_ms: NOW - 4 * HOUR, by: 'second', by_name: 'Dr SECOND, Kim', did: 'suspected', text: 'The patient shares the family name and the street of the person who looked. No treatment is recorded at that time.' }] : []),
+    ],
+    evidence: [
+      { weighs: 'for', text: 'Was on the rota of the ward where the patient lay.' },
+      { weighs: 'against', text: 'Shares the family name of the patient.' },
+      { weighs: 'against', text: '3 other emergency accesses in the 30 days before.' },
+      { weighs: 'neither', text: 'Role: doctor, emergency department. The account is in use.' },
+    ],
+    seen: [
+      { at_ms: of.at_ms + 1000, action: 'emergency card', what: 'Allergies, medicines, problems, vital signs', device: of.device },
+      { at_ms: of.at_ms + 4 * MIN, action: 'chart', what: 'Notes (3), laboratory results (41), images (1 study)', device: of.device },
+    ],
+    seen_more: of.id === 'a1',
+    acts: acts(of, mine),
+  };
+}
+
+export const stats = (): ConsoleReviewStats => ({
+  broken: 212, closed: 206, closed_in_time: 197, closed_in_time_percent: 95, overdue: 2, arrived_late: 7, more: true,
+  states: [
+    { state: 'open', text: 'Waits for a decision', count: 4 }, { state: 'asked', text: 'Asked: waits for an answer', count: 1 }, { state: 'suspected', text: 'Misuse suspected: a second reviewer decides', count: 1 },
+    { state: 'appropriate', text: 'Closed: appropriate', count: 203 }, { state: 'misuse', text: 'Closed: misuse', count: 3 },
+  ],
+  misuse: [{ user: 'rao', name: 'Dr RAO', count: 2 }, { user: 'jones', name: 'RN JONES', count: 1 }],
+});
+
+/** Row `n` of the server's chain, the newest first. */
+export function auditRow(n: number): ConsoleAuditRow {
+  const kinds: Partial<ConsoleAuditRow>[] = [
+    { action: 'open-chart', what: 'Summary; allergies v3, medicines v12, problems v4', patient: 'p-jones', purpose: 'treatment', rule: 'same-ward' },
+    { action: 'break-glass', what: 'Emergency card', patient: 'p-jones', purpose: 'emergency', rule: 'emergency', grant: 'a1', notes: [{ name: 'reason', value: 'life-threatening' }, { name: 'words', value: 'Found collapsed at the entrance, no time to ask.' }] },
+    { action: 'sign-in', what: '', patient: null, purpose: 'operations', rule: 'wrong-secret', permitted: false, actor: 'rao', actor_name: null },
+    { action: 'review-break-glass', what: 'List of open reviews', patient: null, device: null, purpose: 'audit', rule: 'privacy-officer', actor: 'privacy', actor_name: 'Dr OFFICER, Pat' },
+  ];
+  return {
+    chain: n % 4 === 1 ? 'ED-07' : 'server', seq: 1_204_331 - n, at_ms: NOW - n * 37 * MIN, actor: 'lee', actor_name: 'Dr LEE', device: 'ED-07', action: 'open-chart', purpose: 'treatment', permitted: true, rule: 'same-ward',
+    patient: null, grant: null, what: '', notes: [], ...kinds[n % kinds.length],
+  };
+}
+
+export const chains = (): ConsoleChains => ({
+  now_ms: NOW,
+  chains: [
+    { chain: 'server', rows: 1_204_331, head: '8f2c11d09ab37e54c6f0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f6', whole: true, fault: null, checked_ms: NOW - MIN },
+    { chain: 'ED-07', rows: 4_812, head: '19ab37e54c6f0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f68f2c11d0', whole: null, fault: null, checked_ms: null },
+  ],
+  checkpoint: { at_ms: NOW - HOUR, size: 1_204_100, root: 'c6f0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f68f2c11d019ab37e5', witnesses: [{ name: 'archive', text: 'signed 29-Nov-2026 03:31', ok: true }, { name: 'region', text: 'did not answer since 28-Nov-2026 22:00', ok: false }] },
+});
+
+export const brokenChains = (): ConsoleChains => {
+  const all = chains();
+  all.chains[1] = { chain: 'ED-07', rows: 4_812, head: '19ab37e5', whole: false, fault: 'Row 4,310 does not follow from row 4,309: it was changed after it was written, or a row is missing.', checked_ms: NOW };
+  return all;
+};
+
+export const devices = (): ConsoleDevices => ({
+  now_ms: NOW,
+  devices: [
+    { id: '0193-ed07', name: 'ED-07', ward: 'ED', state: 'active', enrolled_ms: NOW - 200 * DAY, seen_ms: NOW - 4000, version: '0.1.0', report: 'connected; 38 patients; 0 unsent; keys: file (weak)', revoked_ms: null },
+    { id: '0193-icu2', name: 'ICU-02', ward: 'ICU', state: 'active', enrolled_ms: NOW - 90 * DAY, seen_ms: NOW - 2 * HOUR, version: '0.1.0', report: '2 unsent, the oldest 2 h', revoked_ms: null },
+    { id: '0193-w3b1', name: 'W3-B1', ward: 'Ward 3 (Surgery and Orthopaedics)', state: 'revoked', enrolled_ms: NOW - 400 * DAY, seen_ms: NOW - 40 * DAY, version: null, report: null, revoked_ms: NOW - 3 * DAY },
+    { id: '0193-w3b2', name: 'W3-B2', ward: 'Ward 3 (Surgery and Orthopaedics)', state: 'active', enrolled_ms: NOW - HOUR, seen_ms: null, version: null, report: null, revoked_ms: null },
+  ],
+  codes: [{ ward: 'ICU', made_ms: NOW - 4 * MIN, ends_ms: NOW + 11 * MIN }],
+});
+
+export const people = (): ConsolePeople => ({
+  now_ms: NOW,
+  people: [
+    { user: 'brown', name: 'RN BROWN', role: 'nurse', wards: ['ED', 'ICU'], in_use: true },
+    { user: 'lee', name: 'Dr LEE', role: 'doctor', wards: ['ED'], in_use: true },
+    { user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', wards: [], in_use: true },
+    { user: 'rao', name: 'Dr RAO', role: 'doctor', wards: ['Ward 3 (Surgery and Orthopaedics)'], in_use: false },
+  ],
+});

@@ -1,0 +1,90 @@
+/**
+ * The states of each page of the console that are looked at: pictures, accessibility, payloads (scripts/console.mjs), and tests.
+ * Each changes the fake world, says where to go, and may do something there. Called by `stage.ts`.
+ */
+import type { Console } from '../state.svelte';
+import { NOW } from './fixtures';
+import type { Ill, World } from './server';
+import type { Page } from '../pages';
+
+export interface Scenario {
+  id: string;
+  page?: Page;
+  set?: (world: World) => unknown;
+  drive?: (app: Console, world: World) => Promise<void> | void;
+  /** Something stays on its way: nobody waits for it. */
+  waits?: boolean;
+}
+
+const settled = () => new Promise<void>((done) => setTimeout(done, 0));
+const OFF: Ill = 'unreached';
+const DENIED: Ill = { status: 403, body: { error: 'denied', text: 'A privacy officer reads this. Your role is clinical IT.' } };
+const opened = (id: string, then?: (app: Console) => Promise<void> | void) => async (app: Console) => {
+  app.openReview(id);
+  await settled();
+  await settled();
+  await then?.(app);
+};
+const press = (testid: string, at = 0) => document.querySelectorAll<HTMLElement>(`[data-testid="${testid}"]`)[at]?.click();
+const openRow = (at: number) => async () => {
+  await settled();
+  document.querySelectorAll<HTMLElement>('[data-row]')[at]?.click();
+  await settled();
+};
+const act = (app: Console, how: string) => app.review.acts.find((each) => each.how === how);
+
+const ASKED: Record<Page, string> = { reviews: 'reviews', numbers: 'review-stats', audit: 'audit', devices: 'devices', people: 'people' };
+const PAGES = Object.keys(ASKED) as Page[];
+
+export const SCENARIOS: readonly Scenario[] = [
+  { id: 'sign-in', set: (world) => (world.signedIn = false) },
+  { id: 'sign-in-wrong', set: (world) => (world.signedIn = false), drive: (app) => app.signIn('privacy', 'wrong') },
+  { id: 'sign-in-throttled', set: (world) => { world.signedIn = false; world.ill['POST sign-in'] = { status: 429, body: { error: 'throttled', text: 'Too many wrong passwords. Try again in 30 s.' } }; }, drive: (app) => app.signIn('privacy', 'wrong') },
+  { id: 'sign-in-again', drive: opened('c3', async (app) => { app.review.text = 'The scan was asked for by the'; await app.review.act(act(app, 'ask') ?? never()); }), set: (world) => (world.ill['POST reviews'] = { status: 401, body: { error: 'not-signed-in', text: 'Your sign-in has ended. Sign in again.' } }) },
+  { id: 'start-unreached', set: (world) => (world.ill['GET session'] = OFF) },
+  { id: 'start-waiting', set: (world) => (world.ill['GET session'] = 'never'), waits: true },
+  ...PAGES.flatMap((page): Scenario[] => [
+    { id: page, page },
+    { id: `${page}-loading`, page, set: (world) => (world.ill[`GET ${ASKED[page]}`] = 'never'), waits: true },
+    { id: `${page}-unreached`, page, set: (world) => (world.ill[`GET ${ASKED[page]}`] = OFF) },
+    { id: `${page}-denied`, page, set: (world) => (world.ill[`GET ${ASKED[page]}`] = DENIED) },
+  ]),
+  { id: 'reviews-empty', set: (world) => (world.reviews = []) },
+  { id: 'reviews-all', drive: async (app) => { app.choose('all'); await settled(); } },
+  { id: 'reviews-own', set: (world) => (world.session.may = { reviews: false, audit: false, devices: false, people: false }) },
+  { id: 'reviews-it', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true }) },
+  { id: 'reviews-filtered', drive: async () => { await settled(); const field = document.querySelector<HTMLInputElement>('[data-filter]'); if (field !== null) { field.value = 'rao'; field.dispatchEvent(new Event('input', { bubbles: true })); } } },
+  { id: 'reviews-more', set: (world) => (world.ill['GET reviews'] = { status: 200, body: { now_ms: NOW, open_only: true, rows: world.reviews.slice(0, 2), more: true, waiting: 240, overdue: 90 } }) },
+  { id: 'reviews-ends', drive: (app) => void (app.endsIn = 42) },
+  { id: 'review', drive: opened('a1') },
+  { id: 'review-suspected', drive: opened('e5') },
+  { id: 'review-second-is-first', set: (world) => world.mine.add('e5'), drive: opened('e5') },
+  { id: 'review-no-audit', set: (world) => { world.session.may.audit = false; const was = world.shown; world.shown = (of) => ({ ...was(of), seen: [], patient: { id: 'p-x', name: 'Not shown: you have no access to this record now.', identity: '' } }); }, drive: opened('a1') },
+  { id: 'review-own', drive: opened('f6') },
+  { id: 'review-closed', drive: async (app) => { app.choose('all'); await settled(); await opened('h8')(app); } },
+  { id: 'review-bare', set: (world) => { const was = world.shown; world.shown = (of) => ({ ...was(of), history: [], evidence: [], seen: [], seen_more: false, acts: [] }); }, drive: opened('c3') },
+  { id: 'review-loading', set: (world) => (world.ill['GET reviews/a1'] = 'never'), drive: opened('a1'), waits: true },
+  { id: 'review-unreached', set: (world) => (world.ill['GET reviews/a1'] = OFF), drive: opened('a1') },
+  { id: 'review-wordless', drive: opened('a1', (app) => app.review.act(act(app, 'appropriate') ?? never())) },
+  { id: 'review-sure', drive: opened('a1', async (app) => { app.review.text = 'No treatment is recorded at that time, and the names are the same.'; await app.review.act(act(app, 'suspect') ?? never()); }) },
+  { id: 'review-sure-second', drive: opened('e5', async (app) => { app.review.text = 'I agree.'; await app.review.act(act(app, 'confirm') ?? never()); }) },
+  { id: 'review-refused', set: (world) => (world.ill['POST reviews'] = { status: 409, body: { error: 'refused', text: 'Dr SECOND, Kim decided it meanwhile: it is closed.' } }), drive: opened('a1', async (app) => { app.review.text = 'Treatment is recorded.'; await app.review.act(act(app, 'appropriate') ?? never()); }) },
+  { id: 'review-lost', set: (world) => (world.ill['POST reviews'] = OFF), drive: opened('a1', async (app) => { app.review.text = 'Treatment is recorded.'; await app.review.act(act(app, 'appropriate') ?? never()); }) },
+  { id: 'review-done', drive: opened('a1', async (app) => { app.review.text = 'Treatment is recorded.'; await app.review.act(act(app, 'appropriate') ?? never()); }) },
+  { id: 'leave', drive: opened('a1', async (app) => { app.review.text = 'Treatment is'; await app.signOut(); }) },
+  { id: 'numbers-empty', page: 'numbers', set: (world) => (world.stats = { ...world.stats, broken: 0, closed: 0, closed_in_time: 0, closed_in_time_percent: null, overdue: 0, arrived_late: 0, states: [], misuse: [], more: false }) },
+  { id: 'audit-empty', page: 'audit', set: (world) => (world.audit = []) },
+  { id: 'audit-open', page: 'audit', drive: openRow(1) },
+  { id: 'audit-wrong', page: 'audit', drive: async (app) => { app.audit.filter.from = '31-Feb-2026'; app.audit.filter.until = 'yesterday'; await app.audit.look(); } },
+  { id: 'audit-older-lost', page: 'audit', drive: async (app, world) => { await settled(); world.ill['GET audit'] = OFF; await app.audit.older(); } },
+  { id: 'audit-checked', page: 'audit', drive: async () => { await settled(); press('check-now'); await settled(); } },
+  { id: 'audit-unchecked', page: 'audit', set: (world) => (world.chains = { ...world.chains, checkpoint: null, chains: world.chains.chains.map((each) => ({ ...each, whole: null, checked_ms: null })) }) },
+  { id: 'devices-empty', page: 'devices', set: (world) => (world.devices = { ...world.devices, devices: [], codes: [] }) },
+  { id: 'devices-open', page: 'devices', drive: openRow(2) },
+  { id: 'devices-revoke', page: 'devices', drive: async (app) => { await openRow(0)(); app.revoking = app.devices.value?.devices[0] ?? null; } },
+  { id: 'people-empty', page: 'people', set: (world) => (world.people = { ...world.people, people: [] }) },
+];
+
+function never(): never {
+  throw new Error('the scenario has no such act');
+}
