@@ -39,13 +39,11 @@ pub struct Config {
     pub redo: Redo,
     /// Where the bodies of old records lie.
     pub archive: Archive,
-    /// When accesses are unusual.
-    pub audit: Audit,
     /// Where the bytes of images lie.
     pub images: Images,
     /// Modalities.
     pub dimse: Dimse,
-    /// Witnesses of the audit log.
+    /// Witnesses of the audit log, and when accesses are unusual.
     pub audit: Audit,
     /// Log output.
     pub log: Log,

@@ -503,6 +503,14 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
+        path: "/console/api/audit",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::audit::list),
+    },
+    Route {
+        method: "GET",
         path: "/console/api/chains",
         door: Door::Console,
         interaction: None,

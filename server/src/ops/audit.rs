@@ -132,7 +132,13 @@ pub async fn check(
 /// # Errors
 /// [`Fault`].
 pub async fn check_all(ground: &Ground) -> Result<Checked, Fault> {
-    Ok(check(&*ground.store, Some(&*ground.files), &ground.tree, ground.permit()?).await?)
+    Ok(check(
+        &*ground.store,
+        Some(&*ground.files),
+        &ground.tree,
+        ground.permit()?,
+    )
+    .await?)
 }
 
 /// Rows gone from the end show only against the head that is sealed outside the database.

@@ -97,7 +97,8 @@ async fn all(app: &App) -> Result<ConsoleChains, No> {
         .checked
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
-        .clone();
+        .as_ref()
+        .map(|(at, checked)| (*at, checked.said()));
     let chains = heads.into_iter().map(|(chain, head)| {
         let said = last.as_ref().and_then(|(at, checked)| {
             let of = checked.chains.iter().find(|c| c["chain"] == chain.as_str())?;

@@ -5,6 +5,7 @@
 //!
 //! Nothing here takes a bearer token, and nothing elsewhere takes the console's cookie (ADR 35).
 
+pub mod audit;
 pub mod chains;
 pub mod devices;
 pub mod door;

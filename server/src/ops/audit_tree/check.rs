@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 use std::path::Path;
 use vitrine_access::tree::book::{Book, Line, Seen, WitnessFault};
 use vitrine_access::tree::note::{Checkpoint, verifier_key};
-use vitrine_store::Store;
 use vitrine_access::tree::{book, code, inclusion, root};
+use vitrine_store::Store;
 
 /// The log as it is after everything was taken in.
 pub struct Whole {

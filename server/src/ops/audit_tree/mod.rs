@@ -26,8 +26,8 @@ use vitrine_access::action::ReadAudit;
 use vitrine_access::chain::{Head, Verifier};
 use vitrine_access::tree::book::{Compare, Why};
 use vitrine_access::tree::note::Checkpoint;
-use vitrine_clinical::UtcMs;
 use vitrine_access::{Permit, policy};
+use vitrine_clinical::UtcMs;
 use vitrine_store::{Store, StoreError};
 use witness::Kept;
 
@@ -142,8 +142,12 @@ impl Tree {
     pub async fn newest(&self) -> Result<Option<(UtcMs, Checkpoint)>, TreeFault> {
         let held = self.with(|disk, keys| {
             let public = keys.public();
-            let open = |note: &str| Checkpoint::open(note, &public, |m, s| keys::verifies(&public, m, s)).ok();
-            Ok(disk.newest().and_then(open).zip(disk.newest_at().map(str::to_owned)))
+            let open =
+                |note: &str| Checkpoint::open(note, &public, |m, s| keys::verifies(&public, m, s)).ok();
+            Ok(disk
+                .newest()
+                .and_then(open)
+                .zip(disk.newest_at().map(str::to_owned)))
         });
         Ok(held.await?.and_then(|(checkpoint, at)| {
             let at = at.parse::<jiff::Timestamp>().ok()?;
