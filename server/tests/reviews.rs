@@ -36,6 +36,7 @@ async fn broken(
         "reason": "life-threatening", "words": words, "at": at, "until": at + 4 * HOUR, "offline": true});
     line.say(GrantUp {
         grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
+        after: None,
     })
     .await;
     assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == grant["id"]));

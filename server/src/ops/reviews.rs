@@ -164,7 +164,9 @@ fn listed(row: &GrantRow, now: UtcMs) -> Value {
     let (g, review) = (&row.grant, row.review());
     let state = review.state();
     json!({"id": g.id, "user": g.user, "patient": g.patient, "device": g.device, "at": clock::instant(g.at),
-        "until": clock::instant(g.until), "reason": g.reason.code(), "words": g.words, "offline": g.offline,
+        "until": clock::instant(row.until()), "ended": row.ended.map(|e| json!({"at": clock::instant(e.at), "by": e.by.code()})),
+        "reason": g.reason.code(), "words": g.words,
+        "words_later": row.words.as_ref().map(|w| json!({"at": clock::instant(w.at), "text": w.text})), "offline": g.offline,
         "received": clock::instant(row.received), "due": clock::instant(row.review_due), "state": state.name(),
         "late": row.late, "overdue": !state.closed() && now > row.review_due, "level": review.level(),
         "owes_words": review.owes_words(g.words.is_some(), now), "refused": row.refused,

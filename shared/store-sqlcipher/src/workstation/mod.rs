@@ -12,6 +12,7 @@
 
 mod entries;
 mod essentials;
+mod grants;
 mod images;
 mod lines;
 mod lists;
@@ -27,7 +28,8 @@ pub use images::{
     PROVEN, SeriesHeld,
 };
 pub use lists::{ListRows, WardMarks};
-pub use outbox::{Attempt, AuditPage, Kept, Outbox, PendingGrant, Reserve, Tally, ThrottleRule, Written};
+pub use grants::{MadeGrant, PendingGrant};
+pub use outbox::{Attempt, AuditPage, Kept, Outbox, Reserve, Tally, ThrottleRule, Written};
 pub use records::{CachedRecord, RecordRow, Records};
 pub use scopes::{Fold, Incoming, ItemRefRow, OpenFold, Prepared, ScopeState, StagedState};
 pub use verify::{ScopeFault, Verified};
