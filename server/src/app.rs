@@ -252,11 +252,9 @@ impl App {
     #[must_use]
     pub fn has_grant(&self, user: &UserId, device: Option<&DeviceId>, at: UtcMs) -> bool {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants
-            .iter()
-            .any(|(g, stands)| {
-                *stands && g.user == *user && g.device.as_ref() == device && at >= g.at && at < g.until
-            })
+        grants.iter().any(|(g, stands)| {
+            *stands && g.user == *user && g.device.as_ref() == device && at >= g.at && at < g.until
+        })
     }
 
     /// A request of a caller about a resource type and, where there is one, a patient.

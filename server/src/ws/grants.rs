@@ -114,15 +114,29 @@ async fn kept_after(
             "uploaded",
             true,
         );
-        match app.store.review(ReviewOrder::later_words(entry, id, words.clone())).await {
+        match app
+            .store
+            .review(ReviewOrder::later_words(entry, id, words.clone()))
+            .await
+        {
             Ok((kept, _)) => {
                 row = kept;
                 if row.words.as_ref() != Some(&words) {
-                    alarm(app, device, &format!("the grant {id} was given other words again")).await;
+                    alarm(
+                        app,
+                        device,
+                        &format!("the grant {id} was given other words again"),
+                    )
+                    .await;
                 }
             }
             Err(StoreError::Refused(why)) => {
-                alarm(app, device, &format!("words of the grant {id} were not taken: {why}")).await;
+                alarm(
+                    app,
+                    device,
+                    &format!("words of the grant {id} were not taken: {why}"),
+                )
+                .await;
             }
             Err(e) => return Err(e),
         }

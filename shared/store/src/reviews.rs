@@ -228,9 +228,7 @@ impl ReviewOrder {
         row.ended = Some(ended);
         let mut entry = self.about(&row);
         entry.notes.insert("by".to_owned(), ended.by.code().to_owned());
-        entry
-            .notes
-            .insert("ended_ms".to_owned(), ended.at.0.to_string());
+        entry.notes.insert("ended_ms".to_owned(), ended.at.0.to_string());
         Reviewed {
             row,
             entry: Some(entry),

@@ -680,7 +680,11 @@ mod tests {
         let (mut up, _) = Upload::begin(0, false);
         assert_eq!(sent_grants(&up.has(vec![], 0, 0, vec![grant("g")], vec![])), [0]);
         let acts = up.has(vec![], 0, 0, vec![ended("g", 1)], vec![]);
-        assert_eq!(sent_grants(&acts), [1], "also while the grant itself is under way");
+        assert_eq!(
+            sent_grants(&acts),
+            [1],
+            "also while the grant itself is under way"
+        );
         assert!(sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 1)], vec![])).is_empty());
         let acts = up.grant_acked("g".into(), Some(0));
         assert!(matches!(acts.as_slice(), [Act::GrantAcked(_, 0)]));
@@ -688,7 +692,10 @@ mod tests {
         let acts = up.grant_acked("g".into(), Some(1));
         assert!(matches!(acts.as_slice(), [Act::GrantAcked(_, 1)]));
         assert!(!up.waits());
-        assert_eq!(sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 2)], vec![])), [2]);
+        assert_eq!(
+            sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 2)], vec![])),
+            [2]
+        );
         let acts = up.grant_acked("g".into(), Some(9));
         assert!(
             matches!(acts.as_slice(), [Act::GrantAcked(_, 2)]),

@@ -15,7 +15,9 @@ use vitrine_wire::ErrorCode;
 /// Rows of these actions, in order.
 fn rows(p: &Profiled, actions: &[&str]) -> Vec<Value> {
     let all = outbox(p).rows(0, 10_000).unwrap().rows;
-    let all = all.iter().map(|r| serde_json::from_str::<Value>(&r.body).unwrap());
+    let all = all
+        .iter()
+        .map(|r| serde_json::from_str::<Value>(&r.body).unwrap());
     all.filter(|r| actions.contains(&r["action"].as_str().unwrap()))
         .collect()
 }
@@ -51,7 +53,10 @@ fn break_again(ws: &Workstation) -> String {
 
 fn denied(ws: &Workstation) {
     let e = block(ws.chart("p2")).unwrap_err();
-    assert!(e.code() == ErrorCode::Denied && e.view().break_glass_offered, "{e:?}");
+    assert!(
+        e.code() == ErrorCode::Denied && e.view().break_glass_offered,
+        "{e:?}"
+    );
 }
 
 #[test]
@@ -63,7 +68,10 @@ fn a_lock_by_hand_ends_it_and_a_new_press_is_needed() {
     let made = of(&p, "lee");
     assert_eq!(made[0].ended.unwrap().by, EndedBy::Lock);
     let row = &rows(&p, &["end-break-glass"])[0];
-    assert_eq!((row["grant"].as_str(), row["patient"].as_str()), (Some(grant.as_str()), Some("p2")));
+    assert_eq!(
+        (row["grant"].as_str(), row["patient"].as_str()),
+        (Some(grant.as_str()), Some("p2"))
+    );
     block(ws.sign_in("lee", pin("lee"))).unwrap();
     denied(&ws);
     let second = break_again(&ws);
@@ -166,13 +174,18 @@ fn words_come_later_once_and_from_whom_they_are_due() {
     let owed = block(ws.break_glass_owed()).unwrap().owed;
     assert_eq!(owed.len(), 1);
     assert!(
-        owed[0].text.starts_with("Emergency access to LI, Wei at ") && owed[0].text.ends_with(" has no words yet"),
+        owed[0].text.starts_with("Emergency access to LI, Wei at ")
+            && owed[0].text.ends_with(" has no words yet"),
         "{}",
         owed[0].text
     );
     assert!(!owed[0].late);
     let listed = rows(&p, &["search-patients"]);
-    assert_eq!(listed[0]["disclosure"]["patients"], serde_json::json!(["p2"]), "no log, no look");
+    assert_eq!(
+        listed[0]["disclosure"]["patients"],
+        serde_json::json!(["p2"]),
+        "no log, no look"
+    );
 
     let usage = |r: Result<(), EngineError>| assert!(matches!(r, Err(EngineError::Usage(_))), "{r:?}");
     usage(block(ws.break_glass_words(&grant, "  ")));
@@ -199,17 +212,29 @@ fn words_come_later_once_and_from_whom_they_are_due() {
     let explained = rows(&p, &["explain-break-glass"]);
     assert_eq!(explained.len(), 1);
     assert_eq!(
-        (explained[0]["grant"].as_str(), explained[0]["notes"]["words"].as_str()),
+        (
+            explained[0]["grant"].as_str(),
+            explained[0]["notes"]["words"].as_str()
+        ),
         (Some(grant.as_str()), Some("Found in the lift."))
     );
     let due = outbox(&p).grants(false).unwrap();
-    assert_eq!((due[0].rev, due[0].words.as_ref().unwrap().text.as_str()), (2, "Found in the lift."));
+    assert_eq!(
+        (due[0].rev, due[0].words.as_ref().unwrap().text.as_str()),
+        (2, "Found in the lift.")
+    );
     // The server holds the grant and its end; the words are still to go up.
     let o = outbox(&p);
     o.grant_sent(&grant, 1, UtcMs(1)).unwrap();
-    assert_eq!((o.grants(false).unwrap().len(), o.tally().unwrap().grants), (1, 1));
+    assert_eq!(
+        (o.grants(false).unwrap().len(), o.tally().unwrap().grants),
+        (1, 1)
+    );
     o.grant_sent(&grant, 9, UtcMs(1)).unwrap();
-    assert_eq!((o.grants(false).unwrap().len(), o.tally().unwrap().grants), (0, 0));
+    assert_eq!(
+        (o.grants(false).unwrap().len(), o.tally().unwrap().grants),
+        (0, 0)
+    );
     assert_eq!(o.grants(true).unwrap()[0].rev, 2);
 }
 

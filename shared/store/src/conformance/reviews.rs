@@ -183,7 +183,14 @@ pub(super) async fn a_grant_ends_once_and_its_words_come_later(h: Hospital) {
     refused(h.told(ReviewOrder::ended(h.row_of(9, None), id(1), end(9))).await);
     h.keep(row(1, 10, 11)).await;
     h.keep(row(2, 10, 11)).await;
-    assert!(h.store.grant(id(1)).await.expect("grant").expect("there").in_force(UtcMs(20)));
+    assert!(
+        h.store
+            .grant(id(1))
+            .await
+            .expect("grant")
+            .expect("there")
+            .in_force(UtcMs(20))
+    );
 
     let rows = h.last_row().await;
     let (ended, new) = h
@@ -193,7 +200,11 @@ pub(super) async fn a_grant_ends_once_and_its_words_come_later(h: Hospital) {
     assert!(new && !ended.in_force(UtcMs(20)) && ended.until() == UtcMs(50));
     assert_eq!(
         (ended.review_due, ended.grant.until, ended.next_look()),
-        (row(1, 10, 11).review_due, UtcMs(10 + GRANT_MS), row(1, 10, 11).next_look()),
+        (
+            row(1, 10, 11).review_due,
+            UtcMs(10 + GRANT_MS),
+            row(1, 10, 11).next_look()
+        ),
         "the grant stays as it was made, and its review is never re-dated"
     );
     assert_eq!(h.last_row().await, rows + 1);
@@ -206,7 +217,8 @@ pub(super) async fn a_grant_ends_once_and_its_words_come_later(h: Hospital) {
     let kept = h.keep(row(1, 10, 99)).await;
     assert_eq!(kept, (ended, false), "sent up once more, it stays ended");
 
-    let by = |user: Option<&str>, n, text: &str| ReviewOrder::later_words(h.row_of(80, user), id(n), words(text));
+    let by =
+        |user: Option<&str>, n, text: &str| ReviewOrder::later_words(h.row_of(80, user), id(n), words(text));
     refused(h.told(by(Some("bea"), 1, "hers")).await);
     refused(h.told(by(Some("ann"), 1, " ")).await);
     assert_eq!(h.last_row().await, rows + 1, "neither leaves a row");
@@ -227,7 +239,10 @@ pub(super) async fn a_grant_ends_once_and_its_words_come_later(h: Hospital) {
         .expect("decided");
     let (told, new) = h.told(by(Some("ann"), 2, "A fall.")).await.expect("told");
     assert!(new && told.words == Some(words("A fall.")));
-    assert_eq!((told.review().closed_at(), &told.history), (closed.review().closed_at(), &closed.history));
+    assert_eq!(
+        (told.review().closed_at(), &told.history),
+        (closed.review().closed_at(), &closed.history)
+    );
     let kept = h.store.grants(9).await.expect("grants");
     assert_eq!(kept.iter().filter(|g| g.words.is_some()).count(), 2);
     assert_eq!(kept.iter().filter(|g| g.ended.is_some()).count(), 1);

@@ -49,7 +49,9 @@ pub(crate) fn session_over(station: &Station, user: &UserId, how: session::Ended
 /// [`EngineError::AuditFailed`]: it could not be written, nobody is let in.
 pub(crate) fn switched(station: &Station, user: &UserId) -> Result<(), EngineError> {
     loop {
-        let Some((of, by)) = unended(station).pop() else { break };
+        let Some((of, by)) = unended(station).pop() else {
+            break;
+        };
         if let Err(e) = end(station, &of, by, |g| g.user == of) {
             unended(station).push((of, by));
             return Err(e);
@@ -134,7 +136,9 @@ pub(crate) fn end_own(station: &Station, id: &str) -> Result<(), EngineError> {
     if signed_in.is_some_and(|user| user != made.grant.user) {
         return Err(not_yours());
     }
-    end(station, &made.grant.user, EndedBy::User, |g| g.id == made.grant.id)
+    end(station, &made.grant.user, EndedBy::User, |g| {
+        g.id == made.grant.id
+    })
 }
 
 fn not_yours() -> EngineError {

@@ -40,7 +40,8 @@ use vitrine_wire::results_view::ResultsView;
 use vitrine_wire::scan_view::ScanView;
 use vitrine_wire::sync_view::CheckView;
 use vitrine_wire::view::{
-    BoardView, ChartView, EmergencyCardView, OwedWordsView, PacketView, ReasonsView, SearchView, SectionAge, SessionView,
+    BoardView, ChartView, EmergencyCardView, OwedWordsView, PacketView, ReasonsView, SearchView, SectionAge,
+    SessionView,
 };
 use vitrine_wire::wall_view::{WallTrendsView, WallView};
 use zeroize::Zeroizing;

@@ -53,7 +53,5 @@ pub(super) fn owed(station: &Arc<Station>) -> Result<OwedWordsView, EngineError>
             late: now >= due(m.grant.at),
         }
     });
-    Ok(OwedWordsView {
-        owed: owed.collect(),
-    })
+    Ok(OwedWordsView { owed: owed.collect() })
 }
