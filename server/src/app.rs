@@ -92,7 +92,8 @@ pub struct App {
     pub images: Arc<Filer>,
     /// Looks after the copies of their originals.
     pub copies: Arc<Copier>,
-    grants: Mutex<Vec<Grant>>,
+    /// Grants whose time is not over, and whether each stands: one that has ended does not.
+    grants: Mutex<Vec<(Grant, bool)>>,
     /// Reviews of broken glass that wait for somebody.
     pub waiting: crate::jobs::reviews::Waiting,
     /// What the web console keeps.
@@ -156,7 +157,7 @@ impl App {
         .map_err(|e| StoreError::Refused(e.text))?;
         let grants = store.grants(10_000).await?;
         let in_force = grants.into_iter().filter(|g| g.in_force(now));
-        let grants = in_force.map(|g| g.grant).collect();
+        let grants = in_force.map(|g| (g.grant, true)).collect();
         let rules = Layouts {
             layouts: config.layout.clone(),
         };
@@ -214,17 +215,29 @@ impl App {
         self.hub.recheck(&Changed::People);
     }
 
-    /// Notes a grant as the store keeps it, so that requests resting on it are allowed while it is in force.
+    /// Notes a grant as the store keeps it, so that requests resting on it are allowed while it is in force. One that has ended
+    /// is remembered as such until its time: what was read of it before its end may be noted after.
     pub fn note_grant(&self, row: GrantRow) {
         let now = clock::now();
-        if !row.in_force(now) {
+        let ended = row.ended.is_some();
+        if row.refused.is_some() || row.grant.until <= now {
             return;
         }
-        let grant = row.grant;
-        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants.retain(|g| g.until > now);
-        if !grants.iter().any(|g| g.id == grant.id) {
-            grants.push(grant);
+        let closed = {
+            let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+            grants.retain(|(g, _)| g.until > now);
+            if let Some((_, stands)) = grants.iter_mut().find(|(g, _)| g.id == row.grant.id) {
+                let closed = ended && *stands;
+                *stands &= !ended;
+                closed
+            } else {
+                grants.push((row.grant, !ended));
+                false
+            }
+        };
+        if closed {
+            // What is open under it is closed.
+            self.hub.recheck(&Changed::People);
         }
     }
 
@@ -240,17 +253,17 @@ impl App {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants
             .iter()
-            .find(|g| g.covers(user, device, patient, at))
-            .cloned()
+            .find(|(g, stands)| *stands && g.covers(user, device, patient, at))
+            .map(|(g, _)| g.clone())
     }
 
     /// Whether this user holds any grant in force at this workstation.
     #[must_use]
     pub fn has_grant(&self, user: &UserId, device: Option<&DeviceId>, at: UtcMs) -> bool {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants
-            .iter()
-            .any(|g| g.user == *user && g.device.as_ref() == device && at >= g.at && at < g.until)
+        grants.iter().any(|(g, stands)| {
+            *stands && g.user == *user && g.device.as_ref() == device && at >= g.at && at < g.until
+        })
     }
 
     /// A request of a caller about a resource type and, where there is one, a patient.

@@ -174,12 +174,12 @@ impl World {
                     self.store.keep_grant(row, entry).await.unwrap();
                     broken = line == 1;
                     if !broken {
-                        acts.extend(up.grant_acked(id));
+                        acts.extend(up.grant_acked(id, Some(0)));
                     }
                 }
                 Act::Send(other) => panic!("the upload sends {other:?}"),
                 Act::RowsAcked(seq) => self.outbox.acknowledged(seq, self.now).unwrap(),
-                Act::GrantAcked(id) => self.outbox.grant_sent(&id, self.now).unwrap(),
+                Act::GrantAcked(id, rev) => self.outbox.grant_sent(&id, rev, self.now).unwrap(),
                 Act::EntrySent(_) | Act::EntryAnswered(..) => panic!("nothing is recorded here"),
                 Act::EpochDone => self.known_epoch = Some(epoch.clone()),
                 Act::Alarm(a) => self.alarms.push(a),
@@ -195,6 +195,7 @@ impl World {
         let due = all.into_iter().map(|g| GrantDue {
             id: g.id,
             json: serde_json::value::RawValue::from_string(g.body).unwrap(),
+            after: None,
         });
         due.collect()
     }

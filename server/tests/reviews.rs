@@ -5,7 +5,7 @@ mod harness;
 use harness::*;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-use vitrine_wire::message::{GrantUp, ServerMessage};
+use vitrine_wire::message::{GrantAfter, GrantEnd, GrantUp, GrantWords, ServerMessage, Sub, UserAuth};
 
 const HOUR: i64 = 3_600_000;
 
@@ -36,6 +36,7 @@ async fn broken(
         "reason": "life-threatening", "words": words, "at": at, "until": at + 4 * HOUR, "offline": true});
     line.say(GrantUp {
         grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
+        after: None,
     })
     .await;
     assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == grant["id"]));
@@ -218,5 +219,191 @@ async fn broken_glass_waits_for_somebody_else_and_its_clock_survives_a_restart()
     );
     let looks: Vec<&Value> = audit.iter().filter(|r| r["notes"]["use"] == "list").collect();
     assert!(looks.iter().all(|r| r["disclosure"]["patients"] == json!(["p3"])));
+    assert_eq!(done(&["audit", "verify", "--data", &dir])["whole"], true);
+}
+
+/// A grant of `nina` on p3 as a workstation sends it up, with what came after it.
+fn up(grant: &Value, after: Option<(u32, Option<&str>, Option<&str>)>) -> GrantUp {
+    let after = after.map(|(rev, by, words)| GrantAfter {
+        rev,
+        ended: by.map(|by| GrantEnd {
+            at_ms: grant["at"].as_i64().unwrap() + 600_000,
+            by: by.to_owned(),
+        }),
+        words: words.map(|text| GrantWords {
+            at_ms: grant["at"].as_i64().unwrap() + 1_800_000,
+            text: text.to_owned(),
+        }),
+    });
+    GrantUp {
+        grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
+        after,
+    }
+}
+
+/// Hears the acknowledgement of a grant up to `rev`, and whether the record of p3 was withdrawn before or after it.
+async fn acked(line: &mut line::Line, grant: &Value, rev: u32, withdraws: bool) {
+    let (mut answered, mut withdrawn) = (false, !withdraws);
+    while !(answered && withdrawn) {
+        match line.hear().await.expect("the line holds") {
+            ServerMessage::GrantAck(a) if a.id == grant["id"] && !answered => {
+                assert_eq!(a.rev, Some(rev));
+                answered = true;
+            }
+            ServerMessage::Reject(r) if r.scope == "pat:p3" && !withdrawn => withdrawn = true,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+async fn signs_in(s: &Server, line: &mut line::Line, d: &Device) {
+    let (_, session) = s.login(d, "nina", "193746").await;
+    let token = session["token"].as_str().unwrap().into();
+    line.say(UserAuth { token }).await;
+    assert!(matches!(line.hear().await, Some(ServerMessage::UserWelcome(_))));
+}
+
+async fn refused(line: &mut line::Line, n: u64) {
+    let scope = "pat:p3".to_owned();
+    line.say(Sub {
+        scope,
+        n,
+        have: None,
+        resume: None,
+    })
+    .await;
+    assert!(matches!(line.hear().await, Some(ServerMessage::Reject(r)) if r.scope == "pat:p3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_end_and_words_from_a_workstation_count_once_however_they_arrive() {
+    let (_t, data) = folder();
+    let mut s = Server::start(&data);
+    let dir = s.dir().to_owned();
+    let client = s.client_token("system/*.cruds").await;
+    assert_eq!(
+        s.fhir(&client, "/fhir", placed("p3", "ICU").to_string()).await.0,
+        200
+    );
+    for (user, role) in [("nina", "nurse"), ("pia", "privacy-officer")] {
+        command::add_user(&dir, user, role);
+    }
+    let d = s.enrol("ED", &[]).await;
+    let mut line = line::Line::enrolled(&s, &d).await;
+    let made = |ago_h: i64| {
+        let at = now_ms() - ago_h * HOUR;
+        json!({"id": vitrine_server::clock::new_uuid(), "user": "nina", "device": d.id, "patient": "p3",
+            "reason": "life-threatening", "words": null, "at": at, "until": at + 4 * HOUR, "offline": true})
+    };
+
+    // The record opens under the grant, and is closed when its end comes up.
+    let first = made(1);
+    line.say(up(&first, None)).await;
+    acked(&mut line, &first, 0, false).await;
+    signs_in(&s, &mut line, &d).await;
+    line.fetch("pat:p3", 1).await;
+    line.say(up(&first, Some((1, Some("lock"), None)))).await;
+    acked(&mut line, &first, 1, true).await;
+    refused(&mut line, 9).await;
+    // Twice, and the grant alone once more, as from before its end: it stays ended.
+    line.say(up(&first, Some((1, Some("lock"), None)))).await;
+    acked(&mut line, &first, 1, false).await;
+    line.say(up(&first, None)).await;
+    acked(&mut line, &first, 0, false).await;
+    refused(&mut line, 11).await;
+    // The words come later, and again.
+    for _ in 0..2 {
+        line.say(up(&first, Some((2, Some("lock"), Some("Found in the lift.")))))
+            .await;
+        acked(&mut line, &first, 2, false).await;
+    }
+
+    // One whose end and words are the first that is heard of it, after more than a day.
+    let late = made(30);
+    line.say(up(&late, Some((2, Some("switch"), Some("A fall.")))))
+        .await;
+    acked(&mut line, &late, 2, false).await;
+    // One that is decided before its words arrive; ended in a way this server does not know.
+    let closed = made(2);
+    line.say(up(&closed, Some((1, Some("by-some-newer-key"), None))))
+        .await;
+    acked(&mut line, &closed, 1, false).await;
+    let id = |g: &Value| g["id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        decided(&dir, &id(&closed), "appropriate", "pia").1["state"],
+        "appropriate"
+    );
+    line.say(up(
+        &closed,
+        Some((2, Some("by-some-newer-key"), Some("Was asked to."))),
+    ))
+    .await;
+    acked(&mut line, &closed, 2, false).await;
+    // Words that are none are not taken, and not sent for ever.
+    let empty = made(3);
+    line.say(up(&empty, Some((1, None, Some(" "))))).await;
+    acked(&mut line, &empty, 1, false).await;
+
+    let list = review(&dir, &["list", "--all"], "pia").1;
+    let at = |g: &Value, ms: i64| {
+        vitrine_server::clock::instant(vitrine_clinical::UtcMs(g["at"].as_i64().unwrap() + ms))
+    };
+    for (grant, by, text, state) in [
+        (&first, "lock", "Found in the lift.", "open"),
+        (&late, "switch", "A fall.", "open"),
+        (&closed, "other", "Was asked to.", "appropriate"),
+    ] {
+        let shown = by_id(&list, &id(grant));
+        assert_eq!(shown["until"], at(grant, 600_000), "{shown}");
+        assert_eq!(shown["ended"], json!({"at": at(grant, 600_000), "by": by}));
+        assert_eq!(
+            shown["words_later"],
+            json!({"at": at(grant, 1_800_000), "text": text})
+        );
+        assert_eq!(shown["due"], at(grant, 24 * HOUR), "never re-dated");
+        assert_eq!(
+            (&shown["owes_words"], &shown["state"]),
+            (&json!(false), &json!(state)),
+            "{shown}"
+        );
+    }
+    assert_eq!(by_id(&list, &id(&late))["late"], true);
+    assert_eq!(by_id(&list, &id(&empty))["owes_words"], true);
+    let shown = review(&dir, &["show", &id(&first)], "pia").1;
+    let said: Vec<&Value> = shown["history"].as_array().unwrap().iter().collect();
+    assert_eq!(said.len(), 1, "{shown}");
+    assert_eq!(
+        (&said[0]["did"], &said[0]["by"], &said[0]["text"]),
+        (&json!("explained"), &json!("nina"), &json!("Found in the lift."))
+    );
+
+    // It has ended after a restart too, also where the grant alone comes up once more.
+    drop(line);
+    s.ask_to_stop();
+    assert_eq!(s.wait(), Some(0));
+    s = Server::start(&data);
+    line = line::Line::enrolled(&s, &d).await;
+    line.say(up(&first, None)).await;
+    acked(&mut line, &first, 0, false).await;
+    signs_in(&s, &mut line, &d).await;
+    refused(&mut line, 1).await;
+
+    let audit = s.audit();
+    let of = |action: &str| {
+        audit
+            .iter()
+            .filter(|r| r["action"] == action && r["rule"] == "uploaded")
+            .count()
+    };
+    assert_eq!(
+        (
+            of("receive-grant"),
+            of("end-break-glass"),
+            of("explain-break-glass")
+        ),
+        (4, 3, 3)
+    );
+    let alarms: Vec<&Value> = audit.iter().filter(|r| r["action"] == "alarm").collect();
+    assert_eq!(alarms.len(), 1, "the words that are none: {alarms:?}");
     assert_eq!(done(&["audit", "verify", "--data", &dir])["whole"], true);
 }

@@ -392,6 +392,7 @@ async fn grants_and_audit_rows_of_a_workstation_are_kept_once_and_forks_raise_th
 fn up(grant: &Value) -> GrantUp {
     GrantUp {
         grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
+        after: None,
     }
 }
 

@@ -18,6 +18,7 @@ export const FIELDS = {
     place_text: 'text', weight_text: 'text', deceased_text: 'text', age_text: 'engine',
   },
   BlockView: { patient: 'engine', empty_text: 'text', as_of_text: 'engine' },
+  BrokenGlassView: { grant: 'engine', owed_text: 'engine' },
   BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
   ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text' },
   ChartCriticalView: { patient: 'engine', text: 'engine', elsewhere_text: 'text', unread_text: 'engine' },
@@ -75,6 +76,7 @@ export const FIELDS = {
   OpenSeriesView: {
     token: 'engine', study: 'engine', series: 'engine', gaps: 'text', without: 'text', header_text: 'text', mismatch_text: 'text',
   },
+  OwedView: { grant: 'engine', text: 'text' },
   PacketView: { text: 'text', warning_text: 'engine' },
   PatientRowView: {
     patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', bed: 'text',
@@ -117,7 +119,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 /** Where in the fake world which view stands. */
 export const ROOTS = {
   status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView', scan: 'ScanView',
-  board: 'BoardView', sync: 'SyncView', verify: 'CheckView', results: 'ResultsView', wall: 'WallView', wallTrends: 'WallTrendsView', chart: 'ChartView', card: 'EmergencyCardView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
+  board: 'BoardView', sync: 'SyncView', verify: 'CheckView', results: 'ResultsView', wall: 'WallView', wallTrends: 'WallTrendsView', chart: 'ChartView', card: 'EmergencyCardView', owed: 'OwedWordsView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
 };
 
 /**

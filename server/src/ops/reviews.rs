@@ -336,7 +336,9 @@ async fn find(ground: &Ground, id: &str) -> Result<GrantRow, Fault> {
 fn listed(row: &GrantRow, now: UtcMs) -> Value {
     let (g, s) = (&row.grant, Standing::of(row, now));
     json!({"id": g.id, "user": g.user, "patient": g.patient, "device": g.device, "at": clock::instant(g.at),
-        "until": clock::instant(g.until), "reason": g.reason.code(), "words": g.words, "offline": g.offline,
+        "until": clock::instant(row.until()), "ended": row.ended.map(|e| json!({"at": clock::instant(e.at), "by": e.by.code()})),
+        "reason": g.reason.code(), "words": g.words,
+        "words_later": row.words.as_ref().map(|w| json!({"at": clock::instant(w.at), "text": w.text})), "offline": g.offline,
         "received": clock::instant(row.received), "due": clock::instant(row.review_due), "state": s.state.name(),
         "late": row.late, "overdue": s.overdue, "level": s.level, "owes_words": s.owes_words, "refused": row.refused,
         "closed": s.closed.map(clock::instant)})

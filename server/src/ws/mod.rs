@@ -6,6 +6,7 @@
 
 pub mod ahead;
 mod entries;
+mod grants;
 pub mod hub;
 mod image_list;
 pub mod images;

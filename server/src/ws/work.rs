@@ -12,15 +12,13 @@ use crate::identity::devices::signed_by;
 use crate::identity::sessions::{self, Caller};
 use crate::keys::{hex, unhex};
 use crate::lanes::pressure::Level;
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use vitrine_access::action::{BreakGlass, ReadChart, SyncScope};
+use vitrine_access::action::{ReadChart, SyncScope};
 use vitrine_access::chain;
-use vitrine_access::grant::GRANT_MS;
-use vitrine_access::policy::{self, PatientFacts, Request, Subject};
-use vitrine_access::{Action, Actor, Disclosure, Grant};
+use vitrine_access::policy::{self, Request, Subject};
+use vitrine_access::{Actor, Disclosure};
 use vitrine_clinical::{DeviceId, PatientId, WardId};
-use vitrine_store::{DeviceRow, DeviceState, GrantRow, StoreError, urgent};
+use vitrine_store::{DeviceRow, DeviceState, StoreError, urgent};
 use vitrine_sync::fanout::{self, Item};
 use vitrine_sync::proof;
 use vitrine_sync::scope::Scope;
@@ -33,8 +31,6 @@ use vitrine_wire::message::{AuditRow, Ref};
 const ROWS: usize = 1000;
 /// Further back than this a snapshot is cheaper than the rows.
 const FAR: u64 = 200_000;
-/// So far a workstation's clock may run ahead, in ms, for a grant of it to give access here.
-const AHEAD_MS: i64 = 300_000;
 
 /// Whom a connection serves, as far as proven.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +80,7 @@ impl Served {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .user = Some((n, hash));
     }
-    fn id(&self) -> Option<&DeviceId> {
+    pub(super) fn id(&self) -> Option<&DeviceId> {
         self.device.as_ref().map(|d| &d.id)
     }
 }
@@ -188,9 +184,9 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
                 }
             })
         }
-        Effect::StoreGrant { grant } => urgent(store_grant(app, served, grant.get()))
+        Effect::StoreGrant { grant, after } => urgent(super::grants::store(app, served, grant.get(), after))
             .await
-            .map(|id| Event::GrantStored { id }),
+            .map(|(id, rev)| Event::GrantStored { id, rev }),
         Effect::StoreEntry { entry } => super::entries::store(app, served, entry.get()).await,
         Effect::StoreAudit { rows } => Some(Event::AuditStored(store_audit(app, served, rows).await)),
         Effect::WipeDone { nonce, signature } => {
@@ -428,104 +424,6 @@ async fn refs(app: &App, scope: &str, buckets: &[u8]) -> Result<(u64, Vec<Ref>),
             })
             .collect(),
     ))
-}
-
-/// Keeps a break-glass grant of this workstation: durable with its review and its audit row before it is answered. Sent again,
-/// what was kept stands, whatever it says now.
-async fn store_grant(app: &App, served: &Served, text: &str) -> Option<String> {
-    let device = served.id()?;
-    let grant: Grant = match serde_json::from_str(text) {
-        Ok(g) => g,
-        Err(_) => return alarm(app, device, "a grant that cannot be read").await,
-    };
-    if grant.device.as_ref() != Some(device) {
-        return alarm(app, device, "a grant of another workstation").await;
-    }
-    match kept_grant(app, device, grant.clone()).await {
-        Ok((row, new)) => {
-            let id = row.grant.id.to_string();
-            if let Some(why) = row.refused.as_ref().filter(|_| new) {
-                alarm(app, device, &format!("the grant {id} gives no access: {why}")).await;
-            }
-            if row.grant != grant {
-                alarm(
-                    app,
-                    device,
-                    &format!("the grant {id} was sent again with another text"),
-                )
-                .await;
-            }
-            app.note_grant(row);
-            Some(id)
-        }
-        Err(e) => {
-            tracing::error!(error = %e, "a break-glass grant could not be kept; the workstation sends it again");
-            None
-        }
-    }
-}
-
-async fn kept_grant(app: &App, device: &DeviceId, grant: Grant) -> Result<(GrantRow, bool), StoreError> {
-    let mut row = GrantRow::new(grant, clock::now());
-    row.refused = unsound(app, &row).await?;
-    let grant = &row.grant;
-    let mut entry = sign_in_row(
-        Actor::Device(device.clone()),
-        Some(device.clone()),
-        "receive-grant",
-        "uploaded",
-        true,
-    );
-    entry.grant = Some(grant.id);
-    entry.patient = Some(grant.patient.clone());
-    entry.notes = BTreeMap::from([
-        ("user".to_owned(), grant.user.to_string()),
-        ("reason".to_owned(), grant.reason.code().to_owned()),
-        ("late".to_owned(), row.late.to_string()),
-        ("review_due".to_owned(), clock::instant(row.review_due)),
-    ]);
-    if let Some(why) = &row.refused {
-        entry.notes.insert("refused".to_owned(), why.clone());
-    }
-    let (row, receipt) = app.store.keep_grant(row, entry).await?;
-    Ok((row, receipt.is_some()))
-}
-
-/// Why a grant gives no access at this server: its text is not one that a workstation makes for somebody who may break the
-/// glass. What was seen with it at the workstation was seen, so that it is kept and reviewed.
-async fn unsound(app: &App, row: &GrantRow) -> Result<Option<String>, StoreError> {
-    let g = &row.grant;
-    if g.until.0 > g.at.0.saturating_add(GRANT_MS) {
-        return Ok(Some("it ends later than a grant may".to_owned()));
-    }
-    if g.at.0 > row.received.0.saturating_add(AHEAD_MS) {
-        return Ok(Some("it begins in the future".to_owned()));
-    }
-    let Some(account) = app.store.account(&g.user).await? else {
-        return Ok(Some(format!("{} has no account", g.user)));
-    };
-    if account.disabled {
-        return Ok(Some(format!("the account of {} is not in use any more", g.user)));
-    }
-    let request = Request {
-        access_id: g.id,
-        at: row.received,
-        subject: Subject::User {
-            user: account.user,
-            role: account.role,
-            wards: account.wards,
-        },
-        device: g.device.clone(),
-        patient: Some(PatientFacts {
-            patient: g.patient.clone(),
-            ward: None,
-        }),
-        ward: None,
-        kind: None,
-        grant: None,
-    };
-    let verdict = policy::verdict(BreakGlass::NAME, &request);
-    Ok((!verdict.allow).then(|| format!("{} may not break the glass", g.user)))
 }
 
 async fn store_audit(app: &App, served: &Served, rows: Vec<AuditRow>) -> AuditVerdict {

@@ -72,6 +72,75 @@ impl Reason {
     }
 }
 
+/// What ended a grant before its time (ADR 36).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EndedBy {
+    /// Its user, by the key for it.
+    User,
+    /// Its user locked the workstation, which signs out.
+    Lock,
+    /// Somebody else signed in at the workstation.
+    Switch,
+    /// The server took its user's session back: the account is disabled, the secret changed, the session over.
+    TakenBack,
+    /// The program was closed.
+    Closed,
+    /// It could be written to the reserve alone (full disk): it served the card for which it was made.
+    Reserve,
+    /// In a way that this program does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl EndedBy {
+    /// The code, e.g. `lock`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Lock => "lock",
+            Self::Switch => "switch",
+            Self::TakenBack => "taken-back",
+            Self::Closed => "closed",
+            Self::Reserve => "reserve",
+            Self::Other => "other",
+        }
+    }
+    /// Reads a code; one that is not known here is [`Self::Other`].
+    #[must_use]
+    pub fn parse(code: &str) -> Self {
+        let known = [
+            Self::User,
+            Self::Lock,
+            Self::Switch,
+            Self::TakenBack,
+            Self::Closed,
+            Self::Reserve,
+        ];
+        let found = known.into_iter().find(|by| by.code() == code);
+        found.unwrap_or(Self::Other)
+    }
+}
+
+/// The end of a grant before its time. A grant that ended covers nothing any more, whatever a clock says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Ended {
+    /// When, by the clock of the workstation.
+    pub at: UtcMs,
+    /// What ended it.
+    pub by: EndedBy,
+}
+
+/// Words that who broke the glass added afterwards.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct LaterWords {
+    /// When they were written, by the clock of the workstation.
+    pub at: UtcMs,
+    /// The words; 1 to [`crate::review::LONGEST_TEXT`] characters.
+    pub text: String,
+}
+
 /// A grant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Grant {

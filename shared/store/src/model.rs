@@ -382,6 +382,12 @@ pub struct GrantRow {
     /// Why it gives no authority here, for one whose text is not what a workstation makes; reviewed all the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// Its end before its time: it gives no authority any more. The review's clock goes on from the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<vitrine_access::grant::Ended>,
+    /// Words that its user added at the workstation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<vitrine_access::grant::LaterWords>,
     /// What was done about its review, oldest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<vitrine_access::review::Event>,

@@ -7,8 +7,8 @@
 use crate::{GrantRow, PatientHit, StoreError};
 use async_trait::async_trait;
 use vitrine_access::action::ReviewBreakGlass;
-use vitrine_access::grant::{Grant, GrantId, REVIEW_DUE_MS};
-use vitrine_access::review::{Did, Review};
+use vitrine_access::grant::{Ended, Grant, GrantId, LaterWords, REVIEW_DUE_MS};
+use vitrine_access::review::{Did, Refusal, Review};
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{UserId, UtcMs};
 
@@ -24,6 +24,8 @@ impl GrantRow {
             received,
             review_due,
             refused: None,
+            ended: None,
+            words: None,
             history: Vec::new(),
         }
     }
@@ -31,7 +33,14 @@ impl GrantRow {
     /// Whether requests may rest on it at this moment or later.
     #[must_use]
     pub fn in_force(&self, now: UtcMs) -> bool {
-        self.refused.is_none() && self.grant.until > now
+        self.refused.is_none() && self.ended.is_none() && self.grant.until > now
+    }
+
+    /// When it was over, or will be: at its time, or at its end before that.
+    #[must_use]
+    pub fn until(&self) -> UtcMs {
+        self.ended
+            .map_or(self.grant.until, |e| e.at.min(self.grant.until))
     }
 
     /// Its review.
@@ -59,6 +68,10 @@ impl GrantRow {
 enum Asked {
     /// Something a person does.
     Did(Did),
+    /// That it ended before its time.
+    Ended(Ended),
+    /// That its user added words at the workstation.
+    Words(LaterWords),
     /// That the clock looks.
     Clock,
 }
@@ -97,6 +110,27 @@ impl ReviewOrder {
         Self {
             id,
             asked: Asked::Did(Did::Explained(words)),
+            entry,
+        }
+    }
+
+    /// Its end before its time, as a workstation tells. The first end that was told stands.
+    #[must_use]
+    pub const fn ended(entry: AuditEntry, id: GrantId, ended: Ended) -> Self {
+        Self {
+            id,
+            asked: Asked::Ended(ended),
+            entry,
+        }
+    }
+
+    /// Words that its user, who is the actor of `entry`, added at the workstation. The first that were told stand; they explain the
+    /// grant where its review is not closed.
+    #[must_use]
+    pub const fn later_words(entry: AuditEntry, id: GrantId, words: LaterWords) -> Self {
+        Self {
+            id,
+            asked: Asked::Words(words),
             entry,
         }
     }
@@ -152,6 +186,8 @@ impl ReviewOrder {
                 Some(level) => (Did::Escalated(level), None),
                 None => return Ok(Reviewed { row, entry: None }),
             },
+            Asked::Ended(ended) => return Ok(self.ends(row, *ended)),
+            Asked::Words(words) => return self.takes_words(row, words),
         };
         let event = row
             .review()
@@ -176,6 +212,56 @@ impl ReviewOrder {
             entry: Some(entry),
         })
     }
+
+    fn about(&self, row: &GrantRow) -> AuditEntry {
+        let mut entry = self.entry.clone();
+        entry.grant = Some(self.id);
+        entry.patient = Some(row.grant.patient.clone());
+        entry.notes.insert("of".to_owned(), row.grant.user.to_string());
+        entry
+    }
+
+    fn ends(&self, mut row: GrantRow, ended: Ended) -> Reviewed {
+        if row.ended.is_some() {
+            return Reviewed { row, entry: None };
+        }
+        row.ended = Some(ended);
+        let mut entry = self.about(&row);
+        entry.notes.insert("by".to_owned(), ended.by.code().to_owned());
+        entry.notes.insert("ended_ms".to_owned(), ended.at.0.to_string());
+        Reviewed {
+            row,
+            entry: Some(entry),
+        }
+    }
+
+    fn takes_words(&self, mut row: GrantRow, words: &LaterWords) -> Result<Reviewed, StoreError> {
+        if row.words.is_some() {
+            return Ok(Reviewed { row, entry: None });
+        }
+        let did = Did::Explained(words.text.clone());
+        let step = row.review().step(did, self.by(), self.entry.at);
+        let said = match step {
+            Ok(event) => {
+                row.history.push(event);
+                "explained"
+            }
+            // Decided already: the words are kept beside it and change nothing.
+            Err(Refusal::Closed(_)) => "after it was closed",
+            Err(e) => return Err(StoreError::Refused(e.to_string())),
+        };
+        row.words = Some(words.clone());
+        let mut entry = self.about(&row);
+        let mut note = |key: &str, value: String| entry.notes.insert(key.to_owned(), value);
+        note("review", said.to_owned());
+        note("words", words.text.clone());
+        note("written_ms", words.at.0.to_string());
+        note("state", row.review().state().name().to_owned());
+        Ok(Reviewed {
+            row,
+            entry: Some(entry),
+        })
+    }
 }
 
 /// Break-glass grants and their reviews. Nothing of this removes one.
@@ -188,8 +274,8 @@ pub trait Reviews: Send + Sync {
         row: GrantRow,
         entry: AuditEntry,
     ) -> Result<(GrantRow, Option<Receipt>), StoreError>;
-    /// Carries an act out on a review, in one transaction with its audit row. No receipt: the clock had nothing to say, and
-    /// nothing but the time of its next look is written.
+    /// Carries an act out on a review, in one transaction with its audit row. No receipt: the clock had nothing to say, or what a
+    /// workstation tells was told before, and nothing but the time of its next look is written.
     async fn review(&self, order: ReviewOrder) -> Result<(GrantRow, Option<Receipt>), StoreError>;
     /// One grant.
     async fn grant(&self, id: GrantId) -> Result<Option<GrantRow>, StoreError>;

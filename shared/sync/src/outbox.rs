@@ -4,7 +4,9 @@
 //! [`BYTES_MAX`] bytes; the number of rows the server says it holds at Welcome decides where to go on, so rows the
 //! server lost in a restore go up again; an acknowledgement of a row never sent is a breach of the protocol, because
 //! believing it would delete rows that nobody else has; rows and grants are kept for seven days after they were
-//! acknowledged. After a change of the server's epoch every grant still kept is offered again. What people recorded goes
+//! acknowledged. After a change of the server's epoch every grant still kept is offered again. What came after a grant (its
+//! end, words) goes up with the grant itself, so that no order of arrival matters, and until the server says that it holds that
+//! too; a server that knows nothing of it is offered it once on each connection. What people recorded goes
 //! up in the order in which they did, one entry at a time; what the server cannot take just now keeps nothing else waiting,
 //! and what it refuses for good is a matter for people. Entries are offered again as grants are: the server applies each once.
 //! Lives here: these rules. Never here: the outbox database. Called by the client machine.
@@ -35,8 +37,8 @@ pub enum Act {
     Send(ClientMessage),
     /// Rows up to this one are durable on the server.
     RowsAcked(u64),
-    /// This grant is durable on the server.
-    GrantAcked(String),
+    /// This grant is durable on the server, with what came after it up to that number.
+    GrantAcked(String, u32),
     /// This entry is on its way.
     EntrySent(String),
     /// The server has answered this entry.
@@ -65,7 +67,10 @@ pub struct Upload {
     all_grants: bool,
     /// The outbox was read once on this connection.
     offered: bool,
-    grants_out: BTreeSet<String>,
+    /// Grants on their way, with how much of what came after them.
+    grants_out: BTreeMap<String, u32>,
+    /// Grants of which this server keeps nothing that came after them.
+    not_after: BTreeSet<String>,
     entries: VecDeque<EntryDue>,
     entry_out: Option<EntryDue>,
     /// Since when it is known to be out.
@@ -95,7 +100,8 @@ impl Upload {
             rewinds: 0,
             all_grants: epoch_changed,
             offered: false,
-            grants_out: BTreeSet::new(),
+            grants_out: BTreeMap::new(),
+            not_after: BTreeSet::new(),
             entries: VecDeque::new(),
             entry_out: None,
             out_since: None,
@@ -201,8 +207,11 @@ impl Upload {
         self.offered = true;
         self.head = head;
         for g in grants {
-            if self.grants_out.insert(g.id) {
-                acts.push(Act::Send(GrantUp { grant: g.json }.into()));
+            let more = self.grants_out.get(&g.id).is_none_or(|out| *out < g.rev());
+            if more && !self.not_after.contains(&g.id) {
+                self.grants_out.insert(g.id.clone(), g.rev());
+                let (grant, after) = (g.json, g.after);
+                acts.push(Act::Send(GrantUp { grant, after }.into()));
             }
         }
         self.first_look(oldest, &mut acts);
@@ -315,12 +324,22 @@ impl Upload {
         vec![Act::Alarm(Alarm::AuditRefused)]
     }
 
-    /// The server holds this grant.
-    pub fn grant_acked(&mut self, id: String) -> Vec<Act> {
-        if !self.grants_out.remove(&id) {
+    /// The server holds this grant, with what came after it up to `rev`; `None`: it keeps nothing of that.
+    pub fn grant_acked(&mut self, id: String, rev: Option<u32>) -> Vec<Act> {
+        let Some(out) = self.grants_out.get(&id).copied() else {
             return Vec::new();
+        };
+        match rev {
+            // More of it is under way: that is still to be answered.
+            Some(rev) if rev < out => return vec![Act::GrantAcked(id, rev)],
+            Some(_) => {}
+            None if out > 0 => {
+                self.not_after.insert(id.clone());
+            }
+            None => {}
         }
-        let mut acts = vec![Act::GrantAcked(id)];
+        self.grants_out.remove(&id);
+        let mut acts = vec![Act::GrantAcked(id, rev.map_or(0, |_| out))];
         self.epoch_done(&mut acts);
         acts
     }
@@ -370,6 +389,7 @@ impl Upload {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vitrine_wire::message::GrantAfter;
 
     fn row(seq: u64) -> AuditRow {
         AuditRow {
@@ -386,7 +406,27 @@ mod tests {
         GrantDue {
             id: id.into(),
             json: serde_json::value::to_raw_value(id).unwrap(),
+            after: None,
         }
+    }
+    fn ended(id: &str, rev: u32) -> GrantDue {
+        let after = GrantAfter {
+            rev,
+            ended: None,
+            words: None,
+        };
+        GrantDue {
+            after: Some(after),
+            ..grant(id)
+        }
+    }
+    fn sent_grants(acts: &[Act]) -> Vec<u32> {
+        acts.iter()
+            .filter_map(|a| match a {
+                Act::Send(ClientMessage::GrantUp(g)) => Some(g.after.as_ref().map_or(0, |a| a.rev)),
+                _ => None,
+            })
+            .collect()
     }
     fn sent_rows(acts: &[Act]) -> Vec<u64> {
         acts.iter()
@@ -623,15 +663,62 @@ mod tests {
         ));
         up.has(vec![], 0, 0, vec![grant("a"), grant("b")], vec![]);
         assert!(
-            !up.grant_acked("a".into())
+            !up.grant_acked("a".into(), Some(0))
                 .iter()
                 .any(|a| matches!(a, Act::EpochDone))
         );
-        assert!(up.grant_acked("zzz".into()).is_empty());
+        assert!(up.grant_acked("zzz".into(), Some(0)).is_empty());
         assert!(
-            up.grant_acked("b".into())
+            up.grant_acked("b".into(), Some(0))
                 .iter()
                 .any(|a| matches!(a, Act::EpochDone))
+        );
+    }
+
+    #[test]
+    fn what_came_after_a_grant_goes_up_until_the_server_says_that_it_holds_that_too() {
+        let (mut up, _) = Upload::begin(0, false);
+        assert_eq!(sent_grants(&up.has(vec![], 0, 0, vec![grant("g")], vec![])), [0]);
+        let acts = up.has(vec![], 0, 0, vec![ended("g", 1)], vec![]);
+        assert_eq!(
+            sent_grants(&acts),
+            [1],
+            "also while the grant itself is under way"
+        );
+        assert!(sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 1)], vec![])).is_empty());
+        let acts = up.grant_acked("g".into(), Some(0));
+        assert!(matches!(acts.as_slice(), [Act::GrantAcked(_, 0)]));
+        assert!(up.waits(), "the end is not answered yet");
+        let acts = up.grant_acked("g".into(), Some(1));
+        assert!(matches!(acts.as_slice(), [Act::GrantAcked(_, 1)]));
+        assert!(!up.waits());
+        assert_eq!(
+            sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 2)], vec![])),
+            [2]
+        );
+        let acts = up.grant_acked("g".into(), Some(9));
+        assert!(
+            matches!(acts.as_slice(), [Act::GrantAcked(_, 2)]),
+            "never more than was sent"
+        );
+    }
+
+    #[test]
+    fn a_server_that_knows_no_ends_keeps_the_grant_and_is_not_asked_again_and_again() {
+        let (mut up, _) = Upload::begin(0, true);
+        assert_eq!(
+            sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 1)], vec![])),
+            [1]
+        );
+        let acts = up.grant_acked("g".into(), None);
+        assert!(matches!(acts.first(), Some(Act::GrantAcked(_, 0))));
+        assert!(acts.iter().any(|a| matches!(a, Act::EpochDone)));
+        assert!(sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 1)], vec![])).is_empty());
+        let (mut up, _) = Upload::begin(0, false);
+        assert_eq!(
+            sent_grants(&up.has(vec![], 0, 0, vec![ended("g", 1)], vec![])),
+            [1],
+            "the next connection may be to a newer one"
         );
     }
 }

@@ -58,6 +58,37 @@ pub struct AuditRow {
     pub body: String,
 }
 
+/// What came after a break-glass grant was made, as far as the workstation knows: all of it each time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantAfter {
+    /// How much that is; grows with each thing and comes back in the acknowledgement.
+    pub rev: u32,
+    /// Its end before its time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<GrantEnd>,
+    /// Words that were added.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<GrantWords>,
+}
+
+/// The end of a break-glass grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantEnd {
+    /// When, ms.
+    pub at_ms: i64,
+    /// What ended it, a code of `vitrine_access::grant::EndedBy`.
+    pub by: String,
+}
+
+/// Words added to a break-glass grant by whom it is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GrantWords {
+    /// When they were written, ms.
+    pub at_ms: i64,
+    /// The words.
+    pub text: String,
+}
+
 /// An item reference for anti-entropy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ref {
@@ -232,6 +263,9 @@ messages! {
         10 Control GrantUp {
             /// JSON of the grant.
             grant: Box<RawValue>,
+            /// What came after it; absent = nothing did. A server that does not know this field passes over it.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            after: Option<GrantAfter>,
         }
         /// Audit rows of the device, in order.
         11 Control AuditUp {
@@ -414,10 +448,13 @@ messages! {
             /// Items; a key without body is gone.
             items: Vec<Change>,
         }
-        /// The grant is durable on the server.
+        /// The grant is durable on the server, with what came after it.
         78 Control GrantAck {
             /// Grant id.
             id: String,
+            /// Up to this `rev` of what came after it (0: nothing did); absent = the server keeps none of that.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            rev: Option<u32>,
         }
         /// The device's audit rows up to this one are durable on the server.
         79 Control AuditAck {

@@ -500,6 +500,36 @@ pub struct News2PointView {
     pub at_text: String,
 }
 
+/// The broken glass that a screen rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct BrokenGlassView {
+    /// Its id, for ending it and for its words.
+    pub grant: String,
+    /// No words were given yet, said with until when they are due: "No words yet: due by 14:05". Absent: none are owed.
+    pub owed_text: Option<String>,
+}
+
+/// Own emergency accesses that have no words yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct OwedWordsView {
+    /// Oldest first.
+    pub owed: Vec<OwedView>,
+}
+
+/// An own emergency access that has no words yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct OwedView {
+    /// Its grant.
+    pub grant: String,
+    /// "Emergency access to SMITH, John at 14:05 has no words yet".
+    pub text: String,
+    /// Its 60 minutes are over; words are still taken.
+    pub late: bool,
+}
+
 /// The emergency card as shown.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, TS)]
 #[ts(export)]
@@ -508,6 +538,8 @@ pub struct EmergencyCardView {
     pub access_id: String,
     /// "BREAK-GLASS · Dr LEE · Life-threatening emergency · ends 08:31".
     pub frame_text: String,
+    /// The broken glass it is shown under; absent where no grant is named (a card for printing).
+    pub broken: Option<BrokenGlassView>,
     /// Age of the data.
     pub age: SectionAge,
     /// Engine time from the key to the data, ms.
@@ -662,6 +694,8 @@ pub struct ChartView {
     pub access_id: String,
     /// Set when the chart is open under a break-glass grant: its frame.
     pub break_glass_text: Option<String>,
+    /// That grant.
+    pub broken: Option<BrokenGlassView>,
     /// Who this is.
     pub banner: BannerView,
     /// Allergies.

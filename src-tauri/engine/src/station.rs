@@ -4,6 +4,7 @@
 //! themselves (facade, `break_glass`, `session`), the network.
 //! Called by the facade, `link` and `break_glass`.
 
+use crate::break_glass::after;
 use crate::cache::{self, Freshness};
 use crate::clock::Clock;
 use crate::desk::Desk;
@@ -21,8 +22,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::broadcast;
 use vitrine_access::Grant;
+use vitrine_access::grant::EndedBy;
 use vitrine_access::policy::{PatientFacts, Request, Subject};
-use vitrine_clinical::{DeviceId, PatientId, UtcMs, WardId, say, word};
+use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId, say, word};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::Key;
 use vitrine_store_sqlcipher::workstation::{Essentials, Images, Kept, Outbox, Records};
@@ -58,6 +60,8 @@ pub(crate) struct Station {
     certificate: AtomicI64,
     pub(crate) events: broadcast::Sender<EngineEvent>,
     pub(crate) link: Mutex<Option<tokio::sync::mpsc::UnboundedSender<crate::link::Command>>>,
+    /// Sessions that are over, whose end of emergency access could not be written yet.
+    pub(crate) unended: Mutex<Vec<(UserId, EndedBy)>>,
     /// Entries that are on their way to the server.
     pub(crate) sent: Mutex<std::collections::BTreeSet<String>>,
     /// Questions to the server about people who were let in by what is here.
@@ -139,6 +143,7 @@ impl Station {
             certificate: AtomicI64::new(0),
             events,
             link: Mutex::new(None),
+            unended: Mutex::default(),
             sent: Mutex::default(),
             asking: tokio::sync::watch::channel(0).0,
             options,
@@ -349,6 +354,7 @@ impl Station {
             drop(session);
             self.command(crate::link::Command::SignedOut);
             self.tell(EngineEvent::Locked);
+            after::session_over(self, &user, how);
             rows::ended(self, &user, how);
             self.write_head();
         }

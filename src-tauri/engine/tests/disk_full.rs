@@ -78,7 +78,14 @@ fn child() {
             "read-card"
         ]
     );
-    assert_eq!(outbox(&p).grants(false).unwrap().len(), 2);
+    let grants = outbox(&p).grants(false).unwrap();
+    assert_eq!(grants.len(), 2);
+    assert!(
+        grants
+            .iter()
+            .all(|g| g.ended.is_some_and(|e| e.by.code() == "reserve")),
+        "whether whoever made them has locked meanwhile could not be written: {grants:?}"
+    );
     outbox(&p).verify(None).unwrap();
     println!("FULL-DISK-OK");
 }

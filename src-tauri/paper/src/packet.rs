@@ -662,6 +662,7 @@ mod tests {
             card: EmergencyCardView {
                 access_id: text(),
                 frame_text: text(),
+                broken: None,
                 age,
                 elapsed_ms: 0.0,
                 banner: BannerView {

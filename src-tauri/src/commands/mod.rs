@@ -6,7 +6,10 @@
 mod active;
 mod ask_server;
 mod board;
+mod break_glass_end;
 mod break_glass_open;
+mod break_glass_owed;
+mod break_glass_words;
 mod card_close;
 mod chart_close;
 mod chart_open;
@@ -63,7 +66,10 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         active::active,
         ask_server::ask_server,
         board::board,
+        break_glass_end::break_glass_end,
         break_glass_open::break_glass_open,
+        break_glass_owed::break_glass_owed,
+        break_glass_words::break_glass_words,
         card_close::card_close,
         chart_close::chart_close,
         chart_open::chart_open,

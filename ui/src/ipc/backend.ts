@@ -22,6 +22,7 @@ import type { ErrorView } from '../wire/ErrorView';
 import type { ImagesView } from '../wire/ImagesView';
 import type { LockView } from '../wire/LockView';
 import type { OpenSeriesView } from '../wire/OpenSeriesView';
+import type { OwedWordsView } from '../wire/OwedWordsView';
 import type { PacketView } from '../wire/PacketView';
 import type { ReasonsView } from '../wire/ReasonsView';
 import type { ResultsView } from '../wire/ResultsView';
@@ -58,7 +59,8 @@ export interface Backend {
   status(): Promise<StatusView>;
   lockView(): Promise<LockView>;
   signIn(user: string, secret: string): Promise<SessionView>;
-  lock(): Promise<void>;
+  /** `idle`: nobody did anything for a while; without it a person locked, which ends their emergency access. */
+  lock(idle: boolean): Promise<void>;
   /** Somebody touched a key or the mouse: the engine's idle lock waits anew. */
   active(): Promise<void>;
   /** Connects to the server now instead of waiting for the next attempt. */
@@ -93,7 +95,13 @@ export interface Backend {
   emergencySearch(token: string, query: string): Promise<SearchView>;
   emergencyScan(token: string, text: string): Promise<ScanView>;
   breakGlass(request: BreakGlass): Promise<EmergencyCardView>;
-  /** Ends the emergency card on this screen; the grant stays until its time ends. */
+  /** Ends an emergency access before its time. */
+  breakGlassEnd(grant: string): Promise<void>;
+  /** Adds words to an own emergency access that has none. */
+  breakGlassWords(grant: string, words: string): Promise<void>;
+  /** Own emergency accesses that have no words yet. */
+  breakGlassOwed(): Promise<OwedWordsView>;
+  /** Ends the emergency card on this screen; the grant stays until it ends. */
   cardClose(patient: string): Promise<void>;
   /** The forms of what can be recorded here: signs, units, limits, choices. */
   entryForm(): Promise<EntryFormView>;

@@ -71,6 +71,12 @@ export function fakeOf(world: World): Fake {
     emergencySearch: () => answer(world.search),
     emergencyScan: () => answer(world.scan),
     breakGlass: () => answer(withRecorded(world.card, world.recorded)),
+    breakGlassEnd: async () => void (await answer(world.glassEnd)),
+    breakGlassWords: async (grant) => {
+      await answer(world.glassWords);
+      if (world.owed !== 'never' && 'ok' in world.owed) world.owed = { ok: { owed: world.owed.ok.owed.filter((each) => each.grant !== grant) } };
+    },
+    breakGlassOwed: () => answer(world.owed),
     cardClose: async () => {},
     images: () => answer(world.images),
     ...imagesOf(world.imaging, (events) => hear(events)),

@@ -151,6 +151,10 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
     if (act === 'escape') return done(() => app.closePacket());
     return typeof act !== 'string' || act !== 'refresh';
   }
+  if (app.afterwards.asking !== null) {
+    if (act === 'escape') return done(() => app.afterwards.clear());
+    return typeof act === 'string' && act !== 'open';
+  }
   if (app.fifth !== null) return act === 'escape' ? done(() => app.makeRoom(null)) : typeof act === 'string' && act !== 'open';
   if (app.card !== null || app.cardError !== null) return onCard(app, act);
   if (app.dialog !== null) return onDialog(app, app.dialog, act, focus, at);
@@ -204,7 +208,7 @@ export function openEntry(app: App, entry: Entry): void {
 
 /** Not over the emergency dialog, nor over an entry: nothing may stand between their steps. */
 export function togglePalette(app: App): void {
-  const asked = app.palette === null && app.dialog === null && app.fifth === null && app.packet === null && app.layers.between === null;
+  const asked = app.palette === null && app.dialog === null && app.fifth === null && app.packet === null && app.afterwards.asking === null && app.layers.between === null;
   app.help = false;
   if (asked) app.sync = null;
   app.palette = asked ? new Palette(app) : null;

@@ -25,6 +25,7 @@ import type { SearchView } from '../wire/SearchView';
 import type { SessionView } from '../wire/SessionView';
 import type { StatusView } from '../wire/StatusView';
 import { onKey } from './acts';
+import { Afterwards } from './afterwards.svelte';
 import { Aside } from './aside';
 import { Board } from './board.svelte';
 import type { BreakGlassDialog } from './breakGlass.svelte';
@@ -121,6 +122,8 @@ export class App {
   readonly backend: Backend;
   readonly layers = new Layers(this);
   readonly emergency = new Emergency(this);
+  /** The end of emergency access, and the words owed for it. */
+  readonly afterwards = new Afterwards(this);
   /** What is recorded here: the dialog, and the list of what was not sent. */
   readonly recording: Recording;
   /** Critical results of the ward. */
@@ -288,7 +291,7 @@ export class App {
     const open = this.session !== null || this.card !== null || this.dialog !== null || this.open.length > 0;
     const left = (this.card === null ? IDLE_LOCK_MS : IDLE_LOCK_CARD_MS) - (now - this.#lastInput);
     if (open && left <= 0) {
-      this.lock();
+      this.lock(true);
       return;
     }
     this.locksIn = open && left <= IDLE_WARNING_MS ? Math.ceil(left / 1000) : null;
@@ -337,6 +340,7 @@ export class App {
       else if (this.layout.first === 'results') this.aside.showResults();
       this.touched(performance.now());
       this.mark('signed-in', null);
+      void this.afterwards.read();
     } catch (thrown) {
       this.signInError = errorOf(thrown, WORDS.notAnswered);
     } finally {
@@ -354,10 +358,10 @@ export class App {
     return this.#told?.user === session.user ? this.#told : session;
   }
 
-  /** S18: the screen is clear before the engine is even told. */
-  lock(): void {
+  /** S18: the screen is clear before the engine is even told. `idle`: nobody did it, so that emergency access outlasts it. */
+  lock(idle = false): void {
     const kept = this.hideEverything();
-    const locked = () => this.quietly(() => this.backend.lock()).then(() => this.readLock());
+    const locked = () => this.quietly(() => this.backend.lock(idle)).then(() => this.readLock());
     // What was typed of a note is kept first: afterwards nobody is signed in whose draft it could be.
     if (kept === null) void locked();
     else void Promise.race([kept, new Promise((late) => setTimeout(late, DRAFT_WAIT_MS))]).then(locked);
@@ -372,6 +376,7 @@ export class App {
     this.wall.close();
     this.aside.forget();
     this.dialog?.forget();
+    this.afterwards.forget();
     this.scans.clear();
     this.view = 'lock';
     this.session = null;

@@ -26,6 +26,7 @@ export class Emergency {
     if (app.dialog !== null || app.card !== null) return;
     if (app.lockInfo !== null && app.lockInfo.device_state !== 'enrolled') return;
     app.scans.clear();
+    app.afterwards.clear();
     app.help = false;
     app.sync = null;
     app.palette = null;
@@ -95,6 +96,7 @@ export class Emergency {
     const patient = app.card?.banner.patient;
     app.card = null;
     app.cardError = null;
+    void app.afterwards.read();
     if (patient !== undefined) void app.quietly(() => app.backend.cardClose(patient));
     if (app.session === null) void app.readLock();
   }

@@ -2,6 +2,7 @@
 import type { AllergyStripView } from "./AllergyStripView";
 import type { BannerView } from "./BannerView";
 import type { BlockView } from "./BlockView";
+import type { BrokenGlassView } from "./BrokenGlassView";
 import type { ChartCriticalView } from "./ChartCriticalView";
 import type { DraftHintView } from "./DraftHintView";
 import type { EntryView } from "./EntryView";
@@ -26,6 +27,10 @@ access_id: string,
  * Set when the chart is open under a break-glass grant: its frame.
  */
 break_glass_text: string | null, 
+/**
+ * That grant.
+ */
+broken: BrokenGlassView | null, 
 /**
  * Who this is.
  */

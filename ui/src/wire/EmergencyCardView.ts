@@ -2,6 +2,7 @@
 import type { AllergyStripView } from "./AllergyStripView";
 import type { BannerView } from "./BannerView";
 import type { BlockView } from "./BlockView";
+import type { BrokenGlassView } from "./BrokenGlassView";
 import type { EntryView } from "./EntryView";
 import type { LineView } from "./LineView";
 import type { MeasuredView } from "./MeasuredView";
@@ -21,6 +22,10 @@ access_id: string,
  * "BREAK-GLASS · Dr LEE · Life-threatening emergency · ends 08:31".
  */
 frame_text: string, 
+/**
+ * The broken glass it is shown under; absent where no grant is named (a card for printing).
+ */
+broken: BrokenGlassView | null, 
 /**
  * Age of the data.
  */

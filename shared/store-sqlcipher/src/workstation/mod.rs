@@ -12,6 +12,7 @@
 
 mod entries;
 mod essentials;
+mod grants;
 mod images;
 mod lines;
 mod lists;
@@ -22,12 +23,13 @@ mod verify;
 
 pub use entries::{Draft, EntryMark, EntryTally, KeptEntry, NewEntry};
 pub use essentials::{CachedCard, CardAct, Essentials, FindTerm, Found, FoundRow};
+pub use grants::{MadeGrant, PendingGrant};
 pub use images::{
     CachedList, CachedSeries, HeldPack, Images, IndexPiece, NewPack, NewSegment, OpenPatient, OpenSeries,
     PROVEN, SeriesHeld,
 };
 pub use lists::{ListRows, WardMarks};
-pub use outbox::{Attempt, AuditPage, Kept, Outbox, PendingGrant, Reserve, Tally, ThrottleRule, Written};
+pub use outbox::{Attempt, AuditPage, Kept, Outbox, Reserve, Tally, ThrottleRule, Written};
 pub use records::{CachedRecord, RecordRow, Records};
 pub use scopes::{Fold, Incoming, ItemRefRow, OpenFold, Prepared, ScopeState, StagedState};
 pub use verify::{ScopeFault, Verified};

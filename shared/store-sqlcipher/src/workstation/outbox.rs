@@ -1,5 +1,5 @@
-//! `outbox.db`: the device's audit chain, the break-glass grants made here, and the counters of wrong secrets; what people
-//! recorded here is in [`super::entries`].
+//! `outbox.db`: the device's audit chain, the counters of wrong secrets; the break-glass grants made here are in
+//! [`super::grants`], what people recorded in [`super::entries`].
 //!
 //! Every commit is synced: a receipt is made after it and never before. When the disk gives no room, an emergency
 //! access is written to a reserve instead ([`Reserve`]), and the caller is told so that it raises the alarm; any
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use vitrine_access::chain::{ChainFault, Head, Row, Verifier};
 use vitrine_access::{AuditEntry, Grant, Receipt};
-use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
+use vitrine_clinical::UtcMs;
 use vitrine_store::StoreError;
 
 /// "VtOb".
@@ -30,7 +30,7 @@ CREATE TABLE wrong_secret(user TEXT NOT NULL, path TEXT NOT NULL, fails INTEGER 
 CREATE TABLE note(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
 ";
 
-pub(super) const MIGRATIONS: [Migration; 3] = [
+pub(super) const MIGRATIONS: [Migration; 4] = [
     Migration {
         number: 1,
         name: "first",
@@ -46,18 +46,12 @@ pub(super) const MIGRATIONS: [Migration; 3] = [
         name: "drafts",
         sql: super::entries::DRAFTS,
     },
+    Migration {
+        number: 4,
+        name: "after a grant",
+        sql: super::grants::AFTER,
+    },
 ];
-
-/// A grant not yet acknowledged by the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PendingGrant {
-    /// Its id.
-    pub id: String,
-    /// Its JSON as stored.
-    pub body: String,
-    /// When it was made.
-    pub at: i64,
-}
 
 /// How wrong secrets slow a user down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -203,6 +197,15 @@ impl Outbox {
     /// # Errors
     /// [`StoreError::Full`], [`StoreError::Damaged`], [`StoreError::Backend`]: nothing was written, show nothing.
     pub fn append(&self, entries: &[AuditEntry], grant: Option<&Grant>) -> Result<Vec<Receipt>, StoreError> {
+        self.append_with(entries, grant, super::grants::Came::Made)
+    }
+
+    fn append_with(
+        &self,
+        entries: &[AuditEntry],
+        grant: Option<&Grant>,
+        came: super::grants::Came,
+    ) -> Result<Vec<Receipt>, StoreError> {
         let bodies = entries.iter().map(json).collect::<Result<Vec<_>, _>>()?;
         let grant = grant.map(|g| Ok::<_, StoreError>((g, json(g)?))).transpose()?;
         let seqs = self.lines.write("writing the audit row", |t| {
@@ -216,7 +219,7 @@ impl Outbox {
                 head = next;
             }
             if let Some((g, body)) = &grant {
-                put_grant(t, g, body).map_err(self.lines.fault("writing the grant"))?;
+                super::grants::put(t, g, body, came).map_err(self.lines.fault("writing the grant"))?;
             }
             Ok(seqs)
         })?;
@@ -283,7 +286,8 @@ impl Outbox {
         Ok(n)
     }
 
-    /// Appends a line that a reserve kept.
+    /// Appends a line that a reserve kept. A grant in it served the card for which it was made: it comes in as one that has ended,
+    /// because whether its user has locked the workstation meanwhile could not be written down.
     ///
     /// # Errors
     /// [`StoreError::Backend`] for a line that is not one, else as [`Self::append`].
@@ -293,7 +297,8 @@ impl Outbox {
                 doing: "reading the reserve",
                 cause: format!("line {}", e.line()),
             })?;
-        self.append(&[entry], grant.as_ref()).map(|_| ())
+        self.append_with(&[entry], grant.as_ref(), super::grants::Came::FromReserve)
+            .map(|_| ())
     }
 
     /// The head of the chain.
@@ -414,7 +419,7 @@ impl Outbox {
             let base = json(&Head { seq: last.seq, hash: last.hash })?;
             put_note(t, "base", &base).map_err(&fault)?;
             t.execute("DELETE FROM note WHERE name >= 'acked-at:' AND name < 'acked-at;' AND CAST(substr(name, 10) AS INTEGER) <= ?1", [upto]).map_err(&fault)?;
-            t.execute("DELETE FROM made_grant WHERE sent > 0 AND max(sent, until) < ?1", [before.0]).map_err(&fault)?;
+            t.execute("DELETE FROM made_grant WHERE sent > 0 AND sent_rev >= rev AND max(sent, until) < ?1", [before.0]).map_err(&fault)?;
             let gone = t.execute("DELETE FROM audit WHERE seq <= ?1", [upto]).map_err(&fault)?;
             Ok(gone as u64)
         })
@@ -438,7 +443,7 @@ impl Outbox {
                     |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?, r.get(3)?)),
                 )?;
             let (grants, oldest_grant): (i64, Option<i64>) = c.query_row(
-                "SELECT count(*), min(at) FROM made_grant WHERE sent = 0",
+                "SELECT count(*), min(at) FROM made_grant WHERE sent = 0 OR sent_rev < rev",
                 [],
                 |r| Ok((r.get(0)?, r.get(1)?)),
             )?;
@@ -452,64 +457,6 @@ impl Outbox {
                 acked: u(acked),
             })
         })
-    }
-
-    /// Grants the server has not acknowledged, or all that are kept.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`].
-    pub fn grants(&self, all: bool) -> Result<Vec<PendingGrant>, StoreError> {
-        self.lines.read("reading grants", |c| {
-            let mut s =
-                c.prepare_cached("SELECT id, body, at FROM made_grant WHERE sent = 0 OR ?1 ORDER BY at, id")?;
-            let rows = s.query_map([all], |r| {
-                Ok(PendingGrant {
-                    id: r.get(0)?,
-                    body: r.get(1)?,
-                    at: r.get(2)?,
-                })
-            })?;
-            rows.collect()
-        })
-    }
-
-    /// Notes that the server holds a grant, and since when: it is kept for as long after that as audit rows are.
-    ///
-    /// # Errors
-    /// As [`Self::append`].
-    pub fn grant_sent(&self, id: &str, at: UtcMs) -> Result<(), StoreError> {
-        self.lines.write("noting a grant as sent", |t| {
-            t.execute(
-                "UPDATE made_grant SET sent = max(?2, 1) WHERE id = ?1",
-                params![id, at.0],
-            )
-            .map_err(self.lines.fault("noting a grant as sent"))?;
-            Ok(())
-        })
-    }
-
-    /// A grant that covers this user, workstation and patient now.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`].
-    pub fn grant(
-        &self,
-        user: &UserId,
-        device: Option<&DeviceId>,
-        patient: &PatientId,
-        at: UtcMs,
-    ) -> Result<Option<Grant>, StoreError> {
-        let bodies = self.lines.read("reading grants", |c| {
-            let mut s = c.prepare_cached(
-                "SELECT body FROM made_grant WHERE user = ?1 AND patient = ?2 AND until > ?3 ORDER BY until DESC",
-            )?;
-            let rows = s.query_map(params![user.as_str(), patient.as_str(), at.0], |r| r.get::<_, String>(0))?;
-            rows.collect::<rusqlite::Result<Vec<_>>>()
-        })?;
-        Ok(bodies
-            .iter()
-            .filter_map(|b| serde_json::from_str::<Grant>(b).ok())
-            .find(|g| g.covers(user, device, patient, at)))
     }
 
     /// Asks whether a secret of this user may be tried and counts it as wrong, durably, before it is tried: tries side
@@ -646,12 +593,6 @@ pub(super) fn append_row(t: &Transaction<'_>, at: i64, body: &str) -> rusqlite::
 fn put_row(t: &Transaction<'_>, head: &Head, next: &Head, at: i64, body: &str) -> rusqlite::Result<()> {
     t.prepare_cached("INSERT INTO audit(seq, prev, hash, at, body) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![signed(next.seq), head.hash, next.hash, at, body])?;
-    Ok(())
-}
-
-fn put_grant(t: &Transaction<'_>, g: &Grant, body: &str) -> rusqlite::Result<()> {
-    t.prepare_cached("INSERT OR IGNORE INTO made_grant(id, user, patient, until, at, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![g.id.to_string(), g.user.as_str(), g.patient.as_str(), g.until.0, g.at.0, body])?;
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use crate::reviews::ReviewOrder;
 use crate::{GrantRow, StoreError};
 use uuid::Uuid;
 use vitrine_access::action::{OperateServer, ReviewBreakGlass};
-use vitrine_access::grant::{GRANT_MS, GrantId, Reason};
+use vitrine_access::grant::{Ended, EndedBy, GRANT_MS, GrantId, LaterWords, Reason};
 use vitrine_access::review::{Did, State};
 use vitrine_access::{AccessId, Actor, AuditEntry, Disclosure, Grant};
 use vitrine_clinical::{UserId, UtcMs};
@@ -60,6 +60,11 @@ impl Hospital {
         let order = ReviewOrder::clock(self.row_of(at, None), id(n));
         let (row, receipt) = self.store.review(order).await.expect("looked");
         (row, receipt.is_some())
+    }
+
+    async fn told(&self, order: ReviewOrder) -> Result<(GrantRow, bool), StoreError> {
+        let (row, receipt) = self.store.review(order).await?;
+        Ok((row, receipt.is_some()))
     }
 
     async fn to_look_at(&self, at: i64) -> Vec<GrantId> {
@@ -188,6 +193,85 @@ pub(super) async fn a_review_is_decided_by_others(h: Hospital) {
     let kept = h.store.grant(id(2)).await.expect("grant").expect("there");
     assert_eq!(kept, done, "with all that was said");
     assert_eq!(h.store.grants(9).await.expect("grants").len(), 2);
+}
+
+pub(super) async fn a_grant_ends_once_and_its_words_come_later(h: Hospital) {
+    let refused =
+        |r: Result<(GrantRow, bool), StoreError>| assert!(matches!(r, Err(StoreError::Refused(_))), "{r:?}");
+    let end = |at| Ended {
+        at: UtcMs(at),
+        by: EndedBy::Lock,
+    };
+    let words = |text: &str| LaterWords {
+        at: UtcMs(60),
+        text: said(text),
+    };
+    refused(h.told(ReviewOrder::ended(h.row_of(9, None), id(1), end(9))).await);
+    h.keep(row(1, 10, 11)).await;
+    h.keep(row(2, 10, 11)).await;
+    assert!(
+        h.store
+            .grant(id(1))
+            .await
+            .expect("grant")
+            .expect("there")
+            .in_force(UtcMs(20))
+    );
+
+    let rows = h.last_row().await;
+    let (ended, new) = h
+        .told(ReviewOrder::ended(h.row_of(90, None), id(1), end(50)))
+        .await
+        .expect("ended");
+    assert!(new && !ended.in_force(UtcMs(20)) && ended.until() == UtcMs(50));
+    assert_eq!(
+        (ended.review_due, ended.grant.until, ended.next_look()),
+        (
+            row(1, 10, 11).review_due,
+            UtcMs(10 + GRANT_MS),
+            row(1, 10, 11).next_look()
+        ),
+        "the grant stays as it was made, and its review is never re-dated"
+    );
+    assert_eq!(h.last_row().await, rows + 1);
+    let again = ReviewOrder::ended(h.row_of(95, None), id(1), end(70));
+    assert_eq!(
+        h.told(again).await.expect("again"),
+        (ended.clone(), false),
+        "the first end that was told stands"
+    );
+    let kept = h.keep(row(1, 10, 99)).await;
+    assert_eq!(kept, (ended, false), "sent up once more, it stays ended");
+
+    let by =
+        |user: Option<&str>, n, text: &str| ReviewOrder::later_words(h.row_of(80, user), id(n), words(text));
+    refused(h.told(by(Some("bea"), 1, "hers")).await);
+    refused(h.told(by(Some("ann"), 1, " ")).await);
+    assert_eq!(h.last_row().await, rows + 1, "neither leaves a row");
+    let (told, new) = h.told(by(Some("ann"), 1, "No pulse.")).await.expect("told");
+    assert!(new && told.words == Some(words("No pulse.")));
+    assert!(!told.review().owes_words(false, UtcMs(9 * HOUR)));
+    assert_eq!(
+        h.told(by(Some("ann"), 1, "Otherwise.")).await.expect("again"),
+        (told.clone(), false),
+        "the first that were told stand"
+    );
+    assert_eq!(h.last_row().await, rows + 2);
+
+    // One that is decided takes them too, and stays as it was decided.
+    let closed = h
+        .reviewed("bea", 2, Did::Appropriate(said("On duty.")))
+        .await
+        .expect("decided");
+    let (told, new) = h.told(by(Some("ann"), 2, "A fall.")).await.expect("told");
+    assert!(new && told.words == Some(words("A fall.")));
+    assert_eq!(
+        (told.review().closed_at(), &told.history),
+        (closed.review().closed_at(), &closed.history)
+    );
+    let kept = h.store.grants(9).await.expect("grants");
+    assert_eq!(kept.iter().filter(|g| g.words.is_some()).count(), 2);
+    assert_eq!(kept.iter().filter(|g| g.ended.is_some()).count(), 1);
 }
 
 pub(super) async fn a_review_is_escalated_once_for_each_level(h: Hospital) {

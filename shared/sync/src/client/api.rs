@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, Change, EntryOutcome, Ref};
+use vitrine_wire::message::{AuditRow, Change, EntryOutcome, GrantAfter, Ref};
 use vitrine_wire::view::DataAge;
 
 /// What the local cache holds of a scope.
@@ -63,6 +63,16 @@ pub struct GrantDue {
     pub id: String,
     /// Its JSON.
     pub json: Box<serde_json::value::RawValue>,
+    /// What came after it.
+    pub after: Option<GrantAfter>,
+}
+
+impl GrantDue {
+    /// How much came after it.
+    #[must_use]
+    pub fn rev(&self) -> u32 {
+        self.after.as_ref().map_or(0, |a| a.rev)
+    }
 }
 
 /// Something recorded here, on its way up.
@@ -298,10 +308,12 @@ pub enum Effect {
         /// Row number.
         up_to: u64,
     },
-    /// This grant is durable on the server.
+    /// This grant is durable on the server, with what came after it up to `rev`.
     MarkGrantAcked {
         /// Grant id.
         id: String,
+        /// As given in [`GrantDue::after`]; 0 = the grant alone.
+        rev: u32,
     },
     /// This entry is on its way: shown as sent until it is answered or the connection ends.
     NoteEntrySent {

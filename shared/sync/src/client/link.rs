@@ -304,7 +304,7 @@ impl Client {
             ServerMessage::Beat(m) => self.beat(now, &m, out),
             ServerMessage::UserWelcome(m) => self.user_welcome(now, m.user, view, out),
             ServerMessage::GrantAck(m) => {
-                self.with_upload(out, |u| u.grant_acked(m.id));
+                self.with_upload(out, |u| u.grant_acked(m.id, m.rev));
                 if let Some(w) = &mut self.wire {
                     w.before_grant = w.next_n;
                 }

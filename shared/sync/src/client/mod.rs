@@ -484,7 +484,7 @@ impl Client {
                 }),
                 Act::Send(m) => sub::send(out, self.conn, &m),
                 Act::RowsAcked(up_to) => out.push(Effect::MarkRowsAcked { up_to }),
-                Act::GrantAcked(id) => out.push(Effect::MarkGrantAcked { id }),
+                Act::GrantAcked(id, rev) => out.push(Effect::MarkGrantAcked { id, rev }),
                 Act::EntrySent(id) => out.push(Effect::NoteEntrySent { id }),
                 Act::EntryAnswered(id, outcome) => out.push(Effect::MarkEntry { id, outcome }),
                 Act::EpochDone => {

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, EntryOutcome, Ref};
+use vitrine_wire::message::{AuditRow, EntryOutcome, GrantAfter, Ref};
 
 /// What the driver knows of a device whose signature it verified.
 #[derive(Debug, Clone)]
@@ -196,6 +196,8 @@ pub enum Event {
     GrantStored {
         /// Grant id.
         id: String,
+        /// What came after it is durable up to here; 0 where nothing was sent.
+        rev: u32,
     },
     /// Answer to [`Effect::StoreEntry`].
     EntryStored {
@@ -298,10 +300,12 @@ pub enum Effect {
         /// Keys.
         keys: Vec<String>,
     },
-    /// Store a break-glass grant of this device, once by its id.
+    /// Store a break-glass grant of this device, once by its id, and what came after it, each thing once.
     StoreGrant {
         /// JSON of the grant.
         grant: Box<RawValue>,
+        /// What came after it.
+        after: Option<GrantAfter>,
     },
     /// Bring something recorded at this device into the record, once by its id. What cannot be read at all, and so has no id,
     /// is not answered.

@@ -10,6 +10,8 @@ use vitrine_wire::message::{ClientMessage, Digest, NeedItems, NeedRefs, Sub as S
 
 /// Most credit a client may have given, bytes.
 const CREDIT_CAP: i64 = 16 * 1024 * 1024;
+/// Longest grant, and longest words added to one, bytes.
+const GRANT_MAX: usize = 16 * 1024;
 /// Longest entry, bytes.
 const ENTRY_MAX: usize = 128 * 1024;
 /// Most keys in one request.
@@ -50,10 +52,18 @@ impl Session {
             ClientMessage::NeedRefs(m) => self.need_refs(m, out),
             ClientMessage::NeedItems(m) => self.need_items(m, out),
             ClientMessage::GrantUp(m) => {
-                if m.grant.get().len() > 16 * 1024 {
+                let words = m.after.as_ref().and_then(|a| a.words.as_ref());
+                let by = m.after.as_ref().and_then(|a| a.ended.as_ref());
+                let large = m.grant.get().len() > GRANT_MAX
+                    || words.is_some_and(|w| w.text.len() > GRANT_MAX)
+                    || by.is_some_and(|e| e.by.len() > TEXT_MAX);
+                if large {
                     self.close(1002, "grant too large", out);
                 } else {
-                    out.push(Effect::StoreGrant { grant: m.grant });
+                    out.push(Effect::StoreGrant {
+                        grant: m.grant,
+                        after: m.after,
+                    });
                 }
             }
             ClientMessage::EntryUp(m) => {

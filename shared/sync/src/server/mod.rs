@@ -192,7 +192,10 @@ impl Session {
                 self.say(Overload { retry_after_ms }, &mut out);
                 self.close(1013, "overload", &mut out);
             }
-            Event::GrantStored { id } => self.say(vitrine_wire::message::GrantAck { id }, &mut out),
+            Event::GrantStored { id, rev } => {
+                let rev = Some(rev);
+                self.say(vitrine_wire::message::GrantAck { id, rev }, &mut out);
+            }
             Event::EntryStored { id, outcome } => {
                 self.say(vitrine_wire::message::EntryAck { id, outcome }, &mut out);
             }

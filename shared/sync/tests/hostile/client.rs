@@ -371,7 +371,12 @@ fn a_patient_refused_before_the_grant_arrived_is_asked_for_again() {
             n,
         })
     };
-    let acked = || bytes(GrantAck { id: "g-1".into() });
+    let acked = || {
+        bytes(GrantAck {
+            id: "g-1".into(),
+            rev: None,
+        })
+    };
 
     assert!(asked(&hear(&mut c, 8, no(ErrorCode::Denied, first[0]))).is_empty());
     let again = asked(&hear(&mut c, 9, acked()));

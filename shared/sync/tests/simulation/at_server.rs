@@ -172,10 +172,11 @@ impl World {
                     },
                 );
             }
-            s::Effect::StoreGrant { grant } => {
+            s::Effect::StoreGrant { grant, after } => {
                 let gid: String = serde_json::from_str(grant.get()).unwrap();
                 self.hospital.grants.insert(gid.clone(), grant.get().into());
-                self.answer(id, s::Event::GrantStored { id: gid });
+                let rev = after.map_or(0, |a| a.rev);
+                self.answer(id, s::Event::GrantStored { id: gid, rev });
             }
             s::Effect::StoreEntry { entry } => {
                 let eid: String = serde_json::from_str(entry.get()).unwrap();

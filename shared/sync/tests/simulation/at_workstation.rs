@@ -229,6 +229,7 @@ impl World {
                     .map(|(id, _)| GrantDue {
                         id: id.clone(),
                         json: serde_json::value::to_raw_value(id).unwrap(),
+                        after: None,
                     })
                     .collect();
                 let entries = o
@@ -263,7 +264,7 @@ impl World {
                 );
                 self.stations[n].outbox.acked = up_to;
             }
-            Effect::MarkGrantAcked { id } => {
+            Effect::MarkGrantAcked { id, rev: _ } => {
                 self.stations[n].outbox.grants.insert(id, true);
             }
             Effect::NoteEntrySent { id } => {

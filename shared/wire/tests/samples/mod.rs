@@ -86,7 +86,21 @@ pub fn client(kind: u8, s: &mut impl Source) -> ClientMessage {
             keys: vec![s.text(), s.text()],
         }
         .into(),
-        10 => GrantUp { grant: raw(s) }.into(),
+        10 => GrantUp {
+            grant: raw(s),
+            after: Some(GrantAfter {
+                rev: 2,
+                ended: Some(GrantEnd {
+                    at_ms: i64::try_from(s.num() >> 1).unwrap(),
+                    by: s.text(),
+                }),
+                words: Some(GrantWords {
+                    at_ms: i64::try_from(s.num() >> 1).unwrap(),
+                    text: s.text(),
+                }),
+            }),
+        }
+        .into(),
         11 => AuditUp {
             rows: vec![AuditRow {
                 seq: s.num(),
@@ -203,7 +217,11 @@ pub fn server(kind: u8, s: &mut impl Source) -> ServerMessage {
             items: changes(s),
         }
         .into(),
-        78 => GrantAck { id: s.text() }.into(),
+        78 => GrantAck {
+            id: s.text(),
+            rev: Some(u32::try_from(s.num() & 0xFFFF).unwrap()),
+        }
+        .into(),
         79 => AuditAck { seq: s.num() }.into(),
         80 => Reject {
             scope: s.text(),

@@ -8,7 +8,9 @@
 //! Never here: the network in any form, a key derivation beyond the PIN, a lock that a search or a snapshot holds.
 //! When the disk is full the rows go to the reserve and the card still opens, with an alarm that stays.
 //! Left out: the "declared identity" of a person unknown to this workstation; without a PIN nobody opens a card.
-//! Called by the facade, on the emergency thread.
+//! Called by the facade, on the emergency thread. How a grant ends, and its words, are in [`after`].
+
+pub(crate) mod after;
 
 use crate::EngineError;
 use crate::chart::blocks::Words;
@@ -352,6 +354,12 @@ fn shown(
     let frame = Frame {
         access_id,
         text: frame_text(station, &person.display, grant),
+        broken: Some(after::broken_view(
+            station,
+            grant.id,
+            grant.at,
+            grant.words.is_none(),
+        )),
         age: age.clone(),
         full_chart: station.records().is_some(),
         pending,

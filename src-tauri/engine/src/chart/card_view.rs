@@ -5,7 +5,7 @@ use super::news2::Marks;
 use crate::entry::{self, Pending};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::word;
-use vitrine_wire::view::{EmergencyCardView, SectionAge};
+use vitrine_wire::view::{BrokenGlassView, EmergencyCardView, SectionAge};
 
 /// What is looked through for a card.
 pub(super) fn essentials() -> &'static str {
@@ -19,6 +19,7 @@ pub(super) fn essentials() -> &'static str {
 pub(crate) struct Frame {
     pub(crate) access_id: String,
     pub(crate) text: String,
+    pub(crate) broken: Option<BrokenGlassView>,
     pub(crate) age: SectionAge,
     pub(crate) full_chart: bool,
     /// Recorded here about this patient; `None` = that cannot be read.
@@ -52,6 +53,7 @@ fn recorded(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> Emerge
     EmergencyCardView {
         access_id: frame.access_id,
         frame_text: frame.text,
+        broken: frame.broken,
         age: frame.age,
         elapsed_ms: 0.0,
         banner: w.banner(c),
@@ -77,6 +79,7 @@ fn unreadable(w: &Words<'_>, frame: Frame) -> EmergencyCardView {
     EmergencyCardView {
         access_id: frame.access_id,
         frame_text: frame.text,
+        broken: frame.broken,
         age: frame.age,
         elapsed_ms: 0.0,
         banner: w.bare_banner(),

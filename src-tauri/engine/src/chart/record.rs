@@ -15,7 +15,7 @@ use vitrine_store_sqlcipher::workstation::{CachedRecord, RecordRow};
 use vitrine_wire::entry_view::DraftHintView;
 use vitrine_wire::series_view::FlowsheetView;
 use vitrine_wire::view::{
-    BlockView, ChartView, LineView, MeasuredView, MedicationView, NoteView, SectionAge,
+    BlockView, BrokenGlassView, ChartView, LineView, MeasuredView, MedicationView, NoteView, SectionAge,
 };
 
 /// From so many resources on, reading them is shared by the cores.
@@ -27,6 +27,7 @@ const LAB_VALUES: usize = 60;
 pub(crate) struct Frame {
     pub(crate) access_id: String,
     pub(crate) break_glass_text: Option<String>,
+    pub(crate) broken: Option<BrokenGlassView>,
     pub(crate) essentials_age: SectionAge,
     pub(crate) record_age: SectionAge,
     pub(crate) loading_text: Option<String>,
@@ -170,6 +171,7 @@ pub(crate) fn chart_view(
     let mut view = ChartView {
         access_id: frame.access_id,
         break_glass_text: frame.break_glass_text,
+        broken: frame.broken,
         banner,
         allergies,
         critical: critical::of_chart(w, card, &frame.taken_up, &frame.ward),

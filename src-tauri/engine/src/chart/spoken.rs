@@ -230,6 +230,7 @@ fn card(w: &Words<'_>, card: Option<&EmergencyCard>, pending: Option<Vec<Pending
     let frame = card_view::Frame {
         access_id: String::new(),
         text: String::new(),
+        broken: None,
         age: section(w.clock),
         full_chart: true,
         pending,
@@ -241,6 +242,7 @@ fn chart(w: &Words<'_>, card: Option<&EmergencyCard>, record: Option<&CachedReco
     let frame = record::Frame {
         access_id: String::new(),
         break_glass_text: None,
+        broken: None,
         essentials_age: section(w.clock),
         record_age: section(w.clock),
         loading_text: None,

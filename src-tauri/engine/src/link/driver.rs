@@ -456,8 +456,8 @@ impl Work {
                 stores.acknowledged(up_to);
                 station.tell_status();
             }
-            Effect::MarkGrantAcked { id } => {
-                if let Err(e) = station.outbox.grant_sent(&id, station.clock.now()) {
+            Effect::MarkGrantAcked { id, rev } => {
+                if let Err(e) = station.outbox.grant_sent(&id, rev, station.clock.now()) {
                     tracing::warn!(error = %e, "an acknowledgement could not be noted");
                 }
             }

@@ -14,7 +14,7 @@ use vitrine_store_sqlcipher::workstation::{EntryMark, Incoming, Prepared, Record
 use vitrine_sync::client::{Effect, EntryDue, GrantDue, GrantsWanted};
 use vitrine_sync::outbox::ENTRIES_MAX;
 use vitrine_sync::scope::is_patient;
-use vitrine_wire::message::{AuditRow, Change, EntryOutcome};
+use vitrine_wire::message::{AuditRow, Change, EntryOutcome, GrantAfter, GrantEnd, GrantWords};
 use vitrine_wire::view::{DataAge, EngineEvent};
 
 /// Items gathered before they are written.
@@ -234,9 +234,19 @@ impl<'a> Stores<'a> {
             }));
             let due = outbox.grants(all)?.into_iter();
             grants.extend(due.filter_map(|g| {
+                let ended = g.ended.map(|e| GrantEnd {
+                    at_ms: e.at.0,
+                    by: e.by.code().to_owned(),
+                });
+                let words = g.words.map(|w| GrantWords {
+                    at_ms: w.at.0,
+                    text: w.text,
+                });
+                let rev = g.rev;
                 Some(GrantDue {
                     id: g.id,
                     json: json(g.body)?,
+                    after: (rev > 0).then_some(GrantAfter { rev, ended, words }),
                 })
             }));
         }

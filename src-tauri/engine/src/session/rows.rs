@@ -4,6 +4,7 @@
 //! has a row of its own there.
 
 use crate::EngineError;
+use crate::break_glass::after;
 use crate::entropy;
 use crate::error::store_words;
 use crate::link::Command;
@@ -100,8 +101,9 @@ fn append(station: &Station, entry: AuditEntry) -> Result<(), EngineError> {
     }
 }
 
-/// Somebody signs in: nobody is let in without the row.
+/// Somebody signs in: nobody is let in without the row, nor before what others opened here in an emergency has ended.
 pub(super) fn signed_in(station: &Station, user: &UserId, proved: Proved) -> Result<(), EngineError> {
+    after::switched(station, user)?;
     append(
         station,
         row(station, user, "sign-in", proved.rule(), Decision::Permit)?,

@@ -9,6 +9,7 @@ use super::Workstation;
 use super::board::board;
 use super::chart::chart;
 use super::entries;
+use super::owed;
 use super::packet::{self, Packet};
 use super::results::results;
 use super::scan::scan;
@@ -39,7 +40,8 @@ use vitrine_wire::results_view::ResultsView;
 use vitrine_wire::scan_view::ScanView;
 use vitrine_wire::sync_view::CheckView;
 use vitrine_wire::view::{
-    BoardView, ChartView, EmergencyCardView, PacketView, ReasonsView, SearchView, SectionAge, SessionView,
+    BoardView, ChartView, EmergencyCardView, OwedWordsView, PacketView, ReasonsView, SearchView, SectionAge,
+    SessionView,
 };
 use vitrine_wire::wall_view::{WallTrendsView, WallView};
 use zeroize::Zeroizing;
@@ -79,10 +81,17 @@ impl Workstation {
             .map_err(|_| EngineError::Internal("signing in"))?
     }
 
-    /// Ends the session and wipes the user's key.
+    /// Ends the session, with the emergency access of its person, and wipes the user's key.
     pub fn lock(&self) {
         if let Ok(station) = self.station() {
             station.lock(Ended::Person);
+        }
+    }
+
+    /// The same because nobody has done anything at the screen for a while: emergency access of the person who comes back goes on.
+    pub fn lock_idle(&self) {
+        if let Ok(station) = self.station() {
+            station.lock(Ended::Idle);
         }
     }
 
@@ -279,6 +288,40 @@ impl Workstation {
             .await?;
         self.outbox_changed();
         Ok((opened.view, opened.card, opened.age))
+    }
+
+    /// Ends an emergency access before its time, by the id of its grant. Nothing happens where it has ended.
+    ///
+    /// # Errors
+    /// [`EngineError::Usage`] for that of somebody else; [`EngineError::AuditFailed`]: it goes on.
+    pub async fn end_break_glass(&self, grant: &str) -> Result<(), EngineError> {
+        let grant = grant.to_owned();
+        self.blocking(move |s| break_glass::after::end_own(s, &grant))
+            .await?;
+        self.outbox_changed();
+        Ok(())
+    }
+
+    /// Adds words to an own emergency access that has none, by the id of its grant. They are due within 60 minutes and are taken
+    /// after that too.
+    ///
+    /// # Errors
+    /// [`EngineError::NotSignedIn`]; [`EngineError::Usage`] for no words or more than 2,000 characters, for that of somebody else and
+    /// for one that has words; [`EngineError::AuditFailed`]: nothing was written.
+    pub async fn break_glass_words(&self, grant: &str, words: &str) -> Result<(), EngineError> {
+        let (grant, words) = (grant.to_owned(), words.to_owned());
+        self.blocking(move |s| break_glass::after::add_words(s, &grant, &words))
+            .await?;
+        self.outbox_changed();
+        Ok(())
+    }
+
+    /// Own emergency accesses of the last 24 hours that have no words yet.
+    ///
+    /// # Errors
+    /// As [`Self::search`].
+    pub async fn break_glass_owed(&self) -> Result<OwedWordsView, EngineError> {
+        self.blocking(owed::owed).await
     }
 
     fn outbox_changed(&self) {
@@ -537,12 +580,17 @@ impl Workstation {
         Ok(view)
     }
 
-    /// Destroys a kept session.
+    /// Destroys a kept session, and ends the emergency access of whose it was.
     ///
     /// # Errors
     /// [`EngineError::Io`] when it is still there.
     pub fn forget_session(&self) -> Result<(), EngineError> {
         let station = self.station()?;
+        if station.session().is_none()
+            && let Ok(kept) = session::restore(&station.profile, &station.key, &station.clock)
+        {
+            break_glass::after::session_over(&station, &kept.person.user, Ended::Person);
+        }
         station.lock(Ended::Person);
         session::forget_saved(&station.profile)
     }

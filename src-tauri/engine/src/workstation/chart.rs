@@ -138,11 +138,16 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         clock: &station.clock,
     };
     let taken_up = critical::taken_up_here(station, essentials_age.as_of_ms);
+    let grant = grant.filter(|_| by_grant);
+    let broken = grant.as_ref().map(|g| {
+        let made = station.outbox.made_grant(&g.id.to_string()).ok().flatten();
+        let owes = made.map_or(g.words.is_none(), |m| m.owes_words());
+        break_glass::after::broken_view(station, g.id, g.at, owes)
+    });
     let frame = Frame {
         access_id: permit.access_id().to_string(),
-        break_glass_text: grant
-            .filter(|_| by_grant)
-            .map(|g| break_glass::frame_text(station, &person.display, &g)),
+        break_glass_text: grant.map(|g| break_glass::frame_text(station, &person.display, &g)),
+        broken,
         essentials_age,
         record_age,
         loading_text,

@@ -282,7 +282,7 @@ fn may_settle(station: &Station, person: &Person, p: &Pending) -> bool {
 }
 
 /// The names of these patients, as far as they are here.
-fn names(
+pub(super) fn names(
     station: &Station,
     permit: &Permit<SearchPatients>,
     patients: &BTreeSet<PatientId>,

@@ -10,6 +10,7 @@ mod cards;
 mod chart;
 mod entries;
 mod images;
+mod owed;
 mod packet;
 #[cfg(test)]
 mod policy_matrix;

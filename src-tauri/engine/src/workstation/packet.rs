@@ -46,6 +46,7 @@ pub(super) fn packet(station: &Arc<Station>, ward: Option<&str>) -> Result<Packe
                 let frame = Frame {
                     access_id: read.access_id,
                     text: String::new(),
+                    broken: None,
                     age: read.age,
                     full_chart: false,
                     pending: read.pending,
