@@ -179,7 +179,12 @@ async fn main() {
     });
     drop((h, store));
     let conn = cipher::open(&path, &key(), &OpenOptions::default()).expect("opened");
-    let number = |sql: &str| conn.query_row(sql, [], |r| r.get::<_, i64>(0)).expect("a number");
+    let value = |sql: &str| conn.query_row(sql, [], |r| r.get::<_, rusqlite::types::Value>(0));
+    let number = |sql: &str| match value(sql).expect("a value") {
+        rusqlite::types::Value::Integer(n) => n,
+        rusqlite::types::Value::Text(t) => t.parse().expect("a number"),
+        other => panic!("{sql} gives {other:?}"),
+    };
     let page = number("PRAGMA page_size");
     let whole = number("PRAGMA page_count") * page;
     let entries = number("SELECT count(*) FROM audit_find");
