@@ -458,6 +458,7 @@ async fn broken(line: &mut line::Line, device: &Device, user: &str, ago_h: i64) 
         "reason": "life-threatening", "words": null, "at": at, "until": at + 4 * HOUR, "offline": true});
     line.say(GrantUp {
         grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
+        after: None,
     })
     .await;
     assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == grant["id"]));

@@ -53,6 +53,7 @@ fn views(rows: Vec<RecordRow>) -> (ChartView, ChartView, EmergencyCardView) {
         let frame = Frame {
             access_id: String::new(),
             break_glass_text: None,
+            broken: None,
             essentials_age: section(&clock),
             record_age: section(&clock),
             loading_text: None,
@@ -67,6 +68,7 @@ fn views(rows: Vec<RecordRow>) -> (ChartView, ChartView, EmergencyCardView) {
     let frame = card_view::Frame {
         access_id: String::new(),
         text: String::new(),
+        broken: None,
         age: section(&clock),
         full_chart: true,
         pending: Some(Vec::new()),
