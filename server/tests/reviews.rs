@@ -272,7 +272,11 @@ async fn refused(line: &mut line::Line, n: u64) {
         resume: None,
     })
     .await;
-    assert!(matches!(line.hear().await, Some(ServerMessage::Reject(r)) if r.scope == "pat:p3"));
+    let heard = line.hear().await;
+    assert!(
+        matches!(&heard, Some(ServerMessage::Reject(r)) if r.scope == "pat:p3" && r.n == n),
+        "{n}: {heard:?}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -339,8 +343,8 @@ async fn an_end_and_words_from_a_workstation_count_once_however_they_arrive() {
     ))
     .await;
     acked(&mut line, &closed, 2, false).await;
-    // Words that are none are not taken, and not sent for ever.
-    let empty = made(3);
+    // Words that are none are not taken, and not sent for ever. Its own time is over, so that it opens nothing below.
+    let empty = made(5);
     line.say(up(&empty, Some((1, None, Some(" "))))).await;
     acked(&mut line, &empty, 1, false).await;
 
