@@ -56,12 +56,12 @@ export const FIELDS = {
   LockView: { ward: 'text', workstation: 'text', device_text: 'text' },
   MeasuredPointView: {
     value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine', status_text: 'text',
-    source: 'engine',
+    source: 'engine', points_text: 'engine',
   },
   MeasuredSeriesView: { label: 'name', unit: 'text', range_text: 'text' },
   MeasuredView: {
     label: 'name', value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine',
-    status_text: 'text',
+    status_text: 'text', points_text: 'engine',
   },
   MedicationView: {
     name: 'name', dose: 'text', details: 'text', status_text: 'text', start_text: 'text', high_risk_text: 'text',
