@@ -139,7 +139,8 @@ async fn audit_rows_of_an_older_program_are_found_or_nothing_is() {
     let mut want = before;
     want.push(("second".to_owned(), 31));
     let mut found = of_patient(&h, "p3").await.expect("found");
-    (want.sort(), found.sort());
+    want.sort();
+    found.sort();
     assert_eq!(found, want);
     // An older server writes a row beside this one, as it knows how: without entries.
     pg.psql(
