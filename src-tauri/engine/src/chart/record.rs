@@ -3,7 +3,7 @@
 use super::blocks::Words;
 use super::card_view::essentials;
 use super::news2::Marks;
-use super::series::Named;
+use super::series::{Named, VITAL_VALUES};
 use super::{codes, when};
 use crate::critical;
 use crate::entry::{self, Pending};
@@ -154,7 +154,7 @@ pub(crate) fn chart_view(
         .map(|p| p.view(w, None, false))
         .collect();
     let vitals = match (&facts, &summary) {
-        (Some(facts), Some(s)) => entry::vitals::shown(facts, &s.vitals),
+        (Some(facts), Some(s)) => entry::vitals::shown(facts, &s.vitals, VITAL_VALUES),
         _ => entry::vitals::Shown::new(),
     };
     // A pregnancy may stand in what cannot be read: then only the essentials are asked.

@@ -13,7 +13,7 @@ use vitrine_wire::series_view::{MeasuredPointView, MeasuredSeriesView, TickView}
 use vitrine_wire::view::{EarlierView, MeasuredView};
 
 /// Values of a vital sign in a flowsheet: a day of one each five minutes, and what came before.
-const VITAL_VALUES: usize = 400;
+pub(super) const VITAL_VALUES: usize = 400;
 const HOUR_MS: i64 = 3_600_000;
 /// Hours of a plot at most.
 const HOURS: i64 = 24;

@@ -15,11 +15,11 @@ use vitrine_wire::entry_view::EntryState;
 /// Vital signs as they were put on the screen, by result: when they were measured, and what they said.
 pub(crate) type Shown = BTreeMap<String, (UtcMs, Wrong)>;
 
-/// What can be marked of a record: every vital sign that is shown and has a time.
-pub(crate) fn shown(facts: &[CardFact], vitals: &[MeasuredSeries]) -> Shown {
+/// What can be marked of a record: the vital signs that a flowsheet shows, `most` of a kind, where they have a time.
+pub(crate) fn shown(facts: &[CardFact], vitals: &[MeasuredSeries], most: usize) -> Shown {
     let sources: BTreeSet<_> = vitals
         .iter()
-        .flat_map(|s| s.values.iter().map(|v| &v.source))
+        .flat_map(|s| s.values.iter().take(most).map(|v| &v.source))
         .collect();
     let of = |fact: &CardFact| {
         let (at, values) = said_by(fact)?;
