@@ -24,11 +24,7 @@ fn walk(input: &Value) -> Result<Value> {
     stdin.write_all(input.to_string().as_bytes())?;
     drop(stdin);
     let done = script.wait_with_output()?;
-    ensure!(
-        done.status.success(),
-        "{}",
-        String::from_utf8_lossy(&done.stderr)
-    );
+    ensure!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     Ok(serde_json::from_slice(&done.stdout)?)
 }
 
