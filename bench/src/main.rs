@@ -14,6 +14,7 @@ mod fanout;
 mod imaging;
 mod import;
 mod lanes;
+mod looks;
 mod million;
 mod packet;
 mod report;
@@ -52,6 +53,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("emergency", emergency::emergency),
     ("search", emergency::search),
     ("audit", emergency::audit),
+    ("looks", looks::looks),
     ("million", million::million),
     ("chart", big_chart::chart),
     ("import", import::import),

@@ -16,7 +16,7 @@ use vitrine_server::http::console::page;
 use vitrine_server::http::{Door, ROUTES};
 use vitrine_server::identity::{secrets, sessions};
 use vitrine_store::{Account, AccountChange, SessionRow};
-use vitrine_wire::message::{GrantUp, ServerMessage};
+use vitrine_wire::message::{GrantAfter, GrantEnd, GrantUp, GrantWords, ServerMessage};
 
 const HOUR: i64 = 3_600_000;
 const PASSWORD: &str = "a-long-password";
@@ -453,16 +453,61 @@ async fn no_other_page_and_no_other_token_comes_through_the_door() {
 
 /// A workstation sends up that `user` broke the glass so many hours ago.
 async fn broken(line: &mut line::Line, device: &Device, user: &str, ago_h: i64) -> String {
+    broken_and(line, device, user, ago_h, None).await
+}
+
+/// The same, with what came after it.
+async fn broken_and(
+    line: &mut line::Line,
+    device: &Device,
+    user: &str,
+    ago_h: i64,
+    after: Option<GrantAfter>,
+) -> String {
     let at = now_ms() - ago_h * HOUR;
     let grant = json!({"id": vitrine_server::clock::new_uuid(), "user": user, "device": device.id, "patient": "p3",
         "reason": "life-threatening", "words": null, "at": at, "until": at + 4 * HOUR, "offline": true});
     line.say(GrantUp {
         grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
-        after: None,
+        after,
     })
     .await;
     assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == grant["id"]));
     grant["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn how_it_ended_and_words_that_came_later_stand_in_its_review() {
+    let (_t, s) = staffed();
+    let ed = s.enrol("ED", &[]).await;
+    let mut line = line::Line::enrolled(&s, &ed).await;
+    let at_ms = now_ms() - 2 * HOUR;
+    let after = GrantAfter {
+        rev: 2,
+        ended: Some(GrantEnd {
+            at_ms,
+            by: "switch".to_owned(),
+        }),
+        words: Some(GrantWords {
+            at_ms,
+            text: "Collapsed in the corridor".to_owned(),
+        }),
+    };
+    let id = broken_and(&mut line, &ed, "nina", 3, Some(after)).await;
+    let pia = at_console(&s, "pia").await;
+    let (status, shown) = pia.get(&format!("/console/api/reviews/{id}")).await;
+    assert_eq!(status, 200, "{shown}");
+    let review = &shown["review"];
+    assert_eq!(
+        (&review["words"], &review["owes_words"]),
+        (&json!("Collapsed in the corridor"), &json!(false))
+    );
+    let said = shown["evidence"].to_string();
+    assert!(
+        said.contains("It ended before its time: somebody else signed in") && !said.contains("No words"),
+        "{said}"
+    );
+    assert_eq!(shown["seen"], json!([]), "its end is nothing that was looked at");
 }
 
 fn hows(shown: &Value) -> Vec<(&str, bool)> {

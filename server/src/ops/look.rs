@@ -501,14 +501,17 @@ async fn unusual(ground: &Ground, from: UtcMs, until: UtcMs) -> Result<Given, Fa
         .filter(|a| a.at >= from)
         .flat_map(|a| a.patients.iter().map(String::as_str))
         .collect();
-    let mut patients = BTreeMap::new();
+    let (mut patients, mut archived) = (BTreeMap::new(), 0_u64);
     for id in ids {
         let Ok(key) = ResourceKey::new("Patient", id) else {
             continue;
         };
-        // What lies in the archive cannot be compared now; everything else of the accesses is looked at.
-        if let Ok(Some((_, body))) = ground.store.lookup(&key).await {
-            patients.insert(id.to_owned(), Whose::of(&body));
+        match ground.store.lookup(&key).await {
+            Ok(Some((_, body))) => drop(patients.insert(id.to_owned(), Whose::of(&body))),
+            Ok(None) => {}
+            // What lies in the archive cannot be compared now; everything else of the accesses is looked at.
+            Err(StoreError::Archived { .. }) => archived += 1,
+            Err(e) => return Err(e.into()),
         }
     }
     let found = anomalies::find(&seen, from, &people, &patients, limits);
@@ -526,6 +529,7 @@ async fn unusual(ground: &Ground, from: UtcMs, until: UtcMs) -> Result<Given, Fa
     Ok(given(
         Exit::Done,
         json!({"from": clock::instant(from), "until": clock::instant(until), "accesses": looked_at,
+            "not_compared": archived,
             "rules": anomalies::RULES, "findings": found}),
     ))
 }

@@ -107,6 +107,19 @@ impl EndedBy {
             Self::Other => "other",
         }
     }
+    /// What ended it, in the middle of a sentence.
+    #[must_use]
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::User => "its user ended it",
+            Self::Lock => "its user locked the workstation",
+            Self::Switch => "somebody else signed in at the workstation",
+            Self::TakenBack => "the session of its user was taken back",
+            Self::Closed => "the program was closed",
+            Self::Reserve => "it served one card while the disk was full",
+            Self::Other => "in a way that this server does not know",
+        }
+    }
     /// Reads a code; one that is not known here is [`Self::Other`].
     #[must_use]
     pub fn parse(code: &str) -> Self {

@@ -331,7 +331,10 @@ fn shown(row: &GrantRow, reader: &Reader, names: &Names, now: UtcMs) -> ConsoleR
         received_ms: row.received.0,
         due_ms: row.review_due.0,
         reason: g.reason.text().to_owned(),
-        words: g.words.clone(),
+        words: g
+            .words
+            .clone()
+            .or_else(|| row.words.as_ref().map(|w| w.text.clone())),
         device: g.device.as_ref().map(|d| names.device(d)),
         offline: g.offline,
         late: row.late,
@@ -421,7 +424,12 @@ fn evidence(row: &GrantRow, known: &Evidence, now: UtcMs) -> Vec<ConsoleEvidence
             format!("They broke {n} other glasses in the 30 days before."),
         ),
     }
-    let said = row.grant.words.is_some() || row.history.iter().any(|e| matches!(e.did, Did::Explained(_)));
+    if let Some(e) = row.ended {
+        say("neither", format!("It ended before its time: {}.", e.by.words()));
+    }
+    let said = row.grant.words.is_some()
+        || row.words.is_some()
+        || row.history.iter().any(|e| matches!(e.did, Did::Explained(_)));
     if !said && now.since(row.grant.at) >= WORDS_MS {
         say("against", "No words were given within 60 minutes.".to_owned());
     }

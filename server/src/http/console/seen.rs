@@ -1,22 +1,18 @@
 //! What was looked at with a broken glass: the audit rows that rest on it.
 //!
-//! Lives here: finding them in the chains of the workstation and of the servers, and their words. Never here: the rest of a
-//! review (`reviews`). Called by `reviews`.
-//!
-//! A chain is read by number; the clock of who writes it runs on with it, so the place where a grant begins is found by halving.
+//! Lives here: which rows those are, and their words. Never here: finding rows (`AuditLog::find`), the rest of a review
+//! (`reviews`). Called by `reviews`.
 
 use super::door::Reader;
 use super::{Names, No};
 use crate::app::App;
-use crate::clock;
 use vitrine_access::action::ReadAudit;
-use vitrine_access::{AuditEntry, Decision, Disclosure, Permit, policy};
-use vitrine_store::{GrantRow, StoreError};
+use vitrine_access::{AuditEntry, Decision, Disclosure, policy};
+use vitrine_store::GrantRow;
+use vitrine_store::audit_find::{AuditQuery, MOST};
 use vitrine_wire::console::ConsoleSeen;
 
-/// Rows read at a time.
-const STEP: usize = 1_000;
-/// Rows of one chain that are looked at.
+/// Rows of the person in that time that are looked at.
 const LOOKED: usize = 20_000;
 /// Rows shown.
 const SHOWN: usize = 200;
@@ -43,16 +39,30 @@ pub(super) async fn of(app: &App, reader: &Reader, row: &GrantRow, names: &Names
         .noted("use", "review")
         .noted("broken-glass", row.grant.id.to_string());
     app.store.append(permit.entry(Disclosure::default())).await?;
-    let mut out = Seen::default();
-    for (chain, head) in app.store.heads().await? {
-        let station = names.devices.keys().any(|d| d.as_str() == chain);
-        if station && row.grant.device.as_ref().is_none_or(|d| d.as_str() != chain) {
-            continue;
+    let g = &row.grant;
+    let mut query = AuditQuery {
+        user: Some(g.user.as_str().to_owned()),
+        from: Some(g.at.plus_ms(-MARGIN_MS)),
+        until: Some(g.until.plus_ms(MARGIN_MS)),
+        limit: MOST,
+        ..AuditQuery::default()
+    };
+    let (mut out, mut looked) = (Seen::default(), 0);
+    loop {
+        let found = app.store.find(&permit, query.clone()).await?;
+        looked += found.rows.len();
+        let rests = |e: &&AuditEntry| e.grant == Some(g.id) && looks(&e.action);
+        // A row that cannot be read may be one of them.
+        out.more |= found.rows.iter().any(|r| r.entry.is_none());
+        let entries = found.rows.iter().filter_map(|r| r.entry.as_ref());
+        out.rows.extend(entries.filter(rests).map(shown));
+        query.before = found.next;
+        if query.before.is_none() {
+            break;
         }
-        match in_chain(app, &permit, row, &chain, head.seq, &mut out).await {
-            // A broken chain has its own alarm; a review is decided on what can be read.
-            Err(StoreError::Chain(_)) => out.more = true,
-            other => other?,
+        if looked >= LOOKED {
+            out.more = true;
+            break;
         }
     }
     out.rows.sort_by_key(|r| r.at_ms);
@@ -72,59 +82,15 @@ pub(super) async fn of(app: &App, reader: &Reader, row: &GrantRow, names: &Names
     Ok(out)
 }
 
-async fn in_chain(
-    app: &App,
-    permit: &Permit<ReadAudit>,
-    row: &GrantRow,
-    chain: &str,
-    last: u64,
-    out: &mut Seen,
-) -> Result<(), StoreError> {
-    let (from, until) = (
-        row.grant.at.plus_ms(-MARGIN_MS),
-        row.grant
-            .until
-            .plus_ms(MARGIN_MS)
-            .min(clock::now().plus_ms(MARGIN_MS)),
-    );
-    let read = |body: &str| serde_json::from_str::<AuditEntry>(body).ok();
-    let (mut low, mut high) = (0, last);
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let found = app.store.rows(permit, chain, middle, 1).await?;
-        let at = found.first().and_then(|r| read(&r.row.body)).map(|e| e.at);
-        if at.is_some_and(|at| at < from) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    let (mut after, mut looked) = (low, 0);
-    loop {
-        let some = app.store.rows(permit, chain, after, STEP).await?;
-        let Some(end) = some.last() else { return Ok(()) };
-        after = end.row.seq;
-        looked += some.len();
-        let mut over = false;
-        for entry in some.iter().filter_map(|r| read(&r.row.body)) {
-            over = entry.at > until;
-            if entry.grant == Some(row.grant.id) && looks(&entry.action) {
-                out.rows.push(shown(&entry));
-            }
-        }
-        if over {
-            return Ok(());
-        }
-        if looked >= LOOKED {
-            out.more = true;
-            return Ok(());
-        }
-    }
-}
-
 /// The acts on a review rest on the grant too: they are its history, not what was looked at.
 fn looks(action: &str) -> bool {
-    !["review-break-glass", "explain-break-glass", "operate-server"].contains(&action)
+    ![
+        "review-break-glass",
+        "explain-break-glass",
+        "end-break-glass",
+        "operate-server",
+    ]
+    .contains(&action)
 }
 
 fn shown(entry: &AuditEntry) -> ConsoleSeen {
