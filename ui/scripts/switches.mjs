@@ -83,6 +83,8 @@ export const SWITCHES = [
   // ---- S10: abnormal by text and shape ----
   { rule: 'S10', what: 'a flag without its shape', file: 'ui/src/shared/Flag.svelte', find: "<Shape name={SHAPES[flag] ?? 'dot'} size={12} />", replace: '', test: vitest('views') },
   { rule: 'S10', what: 'a flag without its letters', file: 'ui/src/shared/Flag.svelte', find: '<span aria-hidden="true">{flag}</span>', replace: '', test: vitest('views') },
+  { rule: 'S10', what: 'NEWS2 points without their words', file: 'ui/src/shared/Points.svelte', find: 'size={12} />{of.points_text}</span>', replace: 'size={12} /></span>', test: vitest('points') },
+  { rule: 'S10', what: 'NEWS2 points of one shape', file: 'ui/src/shared/Points.svelte', find: "SHAPES[points] ?? 'ring'", replace: "'ring'", test: vitest('points') },
   { rule: 'S10', what: 'an abnormal value is a dot of another colour in a picture over time', file: 'ui/src/domain/plot.ts', find: "  switch (flag) {\n    case '':", replace: "  switch ('') {\n    case '':", test: vitest('plot') },
 
   // ---- S11: NEWS2 never from missing inputs ----
@@ -120,7 +122,7 @@ export const SWITCHES = [
 
   // ---- S18: the lock hides everything ----
   { rule: 'S18', what: 'open charts stay behind the lock', file: APP, find: '    this.open = [];\n', replace: '', test: vitest('app', 'charts') },
-  { rule: 'S18', what: 'the screen is cleared once the engine has answered', file: APP, find: '    const kept = this.hideEverything();\n    const locked = () => this.quietly(() => this.backend.lock()).then(() => this.readLock());', replace: '    const kept = null as Promise<void> | null;\n    const locked = () => this.quietly(() => this.backend.lock()).then(() => void this.hideEverything()).then(() => this.readLock());', test: vitest('app') },
+  { rule: 'S18', what: 'the screen is cleared once the engine has answered', file: APP, find: '    const kept = this.hideEverything();\n    const locked = () => this.quietly(() => this.backend.lock(idle)).then(() => this.readLock());', replace: '    const kept = null as Promise<void> | null;\n    const locked = () => this.quietly(() => this.backend.lock(idle)).then(() => void this.hideEverything()).then(() => this.readLock());', test: vitest('app') },
   { rule: 'S18', what: 'a sign-in that is answered after the lock opens the screen', file: APP, find: "      if (epoch !== this.#epoch) return;\n      this.session = this.#asTold(session);\n", replace: '      this.session = this.#asTold(session);\n', test: vitest('app') },
   { rule: 'S18', what: 'pictures and measurements stay behind the lock', file: APP, find: '    for (const images of [this.#noImages, ...this.#shelf.values()]) images.clear();\n', replace: '', test: vitest('images') },
   { rule: 'S18', what: 'the title of the window names the patient', file: 'ui/src/views/Chart.svelte', find: "  const error = $derived(app.chart?.error ?? null);\n", replace: "  const error = $derived(app.chart?.error ?? null);\n  $effect(() => void (document.title = chart?.banner.name ?? 'Vitrine'));\n", test: lint },
@@ -164,6 +166,7 @@ export const SWITCHES = [
 
   // ---- S27: nothing is chosen beforehand ----
   { rule: 'S27', what: 'the first reason for breaking the glass is chosen beforehand', file: 'ui/src/state/breakGlass.svelte.ts', find: '      this.reasons = asked.reasons;\n', replace: '      this.reasons = asked.reasons;\n      this.reason = this.reasons[0] ?? null;\n', test: vitest('app') },
+  { rule: 'S27', what: 'the newest time of wrong vital signs is chosen beforehand', file: 'ui/src/state/recording.svelte.ts', find: ': this.#app.courses.at);', replace: ': (wrongs[0]?.at_ms ?? null));', test: vitest('wrongVitals') },
   { rule: 'S27', what: 'printing has the focus', file: 'ui/src/views/PacketPrint.svelte', find: '$effect(() => close?.focus());', replace: "$effect(() => close?.parentElement?.querySelector('button')?.focus());", test: vitest('packet') },
   { rule: 'S27', what: 'closing the first chart has the focus', file: 'ui/src/views/FifthChart.svelte', find: '$effect(() => none?.focus());', replace: "$effect(() => none?.closest('.dialog')?.querySelector<HTMLElement>('[data-testid=make-room]')?.focus());", test: vitest('charts') },
   { rule: 'S27', what: 'discarding what was typed has the focus', file: 'ui/src/views/entry/Leave.svelte', find: '<button type="button" data-focus data-testid="keep-typing"', replace: '<button type="button" data-testid="keep-typing"', also: [['<button type="button" data-testid="discard"', '<button type="button" data-focus data-testid="discard"']], test: vitest('entryScreen') },
