@@ -1,5 +1,4 @@
 /** Changing an allergy, and deciding what two changes of it contradict each other in (screens.md 11, S4, S8, S16, S27). */
-import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MARY_CHART } from '../src/ipc/fixtures/people';
 import type { World } from '../src/ipc/fixtures/world';
@@ -8,22 +7,8 @@ import type { EntryInput } from '../src/wire/EntryInput';
 import { READ_AT_LEAST_MS } from '../src/state/entry.svelte';
 import type { App } from '../src/state/app.svelte';
 import type { DisputeView } from '../src/wire/DisputeView';
-import { all, leave, one, screen, words } from './onScreen';
+import { all, leave, one, press, screen, settled, type, words } from './onScreen';
 
-const settled = async (ms = 0) => {
-  await new Promise((done) => setTimeout(done, ms));
-  flushSync();
-};
-const press = async (target: EventTarget, key: string, held: KeyboardEventInit = {}) => {
-  target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...held }));
-  await settled();
-};
-const type = async (field: string, text: string) => {
-  const input = one(field) as HTMLInputElement;
-  input.value = text;
-  input.dispatchEvent(new Event('input', { bubbles: true }));
-  await settled();
-};
 const choose = async (field: string, code: string) => {
   one(`choice-${field}-${code}`).click();
   await settled();

@@ -3,16 +3,8 @@ import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { CARD_ENTRIES, MARY_ENTRIES } from '../src/ipc/fixtures/entries';
 import { IDLE_LOCK_MS } from '../src/state/app.svelte';
-import { all, leave, one, screen, words } from './onScreen';
+import { all, leave, one, press, screen, settled, words } from './onScreen';
 
-const settled = async () => {
-  await new Promise((done) => setTimeout(done, 0));
-  flushSync();
-};
-const press = async (target: EventTarget, key: string, held: KeyboardEventInit = {}) => {
-  target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...held }));
-  await settled();
-};
 
 afterEach(leave);
 

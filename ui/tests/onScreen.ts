@@ -49,3 +49,23 @@ export function one(testid: string): HTMLElement {
 
 /** What stands there, as one line. */
 export const words = (element: Element | null | undefined): string => (element?.textContent ?? '').replace(/\s+/gu, ' ').trim();
+
+/** Whatever was waiting has run, and stands on the page. */
+export async function settled(ms = 0): Promise<void> {
+  await new Promise((done) => setTimeout(done, ms));
+  flushSync();
+}
+
+/** A key goes down there. */
+export async function press(target: EventTarget, key: string, held: KeyboardEventInit = {}): Promise<void> {
+  target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...held }));
+  await settled();
+}
+
+/** Puts a text into a field. */
+export async function type(testid: string, text: string): Promise<void> {
+  const input = one(testid) as HTMLInputElement;
+  input.value = text;
+  input.dispatchEvent(new Event('input', { bubbles: true }));
+  await settled();
+}

@@ -1,5 +1,4 @@
 /** Marking vital signs of the record as wrong (screens.md S8, S16, S20, S27). */
-import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test } from 'vitest';
 import { MARY_CHART } from '../src/ipc/fixtures/people';
 import type { App } from '../src/state/app.svelte';
@@ -8,22 +7,8 @@ import { offersOf } from '../src/state/palette.svelte';
 import { sayTheSame, wrongsIn } from '../src/state/wrongs';
 import type { ChartView } from '../src/wire/ChartView';
 import type { MeasuredPointView } from '../src/wire/MeasuredPointView';
-import { all, leave, one, screen, words } from './onScreen';
+import { all, leave, one, press, screen, settled, type, words } from './onScreen';
 
-const settled = async (ms = 0) => {
-  await new Promise((done) => setTimeout(done, ms));
-  flushSync();
-};
-const press = async (target: EventTarget, key: string, held: KeyboardEventInit = {}) => {
-  target.dispatchEvent(new KeyboardEvent('keydown', { key, bubbles: true, cancelable: true, ...held }));
-  await settled();
-};
-const type = async (field: string, text: string) => {
-  const input = one(field) as HTMLInputElement;
-  input.value = text;
-  input.dispatchEvent(new Event('input', { bubbles: true }));
-  await settled();
-};
 const input = (app: App) => app.recording.dialog?.fields.inputOf('vitals-error');
 const boxes = () => all('wrong-value') as HTMLInputElement[];
 /** Mary's chart with other points of her vital signs. */
