@@ -96,6 +96,10 @@ pub struct App {
     grants: Mutex<Vec<(Grant, bool)>>,
     /// Reviews of broken glass that wait for somebody.
     pub waiting: crate::jobs::reviews::Waiting,
+    /// Broken glass that somebody has to be told of.
+    pub notices: crate::jobs::notices::Waiting,
+    /// The hospital's mail server, where somebody is to be told.
+    pub mailer: Option<Arc<crate::ops::notice::Mailer>>,
     /// What the web console keeps.
     pub console: crate::http::console::Kept,
 }
@@ -166,6 +170,8 @@ impl App {
             cause: e.to_string(),
         })?;
         let signature = keys.sign(&vitrine_sync::proof::layouts(&rules));
+        let mailer =
+            crate::ops::notice::Mailer::of(&config, &dir).map_err(|e| StoreError::Refused(e.text))?;
         let keys = Arc::new(keys);
         let tree = Arc::new(Tree::new(&dir, &config, keys.clone(), metrics.clone()));
         Ok(Arc::new(Self {
@@ -195,12 +201,21 @@ impl App {
             copies,
             grants: Mutex::new(grants),
             waiting: crate::jobs::reviews::Waiting::default(),
+            notices: crate::jobs::notices::Waiting::default(),
+            mailer: mailer.map(Arc::new),
             console: crate::http::console::Kept::default(),
             dir,
             config,
             keys,
             store,
         }))
+    }
+
+    /// This server learned of broken glass, or of its escalation: whoever has to hear of it is told.
+    pub fn owes_notice(&self, id: vitrine_access::grant::GrantId) {
+        if self.mailer.is_some() {
+            self.notices.add(id);
+        }
     }
 
     /// Tells every connection to ask again who it serves.

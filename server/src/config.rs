@@ -5,9 +5,11 @@
 
 mod audit;
 mod copies;
+mod notice;
 
 pub use audit::{Anomalies, Audit, Witness};
 pub use copies::{CopyTarget, Place};
+pub use notice::{Notice, WardNotice};
 
 use crate::error::Fault;
 use crate::ingest::peers::Peer;
@@ -45,6 +47,8 @@ pub struct Config {
     pub dimse: Dimse,
     /// Witnesses of the audit log, and when accesses are unusual.
     pub audit: Audit,
+    /// Who is told of broken glass by mail.
+    pub notice: Notice,
     /// Log output.
     pub log: Log,
     /// Role layouts, `[[layout]]`; the first that fits counts.
@@ -642,6 +646,9 @@ impl Config {
         if self.images.local_days > 0 && self.images.copies.len() < 2 {
             return wrong("images.local_days", "needs two targets in images.copies");
         }
+        if let Some((key, fault)) = self.notice.fault() {
+            return wrong(key, &fault);
+        }
         if let Some(fault) = audit::fault(&self.audit.witness) {
             return wrong("audit.witness", &fault);
         }
@@ -729,10 +736,21 @@ mod tests {
                     "query",
                     "copies",
                     "witness",
+                    "ward",
                 ]
                 .contains(&key)
                 {
                     "[]"
+                } else if let Some(value) = match *k {
+                    "notice.server" => Some("\"mail.example:465\""),
+                    "notice.tls" => Some("\"starttls\""),
+                    "notice.ca" | "notice.credentials" => Some("\"\""),
+                    "notice.from" => Some("\"v@example.org\""),
+                    "notice.to" => Some("[\"p@example.org\"]"),
+                    "notice.language" => Some("\"de\""),
+                    _ => None,
+                } {
+                    value
                 } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" || *k == "dimse.tls"
                 {
                     "true"
@@ -779,7 +797,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 71] = [
+    const KEYS: [&str; 79] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -843,6 +861,14 @@ mod tests {
         "dimse.tls",
         "dimse.associations",
         "audit.witness",
+        "notice.server",
+        "notice.tls",
+        "notice.ca",
+        "notice.credentials",
+        "notice.from",
+        "notice.to",
+        "notice.ward",
+        "notice.language",
         "log.level",
         "log.format",
         "database.url",

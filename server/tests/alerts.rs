@@ -23,7 +23,7 @@ use vitrine_server::ops::audit_tree::Standing;
 use vitrine_store::Stall;
 use vitrine_wire::message::*;
 
-const ALERTS: [&str; 14] = [
+const ALERTS: [&str; 15] = [
     "VitrineRecordSlow",
     "VitrineRecordVerySlow",
     "VitrineEmergencySlow",
@@ -38,6 +38,7 @@ const ALERTS: [&str; 14] = [
     "VitrineAuditTreeFault",
     "VitrineReviewWaiting",
     "VitrineReviewOverdue",
+    "VitrineNoticeWaiting",
 ];
 
 fn deploy() -> PathBuf {

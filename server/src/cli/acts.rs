@@ -148,6 +148,8 @@ pub struct Ground {
     pub archive: crate::config::Archive,
     /// When accesses are unusual.
     pub audit: crate::config::Audit,
+    /// The hospital's mail server, where somebody is to be told of broken glass.
+    pub mailer: Option<Arc<ops::notice::Mailer>>,
     /// What they are at.
     pub tiers: Arc<ops::tiers::Work>,
     /// Takes images in.

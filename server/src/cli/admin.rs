@@ -81,6 +81,7 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
         Arc::default(),
         tokio::sync::watch::channel(false).1,
     )?;
+    let mailer = crate::ops::notice::Mailer::of(&config, &dir)?.map(Arc::new);
     let keys = Arc::new(keys);
     let tree = Arc::new(Tree::new(&dir, &config, keys.clone(), Arc::default()));
     Ok(Ground {
@@ -96,6 +97,7 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
         redo: config.redo,
         archive: config.archive,
         audit: config.audit,
+        mailer,
         tiers: Arc::default(),
         served: false,
         operator: acts::operator(),
@@ -163,6 +165,7 @@ pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
         redo: app.config.redo.clone(),
         archive: app.config.archive.clone(),
         audit: app.config.audit.clone(),
+        mailer: app.mailer.clone(),
         tiers: app.tiers.clone(),
         served: true,
         operator,

@@ -84,6 +84,7 @@ pub async fn break_glass(
     entry.grant = Some(grant.id);
     let (row, _) = app.store.keep_grant(GrantRow::new(grant, at), entry).await?;
     app.note_grant(row.clone());
+    app.owes_notice(row.grant.id);
     Ok(Json(
         serde_json::json!({"grant": row.grant.id.to_string(), "until_ms": row.grant.until.0, "review_due_ms": row.review_due.0}),
     ))

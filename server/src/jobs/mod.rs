@@ -1,10 +1,11 @@
 //! Work that comes round by itself.
 //!
 //! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, the search index,
-//! reviews that nobody decides, the audit log's tree, backups for the redo log, the archive's rules and recalls. Never here: work a request
+//! reviews that nobody decides, who is told of them, the audit log's tree, backups for the redo log, the archive's rules and recalls. Never here: work a request
 //! waits for. Called by `cli::serve`.
 
 pub mod bases;
+pub mod notices;
 pub mod reviews;
 pub mod spool;
 pub mod tiers;
@@ -32,6 +33,7 @@ const GRANTS: usize = 500;
 pub fn start(app: &Arc<App>) {
     others(app.clone());
     reviews::start(app);
+    notices::start(app);
     tree::start(app);
     index(app.clone());
     let app = app.clone();

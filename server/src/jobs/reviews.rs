@@ -81,6 +81,7 @@ async fn escalate(app: &App, id: GrantId) -> Result<(), StoreError> {
         let level = row.review().level();
         let label = LEVELS.get(usize::from(level).saturating_sub(1)).unwrap_or(&"");
         app.metrics.count("vitrine_review_escalations_total", label, 1);
+        app.owes_notice(id);
         tracing::warn!(%id, level, due = clock::instant(row.review_due), "nobody has reviewed a broken glass");
     }
     Ok(())

@@ -39,6 +39,19 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
             ));
         }
     }
+    let mail = match &ground.mailer {
+        None => Value::Null,
+        Some(mailer) => {
+            let error = mailer.reach().await.err();
+            if let Some(why) = &error {
+                faults.push(format!(
+                    "mail: {} cannot be used, nobody is told of broken glass: {why}",
+                    mailer.server
+                ));
+            }
+            json!({"server": mailer.server, "error": error})
+        }
+    };
     let days = keys::certificate_days_left(&ground.dir.tls_pem());
     match days {
         None => faults.push(format!(
@@ -84,6 +97,7 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "counts": counts,
         "digests": digests(ground).await?,
         "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains, "tree": audit.tree, "witnesses": witnesses},
+        "mail": mail,
         "certificate": {"days_left": days, "fingerprint": ground.certificate_fingerprint, "ca_fingerprint": ground.ca_fingerprint},
         "keys": {"sealed_by": keys::SEALER_KIND},
         "backup": {"verified": verified},

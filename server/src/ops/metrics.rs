@@ -239,6 +239,12 @@ pub const FAMILIES: &[Family] = &[
         &["level=\"1\"", "level=\"2\"", "level=\"3\""],
     ),
     (
+        "vitrine_notices_total",
+        "counter",
+        "Mails about broken glass",
+        &["outcome=\"sent\"", "outcome=\"failed\""],
+    ),
+    (
         "vitrine_alarms_total",
         "counter",
         "Events that a person must look at",

@@ -19,6 +19,7 @@ pub mod log;
 pub mod look;
 pub mod metrics;
 pub mod moving;
+pub mod notice;
 pub mod reviews;
 pub mod sections;
 pub mod tiers;

@@ -352,8 +352,12 @@ async fn whole(ground: &Ground, row: &GrantRow) -> Result<Value, Fault> {
         .history
         .iter()
         .map(|e| {
-            let level = if let Did::Escalated(level) = e.did { Some(level) } else { None };
-            json!({"at": clock::instant(e.at), "by": e.by, "did": e.did.name(), "text": e.did.text(), "level": level})
+            let (level, to) = match &e.did {
+                Did::Escalated(level) => (Some(level), None),
+                Did::Notified { level, to } => (Some(level), Some(to)),
+                _ => (None, None),
+            };
+            json!({"at": clock::instant(e.at), "by": e.by, "did": e.did.name(), "text": e.did.text(), "level": level, "to": to})
         })
         .collect();
     let mut json = listed(row, clock::now());

@@ -64,6 +64,9 @@ pub(super) async fn store(
             };
             match row {
                 Ok(row) => {
+                    if new {
+                        app.owes_notice(row.grant.id);
+                    }
                     app.note_grant(row);
                     Some((id, rev))
                 }

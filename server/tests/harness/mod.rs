@@ -74,9 +74,12 @@ impl Server {
                 data.to_str().unwrap(),
                 "--listen",
                 "127.0.0.1:0",
-                "--metrics",
-                "off",
             ])
+            .args(if more.contains(&"--metrics") {
+                &[][..]
+            } else {
+                &["--metrics", "off"]
+            })
             .args(more)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -12,6 +12,7 @@
 //! Suspected ─confirmed→ Misuse                  a second reviewer
 //! Suspected ─dismissed→ Open                    a second reviewer
 //! any open one ─escalated→ the same             the clock, once for each level
+//! any open one ─notified→ the same              the server, once for the broken glass and once for each level
 //! ```
 
 use crate::grant::REVIEW_DUE_MS;
@@ -47,6 +48,13 @@ pub enum Did {
     Dismissed(String),
     /// Nobody decided in time: level 1, 2 or 3.
     Escalated(u8),
+    /// Somebody was told of it.
+    Notified {
+        /// Of which level; 0 of the broken glass itself.
+        level: u8,
+        /// The addresses that a mail server took it for.
+        to: Vec<String>,
+    },
 }
 
 impl Did {
@@ -61,6 +69,7 @@ impl Did {
             Self::Confirmed(_) => "confirmed",
             Self::Dismissed(_) => "dismissed",
             Self::Escalated(_) => "escalated",
+            Self::Notified { .. } => "notified",
         }
     }
     /// The words that were given with it.
@@ -73,7 +82,7 @@ impl Did {
             | Self::Suspected(t)
             | Self::Confirmed(t)
             | Self::Dismissed(t) => Some(t),
-            Self::Escalated(_) => None,
+            Self::Escalated(_) | Self::Notified { .. } => None,
         }
     }
 }
@@ -153,6 +162,9 @@ pub enum Refusal {
     /// Nothing is to be escalated now.
     #[error("nothing is to be escalated now")]
     NotYet,
+    /// Somebody was told of that already.
+    #[error("somebody was told of that already")]
+    Told,
     /// Only the clock escalates, and it does nothing else.
     #[error("a review is escalated by the clock, and decided by a person")]
     NotByThem,
@@ -189,9 +201,9 @@ impl Review<'_> {
     pub fn state(&self) -> State {
         self.history
             .iter()
-            .fold(State::Open, |state, event| match event.did {
+            .fold(State::Open, |state, event| match &event.did {
                 Did::Explained(_) if state == State::Asked => State::Open,
-                Did::Explained(_) | Did::Escalated(_) => state,
+                Did::Explained(_) | Did::Escalated(_) | Did::Notified { .. } => state,
                 Did::Asked(_) => State::Asked,
                 Did::Suspected(_) => State::Suspected,
                 Did::Dismissed(_) => State::Open,
@@ -207,7 +219,7 @@ impl Review<'_> {
             .history
             .iter()
             .rev()
-            .find(|e| !matches!(e.did, Did::Escalated(_)))?;
+            .find(|e| !matches!(e.did, Did::Escalated(_) | Did::Notified { .. }))?;
         self.state().closed().then_some(last.at)
     }
 
@@ -219,6 +231,20 @@ impl Review<'_> {
             _ => None,
         });
         levels.max().unwrap_or(0)
+    }
+
+    /// The level of which nobody was told yet, 0 of the broken glass itself; `None` where nothing is to be told.
+    #[must_use]
+    pub fn untold(&self) -> Option<u8> {
+        if self.state().closed() {
+            return None;
+        }
+        let told = self.history.iter().filter_map(|e| match e.did {
+            Did::Notified { level, .. } => Some(level),
+            _ => None,
+        });
+        let level = self.level();
+        told.max().is_none_or(|t| t < level).then_some(level)
     }
 
     /// Whether who broke the glass still owes words at this moment, asked or not. `at_once` says whether words were given
@@ -276,7 +302,11 @@ impl Review<'_> {
         match (&did, by) {
             (Did::Escalated(level), None) if self.escalation(now) == Some(*level) => {}
             (Did::Escalated(_), None) => return Err(Refusal::NotYet),
-            (Did::Escalated(_), Some(_)) | (_, None) => return Err(Refusal::NotByThem),
+            (Did::Notified { level, .. }, None) if self.untold() == Some(*level) => {}
+            (Did::Notified { .. }, None) => return Err(Refusal::Told),
+            (Did::Escalated(_) | Did::Notified { .. }, Some(_)) | (_, None) => {
+                return Err(Refusal::NotByThem);
+            }
             (Did::Explained(_), Some(by)) if by != self.actor => {
                 return Err(Refusal::NotTheirs(self.actor.clone()));
             }

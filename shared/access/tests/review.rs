@@ -204,6 +204,41 @@ fn what_comes_in_late_is_overdue_at_once_and_escalated_four_hours_later() {
 }
 
 #[test]
+fn somebody_is_told_once_of_each_level_and_that_changes_nothing_else() {
+    let told = |level| Did::Notified {
+        level,
+        to: vec![said("privacy@hospital.example")],
+    };
+    let mut c = Case::new(0, 0);
+    assert_eq!(c.review().untold(), Some(0));
+    assert_eq!(
+        c.step(told(1), None, 1),
+        Err(Refusal::Told),
+        "not a level that is reached"
+    );
+    assert_eq!(c.step(told(0), Some("bea"), 1), Err(Refusal::NotByThem));
+    assert_eq!(c.step(told(0), None, 1), Ok(State::Open));
+    assert_eq!(c.review().untold(), None);
+    assert_eq!(c.step(told(0), None, 2), Err(Refusal::Told));
+    c.step(Did::Escalated(1), None, 12 * HOUR).expect("level 1");
+    c.step(Did::Escalated(2), None, 20 * HOUR).expect("level 2");
+    assert_eq!(c.review().untold(), Some(2), "the highest alone");
+    c.step(told(2), None, 20 * HOUR).expect("told");
+    assert_eq!((c.review().untold(), c.review().level()), (None, 2));
+    c.step(Did::Suspected(said("why")), Some("bea"), 21 * HOUR)
+        .expect("suspected");
+    c.step(Did::Escalated(3), None, 24 * HOUR).expect("level 3");
+    assert_eq!(c.step(told(3), None, 24 * HOUR), Ok(State::Suspected));
+    c.step(Did::Confirmed(said("yes")), Some("cid"), 25 * HOUR)
+        .expect("confirmed");
+    assert_eq!(c.review().closed_at(), Some(UtcMs(25 * HOUR)));
+    let mut c = Case::new(0, 0);
+    c.step(Did::Appropriate(said("on duty")), Some("bea"), 1)
+        .expect("closed");
+    assert_eq!(c.review().untold(), None, "whoever decided knows");
+}
+
+#[test]
 fn a_history_is_kept_as_it_was_said() {
     let mut c = Case::new(0, 0);
     c.step(Did::Escalated(1), None, 12 * HOUR).expect("escalated");
@@ -230,6 +265,10 @@ fn did() -> impl Strategy<Value = Did> {
         text().prop_map(Did::Confirmed),
         text().prop_map(Did::Dismissed),
         (0_u8..5).prop_map(Did::Escalated),
+        (0_u8..5).prop_map(|level| Did::Notified {
+            level,
+            to: vec![said("a@b.example")]
+        }),
     ]
 }
 
@@ -264,6 +303,7 @@ proptest! {
                     prop_assert!(now >= LEVELS_MS[usize::from(*to) - 1]);
                     prop_assert!(late * HOUR <= REVIEW_DUE_MS || now >= late * HOUR + LATE_GRACE_MS);
                 }
+                Did::Notified { level: of, .. } => prop_assert!(by.is_none() && *of == level),
                 _ => prop_assert!(by.is_some() && by != Some("ann")),
             }
         }

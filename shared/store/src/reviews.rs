@@ -135,6 +135,16 @@ impl ReviewOrder {
         }
     }
 
+    /// Somebody was told of it, outside this server.
+    #[must_use]
+    pub const fn notified(entry: AuditEntry, id: GrantId, level: u8, to: Vec<String>) -> Self {
+        Self {
+            id,
+            asked: Asked::Did(Did::Notified { level, to }),
+            entry,
+        }
+    }
+
     /// The clock looks: at `entry.at` by its moment.
     #[must_use]
     pub const fn clock(entry: AuditEntry, id: GrantId) -> Self {
@@ -202,8 +212,15 @@ impl ReviewOrder {
         if let Some(text) = event.did.text() {
             note("words", text.to_owned());
         }
-        if let Did::Escalated(level) = event.did {
-            note("level", level.to_string());
+        match &event.did {
+            Did::Escalated(level) => {
+                note("level", level.to_string());
+            }
+            Did::Notified { level, to } => {
+                note("level", level.to_string());
+                note("to", to.join(" "));
+            }
+            _ => {}
         }
         row.history.push(event);
         note("state", row.review().state().name().to_owned());

@@ -234,8 +234,9 @@ async fn whole(app: &App, reader: &Reader, id: GrantId) -> Result<ConsoleReviewS
         by: e.by.as_ref().map(|u| u.as_str().to_owned()),
         by_name: e.by.as_ref().map(|u| names.person(u)),
         did: e.did.name().to_owned(),
-        text: match e.did {
+        text: match &e.did {
             Did::Escalated(level) => Some(format!("Level {level}: nobody had decided.")),
+            Did::Notified { to, .. } => Some(to.join(", ")),
             _ => e.did.text().map(str::to_owned),
         },
     });
