@@ -39,7 +39,7 @@ class Keep:
 
 def check(server, session, envelope, mechanism, data):
     good = data.login == user.encode() and data.password == password.encode()
-    return AuthResult(success=good, handled=True)
+    return AuthResult(success=good, handled=good)
 
 
 async def main():
