@@ -18,6 +18,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+use vitrine_access::AccessId;
+use vitrine_clinical::UtcMs;
 use vitrine_server::config::CopyTarget;
 use vitrine_server::ops::audit_tree::Standing;
 use vitrine_store::Stall;
@@ -295,6 +297,9 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
         of.store(1, Ordering::Relaxed);
     }
+    let untold = AccessId(vitrine_server::clock::new_uuid());
+    let long_ago = UtcMs(vitrine_server::clock::now().0 - 301_000);
+    s.app.notices.add_of(untold, long_ago);
     let mut sessions = Vec::new();
     for _ in 0..501 {
         let token = s.session(&nina, None).await;
@@ -353,6 +358,7 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     }
     s.store.stall(Vec::new());
     s.app.tree.note(Standing::default());
+    s.app.notices.done(untold);
     for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
         of.store(0, Ordering::Relaxed);
     }

@@ -245,13 +245,11 @@ fn gauges(app: &App) -> Vec<Gauge> {
         "1 while the audit log's tree is stopped: rows are not what they were, or its files are damaged",
         f64::from(u8::from(app.tree.standing().fault.is_some())),
     ));
-    if app.mailer.is_some() {
-        out.push(one(
-            "vitrine_notice_behind_seconds",
-            "For how long somebody should have been told of broken glass by mail",
-            app.notices.oldest_s(),
-        ));
-    }
+    out.push(one(
+        "vitrine_notice_behind_seconds",
+        "For how long somebody should have been told of broken glass by mail",
+        app.notices.oldest_s(),
+    ));
     out.extend(app.tree.witnesses().iter().map(|w| w.gauge()));
     out.extend(app.copies.gauges());
     for b in &app.breakers {

@@ -41,13 +41,19 @@ pub struct Waiting {
 impl Waiting {
     /// This server learned of broken glass, or of its escalation.
     pub fn add(&self, id: GrantId) {
+        self.add_of(id, clock::now());
+    }
+
+    /// The same, learned of at that moment.
+    pub fn add_of(&self, id: GrantId, at: UtcMs) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.entry(id).or_insert_with(clock::now);
+        kept.entry(id).or_insert(at);
         drop(kept);
         self.bell.notify_one();
     }
 
-    fn done(&self, id: GrantId) {
+    /// Nothing is to be told of it any more.
+    pub fn done(&self, id: GrantId) {
         self.kept
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
