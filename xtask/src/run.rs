@@ -3,6 +3,8 @@
 use anyhow::{Context, Result, bail};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Instant;
 
 /// The features every build, check and test of the workspace uses: another set would recompile half of the tree.
 pub const FEATURES: &str = "tauri/custom-protocol";
@@ -61,9 +63,18 @@ pub fn cargo(args: &[&str]) -> Command {
     command(&program, args)
 }
 
-/// Runs a command and fails with its words when it fails.
+/// When the first command of this run began.
+static BEGAN: OnceLock<Instant> = OnceLock::new();
+
+/// Seconds since then.
+#[allow(clippy::disallowed_methods, reason = "how long a run takes is told to whoever reads its log")]
+fn since() -> u64 {
+    BEGAN.get_or_init(Instant::now).elapsed().as_secs()
+}
+
+/// Runs a command and fails with its words when it fails. Says after how many seconds of the whole it began.
 pub fn run(mut c: Command) -> Result<()> {
-    eprintln!("$ {}", words(&c));
+    eprintln!("[{} s] $ {}", since(), words(&c));
     let status = c
         .status()
         .with_context(|| format!("cannot start: {}", words(&c)))?;
