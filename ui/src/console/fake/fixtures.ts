@@ -58,6 +58,7 @@ export function shown(of: ConsoleReview, mine = false): ConsoleReviewShown {
     review: of,
     patient: { id: 'p-jones', name: 'JONES, Mary (Ms)', identity: '04-Feb-1958 · F · MRN 4471 0932' },
     history: [
+      { at_ms: of.at_ms + 4_000, by: null, by_name: null, did: 'notified', text: 'privacy@hospital.example, ed@hospital.example' },
       ...(of.level > 0 ? [{ at_ms: of.at_ms + 12 * HOUR, by: null, by_name: null, did: 'escalated', text: 'Level 1: nobody had decided after 12 hours' }] : []),
       ...(of.state === 'asked' ? [{ at_ms: NOW - HOUR, by: 'second', by_name: 'Dr SECOND, Kim', did: 'asked', text: 'Which scan was it, and who asked for it?' }] : []),
       ...(second ? [{ at_ms: NOW - 4 * HOUR, by: 'second', by_name: 'Dr SECOND, Kim', did: 'suspected', text: 'The patient shares the family name and the street of the person who looked. No treatment is recorded at that time.' }] : []),
