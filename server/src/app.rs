@@ -64,6 +64,8 @@ pub struct App {
     pub conditions: tokio::sync::Mutex<()>,
     /// The tree over all audit chains.
     pub tree: Arc<Tree>,
+    /// Where its rows go beside, if anywhere.
+    pub repository: Option<crate::ops::repository::Repository>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// True while the server drains, and from SIGTERM on.
@@ -168,6 +170,8 @@ impl App {
         let signature = keys.sign(&vitrine_sync::proof::layouts(&rules));
         let keys = Arc::new(keys);
         let tree = Arc::new(Tree::new(&dir, &config, keys.clone(), metrics.clone()));
+        let repository = crate::ops::repository::Repository::open(&dir, &config, metrics.clone())
+            .map_err(|e| StoreError::Refused(e.text))?;
         Ok(Arc::new(Self {
             layouts: Arc::new((rules, signature)),
             throttle: Throttle::default(),
@@ -179,6 +183,7 @@ impl App {
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
             conditions: tokio::sync::Mutex::new(()),
             tree,
+            repository,
             metrics,
             draining,
             hub: crate::ws::hub::Hub::new(store.watch()),

@@ -6,7 +6,7 @@
 mod audit;
 mod copies;
 
-pub use audit::{Anomalies, Audit, Witness};
+pub use audit::{Anomalies, Audit, Repository, Witness};
 pub use copies::{CopyTarget, Place};
 
 use crate::error::Fault;
@@ -645,6 +645,9 @@ impl Config {
         if let Some(fault) = audit::fault(&self.audit.witness) {
             return wrong("audit.witness", &fault);
         }
+        if let Some((key, fault)) = self.audit.repository.fault() {
+            return wrong(key, fault);
+        }
         let rules = Layouts {
             layouts: self.layout.clone(),
         };
@@ -779,7 +782,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 71] = [
+    const KEYS: [&str; 76] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -843,6 +846,11 @@ mod tests {
         "dimse.tls",
         "dimse.associations",
         "audit.witness",
+        "audit.repository.to",
+        "audit.repository.ca",
+        "audit.repository.name",
+        "audit.repository.certificate",
+        "audit.repository.key",
         "log.level",
         "log.format",
         "database.url",

@@ -148,6 +148,10 @@ pub struct Ground {
     pub archive: crate::config::Archive,
     /// When accesses are unusual.
     pub audit: crate::config::Audit,
+    /// Name of this server among those that share the database; may be empty.
+    pub node: String,
+    /// Where it is reached; may be empty.
+    pub public_url: String,
     /// What they are at.
     pub tiers: Arc<ops::tiers::Work>,
     /// Takes images in.

@@ -246,6 +246,7 @@ fn gauges(app: &App) -> Vec<Gauge> {
         f64::from(u8::from(app.tree.standing().fault.is_some())),
     ));
     out.extend(app.tree.witnesses().iter().map(|w| w.gauge()));
+    out.extend(app.repository.iter().flat_map(|r| r.gauges()));
     out.extend(app.copies.gauges());
     for b in &app.breakers {
         let value = match b.state() {

@@ -1,10 +1,11 @@
 //! Work that comes round by itself.
 //!
 //! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, the search index,
-//! reviews that nobody decides, the audit log's tree, backups for the redo log, the archive's rules and recalls. Never here: work a request
+//! reviews that nobody decides, the audit log's tree and repository, backups for the redo log, the archive's rules and recalls. Never here: work a request
 //! waits for. Called by `cli::serve`.
 
 pub mod bases;
+pub mod repository;
 pub mod reviews;
 pub mod spool;
 pub mod tiers;
@@ -33,6 +34,7 @@ pub fn start(app: &Arc<App>) {
     others(app.clone());
     reviews::start(app);
     tree::start(app);
+    repository::start(app);
     index(app.clone());
     let app = app.clone();
     tokio::spawn(async move {

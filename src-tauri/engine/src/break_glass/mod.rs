@@ -26,7 +26,7 @@ use std::sync::Mutex;
 use vitrine_access::action::{BreakGlass as BreakGlassAct, ReadCard};
 use vitrine_access::grant::{GRANT_MS, Reason};
 use vitrine_access::policy::{PatientFacts, decide};
-use vitrine_access::{Disclosure, Grant};
+use vitrine_access::{Disclosure, Grant, Kind};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{PatientId, UserId, WardId, format, say, word};
 use vitrine_store::StoreError;
@@ -111,7 +111,7 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
     let dir = dir_user(station, user.as_str())?.ok_or_else(|| EngineError::UnknownUser(user.to_string()))?;
     if dir.disabled {
-        rows::not_let_in(station, &user, "identify", "account-disabled");
+        rows::not_let_in(station, &user, Kind::Identify, "account-disabled");
         return Err(EngineError::Disabled);
     }
     let phc = dir
@@ -121,7 +121,7 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
     let wait_ms = count_try(station, user.as_str())?;
     let right = verify_pin(secret, phc).map_err(|e| EngineError::KeysMissing(e.to_string()))?;
     if !right {
-        rows::not_let_in(station, &user, "identify", "wrong-secret");
+        rows::not_let_in(station, &user, Kind::Identify, "wrong-secret");
         return Err(EngineError::WrongSecret {
             retry_after_s: u32::try_from(wait_ms / 1_000).unwrap_or(0),
         });

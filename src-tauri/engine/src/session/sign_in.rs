@@ -13,6 +13,7 @@ use crate::outbox::Alarm;
 use crate::station::{Station, db_key};
 use crate::{EngineError, cache};
 use std::sync::Arc;
+use vitrine_access::Kind;
 use vitrine_clinical::{UserId, say};
 use vitrine_store_sqlcipher::workstation::{Attempt, Records, ThrottleRule};
 use vitrine_wire::ErrorCode;
@@ -70,7 +71,7 @@ pub(crate) async fn sign_in(
             .map_err(|_| EngineError::Internal("opening the user's key"))?
     };
     if matches!(local, Err(EngineError::Disabled)) {
-        rows::not_let_in(station, &user, "sign-in", "account-disabled");
+        rows::not_let_in(station, &user, Kind::SignIn, "account-disabled");
     }
     let local = local?;
     if let Some((person, opened)) = local {
@@ -118,7 +119,7 @@ pub(crate) async fn sign_in(
             code: ErrorCode::Disabled,
             ..
         }) => {
-            rows::not_let_in(station, &user, "sign-in", "account-disabled");
+            rows::not_let_in(station, &user, Kind::SignIn, "account-disabled");
             drop_slots(station, user.as_str());
             Err(EngineError::Disabled)
         }
@@ -154,7 +155,7 @@ fn right(station: &Station, user: &str) {
 }
 
 fn wrong(station: &Station, user: &UserId, fails: u32, wait_ms: i64) -> EngineError {
-    rows::not_let_in(station, user, "sign-in", "wrong-secret");
+    rows::not_let_in(station, user, Kind::SignIn, "wrong-secret");
     let user = user.as_str();
     if fails >= SLOT_GOES_AT && station.slots().of(user).next().is_some() {
         drop_slots(station, user);
