@@ -20,10 +20,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use vitrine_server::config::CopyTarget;
 use vitrine_server::ops::audit_tree::Standing;
+use vitrine_server::ops::repository;
 use vitrine_store::Stall;
 use vitrine_wire::message::*;
 
-const ALERTS: [&str; 14] = [
+const ALERTS: [&str; 15] = [
     "VitrineRecordSlow",
     "VitrineRecordVerySlow",
     "VitrineEmergencySlow",
@@ -36,6 +37,7 @@ const ALERTS: [&str; 14] = [
     "VitrineImageLost",
     "VitrineCopyTargetAway",
     "VitrineAuditTreeFault",
+    "VitrineAuditRepositoryBehind",
     "VitrineReviewWaiting",
     "VitrineReviewOverdue",
 ];
@@ -197,6 +199,8 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     let s = Inside::start(&data, |c| {
         c.lanes.read_ms = 60_000;
         c.images.copies = targets;
+        c.audit.repository.to = "127.0.0.1:1".to_owned();
+        c.audit.repository.ca = data.join("ca.pem").display().to_string();
     })
     .await;
     for (p, w) in [("pat-ed", "ED"), ("pat-icu", "ICU")] {
@@ -287,6 +291,13 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
         application: "psql".to_owned(),
         age_s: 7.0,
     }]);
+    // No job sends here: how it stands is as it would be after 16 minutes.
+    let repository = s.app.repository.as_ref().unwrap();
+    repository.note(repository::Standing {
+        missing: 3,
+        caught_up: Some(vitrine_server::clock::now().plus_ms(-960_000)),
+        error: None,
+    });
     s.app.tree.note(Standing {
         fault: Some("a row is another".to_owned()),
         ..Standing::default()
@@ -352,6 +363,7 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     }
     s.store.stall(Vec::new());
     s.app.tree.note(Standing::default());
+    repository.note(repository::Standing::default());
     for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
         of.store(0, Ordering::Relaxed);
     }

@@ -133,7 +133,9 @@ fn row(case: &str) -> FoundRow {
             ];
         }
         (Kind::ReadChart, "many") => {
-            e.disclosure.resources = (1..=1_000).map(|n| shown("Observation", &format!("o{n}"), n)).collect();
+            e.disclosure.resources = (1..=1_000)
+                .map(|n| shown("Observation", &format!("o{n}"), n))
+                .collect();
             (e.disclosure.total, e.disclosure.digest) = (131_000, Some("d".repeat(64)));
         }
         (Kind::ReadResource, "nobody" | "nothing") => {
@@ -171,7 +173,8 @@ fn judged(folder: &Path, rows: &[Value], some: bool) -> (bool, String) {
     let file = folder.join("rows.json");
     let text = json!({"kinds": kinds, "rows": rows, "some": some}).to_string();
     std::fs::write(&file, text).unwrap();
-    let python = std::env::var_os("VITRINE_PYTHON").expect("VITRINE_PYTHON: run `cargo xtask test`, which makes it");
+    let python =
+        std::env::var_os("VITRINE_PYTHON").expect("VITRINE_PYTHON: run `cargo xtask test`, which makes it");
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/audit_forms.py");
     let out = Command::new(python).arg(script).arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&out.stdout).into_owned() + &String::from_utf8_lossy(&out.stderr);
@@ -186,7 +189,12 @@ fn all() -> Vec<Value> {
         out.push(told(case, &row));
         let entry = row.entry.as_mut().unwrap();
         entry.decision = Decision::Deny;
-        entry.rule = if case == "sign-in" { "wrong-secret" } else { "no-relationship" }.to_owned();
+        entry.rule = if case == "sign-in" {
+            "wrong-secret"
+        } else {
+            "no-relationship"
+        }
+        .to_owned();
         out.push(told(&format!("{case}/denied"), &row));
     }
     out
@@ -212,25 +220,72 @@ fn what_is_wrong_is_refused() {
         v["messages"][0] = text.replacen(a, b, 1).into();
     };
     let damages: &[Damage] = &[
-        ("read-card", "profile", |v| v["events"][0]["meta"]["profile"][0] = "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.PatientQuery".into()),
+        ("read-card", "profile", |v| {
+            v["events"][0]["meta"]["profile"][0] =
+                "https://profiles.ihe.net/ITI/BALP/StructureDefinition/IHE.BasicAudit.PatientQuery".into()
+        }),
         ("read-card", "action", |v| v["events"][0]["action"] = "E".into()),
-        ("read-card", "agent", |v| drop(v["events"][0]["agent"].as_array_mut().unwrap().remove(1))),
-        ("read-card", "network", |v| drop(v["events"][0]["agent"][0].as_object_mut().unwrap().remove("network"))),
-        ("read-card", "roles", |v| v["events"][0]["agent"][0]["type"] = v["events"][0]["agent"][1]["type"].clone()),
-        ("read-card", "patient", |v| drop(v["events"][0]["entity"].as_array_mut().unwrap().remove(0))),
-        ("read-card", "meaning", |v| v["events"][0]["agent"][0]["type"]["coding"][0]["display"] = "Login".into()),
-        ("read-card", "cardinality", |v| drop(v["events"][0].as_object_mut().unwrap().remove("recorded"))),
-        ("read-card", "format", |v| v["events"][0]["recorded"] = "yesterday".into()),
-        ("read-card", "unknown element", |v| v["events"][0]["colour"] = "red".into()),
-        ("read-card/glass", "purpose", |v| drop(v["events"][0].as_object_mut().unwrap().remove("purposeOfEvent"))),
-        ("read-card/packet", "observer", |v| v["events"][0]["source"]["observer"]["display"] = "another".into()),
-        ("read-card/denied", "outcome", |v| v["events"][0]["outcome"] = "0".into()),
-        ("read-chart/many", "a version", |v| drop(v["events"][0]["entity"].as_array_mut().unwrap().remove(5))),
-        ("read-chart/many", "a message", |v| drop(v["messages"].as_array_mut().unwrap().remove(1))),
-        ("search-patients", "query", |v| drop(v["events"][0]["entity"][1].as_object_mut().unwrap().remove("query"))),
-        ("search-patients/several", "an event", |v| drop(v["events"].as_array_mut().unwrap().remove(1))),
-        ("break-glass", "subtype", |v| drop(v["events"][0]["subtype"].as_array_mut().unwrap().remove(0))),
-        ("sign-in", "type", |v| v["events"][0]["type"]["code"] = "110113".into()),
+        ("read-card", "agent", |v| {
+            drop(v["events"][0]["agent"].as_array_mut().unwrap().remove(1))
+        }),
+        ("read-card", "network", |v| {
+            drop(
+                v["events"][0]["agent"][0]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("network"),
+            )
+        }),
+        ("read-card", "roles", |v| {
+            v["events"][0]["agent"][0]["type"] = v["events"][0]["agent"][1]["type"].clone()
+        }),
+        ("read-card", "patient", |v| {
+            drop(v["events"][0]["entity"].as_array_mut().unwrap().remove(0))
+        }),
+        ("read-card", "meaning", |v| {
+            v["events"][0]["agent"][0]["type"]["coding"][0]["display"] = "Login".into()
+        }),
+        ("read-card", "cardinality", |v| {
+            drop(v["events"][0].as_object_mut().unwrap().remove("recorded"))
+        }),
+        ("read-card", "format", |v| {
+            v["events"][0]["recorded"] = "yesterday".into()
+        }),
+        ("read-card", "unknown element", |v| {
+            v["events"][0]["colour"] = "red".into()
+        }),
+        ("read-card/glass", "purpose", |v| {
+            drop(v["events"][0].as_object_mut().unwrap().remove("purposeOfEvent"))
+        }),
+        ("read-card/packet", "observer", |v| {
+            v["events"][0]["source"]["observer"]["display"] = "another".into()
+        }),
+        ("read-card/denied", "outcome", |v| {
+            v["events"][0]["outcome"] = "0".into()
+        }),
+        ("read-chart/many", "a version", |v| {
+            drop(v["events"][0]["entity"].as_array_mut().unwrap().remove(5))
+        }),
+        ("read-chart/many", "a message", |v| {
+            drop(v["messages"].as_array_mut().unwrap().remove(1))
+        }),
+        ("search-patients", "query", |v| {
+            drop(
+                v["events"][0]["entity"][1]
+                    .as_object_mut()
+                    .unwrap()
+                    .remove("query"),
+            )
+        }),
+        ("search-patients/several", "an event", |v| {
+            drop(v["events"].as_array_mut().unwrap().remove(1))
+        }),
+        ("break-glass", "subtype", |v| {
+            drop(v["events"][0]["subtype"].as_array_mut().unwrap().remove(0))
+        }),
+        ("sign-in", "type", |v| {
+            v["events"][0]["type"]["code"] = "110113".into()
+        }),
     ];
     let mut passed = Vec::new();
     for (case, what, damage) in damages {
@@ -249,10 +304,18 @@ fn what_is_wrong_is_refused() {
         ("read-card", "csd-code=\"110110\"", "csd-code=\"110114\""),
         ("read-card", "EventActionCode=\"R\"", "EventActionCode=\"X\""),
         ("read-card", "&amp;", "&"),
-        ("read-card", "</AuditSourceIdentification>", "</AuditSourceIdentification><Other/>"),
+        (
+            "read-card",
+            "</AuditSourceIdentification>",
+            "</AuditSourceIdentification><Other/>",
+        ),
         ("read-card", "<85>1 ", "<85> "),
         ("read-card", "\u{FEFF}", ""),
-        ("read-card", "ParticipantObjectID=\"p1\"", "ParticipantObjectID=\"p2\""),
+        (
+            "read-card",
+            "ParticipantObjectID=\"p1\"",
+            "ParticipantObjectID=\"p2\"",
+        ),
         ("break-glass", "csd-code=\"110127\"", "csd-code=\"110138\""),
     ] {
         let mut v = told(case, &row(case));

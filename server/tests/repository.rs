@@ -55,7 +55,10 @@ fn certificates(folder: &Path) -> Certificates {
         .map(|c| std::str::from_utf8(c).unwrap())
         .collect();
     let key = folder.join("own.key");
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", lines.join("\n"));
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        lines.join("\n")
+    );
     std::fs::write(&key, pem).unwrap();
     std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     Certificates {
@@ -104,7 +107,10 @@ impl Rsyslog {
             .unwrap();
         let began = Instant::now();
         while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(30), "rsyslog does not listen");
+            assert!(
+                began.elapsed() < Duration::from_secs(30),
+                "rsyslog does not listen"
+            );
             std::thread::sleep(Duration::from_millis(50));
         }
         Self {
@@ -116,7 +122,13 @@ impl Rsyslog {
     /// SIGTERM, and its end: it writes down what it has.
     fn stop(&mut self) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap();
     }
 }
@@ -126,7 +138,10 @@ impl Drop for Rsyslog {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if std::thread::panicking() {
-            eprintln!("{}", std::fs::read_to_string(self.folder.join("rsyslog.log")).unwrap_or_default());
+            eprintln!(
+                "{}",
+                std::fs::read_to_string(self.folder.join("rsyslog.log")).unwrap_or_default()
+            );
         }
     }
 }
@@ -228,7 +243,11 @@ async fn every_row_is_there_in_order_whatever_becomes_of_the_receiver() {
     rows(&s, 40).await;
     assert!(!sender.turn(store).await);
     let standing = sender.standing();
-    assert!(standing.missing >= 41 && standing.error.unwrap().contains("connecting"), "{:?}", standing.missing);
+    assert!(
+        standing.missing >= 41 && standing.error.unwrap().contains("connecting"),
+        "{:?}",
+        standing.missing
+    );
     assert!(sender.behind_s() > 0.0);
 
     // It comes: everything, with rows of a workstation that this program does not understand.
@@ -282,14 +301,19 @@ async fn every_row_is_there_in_order_whatever_becomes_of_the_receiver() {
         }
     }
     let all = whole(&out, "server", last(store, "server").await);
-    eprintln!("stopped {stopped} times in the middle, {} times some came again", in_order(&all));
+    eprintln!(
+        "stopped {stopped} times in the middle, {} times some came again",
+        in_order(&all)
+    );
 
     // What is there is known after a start: nothing but the row of the start itself goes out.
     let before = came(&out, "server").len();
     let dir = DataDir::open(&data, false).unwrap();
     let mut config = Config::default();
     config.audit.repository = said;
-    let again = Repository::open(&dir, &config, std::sync::Arc::new(Metrics::default())).unwrap().unwrap();
+    let again = Repository::open(&dir, &config, std::sync::Arc::new(Metrics::default()))
+        .unwrap()
+        .unwrap();
     assert!(again.turn(store).await, "{:?}", again.standing());
     let all = whole(&out, "server", last(store, "server").await);
     assert_eq!(all.len(), before + 1);
@@ -297,16 +321,25 @@ async fn every_row_is_there_in_order_whatever_becomes_of_the_receiver() {
     // Others' certificates are not believed, and nothing leaves.
     let strange = certificates(&t.path().join("strange"));
     config.audit.repository.ca = strange.ca.display().to_string();
-    let fooled = Repository::open(&dir, &config, std::sync::Arc::new(Metrics::default())).unwrap().unwrap();
+    let fooled = Repository::open(&dir, &config, std::sync::Arc::new(Metrics::default()))
+        .unwrap()
+        .unwrap();
     rows(&s, 1).await;
     assert!(!fooled.turn(store).await);
     assert!(fooled.standing().error.unwrap().starts_with("TLS: "));
     receiver.stop();
 
     // What came is what the standards want.
-    let python = std::env::var_os("VITRINE_PYTHON").expect("VITRINE_PYTHON: run `cargo xtask test`, which makes it");
+    let python =
+        std::env::var_os("VITRINE_PYTHON").expect("VITRINE_PYTHON: run `cargo xtask test`, which makes it");
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/interop/audit_forms.py");
-    let judged = Command::new(python).arg(script).arg("--messages").arg(out.join("out")).output().unwrap();
-    let words = String::from_utf8_lossy(&judged.stdout).into_owned() + &String::from_utf8_lossy(&judged.stderr);
+    let judged = Command::new(python)
+        .arg(script)
+        .arg("--messages")
+        .arg(out.join("out"))
+        .output()
+        .unwrap();
+    let words =
+        String::from_utf8_lossy(&judged.stdout).into_owned() + &String::from_utf8_lossy(&judged.stderr);
     assert!(judged.status.success() && words.contains("YES"), "{words}");
 }

@@ -119,6 +119,13 @@ def codings(value):
             codings(v)
 
 
+def whole(value):
+    """No element is empty (ele-1; a string has at least one character that is no space)."""
+    need(value not in ({}, [], None) and not (isinstance(value, str) and not value.strip()), "an empty element")
+    for v in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        whole(v)
+
+
 def one(found, what):
     need(len(found) == 1, f"{what}: {len(found)} times, not once")
     return found[0]
@@ -161,8 +168,7 @@ def fhir(event):
     codings(event)
     # sev-1 of AuditEvent: a name or a query, not both; ele-1: no element is empty
     need(all(not ("name" in e and "query" in e) for e in event.get("entity", [])), "sev-1")
-    for value in re.findall(r'(?:\{\}|\[\]|null|"")', json.dumps(event)):
-        raise AssertionError(f"an empty element: {value}")
+    whole(event)
     denied = event["outcome"] != "0"
     claimed = event.get("meta", {}).get("profile", [])
     need(not (denied and claimed), "a refusal claims a profile of success")

@@ -152,6 +152,9 @@ pub struct Ground {
     pub node: String,
     /// Where it is reached; may be empty.
     pub public_url: String,
+    /// For how long its audit repository has been missing rows, in seconds, and why; `None` where no server runs, or none is
+    /// configured.
+    pub repository: Option<(f64, Option<String>)>,
     /// What they are at.
     pub tiers: Arc<ops::tiers::Work>,
     /// Takes images in.

@@ -220,7 +220,11 @@ fn looked(json: &Value) -> String {
         return format!("{:#}\n", json["bundle"]);
     }
     if let Some(messages) = json["messages"].as_array() {
-        let mut out: String = messages.iter().filter_map(Value::as_str).map(|m| format!("{m}\n")).collect();
+        let mut out: String = messages
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|m| format!("{m}\n"))
+            .collect();
         if let Some(next) = next {
             let _ = writeln!(out, "there is more: --before {next}");
         }

@@ -46,13 +46,21 @@ impl Repository {
         if !Path::new(&self.ca).is_absolute() {
             return Some(("audit.repository.ca", "must be the absolute path of a PEM file"));
         }
-        let both = [("audit.repository.certificate", &self.certificate), ("audit.repository.key", &self.key)];
+        let both = [
+            ("audit.repository.certificate", &self.certificate),
+            ("audit.repository.key", &self.key),
+        ];
         if self.certificate.is_empty() && self.key.is_empty() {
             return None;
         }
         both.into_iter()
             .find(|(_, path)| !Path::new(path).is_absolute())
-            .map(|(key, _)| (key, "must be the absolute path of a PEM file: give certificate and key, or neither"))
+            .map(|(key, _)| {
+                (
+                    key,
+                    "must be the absolute path of a PEM file: give certificate and key, or neither",
+                )
+            })
     }
 }
 
@@ -147,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_repository_is_there_whole_or_not_at_all() {
-        let of = |text: &str| Config::parse(&format!("[audit.repository]\n{text}"), "c.toml").map_err(|f| f.text);
+        let of =
+            |text: &str| Config::parse(&format!("[audit.repository]\n{text}"), "c.toml").map_err(|f| f.text);
         let good = "to = \"arr:6514\"\nca = \"/ca.pem\"\n";
         assert_eq!(of(good).unwrap().audit.repository.to, "arr:6514");
         for (more, key) in [
@@ -155,8 +164,14 @@ mod tests {
             ("to = \"arr:0\"\nca = \"/ca.pem\"", "repository.to"),
             ("to = \"arr:6514\"\nca = \"ca.pem\"", "repository.ca"),
             ("to = \"arr:6514\"", "repository.ca"),
-            ("to = \"arr:6514\"\nca = \"/c\"\ncertificate = \"/c\"", "repository.key"),
-            ("to = \"arr:6514\"\nca = \"/c\"\nkey = \"/c\"", "repository.certificate"),
+            (
+                "to = \"arr:6514\"\nca = \"/c\"\ncertificate = \"/c\"",
+                "repository.key",
+            ),
+            (
+                "to = \"arr:6514\"\nca = \"/c\"\nkey = \"/c\"",
+                "repository.certificate",
+            ),
         ] {
             assert!(of(more).unwrap_err().contains(key), "{more}");
         }

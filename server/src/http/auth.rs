@@ -127,7 +127,13 @@ async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, 
         let text = "none of the scopes asked for is registered for this client";
         return Err(oauth_error(StatusCode::BAD_REQUEST, "invalid_scope", text));
     }
-    let row = sign_in_row(Actor::Client(id.clone()), None, Kind::SignIn, "client-secret", true);
+    let row = sign_in_row(
+        Actor::Client(id.clone()),
+        None,
+        Kind::SignIn,
+        "client-secret",
+        true,
+    );
     app.store.append(row).await.map_err(failed)?;
     let (token, expires_in) = sessions::open_for_client(app, &id, granted.clone())
         .await
@@ -204,7 +210,13 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         let wait = app.throttle.wrong(&asked.user, &asked.device, now);
         let actor = user.map_or_else(|| Actor::Device(device.clone()), Actor::User);
         app.store
-            .append(sign_in_row(actor, Some(device), Kind::SignIn, "wrong-secret", false))
+            .append(sign_in_row(
+                actor,
+                Some(device),
+                Kind::SignIn,
+                "wrong-secret",
+                false,
+            ))
             .await?;
         return Err(wait.map_or_else(Refused::wrong_secret, Refused::throttled));
     };

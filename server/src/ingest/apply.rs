@@ -8,8 +8,8 @@
 //! which the store answers without applying it twice.
 
 use crate::imaging::study::ENDPOINT;
-use crate::ops::forms::balp;
 use crate::ingest::project::owner;
+use crate::ops::forms::balp;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
@@ -122,7 +122,10 @@ pub async fn plan_with(
 
 /// Whether what has this address is made when it is asked for: the Endpoint of the images, rows of the audit log.
 fn is_made_here(url: &str) -> bool {
-    url == ENDPOINT || url.strip_prefix("AuditEvent/").is_some_and(|id| id.starts_with(balp::OURS))
+    url == ENDPOINT
+        || url
+            .strip_prefix("AuditEvent/")
+            .is_some_and(|id| id.starts_with(balp::OURS))
 }
 
 /// Every fault of the resources to be written.

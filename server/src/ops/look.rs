@@ -227,7 +227,11 @@ async fn in_form(
     let (found, _) = found(&*ground.store, permit, query, clock::now()).await?;
     let next = found.next.as_ref().map(ToString::to_string);
     if format == Form::Atna {
-        let messages: Vec<String> = found.rows.iter().flat_map(|r| atna::messages(r, &known)).collect();
+        let messages: Vec<String> = found
+            .rows
+            .iter()
+            .flat_map(|r| atna::messages(r, &known))
+            .collect();
         return Ok(json!({"format": "atna", "messages": messages, "next": next}));
     }
     let entries: Vec<Value> = found

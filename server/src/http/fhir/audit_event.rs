@@ -21,10 +21,12 @@ use vitrine_access::action::ReadAudit;
 use vitrine_access::{Disclosure, Permit};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
 use vitrine_fhir::IssueCode;
-use vitrine_store::audit_find::{AuditQuery, FoundRow, MOST, read as read_body};
+use vitrine_store::audit_find::{AuditQuery, FoundRow, read as read_body};
 
 /// Rows of an answer when `_count` says nothing.
 const ROWS: usize = 50;
+/// Most rows of one answer: one about a board is an event for each of its patients.
+const MOST: usize = 200;
 
 /// What the search takes.
 pub const PARAMETERS: &[(&str, &str, &str)] = &[
@@ -155,7 +157,14 @@ fn once<'q>(query: &'q Query, names: &[&str]) -> Result<Option<&'q str>, FhirRef
 fn asked(query: &Query) -> Result<AuditQuery, FhirRefusal> {
     super::search::only(
         query,
-        &["patient", "date", "agent", "agent:identifier", "subtype", "before"],
+        &[
+            "patient",
+            "date",
+            "agent",
+            "agent:identifier",
+            "subtype",
+            "before",
+        ],
     )?;
     let patient = once(query, &["patient"])?;
     let patient = patient.map(|p| PatientId::new(p.strip_prefix("Patient/").unwrap_or(p)));
@@ -169,7 +178,9 @@ fn asked(query: &Query) -> Result<AuditQuery, FhirRefusal> {
     let act = act.map(|a| match a.split_once('|') {
         Some(("" | "urn:vitrine:audit-act", act)) => Ok(act.to_owned()),
         None => Ok(a.to_owned()),
-        Some(_) => Err(bad("subtype: the log is searched by codes of urn:vitrine:audit-act")),
+        Some(_) => Err(bad(
+            "subtype: the log is searched by codes of urn:vitrine:audit-act",
+        )),
     });
     let before = once(query, &["before"])?.map(str::parse);
     let limit = match query.get("_count").map(str::parse::<usize>) {
@@ -178,7 +189,9 @@ fn asked(query: &Query) -> Result<AuditQuery, FhirRefusal> {
         Some(_) => return Err(bad("_count must be a number from 1")),
     };
     let mut out = AuditQuery {
-        patient: patient.transpose().map_err(|_| bad("patient is not the id of a Patient"))?,
+        patient: patient
+            .transpose()
+            .map_err(|_| bad("patient is not the id of a Patient"))?,
         user: agent.transpose()?.map(str::to_owned),
         action: act.transpose()?,
         before: before
@@ -212,7 +225,9 @@ pub async fn search(app: &App, caller: &Caller, wanted: &Wanted) -> Result<Respo
         entries.push(entry);
     }
     let from = query.from.map(clock::instant).unwrap_or_default();
-    let text = format!("rows of the audit log of this server since {from}; AuditEvents that were brought in are read by their id");
+    let text = format!(
+        "rows of the audit log of this server since {from}; AuditEvents that were brought in are read by their id"
+    );
     let issue = json!({"severity": "information", "code": "informational", "details": {"text": text}});
     entries.push(json!({
         "resource": {"resourceType": "OperationOutcome", "issue": [issue]}, "search": {"mode": "outcome"},
@@ -270,7 +285,10 @@ mod tests {
             (q.from.map(|u| u.0), q.until.map(|u| u.0))
         };
         assert_eq!(span("date=2026-11-22"), (Some(DAY), Some(DAY + 86_400_000)));
-        assert_eq!(span("date=ge2026-11-22&date=lt2026-11-23"), (Some(DAY), Some(DAY + 86_400_000)));
+        assert_eq!(
+            span("date=ge2026-11-22&date=lt2026-11-23"),
+            (Some(DAY), Some(DAY + 86_400_000))
+        );
         assert_eq!(span("date=gt2026-11-22"), (Some(DAY + 86_400_000), None));
         assert_eq!(span("date=le2026-11-22T00:00:00Z"), (None, Some(DAY + 1_000)));
         assert_eq!(span("date=eb2026-11-22"), (None, Some(DAY)));
@@ -281,10 +299,15 @@ mod tests {
 
     #[test]
     fn what_the_log_is_not_searched_by_is_refused() {
-        let q = of("patient=Patient/p1&agent:identifier=urn:vitrine:user|ann&subtype=urn:vitrine:audit-act|read-card&_count=7");
+        let q = of(
+            "patient=Patient/p1&agent:identifier=urn:vitrine:user|ann&subtype=urn:vitrine:audit-act|read-card&_count=7",
+        );
         let q = q.unwrap();
         assert_eq!(q.patient, Some(PatientId::new("p1").unwrap()));
-        assert_eq!((q.user.as_deref(), q.action.as_deref(), q.limit), (Some("ann"), Some("read-card"), 7));
+        assert_eq!(
+            (q.user.as_deref(), q.action.as_deref(), q.limit),
+            (Some("ann"), Some("read-card"), 7)
+        );
         assert_eq!(of("_count=9999").unwrap().limit, MOST);
         for bad in [
             "outcome=0",

@@ -30,7 +30,9 @@ pub fn messages(row: &FoundRow, known: &Known) -> Vec<String> {
     let room = MESSAGE_MOST - HEAD_MOST;
     let mut parts = vec![String::new()];
     for object in objects(&told) {
-        let long = parts.last().is_some_and(|p| !p.is_empty() && p.len() + object.len() > room);
+        let long = parts
+            .last()
+            .is_some_and(|p| !p.is_empty() && p.len() + object.len() > room);
         if long {
             parts.push(String::new());
         }
@@ -201,7 +203,10 @@ fn object(out: &mut String, o: &Object<'_>) {
         );
     } else {
         let name = clean(o.name.unwrap_or(o.id)).unwrap_or_default();
-        let escaped = name.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        let escaped = name
+            .replace('&', "&amp;")
+            .replace('<', "&lt;")
+            .replace('>', "&gt;");
         let _ = write!(out, "<ParticipantObjectName>{escaped}</ParticipantObjectName>");
     }
     let mut room = DETAILS;
@@ -326,10 +331,11 @@ mod tests {
         let mut row = row("break-glass");
         row.chain = "a\"<b>&\u{1}\n".into();
         let all = messages(&row, &known());
-        let [one] = all.as_slice() else {
-            panic!("{all:?}")
-        };
-        assert!(one.contains("AuditSourceID=\"a&quot;&lt;b&gt;&amp;\u{FFFD}&#10;\""), "{one}");
+        let [one] = all.as_slice() else { panic!("{all:?}") };
+        assert!(
+            one.contains("AuditSourceID=\"a&quot;&lt;b&gt;&amp;\u{FFFD}&#10;\""),
+            "{one}"
+        );
         assert!(one.starts_with("<85>1 2026-") && one.contains(" IHE+RFC-3881 - \u{FEFF}<?xml "));
     }
 }

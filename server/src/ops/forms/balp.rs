@@ -7,8 +7,8 @@
 //! listed in the first of them, and the others say so. An access that was refused has the form of its profile and does not
 //! claim it: the profiles are of success.
 
-use super::{Code, Known, Node, Pattern, SOURCE, Told, clean};
 use super::{APPLICATION, DESTINATION, REST, System, outcome};
+use super::{Code, Known, Node, Pattern, SOURCE, Told, clean};
 use serde_json::{Map, Value, json};
 use vitrine_access::tree::note::b64;
 use vitrine_access::{Decision, Disclosed, Purpose};
@@ -64,7 +64,10 @@ fn event(told: &Told<'_>, patients: &[&PatientId], nth: usize, all: bool) -> Val
     }
     let denied = told.read.is_some_and(|(e, _)| e.decision == Decision::Deny);
     if let Some(profile) = profile(told.shape.pattern, !patients.is_empty()).filter(|_| !denied) {
-        out.insert("meta".into(), json!({"profile": [format!("{PROFILES}{profile}")]}));
+        out.insert(
+            "meta".into(),
+            json!({"profile": [format!("{PROFILES}{profile}")]}),
+        );
     }
     let kind = match told.shape.pattern {
         Pattern::Plain | Pattern::Disclose => told.shape.event,
@@ -74,7 +77,10 @@ fn event(told: &Told<'_>, patients: &[&PatientId], nth: usize, all: bool) -> Val
     out.insert("subtype".into(), subtypes(told).into());
     out.insert("action".into(), told.shape.action.into());
     out.insert("recorded".into(), crate::clock::instant(told.row.at).into());
-    out.insert("outcome".into(), told.read.map_or("0", |(e, _)| outcome(e)).into());
+    out.insert(
+        "outcome".into(),
+        told.read.map_or("0", |(e, _)| outcome(e)).into(),
+    );
     if let Some((e, _)) = told.read {
         if let Some(rule) = clean(&e.rule).filter(|_| denied) {
             out.insert("outcomeDesc".into(), format!("refused: {rule}").into());
@@ -176,9 +182,7 @@ fn agents(told: &Told<'_>) -> Vec<Value> {
         Pattern::Plain => (coding(APPLICATION), coding(APPLICATION)),
     };
     let person = told.person();
-    let node = |kind: &Value, node: Node<'_>, asks: bool| {
-        json!({"type": {"coding": [kind]}, "who": who(node, known), "requestor": asks, "network": network(node, known)})
-    };
+    let node = |kind: &Value, node: Node<'_>, asks: bool| json!({"type": {"coding": [kind]}, "who": who(node, known), "requestor": asks, "network": network(node, known)});
     let mut out = vec![node(&client, told.client(), person.is_none())];
     if told.shape.pattern == Pattern::Disclose {
         // On paper it is with whoever had it printed; paper has no address.
@@ -188,6 +192,9 @@ fn agents(told: &Told<'_>) -> Vec<Value> {
                 "display": name.unwrap_or(account),
             });
             agent["network"] = network(Node::Unknown, known);
+        }
+        if person.is_some() && told.client() != told.server() {
+            out.push(node(&coding(APPLICATION), told.client(), false));
         }
     }
     if told.shape.pattern != Pattern::Plain || told.server() != told.client() {
@@ -285,7 +292,9 @@ fn entities(told: &Told<'_>, patients: &[&PatientId], nth: usize, all: bool) -> 
                 "role": role("1", "Patient")})
         })
         .collect();
-    let resources = told.read.map_or(&[][..], |(e, _)| e.disclosure.resources.as_slice());
+    let resources = told
+        .read
+        .map_or(&[][..], |(e, _)| e.disclosure.resources.as_slice());
     let own = |r: &&Disclosed| patients.iter().any(|p| p.as_str() == r.key.id.as_str());
     let everybody = told.patients();
     let of_others = |r: &&Disclosed| everybody.iter().any(|p| p.as_str() == r.key.id.as_str());

@@ -56,10 +56,17 @@ impl Known {
         let people = store.accounts().await?.into_iter();
         let devices = store.devices().await?.into_iter();
         let address = public_url.trim_end_matches('/');
-        let host = address.split("://").nth(1).and_then(|a| a.split(['/', ':']).next());
+        let host = address
+            .split("://")
+            .nth(1)
+            .and_then(|a| a.split(['/', ':']).next());
         let named = [node, host.unwrap_or_default(), SERVER];
         Ok(Self {
-            server: named.into_iter().find(|n| !n.is_empty()).unwrap_or(SERVER).to_owned(),
+            server: named
+                .into_iter()
+                .find(|n| !n.is_empty())
+                .unwrap_or(SERVER)
+                .to_owned(),
             address: address.to_owned(),
             people: people
                 .map(|a| (a.user.to_string(), (a.display, a.role.name(), a.role.words())))
@@ -219,7 +226,11 @@ fn shape(kind: Kind, e: &AuditEntry) -> Shape {
         Kind::Enrol => plain("C", ALERT, &[SECURITY]),
         Kind::Wiped => plain("D", ALERT, &[SECURITY]),
         Kind::Alarm => plain("E", ALERT, &[]),
-        Kind::SelfTest => plain("E", Code(System::Act, "self-test", "Self-test of a workstation"), &[]),
+        Kind::SelfTest => plain(
+            "E",
+            Code(System::Act, "self-test", "Self-test of a workstation"),
+            &[],
+        ),
         Kind::ClaimLane => plain("E", ALERT, &[RESTRICTED]),
     }
 }
@@ -268,7 +279,9 @@ impl<'a> Told<'a> {
     }
     /// Everybody it is about: whom the request was about first.
     fn patients(&self) -> Vec<&'a PatientId> {
-        let Some((e, _)) = self.read else { return Vec::new() };
+        let Some((e, _)) = self.read else {
+            return Vec::new();
+        };
         let others: BTreeSet<&PatientId> = e.disclosure.patients.iter().collect();
         let first = e.patient.as_ref();
         let others = others.into_iter().filter(|p| Some(*p) != first);
@@ -330,7 +343,12 @@ impl<'a> Told<'a> {
         if e.disclosure.total > 0 {
             out.push(("total".to_owned(), e.disclosure.total.to_string()));
         }
-        out.extend(e.disclosure.digest.iter().map(|d| ("digest".to_owned(), d.clone())));
+        out.extend(
+            e.disclosure
+                .digest
+                .iter()
+                .map(|d| ("digest".to_owned(), d.clone())),
+        );
         out.extend(e.notes.iter().map(|(n, v)| (format!("note:{n}"), v.clone())));
         out
     }
@@ -399,108 +417,14 @@ impl<'a> Node<'a> {
 
 /// Characters that neither FHIR nor XML has become the replacement character; empty text is none.
 fn clean(text: &str) -> Option<String> {
-    let fits = |c: char| matches!(c, '\t' | '\n' | '\r') || (!c.is_control() && c != '\u{FFFE}' && c != '\u{FFFF}');
-    let out: String = text.chars().map(|c| if fits(c) { c } else { '\u{FFFD}' }).collect();
+    let fits =
+        |c: char| matches!(c, '\t' | '\n' | '\r') || (!c.is_control() && c != '\u{FFFE}' && c != '\u{FFFF}');
+    let out: String = text
+        .chars()
+        .map(|c| if fits(c) { c } else { '\u{FFFD}' })
+        .collect();
     (!out.trim().is_empty()).then_some(out)
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
-    use super::*;
-    use vitrine_access::{AccessId, Disclosed, Disclosure, Purpose};
-    use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs};
-
-    pub(crate) fn known() -> Known {
-        Known {
-            server: "hospital".to_owned(),
-            address: String::new(),
-            people: BTreeMap::from([("ann".to_owned(), ("Ann Weber".to_owned(), "nurse", "Nurse"))]),
-            devices: BTreeMap::from([("ed-01".to_owned(), "ED bay 1".to_owned())]),
-        }
-    }
-
-    /// A row of this act: Ann at a workstation, about one patient, two things shown.
-    pub(crate) fn row(action: &str) -> FoundRow {
-        let resource = |kind: &str, version| Disclosed {
-            key: ResourceKey::new(kind, "p1").unwrap(),
-            version,
-        };
-        let entry = AuditEntry {
-            access_id: AccessId(uuid::Uuid::from_u128(7)),
-            at: UtcMs(1_795_000_000_000),
-            actor: Actor::User(UserId::new("ann").unwrap()),
-            device: Some(DeviceId::new("ed-01").unwrap()),
-            action: action.to_owned(),
-            purpose: Purpose::Treatment,
-            decision: Decision::Permit,
-            rule: "own-ward-patient".to_owned(),
-            grant: None,
-            patient: Some(PatientId::new("p1").unwrap()),
-            disclosure: Disclosure {
-                patients: vec![PatientId::new("p1").unwrap()],
-                resources: vec![resource("Patient", 3), resource("EmergencyCard", 9)],
-                total: 2,
-                digest: None,
-            },
-            notes: BTreeMap::new(),
-        };
-        FoundRow {
-            chain: "server".to_owned(),
-            seq: 17,
-            at: entry.at,
-            entry: Some(entry),
-        }
-    }
-
-    #[test]
-    fn what_an_act_does_decides_its_form() {
-        let of = |action: &str, notes: &[(&str, &str)]| {
-            let mut entry = row(action).entry.unwrap();
-            entry.notes = notes.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-            shape(Kind::parse(action).unwrap(), &entry).pattern
-        };
-        assert_eq!(of("read-card", &[]), Pattern::Read);
-        assert_eq!(of("read-card", &[("use", "downtime-packet")]), Pattern::Disclose);
-        assert_eq!(of("read-chart", &[("by", "studies")]), Pattern::Query);
-        assert_eq!(of("manage-users", &[("use", "list")]), Pattern::Query);
-        assert_eq!(of("manage-users", &[("change", "put")]), Pattern::Plain);
-        assert_eq!(of("write-clinical", &[]), Pattern::Update, "one of two is new");
-    }
-
-    #[test]
-    fn a_row_that_is_not_understood_says_so_and_nothing_else() {
-        let mut strange = row("of-a-later-program");
-        let mut unread = row("read-card");
-        unread.entry = None;
-        strange.entry.as_mut().unwrap().actor = Actor::Client("secret".into());
-        for (row, why) in [(strange, "does not know its act"), (unread, "cannot be read")] {
-            let told = serde_json::to_string(&balp::events(&row, &known())).unwrap();
-            assert!(told.contains("unread-row") && told.contains(why), "{told}");
-            assert!(!told.contains("secret") && !told.contains("Patient/p1"), "{told}");
-            let message = atna::messages(&row, &known()).remove(0);
-            assert!(message.contains("unread-row") && !message.contains("\"p1\""), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_row_about_several_patients_is_several_events_and_lists_everything_once() {
-        let mut several = row("search-patients");
-        let entry = several.entry.as_mut().unwrap();
-        entry.patient = None;
-        entry.disclosure.patients.push(PatientId::new("p2").unwrap());
-        entry.disclosure.resources.push(Disclosed {
-            key: ResourceKey::new("Observation", "o1").unwrap(),
-            version: 1,
-        });
-        let all = balp::events(&several, &known());
-        assert_eq!(all.len(), 2);
-        for (n, event) in all.iter().enumerate() {
-            let id = event["id"].as_str().unwrap();
-            assert_eq!(balp::place(id), Some(("server".to_owned(), 17, n)));
-        }
-        let counted = |what: &str| all.iter().filter(|e| e.to_string().contains(what)).count();
-        assert_eq!(counted("Observation/o1/_history/1"), 1);
-        assert_eq!(counted("Patient/p1/_history/3"), 1);
-        assert_eq!(counted("PatientQuery"), 2);
-    }
-}
+pub(crate) mod tests;

@@ -60,9 +60,12 @@ impl Line {
         if roots.is_empty() {
             return Err(bad("ca", &said.ca, &"holds no certificate"));
         }
-        let name = if said.name.is_empty() { host(&said.to) } else { &said.name };
-        let server =
-            ServerName::try_from(name.to_owned()).map_err(|e| bad("name", name, &e))?;
+        let name = if said.name.is_empty() {
+            host(&said.to)
+        } else {
+            &said.name
+        };
+        let server = ServerName::try_from(name.to_owned()).map_err(|e| bad("name", name, &e))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -75,8 +78,7 @@ impl Line {
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)
                 .map_err(|e| bad("certificate", &said.certificate, &e))?;
             kept_apart(Path::new(&said.key)).map_err(|why| bad("key", &said.key, &why))?;
-            let key =
-                PrivateKeyDer::from_pem_file(&said.key).map_err(|e| bad("key", &said.key, &e))?;
+            let key = PrivateKeyDer::from_pem_file(&said.key).map_err(|e| bad("key", &said.key, &e))?;
             builder
                 .with_client_auth_cert(chain, key)
                 .map_err(|e| bad("certificate", &said.certificate, &e))?
@@ -120,9 +122,12 @@ impl Line {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, all)
-            .await
-            .unwrap_or_else(|_| Err(format!("it did not take everything within {} s", PATIENCE.as_secs())))
+        tokio::time::timeout(PATIENCE, all).await.unwrap_or_else(|_| {
+            Err(format!(
+                "it did not take everything within {} s",
+                PATIENCE.as_secs()
+            ))
+        })
     }
 }
 
@@ -130,7 +135,10 @@ impl Line {
 #[cfg(unix)]
 fn kept_apart(path: &Path) -> Result<(), String> {
     use std::os::unix::fs::PermissionsExt as _;
-    let mode = std::fs::metadata(path).map_err(|e| e.to_string())?.permissions().mode();
+    let mode = std::fs::metadata(path)
+        .map_err(|e| e.to_string())?
+        .permissions()
+        .mode();
     if mode & 0o077 == 0 {
         Ok(())
     } else {
@@ -156,7 +164,11 @@ mod tests {
 
     #[test]
     fn the_name_is_that_of_the_host() {
-        for (to, name) in [("arr.example:6514", "arr.example"), ("[::1]:6514", "::1"), ("10.0.0.1:1", "10.0.0.1")] {
+        for (to, name) in [
+            ("arr.example:6514", "arr.example"),
+            ("[::1]:6514", "::1"),
+            ("10.0.0.1:1", "10.0.0.1"),
+        ] {
             assert_eq!(host(to), name);
         }
     }

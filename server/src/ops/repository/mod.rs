@@ -26,7 +26,7 @@ use vitrine_access::chain::Head;
 use vitrine_access::{Disclosure, Permit, policy};
 use vitrine_clinical::UtcMs;
 use vitrine_store::audit_find::{FoundRow, read};
-use vitrine_store::{Store, StoreError};
+use vitrine_store::{AuditChainRow, Store, StoreError};
 
 /// Rows of one connection, at most.
 const BATCH: usize = 500;
@@ -116,10 +116,7 @@ impl Repository {
         if said.to.is_empty() {
             return Ok(None);
         }
-        let names = (
-            config.database.node.clone(),
-            config.listen.public_url.clone(),
-        );
+        let names = (config.database.node.clone(), config.listen.public_url.clone());
         Ok(Some(Self {
             to: said.to.clone(),
             line: Line::open(said)?,
@@ -239,10 +236,13 @@ impl Repository {
             store.append(permit.entry(Disclosure::default())).await?;
             self.told.store(true, Ordering::Relaxed);
         }
-        let known = Known::of(store, &self.names.0, &self.names.1).await?;
+        let mut known = None;
         loop {
-            let (frames, now) = self.next(store, &permit, &known, place).await?;
-            if frames.is_empty() {
+            let heads = store.heads().await?;
+            let there = |(chain, head): &(String, Head)| {
+                head.seq == 0 || place.sent.get(chain) == Some(&Mark::of(head))
+            };
+            if heads.iter().all(there) {
                 let at = clock::now().0;
                 // Written once a minute: it only says since when something is missing.
                 if place.caught_up.is_none_or(|t| at.saturating_sub(t) > 60_000) {
@@ -252,41 +252,49 @@ impl Repository {
                 place.caught_up = Some(at);
                 return Ok(());
             }
+            if known.is_none() {
+                known = Some(Known::of(store, &self.names.0, &self.names.1).await?);
+            }
+            let Some(known) = &known else { return Ok(()) };
+            let (frames, now, unread) = self.next(store, &permit, known, place, heads).await;
+            if frames.is_empty() {
+                let why = "a chain's rows are not there: run 'vitrine-server audit verify'";
+                return Err(Stopped::Here(unread.unwrap_or_else(|| why.to_owned())));
+            }
             self.line.deliver(&frames).await.map_err(Stopped::There)?;
             place.before = std::mem::replace(&mut place.sent, now);
             self.keep(place)?;
         }
     }
 
-    /// The next messages, framed, and how far rows are there when they are.
+    /// The next messages, framed, how far rows are there when they are, and why a chain could not be read: the others go on.
     async fn next(
         &self,
         store: &dyn Store,
         permit: &Permit<ReadAudit>,
         known: &Known,
         place: &Place,
-    ) -> Result<(Vec<u8>, BTreeMap<String, Mark>), Stopped> {
-        let (mut frames, mut sent) = (Vec::new(), place.sent.clone());
+        heads: Vec<(String, Head)>,
+    ) -> (Vec<u8>, BTreeMap<String, Mark>, Option<String>) {
+        let (mut frames, mut sent, mut unread) = (Vec::new(), place.sent.clone(), None);
         let mut room = BATCH;
-        for (chain, head) in store.heads().await? {
+        for (chain, head) in heads {
             if room == 0 {
                 break;
             }
-            let mut from = sent.get(&chain).map_or(0, |m| m.seq);
             if sent.get(&chain) == Some(&Mark::of(&head)) || head.seq == 0 {
                 continue;
             }
-            let mut rows = Vec::new();
-            if head.seq > from {
-                rows = store.rows(permit, &chain, from, room).await?;
-            }
-            let goes_on = |mark: &Mark| rows.first().is_some_and(|r| hex(&r.row.prev) == mark.hash);
-            if sent.get(&chain).is_some_and(|mark| !goes_on(mark)) {
-                tracing::error!(%chain, "rows that the audit repository has are gone here or others: the chain is sent anew");
-                self.metrics.alarm();
-                from = 0;
-                rows = store.rows(permit, &chain, from, room).await?;
-            }
+            let rows = match self
+                .rows(store, permit, &chain, &head, sent.get(&chain), room)
+                .await
+            {
+                Ok(rows) => rows,
+                Err(e) => {
+                    unread = Some(format!("chain {chain}: {e}"));
+                    continue;
+                }
+            };
             for r in rows {
                 let (entry, at) = read(r.row.body.as_bytes());
                 let row = FoundRow {
@@ -306,7 +314,31 @@ impl Repository {
                 room -= 1;
             }
         }
-        Ok((frames, sent))
+        (frames, sent, unread)
+    }
+
+    /// Rows of a chain that follow what is there. A chain that is not the one that was sent goes anew, whole.
+    async fn rows(
+        &self,
+        store: &dyn Store,
+        permit: &Permit<ReadAudit>,
+        chain: &str,
+        head: &Head,
+        sent: Option<&Mark>,
+        most: usize,
+    ) -> Result<Vec<AuditChainRow>, StoreError> {
+        let Some(mark) = sent else {
+            return store.rows(permit, chain, 0, most).await;
+        };
+        if head.seq > mark.seq {
+            let rows = store.rows(permit, chain, mark.seq, most).await?;
+            if rows.first().is_some_and(|r| hex(&r.row.prev) == mark.hash) {
+                return Ok(rows);
+            }
+        }
+        tracing::error!(%chain, "rows that the audit repository has are gone here or are others: the chain is sent anew");
+        self.metrics.alarm();
+        store.rows(permit, chain, 0, most).await
     }
 }
 
