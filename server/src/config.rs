@@ -723,7 +723,7 @@ mod tests {
         let all: String = KEYS
             .iter()
             .map(|k| {
-                let (table, key) = k.split_once('.').unwrap();
+                let (table, key) = k.rsplit_once('.').unwrap();
                 let value = if [
                     "origins",
                     "names",
@@ -757,6 +757,11 @@ mod tests {
                     }
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
+                } else if table == "audit.repository" {
+                    match key {
+                        "to" | "name" => "\"arr.example:6514\"",
+                        _ => "\"/srv/arr.pem\"",
+                    }
                 } else if key == "public_url" {
                     "\"https://vitrine.example\""
                 } else if key == "title" {

@@ -426,7 +426,8 @@ mod tests {
         let text = Metrics::default().text(&[]);
         let gauges = concat!(
             include_str!("../http/health.rs"),
-            include_str!("../imaging/copies/report.rs")
+            include_str!("../imaging/copies/report.rs"),
+            include_str!("repository/mod.rs")
         );
         let mut names: Vec<&str> = rules
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')

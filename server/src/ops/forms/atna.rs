@@ -11,8 +11,8 @@ use vitrine_store::audit_find::FoundRow;
 
 /// The longest message, bytes: what ITI TF-2 3.20.4.1.2 asks of every receiver.
 pub const MESSAGE_MOST: usize = 32_768;
-/// Room in it for head, event and participants, with names as long as they can be.
-const HEAD_MOST: usize = 12_288;
+/// The root's tags and the declaration.
+const ROOT: usize = 96;
 
 /// Facility 10 (security), severity 5 (notice), as ITI-20 has it.
 const PRI: u8 = 10 * 8 + 5;
@@ -27,7 +27,7 @@ pub fn messages(row: &FoundRow, known: &Known) -> Vec<String> {
     participants(&mut before, &told);
     source(&mut before, &told);
     about_row(&mut first, &told);
-    let room = MESSAGE_MOST - HEAD_MOST;
+    let room = MESSAGE_MOST.saturating_sub(head.len() + before.len() + first.len() + ROOT);
     let mut parts = vec![String::new()];
     for object in objects(&told) {
         let long = parts
@@ -69,7 +69,7 @@ fn syslog_head(told: &Told<'_>) -> String {
 
 /// An attribute, with whatever XML and its reader would take for something else escaped; of long values the beginning.
 fn attribute(out: &mut String, name: &str, value: &str) {
-    const LONGEST: usize = 1_024;
+    const LONGEST: usize = 256;
     let _ = write!(out, " {name}=\"");
     for c in clean(value).unwrap_or_default().chars().take(LONGEST) {
         match c {
@@ -175,11 +175,10 @@ fn source(out: &mut String, told: &Told<'_>) {
     );
 }
 
-/// An object: what kind of id, the id, a name or a query, type and role (PS3.15 A.5.1.2), details.
+/// An object: what kind of id, the id, a query in place of a name, type and role (PS3.15 A.5.1.2), details.
 struct Object<'a> {
     id_type: Code,
     id: &'a str,
-    name: Option<&'a str>,
     query: Option<&'a str>,
     kind: &'static str,
     role: &'static str,
@@ -188,7 +187,9 @@ struct Object<'a> {
 
 fn object(out: &mut String, o: &Object<'_>) {
     /// Bytes of details in one message.
-    const DETAILS: usize = 6_144;
+    const DETAILS: usize = 8_192;
+    /// Bytes of an element around a detail.
+    const FRAME: usize = 48;
     out.push_str("<ParticipantObjectIdentification");
     attribute(out, "ParticipantObjectID", o.id);
     attribute(out, "ParticipantObjectTypeCode", o.kind);
@@ -202,31 +203,40 @@ fn object(out: &mut String, o: &Object<'_>) {
             b64(query.as_bytes())
         );
     } else {
-        let name = clean(o.name.unwrap_or(o.id)).unwrap_or_default();
+        let name = clean(o.id).unwrap_or_default();
         let escaped = name
             .replace('&', "&amp;")
             .replace('<', "&lt;")
             .replace('>', "&gt;");
         let _ = write!(out, "<ParticipantObjectName>{escaped}</ParticipantObjectName>");
     }
-    let mut room = DETAILS;
+    let (mut room, mut cut) = (DETAILS, false);
     for (name, value) in o.details {
-        let mut value = value.clone();
-        while value.len() > room {
-            value.pop();
+        let mut one = String::new();
+        detail(&mut one, name, value);
+        if one.len() > room {
+            // Base64 has four bytes for three: what is left of the room, less the element around it.
+            let fits = room.saturating_sub(FRAME + name.len() * 6) / 4 * 3;
+            let end = (0..=fits.min(value.len())).rev().find(|n| value.is_char_boundary(*n));
+            one.clear();
+            detail(&mut one, name, &value[..end.unwrap_or(0)]);
+            cut = true;
         }
-        room -= value.len();
-        out.push_str("<ParticipantObjectDetail");
-        attribute(out, "type", name);
-        attribute_whole(out, "value", &b64(value.as_bytes()));
-        out.push_str("/>");
+        if one.len() <= room {
+            room -= one.len();
+            out.push_str(&one);
+        }
+    }
+    if cut {
+        detail(out, "shortened", "the audit row has more");
     }
     out.push_str("</ParticipantObjectIdentification>");
 }
 
-/// Base64, which needs no escaping and may not be cut.
-fn attribute_whole(out: &mut String, name: &str, value: &str) {
-    let _ = write!(out, " {name}=\"{value}\"");
+fn detail(out: &mut String, name: &str, value: &str) {
+    out.push_str("<ParticipantObjectDetail");
+    attribute(out, "type", name);
+    let _ = write!(out, " value=\"{}\"/>", b64(value.as_bytes()));
 }
 
 fn about_row(out: &mut String, told: &Told<'_>) {
@@ -236,7 +246,6 @@ fn about_row(out: &mut String, told: &Told<'_>) {
         &Object {
             id_type: Code(System::Act, "audit-row", "chain and number of the audit row"),
             id: &place,
-            name: None,
             query: None,
             kind: "2",
             role: "13",
@@ -260,7 +269,6 @@ fn objects(told: &Told<'_>) -> Vec<String> {
         put(&Object {
             id_type: patient,
             id: p.as_str(),
-            name: None,
             query: None,
             kind: "1",
             role: "1",
@@ -269,11 +277,10 @@ fn objects(told: &Told<'_>) -> Vec<String> {
     }
     if told.shape.pattern == Pattern::Query {
         let query = told.query();
-        let cut: String = query.chars().take(2_048).collect();
+        let cut: String = query.chars().take(1_024).collect();
         put(&Object {
             id_type: Code(System::Act, "query", "what was asked"),
             id: told.read.map_or("query", |(_, k)| k.name()),
-            name: None,
             query: Some(&cut),
             kind: "2",
             role: "24",
@@ -286,7 +293,6 @@ fn objects(told: &Told<'_>) -> Vec<String> {
         put(&Object {
             id_type: uri,
             id: &id,
-            name: None,
             query: None,
             kind: "2",
             role: "4",
@@ -319,7 +325,9 @@ mod tests {
         let mut known = known();
         known.server = "s".repeat(300);
         let all = messages(&long, &known);
-        assert!(all.len() > 5 && all.iter().all(|m| m.len() <= MESSAGE_MOST));
+        let longest = all.iter().map(String::len).max().unwrap();
+        assert!(all.len() > 5 && longest <= MESSAGE_MOST, "{} of {longest}", all.len());
+        assert!(all.iter().all(|m| m.contains("\"shortened\"")));
         for n in 1..=1_000 {
             let has = format!("/_history/{n}\"");
             assert_eq!(all.iter().filter(|m| m.contains(&has)).count(), 1, "{n}");
