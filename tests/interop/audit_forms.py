@@ -296,7 +296,7 @@ def main():
         try:
             row(r)
         except (AssertionError, ValueError, KeyError, etree.XMLSyntaxError) as e:
-            faults.append(f"{r['case']}: {type(e).__name__}: {e}"[:600])
+            faults.append(f"{r.get('name', r['case'])}: {type(e).__name__}: {e}"[:600])
     if faults:
         print("NO\n" + "\n".join(faults))
         sys.exit(1)

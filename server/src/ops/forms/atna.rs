@@ -135,7 +135,10 @@ fn node(out: &mut String, told: &Told<'_>, node: Node<'_>, role: Code, asks: boo
 
 fn participants(out: &mut String, told: &Told<'_>) {
     let person = told.person();
-    if let Some((account, name, role)) = person {
+    if let Some(super::Who {
+        account, name, role, ..
+    }) = person
+    {
         out.push_str("<ActiveParticipant");
         attribute(out, "UserID", account);
         if let Some(name) = name {
@@ -217,7 +220,9 @@ fn object(out: &mut String, o: &Object<'_>) {
         if one.len() > room {
             // Base64 has four bytes for three: what is left of the room, less the element around it.
             let fits = room.saturating_sub(FRAME + name.len() * 6) / 4 * 3;
-            let end = (0..=fits.min(value.len())).rev().find(|n| value.is_char_boundary(*n));
+            let end = (0..=fits.min(value.len()))
+                .rev()
+                .find(|n| value.is_char_boundary(*n));
             one.clear();
             detail(&mut one, name, &value[..end.unwrap_or(0)]);
             cut = true;
@@ -326,7 +331,11 @@ mod tests {
         known.server = "s".repeat(300);
         let all = messages(&long, &known);
         let longest = all.iter().map(String::len).max().unwrap();
-        assert!(all.len() > 5 && longest <= MESSAGE_MOST, "{} of {longest}", all.len());
+        assert!(
+            all.len() > 5 && longest <= MESSAGE_MOST,
+            "{} of {longest}",
+            all.len()
+        );
         assert!(all.iter().all(|m| m.contains("\"shortened\"")));
         for n in 1..=1_000 {
             let has = format!("/_history/{n}\"");

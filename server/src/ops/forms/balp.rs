@@ -8,7 +8,7 @@
 //! claim it: the profiles are of success.
 
 use super::{APPLICATION, DESTINATION, REST, System, outcome};
-use super::{Code, Known, Node, Pattern, SOURCE, Told, clean};
+use super::{Code, Known, Node, Pattern, SOURCE, Told, Who, clean};
 use serde_json::{Map, Value, json};
 use vitrine_access::tree::note::b64;
 use vitrine_access::{Decision, Disclosed, Purpose};
@@ -186,11 +186,8 @@ fn agents(told: &Told<'_>) -> Vec<Value> {
     let mut out = vec![node(&client, told.client(), person.is_none())];
     if told.shape.pattern == Pattern::Disclose {
         // On paper it is with whoever had it printed; paper has no address.
-        if let (Some(agent), Some((account, name, _))) = (out.first_mut(), person) {
-            agent["who"] = json!({
-                "identifier": {"system": told.person_system(), "value": account},
-                "display": name.unwrap_or(account),
-            });
+        if let (Some(agent), Some(person)) = (out.first_mut(), person) {
+            agent["who"] = named(person);
             agent["network"] = network(Node::Unknown, known);
         }
         if person.is_some() && told.client() != told.server() {
@@ -200,31 +197,32 @@ fn agents(told: &Told<'_>) -> Vec<Value> {
     if told.shape.pattern != Pattern::Plain || told.server() != told.client() {
         out.push(node(&server, told.server(), false));
     }
-    if let Some((account, name, role)) = person {
-        out.push(user(told, account, name, role));
+    if let Some(person) = person {
+        out.push(user(told, person));
     }
     out
 }
 
-fn user(
-    told: &Told<'_>,
-    account: &str,
-    name: Option<&str>,
-    role: Option<(&'static str, &'static str)>,
-) -> Value {
+fn named(person: Who<'_>) -> Value {
+    json!({
+        "identifier": {"system": person.system, "value": person.account},
+        "display": person.name.unwrap_or(person.account),
+    })
+}
+
+fn user(told: &Told<'_>, person: Who<'_>) -> Value {
     let (code, words) = match told.shape.action {
         "R" | "E" => ("IRCP", "information recipient"),
         _ => ("AUT", "author (originator)"),
     };
     let mut out = json!({
         "type": {"coding": [{"system": PARTICIPATION, "code": code, "display": words}]},
-        "who": {"identifier": {"system": told.person_system(), "value": account}, "display": name.unwrap_or(account)},
-        "altId": account, "requestor": true,
+        "who": named(person), "altId": person.account, "requestor": true,
     });
-    if let Some(name) = name.and_then(clean) {
+    if let Some(name) = person.name.and_then(clean) {
         out["name"] = name.into();
     }
-    if let Some((role, words)) = role {
+    if let Some((role, words)) = person.role {
         out["role"] = json!([{"coding": [{"system": "urn:vitrine:role", "code": role, "display": words}], "text": words}]);
     }
     if let Some(rule) = told.read.and_then(|(e, _)| uri_part(&e.rule)) {

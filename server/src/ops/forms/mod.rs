@@ -287,23 +287,26 @@ impl<'a> Told<'a> {
         let others = others.into_iter().filter(|p| Some(*p) != first);
         first.into_iter().chain(others).collect()
     }
-    /// Who acted, where that is a person: the account, the display name, the role's name and words.
-    fn person(&self) -> Option<(&'a str, Option<&'a str>, Option<(&'static str, &'static str)>)> {
+    /// Who acted, where that is a person.
+    fn person(&self) -> Option<Who<'a>> {
         match self.read.map(|(e, _)| &e.actor)? {
             Actor::User(u) => {
                 let known = self.known.people.get(u.as_str());
                 let name = known.map(|(n, ..)| n.as_str()).filter(|n| !n.trim().is_empty());
-                Some((u.as_str(), name, known.map(|(_, r, w)| (*r, *w))))
+                Some(Who {
+                    system: "urn:vitrine:user",
+                    account: u.as_str(),
+                    name,
+                    role: known.map(|(_, r, w)| (*r, *w)),
+                })
             }
-            Actor::Operator(account) => Some((account, None, None)),
+            Actor::Operator(account) => Some(Who {
+                system: "urn:vitrine:operator",
+                account,
+                name: None,
+                role: None,
+            }),
             Actor::Device(_) | Actor::Client(_) => None,
-        }
-    }
-    /// The system of a person's name: people of the hospital, or accounts of the server's machine.
-    fn person_system(&self) -> &'static str {
-        match self.read.map(|(e, _)| &e.actor) {
-            Some(Actor::Operator(_)) => "urn:vitrine:operator",
-            _ => "urn:vitrine:user",
         }
     }
     /// The program or machine that asked.
@@ -369,6 +372,18 @@ impl<'a> Told<'a> {
             asked.join("&")
         }
     }
+}
+
+/// A person that acted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Who<'a> {
+    /// Whose accounts: the hospital's people, or those of the server's machine.
+    system: &'static str,
+    account: &'a str,
+    /// As shown; `None` without an account.
+    name: Option<&'a str>,
+    /// Name and words.
+    role: Option<(&'static str, &'static str)>,
 }
 
 /// A machine or program that took part.
