@@ -1,14 +1,18 @@
 //! The audit log to a repository: our sender against rsyslog over TLS, which is down, comes back, stops in the middle.
-//! Nothing may be missing there and the order of each chain is kept.
+//! Nothing may be missing there and the order of each chain is kept. And against a receiver of our own that loses what it took.
 #![allow(clippy::disallowed_methods)]
 
 mod harness;
 use harness::inside::Inside;
 use harness::*;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use vitrine_access::chain::Head;
 use vitrine_access::{Disclosure, Permit, action, policy};
 use vitrine_clinical::DeviceId;
@@ -39,6 +43,7 @@ struct Certificates {
     ca: PathBuf,
     certificate: PathBuf,
     key: PathBuf,
+    keys: Keys,
 }
 
 fn certificates(folder: &Path) -> Certificates {
@@ -65,6 +70,7 @@ fn certificates(folder: &Path) -> Certificates {
         ca: dir.ca_pem(),
         certificate: dir.tls_pem(),
         key,
+        keys,
     }
 }
 
@@ -148,10 +154,17 @@ impl Drop for Rsyslog {
 
 /// Numbers of the rows of a chain as they came, one row's messages once.
 fn came(folder: &Path, chain: &str) -> Vec<u64> {
-    let text = std::fs::read_to_string(folder.join("out")).unwrap_or_default();
+    numbers(
+        &std::fs::read_to_string(folder.join("out")).unwrap_or_default(),
+        chain,
+    )
+}
+
+fn numbers(text: &str, chain: &str) -> Vec<u64> {
     let mark = format!("ParticipantObjectID=\"{chain}/");
-    text.lines()
-        .filter_map(|l| l.split(&mark).nth(1)?.split('"').next()?.parse().ok())
+    text.split(&mark)
+        .skip(1)
+        .filter_map(|l| l.split('"').next()?.parse().ok())
         .collect()
 }
 
@@ -342,4 +355,120 @@ async fn every_row_is_there_in_order_whatever_becomes_of_the_receiver() {
     let words =
         String::from_utf8_lossy(&judged.stdout).into_owned() + &String::from_utf8_lossy(&judged.stderr);
     assert!(judged.status.success() && words.contains("YES"), "{words}");
+}
+
+/// A receiver of our own: what each connection brought, read to its end, and closed in order.
+struct Own {
+    at: SocketAddr,
+    got: Arc<Mutex<Vec<String>>>,
+    /// The next connection is dropped in the middle.
+    cuts: Arc<AtomicBool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Own {
+    async fn start(at: &str, keys: &Keys) -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(keys.chain.clone(), keys.tls_key.clone_key())
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(tls));
+        let listener = tokio::net::TcpListener::bind(at).await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (got, cuts) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (kept, cut) = (got.clone(), cuts.clone());
+        let task = tokio::spawn(async move {
+            loop {
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
+                let Ok(mut tls) = acceptor.accept(stream).await else {
+                    continue;
+                };
+                let mut bytes = Vec::new();
+                if cut.swap(false, Ordering::Relaxed) {
+                    bytes.resize(1_000, 0);
+                    let _ = tls.read_exact(&mut bytes).await;
+                    continue;
+                }
+                if tls.read_to_end(&mut bytes).await.is_ok() {
+                    kept.lock().unwrap().push(String::from_utf8(bytes).unwrap());
+                    let _ = tls.shutdown().await;
+                }
+            }
+        });
+        Self { at, got, cuts, task }
+    }
+
+    /// Gone, and with it what it had.
+    async fn die(self) -> SocketAddr {
+        self.task.abort();
+        let _ = self.task.await;
+        self.at
+    }
+
+    fn rows(&self) -> BTreeSet<u64> {
+        let got = self.got.lock().unwrap();
+        got.iter().flat_map(|text| numbers(text, "server")).collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_receiver_took_and_lost_comes_again() {
+    let (t, data) = folder();
+    let c = certificates(&t.path().join("certificates"));
+    let own = Own::start("127.0.0.1:0", &c.keys).await;
+    let (to, ca) = (own.at.to_string(), c.ca.display().to_string());
+    let s = Inside::start(&data, |config| {
+        config.audit.repository.to = to;
+        config.audit.repository.ca = ca;
+        config.audit.repository.name = "localhost".to_owned();
+    })
+    .await;
+    let sender = s.app.repository.as_ref().unwrap();
+    let store = &*s.app.store;
+    rows(&s, 700).await;
+    assert!(sender.turn(store).await, "{:?}", sender.standing());
+    let first = last(store, "server").await;
+    assert_eq!(own.rows(), (1..=first).collect());
+    assert_eq!(own.got.lock().unwrap().len(), 2, "500 rows a connection");
+
+    // It dies with what the last connection brought, which it had taken in order.
+    let at = own.die().await;
+    rows(&s, 3).await;
+    assert!(!sender.turn(store).await);
+    assert!(
+        sender.standing().missing >= first - 500 + 3,
+        "what it lost is missing"
+    );
+    assert!(!sender.turn(store).await);
+    let own = Own::start(&at.to_string(), &c.keys).await;
+    assert!(sender.turn(store).await, "{:?}", sender.standing());
+    let second = last(store, "server").await;
+    assert_eq!(own.rows(), (501..=second).collect());
+
+    // One that goes in the middle has taken nothing.
+    rows(&s, 900).await;
+    own.cuts.store(true, Ordering::Relaxed);
+    assert!(!sender.turn(store).await);
+    let why = sender.standing().error.unwrap();
+    assert!(
+        why.contains("sending") || why.contains("read to the end"),
+        "{why}"
+    );
+    assert!(sender.turn(store).await, "{:?}", sender.standing());
+    assert_eq!(own.rows(), (501..=last(store, "server").await).collect());
+
+    // A chain that was written anew is sent anew, whole.
+    let place = data.join("audit-repository.json");
+    let kept = std::fs::read_to_string(&place).unwrap();
+    let mut said: serde_json::Value = serde_json::from_str(&kept).unwrap();
+    said["sent"]["server"]["hash"] = "00".into();
+    std::fs::write(&place, said.to_string()).unwrap();
+    own.got.lock().unwrap().clear();
+    assert!(sender.turn(store).await, "{:?}", sender.standing());
+    assert_eq!(own.rows(), (1..=last(store, "server").await).collect());
 }
