@@ -472,3 +472,39 @@ async fn what_a_receiver_took_and_lost_comes_again() {
     assert!(sender.turn(store).await, "{:?}", sender.standing());
     assert_eq!(own.rows(), (1..=last(store, "server").await).collect());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_sends_by_itself_and_says_how_it_stands() {
+    let (t, data) = folder();
+    let c = certificates(&t.path().join("certificates"));
+    let own = Own::start("127.0.0.1:0", &c.keys).await;
+    std::fs::create_dir_all(&data).unwrap();
+    let text = format!(
+        "[audit.repository]\nto = \"{}\"\nca = {:?}\nname = \"localhost\"\n",
+        own.at, c.ca
+    );
+    std::fs::write(data.join("vitrine.toml"), text).unwrap();
+    let s = Server::start(&data);
+    let client = s.client_token("system/*.cruds").await;
+    let written = s.fhir(&client, "/fhir", placed("p1", "ED").to_string()).await;
+    assert_eq!(written.0, 200);
+    let has = |what: &str| own.got.lock().unwrap().iter().any(|m| m.contains(what));
+    let began = Instant::now();
+    while !has("originalText=\"write-clinical\"") || !has("ParticipantObjectID=\"p1\"") {
+        assert!(began.elapsed() < Duration::from_secs(30), "{:?}", own.rows());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let said = run_json(&["doctor", "--data", s.dir()]).1;
+    let stands = &said["audit"]["repository"];
+    assert!(
+        stands["error"].is_null() && stands["behind_seconds"].is_number(),
+        "{said}"
+    );
+    // That rows leave is written down once, and is itself among what left.
+    let told = s
+        .audit()
+        .iter()
+        .filter(|e| e["notes"]["use"] == "repository")
+        .count();
+    assert!(told == 1 && has("originalText=\"read-audit\""), "{told}");
+}
