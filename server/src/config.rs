@@ -141,6 +141,8 @@ pub struct Sessions {
     pub longest_hours: u32,
     /// Minutes a client's token lives.
     pub client_minutes: u32,
+    /// Days without contact after which a workstation signs nobody in by what it holds.
+    pub offline_days: u32,
 }
 
 /// `[feed]`
@@ -350,6 +352,7 @@ impl Default for Sessions {
             idle_minutes: 15,
             longest_hours: 12,
             client_minutes: 60,
+            offline_days: 14,
         }
     }
 }
@@ -558,6 +561,12 @@ impl Config {
                 self.sessions.client_minutes as usize,
                 1,
                 24 * 60,
+            ),
+            (
+                "sessions.offline_days",
+                self.sessions.offline_days as usize,
+                1,
+                90,
             ),
             ("redo.base_hours", self.redo.base_hours as usize, 1, 24 * 31),
             ("redo.keep_days", self.redo.keep_days as usize, 1, 3660),
@@ -779,7 +788,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 71] = [
+    const KEYS: [&str; 72] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -811,6 +820,7 @@ mod tests {
         "sessions.idle_minutes",
         "sessions.longest_hours",
         "sessions.client_minutes",
+        "sessions.offline_days",
         "feed.keep_rows",
         "redo.keep",
         "redo.folder",

@@ -99,6 +99,18 @@ const PEER: &[Need] = &[
     },
 ];
 
+/// To look at what is left in memory, and to set the clock of a program.
+const SECRETS: &[Need] = &[
+    Need {
+        present: || has("gcore"),
+        packages: &["gdb"],
+    },
+    Need {
+        present: || has("faketime"),
+        packages: &["faketime"],
+    },
+];
+
 /// To test the screens in a browser.
 const BROWSER: &[Need] = &[Need {
     present: || has("chromium"),
@@ -159,10 +171,10 @@ const SERVICES: [&str; 8] = [
     "orthanc",
 ];
 
-/// Makes sure of what the cluster needs, the tests of the alert rules and those of modalities. Services of packages that this installs are
+/// Makes sure of what the cluster needs, the tests of the alert rules, of modalities and of what is left in memory. Services of packages that this installs are
 /// neither started nor enabled; one that was there before is left as it is.
 pub fn ensure_cluster() -> Result<()> {
-    unstarted(missing(CLUSTER.iter().chain(WATCH).chain(IMAGES)).as_slice())
+    unstarted(missing(CLUSTER.iter().chain(WATCH).chain(IMAGES).chain(SECRETS)).as_slice())
 }
 
 /// Makes sure of what the bench of images is compared with, likewise unstarted.

@@ -264,6 +264,7 @@ async fn verify(
         audit_seq: row.audit_seq,
         training: app.dir.is_demo(),
         layouts: Arc::clone(&app.layouts),
+        offline_days: app.config.sessions.offline_days,
     }
 }
 

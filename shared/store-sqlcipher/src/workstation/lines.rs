@@ -47,6 +47,7 @@ impl Lines {
             create: true,
             synchronous,
             cache_kib,
+            wipe_memory: true,
             ..OpenOptions::default()
         };
         let made = cipher::open(path, key, &options).and_then(|mut conn| {
@@ -91,6 +92,7 @@ impl Lines {
             options: OpenOptions {
                 synchronous,
                 cache_kib,
+                wipe_memory: true,
                 ..OpenOptions::default()
             },
             schema: (application_id, migrations.to_vec()),

@@ -476,8 +476,16 @@ impl Outbox {
                 .optional()
                 .map_err(&fault)?
                 .unwrap_or((0, 0));
-            // A clock set back must not lengthen a wait beyond the longest.
-            let wait_ms = until.saturating_sub(at.0).min(rule.longest_wait_ms);
+            // A clock set back must not lengthen a wait beyond the longest: it ends after that from now on.
+            let left = until.saturating_sub(at.0);
+            let wait_ms = left.min(rule.longest_wait_ms);
+            if left > wait_ms {
+                t.execute(
+                    "UPDATE wrong_secret SET until = ?3 WHERE user = ?1 AND path = ?2",
+                    params![user, rule.path, at.0.saturating_add(wait_ms)],
+                )
+                .map_err(&fault)?;
+            }
             if wait_ms > 0 {
                 return Ok(Attempt::Wait { wait_ms });
             }

@@ -26,7 +26,7 @@ const fn ends_by(how: session::Ended) -> Option<EndedBy> {
         session::Ended::Person => Some(EndedBy::Lock),
         session::Ended::Server => Some(EndedBy::TakenBack),
         session::Ended::Closing => Some(EndedBy::Closed),
-        session::Ended::Idle | session::Ended::Wiped => None,
+        session::Ended::Idle | session::Ended::Horizon | session::Ended::Wiped => None,
     }
 }
 

@@ -17,6 +17,7 @@ use crate::chart::blocks::Words;
 use crate::chart::card_view::{Frame, card_view};
 use crate::clock::Stopwatch;
 use crate::entry::{self, Pending};
+use crate::horizon;
 use crate::keys::verify_pin;
 use crate::outbox::{disclose_emergency, refused};
 use crate::session::{Assurance, FRESH_SECRET, Person, dir_user, rows};
@@ -126,6 +127,7 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
             retry_after_s: u32::try_from(wait_ms / 1_000).unwrap_or(0),
         });
     }
+    station.waits.end(RULE.path, user.as_str());
     let _ = station.outbox.right_secret(user.as_str(), RULE.path);
     COUNTED_IN_MEMORY
         .lock()
@@ -139,8 +141,15 @@ fn count_try(station: &Station, user: &str) -> Result<i64, EngineError> {
     let throttled = |ms: i64| EngineError::Throttled {
         retry_after_s: u32::try_from((ms + 999) / 1_000).unwrap_or(1),
     };
+    let run = station.clock.elapsed();
+    if let Some(ms) = station.waits.left(RULE.path, user, run) {
+        return Err(throttled(ms));
+    }
     match station.outbox.attempt(user, &RULE, now) {
-        Ok(Attempt::Go { wait_ms, .. }) => Ok(wait_ms),
+        Ok(Attempt::Go { wait_ms, .. }) => {
+            station.waits.begin(RULE.path, user, run, wait_ms);
+            Ok(wait_ms)
+        }
         Ok(Attempt::Wait { wait_ms }) => Err(throttled(wait_ms)),
         Err(_) => {
             let mut counted = COUNTED_IN_MEMORY
@@ -257,6 +266,9 @@ fn record_grant(
         .map_err(|d| refused(&station.outbox, &d))?
         .noted("reason", reason.code())
         .noted("assurance", assurance.code());
+    if horizon::over(station) {
+        permit = permit.noted("staff-list", "past-the-offline-horizon");
+    }
     if let Some(words) = &words {
         permit = permit.noted("words", words.clone());
     }

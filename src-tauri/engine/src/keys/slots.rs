@@ -69,6 +69,8 @@ pub struct Slots {
     path: PathBuf,
     device: String,
     file: SlotFile,
+    /// Argon2id of the users' slots: memory in KiB, passes. Always the two constants below, but where the tests try every PIN.
+    cost: (u32, u32),
 }
 
 const FILE_VERSION: u32 = 1;
@@ -113,6 +115,7 @@ impl Slots {
                 version: FILE_VERSION,
                 ..SlotFile::default()
             },
+            cost: (SLOT_MEMORY_KIB, SLOT_PASSES),
         };
         slots.file.essentials = slots.wrap_device(dk, "essentials", &deks.essentials)?;
         slots.file.outbox = slots.wrap_device(dk, "outbox", &deks.outbox)?;
@@ -129,6 +132,7 @@ impl Slots {
             path: path.to_owned(),
             device: device.to_owned(),
             file: read(path)?,
+            cost: (SLOT_MEMORY_KIB, SLOT_PASSES),
         };
         let deks = DeviceDeks::new(
             slots.unwrap_device(dk, "essentials", &slots.file.essentials)?,
@@ -190,7 +194,7 @@ impl Slots {
         let Some(salt) = entropy::unhex(&slot.salt) else {
             return Ok(None);
         };
-        let kek = user_kek(secret, &salt, dk, &slot.user, slot.version)?;
+        let kek = user_kek(self.cost, secret, &salt, dk, (&slot.user, slot.version))?;
         Ok(entropy::unhex(&slot.wrapped)
             .and_then(|w| open_with(&kek, &self.aad("records", &slot.user, slot.version), &w))
             .and_then(|k| Dek::from_bytes(&k)))
@@ -217,7 +221,7 @@ impl Slots {
         let version = old.as_ref().map_or(1, |s| s.version.saturating_add(1));
         let salt = entropy::bytes::<16>()?;
         let dek = Dek::random()?;
-        let kek = user_kek(secret, &salt, dk, user, version)?;
+        let kek = user_kek(self.cost, secret, &salt, dk, (user, version))?;
         let wrapped = seal_with(&kek, &self.aad("records", user, version), dek.bytes())?;
         let slot = UserSlot {
             user: user.to_owned(),
@@ -276,8 +280,14 @@ fn read(path: &Path) -> Result<SlotFile, EngineError> {
     Ok(file)
 }
 
-fn user_kek(secret: &str, salt: &[u8], dk: &Dek, user: &str, version: u32) -> Result<Dek, EngineError> {
-    let params = Params::new(SLOT_MEMORY_KIB, SLOT_PASSES, 1, Some(32))
+fn user_kek(
+    (memory_kib, passes): (u32, u32),
+    secret: &str,
+    salt: &[u8],
+    dk: &Dek,
+    (user, version): (&str, u32),
+) -> Result<Dek, EngineError> {
+    let params = Params::new(memory_kib, passes, 1, Some(32))
         .map_err(|_| EngineError::Internal("deriving a user's key"))?;
     let mut stretched = Zeroizing::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -289,6 +299,9 @@ fn user_kek(secret: &str, salt: &[u8], dk: &Dek, user: &str, version: u32) -> Re
         &format!("{user}\n{version}"),
     )
 }
+
+#[cfg(test)]
+mod offline_guesses;
 
 #[cfg(test)]
 mod tests {

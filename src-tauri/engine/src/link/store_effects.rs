@@ -5,6 +5,7 @@
 
 use super::cacheview::View;
 use crate::cache::{ScopeFresh, card_words};
+use crate::session;
 use crate::station::Station;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -185,6 +186,10 @@ impl<'a> Stores<'a> {
     pub(super) fn tell(&mut self) {
         for (scope, keys) in std::mem::take(&mut self.changed) {
             let event = match scope.split_once(':') {
+                None if scope == "dir" => {
+                    session::drop_leavers(self.station);
+                    continue;
+                }
                 Some(("board", ward)) => EngineEvent::BoardChanged(ward.to_owned()),
                 Some(("pat", patient)) => EngineEvent::PatientsChanged(vec![patient.to_owned()]),
                 // Nobody names them all: an empty list is everybody.

@@ -46,6 +46,8 @@ pub(crate) enum Ended {
     Server,
     /// The program was closed.
     Closing,
+    /// The server has been away for longer than the offline horizon.
+    Horizon,
     /// The workstation is wiped: there is nowhere to write a row.
     Wiped,
 }
@@ -57,6 +59,7 @@ impl Ended {
             Self::Idle => Some("idle"),
             Self::Server => Some("taken-back-by-server"),
             Self::Closing => Some("program-closed"),
+            Self::Horizon => Some("offline-horizon"),
             Self::Wiped => None,
         }
     }

@@ -20,6 +20,7 @@ use crate::break_glass::{self, BreakGlass, reasons};
 use crate::clock::Stopwatch;
 use crate::drill;
 use crate::entry;
+use crate::horizon;
 use crate::images::give_way;
 use crate::integrity;
 use crate::layouts;
@@ -569,6 +570,10 @@ impl Workstation {
     /// [`EngineError::NotSignedIn`] when there is none that is fresh.
     pub fn restore_session(&self) -> Result<SessionView, EngineError> {
         let station = self.station()?;
+        if let Some(past) = horizon::left(&station).filter(|l| l.over()) {
+            session::forget_saved(&station.profile)?;
+            return Err(EngineError::HorizonPassed { days: past.days });
+        }
         let kept = session::restore(&station.profile, &station.key, &station.clock)?;
         let view = kept.view(layouts::view(&station, &kept.person));
         if let Some(token) = &kept.token {
