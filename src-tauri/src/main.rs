@@ -14,7 +14,7 @@ use zeroizing_alloc::ZeroAlloc;
 static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 
 fn main() -> ExitCode {
-    vitrine_engine::undumped();
+    vitrine_engine::memory::undumped();
     // First of all, before any library of the web view is asked anything.
     if let Err(error) = vitrine_app::environment::cleared() {
         eprintln!("vitrine: cannot start again without the debugging variables: {error}");

@@ -362,6 +362,9 @@ impl Station {
             after::session_over(self, &user, how);
             rows::ended(self, &user, how);
             self.write_head();
+            // What they hold of what was shown and written goes with whoever it was shown to.
+            self.outbox.let_go();
+            self.essentials.let_go();
         }
     }
 

@@ -154,6 +154,25 @@ impl Lines {
         read(&conn)
     }
 
+    /// Lets go of what the connections hold of what was read and written: statements with their values, pages. The one kept for
+    /// emergencies is there at every moment; one that is in use is left.
+    pub(super) fn let_go(&self) {
+        if self.opened != OpenedAs::Shared {
+            return;
+        }
+        let readers = std::mem::take(&mut *hold(&self.readers));
+        drop(readers);
+        if let Ok(mut reserved) = self.reserved.try_lock()
+            && let Ok(fresh) = cipher::open(&self.path, &self.key, &reading(&self.options))
+        {
+            *reserved = Some(fresh);
+        }
+        if let Ok(mut writer) = self.writer.try_lock() {
+            // The next write opens it anew.
+            *writer = None;
+        }
+    }
+
     fn give_back(&self, conn: Connection) {
         let mut readers = hold(&self.readers);
         if readers.len() < READERS {

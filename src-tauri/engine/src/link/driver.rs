@@ -7,6 +7,7 @@ use super::connection::{self, Connection, Tell, Told};
 use super::store_effects::{Stores, fresh_of};
 use crate::horizon;
 use crate::layouts;
+use crate::memory;
 use crate::outbox::Alarm;
 use crate::profile::LinkLock;
 use crate::session::Ended;
@@ -260,6 +261,7 @@ impl Driver {
         let station = Arc::clone(&self.station);
         let done = tokio::task::spawn_blocking(move || {
             let out = work.batch(&station, events);
+            memory::forget();
             (work, out)
         })
         .await;

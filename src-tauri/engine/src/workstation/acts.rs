@@ -25,6 +25,7 @@ use crate::images::give_way;
 use crate::integrity;
 use crate::layouts;
 use crate::link;
+use crate::memory;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
 use crate::session::{self, Ended};
@@ -123,7 +124,11 @@ impl Workstation {
         let station = self.station()?;
         self.inner
             .handle
-            .spawn_blocking(move || work(&station))
+            .spawn_blocking(move || {
+                let done = work(&station);
+                memory::forget();
+                done
+            })
             .await
             .map_err(|_| EngineError::Internal("reading the workstation's data"))?
     }
@@ -337,7 +342,12 @@ impl Workstation {
     ) -> Result<T, EngineError> {
         let station = self.station()?;
         let inside = Arc::clone(&station);
-        station.desk.run(move || work(&inside)).await?
+        let work = move || {
+            let done = work(&inside);
+            memory::forget();
+            done
+        };
+        station.desk.run(work).await?
     }
 
     /// The critical results of a ward (default: that of this workstation): who has to be told, and who has taken one up.

@@ -48,7 +48,7 @@ static ALLOCATOR: ZeroAlloc<MiMalloc> = ZeroAlloc(MiMalloc);
 const CLOSING: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    vitrine_engine::undumped();
+    vitrine_engine::memory::undumped();
     let json = std::env::args_os().any(|a| a == "--json");
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
