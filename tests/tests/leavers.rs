@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
+use vitrine_engine::keys::{DeviceKey, FileSealer, Slots};
+use vitrine_engine::profile::Profile;
 use vitrine_tests::bin;
 use vitrine_tests::server::{Server, run_json, text};
 use vitrine_tests::station::{Person, Station, person};
@@ -96,13 +98,11 @@ fn disable(server: &Server, user: &str) -> Result<Value> {
 }
 
 fn slots_of(station: &Station, user: &str) -> Result<Vec<String>> {
-    let slots: Value = serde_json::from_slice(&std::fs::read(station.profile.join("slots.json"))?)?;
-    let users = slots["users"].as_array().context("users")?;
-    let of = users.iter().filter(|s| s["user"] == user);
-    Ok(of
-        .filter_map(|s| s["records"].as_str())
-        .map(str::to_owned)
-        .collect())
+    let profile = Profile::at(&station.profile)?;
+    let device = DeviceKey::open(&profile.device_key(), &FileSealer::new(profile.dir()))?;
+    let id = profile.read_device()?.context("device.json")?.device;
+    let (slots, _) = Slots::open(&profile.slots(), &id, device.dk())?;
+    Ok(slots.of(user).map(|s| s.records.clone()).collect())
 }
 
 #[test]

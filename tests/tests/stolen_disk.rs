@@ -329,6 +329,7 @@ fn everything() -> Result<()> {
         .worker_threads(2)
         .enable_all()
         .build()?;
+    let _entered = rt.enter();
 
     let (mut server, seed) = Server::demo(&root.join("server"))?;
     server.kill();

@@ -130,29 +130,34 @@ fn each_file_and_each_slot_refuses_the_keys_of_another_machine() {
         let opened = Images::open(&at("images.db"), &at("images"), &key(dek));
         wrong(opened.err(), "images.db");
     }
-    let stolen: serde_json::Value = serde_json::from_slice(&before["slots.json"]).unwrap();
-    let users = stolen["users"].as_array().unwrap();
-    assert_eq!(users.len(), 2);
-    for slot in users {
-        let file = slot["records"].as_str().unwrap();
+    let records = before
+        .keys()
+        .filter(|f| f.starts_with("records-") && f.ends_with(".db"));
+    let records: Vec<_> = records.collect();
+    assert_eq!(records.len(), 2);
+    for file in records {
         let opened = Records::open(&at(file), &key(&deks.essentials), cache::open_fold);
         wrong(opened.err(), file);
     }
 
-    // The users' slots put into a file of one's own, which opens: with the right secrets they still do not.
+    // The users' slots put into a file of one's own, which opens: they do not, nor do they say whose they are.
+    let stolen: serde_json::Value = serde_json::from_slice(&before["slots.json"]).unwrap();
     let mut grafted: serde_json::Value =
         serde_json::from_slice(&std::fs::read(profile.slots()).unwrap()).unwrap();
-    grafted["users"] = stolen["users"].clone();
+    grafted["people"] = stolen["people"].clone();
     std::fs::write(profile.slots(), serde_json::to_vec(&grafted).unwrap()).unwrap();
-    let (slots, _) = Slots::open(&profile.slots(), &p.device, stranger.dk()).unwrap();
+    assert!(matches!(
+        Slots::open(&profile.slots(), &p.device, stranger.dk()),
+        Err(EngineError::KeysMissing(_))
+    ));
+    // Had they been read: with the right secrets they do not open either. With the device's own secret they do.
+    let (real, slots, _) = support::keys(&p);
     for (user, secret) in [("lee", pin("lee")), ("rao", "correct horse")] {
         let slot = slots.of(user).next().unwrap().clone();
         assert!(
             slots.unlock(&slot, secret, stranger.dk()).unwrap().is_none(),
             "{user}"
         );
-        // The same call with the stolen device's own secret opens it: what is missing is that alone.
-        let (real, _, _) = support::keys(&p);
         assert!(
             slots.unlock(&slot, secret, real.dk()).unwrap().is_some(),
             "{user}"
