@@ -393,6 +393,10 @@ impl Work {
             }
         }
         stores.tell();
+        if stores.read && station.session().is_none() {
+            // Rows that went up after the lock are not kept in memory for anybody.
+            station.outbox.let_go();
+        }
         out.garbage |= stores.garbage;
         out.current = self.machine.is_current();
         out.wake_at = self.machine.wake_at();

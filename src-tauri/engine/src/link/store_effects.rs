@@ -34,6 +34,8 @@ pub(super) struct Stores<'a> {
     changed: BTreeMap<String, BTreeSet<String>>,
     /// A snapshot was committed: something is to be cleared away.
     pub(super) garbage: bool,
+    /// Rows were read for the server.
+    pub(super) read: bool,
 }
 
 impl<'a> Stores<'a> {
@@ -45,6 +47,7 @@ impl<'a> Stores<'a> {
             failed: BTreeSet::new(),
             changed: BTreeMap::new(),
             garbage: false,
+            read: false,
         }
     }
 
@@ -203,12 +206,13 @@ impl<'a> Stores<'a> {
 
     /// The answer to `ReadOutbox`. What cannot be read is not told to be nothing: the server would count as having all of it.
     pub(super) fn outbox(
-        &self,
+        &mut self,
         after: u64,
         max_rows: usize,
         max_bytes: usize,
         wanted: GrantsWanted,
     ) -> Result<OutboxAnswer, StoreError> {
+        self.read = true;
         let outbox = &self.station.outbox;
         let tally = outbox.tally()?;
         let mut bytes = 0;
