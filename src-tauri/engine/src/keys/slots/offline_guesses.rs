@@ -23,14 +23,15 @@ fn opened(slots: &Slots, slot: &UserSlot, pin: &str, dk: &Dek) -> bool {
     slots.unlock(slot, pin, dk).unwrap().is_some()
 }
 
-/// How many of all PINs open the slot with this DK.
-fn all_pins(slots: &Slots, slot: &UserSlot, dk: &Dek) -> u32 {
+/// How many of these PINs open the slot with this DK.
+fn open_it(pins: std::ops::Range<u32>, slots: &Slots, slot: &UserSlot, dk: &Dek) -> u32 {
+    let wanted = pins.end - pins.start;
     let (found, tried) = (AtomicU32::new(0), AtomicU32::new(0));
     std::thread::scope(|threads| {
         for half in 0..2 {
-            let (found, tried) = (&found, &tried);
+            let (found, tried, pins) = (&found, &tried, pins.clone());
             threads.spawn(move || {
-                for n in (half..PINS).step_by(2) {
+                for n in pins.skip(half).step_by(2) {
                     found.fetch_add(
                         u32::from(opened(slots, slot, &format!("{n:06}"), dk)),
                         Ordering::Relaxed,
@@ -40,7 +41,7 @@ fn all_pins(slots: &Slots, slot: &UserSlot, dk: &Dek) -> u32 {
             });
         }
     });
-    assert_eq!(tried.into_inner(), PINS);
+    assert_eq!(tried.into_inner(), wanted);
     found.into_inner()
 }
 
@@ -48,9 +49,10 @@ fn all_pins(slots: &Slots, slot: &UserSlot, dk: &Dek) -> u32 {
 fn a_million_pins_without_the_devices_secret_open_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (slots, slot, dk, dek) = stolen(dir.path(), (8, 1));
-    assert_eq!(all_pins(&slots, &slot, &Dek::random().unwrap()), 0);
+    let stranger = Dek::random().unwrap();
+    assert_eq!(open_it(0..PINS, &slots, &slot, &stranger), 0);
     // The search can find: with the device's secret one of them opens it, and it is the right one.
-    assert_eq!(all_pins(&slots, &slot, &dk), 1);
+    assert_eq!(open_it(400_000..500_000, &slots, &slot, &dk), 1);
     let found = slots.unlock(&slot, PIN, &dk).unwrap().unwrap();
     assert_eq!(found.bytes(), dek.bytes());
 }
