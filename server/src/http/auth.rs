@@ -312,8 +312,7 @@ pub(super) async fn check_secret(
 /// [`Refused`].
 pub async fn logout(State(app): State<Arc<App>>, Signed(caller): Signed) -> Result<StatusCode, Refused> {
     app.store.end_session(&caller.session).await?;
-    app.known.forget(&caller.session);
-    app.session_ended();
+    app.session_ended(&caller.session);
     if let Some(user) = caller.user() {
         let row = sign_in_row(
             Actor::User(user.clone()),
