@@ -5,9 +5,12 @@
 
 mod audit;
 mod copies;
+mod oidc;
 
 pub use audit::{Anomalies, Audit, Witness};
 pub use copies::{CopyTarget, Place};
+pub use oidc::Oidc;
+pub(crate) use oidc::may_be_asked;
 
 use crate::error::Fault;
 use crate::ingest::peers::Peer;
@@ -45,6 +48,8 @@ pub struct Config {
     pub dimse: Dimse,
     /// Witnesses of the audit log, and when accesses are unusual.
     pub audit: Audit,
+    /// The hospital's identity provider.
+    pub oidc: Oidc,
     /// Log output.
     pub log: Log,
     /// Role layouts, `[[layout]]`; the first that fits counts.
@@ -645,6 +650,9 @@ impl Config {
         if let Some(fault) = audit::fault(&self.audit.witness) {
             return wrong("audit.witness", &fault);
         }
+        if let Some((key, fix)) = oidc::fault(&self.oidc) {
+            return wrong(key, &fix);
+        }
         let rules = Layouts {
             layouts: self.layout.clone(),
         };
@@ -729,6 +737,8 @@ mod tests {
                     "query",
                     "copies",
                     "witness",
+                    "acr",
+                    "amr",
                 ]
                 .contains(&key)
                 {
@@ -752,6 +762,12 @@ mod tests {
                     } else {
                         "\"/srv/redo\""
                     }
+                } else if key == "issuer" {
+                    "\"https://idp.example\""
+                } else if ["client_id", "account_claim"].contains(&key) {
+                    "\"vitrine\""
+                } else if ["client_secret_file", "ca_file"].contains(&key) {
+                    "\"/etc/vitrine/file\""
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
                 } else if key == "public_url" {
@@ -779,7 +795,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 71] = [
+    const KEYS: [&str; 79] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -843,6 +859,14 @@ mod tests {
         "dimse.tls",
         "dimse.associations",
         "audit.witness",
+        "oidc.issuer",
+        "oidc.client_id",
+        "oidc.client_secret_file",
+        "oidc.ca_file",
+        "oidc.account_claim",
+        "oidc.acr",
+        "oidc.amr",
+        "oidc.fresh_seconds",
         "log.level",
         "log.format",
         "database.url",

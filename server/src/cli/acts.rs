@@ -40,6 +40,9 @@ pub enum Act {
     UserDisable {
         name: String,
     },
+    UserUnbind {
+        name: String,
+    },
     ClientAdd {
         name: String,
         scopes: Vec<String>,
@@ -255,6 +258,18 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             Ok(Given {
                 access_changed: true,
                 ..Given::done(json!({"user": user, "disabled": true}))
+            })
+        }
+        Act::UserUnbind { name } => {
+            let user = user_id(&name)?;
+            let permit = ground
+                .permit::<action::ManageUsers>()?
+                .noted("user", user.as_str())
+                .noted("change", "unbind");
+            ground.store.forget_identity(&permit, &user).await?;
+            Ok(Given {
+                access_changed: true,
+                ..Given::done(json!({"user": user, "bound": false}))
             })
         }
         Act::ClientAdd { name, scopes } => client_add(ground, &name, scopes).await,

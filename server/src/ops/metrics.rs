@@ -81,6 +81,12 @@ pub const FAMILIES: &[Family] = &[
         NONE,
     ),
     (
+        "vitrine_logout_tokens_refused_total",
+        "counter",
+        "Logout tokens of the identity provider that were refused",
+        NONE,
+    ),
+    (
         "vitrine_record_seconds",
         "histogram",
         "Opening a patient's whole record; one that does not come counts as slower than every bound",

@@ -26,7 +26,7 @@ use vitrine_wire::console::{ConsoleMay, ConsoleSession, ConsoleSignIn};
 /// Where wrong secrets are counted that were given here.
 const HERE: &str = "console";
 
-fn row(actor: Actor, action: &str, rule: &str, ok: bool) -> AuditEntry {
+pub(super) fn row(actor: Actor, action: &str, rule: &str, ok: bool) -> AuditEntry {
     let mut row = sign_in_row(actor, None, action, rule, ok);
     row.notes.insert("door".to_owned(), "console".to_owned());
     row
@@ -81,18 +81,9 @@ pub async fn sign_in(
         let text = "This account is disabled: ask clinical IT.";
         return Err(No::new(StatusCode::FORBIDDEN, "disabled", text));
     }
-    // Whatever session came with it ends; a token that somebody brought is never taken on.
-    if let Some(token) = door::cookie(&headers)
-        && let Some(old) = sessions::at_console(&app, &token).await?
-    {
-        app.store.end_session(&old.caller.session).await?;
-        let old = Actor::User(old.account.user);
-        app.store
-            .append(row(old, "sign-out", "new-sign-in", true))
-            .await?;
-    }
+    signed_out_before(&app, &headers).await?;
     app.store.append(row(actor, "sign-in", rule, true)).await?;
-    let token = sessions::open_for_console(&app, &account).await?;
+    let token = sessions::open_for_console(&app, &account, None).await?;
     let at = sessions::at_console(&app, &token)
         .await?
         .ok_or_else(No::not_signed_in)?;
@@ -101,7 +92,21 @@ pub async fn sign_in(
     Ok(([(header::SET_COOKIE, set(&token, "")?)], Json(session)).into_response())
 }
 
-fn set(token: &str, more: &str) -> Result<HeaderValue, No> {
+/// Whatever session came with a sign-in ends; a token that somebody brought is never taken on.
+pub(super) async fn signed_out_before(app: &App, headers: &HeaderMap) -> Result<(), No> {
+    if let Some(token) = door::cookie(headers)
+        && let Some(old) = sessions::at_console(app, &token).await?
+    {
+        app.store.end_session(&old.caller.session).await?;
+        let old = Actor::User(old.account.user);
+        app.store
+            .append(row(old, "sign-out", "new-sign-in", true))
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) fn set(token: &str, more: &str) -> Result<HeaderValue, No> {
     let cookie = format!(
         "{}={token}; Path=/; Secure; HttpOnly; SameSite=Strict{more}",
         door::COOKIE
