@@ -5,10 +5,12 @@
 //! Called by the facade.
 
 mod cli_session;
+mod provider;
 pub(crate) mod rows;
 mod sign_in;
 
 pub(crate) use cli_session::{forget_saved, restore, save_current};
+pub(crate) use provider::{open_browser, sign_in_by_provider};
 pub(crate) use rows::Ended;
 pub(crate) use sign_in::{dir_user, recent_users, sign_in};
 

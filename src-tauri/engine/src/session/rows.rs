@@ -23,6 +23,8 @@ pub(crate) enum Proved {
     StaffListPin,
     /// The server.
     Server,
+    /// The hospital's identity provider, by the server's word.
+    Provider,
 }
 
 impl Proved {
@@ -31,6 +33,7 @@ impl Proved {
             Self::OwnKey => "own-key",
             Self::StaffListPin => "staff-list-pin",
             Self::Server => "server",
+            Self::Provider => "identity-provider",
         }
     }
 }

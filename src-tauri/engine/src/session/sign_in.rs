@@ -126,7 +126,7 @@ pub(crate) async fn sign_in(
     }
 }
 
-fn count_try(station: &Station, user: &str) -> Result<(u32, i64), EngineError> {
+pub(super) fn count_try(station: &Station, user: &str) -> Result<(u32, i64), EngineError> {
     let _ = station.slots().refresh();
     match station.outbox.attempt(user, &RULE, station.clock.now()) {
         Ok(Attempt::Go { fails, wait_ms }) => Ok((fails, wait_ms)),
@@ -147,13 +147,13 @@ fn seconds(ms: i64) -> u32 {
     u32::try_from(ms.max(0).div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0)).unwrap_or(u32::MAX)
 }
 
-fn right(station: &Station, user: &str) {
+pub(super) fn right(station: &Station, user: &str) {
     if let Err(e) = station.outbox.right_secret(user, RULE.path) {
         tracing::warn!(error = %e, "the counter of wrong secrets could not be cleared");
     }
 }
 
-fn wrong(station: &Station, user: &UserId, fails: u32, wait_ms: i64) -> EngineError {
+pub(super) fn wrong(station: &Station, user: &UserId, fails: u32, wait_ms: i64) -> EngineError {
     rows::not_let_in(station, user, "sign-in", "wrong-secret");
     let user = user.as_str();
     if fails >= SLOT_GOES_AT && station.slots().of(user).next().is_some() {
@@ -219,7 +219,7 @@ fn open_records(station: &Station, dek: &Dek, slot: &UserSlot) -> Option<Arc<Rec
     }
 }
 
-fn begin(
+pub(super) fn begin(
     station: &Arc<Station>,
     person: Person,
     records: Option<Arc<Records>>,
@@ -269,7 +269,11 @@ async fn admit(
     Ok(begin(station, person, records, Some(&answer)))
 }
 
-fn make_slot(station: &Station, user: &str, secret: &str) -> Result<Option<Arc<Records>>, EngineError> {
+pub(super) fn make_slot(
+    station: &Station,
+    user: &str,
+    secret: &str,
+) -> Result<Option<Arc<Records>>, EngineError> {
     let kind = kind_of_secret(dir_user(station, user)?.as_ref(), secret);
     let existing: Option<UserSlot> = station.slots().of(user).find(|s| s.kind == kind).cloned();
     if let Some(slot) = existing

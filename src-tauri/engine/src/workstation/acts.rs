@@ -81,6 +81,34 @@ impl Workstation {
             .map_err(|_| EngineError::Internal("signing in"))?
     }
 
+    /// Signs a person in by the hospital's identity provider: `show` is given the address for the system's browser, once;
+    /// [`Workstation::open_browser`] opens it. `pin`: the PIN of the staff list, for the person's own key here.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] by the provider, by the server, or after five minutes; [`EngineError::Offline`];
+    /// [`EngineError::WrongSecret`] for the PIN; [`EngineError::AuditFailed`].
+    pub async fn sign_in_by_provider(
+        &self,
+        show: impl FnOnce(&str) + Send + 'static,
+        pin: Option<&str>,
+    ) -> Result<SessionView, EngineError> {
+        let station = self.station()?;
+        let pin = pin.map(|p| Zeroizing::new(p.to_owned()));
+        self.inner
+            .handle
+            .spawn(async move { session::sign_in_by_provider(&station, show, pin).await })
+            .await
+            .map_err(|_| EngineError::Internal("signing in"))?
+    }
+
+    /// Opens the system's browser at the address of [`Workstation::sign_in_by_provider`].
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when there is none.
+    pub fn open_browser(address: &str) -> Result<(), EngineError> {
+        session::open_browser(address)
+    }
+
     /// Ends the session, with the emergency access of its person, and wipes the user's key.
     pub fn lock(&self) {
         if let Ok(station) = self.station() {
