@@ -5,6 +5,7 @@
 
 pub mod lab;
 pub mod monitor;
+pub mod oidc;
 pub mod proxy;
 pub mod scan;
 pub mod server;
