@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::data_dir::DataDir;
 use crate::http::dicomweb::decodes::Decodes;
 use crate::identity::known::Known;
+use crate::identity::oidc::Provider;
 use crate::identity::sessions::Caller;
 use crate::identity::throttle::Throttle;
 use crate::imaging::copies::Copier;
@@ -52,6 +53,8 @@ pub struct App {
     pub sign_ins: Semaphore,
     /// Which requests are worked on, wait, or are turned away.
     pub lanes: Lanes,
+    /// The hospital's identity provider.
+    pub oidc: Option<Provider>,
     /// Sessions seen lately.
     pub known: Known,
     /// What was shown last, of the types that may be shown old.
@@ -64,6 +67,8 @@ pub struct App {
     pub conditions: tokio::sync::Mutex<()>,
     /// The tree over all audit chains.
     pub tree: Arc<Tree>,
+    /// Where its rows go beside, if anywhere.
+    pub repository: Option<crate::ops::repository::Repository>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// True while the server drains, and from SIGTERM on.
@@ -86,6 +91,8 @@ pub struct App {
     pub room: Room,
     /// Leave to decode an image for an answer.
     pub decodes: Decodes,
+    /// Which session ended; `None` when each must be looked at. For connections that are not the hub's.
+    pub ended: broadcast::Sender<Option<[u8; 32]>>,
     /// Series of which there is more to show.
     pub packed: broadcast::Sender<String>,
     /// Takes images in and knows where they lie.
@@ -148,6 +155,7 @@ impl App {
                 doing: "starting the threads of images",
                 cause: e.to_string(),
             })?;
+        let oidc = Provider::open(&config.oidc).map_err(|e| StoreError::Refused(e.text))?;
         let images = Filer::open(store.clone(), &dir, &config.images, &config.database.node)?;
         let draining = watch::channel(false).0;
         let copies = Copier::open(
@@ -174,17 +182,21 @@ impl App {
             crate::ops::notice::Mailer::of(&config, &dir).map_err(|e| StoreError::Refused(e.text))?;
         let keys = Arc::new(keys);
         let tree = Arc::new(Tree::new(&dir, &config, keys.clone(), metrics.clone()));
+        let repository = crate::ops::repository::Repository::open(&dir, &config, metrics.clone())
+            .map_err(|e| StoreError::Refused(e.text))?;
         Ok(Arc::new(Self {
             layouts: Arc::new((rules, signature)),
             throttle: Throttle::default(),
             sign_ins: Semaphore::new(config.limits.sign_ins),
             lanes,
+            oidc,
             known: Known::default(),
             last_known: crate::http::fhir::last_known::LastKnown::default(),
             breakers,
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
             conditions: tokio::sync::Mutex::new(()),
             tree,
+            repository,
             metrics,
             draining,
             hub: crate::ws::hub::Hub::new(store.watch()),
@@ -196,6 +208,7 @@ impl App {
             packs: Packs::default(),
             room: Room::new(config.images.reserve_mib),
             decodes: Decodes::new(config.images.decodes),
+            ended: broadcast::channel(256).0,
             packed: broadcast::channel(256).0,
             images,
             copies,
@@ -223,11 +236,14 @@ impl App {
         self.known.forget_all();
         self.hub.recheck(&Changed::People);
         self.hub.recheck(&Changed::Devices);
+        let _ = self.ended.send(None);
     }
 
-    /// Tells connections with a person signed in to ask again: a session ended.
-    pub fn session_ended(&self) {
-        self.hub.recheck(&Changed::People);
+    /// Tells the connections of a session that it ended.
+    pub fn session_ended(&self, session: &[u8; 32]) {
+        self.known.forget(session);
+        self.hub.recheck(&Changed::Session(*session));
+        let _ = self.ended.send(Some(*session));
     }
 
     /// Notes a grant as the store keeps it, so that requests resting on it are allowed while it is in force. One that has ended

@@ -6,10 +6,13 @@
 mod audit;
 mod copies;
 mod notice;
+mod oidc;
 
-pub use audit::{Anomalies, Audit, Witness};
+pub use audit::{Anomalies, Audit, Repository, Witness};
 pub use copies::{CopyTarget, Place};
 pub use notice::{Notice, WardNotice};
+pub use oidc::Oidc;
+pub(crate) use oidc::may_be_asked;
 
 use crate::error::Fault;
 use crate::ingest::peers::Peer;
@@ -49,6 +52,8 @@ pub struct Config {
     pub audit: Audit,
     /// Who is told of broken glass by mail.
     pub notice: Notice,
+    /// The hospital's identity provider.
+    pub oidc: Oidc,
     /// Log output.
     pub log: Log,
     /// Role layouts, `[[layout]]`; the first that fits counts.
@@ -145,6 +150,8 @@ pub struct Sessions {
     pub longest_hours: u32,
     /// Minutes a client's token lives.
     pub client_minutes: u32,
+    /// Days without contact after which a workstation signs nobody in by what it holds.
+    pub offline_days: u32,
 }
 
 /// `[feed]`
@@ -354,6 +361,7 @@ impl Default for Sessions {
             idle_minutes: 15,
             longest_hours: 12,
             client_minutes: 60,
+            offline_days: 14,
         }
     }
 }
@@ -563,6 +571,12 @@ impl Config {
                 1,
                 24 * 60,
             ),
+            (
+                "sessions.offline_days",
+                self.sessions.offline_days as usize,
+                1,
+                90,
+            ),
             ("redo.base_hours", self.redo.base_hours as usize, 1, 24 * 31),
             ("redo.keep_days", self.redo.keep_days as usize, 1, 3660),
             ("archive.hot_years", self.archive.hot_years as usize, 1, 200),
@@ -652,6 +666,12 @@ impl Config {
         if let Some(fault) = audit::fault(&self.audit.witness) {
             return wrong("audit.witness", &fault);
         }
+        if let Some((key, fault)) = self.audit.repository.fault() {
+            return wrong(key, fault);
+        }
+        if let Some((key, fix)) = oidc::fault(&self.oidc) {
+            return wrong(key, &fix);
+        }
         let rules = Layouts {
             layouts: self.layout.clone(),
         };
@@ -727,7 +747,7 @@ mod tests {
         let all: String = KEYS
             .iter()
             .map(|k| {
-                let (table, key) = k.split_once('.').unwrap();
+                let (table, key) = k.rsplit_once('.').unwrap();
                 let value = if [
                     "origins",
                     "names",
@@ -737,6 +757,8 @@ mod tests {
                     "copies",
                     "witness",
                     "ward",
+                    "acr",
+                    "amr",
                 ]
                 .contains(&key)
                 {
@@ -770,8 +792,19 @@ mod tests {
                     } else {
                         "\"/srv/redo\""
                     }
+                } else if key == "issuer" {
+                    "\"https://idp.example\""
+                } else if ["client_id", "account_claim"].contains(&key) {
+                    "\"vitrine\""
+                } else if ["client_secret_file", "ca_file"].contains(&key) {
+                    "\"/etc/vitrine/file\""
                 } else if ["address", "metrics", "agent"].contains(&key) {
                     "\"127.0.0.1:1\""
+                } else if table == "audit.repository" {
+                    match key {
+                        "to" | "name" => "\"arr.example:6514\"",
+                        _ => "\"/srv/arr.pem\"",
+                    }
                 } else if key == "public_url" {
                     "\"https://vitrine.example\""
                 } else if key == "title" {
@@ -797,7 +830,7 @@ mod tests {
         Config::parse(&all, "all").unwrap();
     }
 
-    const KEYS: [&str; 79] = [
+    const KEYS: [&str; 93] = [
         "listen.address",
         "listen.metrics",
         "listen.agent",
@@ -829,6 +862,7 @@ mod tests {
         "sessions.idle_minutes",
         "sessions.longest_hours",
         "sessions.client_minutes",
+        "sessions.offline_days",
         "feed.keep_rows",
         "redo.keep",
         "redo.folder",
@@ -869,6 +903,19 @@ mod tests {
         "notice.to",
         "notice.ward",
         "notice.language",
+        "audit.repository.to",
+        "audit.repository.ca",
+        "audit.repository.name",
+        "audit.repository.certificate",
+        "audit.repository.key",
+        "oidc.issuer",
+        "oidc.client_id",
+        "oidc.client_secret_file",
+        "oidc.ca_file",
+        "oidc.account_claim",
+        "oidc.acr",
+        "oidc.amr",
+        "oidc.fresh_seconds",
         "log.level",
         "log.format",
         "database.url",

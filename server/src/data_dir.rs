@@ -82,6 +82,11 @@ impl DataDir {
     pub fn audit_tree(&self) -> PathBuf {
         self.root.join("audit-tree")
     }
+    /// How far the audit repository has the audit log.
+    #[must_use]
+    pub fn audit_repository(&self) -> PathBuf {
+        self.root.join("audit-repository.json")
+    }
     /// The CA certificate, for workstations and browsers.
     #[must_use]
     pub fn ca_pem(&self) -> PathBuf {

@@ -22,10 +22,11 @@ use vitrine_access::AccessId;
 use vitrine_clinical::UtcMs;
 use vitrine_server::config::CopyTarget;
 use vitrine_server::ops::audit_tree::Standing;
+use vitrine_server::ops::repository;
 use vitrine_store::Stall;
 use vitrine_wire::message::*;
 
-const ALERTS: [&str; 15] = [
+const ALERTS: [&str; 16] = [
     "VitrineRecordSlow",
     "VitrineRecordVerySlow",
     "VitrineEmergencySlow",
@@ -38,6 +39,7 @@ const ALERTS: [&str; 15] = [
     "VitrineImageLost",
     "VitrineCopyTargetAway",
     "VitrineAuditTreeFault",
+    "VitrineAuditRepositoryBehind",
     "VitrineReviewWaiting",
     "VitrineReviewOverdue",
     "VitrineNoticeWaiting",
@@ -200,6 +202,8 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     let s = Inside::start(&data, |c| {
         c.lanes.read_ms = 60_000;
         c.images.copies = targets;
+        c.audit.repository.to = "127.0.0.1:1".to_owned();
+        c.audit.repository.ca = data.join("ca.pem").display().to_string();
     })
     .await;
     for (p, w) in [("pat-ed", "ED"), ("pat-icu", "ICU")] {
@@ -290,6 +294,13 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
         application: "psql".to_owned(),
         age_s: 7.0,
     }]);
+    // No job sends here: how it stands is as it would be after 16 minutes.
+    let repository = s.app.repository.as_ref().unwrap();
+    repository.note(repository::Standing {
+        missing: 3,
+        caught_up: Some(vitrine_server::clock::now().plus_ms(-960_000)),
+        error: None,
+    });
     s.app.tree.note(Standing {
         fault: Some("a row is another".to_owned()),
         ..Standing::default()
@@ -359,6 +370,7 @@ async fn each_fires_within_a_minute_of_its_fault_and_clears() {
     s.store.stall(Vec::new());
     s.app.tree.note(Standing::default());
     s.app.notices.done(untold);
+    repository.note(repository::Standing::default());
     for of in [&s.app.waiting.long, &s.app.waiting.overdue] {
         of.store(0, Ordering::Relaxed);
     }

@@ -201,6 +201,13 @@ fn cases() -> Vec<Case> {
         ("POST", "/auth/login", "/auth/login", Some("{}".into()), "nobody", 400),
         ("POST", "/auth/login", "/auth/login", Some(json!({"user": "nina", "secret": "193746", "device": "nobody", "at_ms": 0, "signature": "00"}).to_string()), "nobody", 401),
         ("POST", "/auth/logout", "/auth/logout", None, "nobody", 401),
+        // Without a provider in the configuration; with one: oidc_attacks.rs
+        ("GET", "/auth/oidc", "/auth/oidc", None, "nobody", 404),
+        ("POST", "/auth/oidc", "/auth/oidc", Some("{}".into()), "nobody", 404),
+        ("POST", "/auth/oidc/backchannel-logout", "/auth/oidc/backchannel-logout", Some("logout_token=x".into()), "nobody", 404),
+        ("GET", "/console/api/ways", "/console/api/ways", None, "nobody", 200),
+        ("GET", "/console/api/oidc/start", "/console/api/oidc/start", None, "nobody", 404),
+        ("GET", "/console/oidc/callback", "/console/oidc/callback?code=a&state=b", None, "nobody", 404),
         ("POST", "/auth/break-glass", "/auth/break-glass", glass("pat-icu"), "nobody", 401),
         ("POST", "/auth/break-glass", "/auth/break-glass", glass("pat-icu"), "client", 403),
         ("POST", "/auth/break-glass", "/auth/break-glass", glass("pat-icu"), "privacy", 403),

@@ -3,8 +3,10 @@
 //! Lives here: starting and ending processes, planting faults, looking at what they leave. Never here: a mock of our
 //! own code. Called by the tests of this crate, by the benches and by the demo.
 
+pub mod canary;
 pub mod lab;
 pub mod monitor;
+pub mod oidc;
 pub mod proxy;
 pub mod scan;
 pub mod server;

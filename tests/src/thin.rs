@@ -222,6 +222,29 @@ impl Device {
     }
 }
 
+impl Device {
+    /// Signs a person in here by what came back from the identity provider: its id, time and signature are put in. Gives
+    /// status and answer.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn redeem(
+        &self,
+        server: &Server,
+        http: &reqwest::Client,
+        mut request: vitrine_wire::http::OidcLoginRequest,
+    ) -> Result<(u16, serde_json::Value)> {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
+        request.device.clone_from(&self.id);
+        request.at_ms = i64::try_from(now.as_millis())?;
+        request.signature = hex(self.key.sign(&request.message()).as_ref());
+        let url = format!("{}/auth/oidc", server.url());
+        let answer = http.post(url).json(&request).send().await?;
+        let status = answer.status().as_u16();
+        Ok((status, answer.json().await?))
+    }
+}
+
 /// TLS that trusts this server's CA and nothing else.
 ///
 /// # Errors

@@ -196,6 +196,19 @@ test('a sign-in that ended clears the page and keeps what was typed, for the sam
   }
 });
 
+test('the provider is offered where there is one, and the password always', async () => {
+  await show('sign-in-provider');
+  expect(one('provider').getAttribute('href')).toBe('/console/api/oidc/start');
+  expect(all('secret')).toHaveLength(1);
+  await leave();
+  await show('sign-in');
+  expect([all('provider').length, all('secret').length]).toEqual([0, 1]);
+  await leave();
+  // That it cannot be told is no reason to hide the password.
+  await show('sign-in-provider', (known) => (known.ill['GET ways'] = 'unreached'));
+  expect([all('provider').length, all('secret').length]).toEqual([0, 1]);
+});
+
 test('signing out with something typed is asked first; then everything is gone', async () => {
   const { app } = await show('leave');
   expect(document.activeElement).toBe(one('stay'));

@@ -3,7 +3,7 @@ import { flushSync } from 'svelte';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import { block, CHILD_NEWS2_IN_FULL, MARY_CARD, MARY_CHART, MARY_NEWS2 } from '../src/ipc/fixtures/people';
 import { SCENARIOS } from '../src/ipc/fixtures/scenarios';
-import { all, leave, one, screen } from './onScreen';
+import { all, leave, one, screen, words } from './onScreen';
 
 const text = () => document.body.textContent ?? '';
 
@@ -216,6 +216,18 @@ describe('lock screen', () => {
       expect(all('emergency')).toHaveLength(0);
     });
   }
+
+  test('what the workstation says of the offline horizon stands above the way in, and neither way in goes', async () => {
+    const said = 'No contact with the server: signing in here works for 2 d 4 hr more, then not until the server is back.';
+    await screen('lock', (world) => (world.lock = { ...world.lock, device_text: said }));
+    expect(words(one('device-notice'))).toContain(said);
+    const order = one('device-notice').compareDocumentPosition(one('sign-in'));
+    expect(order & Node.DOCUMENT_POSITION_FOLLOWING).toBeTruthy();
+    expect(one('emergency').hasAttribute('disabled')).toBe(false);
+    await leave();
+    await screen('lock');
+    expect(all('device-notice')).toHaveLength(0);
+  });
 
   test('type-ahead narrows the recent users', async () => {
     await screen('lock');

@@ -58,6 +58,22 @@ const WATCH: &[Need] = &[Need {
     packages: &["prometheus"],
 }];
 
+/// To receive the audit log as a hospital's repository does: syslog over TLS.
+const LOGS: &[Need] = &[Need {
+    present: || {
+        Path::new("/usr/sbin/rsyslogd").exists()
+            && file_under(
+                &[
+                    "/usr/lib/x86_64-linux-gnu/rsyslog",
+                    "/usr/lib/aarch64-linux-gnu/rsyslog",
+                    "/usr/lib/rsyslog",
+                ],
+                "lmnsd_gtls.so",
+            )
+    },
+    packages: &["rsyslog", "rsyslog-gnutls"],
+}];
+
 /// To send images as modalities do, to decode them with other people's decoders, and to run other people's Python.
 const IMAGES: &[Need] = &[
     Need {
@@ -96,6 +112,18 @@ const PEER: &[Need] = &[
     Need {
         present: || has("tc") || Path::new("/usr/sbin/tc").exists(),
         packages: &["iproute2"],
+    },
+];
+
+/// To look at what is left in memory, and to set the clock of a program.
+const SECRETS: &[Need] = &[
+    Need {
+        present: || has("gcore"),
+        packages: &["gdb"],
+    },
+    Need {
+        present: || has("faketime"),
+        packages: &["faketime"],
     },
 ];
 
@@ -148,7 +176,7 @@ const CLUSTER: &[Need] = &[
 ];
 
 /// The system services that come with those packages. None is to run here: the tests bring their own processes.
-const SERVICES: [&str; 8] = [
+const SERVICES: [&str; 9] = [
     "postgresql",
     "patroni",
     "etcd",
@@ -157,12 +185,15 @@ const SERVICES: [&str; 8] = [
     "prometheus",
     "prometheus-node-exporter",
     "orthanc",
+    "rsyslog",
 ];
 
-/// Makes sure of what the cluster needs, the tests of the alert rules and those of modalities. Services of packages that this installs are
-/// neither started nor enabled; one that was there before is left as it is.
+/// Makes sure of what the cluster needs, the tests of the alert rules, those of modalities, of the audit repository and of
+/// what is left in memory. Services of packages that this installs are neither started nor enabled; one that was there
+/// before is left as it is.
 pub fn ensure_cluster() -> Result<()> {
-    unstarted(missing(CLUSTER.iter().chain(WATCH).chain(IMAGES)).as_slice())
+    let tests = WATCH.iter().chain(IMAGES).chain(LOGS).chain(SECRETS);
+    unstarted(missing(CLUSTER.iter().chain(tests)).as_slice())
 }
 
 /// Makes sure of what the bench of images is compared with, likewise unstarted.

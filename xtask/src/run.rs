@@ -67,7 +67,10 @@ pub fn cargo(args: &[&str]) -> Command {
 static BEGAN: OnceLock<Instant> = OnceLock::new();
 
 /// Seconds since then.
-#[allow(clippy::disallowed_methods, reason = "how long a run takes is told to whoever reads its log")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how long a run takes is told to whoever reads its log"
+)]
 fn since() -> u64 {
     BEGAN.get_or_init(Instant::now).elapsed().as_secs()
 }

@@ -29,6 +29,7 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     if let Some(programs) = ui::newer_postgres()? {
         c.env("VITRINE_PG18", programs);
     }
+    ui::provider()?;
     run(c)?;
     if with_ui && filter.is_none() {
         // Every screen for who cannot see it and in the other language; what is hostile on every layout (`npm run names` and

@@ -55,6 +55,11 @@ pub fn newer_postgres() -> Result<Option<PathBuf>> {
     Ok(Some(root().join(AT).join(PACKAGE).join("native")))
 }
 
+/// The OpenID provider that people sign in by in `tests/tests/oidc.rs`.
+pub fn provider() -> Result<()> {
+    clean_install("tests/oidc", |_| Ok(()))
+}
+
 /// npm in `ui/`.
 pub fn npm(args: &[&str]) -> std::process::Command {
     let mut c = command("npm", args);

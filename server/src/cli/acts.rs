@@ -40,6 +40,9 @@ pub enum Act {
     UserDisable {
         name: String,
     },
+    UserUnbind {
+        name: String,
+    },
     ClientAdd {
         name: String,
         scopes: Vec<String>,
@@ -150,6 +153,13 @@ pub struct Ground {
     pub audit: crate::config::Audit,
     /// The hospital's mail server, where somebody is to be told of broken glass.
     pub mailer: Option<Arc<ops::notice::Mailer>>,
+    /// Name of this server among those that share the database; may be empty.
+    pub node: String,
+    /// Where it is reached; may be empty.
+    pub public_url: String,
+    /// For how long its audit repository has been missing rows, in seconds, and why; `None` where no server runs, or none is
+    /// configured.
+    pub repository: Option<(f64, Option<String>)>,
     /// What they are at.
     pub tiers: Arc<ops::tiers::Work>,
     /// Takes images in.
@@ -257,6 +267,18 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             Ok(Given {
                 access_changed: true,
                 ..Given::done(json!({"user": user, "disabled": true}))
+            })
+        }
+        Act::UserUnbind { name } => {
+            let user = user_id(&name)?;
+            let permit = ground
+                .permit::<action::ManageUsers>()?
+                .noted("user", user.as_str())
+                .noted("change", "unbind");
+            ground.store.forget_identity(&permit, &user).await?;
+            Ok(Given {
+                access_changed: true,
+                ..Given::done(json!({"user": user, "bound": false}))
             })
         }
         Act::ClientAdd { name, scopes } => client_add(ground, &name, scopes).await,

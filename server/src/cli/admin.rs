@@ -98,6 +98,9 @@ pub async fn open(context: &Context, dir: DataDir, _lock: &Lock) -> Result<Groun
         archive: config.archive,
         audit: config.audit,
         mailer,
+        node: config.database.node,
+        public_url: config.listen.public_url,
+        repository: None,
         tiers: Arc::default(),
         served: false,
         operator: acts::operator(),
@@ -166,6 +169,12 @@ pub fn ground(app: &App, files: Arc<dyn Files>, operator: String) -> Ground {
         archive: app.config.archive.clone(),
         audit: app.config.audit.clone(),
         mailer: app.mailer.clone(),
+        node: app.config.database.node.clone(),
+        public_url: app.config.listen.public_url.clone(),
+        repository: app
+            .repository
+            .as_ref()
+            .map(|r| (r.behind_s(), r.standing().error)),
         tiers: app.tiers.clone(),
         served: true,
         operator,

@@ -3,6 +3,7 @@
 use super::acts::Act;
 use super::{Context, Data, Outcome, admin};
 use crate::error::Fault;
+use crate::ops::forms::Form;
 use crate::ops::look::Asked;
 use clap::Subcommand;
 use std::path::PathBuf;
@@ -72,6 +73,9 @@ pub(super) enum AuditCommand {
         /// Go on at the `next` of an answer.
         #[arg(long, value_name = "PLACE")]
         before: Option<String>,
+        /// json: ours; balp: FHIR AuditEvents (IHE BALP); atna: audit messages of DICOM in syslog (ITI-20).
+        #[arg(long, value_enum, default_value_t)]
+        format: Form,
     },
     /// Account for the disclosures of one patient (45 CFR 164.528).
     Disclosures {
@@ -126,6 +130,7 @@ pub(super) async fn audit(context: &Context, command: AuditCommand) -> Result<Ou
             until,
             limit,
             before,
+            format,
         } => {
             let asked = Asked::Find {
                 patient,
@@ -136,6 +141,7 @@ pub(super) async fn audit(context: &Context, command: AuditCommand) -> Result<Ou
                 until,
                 before,
                 limit,
+                format,
             };
             (data, Act::Look(asked))
         }

@@ -155,6 +155,13 @@ enum UserCommand {
         #[command(flatten)]
         data: Data,
     },
+    /// Let go of a person's identity at the provider: sessions by it end, and the next sign-in there binds anew.
+    Unbind {
+        /// Sign-in name.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -387,6 +394,9 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::User(UserCommand::List(data)) => admin::act(context, &data, Act::UserList).await,
         Command::User(UserCommand::Disable { name, data }) => {
             admin::act(context, &data, Act::UserDisable { name }).await
+        }
+        Command::User(UserCommand::Unbind { name, data }) => {
+            admin::act(context, &data, Act::UserUnbind { name }).await
         }
         Command::Client(ClientCommand::Add { name, data, scope }) => {
             admin::act(context, &data, Act::ClientAdd { name, scopes: scope }).await

@@ -215,6 +215,21 @@ fn review(json: &Value) -> String {
 }
 
 fn looked(json: &Value) -> String {
+    let next = json["next"].as_str();
+    if json["bundle"].is_object() {
+        return format!("{:#}\n", json["bundle"]);
+    }
+    if let Some(messages) = json["messages"].as_array() {
+        let mut out: String = messages
+            .iter()
+            .filter_map(Value::as_str)
+            .map(|m| format!("{m}\n"))
+            .collect();
+        if let Some(next) = next {
+            let _ = writeln!(out, "there is more: --before {next}");
+        }
+        return out;
+    }
     let rows = json["rows"].as_array().map_or(&[][..], Vec::as_slice);
     let mut out = format!("{}\n", cell(&json["looked"]));
     if rows.is_empty() {
@@ -235,7 +250,7 @@ fn looked(json: &Value) -> String {
         "seq",
     ];
     out.push_str(&table(rows, &columns));
-    if let Some(next) = json["next"].as_str() {
+    if let Some(next) = next {
         let _ = writeln!(out, "there is more: --before {next}");
     }
     out

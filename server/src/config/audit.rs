@@ -11,8 +11,57 @@ use std::path::Path;
 pub struct Audit {
     /// Who keeps copies of the checkpoints.
     pub witness: Vec<Witness>,
+    /// Who gets every row.
+    pub repository: Repository,
     /// Thresholds of `audit anomalies`.
     pub anomalies: Anomalies,
+}
+
+/// `[audit.repository]`
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Repository {
+    /// `host:port` of its syslog over TLS; empty = none.
+    pub to: String,
+    /// File with the certificates (PEM) that it is believed by.
+    pub ca: String,
+    /// Name in its certificate; empty = the host of `to`.
+    pub name: String,
+    /// File with our certificate for it (PEM); empty = none.
+    pub certificate: String,
+    /// File with that one's private key (PEM), mode 0600.
+    pub key: String,
+}
+
+impl Repository {
+    /// The first thing wrong: the key of the configuration, and what.
+    pub(super) fn fault(&self) -> Option<(&'static str, &'static str)> {
+        if self.to.is_empty() {
+            return None;
+        }
+        let address = self.to.rsplit_once(':');
+        if !address.is_some_and(|(h, p)| !h.is_empty() && p.parse::<u16>().is_ok_and(|p| p > 0)) {
+            return Some(("audit.repository.to", "must be host:port"));
+        }
+        if !Path::new(&self.ca).is_absolute() {
+            return Some(("audit.repository.ca", "must be the absolute path of a PEM file"));
+        }
+        let both = [
+            ("audit.repository.certificate", &self.certificate),
+            ("audit.repository.key", &self.key),
+        ];
+        if self.certificate.is_empty() && self.key.is_empty() {
+            return None;
+        }
+        both.into_iter()
+            .find(|(_, path)| !Path::new(path).is_absolute())
+            .map(|(key, _)| {
+                (
+                    key,
+                    "must be the absolute path of a PEM file: give certificate and key, or neither",
+                )
+            })
+    }
 }
 
 /// `[audit.anomalies]`
@@ -103,6 +152,30 @@ pub(super) fn fault(all: &[Witness]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
+
+    #[test]
+    fn a_repository_is_there_whole_or_not_at_all() {
+        let of =
+            |text: &str| Config::parse(&format!("[audit.repository]\n{text}"), "c.toml").map_err(|f| f.text);
+        let good = "to = \"arr:6514\"\nca = \"/ca.pem\"\n";
+        assert_eq!(of(good).unwrap().audit.repository.to, "arr:6514");
+        for (more, key) in [
+            ("to = \"arr\"\nca = \"/ca.pem\"", "repository.to"),
+            ("to = \"arr:0\"\nca = \"/ca.pem\"", "repository.to"),
+            ("to = \"arr:6514\"\nca = \"ca.pem\"", "repository.ca"),
+            ("to = \"arr:6514\"", "repository.ca"),
+            (
+                "to = \"arr:6514\"\nca = \"/c\"\ncertificate = \"/c\"",
+                "repository.key",
+            ),
+            (
+                "to = \"arr:6514\"\nca = \"/c\"\nkey = \"/c\"",
+                "repository.certificate",
+            ),
+        ] {
+            assert!(of(more).unwrap_err().contains(key), "{more}");
+        }
+    }
 
     #[test]
     fn a_wrong_witness_is_named() {

@@ -20,7 +20,7 @@ use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::{DeviceId, UserId, WardId};
 use vitrine_store::{Account, DeviceState, StoreError};
 use vitrine_wire::ErrorCode;
@@ -30,7 +30,7 @@ use vitrine_wire::http::{LoginRequest, LoginResponse};
 pub(crate) fn sign_in_row(
     actor: Actor,
     device: Option<DeviceId>,
-    action: &str,
+    action: Kind,
     rule: &str,
     ok: bool,
 ) -> AuditEntry {
@@ -39,7 +39,7 @@ pub(crate) fn sign_in_row(
         at: clock::now(),
         actor,
         device,
-        action: action.to_owned(),
+        action: action.name().to_owned(),
         purpose: Purpose::Operations,
         decision: if ok { Decision::Permit } else { Decision::Deny },
         rule: rule.to_owned(),
@@ -109,7 +109,7 @@ async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, 
         Some((kept, scopes)) if secrets::same(&kept, &hash) => scopes,
         _ => {
             app.throttle.wrong(&id, "client", now);
-            let row = sign_in_row(Actor::Client(id), None, "sign-in", "wrong-secret", false);
+            let row = sign_in_row(Actor::Client(id), None, Kind::SignIn, "wrong-secret", false);
             app.store.append(row).await.map_err(failed)?;
             return Err(wrong());
         }
@@ -127,7 +127,13 @@ async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, 
         let text = "none of the scopes asked for is registered for this client";
         return Err(oauth_error(StatusCode::BAD_REQUEST, "invalid_scope", text));
     }
-    let row = sign_in_row(Actor::Client(id.clone()), None, "sign-in", "client-secret", true);
+    let row = sign_in_row(
+        Actor::Client(id.clone()),
+        None,
+        Kind::SignIn,
+        "client-secret",
+        true,
+    );
     app.store.append(row).await.map_err(failed)?;
     let (token, expires_in) = sessions::open_for_client(app, &id, granted.clone())
         .await
@@ -204,7 +210,13 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         let wait = app.throttle.wrong(&asked.user, &asked.device, now);
         let actor = user.map_or_else(|| Actor::Device(device.clone()), Actor::User);
         app.store
-            .append(sign_in_row(actor, Some(device), "sign-in", "wrong-secret", false))
+            .append(sign_in_row(
+                actor,
+                Some(device),
+                Kind::SignIn,
+                "wrong-secret",
+                false,
+            ))
             .await?;
         return Err(wait.map_or_else(Refused::wrong_secret, Refused::throttled));
     };
@@ -213,7 +225,7 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         let row = sign_in_row(
             Actor::User(account.user),
             Some(device),
-            "sign-in",
+            Kind::SignIn,
             "account-disabled",
             false,
         );
@@ -224,7 +236,7 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
     let row = sign_in_row(
         Actor::User(account.user.clone()),
         Some(device.clone()),
-        "sign-in",
+        Kind::SignIn,
         rule,
         true,
     );
@@ -312,13 +324,12 @@ pub(super) async fn check_secret(
 /// [`Refused`].
 pub async fn logout(State(app): State<Arc<App>>, Signed(caller): Signed) -> Result<StatusCode, Refused> {
     app.store.end_session(&caller.session).await?;
-    app.known.forget(&caller.session);
-    app.session_ended();
+    app.session_ended(&caller.session);
     if let Some(user) = caller.user() {
         let row = sign_in_row(
             Actor::User(user.clone()),
             caller.device.clone(),
-            "sign-out",
+            Kind::SignOut,
             "own-session",
             true,
         );

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use ring::hmac;
 use std::sync::Arc;
-use vitrine_access::Actor;
+use vitrine_access::{Actor, Kind};
 use vitrine_clinical::DeviceId;
 use vitrine_store::{NewDevice, StoreError};
 use vitrine_wire::ErrorCode;
@@ -101,7 +101,7 @@ pub async fn enrol(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Enro
         .append(sign_in_row(
             Actor::Device(id.clone()),
             Some(id),
-            "enrol",
+            Kind::Enrol,
             "one-time-code",
             true,
         ))

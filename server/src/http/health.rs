@@ -251,6 +251,7 @@ fn gauges(app: &App) -> Vec<Gauge> {
         app.notices.oldest_s(),
     ));
     out.extend(app.tree.witnesses().iter().map(|w| w.gauge()));
+    out.extend(app.repository.iter().flat_map(|r| r.gauges()));
     out.extend(app.copies.gauges());
     for b in &app.breakers {
         let value = match b.state() {

@@ -14,6 +14,7 @@ pub mod fhir;
 pub mod health;
 pub mod import;
 pub mod lane;
+pub mod oidc;
 pub mod refusal;
 pub mod seat;
 pub mod tls;
@@ -180,6 +181,30 @@ pub const ROUTES: &[Route] = &[
         interaction: None,
         body: Some(8192),
         mount: || post(auth::logout),
+    },
+    Route {
+        method: "GET",
+        path: "/auth/oidc",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(oidc::offer),
+    },
+    Route {
+        method: "POST",
+        path: "/auth/oidc",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(16384),
+        mount: || post(oidc::sign_in),
+    },
+    Route {
+        method: "POST",
+        path: "/auth/oidc/backchannel-logout",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(32768),
+        mount: || post(oidc::logged_out),
     },
     Route {
         method: "POST",
@@ -444,6 +469,30 @@ pub const ROUTES: &[Route] = &[
         interaction: None,
         body: Some(0),
         mount: || get(console::page::file),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/ways",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::oidc::ways),
+    },
+    Route {
+        method: "GET",
+        path: "/console/api/oidc/start",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::oidc::start),
+    },
+    Route {
+        method: "GET",
+        path: "/console/oidc/callback",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::oidc::back),
     },
     Route {
         method: "POST",

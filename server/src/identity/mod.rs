@@ -6,6 +6,7 @@
 pub mod demo;
 pub mod devices;
 pub mod known;
+pub mod oidc;
 pub mod secrets;
 pub mod sessions;
 pub mod throttle;

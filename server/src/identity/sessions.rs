@@ -3,7 +3,8 @@
 //! Lives here: making, finding, prolonging and ending sessions; who a token speaks for. Never here: HTTP headers, what
 //! the holder may do. Called by `http` and `ws`.
 //! A person's session ends after 15 minutes without use and after 12 hours in any case; a disabled account and a
-//! revoked workstation end it at the next look. One of the web console ends after 8 hours, and with any change of its
+//! revoked workstation end it at the next look; one that rests on the identity provider's word ends with any change of the
+//! account, and when the provider says so. One of the web console ends after 8 hours, and with any change of its
 //! account; its token opens nothing else, and no other token opens the console: what is kept of it is another hash, and
 //! its row says what it is for.
 
@@ -13,6 +14,7 @@ use crate::keys::hex;
 use sha2::{Digest as _, Sha256};
 use vitrine_access::policy::Subject;
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
+use vitrine_store::identities::ProviderSession;
 use vitrine_store::{Account, DeviceState, SessionRow, StoreError};
 
 /// A session is written anew at most so often while it is used, ms.
@@ -70,6 +72,32 @@ pub async fn open_for_user(
         client: false,
         device,
         scopes: Vec::new(),
+        provider: None,
+        at,
+        until: at.plus_ms(i64::from(idle_s) * 1000),
+    };
+    Ok((open(app, row).await?, idle_s))
+}
+
+/// Opens a session for a person whom the identity provider vouched for, at a workstation; gives the token and the seconds
+/// until it ends unused. It ends with any change of the account, and when the provider says so.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn open_by_provider(
+    app: &App,
+    account: &Account,
+    device: DeviceId,
+    provider: ProviderSession,
+) -> Result<(String, u32), StoreError> {
+    let idle_s = app.config.sessions.idle_minutes * 60;
+    let row = |hash, at: UtcMs| SessionRow {
+        hash,
+        holder: account.user.as_str().to_owned(),
+        client: false,
+        device: Some(device),
+        scopes: vec![account.version.to_string()],
+        provider: Some(provider),
         at,
         until: at.plus_ms(i64::from(idle_s) * 1000),
     };
@@ -88,6 +116,7 @@ pub async fn open_for_client(app: &App, id: &str, scopes: Vec<String>) -> Result
         client: true,
         device: None,
         scopes,
+        provider: None,
         at,
         until: at.plus_ms(i64::from(life_s) * 1000),
     };
@@ -157,6 +186,16 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
     let Some(account) = app.store.account(&user).await?.filter(|a| !a.disabled) else {
         return Ok(None);
     };
+    // What the provider vouched for was this account as it was then.
+    if row.provider.is_some()
+        && row
+            .scopes
+            .first()
+            .is_none_or(|v| *v != account.version.to_string())
+    {
+        app.store.end_session(&hash).await?;
+        return Ok(None);
+    }
     let mut ward = None;
     if let Some(device) = &row.device {
         match app.store.device(device).await? {
@@ -172,7 +211,7 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
         let until = now.plus_ms(idle_ms).min(cap);
         if until.since(row.until) > TOUCH_MS.min(idle_ms / 4) {
             row.until = until;
-            app.store.put_session(row.clone()).await?;
+            app.store.prolong_session(&hash, until).await?;
         }
     }
     let subject = Subject::User {
@@ -220,11 +259,16 @@ pub fn console_idle_s(app: &App) -> u32 {
     app.config.sessions.idle_minutes * 60
 }
 
-/// Opens a session of the console; gives its token, 32 random bytes as hex.
+/// Opens a session of the console; gives its token, 32 random bytes as hex. `provider`: who vouched for the person, where no
+/// password was given.
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn open_for_console(app: &App, account: &Account) -> Result<String, StoreError> {
+pub async fn open_for_console(
+    app: &App,
+    account: &Account,
+    provider: Option<ProviderSession>,
+) -> Result<String, StoreError> {
     let token = hex(&clock::random::<32>());
     let at = clock::now();
     let idle = i64::from(console_idle_s(app)) * 1_000;
@@ -234,6 +278,7 @@ pub async fn open_for_console(app: &App, account: &Account) -> Result<String, St
         client: false,
         device: None,
         scopes: vec![CONSOLE.to_owned(), account.version.to_string()],
+        provider,
         at,
         until: at.plus_ms(idle.min(console_ms(app))),
     };
@@ -266,7 +311,7 @@ pub async fn at_console(app: &App, token: &str) -> Result<Option<AtConsole>, Sto
     let until = now.plus_ms(idle_ms).min(ends);
     if until.since(row.until) > TOUCH_MS.min(idle_ms / 4) {
         row.until = until;
-        app.store.put_session(row.clone()).await?;
+        app.store.prolong_session(&hash, until).await?;
     }
     let subject = Subject::User {
         user: account.user.clone(),

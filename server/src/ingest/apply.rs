@@ -9,6 +9,7 @@
 
 use crate::imaging::study::ENDPOINT;
 use crate::ingest::project::owner;
+use crate::ops::forms::balp;
 use bytes::Bytes;
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
@@ -119,16 +120,24 @@ pub async fn plan_with(
     Ok(planned)
 }
 
+/// Whether what has this address is made when it is asked for: the Endpoint of the images, rows of the audit log.
+fn is_made_here(url: &str) -> bool {
+    url == ENDPOINT
+        || url
+            .strip_prefix("AuditEvent/")
+            .is_some_and(|id| id.starts_with(balp::OURS))
+}
+
 /// Every fault of the resources to be written.
 fn check_entries(bundle: &Bundle<'_>) -> Vec<EntryIssue> {
     let mut faults = Vec::new();
     for entry in &bundle.entries {
         let made_here = entry.request.as_ref().is_some_and(|r| {
             matches!(r.method, bundle::Method::Put | bundle::Method::Delete)
-                && r.url.trim_start_matches('/') == ENDPOINT
+                && is_made_here(r.url.trim_start_matches('/'))
         });
         if made_here {
-            let text = "this Endpoint is made from the server's configuration: give yours another id";
+            let text = "what has this id is made by the server itself: give yours another id";
             let expression = format!("Bundle.entry[{}].request.url", entry.index);
             faults.push(EntryIssue {
                 entry: entry.index,

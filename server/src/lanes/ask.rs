@@ -64,8 +64,12 @@ impl Ask {
             ("GET", ["dicomweb", "studies", ..]) => Self::Images,
             ("POST", ["live", "vitals"]) => Self::Live,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
-            ("POST", ["auth", "login" | "token"] | ["console", "api", "sign-in"]) => Self::SignIn,
-            (_, ["enrol", ..] | ["console", ..]) => Self::Admin,
+            ("POST", ["auth", "login" | "token" | "oidc"] | ["console", "api", "sign-in"])
+            | (
+                "GET",
+                ["auth", "oidc"] | ["console", "api", "oidc", "start"] | ["console", "oidc", "callback"],
+            ) => Self::SignIn,
+            (_, ["enrol", ..] | ["console", ..] | ["auth", "oidc", ..]) => Self::Admin,
             _ => Self::Other,
         }
     }
@@ -197,6 +201,12 @@ mod tests {
             ("POST", "/auth/login", SignIn, SignIn),
             ("POST", "/auth/token", SignIn, SignIn),
             ("POST", "/auth/logout", Clinical, Clinical),
+            ("GET", "/auth/oidc", SignIn, SignIn),
+            ("POST", "/auth/oidc", SignIn, SignIn),
+            ("POST", "/auth/oidc/backchannel-logout", Admin, Admin),
+            ("GET", "/console/api/oidc/start", SignIn, SignIn),
+            ("GET", "/console/oidc/callback", SignIn, SignIn),
+            ("GET", "/console/api/ways", Admin, Admin),
             ("POST", "/console/api/sign-in", SignIn, SignIn),
             ("POST", "/console/api/chains", Admin, Admin),
             ("GET", "/console", Admin, Admin),

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use vitrine_access::Kind;
 use vitrine_clinical::WardId;
 use workers::{Rank, Workers};
 
@@ -407,7 +408,7 @@ pub fn start(app: &Arc<App>) {
 
 /// Writes down that somebody claimed the emergency lane and was not given it.
 pub async fn write_claim(app: &App, who: Claimant, route: &str, times: u64) {
-    let mut row = sign_in_row(who.actor, who.device, "claim-lane", "not-entitled", false);
+    let mut row = sign_in_row(who.actor, who.device, Kind::ClaimLane, "not-entitled", false);
     row.notes = BTreeMap::from([
         ("claimed".to_owned(), "emergency".to_owned()),
         ("route".to_owned(), route.to_owned()),

@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use uuid::Uuid;
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
-use vitrine_access::{Action, Actor, Permit, action};
+use vitrine_access::{Action, Actor, Kind, Permit, action};
 use vitrine_clinical::{PatientId, UserId, UtcMs};
 use vitrine_store::archive::{ArchiveAct, Certify, Counted, Destruction, Signed};
 use vitrine_store::{Account, StoreError};
@@ -341,7 +341,7 @@ pub(super) async fn person<A: Action>(
     by: Proven,
     facts: Option<PatientFacts>,
 ) -> Result<Permit<A>, Fault> {
-    let account = account(ground, by, A::NAME).await?;
+    let account = account(ground, by, A::KIND).await?;
     let request = Request {
         subject: Subject::User {
             user: account.user,
@@ -362,7 +362,7 @@ pub(super) async fn person<A: Action>(
 }
 
 /// The account of a person who has proven to be that person; a wrong password has its audit row, as one of `action`.
-pub(super) async fn account(ground: &Ground, by: Proven, action: &str) -> Result<Account, Fault> {
+pub(super) async fn account(ground: &Ground, by: Proven, action: Kind) -> Result<Account, Fault> {
     let unknown = || {
         Fault::usage(format!(
             "--by: there is no user {} in use: 'vitrine-server user list' shows all",

@@ -11,6 +11,9 @@ use serde_json::{Map, Value, json};
 use std::path::Path;
 use vitrine_wire::digest::ScopeDigest;
 
+/// So long may rows be missing at the audit repository before it is a fault: as long as the alert waits.
+const REPOSITORY_LATE_S: f64 = 900.0;
+
 /// The report.
 ///
 /// # Errors
@@ -52,6 +55,14 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
             json!({"server": mailer.server, "error": error})
         }
     };
+    if let Some((behind, error)) = &ground.repository
+        && *behind > REPOSITORY_LATE_S
+    {
+        faults.push(format!(
+            "audit: the audit repository has been missing rows for {behind:.0} s: {}",
+            error.as_deref().unwrap_or("it is being brought up")
+        ));
+    }
     let days = keys::certificate_days_left(&ground.dir.tls_pem());
     match days {
         None => faults.push(format!(
@@ -96,7 +107,8 @@ pub async fn doctor(ground: &Ground) -> Result<Given, Fault> {
         "feed": {"pos": *ground.store.watch().borrow(), "oldest": oldest},
         "counts": counts,
         "digests": digests(ground).await?,
-        "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains, "tree": audit.tree, "witnesses": witnesses},
+        "audit": {"whole": audit.faults == 0, "rows": audit.rows, "chains": audit.chains, "tree": audit.tree, "witnesses": witnesses,
+            "repository": ground.repository.as_ref().map(|(s, why)| json!({"behind_seconds": s, "error": why}))},
         "mail": mail,
         "certificate": {"days_left": days, "fingerprint": ground.certificate_fingerprint, "ca_fingerprint": ground.ca_fingerprint},
         "keys": {"sealed_by": keys::SEALER_KIND},

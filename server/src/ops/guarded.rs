@@ -29,6 +29,7 @@ use vitrine_store::archive::{ArchiveAct, ArchiveList, Archived};
 use vitrine_store::audit_find::{AuditFound, AuditQuery};
 use vitrine_store::copies::{Again, Copies, CopyDone, CopyFile, CopyReport, CopyRow, Which};
 use vitrine_store::held::{Held, HeldChange, HeldItem, HeldPage};
+use vitrine_store::identities::{Bound, Identities, ProviderEnd};
 use vitrine_store::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
@@ -530,6 +531,9 @@ impl Accounts for Guarded {
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         write!(self, put_session(session))
     }
+    async fn prolong_session(&self, hash: &[u8; 32], until: UtcMs) -> Result<(), StoreError> {
+        write!(self, prolong_session(hash, until))
+    }
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
         read!(self, session(hash))
     }
@@ -583,6 +587,32 @@ impl Reviews for Guarded {
     }
     async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {
         upkeep!(self, reviews_due(at, limit))
+    }
+}
+
+#[async_trait]
+impl Identities for Guarded {
+    async fn bind_identity(
+        &self,
+        issuer: &str,
+        subject: &str,
+        user: &UserId,
+        at: UtcMs,
+    ) -> Result<Bound, StoreError> {
+        write!(self, bind_identity(issuer, subject, user, at))
+    }
+    async fn forget_identity(
+        &self,
+        permit: &Permit<ManageUsers>,
+        user: &UserId,
+    ) -> Result<Receipt, StoreError> {
+        write!(self, forget_identity(permit, user))
+    }
+    async fn end_provider_sessions(&self, of: &ProviderEnd) -> Result<Vec<SessionRow>, StoreError> {
+        write!(self, end_provider_sessions(of))
+    }
+    async fn once(&self, hash: [u8; 32], at: UtcMs, until: UtcMs) -> Result<bool, StoreError> {
+        write!(self, once(hash, at, until))
     }
 }
 

@@ -5,6 +5,7 @@
 //! Called by `cli::acts`, and by whoever mounts [`look`] for the console.
 
 use super::anomalies::{self, Access, Person, Whose};
+use super::forms::{Form, Known, atna, balp};
 use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
@@ -43,6 +44,8 @@ pub enum Asked {
         until: Option<String>,
         before: Option<String>,
         limit: usize,
+        #[serde(default)]
+        format: Form,
     },
     /// Accounting of disclosures of one patient (45 CFR 164.528).
     Disclosures {
@@ -76,6 +79,7 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
             until,
             before,
             limit,
+            format,
         } => {
             let device = device
                 .map(|d| DeviceId::new(d.as_str()).map_err(|e| Fault::usage(format!("--device '{d}': {e}"))));
@@ -98,6 +102,9 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
                 return Err(Fault::usage(format!("--limit must lie between 1 and {MOST}")));
             }
             let permit = ground.permit::<ReadAudit>()?;
+            if format != Form::Json {
+                return Ok(given(Exit::Done, in_form(ground, permit, query, format).await?));
+            }
             let mut json = look(&*ground.store, permit, query, clock::now()).await?;
             for row in json["rows"].as_array_mut().into_iter().flatten() {
                 row["at"] = row["at_ms"].as_i64().map(|ms| clock::instant(UtcMs(ms))).into();
@@ -177,9 +184,24 @@ fn said(mut permit: Permit<ReadAudit>, what: &str, query: &AuditQuery) -> Permit
 pub async fn look(
     store: &dyn Store,
     permit: Permit<ReadAudit>,
-    mut query: AuditQuery,
+    query: AuditQuery,
     now: UtcMs,
 ) -> Result<Value, StoreError> {
+    let (found, query) = found(store, permit, query, now).await?;
+    let from = query.from.unwrap_or(now);
+    Ok(console(&found, &query, from, now, &names(store).await?))
+}
+
+/// The same as rows, with the question as it was understood.
+///
+/// # Errors
+/// As [`look`].
+pub async fn found(
+    store: &dyn Store,
+    permit: Permit<ReadAudit>,
+    mut query: AuditQuery,
+    now: UtcMs,
+) -> Result<(AuditFound, AuditQuery), StoreError> {
     let from = query.from.unwrap_or(UtcMs(now.0.saturating_sub(WEEK_MS)));
     query.from = Some(from);
     query.checked_limit()?;
@@ -190,7 +212,40 @@ pub async fn look(
     };
     store.append(permit.entry(about)).await?;
     let found = store.find(&permit, query.clone()).await?;
-    Ok(console(&found, &query, from, now, &names(store).await?))
+    Ok((found, query))
+}
+
+/// Rows in a form of others: `{"format","bundle","next"}` or `{"format","messages","next"}`.
+async fn in_form(
+    ground: &Ground,
+    permit: Permit<ReadAudit>,
+    query: AuditQuery,
+    format: Form,
+) -> Result<Value, Fault> {
+    let permit = permit.noted("form", if format == Form::Balp { "balp" } else { "atna" });
+    let known = Known::of(&*ground.store, &ground.node, &ground.public_url).await?;
+    let (found, _) = found(&*ground.store, permit, query, clock::now()).await?;
+    let next = found.next.as_ref().map(ToString::to_string);
+    if format == Form::Atna {
+        let messages: Vec<String> = found
+            .rows
+            .iter()
+            .flat_map(|r| atna::messages(r, &known))
+            .collect();
+        return Ok(json!({"format": "atna", "messages": messages, "next": next}));
+    }
+    let entries: Vec<Value> = found
+        .rows
+        .iter()
+        .flat_map(|r| balp::events(r, &known))
+        .map(|event| json!({"resource": event}))
+        .collect();
+    let mut bundle = json!({"resourceType": "Bundle", "type": "collection"});
+    bundle["timestamp"] = clock::instant(clock::now()).into();
+    if !entries.is_empty() {
+        bundle["entry"] = entries.into();
+    }
+    Ok(json!({"format": "balp", "bundle": bundle, "next": next}))
 }
 
 /// Names of people by sign-in name.

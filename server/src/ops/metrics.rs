@@ -81,6 +81,12 @@ pub const FAMILIES: &[Family] = &[
         NONE,
     ),
     (
+        "vitrine_logout_tokens_refused_total",
+        "counter",
+        "Logout tokens of the identity provider that were refused",
+        NONE,
+    ),
+    (
         "vitrine_record_seconds",
         "histogram",
         "Opening a patient's whole record; one that does not come counts as slower than every bound",
@@ -432,7 +438,8 @@ mod tests {
         let text = Metrics::default().text(&[]);
         let gauges = concat!(
             include_str!("../http/health.rs"),
-            include_str!("../imaging/copies/report.rs")
+            include_str!("../imaging/copies/report.rs"),
+            include_str!("repository/mod.rs")
         );
         let mut names: Vec<&str> = rules
             .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')

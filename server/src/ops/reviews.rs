@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use vitrine_access::action::ReviewBreakGlass;
 use vitrine_access::grant::{GRANT_MS, GrantId};
 use vitrine_access::review::{Did, State};
-use vitrine_access::{AccessId, Actor, AuditEntry, Disclosure, Permit};
+use vitrine_access::{AccessId, Actor, AuditEntry, Disclosure, Kind, Permit};
 use vitrine_clinical::{UserId, UtcMs, WardId};
 use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{Account, DeviceRow, GrantRow, Store, StoreError};
@@ -295,7 +295,7 @@ async fn ordered(
     by: Proven,
 ) -> Result<ReviewOrder, Fault> {
     if how == How::Explain {
-        let account = account(ground, by, "explain-break-glass").await?;
+        let account = account(ground, by, Kind::ExplainBreakGlass).await?;
         let mut entry = own_row(account.user, "own-words");
         entry
             .notes
@@ -309,7 +309,7 @@ async fn ordered(
 /// The row of what somebody does about glass they broke themselves: that needs no right but to have broken it.
 #[must_use]
 pub fn own_row(user: UserId, rule: &str) -> AuditEntry {
-    sign_in_row(Actor::User(user), None, "explain-break-glass", rule, true)
+    sign_in_row(Actor::User(user), None, Kind::ExplainBreakGlass, rule, true)
 }
 
 /// Writes down whose broken glass somebody is shown; nothing is shown before.

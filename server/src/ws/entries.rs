@@ -15,8 +15,8 @@ use crate::http::fhir::bundle::transaction;
 use crate::http::refusal::FhirRefusal;
 use crate::identity::sessions::Caller;
 use crate::ingest::apply::created_id;
-use vitrine_access::Actor;
 use vitrine_access::policy::Subject;
+use vitrine_access::{Actor, Kind};
 use vitrine_clinical::entry::{Entry, What, Wrong};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey};
 use vitrine_fhir::bundle::{Bundle, Method};
@@ -304,7 +304,7 @@ async fn refused(
     let mut row = sign_in_row(
         Actor::User(entry.user.clone()),
         Some(device.clone()),
-        "write-clinical",
+        Kind::WriteClinical,
         rule,
         false,
     );

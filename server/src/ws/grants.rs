@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use vitrine_access::action::BreakGlass;
 use vitrine_access::grant::{Ended, EndedBy, GRANT_MS, LaterWords};
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
-use vitrine_access::{Action, Actor, Grant};
+use vitrine_access::{Action, Actor, Grant, Kind};
 use vitrine_clinical::{DeviceId, UtcMs};
 use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{GrantRow, StoreError};
@@ -98,7 +98,7 @@ async fn kept_after(
             by: EndedBy::parse(&end.by),
         };
         let actor = Actor::Device(device.clone());
-        let entry = sign_in_row(actor, Some(device.clone()), "end-break-glass", "uploaded", true);
+        let entry = sign_in_row(actor, Some(device.clone()), Kind::EndBreakGlass, "uploaded", true);
         row = app.store.review(ReviewOrder::ended(entry, id, ended)).await?.0;
         if row.ended != Some(ended) {
             alarm(app, device, &format!("the grant {id} was ended again otherwise")).await;
@@ -113,7 +113,7 @@ async fn kept_after(
         let entry = sign_in_row(
             actor,
             Some(device.clone()),
-            "explain-break-glass",
+            Kind::ExplainBreakGlass,
             "uploaded",
             true,
         );
@@ -154,7 +154,7 @@ async fn kept_grant(app: &App, device: &DeviceId, grant: Grant) -> Result<(Grant
     let mut entry = sign_in_row(
         Actor::Device(device.clone()),
         Some(device.clone()),
-        "receive-grant",
+        Kind::ReceiveGrant,
         "uploaded",
         true,
     );

@@ -43,8 +43,10 @@ pub enum Inside {
 /// What may have changed for a connection.
 #[derive(Debug, Clone)]
 pub enum Changed {
-    /// Sessions, accounts, grants or wards.
+    /// Accounts, grants or wards.
     People,
+    /// This session ended.
+    Session([u8; 32]),
     /// A workstation.
     Devices,
 }

@@ -138,6 +138,7 @@ struct Connection {
 
 pub(super) async fn drive(app: Arc<App>, caller: Caller, mut socket: WebSocket) {
     let mut packed = app.packed.subscribe();
+    let mut ended = app.ended.subscribe();
     let mut draining = app.draining.subscribe();
     let mut again = tokio::time::interval(AGAIN);
     let mut connection = Connection {
@@ -176,6 +177,11 @@ pub(super) async fn drive(app: Arc<App>, caller: Caller, mut socket: WebSocket) 
                 Io::Message(Some(Message::Ping(_) | Message::Pong(_))) => {}
                 Io::Message(Some(Message::Close(_) | Message::Binary(_))) => return,
             },
+            said = ended.recv() => {
+                if super::concerns(said, &connection.caller.session) {
+                    connection.check().await;
+                }
+            }
             Ok(series) = packed.recv() => connection.grown(Some(&series)),
             _ = again.tick() => {
                 if flushing && since.elapsed() > SILENT {

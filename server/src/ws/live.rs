@@ -87,6 +87,7 @@ struct Wall {
 
 async fn drive(app: Arc<App>, caller: Caller, ward: WardId, mut socket: WebSocket) {
     let mut changes = app.live.changes();
+    let mut ended = app.ended.subscribe();
     let mut draining = app.draining.subscribe();
     let mut again = tokio::time::interval(AGAIN);
     let _shown = app.walls.enter();
@@ -139,6 +140,14 @@ async fn drive(app: Arc<App>, caller: Caller, ward: WardId, mut socket: WebSocke
                     return;
                 }
                 if let Some(told) = wall.check().await {
+                    wall.refuse(&mut socket, told).await;
+                    return;
+                }
+            }
+            said = ended.recv() => {
+                if super::concerns(said, &wall.caller.session)
+                    && let Some(told) = wall.check().await
+                {
                     wall.refuse(&mut socket, told).await;
                     return;
                 }

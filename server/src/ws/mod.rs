@@ -22,6 +22,7 @@ use axum::extract::ws::WebSocketUpgrade;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use std::sync::Arc;
+use tokio::sync::broadcast::error::RecvError;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::frame::MAX_FRAME;
 
@@ -56,6 +57,15 @@ pub async fn upgrade(
         .max_message_size(MAX_FRAME)
         .max_frame_size(MAX_FRAME)
         .on_upgrade(move |socket| session::drive(app, socket)))
+}
+
+/// Whether what was said of ended sessions (`App::ended`) is about this one; also when something was missed.
+fn concerns(said: Result<Option<[u8; 32]>, RecvError>, session: &[u8; 32]) -> bool {
+    match said {
+        Ok(of) => of.is_none_or(|of| of == *session),
+        Err(RecvError::Lagged(_)) => true,
+        Err(RecvError::Closed) => false,
+    }
 }
 
 /// Refuses a web page that is not configured.

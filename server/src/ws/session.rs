@@ -151,9 +151,17 @@ impl Connection {
             Inside::Event(event) => {
                 self.served.note(&event);
                 self.opened(&event);
+                let signed_in = matches!(&*event, Event::User { verdict: Ok(_), .. });
                 self.step(*event);
+                if signed_in {
+                    // It may have ended between the look at it and now, when nobody could be told of it here.
+                    self.spawn(Job::People);
+                }
             }
             Inside::Recheck(Changed::People) if self.served.user.is_some() => self.spawn(Job::People),
+            Inside::Recheck(Changed::Session(ended)) if self.served.user == Some(ended) => {
+                self.spawn(Job::People);
+            }
             Inside::Recheck(Changed::Devices) if self.served.device.is_some() => self.spawn(Job::Device),
             Inside::Recheck(_) => {}
             Inside::Close { after_ms } => self.step(Event::Overload {

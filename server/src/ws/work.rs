@@ -16,7 +16,7 @@ use std::sync::Arc;
 use vitrine_access::action::{ReadChart, SyncScope};
 use vitrine_access::chain;
 use vitrine_access::policy::{self, Request, Subject};
-use vitrine_access::{Actor, Disclosure};
+use vitrine_access::{Actor, Disclosure, Kind};
 use vitrine_clinical::{DeviceId, PatientId, WardId};
 use vitrine_store::{DeviceRow, DeviceState, StoreError, urgent};
 use vitrine_sync::fanout::{self, Item};
@@ -264,6 +264,7 @@ async fn verify(
         audit_seq: row.audit_seq,
         training: app.dir.is_demo(),
         layouts: Arc::clone(&app.layouts),
+        offline_days: app.config.sessions.offline_days,
     }
 }
 
@@ -473,7 +474,7 @@ pub(super) async fn alarm(app: &App, device: &DeviceId, what: &str) -> Option<St
     let mut entry = sign_in_row(
         Actor::Device(device.clone()),
         Some(device.clone()),
-        "alarm",
+        Kind::Alarm,
         "device-chain",
         false,
     );
@@ -493,7 +494,7 @@ async fn wiped(app: &App, served: &Served, nonce: &str, signature: &str) {
     );
     let rule = if proven { "signed" } else { "bad-signature" };
     let id = device.id.clone();
-    let row = sign_in_row(Actor::Device(id.clone()), Some(id), "wiped", rule, proven);
+    let row = sign_in_row(Actor::Device(id.clone()), Some(id), Kind::Wiped, rule, proven);
     if let Err(e) = app.store.append(row).await {
         tracing::error!(error = %e, "a wipe has no audit row");
     }

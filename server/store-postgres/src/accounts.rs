@@ -8,6 +8,7 @@ use tokio_postgres::Row;
 use vitrine_access::action::{ManageDevices, ManageUsers};
 use vitrine_access::{Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
+use vitrine_store::identities::ProviderSession;
 use vitrine_store::{
     Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
 };
@@ -47,15 +48,24 @@ fn code(r: &Row) -> Result<EnrolCode, Fault> {
     })
 }
 
-fn session(r: &Row) -> Result<SessionRow, Fault> {
+/// What [`session`] reads.
+pub(crate) const SESSION: &str = "hash, holder, client, device, scopes, at, until, issuer, subject, sid";
+
+pub(crate) fn session(r: &Row) -> Result<SessionRow, Fault> {
     let device: Option<String> = col(r, 3, SESSIONS)?;
     let scopes: &str = col(r, 4, SESSIONS)?;
+    let issuer: Option<String> = col(r, 7, SESSIONS)?;
+    let subject: Option<String> = col(r, 8, SESSIONS)?;
+    let sid = col(r, 9, SESSIONS)?;
     Ok(SessionRow {
         hash: hash32(col(r, 0, SESSIONS)?),
         holder: col(r, 1, SESSIONS)?,
         client: col(r, 2, SESSIONS)?,
         device: device.map(|d| parsed(DeviceId::new(d), SESSIONS)).transpose()?,
         scopes: parsed(serde_json::from_str(scopes), SESSIONS)?,
+        provider: issuer
+            .zip(subject)
+            .map(|(issuer, subject)| ProviderSession { issuer, subject, sid }),
         at: UtcMs(col(r, 5, SESSIONS)?),
         until: UtcMs(col(r, 6, SESSIONS)?),
     })
@@ -145,9 +155,15 @@ impl Accounts for PostgresStore {
         self.act(Act::PutSession(session), None).await.map(|_| ())
     }
 
+    async fn prolong_session(&self, hash: &[u8; 32], until: UtcMs) -> Result<(), StoreError> {
+        self.act(Act::ProlongSession(*hash, until), None)
+            .await
+            .map(|_| ())
+    }
+
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
-        let sql = "SELECT hash, holder, client, device, scopes, at, until FROM session WHERE hash = $1";
-        let row = one(&self.reader().await?, SESSIONS, sql, &[&&hash[..]]).await?;
+        let sql = format!("SELECT {SESSION} FROM session WHERE hash = $1");
+        let row = one(&self.reader().await?, SESSIONS, &sql, &[&&hash[..]]).await?;
         Ok(row.as_ref().map(session).transpose()?)
     }
 

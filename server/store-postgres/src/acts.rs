@@ -10,6 +10,7 @@
 use crate::audit_find::{self, Entries};
 use crate::copies::{CopiesActed, CopyAct};
 use crate::group::Group;
+use crate::identities::{IdentityAct, IdentityActed};
 use crate::pixels::{PixelAct, PixelsActed};
 use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};
 use crate::state::FeedOut;
@@ -43,6 +44,8 @@ pub(crate) enum Act {
     Seen(DeviceId, UtcMs, Option<String>),
     PutSession(SessionRow),
     EndSession([u8; 32]),
+    ProlongSession([u8; 32], UtcMs),
+    Identity(IdentityAct),
     PutClient(String, [u8; 32], Vec<String>),
     /// Both write their own audit row, where one is due.
     KeepGrant(Box<GrantRow>, Box<AuditEntry>),
@@ -78,6 +81,8 @@ pub(crate) struct Acted {
     pub copies: Option<CopiesActed>,
     /// As it is kept now.
     pub grant: Option<GrantRow>,
+    /// Of identities at the provider.
+    pub identity: Option<IdentityActed>,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -104,7 +109,7 @@ impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
         let (mut device, mut seq, mut pixels, mut copies, mut told) = (None, 0, None, None, true);
-        let (mut grant, mut own) = (None, None);
+        let (mut grant, mut own, mut identity) = (None, None, None);
         if let Act::Archive(order) = act {
             let (archived, receipt) = self.archive(order).await?;
             return Ok(Acted {
@@ -116,6 +121,7 @@ impl Group<'_> {
                 pixels: None,
                 copies: None,
                 grant: None,
+                identity: None,
             });
         }
         if let Act::Tier(tier) = act {
@@ -129,6 +135,7 @@ impl Group<'_> {
                 pixels: None,
                 copies: None,
                 grant: None,
+                identity: None,
             });
         }
         match act {
@@ -153,14 +160,21 @@ impl Group<'_> {
                 run(self.tx, DEVICES, sql, &[&id.as_str(), &at.0, report]).await?;
             }
             Act::PutSession(s) => {
-                let sql = "INSERT INTO session (hash, holder, client, device, scopes, at, until)
-                           VALUES ($1, $2, $3, $4, $5, $6, $7)
+                let sql = "INSERT INTO session
+                             (hash, holder, client, device, scopes, at, until, issuer, subject, sid)
+                           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
                            ON CONFLICT (hash) DO UPDATE SET holder = excluded.holder, client = excluded.client,
-                             device = excluded.device, scopes = excluded.scopes, at = excluded.at, until = excluded.until";
+                             device = excluded.device, scopes = excluded.scopes, at = excluded.at, until = excluded.until,
+                             issuer = excluded.issuer, subject = excluded.subject, sid = excluded.sid";
                 let (hash, device) = (&s.hash[..], s.device.as_ref().map(DeviceId::as_str));
                 let scopes = json(&s.scopes)?;
-                let with: sql::Params<'_> =
-                    &[&hash, &s.holder, &s.client, &device, &scopes, &s.at.0, &s.until.0];
+                let of = s.provider.as_ref();
+                let (issuer, subject) = (of.map(|p| &p.issuer), of.map(|p| &p.subject));
+                let sid = of.and_then(|p| p.sid.as_ref());
+                let with: sql::Params<'_> = &[
+                    &hash, &s.holder, &s.client, &device, &scopes, &s.at.0, &s.until.0, &issuer, &subject,
+                    &sid,
+                ];
                 run(self.tx, SESSIONS, sql, with).await?;
             }
             Act::EndSession(hash) => {
@@ -172,6 +186,11 @@ impl Group<'_> {
                 )
                 .await?;
             }
+            Act::ProlongSession(hash, until) => {
+                let sql = "UPDATE session SET until = $2 WHERE hash = $1";
+                run(self.tx, SESSIONS, sql, &[&&hash[..], &until.0]).await?;
+            }
+            Act::Identity(act) => identity = Some(self.identity(act).await?),
             Act::PutClient(id, secret, scopes) => {
                 let sql = "INSERT INTO client (id, secret, scopes) VALUES ($1, $2, $3)
                            ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, scopes = excluded.scopes";
@@ -203,6 +222,7 @@ impl Group<'_> {
             pixels,
             copies,
             grant,
+            identity,
         })
     }
 

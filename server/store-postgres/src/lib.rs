@@ -22,6 +22,7 @@ mod feed;
 mod flush;
 mod group;
 mod held;
+mod identities;
 mod imaging;
 mod intake;
 mod lane;

@@ -63,10 +63,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "audit_find",
         sql: include_str!("../migrations/0010_audit_find.sql"),
     },
+    Migration {
+        number: 11,
+        name: "identities",
+        sql: include_str!("../migrations/0011_identities.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 10;
+pub const SCHEMA: u32 = 11;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -9,6 +9,7 @@ use vitrine_access::grant::{Grant, Reason};
 use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs, WardId};
 use vitrine_store::archive::{ArchiveAct, ArchiveList};
 use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
+use vitrine_store::identities::{Bound, ProviderSession};
 use vitrine_store::imaging::{Blob, InstanceRow, NewInstance, StudyQuery, StudyRow};
 use vitrine_store::{
     Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, NewDevice, Page,
@@ -146,6 +147,13 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
     let items = vec![bad(0, None), bad(1, Some("Patient"))];
     store.quarantine(&h.operator(), at, items).await.unwrap();
     store.put_session(session()).await.unwrap();
+    let nurse = UserId::new("a.nurse").unwrap();
+    store
+        .bind_identity("https://idp.example", "s-1", &nurse, at)
+        .await
+        .unwrap();
+    let later = UtcMs(at.0 + 1_000_000);
+    assert!(store.once([4; 32], at, later).await.unwrap());
     let scopes = vec!["system/*.r".to_owned()];
     store
         .put_client(&h.operator(), "ris", [8; 32], scopes)
@@ -184,6 +192,11 @@ fn session() -> SessionRow {
         client: false,
         device: Some(DeviceId::new("station-1").unwrap()),
         scopes: vec!["x".to_owned()],
+        provider: Some(ProviderSession {
+            issuer: "https://idp.example".to_owned(),
+            subject: "s-1".to_owned(),
+            sid: None,
+        }),
         at: UtcMs(1),
         until: UtcMs(9_000_000_000_000),
     }
@@ -331,6 +344,12 @@ pub async fn see(h: &Hospital) -> Seen {
         s.client("ris").await.unwrap(),
         s.enrol_codes(UtcMs(0)).await.unwrap(),
     );
+    let nurse = UserId::new("a.nurse").unwrap();
+    let bound = s.bind_identity("https://idp.example", "s-1", &nurse, UtcMs(1));
+    assert_eq!(bound.await.unwrap(), Bound::Known);
+    let other = s.bind_identity("https://idp.example", "s-2", &nurse, UtcMs(1));
+    assert_eq!(other.await.unwrap(), Bound::OtherSubject);
+    assert!(!s.once([4; 32], UtcMs(1), UtcMs(2)).await.unwrap(), "used before");
     Seen {
         charts,
         versions,

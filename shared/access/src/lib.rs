@@ -20,7 +20,7 @@ pub mod policy;
 pub mod review;
 pub mod tree;
 
-pub use action::Action;
+pub use action::{Action, Kind};
 pub use entry::{Actor, AuditEntry, Decision, Disclosed, Disclosure, Purpose};
 pub use grant::Grant;
 pub use permit::{Permit, Receipt, Sealed, WrongReceipt};

@@ -7,6 +7,7 @@ use crate::archive::{ArchiveAct, ArchiveList, Archived};
 use crate::audit_find::{AuditFound, AuditQuery};
 use crate::copies::{Again, Copies, CopyDone, CopyFile, CopyReport, CopyRow, Which};
 use crate::held::{Held, HeldChange, HeldItem, HeldPage};
+use crate::identities::{Bound, Identities, ProviderEnd};
 use crate::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
@@ -533,6 +534,9 @@ impl Accounts for FaultyStore {
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         through!(self, put_session(session))
     }
+    async fn prolong_session(&self, hash: &[u8; 32], until: UtcMs) -> Result<(), StoreError> {
+        through!(self, prolong_session(hash, until))
+    }
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
         through!(self, session(hash))
     }
@@ -586,6 +590,32 @@ impl Reviews for FaultyStore {
     }
     async fn reviews_due(&self, at: UtcMs, limit: usize) -> Result<Vec<GrantId>, StoreError> {
         through!(self, reviews_due(at, limit))
+    }
+}
+
+#[async_trait]
+impl Identities for FaultyStore {
+    async fn bind_identity(
+        &self,
+        issuer: &str,
+        subject: &str,
+        user: &UserId,
+        at: UtcMs,
+    ) -> Result<Bound, StoreError> {
+        through!(self, bind_identity(issuer, subject, user, at))
+    }
+    async fn forget_identity(
+        &self,
+        permit: &Permit<ManageUsers>,
+        user: &UserId,
+    ) -> Result<Receipt, StoreError> {
+        through!(self, forget_identity(permit, user))
+    }
+    async fn end_provider_sessions(&self, of: &ProviderEnd) -> Result<Vec<SessionRow>, StoreError> {
+        through!(self, end_provider_sessions(of))
+    }
+    async fn once(&self, hash: [u8; 32], at: UtcMs, until: UtcMs) -> Result<bool, StoreError> {
+        through!(self, once(hash, at, until))
     }
 }
 

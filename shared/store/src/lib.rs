@@ -20,6 +20,7 @@ pub mod disclosure;
 mod error;
 pub mod faulty;
 pub mod held;
+pub mod identities;
 pub mod imaging;
 pub mod meaning;
 pub mod memory;

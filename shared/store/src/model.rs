@@ -362,6 +362,8 @@ pub struct SessionRow {
     pub device: Option<DeviceId>,
     /// Granted scopes of a client.
     pub scopes: Vec<String>,
+    /// What it rests on, when the identity provider vouched for the person.
+    pub provider: Option<crate::identities::ProviderSession>,
     /// Since.
     pub at: UtcMs,
     /// Until.

@@ -3,6 +3,7 @@
 use crate::archive::{ArchiveAct, ArchiveList, Archived};
 use crate::copies::Copies;
 use crate::held::Held;
+use crate::identities::Identities;
 use crate::imaging::Imaging;
 use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::Pixels;
@@ -238,6 +239,8 @@ pub trait Accounts: Send + Sync {
     async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError>;
     /// Keeps a session.
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError>;
+    /// Moves a session's end. Nothing happens to one that has ended meanwhile: it stays ended.
+    async fn prolong_session(&self, hash: &[u8; 32], until: UtcMs) -> Result<(), StoreError>;
     /// A session by its token's hash.
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError>;
     /// Ends a session.
@@ -310,11 +313,33 @@ pub trait Tiers: Send + Sync {
 
 /// A whole backend.
 pub trait Store:
-    ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held + Reviews
+    ChartStore
+    + Feed
+    + AuditLog
+    + Accounts
+    + Identities
+    + Archive
+    + Tiers
+    + Imaging
+    + Pixels
+    + Copies
+    + Held
+    + Reviews
 {
 }
 impl<
-    T: ChartStore + Feed + AuditLog + Accounts + Archive + Tiers + Imaging + Pixels + Copies + Held + Reviews,
+    T: ChartStore
+        + Feed
+        + AuditLog
+        + Accounts
+        + Identities
+        + Archive
+        + Tiers
+        + Imaging
+        + Pixels
+        + Copies
+        + Held
+        + Reviews,
 > Store for T
 {
 }

@@ -14,6 +14,14 @@ pub struct ConsoleSignIn {
     pub secret: String,
 }
 
+/// `GET /console/api/ways`: how somebody can sign in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleWays {
+    /// By the hospital's identity provider too: `/console/api/oidc/start` goes there.
+    pub provider: bool,
+}
+
 /// What the policy lets the reader do here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]

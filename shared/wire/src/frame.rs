@@ -322,6 +322,12 @@ thread_local! {
     static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
+/// Frees what this thread keeps for packing and unpacking: parts of the last bodies stand in it.
+pub fn forget() {
+    PACKER.take();
+    UNPACKER.take();
+}
+
 fn pack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
     let fault = |_| FrameError::Compression("compressed");
     PACKER.with_borrow_mut(|slot| {

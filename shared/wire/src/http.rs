@@ -130,3 +130,133 @@ pub struct BoardItem {
     #[serde(default, deserialize_with = "vitrine_clinical::news2::lenient")]
     pub news2: Option<vitrine_clinical::news2::Basis>,
 }
+
+/// `GET /auth/oidc`: what a workstation needs to send a person to the hospital's identity provider (RFC 8252).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OidcOffer {
+    /// Where the browser is sent.
+    pub authorization_endpoint: String,
+    /// What the provider calls the server.
+    pub client_id: String,
+    /// The scopes to ask for.
+    pub scope: String,
+    /// The classes of authentication to ask for, by blanks; empty = none.
+    pub acr_values: String,
+    /// Seconds within which the person must have proven themselves at the provider; none = no matter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_age_s: Option<u32>,
+}
+
+impl OidcOffer {
+    /// The whole address (OpenID Connect Core 1.0 §3.1.2.1, RFC 7636 §4.3). `None` when the endpoint is no address that a
+    /// browser may be sent to: https, or plain http to this machine.
+    #[must_use]
+    pub fn address(&self, redirect_uri: &str, state: &str, nonce: &str, challenge: &str) -> Option<String> {
+        let at = &self.authorization_endpoint;
+        let fits = at.starts_with("https://")
+            || [
+                "http://127.0.0.1:",
+                "http://127.0.0.1/",
+                "http://[::1]:",
+                "http://[::1]/",
+            ]
+            .iter()
+            .any(|here| at.starts_with(here));
+        let plain = |c: char| c.is_ascii_graphic() && !"\"'<>\\^`{|}".contains(c);
+        if !fits || at.contains('#') || !at.chars().all(plain) {
+            return None;
+        }
+        let mut out = at.clone();
+        out.push(if at.contains('?') { '&' } else { '?' });
+        let max_age = self.max_age_s.map(|s| s.to_string());
+        let mut query = vec![
+            ("response_type", "code"),
+            ("client_id", self.client_id.as_str()),
+            ("redirect_uri", redirect_uri),
+            ("scope", self.scope.as_str()),
+            ("state", state),
+            ("nonce", nonce),
+            ("code_challenge", challenge),
+            ("code_challenge_method", "S256"),
+        ];
+        if !self.acr_values.is_empty() {
+            query.push(("acr_values", self.acr_values.as_str()));
+        }
+        if let Some(s) = &max_age {
+            // Whoever sat here before is not whoever signs in now.
+            query.extend([("max_age", s.as_str()), ("prompt", "login")]);
+        }
+        let pairs: Vec<String> = query
+            .iter()
+            .map(|(name, value)| format!("{name}={}", form_encoded(value)))
+            .collect();
+        out.push_str(&pairs.join("&"));
+        Some(out)
+    }
+}
+
+/// `POST /auth/oidc`: what came back to the workstation; answered with [`OidcLoginResponse`].
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OidcLoginRequest {
+    /// The code.
+    pub code: String,
+    /// The PKCE verifier (RFC 7636).
+    pub verifier: String,
+    /// The address the code came to, `http://127.0.0.1:PORT/…`.
+    pub redirect_uri: String,
+    /// The nonce that the token must have.
+    pub nonce: String,
+    /// Device id.
+    pub device: String,
+    /// The device's time, ms: part of what is signed.
+    pub at_ms: i64,
+    /// Ed25519 over [`OidcLoginRequest::message`], hex.
+    pub signature: String,
+}
+
+impl OidcLoginRequest {
+    /// What the device signs: `"vitrine-oidc" ‖ 0 ‖ code ‖ 0 ‖ verifier ‖ 0 ‖ redirect_uri ‖ 0 ‖ nonce ‖ 0 ‖ device ‖ 0 ‖
+    /// at_ms` (8 bytes, big endian).
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let mut out = b"vitrine-oidc\0".to_vec();
+        for part in [
+            &self.code,
+            &self.verifier,
+            &self.redirect_uri,
+            &self.nonce,
+            &self.device,
+        ] {
+            out.extend_from_slice(part.as_bytes());
+            out.push(0);
+        }
+        out.extend_from_slice(&self.at_ms.to_be_bytes());
+        out
+    }
+}
+
+/// Signed in by the provider.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct OidcLoginResponse {
+    /// Sign-in name of the account: the workstation does not know it before.
+    pub user: String,
+    /// As after a sign-in by secret.
+    #[serde(flatten)]
+    pub login: LoginResponse,
+}
+
+/// A value as `application/x-www-form-urlencoded` has it: everything but letters, digits and `-._~` as `%XX`.
+#[must_use]
+pub fn form_encoded(value: &str) -> String {
+    use std::fmt::Write as _;
+    value
+        .bytes()
+        .fold(String::with_capacity(value.len()), |mut out, b| {
+            if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+                out.push(char::from(b));
+            } else {
+                let _ = write!(out, "%{b:02X}");
+            }
+            out
+        })
+}

@@ -326,6 +326,9 @@ messages! {
             /// Ed25519 of the server over `"vitrine-layouts-1" ‖ layouts`, hex.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             layouts_signature: Option<String>,
+            /// Days without contact after which the workstation lets nobody in by what it holds; absent = it does not say.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            offline_days: Option<u32>,
         }
         /// The user's session is accepted on this connection.
         67 Control UserWelcome {

@@ -26,7 +26,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use vitrine_access::action::RunDrill;
 use vitrine_access::policy::decide;
-use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::{UtcMs, WardId, format, say};
 use vitrine_wire::view::DataAge;
 
@@ -371,7 +371,7 @@ fn append(station: &Station, actor: Option<Actor>, report: &Report) -> Result<()
         at,
         actor: actor.unwrap_or_else(|| Actor::Device(station.device_id.clone())),
         device: Some(station.device_id.clone()),
-        action: "end-drill".to_owned(),
+        action: Kind::EndDrill.name().to_owned(),
         purpose: Purpose::Operations,
         decision: Decision::Permit,
         rule: "anybody-ends-a-drill".to_owned(),

@@ -22,6 +22,11 @@ pub enum EngineError {
     NotSignedIn,
     /// The secret was given more than five minutes ago.
     PinNeeded,
+    /// The server has not confirmed the staff list for longer than the offline horizon.
+    HorizonPassed {
+        /// Its length, days.
+        days: u32,
+    },
     /// Wrong PIN or password.
     WrongSecret {
         /// Seconds until another try is taken, when more than none.
@@ -117,6 +122,7 @@ impl std::fmt::Display for EngineError {
                 "Your last PIN is more than 5 minutes ago: give it again.",
                 "Ihre letzte PIN-Eingabe ist mehr als 5 Minuten her: PIN erneut eingeben."
             ),
+            Self::HorizonPassed { days } => crate::horizon::past(*days),
             Self::WrongSecret { retry_after_s } => say!(
                 "The name or the secret is wrong.{wait}",
                 "Name oder PIN/Kennwort ist falsch.{wait}",
@@ -270,7 +276,7 @@ impl EngineError {
             Self::SlotRemoved | Self::Disabled => ErrorCode::Disabled,
             Self::Denied { .. } => ErrorCode::Denied,
             Self::NotOnThisWorkstation { .. } => ErrorCode::NotOnThisWorkstation,
-            Self::Offline(_) => ErrorCode::Offline,
+            Self::Offline(_) | Self::HorizonPassed { .. } => ErrorCode::Offline,
             Self::Refused { code, .. } => *code,
             Self::Protocol(_) => ErrorCode::ProtocolMismatch,
             Self::AuditFailed(_) | Self::NotKept(_) => ErrorCode::AuditFailed,
@@ -315,6 +321,7 @@ impl EngineError {
             Self::Revoked
             | Self::NotSignedIn
             | Self::PinNeeded
+            | Self::HorizonPassed { .. }
             | Self::WrongSecret { .. }
             | Self::Throttled { .. }
             | Self::SlotRemoved

@@ -10,7 +10,7 @@ use crate::station::Station;
 use crate::{EngineError, entropy};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::language::{Language, speaking, spoken};
 use vitrine_clinical::say;
 use vitrine_store::StoreError;
@@ -192,7 +192,7 @@ fn audit_row(station: &Station) -> Result<Both, Fault> {
         at,
         actor: Actor::Device(station.device_id.clone()),
         device: Some(station.device_id.clone()),
-        action: "self-test".to_owned(),
+        action: Kind::SelfTest.name().to_owned(),
         purpose: Purpose::Operations,
         decision: Decision::Permit,
         rule: "device-self-test".to_owned(),

@@ -9,6 +9,7 @@ use crate::cache::{self, Freshness};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::drill::Drill;
+use crate::horizon::Horizon;
 use crate::images::Imaging;
 use crate::integrity::Integrity;
 use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
@@ -16,7 +17,7 @@ use crate::layouts;
 use crate::live::Live;
 use crate::outbox::{self, Alarm, Alarms, Ballast};
 use crate::profile::{DeviceFile, Profile};
-use crate::session::{Ended, Person, Proofs, Session, rows};
+use crate::session::{Ended, Person, Proofs, Session, Waits, rows};
 use crate::{EngineError, Options, entropy};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -50,10 +51,12 @@ pub(crate) struct Station {
     pub(crate) clock: Arc<Clock>,
     pub(crate) session: RwLock<Option<Session>>,
     pub(crate) proofs: Proofs,
+    pub(crate) waits: Waits,
     pub(crate) desk: Desk,
     pub(crate) drill: Drill,
     pub(crate) imaging: Imaging,
     pub(crate) integrity: Integrity,
+    pub(crate) horizon: Horizon,
     pub(crate) live: Live,
     pub(crate) layouts: layouts::Held,
     /// When the certificate ends that the server showed last, ms; 0 = not seen.
@@ -134,10 +137,12 @@ impl Station {
             clock,
             session: RwLock::new(None),
             proofs: Proofs::default(),
+            waits: Waits::default(),
             desk: Desk::default(),
             drill: Drill::default(),
             imaging,
             integrity: Integrity::default(),
+            horizon: Horizon::default(),
             live: Live::default(),
             layouts: layouts::Held::default(),
             certificate: AtomicI64::new(0),
@@ -357,6 +362,9 @@ impl Station {
             after::session_over(self, &user, how);
             rows::ended(self, &user, how);
             self.write_head();
+            // What they hold of what was shown and written goes with whoever it was shown to.
+            self.outbox.let_go();
+            self.essentials.let_go();
         }
     }
 

@@ -7,6 +7,7 @@ use crate::cache::{self, scope_digest};
 use crate::clock::Clock;
 use crate::critical;
 use crate::drill;
+use crate::horizon;
 use crate::layouts;
 use crate::outbox::Alarm;
 use crate::reliance;
@@ -59,10 +60,17 @@ pub(crate) fn status_view(station: &Station) -> StatusView {
                 "Wird noch geladen — {done} von {of}"
             )
         }),
-        alarms: station.alarms.texts(),
+        alarms: alarms(station),
         demo: device.demo,
         drill_text: drill::text(station),
     }
+}
+
+/// The alarms that are raised, and the end of the offline horizon where that is near.
+fn alarms(station: &Station) -> Vec<String> {
+    let mut texts = station.alarms.texts();
+    texts.extend(horizon::left(station).and_then(horizon::Left::text));
+    texts
 }
 
 /// What is wrong with the times on this workstation.
@@ -132,7 +140,7 @@ pub(crate) fn lock_view(station: &Station) -> LockView {
         ward: device.ward.clone(),
         workstation: device.name.clone(),
         device_state: DeviceState::Enrolled,
-        device_text: None,
+        device_text: horizon::left(station).and_then(horizon::Left::text),
         recent_users: recent.collect(),
     }
 }

@@ -16,6 +16,7 @@ import type { ConsoleReviews } from '../wire/ConsoleReviews';
 import type { ConsoleReviewShown } from '../wire/ConsoleReviewShown';
 import type { ConsoleReviewStats } from '../wire/ConsoleReviewStats';
 import type { ConsoleSession } from '../wire/ConsoleSession';
+import type { ConsoleWays } from '../wire/ConsoleWays';
 
 /** How a question failed. */
 export type FailureKind =
@@ -68,6 +69,7 @@ export type Carry = (path: string, init: RequestInit) => Promise<Response>;
 export interface Api {
   signIn: (user: string, secret: string) => Promise<ConsoleSession>;
   session: () => Promise<ConsoleSession>;
+  ways: () => Promise<ConsoleWays>;
   signOut: () => Promise<void>;
   reviews: (which: 'open' | 'all') => Promise<ConsoleReviews>;
   review: (id: string) => Promise<ConsoleReviewShown>;
@@ -82,6 +84,8 @@ export interface Api {
 }
 
 const AT = '/console/api/';
+/** Where the browser goes to sign in by the hospital's identity provider. */
+export const PROVIDER = `${AT}oidc/start`;
 /** So long an answer is waited for, ms. */
 export const PATIENCE_MS = 30_000;
 
@@ -179,6 +183,7 @@ export function openApi(carry: Carry = (path, init) => fetch(path, init), asked:
       csrf = '';
       return begun(await of<ConsoleSession>(SESSION, 'POST', 'sign-in', { user, secret }));
     },
+    ways: () => of({ provider: 'yes-no' }, 'GET', 'ways'),
     session: async () => begun(await of<ConsoleSession>(SESSION, 'GET', 'session')),
     async signOut() {
       await ask('POST', 'sign-out');

@@ -35,6 +35,8 @@ export class Console {
   why = $state('');
   signInError = $state('');
   signingIn = $state(false);
+  /** The hospital's identity provider signs people in too. */
+  provider = $state(false);
   /** Why it is not known whether somebody is signed in. */
   startError = $state('');
   page = $state<Page>('reviews');
@@ -91,11 +93,22 @@ export class Console {
       this.#enter(await this.api.session());
     } catch (thrown) {
       const failure = failureOf(thrown);
-      if (failure.kind === 'signed-out') this.phase = 'out';
-      else {
+      if (failure.kind === 'signed-out') {
+        this.phase = 'out';
+        await this.#ways();
+      } else {
         this.phase = 'unreached';
         this.startError = failure.message;
       }
+    }
+  }
+
+  /** Whether the provider's button is shown: without an answer it is not, and the password is asked for as always. */
+  async #ways(): Promise<void> {
+    try {
+      this.provider = (await this.api.ways()).provider;
+    } catch {
+      this.provider = false;
     }
   }
 
@@ -140,6 +153,7 @@ export class Console {
     this.#asked = null;
     this.review.close();
     for (const each of [this.reviews, this.stats, this.chains, this.devices, this.people, this.audit]) each.clear();
+    void this.#ways();
   }
 
   #failed(failure: Failure): void {

@@ -132,7 +132,7 @@ fn csrf_refused(text: &str) -> No {
 }
 
 /// A browser that says where a request was made must say: on our own page, or by the person.
-fn fetched_here(headers: &HeaderMap) -> Result<(), No> {
+pub(super) fn fetched_here(headers: &HeaderMap) -> Result<(), No> {
     match headers
         .get("sec-fetch-site")
         .map(axum::http::HeaderValue::as_bytes)
@@ -185,6 +185,11 @@ fn is_own(headers: &HeaderMap, uri: &Uri) -> bool {
 
 /// The token of the cookie; none where the name stands twice, or it is not what this server gives out.
 pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
+    one_cookie(headers, COOKIE)
+}
+
+/// The same of a cookie of this name.
+pub(super) fn one_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
     let all = headers
         .get_all(header::COOKIE)
         .iter()
@@ -192,7 +197,7 @@ pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
     let mut ours = all
         .flat_map(|v| v.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .filter(|(name, _)| *name == COOKIE)
+        .filter(|(n, _)| *n == name)
         .map(|(_, token)| token);
     let token = ours.next()?;
     let fits = token.len() == TOKEN && token.bytes().all(|b| b.is_ascii_hexdigit());

@@ -9,6 +9,7 @@ pub mod audit;
 pub mod chains;
 pub mod devices;
 pub mod door;
+pub mod oidc;
 pub mod page;
 pub mod people;
 pub mod reviews;

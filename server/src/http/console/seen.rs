@@ -127,12 +127,12 @@ fn what(entry: &AuditEntry) -> String {
 mod tests {
     use super::*;
     use crate::http::auth::sign_in_row;
-    use vitrine_access::{Actor, Disclosed};
+    use vitrine_access::{Actor, Disclosed, Kind};
     use vitrine_clinical::ResourceKey;
 
     #[test]
     fn what_was_shown_is_said_shortly() {
-        let mut entry = sign_in_row(Actor::Client("c".into()), None, "read-chart", "r", true);
+        let mut entry = sign_in_row(Actor::Client("c".into()), None, Kind::ReadChart, "r", true);
         assert_eq!(what(&entry), "nothing");
         let key = ResourceKey::new("Observation", "1").unwrap();
         entry.disclosure.resources = vec![Disclosed { key, version: 2 }; 4];

@@ -19,14 +19,14 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 use vitrine_access::action::{ManageDevices, ManageUsers, ReadAudit, ReviewBreakGlass};
-use vitrine_access::{Actor, AuditEntry};
+use vitrine_access::{Actor, AuditEntry, Kind};
 use vitrine_clinical::UserId;
 use vitrine_wire::console::{ConsoleMay, ConsoleSession, ConsoleSignIn};
 
 /// Where wrong secrets are counted that were given here.
 const HERE: &str = "console";
 
-fn row(actor: Actor, action: &str, rule: &str, ok: bool) -> AuditEntry {
+pub(super) fn row(actor: Actor, action: Kind, rule: &str, ok: bool) -> AuditEntry {
     let mut row = sign_in_row(actor, None, action, rule, ok);
     row.notes.insert("door".to_owned(), "console".to_owned());
     row
@@ -68,7 +68,7 @@ pub async fn sign_in(
         let wait = app.throttle.wrong(&counted, HERE, now);
         let actor = user.map_or_else(|| Actor::Client(HERE.to_owned()), Actor::User);
         app.store
-            .append(row(actor, "sign-in", "wrong-secret", false))
+            .append(row(actor, Kind::SignIn, "wrong-secret", false))
             .await?;
         return Err(wait.map_or_else(Refused::wrong_secret, Refused::throttled).into());
     };
@@ -76,23 +76,14 @@ pub async fn sign_in(
     let actor = Actor::User(account.user.clone());
     if account.disabled {
         app.store
-            .append(row(actor, "sign-in", "account-disabled", false))
+            .append(row(actor, Kind::SignIn, "account-disabled", false))
             .await?;
         let text = "This account is disabled: ask clinical IT.";
         return Err(No::new(StatusCode::FORBIDDEN, "disabled", text));
     }
-    // Whatever session came with it ends; a token that somebody brought is never taken on.
-    if let Some(token) = door::cookie(&headers)
-        && let Some(old) = sessions::at_console(&app, &token).await?
-    {
-        app.store.end_session(&old.caller.session).await?;
-        let old = Actor::User(old.account.user);
-        app.store
-            .append(row(old, "sign-out", "new-sign-in", true))
-            .await?;
-    }
-    app.store.append(row(actor, "sign-in", rule, true)).await?;
-    let token = sessions::open_for_console(&app, &account).await?;
+    signed_out_before(&app, &headers).await?;
+    app.store.append(row(actor, Kind::SignIn, rule, true)).await?;
+    let token = sessions::open_for_console(&app, &account, None).await?;
     let at = sessions::at_console(&app, &token)
         .await?
         .ok_or_else(No::not_signed_in)?;
@@ -101,7 +92,21 @@ pub async fn sign_in(
     Ok(([(header::SET_COOKIE, set(&token, "")?)], Json(session)).into_response())
 }
 
-fn set(token: &str, more: &str) -> Result<HeaderValue, No> {
+/// Whatever session came with a sign-in ends; a token that somebody brought is never taken on.
+pub(super) async fn signed_out_before(app: &App, headers: &HeaderMap) -> Result<(), No> {
+    if let Some(token) = door::cookie(headers)
+        && let Some(old) = sessions::at_console(app, &token).await?
+    {
+        app.store.end_session(&old.caller.session).await?;
+        let old = Actor::User(old.account.user);
+        app.store
+            .append(row(old, Kind::SignOut, "new-sign-in", true))
+            .await?;
+    }
+    Ok(())
+}
+
+pub(super) fn set(token: &str, more: &str) -> Result<HeaderValue, No> {
     let cookie = format!(
         "{}={token}; Path=/; Secure; HttpOnly; SameSite=Strict{more}",
         door::COOKIE
@@ -151,7 +156,7 @@ pub async fn sign_out(State(app): State<Arc<App>>, reader: Reader) -> Result<Res
     app.store.end_session(&reader.at.caller.session).await?;
     let actor = Actor::User(reader.user().clone());
     app.store
-        .append(row(actor, "sign-out", "own-session", true))
+        .append(row(actor, Kind::SignOut, "own-session", true))
         .await?;
     let gone = set("", "; Max-Age=0")?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response())

@@ -4,6 +4,7 @@
 //! Never here: what FHIR JSON means (`vitrine_fhir`), the transaction itself (`ingest::apply`).
 //! Called by the router.
 
+pub mod audit_event;
 pub mod away;
 pub mod bundle;
 pub mod endpoint;

@@ -4,7 +4,7 @@ use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
 use super::last_known::{not_answered, put_age};
 use super::{Wanted, answer, path_key, put_version, version_of};
-use super::{away, endpoint};
+use super::{audit_event, away, endpoint};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -32,6 +32,9 @@ pub async fn read(
     let key = path_key(&kind, &id)?;
     if endpoint::is(&key) {
         return endpoint::read(&app, &caller, &wanted).await;
+    }
+    if audit_event::is(&key) {
+        return audit_event::read(&app, &caller, &key).await;
     }
     let Read { found, as_of } = fetch_or_last(&app, &caller, &key).await?;
     if let Some(as_of) = as_of {

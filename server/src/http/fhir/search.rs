@@ -6,7 +6,7 @@
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
 use super::read::shown;
-use super::{Query, Wanted, answer, away, endpoint, path_kind};
+use super::{Query, Wanted, answer, audit_event, away, endpoint, path_kind};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -42,6 +42,10 @@ pub struct Offered {
 
 /// Every search there is.
 pub const OFFERED: &[Offered] = &[
+    Offered {
+        kind: "AuditEvent",
+        parameters: audit_event::PARAMETERS,
+    },
     Offered {
         kind: "DiagnosticReport",
         parameters: &[PATIENT, CONTENT],
@@ -129,6 +133,7 @@ pub async fn posted(
 async fn found(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Result<Response, FhirRefusal> {
     path_kind(kind)?;
     match kind {
+        "AuditEvent" => audit_event::search(app, caller, wanted).await,
         "Endpoint" => endpoint::search(app, caller, wanted).await,
         "Patient" => patients(app, caller, wanted).await,
         "DocumentReference" | "DiagnosticReport" => notes(app, caller, kind, wanted).await,

@@ -10,6 +10,7 @@ use vitrine_access::action::{ManageDevices, ManageUsers};
 use vitrine_access::chain::GENESIS;
 use vitrine_access::{Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
+use vitrine_store::identities::ProviderSession;
 use vitrine_store::{
     Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
 };
@@ -161,14 +162,23 @@ fn enrol(conn: &Connection, hash: &[u8; 32], new: NewDevice, at: UtcMs) -> Resul
     })
 }
 
-fn session(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
+/// What [`session`] reads.
+pub(super) const SESSION: &str =
+    "SELECT hash, holder, client, device, scopes, at, until, issuer, subject, sid FROM session";
+
+pub(super) fn session(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     let device: Option<String> = r.get(3)?;
+    let (issuer, subject): (Option<String>, Option<String>) = (r.get(7)?, r.get(8)?);
+    let sid = r.get(9)?;
     Ok(SessionRow {
         hash: r.get(0)?,
         holder: r.get(1)?,
         client: r.get(2)?,
         device: device.map(|d| parsed(3, DeviceId::new(d))).transpose()?,
         scopes: of_json(r, 4)?,
+        provider: issuer
+            .zip(subject)
+            .map(|(issuer, subject)| ProviderSession { issuer, subject, sid }),
         at: UtcMs(r.get(5)?),
         until: UtcMs(r.get(6)?),
     })
@@ -289,11 +299,13 @@ impl Accounts for SqlcipherStore {
 
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         self.write(1, move |conn, _| {
-            let sql = "INSERT OR REPLACE INTO session (hash, holder, client, device, scopes, at, until)
-                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let sql = "INSERT OR REPLACE INTO session
+                         (hash, holder, client, device, scopes, at, until, issuer, subject, sid)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
             let device = session.device.as_ref().map(DeviceId::as_str);
             let scopes = json(&session.scopes)?;
             let (at, until) = (session.at.0, session.until.0);
+            let of = session.provider.as_ref();
             let row = params![
                 &session.hash[..],
                 session.holder,
@@ -301,9 +313,23 @@ impl Accounts for SqlcipherStore {
                 device,
                 scopes,
                 at,
-                until
+                until,
+                of.map(|p| &p.issuer),
+                of.map(|p| &p.subject),
+                of.and_then(|p| p.sid.as_ref())
             ];
             run(conn, sql, row).during(SESSIONS).map(|_| ())
+        })
+        .await
+    }
+
+    async fn prolong_session(&self, hash: &[u8; 32], until: UtcMs) -> Result<(), StoreError> {
+        let hash = *hash;
+        self.write(1, move |conn, _| {
+            let sql = "UPDATE session SET until = ?2 WHERE hash = ?1";
+            run(conn, sql, params![&hash[..], until.0])
+                .during(SESSIONS)
+                .map(|_| ())
         })
         .await
     }
@@ -311,8 +337,8 @@ impl Accounts for SqlcipherStore {
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
         let hash = *hash;
         self.read_job(move |conn| {
-            let sql = "SELECT hash, holder, client, device, scopes, at, until FROM session WHERE hash = ?1";
-            one(conn, sql, [&hash[..]], session).during(SESSIONS)
+            let sql = format!("{SESSION} WHERE hash = ?1");
+            one(conn, &sql, [&hash[..]], session).during(SESSIONS)
         })
         .await
     }

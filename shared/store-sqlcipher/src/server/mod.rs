@@ -21,6 +21,7 @@ mod feed;
 mod giving;
 mod head_file;
 mod held;
+mod identities;
 mod imaging;
 mod meaning;
 mod notes;
@@ -107,6 +108,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 10,
         name: "audit_find",
         sql: include_str!("../../migrations/server/0010_audit_find.sql"),
+    },
+    Migration {
+        number: 11,
+        name: "identities",
+        sql: include_str!("../../migrations/server/0011_identities.sql"),
     },
 ];
 

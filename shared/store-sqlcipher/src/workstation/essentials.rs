@@ -390,6 +390,11 @@ impl Essentials {
 
 /// The synchronisation's side: no permit, nothing is shown.
 impl Essentials {
+    /// Lets go of what its connections hold of what was shown, when somebody leaves. It stays open.
+    pub fn let_go(&self) {
+        self.db.lines.let_go();
+    }
+
     /// All scopes.
     ///
     /// # Errors

@@ -7,6 +7,7 @@
 use crate::cipher::{self, Key, Migration, OpenOptions, OpenedAs, Synchronous};
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use vitrine_store::StoreError;
 
@@ -27,6 +28,8 @@ pub(super) struct Lines {
     writer: Mutex<Option<Connection>>,
     /// The disk gave no room to open for writing: this is the only connection.
     opened: OpenedAs,
+    /// Grows when what the connections hold is let go of: one that was in use meanwhile is closed when it is done.
+    era: AtomicU64,
 }
 
 fn hold<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -47,6 +50,7 @@ impl Lines {
             create: true,
             synchronous,
             cache_kib,
+            wipe_memory: true,
             ..OpenOptions::default()
         };
         let made = cipher::open(path, key, &options).and_then(|mut conn| {
@@ -73,6 +77,7 @@ impl Lines {
             readers: Mutex::new(Vec::new()),
             reserved: Mutex::new(Some(reserved)),
             opened,
+            era: AtomicU64::new(0),
         })
     }
 
@@ -91,6 +96,7 @@ impl Lines {
             options: OpenOptions {
                 synchronous,
                 cache_kib,
+                wipe_memory: true,
                 ..OpenOptions::default()
             },
             schema: (application_id, migrations.to_vec()),
@@ -98,6 +104,7 @@ impl Lines {
             readers: Mutex::new(Vec::new()),
             reserved: Mutex::new(None),
             opened: OpenedAs::Shared,
+            era: AtomicU64::new(0),
         }
     }
 
@@ -127,16 +134,17 @@ impl Lines {
         if self.opened != OpenedAs::Shared {
             return self.read_reserved(doing, read);
         }
+        let era = self.era();
         let kept = hold(&self.readers).pop();
         if let Some(conn) = kept
             && let Ok(value) = read(&conn)
         {
-            self.give_back(conn);
+            self.give_back(conn, era);
             return Ok(value);
         }
         let conn = cipher::open(&self.path, &self.key, &reading(&self.options))?;
         let value = read(&conn).map_err(self.fault(doing))?;
-        self.give_back(conn);
+        self.give_back(conn, era);
         Ok(value)
     }
 
@@ -152,9 +160,33 @@ impl Lines {
         read(&conn)
     }
 
-    fn give_back(&self, conn: Connection) {
+    /// Lets go of what the connections hold of what was read and written: statements with their values, pages. The one kept for
+    /// emergencies is there at every moment; one that is in use is closed when that is over.
+    pub(super) fn let_go(&self) {
+        if self.opened != OpenedAs::Shared {
+            return;
+        }
+        self.era.fetch_add(1, Ordering::AcqRel);
+        let readers = std::mem::take(&mut *hold(&self.readers));
+        drop(readers);
+        if let Ok(mut reserved) = self.reserved.try_lock()
+            && let Ok(fresh) = cipher::open(&self.path, &self.key, &reading(&self.options))
+        {
+            *reserved = Some(fresh);
+        }
+        if let Ok(mut writer) = self.writer.try_lock() {
+            // The next write opens it anew.
+            *writer = None;
+        }
+    }
+
+    fn era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
+    }
+
+    fn give_back(&self, conn: Connection, era: u64) {
         let mut readers = hold(&self.readers);
-        if readers.len() < READERS {
+        if readers.len() < READERS && era == self.era() {
             readers.push(conn);
         }
     }
@@ -165,10 +197,16 @@ impl Lines {
         doing: &'static str,
         read: impl Fn(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
+        let era = self.era();
         let mut reserved = hold(&self.reserved);
         if let Some(conn) = reserved.as_ref()
             && let Ok(value) = read(conn)
         {
+            if era != self.era()
+                && let Ok(fresh) = cipher::open(&self.path, &self.key, &reading(&self.options))
+            {
+                *reserved = Some(fresh);
+            }
             return Ok(value);
         }
         *reserved = None;
@@ -187,6 +225,7 @@ impl Lines {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let era = self.era();
         let mut writer = hold(&self.writer);
         if writer.is_none() {
             let mut conn = cipher::open(&self.path, &self.key, &self.options)?;
@@ -205,7 +244,7 @@ impl Lines {
             txn.commit().map_err(self.fault(doing))?;
             Ok(value)
         })();
-        if done.as_ref().is_err_and(cipher::must_recycle) {
+        if done.as_ref().is_err_and(cipher::must_recycle) || era != self.era() {
             *writer = None;
         }
         done

@@ -476,8 +476,16 @@ impl Outbox {
                 .optional()
                 .map_err(&fault)?
                 .unwrap_or((0, 0));
-            // A clock set back must not lengthen a wait beyond the longest.
-            let wait_ms = until.saturating_sub(at.0).min(rule.longest_wait_ms);
+            // A clock set back must not lengthen a wait: it begins anew.
+            let left = until.saturating_sub(at.0);
+            let wait_ms = left.min(wait_after(fails, rule));
+            if left > wait_ms.max(0) {
+                t.execute(
+                    "UPDATE wrong_secret SET until = ?3 WHERE user = ?1 AND path = ?2",
+                    params![user, rule.path, at.0.saturating_add(wait_ms)],
+                )
+                .map_err(&fault)?;
+            }
             if wait_ms > 0 {
                 return Ok(Attempt::Wait { wait_ms });
             }
@@ -506,6 +514,11 @@ impl Outbox {
             .map_err(self.lines.fault("forgetting wrong tries"))?;
             Ok(())
         })
+    }
+
+    /// Lets go of what its connections hold of what was written, when somebody leaves. It stays open.
+    pub fn let_go(&self) {
+        self.lines.let_go();
     }
 
     /// A note kept beside the chain.

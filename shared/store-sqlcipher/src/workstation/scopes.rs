@@ -164,6 +164,12 @@ thread_local! {
     static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
+/// Frees what this thread keeps for packing and unpacking bodies: parts of the last ones stand in it.
+pub fn forget() {
+    PACKER.take();
+    UNPACKER.take();
+}
+
 fn pack(body: &[u8]) -> Vec<u8> {
     if body.len() < 128 {
         return body.to_vec();

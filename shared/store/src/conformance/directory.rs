@@ -82,6 +82,7 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
         client: n == 2,
         device: (n == 1).then(|| DeviceId::new("a").expect("a device")),
         scopes: vec!["system/*.rs".to_owned(); usize::from(n)],
+        provider: None,
         at: UtcMs(1),
         until: UtcMs(2),
     };
@@ -102,7 +103,17 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
         Some(longer),
         "put again, it is replaced"
     );
+    h.store
+        .prolong_session(&[1; 32], UtcMs(11))
+        .await
+        .expect("prolonged");
+    let row = h.store.session(&[1; 32]).await.expect("session");
+    assert_eq!(row.expect("there").until, UtcMs(11));
     h.store.end_session(&[1; 32]).await.expect("ended");
+    h.store
+        .prolong_session(&[1; 32], UtcMs(12))
+        .await
+        .expect("too late is fine");
     h.store.end_session(&[1; 32]).await.expect("ended twice is fine");
     assert_eq!(h.store.session(&[1; 32]).await.expect("session"), None);
     let scopes = vec!["system/*.cruds".to_owned()];

@@ -12,6 +12,7 @@ mod directory;
 mod feeds;
 mod finds;
 pub mod hospital;
+mod identities;
 mod imaging;
 mod looks;
 mod notes;
@@ -97,6 +98,9 @@ cases! {
     looks::refuses_what_cannot_be_asked;
     directory::enrols_once;
     directory::keeps_accounts_sessions_clients;
+    identities::binds_one_identity_to_one_account;
+    identities::ends_the_sessions_of_an_identity;
+    identities::what_counts_once_counts_once;
     reviews::keeps_grants_once;
     reviews::names_whose_glass_was_broken;
     reviews::a_review_is_decided_by_others;

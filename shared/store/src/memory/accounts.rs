@@ -148,6 +148,13 @@ impl Accounts for MemoryStore {
         Ok(())
     }
 
+    async fn prolong_session(&self, hash: &[u8; 32], until: UtcMs) -> Result<(), StoreError> {
+        if let Some(s) = self.tables().sessions.get_mut(hash) {
+            s.until = until;
+        }
+        Ok(())
+    }
+
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError> {
         Ok(self.tables().sessions.get(hash).cloned())
     }

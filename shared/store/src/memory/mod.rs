@@ -6,6 +6,7 @@ mod apply;
 mod archive;
 mod copies;
 mod held;
+mod identities;
 mod imaging;
 mod pixels;
 mod reads;

@@ -164,6 +164,10 @@ pub(super) struct Tables {
     pub devices: BTreeMap<DeviceId, DeviceRow>,
     pub codes: BTreeMap<[u8; 32], EnrolCode>,
     pub sessions: BTreeMap<[u8; 32], SessionRow>,
+    /// `(issuer, subject)` and whose it is.
+    pub identities: BTreeMap<(String, String), UserId>,
+    /// What was used once, and until when that is remembered.
+    pub used_once: BTreeMap<[u8; 32], i64>,
     pub clients: BTreeMap<String, ([u8; 32], Vec<String>)>,
     pub grants: BTreeMap<Uuid, GrantRow>,
     pub holds: BTreeMap<PatientId, Hold>,

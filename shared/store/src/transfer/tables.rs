@@ -167,7 +167,12 @@ tables! {
     Account "account" 1 [no Number, name Text, display Text, role Text, wards Text, password_phc Text, pin_phc Text,
         disabled Flag, version Number];
     /// Sessions.
-    Session "session" 1 [hash Bytes, holder Text, client Flag, device Text, scopes Text, at Number, until Number];
+    Session "session" 1 [hash Bytes, holder Text, client Flag, device Text, scopes Text, at Number, until Number,
+        issuer Text, subject Text, sid Text];
+    /// Identities at the provider.
+    Identity "identity" 2 [issuer Text, subject Text, holder Text, at Number];
+    /// What counts once and was used.
+    Once "used_once" 1 [hash Bytes, until Number];
     /// Programs that may use the API.
     Client "client" 1 [id Text, secret Bytes, scopes Text];
     /// Break-glass grants.

@@ -282,6 +282,11 @@ pub enum Effect {
         /// Signature, hex.
         signature: String,
     },
+    /// For how many days without contact the workstation may let people in by what it holds.
+    OfflineDays {
+        /// Days.
+        days: u32,
+    },
     /// The user's session was accepted on this connection.
     UserAccepted {
         /// Who.

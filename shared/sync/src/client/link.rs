@@ -269,6 +269,9 @@ impl Client {
         if let (Some(text), Some(signature)) = (m.layouts, m.layouts_signature) {
             out.push(Effect::Layouts { text, signature });
         }
+        if let Some(days) = m.offline_days {
+            out.push(Effect::OfflineDays { days });
+        }
         let kept = &self.device_scopes;
         self.scopes.retain(|name, s| s.patient || kept.contains(name));
         self.leaving = view

@@ -25,6 +25,8 @@ pub enum DeviceVerdict {
         training: bool,
         /// Role layouts and the server's signature over [`crate::proof::layouts`], hex.
         layouts: Arc<(String, String)>,
+        /// Days without contact after which it lets nobody in by what it holds.
+        offline_days: u32,
     },
     /// Revoked, its signature is right: it gets the order to wipe and nothing else.
     Revoked {

@@ -374,6 +374,7 @@ impl Session {
                 audit_seq,
                 training,
                 layouts,
+                offline_days,
             } => {
                 self.stage = Stage::Ready;
                 self.scopes.clone_from(&scopes);
@@ -385,6 +386,7 @@ impl Session {
                         training: Some(training),
                         layouts: Some(layouts.0.clone()),
                         layouts_signature: Some(layouts.1.clone()),
+                        offline_days: Some(offline_days),
                     },
                     out,
                 );

@@ -44,6 +44,7 @@ fn each_breach_closes_the_connection_and_applies_nothing() {
                 training: None,
                 layouts: None,
                 layouts_signature: None,
+                offline_days: None,
             })],
         ),
         (
@@ -471,6 +472,7 @@ fn a_server_for_training_and_a_workstation_for_patients_have_nothing_to_say_to_e
             training: there,
             layouts: None,
             layouts_signature: None,
+            offline_days: None,
         };
         let bytes = bytes(welcome);
         let out = c.step(4, Event::Received { conn: 1, bytes }, &Empty);

@@ -84,6 +84,7 @@ pub fn welcomed() -> Client {
         training: None,
         layouts: None,
         layouts_signature: None,
+        offline_days: None,
     };
     let out = c.step(
         4,
@@ -168,6 +169,7 @@ pub fn ready() -> Session {
         audit_seq: 0,
         training: false,
         layouts: std::sync::Arc::default(),
+        offline_days: 14,
     };
     s.step(at(3), server::Event::Device(verdict));
     while s.poll_send(at(3)).is_some() {}

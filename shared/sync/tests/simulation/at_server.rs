@@ -90,6 +90,7 @@ impl World {
                         audit_seq,
                         training: false,
                         layouts: std::sync::Arc::default(),
+                        offline_days: 14,
                     }),
                 );
             }

@@ -138,6 +138,7 @@ pub fn server(kind: u8, s: &mut impl Source) -> ServerMessage {
             training: Some(false),
             layouts: Some(r#"{"layouts":[]}"#.to_owned()),
             layouts_signature: Some("00".repeat(64)),
+            offline_days: Some(14),
         }
         .into(),
         67 => UserWelcome { user: s.text() }.into(),

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use vitrine_access::grant::{Ended, EndedBy, GrantId, LaterWords};
 use vitrine_access::review::WORDS_MS;
-use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Grant, Purpose};
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Grant, Kind, Purpose};
 use vitrine_clinical::{UserId, UtcMs, format, say};
 use vitrine_wire::view::BrokenGlassView;
 
@@ -26,7 +26,7 @@ const fn ends_by(how: session::Ended) -> Option<EndedBy> {
         session::Ended::Person => Some(EndedBy::Lock),
         session::Ended::Server => Some(EndedBy::TakenBack),
         session::Ended::Closing => Some(EndedBy::Closed),
-        session::Ended::Idle | session::Ended::Wiped => None,
+        session::Ended::Idle | session::Ended::Horizon | session::Ended::Wiped => None,
     }
 }
 
@@ -79,7 +79,7 @@ fn end(
         let ends: Vec<(Ended, AuditEntry)> = grants
             .iter()
             .filter(|g| which(g))
-            .map(|g| Ok((ended, row(station, actor, g, "end-break-glass", by.code())?)))
+            .map(|g| Ok((ended, row(station, actor, g, Kind::EndBreakGlass, by.code())?)))
             .collect::<Result<_, EngineError>>()?;
         if !ends.is_empty() {
             station.outbox.end_grants(&ends)?;
@@ -103,7 +103,7 @@ fn row(
     station: &Station,
     actor: &UserId,
     grant: &Grant,
-    action: &str,
+    action: Kind,
     rule: &str,
 ) -> Result<AuditEntry, EngineError> {
     let at = station.clock.now();
@@ -112,7 +112,7 @@ fn row(
         at,
         actor: Actor::User(actor.clone()),
         device: Some(station.device_id.clone()),
-        action: action.to_owned(),
+        action: action.name().to_owned(),
         purpose: Purpose::BreakGlass,
         decision: Decision::Permit,
         rule: rule.to_owned(),
@@ -179,7 +179,7 @@ pub(crate) fn add_words(station: &Station, id: &str, text: &str) -> Result<(), E
         station,
         &person.user,
         &made.grant,
-        "explain-break-glass",
+        Kind::ExplainBreakGlass,
         "own-words",
     )?;
     entry.notes.insert("words".to_owned(), text.to_owned());

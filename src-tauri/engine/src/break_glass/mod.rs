@@ -17,6 +17,7 @@ use crate::chart::blocks::Words;
 use crate::chart::card_view::{Frame, card_view};
 use crate::clock::Stopwatch;
 use crate::entry::{self, Pending};
+use crate::horizon;
 use crate::keys::verify_pin;
 use crate::outbox::{disclose_emergency, refused};
 use crate::session::{Assurance, FRESH_SECRET, Person, dir_user, rows};
@@ -26,7 +27,7 @@ use std::sync::Mutex;
 use vitrine_access::action::{BreakGlass as BreakGlassAct, ReadCard};
 use vitrine_access::grant::{GRANT_MS, Reason};
 use vitrine_access::policy::{PatientFacts, decide};
-use vitrine_access::{Disclosure, Grant};
+use vitrine_access::{Disclosure, Grant, Kind};
 use vitrine_clinical::card::EmergencyCard;
 use vitrine_clinical::{PatientId, UserId, WardId, format, say, word};
 use vitrine_store::StoreError;
@@ -111,7 +112,7 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
     let dir = dir_user(station, user.as_str())?.ok_or_else(|| EngineError::UnknownUser(user.to_string()))?;
     if dir.disabled {
-        rows::not_let_in(station, &user, "identify", "account-disabled");
+        rows::not_let_in(station, &user, Kind::Identify, "account-disabled");
         return Err(EngineError::Disabled);
     }
     let phc = dir
@@ -121,11 +122,12 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
     let wait_ms = count_try(station, user.as_str())?;
     let right = verify_pin(secret, phc).map_err(|e| EngineError::KeysMissing(e.to_string()))?;
     if !right {
-        rows::not_let_in(station, &user, "identify", "wrong-secret");
+        rows::not_let_in(station, &user, Kind::Identify, "wrong-secret");
         return Err(EngineError::WrongSecret {
             retry_after_s: u32::try_from(wait_ms / 1_000).unwrap_or(0),
         });
     }
+    station.waits.end(RULE.path, user.as_str());
     let _ = station.outbox.right_secret(user.as_str(), RULE.path);
     COUNTED_IN_MEMORY
         .lock()
@@ -139,8 +141,15 @@ fn count_try(station: &Station, user: &str) -> Result<i64, EngineError> {
     let throttled = |ms: i64| EngineError::Throttled {
         retry_after_s: u32::try_from((ms + 999) / 1_000).unwrap_or(1),
     };
+    let run = station.clock.elapsed();
+    if let Some(ms) = station.waits.left(RULE.path, user, run) {
+        return Err(throttled(ms));
+    }
     match station.outbox.attempt(user, &RULE, now) {
-        Ok(Attempt::Go { wait_ms, .. }) => Ok(wait_ms),
+        Ok(Attempt::Go { wait_ms, .. }) => {
+            station.waits.begin(RULE.path, user, run, wait_ms);
+            Ok(wait_ms)
+        }
         Ok(Attempt::Wait { wait_ms }) => Err(throttled(wait_ms)),
         Err(_) => {
             let mut counted = COUNTED_IN_MEMORY
@@ -257,6 +266,9 @@ fn record_grant(
         .map_err(|d| refused(&station.outbox, &d))?
         .noted("reason", reason.code())
         .noted("assurance", assurance.code());
+    if horizon::over(station) {
+        permit = permit.noted("staff-list", "past-the-offline-horizon");
+    }
     if let Some(words) = &words {
         permit = permit.noted("words", words.clone());
     }

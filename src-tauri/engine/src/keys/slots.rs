@@ -1,4 +1,5 @@
-//! `slots.json`: the wrapped data keys. Holds nothing that opens without DK, and a user's key not without the secret.
+//! `slots.json`: the wrapped data keys. Holds nothing that opens without DK, not even who works here, and a user's key not without the
+//! secret.
 
 use super::wrap::{Dek, open_with, seal_with};
 use crate::{EngineError, entropy};
@@ -60,7 +61,12 @@ struct SlotFile {
     version: u32,
     essentials: String,
     outbox: String,
+    /// The users' slots: in the clear in files of version 1, else only in memory.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     users: Vec<UserSlot>,
+    /// The same, sealed with DK: who works here is nobody's business who has the disk alone.
+    #[serde(default)]
+    people: String,
 }
 
 /// The slots of a profile.
@@ -69,9 +75,15 @@ pub struct Slots {
     path: PathBuf,
     device: String,
     file: SlotFile,
+    /// Seals the list of users.
+    people: Dek,
+    /// Argon2id of the users' slots: memory in KiB, passes. Always the two constants below, but where the tests try every PIN.
+    cost: (u32, u32),
 }
 
-const FILE_VERSION: u32 = 1;
+const FILE_VERSION: u32 = 2;
+/// Version in what the wraps of the device's keys are bound to.
+const DEVICE_SLOT: u32 = 1;
 /// Argon2id of a sign-in slot: 64 MiB, t=3 (security.md §1).
 const SLOT_MEMORY_KIB: u32 = 64 * 1024;
 const SLOT_PASSES: u32 = 3;
@@ -113,6 +125,8 @@ impl Slots {
                 version: FILE_VERSION,
                 ..SlotFile::default()
             },
+            people: dk_kek(dk, "people")?,
+            cost: (SLOT_MEMORY_KIB, SLOT_PASSES),
         };
         slots.file.essentials = slots.wrap_device(dk, "essentials", &deks.essentials)?;
         slots.file.outbox = slots.wrap_device(dk, "outbox", &deks.outbox)?;
@@ -125,15 +139,24 @@ impl Slots {
     /// # Errors
     /// [`EngineError::KeysMissing`] when it is missing, damaged, of a newer program, or not of this device.
     pub fn open(path: &Path, device: &str, dk: &Dek) -> Result<(Self, DeviceDeks), EngineError> {
+        let people = dk_kek(dk, "people")?;
         let slots = Self {
             path: path.to_owned(),
             device: device.to_owned(),
-            file: read(path)?,
+            file: read(path, device, &people)?,
+            people,
+            cost: (SLOT_MEMORY_KIB, SLOT_PASSES),
         };
         let deks = DeviceDeks::new(
             slots.unwrap_device(dk, "essentials", &slots.file.essentials)?,
             slots.unwrap_device(dk, "outbox", &slots.file.outbox)?,
         )?;
+        // A file of before: the names in it are sealed from now on. On a full disk at the next change.
+        if slots.file.version < FILE_VERSION
+            && let Err(e) = slots.write()
+        {
+            tracing::warn!(error = %e, "slots.json could not be written in its new form");
+        }
         Ok((slots, deks))
     }
 
@@ -142,7 +165,7 @@ impl Slots {
     /// # Errors
     /// As [`Self::open`].
     pub fn refresh(&mut self) -> Result<(), EngineError> {
-        self.file = read(&self.path)?;
+        self.file = read(&self.path, &self.device, &self.people)?;
         Ok(())
     }
 
@@ -153,7 +176,7 @@ impl Slots {
     fn wrap_device(&self, dk: &Dek, db: &str, dek: &Dek) -> Result<String, EngineError> {
         let sealed = seal_with(
             &dk_kek(dk, db)?,
-            &self.aad(db, "device", FILE_VERSION),
+            &self.aad(db, "device", DEVICE_SLOT),
             dek.bytes(),
         )?;
         Ok(entropy::hex(&sealed))
@@ -162,7 +185,7 @@ impl Slots {
     fn unwrap_device(&self, dk: &Dek, db: &str, wrapped: &str) -> Result<Dek, EngineError> {
         let kek = dk_kek(dk, db)?;
         entropy::unhex(wrapped)
-            .and_then(|w| open_with(&kek, &self.aad(db, "device", FILE_VERSION), &w))
+            .and_then(|w| open_with(&kek, &self.aad(db, "device", DEVICE_SLOT), &w))
             .and_then(|k| Dek::from_bytes(&k))
             .ok_or_else(|| {
                 EngineError::KeysMissing(say!(
@@ -190,7 +213,7 @@ impl Slots {
         let Some(salt) = entropy::unhex(&slot.salt) else {
             return Ok(None);
         };
-        let kek = user_kek(secret, &salt, dk, &slot.user, slot.version)?;
+        let kek = user_kek(self.cost, secret, &salt, dk, (&slot.user, slot.version))?;
         Ok(entropy::unhex(&slot.wrapped)
             .and_then(|w| open_with(&kek, &self.aad("records", &slot.user, slot.version), &w))
             .and_then(|k| Dek::from_bytes(&k)))
@@ -217,7 +240,7 @@ impl Slots {
         let version = old.as_ref().map_or(1, |s| s.version.saturating_add(1));
         let salt = entropy::bytes::<16>()?;
         let dek = Dek::random()?;
-        let kek = user_kek(secret, &salt, dk, user, version)?;
+        let kek = user_kek(self.cost, secret, &salt, dk, (user, version))?;
         let wrapped = seal_with(&kek, &self.aad("records", user, version), dek.bytes())?;
         let slot = UserSlot {
             user: user.to_owned(),
@@ -247,20 +270,33 @@ impl Slots {
     }
 
     fn write(&self) -> Result<(), EngineError> {
-        let json =
-            serde_json::to_vec_pretty(&self.file).map_err(|_| EngineError::Internal("writing slots.json"))?;
+        let fault = |_| EngineError::Internal("writing slots.json");
+        let users = serde_json::to_vec(&self.file.users).map_err(fault)?;
+        let sealed = seal_with(&self.people, &people_aad(&self.device), &users)?;
+        let file = SlotFile {
+            version: FILE_VERSION,
+            essentials: self.file.essentials.clone(),
+            outbox: self.file.outbox.clone(),
+            users: Vec::new(),
+            people: entropy::hex(&sealed),
+        };
+        let json = serde_json::to_vec_pretty(&file).map_err(fault)?;
         crate::profile::write_private(&self.path, &json)
     }
 }
 
-fn read(path: &Path) -> Result<SlotFile, EngineError> {
+fn people_aad(device: &str) -> Vec<u8> {
+    format!("vitrine\n{device}\npeople").into_bytes()
+}
+
+fn read(path: &Path, device: &str, people: &Dek) -> Result<SlotFile, EngineError> {
     let bytes = std::fs::read(path).map_err(|e| {
         EngineError::KeysMissing(say!(
             "slots.json: {e}: enrol this workstation again",
             "slots.json: {e}: diesen Arbeitsplatz neu registrieren"
         ))
     })?;
-    let file: SlotFile = serde_json::from_slice(&bytes).map_err(|_| {
+    let mut file: SlotFile = serde_json::from_slice(&bytes).map_err(|_| {
         EngineError::KeysMissing(say!(
             "slots.json is damaged: enrol this workstation again",
             "slots.json ist beschädigt: diesen Arbeitsplatz neu registrieren"
@@ -273,11 +309,27 @@ fn read(path: &Path) -> Result<SlotFile, EngineError> {
             found = file.version
         )));
     }
+    if file.version > 1 {
+        let users = entropy::unhex(&file.people).and_then(|p| open_with(people, &people_aad(device), &p));
+        let users = users.and_then(|json| serde_json::from_slice(&json).ok());
+        file.users = users.ok_or_else(|| {
+            EngineError::KeysMissing(say!(
+                "the list of users in slots.json does not open on this device: enrol it again",
+                "die Liste der Benutzer in slots.json lässt sich auf diesem Gerät nicht öffnen: neu registrieren"
+            ))
+        })?;
+    }
     Ok(file)
 }
 
-fn user_kek(secret: &str, salt: &[u8], dk: &Dek, user: &str, version: u32) -> Result<Dek, EngineError> {
-    let params = Params::new(SLOT_MEMORY_KIB, SLOT_PASSES, 1, Some(32))
+fn user_kek(
+    (memory_kib, passes): (u32, u32),
+    secret: &str,
+    salt: &[u8],
+    dk: &Dek,
+    (user, version): (&str, u32),
+) -> Result<Dek, EngineError> {
+    let params = Params::new(memory_kib, passes, 1, Some(32))
         .map_err(|_| EngineError::Internal("deriving a user's key"))?;
     let mut stretched = Zeroizing::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
@@ -289,6 +341,9 @@ fn user_kek(secret: &str, salt: &[u8], dk: &Dek, user: &str, version: u32) -> Re
         &format!("{user}\n{version}"),
     )
 }
+
+#[cfg(test)]
+mod offline_guesses;
 
 #[cfg(test)]
 mod tests {
@@ -328,6 +383,35 @@ mod tests {
             Slots::open(&path, "dev1", &dk).is_err(),
             "a wrap opens for its own database alone"
         );
+    }
+
+    #[test]
+    fn a_file_of_version_1_opens_and_its_names_are_sealed() {
+        let (dir, mut s, deks, dk) = slots();
+        let (dek, slot, _) = s.enrol_user("lee", SlotKind::Pin, "482915", &dk).unwrap();
+        let path = dir.path().join("slots.json");
+        assert!(!std::fs::read_to_string(&path).unwrap().contains("lee"));
+        let old = serde_json::json!({"version": 1, "essentials": s.file.essentials, "outbox": s.file.outbox, "users": [slot]});
+        std::fs::write(&path, old.to_string()).unwrap();
+        for _ in 0..2 {
+            let (again, found) = Slots::open(&path, "dev1", &dk).unwrap();
+            assert_eq!(found.essentials.bytes(), deks.essentials.bytes());
+            let slot = again.of("lee").next().unwrap();
+            let key = again.unlock(slot, "482915", &dk).unwrap().unwrap();
+            assert_eq!(key.bytes(), dek.bytes());
+            assert!(!std::fs::read_to_string(&path).unwrap().contains("lee"));
+        }
+        // A list of another device is none of this one's.
+        let mut json: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        let (_other, o, _, _) = slots();
+        o.write().unwrap();
+        let theirs: serde_json::Value = serde_json::from_slice(&std::fs::read(&o.path).unwrap()).unwrap();
+        json["people"] = theirs["people"].clone();
+        std::fs::write(&path, json.to_string()).unwrap();
+        assert!(matches!(
+            Slots::open(&path, "dev1", &dk),
+            Err(EngineError::KeysMissing(_))
+        ));
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 use super::connection::{self, Connection, Tell, Told};
 use super::store_effects::{Stores, fresh_of};
+use crate::horizon;
 use crate::layouts;
+use crate::memory;
 use crate::outbox::Alarm;
 use crate::profile::LinkLock;
 use crate::session::Ended;
@@ -238,6 +240,7 @@ impl Driver {
         let station = Arc::clone(&self.station);
         tokio::task::spawn_blocking(move || {
             station.keep_clock();
+            horizon::keep(&station);
             let records = station.records();
             for (scope, (pos, as_of)) in ages {
                 let one = [(scope, pos)];
@@ -258,6 +261,7 @@ impl Driver {
         let station = Arc::clone(&self.station);
         let done = tokio::task::spawn_blocking(move || {
             let out = work.batch(&station, events);
+            memory::forget();
             (work, out)
         })
         .await;
@@ -389,6 +393,10 @@ impl Work {
             }
         }
         stores.tell();
+        if stores.read && station.session().is_none() {
+            // Rows that went up after the lock are not kept in memory for anybody.
+            station.outbox.let_go();
+        }
         out.garbage |= stores.garbage;
         out.current = self.machine.is_current();
         out.wake_at = self.machine.wake_at();
@@ -414,6 +422,9 @@ impl Work {
                 });
             }
             Effect::MarkAge { as_of_ms, scopes } => {
+                if scopes.iter().any(|(scope, _)| scope == "dir") {
+                    horizon::confirmed(station, as_of_ms);
+                }
                 for (scope, pos) in scopes {
                     station.fresh.seen(&scope, as_of_ms);
                     self.ages.insert(scope, (pos, as_of_ms));
@@ -426,6 +437,7 @@ impl Work {
             Effect::Link { state } => link_state(station, &state),
             Effect::ServerTime { server_time_ms } => station.clock.learn(server_time_ms),
             Effect::Placed { ward, .. } => placed(station, &ward),
+            Effect::OfflineDays { days } => horizon::take(station, days),
             Effect::Layouts { text, signature } => layouts::take(station, &text, &signature),
             Effect::UserAccepted { .. } => {}
             Effect::UserRefused { code } => {

@@ -9,7 +9,9 @@ use serde::de::DeserializeOwned;
 use std::time::Duration;
 use vitrine_clinical::say;
 use vitrine_wire::ErrorCode;
-use vitrine_wire::http::{LoginRequest, LoginResponse, Refusal};
+use vitrine_wire::http::{
+    LoginRequest, LoginResponse, OidcLoginRequest, OidcLoginResponse, OidcOffer, Refusal,
+};
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -37,12 +39,11 @@ pub(super) async fn post<Q: Serialize, A: DeserializeOwned>(
     url: &str,
     body: &Q,
 ) -> Result<A, EngineError> {
-    let answer = client
-        .post(url)
-        .json(body)
-        .send()
-        .await
-        .map_err(|e| unreachable(&e))?;
+    read(client.post(url).json(body)).await
+}
+
+async fn read<A: DeserializeOwned>(request: reqwest::RequestBuilder) -> Result<A, EngineError> {
+    let answer = request.send().await.map_err(|e| unreachable(&e))?;
     let status = answer.status();
     if answer.content_length().is_some_and(|n| n > BODY_MAX as u64) {
         return Err(EngineError::Protocol(say!(
@@ -101,8 +102,8 @@ fn unreachable(e: &reqwest::Error) -> EngineError {
     })
 }
 
-/// Signs a person in at the server; the request is signed by the device.
-pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result<LoginResponse, EngineError> {
+/// A client for the server, its address, and this workstation's id.
+fn reach(station: &Station) -> Result<(reqwest::Client, String, String), EngineError> {
     station.drill.not_cut()?;
     not_mixed(station)?;
     let (server, device) = {
@@ -110,7 +111,47 @@ pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result
         (d.server.clone(), d.device.clone())
     };
     let ca = std::fs::read(station.profile.ca()).map_err(EngineError::io("reading ca.pem"))?;
-    let client = client(tls::trusting(&ca)?)?;
+    Ok((client(tls::trusting(&ca)?)?, server, device))
+}
+
+/// What the server says of the hospital's identity provider.
+pub(crate) async fn provider(station: &Station) -> Result<OidcOffer, EngineError> {
+    let (client, server, _) = reach(station)?;
+    read(client.get(format!("{server}/auth/oidc"))).await
+}
+
+/// What came back from the provider, and what the sign-in was begun with.
+pub(crate) struct Redeemed<'a> {
+    pub code: &'a str,
+    pub verifier: &'a str,
+    pub redirect_uri: &'a str,
+    pub nonce: &'a str,
+}
+
+/// Signs a person in at the server by what came back from the provider; the request is signed by the device.
+pub(crate) async fn login_by_provider(
+    station: &Station,
+    given: Redeemed<'_>,
+) -> Result<OidcLoginResponse, EngineError> {
+    let (client, server, device) = reach(station)?;
+    let mut request = OidcLoginRequest {
+        code: given.code.to_owned(),
+        verifier: given.verifier.to_owned(),
+        redirect_uri: given.redirect_uri.to_owned(),
+        nonce: given.nonce.to_owned(),
+        device,
+        at_ms: station.clock.now().0,
+        signature: String::new(),
+    };
+    request.signature = entropy::hex(&station.key.sign(&request.message()));
+    let answer: OidcLoginResponse = post(&client, &format!("{server}/auth/oidc"), &request).await?;
+    station.clock.learn(answer.login.server_time_ms);
+    Ok(answer)
+}
+
+/// Signs a person in at the server; the request is signed by the device.
+pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result<LoginResponse, EngineError> {
+    let (client, server, device) = reach(station)?;
     let at_ms = station.clock.now().0;
     let mut message = b"vitrine-login".to_vec();
     message.extend_from_slice(user.as_bytes());

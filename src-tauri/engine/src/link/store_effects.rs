@@ -5,6 +5,7 @@
 
 use super::cacheview::View;
 use crate::cache::{ScopeFresh, card_words};
+use crate::session;
 use crate::station::Station;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub(super) struct Stores<'a> {
     changed: BTreeMap<String, BTreeSet<String>>,
     /// A snapshot was committed: something is to be cleared away.
     pub(super) garbage: bool,
+    /// Rows were read for the server.
+    pub(super) read: bool,
 }
 
 impl<'a> Stores<'a> {
@@ -44,6 +47,7 @@ impl<'a> Stores<'a> {
             failed: BTreeSet::new(),
             changed: BTreeMap::new(),
             garbage: false,
+            read: false,
         }
     }
 
@@ -185,6 +189,10 @@ impl<'a> Stores<'a> {
     pub(super) fn tell(&mut self) {
         for (scope, keys) in std::mem::take(&mut self.changed) {
             let event = match scope.split_once(':') {
+                None if scope == "dir" => {
+                    session::drop_leavers(self.station);
+                    continue;
+                }
                 Some(("board", ward)) => EngineEvent::BoardChanged(ward.to_owned()),
                 Some(("pat", patient)) => EngineEvent::PatientsChanged(vec![patient.to_owned()]),
                 // Nobody names them all: an empty list is everybody.
@@ -198,12 +206,13 @@ impl<'a> Stores<'a> {
 
     /// The answer to `ReadOutbox`. What cannot be read is not told to be nothing: the server would count as having all of it.
     pub(super) fn outbox(
-        &self,
+        &mut self,
         after: u64,
         max_rows: usize,
         max_bytes: usize,
         wanted: GrantsWanted,
     ) -> Result<OutboxAnswer, StoreError> {
+        self.read = true;
         let outbox = &self.station.outbox;
         let tally = outbox.tally()?;
         let mut bytes = 0;

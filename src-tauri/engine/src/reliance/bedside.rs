@@ -2,6 +2,7 @@
 
 use super::{Looked, call_it, call_it_now, counted, part};
 use crate::cache::words;
+use crate::horizon;
 use crate::outbox::Alarm;
 use vitrine_clinical::{say, word};
 use vitrine_sync::scope::is_patient;
@@ -257,6 +258,10 @@ impl Looked<'_> {
     pub(super) fn recording(&self) -> RelianceView {
         let title = word!("What is recorded here", "Hier erfasste Einträge");
         let alarms = &self.station.alarms;
+        if let Some(past) = horizon::left(self.station).filter(|l| l.over()) {
+            let text = horizon::past(past.days);
+            return part("recording", Reliance::Fails, title, text, Some(call_it()));
+        }
         if alarms.raised(Alarm::EntriesUnreadable) {
             let text = say!(
                 "What was recorded here and not yet sent cannot be read: it is missing on every screen.",
@@ -357,6 +362,10 @@ impl Looked<'_> {
 
     pub(super) fn charts(&self) -> RelianceView {
         let title = word!("Full charts", "Vollständige Akten");
+        if let Some(past) = horizon::left(self.station).filter(|l| l.over()) {
+            let text = horizon::past(past.days);
+            return part("charts", Reliance::Fails, title, text, Some(call_it()));
+        }
         let session = self.station.session().as_ref().map(|s| s.person.display.clone());
         let kept = session.as_ref().map(|who| {
             let n = self.station.records().map_or(Ok(0), |r| {

@@ -5,12 +5,16 @@
 //! Called by the facade.
 
 mod cli_session;
+mod provider;
 pub(crate) mod rows;
 mod sign_in;
+mod waits;
 
 pub(crate) use cli_session::{forget_saved, restore, save_current};
+pub(crate) use provider::{open_browser, sign_in_by_provider};
 pub(crate) use rows::Ended;
-pub(crate) use sign_in::{dir_user, recent_users, sign_in};
+pub(crate) use sign_in::{dir_user, drop_leavers, recent_users, sign_in};
+pub(crate) use waits::Waits;
 
 use crate::EngineError;
 use crate::critical::Shown;

@@ -11,7 +11,7 @@ use crate::link::Command;
 use crate::outbox::Alarm;
 use crate::station::Station;
 use std::collections::BTreeMap;
-use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
+use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::UserId;
 
 /// What proved who somebody is.
@@ -23,6 +23,8 @@ pub(crate) enum Proved {
     StaffListPin,
     /// The server.
     Server,
+    /// The hospital's identity provider, by the server's word.
+    Provider,
 }
 
 impl Proved {
@@ -31,6 +33,7 @@ impl Proved {
             Self::OwnKey => "own-key",
             Self::StaffListPin => "staff-list-pin",
             Self::Server => "server",
+            Self::Provider => "identity-provider",
         }
     }
 }
@@ -46,6 +49,8 @@ pub(crate) enum Ended {
     Server,
     /// The program was closed.
     Closing,
+    /// The server has been away for longer than the offline horizon.
+    Horizon,
     /// The workstation is wiped: there is nowhere to write a row.
     Wiped,
 }
@@ -57,6 +62,7 @@ impl Ended {
             Self::Idle => Some("idle"),
             Self::Server => Some("taken-back-by-server"),
             Self::Closing => Some("program-closed"),
+            Self::Horizon => Some("offline-horizon"),
             Self::Wiped => None,
         }
     }
@@ -65,7 +71,7 @@ impl Ended {
 fn row(
     station: &Station,
     user: &UserId,
-    action: &str,
+    action: Kind,
     rule: &str,
     decision: Decision,
 ) -> Result<AuditEntry, EngineError> {
@@ -75,7 +81,7 @@ fn row(
         at,
         actor: Actor::User(user.clone()),
         device: Some(station.device_id.clone()),
-        action: action.to_owned(),
+        action: action.name().to_owned(),
         purpose: Purpose::Operations,
         decision,
         rule: rule.to_owned(),
@@ -106,12 +112,12 @@ pub(super) fn signed_in(station: &Station, user: &UserId, proved: Proved) -> Res
     after::switched(station, user)?;
     append(
         station,
-        row(station, user, "sign-in", proved.rule(), Decision::Permit)?,
+        row(station, user, Kind::SignIn, proved.rule(), Decision::Permit)?,
     )
 }
 
 /// Somebody is refused, which stands also where its row cannot be written.
-pub(crate) fn not_let_in(station: &Station, user: &UserId, action: &str, rule: &str) {
+pub(crate) fn not_let_in(station: &Station, user: &UserId, action: Kind, rule: &str) {
     let written = row(station, user, action, rule, Decision::Deny).and_then(|r| append(station, r));
     if let Err(e) = written {
         tracing::error!(error = %e, "the audit row of a refused secret could not be written");
@@ -125,7 +131,7 @@ pub(crate) fn ended(station: &Station, user: &UserId, how: Ended) {
     if how == Ended::Closing && station.profile.session().exists() {
         return;
     }
-    let written = row(station, user, "sign-out", rule, Decision::Permit).and_then(|r| append(station, r));
+    let written = row(station, user, Kind::SignOut, rule, Decision::Permit).and_then(|r| append(station, r));
     if let Err(e) = written {
         tracing::error!(error = %e, "the audit row of the lock could not be written");
     }

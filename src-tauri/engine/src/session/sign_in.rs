@@ -6,6 +6,7 @@
 use super::rows::{self, Ended, Proved};
 use super::{Person, Session};
 use crate::error::store_words;
+use crate::horizon;
 use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
 use crate::layouts;
 use crate::link::{self, Command};
@@ -13,6 +14,7 @@ use crate::outbox::Alarm;
 use crate::station::{Station, db_key};
 use crate::{EngineError, cache};
 use std::sync::Arc;
+use vitrine_access::Kind;
 use vitrine_clinical::{UserId, say};
 use vitrine_store_sqlcipher::workstation::{Attempt, Records, ThrottleRule};
 use vitrine_wire::ErrorCode;
@@ -62,15 +64,23 @@ pub(crate) async fn sign_in(
     secret: Zeroizing<String>,
 ) -> Result<SessionView, EngineError> {
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
-    let (fails, wait_ms) = count_try(station, user.as_str())?;
+    // Past the offline horizon nothing is tried here, so nothing is counted here: the server is asked.
+    let past = horizon::left(station).filter(|l| l.over());
+    if past.is_some() {
+        horizon::keep(station);
+    }
+    let counted = match past {
+        None => Some(count_try(station, user.as_str())?),
+        Some(_) => None,
+    };
     let local = {
         let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
-        tokio::task::spawn_blocking(move || open_here(&station, user.as_str(), &secret))
+        tokio::task::spawn_blocking(move || open_here(&station, user.as_str(), &secret, past.is_some()))
             .await
             .map_err(|_| EngineError::Internal("opening the user's key"))?
     };
     if matches!(local, Err(EngineError::Disabled)) {
-        rows::not_let_in(station, &user, "sign-in", "account-disabled");
+        rows::not_let_in(station, &user, Kind::SignIn, "account-disabled");
     }
     let local = local?;
     if let Some((person, opened)) = local {
@@ -104,21 +114,27 @@ pub(crate) async fn sign_in(
             // Nobody answered whom this workstation trusts: for a person known here, what is here decides.
             let known = station.slots().of(user.as_str()).next().is_some()
                 || dir_user(station, user.as_str())?.is_some();
-            if known {
-                Err(wrong(station, &user, fails, wait_ms))
-            } else {
-                Err(why)
+            match (known, past, counted) {
+                (true, Some(past), _) => {
+                    rows::not_let_in(station, &user, Kind::SignIn, "offline-horizon");
+                    Err(EngineError::HorizonPassed { days: past.days })
+                }
+                (true, None, Some(counted)) => Err(wrong(station, &user, counted)),
+                _ => Err(why),
             }
         }
         Err(EngineError::Refused {
             code: ErrorCode::WrongSecret,
             ..
-        }) => Err(wrong(station, &user, fails, wait_ms)),
+        }) => {
+            let counted = counted.map_or_else(|| count_try(station, user.as_str()), Ok)?;
+            Err(wrong(station, &user, counted))
+        }
         Err(EngineError::Refused {
             code: ErrorCode::Disabled,
             ..
         }) => {
-            rows::not_let_in(station, &user, "sign-in", "account-disabled");
+            rows::not_let_in(station, &user, Kind::SignIn, "account-disabled");
             drop_slots(station, user.as_str());
             Err(EngineError::Disabled)
         }
@@ -126,10 +142,19 @@ pub(crate) async fn sign_in(
     }
 }
 
-fn count_try(station: &Station, user: &str) -> Result<(u32, i64), EngineError> {
+pub(super) fn count_try(station: &Station, user: &str) -> Result<(u32, i64), EngineError> {
     let _ = station.slots().refresh();
+    let run = station.clock.elapsed();
+    if let Some(wait_ms) = station.waits.left(RULE.path, user, run) {
+        return Err(EngineError::Throttled {
+            retry_after_s: seconds(wait_ms),
+        });
+    }
     match station.outbox.attempt(user, &RULE, station.clock.now()) {
-        Ok(Attempt::Go { fails, wait_ms }) => Ok((fails, wait_ms)),
+        Ok(Attempt::Go { fails, wait_ms }) => {
+            station.waits.begin(RULE.path, user, run, wait_ms);
+            Ok((fails, wait_ms))
+        }
         Ok(Attempt::Wait { wait_ms }) => Err(EngineError::Throttled {
             retry_after_s: seconds(wait_ms),
         }),
@@ -147,14 +172,15 @@ fn seconds(ms: i64) -> u32 {
     u32::try_from(ms.max(0).div_euclid(1_000) + i64::from(ms.rem_euclid(1_000) > 0)).unwrap_or(u32::MAX)
 }
 
-fn right(station: &Station, user: &str) {
+pub(super) fn right(station: &Station, user: &str) {
+    station.waits.end(RULE.path, user);
     if let Err(e) = station.outbox.right_secret(user, RULE.path) {
         tracing::warn!(error = %e, "the counter of wrong secrets could not be cleared");
     }
 }
 
-fn wrong(station: &Station, user: &UserId, fails: u32, wait_ms: i64) -> EngineError {
-    rows::not_let_in(station, user, "sign-in", "wrong-secret");
+pub(super) fn wrong(station: &Station, user: &UserId, (fails, wait_ms): (u32, i64)) -> EngineError {
+    rows::not_let_in(station, user, Kind::SignIn, "wrong-secret");
     let user = user.as_str();
     if fails >= SLOT_GOES_AT && station.slots().of(user).next().is_some() {
         drop_slots(station, user);
@@ -172,19 +198,47 @@ pub(crate) fn drop_slots(station: &Station, user: &str) {
     }
 }
 
+/// The staff list changed: the keys and records of whoever's account is disabled go, and their session with them.
+pub(crate) fn drop_leavers(station: &Station) {
+    let mut users: Vec<String> = station.slots().users().map(str::to_owned).collect();
+    users.dedup();
+    for user in users {
+        if !matches!(dir_user(station, &user), Ok(Some(d)) if d.disabled) {
+            continue;
+        }
+        tracing::info!("the keys of a disabled account are removed");
+        let here = station
+            .session()
+            .as_ref()
+            .is_some_and(|s| s.person.user.as_str() == user);
+        if here {
+            station.lock(Ended::Server);
+        }
+        drop_slots(station, &user);
+    }
+}
+
 fn drop_records(station: &Station, name: &str) {
     for ending in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(station.profile.file(&format!("{name}{ending}")));
     }
 }
 
-/// Tries the secret on what is here: the user's slots, else the PIN of the staff list.
-fn open_here(station: &Station, user: &str, secret: &str) -> Result<Option<(Person, Opened)>, EngineError> {
+/// Tries the secret on what is here: the user's slots, else the PIN of the staff list. Nothing is tried past the offline horizon.
+fn open_here(
+    station: &Station,
+    user: &str,
+    secret: &str,
+    past_horizon: bool,
+) -> Result<Option<(Person, Opened)>, EngineError> {
     let dir = dir_user(station, user)?;
     if dir.as_ref().is_some_and(|d| d.disabled) {
+        drop_slots(station, user);
         return Err(EngineError::Disabled);
     }
-    let Some(dir) = dir else { return Ok(None) };
+    let Some(dir) = dir.filter(|_| !past_horizon) else {
+        return Ok(None);
+    };
     let slots: Vec<UserSlot> = station.slots().of(user).cloned().collect();
     let kind = kind_of_secret(Some(&dir), secret);
     for slot in slots.into_iter().filter(|s| s.kind == kind) {
@@ -219,7 +273,7 @@ fn open_records(station: &Station, dek: &Dek, slot: &UserSlot) -> Option<Arc<Rec
     }
 }
 
-fn begin(
+pub(super) fn begin(
     station: &Arc<Station>,
     person: Person,
     records: Option<Arc<Records>>,
@@ -269,7 +323,11 @@ async fn admit(
     Ok(begin(station, person, records, Some(&answer)))
 }
 
-fn make_slot(station: &Station, user: &str, secret: &str) -> Result<Option<Arc<Records>>, EngineError> {
+pub(super) fn make_slot(
+    station: &Station,
+    user: &str,
+    secret: &str,
+) -> Result<Option<Arc<Records>>, EngineError> {
     let kind = kind_of_secret(dir_user(station, user)?.as_ref(), secret);
     let existing: Option<UserSlot> = station.slots().of(user).find(|s| s.kind == kind).cloned();
     if let Some(slot) = existing

@@ -20,10 +20,12 @@ use crate::break_glass::{self, BreakGlass, reasons};
 use crate::clock::Stopwatch;
 use crate::drill;
 use crate::entry;
+use crate::horizon;
 use crate::images::give_way;
 use crate::integrity;
 use crate::layouts;
 use crate::link;
+use crate::memory;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
 use crate::session::{self, Ended};
@@ -81,6 +83,34 @@ impl Workstation {
             .map_err(|_| EngineError::Internal("signing in"))?
     }
 
+    /// Signs a person in by the hospital's identity provider: `show` is given the address for the system's browser, once;
+    /// [`Workstation::open_browser`] opens it. `pin`: the PIN of the staff list, for the person's own key here.
+    ///
+    /// # Errors
+    /// [`EngineError::Refused`] by the provider, by the server, or after five minutes; [`EngineError::Offline`];
+    /// [`EngineError::WrongSecret`] for the PIN; [`EngineError::AuditFailed`].
+    pub async fn sign_in_by_provider(
+        &self,
+        show: impl FnOnce(&str) + Send + 'static,
+        pin: Option<&str>,
+    ) -> Result<SessionView, EngineError> {
+        let station = self.station()?;
+        let pin = pin.map(|p| Zeroizing::new(p.to_owned()));
+        self.inner
+            .handle
+            .spawn(async move { session::sign_in_by_provider(&station, show, pin).await })
+            .await
+            .map_err(|_| EngineError::Internal("signing in"))?
+    }
+
+    /// Opens the system's browser at the address of [`Workstation::sign_in_by_provider`].
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] when there is none.
+    pub fn open_browser(address: &str) -> Result<(), EngineError> {
+        session::open_browser(address)
+    }
+
     /// Ends the session, with the emergency access of its person, and wipes the user's key.
     pub fn lock(&self) {
         if let Ok(station) = self.station() {
@@ -122,7 +152,11 @@ impl Workstation {
         let station = self.station()?;
         self.inner
             .handle
-            .spawn_blocking(move || work(&station))
+            .spawn_blocking(move || {
+                let done = work(&station);
+                memory::forget();
+                done
+            })
             .await
             .map_err(|_| EngineError::Internal("reading the workstation's data"))?
     }
@@ -336,7 +370,12 @@ impl Workstation {
     ) -> Result<T, EngineError> {
         let station = self.station()?;
         let inside = Arc::clone(&station);
-        station.desk.run(move || work(&inside)).await?
+        let work = move || {
+            let done = work(&inside);
+            memory::forget();
+            done
+        };
+        station.desk.run(work).await?
     }
 
     /// The critical results of a ward (default: that of this workstation): who has to be told, and who has taken one up.
@@ -569,6 +608,10 @@ impl Workstation {
     /// [`EngineError::NotSignedIn`] when there is none that is fresh.
     pub fn restore_session(&self) -> Result<SessionView, EngineError> {
         let station = self.station()?;
+        if let Some(past) = horizon::left(&station).filter(|l| l.over()) {
+            session::forget_saved(&station.profile)?;
+            return Err(EngineError::HorizonPassed { days: past.days });
+        }
         let kept = session::restore(&station.profile, &station.key, &station.clock)?;
         let view = kept.view(layouts::view(&station, &kept.person));
         if let Some(token) = &kept.token {

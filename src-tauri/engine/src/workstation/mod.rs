@@ -27,6 +27,7 @@ use crate::EngineError;
 use crate::cache;
 use crate::clock::Clock;
 use crate::drill;
+use crate::horizon;
 use crate::link::{self, Started};
 use crate::profile::Profile;
 use crate::reliance;
@@ -279,6 +280,10 @@ impl Workstation {
                 if station.drill.over(&station) {
                     let station = Arc::clone(&station);
                     let _ = tokio::task::spawn_blocking(move || drill::end_over(&station)).await;
+                }
+                if n.is_multiple_of(60) {
+                    let station = Arc::clone(&station);
+                    let _ = tokio::task::spawn_blocking(move || horizon::keep(&station)).await;
                 }
                 n = n.wrapping_add(1);
                 if n.is_multiple_of(10) && station.events.receiver_count() > 0 {

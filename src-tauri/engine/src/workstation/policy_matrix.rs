@@ -154,6 +154,9 @@ fn stage(e: &Essentials, scope: &str, key: &str, body: &[u8]) {
         e.stage(scope, &[item]).unwrap();
     }
     e.finish(scope, "epoch", 1, 0).unwrap();
+    // As the server has just confirmed it: an age that nobody knows is past the offline horizon.
+    let now = crate::clock::Clock::new().wall().0;
+    e.seen(&[(scope.to_owned(), 1)], now).unwrap();
 }
 
 /// Puts the situation's grant into the outbox, as old and as long as it is in the situation.

@@ -162,13 +162,17 @@ pub fn options() -> Options {
 
 /// Plants a profile at `dir` with these patients in `ess:ED`, boards and the staff list.
 pub fn plant(dir: &Path, people: &[Planted]) -> Profiled {
+    plant_at(dir, people, Clock::new().wall().0)
+}
+
+/// The same, as the server confirmed it then, ms.
+pub fn plant_at(dir: &Path, people: &[Planted], now: i64) -> Profiled {
     let profile = Profile::at(dir).unwrap();
     let sealer = FileSealer::new(dir);
     let key = DeviceKey::create(&profile.device_key(), &sealer).unwrap();
     let device = "dev-1".to_owned();
     let (_, deks) = Slots::create(&profile.slots(), &device, key.dk()).unwrap();
     let e = Essentials::open(&profile.essentials(), &db_key(&deks.essentials), cache::open_fold).unwrap();
-    let now = Clock::new().wall().0;
 
     let mut cards: Vec<(String, Vec<u8>)> = people
         .iter()

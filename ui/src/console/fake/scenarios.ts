@@ -38,6 +38,7 @@ const PAGES = Object.keys(ASKED) as Page[];
 
 export const SCENARIOS: readonly Scenario[] = [
   { id: 'sign-in', set: (world) => (world.signedIn = false) },
+  { id: 'sign-in-provider', set: (world) => { world.signedIn = false; world.provider = true; } },
   { id: 'sign-in-wrong', set: (world) => (world.signedIn = false), drive: (app) => app.signIn('privacy', 'wrong') },
   { id: 'sign-in-throttled', set: (world) => { world.signedIn = false; world.ill['POST sign-in'] = { status: 429, body: { error: 'throttled', text: 'Too many wrong passwords. Try again in 30 s.' } }; }, drive: (app) => app.signIn('privacy', 'wrong') },
   { id: 'sign-in-again', drive: opened('c3', async (app) => { app.review.text = 'The scan was asked for by the'; await app.review.act(act(app, 'ask') ?? never()); }), set: (world) => (world.ill['POST reviews'] = { status: 401, body: { error: 'not-signed-in', text: 'Your sign-in has ended. Sign in again.' } }) },

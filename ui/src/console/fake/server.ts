@@ -21,6 +21,8 @@ export interface World {
   now: number;
   session: ConsoleSession;
   signedIn: boolean;
+  /** There is an identity provider. */
+  provider: boolean;
   secret: string;
   reviews: ConsoleReview[];
   shown: (of: ConsoleReview, mine?: boolean) => ConsoleReviewShown;
@@ -46,6 +48,7 @@ export const world = (): World => ({
   now: fixtures.NOW,
   session: fixtures.session(),
   signedIn: true,
+  provider: false,
   secret: 'correct horse',
   reviews: [...fixtures.reviews(), ...fixtures.decided()],
   shown: fixtures.shown,
@@ -110,6 +113,7 @@ function answer(world: World, method: string, path: string, query: URLSearchPara
     world.signedIn = true;
     return ok({ ...world.session, user: body.user === undefined || body.user === '' ? world.session.user : body.user });
   }
+  if (what === 'ways') return ok({ provider: world.provider });
   if (!world.signedIn) return refusal(401, 'not-signed-in', 'Your sign-in has ended. Sign in again.');
   if (method === 'POST' && headers.get('x-vitrine-csrf') !== world.session.csrf) return refusal(403, 'csrf', 'This did not come from the console.');
   if (what === 'session') return ok(world.session);

@@ -11,6 +11,7 @@ use vitrine_engine::clock::Clock;
 use vitrine_engine::profile::write_private;
 use vitrine_engine::{BreakGlass, EngineError, Enrolment, Identity, Options, Workstation};
 use vitrine_wire::view::{DataAge, EngineEvent};
+use zeroize::Zeroizing;
 
 /// Done.
 pub(crate) const DONE: u8 = 0;
@@ -50,7 +51,19 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             )
             .await
         }
-        Act::Login { user, secret } => login(&profile, &user, &secret::read(&secret, &user)?, json).await,
+        Act::Login {
+            user: Some(user),
+            secret,
+            ..
+        } => login(&profile, &user, &secret::read(&secret, &user)?, json).await,
+        Act::Login { print, secret, .. } => {
+            let pin = if secret.secret_stdin {
+                Some(secret::read(&secret, "")?)
+            } else {
+                None
+            };
+            login_by_provider(&profile, pin, print, json).await
+        }
         Act::Lock => lock(&profile, json),
         Act::Sync {
             until_current,
@@ -254,6 +267,41 @@ async fn login(profile: &Path, user: &str, secret: &str, json: bool) -> Result<u
             "with the server"
         };
         say!("Signed in as {} ({}), {how}, for 15 minutes.", v.display, v.role);
+    }
+    Ok(DONE)
+}
+
+async fn login_by_provider(
+    profile: &Path,
+    pin: Option<Zeroizing<String>>,
+    print: bool,
+    json: bool,
+) -> Result<u8, EngineError> {
+    let ws = open(profile, false)?;
+    let show = move |address: &str| {
+        let opened = !print && Workstation::open_browser(address).is_ok();
+        if json {
+            print::json(&json!({"open": address, "opened": opened}));
+        } else if opened {
+            say!("Sign in in the browser that was opened. If there is none, open this address: {address}");
+        } else {
+            say!("Open this address in a browser on this machine: {address}");
+        }
+    };
+    let v = ws
+        .sign_in_by_provider(show, pin.as_ref().map(|p| p.as_str()))
+        .await?;
+    ws.save_session(pin.as_ref().map_or("", |p| p.as_str())).await?;
+    if json {
+        print::json(
+            &json!({"user": v.user, "display": v.display, "role": v.role, "offline": v.offline, "minutes": 15}),
+        );
+    } else {
+        say!(
+            "Signed in as {} ({}), by the identity provider, for 15 minutes.",
+            v.display,
+            v.role
+        );
     }
     Ok(DONE)
 }

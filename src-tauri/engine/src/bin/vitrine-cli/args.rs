@@ -67,8 +67,14 @@ pub enum Act {
     /// Sign in and keep the session for fifteen minutes
     Login {
         /// Sign-in name
-        #[arg(long, value_name = "NAME")]
-        user: String,
+        #[arg(long, value_name = "NAME", required_unless_present = "provider")]
+        user: Option<String>,
+        /// Sign in by the hospital's identity provider, in the browser; a secret on stdin is then the PIN for the own key here
+        #[arg(long, conflicts_with = "user")]
+        provider: bool,
+        /// With --provider: print the address alone, and open no browser
+        #[arg(long, requires = "provider")]
+        print: bool,
         /// How the secret is given
         #[command(flatten)]
         secret: Secret,
