@@ -1,7 +1,7 @@
 """A mail server for tests: TLS alone, one user, every mail a line of JSON in a file.
 
 mail.py PORT implicit|starttls CERT KEY USER PASSWORD FILE
-Prints "ready" when it listens. While FILE.refuse exists it answers 451 to every mail.
+Prints "ready" when it listens. While FILE.refuse exists it answers 451 to every mail. Nobody is called gone@….
 """
 import asyncio
 import email
@@ -18,6 +18,12 @@ port, kind, cert, key, user, password, out = sys.argv[1:]
 
 
 class Keep:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("gone@"):
+            return "550 5.1.1 nobody of that name"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, server, session, envelope):
         if os.path.exists(out + ".refuse"):
             return "451 4.3.0 try again later"

@@ -8,7 +8,7 @@
 use crate::app::App;
 use crate::cli::acts::{operator, operator_request};
 use crate::clock;
-use crate::ops::notice::{About, Mailer};
+use crate::ops::notice::{About, Mailer, Unsent};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -85,16 +85,17 @@ pub(super) fn start(app: &Arc<App>) {
     tokio::spawn(async move {
         let mut sweep = tokio::time::interval(EVERY);
         sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let (mut at_start, mut pause, mut said) = (true, PAUSE, BTreeSet::new());
+        let (mut at_start, mut failed, mut pause, mut said) = (true, false, PAUSE, BTreeSet::new());
         loop {
             tokio::select! {
                 () = app.notices.bell.notified() => {}
+                () = tokio::time::sleep(pause), if failed => {}
                 _ = sweep.tick() => match find(&app, at_start).await {
                     Ok(()) => at_start = false,
                     Err(e) => tracing::debug!(error = %e, "broken glass that nobody was told of is not looked for"),
                 },
             }
-            let mut failed = false;
+            failed = false;
             for id in app.notices.all() {
                 if let Err(e) = tell(&app, &mailer, id).await {
                     failed = true;
@@ -102,19 +103,20 @@ pub(super) fn start(app: &Arc<App>) {
                         .count("vitrine_notices_total", "outcome=\"failed\"", 1);
                     // Said once for each; the metric says for how long.
                     if said.insert(id) {
-                        tracing::warn!(%id, error = %e, "nobody could be told of broken glass by mail; it is tried again");
+                        tracing::warn!(%id, error = %e.why, "nobody could be told of broken glass by mail; it is tried again");
                     }
-                    break;
+                    if e.away {
+                        break;
+                    }
+                    continue;
                 }
                 said.remove(&id);
             }
-            if failed {
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(LONGEST_PAUSE);
-                app.notices.bell.notify_one();
+            pause = if failed {
+                (pause * 2).min(LONGEST_PAUSE)
             } else {
-                pause = PAUSE;
-            }
+                PAUSE
+            };
         }
     });
 }
@@ -140,8 +142,11 @@ async fn find(app: &App, at_start: bool) -> Result<(), StoreError> {
 }
 
 /// Tells of one, and writes that down.
-async fn tell(app: &App, mailer: &Mailer, id: GrantId) -> Result<(), String> {
-    let text = |e: StoreError| e.to_string();
+async fn tell(app: &App, mailer: &Mailer, id: GrantId) -> Result<(), Unsent> {
+    let text = |e: StoreError| Unsent {
+        why: e.to_string(),
+        away: true,
+    };
     let row = app.store.grant(id).await.map_err(text)?;
     let Some((row, level)) = row.and_then(|row| {
         let level = row.review().untold()?;
@@ -169,10 +174,11 @@ async fn tell(app: &App, mailer: &Mailer, id: GrantId) -> Result<(), String> {
         device: device.as_ref(),
         ward: ward.as_ref(),
     };
-    mailer.send(&about, &to).await?;
-    app.metrics.count("vitrine_notices_total", "outcome=\"sent\"", 1);
-    let permit: Permit<OperateServer> =
-        policy::decide(operator_request(&operator())).map_err(|d| d.text.to_owned())?;
+    let to = mailer.send(&about, &to).await?;
+    app.metrics
+        .count("vitrine_notices_total", "outcome=\"sent\"", to.len() as u64);
+    let permit: Permit<OperateServer> = policy::decide(operator_request(&operator()))
+        .map_err(|d| text(StoreError::Refused(d.text.to_owned())))?;
     let entry = permit.noted("use", "notify").entry(Disclosure::default());
     let to = to.into_iter().map(str::to_owned).collect();
     match app

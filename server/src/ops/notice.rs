@@ -36,6 +36,15 @@ pub struct About<'a> {
     pub ward: Option<&'a WardId>,
 }
 
+/// Nobody was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsent {
+    /// In words.
+    pub why: String,
+    /// The mail server is away or wants to be asked later; else it refuses this one.
+    pub away: bool,
+}
+
 /// The hospital's mail server, with what every mail has.
 pub struct Mailer {
     transport: AsyncSmtpTransport<Tokio1Executor>,
@@ -124,32 +133,52 @@ impl Mailer {
         }
     }
 
-    /// Hands a mail over; it is the mail server's when this is `Ok`.
+    /// Hands a mail over for each address; gives those it was taken for. An address that is refused for good is told to
+    /// the log and keeps nobody else from hearing of it.
     ///
     /// # Errors
-    /// In words: the mail server is away, or refuses.
-    pub async fn send(&self, about: &About<'_>, to: &[&str]) -> Result<(), String> {
-        let mail = self.mail(about, to)?;
-        self.transport
-            .send(mail)
-            .await
-            .map(|_| ())
-            .map_err(|e| e.to_string())
+    /// [`Unsent`]: nobody was told.
+    pub async fn send<'t>(&self, about: &About<'_>, to: &[&'t str]) -> Result<Vec<&'t str>, Unsent> {
+        let (mut taken, mut refused) = (Vec::new(), Vec::new());
+        for address in to {
+            let mail = self
+                .mail(about, address)
+                .map_err(|why| Unsent { why, away: false })?;
+            match self.transport.send(mail).await {
+                Ok(_) => taken.push(*address),
+                Err(e) if e.is_permanent() => refused.push(format!("{address}: {e}")),
+                // Who was told already is told again then: a mail of the same id.
+                Err(e) => {
+                    return Err(Unsent {
+                        why: e.to_string(),
+                        away: true,
+                    });
+                }
+            }
+        }
+        if taken.is_empty() {
+            return Err(Unsent {
+                why: refused.join("; "),
+                away: false,
+            });
+        }
+        for why in refused {
+            tracing::warn!(id = %about.row.grant.id, error = %why, "an address of [notice] is refused: nobody there is told of broken glass");
+        }
+        Ok(taken)
     }
 
     /// The same broken glass at the same level has the same id, whichever server sends it and however often.
-    fn mail(&self, about: &About<'_>, to: &[&str]) -> Result<Message, String> {
+    fn mail(&self, about: &About<'_>, to: &str) -> Result<Message, String> {
         let (subject, text) = words(about, self.german, &self.url);
         let id = format!("<{}.{}@{}>", about.row.grant.id, about.level, self.domain);
-        let mut mail = Message::builder()
+        Message::builder()
             .from(self.from.clone())
             .subject(subject)
             .message_id(Some(id))
-            .header(header::MIME_VERSION_1_0);
-        for address in to {
-            mail = mail.to(address.parse().map_err(|e| format!("{address}: {e}"))?);
-        }
-        mail.multipart(MultiPart::mixed().singlepart(SinglePart::plain(text)))
+            .header(header::MIME_VERSION_1_0)
+            .to(to.parse().map_err(|e| format!("{to}: {e}"))?)
+            .multipart(MultiPart::mixed().singlepart(SinglePart::plain(text)))
             .map_err(|e| e.to_string())
     }
 }
