@@ -251,6 +251,23 @@ impl Lines {
     }
 }
 
+impl Drop for Lines {
+    /// Only the last connection to close moves the WAL into the file, which a reader cannot: where the writer was let go of, it is
+    /// opened once more.
+    fn drop(&mut self) {
+        if self.opened != OpenedAs::Shared || *self.era.get_mut() == 0 || !self.path.exists() {
+            return;
+        }
+        *hold(&self.reserved) = None;
+        hold(&self.readers).clear();
+        let mut writer = hold(&self.writer);
+        if writer.is_none() {
+            // One that cannot be opened now is read with its WAL the next time.
+            *writer = cipher::open(&self.path, &self.key, &self.options).ok();
+        }
+    }
+}
+
 fn reading(options: &OpenOptions) -> OpenOptions {
     OpenOptions {
         create: false,
