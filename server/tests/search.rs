@@ -162,6 +162,10 @@ async fn the_capability_statement_lists_the_searches_there_are() {
     assert_eq!(
         listed,
         [
+            "AuditEvent?patient",
+            "AuditEvent?date",
+            "AuditEvent?agent",
+            "AuditEvent?subtype",
             "DiagnosticReport?patient",
             "DiagnosticReport?_content",
             "DocumentReference?patient",

@@ -137,7 +137,7 @@ fn check_entries(bundle: &Bundle<'_>) -> Vec<EntryIssue> {
                 && is_made_here(r.url.trim_start_matches('/'))
         });
         if made_here {
-            let text = "what has this id is made by the server itself: give yours another id";
+            let text = "what has this id is made by the server itself, from its configuration or its audit log: give yours another id";
             let expression = format!("Bundle.entry[{}].request.url", entry.index);
             faults.push(EntryIssue {
                 entry: entry.index,
