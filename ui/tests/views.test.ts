@@ -225,6 +225,12 @@ describe('lock screen', () => {
     expect(order & Node.DOCUMENT_POSITION_FOLLOWING).toBeTruthy();
     expect(one('emergency').hasAttribute('disabled')).toBe(false);
     await leave();
+    // Past it the words are said once, and nothing promises that a PIN works without the server.
+    await screen('lock-horizon-past');
+    expect(words(one('sign-in-error'))).toBe('Not signed in: see above.');
+    expect(text().match(/nobody can sign in here until it has/gu)).toHaveLength(1);
+    expect(text()).not.toContain('works without the server');
+    await leave();
     await screen('lock');
     expect(all('device-notice')).toHaveLength(0);
   });
