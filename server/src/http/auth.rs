@@ -191,7 +191,10 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
     if let Some(s) = app.throttle.wait_s(&asked.user, &asked.device, now) {
         return Err(Refused::throttled(s));
     }
-    let (device, ward) = proven_device(&app, &asked).await?;
+    let (device, ward) = proven_device(&app, &asked.device, asked.at_ms, &asked.signature, |device| {
+        devices::login_message(&asked.user, device, asked.at_ms)
+    })
+    .await?;
     if app.lanes.pressure.level() >= Level::SignIn && !app.lanes.critical.contains(&ward) {
         app.metrics.count("vitrine_shed_total", Class::SignIn.label(), 1);
         return Err(Refused::busy(lanes::shed(2, 5).retry_after_s));
@@ -252,13 +255,23 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
     }))
 }
 
-/// The workstation that signed the request, and its ward.
-async fn proven_device(app: &App, asked: &LoginRequest) -> Result<(DeviceId, WardId), Refused> {
+/// The workstation that signed a sign-in, and its ward: enrolled, not revoked, with a clock that is near, by its signature
+/// over `message`.
+///
+/// # Errors
+/// [`Refused`], each with its own code.
+pub(super) async fn proven_device(
+    app: &App,
+    device: &str,
+    at_ms: i64,
+    signature: &str,
+    message: impl FnOnce(&DeviceId) -> Vec<u8>,
+) -> Result<(DeviceId, WardId), Refused> {
     let unknown = || {
         let text = "This workstation is not enrolled here.";
         Refused::new(StatusCode::UNAUTHORIZED, ErrorCode::NotEnrolled, text)
     };
-    let device = DeviceId::new(asked.device.clone()).map_err(|_| unknown())?;
+    let device = DeviceId::new(device.to_owned()).map_err(|_| unknown())?;
     let row = app.store.device(&device).await?.ok_or_else(unknown)?;
     if row.state == DeviceState::Revoked {
         let text = "This workstation was revoked.";
@@ -268,12 +281,11 @@ async fn proven_device(app: &App, asked: &LoginRequest) -> Result<(DeviceId, War
             text,
         ));
     }
-    let message = devices::login_message(&asked.user, &device, asked.at_ms);
-    let signature = unhex(&asked.signature).unwrap_or_default();
-    if !devices::signed_by(&row.public_key, &message, &signature) {
+    let signature = unhex(signature).unwrap_or_default();
+    if !devices::signed_by(&row.public_key, &message(&device), &signature) {
         return Err(unknown());
     }
-    if !devices::clock_is_near(asked.at_ms, clock::now()) {
+    if !devices::clock_is_near(at_ms, clock::now()) {
         let text = "The workstation's clock is more than ten minutes off: set it, then sign in.";
         return Err(Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text));
     }

@@ -3,14 +3,13 @@
 //! Lives here: the routes of workstations and of the provider, what a proven token becomes ([`admit`]), the audit rows. Never
 //! here: tokens (`identity::oidc`), the console's part (`console::oidc`). Called by the router.
 
-use super::auth::sign_in_row;
+use super::auth::{proven_device, sign_in_row};
 use super::fhir::Query;
 use super::refusal::Refused;
 use crate::app::App;
 use crate::clock;
 use crate::identity::oidc::{Fault, Given, Provider, Vouched};
-use crate::identity::{devices, sessions};
-use crate::keys::unhex;
+use crate::identity::sessions;
 use crate::lanes::pressure::Level;
 use crate::lanes::{self, Class};
 use axum::Json;
@@ -22,7 +21,7 @@ use std::sync::Arc;
 use vitrine_access::{Actor, AuditEntry, Kind};
 use vitrine_clinical::{DeviceId, UserId};
 use vitrine_store::identities::Bound;
-use vitrine_store::{Account, DeviceState, StoreError};
+use vitrine_store::{Account, StoreError};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{LoginResponse, OidcLoginRequest, OidcLoginResponse, OidcOffer};
 
@@ -149,30 +148,11 @@ pub async fn sign_in(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Oi
     if let Some(s) = app.throttle.wait_s(COUNTED, &asked.device, now) {
         return Err(Refused::throttled(s));
     }
-    let unknown = || {
-        let text = "This workstation is not enrolled here.";
-        Refused::new(StatusCode::UNAUTHORIZED, ErrorCode::NotEnrolled, text)
-    };
-    let device = DeviceId::new(asked.device.clone()).map_err(|_| unknown())?;
-    let row = app.store.device(&device).await?.ok_or_else(unknown)?;
-    if row.state == DeviceState::Revoked {
-        let text = "This workstation was revoked.";
-        return Err(Refused::new(
-            StatusCode::FORBIDDEN,
-            ErrorCode::DeviceRevoked,
-            text,
-        ));
-    }
-    let signature = unhex(&asked.signature).unwrap_or_default();
-    if !devices::signed_by(&row.public_key, &asked.message(), &signature) {
-        return Err(unknown());
-    }
-    if !devices::clock_is_near(asked.at_ms, now) {
-        return Err(bad(
-            "The workstation's clock is more than ten minutes off: set it, then sign in.",
-        ));
-    }
-    if app.lanes.pressure.level() >= Level::SignIn && !app.lanes.critical.contains(&row.ward) {
+    let (device, ward) = proven_device(&app, &asked.device, asked.at_ms, &asked.signature, |_| {
+        asked.message()
+    })
+    .await?;
+    if app.lanes.pressure.level() >= Level::SignIn && !app.lanes.critical.contains(&ward) {
         app.metrics.count("vitrine_shed_total", Class::SignIn.label(), 1);
         return Err(Refused::busy(lanes::shed(2, 5).retry_after_s));
     }
@@ -271,7 +251,12 @@ async fn end(app: &App, body: &[u8]) -> Result<(), Ended> {
     if !app.store.once(used, now, ends.until).await? {
         return Err(not_ended(app, Fault::Replay).await?);
     }
-    for session in app.store.end_provider_sessions(&ends.end).await? {
+    // The token counts as used already: where the store fails now, a person has to end them.
+    let ended = app.store.end_provider_sessions(&ends.end).await.inspect_err(|e| {
+        app.metrics.alarm();
+        tracing::error!(error = %e, "sessions were to end by the identity provider's word, and are still there: disable the account");
+    })?;
+    for session in ended {
         app.session_ended(&session.hash);
         if let Ok(user) = UserId::new(session.holder) {
             let actor = Actor::User(user);

@@ -270,17 +270,14 @@ fn words(about: &About<'_>, german: bool, url: &str) -> (String, String) {
         ));
     }
     let access = if url.is_empty() {
-        say(
-            &format!("vitrine-server review show {}", g.id),
-            &format!("vitrine-server review show {}", g.id),
-        )
+        format!("vitrine-server review show {}", g.id)
     } else {
         format!("{url}/console/#reviews/{}", g.id)
     };
     lines.push((say("Review", "Prüfung"), access));
     let mut text = say(
-        "Somebody opened a record they had no right to otherwise (\"broke the glass\").\r\n\r\n",
-        "Jemand hat eine Akte geöffnet, auf die sonst kein Recht bestand (Notfallzugriff).\r\n\r\n",
+        "Somebody opened a record by emergency access (\"broke the glass\").\r\n\r\n",
+        "Jemand hat eine Akte durch einen Notfallzugriff geöffnet.\r\n\r\n",
     );
     for (what, value) in lines {
         text.push_str(&format!("{what}: {value}\r\n"));
