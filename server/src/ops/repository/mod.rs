@@ -187,8 +187,10 @@ impl Repository {
             Err(Stopped::There(why)) => {
                 if place.sent != place.before {
                     place.sent.clone_from(&place.before);
-                    // Without this the rows of the last connection are not repeated: no row was taken back.
-                    let _ = self.keep(&place);
+                    if let Err(Stopped::Here(e) | Stopped::There(e)) = self.keep(&place) {
+                        tracing::error!(error = %e, "the rows of the last connection may be missing at the audit repository: they are not sent again");
+                        self.metrics.alarm();
+                    }
                 }
                 Some(why)
             }
