@@ -2,10 +2,9 @@
 //! anything else runs, in every build but one made for automation.
 //!
 //! A process cannot safely change its own environment once threads may read it, so it replaces itself with a fresh
-//! start that never had the variables. The same start has the one by which the C library overwrites what it frees (ADR 41).
+//! start that never had the variables.
 
 use std::io;
-use vitrine_engine::memory;
 
 /// A WebDriver session, WebKit's remote inspector, GTK's interactive debugger.
 pub const DANGEROUS: [&str; 5] = [
@@ -16,24 +15,18 @@ pub const DANGEROUS: [&str; 5] = [
     "GTK_DEBUG",
 ];
 
-/// Returns only where none of [`DANGEROUS`] is set and freed memory is overwritten: else this process becomes a new start.
+/// Returns only where none of [`DANGEROUS`] is set: where one was, this process becomes a new start without it.
 ///
 /// # Errors
 /// When the program cannot be started again.
 pub fn cleared() -> io::Result<()> {
-    let clear = cfg!(feature = "automation") || DANGEROUS.iter().all(|name| std::env::var_os(name).is_none());
-    if clear && memory::wiped() {
+    if cfg!(feature = "automation") || DANGEROUS.iter().all(|name| std::env::var_os(name).is_none()) {
         return Ok(());
     }
     let mut again = std::process::Command::new(std::env::current_exe()?);
     again.args(std::env::args_os().skip(1));
-    if !clear {
-        for name in DANGEROUS {
-            again.env_remove(name);
-        }
-    }
-    if !memory::wiped() {
-        again.env(memory::WIPING.0, memory::WIPING.1);
+    for name in DANGEROUS {
+        again.env_remove(name);
     }
     become_it(again)
 }

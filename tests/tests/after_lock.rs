@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use vitrine_engine::keys::{DeviceKey, FileSealer, Slots};
 use vitrine_engine::profile::Profile;
-use vitrine_engine::{Options, Workstation, memory};
+use vitrine_engine::{Options, Workstation};
 use vitrine_tests::canary::{Finder, Found, Hit, draw};
 use vitrine_tests::server::{Server, run_json, text};
 use vitrine_tests::station::Station;
@@ -244,7 +244,6 @@ fn after_the_lock_no_key_of_a_person_and_nothing_of_a_record_is_in_memory() -> R
     let mut child = Command::new(std::env::current_exe()?)
         .args(["--exact", "child", "--nocapture", "--test-threads=1"])
         .env(CHILD, &file)
-        .env(memory::WIPING.0, memory::WIPING.1)
         .env_remove("RUST_LOG")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

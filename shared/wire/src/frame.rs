@@ -9,6 +9,7 @@
 //! come in between, so that an alert never waits for it.
 //! A body is compressed once and the same bytes go to every subscriber.
 
+use crate::packing::{Packer, Unpacker};
 use bytes::Bytes;
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -318,14 +319,14 @@ impl Assembler {
 
 thread_local! {
     /// Making a context costs more than most bodies; one per thread is kept.
-    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static PACKER: RefCell<Option<Packer>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<Unpacker>> = const { RefCell::new(None) };
 }
 
-/// Frees what this thread keeps for packing and unpacking: parts of the last bodies stand in it.
+/// Overwrites what this thread keeps of the last bodies for packing and unpacking.
 pub fn forget() {
-    PACKER.take();
-    UNPACKER.take();
+    PACKER.with_borrow_mut(|kept| kept.as_mut().map(Packer::rinse));
+    UNPACKER.with_borrow_mut(|kept| kept.as_mut().map(Unpacker::rinse));
 }
 
 fn pack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
@@ -333,9 +334,9 @@ fn pack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
     PACKER.with_borrow_mut(|slot| {
         let packer = match slot {
             Some(p) => p,
-            None => slot.insert(zstd::bulk::Compressor::new(LEVEL).map_err(fault)?),
+            None => slot.insert(Packer::new(LEVEL).map_err(fault)?),
         };
-        packer.compress(body).map_err(fault)
+        packer.pack(body).map_err(fault)
     })
 }
 
@@ -356,8 +357,8 @@ fn unpack(body: &[u8]) -> Result<Vec<u8>, FrameError> {
     UNPACKER.with_borrow_mut(|slot| {
         let unpacker = match slot {
             Some(u) => u,
-            None => slot.insert(zstd::bulk::Decompressor::new().map_err(fault)?),
+            None => slot.insert(Unpacker::new().map_err(fault)?),
         };
-        unpacker.decompress(body, size).map_err(fault)
+        unpacker.unpack(body, size).map_err(fault)
     })
 }

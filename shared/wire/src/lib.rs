@@ -1,6 +1,6 @@
 //! Every message between the ends and to the screen, once.
 //!
-//! Lives here: frames and their bodies ([`frame`], [`message`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), the stream of
+//! Lives here: frames and their bodies ([`frame`], [`message`]), their compression ([`packing`]), the digest of a scope ([`digest`]), HTTP bodies ([`http`]), the stream of
 //! images ([`images`]) and of live vital signs ([`live`]), view models for the screen ([`view`], [`image_view`], [`entry_view`], [`results_view`], [`sync_view`],
 //! [`wall_view`]), bodies of the web console ([`console`]), role layouts ([`layout`]), the one [`ErrorCode`]. Never here: I/O, a clock, policy, storage.
 //! Called by `sync`, the server, the engine and the desktop; TypeScript is generated from it.
@@ -25,6 +25,7 @@ pub mod images;
 pub mod layout;
 pub mod live;
 pub mod message;
+pub mod packing;
 pub mod results_view;
 pub mod scan_view;
 pub mod series_view;

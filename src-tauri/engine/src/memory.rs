@@ -1,8 +1,8 @@
 //! What was on the screen is in memory: a crash leaves no image of it on a disk, and what is freed is overwritten.
 //!
-//! Rust's own memory is wiped by the allocator of the programs, SQLite's by SQLCipher, both where they free it. The rest (zstd, OpenSSL)
-//! is freed by the C library, which overwrites it where it is told so before the program starts ([`wiped`]).
-//! Never here: keys. Called first thing by the programs, and after each act ([`forget`]).
+//! Rust's own memory is wiped by the allocator of the programs, SQLite's by SQLCipher, both where they free it. What zstd keeps is
+//! overwritten after each act ([`forget`]).
+//! Never here: keys. Called first thing by the programs, and after each act.
 
 /// Forbids core files of this process (`PR_SET_DUMPABLE`, which also keeps the memory from other programs of the same user) and of
 /// those it starts (`RLIMIT_CORE`). Where the system refuses, the program goes on: without it nobody could be helped.
@@ -25,17 +25,7 @@ pub fn undumped() {
 #[cfg(not(target_os = "linux"))]
 pub fn undumped() {}
 
-/// The variable by which the GNU C library is told, and what makes it overwrite each block that is freed.
-pub const WIPING: (&str, &str) = ("GLIBC_TUNABLES", "glibc.malloc.perturb=165");
-
-/// Whether the C library of this process overwrites what it frees, or is one that cannot be told to.
-#[must_use]
-pub fn wiped() -> bool {
-    !cfg!(all(target_os = "linux", target_env = "gnu"))
-        || std::env::var(WIPING.0).is_ok_and(|told| told.contains(WIPING.1))
-}
-
-/// Where memory of C libraries was kept for the next use on this thread, it is freed: parts of bodies stand in it.
+/// Overwrites what this thread keeps for packing and unpacking: parts of bodies stand in it.
 pub(crate) fn forget() {
     vitrine_wire::frame::forget();
     vitrine_store_sqlcipher::workstation::scopes::forget();

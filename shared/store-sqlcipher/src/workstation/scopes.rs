@@ -10,6 +10,7 @@ use super::lines::Lines;
 use rusqlite::{OptionalExtension, Transaction, params};
 use std::cell::RefCell;
 use vitrine_store::StoreError;
+use vitrine_wire::packing::{Packer, Unpacker};
 
 /// A digest of a scope that can be kept up to date item by item (the engine gives `wire::digest`).
 pub trait Fold {
@@ -160,14 +161,14 @@ const MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 const MAX_BODY: usize = 64 * 1024 * 1024;
 
 thread_local! {
-    static PACKER: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    static UNPACKER: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static PACKER: RefCell<Option<Packer>> = const { RefCell::new(None) };
+    static UNPACKER: RefCell<Option<Unpacker>> = const { RefCell::new(None) };
 }
 
-/// Frees what this thread keeps for packing and unpacking bodies: parts of the last ones stand in it.
+/// Overwrites what this thread keeps of the last bodies for packing and unpacking.
 pub fn forget() {
-    PACKER.take();
-    UNPACKER.take();
+    PACKER.with_borrow_mut(|kept| kept.as_mut().map(Packer::rinse));
+    UNPACKER.with_borrow_mut(|kept| kept.as_mut().map(Unpacker::rinse));
 }
 
 fn pack(body: &[u8]) -> Vec<u8> {
@@ -176,9 +177,9 @@ fn pack(body: &[u8]) -> Vec<u8> {
     }
     PACKER.with_borrow_mut(|packer| {
         if packer.is_none() {
-            *packer = zstd::bulk::Compressor::new(LEVEL).ok();
+            *packer = Packer::new(LEVEL).ok();
         }
-        match packer.as_mut().map(|p| p.compress(body)) {
+        match packer.as_mut().map(|p| p.pack(body)) {
             Some(Ok(packed)) if packed.len() < body.len() => packed,
             _ => body.to_vec(),
         }
@@ -196,9 +197,9 @@ pub(super) fn unpack(stored: &[u8]) -> Option<Vec<u8>> {
     }
     UNPACKER.with_borrow_mut(|unpacker| {
         if unpacker.is_none() {
-            *unpacker = zstd::bulk::Decompressor::new().ok();
+            *unpacker = Unpacker::new().ok();
         }
-        unpacker.as_mut()?.decompress(stored, size).ok()
+        unpacker.as_mut()?.unpack(stored, size).ok()
     })
 }
 
