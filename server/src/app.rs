@@ -26,6 +26,7 @@ use crate::ops::sections::Sections;
 use crate::ws::hub::Changed;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{Semaphore, broadcast, watch};
+use vitrine_access::grant::{Ended, EndedBy, GrantId};
 use vitrine_access::policy::{self, Denied, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Grant, Permit, Sealed};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
@@ -100,7 +101,7 @@ pub struct App {
     /// Looks after the copies of their originals.
     pub copies: Arc<Copier>,
     /// Grants whose time is not over, and whether each stands: one that has ended does not.
-    grants: Mutex<Vec<(Grant, bool)>>,
+    grants: Mutex<Vec<(Grant, Option<Ended>)>>,
     /// Reviews of broken glass that wait for somebody.
     pub waiting: crate::jobs::reviews::Waiting,
     /// Broken glass that somebody has to be told of.
@@ -168,8 +169,8 @@ impl App {
         )
         .map_err(|e| StoreError::Refused(e.text))?;
         let grants = store.grants(10_000).await?;
-        let in_force = grants.into_iter().filter(|g| g.in_force(now));
-        let grants = in_force.map(|g| (g.grant, true)).collect();
+        let running = grants.into_iter().filter(|g| g.refused.is_none() && g.grant.until > now);
+        let grants = running.map(|g| (g.grant, g.ended)).collect();
         let rules = Layouts {
             layouts: config.layout.clone(),
         };
@@ -225,7 +226,7 @@ impl App {
     }
 
     /// This server learned of broken glass, or of its escalation: whoever has to hear of it is told.
-    pub fn owes_notice(&self, id: vitrine_access::grant::GrantId) {
+    pub fn owes_notice(&self, id: GrantId) {
         if self.mailer.is_some() {
             self.notices.add(id);
         }
@@ -250,26 +251,37 @@ impl App {
     /// is remembered as such until its time: what was read of it before its end may be noted after.
     pub fn note_grant(&self, row: GrantRow) {
         let now = clock::now();
-        let ended = row.ended.is_some();
         if row.refused.is_some() || row.grant.until <= now {
             return;
         }
         let closed = {
             let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
             grants.retain(|(g, _)| g.until > now);
-            if let Some((_, stands)) = grants.iter_mut().find(|(g, _)| g.id == row.grant.id) {
-                let closed = ended && *stands;
-                *stands &= !ended;
+            if let Some((_, ended)) = grants.iter_mut().find(|(g, _)| g.id == row.grant.id) {
+                let closed = row.ended.is_some() && ended.is_none();
+                *ended = ended.or(row.ended);
                 closed
             } else {
-                grants.push((row.grant, !ended));
-                false
+                grants.push((row.grant, row.ended));
+                row.ended.is_some()
             }
         };
         if closed {
-            // What is open under it is closed.
+            // What is open under it is closed; a workstation that does not know it is told.
             self.hub.recheck(&Changed::People);
+            self.hub.recheck(&Changed::Grants);
         }
+    }
+
+    /// Grants of a workstation whose time is not over and that a reviewer took back.
+    #[must_use]
+    pub fn revoked_grants(&self, device: &DeviceId, at: UtcMs) -> Vec<(GrantId, Ended)> {
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants
+            .iter()
+            .filter(|(g, _)| g.device.as_ref() == Some(device) && g.until > at)
+            .filter_map(|(g, ended)| Some((g.id, ended.filter(|e| e.by == EndedBy::Revoked)?)))
+            .collect()
     }
 
     /// A grant in force for this user, workstation and patient.
@@ -284,7 +296,7 @@ impl App {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants
             .iter()
-            .find(|(g, stands)| *stands && g.covers(user, device, patient, at))
+            .find(|(g, ended)| ended.is_none() && g.covers(user, device, patient, at))
             .map(|(g, _)| g.clone())
     }
 
@@ -292,8 +304,8 @@ impl App {
     #[must_use]
     pub fn has_grant(&self, user: &UserId, device: Option<&DeviceId>, at: UtcMs) -> bool {
         let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants.iter().any(|(g, stands)| {
-            *stands && g.user == *user && g.device.as_ref() == device && at >= g.at && at < g.until
+        grants.iter().any(|(g, ended)| {
+            ended.is_none() && g.user == *user && g.device.as_ref() == device && at >= g.at && at < g.until
         })
     }
 

@@ -23,7 +23,14 @@ fn decided(dir: &str, id: &str, how: &str, by: &str) -> (i32, Value, String) {
     )
 }
 
-/// A workstation sends up that `user` broke the glass so many hours ago.
+/// The grant of `user`, who broke the glass of p3 at a workstation so many hours ago.
+fn made(device: &Device, user: &str, ago_h: i64, words: Option<&str>) -> Value {
+    let at = now_ms() - ago_h * HOUR;
+    json!({"id": vitrine_server::clock::new_uuid(), "user": user, "device": device.id, "patient": "p3",
+        "reason": "life-threatening", "words": words, "at": at, "until": at + 4 * HOUR, "offline": true})
+}
+
+/// A workstation sends such a grant up; gives its id.
 async fn broken(
     line: &mut line::Line,
     device: &Device,
@@ -31,14 +38,8 @@ async fn broken(
     ago_h: i64,
     words: Option<&str>,
 ) -> String {
-    let at = now_ms() - ago_h * HOUR;
-    let grant = json!({"id": vitrine_server::clock::new_uuid(), "user": user, "device": device.id, "patient": "p3",
-        "reason": "life-threatening", "words": words, "at": at, "until": at + 4 * HOUR, "offline": true});
-    line.say(GrantUp {
-        grant: serde_json::value::RawValue::from_string(grant.to_string()).unwrap(),
-        after: None,
-    })
-    .await;
+    let grant = made(device, user, ago_h, words);
+    line.say(up(&grant, None)).await;
     assert!(matches!(line.hear().await, Some(ServerMessage::GrantAck(a)) if a.id == grant["id"]));
     grant["id"].as_str().unwrap().to_owned()
 }
@@ -222,7 +223,7 @@ async fn broken_glass_waits_for_somebody_else_and_its_clock_survives_a_restart()
     assert_eq!(done(&["audit", "verify", "--data", &dir])["whole"], true);
 }
 
-/// A grant of `nina` on p3 as a workstation sends it up, with what came after it.
+/// A grant as a workstation sends it up, with what came after it.
 fn up(grant: &Value, after: Option<(u32, Option<&str>, Option<&str>)>) -> GrantUp {
     let after = after.map(|(rev, by, words)| GrantAfter {
         rev,
@@ -294,11 +295,7 @@ async fn an_end_and_words_from_a_workstation_count_once_however_they_arrive() {
     }
     let d = s.enrol("ED", &[]).await;
     let mut line = line::Line::enrolled(&s, &d).await;
-    let made = |ago_h: i64| {
-        let at = now_ms() - ago_h * HOUR;
-        json!({"id": vitrine_server::clock::new_uuid(), "user": "nina", "device": d.id, "patient": "p3",
-            "reason": "life-threatening", "words": null, "at": at, "until": at + 4 * HOUR, "offline": true})
-    };
+    let made = |ago_h: i64| made(&d, "nina", ago_h, None);
 
     // The record opens under the grant, and is closed when its end comes up.
     let first = made(1);
@@ -409,5 +406,136 @@ async fn an_end_and_words_from_a_workstation_count_once_however_they_arrive() {
     );
     let alarms: Vec<&Value> = audit.iter().filter(|r| r["action"] == "alarm").collect();
     assert_eq!(alarms.len(), 1, "the words that are none: {alarms:?}");
+    assert_eq!(done(&["audit", "verify", "--data", &dir])["whole"], true);
+}
+
+/// Hears until the grant is said to have ended; gives how, and whether the record of p3 was withdrawn on the way.
+async fn told_of_the_end(line: &mut line::Line, id: &str) -> (GrantEnd, bool) {
+    let mut withdrawn = false;
+    loop {
+        match line.hear().await.expect("the line holds") {
+            ServerMessage::GrantAck(a) if a.id == id => {
+                return (a.ended.expect("its end, unasked"), withdrawn);
+            }
+            ServerMessage::Reject(r) if r.scope == "pat:p3" => withdrawn = true,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reviewer_takes_an_access_back_and_the_workstation_is_told_until_it_knows() {
+    let (_t, data) = folder();
+    let mut s = Server::start(&data);
+    let dir = s.dir().to_owned();
+    let client = s.client_token("system/*.cruds").await;
+    assert_eq!(
+        s.fhir(&client, "/fhir", placed("p3", "ICU").to_string()).await.0,
+        200
+    );
+    for (user, role) in [
+        ("nina", "nurse"),
+        ("pia", "privacy-officer"),
+        ("paul", "privacy-officer"),
+    ] {
+        command::add_user(&dir, user, role);
+    }
+    let d = s.enrol("ED", &[]).await;
+    let mut line = line::Line::enrolled(&s, &d).await;
+    let grant = made(&d, "nina", 1, None);
+    let id = grant["id"].as_str().unwrap().to_owned();
+    line.say(up(&grant, None)).await;
+    acked(&mut line, &grant, 0, false).await;
+    let over = broken(&mut line, &d, "nina", 5, None).await;
+    let own = broken(&mut line, &d, "pia", 1, None).await;
+    signs_in(&s, &mut line, &d).await;
+    line.fetch("pat:p3", 1).await;
+
+    // Not one's own, not what is over, not by a nurse, not without words.
+    for (id, by, why) in [
+        (&own, "pia", "somebody else must review it"),
+        (&over, "pia", "not in force"),
+        (&id, "nina", "privacy"),
+    ] {
+        let (code, _, said) = decided(&dir, id, "revoke", by);
+        assert!(code == 1 && said.contains(why), "{by}: {code} {said}");
+    }
+    assert_eq!(review(&dir, &["decide", &id, "revoke", "--text", " "], "pia").0, 1);
+
+    let began = Instant::now();
+    let (code, taken, said) = decided(&dir, &id, "revoke", "pia");
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(
+        (&taken["state"], &taken["ended"]["by"], &taken["until"]),
+        (&json!("open"), &json!("revoked"), &taken["ended"]["at"]),
+        "the review goes on"
+    );
+    let (end, mut withdrawn) = told_of_the_end(&mut line, &id).await;
+    assert_eq!(end.by, "revoked");
+    while !withdrawn {
+        let heard = line.hear().await.expect("the line holds");
+        withdrawn = matches!(&heard, ServerMessage::Reject(r) if r.scope == "pat:p3");
+    }
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    refused(&mut line, 9).await;
+    let (code, _, said) = decided(&dir, &id, "revoke", "paul");
+    assert!(code == 1 && said.contains("not in force"), "once: {said}");
+
+    // What is decided already is taken back all the same.
+    let decided_one = broken(&mut line, &d, "nina", 0, Some("A fall.")).await;
+    assert_eq!(decided(&dir, &decided_one, "appropriate", "paul").1["state"], "appropriate");
+    let closed = decided(&dir, &decided_one, "revoke", "pia").1;
+    assert_eq!(
+        (&closed["state"], &closed["ended"]["by"]),
+        (&json!("appropriate"), &json!("revoked")),
+        "{closed}"
+    );
+    assert_eq!(told_of_the_end(&mut line, &decided_one).await.0.by, "revoked");
+
+    // A workstation that was away, and a server that has begun anew: it is said again, until the time is over.
+    drop(line);
+    s.ask_to_stop();
+    assert_eq!(s.wait(), Some(0));
+    s = Server::start(&data);
+    line = line::Line::enrolled(&s, &d).await;
+    let mut again = vec![];
+    while again.len() < 2 {
+        match line.hear().await.expect("the line holds") {
+            ServerMessage::GrantAck(a) if a.ended.is_some() => again.push(a.id),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(again.contains(&id) && again.contains(&decided_one) && !again.contains(&over));
+
+    // It comes up as it was told, or as it had ended there before that was known: neither is an alarm, and the first stands.
+    for by in ["revoked", "lock"] {
+        let mut sent = up(&grant, Some((1, Some(by), None)));
+        if let Some(after) = sent.after.as_mut().filter(|_| by == "revoked") {
+            after.ended = Some(end.clone());
+        }
+        line.say(sent).await;
+        let heard = line.hear().await;
+        assert!(
+            matches!(&heard, Some(ServerMessage::GrantAck(a)) if a.id == id && a.ended.is_none()),
+            "{heard:?}"
+        );
+    }
+    let shown = review(&dir, &["show", &id], "pia").1;
+    assert_eq!(shown["ended"], taken["ended"], "as it was when it was taken back");
+    let did: Vec<&str> = shown["history"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|e| e["did"].as_str().unwrap())
+        .collect();
+    assert_eq!(did, ["revoked"]);
+    let audit = s.audit();
+    assert!(audit.iter().all(|r| r["action"] != "alarm"), "no alarm");
+    let rows: Vec<&Value> = audit
+        .iter()
+        .filter(|r| r["notes"]["review"] == "revoked" && r["decision"] == "permit")
+        .collect();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|r| r["actor"]["User"] == "pia" && r["notes"]["ended_ms"].is_string()));
     assert_eq!(done(&["audit", "verify", "--data", &dir])["whole"], true);
 }

@@ -5,7 +5,7 @@ use tauri::ipc::Channel;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use vitrine_wire::image_view::HeldView;
-use vitrine_wire::view::EngineEvent;
+use vitrine_wire::view::{EmergencyEndedView, EngineEvent};
 
 /// Shortest time between two batches.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -46,6 +46,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     let mut any = false;
     let mut boards: Vec<String> = Vec::new();
     let mut images: Vec<HeldView> = Vec::new();
+    let mut ended: Vec<EmergencyEndedView> = Vec::new();
     let (mut wall, mut trends) = (false, false);
     for event in events {
         match event {
@@ -59,6 +60,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
                 images.retain(|h| h.view != held.view);
                 images.push(held);
             }
+            EngineEvent::EmergencyEnded(view) => ended.push(view),
             EngineEvent::Wall => wall = true,
             EngineEvent::WallTrends => trends = true,
             EngineEvent::Session(view) => session = Some(view),
@@ -83,6 +85,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     if locked {
         batch.push(EngineEvent::Locked);
     }
+    batch.extend(ended.into_iter().map(EngineEvent::EmergencyEnded));
     batch.extend(session.map(EngineEvent::Session));
     batch.extend(status.map(EngineEvent::Status));
     batch.extend(patients.map(|all| EngineEvent::PatientsChanged(if any { Vec::new() } else { all })));

@@ -18,6 +18,7 @@ export const FIELDS = {
     place_text: 'text', weight_text: 'text', deceased_text: 'text', age_text: 'engine',
   },
   BlockView: { patient: 'engine', empty_text: 'text', as_of_text: 'engine' },
+  EmergencyEndedView: { grant: 'engine', text: 'engine' },
   BrokenGlassView: { grant: 'engine', owed_text: 'engine' },
   BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
   ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text' },

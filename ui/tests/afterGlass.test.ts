@@ -169,3 +169,29 @@ test('the engine is told whether a person locked or nobody was there', async () 
   await settled();
   expect(locks).toEqual([true, false]);
 });
+
+test('an access that a reviewer took back closes the card and the chart at once, and says why', async () => {
+  const text = 'A reviewer took this emergency access back at 14:05.';
+  await app.signIn('dlee', '0000');
+  await app.openChart('p-mary', 'search');
+  await card();
+  await shown();
+  fake.tell({ kind: 'emergency-ended', value: { grant: 'another', text } });
+  expect([app.card?.banner.patient, app.chart?.view?.banner.patient]).toEqual(['p-mary', 'p-mary']);
+
+  by('ask-end-glass')?.click();
+  fake.tell({ kind: 'emergency-ended', value: { grant: GRANT, text } });
+  await shown();
+  expect([app.card, app.afterwards.asking, app.chart?.view]).toEqual([null, null, null]);
+  expect(by('card-error')?.textContent).toContain(text);
+  expect(app.onKey(key('Escape'), IDLE, 0)).toBe(true);
+
+  // What is read again is refused, and the reason stays; another patient has none of it.
+  fake.world.chart = failure('denied', 'No access.', { break_glass_offered: true });
+  fake.tell({ kind: 'patients-changed', value: ['p-mary'] });
+  await shown();
+  expect([app.chart?.error?.text, app.chart?.error?.break_glass_offered]).toEqual([text, true]);
+  await app.openChart('p-john', 'search');
+  await shown();
+  expect(app.chart?.error?.text).toBe('No access.');
+});

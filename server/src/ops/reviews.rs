@@ -59,6 +59,8 @@ pub enum How {
     Confirm,
     /// As the second reviewer: it was not.
     Dismiss,
+    /// Take the access back while it is in force: it ends at the workstation too.
+    Revoke,
     /// As who broke the glass: say why.
     Explain,
 }
@@ -211,6 +213,7 @@ impl How {
             Self::Suspect => Did::Suspected(text),
             Self::Confirm => Did::Confirmed(text),
             Self::Dismiss => Did::Dismissed(text),
+            Self::Revoke => Did::Revoked(text),
         }
     }
 }

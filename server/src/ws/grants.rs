@@ -15,7 +15,8 @@ use vitrine_access::{Action, Actor, Grant, Kind};
 use vitrine_clinical::{DeviceId, UtcMs};
 use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{GrantRow, StoreError};
-use vitrine_wire::message::GrantAfter;
+use vitrine_sync::server::Event;
+use vitrine_wire::message::{GrantAfter, GrantEnd};
 
 /// So far a workstation's clock may run ahead, in ms, for a grant of it to give access here.
 const AHEAD_MS: i64 = 300_000;
@@ -83,6 +84,23 @@ pub(super) async fn store(
     }
 }
 
+/// What this workstation has to be told: a reviewer took back what may still be in force there. Said on each connection; a workstation
+/// that knows it does nothing.
+pub(super) fn revoked(app: &App, served: &Served) -> Vec<Event> {
+    let Some(device) = served.id() else {
+        return Vec::new();
+    };
+    let ends = app.revoked_grants(device, clock::now()).into_iter();
+    ends.map(|(id, ended)| Event::GrantEnded {
+        id: id.to_string(),
+        end: GrantEnd {
+            at_ms: ended.at.0,
+            by: ended.by.code().to_owned(),
+        },
+    })
+    .collect()
+}
+
 /// Keeps the end of a grant and the words added to it. What cannot be taken (words that are none, or too long) raises the alarm and
 /// counts as told: it would be sent for ever.
 async fn kept_after(
@@ -100,7 +118,9 @@ async fn kept_after(
         let actor = Actor::Device(device.clone());
         let entry = sign_in_row(actor, Some(device.clone()), Kind::EndBreakGlass, "uploaded", true);
         row = app.store.review(ReviewOrder::ended(entry, id, ended)).await?.0;
-        if row.ended != Some(ended) {
+        // One that a reviewer took back may have ended there before that was known.
+        let taken_back = row.ended.is_some_and(|e| e.by == EndedBy::Revoked);
+        if row.ended != Some(ended) && !taken_back {
             alarm(app, device, &format!("the grant {id} was ended again otherwise")).await;
         }
     }

@@ -45,6 +45,8 @@ pub enum Inside {
 pub enum Changed {
     /// Accounts, grants or wards.
     People,
+    /// A grant ended.
+    Grants,
     /// This session ended.
     Session([u8; 32]),
     /// A workstation.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use vitrine_sync::server::{Effect, Event, Now, RowsRead, Session};
+use vitrine_sync::server::{DeviceVerdict, Effect, Event, Now, RowsRead, Session};
 use vitrine_wire::ErrorCode;
 
 /// After the word to close, so long is given to what still waits.
@@ -152,7 +152,11 @@ impl Connection {
                 self.served.note(&event);
                 self.opened(&event);
                 let signed_in = matches!(&*event, Event::User { verdict: Ok(_), .. });
+                let proven = matches!(&*event, Event::Device(DeviceVerdict::Active { .. }));
                 self.step(*event);
+                if proven {
+                    self.spawn(Job::Grants);
+                }
                 if signed_in {
                     // It may have ended between the look at it and now, when nobody could be told of it here.
                     self.spawn(Job::People);
@@ -163,6 +167,7 @@ impl Connection {
                 self.spawn(Job::People);
             }
             Inside::Recheck(Changed::Devices) if self.served.device.is_some() => self.spawn(Job::Device),
+            Inside::Recheck(Changed::Grants) if self.served.device.is_some() => self.spawn(Job::Grants),
             Inside::Recheck(_) => {}
             Inside::Close { after_ms } => self.step(Event::Overload {
                 retry_after_ms: after_ms,
@@ -266,6 +271,7 @@ impl Connection {
                 Job::Effect(effect) => work::effect(&app, &served, *effect).await.into_iter().collect(),
                 Job::People => work::people(&app, &served, &open).await,
                 Job::Device => work::device(&app, &served).await.into_iter().collect(),
+                Job::Grants => super::grants::revoked(&app, &served),
             };
             for event in events {
                 let _ = to.send(Inside::Event(Box::new(event)));
@@ -278,6 +284,7 @@ enum Job {
     Effect(Box<Effect>),
     People,
     Device,
+    Grants,
 }
 
 /// Hands a message to the socket; it has room, because it was flushed before.

@@ -88,6 +88,8 @@ pub enum EndedBy {
     Closed,
     /// It could be written to the reserve alone (full disk): it served the card for which it was made.
     Reserve,
+    /// A reviewer took it back at the server (ADR 46).
+    Revoked,
     /// In a way that this program does not know.
     #[serde(other)]
     Other,
@@ -104,6 +106,7 @@ impl EndedBy {
             Self::TakenBack => "taken-back",
             Self::Closed => "closed",
             Self::Reserve => "reserve",
+            Self::Revoked => "revoked",
             Self::Other => "other",
         }
     }
@@ -117,6 +120,7 @@ impl EndedBy {
             Self::TakenBack => "the session of its user was taken back",
             Self::Closed => "the program was closed",
             Self::Reserve => "it served one card while the disk was full",
+            Self::Revoked => "a reviewer took it back",
             Self::Other => "in a way that this server does not know",
         }
     }
@@ -130,6 +134,7 @@ impl EndedBy {
             Self::TakenBack,
             Self::Closed,
             Self::Reserve,
+            Self::Revoked,
         ];
         let found = known.into_iter().find(|by| by.code() == code);
         found.unwrap_or(Self::Other)
@@ -139,7 +144,7 @@ impl EndedBy {
 /// The end of a grant before its time. A grant that ended covers nothing any more, whatever a clock says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Ended {
-    /// When, by the clock of the workstation.
+    /// When, by the clock of the workstation, or of the server where a reviewer took it back.
     pub at: UtcMs,
     /// What ended it.
     pub by: EndedBy,

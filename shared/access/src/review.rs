@@ -13,6 +13,7 @@
 //! Suspected ─dismissed→ Open                    a second reviewer
 //! any open one ─escalated→ the same             the clock, once for each level
 //! any open one ─notified→ the same              the server, once for the broken glass and once for each level
+//! any one ─revoked→ the same                    one reviewer, while the access is in force: it ends (ADR 46)
 //! ```
 
 use crate::grant::REVIEW_DUE_MS;
@@ -46,6 +47,8 @@ pub enum Did {
     Confirmed(String),
     /// The second reviewer does not agree: it is open again.
     Dismissed(String),
+    /// A reviewer took the access back before its time. Whether it was misuse is decided as of any other.
+    Revoked(String),
     /// Nobody decided in time: level 1, 2 or 3.
     Escalated(u8),
     /// Somebody was told of it.
@@ -68,9 +71,15 @@ impl Did {
             Self::Suspected(_) => "suspected",
             Self::Confirmed(_) => "confirmed",
             Self::Dismissed(_) => "dismissed",
+            Self::Revoked(_) => "revoked",
             Self::Escalated(_) => "escalated",
             Self::Notified { .. } => "notified",
         }
+    }
+    /// Whether it leaves the state of a review as it is.
+    #[must_use]
+    pub const fn beside(&self) -> bool {
+        matches!(self, Self::Escalated(_) | Self::Notified { .. } | Self::Revoked(_))
     }
     /// The words that were given with it.
     #[must_use]
@@ -81,7 +90,8 @@ impl Did {
             | Self::Appropriate(t)
             | Self::Suspected(t)
             | Self::Confirmed(t)
-            | Self::Dismissed(t) => Some(t),
+            | Self::Dismissed(t)
+            | Self::Revoked(t) => Some(t),
             Self::Escalated(_) | Self::Notified { .. } => None,
         }
     }
@@ -203,7 +213,7 @@ impl Review<'_> {
             .iter()
             .fold(State::Open, |state, event| match &event.did {
                 Did::Explained(_) if state == State::Asked => State::Open,
-                Did::Explained(_) | Did::Escalated(_) | Did::Notified { .. } => state,
+                Did::Explained(_) | Did::Escalated(_) | Did::Notified { .. } | Did::Revoked(_) => state,
                 Did::Asked(_) => State::Asked,
                 Did::Suspected(_) => State::Suspected,
                 Did::Dismissed(_) => State::Open,
@@ -219,7 +229,7 @@ impl Review<'_> {
             .history
             .iter()
             .rev()
-            .find(|e| !matches!(e.did, Did::Escalated(_) | Did::Notified { .. }))?;
+            .find(|e| !e.did.beside())?;
         self.state().closed().then_some(last.at)
     }
 
@@ -291,7 +301,8 @@ impl Review<'_> {
     /// [`Refusal`], with the sentence for whoever tried.
     pub fn step(&self, did: Did, by: Option<&UserId>, now: UtcMs) -> Result<Event, Refusal> {
         let state = self.state();
-        if state.closed() {
+        // What is decided may be in force for hours yet.
+        if state.closed() && !matches!(did, Did::Revoked(_)) {
             return Err(Refusal::Closed(state.name()));
         }
         if let Some(text) = did.text()
@@ -317,7 +328,7 @@ impl Review<'_> {
             {
                 return Err(Refusal::Suspected);
             }
-            (Did::Asked(_) | Did::Appropriate(_) | Did::Suspected(_), Some(_)) => {}
+            (Did::Asked(_) | Did::Appropriate(_) | Did::Suspected(_) | Did::Revoked(_), Some(_)) => {}
             (Did::Confirmed(_) | Did::Dismissed(_), Some(_)) if state != State::Suspected => {
                 return Err(Refusal::NotSuspected);
             }

@@ -264,6 +264,7 @@ fn did() -> impl Strategy<Value = Did> {
         text().prop_map(Did::Suspected),
         text().prop_map(Did::Confirmed),
         text().prop_map(Did::Dismissed),
+        text().prop_map(Did::Revoked),
         (0_u8..5).prop_map(Did::Escalated),
         (0_u8..5).prop_map(|level| Did::Notified {
             level,
@@ -289,8 +290,9 @@ proptest! {
             let level = c.review().level();
             let is = c.step(did.clone(), by, now);
             prop_assert_eq!(c.review().due(), due);
-            if before.closed() {
-                prop_assert!(is.is_err());
+            if before.closed() || matches!(did, Did::Revoked(_)) {
+                prop_assert_eq!(c.review().state(), before);
+                prop_assert!(is.is_err() || matches!(did, Did::Revoked(_)));
             }
             if is.is_err() {
                 prop_assert_eq!(c.review().state(), before);

@@ -7,7 +7,7 @@
 use crate::{GrantRow, PatientHit, StoreError};
 use async_trait::async_trait;
 use vitrine_access::action::ReviewBreakGlass;
-use vitrine_access::grant::{Ended, Grant, GrantId, LaterWords, REVIEW_DUE_MS};
+use vitrine_access::grant::{Ended, EndedBy, Grant, GrantId, LaterWords, REVIEW_DUE_MS};
 use vitrine_access::review::{Did, Refusal, Review};
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Permit, Receipt, Sealed};
 use vitrine_clinical::{UserId, UtcMs};
@@ -199,6 +199,9 @@ impl ReviewOrder {
             Asked::Ended(ended) => return Ok(self.ends(row, *ended)),
             Asked::Words(words) => return self.takes_words(row, words),
         };
+        if matches!(did, Did::Revoked(_)) && !row.in_force(at) {
+            return Err(refused("the emergency access is not in force: there is nothing to take back".to_owned()));
+        }
         let event = row
             .review()
             .step(did, by, at)
@@ -219,6 +222,11 @@ impl ReviewOrder {
             Did::Notified { level, to } => {
                 note("level", level.to_string());
                 note("to", to.join(" "));
+            }
+            Did::Revoked(_) => {
+                let ended = Ended { at, by: EndedBy::Revoked };
+                note("ended_ms", ended.at.0.to_string());
+                row.ended = Some(ended);
             }
             _ => {}
         }

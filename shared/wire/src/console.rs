@@ -150,7 +150,7 @@ pub struct ConsoleHistory {
     pub by: Option<String>,
     /// Their name as shown.
     pub by_name: Option<String>,
-    /// `explained`, `asked`, `appropriate`, `suspected`, `confirmed`, `dismissed`, `escalated`.
+    /// `explained`, `asked`, `appropriate`, `suspected`, `confirmed`, `dismissed`, `revoked`, `escalated`.
     pub did: String,
     /// The words given with it.
     pub text: Option<String>,

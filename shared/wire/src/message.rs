@@ -458,6 +458,9 @@ messages! {
             /// Up to this `rev` of what came after it (0: nothing did); absent = the server keeps none of that.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             rev: Option<u32>,
+            /// It is not an answer: a reviewer took the grant back, and it ended so. Absent = it is an answer.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            ended: Option<GrantEnd>,
         }
         /// The device's audit rows up to this one are durable on the server.
         79 Control AuditAck {

@@ -797,6 +797,18 @@ pub enum EngineEvent {
     Wall,
     /// Newer trends of the open wall are here.
     WallTrends,
+    /// A reviewer took an emergency access back: what is open under it closes, and says so.
+    EmergencyEnded(EmergencyEndedView),
     /// The session ended (locked, revoked): hide everything at once.
     Locked,
+}
+
+/// An emergency access that ended from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct EmergencyEndedView {
+    /// Grant id.
+    pub grant: String,
+    /// What happened and what can be done, in the language of the screen.
+    pub text: String,
 }

@@ -12,7 +12,7 @@ import { Failure, failureOf, type Api } from './api';
 import { Loaded } from './loaded.svelte';
 
 /** What is asked a second time, with the safe answer first (S27). */
-const TWICE = new Set(['suspect', 'confirm']);
+const TWICE = new Set(['suspect', 'confirm', 'revoke']);
 const OTHER = say('The review that arrived is not the one that was asked for. Nothing of it is shown.', 'Die eingetroffene Prüfung ist nicht die angeforderte. Nichts davon wird angezeigt.');
 
 /** What the opened review needs of the whole. */

@@ -78,6 +78,8 @@ export interface OpenChart {
   section: ChartSection;
   view: ChartView | null;
   error: ErrorView | null;
+  /** Said when an emergency access to it was taken back: why it is not shown. */
+  ended: string | null;
   /** When the engine was asked for it: waiting is counted from there. */
   readAt: number;
 }
@@ -237,6 +239,9 @@ export class App {
           break;
         case 'images':
           this.images.hear(event.value);
+          break;
+        case 'emergency-ended':
+          this.emergency.takenBack(event.value);
           break;
         case 'locked':
           void this.#locked();
@@ -518,7 +523,7 @@ export class App {
         return;
       }
       this.#shelf.set(patient, this.#newImages());
-      this.open = [...this.open, { asked: patient, who, from, section: section ?? this.layout.section, view: null, error: null, readAt: 0 }];
+      this.open = [...this.open, { asked: patient, who, from, section: section ?? this.layout.section, view: null, error: null, ended: null, readAt: 0 }];
     } else if (section !== undefined) this.#change(patient, { section });
     this.board.closePreview();
     if (this.session !== null) this.board.opened(patient, from === 'board');
@@ -557,13 +562,21 @@ export class App {
       if (late()) return;
       this.#answered = turn;
       // S8: a record of somebody else is never shown, not even in part.
-      if (chartIsOf(asked, view)) this.#change(asked, { view, error: null, who: whoOfBanner(view.banner), readAt });
+      if (chartIsOf(asked, view)) this.#change(asked, { view, error: null, ended: null, who: whoOfBanner(view.banner), readAt });
       else this.#change(asked, { view: null, error: wrongPatient() });
     } catch (thrown) {
       if (late()) return;
       this.#answered = turn;
-      this.#change(asked, { view: null, error: errorOf(thrown, WORDS.notAnswered) });
+      const error = errorOf(thrown, WORDS.notAnswered);
+      const ended = error.code === 'denied' ? (this.chart?.ended ?? null) : null;
+      this.#change(asked, { view: null, error: ended === null ? error : { ...error, text: ended } });
     }
+  }
+
+  /** An emergency access ended from outside: its chart is not shown any more, and says why. */
+  endChart(patient: string, text: string): void {
+    this.#answered = ++this.#asked;
+    this.#change(patient, { view: null, error: { code: 'denied', text, retry_after_s: null, break_glass_offered: true }, ended: text });
   }
 
   #change(patient: string, change: Partial<OpenChart>): void {

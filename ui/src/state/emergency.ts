@@ -9,6 +9,7 @@ import { whoOfCritical } from '../domain/results';
 import { whoOfBanner, whoOfRow, type Who } from '../domain/who';
 import { WORDS } from '../i18n/words';
 import { errorOf } from '../ipc/backend';
+import type { EmergencyEndedView } from '../wire/EmergencyEndedView';
 import type { PatientRowView } from '../wire/PatientRowView';
 import type { App } from './app.svelte';
 import { BreakGlassDialog } from './breakGlass.svelte';
@@ -99,6 +100,18 @@ export class Emergency {
     void app.afterwards.read();
     if (patient !== undefined) void app.quietly(() => app.backend.cardClose(patient));
     if (app.session === null) void app.readLock();
+  }
+
+  /** A reviewer took it back: what is open under it closes at once, and says so where it stood. */
+  takenBack({ grant, text }: EmergencyEndedView): void {
+    const app = this.#app;
+    if (app.afterwards.asking?.grant === grant) app.afterwards.clear();
+    if (app.card?.broken?.grant === grant) {
+      this.closeCard();
+      app.cardError = errorOf(null, text);
+    }
+    for (const { asked, view } of app.open) if (view?.broken?.grant === grant) app.endChart(asked, text);
+    void app.afterwards.read();
   }
 
   /** From the card to the whole chart under the same grant. */

@@ -17,7 +17,7 @@ by: string | null,
  */
 by_name: string | null, 
 /**
- * `explained`, `asked`, `appropriate`, `suspected`, `confirmed`, `dismissed`, `escalated`.
+ * `explained`, `asked`, `appropriate`, `suspected`, `confirmed`, `dismissed`, `revoked`, `escalated`.
  */
 did: string, 
 /**

@@ -124,7 +124,7 @@ pub async fn decide(
     let asked: ConsoleDecision = body(&bytes)?;
     let id = id_of(&id)?;
     let how = How::from_str(&asked.how, false)
-        .map_err(|_| No::bad("how is ask, appropriate, suspect, confirm, dismiss or explain."))?;
+        .map_err(|_| No::bad("how is ask, appropriate, suspect, confirm, dismiss, revoke or explain."))?;
     let text = asked.text.trim().to_owned();
     if text.is_empty() || text.chars().count() > LONGEST_TEXT {
         return Err(No::bad("Say why, in 1 to 2,000 characters."));
@@ -142,7 +142,10 @@ pub async fn decide(
         (row, ReviewOrder::reviewing(&permit, id, how.did(text)))
     };
     match carry_out(&*app.store, order, &row).await {
-        Ok(_) => Ok(Json(whole(&app, &reader, id).await?)),
+        Ok(row) => {
+            app.note_grant(row);
+            Ok(Json(whole(&app, &reader, id).await?))
+        }
         Err(StoreError::Refused(why)) => Err(No::refused(sentence(&why))),
         Err(e) => Err(e.into()),
     }
@@ -460,11 +463,8 @@ fn sentence(text: &str) -> String {
 fn acts(row: &GrantRow, reader: &Reader, may: bool, now: UtcMs) -> Vec<ConsoleAct> {
     let review = row.review();
     let (state, own) = (review.state(), row.grant.user == *reader.user());
-    if state.closed() {
-        return Vec::new();
-    }
     let reviewing: &[(How, &str)] = match (may, state) {
-        (false, _) => &[],
+        (false, _) | (_, Stands::Appropriate | Stands::Misuse) => &[],
         (true, Stands::Suspected) => &[
             (How::Confirm, "Confirm misuse"),
             (How::Dismiss, "Dismiss the suspicion"),
@@ -475,8 +475,17 @@ fn acts(row: &GrantRow, reader: &Reader, may: bool, now: UtcMs) -> Vec<ConsoleAc
             (How::Suspect, "Suspect misuse"),
         ],
     };
-    let explaining: &[(How, &str)] = if own { &[(How::Explain, "Explain")] } else { &[] };
-    let all = reviewing.iter().chain(explaining);
+    let revoking: &[(How, &str)] = if may && row.in_force(now) {
+        &[(How::Revoke, "End the access now")]
+    } else {
+        &[]
+    };
+    let explaining: &[(How, &str)] = if own && !state.closed() {
+        &[(How::Explain, "Explain")]
+    } else {
+        &[]
+    };
+    let all = reviewing.iter().chain(revoking).chain(explaining);
     all.map(|(how, label)| {
         let tried = review.step(how.did("-".to_owned()), Some(reader.user()), now);
         ConsoleAct {

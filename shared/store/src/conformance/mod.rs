@@ -105,6 +105,7 @@ cases! {
     reviews::names_whose_glass_was_broken;
     reviews::a_review_is_decided_by_others;
     reviews::a_grant_ends_once_and_its_words_come_later;
+    reviews::a_grant_is_taken_back_while_it_is_in_force;
     reviews::a_review_is_escalated_once_for_each_level;
     archives::a_hold_blocks_destruction;
     archives::destruction_needs_two_other_people;

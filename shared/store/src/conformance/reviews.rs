@@ -274,6 +274,49 @@ pub(super) async fn a_grant_ends_once_and_its_words_come_later(h: Hospital) {
     assert_eq!(kept.iter().filter(|g| g.ended.is_some()).count(), 1);
 }
 
+pub(super) async fn a_grant_is_taken_back_while_it_is_in_force(h: Hospital) {
+    let refused =
+        |r: Result<GrantRow, StoreError>| assert!(matches!(r, Err(StoreError::Refused(_))), "{r:?}");
+    let back = |text: &str| Did::Revoked(said(text));
+    for n in 1..=3 {
+        h.keep(row(n, 10, 11)).await;
+    }
+    let rows = h.last_row().await;
+    refused(h.reviewed("ann", 1, back("mine")).await);
+    refused(h.reviewed("bea", 1, back(" ")).await);
+    refused(h.reviewed("bea", 9, back("whose?")).await);
+    assert_eq!(h.last_row().await, rows, "what is refused leaves no trace");
+
+    let taken = h.reviewed("bea", 1, back("Not on duty.")).await.expect("taken back");
+    let ended = taken.ended.expect("it ended");
+    assert_eq!((ended.by, taken.review().state()), (EndedBy::Revoked, State::Open));
+    assert!(!taken.in_force(UtcMs(20)) && taken.next_look() == row(1, 10, 11).next_look());
+    assert_eq!(h.store.grant(id(1)).await.expect("grant"), Some(taken.clone()));
+    assert_eq!(h.last_row().await, rows + 1);
+    refused(h.reviewed("cid", 1, back("again")).await);
+    let late = Ended {
+        at: UtcMs(12),
+        by: EndedBy::Lock,
+    };
+    let told = h.told(ReviewOrder::ended(h.row_of(90, None), id(1), late)).await;
+    assert_eq!(told.expect("told"), (taken, false), "the first end stands");
+
+    // One that is decided is taken back too, and stays decided as it was; one that ended by itself has nothing to take back.
+    let closed = h
+        .reviewed("bea", 2, Did::Appropriate(said("On duty.")))
+        .await
+        .expect("decided");
+    let taken = h.reviewed("cid", 2, back("Left at noon.")).await.expect("taken back");
+    assert_eq!(
+        (taken.review().state(), taken.review().closed_at(), taken.next_look()),
+        (State::Appropriate, closed.review().closed_at(), None)
+    );
+    h.told(ReviewOrder::ended(h.row_of(95, None), id(3), late))
+        .await
+        .expect("ended");
+    refused(h.reviewed("bea", 3, back("over")).await);
+}
+
 pub(super) async fn a_review_is_escalated_once_for_each_level(h: Hospital) {
     h.keep(row(1, 0, 1)).await;
     h.keep(row(2, 0, 30 * HOUR)).await;

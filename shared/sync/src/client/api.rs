@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, Change, EntryOutcome, GrantAfter, Ref};
+use vitrine_wire::message::{AuditRow, Change, EntryOutcome, GrantAfter, GrantEnd, Ref};
 use vitrine_wire::view::DataAge;
 
 /// What the local cache holds of a scope.
@@ -319,6 +319,13 @@ pub enum Effect {
         id: String,
         /// As given in [`GrantDue::after`]; 0 = the grant alone.
         rev: u32,
+    },
+    /// A reviewer took this grant back: it has ended here too, for good. Not answered; it is said again on each connection.
+    EndGrant {
+        /// Grant id.
+        id: String,
+        /// When and how it ended, by the server.
+        end: GrantEnd,
     },
     /// This entry is on its way: shown as sent until it is answered or the connection ends.
     NoteEntrySent {

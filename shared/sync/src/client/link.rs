@@ -306,6 +306,9 @@ impl Client {
         match m {
             ServerMessage::Beat(m) => self.beat(now, &m, out),
             ServerMessage::UserWelcome(m) => self.user_welcome(now, m.user, view, out),
+            ServerMessage::GrantAck(m) if m.ended.is_some() => {
+                out.extend(m.ended.map(|end| Effect::EndGrant { id: m.id, end }));
+            }
             ServerMessage::GrantAck(m) => {
                 self.with_upload(out, |u| u.grant_acked(m.id, m.rev));
                 if let Some(w) = &mut self.wire {

@@ -189,7 +189,11 @@ pub(super) fn check(m: &ServerMessage) -> Result<(), Violation> {
         ServerMessage::DigestDiff(m) => diff(m),
         ServerMessage::Refs(m) => refs(m),
         ServerMessage::Items(m) => items(m),
-        ServerMessage::GrantAck(m) => need(text_fits(&m.id), 78, "the grant id is too long"),
+        ServerMessage::GrantAck(m) => {
+            need(text_fits(&m.id), 78, "the grant id is too long")?;
+            let by = m.ended.as_ref().is_none_or(|e| text_fits(&e.by));
+            need(by, 78, "what ended the grant is too long")
+        }
         ServerMessage::EntryAck(m) => {
             need(text_fits(&m.id), 85, "the entry id is too long")?;
             match &m.outcome {

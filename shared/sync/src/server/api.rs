@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, EntryOutcome, GrantAfter, Ref};
+use vitrine_wire::message::{AuditRow, EntryOutcome, GrantAfter, GrantEnd, Ref};
 
 /// What the driver knows of a device whose signature it verified.
 #[derive(Debug, Clone)]
@@ -200,6 +200,13 @@ pub enum Event {
         id: String,
         /// What came after it is durable up to here; 0 where nothing was sent.
         rev: u32,
+    },
+    /// A reviewer took a grant of this workstation back.
+    GrantEnded {
+        /// Grant id.
+        id: String,
+        /// When and how it ended.
+        end: GrantEnd,
     },
     /// Answer to [`Effect::StoreEntry`].
     EntryStored {

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::frame::{Assembler, Lane, PROTOCOL};
 use vitrine_wire::message::{
-    Beat, ClientHello, ClientMessage, Dirty, Overload, Reject, ServerHello, ServerMessage, UserWelcome,
+    Beat, ClientHello, ClientMessage, Dirty, GrantAck, Overload, Reject, ServerHello, ServerMessage, UserWelcome,
     Welcome, Wipe,
 };
 
@@ -193,8 +193,15 @@ impl Session {
                 self.close(1013, "overload", &mut out);
             }
             Event::GrantStored { id, rev } => {
-                let rev = Some(rev);
-                self.say(vitrine_wire::message::GrantAck { id, rev }, &mut out);
+                let (rev, ended) = (Some(rev), None);
+                self.say(GrantAck { id, rev, ended }, &mut out);
+            }
+            Event::GrantEnded { id, end } => {
+                // A client that does not know the field takes it for an acknowledgement of the grant alone, which it is.
+                let (rev, ended) = (Some(0), Some(end));
+                if self.stage == Stage::Ready {
+                    self.say(GrantAck { id, rev, ended }, &mut out);
+                }
             }
             Event::EntryStored { id, outcome } => {
                 self.say(vitrine_wire::message::EntryAck { id, outcome }, &mut out);

@@ -376,6 +376,7 @@ fn a_patient_refused_before_the_grant_arrived_is_asked_for_again() {
         bytes(GrantAck {
             id: "g-1".into(),
             rev: None,
+            ended: None,
         })
     };
 

@@ -267,6 +267,7 @@ impl World {
             Effect::MarkGrantAcked { id, rev: _ } => {
                 self.stations[n].outbox.grants.insert(id, true);
             }
+            Effect::EndGrant { id, .. } => panic!("nobody took {id} back"),
             Effect::NoteEntrySent { id } => {
                 let known = |e: &(String, bool)| e.0 == id;
                 assert!(

@@ -221,6 +221,10 @@ pub fn server(kind: u8, s: &mut impl Source) -> ServerMessage {
         78 => GrantAck {
             id: s.text(),
             rev: Some(u32::try_from(s.num() & 0xFFFF).unwrap()),
+            ended: s.num().is_multiple_of(2).then(|| GrantEnd {
+                at_ms: 1_764_000_000_000,
+                by: s.text(),
+            }),
         }
         .into(),
         79 => AuditAck { seq: s.num() }.into(),

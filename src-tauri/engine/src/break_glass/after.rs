@@ -17,7 +17,8 @@ use vitrine_access::grant::{Ended, EndedBy, GrantId, LaterWords};
 use vitrine_access::review::WORDS_MS;
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Grant, Kind, Purpose};
 use vitrine_clinical::{UserId, UtcMs, format, say};
-use vitrine_wire::view::BrokenGlassView;
+use vitrine_wire::message::GrantEnd;
+use vitrine_wire::view::{BrokenGlassView, EmergencyEndedView, EngineEvent};
 
 /// What the end of a session means for the grants of its user. Nobody being there for a while ends none: the same person has to
 /// unlock to use it, and an emergency goes on. Whoever locks by hand, signs out or is signed out has left.
@@ -79,7 +80,7 @@ fn end(
         let ends: Vec<(Ended, AuditEntry)> = grants
             .iter()
             .filter(|g| which(g))
-            .map(|g| Ok((ended, row(station, actor, g, Kind::EndBreakGlass, by.code())?)))
+            .map(|g| Ok((ended, row(station, Actor::User(actor.clone()), g, Kind::EndBreakGlass, by.code())?)))
             .collect::<Result<_, EngineError>>()?;
         if !ends.is_empty() {
             station.outbox.end_grants(&ends)?;
@@ -101,7 +102,7 @@ fn unwritten(station: &Station, e: EngineError) -> EngineError {
 
 fn row(
     station: &Station,
-    actor: &UserId,
+    actor: Actor,
     grant: &Grant,
     action: Kind,
     rule: &str,
@@ -110,7 +111,7 @@ fn row(
     Ok(AuditEntry {
         access_id: entropy::access_id(at)?,
         at,
-        actor: Actor::User(actor.clone()),
+        actor,
         device: Some(station.device_id.clone()),
         action: action.name().to_owned(),
         purpose: Purpose::BreakGlass,
@@ -139,6 +140,41 @@ pub(crate) fn end_own(station: &Station, id: &str) -> Result<(), EngineError> {
     end(station, &made.grant.user, EndedBy::User, |g| {
         g.id == made.grant.id
     })
+}
+
+/// A reviewer took a grant back at the server. It ends here for good, with its audit row, and what is open under it is closed; true when
+/// that is news. Where it cannot be written the screen closes all the same, and the server says it again on the next connection.
+pub(crate) fn revoked(station: &Station, id: &str, end: &GrantEnd) -> bool {
+    let made = match station.outbox.made_grant(id) {
+        Ok(Some(made)) if made.ended.is_none() => made,
+        Ok(_) => return false,
+        Err(e) => {
+            tracing::error!(error = %e, "a grant that was taken back could not be read");
+            return false;
+        }
+    };
+    let ended = Ended {
+        at: UtcMs(end.at_ms),
+        by: EndedBy::parse(&end.by),
+    };
+    let actor = Actor::Device(station.device_id.clone());
+    let written = row(station, actor, &made.grant, Kind::EndBreakGlass, ended.by.code())
+        .and_then(|row| Ok(station.outbox.end_grants(&[(ended, row)])?));
+    if let Err(e) = &written {
+        tracing::error!(error = %e, "the end of an emergency access that was taken back could not be written");
+        if station.alarms.raise(Alarm::OutboxUnwritable) {
+            station.tell_status();
+        }
+    }
+    let time = format::time_in(ended.at, &|at| station.clock.zone_minutes(at));
+    station.tell(EngineEvent::EmergencyEnded(EmergencyEndedView {
+        grant: id.to_owned(),
+        text: say!(
+            "A reviewer took this emergency access back at {time}. In an emergency, break the glass anew.",
+            "Dieser Notfallzugriff wurde um {time} bei der Überprüfung entzogen. Im Notfall erneut zugreifen."
+        ),
+    }));
+    written.is_ok()
 }
 
 fn not_yours() -> EngineError {
@@ -177,7 +213,7 @@ pub(crate) fn add_words(station: &Station, id: &str, text: &str) -> Result<(), E
     }
     let mut entry = row(
         station,
-        &person.user,
+        Actor::User(person.user.clone()),
         &made.grant,
         Kind::ExplainBreakGlass,
         "own-words",

@@ -473,6 +473,11 @@ impl Work {
                     tracing::warn!(error = %e, "an acknowledgement could not be noted");
                 }
             }
+            Effect::EndGrant { id, end } => {
+                if break_glass::after::revoked(station, &id, &end) {
+                    events.push_back(Event::OutboxChanged);
+                }
+            }
             Effect::NoteEntrySent { id } => {
                 station.note_sent(&id, true);
                 stores.tell_entry(&id);
