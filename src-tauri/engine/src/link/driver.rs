@@ -5,6 +5,7 @@
 
 use super::connection::{self, Connection, Tell, Told};
 use super::store_effects::{Stores, fresh_of};
+use crate::break_glass;
 use crate::horizon;
 use crate::layouts;
 use crate::memory;

@@ -364,6 +364,7 @@ async fn sync(
             Ok(EngineEvent::BoardChanged(w)) => heard!("board changed: {w}"),
             Ok(EngineEvent::Images(h)) => heard!("images: {}", h.text),
             Ok(EngineEvent::Session(s)) => heard!("signed in: {}, {}", s.display, s.role),
+            Ok(EngineEvent::EmergencyEnded(e)) => heard!("{}", e.text),
             // Of a wall that is not open here.
             Ok(EngineEvent::Wall | EngineEvent::WallTrends) => true,
             Ok(EngineEvent::Locked) => heard!("locked"),
