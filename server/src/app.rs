@@ -169,7 +169,9 @@ impl App {
         )
         .map_err(|e| StoreError::Refused(e.text))?;
         let grants = store.grants(10_000).await?;
-        let running = grants.into_iter().filter(|g| g.refused.is_none() && g.grant.until > now);
+        let running = grants
+            .into_iter()
+            .filter(|g| g.refused.is_none() && g.grant.until > now);
         let grants = running.map(|g| (g.grant, g.ended)).collect();
         let rules = Layouts {
             layouts: config.layout.clone(),

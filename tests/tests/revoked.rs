@@ -33,11 +33,21 @@ async fn world() -> Result<World> {
     let (server, seed) = Server::demo(&dir.path().join("server"))?;
     let profile = dir.path().join("ed-07");
     Station::enrol(&server, &server.url(), &profile, "ED")?.sync()?;
-    let add = ["user", "add", OFFICER.0, "--role", "privacy-officer", "--secret-stdin"];
+    let add = [
+        "user",
+        "add",
+        OFFICER.0,
+        "--role",
+        "privacy-officer",
+        "--secret-stdin",
+    ];
     with_secret(&server, &add, OFFICER.1)?;
     let nurse = person(&seed, "nurse", "ED")?;
     let patients = seed["patients"].as_array().context("patients")?;
-    let patient = patients.iter().find(|p| p["ward"] == "ICU").context("of the ICU")?;
+    let patient = patients
+        .iter()
+        .find(|p| p["ward"] == "ICU")
+        .context("of the ICU")?;
     let options = Options {
         ballast_bytes: 0,
         ..Options::default()
@@ -74,7 +84,11 @@ impl World {
     /// The server knows of it.
     async fn known(&self, grant: &str) -> Result<Value> {
         for _ in 0..100 {
-            if let Ok(shown) = with_secret(&self.server, &["review", "show", grant, "--by", OFFICER.0], OFFICER.1) {
+            if let Ok(shown) = with_secret(
+                &self.server,
+                &["review", "show", grant, "--by", OFFICER.0],
+                OFFICER.1,
+            ) {
                 return Ok(shown);
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -83,13 +97,26 @@ impl World {
     }
 
     fn take_back(&self, grant: &str) -> Result<Value> {
-        let words = ["review", "decide", grant, "revoke", "--text", "Not on duty.", "--by", OFFICER.0];
+        let words = [
+            "review",
+            "decide",
+            grant,
+            "revoke",
+            "--text",
+            "Not on duty.",
+            "--by",
+            OFFICER.0,
+        ];
         with_secret(&self.server, &words, OFFICER.1)
     }
 
     async fn denied(&self) -> Result<()> {
         let chart = self.workstation.chart(&self.patient).await;
-        ensure!(matches!(chart, Err(EngineError::Denied { .. })), "{:?}", chart.map(|c| c.banner));
+        ensure!(
+            matches!(chart, Err(EngineError::Denied { .. })),
+            "{:?}",
+            chart.map(|c| c.banner)
+        );
         Ok(())
     }
 }
@@ -109,9 +136,14 @@ async fn what_is_open_closes_at_once_and_says_so() -> Result<()> {
             }
         }
     };
-    let view = tokio::time::timeout(Duration::from_secs(10), told).await.context("nobody was told")??;
+    let view = tokio::time::timeout(Duration::from_secs(10), told)
+        .await
+        .context("nobody was told")??;
     println!("told {} ms after it was asked for", began.elapsed().as_millis());
-    ensure!(view.grant == grant && view.text.starts_with("A reviewer took"), "{view:?}");
+    ensure!(
+        view.grant == grant && view.text.starts_with("A reviewer took"),
+        "{view:?}"
+    );
     w.denied().await?;
 
     // The glass can be broken anew, and what was taken back stays so: on the workstation and in its rows at the server.
@@ -142,7 +174,10 @@ async fn without_the_server_it_lasts_until_the_workstation_hears_of_it() -> Resu
     w.server.kill();
     w.workstation.chart(&w.patient).await.context("it cannot know")?;
     w.take_back(&grant)?;
-    w.workstation.chart(&w.patient).await.context("it cannot know yet")?;
+    w.workstation
+        .chart(&w.patient)
+        .await
+        .context("it cannot know yet")?;
     let mut events = w.workstation.events();
     w.server.restart()?;
     let told = async {
@@ -152,6 +187,8 @@ async fn without_the_server_it_lasts_until_the_workstation_hears_of_it() -> Resu
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), told).await.context("nobody was told")??;
+    tokio::time::timeout(Duration::from_secs(60), told)
+        .await
+        .context("nobody was told")??;
     w.denied().await
 }

@@ -37,6 +37,8 @@ struct Connection {
     listening: Vec<String>,
     /// Records being opened, and since when.
     opening: Vec<(String, Instant)>,
+    /// Grants it was told of that a reviewer took back.
+    taken_back: Vec<String>,
     to_self: mpsc::UnboundedSender<Inside>,
     close: Option<(u16, &'static str, Instant)>,
 }
@@ -63,6 +65,7 @@ pub(super) async fn drive(app: Arc<App>, socket: WebSocket) {
         served: Served::default(),
         listening: Vec::new(),
         opening: Vec::new(),
+        taken_back: Vec::new(),
         to_self,
         close: None,
     };
@@ -149,6 +152,12 @@ impl Connection {
                 self.session.deliver(self.now(), &frame);
             }
             Inside::Event(event) => {
+                if let Event::GrantEnded { id, .. } = &*event {
+                    if self.taken_back.contains(id) {
+                        return;
+                    }
+                    self.taken_back.push(id.clone());
+                }
                 self.served.note(&event);
                 self.opened(&event);
                 let signed_in = matches!(&*event, Event::User { verdict: Ok(_), .. });

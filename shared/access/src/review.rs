@@ -79,7 +79,10 @@ impl Did {
     /// Whether it leaves the state of a review as it is.
     #[must_use]
     pub const fn beside(&self) -> bool {
-        matches!(self, Self::Escalated(_) | Self::Notified { .. } | Self::Revoked(_))
+        matches!(
+            self,
+            Self::Escalated(_) | Self::Notified { .. } | Self::Revoked(_)
+        )
     }
     /// The words that were given with it.
     #[must_use]
@@ -225,11 +228,7 @@ impl Review<'_> {
     /// When it was closed.
     #[must_use]
     pub fn closed_at(&self) -> Option<UtcMs> {
-        let last = self
-            .history
-            .iter()
-            .rev()
-            .find(|e| !e.did.beside())?;
+        let last = self.history.iter().rev().find(|e| !e.did.beside())?;
         self.state().closed().then_some(last.at)
     }
 

@@ -200,7 +200,9 @@ impl ReviewOrder {
             Asked::Words(words) => return self.takes_words(row, words),
         };
         if matches!(did, Did::Revoked(_)) && !row.in_force(at) {
-            return Err(refused("the emergency access is not in force: there is nothing to take back".to_owned()));
+            return Err(refused(
+                "the emergency access is not in force: there is nothing to take back".to_owned(),
+            ));
         }
         let event = row
             .review()
@@ -224,7 +226,10 @@ impl ReviewOrder {
                 note("to", to.join(" "));
             }
             Did::Revoked(_) => {
-                let ended = Ended { at, by: EndedBy::Revoked };
+                let ended = Ended {
+                    at,
+                    by: EndedBy::Revoked,
+                };
                 note("ended_ms", ended.at.0.to_string());
                 row.ended = Some(ended);
             }

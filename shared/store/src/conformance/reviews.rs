@@ -287,9 +287,15 @@ pub(super) async fn a_grant_is_taken_back_while_it_is_in_force(h: Hospital) {
     refused(h.reviewed("bea", 9, back("whose?")).await);
     assert_eq!(h.last_row().await, rows, "what is refused leaves no trace");
 
-    let taken = h.reviewed("bea", 1, back("Not on duty.")).await.expect("taken back");
+    let taken = h
+        .reviewed("bea", 1, back("Not on duty."))
+        .await
+        .expect("taken back");
     let ended = taken.ended.expect("it ended");
-    assert_eq!((ended.by, taken.review().state()), (EndedBy::Revoked, State::Open));
+    assert_eq!(
+        (ended.by, taken.review().state()),
+        (EndedBy::Revoked, State::Open)
+    );
     assert!(!taken.in_force(UtcMs(20)) && taken.next_look() == row(1, 10, 11).next_look());
     assert_eq!(h.store.grant(id(1)).await.expect("grant"), Some(taken.clone()));
     assert_eq!(h.last_row().await, rows + 1);
@@ -306,9 +312,16 @@ pub(super) async fn a_grant_is_taken_back_while_it_is_in_force(h: Hospital) {
         .reviewed("bea", 2, Did::Appropriate(said("On duty.")))
         .await
         .expect("decided");
-    let taken = h.reviewed("cid", 2, back("Left at noon.")).await.expect("taken back");
+    let taken = h
+        .reviewed("cid", 2, back("Left at noon."))
+        .await
+        .expect("taken back");
     assert_eq!(
-        (taken.review().state(), taken.review().closed_at(), taken.next_look()),
+        (
+            taken.review().state(),
+            taken.review().closed_at(),
+            taken.next_look()
+        ),
         (State::Appropriate, closed.review().closed_at(), None)
     );
     h.told(ReviewOrder::ended(h.row_of(95, None), id(3), late))

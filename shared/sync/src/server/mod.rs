@@ -30,8 +30,8 @@ use std::sync::Arc;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::frame::{Assembler, Lane, PROTOCOL};
 use vitrine_wire::message::{
-    Beat, ClientHello, ClientMessage, Dirty, GrantAck, Overload, Reject, ServerHello, ServerMessage, UserWelcome,
-    Welcome, Wipe,
+    Beat, ClientHello, ClientMessage, Dirty, GrantAck, Overload, Reject, ServerHello, ServerMessage,
+    UserWelcome, Welcome, Wipe,
 };
 
 /// A beat of its own every so often, ms.

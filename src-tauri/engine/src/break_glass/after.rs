@@ -80,7 +80,18 @@ fn end(
         let ends: Vec<(Ended, AuditEntry)> = grants
             .iter()
             .filter(|g| which(g))
-            .map(|g| Ok((ended, row(station, Actor::User(actor.clone()), g, Kind::EndBreakGlass, by.code())?)))
+            .map(|g| {
+                Ok((
+                    ended,
+                    row(
+                        station,
+                        Actor::User(actor.clone()),
+                        g,
+                        Kind::EndBreakGlass,
+                        by.code(),
+                    )?,
+                ))
+            })
             .collect::<Result<_, EngineError>>()?;
         if !ends.is_empty() {
             station.outbox.end_grants(&ends)?;
