@@ -44,10 +44,12 @@ const act = (how: string, label: string, why_not: string | null = null): Console
 
 /** As the server gives them: what may follow how it stands, with why this reader could not. `mine`: they suspected it themselves. */
 function acts(of: ConsoleReview, mine: boolean): ConsoleAct[] {
+  const inForce = NOW < of.at_ms + 4 * HOUR;
   if (of.closed_ms !== null) return [];
   const not = of.own ? 'Privacy broke the glass: somebody else must review it.' : mine ? 'Privacy suspects misuse already: a second reviewer has to decide.' : null;
   return [
     ...(of.state === 'suspected' ? [act('confirm', 'Confirm misuse', not), act('dismiss', 'Dismiss the suspicion', not)] : [act('ask', 'Ask for an explanation', not), act('appropriate', 'Appropriate', not), act('suspect', 'Suspect misuse', not)]),
+    ...(inForce ? [act('revoke', 'End the access now', of.own ? not : null)] : []),
     ...(of.own ? [act('explain', 'Explain')] : []),
   ];
 }

@@ -69,6 +69,7 @@ export const SCENARIOS: readonly Scenario[] = [
   { id: 'review-wordless', drive: opened('a1', (app) => app.review.act(act(app, 'appropriate') ?? never())) },
   { id: 'review-sure', drive: opened('a1', async (app) => { app.review.text = 'No treatment is recorded at that time, and the names are the same.'; await app.review.act(act(app, 'suspect') ?? never()); }) },
   { id: 'review-sure-second', drive: opened('e5', async (app) => { app.review.text = 'I agree.'; await app.review.act(act(app, 'confirm') ?? never()); }) },
+  { id: 'review-sure-end', drive: opened('c3', async (app) => { app.review.text = 'Not on duty; the ward knows nothing of a call.'; await app.review.act(act(app, 'revoke') ?? never()); }) },
   { id: 'review-refused', set: (world) => (world.ill['POST reviews'] = { status: 409, body: { error: 'refused', text: 'Dr SECOND, Kim decided it meanwhile: it is closed.' } }), drive: opened('a1', async (app) => { app.review.text = 'Treatment is recorded.'; await app.review.act(act(app, 'appropriate') ?? never()); }) },
   { id: 'review-lost', set: (world) => (world.ill['POST reviews'] = OFF), drive: opened('a1', async (app) => { app.review.text = 'Treatment is recorded.'; await app.review.act(act(app, 'appropriate') ?? never()); }) },
   { id: 'review-done', drive: opened('a1', async (app) => { app.review.text = 'Treatment is recorded.'; await app.review.act(act(app, 'appropriate') ?? never()); }) },
