@@ -797,13 +797,13 @@ pub enum EngineEvent {
     Wall,
     /// Newer trends of the open wall are here.
     WallTrends,
-    /// A reviewer took an emergency access back: what is open under it closes, and says so.
+    /// An emergency access is over by its time, or a reviewer took it back: what is open under it closes, and says so.
     EmergencyEnded(EmergencyEndedView),
     /// The session ended (locked, revoked): hide everything at once.
     Locked,
 }
 
-/// An emergency access that ended from outside.
+/// An emergency access that ended without its user's doing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct EmergencyEndedView {

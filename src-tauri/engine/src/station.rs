@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::broadcast;
 use vitrine_access::Grant;
-use vitrine_access::grant::EndedBy;
+use vitrine_access::grant::{EndedBy, GrantId};
 use vitrine_access::policy::{PatientFacts, Request, Subject};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId, say, word};
 use vitrine_store::StoreError;
@@ -65,6 +65,8 @@ pub(crate) struct Station {
     pub(crate) link: Mutex<Option<tokio::sync::mpsc::UnboundedSender<crate::link::Command>>>,
     /// Sessions that are over, whose end of emergency access could not be written yet.
     pub(crate) unended: Mutex<Vec<(UserId, EndedBy)>>,
+    /// Emergency access that is in force, and until when.
+    pub(crate) running: Mutex<Vec<(GrantId, UtcMs)>>,
     /// Entries that are on their way to the server.
     pub(crate) sent: Mutex<std::collections::BTreeSet<String>>,
     /// Questions to the server about people who were let in by what is here.
@@ -149,6 +151,7 @@ impl Station {
             events,
             link: Mutex::new(None),
             unended: Mutex::default(),
+            running: Mutex::default(),
             sent: Mutex::default(),
             asking: tokio::sync::watch::channel(0).0,
             options,
@@ -156,6 +159,9 @@ impl Station {
             gone: tokio::sync::watch::channel(()).0,
         };
         station.recall_clock();
+        let running = station.outbox.grants_in_force(station.clock.now())?;
+        *station.running.lock().unwrap_or_else(PoisonError::into_inner) =
+            running.into_iter().map(|g| (g.id, g.until)).collect();
         layouts::recall(&station);
         station.settle_reserve();
         let _ = station.ballast.keep(station.options.ballast_bytes);

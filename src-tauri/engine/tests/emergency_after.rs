@@ -11,6 +11,7 @@ use vitrine_clinical::{UserId, UtcMs};
 use vitrine_engine::{BreakGlass, EngineError, Identity, Workstation};
 use vitrine_store_sqlcipher::workstation::MadeGrant;
 use vitrine_wire::ErrorCode;
+use vitrine_wire::view::EngineEvent;
 
 /// Rows of these actions, in order.
 fn rows(p: &Profiled, actions: &[&str]) -> Vec<Value> {
@@ -161,6 +162,47 @@ fn it_is_ended_at_once_by_its_user_and_by_nobody_else() {
     let other = block(ws.end_break_glass(&card.broken.unwrap().grant)).unwrap_err();
     assert!(matches!(other, EngineError::Usage(_)), "{other:?}");
     block(ws.end_break_glass(&theirs)).unwrap();
+}
+
+#[test]
+fn when_its_time_is_over_the_screen_is_told_and_nothing_is_open_under_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let p = plant(dir.path(), &people());
+    let o = vitrine_engine::Options {
+        emergency_access: Duration::from_secs(3),
+        ..options()
+    };
+    let ws = Workstation::open(&p.dir, o.clone()).unwrap();
+    let mut events = ws.events();
+    let over = |events: &mut tokio::sync::broadcast::Receiver<EngineEvent>| {
+        block(async {
+            let told = async {
+                loop {
+                    if let EngineEvent::EmergencyEnded(view) = events.recv().await.unwrap() {
+                        return view;
+                    }
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(10), told).await
+        })
+        .expect("nobody was told")
+    };
+    let grant = broken(&ws);
+    let view = over(&mut events);
+    assert!(
+        view.grant == grant && view.text.starts_with("This emergency access ended at "),
+        "{view:?}"
+    );
+    denied(&ws);
+    assert!(ends(&p).is_empty(), "no end before its time");
+    // One that ended before its time is not said again; one of before a crash is.
+    let ended = break_again(&ws);
+    block(ws.end_break_glass(&ended)).unwrap();
+    let last = break_again(&ws);
+    drop((ws, events));
+    let ws = Workstation::open(&p.dir, o).unwrap();
+    let mut events = ws.events();
+    assert_eq!(over(&mut events).grant, last);
 }
 
 #[test]

@@ -78,7 +78,7 @@ export interface OpenChart {
   section: ChartSection;
   view: ChartView | null;
   error: ErrorView | null;
-  /** Said when an emergency access to it was taken back: why it is not shown. */
+  /** Said when an emergency access to it ended: why it is not shown. */
   ended: string | null;
   /** When the engine was asked for it: waiting is counted from there. */
   readAt: number;
@@ -241,7 +241,7 @@ export class App {
           this.images.hear(event.value);
           break;
         case 'emergency-ended':
-          this.emergency.takenBack(event.value);
+          this.emergency.ended(event.value);
           break;
         case 'locked':
           void this.#locked();
@@ -573,7 +573,7 @@ export class App {
     }
   }
 
-  /** An emergency access ended from outside: its chart is not shown any more, and says why. */
+  /** An emergency access ended without its user's doing: its chart is not shown any more, and says why. */
   endChart(patient: string, text: string): void {
     this.#answered = ++this.#asked;
     this.#change(patient, { view: null, error: { code: 'denied', text, retry_after_s: null, break_glass_offered: true }, ended: text });

@@ -102,8 +102,8 @@ export class Emergency {
     if (app.session === null) void app.readLock();
   }
 
-  /** A reviewer took it back: what is open under it closes at once, and says so where it stood. */
-  takenBack({ grant, text }: EmergencyEndedView): void {
+  /** Its time is over, or a reviewer took it back: what is open under it closes at once, and says so where it stood. */
+  ended({ grant, text }: EmergencyEndedView): void {
     const app = this.#app;
     if (app.afterwards.asking?.grant === grant) app.afterwards.clear();
     if (app.card?.broken?.grant === grant) {

@@ -153,6 +153,31 @@ pub(crate) fn end_own(station: &Station, id: &str) -> Result<(), EngineError> {
     })
 }
 
+/// Notes until when a grant lasts, so that its end is said.
+pub(crate) fn runs(station: &Station, grant: &Grant) {
+    let mut running = station.running.lock().unwrap_or_else(PoisonError::into_inner);
+    running.push((grant.id, grant.until));
+}
+
+/// Says of each grant whose time is over that it is: what is open under it closes. The policy needs nobody to say it.
+pub(crate) fn tell_over(station: &Station) {
+    let now = station.clock.now();
+    let over: Vec<(GrantId, UtcMs)> = {
+        let mut running = station.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.extract_if(.., |(_, until)| *until <= now).collect()
+    };
+    for (id, until) in over {
+        let time = format::time_in(until, &|at| station.clock.zone_minutes(at));
+        station.tell(EngineEvent::EmergencyEnded(EmergencyEndedView {
+            grant: id.to_string(),
+            text: say!(
+                "This emergency access ended at {time}. In an emergency, break the glass anew.",
+                "Dieser Notfallzugriff endete um {time}. Im Notfall erneut zugreifen."
+            ),
+        }));
+    }
+}
+
 /// A reviewer took a grant back at the server. It ends here for good, with its audit row, and what is open under it is closed; true when
 /// that is news. Where it cannot be written the screen closes all the same, and the server says it again on the next connection.
 pub(crate) fn revoked(station: &Station, id: &str, end: &GrantEnd) -> bool {

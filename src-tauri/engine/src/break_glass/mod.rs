@@ -272,6 +272,7 @@ fn record_grant(
     if let Some(words) = &words {
         permit = permit.noted("words", words.clone());
     }
+    let lasts = i64::try_from(station.options.emergency_access.as_millis()).unwrap_or(GRANT_MS);
     let grant = Grant {
         id: permit.access_id(),
         user: person.user.clone(),
@@ -280,7 +281,7 @@ fn record_grant(
         reason,
         words,
         at: permit.at(),
-        until: permit.at().plus_ms(GRANT_MS),
+        until: permit.at().plus_ms(lasts.min(GRANT_MS)),
         offline: station.fresh.feed(None, &station.clock).0 != vitrine_wire::view::DataAge::Live,
     };
     let entry = permit.entry(Disclosure::default());
@@ -288,6 +289,7 @@ fn record_grant(
         .outbox
         .append_emergency(&entry, Some(&grant), &station.ballast)?;
     station.kept(written.kept);
+    after::runs(station, &grant);
     Ok(grant)
 }
 

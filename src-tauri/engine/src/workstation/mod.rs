@@ -24,6 +24,7 @@ pub use packet::Packet;
 pub use search::SEARCH_ROWS;
 
 use crate::EngineError;
+use crate::break_glass::after;
 use crate::cache;
 use crate::clock::Clock;
 use crate::drill;
@@ -38,6 +39,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::broadcast;
+use vitrine_access::grant::GRANT_MS;
 use vitrine_clinical::say;
 use vitrine_store::StoreError;
 use vitrine_wire::sync_view::{CheckView, SyncView};
@@ -50,6 +52,8 @@ pub struct Options {
     pub sync: bool,
     /// Lock after so long without an act.
     pub idle_lock: Duration,
+    /// Emergency access lasts so long; never longer than [`vitrine_access::grant::GRANT_MS`].
+    pub emergency_access: Duration,
     /// Size of the reserve kept for a full disk, bytes.
     pub ballast_bytes: u64,
     /// Runtime for background work; `None` takes the caller's, or makes one.
@@ -65,6 +69,7 @@ impl Default for Options {
         Self {
             sync: true,
             idle_lock: Duration::from_secs(120),
+            emergency_access: Duration::from_millis(GRANT_MS.unsigned_abs()),
             ballast_bytes: 64 << 20,
             runtime: None,
             records_kept: 200,
@@ -277,6 +282,7 @@ impl Workstation {
                 second.tick().await;
                 let Some(station) = station.upgrade() else { return };
                 station.idle_check();
+                after::tell_over(&station);
                 if station.drill.over(&station) {
                     let station = Arc::clone(&station);
                     let _ = tokio::task::spawn_blocking(move || drill::end_over(&station)).await;
