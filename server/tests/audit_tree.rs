@@ -183,7 +183,11 @@ fn rewrite_rows(data: &Path, device: bool, crime: Crime, at: usize) {
     conn.execute_batch(&format!("DELETE FROM {table}")).unwrap();
     let mut head = Head::EMPTY;
     let device_no: i64 = conn
-        .query_row("SELECT coalesce(max(no), 0) FROM audit_word WHERE text = ?1", [DEVICE], |r| r.get(0))
+        .query_row(
+            "SELECT coalesce(max(no), 0) FROM audit_word WHERE text = ?1",
+            [DEVICE],
+            |r| r.get(0),
+        )
         .unwrap();
     for packed in &bodies {
         let named = |sql: &str, number: u64| {

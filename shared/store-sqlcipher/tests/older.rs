@@ -29,18 +29,26 @@ async fn to_schema_11(h: &Hospital, path: &std::path::Path, key: Key) {
     for row in &texts {
         let entry: vitrine_access::AuditEntry = serde_json::from_str(&row.row.body).unwrap();
         let no: i64 = conn
-            .query_row("SELECT no FROM audit_chain WHERE name = ?1", [&row.chain], |r| r.get(0))
+            .query_row("SELECT no FROM audit_chain WHERE name = ?1", [&row.chain], |r| {
+                r.get(0)
+            })
             .unwrap();
-        let (seq, packed) = (row.row.seq as i64, [&[0_u8][..], row.row.body.as_bytes()].concat());
+        let (seq, packed) = (
+            row.row.seq as i64,
+            [&[0_u8][..], row.row.body.as_bytes()].concat(),
+        );
         for term in vitrine_store::audit_find::terms(&entry) {
             let sql = "INSERT INTO old_find VALUES (?1, ?2, ?3)";
-            conn.execute(sql, (term.number(), entry.at.0, (no << 40) | seq)).unwrap();
+            conn.execute(sql, (term.number(), entry.at.0, (no << 40) | seq))
+                .unwrap();
         }
         if row.chain == "server" {
-            conn.execute("UPDATE audit SET body = ?2 WHERE seq = ?1", (seq, packed)).unwrap();
+            conn.execute("UPDATE audit SET body = ?2 WHERE seq = ?1", (seq, packed))
+                .unwrap();
         } else {
             let sql = "INSERT INTO device_audit VALUES (?1, ?2, ?3, ?4)";
-            conn.execute(sql, (&row.chain, seq, &row.row.hash[..], packed)).unwrap();
+            conn.execute(sql, (&row.chain, seq, &row.row.hash[..], packed))
+                .unwrap();
         }
     }
     conn.execute_batch(
@@ -227,7 +235,8 @@ async fn audit_rows_of_an_older_program_stay_what_they_were() {
     let mut head = Head::EMPTY;
     for n in 0..50 {
         let id = format!("p{}", n % 5);
-        h.apply(vec![person(&id, &format!("Anna {n}"), "1950", "1")]).await;
+        h.apply(vec![person(&id, &format!("Anna {n}"), "1950", "1")])
+            .await;
         upload(&h, &device, &mut head, 1).await;
     }
     let everything = async |h: &Hospital| {
@@ -247,18 +256,30 @@ async fn audit_rows_of_an_older_program_stay_what_they_were() {
     drop(h);
     let store = open();
     let h = Hospital::new(store.clone(), first);
-    assert_eq!(everything(&h).await, before, "the texts and hashes are what they were");
-    assert_eq!(of_patient(&h, "p3").await.unwrap(), found, "and are found at once");
+    assert_eq!(
+        everything(&h).await,
+        before,
+        "the texts and hashes are what they were"
+    );
+    assert_eq!(
+        of_patient(&h, "p3").await.unwrap(),
+        found,
+        "and are found at once"
+    );
     upload(&h, &device, &mut head, 3).await;
     h.apply(vec![person("p3", "Anna again", "1950", "1")]).await;
     let now = everything(&h).await;
     assert_eq!((&now[0][..rows], &now[1][..50]), (&before[0][..], &before[1][..]));
     let rows = rows as u64 + 1;
-    let mut want = vec![rows];
+    // The write, then three rows of the workstation before it.
+    let mut want = vec![rows, 53, 52, 51];
     want.extend(found);
     assert_eq!(of_patient(&h, "p3").await.unwrap(), want);
     let report = store.verify_audit().await.unwrap();
-    assert_eq!((report.rows, report.devices), (rows, vec![("ws-7".to_owned(), 53)]));
+    assert_eq!(
+        (report.rows, report.devices),
+        (rows, vec![("ws-7".to_owned(), 53)])
+    );
     drop((h, store));
     // An old row that was changed is named as ever.
     let conn = cipher::open(&path, &key(), &OpenOptions::default()).unwrap();

@@ -414,11 +414,7 @@ pub(super) fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, St
 
 /// A row as it lies there. What is not of the right type or does not unpack reads as empty, so that the verifier names
 /// the row instead of the database failing.
-fn chain_row(
-    r: &rusqlite::Row<'_>,
-    prev: chain::Hash,
-    reading: &mut Reading<'_>,
-) -> Result<Row, StoreError> {
+fn chain_row(r: &rusqlite::Row<'_>, prev: chain::Hash, reading: &mut Reading<'_>) -> Result<Row, StoreError> {
     let doing = "reading the audit chain";
     let packed = r.get_ref(2).during(doing)?;
     let packed = packed.as_bytes_or_null().ok().flatten().unwrap_or_default();

@@ -11,14 +11,14 @@
 use super::audit::{device_heads, head_of};
 use super::audit_rows::Reading;
 use super::sql::{During, all, int, one, run, uint};
-use rusqlite::{Connection, OptionalExtension as _, params};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rusqlite::{Connection, OptionalExtension as _, params};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use vitrine_access::AuditEntry;
 use vitrine_clinical::UtcMs;
 use vitrine_store::StoreError;
-use vitrine_store::audit_pack::{Reader, put_number, put_signed};
 use vitrine_store::audit_find::{AuditFound, AuditQuery, FoundRow, Term, terms_of, unknown_place};
+use vitrine_store::audit_pack::{Reader, put_number, put_signed};
 
 const INDEXING: &str = "indexing an audit row";
 const FINDING: &str = "finding audit rows";
@@ -355,9 +355,7 @@ fn entries(conn: &Connection, term: i32, below: At, from: i64, most: usize) -> R
     let sql = "SELECT at, place, more FROM audit_find
                 WHERE term = ?1 AND (at, place) < (?2, ?3) ORDER BY at DESC, place DESC";
     let mut statement = conn.prepare_cached(sql).during(FINDING)?;
-    let mut blocks = statement
-        .query(params![term, below.0, below.1])
-        .during(FINDING)?;
+    let mut blocks = statement.query(params![term, below.0, below.1]).during(FINDING)?;
     let mut out = Vec::new();
     while out.len() < most
         && let Some(r) = blocks.next().during(FINDING)?
@@ -542,7 +540,10 @@ pub(super) fn verify(conn: &Connection) -> Result<(), StoreError> {
         let sum = sums.entry(e.at.1 >> SUMMED).or_default();
         *sum = sum.wrapping_sub(weight(&e));
     })?;
-    let wrong = sums.iter().filter(|(_, sum)| **sum != 0).map(|(stretch, _)| *stretch);
+    let wrong = sums
+        .iter()
+        .filter(|(_, sum)| **sum != 0)
+        .map(|(stretch, _)| *stretch);
     if let Some(stretch) = wrong.min() {
         let mut these: HashMap<Entry, bool> = HashMap::new();
         expected(conn, &chains, |e, _| {
@@ -557,7 +558,11 @@ pub(super) fn verify(conn: &Connection) -> Result<(), StoreError> {
             }
         })?;
         let missing = these.keys().map(|e| e.at.1).min();
-        let place = missing.into_iter().chain(other.first().copied()).min().unwrap_or(stretch << SUMMED);
+        let place = missing
+            .into_iter()
+            .chain(other.first().copied())
+            .min()
+            .unwrap_or(stretch << SUMMED);
         return Err(unlike(&chains, place));
     }
     let held: HashSet<i32> = all(conn, "SELECT term FROM audit_action", [], |r| r.get(0))
@@ -566,7 +571,8 @@ pub(super) fn verify(conn: &Connection) -> Result<(), StoreError> {
         .collect();
     if !acts.is_subset(&held) {
         return Err(StoreError::Refused(
-            "the index of the audit log does not have every act: make it anew with 'audit reindex'".to_owned(),
+            "the index of the audit log does not have every act: make it anew with 'audit reindex'"
+                .to_owned(),
         ));
     }
     Ok(())

@@ -72,12 +72,9 @@ impl Numbers for Here<'_> {
     }
     fn resource(&mut self, key: &ResourceKey) -> Result<Option<u64>, StoreError> {
         let sql = "SELECT rid FROM resource WHERE kind = ?1 AND id = ?2";
-        let found = one(
-            self.conn,
-            sql,
-            params![key.kind.as_str(), key.id.as_str()],
-            |r| Ok(uint(r.get(0)?)),
-        );
+        let found = one(self.conn, sql, params![key.kind.as_str(), key.id.as_str()], |r| {
+            Ok(uint(r.get(0)?))
+        });
         found.during(NAMING)
     }
 }
@@ -158,7 +155,9 @@ impl Names for Reading<'_> {
         }
         // What is not a text is no word: the row that names it does not unpack.
         let sql = "SELECT text FROM audit_word WHERE no = ?1";
-        let found = one(self.conn, sql, [int(number)], |r| Ok(r.get::<_, Arc<str>>(0).ok()));
+        let found = one(self.conn, sql, [int(number)], |r| {
+            Ok(r.get::<_, Arc<str>>(0).ok())
+        });
         let word = found.during(READING)?.flatten();
         room(&mut self.words);
         self.words.insert(number, word.clone());
@@ -171,7 +170,10 @@ impl Names for Reading<'_> {
         }
         let sql = "SELECT id FROM patient WHERE pid = ?1";
         let found = one(self.conn, sql, [int(number)], |r| Ok(r.get::<_, String>(0).ok()));
-        let id = found.during(READING)?.flatten().and_then(|id| PatientId::new(id).ok());
+        let id = found
+            .during(READING)?
+            .flatten()
+            .and_then(|id| PatientId::new(id).ok());
         room(&mut self.patients);
         self.patients.insert(number, id.clone());
         Ok(id)

@@ -6,8 +6,8 @@
 //! The file and what lies beside it stay as they are until [`EmbeddedGiver::put_away`]. Words of the search index
 //! cannot be read back (it keeps no content), so a person's are extracted from the Patient resource again.
 
-use super::audit_rows::Reading;
 use super::audit::{head_of, verify_devices, verify_server};
+use super::audit_rows::Reading;
 use super::prepare::current;
 use super::sql::{During, one, uint};
 use super::{APPLICATION_ID, MIGRATIONS, body, feed, head_file};
