@@ -73,6 +73,8 @@ fn named(found: &StoreError) -> Option<(String, u64)> {
                 Some(rest) => rest.split_once(':')?.0,
                 None => text.split_once("of chain ")?.1.split_once(':')?.0,
             };
+            // A row of no chain that there is.
+            let chain = if chain == "that is not there" { "" } else { chain };
             Some((chain.to_owned(), row))
         }
         _ => None,

@@ -3,7 +3,8 @@
 //! Lives here: packing with `vitrine_store::audit_pack`, the table of words, numbers of patients and resources. Never
 //! here: the chains (`audit`), the index (`audit_find`). Called by whoever writes or reads an audit row.
 //!
-//! The first byte: 3 = packed with numbers; what does not come back byte for byte lies as any other body ([`body`]).
+//! The first byte: 3 = packed with numbers, 4 = the same and compressed (a row of many images), then as any other body;
+//! what does not come back byte for byte lies as any other body ([`body`]).
 
 use super::body;
 use super::sql::{During, int, one, run, uint};
@@ -18,6 +19,10 @@ use vitrine_store::audit_pack::{self, Names, Numbers};
 
 /// The byte before a packed row.
 const PACKED: u8 = 3;
+/// The byte before a packed row that is compressed too.
+const SQUEEZED: u8 = 4;
+/// Shorter rows have nothing in them that occurs twice.
+const LONG: usize = 256;
 const NAMING: &str = "numbering what an audit row names";
 const READING: &str = "reading what an audit row names";
 /// Names remembered at most, of each kind.
@@ -89,12 +94,22 @@ pub(super) fn pack(
     if let Some(entry) = entry
         && let Some(packed) = audit_pack::pack(entry, text, &mut Here { conn, words })?
     {
-        let mut out = Vec::with_capacity(packed.len() + 1);
-        out.push(PACKED);
-        out.extend_from_slice(&packed);
-        return Ok(out);
+        if packed.len() >= LONG {
+            let squeezed = body::pack(&packed)?;
+            if squeezed.len() < packed.len() {
+                return Ok(tagged(SQUEEZED, &squeezed));
+            }
+        }
+        return Ok(tagged(PACKED, &packed));
     }
     body::pack(text)
+}
+
+fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len() + 1);
+    out.push(tag);
+    out.extend_from_slice(bytes);
+    out
 }
 
 /// The way back. What was read is remembered for as long as this lives, and no longer: who verifies reads anew.
@@ -120,6 +135,10 @@ impl<'c> Reading<'c> {
     pub fn text(&mut self, packed: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         match packed.split_first() {
             Some((&PACKED, bytes)) => audit_pack::unpack(bytes, self),
+            Some((&SQUEEZED, rest)) => match body::unpack(rest) {
+                Ok(bytes) => audit_pack::unpack(&bytes, self),
+                Err(_) => Ok(None),
+            },
             _ => Ok(body::unpack(packed).ok()),
         }
     }
@@ -132,8 +151,12 @@ impl Reading<'_> {
     /// When the database fails.
     pub fn entry(&mut self, packed: &[u8]) -> Result<(Option<AuditEntry>, UtcMs), StoreError> {
         match packed.split_first() {
-            Some((&PACKED, bytes)) => {
-                let entry = audit_pack::read(bytes, self)?;
+            Some((tag @ (&PACKED | &SQUEEZED), rest)) => {
+                let bytes = match *tag {
+                    SQUEEZED => body::unpack(rest).unwrap_or_default(),
+                    _ => rest.to_vec(),
+                };
+                let entry = audit_pack::read(&bytes, self)?;
                 let at = entry.as_ref().map_or(UtcMs(0), |e| e.at);
                 Ok((entry, at))
             }
