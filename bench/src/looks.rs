@@ -1,18 +1,21 @@
-//! Finding rows of the audit log in the embedded store, and what a row costs on disk.
+//! Finding rows of the audit log in the embedded store, what a row costs on disk, and what it adds to a read.
+//!
+//! The log cannot be switched off: what was read opens with the receipt of its row alone. So a read is measured as far as the
+//! sealed card, which nobody can look at, and beside it, in turn, as far as the open one.
 
 use crate::report::Report;
-use crate::world::{ms, size};
+use crate::world::ms;
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::time::Instant;
 use uuid::Uuid;
-use vitrine_access::action::ReadAudit;
+use vitrine_access::action::{ReadAudit, ReadCard};
 use vitrine_access::{AccessId, Actor, AuditEntry, Decision, Disclosed, Disclosure, Purpose};
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs};
 use vitrine_store::audit_find::AuditQuery;
-use vitrine_store::conformance::hospital::{Hospital, NoteProjector};
-use vitrine_store::{AuditLog as _, Store};
-use vitrine_store_sqlcipher::{Key, SqlcipherStore, StoreOptions};
+use vitrine_store::conformance::hospital::{Hospital, NoteProjector, person};
+use vitrine_store::{AuditLog as _, ChartStore as _, Store};
+use vitrine_store_sqlcipher::{Key, OpenOptions, SqlcipherStore, StoreOptions, cipher};
 use zeroize::Zeroizing;
 
 const SETUP: &str = "release, the embedded store itself, encrypted, file opened anew; permit and rows read, without the server around it";
@@ -110,6 +113,22 @@ pub fn looks(report: &mut Report, quick: bool) -> Result<()> {
         SqlcipherStore::open(&path, key, Arc::new(NoteProjector), StoreOptions::default())
     };
     let store = open()?;
+    // The record that the rows are about, so that names have numbers.
+    let h = Hospital::new(store.clone() as Arc<dyn Store>, 0);
+    for first in (0..PATIENTS).step_by(1_000) {
+        let mut people = Vec::with_capacity(1_000);
+        for n in first..first + 1_000 {
+            people.push(person(
+                patient(n)?.as_str(),
+                "Anna Meyer",
+                "1950",
+                &format!("M{n}"),
+            ));
+        }
+        runtime.block_on(h.apply(people));
+    }
+    drop(h);
+    let before = log_bytes(&path)?;
     let began = Instant::now();
     runtime.block_on(async {
         let mut writers = Vec::new();
@@ -141,7 +160,7 @@ pub fn looks(report: &mut Report, quick: bool) -> Result<()> {
     );
     drop(store);
     let store = open()?;
-    let h = Hospital::new(store.clone() as Arc<dyn Store>, 0);
+    let h = Hospital::new(store.clone() as Arc<dyn Store>, 1_000_000);
     let mut dice = Dice(9);
     let whose: Vec<u64> = (0..asked).map(|_| dice.patient()).collect();
     let who: Vec<String> = (0..asked)
@@ -169,15 +188,54 @@ pub fn looks(report: &mut Report, quick: bool) -> Result<()> {
         }
         report.add_ms("looks", name, &mut took, &setup);
     }
+    let (mut sealed_ms, mut open_ms) = (Vec::with_capacity(asked), Vec::with_capacity(asked));
+    for n in whose.iter().cycle().take(asked * 4) {
+        let whom = patient(*n)?;
+        let permit = h.client::<ReadCard>(Some(whom.as_str()));
+        let from = Instant::now();
+        drop(runtime.block_on(store.card(&permit))?);
+        sealed_ms.push(ms(from));
+        let permit = h.client::<ReadCard>(Some(whom.as_str()));
+        let from = Instant::now();
+        runtime.block_on(async {
+            let sealed = store.card(&permit).await?;
+            h.open(&permit, sealed).await;
+            anyhow::Ok(())
+        })?;
+        open_ms.push(ms(from));
+    }
+    report.add_ms("looks", "card_sealed", &mut sealed_ms, &setup);
+    report.add_ms("looks", "card_with_row", &mut open_ms, &setup);
+    let began = Instant::now();
+    let checked = runtime.block_on(store.verify_audit())?;
+    #[allow(clippy::cast_precision_loss)]
+    report.add(
+        "looks",
+        "verify_rows_per_s",
+        checked.rows as f64 / began.elapsed().as_secs_f64(),
+        "rows/s",
+        usize::try_from(checked.rows)?,
+        &format!("{setup}; chain and index"),
+    );
     drop((h, store));
     #[allow(clippy::cast_precision_loss)]
     report.add(
         "looks",
         "row_bytes",
-        size(folder.path())? as f64 / rows as f64,
+        (log_bytes(&path)? - before) as f64 / (rows + asked as u64 * 4) as f64,
         "B",
         count,
         &setup,
     );
     Ok(())
+}
+
+/// Bytes of the pages of rows, words and index.
+fn log_bytes(path: &std::path::Path) -> Result<u64> {
+    let key = Key::new(Zeroizing::new([7; 32]));
+    let conn = cipher::open(path, &key, &OpenOptions::default())?;
+    let sql = "SELECT sum(pgsize) FROM dbstat WHERE aggregate = 1 AND name IN
+               (SELECT name FROM sqlite_master WHERE tbl_name IN ('audit', 'device_audit') OR tbl_name LIKE 'audit~_%' ESCAPE '~')";
+    let bytes: i64 = conn.query_row(sql, [], |r| r.get(0))?;
+    Ok(u64::try_from(bytes)?)
 }

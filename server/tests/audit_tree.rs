@@ -12,7 +12,7 @@ use vitrine_access::tree::book::{Book, Line, Moved, Salt, moved_line};
 use vitrine_access::tree::note::{Checkpoint, b64};
 use vitrine_access::tree::root;
 use vitrine_access::{Action, Disclosure, Permit, policy};
-use vitrine_clinical::{DeviceId, WardId};
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, WardId};
 use vitrine_server::cli::acts::{Ground, operator_request};
 use vitrine_server::cli::{Context, admin};
 use vitrine_server::clock;
@@ -21,7 +21,7 @@ use vitrine_server::data_dir::{DataDir, Lock};
 use vitrine_server::keys::Keys;
 use vitrine_server::ops::audit;
 use vitrine_server::ops::audit_tree::TreeFault;
-use vitrine_store::{EnrolCode, NewDevice};
+use vitrine_store::{EnrolCode, NewDevice, StoreError, audit_pack};
 use vitrine_store_sqlcipher::{Key, OpenOptions, cipher};
 
 const DEVICE: &str = "ed-01";
@@ -182,13 +182,24 @@ fn rewrite_rows(data: &Path, device: bool, crime: Crime, at: usize) {
     }
     conn.execute_batch(&format!("DELETE FROM {table}")).unwrap();
     let mut head = Head::EMPTY;
+    let device_no: i64 = conn
+        .query_row(
+            "SELECT coalesce(max(no), 0) FROM audit_word WHERE text = ?1",
+            [DEVICE],
+            |r| r.get(0),
+        )
+        .unwrap();
     for packed in &bodies {
-        let body = unpacked(packed);
+        let named = |sql: &str, number: u64| {
+            let number = i64::try_from(number).unwrap();
+            conn.query_row(sql, [number], |r| r.get::<_, String>(0)).ok()
+        };
+        let body = unpacked(named, packed);
         head = head.after(&body);
         let (seq, hash) = (i64::try_from(head.seq).unwrap(), head.hash.to_vec());
         if device {
             let sql = "INSERT INTO device_audit (device, seq, hash, body) VALUES (?1, ?2, ?3, ?4)";
-            conn.execute(sql, (DEVICE, seq, hash, packed)).unwrap();
+            conn.execute(sql, (device_no, seq, hash, packed)).unwrap();
         } else {
             let sql = "INSERT INTO audit (seq, hash, body) VALUES (?1, ?2, ?3)";
             conn.execute(sql, (seq, hash, packed)).unwrap();
@@ -203,12 +214,31 @@ fn rewrite_rows(data: &Path, device: bool, crime: Crime, at: usize) {
     }
 }
 
-/// A body as it was before it was packed: a leading 0 is plain, a leading 1 zstd.
-fn unpacked(packed: &[u8]) -> Vec<u8> {
+/// A body as it was before it was packed: a leading 0 is plain, a leading 1 zstd, a leading 3 a row with numbers.
+fn unpacked(named: impl Fn(&str, u64) -> Option<String>, packed: &[u8]) -> Vec<u8> {
     match packed.split_first() {
         Some((0, rest)) => rest.to_vec(),
+        Some((3, rest)) => audit_pack::unpack(rest, &mut Tables(named)).unwrap().unwrap(),
         Some((_, rest)) => zstd::decode_all(rest).unwrap(),
         None => Vec::new(),
+    }
+}
+
+/// What numbers in rows stand for, as whoever has the file reads it.
+struct Tables<F>(F);
+
+impl<F: Fn(&str, u64) -> Option<String>> audit_pack::Names for Tables<F> {
+    fn word(&mut self, number: u64) -> Result<Option<Arc<str>>, StoreError> {
+        let found = (self.0)("SELECT text FROM audit_word WHERE no = ?1", number);
+        Ok(found.map(Arc::from))
+    }
+    fn patient(&mut self, number: u64) -> Result<Option<PatientId>, StoreError> {
+        let found = (self.0)("SELECT id FROM patient WHERE pid = ?1", number);
+        Ok(found.map(|id| PatientId::new(id).unwrap()))
+    }
+    fn resource(&mut self, number: u64) -> Result<Option<ResourceKey>, StoreError> {
+        let found = (self.0)("SELECT kind || '/' || id FROM resource WHERE rid = ?1", number);
+        Ok(found.map(|key| ResourceKey::parse(&key).unwrap()))
     }
 }
 

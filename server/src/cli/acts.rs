@@ -60,6 +60,7 @@ pub enum Act {
         code: Option<String>,
     },
     AuditCheckpoint,
+    AuditReindex,
     AuditProve {
         chain: String,
         seq: u64,
@@ -319,6 +320,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         Act::AuditVerify { witness, code } => {
             ops::audit::verify(ground, witness.as_deref(), code.as_deref()).await
         }
+        Act::AuditReindex => ops::audit::reindex(ground).await,
         Act::AuditCheckpoint => ops::audit_tree::check::checkpoint(ground).await,
         Act::AuditProve { chain, seq } => ops::audit_tree::check::prove(ground, &chain, seq).await,
         Act::AuditExport { chain, to } => ops::audit::export(ground, &chain, &to).await,

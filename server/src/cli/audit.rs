@@ -23,6 +23,8 @@ pub(super) enum AuditCommand {
     },
     /// Take every row into the log and print its signed checkpoint and its code, to be kept on paper.
     Checkpoint(Data),
+    /// Make the index by which rows are found anew from the rows. Until it is whole nothing is found, and that is said.
+    Reindex(Data),
     /// Prove that a row is in the log's newest checkpoint.
     Prove {
         #[command(flatten)]
@@ -115,6 +117,7 @@ pub(super) async fn audit(context: &Context, command: AuditCommand) -> Result<Ou
             (data, Act::AuditVerify { witness, code })
         }
         AuditCommand::Checkpoint(data) => (data, Act::AuditCheckpoint),
+        AuditCommand::Reindex(data) => (data, Act::AuditReindex),
         AuditCommand::Prove { data, chain, seq } => (data, Act::AuditProve { chain, seq }),
         AuditCommand::Export { data, chain, to } => {
             let to = absolute(to)?;

@@ -207,6 +207,24 @@ pub async fn verify(ground: &Ground, witness: Option<&Path>, code: Option<&str>)
     ))
 }
 
+/// Rows taken into the index at a time.
+const TAKEN: usize = 200;
+
+/// `audit reindex`: empties the index and makes it anew.
+///
+/// # Errors
+/// [`Fault`].
+pub async fn reindex(ground: &Ground) -> Result<Given, Fault> {
+    let permit = ground
+        .permit::<action::OperateServer>()?
+        .noted("use", "audit-reindex");
+    ground.store.append(permit.entry(Disclosure::default())).await?;
+    ground.files.forget_audit_index().await?;
+    while ground.store.catch_up(TAKEN).await? > 0 {}
+    let rows: u64 = ground.store.heads().await?.iter().map(|(_, head)| head.seq).sum();
+    Ok(Given::done(json!({"rows": rows, "indexed": true})))
+}
+
 /// `audit export`: the rows of a chain as NDJSON, each with its chain values.
 ///
 /// # Errors

@@ -48,6 +48,8 @@ pub trait Files: Send + Sync {
     async fn integrity(&self) -> Result<Vec<String>, StoreError>;
     /// Checks the audit chains against what is kept outside the database.
     async fn verify_audit(&self) -> Result<(), StoreError>;
+    /// Empties the index by which rows of the audit log are found; the store's `catch_up` makes it anew.
+    async fn forget_audit_index(&self) -> Result<(), StoreError>;
     /// The wards that have had patients.
     async fn wards(&self) -> Result<Vec<WardId>, StoreError>;
     /// Copies the database as of now into a new file, under the same key, and tells what the copy holds.
@@ -79,6 +81,9 @@ impl Files for SqlcipherStore {
             SealState::Whole | SealState::None => Ok(()),
         }
     }
+    async fn forget_audit_index(&self) -> Result<(), StoreError> {
+        SqlcipherStore::forget_audit_index(self).await
+    }
     async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
         SqlcipherStore::wards(self).await
     }
@@ -103,6 +108,11 @@ impl Files for PostgresStore {
     }
     async fn verify_audit(&self) -> Result<(), StoreError> {
         PostgresStore::verify_audit(self).await.map(|_| ())
+    }
+    async fn forget_audit_index(&self) -> Result<(), StoreError> {
+        Err(StoreError::Refused(
+            "the index of the audit log in PostgreSQL is not made anew while servers run: see docs/RUNBOOK.md".to_owned(),
+        ))
     }
     async fn wards(&self) -> Result<Vec<WardId>, StoreError> {
         PostgresStore::wards(self).await

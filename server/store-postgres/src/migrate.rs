@@ -68,10 +68,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "identities",
         sql: include_str!("../migrations/0011_identities.sql"),
     },
+    Migration {
+        number: 12,
+        name: "audit_pack",
+        sql: include_str!("../migrations/0012_audit_pack.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 11;
+pub const SCHEMA: u32 = 12;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -5,7 +5,7 @@
 //! Called by everything in this crate that writes or reads a body.
 //!
 //! A sealed body: 1 | number of the data key (4 bytes) | nonce (12) | ciphertext and tag. Inside, one byte says how it
-//! is packed: 0 = as it is, 1 = one zstd frame, 2 = one zstd frame with the dictionary of [`crate::dictionary`].
+//! is packed: 0 = as it is, 1 = one zstd frame, 2 = one zstd frame with the dictionary of [`crate::dictionary`], 128 = an audit row.
 //! A body that lies in a pack has a reference in its place, which holds nothing secret: 2 | pack, entry, hash.
 //! The place (table and row) is authenticated: a body that was copied to another row does not open.
 
@@ -16,7 +16,8 @@ use ring::{hkdf, hmac};
 use std::collections::BTreeMap;
 use std::sync::{PoisonError, RwLock};
 use vitrine_store::StoreError;
-use vitrine_store::audit_find::Term;
+use vitrine_store::audit_find::{self, Term};
+use vitrine_store::audit_pack::{self, Listed};
 use vitrine_store::pack::{PackFolders, PackRef, Packs};
 use vitrine_store::search::PersonWords;
 use zeroize::Zeroizing;
@@ -227,7 +228,11 @@ impl Vault {
 
     /// Packs and seals.
     pub fn put(&self, place: Place<'_>, body: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.seal(place, &pack(body)?)
+        let row = match place {
+            Place::Audit(..) => packed_row(body)?,
+            _ => None,
+        };
+        self.seal(place, &row.map_or_else(|| pack(body), Ok)?)
     }
 
     /// Opens and unpacks.
@@ -363,12 +368,33 @@ fn tagged(tag: u8, bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Undoes [`pack`].
+/// Inside a sealed body: an audit row in the layout of `vitrine_store::audit_pack`, every name in it.
+const ROW: u8 = 128;
+
+/// Shorter rows are shorter than their text compressed.
+const LONG_ROW: usize = 512;
+
+/// Packs an audit row; `None` when it is none of ours, or as a body would be shorter (many resources, which compress).
+fn packed_row(text: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    let (Some(entry), _) = audit_find::read(text) else {
+        return Ok(None);
+    };
+    let Some(row) = audit_pack::pack(&entry, text, &mut Listed)? else {
+        return Ok(None);
+    };
+    if row.len() > LONG_ROW && pack(text)?.len() <= row.len() {
+        return Ok(None);
+    }
+    Ok(Some(tagged(ROW, &row)))
+}
+
+/// Undoes [`pack`] and [`packed_row`].
 pub(crate) fn unpack(packed: &[u8]) -> Result<Vec<u8>, StoreError> {
     let damaged = || StoreError::Damaged("a body in the database".to_owned());
     match packed.split_first() {
         None => Ok(Vec::new()),
         Some((0, bytes)) => Ok(bytes.to_vec()),
+        Some((&ROW, row)) => audit_pack::unpack(row, &mut Listed)?.ok_or_else(damaged),
         Some((tag, frame)) => dictionary::decompress(*tag, frame).ok_or_else(damaged),
     }
 }

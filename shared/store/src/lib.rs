@@ -11,6 +11,7 @@
 
 pub mod archive;
 pub mod audit_find;
+pub mod audit_pack;
 pub mod batch;
 mod checked;
 pub mod conformance;

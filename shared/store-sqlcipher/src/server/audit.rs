@@ -1,11 +1,12 @@
 //! The server's audit chain and the chains of the devices.
 
-use super::audit_find;
+use super::audit_find::{self, Entry};
+use super::audit_rows::{self, Reading, Words};
 use super::checkpoint::Checkpoints;
 use super::head_file::{self, HeadFile};
 use super::persons::{self, PersonChange};
 use super::sql::{During, all, int, one, run, uint};
-use super::{SqlcipherStore, body, feed};
+use super::{SqlcipherStore, feed};
 use crate::cipher::{Key, io_fault};
 use crate::redo::Keeper;
 use crate::writer::Group;
@@ -49,6 +50,8 @@ pub struct AuditReport {
     pub head: Head,
     /// Devices whose chains were verified, with their rows.
     pub devices: Vec<(String, u64)>,
+    /// The index leads to every row and nowhere else; false while rows are still being taken in: then it was not checked.
+    pub indexed: bool,
     /// What the sealed head said when the store was opened.
     pub seal: SealState,
 }
@@ -76,6 +79,9 @@ pub(super) struct ServerGroup {
     began: u64,
     /// Acts whose terms are in the database.
     acts: HashSet<i32>,
+    /// Entries of the index of this group's rows, written before the commit.
+    entries: Vec<Entry>,
+    words: Words,
 }
 
 impl ServerGroup {
@@ -101,6 +107,8 @@ impl ServerGroup {
             used: HashSet::new(),
             began: 0,
             acts: HashSet::new(),
+            entries: Vec::new(),
+            words: Words::default(),
         }
     }
 
@@ -119,13 +127,18 @@ impl ServerGroup {
         run(
             conn,
             "INSERT INTO audit (seq, hash, body) VALUES (?1, ?2, ?3)",
-            params![int(after.seq), &after.hash[..], body::pack(&text)?],
+            params![
+                int(after.seq),
+                &after.hash[..],
+                audit_rows::pack(conn, &mut self.words, Some(entry), &text)?
+            ],
         )
         .during("appending the audit row")?;
         self.head = after;
         audit_find::index(
             conn,
             &mut self.acts,
+            &mut self.entries,
             audit_find::SERVER,
             after.seq,
             entry.at,
@@ -183,6 +196,7 @@ impl Group for ServerGroup {
         self.head = head_of(conn)?;
         self.began = self.head.seq;
         self.persons.clear();
+        self.entries.clear();
         self.destroyed_packs.clear();
         self.purge = false;
         Ok(())
@@ -194,12 +208,15 @@ impl Group for ServerGroup {
         self.head = mark;
         self.used.clear();
         self.acts.clear();
+        self.words.forget();
+        audit_find::undo(&mut self.entries, mark.seq);
     }
     fn before_commit(&mut self, conn: &Connection) -> Result<(), StoreError> {
         persons::write(conn, std::mem::take(&mut self.persons))?;
         if std::mem::take(&mut self.purge) {
             persons::purge(conn)?;
         }
+        audit_find::write(conn, &mut self.entries)?;
         audit_find::indexed(conn, audit_find::SERVER, self.began, self.head.seq)?;
         self.pos = feed::newest(conn)?;
         Ok(())
@@ -240,6 +257,7 @@ impl Group for ServerGroup {
     fn reload(&mut self, conn: &Connection) -> Result<(), StoreError> {
         self.used.clear();
         self.acts.clear();
+        self.words.forget();
         let found = head_of(conn)?;
         let held = row_hash_at(conn, self.committed.seq)?;
         if self.committed.seq > 0 && held != Some(self.committed.hash) {
@@ -311,11 +329,12 @@ pub(super) fn open_head_file(
 }
 
 impl SqlcipherStore {
-    /// Checks every row of the server's chain against the sealed head, and every device's chain.
+    /// Checks every row of the server's chain against the sealed head, every device's chain, and that the index by which
+    /// rows are found leads to each of them and nowhere else.
     ///
     /// # Errors
     /// [`StoreError::Chain`] with the first bad row of the server's chain; [`StoreError::Refused`] naming the device
-    /// for one of a device's.
+    /// for one of a device's, or row and chain where the index is another.
     pub async fn verify_audit(&self) -> Result<AuditReport, StoreError> {
         let sealed = if self.seal == SealState::None {
             None
@@ -327,7 +346,13 @@ impl SqlcipherStore {
         self.read_job(move |conn| {
             let head = verify_server(conn, sealed)?;
             let devices = verify_devices(conn)?;
+            let indexed = match audit_find::verify(conn) {
+                Ok(()) => true,
+                Err(StoreError::NotFoundYet { .. }) => false,
+                Err(e) => return Err(e),
+            };
             Ok(AuditReport {
+                indexed,
                 rows: head.seq,
                 head,
                 devices,
@@ -335,6 +360,15 @@ impl SqlcipherStore {
             })
         })
         .await
+    }
+
+    /// Empties the index by which rows of the audit log are found. `catch_up` makes it anew from the rows; until then
+    /// nothing is found, and that is said.
+    ///
+    /// # Errors
+    /// As every write.
+    pub async fn forget_audit_index(&self) -> Result<(), StoreError> {
+        self.write(1, |conn, _| audit_find::forget(conn)).await
     }
 
     /// What the sealed head said when the store was opened.
@@ -350,9 +384,9 @@ pub(super) fn verify_server(conn: &Connection, sealed: Option<Head>) -> Result<H
         .prepare_cached("SELECT seq, hash, body FROM audit ORDER BY seq")
         .during("verifying the audit chain")?;
     let mut rows = statement.query([]).during("verifying the audit chain")?;
-    let mut prev = chain::GENESIS;
+    let (mut prev, mut reading) = (chain::GENESIS, Reading::new(conn));
     while let Some(r) = rows.next().during("verifying the audit chain")? {
-        let row = chain_row(r, prev).during("verifying the audit chain")?;
+        let row = chain_row(r, prev, &mut reading)?;
         prev = row.hash;
         // A body that does not unpack is a row that was changed.
         verifier.push(&row)?;
@@ -380,22 +414,16 @@ pub(super) fn verify_devices(conn: &Connection) -> Result<Vec<(String, u64)>, St
 
 /// A row as it lies there. What is not of the right type or does not unpack reads as empty, so that the verifier names
 /// the row instead of the database failing.
-fn chain_row(r: &rusqlite::Row<'_>, prev: chain::Hash) -> rusqlite::Result<Row> {
-    let packed = r
-        .get_ref(2)?
-        .as_bytes_or_null()
-        .ok()
-        .flatten()
-        .unwrap_or_default();
-    let body = body::unpack(packed)
-        .ok()
-        .and_then(|b| String::from_utf8(b).ok())
-        .unwrap_or_default();
+fn chain_row(r: &rusqlite::Row<'_>, prev: chain::Hash, reading: &mut Reading<'_>) -> Result<Row, StoreError> {
+    let doing = "reading the audit chain";
+    let packed = r.get_ref(2).during(doing)?;
+    let packed = packed.as_bytes_or_null().ok().flatten().unwrap_or_default();
+    let body = reading.text(packed)?.and_then(|b| String::from_utf8(b).ok());
     Ok(Row {
-        seq: uint(r.get(0)?),
+        seq: uint(r.get(0).during(doing)?),
         prev,
         hash: r.get(1).unwrap_or(chain::GENESIS),
-        body,
+        body: body.unwrap_or_default(),
     })
 }
 
@@ -403,29 +431,38 @@ fn chain_row(r: &rusqlite::Row<'_>, prev: chain::Hash) -> rusqlite::Result<Row> 
 fn chain_rows(conn: &Connection, chain: &str, after: u64, limit: usize) -> Result<Vec<Row>, StoreError> {
     let doing = "reading the audit chain";
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let server = chain == "server";
     let mut prev = chain::GENESIS;
     if after > 0 {
-        let hash = if chain == "server" {
+        let hash = if server {
             row_hash_at(conn, after)?
         } else {
-            let sql = "SELECT hash FROM device_audit WHERE device = ?1 AND seq = ?2";
+            let sql = "SELECT hash FROM device_audit
+                        WHERE device = (SELECT no FROM audit_word WHERE text = ?1) AND seq = ?2";
             one(conn, sql, params![chain, int(after)], |r| r.get(0)).during(doing)?
         };
         prev = hash.unwrap_or(chain::GENESIS);
     }
-    let mut link = |r: &rusqlite::Row<'_>| {
-        let row = chain_row(r, prev)?;
-        prev = row.hash;
-        Ok(row)
-    };
-    if chain == "server" {
-        let sql = "SELECT seq, hash, body FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2";
-        all(conn, sql, params![int(after), limit], &mut link).during(doing)
+    let sql = if server {
+        "SELECT seq, hash, body FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2"
     } else {
-        let sql =
-            "SELECT seq, hash, body FROM device_audit WHERE device = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
-        all(conn, sql, params![chain, int(after), limit], &mut link).during(doing)
+        "SELECT seq, hash, body FROM device_audit
+          WHERE device = (SELECT no FROM audit_word WHERE text = ?3) AND seq > ?1 ORDER BY seq LIMIT ?2"
+    };
+    let mut statement = conn.prepare_cached(sql).during(doing)?;
+    let mut found = if server {
+        statement.query(params![int(after), limit])
+    } else {
+        statement.query(params![int(after), limit, chain])
     }
+    .during(doing)?;
+    let (mut rows, mut reading) = (Vec::new(), Reading::new(conn));
+    while let Some(r) = found.next().during(doing)? {
+        let row = chain_row(r, prev, &mut reading)?;
+        prev = row.hash;
+        rows.push(row);
+    }
+    Ok(rows)
 }
 
 pub(super) fn device_heads(conn: &Connection) -> Result<Vec<(String, Head)>, StoreError> {
@@ -462,7 +499,9 @@ fn accept(conn: &Connection, device: &str, rows: &[Row]) -> Result<u64, StoreErr
     let Some(mut head) = head.during(doing)? else {
         return Err(StoreError::Refused(format!("device {device} is not enrolled")));
     };
-    let (chain, before, mut acts) = (audit_find::chain_no(conn, device)?, head.seq, HashSet::new());
+    let (chain, before) = (audit_find::chain_no(conn, device)?, head.seq);
+    let (mut acts, mut entries, mut words) = (HashSet::new(), Vec::new(), Words::default());
+    let no = int(words.number(conn, device)?);
     for row in rows {
         let known = if row.seq >= 1 && row.seq <= head.seq {
             chain_rows(conn, device, row.seq - 1, 1)?.into_iter().next()
@@ -472,24 +511,25 @@ fn accept(conn: &Connection, device: &str, rows: &[Row]) -> Result<u64, StoreErr
         if !device_chain::check(head, known.as_ref(), row)? {
             continue;
         }
+        let (entry, at) = vitrine_store::audit_find::read(row.body.as_bytes());
         run(
             conn,
             "INSERT INTO device_audit (device, seq, hash, body) VALUES (?1, ?2, ?3, ?4)",
             params![
-                device,
+                no,
                 int(row.seq),
                 &row.hash[..],
-                body::pack(row.body.as_bytes())?
+                audit_rows::pack(conn, &mut words, entry.as_ref(), row.body.as_bytes())?
             ],
         )
         .during(doing)?;
-        let (entry, at) = vitrine_store::audit_find::read(row.body.as_bytes());
-        audit_find::index(conn, &mut acts, chain, row.seq, at, entry.as_ref())?;
+        audit_find::index(conn, &mut acts, &mut entries, chain, row.seq, at, entry.as_ref())?;
         head = Head {
             seq: row.seq,
             hash: row.hash,
         };
     }
+    audit_find::write(conn, &mut entries)?;
     audit_find::indexed(conn, chain, before, head.seq)?;
     run(
         conn,

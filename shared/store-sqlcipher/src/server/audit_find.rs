@@ -3,21 +3,26 @@
 //! Lives here: its entries, written with each row in the same transaction, and reading along them. Never here: what is
 //! asked for (`vitrine_store::audit_find`), the chains themselves (`audit`). Called by `audit` and `charts` (catch-up).
 //!
-//! An entry is (term, time, place), place = chain · 2^40 + number. A list of one term in the order of time and place is
-//! read backwards; several terms are met by seeking in each list for the newest place that all of them have.
+//! An entry is (term, time, place), place = chain · 2^40 + number. The entries of a term lie in blocks: the oldest of a
+//! block in the columns, in `more` what follows it, each by what it differs from the one before. Blocks of a term do not
+//! overlap. A list of one term in the order of time and place is read backwards; several terms are met by seeking in each
+//! list for the newest place that all of them have.
 
 use super::audit::{device_heads, head_of};
-use super::body;
+use super::audit_rows::Reading;
 use super::sql::{During, all, int, one, run, uint};
+use ring::rand::{SecureRandom as _, SystemRandom};
 use rusqlite::{Connection, OptionalExtension as _, params};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use vitrine_access::AuditEntry;
 use vitrine_clinical::UtcMs;
 use vitrine_store::StoreError;
-use vitrine_store::audit_find::{self, AuditFound, AuditQuery, FoundRow, Term, terms_of, unknown_place};
+use vitrine_store::audit_find::{AuditFound, AuditQuery, FoundRow, Term, terms_of, unknown_place};
+use vitrine_store::audit_pack::{Reader, put_number, put_signed};
 
 const INDEXING: &str = "indexing an audit row";
 const FINDING: &str = "finding audit rows";
+const VERIFYING: &str = "verifying the index of the audit log";
 const CATCHING_UP: &str = "taking audit rows into their index";
 /// Bits of a place that number the row in its chain.
 const SEQ_BITS: u32 = 40;
@@ -46,10 +51,18 @@ pub(super) fn chain_no(conn: &Connection, name: &str) -> Result<i64, StoreError>
     Ok(conn.last_insert_rowid())
 }
 
-/// Writes the entries of one row. `acts`: terms of acts that are known to be in their table.
+/// An entry to be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Entry {
+    term: i32,
+    at: At,
+}
+
+/// Makes the entries of one row. `acts`: terms of acts that are known to be in their table.
 pub(super) fn index(
     conn: &Connection,
     acts: &mut HashSet<i32>,
+    entries: &mut Vec<Entry>,
     chain: i64,
     seq: u64,
     at: UtcMs,
@@ -62,10 +75,177 @@ pub(super) fn index(
             let sql = "INSERT INTO audit_action (term) VALUES (?1) ON CONFLICT DO NOTHING";
             run(conn, sql, [number]).during(INDEXING)?;
         }
-        let sql = "INSERT INTO audit_find (term, at, place) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        run(conn, sql, params![number, at.0, place]).during(INDEXING)?;
+        entries.push(Entry {
+            term: number,
+            at: (at.0, place),
+        });
     }
     Ok(())
+}
+
+/// Forgets the entries of rows of the server's own chain that were not written after all.
+pub(super) fn undo(entries: &mut Vec<Entry>, seq: u64) {
+    entries.retain(|e| e.at.1 <= place(SERVER, int(seq)));
+}
+
+/// Bytes of a block beside its oldest entry, at most.
+const BLOCK: usize = 220;
+
+/// Writes entries, each block once.
+pub(super) fn write(conn: &Connection, entries: &mut Vec<Entry>) -> Result<(), StoreError> {
+    entries.sort_unstable();
+    entries.dedup();
+    let mut left = entries.as_slice();
+    while let Some(first) = left.first() {
+        let term = first.term;
+        // The block that the first of them belongs into, and where the next one begins.
+        let mine = "SELECT at, place, more FROM audit_find WHERE term = ?1 AND (at, place) <= (?2, ?3)
+                     ORDER BY at DESC, place DESC LIMIT 1";
+        let block = one(conn, mine, params![term, first.at.0, first.at.1], block).during(INDEXING)?;
+        let next = "SELECT at, place FROM audit_find WHERE term = ?1 AND (at, place) > (?2, ?3) ORDER BY at, place LIMIT 1";
+        let next: Option<At> = one(conn, next, params![term, first.at.0, first.at.1], |r| {
+            Ok((r.get(0)?, r.get(1)?))
+        })
+        .during(INDEXING)?;
+        let fits = |e: &&Entry| e.term == term && next.is_none_or(|n| e.at < n);
+        let some = left.iter().take_while(fits).count();
+        let new = left[..some].iter().map(|e| e.at);
+        left = &left[some..];
+        let (held, mut all) = match block {
+            Some(block) => (Some(block.oldest), block.entries()),
+            None => (None, Vec::new()),
+        };
+        let before = all.len();
+        let appended = all.last().is_none_or(|last| *last < first.at);
+        all.extend(new);
+        if !appended {
+            all.sort_unstable();
+            all.dedup();
+        }
+        if all.len() > before {
+            put(conn, term, held, &all, appended)?;
+        }
+    }
+    entries.clear();
+    Ok(())
+}
+
+/// Writes the entries of a block that began with `held`, as several when they are too many: full ones at the end of a
+/// list, where nothing comes between any more, halves within.
+fn put(
+    conn: &Connection,
+    term: i32,
+    held: Option<At>,
+    entries: &[At],
+    appended: bool,
+) -> Result<(), StoreError> {
+    let room = if appended || following(entries).len() <= BLOCK {
+        BLOCK
+    } else {
+        BLOCK / 2
+    };
+    let mut left = entries;
+    while let Some(oldest) = left.first() {
+        let (more, taken) = packed(left, room);
+        left = &left[taken..];
+        if held == Some(*oldest) {
+            let sql = "UPDATE audit_find SET more = ?4 WHERE term = ?1 AND at = ?2 AND place = ?3";
+            run(conn, sql, params![term, oldest.0, oldest.1, more]).during(INDEXING)?;
+        } else {
+            let sql = "INSERT INTO audit_find (term, at, place, more) VALUES (?1, ?2, ?3, ?4)";
+            run(conn, sql, params![term, oldest.0, oldest.1, more]).during(INDEXING)?;
+        }
+    }
+    Ok(())
+}
+
+/// One block as it lies there.
+struct Block {
+    oldest: At,
+    more: Option<Vec<u8>>,
+}
+
+fn block(r: &rusqlite::Row<'_>) -> rusqlite::Result<Block> {
+    Ok(Block {
+        oldest: (r.get(0)?, r.get(1)?),
+        // What is not of the right type holds nothing: verifying the index names the rows.
+        more: r.get(2).unwrap_or_default(),
+    })
+}
+
+impl Block {
+    /// Its entries, oldest first. A damaged block gives those before the damage.
+    fn entries(&self) -> Vec<At> {
+        self.read().0
+    }
+
+    /// The same, and whether it could be read to its end.
+    fn read(&self) -> (Vec<At>, bool) {
+        let mut out = vec![self.oldest];
+        let mut r = Reader(self.more.as_deref().unwrap_or_default());
+        let mut last = self.oldest;
+        while !r.0.is_empty() {
+            let Some(next) = step(&mut r, last) else {
+                return (out, false);
+            };
+            out.push(next);
+            last = next;
+        }
+        (out, true)
+    }
+}
+
+/// The entry after `last`: how much later · 2, then what its number differs by; or · 2 + 1, then its chain and its number.
+fn step(r: &mut Reader<'_>, last: At) -> Option<At> {
+    let head = r.number()?;
+    let at = last.0.checked_add_unsigned(head >> 1)?;
+    let next = if head & 1 == 0 {
+        (at, last.1.checked_add(r.signed()?)?)
+    } else {
+        let (chain, seq) = (i64::try_from(r.number()?).ok()?, i64::try_from(r.number()?).ok()?);
+        let whole = chain < 1 << (62 - SEQ_BITS) && seq < 1 << SEQ_BITS;
+        (at, whole.then(|| place(chain, seq))?)
+    };
+    (next > last).then_some(next)
+}
+
+fn put_step(out: &mut Vec<u8>, last: At, next: At) {
+    let later = next.0.wrapping_sub(last.0).cast_unsigned() << 1;
+    if last.1 >> SEQ_BITS == next.1 >> SEQ_BITS {
+        put_number(out, later);
+        put_signed(out, next.1 - last.1);
+    } else {
+        put_number(out, later | 1);
+        put_number(out, (next.1 >> SEQ_BITS).cast_unsigned());
+        put_number(out, (next.1 & ((1 << SEQ_BITS) - 1)).cast_unsigned());
+    }
+}
+
+fn following(entries: &[At]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for pair in entries.windows(2) {
+        put_step(&mut out, pair[0], pair[1]);
+    }
+    out
+}
+
+/// What follows the first of these, in at most `room` bytes, and how many entries that is with the first.
+fn packed(entries: &[At], room: usize) -> (Option<Vec<u8>>, usize) {
+    let (mut out, mut taken) = (Vec::new(), 1);
+    for pair in entries.windows(2) {
+        let before = out.len();
+        // Times further apart than 2^62 ms begin a block of their own.
+        let near = pair[1].0.checked_sub(pair[0].0).is_some_and(|d| d < 1 << 62);
+        if near {
+            put_step(&mut out, pair[0], pair[1]);
+        }
+        if !near || out.len() > room {
+            out.truncate(before);
+            break;
+        }
+        taken += 1;
+    }
+    ((!out.is_empty()).then_some(out), taken)
 }
 
 /// Notes that the rows after `before` up to `upto` are in the index, when everything before them is.
@@ -101,7 +281,7 @@ pub(super) fn due(conn: &Connection) -> Result<u64, StoreError> {
 
 /// Takes in at most so many rows; gives how many are left.
 pub(super) fn catch_up(conn: &Connection, most: usize) -> Result<u64, StoreError> {
-    let mut acts = HashSet::new();
+    let (mut acts, mut entries) = (HashSet::new(), Vec::new());
     let mut room = most;
     for (name, upto, last) in behind(conn)? {
         if room == 0 {
@@ -112,10 +292,12 @@ pub(super) fn catch_up(conn: &Connection, most: usize) -> Result<u64, StoreError
         room -= rows.len();
         // Rows that are not there cannot be taken in: verifying names them.
         let done = rows.last().map_or(last, |(seq, _)| *seq);
+        let mut reading = Reading::new(conn);
         for (seq, packed) in rows {
-            let (entry, at) = read(&packed);
-            index(conn, &mut acts, chain, seq, at, entry.as_ref())?;
+            let (entry, at) = reading.entry(&packed)?;
+            index(conn, &mut acts, &mut entries, chain, seq, at, entry.as_ref())?;
         }
+        write(conn, &mut entries)?;
         run(
             conn,
             "UPDATE audit_chain SET upto = ?2 WHERE no = ?1",
@@ -138,14 +320,10 @@ fn bodies(
         let sql = "SELECT seq, body FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2";
         all(conn, sql, params![int(after), most], row).during(CATCHING_UP)
     } else {
-        let sql = "SELECT seq, body FROM device_audit WHERE device = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+        let sql = "SELECT seq, body FROM device_audit
+                    WHERE device = (SELECT no FROM audit_word WHERE text = ?1) AND seq > ?2 ORDER BY seq LIMIT ?3";
         all(conn, sql, params![chain, int(after), most], row).during(CATCHING_UP)
     }
-}
-
-/// What a packed body says. One that does not unpack says nothing.
-fn read(packed: &[u8]) -> (Option<AuditEntry>, UtcMs) {
-    audit_find::read(&body::unpack(packed).unwrap_or_default())
 }
 
 /// Time and place of an entry.
@@ -174,13 +352,24 @@ impl List {
 }
 
 fn entries(conn: &Connection, term: i32, below: At, from: i64, most: usize) -> Result<Vec<At>, StoreError> {
-    let sql = "SELECT at, place FROM audit_find
-                WHERE term = ?1 AND (at, place) < (?2, ?3) AND at >= ?4 ORDER BY at DESC, place DESC LIMIT ?5";
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    all(conn, sql, params![term, below.0, below.1, from, most], |r| {
-        Ok((r.get(0)?, r.get(1)?))
-    })
-    .during(FINDING)
+    let sql = "SELECT at, place, more FROM audit_find
+                WHERE term = ?1 AND (at, place) < (?2, ?3) ORDER BY at DESC, place DESC";
+    let mut statement = conn.prepare_cached(sql).during(FINDING)?;
+    let mut blocks = statement.query(params![term, below.0, below.1]).during(FINDING)?;
+    let mut out = Vec::new();
+    while out.len() < most
+        && let Some(r) = blocks.next().during(FINDING)?
+    {
+        let block = block(r).during(FINDING)?;
+        let some = block.entries().into_iter().rev();
+        out.extend(some.filter(|e| *e < below && e.0 >= from));
+        // What lies in older blocks is older than this one's oldest.
+        if block.oldest.0 < from {
+            break;
+        }
+    }
+    out.truncate(most);
+    Ok(out)
 }
 
 /// What is read along.
@@ -238,12 +427,7 @@ pub(super) fn find(conn: &Connection, query: &AuditQuery) -> Result<AuditFound, 
     if left > 0 {
         return Err(StoreError::NotFoundYet { left });
     }
-    let chains: HashMap<i64, String> = all(conn, "SELECT no, name FROM audit_chain", [], |r| {
-        Ok((r.get(0)?, r.get(1)?))
-    })
-    .during(FINDING)?
-    .into_iter()
-    .collect();
+    let chains = chains(conn)?;
     let mut below = query.until.map_or((i64::MAX, i64::MAX), |u| (u.0, i64::MIN));
     if let Some(c) = &query.before {
         let no = chains
@@ -269,11 +453,11 @@ pub(super) fn find(conn: &Connection, query: &AuditQuery) -> Result<AuditFound, 
         [one] => Walk::Any(vec![list(*one)]),
         _ => Walk::All { terms, below, from },
     };
-    let mut out = AuditFound::default();
+    let (mut out, mut reading) = (AuditFound::default(), Reading::new(conn));
     while let Some((at, place)) = walk.next(conn)? {
         let (chain, seq) = (place >> SEQ_BITS, place & ((1 << SEQ_BITS) - 1));
         let name = chains.get(&chain).map_or("", String::as_str);
-        let (entry, said) = body_at(conn, name, seq)?;
+        let (entry, said) = body_at(conn, &mut reading, name, seq)?;
         // The row's own words decide; one that cannot be read is named as the index has it.
         if entry.as_ref().is_some_and(|e| !query.fits(e) || said.0 != at) {
             continue;
@@ -292,13 +476,169 @@ pub(super) fn find(conn: &Connection, query: &AuditQuery) -> Result<AuditFound, 
     Ok(out)
 }
 
-fn body_at(conn: &Connection, chain: &str, seq: i64) -> Result<(Option<AuditEntry>, UtcMs), StoreError> {
+fn body_at(
+    conn: &Connection,
+    reading: &mut Reading<'_>,
+    chain: &str,
+    seq: i64,
+) -> Result<(Option<AuditEntry>, UtcMs), StoreError> {
     let packed: rusqlite::Result<Option<Vec<u8>>> = if chain == "server" {
         conn.prepare_cached("SELECT body FROM audit WHERE seq = ?1")
             .and_then(|mut s| s.query_row([seq], |r| r.get(0)).optional())
     } else {
-        conn.prepare_cached("SELECT body FROM device_audit WHERE device = ?1 AND seq = ?2")
+        let sql = "SELECT body FROM device_audit
+                    WHERE device = (SELECT no FROM audit_word WHERE text = ?1) AND seq = ?2";
+        conn.prepare_cached(sql)
             .and_then(|mut s| s.query_row(params![chain, seq], |r| r.get(0)).optional())
     };
-    Ok(read(&packed.during(FINDING)?.unwrap_or_default()))
+    reading.entry(&packed.during(FINDING)?.unwrap_or_default())
+}
+
+/// Rows that one sum covers, as a power of two.
+const SUMMED: u32 = 10;
+
+/// Checks that the index leads to every row and nowhere else.
+///
+/// Every entry that the rows should have is added to a sum of its stretch of rows, every entry found is taken from it, each
+/// as a number that a key of this check alone makes of it: what is left over is no zero. The rows of such a stretch are
+/// then compared one by one.
+///
+/// # Errors
+/// [`StoreError::Refused`] naming the first such row; [`StoreError::NotFoundYet`] while rows are still to be taken in.
+pub(super) fn verify(conn: &Connection) -> Result<(), StoreError> {
+    let left = due(conn)?;
+    if left > 0 {
+        return Err(StoreError::NotFoundYet { left });
+    }
+    let mut key = [0; 32];
+    SystemRandom::new()
+        .fill(&mut key)
+        .map_err(|_| StoreError::Backend {
+            doing: VERIFYING,
+            cause: "no random numbers".to_owned(),
+        })?;
+    let weight = |e: &Entry| {
+        let mut hasher = blake3::Hasher::new_keyed(&key);
+        hasher.update(&e.term.to_le_bytes());
+        hasher.update(&e.at.0.to_le_bytes());
+        hasher.update(&e.at.1.to_le_bytes());
+        let mut out = [0; 16];
+        hasher.finalize_xof().fill(&mut out);
+        u128::from_le_bytes(out)
+    };
+    let mut sums: HashMap<i64, u128> = HashMap::new();
+    let mut acts = HashSet::new();
+    let chains = chains(conn)?;
+    expected(conn, &chains, |e, act| {
+        let sum = sums.entry(e.at.1 >> SUMMED).or_default();
+        *sum = sum.wrapping_add(weight(&e));
+        if act {
+            acts.insert(e.term);
+        }
+    })?;
+    found(conn, |e| {
+        let sum = sums.entry(e.at.1 >> SUMMED).or_default();
+        *sum = sum.wrapping_sub(weight(&e));
+    })?;
+    let wrong = sums
+        .iter()
+        .filter(|(_, sum)| **sum != 0)
+        .map(|(stretch, _)| *stretch);
+    if let Some(stretch) = wrong.min() {
+        let mut these: HashMap<Entry, bool> = HashMap::new();
+        expected(conn, &chains, |e, _| {
+            if e.at.1 >> SUMMED == stretch {
+                these.insert(e, true);
+            }
+        })?;
+        let mut other = BTreeSet::new();
+        found(conn, |e| {
+            if e.at.1 >> SUMMED == stretch && these.remove(&e).is_none() {
+                other.insert(e.at.1);
+            }
+        })?;
+        let missing = these.keys().map(|e| e.at.1).min();
+        let place = missing
+            .into_iter()
+            .chain(other.first().copied())
+            .min()
+            .unwrap_or(stretch << SUMMED);
+        return Err(unlike(&chains, place));
+    }
+    let held: HashSet<i32> = all(conn, "SELECT term FROM audit_action", [], |r| r.get(0))
+        .during(VERIFYING)?
+        .into_iter()
+        .collect();
+    if !acts.is_subset(&held) {
+        return Err(StoreError::Refused(
+            "the index of the audit log does not have every act: make it anew with 'audit reindex'"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+fn unlike(chains: &HashMap<i64, String>, place: i64) -> StoreError {
+    let (chain, seq) = (place >> SEQ_BITS, place & ((1 << SEQ_BITS) - 1));
+    let name = chains.get(&chain).map_or("that is not there", String::as_str);
+    StoreError::Refused(format!(
+        "the index of the audit log is not what the rows say, first at row {seq} of chain {name}: make it anew with 'audit reindex'"
+    ))
+}
+
+fn chains(conn: &Connection) -> Result<HashMap<i64, String>, StoreError> {
+    let rows = all(conn, "SELECT no, name FROM audit_chain", [], |r| {
+        Ok((r.get(0)?, r.get(1)?))
+    });
+    Ok(rows.during(FINDING)?.into_iter().collect())
+}
+
+/// Every entry that the rows should have, and whether it is of an act.
+fn expected(
+    conn: &Connection,
+    chains: &HashMap<i64, String>,
+    mut take: impl FnMut(Entry, bool),
+) -> Result<(), StoreError> {
+    for (no, name) in chains {
+        let (mut after, mut reading) = (0, Reading::new(conn));
+        loop {
+            let rows = bodies(conn, name, after, 1_000)?;
+            let Some((last, _)) = rows.last() else { break };
+            after = *last;
+            for (seq, packed) in rows {
+                let (entry, at) = reading.entry(&packed)?;
+                let at = (at.0, place(*no, int(seq)));
+                let mut numbers = HashSet::new();
+                for term in terms_of(entry.as_ref()) {
+                    let number = term.number();
+                    if numbers.insert(number) {
+                        take(Entry { term: number, at }, matches!(term, Term::Action(_)));
+                    }
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every entry of the index. Two terms of a row that share a number have one entry between them.
+fn found(conn: &Connection, mut take: impl FnMut(Entry)) -> Result<(), StoreError> {
+    let sql = "SELECT at, place, more, term FROM audit_find";
+    let mut statement = conn.prepare_cached(sql).during(VERIFYING)?;
+    let mut rows = statement.query([]).during(VERIFYING)?;
+    while let Some(r) = rows.next().during(VERIFYING)? {
+        let term = r.get(3).during(VERIFYING)?;
+        let (entries, whole) = block(r).during(VERIFYING)?.read();
+        // One too many stands for what cannot be read.
+        for at in entries.iter().chain(entries.first().filter(|_| !whole)) {
+            take(Entry { term, at: *at });
+        }
+    }
+    Ok(())
+}
+
+/// Empties the index; it is made anew by [`catch_up`].
+pub(super) fn forget(conn: &Connection) -> Result<(), StoreError> {
+    let sql = "DELETE FROM audit_find; DELETE FROM audit_action; UPDATE audit_chain SET upto = 0;";
+    conn.execute_batch(sql).during(INDEXING)
 }

@@ -7,6 +7,7 @@
 //! cannot be read back (it keeps no content), so a person's are extracted from the Patient resource again.
 
 use super::audit::{head_of, verify_devices, verify_server};
+use super::audit_rows::Reading;
 use super::prepare::current;
 use super::sql::{During, one, uint};
 use super::{APPLICATION_ID, MIGRATIONS, body, feed, head_file};
@@ -118,7 +119,10 @@ impl EmbeddedGiver {
                 let oldest = "SELECT min(updated) FROM resource_version";
                 let first = "SELECT body FROM audit ORDER BY seq LIMIT 1";
                 let first: Option<Vec<u8>> = one(conn, first, [], |r| r.get(0)).during(READING)?;
-                let first = first.and_then(|packed| body::unpack(&packed).ok());
+                let first = match first {
+                    Some(packed) => Reading::new(conn).text(&packed)?,
+                    None => None,
+                };
                 Ok(Standing {
                     newest: feed::newest(conn)?,
                     head: head_of(conn)?,
@@ -184,6 +188,10 @@ fn source(table: Table) -> (String, &'static str) {
         ),
         // The wall clock is in the body.
         Table::Audit => (columns.replacen("at", "0", 1), table.name()),
+        Table::DeviceAudit => (
+            columns.replacen("device", "w.text", 1),
+            "audit_word w JOIN device_audit d ON d.device = w.no",
+        ),
         _ => (columns, table.name()),
     }
 }
@@ -192,6 +200,7 @@ fn source(table: Table) -> (String, &'static str) {
 fn order(table: Table) -> Vec<&'static str> {
     match table {
         Table::Member => vec!["m.ward", "m.id"],
+        Table::DeviceAudit => vec!["w.text", "d.seq"],
         other => other
             .columns()
             .iter()
@@ -222,8 +231,6 @@ const fn is_packed(table: Table) -> bool {
             | Table::Card
             | Table::Board
             | Table::Quarantine
-            | Table::Audit
-            | Table::DeviceAudit
             | Table::Study
             | Table::Series
             | Table::Instance
@@ -272,14 +279,21 @@ fn plain(conn: &Connection, table: Table, after: Option<&Key>) -> Result<Vec<Row
     let mut statement = conn.prepare_cached(&sql).during(READING)?;
     let bound = after.into_iter().flatten().map(Bound);
     let mut found = statement.query(params_from_iter(bound)).during(READING)?;
-    let (mut rows, mut bytes) = (Vec::new(), 0);
+    let (mut rows, mut bytes, mut audit) = (Vec::new(), 0, Reading::new(conn));
+    let is_audit = matches!(table, Table::Audit | Table::DeviceAudit);
     while rows.len() < STRETCH_ROWS
         && bytes < STRETCH_BYTES
         && let Some(r) = found.next().during(READING)?
     {
         let mut row = Vec::with_capacity(table.columns().len());
         for (n, column) in table.columns().iter().enumerate() {
-            row.push(cell(table, column.form, r.get_ref(n).during(READING)?));
+            let value = r.get_ref(n).during(READING)?;
+            row.push(match (column.form, value) {
+                (Form::Body, ValueRef::Blob(packed)) if is_audit => audit
+                    .text(packed)?
+                    .map_or(Cell::Unreadable, |b| Cell::Bytes(Bytes::from(b))),
+                _ => cell(table, column.form, value),
+            });
         }
         if row.contains(&Cell::Unreadable) {
             return Err(unreadable(table, &row));

@@ -12,6 +12,7 @@ mod apply;
 mod archive;
 mod audit;
 mod audit_find;
+mod audit_rows;
 mod body;
 mod charts;
 mod check;
@@ -113,6 +114,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 11,
         name: "identities",
         sql: include_str!("../../migrations/server/0011_identities.sql"),
+    },
+    Migration {
+        number: 12,
+        name: "audit_pack",
+        sql: include_str!("../../migrations/server/0012_audit_pack.sql"),
     },
 ];
 
