@@ -181,6 +181,9 @@ fn rewrite_rows(data: &Path, device: bool, crime: Crime, at: usize) {
         }
     }
     conn.execute_batch(&format!("DELETE FROM {table}")).unwrap();
+    // The index would tell: it is emptied, and made anew from what is there now.
+    conn.execute_batch("DELETE FROM audit_find; DELETE FROM audit_action; UPDATE audit_chain SET upto = 0;")
+        .unwrap();
     let mut head = Head::EMPTY;
     let device_no: i64 = conn
         .query_row(

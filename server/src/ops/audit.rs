@@ -222,7 +222,7 @@ pub async fn reindex(ground: &Ground) -> Result<Given, Fault> {
     ground.files.forget_audit_index().await?;
     while ground.store.catch_up(TAKEN).await? > 0 {}
     let rows: u64 = ground.store.heads().await?.iter().map(|(_, head)| head.seq).sum();
-    Ok(Given::done(json!({"rows": rows, "indexed": true})))
+    Ok(given(Exit::Done, json!({"rows": rows, "indexed": true})))
 }
 
 /// `audit export`: the rows of a chain as NDJSON, each with its chain values.
