@@ -68,10 +68,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "identities",
         sql: include_str!("../migrations/0011_identities.sql"),
     },
+    Migration {
+        number: 14,
+        name: "badges",
+        sql: include_str!("../migrations/0014_badges.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 11;
+pub const SCHEMA: u32 = 14;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -114,6 +114,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "identities",
         sql: include_str!("../../migrations/server/0011_identities.sql"),
     },
+    Migration {
+        number: 14,
+        name: "badges",
+        sql: include_str!("../../migrations/server/0014_badges.sql"),
+    },
 ];
 
 /// How the server's store is opened.
