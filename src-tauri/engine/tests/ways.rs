@@ -22,10 +22,10 @@ fn badge_of(user: &str) -> &'static str {
 /// Rule, decision and notes of the last row of this act.
 fn last(ws: &Workstation, action: &str) -> Value {
     let rows = block(ws.audit_list(0, 1_000)).unwrap();
-    let rows = rows
+    let mut rows = rows
         .iter()
         .map(|r| serde_json::from_str::<Value>(&r.body).unwrap());
-    rows.filter(|r| r["action"] == action).last().unwrap()
+    rows.rfind(|r| r["action"] == action).unwrap()
 }
 
 fn sign_in_by_badge(ws: &Workstation, number: &str, secret: &str) -> Result<String, EngineError> {
