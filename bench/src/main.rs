@@ -22,6 +22,7 @@ mod scan;
 mod screens;
 mod soak;
 mod stores;
+mod unlock;
 mod wall;
 mod window;
 mod world;
@@ -51,6 +52,7 @@ type Bench = fn(&mut Report, bool) -> Result<()>;
 
 const BENCHES: &[(&str, Bench)] = &[
     ("emergency", emergency::emergency),
+    ("unlock", unlock::unlock),
     ("search", emergency::search),
     ("audit", emergency::audit),
     ("looks", looks::looks),

@@ -138,6 +138,7 @@ pub fn by_pin(patient: &str, who: &Person) -> BreakGlass {
         identity: Identity::UserSecret {
             user: who.user.clone(),
             secret: Zeroizing::new(who.pin.clone()),
+            badge: None,
         },
     }
 }

@@ -104,6 +104,20 @@ impl Keys {
         })
     }
 
+    /// The key under which badges are kept (`vitrine_wire::digest::badge`). It follows from the key of the database: it is the same
+    /// on every server of a cluster and after a restore.
+    #[must_use]
+    pub fn badge_key(&self) -> Zeroizing<[u8; 32]> {
+        let mut out = Zeroizing::new([0; 32]);
+        let salt = ring::hkdf::Salt::new(ring::hkdf::HKDF_SHA256, b"vitrine");
+        let derived = salt.extract(&*self.database);
+        if let Ok(okm) = derived.expand(&[b"badges 1"], ring::hkdf::HKDF_SHA256) {
+            // 32 bytes are what HKDF-SHA256 gives in its first block.
+            let _ = okm.fill(out.as_mut_slice());
+        }
+        out
+    }
+
     /// Public half of the key that signs orders to workstations, hex.
     #[must_use]
     pub fn server_key_hex(&self) -> String {

@@ -94,6 +94,7 @@ async fn set_up(dir: &Path, situation: &Request) -> Arc<App> {
             password_phc: String::new(),
             pin_phc: None,
             disabled: false,
+            badges: Vec::new(),
             version: 0,
         };
         let change = AccountChange::Put(account);

@@ -194,6 +194,7 @@ async fn a_session_ends_by_its_times_and_with_a_changed_role() {
         password_phc: secrets::phc(PASSWORD, secrets::PASSWORD),
         pin_phc: None,
         disabled: false,
+        badges: Vec::new(),
         version: 0,
     };
     let change = AccountChange::Put(account.clone());

@@ -11,6 +11,8 @@ mod cases;
 #[path = "oidc/forger.rs"]
 mod forger;
 mod harness;
+#[path = "oidc/ways.rs"]
+mod ways;
 
 use cases::Attempt;
 use forger::{By, Forger, Keys};
@@ -54,12 +56,17 @@ fn account(name: &str, disabled: bool) -> Account {
         password_phc: String::new(),
         pin_phc: None,
         disabled,
+        badges: Vec::new(),
         version: 0,
     }
 }
 
 impl Ground {
     async fn new() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Oidc)) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let (_folder, data) = folder();
         let keys = Keys::new();
@@ -73,6 +80,7 @@ impl Ground {
                 amr: vec!["mfa".to_owned(), "hwk".to_owned()],
                 ..Oidc::default()
             };
+            change(&mut c.oidc);
             c.listen.public_url = "https://vitrine.example".to_owned();
         })
         .await;

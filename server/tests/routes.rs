@@ -200,6 +200,8 @@ fn cases() -> Vec<Case> {
         ("POST", "/auth/token", "/auth/token", Some("grant_type=password".into()), "nobody", 400),
         ("POST", "/auth/login", "/auth/login", Some("{}".into()), "nobody", 400),
         ("POST", "/auth/login", "/auth/login", Some(json!({"user": "nina", "secret": "193746", "device": "nobody", "at_ms": 0, "signature": "00"}).to_string()), "nobody", 401),
+        ("POST", "/auth/way", "/auth/way", Some("{}".into()), "nobody", 400),
+        ("POST", "/auth/way", "/auth/way", Some(json!({"user": "nina", "device": "nobody", "at_ms": 0, "signature": "00"}).to_string()), "nobody", 401),
         ("POST", "/auth/logout", "/auth/logout", None, "nobody", 401),
         // Without a provider in the configuration; with one: oidc_attacks.rs
         ("GET", "/auth/oidc", "/auth/oidc", None, "nobody", 404),

@@ -48,6 +48,7 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     let mut images: Vec<HeldView> = Vec::new();
     let mut ended: Vec<EmergencyEndedView> = Vec::new();
     let (mut wall, mut trends) = (false, false);
+    let (mut lock, mut card) = (false, None);
     for event in events {
         match event {
             // What was told of a session before its end is of nobody who is signed in.
@@ -61,6 +62,9 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
                 images.push(held);
             }
             EngineEvent::EmergencyEnded(view) => ended.push(view),
+            EngineEvent::LockChanged => lock = true,
+            // The last card held to the reader is the one meant.
+            held @ (EngineEvent::Badge(_) | EngineEvent::BadgeRefused(_)) => card = Some(held),
             EngineEvent::Wall => wall = true,
             EngineEvent::WallTrends => trends = true,
             EngineEvent::Session(view) => session = Some(view),
@@ -93,6 +97,8 @@ fn merge(events: Vec<EngineEvent>) -> Vec<EngineEvent> {
     batch.extend(images.into_iter().map(EngineEvent::Images));
     batch.extend(wall.then_some(EngineEvent::Wall));
     batch.extend(trends.then_some(EngineEvent::WallTrends));
+    batch.extend(lock.then_some(EngineEvent::LockChanged));
+    batch.extend(card);
     batch
 }
 

@@ -5,6 +5,7 @@
 //! Called by `main.rs` alone.
 
 pub mod arguments;
+mod cards;
 mod commands;
 pub mod environment;
 mod events;
@@ -17,6 +18,7 @@ mod shell;
 mod window;
 
 pub use arguments::{Arguments, Start};
+use cards::{Cards, Told};
 use shell::Shell;
 use std::process::ExitCode;
 use tauri::{Manager, RunEvent};
@@ -57,6 +59,13 @@ pub fn run(mut arguments: Arguments) -> ExitCode {
                 return Ok(());
             }
             window::open(app, arguments.hidden)?;
+            let handle = app.handle().clone();
+            match Cards::start(move |told| heard(&handle, told)) {
+                Ok(cards) => {
+                    app.manage(cards);
+                }
+                Err(error) => eprintln!("vitrine: cards are not read: {error}"),
+            }
             Ok(())
         })
         .build(tauri::generate_context!());
@@ -77,11 +86,27 @@ pub fn run(mut arguments: Arguments) -> ExitCode {
             {
                 api.prevent_exit();
             }
-            RunEvent::Exit => app.state::<Shell>().close(),
+            RunEvent::Exit => {
+                if let Some(cards) = app.try_state::<Cards>() {
+                    cards.stop();
+                }
+                app.state::<Shell>().close();
+            }
             _ => {}
         }
     });
     ExitCode::SUCCESS
+}
+
+/// What the card reader's thread tells, to the engine; before that is open nobody could be picked.
+fn heard(app: &tauri::AppHandle, told: Told) {
+    let Some(engine) = app.state::<Shell>().opened() else {
+        return;
+    };
+    match told {
+        Told::Reader(now) => engine.note_reader(now),
+        Told::Card(uid) => engine.card(&uid),
+    }
 }
 
 /// `--autostart on|off`: says what was done and ends.

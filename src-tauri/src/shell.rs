@@ -71,7 +71,6 @@ impl Shell {
     }
 
     /// The engine, where it is open already.
-    #[cfg(target_os = "linux")]
     pub fn opened(&self) -> Option<Workstation> {
         self.opened.borrow().clone()?.ok()
     }

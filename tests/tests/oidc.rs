@@ -31,6 +31,11 @@ struct Hospital {
 impl Hospital {
     /// A server whose staff signs in by the provider, with a second factor.
     fn open() -> Result<Self> {
+        Self::with("")
+    }
+
+    /// The same with further keys of `[oidc]`.
+    fn with(more: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let data = folder.path().join("server");
         // The first start makes the folder and its CA.
@@ -61,7 +66,7 @@ impl Hospital {
             &config,
             format!(
                 "[listen]\npublic_url = \"https://vitrine.example\"\n[oidc]\nissuer = \"{}\"\nclient_id = \"vitrine\"\n\
-                 client_secret_file = \"{}\"\nca_file = \"{}\"\nacr = [\"mfa\"]\namr = [\"mfa\"]\n",
+                 client_secret_file = \"{}\"\nca_file = \"{}\"\nacr = [\"mfa\"]\namr = [\"mfa\"]\n{more}",
                 provider.issuer,
                 text(&secret),
                 text(&provider.ca)
@@ -259,6 +264,23 @@ async fn a_nurse_signs_in_at_her_workstation_by_the_hospitals_provider() -> Resu
         .filter(|r| r.starts_with("oidc"))
         .collect();
     ensure!(got == want, "{rules:?}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_provider_is_the_way_in_a_pin_unlocks_whom_it_vouched_for_and_nobody_else() -> Result<()> {
+    let h = Hospital::with("require = true\nname = \"Hospital ID\"\n")?;
+    let profile = h.folder.path().join("station");
+    let station = Station::enrol(&h.server, &h.server.url(), &profile, "ED")?;
+    station.sync()?;
+    let by_pin = ["login", "--user", "nina", "--secret-stdin"];
+    let (exit, said) = station.refused(&by_pin, Some("193746\n"))?;
+    ensure!(exit == 6 && said.contains("Hospital ID"), "{exit}: {said}");
+    let (exit, said) = cli_login(&h, &profile, NINA, None).await?;
+    ensure!(exit == 0 && said["user"] == "nina", "{exit}: {said}");
+    station.cli(&["lock"], None)?;
+    let said = station.cli(&by_pin, Some("193746\n"))?;
+    ensure!(said["user"] == "nina" && said["offline"] == false, "{said}");
     Ok(())
 }
 

@@ -268,6 +268,7 @@ fn emergency(patient: &str, who: &Person) -> BreakGlass {
         identity: Identity::UserSecret {
             user: who.user.clone(),
             secret: who.pin.clone().into(),
+            badge: None,
         },
     }
 }

@@ -253,6 +253,7 @@ async fn a_long_record_comes_whole_under_a_grant() -> Result<()> {
     let identity = Identity::UserSecret {
         user: nurse.user.clone(),
         secret: nurse.pin.clone().into(),
+        badge: None,
     };
     let asked = BreakGlass {
         patient: "p-heavy".to_owned(),

@@ -13,6 +13,7 @@ export const FIELDS = {
   AllergyStripView: { patient: 'engine', label: 'engine', negatives: 'text', conflict_text: 'text', updated_text: 'engine' },
   AllergyView: { agent: 'name', detail_text: 'text', verification_text: 'text', unsent_text: 'text', disputed_text: 'engine', source: 'engine', standing: 'engine' },
   AnswerView: { code: 'engine', text: 'text', asks: 'text' },
+  BadgeView: { token: 'engine', user: 'text', display: 'text', initials: 'text', role: 'text' },
   BannerView: {
     patient: 'engine', name: 'name', born_text: 'engine', gender_text: 'text', number_label: 'text', number_text: 'text',
     place_text: 'text', weight_text: 'text', deceased_text: 'text', age_text: 'engine',
@@ -54,7 +55,7 @@ export const FIELDS = {
   HeldView: { frames: 'engine', text: 'engine', stopped_text: 'text' },
   ImagesView: { patient: 'engine', empty_text: 'text' },
   LineView: { text: 'name', detail_text: 'text' },
-  LockView: { ward: 'text', workstation: 'text', device_text: 'text' },
+  LockView: { ward: 'text', workstation: 'text', device_text: 'text', badge_text: 'text' },
   MeasuredPointView: {
     value: 'name', unit: 'text', flag: 'engine', flag_shape: 'engine', range_text: 'text', at_text: 'engine', status_text: 'text',
     source: 'engine', points_text: 'engine',
@@ -84,6 +85,7 @@ export const FIELDS = {
     reason_text: 'text', stay_text: 'engine', acuity: 'text', match_text: 'text', allergy_text: 'engine', flags: 'text', critical_text: 'engine',
     deceased_text: 'text',
   },
+  ProviderView: { name: 'text' },
   ReasonView: { code: 'engine', text: 'text' },
   RecentUserView: { user: 'text', initials: 'text', role: 'text' },
   ResultsView: { ward: 'engine', ward_name: 'text', looked_text: 'text' },
@@ -119,7 +121,7 @@ export const DISPLAY_TEXTS = ['windows.*.name', 'voi_lut.*.name', 'modality_lut.
 
 /** Where in the fake world which view stands. */
 export const ROOTS = {
-  status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', search: 'SearchView', scan: 'ScanView',
+  status: 'StatusView', lock: 'LockView', packet: 'PacketView', session: 'SessionView', reasons: '[ReasonView', signIn: 'SessionView', badge: 'BadgeView', providerSignIn: 'SessionView', search: 'SearchView', scan: 'ScanView',
   board: 'BoardView', sync: 'SyncView', verify: 'CheckView', results: 'ResultsView', wall: 'WallView', wallTrends: 'WallTrendsView', chart: 'ChartView', card: 'EmergencyCardView', owed: 'OwedWordsView', images: 'ImagesView', form: 'EntryFormView', preview: 'EntryPreviewView', entries: 'EntriesView', identify: '',
 };
 

@@ -9,12 +9,17 @@ import { listenForScans } from './state/scanner';
 import './styles/tokens.css';
 import './styles/base.css';
 
+/** Something secret is being typed. */
+const inSecret = () => document.activeElement instanceof HTMLInputElement && document.activeElement.type === 'password';
+
 document.documentElement.lang = LANGUAGE === 'de' ? 'de' : 'en';
 const target = document.getElementById('app');
 if (target !== null) {
   const app = new App(await openBackend());
   // Before the frame listens: a code is told from keys first.
-  listenForScans(() => app.scans.listening, (text, at) => void app.scans.take(text, at));
+  // On the lock screen it can only be a badge, in a session and for an emergency only a band. A secret is never held.
+  const listening = () => app.scans.listening || (app.ways.listening && !inSecret());
+  listenForScans(listening, (text, at) => void (app.scans.listening ? app.scans.take(text, at) : app.ways.scanned(text)));
   mount(AppFrame, { target, props: { app } });
   await app.start();
   rehearse(app);

@@ -476,7 +476,7 @@ describe('breaking the glass', () => {
     app.onKey(key('1'), IDLE, 0);
     expect(app.dialog?.step).toBe('ready');
     await app.emergency.show(0);
-    expect(sent).toEqual([{ patient: 'p-mary', reason: 'life-threatening', words: null, token: null, user: null, secret: null }]);
+    expect(sent).toEqual([{ patient: 'p-mary', reason: 'life-threatening', words: null, token: null, user: null, secret: null, badge: null }]);
     expect(app.card).not.toBeNull();
   });
 

@@ -34,6 +34,10 @@ const BUILD: &[Need] = &[
         present: || file_under(&PC_DIRS, "webkit2gtk-4.1.pc"),
         packages: &["libwebkit2gtk-4.1-dev", "librsvg2-dev"],
     },
+    Need {
+        present: || file_under(&PC_DIRS, "libpcsclite.pc"),
+        packages: &["libpcsclite-dev"],
+    },
 ];
 
 /// To show it without a display, and to test it.
@@ -51,6 +55,16 @@ const SHOW: &[Need] = &[
         packages: &["fonts-dejavu-core"],
     },
 ];
+
+/// To test the card reader: the real card service with a virtual reader.
+const CARDS: &[Need] = &[Need {
+    present: || {
+        Path::new("/usr/sbin/pcscd").exists()
+            && Path::new("/usr/lib/pcsc/drivers/serial/libifdvpcd.so").exists()
+            && has("ip")
+    },
+    packages: &["pcscd", "vsmartcard-vpcd", "iproute2"],
+}];
 
 /// To test the alert rules with what reads them in earnest.
 const WATCH: &[Need] = &[Need {
@@ -192,7 +206,7 @@ const SERVICES: [&str; 9] = [
 /// what is left in memory. Services of packages that this installs are neither started nor enabled; one that was there
 /// before is left as it is.
 pub fn ensure_cluster() -> Result<()> {
-    let tests = WATCH.iter().chain(IMAGES).chain(LOGS).chain(SECRETS);
+    let tests = WATCH.iter().chain(IMAGES).chain(LOGS).chain(SECRETS).chain(CARDS);
     unstarted(missing(CLUSTER.iter().chain(tests)).as_slice())
 }
 

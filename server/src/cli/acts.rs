@@ -20,8 +20,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use vitrine_access::policy::{self, Request, Role, Subject};
 use vitrine_access::{Action, Disclosure, Permit, action};
-use vitrine_clinical::{DeviceId, PatientId, UserId, WardId};
-use vitrine_store::{Account, AccountChange, EnrolCode, Store};
+use vitrine_clinical::{DeviceId, PatientId, UserId, WardId, scan};
+use vitrine_store::{Account, AccountChange, EnrolCode, Store, StoreError};
 
 /// A command on the store.
 #[derive(Serialize, Deserialize)]
@@ -41,6 +41,16 @@ pub enum Act {
         name: String,
     },
     UserUnbind {
+        name: String,
+    },
+    /// Give a person a badge (`add`), or take it away, by the number that a reader sends.
+    Badge {
+        name: String,
+        number: String,
+        add: bool,
+    },
+    /// Take all badges of a person away: a lost one, whose number nobody knows.
+    BadgesGone {
         name: String,
     },
     ClientAdd {
@@ -245,7 +255,8 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
                 .iter()
                 .map(|a| {
                     json!({"user": a.user, "display": a.display, "role": a.role.name(), "wards": a.wards,
-                        "pin": a.pin_phc.is_some(), "disabled": a.disabled})
+                        "pin": a.pin_phc.is_some(), "disabled": a.disabled,
+                        "badges": a.badges.iter().map(|b| shown_badge(b)).collect::<Vec<_>>()})
                 })
                 .collect();
             Ok(Given::done(json!({"users": users})))
@@ -282,6 +293,8 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
                 ..Given::done(json!({"user": user, "bound": false}))
             })
         }
+        Act::Badge { name, number, add } => badge(ground, &name, &number, add).await,
+        Act::BadgesGone { name } => badges_gone(ground, &name).await,
         Act::ClientAdd { name, scopes } => client_add(ground, &name, scopes).await,
         Act::Enrol { ward, site } => enrol(ground, &ward, site).await,
         Act::DeviceList => {
@@ -393,6 +406,59 @@ pub fn ward_id(ward: &str) -> Result<WardId, Fault> {
     WardId::new(ward).map_err(|e| Fault::usage(format!("--ward '{ward}': {e}")))
 }
 
+/// What is shown of a badge, and what audit rows name: enough to tell one from another, not its number.
+fn shown_badge(badge: &str) -> &str {
+    badge.get(..8).unwrap_or(badge)
+}
+
+async fn badge(ground: &Ground, name: &str, number: &str, add: bool) -> Result<Given, Fault> {
+    let user = user_id(name)?;
+    let number = scan::badge::number(number).map_err(|e| Fault::usage(e.text()))?;
+    let badge = vitrine_wire::digest::badge(&ground.keys.badge_key(), &number);
+    change_badge(ground, &user, badge.clone(), add).await?;
+    let left = ground.store.account(&user).await?.map_or(0, |a| a.badges.len());
+    Ok(Given {
+        access_changed: true,
+        ..Given::done(json!({"user": user, "badge": shown_badge(&badge), "added": add, "badges": left}))
+    })
+}
+
+async fn badges_gone(ground: &Ground, name: &str) -> Result<Given, Fault> {
+    let user = user_id(name)?;
+    let account = ground.store.account(&user).await?;
+    let account = account.ok_or_else(|| {
+        Fault::usage(format!(
+            "there is no user {user}: 'vitrine-server user list' shows all"
+        ))
+    })?;
+    let gone = account.badges.len();
+    for badge in account.badges {
+        change_badge(ground, &user, badge, false).await?;
+    }
+    Ok(Given {
+        access_changed: true,
+        ..Given::done(json!({"user": user, "removed": gone, "badges": 0}))
+    })
+}
+
+async fn change_badge(ground: &Ground, user: &UserId, badge: String, add: bool) -> Result<(), Fault> {
+    let permit = ground
+        .permit::<action::ManageUsers>()?
+        .noted("user", user.as_str())
+        .noted("change", if add { "badge-add" } else { "badge-remove" })
+        .noted("badge", shown_badge(&badge));
+    let change = if add {
+        AccountChange::AddBadge(user.clone(), badge)
+    } else {
+        AccountChange::RemoveBadge(user.clone(), badge)
+    };
+    match ground.store.change_account(&permit, change).await {
+        Ok(_) => Ok(()),
+        Err(StoreError::Refused(text)) => Err(Fault::usage(text)),
+        Err(e) => Err(e.into()),
+    }
+}
+
 async fn user_add(
     ground: &Ground,
     name: String,
@@ -468,6 +534,7 @@ pub async fn put_user(
         password_phc,
         pin_phc,
         disabled: false,
+        badges: Vec::new(),
         version: 0,
     };
     let permit = ground
@@ -531,6 +598,17 @@ pub fn secrets_from_stdin() -> Result<(Option<String>, Option<String>), Fault> {
     let password = password
         .ok_or_else(|| Fault::usage("--secret-stdin: the first line of stdin must hold the password"))?;
     Ok((Some(password), lines.next().filter(|l| !l.is_empty())))
+}
+
+/// The number of a badge, as a reader types it into stdin; no argument, so that no list of processes shows it.
+///
+/// # Errors
+/// [`Fault`] when there is none.
+pub fn badge_from_stdin() -> Result<String, Fault> {
+    let line = std::io::stdin().lines().next().and_then(Result::ok);
+    line.filter(|l| !l.trim().is_empty()).ok_or_else(|| {
+        Fault::usage("the first line of stdin must hold the badge's number, as the reader sends it")
+    })
 }
 
 async fn client_add(ground: &Ground, name: &str, scopes: Vec<String>) -> Result<Given, Fault> {

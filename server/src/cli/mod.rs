@@ -155,6 +155,9 @@ enum UserCommand {
         #[command(flatten)]
         data: Data,
     },
+    /// Badges that pick a person at a workstation; their PIN opens.
+    #[command(subcommand)]
+    Badge(BadgeCommand),
     /// Let go of a person's identity at the provider: sessions by it end, and the next sign-in there binds anew.
     Unbind {
         /// Sign-in name.
@@ -162,6 +165,29 @@ enum UserCommand {
         #[command(flatten)]
         data: Data,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum BadgeCommand {
+    /// Give a person a badge; its number is read from stdin, as a reader types it.
+    Add {
+        /// Sign-in name.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+    },
+    /// Take a badge away, by its number from stdin; workstations learn of it.
+    Remove {
+        /// Sign-in name.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+        /// All of theirs: one was lost, and nobody knows its number.
+        #[arg(long)]
+        all: bool,
+    },
+    /// List who has how many.
+    List(Data),
 }
 
 #[derive(Debug, Subcommand)]
@@ -394,6 +420,44 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::User(UserCommand::List(data)) => admin::act(context, &data, Act::UserList).await,
         Command::User(UserCommand::Disable { name, data }) => {
             admin::act(context, &data, Act::UserDisable { name }).await
+        }
+        Command::User(UserCommand::Badge(BadgeCommand::List(data))) => {
+            admin::act(context, &data, Act::UserList).await
+        }
+        Command::User(UserCommand::Badge(BadgeCommand::Remove {
+            name,
+            data,
+            all: true,
+        })) => admin::act(context, &data, Act::BadgesGone { name }).await,
+        Command::User(UserCommand::Badge(BadgeCommand::Add { name, data })) => {
+            let number = acts::badge_from_stdin()?;
+            admin::act(
+                context,
+                &data,
+                Act::Badge {
+                    name,
+                    number,
+                    add: true,
+                },
+            )
+            .await
+        }
+        Command::User(UserCommand::Badge(BadgeCommand::Remove {
+            name,
+            data,
+            all: false,
+        })) => {
+            let number = acts::badge_from_stdin()?;
+            admin::act(
+                context,
+                &data,
+                Act::Badge {
+                    name,
+                    number,
+                    add: false,
+                },
+            )
+            .await
         }
         Command::User(UserCommand::Unbind { name, data }) => {
             admin::act(context, &data, Act::UserUnbind { name }).await

@@ -45,7 +45,10 @@ pub enum Kind {
 #[must_use]
 pub fn kind(act: &Act) -> Kind {
     match act {
-        Act::UserList => Kind::Table("users", &["user", "role", "wards", "disabled", "display"]),
+        Act::UserList => Kind::Table(
+            "users",
+            &["user", "role", "wards", "disabled", "badges", "display"],
+        ),
         Act::DeviceList => Kind::Table("devices", &["id", "name", "ward", "site", "state", "last_seen"]),
         Act::Images(Pictures::List { .. }) => Kind::Table(
             "quarantined",

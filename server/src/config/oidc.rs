@@ -27,6 +27,25 @@ pub struct Oidc {
     pub amr: Vec<String>,
     /// Seconds within which the person must have proven themselves at the provider; 0 = an older sign-in there counts.
     pub fresh_seconds: u32,
+    /// As people call it, on the button of the lock screen; empty = its host.
+    pub name: String,
+    /// It is the way in at workstations: while it answers, password and PIN only unlock what it opened.
+    pub require: bool,
+    /// For how many hours after a sign-in by it a person may unlock with badge and PIN, or PIN, where `require` is set.
+    pub unlock_hours: u32,
+}
+
+impl Oidc {
+    /// As people call the provider.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        if !self.name.is_empty() {
+            return self.name.clone();
+        }
+        let url = Url::parse(&self.issuer).ok();
+        let host = url.as_ref().and_then(Url::host_str);
+        host.unwrap_or_default().to_owned()
+    }
 }
 
 impl Default for Oidc {
@@ -40,6 +59,9 @@ impl Default for Oidc {
             acr: Vec::new(),
             amr: Vec::new(),
             fresh_seconds: 300,
+            name: String::new(),
+            require: false,
+            unlock_hours: 12,
         }
     }
 }
@@ -56,7 +78,7 @@ pub(super) fn fault(o: &Oidc) -> Option<(&'static str, String)> {
     let some = |key, text: &str| Some((key, text.to_owned()));
     if o.issuer.is_empty() {
         let set = [&o.client_id, &o.client_secret_file, &o.ca_file];
-        return set.iter().any(|v| !v.is_empty()).then(|| {
+        return (o.require || set.iter().any(|v| !v.is_empty())).then(|| {
             (
                 "oidc.issuer",
                 "must be set when another key of [oidc] is".to_owned(),
@@ -96,6 +118,15 @@ pub(super) fn fault(o: &Oidc) -> Option<(&'static str, String)> {
     if o.fresh_seconds > 86_400 {
         return some("oidc.fresh_seconds", "must lie between 0 and 86400");
     }
+    if o.name.chars().count() > 40 || o.name.chars().any(char::is_control) {
+        return some(
+            "oidc.name",
+            "must be at most 40 characters, as people call the provider",
+        );
+    }
+    if !(1..=24).contains(&o.unlock_hours) {
+        return some("oidc.unlock_hours", "must lie between 1 and 24");
+    }
     None
 }
 
@@ -108,6 +139,9 @@ mod tests {
         let of = |text: &str| Config::parse(&format!("[oidc]\n{text}"), "c.toml").map_err(|f| f.text);
         let good = "issuer = \"https://idp.example\"\nclient_id = \"vitrine\"\n";
         assert_eq!(of(good).unwrap().oidc.account_claim, "preferred_username");
+        assert_eq!(of(good).unwrap().oidc.shown(), "idp.example");
+        let named = of(&format!("{good}name = \"Hospital ID\"")).unwrap();
+        assert_eq!(named.oidc.shown(), "Hospital ID");
         assert!(
             of("issuer = \"http://127.0.0.1:9\"\nclient_id = \"v\"").is_ok(),
             "this machine"
@@ -152,6 +186,13 @@ mod tests {
             (
                 &format!("{good}account_claim = \"\""),
                 "oidc.account_claim must name",
+            ),
+            ("require = true", "oidc.issuer must be set"),
+            (&format!("{good}unlock_hours = 0"), "oidc.unlock_hours must lie"),
+            (&format!("{good}unlock_hours = 25"), "oidc.unlock_hours must lie"),
+            (
+                &format!("{good}name = \"{}\"", "n".repeat(41)),
+                "oidc.name must be",
             ),
             (
                 &format!("{good}fresh_seconds = 90000"),

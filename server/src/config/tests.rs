@@ -82,7 +82,7 @@ fn every_key_is_described_in_the_document() {
                 _ => None,
             } {
                 value
-            } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" || *k == "dimse.tls" {
+            } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" || *k == "dimse.tls" || *k == "oidc.require" {
                 "true"
             } else if ["url", "node", "replica_url"].contains(&key) {
                 "\"postgres://v@127.0.0.1/v\""
@@ -102,7 +102,7 @@ fn every_key_is_described_in_the_document() {
                 }
             } else if key == "issuer" {
                 "\"https://idp.example\""
-            } else if ["client_id", "account_claim"].contains(&key) {
+            } else if ["client_id", "account_claim"].contains(&key) || *k == "oidc.name" {
                 "\"vitrine\""
             } else if ["client_secret_file", "ca_file"].contains(&key) {
                 "\"/etc/vitrine/file\""
@@ -127,7 +127,7 @@ fn every_key_is_described_in_the_document() {
                 "0"
             } else if key == "keep_rows" {
                 "5000"
-            } else if key == "longest_hours" {
+            } else if ["longest_hours", "unlock_hours"].contains(&key) {
                 "9"
             } else {
                 "60"
@@ -138,7 +138,7 @@ fn every_key_is_described_in_the_document() {
     Config::parse(&all, "all").unwrap();
 }
 
-const KEYS: [&str; 93] = [
+const KEYS: [&str; 96] = [
     "listen.address",
     "listen.metrics",
     "listen.agent",
@@ -224,6 +224,9 @@ const KEYS: [&str; 93] = [
     "oidc.acr",
     "oidc.amr",
     "oidc.fresh_seconds",
+    "oidc.name",
+    "oidc.require",
+    "oidc.unlock_hours",
     "log.level",
     "log.format",
     "database.url",

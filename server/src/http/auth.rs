@@ -1,4 +1,4 @@
-//! `POST /auth/token`, `POST /auth/login`, `POST /auth/logout`.
+//! `POST /auth/token`, `POST /auth/login`, `POST /auth/way`, `POST /auth/logout`.
 //!
 //! Lives here: proving a client's or a person's secret and opening a session, each with its audit row. Never here:
 //! what they may do then. Called by the router.
@@ -20,11 +20,12 @@ use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use vitrine_access::ways::{self, Because, Found, Reach, TakeProvider, Way};
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::{DeviceId, UserId, WardId};
 use vitrine_store::{Account, DeviceState, StoreError};
 use vitrine_wire::ErrorCode;
-use vitrine_wire::http::{LoginRequest, LoginResponse};
+use vitrine_wire::http::{LoginRequest, LoginResponse, WayAnswer, WayRequest};
 
 /// The row of a sign-in, sign-out or enrolment: acts before the policy, which have no permit.
 pub(crate) fn sign_in_row(
@@ -204,6 +205,25 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         Some(u) => app.store.account(u).await?,
         None => None,
     };
+    // Before the secret is looked at: who is to take the provider learns nothing of a PIN here, and nothing is counted.
+    let found = found(&app, account.as_ref()).await?;
+    let because = match ways::decide(Way::Pin, found) {
+        Ok(because) => because,
+        Err(TakeProvider) => {
+            let actor = user.map_or_else(|| Actor::Device(device.clone()), Actor::User);
+            let row = sign_in_row(actor, Some(device), Kind::SignIn, ways::REFUSED, false);
+            app.store.append(row).await?;
+            return Err(Refused::use_provider(&app.config.oidc.shown()));
+        }
+    };
+    let theirs = |badge: &String| account.as_ref().is_some_and(|a| a.badges.contains(badge));
+    if asked.badge.as_ref().is_some_and(|badge| !theirs(badge)) {
+        let actor = user.map_or_else(|| Actor::Device(device.clone()), Actor::User);
+        let row = sign_in_row(actor, Some(device), Kind::SignIn, "unknown-badge", false);
+        app.store.append(row).await?;
+        let text = "This badge is nobody's here any more: sign in by name, and ask clinical IT.";
+        return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::UnknownBadge, text));
+    }
     let mut rule = check_secret(&app, account.as_ref(), &asked.secret, true).await?;
     if rule.is_some() && !app.dir.is_demo() && demo::is_published(&asked.user, &asked.secret) {
         tracing::warn!("a credential of the demonstration was used outside it and refused");
@@ -236,13 +256,22 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         let text = "This account is disabled: ask clinical IT.";
         return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Disabled, text));
     }
-    let row = sign_in_row(
+    let mut row = sign_in_row(
         Actor::User(account.user.clone()),
         Some(device.clone()),
         Kind::SignIn,
         rule,
         true,
     );
+    let way = match (rule, &asked.badge) {
+        ("pin", Some(_)) => Way::BadgePin,
+        ("pin", None) => Way::Pin,
+        _ => Way::Password,
+    };
+    row.notes.insert("way".to_owned(), way.code().to_owned());
+    if because != Because::Free {
+        row.notes.insert("because".to_owned(), because.code().to_owned());
+    }
     app.store.append(row).await?;
     let (token, expires_in_s) = sessions::open_for_user(&app, &account.user, Some(device)).await?;
     Ok(Json(LoginResponse {
@@ -252,6 +281,51 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         role: account.role.name().to_owned(),
         wards: account.wards.iter().map(ToString::to_string).collect(),
         server_time_ms: clock::now().0,
+    }))
+}
+
+/// What a sign-in by less than the provider finds here now; `account`: of the person, where there is one.
+async fn found(app: &App, account: Option<&Account>) -> Result<Found, StoreError> {
+    let Some(provider) = app.oidc.as_ref().filter(|_| app.config.oidc.require) else {
+        return Ok(Found {
+            required: false,
+            reach: Reach::Down,
+            vouched: false,
+        });
+    };
+    let vouched = match account {
+        Some(account) => sessions::vouched(app, account).await?,
+        None => false,
+    };
+    let up = provider.answers().await;
+    Ok(Found {
+        required: true,
+        reach: if up { Reach::Up } else { Reach::Down },
+        vouched,
+    })
+}
+
+/// Whether a person may sign in at an enrolled workstation by less than the provider now.
+///
+/// # Errors
+/// [`Refused`].
+pub async fn way(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<WayAnswer>, Refused> {
+    let bad = |text: &str| Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text);
+    let asked: WayRequest =
+        serde_json::from_slice(&body).map_err(|_| bad("The body is not a question about a sign-in."))?;
+    proven_device(&app, &asked.device, asked.at_ms, &asked.signature, |_| {
+        asked.message()
+    })
+    .await?;
+    let account = match UserId::new(asked.user.clone()) {
+        Ok(user) => app.store.account(&user).await?,
+        Err(_) => None,
+    };
+    let found = found(&app, account.as_ref()).await?;
+    Ok(Json(WayAnswer {
+        required: found.required,
+        provider_answers: found.reach == Reach::Up,
+        vouched: found.vouched,
     }))
 }
 

@@ -176,6 +176,14 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "POST",
+        path: "/auth/way",
+        door: Door::Secret,
+        interaction: None,
+        body: Some(2048),
+        mount: || post(auth::way),
+    },
+    Route {
+        method: "POST",
         path: "/auth/logout",
         door: Door::Bearer,
         interaction: None,

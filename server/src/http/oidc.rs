@@ -18,6 +18,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
+use vitrine_access::ways::Way;
 use vitrine_access::{Actor, AuditEntry, Kind};
 use vitrine_clinical::{DeviceId, UserId};
 use vitrine_store::identities::Bound;
@@ -115,6 +116,8 @@ pub(super) async fn admit(
 pub(super) fn let_in(account: &Account, device: Option<DeviceId>, vouched: &Vouched) -> AuditEntry {
     let actor = Actor::User(account.user.clone());
     let mut row = sign_in_row(actor, device, Kind::SignIn, "oidc", true);
+    row.notes
+        .insert("way".to_owned(), Way::Provider.code().to_owned());
     for (name, value) in [("issuer", &vouched.of.issuer), ("subject", &vouched.of.subject)] {
         row.notes.insert(name.to_owned(), value.clone());
     }
@@ -193,6 +196,7 @@ pub async fn sign_in(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Oi
     app.store
         .append(let_in(&account, Some(device.clone()), &vouched))
         .await?;
+    sessions::vouch(&app, &account, vouched.of.clone()).await?;
     let (token, expires_in_s) = sessions::open_by_provider(&app, &account, device, vouched.of).await?;
     let login = LoginResponse {
         token,
@@ -257,8 +261,13 @@ async fn end(app: &App, body: &[u8]) -> Result<(), Ended> {
         tracing::error!(error = %e, "sessions were to end by the identity provider's word, and are still there: disable the account");
     })?;
     for session in ended {
+        if sessions::is_vouched(&session) {
+            continue;
+        }
         app.session_ended(&session.hash);
         if let Ok(user) = UserId::new(session.holder) {
+            // Whoever left the provider has left: nothing is unlocked by its word any more.
+            sessions::vouched_no_more(app, &user).await?;
             let actor = Actor::User(user);
             app.store
                 .append(sign_in_row(

@@ -286,6 +286,15 @@ impl Refused {
         out.refusal.retry_after_s = Some(seconds);
         out
     }
+    /// The provider answers: it is the way in.
+    #[must_use]
+    pub fn use_provider(name: &str) -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            ErrorCode::UseProvider,
+            format!("Sign in with {name}: it answers, and is the way in here."),
+        )
+    }
     /// Turned away because of load.
     #[must_use]
     pub fn busy(seconds: u32) -> Self {

@@ -23,6 +23,9 @@ const TOUCH_MS: i64 = 60_000;
 const CONSOLE_MS: i64 = 8 * 3_600_000;
 /// The first scope of the row of a session of the console; the second is the version of its account.
 const CONSOLE: &str = "console";
+/// The first scope of the row that says that the provider vouched for somebody; the second is the version of their account. It
+/// is no session: no token opens it.
+const VOUCHED: &str = "vouched";
 
 /// Who asks, as far as has been proven.
 #[derive(Debug, Clone)]
@@ -164,7 +167,7 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
         app.store.end_session(&hash).await?;
         return Ok(None);
     }
-    if is_console(&row) {
+    if is_console(&row) || is_vouched(&row) {
         return Ok(None);
     }
     if row.client {
@@ -226,6 +229,60 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
         session: hash,
         until: row.until,
     }))
+}
+
+/// Under what it is kept that the provider vouched for somebody.
+fn vouched_hash(user: &UserId) -> [u8; 32] {
+    Sha256::digest([b"vitrine-vouched\0", user.as_str().as_bytes()].concat()).into()
+}
+
+/// Whether a row says that the provider vouched for its holder, and opens nothing.
+#[must_use]
+pub fn is_vouched(row: &SessionRow) -> bool {
+    !row.client && row.scopes.first().is_some_and(|s| s == VOUCHED)
+}
+
+/// Keeps that the provider vouched for somebody now. It ends after `oidc.unlock_hours`, with any change of the account, and with
+/// any word of the provider that ends a session of theirs.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn vouch(app: &App, account: &Account, of: ProviderSession) -> Result<(), StoreError> {
+    let at = clock::now();
+    let row = SessionRow {
+        hash: vouched_hash(&account.user),
+        holder: account.user.as_str().to_owned(),
+        client: false,
+        device: None,
+        scopes: vec![VOUCHED.to_owned(), account.version.to_string()],
+        // Without the session at the provider: it ends with any of its person's.
+        provider: Some(ProviderSession { sid: None, ..of }),
+        at,
+        until: at.plus_ms(i64::from(app.config.oidc.unlock_hours) * 3_600_000),
+    };
+    app.store.put_session(row).await
+}
+
+/// Whether the provider vouched for this account lately, as it is now.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn vouched(app: &App, account: &Account) -> Result<bool, StoreError> {
+    let row = app.store.session(&vouched_hash(&account.user)).await?;
+    Ok(row.is_some_and(|r| {
+        is_vouched(&r)
+            && r.until > clock::now()
+            && !account.disabled
+            && r.scopes.get(1).is_some_and(|v| *v == account.version.to_string())
+    }))
+}
+
+/// Forgets that the provider vouched for somebody.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn vouched_no_more(app: &App, user: &UserId) -> Result<(), StoreError> {
+    app.store.end_session(&vouched_hash(user)).await
 }
 
 fn is_console(row: &SessionRow) -> bool {

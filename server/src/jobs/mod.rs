@@ -1,11 +1,12 @@
 //! Work that comes round by itself.
 //!
 //! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, the search index,
-//! reviews that nobody decides, who is told of them, the audit log's tree and repository, backups for the redo log, the archive's rules and recalls. Never here:
+//! reviews that nobody decides, who is told of them, whether the identity provider answers, the audit log's tree and repository, backups for the redo log, the archive's rules and recalls. Never here:
 //! work a request waits for. Called by `cli::serve`.
 
 pub mod bases;
 pub mod notices;
+pub mod provider;
 pub mod repository;
 pub mod reviews;
 pub mod spool;
@@ -35,6 +36,7 @@ pub fn start(app: &Arc<App>) {
     others(app.clone());
     reviews::start(app);
     notices::start(app);
+    provider::start(app);
     tree::start(app);
     repository::start(app);
     index(app.clone());

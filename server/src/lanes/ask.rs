@@ -64,7 +64,7 @@ impl Ask {
             ("GET", ["dicomweb", "studies", ..]) => Self::Images,
             ("POST", ["live", "vitals"]) => Self::Live,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
-            ("POST", ["auth", "login" | "token" | "oidc"] | ["console", "api", "sign-in"])
+            ("POST", ["auth", "login" | "way" | "token" | "oidc"] | ["console", "api", "sign-in"])
             | (
                 "GET",
                 ["auth", "oidc"] | ["console", "api", "oidc", "start"] | ["console", "oidc", "callback"],
@@ -199,6 +199,7 @@ mod tests {
             ("GET", "/emergency/1", Clinical, Clinical),
             ("POST", "/auth/break-glass", Clinical, Clinical),
             ("POST", "/auth/login", SignIn, SignIn),
+            ("POST", "/auth/way", SignIn, SignIn),
             ("POST", "/auth/token", SignIn, SignIn),
             ("POST", "/auth/logout", Clinical, Clinical),
             ("GET", "/auth/oidc", SignIn, SignIn),

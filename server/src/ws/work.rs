@@ -25,7 +25,7 @@ use vitrine_sync::scope::Scope;
 use vitrine_sync::server::{AuditVerdict, DeviceVerdict, Effect, Event, RowsRead};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::{ScopeDigest, bucket_of};
-use vitrine_wire::message::{AuditRow, Ref};
+use vitrine_wire::message::{AuditRow, ProviderIn, Ref, WaysIn};
 
 /// Rows of one scope read at a time.
 const ROWS: usize = 1000;
@@ -265,6 +265,18 @@ async fn verify(
         training: app.dir.is_demo(),
         layouts: Arc::clone(&app.layouts),
         offline_days: app.config.sessions.offline_days,
+        ways: ways(app),
+    }
+}
+
+fn ways(app: &App) -> WaysIn {
+    let provider = app.oidc.as_ref().map(|p| ProviderIn {
+        name: p.config().shown(),
+        required: p.config().require,
+    });
+    WaysIn {
+        badge_key: hex(&*app.keys.badge_key()),
+        provider,
     }
 }
 

@@ -25,7 +25,7 @@ use vitrine_store::held::HeldChange;
 use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{
     Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem,
-    SessionRow, StoreError, device_chain,
+    SessionRow, StoreError, badge_taken, badges_after, device_chain,
 };
 
 const USERS: &str = "keeping accounts";
@@ -142,6 +142,8 @@ impl Group<'_> {
             Act::Quarantine(at, items) => self.quarantine(*at, items).await?,
             Act::Account(AccountChange::Put(account)) => self.put_account(account).await?,
             Act::Account(AccountChange::Disable(user)) => self.disable(user).await?,
+            Act::Account(AccountChange::AddBadge(user, badge)) => self.badge(user, badge, true).await?,
+            Act::Account(AccountChange::RemoveBadge(user, badge)) => self.badge(user, badge, false).await?,
             Act::PutCode(code) => {
                 let sql = "INSERT INTO enrol_code (hash, ward, site, until) VALUES ($1, $2, $3, $4)
                            ON CONFLICT (hash) DO UPDATE SET ward = excluded.ward, site = excluded.site, until = excluded.until";
@@ -249,13 +251,13 @@ impl Group<'_> {
     }
 
     async fn put_account(&mut self, a: &Account) -> Result<(), Fault> {
-        let sql = "INSERT INTO account (name, display, role, wards, password_phc, pin_phc, disabled, version)
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, 1)
+        let sql = "INSERT INTO account (name, display, role, wards, password_phc, pin_phc, disabled, version, badges)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, 1, $8)
                    ON CONFLICT (name) DO UPDATE SET display = excluded.display, role = excluded.role,
                      wards = excluded.wards, password_phc = excluded.password_phc, pin_phc = excluded.pin_phc,
-                     disabled = excluded.disabled, version = account.version + 1
+                     disabled = excluded.disabled, badges = excluded.badges, version = account.version + 1
                    RETURNING no, version";
-        let (role, wards) = (a.role.name(), json(&a.wards)?);
+        let (role, wards, badges) = (a.role.name(), json(&a.wards)?, json(&a.badges)?);
         let with: sql::Params<'_> = &[
             &a.user.as_str(),
             &a.display,
@@ -264,8 +266,36 @@ impl Group<'_> {
             &a.password_phc,
             &a.pin_phc,
             &a.disabled,
+            &badges,
         ];
         let row = one(self.tx, USERS, sql, with).await?;
+        self.tell_account(row)
+    }
+
+    async fn badge(&mut self, user: &UserId, badge: &str, add: bool) -> Result<(), Fault> {
+        // One badge at a time on all servers: it is looked for in every account.
+        all(self.tx, USERS, "SELECT pg_advisory_xact_lock(7371)", &[]).await?;
+        let accounts = all_accounts(self.tx).await?;
+        let theirs = |a: &Account| a.badges.iter().any(|b| b == badge);
+        let answer = |e: StoreError| match e {
+            StoreError::Refused(text) => refused(text),
+            other => Fault::Failed(other),
+        };
+        let other = accounts.iter().find(|a| a.user != *user && theirs(a));
+        if let Some(other) = other.filter(|_| add) {
+            return Err(answer(badge_taken(&other.user)));
+        }
+        let Some(account) = accounts.into_iter().find(|a| a.user == *user) else {
+            return Err(refused(format!("there is no user {user}")));
+        };
+        // Done already, and only the answer was lost.
+        if self.again && theirs(&account) == add {
+            return Ok(());
+        }
+        let badges = json(&badges_after(account.badges, badge, add).map_err(answer)?)?;
+        let sql =
+            "UPDATE account SET badges = $1, version = version + 1 WHERE name = $2 RETURNING no, version";
+        let row = one(self.tx, USERS, sql, &[&badges, &user.as_str()]).await?;
         self.tell_account(row)
     }
 
@@ -480,7 +510,7 @@ fn enrolled(new: &NewDevice, at: UtcMs, ward: String, site: bool) -> Result<Devi
 
 /// Accounts as the directory needs them.
 const ACCOUNT: &str =
-    "SELECT name, display, role, wards, password_phc, pin_phc, disabled, version FROM account";
+    "SELECT name, display, role, wards, password_phc, pin_phc, disabled, version, badges FROM account";
 
 pub(crate) fn account(r: &tokio_postgres::Row) -> Result<Account, Fault> {
     let role: &str = col(r, 2, USERS)?;
@@ -494,6 +524,7 @@ pub(crate) fn account(r: &tokio_postgres::Row) -> Result<Account, Fault> {
         pin_phc: col(r, 5, USERS)?,
         disabled: col(r, 6, USERS)?,
         version: uint(col(r, 7, USERS)?),
+        badges: parsed(serde_json::from_str(col(r, 8, USERS)?), USERS)?,
     })
 }
 

@@ -73,10 +73,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "audit_pack",
         sql: include_str!("../migrations/0012_audit_pack.sql"),
     },
+    Migration {
+        number: 14,
+        name: "badges",
+        sql: include_str!("../migrations/0014_badges.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 12;
+pub const SCHEMA: u32 = 14;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

@@ -86,6 +86,7 @@ async fn words_are_of_one_patient_outlive_keys_and_go_with_the_record() {
             password_phc: String::new(),
             pin_phc: None,
             disabled: false,
+            badges: Vec::new(),
             version: 0,
         };
         let permit = h.operator::<ManageUsers>();

@@ -89,6 +89,7 @@ impl Inside {
             password_phc: String::new(),
             pin_phc: None,
             disabled: false,
+            badges: Vec::new(),
             version: 0,
         };
         let change = AccountChange::Put(account);

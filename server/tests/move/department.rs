@@ -169,6 +169,7 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
         password_phc: "x".to_owned(),
         pin_phc: None,
         disabled: false,
+        badges: Vec::new(),
         version: 0,
     };
     let change = AccountChange::Put(person);

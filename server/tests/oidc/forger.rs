@@ -203,6 +203,8 @@ pub struct Answers {
     pub token: Answer,
     /// The key set.
     pub keys: String,
+    /// It does not answer whoever asks for its metadata.
+    pub away: bool,
     /// Forms that came to the token endpoint.
     pub forms: Vec<String>,
 }
@@ -238,13 +240,17 @@ impl Forger {
     }
 }
 
-async fn discovery(State(f): State<Arc<Forger>>) -> axum::Json<Value> {
+async fn discovery(State(f): State<Arc<Forger>>) -> Response {
+    if f.answers.lock().unwrap().away {
+        return StatusCode::BAD_GATEWAY.into_response();
+    }
     let at = &f.issuer;
     axum::Json(json!({
         "issuer": at, "authorization_endpoint": format!("{at}/auth"), "token_endpoint": format!("{at}/token"),
         "jwks_uri": format!("{at}/jwks"), "code_challenge_methods_supported": ["S256"],
         "response_types_supported": ["code"],
     }))
+    .into_response()
 }
 
 async fn jwks(State(f): State<Arc<Forger>>) -> Response {

@@ -19,6 +19,7 @@ mod permit;
 pub mod policy;
 pub mod review;
 pub mod tree;
+pub mod ways;
 
 pub use action::{Action, Kind};
 pub use entry::{Actor, AuditEntry, Decision, Disclosed, Disclosure, Purpose};

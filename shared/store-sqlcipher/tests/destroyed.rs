@@ -74,6 +74,7 @@ async fn a_destroyed_record_leaves_ids_alone() {
             password_phc: String::new(),
             pin_phc: None,
             disabled: false,
+            badges: Vec::new(),
             version: 0,
         };
         let permit = h.operator::<ManageUsers>();

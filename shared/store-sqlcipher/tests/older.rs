@@ -135,7 +135,7 @@ async fn people_of_an_older_program_are_found_by_sound_or_nobody_is() {
     drop(h);
     {
         let conn = cipher::open(&path, &key(), &OpenOptions::default()).unwrap();
-        conn.execute_batch("DROP TABLE sound; DROP TABLE sound_due; DROP TABLE note; DROP TABLE note_word; DROP TABLE imaging_study; DROP TABLE imaging_series; DROP TABLE imaging_instance; DROP TABLE imaging_pack; DROP TABLE imaging_copy; DROP TABLE imaging_target; DROP INDEX break_glass_grant_look; ALTER TABLE break_glass_grant DROP COLUMN next_look; DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; PRAGMA user_version = 3;")
+        conn.execute_batch("DROP TABLE sound; DROP TABLE sound_due; DROP TABLE note; DROP TABLE note_word; DROP TABLE imaging_study; DROP TABLE imaging_series; DROP TABLE imaging_instance; DROP TABLE imaging_pack; DROP TABLE imaging_copy; DROP TABLE imaging_target; DROP INDEX break_glass_grant_look; ALTER TABLE break_glass_grant DROP COLUMN next_look; DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; DROP TRIGGER account_update_elsewhere; ALTER TABLE account DROP COLUMN badges; PRAGMA user_version = 3;")
             .unwrap();
     }
     let h = Hospital::new(open(), first);
@@ -197,7 +197,7 @@ async fn audit_rows_of_an_older_program_are_found_or_nothing_is() {
     {
         let conn = cipher::open(&path, &key(), &OpenOptions::default()).unwrap();
         conn.execute_batch(
-            "DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; PRAGMA user_version = 9;",
+            "DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; DROP TRIGGER account_update_elsewhere; ALTER TABLE account DROP COLUMN badges; PRAGMA user_version = 9;",
         )
         .unwrap();
     }

@@ -59,6 +59,8 @@ pub fn dir_body(account: &Account) -> Vec<u8> {
         wards: Vec<&'a str>,
         pin_phc: Option<&'a str>,
         disabled: bool,
+        #[serde(skip_serializing_if = "<[String]>::is_empty")]
+        badges: &'a [String],
     }
     let dir = Dir {
         user: account.user.as_str(),
@@ -71,6 +73,7 @@ pub fn dir_body(account: &Account) -> Vec<u8> {
             .collect(),
         pin_phc: account.pin_phc.as_deref(),
         disabled: account.disabled,
+        badges: &account.badges,
     };
     // Strings, a list and a flag: there is nothing in it that JSON cannot say.
     serde_json::to_vec(&dir).unwrap_or_default()

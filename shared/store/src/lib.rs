@@ -46,7 +46,7 @@ pub use model::{
     Account, AccountChange, Applied, AppliedChange, ArchivedResource, AuditChainRow, ChangeBatch, ChangeKind,
     ChangeOp, Counts, DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef,
     NewDevice, Page, PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchBy,
-    SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource,
+    SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource, badge_taken, badges_after,
 };
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,

@@ -1,7 +1,7 @@
 //! The types that cross a store.
 
-use crate::Extract;
 use crate::imaging::NewInstance;
+use crate::{Extract, StoreError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use vitrine_access::{Grant, chain, policy::Role};
@@ -277,6 +277,8 @@ pub struct Account {
     pub pin_phc: Option<String>,
     /// May not sign in.
     pub disabled: bool,
+    /// Badges that pick this person, each as `vitrine_wire::digest::badge` has it; a badge is of one person alone.
+    pub badges: Vec<String>,
     /// Grows with every change.
     pub version: u64,
 }
@@ -288,6 +290,33 @@ pub enum AccountChange {
     Put(Account),
     /// Disable.
     Disable(UserId),
+    /// Give somebody a badge; refused when it is somebody's.
+    AddBadge(UserId, String),
+    /// Take a badge away; refused when it is not theirs.
+    RemoveBadge(UserId, String),
+}
+
+/// The badges of an account after a change of them.
+///
+/// # Errors
+/// [`StoreError::Refused`] for one that they have, or have not.
+pub fn badges_after(mut badges: Vec<String>, badge: &str, add: bool) -> Result<Vec<String>, StoreError> {
+    let there = badges.iter().any(|b| b == badge);
+    match (add, there) {
+        (true, false) => badges.push(badge.to_owned()),
+        (false, true) => badges.retain(|b| b != badge),
+        (true, true) => return Err(StoreError::Refused("this badge is theirs already".to_owned())),
+        (false, false) => return Err(StoreError::Refused("this badge is not theirs".to_owned())),
+    }
+    Ok(badges)
+}
+
+/// The answer to [`AccountChange::AddBadge`] for a badge that is somebody else's.
+#[must_use]
+pub fn badge_taken(holder: &UserId) -> StoreError {
+    StoreError::Refused(format!(
+        "this badge is {holder}'s: take it away from them first ('vitrine-server user badge remove')"
+    ))
 }
 
 /// A workstation's state.

@@ -37,6 +37,10 @@ pub enum ErrorCode {
     Damaged,
     /// The audit row could not be written, so nothing is shown.
     AuditFailed,
+    /// The hospital's identity provider answers: it is the way in here.
+    UseProvider,
+    /// The badge is nobody's here (any more).
+    UnknownBadge,
     /// The server is too busy.
     Overloaded,
     /// A fault of ours.

@@ -59,6 +59,47 @@ pub struct LoginRequest {
     pub at_ms: i64,
     /// Ed25519 over `"vitrine-login" ‖ user ‖ 0 ‖ device ‖ at_ms (8 bytes, big endian)`, hex.
     pub signature: String,
+    /// The badge by which the person was picked, as [`crate::digest::badge`] has it; absent = none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub badge: Option<String>,
+}
+
+/// `POST /auth/way`: whether a person may sign in at an enrolled workstation by less than the hospital's identity provider now.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct WayRequest {
+    /// Sign-in name.
+    pub user: String,
+    /// Device id.
+    pub device: String,
+    /// The device's time, ms: part of what is signed.
+    pub at_ms: i64,
+    /// Ed25519 over [`WayRequest::message`], hex.
+    pub signature: String,
+}
+
+impl WayRequest {
+    /// What the device signs: `"vitrine-way" ‖ 0 ‖ user ‖ 0 ‖ device ‖ 0 ‖ at_ms` (8 bytes, big endian).
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        let mut out = b"vitrine-way\0".to_vec();
+        for part in [&self.user, &self.device] {
+            out.extend_from_slice(part.as_bytes());
+            out.push(0);
+        }
+        out.extend_from_slice(&self.at_ms.to_be_bytes());
+        out
+    }
+}
+
+/// The answer to [`WayRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WayAnswer {
+    /// The place says that the provider is the way in.
+    pub required: bool,
+    /// The provider answers the server now.
+    pub provider_answers: bool,
+    /// It vouched for this person lately.
+    pub vouched: bool,
 }
 
 /// Signed in.
@@ -108,6 +149,9 @@ pub struct DirUser {
     pub pin_phc: Option<String>,
     /// May not sign in nor break the glass.
     pub disabled: bool,
+    /// Their badges, as [`crate::digest::badge`] has them; absent from a server that knows of none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub badges: Vec<String>,
 }
 
 /// Body of an item in a `board:` scope, key = patient id.

@@ -100,6 +100,33 @@ pub struct Ref {
     pub hash: String,
 }
 
+/// In which ways people sign in at a workstation, besides password and PIN.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaysIn {
+    /// The key of [`crate::digest::badge`], hex: it goes to enrolled workstations alone and is kept encrypted there.
+    pub badge_key: String,
+    /// The hospital's identity provider; absent = there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<ProviderIn>,
+}
+
+impl std::fmt::Debug for WaysIn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WaysIn")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The hospital's identity provider, as a lock screen needs it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderIn {
+    /// As people call it.
+    pub name: String,
+    /// It is the way in while it answers.
+    pub required: bool,
+}
+
 macro_rules! messages {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $kind:literal $lane:ident $variant:ident { $($(#[$fdoc:meta])* $field:ident : $ty:ty),* $(,)? })* }) => {
         $(#[$doc])*
@@ -329,6 +356,9 @@ messages! {
             /// Days without contact after which the workstation lets nobody in by what it holds; absent = it does not say.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             offline_days: Option<u32>,
+            /// In which ways people sign in here; absent = it does not say.
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            ways: Option<WaysIn>,
         }
         /// The user's session is accepted on this connection.
         67 Control UserWelcome {

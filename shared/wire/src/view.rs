@@ -104,6 +104,36 @@ pub struct LockView {
     pub device_text: Option<String>,
     /// Up to six recent users.
     pub recent_users: Vec<RecentUserView>,
+    /// The hospital's identity provider; none where there is none, or the server has not said so yet.
+    pub provider: Option<ProviderView>,
+    /// How a badge is used here, in a sentence; none where badges cannot be used.
+    pub badge_text: Option<String>,
+}
+
+/// The hospital's identity provider, on the lock screen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ProviderView {
+    /// As people call it.
+    pub name: String,
+    /// It is the way in while it answers.
+    pub required: bool,
+}
+
+/// Whom a badge picked: their PIN opens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct BadgeView {
+    /// Given with the PIN; good for a minute.
+    pub token: String,
+    /// Sign-in name.
+    pub user: String,
+    /// Name as shown.
+    pub display: String,
+    /// Initials.
+    pub initials: String,
+    /// Role in words.
+    pub role: String,
 }
 
 /// Whether this workstation can be used.
@@ -799,6 +829,12 @@ pub enum EngineEvent {
     WallTrends,
     /// An emergency access is over by its time, or a reviewer took it back: what is open under it closes, and says so.
     EmergencyEnded(EmergencyEndedView),
+    /// A badge was held to the card reader while nobody is signed in.
+    Badge(BadgeView),
+    /// A card that picks nobody was held to the card reader while nobody is signed in.
+    BadgeRefused(ErrorView),
+    /// What the lock screen says of the ways of signing in changed.
+    LockChanged,
     /// The session ended (locked, revoked): hide everything at once.
     Locked,
 }

@@ -37,6 +37,15 @@ pub enum EngineError {
         /// Seconds to wait.
         retry_after_s: u32,
     },
+    /// The hospital's identity provider answers: it is the way in here.
+    UseProvider {
+        /// As people call it.
+        name: String,
+    },
+    /// The badge is nobody's here.
+    UnknownBadge,
+    /// What was held to the reader is no badge, or was too long ago.
+    NoBadge(String),
     /// The slot of the user was removed after ten wrong secrets.
     SlotRemoved,
     /// The account is disabled.
@@ -133,6 +142,14 @@ impl std::fmt::Display for EngineError {
                 "Zu viele falsche Versuche für diesen Benutzer: {span} bis zum nächsten Versuch warten.",
                 span = span(*retry_after_s)
             ),
+            Self::UseProvider { name } => say!(
+                "Sign in with {name}: it answers, and is the way in here. After that a PIN is enough, with or without a badge.",
+                "Mit {name} anmelden: Der Anbieter ist erreichbar und hier der vorgesehene Weg. Danach genügt die PIN, mit oder ohne Ausweis."
+            ),
+            Self::UnknownBadge => say!(
+                "This badge is not known here: sign in by name, and have IT enrol the badge.",
+                "Dieser Ausweis ist hier nicht bekannt: mit Namen anmelden und den Ausweis von der Klinik-IT eintragen lassen."
+            ),
             Self::SlotRemoved => say!(
                 "Too many wrong tries: this user's key on this workstation was removed. Sign in while the server can be reached.",
                 "Zu viele falsche Versuche: der Schlüssel dieses Benutzers an diesem Arbeitsplatz wurde entfernt. Anmelden, wenn der Server erreichbar ist."
@@ -181,6 +198,7 @@ impl std::fmt::Display for EngineError {
             Self::Denied { text, .. }
             | Self::Refused { text, .. }
             | Self::Protocol(text)
+            | Self::NoBadge(text)
             | Self::Usage(text)
             | Self::Unsafe(text) => return f.write_str(text),
             Self::Store(e) => store_words(e),
@@ -273,6 +291,8 @@ impl EngineError {
             Self::NotSignedIn | Self::PinNeeded => ErrorCode::NotSignedIn,
             Self::WrongSecret { .. } | Self::UnknownUser(_) => ErrorCode::WrongSecret,
             Self::Throttled { .. } => ErrorCode::Throttled,
+            Self::UseProvider { .. } => ErrorCode::UseProvider,
+            Self::UnknownBadge => ErrorCode::UnknownBadge,
             Self::SlotRemoved | Self::Disabled => ErrorCode::Disabled,
             Self::Denied { .. } => ErrorCode::Denied,
             Self::NotOnThisWorkstation { .. } => ErrorCode::NotOnThisWorkstation,
@@ -280,7 +300,7 @@ impl EngineError {
             Self::Refused { code, .. } => *code,
             Self::Protocol(_) => ErrorCode::ProtocolMismatch,
             Self::AuditFailed(_) | Self::NotKept(_) => ErrorCode::AuditFailed,
-            Self::Usage(_) => ErrorCode::BadRequest,
+            Self::Usage(_) | Self::NoBadge(_) => ErrorCode::BadRequest,
             Self::Store(_) | Self::Io { .. } | Self::Internal(_) | Self::Paper(_) | Self::Printer(_) => {
                 ErrorCode::Internal
             }
@@ -314,7 +334,7 @@ impl EngineError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::NotEnrolled | Self::Usage(_) | Self::UnknownUser(_) => 2,
+            Self::NotEnrolled | Self::Usage(_) | Self::NoBadge(_) | Self::UnknownUser(_) => 2,
             Self::Unsafe(_) | Self::KeysMissing(_) => 3,
             Self::NotOnThisWorkstation { .. } => 4,
             Self::Denied { .. } => 5,
@@ -324,6 +344,8 @@ impl EngineError {
             | Self::HorizonPassed { .. }
             | Self::WrongSecret { .. }
             | Self::Throttled { .. }
+            | Self::UseProvider { .. }
+            | Self::UnknownBadge
             | Self::SlotRemoved
             | Self::Disabled => 6,
             Self::Refused { code, .. } => match code {
@@ -331,6 +353,8 @@ impl EngineError {
                 ErrorCode::NotSignedIn
                 | ErrorCode::WrongSecret
                 | ErrorCode::Throttled
+                | ErrorCode::UseProvider
+                | ErrorCode::UnknownBadge
                 | ErrorCode::Disabled
                 | ErrorCode::DeviceRevoked => 6,
                 ErrorCode::BadRequest | ErrorCode::NotEnrolled => 2,

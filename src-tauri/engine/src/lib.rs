@@ -41,5 +41,6 @@ pub use images::Pixels;
 pub use link::{Enrolment, enrol};
 pub use profile::DeviceFile;
 pub use selftest::{Check, SelfTest};
+pub use session::Reader;
 pub use vitrine_clinical::{language, say, word};
 pub use workstation::{IdentityToken, Options, Packet, SEARCH_ROWS, Workstation};

@@ -17,7 +17,7 @@ use crate::layouts;
 use crate::live::Live;
 use crate::outbox::{self, Alarm, Alarms, Ballast};
 use crate::profile::{DeviceFile, Profile};
-use crate::session::{Ended, Person, Proofs, Session, Waits, rows};
+use crate::session::{Badges, Ended, Person, Proofs, Reader, Session, Waits, rows};
 use crate::{EngineError, Options, entropy};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -52,6 +52,10 @@ pub(crate) struct Station {
     pub(crate) session: RwLock<Option<Session>>,
     pub(crate) proofs: Proofs,
     pub(crate) waits: Waits,
+    pub(crate) badges: Badges,
+    reader: Mutex<Reader>,
+    /// Ends a sign-in by the provider that waits for the browser; counts.
+    pub(crate) browsing: tokio::sync::watch::Sender<u64>,
     pub(crate) desk: Desk,
     pub(crate) drill: Drill,
     pub(crate) imaging: Imaging,
@@ -140,6 +144,9 @@ impl Station {
             session: RwLock::new(None),
             proofs: Proofs::default(),
             waits: Waits::default(),
+            badges: Badges::default(),
+            reader: Mutex::default(),
+            browsing: tokio::sync::watch::channel(0).0,
             desk: Desk::default(),
             drill: Drill::default(),
             imaging,
@@ -286,6 +293,21 @@ impl Station {
         }
     }
 
+    /// What is known of a card reader.
+    pub(crate) fn reader(&self) -> Reader {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes what is known of it now, and says so where it changed.
+    pub(crate) fn note_reader(&self, now: Reader) {
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        if *reader != now {
+            *reader = now;
+            drop(reader);
+            self.tell(EngineEvent::LockChanged);
+        }
+    }
+
     /// Entries that are on their way to the server.
     pub(crate) fn sent(&self) -> std::collections::BTreeSet<String> {
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -358,6 +380,7 @@ impl Station {
     pub(crate) fn lock(&self, how: Ended) {
         let ended = self.session_mut().take();
         self.proofs.clear();
+        self.badges.clear();
         self.imaging.lock();
         self.live.close();
         if let Some(session) = ended {

@@ -17,7 +17,9 @@ use serde_json::{Map, Value, json};
 use vitrine_clinical::language::{Language, speaking};
 use vitrine_clinical::{UtcMs, format, say, word};
 use vitrine_store_sqlcipher::workstation::EntryTally;
-use vitrine_wire::view::{DataAge, DeviceState, LockView, RecentUserView, SessionView, StatusView};
+use vitrine_wire::view::{
+    DataAge, DeviceState, LockView, ProviderView, RecentUserView, SessionView, StatusView,
+};
 
 /// The strip that is always on the screen.
 pub(crate) fn status_view(station: &Station) -> StatusView {
@@ -142,6 +144,11 @@ pub(crate) fn lock_view(station: &Station) -> LockView {
         device_state: DeviceState::Enrolled,
         device_text: horizon::left(station).and_then(horizon::Left::text),
         recent_users: recent.collect(),
+        provider: session::ways::provider(station).map(|p| ProviderView {
+            name: p.name,
+            required: p.required,
+        }),
+        badge_text: session::ways::badge_key(station).map(|_| station.reader().text()),
     }
 }
 
@@ -158,6 +165,8 @@ pub(crate) fn closed_view(e: &EngineError) -> LockView {
         device_state,
         device_text: Some(e.to_string()),
         recent_users: Vec::new(),
+        provider: None,
+        badge_text: None,
     }
 }
 

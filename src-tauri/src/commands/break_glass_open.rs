@@ -16,14 +16,21 @@ pub struct BreakGlassRequest {
     token: Option<String>,
     user: Option<String>,
     secret: Option<Zeroizing<String>>,
+    /// From `badge`.
+    badge: Option<String>,
 }
 
 impl BreakGlassRequest {
     /// A token before a secret; neither means the person signed in.
-    fn identity(token: Option<String>, user: Option<String>, secret: Option<Zeroizing<String>>) -> Identity {
+    fn identity(
+        token: Option<String>,
+        user: Option<String>,
+        secret: Option<Zeroizing<String>>,
+        badge: Option<String>,
+    ) -> Identity {
         match (token, user, secret) {
             (Some(token), _, _) => Identity::Token(token),
-            (None, Some(user), Some(secret)) => Identity::UserSecret { user, secret },
+            (None, Some(user), Some(secret)) => Identity::UserSecret { user, secret, badge },
             _ => Identity::Session,
         }
     }
@@ -38,8 +45,9 @@ pub async fn break_glass_open(shell: Held<'_>, request: BreakGlassRequest) -> An
         token,
         user,
         secret,
+        badge,
     } = request;
-    let identity = BreakGlassRequest::identity(token, user, secret);
+    let identity = BreakGlassRequest::identity(token, user, secret, badge);
     let asked = BreakGlass {
         patient,
         reason,

@@ -4,11 +4,16 @@ use super::{Answer, Held};
 use zeroize::Zeroizing;
 
 #[tauri::command]
-pub async fn emergency_identify(shell: Held<'_>, user: String, secret: Zeroizing<String>) -> Answer<String> {
+pub async fn emergency_identify(
+    shell: Held<'_>,
+    user: String,
+    secret: Zeroizing<String>,
+    badge: Option<String>,
+) -> Answer<String> {
     let token = shell
         .engine()
         .await?
-        .identify(&user, &secret)
+        .identify_with(&user, &secret, badge.as_deref())
         .await
         .map_err(|e| e.view())?;
     Ok(token.as_str().to_owned())

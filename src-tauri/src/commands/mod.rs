@@ -5,6 +5,8 @@
 
 mod active;
 mod ask_server;
+mod badge;
+mod badge_sign_in;
 mod board;
 mod break_glass_end;
 mod break_glass_open;
@@ -37,6 +39,8 @@ mod packet_print;
 mod painted;
 mod preferences;
 mod preferences_set;
+mod provider_cancel;
+mod provider_sign_in;
 mod reasons;
 mod results;
 mod scan;
@@ -65,6 +69,8 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
     tauri::generate_handler![
         active::active,
         ask_server::ask_server,
+        badge::badge,
+        badge_sign_in::badge_sign_in,
         board::board,
         break_glass_end::break_glass_end,
         break_glass_open::break_glass_open,
@@ -97,6 +103,8 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         painted::painted,
         preferences::preferences,
         preferences_set::preferences_set,
+        provider_cancel::provider_cancel,
+        provider_sign_in::provider_sign_in,
         reasons::reasons,
         results::results,
         scan::scan,

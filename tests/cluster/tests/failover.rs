@@ -37,6 +37,7 @@ async fn all(cluster: &mut Cluster, dir: &std::path::Path) -> anyhow::Result<()>
                     identity: Identity::UserSecret {
                         user: nurse.user.clone(),
                         secret: nurse.pin.clone().into(),
+                        badge: None,
                     },
                 };
                 let begun = Instant::now();

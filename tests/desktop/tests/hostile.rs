@@ -29,6 +29,8 @@ fn commands() -> Vec<(&'static str, For, Value)> {
     vec![
         ("active", Anybody, json!({})),
         ("ask_server", Anybody, json!({})),
+        ("badge", Signed, json!({"text": "04A1B2C3"})),
+        ("badge_sign_in", Signed, json!({"token": "x", "secret": "0000"})),
         ("board", Signed, json!({"ward": "ICU"})),
         ("break_glass_end", Lenient, json!({"grant": "nothing"})),
         ("break_glass_open", Signed, json!({"request": request})),
@@ -93,6 +95,9 @@ fn commands() -> Vec<(&'static str, For, Value)> {
             Signed,
             json!({"preferences": {"night": 1, "scale": "large"}}),
         ),
+        ("provider_cancel", Anybody, json!({})),
+        // Without a provider at the server nobody is sent anywhere.
+        ("provider_sign_in", Signed, json!({"pin": null})),
         ("reasons", Anybody, json!({})),
         ("results", Signed, json!({"ward": "ICU"})),
         ("scan", Lenient, json!({"text": "8018"})),

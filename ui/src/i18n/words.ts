@@ -79,6 +79,10 @@ export const WORDS = {
   noPalette: say('Cannot be shown: its table of colours is not here.', 'kann nicht angezeigt werden: Die Farbtabelle fehlt hier'),
   burnedIn: say('Names may be drawn into the picture itself.', 'Im Bild selbst können Namen stehen.'),
   offlineSignIn: say('Sign-in with PIN works without the server; changing a password does not.', 'Die Anmeldung mit PIN geht auch ohne Server; ein Kennwort ändern nicht.'),
+  ways: {
+    sentence: (name: string) => say(`Sign in with ${name}`, `Mit ${name} anmelden`),
+    notYou: say('Not you? By name', 'Nicht Sie? Mit Namen'),
+  },
   wholeMinutes: say('Type whole minutes, as digits.', 'Ganze Minuten als Ziffern eingeben.'),
   chooseAnswer: say('Choose what is done about it.', 'Wählen, was unternommen wird.'),
   chooseAllergy: say('Choose which allergy it is about.', 'Wählen, um welche Allergie es geht.'),

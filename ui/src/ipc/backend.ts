@@ -5,6 +5,7 @@
  * Called by `state/`. Every rejected promise carries an `ErrorView`.
  */
 import type { Spoken } from '../i18n/language';
+import type { BadgeView } from '../wire/BadgeView';
 import type { BoardView } from '../wire/BoardView';
 import type { ChartView } from '../wire/ChartView';
 import type { CheckView } from '../wire/CheckView';
@@ -43,6 +44,8 @@ export interface BreakGlass {
   token: string | null;
   user: string | null;
   secret: string | null;
+  /** The token of the badge that picked them, where one did. */
+  badge: string | null;
 }
 
 /** How this workstation shows things. Holds no clinical word; kept beside the profile. */
@@ -59,6 +62,14 @@ export interface Backend {
   status(): Promise<StatusView>;
   lockView(): Promise<LockView>;
   signIn(user: string, secret: string): Promise<SessionView>;
+  /** Whom a badge picks, by what a reader typed. Nobody is let in by it. */
+  badge(text: string): Promise<BadgeView>;
+  /** Signs in whom a badge picked within the last minute. */
+  badgeSignIn(token: string, secret: string): Promise<SessionView>;
+  /** Signs in by the hospital's provider, in the system's browser; `pin` opens the person's own records here. */
+  providerSignIn(pin: string | null): Promise<SessionView>;
+  /** Ends a sign-in that waits for the browser. */
+  providerCancel(): Promise<void>;
   /** `idle`: nobody did anything for a while; without it a person locked, which ends their emergency access. */
   lock(idle: boolean): Promise<void>;
   /** Somebody touched a key or the mouse: the engine's idle lock waits anew. */
@@ -91,7 +102,7 @@ export interface Backend {
   chartClose(patient: string): Promise<void>;
   reasons(): Promise<ReasonsView>;
   /** Proves who is asking, without a session; the token serves the emergency search and the breaking of the glass. */
-  emergencyIdentify(user: string, secret: string): Promise<string>;
+  emergencyIdentify(user: string, secret: string, badge: string | null): Promise<string>;
   emergencySearch(token: string, query: string): Promise<SearchView>;
   emergencyScan(token: string, text: string): Promise<ScanView>;
   breakGlass(request: BreakGlass): Promise<EmergencyCardView>;

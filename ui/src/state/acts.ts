@@ -68,6 +68,10 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
     case 'sync-status':
       app.toggleSync();
       return true;
+    // Only where nobody is signed in, and nothing lies over the lock screen.
+    case 'provider':
+      if (app.view === 'lock' && !app.layers.covered) app.ways.asked++;
+      return true;
     // By name alone, from the palette.
     case 'drill':
       openDrill(app);
@@ -163,6 +167,7 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
     return typeof act === 'string' && act !== 'open';
   }
   if (app.recording.shown !== null) return app.recording.onAct(act, focus, at);
+  if (app.view === 'lock' && act === 'escape' && app.ways.back()) return true;
   return onView(app, act, focus);
 }
 

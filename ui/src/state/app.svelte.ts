@@ -46,6 +46,7 @@ import type { ChartSection } from './sections';
 import { SyncStatus } from './sync.svelte';
 import { Timeline } from './timeline.svelte';
 import { Wall } from './wall.svelte';
+import { Ways } from './ways.svelte';
 
 /** The screens. */
 export type ViewName = 'lock' | 'search' | 'board' | 'wall' | 'chart' | 'entries' | 'results';
@@ -135,6 +136,8 @@ export class App {
   readonly aside = new Aside(this);
   /** What is done with a scanned band. */
   readonly scans = new Scans(this);
+  /** The ways in besides name and secret. */
+  readonly ways = new Ways(this);
   /** The images of each open chart: measurements stay until it is closed. */
   readonly #shelf = new Map<string, Images>();
   readonly #noImages: Images;
@@ -243,6 +246,15 @@ export class App {
         case 'emergency-ended':
           this.emergency.ended(event.value);
           break;
+        case 'badge':
+          this.ways.pick(event.value);
+          break;
+        case 'badge-refused':
+          this.ways.refuse(event.value);
+          break;
+        case 'lock-changed':
+          if (this.session === null) void this.readLock();
+          break;
         case 'locked':
           void this.#locked();
           break;
@@ -328,29 +340,39 @@ export class App {
     }
   }
 
+  /** Signs in by name and secret; whom a badge picked, by that. */
   async signIn(user: string, secret: string): Promise<void> {
     if (this.signingIn) return;
+    const { badge } = this.ways;
+    const byBadge = badge !== null && badge.user === user ? badge.token : null;
     this.signingIn = true;
     this.signInError = null;
+    this.ways.error = null;
     this.#told = null;
     const epoch = this.#epoch;
     try {
-      const session = await this.backend.signIn(user, secret);
+      const session = await (byBadge === null ? this.backend.signIn(user, secret) : this.backend.badgeSignIn(byBadge, secret));
       if (epoch !== this.#epoch) return;
-      this.session = this.#asTold(session);
-      this.view = 'search';
-      this.courses.usual = hoursOf(this.layout, USUAL_HOURS);
-      this.courses.clear();
-      if (this.layout.first === 'board') void this.showBoard();
-      else if (this.layout.first === 'results') this.aside.showResults();
-      this.touched(performance.now());
-      this.mark('signed-in', null);
-      void this.afterwards.read();
+      this.begun(session);
     } catch (thrown) {
       this.signInError = errorOf(thrown, WORDS.notAnswered);
     } finally {
       this.signingIn = false;
     }
+  }
+
+  /** Somebody is in: what their screens begin with. */
+  begun(session: SessionView): void {
+    this.session = this.#asTold(session);
+    this.ways.clear();
+    this.view = 'search';
+    this.courses.usual = hoursOf(this.layout, USUAL_HOURS);
+    this.courses.clear();
+    if (this.layout.first === 'board') void this.showBoard();
+    else if (this.layout.first === 'results') this.aside.showResults();
+    this.touched(performance.now());
+    this.mark('signed-in', null);
+    void this.afterwards.read();
   }
 
   /** What this person's screens begin with; without a person, what is usual. */
@@ -383,6 +405,7 @@ export class App {
     this.dialog?.forget();
     this.afterwards.forget();
     this.scans.clear();
+    this.ways.clear();
     this.view = 'lock';
     this.session = null;
     this.signInError = null;

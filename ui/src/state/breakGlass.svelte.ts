@@ -8,6 +8,7 @@
 import { errorOf, type Backend } from '../ipc/backend';
 import { WORDS } from '../i18n/words';
 import { whoOfRow, type Who } from '../domain/who';
+import type { BadgeView } from '../wire/BadgeView';
 import type { EmergencyCardView } from '../wire/EmergencyCardView';
 import type { ErrorView } from '../wire/ErrorView';
 import type { PatientRowView } from '../wire/PatientRowView';
@@ -41,12 +42,15 @@ export class BreakGlassDialog {
   preset = $state(false);
   /** Signed-in user: the name cannot be changed, only proven. */
   readonly known: string | null;
+  /** The badge that picked who is asking, before the dialog opened. */
+  readonly #badge: BadgeView | null;
   #backend: Backend;
 
-  constructor(backend: Backend, known: string | null, patient: Who | null) {
+  constructor(backend: Backend, known: string | null, patient: Who | null, badge: BadgeView | null = null) {
     this.#backend = backend;
     this.known = known;
-    this.user = known ?? '';
+    this.#badge = badge;
+    this.user = known ?? badge?.user ?? '';
     this.patient = patient;
     this.preset = patient !== null;
     // Somebody signed in, for a patient already chosen: the engine says whether their secret is fresh enough.
@@ -115,10 +119,15 @@ export class BreakGlassDialog {
     return false;
   }
 
+  /** The badge, while it is the person's whose name stands here. */
+  get #held(): string | null {
+    return this.#badge !== null && this.#badge.user === this.user.trim() ? this.#badge.token : null;
+  }
+
   async identify(): Promise<void> {
     this.busy = true;
     try {
-      this.token = await this.#backend.emergencyIdentify(this.user.trim(), this.secret);
+      this.token = await this.#backend.emergencyIdentify(this.user.trim(), this.secret, this.#held);
       this.secret = '';
     } catch (thrown) {
       this.fail(thrown);
@@ -181,6 +190,7 @@ export class BreakGlassDialog {
         token: this.token,
         user: this.token === null && this.secretNeeded ? this.user.trim() : null,
         secret: this.token === null && this.secretNeeded ? this.secret : null,
+        badge: this.token === null && this.secretNeeded ? this.#held : null,
       });
       this.forget();
       return card;

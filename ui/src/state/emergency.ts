@@ -33,7 +33,9 @@ export class Emergency {
     app.palette = null;
     app.fifth = null;
     app.packet = null;
-    app.dialog = new BreakGlassDialog(app.backend, app.session?.user ?? null, patient);
+    const { badge } = app.ways;
+    app.ways.clear();
+    app.dialog = new BreakGlassDialog(app.backend, app.session?.user ?? null, patient, app.session === null ? badge : null);
     void app.dialog.loadReasons();
     app.mark('break-glass', null);
   }

@@ -19,6 +19,7 @@ export type Act =
   | 'board'
   | 'break-glass'
   | 'lock'
+  | 'provider'
   | 'night'
   | 'larger'
   | 'smaller'
@@ -115,6 +116,8 @@ export function actOf(key: Key, focus: Focus): Act | null {
       return 'help';
     case 'F5':
       return 'refresh';
+    case 'F8':
+      return 'provider';
     case 'F9':
       return 'sync-status';
     case 'F6':
@@ -253,6 +256,8 @@ export const KEY_HELP: { title: string; keys: KeyHelp[] }[] = [
     title: WORKSTATION_GROUP,
     keys: [
       { keys: ['Ctrl+L'], text: say('Lock, switch user', 'Sperren, Benutzer wechseln'), act: 'lock', also: say('sign out log off', 'abmelden ausloggen') },
+      { keys: ['F8'], text: say('On the lock screen: sign in by the hospital’s identity provider, in the browser', 'Auf dem Sperrbildschirm: beim Identitätsanbieter des Hauses anmelden, im Browser') },
+      { keys: ['Scan'], text: say('On the lock screen: your badge says who you are; then type your PIN', 'Auf dem Sperrbildschirm: Ihr Ausweis sagt, wer Sie sind; dann die PIN eingeben') },
       { keys: ['F5'], text: say('Ask the server now, read again', 'Server jetzt abfragen, neu einlesen'), act: 'refresh', also: say('refresh reload connect', 'aktualisieren laden verbinden') },
       { keys: ['F9'], text: say('What this workstation can be relied on for', 'Worauf an diesem Arbeitsplatz Verlass ist'), act: 'sync-status', also: say('sync offline status server down disk clock certificate stored check', 'Abgleich offline Status Server Ausfall verlässlich Platte Uhr Zertifikat gespeichert prüfen') },
       { keys: ['Ctrl+Shift+N'], text: say('Night or day colours', 'Nacht- oder Tagfarben'), act: 'night', also: say('dark light theme', 'dunkel hell') },

@@ -22,7 +22,7 @@ use crate::error::Fault as StartFault;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jws::Token;
-use published::{Published, bounded, read};
+use published::{Answers, Published, bounded, read};
 use reqwest::Url;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
@@ -49,6 +49,7 @@ pub struct Provider {
     secret: Option<Zeroizing<String>>,
     http: reqwest::Client,
     published: tokio::sync::Mutex<Published>,
+    answers: Answers,
     leave: tokio::sync::Semaphore,
     /// Sign-ins that were begun at the console.
     pub flows: flows::Flows,
@@ -130,6 +131,7 @@ impl Provider {
             secret,
             http,
             published: tokio::sync::Mutex::default(),
+            answers: Answers::default(),
             leave: tokio::sync::Semaphore::new(AT_ONCE),
             flows: flows::Flows::default(),
         }))

@@ -19,6 +19,10 @@ const ANSWER_MOST: usize = 256 * 1024;
 const OLD: Duration = Duration::from_secs(3600);
 /// For an unknown key the set is asked for again at most so often; after a failure nothing is asked for as long.
 const PAUSE: Duration = Duration::from_secs(5);
+/// What is known of whether it answers counts for so long.
+const FRESH: Duration = Duration::from_secs(15);
+/// It has so long to answer, when asked for that alone.
+const PROBE: Duration = Duration::from_secs(2);
 
 /// What was published, and when it was asked for.
 #[derive(Default)]
@@ -27,6 +31,10 @@ pub(super) struct Published {
     keys: Option<(Arc<Vec<Key>>, Instant)>,
     failed: Option<Instant>,
 }
+
+/// Whether the provider answered when it was last asked, and when that was.
+#[derive(Default)]
+pub(super) struct Answers(tokio::sync::Mutex<Option<(bool, Instant)>>);
 
 /// What is read of the provider's metadata (OpenID Connect Discovery 1.0 §3).
 #[derive(Debug, Deserialize)]
@@ -41,6 +49,41 @@ pub(super) struct Discovery {
 }
 
 impl Provider {
+    /// Whether it answers: known for at most 15 s, else asked now.
+    pub async fn answers(&self) -> bool {
+        let mut last = self.answers.0.lock().await;
+        match *last {
+            Some((up, at)) if at.elapsed() < FRESH => up,
+            _ => self.ask(&mut last).await,
+        }
+    }
+
+    /// Asks whether it answers, whatever was known.
+    pub async fn look(&self) -> bool {
+        let up = self.probe().await;
+        *self.answers.0.lock().await = Some((up, clock::steady()));
+        up
+    }
+
+    async fn ask(&self, last: &mut Option<(bool, Instant)>) -> bool {
+        let up = self.probe().await;
+        *last = Some((up, clock::steady()));
+        up
+    }
+
+    /// Its metadata, asked for anew: what takes sign-ins is what publishes them.
+    async fn probe(&self) -> bool {
+        let found = tokio::time::timeout(PROBE, self.fetch::<Discovery>(&self.metadata())).await;
+        matches!(found, Ok(Ok(d)) if d.issuer == self.config.issuer)
+    }
+
+    fn metadata(&self) -> String {
+        format!(
+            "{}/.well-known/openid-configuration",
+            self.config.issuer.trim_end_matches('/')
+        )
+    }
+
     /// The metadata, not older than an hour.
     pub(super) async fn discovery(&self) -> Result<Arc<Discovery>, Fault> {
         let mut published = self.published.lock().await;
@@ -56,11 +99,7 @@ impl Provider {
         if published.failed.is_some_and(|at| at.elapsed() < PAUSE) {
             return Err(Fault::Away);
         }
-        let address = format!(
-            "{}/.well-known/openid-configuration",
-            self.config.issuer.trim_end_matches('/')
-        );
-        let found = self.fetch::<Discovery>(&address).await;
+        let found = self.fetch::<Discovery>(&self.metadata()).await;
         let found = found.and_then(|d| self.fits(&d).map(|()| Arc::new(d)));
         match found {
             Ok(d) => {

@@ -5,6 +5,7 @@
 //! anybody up (the workstation). Nothing is guessed: what is not whole, or is two things, is refused with its reason.
 //! Sources: ISO/IEC 15424 (symbology identifiers), ISO 18530 (bands), GS1 General Specifications.
 
+pub mod badge;
 mod gs1;
 
 use crate::{say, word};
@@ -40,8 +41,11 @@ pub enum Scanned {
         /// Which band of that patient's (AI 8019).
         band: Option<String>,
     },
-    /// Somebody of the staff (AI 8017).
-    Staff,
+    /// Somebody of the staff, by the Global Service Relation Number of their badge (AI 8017).
+    Staff {
+        /// The number.
+        gsrn: String,
+    },
     /// A medicine, a device, or their packing (AI 01, 02, 00; EAN and UPC codes).
     Article,
     /// A place (AI 410, 414, 254).
@@ -237,12 +241,14 @@ fn named(parts: &[Part<'_>]) -> Result<Scanned, Unread> {
             band: band.map(str::to_owned),
         });
     }
-    Ok(match (all("8017").next().is_some(), article, place) {
-        (true, false, false) => Scanned::Staff,
-        (false, true, _) => Scanned::Article,
-        (false, false, true) => Scanned::Place,
-        (false, false, false) => Scanned::Other,
-        (true, ..) => return Err(Unread::Mixed),
+    Ok(match (all("8017").next(), article, place) {
+        (Some(gsrn), false, false) if all("8017").all(|other| other == gsrn) => Scanned::Staff {
+            gsrn: gsrn.to_owned(),
+        },
+        (None, true, _) => Scanned::Article,
+        (None, false, true) => Scanned::Place,
+        (None, false, false) => Scanned::Other,
+        (Some(_), ..) => return Err(Unread::Mixed),
     })
 }
 

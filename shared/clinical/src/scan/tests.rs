@@ -58,7 +58,12 @@ fn codes_are_what_they_are() {
             Ok(Scanned::Article),
         ),
         ("]E09521234543213".to_owned(), Ok(Scanned::Article)),
-        (format!("]d28017{band}"), Ok(Scanned::Staff)),
+        (
+            format!("]d28017{band}"),
+            Ok(Scanned::Staff {
+                gsrn: band.to_owned(),
+            }),
+        ),
         ("]d24149521234543213".to_owned(), Ok(Scanned::Place)),
         ("]d210LOT7".to_owned(), Ok(Scanned::Other)),
         (

@@ -13,6 +13,7 @@ use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::identities::ProviderSession;
 use vitrine_store::{
     Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
+    badge_taken, badges_after,
 };
 
 const USERS: &str = "keeping accounts";
@@ -31,7 +32,7 @@ pub(super) fn of_json<T: DeserializeOwned>(r: &Row<'_>, index: usize) -> rusqlit
 }
 
 const ACCOUNT: &str =
-    "SELECT user, display, role, wards, password_phc, pin_phc, disabled, version FROM account";
+    "SELECT user, display, role, wards, password_phc, pin_phc, disabled, version, badges FROM account";
 
 fn account(r: &Row<'_>) -> rusqlite::Result<Account> {
     Ok(Account {
@@ -43,6 +44,7 @@ fn account(r: &Row<'_>) -> rusqlite::Result<Account> {
         pin_phc: r.get(5)?,
         disabled: r.get(6)?,
         version: uint(r.get(7)?),
+        badges: of_json(r, 8)?,
     })
 }
 
@@ -57,11 +59,12 @@ pub(super) fn one_account(conn: &Connection, user: &str) -> Result<Option<Accoun
 }
 
 fn put_account(conn: &Connection, a: &Account) -> Result<(), StoreError> {
-    let sql = "INSERT INTO account (user, display, role, wards, password_phc, pin_phc, disabled, version)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1)
+    let sql =
+        "INSERT INTO account (user, display, role, wards, password_phc, pin_phc, disabled, version, badges)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)
                ON CONFLICT (user) DO UPDATE SET display = excluded.display, role = excluded.role,
                  wards = excluded.wards, password_phc = excluded.password_phc, pin_phc = excluded.pin_phc,
-                 disabled = excluded.disabled, version = account.version + 1";
+                 disabled = excluded.disabled, badges = excluded.badges, version = account.version + 1";
     let row = params![
         a.user.as_str(),
         a.display,
@@ -69,9 +72,28 @@ fn put_account(conn: &Connection, a: &Account) -> Result<(), StoreError> {
         json(&a.wards)?,
         a.password_phc,
         a.pin_phc,
-        a.disabled
+        a.disabled,
+        json(&a.badges)?
     ];
     run(conn, sql, row).during(USERS).map(|_| ())
+}
+
+fn change_badge(conn: &Connection, user: &UserId, badge: &str, add: bool) -> Result<(), StoreError> {
+    let all = all_accounts(conn)?;
+    let other = all
+        .iter()
+        .find(|a| a.user != *user && a.badges.iter().any(|b| b == badge));
+    if let Some(other) = other.filter(|_| add) {
+        return Err(badge_taken(&other.user));
+    }
+    let Some(account) = all.into_iter().find(|a| a.user == *user) else {
+        return Err(StoreError::Refused(format!("there is no user {user}")));
+    };
+    let badges = badges_after(account.badges, badge, add)?;
+    let sql = "UPDATE account SET badges = ?1, version = version + 1 WHERE user = ?2";
+    run(conn, sql, params![json(&badges)?, user.as_str()])
+        .during(USERS)
+        .map(|_| ())
 }
 
 const DEVICE: &str =
@@ -195,6 +217,8 @@ impl Accounts for SqlcipherStore {
         self.write(1, move |conn, group| {
             match change {
                 AccountChange::Put(account) => put_account(conn, &account)?,
+                AccountChange::AddBadge(user, badge) => change_badge(conn, &user, &badge, true)?,
+                AccountChange::RemoveBadge(user, badge) => change_badge(conn, &user, &badge, false)?,
                 AccountChange::Disable(user) => {
                     let sql = "UPDATE account SET disabled = 1, version = version + 1 WHERE user = ?1";
                     if run(conn, sql, [user.as_str()]).during(USERS)? == 0 {

@@ -120,6 +120,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "audit_pack",
         sql: include_str!("../../migrations/server/0012_audit_pack.sql"),
     },
+    Migration {
+        number: 14,
+        name: "badges",
+        sql: include_str!("../../migrations/server/0014_badges.sql"),
+    },
 ];
 
 /// How the server's store is opened.

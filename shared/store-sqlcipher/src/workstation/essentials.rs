@@ -328,6 +328,24 @@ impl Essentials {
         Ok(self.db.get("dir", &format!("user/{user}"))?.map(|(_, body)| body))
     }
 
+    /// Everybody of the staff list, JSON; an entry that cannot be read is left out: it picks nobody.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn all_staff(&self) -> Result<Vec<Vec<u8>>, StoreError> {
+        let stored = self.db.lines.read("reading the staff list", |c| {
+            c.prepare_cached(
+                "SELECT i.body FROM scope s JOIN item i ON i.content = s.live WHERE s.name = 'dir' AND s.live <> 0",
+            )?
+            .query_map([], |r| r.get::<_, Vec<u8>>(0))?
+            .collect::<Result<Vec<_>, _>>()
+        })?;
+        Ok(stored
+            .iter()
+            .filter_map(|body| self.db.whole(body).ok())
+            .collect())
+    }
+
     /// Reads one card to the last byte over the connection kept for emergencies and tells its size: for a self-test,
     /// nothing of it leaves. `None` when no card is here.
     ///

@@ -47,6 +47,7 @@ impl Hospital {
                 password_phc: String::new(),
                 pin_phc: None,
                 disabled: disabled.contains(&user),
+                badges: Vec::new(),
                 version: 0,
             };
             let permit = self.operator::<ManageUsers>();

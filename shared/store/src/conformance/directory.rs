@@ -1,7 +1,7 @@
 //! Cases about accounts, devices and sessions.
 
 use super::hospital::Hospital;
-use crate::{DeviceState, EnrolCode, NewDevice, SessionRow, StoreError};
+use crate::{Account, AccountChange, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError, batch};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 
 fn code(n: u8, until: i64) -> EnrolCode {
@@ -134,4 +134,66 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
             .is_none()
     );
     assert!(h.store.accounts().await.expect("accounts").is_empty());
+}
+
+pub(super) async fn a_badge_is_of_one_person(h: Hospital) {
+    let user = |name: &str| UserId::new(name).expect("a user");
+    let change = async |c: AccountChange| h.store.change_account(&h.operator(), c).await;
+    let add =
+        async |name: &str, badge: &str| change(AccountChange::AddBadge(user(name), badge.to_owned())).await;
+    let remove = async |name: &str, badge: &str| {
+        change(AccountChange::RemoveBadge(user(name), badge.to_owned())).await
+    };
+    let badges = async |name: &str| {
+        let a = h
+            .store
+            .account(&user(name))
+            .await
+            .expect("account")
+            .expect("there");
+        (a.badges, a.version)
+    };
+    for name in ["ann", "bob"] {
+        let account = Account {
+            user: user(name),
+            display: name.to_owned(),
+            role: "nurse".parse().expect("a role"),
+            wards: vec![WardId::new("ED").expect("a ward")],
+            password_phc: "p".to_owned(),
+            pin_phc: None,
+            disabled: false,
+            badges: Vec::new(),
+            version: 0,
+        };
+        change(AccountChange::Put(account)).await.expect("kept");
+    }
+    let plain = batch::dir_body(
+        &h.store
+            .account(&user("bob"))
+            .await
+            .expect("account")
+            .expect("there"),
+    );
+    assert!(
+        !String::from_utf8_lossy(&plain).contains("badges"),
+        "as before for whoever has none"
+    );
+    add("ann", "b1").await.expect("given");
+    add("ann", "b2").await.expect("given");
+    assert_eq!(badges("ann").await, (vec!["b1".to_owned(), "b2".to_owned()], 3));
+    let refused = |r: Result<_, StoreError>| assert!(matches!(r, Err(StoreError::Refused(_))));
+    refused(add("ann", "b1").await.map(|_| ()));
+    refused(add("bob", "b1").await.map(|_| ()));
+    refused(add("cyd", "b9").await.map(|_| ()));
+    refused(remove("bob", "b1").await.map(|_| ()));
+    assert_eq!(badges("bob").await, (Vec::new(), 1), "a refusal changes nothing");
+    remove("ann", "b1").await.expect("taken away");
+    add("bob", "b1").await.expect("free again");
+    assert_eq!(badges("ann").await, (vec!["b2".to_owned()], 4));
+    // Workstations are told of each change.
+    super::feeds::replay(&h, "dir").await;
+    change(AccountChange::Disable(user("bob")))
+        .await
+        .expect("disabled");
+    assert_eq!(badges("bob").await, (vec!["b1".to_owned()], 3));
 }

@@ -23,7 +23,7 @@ async fn page(h: &Hospital, scope: &str, after: Option<&str>, max_bytes: usize) 
 }
 
 /// `prev` and `ver` of every row must continue what is held, and the end must be what the store says the scope is.
-async fn replay(h: &Hospital, scope: &str) {
+pub(super) async fn replay(h: &Hospital, scope: &str) {
     let mut held: BTreeMap<String, u64> = BTreeMap::new();
     let mut rev = 0;
     for r in rows(h, Some(scope)).await {
@@ -374,6 +374,7 @@ pub(super) async fn tells_the_directory(h: Hospital) {
         password_phc: "$secret".to_owned(),
         pin_phc: Some(pin.to_owned()),
         disabled: false,
+        badges: Vec::new(),
         version: 0,
     };
     for (user, pin) in [("bob_1", "$b"), ("ann", "$a"), ("ann", "$c")] {

@@ -98,6 +98,7 @@ cases! {
     looks::refuses_what_cannot_be_asked;
     directory::enrols_once;
     directory::keeps_accounts_sessions_clients;
+    directory::a_badge_is_of_one_person;
     identities::binds_one_identity_to_one_account;
     identities::ends_the_sessions_of_an_identity;
     identities::what_counts_once_counts_once;

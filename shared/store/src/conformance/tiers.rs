@@ -376,6 +376,7 @@ pub(super) async fn held_records_move_and_destroyed_ones_leave_no_pack(h: Hospit
             password_phc: String::new(),
             pin_phc: None,
             disabled: false,
+            badges: Vec::new(),
             version: 0,
         };
         let permit = h.operator::<ManageUsers>();

@@ -4,7 +4,7 @@ use super::{MemoryStore, record};
 use crate::scope::Scope;
 use crate::{
     Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
-    batch,
+    badge_taken, badges_after, batch,
 };
 use async_trait::async_trait;
 use vitrine_access::action::{ManageDevices, ManageUsers};
@@ -19,14 +19,36 @@ impl Accounts for MemoryStore {
         change: AccountChange,
     ) -> Result<Receipt, StoreError> {
         let mut t = self.tables();
+        let there = |user: &UserId| {
+            let known = t.accounts.get(user).cloned();
+            known.ok_or_else(|| StoreError::Refused(format!("there is no user {user}")))
+        };
         let account = match change {
             AccountChange::Put(account) => account,
-            AccountChange::Disable(user) => match t.accounts.get(&user) {
-                Some(a) => Account {
-                    disabled: true,
-                    ..a.clone()
-                },
-                None => return Err(StoreError::Refused(format!("there is no user {user}"))),
+            AccountChange::AddBadge(user, badge) => {
+                let other = t
+                    .accounts
+                    .values()
+                    .find(|a| a.user != user && a.badges.contains(&badge));
+                if let Some(other) = other {
+                    return Err(badge_taken(&other.user));
+                }
+                let a = there(&user)?;
+                Account {
+                    badges: badges_after(a.badges.clone(), &badge, true)?,
+                    ..a
+                }
+            }
+            AccountChange::RemoveBadge(user, badge) => {
+                let a = there(&user)?;
+                Account {
+                    badges: badges_after(a.badges.clone(), &badge, false)?,
+                    ..a
+                }
+            }
+            AccountChange::Disable(user) => Account {
+                disabled: true,
+                ..there(&user)?
             },
         };
         let prev = t.accounts.get(&account.user).map_or(0, |a| a.version);

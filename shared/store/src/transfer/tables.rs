@@ -165,7 +165,7 @@ tables! {
     EnrolCode "enrol_code" 1 [hash Bytes, ward Text, site Flag, until Number];
     /// People who may sign in; their numbers are kept: the feed names them.
     Account "account" 1 [no Number, name Text, display Text, role Text, wards Text, password_phc Text, pin_phc Text,
-        disabled Flag, version Number];
+        disabled Flag, version Number, badges Text];
     /// Sessions.
     Session "session" 1 [hash Bytes, holder Text, client Flag, device Text, scopes Text, at Number, until Number,
         issuer Text, subject Text, sid Text];

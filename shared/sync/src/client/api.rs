@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, Change, EntryOutcome, GrantAfter, GrantEnd, Ref};
+use vitrine_wire::message::{AuditRow, Change, EntryOutcome, GrantAfter, GrantEnd, Ref, WaysIn};
 use vitrine_wire::view::DataAge;
 
 /// What the local cache holds of a scope.
@@ -286,6 +286,11 @@ pub enum Effect {
     OfflineDays {
         /// Days.
         days: u32,
+    },
+    /// In which ways people sign in here.
+    Ways {
+        /// As the server says.
+        ways: WaysIn,
     },
     /// The user's session was accepted on this connection.
     UserAccepted {

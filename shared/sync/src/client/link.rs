@@ -272,6 +272,9 @@ impl Client {
         if let Some(days) = m.offline_days {
             out.push(Effect::OfflineDays { days });
         }
+        if let Some(ways) = m.ways {
+            out.push(Effect::Ways { ways });
+        }
         let kept = &self.device_scopes;
         self.scopes.retain(|name, s| s.patient || kept.contains(name));
         self.leaving = view

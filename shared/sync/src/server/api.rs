@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use std::sync::Arc;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::digest::ScopeDigest;
-use vitrine_wire::message::{AuditRow, EntryOutcome, GrantAfter, GrantEnd, Ref};
+use vitrine_wire::message::{AuditRow, EntryOutcome, GrantAfter, GrantEnd, Ref, WaysIn};
 
 /// What the driver knows of a device whose signature it verified.
 #[derive(Debug, Clone)]
@@ -27,6 +27,8 @@ pub enum DeviceVerdict {
         layouts: Arc<(String, String)>,
         /// Days without contact after which it lets nobody in by what it holds.
         offline_days: u32,
+        /// In which ways people sign in there.
+        ways: WaysIn,
     },
     /// Revoked, its signature is right: it gets the order to wipe and nothing else.
     Revoked {

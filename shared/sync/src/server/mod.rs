@@ -382,6 +382,7 @@ impl Session {
                 training,
                 layouts,
                 offline_days,
+                ways,
             } => {
                 self.stage = Stage::Ready;
                 self.scopes.clone_from(&scopes);
@@ -394,6 +395,7 @@ impl Session {
                         layouts: Some(layouts.0.clone()),
                         layouts_signature: Some(layouts.1.clone()),
                         offline_days: Some(offline_days),
+                        ways: Some(ways),
                     },
                     out,
                 );

@@ -45,6 +45,7 @@ fn each_breach_closes_the_connection_and_applies_nothing() {
                 layouts: None,
                 layouts_signature: None,
                 offline_days: None,
+                ways: None,
             })],
         ),
         (
@@ -474,6 +475,7 @@ fn a_server_for_training_and_a_workstation_for_patients_have_nothing_to_say_to_e
             layouts: None,
             layouts_signature: None,
             offline_days: None,
+            ways: None,
         };
         let bytes = bytes(welcome);
         let out = c.step(4, Event::Received { conn: 1, bytes }, &Empty);

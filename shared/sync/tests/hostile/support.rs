@@ -85,6 +85,7 @@ pub fn welcomed() -> Client {
         layouts: None,
         layouts_signature: None,
         offline_days: None,
+        ways: None,
     };
     let out = c.step(
         4,
@@ -170,6 +171,7 @@ pub fn ready() -> Session {
         training: false,
         layouts: std::sync::Arc::default(),
         offline_days: 14,
+        ways: vitrine_wire::message::WaysIn::default(),
     };
     s.step(at(3), server::Event::Device(verdict));
     while s.poll_send(at(3)).is_some() {}

@@ -91,6 +91,7 @@ impl World {
                         training: false,
                         layouts: std::sync::Arc::default(),
                         offline_days: 14,
+                        ways: vitrine_wire::message::WaysIn::default(),
                     }),
                 );
             }

@@ -139,6 +139,13 @@ pub fn server(kind: u8, s: &mut impl Source) -> ServerMessage {
             layouts: Some(r#"{"layouts":[]}"#.to_owned()),
             layouts_signature: Some("00".repeat(64)),
             offline_days: Some(14),
+            ways: Some(WaysIn {
+                badge_key: "11".repeat(32),
+                provider: Some(ProviderIn {
+                    name: s.text(),
+                    required: true,
+                }),
+            }),
         }
         .into(),
         67 => UserWelcome { user: s.text() }.into(),

@@ -60,6 +60,8 @@ pub enum Identity {
         user: String,
         /// PIN.
         secret: Zeroizing<String>,
+        /// The token of the badge that picked them, where one did.
+        badge: Option<String>,
     },
 }
 
@@ -108,7 +110,15 @@ fn reason_text(r: Reason) -> &'static str {
 static COUNTED_IN_MEMORY: Mutex<BTreeMap<String, (u32, i64)>> = Mutex::new(BTreeMap::new());
 
 /// Proves who somebody is by the PIN of the staff list. Slowed down for each user by itself.
-pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Person, EngineError> {
+///
+/// `badge`: the token of a badge held to the reader. One that does not pick this person, or not any more, hinders nobody: it is an
+/// emergency, and the PIN has opened; it is not named then.
+pub(crate) fn identify(
+    station: &Station,
+    user: &str,
+    secret: &str,
+    badge: Option<&str>,
+) -> Result<(Person, Assurance), EngineError> {
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
     let dir = dir_user(station, user.as_str())?.ok_or_else(|| EngineError::UnknownUser(user.to_string()))?;
     if dir.disabled {
@@ -133,7 +143,14 @@ pub(crate) fn identify(station: &Station, user: &str, secret: &str) -> Result<Pe
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .remove(user.as_str());
-    Person::of_dir(&dir)
+    let held = badge.and_then(|token| station.badges.find(token, station.clock.elapsed()).ok());
+    let theirs = held.is_some_and(|p| p.user == user && dir.badges.contains(&p.badge));
+    let how = if theirs {
+        Assurance::BadgePin
+    } else {
+        Assurance::Pin
+    };
+    Ok((Person::of_dir(&dir)?, how))
 }
 
 fn count_try(station: &Station, user: &str) -> Result<i64, EngineError> {
@@ -188,11 +205,8 @@ fn who(station: &Station, identity: &Identity) -> Result<(Person, Assurance), En
                 Err(EngineError::PinNeeded)
             }
         }
-        Identity::Token(token) => Ok((
-            station.proofs.find(token, station.clock.elapsed())?,
-            Assurance::Pin,
-        )),
-        Identity::UserSecret { user, secret } => Ok((identify(station, user, secret)?, Assurance::Pin)),
+        Identity::Token(token) => station.proofs.find(token, station.clock.elapsed()),
+        Identity::UserSecret { user, secret, badge } => identify(station, user, secret, badge.as_deref()),
     }
 }
 

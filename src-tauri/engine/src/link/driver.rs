@@ -11,7 +11,7 @@ use crate::layouts;
 use crate::memory;
 use crate::outbox::Alarm;
 use crate::profile::LinkLock;
-use crate::session::Ended;
+use crate::session::{self, Ended};
 use crate::station::Station;
 use crate::{EngineError, entropy};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -439,6 +439,7 @@ impl Work {
             Effect::ServerTime { server_time_ms } => station.clock.learn(server_time_ms),
             Effect::Placed { ward, .. } => placed(station, &ward),
             Effect::OfflineDays { days } => horizon::take(station, days),
+            Effect::Ways { ways } => session::ways::take(station, &ways),
             Effect::Layouts { text, signature } => layouts::take(station, &text, &signature),
             Effect::UserAccepted { .. } => {}
             Effect::UserRefused { code } => {

@@ -10,7 +10,8 @@ use std::time::Duration;
 use vitrine_clinical::say;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{
-    LoginRequest, LoginResponse, OidcLoginRequest, OidcLoginResponse, OidcOffer, Refusal,
+    LoginRequest, LoginResponse, OidcLoginRequest, OidcLoginResponse, OidcOffer, Refusal, WayAnswer,
+    WayRequest,
 };
 
 /// Longest wait for a connection.
@@ -149,8 +150,26 @@ pub(crate) async fn login_by_provider(
     Ok(answer)
 }
 
-/// Signs a person in at the server; the request is signed by the device.
-pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result<LoginResponse, EngineError> {
+/// Asks the server whether a person may sign in by less than the provider now.
+pub(crate) async fn way(station: &Station, user: &str) -> Result<WayAnswer, EngineError> {
+    let (client, server, device) = reach(station)?;
+    let mut request = WayRequest {
+        user: user.to_owned(),
+        device,
+        at_ms: station.clock.now().0,
+        signature: String::new(),
+    };
+    request.signature = entropy::hex(&station.key.sign(&request.message()));
+    post(&client, &format!("{server}/auth/way"), &request).await
+}
+
+/// Signs a person in at the server; the request is signed by the device. `badge`: by which they were picked.
+pub(crate) async fn login(
+    station: &Station,
+    user: &str,
+    secret: &str,
+    badge: Option<&str>,
+) -> Result<LoginResponse, EngineError> {
     let (client, server, device) = reach(station)?;
     let at_ms = station.clock.now().0;
     let mut message = b"vitrine-login".to_vec();
@@ -164,6 +183,7 @@ pub(crate) async fn login(station: &Station, user: &str, secret: &str) -> Result
         device,
         at_ms,
         signature: entropy::hex(&station.key.sign(&message)),
+        badge: badge.map(str::to_owned),
     };
     let answer: LoginResponse = post(&client, &format!("{server}/auth/login"), &request).await?;
     station.clock.learn(answer.server_time_ms);

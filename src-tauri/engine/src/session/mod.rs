@@ -4,12 +4,16 @@
 //! Never here: checking a secret (that is `sign_in` and `break_glass`), what anybody may do (that is `access`).
 //! Called by the facade.
 
+mod badges;
 mod cli_session;
 mod provider;
 pub(crate) mod rows;
 mod sign_in;
 mod waits;
+pub(crate) mod ways;
 
+pub use badges::Reader;
+pub(crate) use badges::{Badges, is_somebodys, present};
 pub(crate) use cli_session::{forget_saved, restore, save_current};
 pub(crate) use provider::{open_browser, sign_in_by_provider};
 pub(crate) use rows::Ended;
@@ -23,6 +27,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_access::policy::{Role, Subject};
+use vitrine_access::ways::Way;
 use vitrine_clinical::{PatientId, UserId, WardId, say, word};
 use vitrine_store_sqlcipher::workstation::Records;
 use vitrine_wire::http::DirUser;
@@ -141,6 +146,8 @@ pub(crate) fn role_text(role: Role) -> &'static str {
 pub enum Assurance {
     /// A session whose secret was given within five minutes.
     Session,
+    /// A badge and the PIN of its person, given for this.
+    BadgePin,
     /// A PIN given for this.
     Pin,
 }
@@ -151,36 +158,37 @@ impl Assurance {
     pub const fn code(self) -> &'static str {
         match self {
             Self::Session => "session",
-            Self::Pin => "pin",
+            Self::BadgePin => Way::BadgePin.code(),
+            Self::Pin => Way::Pin.code(),
         }
     }
 }
 
 /// Identities proven without a session, for the emergency search and the breaking of the glass.
 #[derive(Default)]
-pub struct Proofs(Mutex<BTreeMap<String, (Person, Duration)>>);
+pub struct Proofs(Mutex<BTreeMap<String, (Person, Assurance, Duration)>>);
 
 impl Proofs {
     /// Keeps a proof; returns its token.
     ///
     /// # Errors
     /// [`EngineError::Internal`] without random numbers.
-    pub fn keep(&self, person: Person, now: Duration) -> Result<String, EngineError> {
+    pub fn keep(&self, person: Person, how: Assurance, now: Duration) -> Result<String, EngineError> {
         let token = crate::entropy::hex(&crate::entropy::bytes::<16>()?);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.retain(|_, (_, at)| now.saturating_sub(*at) < FRESH_SECRET);
-        all.insert(token.clone(), (person, now));
+        all.retain(|_, (_, _, at)| now.saturating_sub(*at) < FRESH_SECRET);
+        all.insert(token.clone(), (person, how, now));
         Ok(token)
     }
-    /// The person a token stands for, while it is fresh.
+    /// The person a token stands for, and how that was proven, while it is fresh.
     ///
     /// # Errors
     /// [`EngineError::NotSignedIn`] when it is unknown or older than five minutes.
-    pub fn find(&self, token: &str, now: Duration) -> Result<Person, EngineError> {
+    pub fn find(&self, token: &str, now: Duration) -> Result<(Person, Assurance), EngineError> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         all.get(token)
-            .filter(|(_, at)| now.saturating_sub(*at) < FRESH_SECRET)
-            .map(|(p, _)| p.clone())
+            .filter(|(_, _, at)| now.saturating_sub(*at) < FRESH_SECRET)
+            .map(|(p, how, _)| (p.clone(), *how))
             .ok_or(EngineError::NotSignedIn)
     }
     /// Forgets all.
@@ -216,8 +224,11 @@ mod tests {
     fn a_proof_ends_after_five_minutes() {
         let p = Proofs::default();
         let person = Person::new("lee", "Dr LEE", "physician", &["ED".into()]).unwrap();
-        let t = p.keep(person.clone(), Duration::from_secs(10)).unwrap();
-        assert_eq!(p.find(&t, Duration::from_secs(300)).unwrap(), person);
+        let t = p
+            .keep(person.clone(), Assurance::BadgePin, Duration::from_secs(10))
+            .unwrap();
+        let found = p.find(&t, Duration::from_secs(300)).unwrap();
+        assert_eq!(found, (person, Assurance::BadgePin));
         assert!(p.find(&t, Duration::from_secs(311)).is_err());
         assert!(p.find("0", Duration::from_secs(11)).is_err());
         p.clear();

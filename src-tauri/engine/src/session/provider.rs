@@ -5,7 +5,7 @@
 //! Called by the facade. Without the server nobody signs in this way: the PIN and the own key stay as they are.
 
 use super::Person;
-use super::rows::{self, Proved};
+use super::rows::{self, How, Proved};
 use super::sign_in::{begin, count_try, dir_user, kind_of_secret, make_slot, right, wrong};
 use crate::keys::SlotKind;
 use crate::link;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use vitrine_access::ways::{Because, Way};
 use vitrine_clinical::{UserId, say};
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::OidcOffer;
@@ -80,10 +81,13 @@ enum Back {
 /// its own on this workstation.
 pub(crate) async fn sign_in_by_provider(
     station: &Arc<Station>,
-    show: impl FnOnce(&str) + Send,
+    show: impl FnOnce(&str) -> Result<(), EngineError> + Send,
     pin: Option<Zeroizing<String>>,
 ) -> Result<SessionView, EngineError> {
-    let offer = link::provider(station).await?;
+    // One at a time: whoever began before is not who sits here now.
+    station.browsing.send_modify(|n| *n += 1);
+    let mut other = station.browsing.subscribe();
+    let offer = anew(link::provider(station).await?);
     let begun = Begun::new()?;
     let listener = TcpListener::bind("127.0.0.1:0")
         .await
@@ -93,15 +97,22 @@ pub(crate) async fn sign_in_by_provider(
         .map_err(EngineError::io("listening for the browser"))?
         .port();
     let redirect_uri = format!("http://127.0.0.1:{port}{BACK}");
-    show(&begun.address(&offer, &redirect_uri)?);
-    let code = tokio::time::timeout(PATIENCE, answered(&listener, port, &begun.state))
-        .await
-        .map_err(|_| {
-            no(say!(
-                "Nobody came back from the identity provider within five minutes: begin again.",
-                "Innerhalb von fünf Minuten kam niemand vom Identitätsanbieter zurück: neu beginnen."
-            ))
-        })??;
+    show(&begun.address(&offer, &redirect_uri)?)?;
+    let back = async {
+        tokio::select! {
+            code = answered(&listener, port, &begun.state) => code,
+            _ = other.changed() => Err(no(say!(
+                "The sign-in in the browser was ended here.",
+                "Die Anmeldung im Browser wurde hier beendet."
+            ))),
+        }
+    };
+    let code = tokio::time::timeout(PATIENCE, back).await.map_err(|_| {
+        no(say!(
+            "Nobody came back from the identity provider within five minutes: begin again.",
+            "Innerhalb von fünf Minuten kam niemand vom Identitätsanbieter zurück: neu beginnen."
+        ))
+    })??;
     drop(listener);
     let given = link::Redeemed {
         code: &code,
@@ -110,6 +121,12 @@ pub(crate) async fn sign_in_by_provider(
         nonce: &begun.nonce,
     };
     let answer = link::login_by_provider(station, given).await?;
+    if other.has_changed().unwrap_or(true) {
+        return Err(no(say!(
+            "Somebody else has signed in here meanwhile.",
+            "Inzwischen hat sich hier jemand anderes angemeldet."
+        )));
+    }
     let user = UserId::new(answer.user.as_str()).map_err(|e| EngineError::Protocol(e.to_string()))?;
     let login = answer.login;
     let person = Person::new(user.as_str(), &login.display, &login.role, &login.wards)?;
@@ -117,8 +134,20 @@ pub(crate) async fn sign_in_by_provider(
         Some(pin) => own_key(station, &user, pin).await?,
         None => None,
     };
-    rows::signed_in(station, &user, Proved::Provider)?;
+    let how = How {
+        way: Way::Provider,
+        because: Because::Provider,
+        badge: None,
+    };
+    rows::signed_in(station, &user, Proved::Provider, &how)?;
     Ok(begin(station, person, records, Some(&login)))
+}
+
+/// A workstation is shared: whoever sat here before may still be signed in at the provider, whatever the server asks for. So the
+/// provider is always asked for a new sign-in.
+fn anew(mut offer: OidcOffer) -> OidcOffer {
+    offer.max_age_s.get_or_insert(0);
+    offer
 }
 
 /// The person's own key, by the PIN of the staff list; tries are counted as at any sign-in.
@@ -418,6 +447,11 @@ mod tests {
             assert!(address.contains(part), "{address}");
         }
         assert!(!address.contains(begun.verifier.as_str()));
+        // Where the server takes an older sign-in, a workstation asks for a new one all the same.
+        offer.max_age_s = None;
+        offer = anew(offer);
+        let address = begun.address(&offer, "http://127.0.0.1:1/callback").unwrap();
+        assert!(address.contains("&max_age=0&prompt=login"), "{address}");
         for bad in [
             "file:///etc/passwd",
             "http://idp.example/auth",

@@ -11,6 +11,7 @@ use crate::link::Command;
 use crate::outbox::Alarm;
 use crate::station::Station;
 use std::collections::BTreeMap;
+use vitrine_access::ways::{Because, Way};
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::UserId;
 
@@ -28,7 +29,7 @@ pub(crate) enum Proved {
 }
 
 impl Proved {
-    const fn rule(self) -> &'static str {
+    pub(super) const fn rule(self) -> &'static str {
         match self {
             Self::OwnKey => "own-key",
             Self::StaffListPin => "staff-list-pin",
@@ -108,12 +109,33 @@ fn append(station: &Station, entry: AuditEntry) -> Result<(), EngineError> {
 }
 
 /// Somebody signs in: nobody is let in without the row, nor before what others opened here in an emergency has ended.
-pub(super) fn signed_in(station: &Station, user: &UserId, proved: Proved) -> Result<(), EngineError> {
+pub(super) fn signed_in(
+    station: &Station,
+    user: &UserId,
+    proved: Proved,
+    how: &How,
+) -> Result<(), EngineError> {
     after::switched(station, user)?;
-    append(
-        station,
-        row(station, user, Kind::SignIn, proved.rule(), Decision::Permit)?,
-    )
+    let mut entry = row(station, user, Kind::SignIn, proved.rule(), Decision::Permit)?;
+    let mut note = |name: &str, value: &str| entry.notes.insert(name.to_owned(), value.to_owned());
+    note("way", how.way.code());
+    if !matches!(how.because, Because::Free | Because::Provider) {
+        note("because", how.because.code());
+    }
+    if let Some(badge) = &how.badge {
+        note("badge", badge);
+    }
+    append(station, entry)
+}
+
+/// In which way somebody signed in, as its row says.
+pub(crate) struct How {
+    /// Which.
+    pub(crate) way: Way,
+    /// Why it was open.
+    pub(crate) because: Because,
+    /// What is shown of the badge that picked them.
+    pub(crate) badge: Option<String>,
 }
 
 /// Somebody is refused, which stands also where its row cannot be written.

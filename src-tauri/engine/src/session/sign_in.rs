@@ -3,8 +3,9 @@
 //! What can be checked here is checked here and lets the person in at once; the server is asked at the same time and
 //! may only take back (a disabled account, a changed secret). So a dead network delays nobody who has a slot.
 
-use super::rows::{self, Ended, Proved};
-use super::{Person, Session};
+use super::badges::Picked;
+use super::rows::{self, Ended, How, Proved};
+use super::{Person, Session, ways};
 use crate::error::store_words;
 use crate::horizon;
 use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
@@ -15,6 +16,7 @@ use crate::station::{Station, db_key};
 use crate::{EngineError, cache};
 use std::sync::Arc;
 use vitrine_access::Kind;
+use vitrine_access::ways::{Because, REFUSED, Way};
 use vitrine_clinical::{UserId, say};
 use vitrine_store_sqlcipher::workstation::{Attempt, Records, ThrottleRule};
 use vitrine_wire::ErrorCode;
@@ -35,6 +37,7 @@ const SLOT_GOES_AT: u32 = 10;
 
 /// What a secret opened here.
 struct Opened {
+    kind: SlotKind,
     dek: Option<(Dek, UserSlot)>,
 }
 
@@ -62,8 +65,12 @@ pub(crate) async fn sign_in(
     station: &Arc<Station>,
     user: &str,
     secret: Zeroizing<String>,
+    picked: Option<Picked>,
 ) -> Result<SessionView, EngineError> {
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
+    let badge = picked.as_ref().map(|p| p.badge.as_str());
+    // Before anything is tried or counted: whoever is to take the provider learns nothing of a secret here.
+    let because = ways::open(station, &user).await?;
     // Past the offline horizon nothing is tried here, so nothing is counted here: the server is asked.
     let past = horizon::left(station).filter(|l| l.over());
     if past.is_some() {
@@ -92,21 +99,27 @@ pub(crate) async fn sign_in(
             Some(_) => Proved::OwnKey,
             None => Proved::StaffListPin,
         };
-        rows::signed_in(station, &user, proved)?;
+        rows::signed_in(
+            station,
+            &user,
+            proved,
+            &how(opened.kind, picked.as_ref(), because),
+        )?;
         let view = begin(station, person, records, None);
         right(station, user.as_str());
         let (station, dek) = (Arc::clone(station), opened.dek);
         station.asking.send_modify(|n| *n += 1);
         tokio::spawn(async move {
-            let asked = confirm(&station, &user, &secret, dek.is_some());
+            let badge = picked.map(|p| p.badge);
+            let asked = confirm(&station, &user, &secret, badge.as_deref(), dek.is_some());
             station.until_closing(asked).await;
             station.asking.send_modify(|n| *n -= 1);
         });
         return Ok(view);
     }
-    match link::login(station, user.as_str(), &secret).await {
+    match link::login(station, user.as_str(), &secret, badge).await {
         Ok(answer) => {
-            let view = admit(station, &user, &secret, answer).await?;
+            let view = admit(station, &user, &secret, answer, picked.as_ref(), because).await?;
             right(station, user.as_str());
             Ok(view)
         }
@@ -138,7 +151,37 @@ pub(crate) async fn sign_in(
             drop_slots(station, user.as_str());
             Err(EngineError::Disabled)
         }
+        // The provider came back between the two questions, or the badge was taken away: nothing was tried.
+        Err(EngineError::Refused {
+            code: ErrorCode::UseProvider,
+            ..
+        }) => {
+            rows::not_let_in(station, &user, Kind::SignIn, REFUSED);
+            let name = ways::provider(station).map(|p| p.name).unwrap_or_default();
+            Err(EngineError::UseProvider { name })
+        }
+        Err(EngineError::Refused {
+            code: ErrorCode::UnknownBadge,
+            ..
+        }) => {
+            rows::not_let_in(station, &user, Kind::SignIn, "unknown-badge");
+            Err(EngineError::UnknownBadge)
+        }
         Err(other) => Err(other),
+    }
+}
+
+/// The way of a sign-in, from what was given.
+fn how(kind: SlotKind, picked: Option<&Picked>, because: Because) -> How {
+    let way = match (kind, picked) {
+        (SlotKind::Password, _) => Way::Password,
+        (SlotKind::Pin, Some(_)) => Way::BadgePin,
+        (SlotKind::Pin, None) => Way::Pin,
+    };
+    How {
+        way,
+        because,
+        badge: picked.map(|p| p.shown().to_owned()),
     }
 }
 
@@ -247,6 +290,7 @@ fn open_here(
             return Ok(Some((
                 Person::of_dir(&dir)?,
                 Opened {
+                    kind,
                     dek: Some((dek, slot)),
                 },
             )));
@@ -254,7 +298,7 @@ fn open_here(
     }
     // No slot yet: the PIN proves who it is, and opens the essentials alone.
     Ok(match kind {
-        SlotKind::Pin => Some((Person::of_dir(&dir)?, Opened { dek: None })),
+        SlotKind::Pin => Some((Person::of_dir(&dir)?, Opened { kind, dek: None })),
         SlotKind::Password => None,
     })
 }
@@ -279,6 +323,8 @@ pub(super) fn begin(
     records: Option<Arc<Records>>,
     online: Option<&LoginResponse>,
 ) -> SessionView {
+    // Whoever comes first: a sign-in that waits for the browser must not take this session later.
+    station.browsing.send_modify(|n| *n += 1);
     let now = station.clock.elapsed();
     let token = online.map(|a| Zeroizing::new(a.token.clone()));
     let session = Session {
@@ -311,15 +357,20 @@ async fn admit(
     user: &UserId,
     secret: &Zeroizing<String>,
     answer: LoginResponse,
+    picked: Option<&Picked>,
+    because: Because,
 ) -> Result<SessionView, EngineError> {
     let person = Person::new(user.as_str(), &answer.display, &answer.role, &answer.wards)?;
-    let records = {
+    let (kind, records) = {
         let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
-        tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret))
-            .await
-            .map_err(|_| EngineError::Internal("making the user's key"))??
+        tokio::task::spawn_blocking(move || {
+            let kind = kind_of_secret(dir_user(&station, user.as_str())?.as_ref(), &secret);
+            Ok::<_, EngineError>((kind, make_slot(&station, user.as_str(), &secret)?))
+        })
+        .await
+        .map_err(|_| EngineError::Internal("making the user's key"))??
     };
-    rows::signed_in(station, user, Proved::Server)?;
+    rows::signed_in(station, user, Proved::Server, &how(kind, picked, because))?;
     Ok(begin(station, person, records, Some(&answer)))
 }
 
@@ -343,9 +394,15 @@ pub(super) fn make_slot(
 }
 
 /// Asks the server about a person who was let in here.
-async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<String>, has_slot: bool) {
+async fn confirm(
+    station: &Arc<Station>,
+    user: &UserId,
+    secret: &Zeroizing<String>,
+    badge: Option<&str>,
+    has_slot: bool,
+) {
     let same = |s: &Option<Session>| s.as_ref().is_some_and(|s| s.person.user == *user);
-    match link::login(station, user.as_str(), secret).await {
+    match link::login(station, user.as_str(), secret, badge).await {
         Ok(answer) => {
             let made = if has_slot {
                 None
@@ -380,6 +437,16 @@ async fn confirm(station: &Arc<Station>, user: &UserId, secret: &Zeroizing<Strin
         }) => {
             // The secret was changed or the account disabled since: what it opened here is closed.
             drop_slots(station, user.as_str());
+            let here = same(&station.session());
+            if here {
+                station.lock(Ended::Server);
+            }
+        }
+        // The provider is the way in after all, or the badge was taken away: the key stays, the session does not.
+        Err(EngineError::Refused {
+            code: ErrorCode::UseProvider | ErrorCode::UnknownBadge,
+            ..
+        }) => {
             let here = same(&station.session());
             if here {
                 station.lock(Ended::Server);

@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use vitrine_access::chain::{Head, Row};
 use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::scan::badge::of_uid;
 use vitrine_wire::entry_view::{
     DraftKind, EntriesView, EntryDraftView, EntryFormView, EntryInput, EntryPreviewView, EntrySeen, EntryView,
 };
@@ -42,8 +43,8 @@ use vitrine_wire::results_view::ResultsView;
 use vitrine_wire::scan_view::ScanView;
 use vitrine_wire::sync_view::CheckView;
 use vitrine_wire::view::{
-    BoardView, ChartView, EmergencyCardView, OwedWordsView, PacketView, ReasonsView, SearchView, SectionAge,
-    SessionView,
+    BadgeView, BoardView, ChartView, EmergencyCardView, EngineEvent, OwedWordsView, PacketView, ReasonsView,
+    SearchView, SectionAge, SessionView,
 };
 use vitrine_wire::wall_view::{WallTrendsView, WallView};
 use zeroize::Zeroizing;
@@ -78,7 +79,35 @@ impl Workstation {
         // On our own runtime, so that it also works where the caller has none.
         self.inner
             .handle
-            .spawn(async move { session::sign_in(&station, &user, secret).await })
+            .spawn(async move { session::sign_in(&station, &user, secret, None).await })
+            .await
+            .map_err(|_| EngineError::Internal("signing in"))?
+    }
+
+    /// Whom a badge picks: `text` as the reader sent it. Nobody is let in by it.
+    ///
+    /// # Errors
+    /// [`EngineError::NoBadge`], [`EngineError::UnknownBadge`], [`EngineError::Disabled`].
+    pub async fn badge(&self, text: &str) -> Result<BadgeView, EngineError> {
+        let text = text.to_owned();
+        self.at_desk(move |s| session::present(s, &text)).await
+    }
+
+    /// Signs in whom a badge picked within the last minute, by their PIN (or password).
+    ///
+    /// # Errors
+    /// As [`Self::sign_in`]; [`EngineError::NoBadge`] when it was held to the reader longer ago, [`EngineError::UnknownBadge`] when the
+    /// server says that it is not theirs any more.
+    pub async fn sign_in_by_badge(&self, token: &str, secret: &str) -> Result<SessionView, EngineError> {
+        let station = self.station()?;
+        let secret = Zeroizing::new(secret.to_owned());
+        let picked = station.badges.find(token, station.clock.elapsed())?;
+        self.inner
+            .handle
+            .spawn(async move {
+                let user = picked.user.to_string();
+                session::sign_in(&station, &user, secret, Some(picked)).await
+            })
             .await
             .map_err(|_| EngineError::Internal("signing in"))?
     }
@@ -91,7 +120,7 @@ impl Workstation {
     /// [`EngineError::WrongSecret`] for the PIN; [`EngineError::AuditFailed`].
     pub async fn sign_in_by_provider(
         &self,
-        show: impl FnOnce(&str) + Send + 'static,
+        show: impl FnOnce(&str) -> Result<(), EngineError> + Send + 'static,
         pin: Option<&str>,
     ) -> Result<SessionView, EngineError> {
         let station = self.station()?;
@@ -101,6 +130,33 @@ impl Workstation {
             .spawn(async move { session::sign_in_by_provider(&station, show, pin).await })
             .await
             .map_err(|_| EngineError::Internal("signing in"))?
+    }
+
+    /// Ends a sign-in by the provider that waits for the browser, if there is one.
+    pub fn cancel_provider(&self) {
+        if let Ok(station) = self.station() {
+            station.browsing.send_modify(|n| *n += 1);
+        }
+    }
+
+    /// A card was held to the card reader: whom it picks is told to the screen, while nobody is signed in. In a session nothing
+    /// happens. `uid`: as the card gave it.
+    pub fn card(&self, uid: &[u8]) {
+        let Ok(station) = self.station() else { return };
+        if station.session().is_some() {
+            return;
+        }
+        station.tell(match session::present(&station, &of_uid(uid)) {
+            Ok(picked) => EngineEvent::Badge(picked),
+            Err(e) => EngineEvent::BadgeRefused(e.view()),
+        });
+    }
+
+    /// What is known of a card reader now.
+    pub fn note_reader(&self, now: session::Reader) {
+        if let Ok(station) = self.station() {
+            station.note_reader(now);
+        }
     }
 
     /// Opens the system's browser at the address of [`Workstation::sign_in_by_provider`].
@@ -256,10 +312,24 @@ impl Workstation {
     /// # Errors
     /// [`EngineError::WrongSecret`], [`EngineError::Throttled`], [`EngineError::UnknownUser`], [`EngineError::Disabled`].
     pub async fn identify(&self, user: &str, secret: &str) -> Result<IdentityToken, EngineError> {
+        self.identify_with(user, secret, None).await
+    }
+
+    /// The same; `badge`: the token of a badge that was held to the reader, for the row of what follows.
+    ///
+    /// # Errors
+    /// As [`Self::identify`].
+    pub async fn identify_with(
+        &self,
+        user: &str,
+        secret: &str,
+        badge: Option<&str>,
+    ) -> Result<IdentityToken, EngineError> {
         let (user, secret) = (user.to_owned(), Zeroizing::new(secret.to_owned()));
+        let badge = badge.map(str::to_owned);
         self.at_desk(move |s| {
-            let person = break_glass::identify(s, &user, &secret)?;
-            Ok(IdentityToken(s.proofs.keep(person, s.clock.elapsed())?))
+            let (person, how) = break_glass::identify(s, &user, &secret, badge.as_deref())?;
+            Ok(IdentityToken(s.proofs.keep(person, how, s.clock.elapsed())?))
         })
         .await
     }
@@ -275,7 +345,7 @@ impl Workstation {
     ) -> Result<SearchView, EngineError> {
         let (token, query) = (token.clone(), query.to_owned());
         self.at_desk(move |s| {
-            let person = s.proofs.find(token.as_str(), s.clock.elapsed())?;
+            let (person, _) = s.proofs.find(token.as_str(), s.clock.elapsed())?;
             search(s, &person, &query, true)
         })
         .await
@@ -288,7 +358,7 @@ impl Workstation {
     pub async fn emergency_scan(&self, token: &IdentityToken, text: &str) -> Result<ScanView, EngineError> {
         let (token, text) = (token.clone(), text.to_owned());
         self.at_desk(move |s| {
-            let person = s.proofs.find(token.as_str(), s.clock.elapsed())?;
+            let (person, _) = s.proofs.find(token.as_str(), s.clock.elapsed())?;
             scan(s, &person, &text, true)
         })
         .await

@@ -104,6 +104,7 @@ fn set_up(situation: &Request, runtime: &tokio::runtime::Handle) -> World {
             wards: wards.iter().map(WardId::to_string).collect(),
             pin_phc: None,
             disabled: false,
+            badges: Vec::new(),
         };
         stage(
             &e,

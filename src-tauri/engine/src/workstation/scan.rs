@@ -8,7 +8,7 @@ use crate::EngineError;
 use crate::cache::{gsrn_term, number_term};
 use crate::chart::blocks::number_label;
 use crate::chart::rows;
-use crate::session::Person;
+use crate::session::{self, Person};
 use crate::station::Station;
 use std::sync::Arc;
 use vitrine_clinical::scan::{Scanned, Sure, Why, read, sure, twins};
@@ -40,6 +40,11 @@ pub(super) fn scan(
     let (number, checked) = match read(text) {
         Err(unread) => return Ok(told(ScanKind::Unread, unread.text())),
         Ok(Scanned::Patient { gsrn, .. }) => (gsrn, true),
+        // Whoever's badge it is, it is nobody's record number.
+        Ok(Scanned::Plain(_)) if session::is_somebodys(station, text) => {
+            let badge = Scanned::Staff { gsrn: String::new() };
+            return Ok(told(ScanKind::NotAPatient, not_a_patient(&badge)));
+        }
         Ok(Scanned::Plain(number)) => (number, false),
         Ok(other) => return Ok(told(ScanKind::NotAPatient, not_a_patient(&other))),
     };
@@ -109,7 +114,7 @@ fn not_a_patient(scanned: &Scanned) -> &'static str {
             "This is a medicine or another article, not a patient. Scan the band.",
             "Das ist ein Medikament oder ein anderer Artikel, kein Patient. Das Patientenarmband scannen."
         ),
-        Scanned::Staff => word!(
+        Scanned::Staff { .. } => word!(
             "This is the badge of somebody of the staff, not a patient. Scan the band.",
             "Das ist der Ausweis einer Person vom Personal, kein Patient. Das Patientenarmband scannen."
         ),

@@ -14,6 +14,7 @@ use vitrine_engine::{Options, Workstation, cache};
 use vitrine_store_sqlcipher::Key;
 use vitrine_store_sqlcipher::workstation::{Essentials, Incoming, Prepared, Records};
 use vitrine_wire::http::{BoardItem, DirUser, LoginResponse};
+use vitrine_wire::message::{ProviderIn, WaysIn};
 
 /// Somebody on the staff list: name, role, ward, PIN.
 pub const STAFF: [(&str, &str, &str, &str); 4] = [
@@ -22,6 +23,21 @@ pub const STAFF: [(&str, &str, &str, &str); 4] = [
     ("quill", "privacy-officer", "", "314159"),
     ("gone", "nurse", "ED", "161803"),
 ];
+
+/// The key of badges, and whose the badges are here.
+pub const BADGE_KEY: [u8; 32] = [7; 32];
+pub const BADGES: [(&str, &str); 4] = [
+    ("lee", "04A1B2C3D4E580"),
+    ("rao", "1012345678"),
+    ("rao", "950110153000120002"),
+    ("gone", "04FFFFFF"),
+];
+
+fn badges(user: &str) -> Vec<String> {
+    let of = BADGES.iter().filter(|(u, _)| *u == user);
+    of.map(|(_, n)| vitrine_wire::digest::badge(&BADGE_KEY, n))
+        .collect()
+}
 
 /// One planted patient.
 #[derive(Debug, Clone)]
@@ -214,12 +230,19 @@ pub fn plant_at(dir: &Path, people: &[Planted], now: i64) -> Profiled {
                 },
                 pin_phc: Some(hash_pin(pin, b"0123456789abcdef").unwrap()),
                 disabled: *user == "gone",
+                badges: badges(user),
             };
             (format!("user/{user}"), serde_json::to_vec(&d).unwrap())
         })
         .collect();
     staff.sort();
     stage(&e, "dir", &staff, false, now);
+    let ways = WaysIn {
+        badge_key: vitrine_engine::entropy::hex(&BADGE_KEY),
+        provider: None,
+    };
+    e.set_note("ways-in", &serde_json::to_string(&ways).unwrap())
+        .unwrap();
     write_device(&profile, &device);
     Profiled {
         dir: dir.to_owned(),
@@ -371,6 +394,7 @@ pub fn with_pin(user: &str, secret: &str, patient: &str) -> vitrine_engine::Brea
         identity: vitrine_engine::Identity::UserSecret {
             user: user.into(),
             secret: secret.to_owned().into(),
+            badge: None,
         },
     }
 }
@@ -386,6 +410,19 @@ pub fn block<T>(f: impl Future<Output = T>) -> T {
 
 /// A server that lets in whoever signs in, once, with this answer; the profile's own server from now on.
 pub fn admitting(p: &Profiled, answer: &LoginResponse) -> std::thread::JoinHandle<()> {
+    let answers = vec![("/auth/login", 200, serde_json::to_value(answer).unwrap())];
+    let server = answering(p, answers);
+    std::thread::spawn(move || {
+        server.join().unwrap();
+    })
+}
+
+/// A server that is asked for these things, in this order, and answers so; then it is gone. Gives what it was asked, with the
+/// bodies. The profile's own server from now on.
+pub fn answering(
+    p: &Profiled,
+    answers: Vec<(&'static str, u16, serde_json::Value)>,
+) -> std::thread::JoinHandle<Vec<serde_json::Value>> {
     use std::io::{Read as _, Write as _};
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -403,29 +440,59 @@ pub fn admitting(p: &Profiled, answer: &LoginResponse) -> std::thread::JoinHandl
     profile.write_device(&DeviceFile { server, ..device }).unwrap();
     std::fs::write(profile.ca(), made.cert.pem()).unwrap();
 
-    let body = serde_json::to_vec(answer).unwrap();
+    let config = Arc::new(config);
     std::thread::spawn(move || {
-        let (socket, _) = listener.accept().unwrap();
-        let line = rustls::ServerConnection::new(Arc::new(config)).unwrap();
-        let mut line = rustls::StreamOwned::new(line, socket);
-        let mut asked = Vec::new();
-        let mut part = [0; 4096];
-        // A sign-in is one short JSON object after the head.
-        while !asked.ends_with(b"}") {
-            let n = line.read(&mut part).unwrap();
-            assert!(n > 0, "the request ended early");
-            asked.extend_from_slice(&part[..n]);
+        let mut heard = Vec::new();
+        for (path, status, body) in answers {
+            let (socket, _) = listener.accept().unwrap();
+            let line = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut line = rustls::StreamOwned::new(line, socket);
+            let mut asked = Vec::new();
+            let mut part = [0; 4096];
+            // What is asked is one short JSON object after the head.
+            while !asked.ends_with(b"}") {
+                let n = line.read(&mut part).unwrap();
+                assert!(n > 0, "the request ended early");
+                asked.extend_from_slice(&part[..n]);
+            }
+            assert!(asked.starts_with(format!("POST {path} ").as_bytes()));
+            let begins = asked.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
+            heard.push(serde_json::from_slice(&asked[begins..]).unwrap());
+            let body = serde_json::to_vec(&body).unwrap();
+            let head = format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                body.len()
+            );
+            line.write_all(head.as_bytes()).unwrap();
+            line.write_all(&body).unwrap();
+            line.conn.send_close_notify();
+            line.flush().unwrap();
         }
-        assert!(asked.starts_with(b"POST /auth/login "));
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-            body.len()
-        );
-        line.write_all(head.as_bytes()).unwrap();
-        line.write_all(&body).unwrap();
-        line.conn.send_close_notify();
-        line.flush().unwrap();
+        heard
     })
+}
+
+/// The profile's server from now on; nobody proves to be it.
+pub fn server_at(p: &Profiled, server: &str) {
+    let profile = Profile::at(&p.dir).unwrap();
+    let device = profile.read_device().unwrap().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
+    let server = server.to_owned();
+    profile.write_device(&DeviceFile { server, ..device }).unwrap();
+    std::fs::write(profile.ca(), made.cert.pem()).unwrap();
+}
+
+/// The hospital's provider as the server said it last: the way in, or one of them.
+pub fn provider(p: &Profiled, required: bool) {
+    let ways = WaysIn {
+        badge_key: vitrine_engine::entropy::hex(&BADGE_KEY),
+        provider: Some(ProviderIn {
+            name: "Hospital ID".to_owned(),
+            required,
+        }),
+    };
+    let text = serde_json::to_string(&ways).unwrap();
+    essentials(p).set_note("ways-in", &text).unwrap();
 }
 
 pub type Shared = Arc<Profiled>;

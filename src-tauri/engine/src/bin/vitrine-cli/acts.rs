@@ -55,7 +55,22 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             user: Some(user),
             secret,
             ..
-        } => login(&profile, &user, &secret::read(&secret, &user)?, json).await,
+        } => {
+            let given = secret::read(&secret, &user)?;
+            let ws = open(&profile, false)?;
+            ws.sign_in(&user, &given).await?;
+            login(&ws, &given, json).await
+        }
+        Act::Login {
+            badge: true, secret, ..
+        } => {
+            let number = secret::badge()?;
+            let ws = open(&profile, false)?;
+            let picked = ws.badge(&number).await?;
+            let given = secret::read(&secret, &picked.user)?;
+            ws.sign_in_by_badge(&picked.token, &given).await?;
+            login(&ws, &given, json).await
+        }
         Act::Login { print, secret, .. } => {
             let pin = if secret.secret_stdin {
                 Some(secret::read(&secret, "")?)
@@ -164,7 +179,11 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
                 patient,
                 reason,
                 words,
-                identity: Identity::UserSecret { user, secret },
+                identity: Identity::UserSecret {
+                    user,
+                    secret,
+                    badge: None,
+                },
             };
             emergency(&profile, asked, json).await
         }
@@ -248,9 +267,7 @@ async fn enrol(profile: &Path, asked: Enrolment, json: bool) -> Result<u8, Engin
     Ok(DONE)
 }
 
-async fn login(profile: &Path, user: &str, secret: &str, json: bool) -> Result<u8, EngineError> {
-    let ws = open(profile, false)?;
-    ws.sign_in(user, secret).await?;
+async fn login(ws: &Workstation, secret: &str, json: bool) -> Result<u8, EngineError> {
     ws.settled(Duration::from_secs(5)).await;
     let v = ws
         .session()
@@ -287,6 +304,7 @@ async fn login_by_provider(
         } else {
             say!("Open this address in a browser on this machine: {address}");
         }
+        Ok(())
     };
     let v = ws
         .sign_in_by_provider(show, pin.as_ref().map(|p| p.as_str()))
@@ -366,7 +384,13 @@ async fn sync(
             Ok(EngineEvent::Session(s)) => heard!("signed in: {}, {}", s.display, s.role),
             Ok(EngineEvent::EmergencyEnded(e)) => heard!("{}", e.text),
             // Of a wall that is not open here.
-            Ok(EngineEvent::Wall | EngineEvent::WallTrends) => true,
+            Ok(
+                EngineEvent::Wall
+                | EngineEvent::WallTrends
+                | EngineEvent::Badge(_)
+                | EngineEvent::BadgeRefused(_)
+                | EngineEvent::LockChanged,
+            ) => true,
             Ok(EngineEvent::Locked) => heard!("locked"),
             Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => true,
             Err(tokio::sync::broadcast::error::RecvError::Closed) => false,

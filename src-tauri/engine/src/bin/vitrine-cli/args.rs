@@ -67,8 +67,11 @@ pub enum Act {
     /// Sign in and keep the session for fifteen minutes
     Login {
         /// Sign-in name
-        #[arg(long, value_name = "NAME", required_unless_present = "provider")]
+        #[arg(long, value_name = "NAME", required_unless_present_any = ["provider", "badge"])]
         user: Option<String>,
+        /// Whoever the badge picks whose number is the first line of stdin; with --secret-stdin their PIN is the second
+        #[arg(long, conflicts_with_all = ["user", "provider"])]
+        badge: bool,
         /// Sign in by the hospital's identity provider, in the browser; a secret on stdin is then the PIN for the own key here
         #[arg(long, conflicts_with = "user")]
         provider: bool,

@@ -66,6 +66,7 @@ pub async fn run(
         let identity = Identity::UserSecret {
             user: user.to_owned(),
             secret: secret.to_owned().into(),
+            badge: None,
         };
         let watch = Stopwatch::start();
         ws.break_glass(BreakGlass {

@@ -32,6 +32,11 @@ pub fn read(how: &Secret, user: &str) -> Result<Zeroizing<String>, EngineError> 
     secret
 }
 
+/// The number of a badge: the first line of stdin, as a reader types it.
+pub fn badge() -> Result<Zeroizing<String>, EngineError> {
+    line()
+}
+
 fn line() -> Result<Zeroizing<String>, EngineError> {
     let mut text = Zeroizing::new(String::new());
     std::io::stdin()
