@@ -74,14 +74,14 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../migrations/0012_audit_pack.sql"),
     },
     Migration {
-        number: 14,
+        number: 13,
         name: "badges",
-        sql: include_str!("../migrations/0014_badges.sql"),
+        sql: include_str!("../migrations/0013_badges.sql"),
     },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 14;
+pub const SCHEMA: u32 = 13;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

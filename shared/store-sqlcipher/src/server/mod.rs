@@ -121,9 +121,9 @@ const MIGRATIONS: &[Migration] = &[
         sql: include_str!("../../migrations/server/0012_audit_pack.sql"),
     },
     Migration {
-        number: 14,
+        number: 13,
         name: "badges",
-        sql: include_str!("../../migrations/server/0014_badges.sql"),
+        sql: include_str!("../../migrations/server/0013_badges.sql"),
     },
 ];
 

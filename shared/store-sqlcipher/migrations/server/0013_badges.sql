@@ -1,4 +1,4 @@
--- Badges of the staff (vitrine_store::Account): the same logical schema as server/store-postgres/migrations/0014_badges.sql.
+-- Badges of the staff (vitrine_store::Account): the same logical schema as server/store-postgres/migrations/0013_badges.sql.
 
 -- JSON list of keyed hashes.
 ALTER TABLE account ADD COLUMN badges TEXT NOT NULL DEFAULT '[]';
