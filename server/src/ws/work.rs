@@ -356,6 +356,7 @@ pub(crate) fn device_request(served: &Served, scope: &str) -> Option<Request> {
         ward,
         kind: None,
         grant: None,
+        purpose: None,
     })
 }
 
