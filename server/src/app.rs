@@ -29,8 +29,9 @@ use tokio::sync::{Semaphore, broadcast, watch};
 use vitrine_access::grant::{Ended, EndedBy, GrantId};
 use vitrine_access::policy::{self, Denied, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Grant, Permit, Sealed};
-use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs};
-use vitrine_store::{GrantRow, Store, StoreError};
+use vitrine_clinical::label::Label;
+use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs};
+use vitrine_store::{GrantRow, Store, StoreError, labels};
 use vitrine_wire::layout::Layouts;
 
 /// Records read ahead at the same time, over all workstations.
@@ -110,6 +111,8 @@ pub struct App {
     pub mailer: Option<Arc<crate::ops::notice::Mailer>>,
     /// What the web console keeps.
     pub console: crate::http::console::Kept,
+    /// How much of a record is seen by whoever may not see all of it.
+    pub counts: crate::http::fhir::Counts,
 }
 
 /// An access that gave no data.
@@ -220,6 +223,7 @@ impl App {
             notices: crate::jobs::notices::Waiting::default(),
             mailer: mailer.map(Arc::new),
             console: crate::http::console::Kept::default(),
+            counts: crate::http::fhir::Counts::default(),
             dir,
             config,
             keys,
@@ -328,6 +332,7 @@ impl App {
             facts = Some(PatientFacts {
                 patient: patient.clone(),
                 ward,
+                label: self.label_of(patient).await?,
             });
             if let Subject::User { user, .. } = &caller.subject {
                 grant = self.grant_for(user, caller.device.as_ref(), patient, at);
@@ -342,7 +347,21 @@ impl App {
             ward: None,
             kind: kind.map(str::to_owned),
             grant,
+            purpose: caller.purpose,
         })
+    }
+
+    /// How confidential a patient's whole record is: what cannot be read is very restricted, what is not there has no
+    /// label.
+    pub(crate) async fn label_of(&self, patient: &PatientId) -> Result<Label, StoreError> {
+        let Ok(key) = ResourceKey::new("Patient", patient.as_str()) else {
+            return Ok(Label::UNREADABLE);
+        };
+        match self.store.lookup(&key).await {
+            Ok(found) => Ok(found.map_or(Label::NONE, |(_, body)| labels::of_body(&body))),
+            Err(StoreError::Archived { .. } | StoreError::Damaged(_)) => Ok(Label::UNREADABLE),
+            Err(e) => Err(e),
+        }
     }
 
     /// Decides, and writes a refusal down.

@@ -9,6 +9,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod data_dir;
+#[cfg(test)]
+mod differential;
 pub mod error;
 pub mod http;
 pub mod identity;

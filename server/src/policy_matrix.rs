@@ -25,6 +25,7 @@ use vitrine_access::action;
 use vitrine_access::matrix::{self, Answer};
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Grant, Permit};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{DeviceId, ResourceKey, WardId};
 use vitrine_store::{
     Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, MemoryStore, NewDevice,
@@ -32,6 +33,7 @@ use vitrine_store::{
 };
 
 const GOLDEN: &str = include_str!("../../tests/policy_matrix.golden");
+const SENSITIVITY: &str = include_str!("../../tests/sensitivity_matrix.golden");
 
 #[test]
 fn the_server_answers_as_the_golden_matrix() {
@@ -55,6 +57,59 @@ fn the_server_answers_as_the_golden_matrix() {
         difference, None,
         "the server does not answer as tests/policy_matrix.golden"
     );
+}
+
+#[test]
+fn the_server_answers_as_the_golden_matrix_of_sensitivity_and_purpose() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut worlds: BTreeMap<String, (Arc<App>, Label)> = BTreeMap::new();
+    let now = matrix::render_sensitivity(|act, situation| {
+        runtime.block_on(async {
+            let mut plain = situation.clone();
+            plain.purpose = None;
+            let wanted = plain.label();
+            if let Some(p) = &mut plain.patient {
+                p.label = Label::NONE;
+            }
+            let world = format!("{plain:?}");
+            if !worlds.contains_key(&world) {
+                worlds.insert(world.clone(), (set_up(dir.path(), &plain).await, Label::NONE));
+            }
+            let (app, label) = worlds.get_mut(&world).unwrap();
+            if *label != wanted {
+                relabel(app, "p1", wanted).await;
+                *label = wanted;
+            }
+            ask(app, act, situation).await
+        })
+    });
+    let difference = matrix::first_difference(&now.unwrap().0, SENSITIVITY);
+    assert_eq!(
+        difference, None,
+        "the server does not answer as tests/sensitivity_matrix.golden"
+    );
+}
+
+/// Writes the patient anew, with a label.
+async fn relabel(app: &App, patient: &str, label: Label) {
+    let security: Vec<Value> = label
+        .codings()
+        .map(|(s, c)| json!({"system": s, "code": c}))
+        .collect();
+    let body = json!({"resourceType": "Patient", "id": patient, "meta": {"security": security},
+        "name": [{"family": "Testperson"}]});
+    let batch = ChangeBatch {
+        op_id: clock::new_uuid(),
+        at: clock::now(),
+        ops: vec![put(&body)],
+        source: "test".to_owned(),
+        images: Vec::new(),
+    };
+    app.store.import(&permit(), batch).await.unwrap();
 }
 
 fn permit<A: Action>() -> Permit<A> {
@@ -103,6 +158,7 @@ async fn set_up(dir: &Path, situation: &Request) -> Arc<App> {
     if let Some(PatientFacts {
         patient,
         ward: Some(ward),
+        ..
     }) = &situation.patient
     {
         let batch = ChangeBatch {
@@ -126,16 +182,20 @@ async fn set_up(dir: &Path, situation: &Request) -> Arc<App> {
     app
 }
 
-/// A ward, and a patient with an encounter there.
-fn placed(patient: &str, ward: &str) -> Vec<ChangeOp> {
-    let coded = |system: &str, code: &str| json!({"system": format!("http://terminology.hl7.org/CodeSystem/{system}"), "code": code});
-    let put = |r: Value| ChangeOp {
+fn put(r: &Value) -> ChangeOp {
+    ChangeOp {
         key: ResourceKey::new(r["resourceType"].as_str().unwrap(), r["id"].as_str().unwrap()).unwrap(),
         kind: ChangeKind::Put(r.to_string().into()),
         precondition: Precondition::Any,
         extract: None,
         derived: false,
-    };
+    }
+}
+
+/// A ward, and a patient with an encounter there.
+fn placed(patient: &str, ward: &str) -> Vec<ChangeOp> {
+    let coded = |system: &str, code: &str| json!({"system": format!("http://terminology.hl7.org/CodeSystem/{system}"), "code": code});
+    let put = |r: Value| put(&r);
     vec![
         put(
             json!({"resourceType": "Location", "id": ward, "name": ward, "mode": "instance",
@@ -162,7 +222,11 @@ async fn ask(app: &App, act: &str, situation: &Request) -> Answer {
             let (token, _) = sessions::open_for_user(app, user, situation.device.clone())
                 .await
                 .unwrap();
-            let request = app.request(&caller(app, &token).await, kind, patient).await;
+            let caller = Caller {
+                purpose: situation.purpose,
+                ..caller(app, &token).await
+            };
+            let request = app.request(&caller, kind, patient).await;
             Request {
                 ward: situation.ward.clone(),
                 ..request.unwrap()
@@ -170,8 +234,11 @@ async fn ask(app: &App, act: &str, situation: &Request) -> Answer {
         }
         Subject::Client { id, scopes } => {
             let (token, _) = sessions::open_for_client(app, id, scopes.clone()).await.unwrap();
-            let request = app.request(&caller(app, &token).await, kind, patient).await;
-            request.unwrap()
+            let caller = Caller {
+                purpose: situation.purpose,
+                ..caller(app, &token).await
+            };
+            app.request(&caller, kind, patient).await.unwrap()
         }
         Subject::Device { .. } => {
             let id = situation.device.as_ref().unwrap();

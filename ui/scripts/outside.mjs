@@ -22,7 +22,7 @@ export const FIELDS = {
   EmergencyEndedView: { grant: 'engine', text: 'engine' },
   BrokenGlassView: { grant: 'engine', owed_text: 'engine' },
   BoardView: { ward: 'engine', ward_name: 'text', summary_text: 'text' },
-  ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text' },
+  ChartView: { access_id: 'engine', break_glass_text: 'text', loading_text: 'engine', record_refused_text: 'text', withheld_text: 'text' },
   ChartCriticalView: { patient: 'engine', text: 'engine', elsewhere_text: 'text', unread_text: 'engine' },
   CriticalView: {
     patient: 'engine', name_text: 'name', born_text: 'engine', gender_text: 'text', number_text: 'text', place_text: 'text', deceased_text: 'text', result: 'engine',
@@ -32,7 +32,7 @@ export const FIELDS = {
   DisputeSideView: { standing_text: 'text', standing: 'engine', reaction_text: 'text', by_text: 'text', reason_text: 'text' },
   DisputeView: { dispute: 'engine', allergy: 'engine', agent: 'name' },
   EarlierView: { value: 'name', unit: 'text', flag: 'engine', until_text: 'text', reason_text: 'text' },
-  EmergencyCardView: { access_id: 'engine', frame_text: 'text' },
+  EmergencyCardView: { access_id: 'engine', frame_text: 'text', withheld_text: 'text' },
   ChoiceView: { code: 'engine', text: 'text' },
   EntriesView: { looked_text: 'text' },
   EntryFormView: { none_known_question: 'text' },

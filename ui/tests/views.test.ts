@@ -24,6 +24,16 @@ describe('every screen', () => {
   }
 });
 
+describe('what is withheld by confidentiality', () => {
+  test('is said on the chart, whichever section is open, and not where nothing is', async () => {
+    await screen('chart-withheld');
+    expect(one('withheld').textContent).toBe('2 entries are withheld by confidentiality. Emergency access (Ctrl+F12) shows them.');
+    leave();
+    await screen('chart-vitals');
+    expect(all('withheld')).toHaveLength(0);
+  });
+});
+
 describe('NEWS2 (S11)', () => {
   test('a score that lacks an input says so on the chart, with each input and its points', async () => {
     await screen('chart-vitals');

@@ -221,6 +221,7 @@ pub fn operator_request(account: &str) -> Request {
         ward: None,
         kind: None,
         grant: None,
+        purpose: None,
     }
 }
 
@@ -662,6 +663,18 @@ fn check_scope(scope: &str) -> Result<(), Fault> {
     };
     if kind != "*" && !vitrine_fhir::is_resource_type(kind) {
         return wrong("its type is not a FHIR R4 resource type");
+    }
+    let (letters, narrowed) = match letters.split_once('?') {
+        Some((letters, search)) => (letters, Some(search)),
+        None => (letters, None),
+    };
+    if let Some(search) = narrowed {
+        let named = search
+            .strip_prefix("_security=")
+            .map(|n| n.rsplit('|').next().unwrap_or(n));
+        if !matches!(named, Some("R" | "V")) {
+            return wrong("the one parameter it may have is _security=R or _security=V");
+        }
     }
     if ["read", "write", "*"].contains(&letters) {
         return Ok(());

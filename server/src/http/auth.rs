@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vitrine_access::ways::{self, Because, Found, Reach, TakeProvider, Way};
+use vitrine_access::policy;
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::{DeviceId, UserId, WardId};
 use vitrine_store::{Account, DeviceState, StoreError};
@@ -158,26 +159,9 @@ fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     pair.0.into_iter().next()
 }
 
-/// Whether a scope asked for lies within one that is registered: its type and every one of its letters.
+/// Whether a scope asked for lies within one that is registered.
 fn covered(asked: &str, registered: &[String]) -> bool {
-    let parts = |s: &str| {
-        let (kind, letters) = s.strip_prefix("system/")?.split_once('.')?;
-        let letters = match letters {
-            "read" => "rs",
-            "write" => "cud",
-            "*" => "cruds",
-            other => other,
-        };
-        Some((kind.to_owned(), letters.to_owned()))
-    };
-    let Some((kind, letters)) = parts(asked) else {
-        return false;
-    };
-    !letters.is_empty()
-        && registered
-            .iter()
-            .filter_map(|r| parts(r))
-            .any(|(k, l)| (k == "*" || k == kind) && letters.chars().all(|c| l.contains(c)))
+    registered.iter().any(|r| policy::scope_within(asked, r))
 }
 
 /// A person signs in at an enrolled workstation, with password or PIN.

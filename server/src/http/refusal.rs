@@ -14,6 +14,16 @@ use vitrine_wire::ErrorCode;
 /// The media type of FHIR JSON.
 pub const FHIR_JSON: &str = "application/fhir+json; fhirVersion=4.0";
 
+/// What tells a program that breaking the glass would help.
+#[must_use]
+pub fn etreat() -> serde_json::Value {
+    serde_json::json!([{
+        "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
+        "code": "ETREAT",
+        "display": "Emergency Treatment"
+    }])
+}
+
 /// A refusal under `/fhir`.
 #[derive(Debug, Clone)]
 pub struct FhirRefusal {
@@ -93,18 +103,21 @@ impl FhirRefusal {
         if !denied.break_glass_offered {
             return Self::new(StatusCode::FORBIDDEN, IssueCode::Forbidden, "", denied.text);
         }
+        Self::suppressed()
+    }
+
+    /// The refusal that offers breaking the glass. It says the same whether a record is another ward's, too confidential
+    /// or not there at all.
+    #[must_use]
+    pub fn suppressed() -> Self {
         let body = serde_json::json!({"resourceType": "OperationOutcome", "issue": [{
             "severity": "error",
             "code": "suppressed",
             "details": {
-                "coding": [{
-                    "system": "http://terminology.hl7.org/CodeSystem/v3-ActReason",
-                    "code": "ETREAT",
-                    "display": "Emergency Treatment"
-                }],
+                "coding": etreat(),
                 "text": "Breaking the glass opens this record for four hours: POST /auth/break-glass"
             },
-            "diagnostics": denied.text
+            "diagnostics": "Your access does not include this, or there is nothing here."
         }]});
         Self {
             status: StatusCode::FORBIDDEN,
@@ -155,6 +168,7 @@ impl From<StoreError> for FhirRefusal {
                 key.kind.as_str(),
                 reason,
             ),
+            StoreError::Withheld(denied) => Self::denied(&denied),
             StoreError::WrongPatient(_) => Self::new(
                 StatusCode::FORBIDDEN,
                 IssueCode::Forbidden,
@@ -321,6 +335,7 @@ impl From<StoreError> for Refused {
     fn from(e: StoreError) -> Self {
         match e {
             StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, ErrorCode::Conflict, text),
+            StoreError::Withheld(denied) => NoAccess::Denied(denied).into(),
             other => {
                 tracing::error!(error = %other, "the store failed");
                 Self::new(

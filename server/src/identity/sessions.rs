@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::clock;
 use crate::keys::hex;
 use sha2::{Digest as _, Sha256};
+use vitrine_access::Purpose;
 use vitrine_access::policy::Subject;
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::identities::ProviderSession;
@@ -40,6 +41,8 @@ pub struct Caller {
     pub session: [u8; 32],
     /// When the session ends.
     pub until: UtcMs,
+    /// Why the request is made, where it says so.
+    pub purpose: Option<Purpose>,
 }
 
 impl Caller {
@@ -181,6 +184,7 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
             ward: None,
             session: hash,
             until: row.until,
+            purpose: None,
         }));
     }
     let Ok(user) = UserId::new(row.holder.clone()) else {
@@ -228,6 +232,7 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
         ward,
         session: hash,
         until: row.until,
+        purpose: None,
     }))
 }
 
@@ -381,6 +386,7 @@ pub async fn at_console(app: &App, token: &str) -> Result<Option<AtConsole>, Sto
         ward: None,
         session: hash,
         until: row.until,
+        purpose: None,
     };
     Ok(Some(AtConsole {
         caller,

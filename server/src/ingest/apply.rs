@@ -19,7 +19,7 @@ use vitrine_clinical::summary::corrects;
 use vitrine_clinical::{FhirId, PatientId, ResourceKey, UtcMs};
 use vitrine_fhir::bundle::{self, Action, Answers, Bundle, BundleType, By, EntryIssue, Plan, Step};
 use vitrine_fhir::{Issue, IssueCode};
-use vitrine_store::{ChangeBatch, ChangeKind, ChangeOp, Precondition, Projector, Store, StoreError};
+use vitrine_store::{ChangeBatch, ChangeKind, ChangeOp, Precondition, Projector, Store, StoreError, labels};
 
 const OBSERVATION: &str = "Observation";
 /// Look-ups under way at once for the changes of one batch.
@@ -293,7 +293,11 @@ fn correction(op: &ChangeOp, version: u64, before: &[u8], at: UtcMs) -> Option<C
         format!("{}/{version}", op.key).as_bytes(),
     ));
     let key = ResourceKey::new("Provenance", id.as_str()).ok()?;
-    match vitrine_fhir::revision(&id, &op.key, &patient, (version, before), at, &is.notes) {
+    let label = match &op.kind {
+        ChangeKind::Put(body) => labels::of_body(before).and(labels::of_body(body)),
+        ChangeKind::Delete => labels::of_body(before),
+    };
+    match vitrine_fhir::revision(&id, &op.key, &patient, (version, before), at, &is.notes, label) {
         Ok(kept) => Some(ChangeOp {
             key,
             kind: ChangeKind::Put(Bytes::from(kept)),

@@ -80,6 +80,7 @@ impl Permits for OfPeer {
             ward: None,
             kind: None,
             grant: None,
+            purpose: None,
         };
         self.app.decide::<ImportData>(request).await.map_err(|e| match e {
             NoAccess::Store(e) => e,

@@ -241,6 +241,7 @@ fn caller(title: &str) -> Caller {
         ward: None,
         session: [0; 32],
         until: clock::now(),
+        purpose: None,
     }
 }
 

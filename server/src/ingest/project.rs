@@ -4,9 +4,12 @@
 //! `vitrine_clinical::card`) or of reading (that is `vitrine_fhir`).
 //! Called by the stores' writers, and by `apply` ahead of them so that the writer need not parse.
 
-use vitrine_clinical::card::{CardFact, CriticalItem, EmergencyCard, card_slot, emergency_card};
+use serde::{Deserialize, Serialize};
+use vitrine_clinical::card::{CardFact, CriticalItem, EmergencyCard, card_slot, labelled_card};
 use vitrine_clinical::chart::{Patient, Resource};
+use vitrine_clinical::label::{Confidentiality, Label};
 use vitrine_clinical::{PatientId, ResourceKey, news2};
+use vitrine_store::labels;
 use vitrine_store::notes::NoteText;
 use vitrine_store::search::fold;
 use vitrine_store::{
@@ -45,7 +48,7 @@ impl Projector for FhirProjector {
                 slot: slot.slot,
                 order_ms: slot.order_ms,
                 keep: slot.keep,
-                body: serde_json::to_vec(&view).map_err(|e| ProjectError(format!("writing a fact: {e}")))?,
+                body: fact_body(&view, labels::of_body(body))?,
             }),
         };
         let patient = if kind == "Patient" {
@@ -80,17 +83,18 @@ impl Projector for FhirProjector {
         let facts = facts
             .iter()
             .map(|f| {
-                let resource = serde_json::from_slice(&f.body).map_err(|_| {
+                let (resource, label) = read_fact(&f.body).map_err(|_| {
                     ProjectError(format!("the fact of {} was not made by this program", f.key))
                 })?;
-                Ok(CardFact {
+                let fact = CardFact {
                     key: f.key.clone(),
                     version: f.version,
                     resource,
-                })
+                };
+                Ok((fact, label))
             })
             .collect::<Result<Vec<_>, ProjectError>>()?;
-        let card = emergency_card(patient, &facts);
+        let card = labelled_card(patient, facts);
         let write = |e: serde_json::Error| ProjectError(format!("writing a projection: {e}"));
         let ward = card.place.as_ref().and_then(|p| p.ward.clone());
         let board = match (&ward, board_item(&card)) {
@@ -106,6 +110,36 @@ impl Projector for FhirProjector {
     }
 }
 
+/// A fact with its label. One without a label is the view alone.
+#[derive(Serialize, Deserialize)]
+struct Labelled<R> {
+    label: Label,
+    resource: R,
+}
+
+/// What a labelled fact begins with; no view does.
+const LABELLED: &[u8] = b"{\"label\":";
+
+fn fact_body(view: &Resource, label: Label) -> Result<Vec<u8>, ProjectError> {
+    let body = if label.is_none() {
+        serde_json::to_vec(view)
+    } else {
+        serde_json::to_vec(&Labelled {
+            label,
+            resource: view,
+        })
+    };
+    body.map_err(|e| ProjectError(format!("writing a fact: {e}")))
+}
+
+fn read_fact(body: &[u8]) -> serde_json::Result<(Resource, Label)> {
+    if body.starts_with(LABELLED) {
+        let fact: Labelled<Resource> = serde_json::from_slice(body)?;
+        return Ok((fact.resource, fact.label));
+    }
+    Ok((serde_json::from_slice(body)?, Label::NONE))
+}
+
 /// The patient a resource belongs to, where its reference is one on this server.
 #[must_use]
 pub fn owner(kind: &str, body: &[u8]) -> Option<PatientId> {
@@ -114,7 +148,11 @@ pub fn owner(kind: &str, body: &[u8]) -> Option<PatientId> {
     (key.kind.as_str() == "Patient").then(|| PatientId::new(key.id.as_str()).ok())?
 }
 
+/// What a board says: what everybody of the ward may see. That a result is critical is said whatever its label, because a
+/// mark has no value.
 fn board_item(card: &EmergencyCard) -> Option<BoardItem> {
+    let all = card;
+    let card = &card.clone().seen_with(Confidentiality::Restricted);
     let words = |block: &vitrine_clinical::card::Block<vitrine_clinical::card::StatementItem>| {
         block.items.iter().map(|i| i.text.clone()).collect::<Vec<_>>()
     };
@@ -126,7 +164,7 @@ fn board_item(card: &EmergencyCard) -> Option<BoardItem> {
         allergies: card.allergies.state,
         flags,
         code_status: card.code_status.items.first().map(|i| i.text.clone()),
-        critical: card
+        critical: all
             .critical
             .as_ref()
             .map(|all| all.iter().map(CriticalItem::mark).collect()),

@@ -7,6 +7,7 @@
 use super::Class;
 use crate::identity::sessions::Caller;
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, ResourceKey, WardId};
 
 /// What is asked for.
@@ -138,10 +139,12 @@ fn may_break_glass(caller: &Caller) -> bool {
         patient: Some(PatientFacts {
             patient: any,
             ward: None,
+            label: Label::NONE,
         }),
         ward: None,
         kind: None,
         grant: None,
+        purpose: None,
     };
     policy::verdict("break-glass", &request).allow
 }
@@ -162,6 +165,7 @@ mod tests {
             ward: ward.map(|w| WardId::new(w).unwrap()),
             session: [0; 32],
             until: UtcMs(0),
+            purpose: None,
         }
     }
     fn program() -> Caller {

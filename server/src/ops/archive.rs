@@ -23,6 +23,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Actor, Kind, Permit, action};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, UserId, UtcMs};
 use vitrine_store::archive::{ArchiveAct, Certify, Counted, Destruction, Signed};
 use vitrine_store::{Account, StoreError};
@@ -311,7 +312,11 @@ async fn facts(ground: &Ground, patient: &str) -> Result<PatientFacts, Fault> {
         None if ground.store.revision(&patient).await? == 0 => return Err(unknown()),
         None => None,
     };
-    Ok(PatientFacts { patient, ward })
+    Ok(PatientFacts {
+        patient,
+        ward,
+        label: Label::NONE,
+    })
 }
 
 async fn find(ground: &Ground, id: &str) -> Result<Destruction, Fault> {

@@ -325,6 +325,10 @@ const fn purpose(purpose: Purpose) -> &'static str {
         Purpose::BreakGlass => "emergency treatment",
         Purpose::Operations => "running the system",
         Purpose::Compliance => "compliance",
+        Purpose::Payment => "payment",
+        Purpose::HealthcareOperations => "running the hospital",
+        Purpose::Research => "research",
+        Purpose::PatientRequest => "asked for by the patient",
     }
 }
 

@@ -104,6 +104,7 @@ pub(crate) fn of_device(id: DeviceId, row: &DeviceRow) -> Caller {
         ward: Some(row.ward.clone()),
         session: [0; 32],
         until: UtcMs(i64::MAX),
+        purpose: None,
     }
 }
 

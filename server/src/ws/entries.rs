@@ -269,6 +269,7 @@ async fn bring_in(app: &App, served: &Served, entry: &Entry) -> EntryOutcome {
         ward: Some(device.ward.clone()),
         session: [0; 32],
         until: clock::now(),
+        purpose: None,
     };
     match transaction(app, &caller, &bundle, op_id, "entry of a workstation").await {
         Ok(done) => {

@@ -12,6 +12,7 @@ use vitrine_access::action::BreakGlass;
 use vitrine_access::grant::{Ended, EndedBy, GRANT_MS, LaterWords};
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Actor, Grant, Kind};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{DeviceId, UtcMs};
 use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{GrantRow, StoreError};
@@ -221,10 +222,12 @@ async fn unsound(app: &App, row: &GrantRow) -> Result<Option<String>, StoreError
         patient: Some(PatientFacts {
             patient: g.patient.clone(),
             ward: None,
+            label: Label::NONE,
         }),
         ward: None,
         kind: None,
         grant: None,
+        purpose: None,
     };
     let verdict = policy::verdict(BreakGlass::NAME, &request);
     Ok((!verdict.allow).then(|| format!("{} may not break the glass", g.user)))

@@ -368,6 +368,7 @@ pub(crate) fn device_request(served: &Served, scope: &str) -> Option<Request> {
         ward,
         kind: None,
         grant: None,
+        purpose: None,
     })
 }
 

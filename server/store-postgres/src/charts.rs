@@ -113,6 +113,7 @@ async fn chart_page<C: GenericClient>(
             next: None,
             archived: Vec::new(),
             total: 0,
+            withheld: 0,
         });
     };
     let (pid, total): (i64, u64) = (col(&row, 0, READING)?, uint(col(&row, 1, READING)?));
@@ -167,6 +168,7 @@ async fn chart_page<C: GenericClient>(
         next: last.filter(|_| more).map(|t| t.to_string()),
         archived,
         total,
+        withheld: 0,
     })
 }
 
@@ -403,7 +405,7 @@ impl ChartStore for PostgresStore {
         key: &ResourceKey,
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let found = resource(&self.reader().await?, self.vault(), key, None, permit.patient()).await?;
-        Ok(seal::resource(permit, found))
+        seal::resource(permit, found)
     }
 
     async fn vread(
@@ -414,7 +416,7 @@ impl ChartStore for PostgresStore {
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let client = self.reader_of_old().await?;
         let found = resource(&client, self.vault(), key, Some(version), permit.patient()).await?;
-        Ok(seal::resource(permit, found))
+        seal::resource(permit, found)
     }
 
     async fn everything(
@@ -450,7 +452,10 @@ impl ChartStore for PostgresStore {
         query: &NoteQuery,
     ) -> Result<Sealed<NoteHits>, StoreError> {
         let patient = seal::patient_of(permit)?;
-        Ok(seal::notes(permit, self.find_notes(&patient, query).await?))
+        Ok(seal::notes(
+            permit,
+            self.find_notes(&patient, query, permit.clearance()).await?,
+        ))
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {

@@ -33,6 +33,54 @@ pub enum Purpose {
     /// Reviewing accesses.
     #[serde(rename = "HCOMPL")]
     Compliance,
+    /// Paying for care; stated by a caller.
+    #[serde(rename = "HPAYMT")]
+    Payment,
+    /// Running the hospital; stated by a caller.
+    #[serde(rename = "HOPERAT")]
+    HealthcareOperations,
+    /// Research; stated by a caller.
+    #[serde(rename = "HRESCH")]
+    Research,
+    /// The patient asked for it; stated by a caller.
+    #[serde(rename = "PATRQT")]
+    PatientRequest,
+}
+
+impl Purpose {
+    /// All of them, in the order of the golden matrix.
+    pub const ALL: [Self; 8] = [
+        Self::Treatment,
+        Self::BreakGlass,
+        Self::Payment,
+        Self::HealthcareOperations,
+        Self::Research,
+        Self::PatientRequest,
+        Self::Operations,
+        Self::Compliance,
+    ];
+
+    /// The code of HL7 v3 ActReason, e.g. `TREAT`.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Treatment => "TREAT",
+            Self::BreakGlass => "BTG",
+            Self::Operations => "HSYSADMIN",
+            Self::Compliance => "HCOMPL",
+            Self::Payment => "HPAYMT",
+            Self::HealthcareOperations => "HOPERAT",
+            Self::Research => "HRESCH",
+            Self::PatientRequest => "PATRQT",
+        }
+    }
+
+    /// The purpose of a code that a caller states. `ETREAT` (emergency treatment) asks for what `BTG` asks for: a grant.
+    #[must_use]
+    pub fn parse(code: &str) -> Option<Self> {
+        let code = if code == "ETREAT" { "BTG" } else { code };
+        Self::ALL.into_iter().find(|p| p.code() == code)
+    }
 }
 
 /// Whether policy allowed it.

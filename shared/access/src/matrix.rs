@@ -2,12 +2,14 @@
 //!
 //! Rendered by [`render`] from anything that answers, so that the server's and the workstation's entry points are
 //! compared with the same committed file, `tests/policy_matrix.golden`. A request is the description of a situation:
-//! an end under test sets that situation up and asks by a request of its own making.
+//! an end under test sets that situation up and asks by a request of its own making. [`render_sensitivity`] is the second
+//! matrix, `tests/sensitivity_matrix.golden`: who sees a record by its label and the purpose that is stated.
 
 use crate::grant::{GRANT_MS, Reason};
 use crate::policy::{Denied, PatientFacts, Request, Role, Subject, Verdict};
-use crate::{AccessId, Action, Decision, Disclosure, Grant, Permit};
+use crate::{AccessId, Action, Decision, Disclosure, Grant, Permit, Purpose};
 use std::fmt::Write as _;
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{DeviceId, IdError, PatientId, UserId, UtcMs, WardId};
 
 const AT: UtcMs = UtcMs(1_800_000_000_000);
@@ -107,12 +109,16 @@ pub fn render<V: Into<Answer>>(mut evaluate: impl FnMut(&str, &Request) -> V) ->
     Ok(out)
 }
 
-fn line(out: &mut String, who: &str, act: &str, situation: &str, v: &Answer) {
-    let verdict = match (v.allow, v.break_glass_offered) {
+const fn verdict_words(v: &Answer) -> &'static str {
+    match (v.allow, v.break_glass_offered) {
         (true, _) => "ALLOW",
         (false, true) => "deny, break-glass offered",
         (false, false) => "deny",
-    };
+    }
+}
+
+fn line(out: &mut String, who: &str, act: &str, situation: &str, v: &Answer) {
+    let verdict = verdict_words(v);
     let _ = writeln!(out, "{who} | {act} | {situation} | {verdict} | {}", v.rule);
 }
 
@@ -126,7 +132,121 @@ fn base(subject: Subject) -> Request {
         ward: None,
         kind: None,
         grant: None,
+        purpose: None,
     }
+}
+
+/// Sensitivities of the second matrix: a level, a code.
+const SENSITIVITIES: [(&str, &str); 10] = [
+    ("none", "N"),
+    ("R", "R"),
+    ("V", "V"),
+    ("VIP", "VIP"),
+    ("psychiatry (PSY)", "PSY"),
+    ("psychotherapy notes (PSYTHPN)", "PSYTHPN"),
+    ("substance use (SUD)", "SUD"),
+    ("HIV", "HIV"),
+    ("sexual assault, domestic violence (SDV)", "SDV"),
+    ("sexuality (SEX)", "SEX"),
+];
+
+/// Relationships of the second matrix.
+const RELATIONSHIPS: [(&str, Situation, bool); 5] = [
+    ("own ward", Situation::OwnWard, false),
+    ("own ward, glass broken", Situation::OwnWard, true),
+    ("other ward", Situation::OtherWard, false),
+    ("other ward, glass broken", Situation::Granted, false),
+    ("other ward, grant ended", Situation::Ended, false),
+];
+
+/// Acts of the second matrix.
+const RECORD_ACTS: [&str; 5] = [
+    "read-card",
+    "read-chart",
+    "read-resource",
+    "write-clinical",
+    "break-glass",
+];
+
+/// Scopes of the clients of the second matrix.
+const SCOPES: [&str; 4] = [
+    "system/*.rs",
+    "system/*.cruds",
+    "system/*.cruds?_security=R",
+    "system/*.rs?_security=http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V",
+];
+
+/// Renders who reads or writes a record by role × relationship × sensitivity × purpose; purposes that are answered alike
+/// share a line's part. Gives the text and the number of cells.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_sensitivity<V: Into<Answer>>(
+    mut evaluate: impl FnMut(&str, &Request) -> V,
+) -> Result<(String, usize), IdError> {
+    let mut out =
+        String::from("# who | act | relationship | sensitivity of the record | purposes: verdict, rule; …\n");
+    let mut cells = 0;
+    let mut one = |who: &str, relationship: &str, asked: &Request, words: &str, code: &str| {
+        for act in RECORD_ACTS {
+            let mut parts: Vec<(String, Vec<&str>)> = Vec::new();
+            for purpose in std::iter::once(None).chain(Purpose::ALL.map(Some)) {
+                let mut asked = asked.clone();
+                asked.purpose = purpose;
+                if let Some(p) = &mut asked.patient {
+                    p.label = Label::NONE.with(None, code);
+                }
+                let v: Answer = evaluate(act, &asked).into();
+                let said = format!("{}, {}", verdict_words(&v), v.rule);
+                let name = purpose.map_or("unstated", Purpose::code);
+                cells += 1;
+                match parts.iter_mut().find(|(s, _)| *s == said) {
+                    Some((_, names)) => names.push(name),
+                    None => parts.push((said, vec![name])),
+                }
+            }
+            let parts: Vec<String> = parts
+                .iter()
+                .map(|(said, names)| format!("{}: {said}", names.join(" ")))
+                .collect();
+            let _ = writeln!(
+                out,
+                "{who} | {act} | {relationship} | {words} | {}",
+                parts.join("; ")
+            );
+        }
+    };
+    for role in Role::all() {
+        for (relationship, situation, broken) in RELATIONSHIPS {
+            let mut asked = person(role, situation)?;
+            if broken {
+                asked.grant = person(role, Situation::Granted)?.grant;
+            }
+            for (words, code) in SENSITIVITIES {
+                one(role.name(), relationship, &asked, words, code);
+            }
+        }
+    }
+    for scope in SCOPES {
+        let mut asked = base(Subject::Client {
+            id: "lab".to_owned(),
+            scopes: vec![scope.to_owned()],
+        });
+        asked.kind = Some("Observation".to_owned());
+        asked.patient = person_of("p1")?;
+        for (words, code) in SENSITIVITIES {
+            one("(client)", scope, &asked, words, code);
+        }
+    }
+    Ok((out, cells))
+}
+
+fn person_of(patient: &str) -> Result<Option<PatientFacts>, IdError> {
+    Ok(Some(PatientFacts {
+        patient: PatientId::new(patient)?,
+        ward: Some(WardId::new("ICU")?),
+        label: Label::NONE,
+    }))
 }
 
 fn person(role: Role, situation: Situation) -> Result<Request, IdError> {
@@ -149,6 +269,7 @@ fn person(role: Role, situation: Situation) -> Result<Request, IdError> {
         r.patient = Some(PatientFacts {
             patient: patient.clone(),
             ward: Some(ward.clone()),
+            label: Label::NONE,
         });
         r.ward = Some(ward);
     }
@@ -183,6 +304,7 @@ fn others() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
     let patient = PatientFacts {
         patient: PatientId::new("p1")?,
         ward: Some(WardId::new("ICU")?),
+        label: Label::NONE,
     };
     let mut out = Vec::new();
     for (words, site, ward) in [
@@ -214,6 +336,7 @@ fn others() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
         r.patient = Some(PatientFacts {
             patient: PatientId::new("p1")?,
             ward: Some(WardId::new(ward)?),
+            label: Label::NONE,
         });
         out.push(("(workstation)", words, r));
     }

@@ -3,6 +3,7 @@
 use crate::{AccessId, Action, Actor, AuditEntry, Decision, Disclosure, Purpose, grant::GrantId};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use vitrine_clinical::label::{Confidentiality, Label};
 use vitrine_clinical::{DeviceId, PatientId, UtcMs};
 
 /// Leave to do one act once. Made only by [`crate::policy::decide`]; it cannot be copied or forged.
@@ -16,6 +17,8 @@ pub struct Permit<A: Action> {
     pub(crate) grant: Option<GrantId>,
     pub(crate) patient: Option<PatientId>,
     pub(crate) notes: BTreeMap<String, String>,
+    pub(crate) clearance: Confidentiality,
+    pub(crate) breaking_helps: bool,
     pub(crate) _act: PhantomData<fn() -> A>,
 }
 
@@ -39,6 +42,27 @@ impl<A: Action> Permit<A> {
     #[must_use]
     pub const fn grant(&self) -> Option<GrantId> {
         self.grant
+    }
+    /// Up to which level it lets see.
+    #[must_use]
+    pub const fn clearance(&self) -> Confidentiality {
+        self.clearance
+    }
+    /// Whether it lets see what bears this label.
+    #[must_use]
+    pub fn sees(&self, label: Label) -> bool {
+        label.level() <= self.clearance
+    }
+    /// Whether breaking the glass would show more of this record.
+    #[must_use]
+    pub const fn breaking_helps(&self) -> bool {
+        self.breaking_helps
+    }
+    /// The refusal of what it does not let see.
+    #[must_use]
+    pub fn withheld(&self) -> crate::policy::Denied {
+        const TEXT: &str = "This is confidential: your access does not include it.";
+        crate::policy::refusal(self, "withheld-by-label", TEXT, self.breaking_helps)
     }
     /// Adds a fact to the audit row (the query of a search, the reason of a break-glass).
     #[must_use]

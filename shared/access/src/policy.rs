@@ -1,12 +1,18 @@
 //! The policy: one pure function and the table it reads.
 //!
-//! Roles are known here and nowhere else. `tests/policy_matrix.golden` holds every role × act × situation; a change
-//! of policy is a visible change of that file.
+//! Roles are known here and nowhere else. `tests/policy_matrix.golden` holds every role × act × situation, and role ×
+//! relationship × sensitivity × purpose × act where a record is read or written; a change of policy is a visible change
+//! of that file.
+//!
+//! Sensitivity (ADR 44): a decision is about the label of what is asked for. The label of the whole record comes with
+//! the request. What lies in the record is judged when it is read, by the clearance of the permit: the highest level
+//! for which the same rules would have allowed the same act.
 
 use crate::{AccessId, Action, Actor, AuditEntry, Decision, Disclosure, Grant, Permit, Purpose};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use vitrine_clinical::label::{Confidentiality, Label};
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId};
 
 /// A role. Its kinds are private to this module: a call site carries it and cannot ask what it is.
@@ -122,6 +128,8 @@ pub struct PatientFacts {
     pub patient: PatientId,
     /// Where the patient is now.
     pub ward: Option<WardId>,
+    /// How confidential the whole record is, by its Patient.
+    pub label: Label,
 }
 
 /// Everything a decision rests on.
@@ -143,6 +151,8 @@ pub struct Request {
     pub kind: Option<String>,
     /// A grant that may cover it.
     pub grant: Option<Grant>,
+    /// Why, where the caller states it.
+    pub purpose: Option<Purpose>,
 }
 
 /// Denied, and what would allow it. Nothing was disclosed; the refusal has its own audit row.
@@ -158,6 +168,18 @@ pub struct Denied {
 }
 
 impl Denied {
+    /// Whether it was denied because of a label alone.
+    #[must_use]
+    pub fn by_label(&self) -> bool {
+        matches!(
+            self.rule,
+            "very-restricted"
+                | "withheld-by-label"
+                | "label-not-in-scope"
+                | "label-is-for-treatment"
+                | "labelled-images"
+        )
+    }
     /// The audit row of the refusal.
     #[must_use]
     pub fn entry(&self) -> AuditEntry {
@@ -207,11 +229,51 @@ pub fn verdict(action: &str, r: &Request) -> Verdict {
         Some(true) if r.patient.is_none() => return deny("no-patient", "Name the patient."),
         Some(_) => {}
     }
+    if let Some(against) = purpose_verdict(action, r) {
+        return against;
+    }
     match &r.subject {
         Subject::User { user, role, wards } => user_verdict(action, r, user, role.0, wards),
         Subject::Device { ward, site } => device_verdict(action, r, ward, *site),
         Subject::Client { scopes, .. } => client_verdict(action, r, scopes),
         Subject::Operator { .. } => operator_verdict(action),
+    }
+}
+
+/// Acts by which somebody looks into or changes a record.
+const OF_A_RECORD: [&str; 4] = ["read-card", "read-chart", "read-resource", "write-clinical"];
+
+/// Why an act is done where nobody states it.
+fn usual_purpose(action: &str, subject: &Subject) -> Purpose {
+    match (subject, action) {
+        (_, "read-audit" | "review-break-glass") => Purpose::Compliance,
+        (_, "hold-record" | "request-destruction" | "approve-destruction" | "destroy-record") => {
+            Purpose::Compliance
+        }
+        (_, "run-drill") => Purpose::Operations,
+        (Subject::User { .. } | Subject::Client { .. }, _) => Purpose::Treatment,
+        _ => Purpose::Operations,
+    }
+}
+
+/// What a stated purpose forbids; a purpose never allows what would be denied without it.
+fn purpose_verdict(action: &str, r: &Request) -> Option<Verdict> {
+    let stated = r.purpose?;
+    let of_record = OF_A_RECORD.contains(&action);
+    match (stated, &r.subject) {
+        (p, subject) if p == usual_purpose(action, subject) => None,
+        // Whether there is a grant is decided where the relationship is.
+        (Purpose::BreakGlass, Subject::User { .. }) if of_record || action == "break-glass" => None,
+        // A program may settle accounts and run the hospital with what it has scopes for.
+        (Purpose::Payment | Purpose::HealthcareOperations, Subject::Client { .. })
+            if of_record && action != "write-clinical" =>
+        {
+            None
+        }
+        _ => Some(deny(
+            "purpose-does-not-fit",
+            "This is not done for the purpose that was stated.",
+        )),
     }
 }
 
@@ -224,7 +286,7 @@ fn user_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[W
             "Only clinical staff can open a chart in an emergency.",
         ),
         "read-card" | "read-chart" | "read-resource" | "write-clinical" if clinician => {
-            clinician_verdict(action, r, user, wards)
+            clinician_verdict(action, r, user, role, wards)
         }
         "search-patients" if clinician => allow("clinician-searches"),
         "view-board" if clinician => match &r.ward {
@@ -259,7 +321,7 @@ fn user_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[W
     }
 }
 
-fn clinician_verdict(action: &str, r: &Request, user: &UserId, wards: &[WardId]) -> Verdict {
+fn clinician_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[WardId]) -> Verdict {
     let Some(p) = &r.patient else {
         // Practitioners, Locations: what no patient's privacy rests on may be read, never written.
         return if action == "read-resource" {
@@ -268,13 +330,20 @@ fn clinician_verdict(action: &str, r: &Request, user: &UserId, wards: &[WardId])
             deny("no-patient", "Name the patient.")
         };
     };
-    if p.ward.as_ref().is_some_and(|w| wards.contains(w)) {
-        return allow("own-ward-patient");
-    }
     let granted = r
         .grant
         .as_ref()
         .is_some_and(|g| g.covers(user, r.device.as_ref(), &p.patient, r.at));
+    let emergency = r.purpose == Some(Purpose::BreakGlass);
+    let own = p.ward.as_ref().is_some_and(|w| wards.contains(w));
+    // A label withholds reading; whoever cares for a patient may record what they see and do.
+    let seen = action == "write-clinical" || p.label.level() <= clearance(role);
+    // A grant that lets see more is what the access rests on, and its row says so.
+    let by_grant_more =
+        granted && action != "write-clinical" && clearance(role) < Confidentiality::VeryRestricted;
+    if own && seen && !emergency && !by_grant_more {
+        return allow("own-ward-patient");
+    }
     if granted && action != "write-clinical" {
         return Verdict {
             by_grant: true,
@@ -287,9 +356,33 @@ fn clinician_verdict(action: &str, r: &Request, user: &UserId, wards: &[WardId])
             "Emergency access is for reading; ask the patient's team to write.",
         );
     }
-    Verdict {
+    let offer = |v: Verdict| Verdict {
         break_glass_offered: action != "write-clinical",
-        ..deny("no-relationship", "You are not assigned to this patient's ward.")
+        ..v
+    };
+    if emergency {
+        return offer(deny(
+            "purpose-needs-a-grant",
+            "Reading for emergency treatment begins with breaking the glass.",
+        ));
+    }
+    if own {
+        return offer(deny(
+            "very-restricted",
+            "This is very confidential: your role opens it in an emergency alone.",
+        ));
+    }
+    offer(deny(
+        "no-relationship",
+        "You are not assigned to this patient's ward.",
+    ))
+}
+
+/// Up to which level somebody who cares for the patient sees the record.
+const fn clearance(role: Kind) -> Confidentiality {
+    match role {
+        Kind::Physician => Confidentiality::VeryRestricted,
+        _ => Confidentiality::Restricted,
     }
 }
 
@@ -305,7 +398,12 @@ fn device_verdict(action: &str, r: &Request, ward: &WardId, site: bool) -> Verdi
         // Small pictures are fetched ahead for whoever will stand there; nothing else of a chart.
         ("read-chart", _) if r.kind.as_deref() == Some("ImagingStudy") => {
             let here = r.patient.as_ref().and_then(|p| p.ward.as_ref());
-            if here == Some(ward) {
+            if here == Some(ward) && r.label().level() > Confidentiality::Normal {
+                deny(
+                    "labelled-images",
+                    "Images of a confidential record are not fetched ahead of whoever opens it.",
+                )
+            } else if here == Some(ward) {
                 allow("own-ward-images")
             } else {
                 deny(
@@ -327,32 +425,93 @@ fn client_verdict(action: &str, r: &Request, scopes: &[String]) -> Verdict {
         _ => return deny("client-has-no-such-act", "A client's scopes do not include this."),
     };
     let kind = r.kind.as_deref();
-    if scopes.iter().any(|s| scope_covers(s, kind, letters)) {
-        allow("client-scope")
-    } else {
-        deny("scope-missing", "The client's scopes do not cover this.")
+    let level = r.label().level();
+    let seen = |s: &String| action == "write-clinical" || scope_sees(s) >= level;
+    let covering = || scopes.iter().filter(|s| scope_covers(s, kind, letters));
+    if covering().next().is_none() {
+        return deny("scope-missing", "The client's scopes do not cover this.");
     }
+    if !covering().any(seen) {
+        return deny(
+            "label-not-in-scope",
+            "This is confidential, and none of the client's scopes names that.",
+        );
+    }
+    let treats = matches!(r.purpose, None | Some(Purpose::Treatment));
+    if level > Confidentiality::Normal && !treats && action != "write-clinical" {
+        return deny(
+            "label-is-for-treatment",
+            "What is confidential is read for treatment alone.",
+        );
+    }
+    allow("client-scope")
 }
 
 /// Whether a SMART v2 system scope (`system/Type.cruds`) covers a type and any of `letters` (SMART App Launch 2.2,
 /// scopes: `.cruds` letters in that order; v1 `.read` = `rs`, `.write` = `cud`, `.*` = all).
 fn scope_covers(scope: &str, kind: Option<&str>, letters: &str) -> bool {
-    let Some(rest) = scope.strip_prefix("system/") else {
+    let Some((type_part, granted, search)) = scope_parts(scope) else {
         return false;
     };
-    let Some((type_part, granted)) = rest.split_once('.') else {
+    if search.is_some_and(|s| !s.starts_with(SECURITY)) {
         return false;
-    };
+    }
     if type_part != "*" && kind != Some(type_part) {
         return false;
     }
-    let granted = match granted {
+    let granted = letters_of(granted);
+    letters.chars().any(|l| granted.contains(l))
+}
+
+/// The letters of a scope; those of SMART v1 in the words of v2.
+fn letters_of(granted: &str) -> &str {
+    match granted {
         "read" => "rs",
         "write" => "cud",
         "*" => "cruds",
         other => other,
+    }
+}
+
+/// Whether a scope lies within another: its type, every one of its letters, and no higher a level.
+#[must_use]
+pub fn scope_within(asked: &str, registered: &str) -> bool {
+    let (Some((kind, letters, narrowed)), Some((k, l, _))) = (scope_parts(asked), scope_parts(registered))
+    else {
+        return false;
     };
-    letters.chars().any(|l| granted.contains(l))
+    let (letters, l) = (letters_of(letters), letters_of(l));
+    !letters.is_empty()
+        && (k == "*" || k == kind)
+        && letters.chars().all(|c| l.contains(c))
+        && narrowed.is_none_or(|n| n.starts_with(SECURITY))
+        && scope_sees(asked) <= scope_sees(registered)
+}
+
+/// The search parameter that names a level.
+const SECURITY: &str = "_security=";
+
+/// Type, letters and search parameters of a system scope.
+fn scope_parts(scope: &str) -> Option<(&str, &str, Option<&str>)> {
+    let rest = scope.strip_prefix("system/")?;
+    let (rest, search) = match rest.split_once('?') {
+        Some((rest, search)) => (rest, Some(search)),
+        None => (rest, None),
+    };
+    let (kind, letters) = rest.split_once('.')?;
+    Some((kind, letters, search))
+}
+
+/// Up to which level a scope lets see: `system/*.rs?_security=R` names it (SMART App Launch 2.2, finer-grained resource
+/// constraints using search parameters; the system of the code may stand before it, `system|R`). A scope with any other
+/// search parameter covers nothing: what it narrows to is not known here.
+fn scope_sees(scope: &str) -> Confidentiality {
+    let named = scope_parts(scope).and_then(|(_, _, search)| search?.strip_prefix(SECURITY));
+    match named.map(|n| n.rsplit('|').next().unwrap_or(n)) {
+        Some("V") => Confidentiality::VeryRestricted,
+        Some("R") => Confidentiality::Restricted,
+        _ => Confidentiality::Normal,
+    }
 }
 
 fn operator_verdict(action: &str) -> Verdict {
@@ -370,6 +529,40 @@ fn operator_verdict(action: &str) -> Verdict {
     }
 }
 
+impl Request {
+    /// The label of the record that is asked for.
+    #[must_use]
+    pub fn label(&self) -> Label {
+        self.patient.as_ref().map_or(Label::NONE, |p| p.label)
+    }
+
+    /// The same request about something of at least this level.
+    fn about(&self, level: Confidentiality) -> Self {
+        let mut same = self.clone();
+        if let Some(p) = &mut same.patient {
+            p.label = p.label.and(Label::of(level));
+        }
+        same
+    }
+}
+
+/// The highest level for which the same rules allow the same act.
+fn clearance_of(action: &str, r: &Request) -> Confidentiality {
+    if r.patient.is_none() {
+        return Confidentiality::Normal;
+    }
+    let seen = |level: &Confidentiality| verdict(action, &r.about(*level)).allow;
+    let seen = Confidentiality::ALL.into_iter().take_while(seen).last();
+    seen.unwrap_or_default()
+}
+
+/// Whether breaking the glass would show more of the record than this permit does.
+fn breaking_helps(action: &str, r: &Request) -> bool {
+    let most = r.about(Confidentiality::VeryRestricted);
+    let v = verdict(action, &most);
+    r.patient.is_some() && !v.allow && v.break_glass_offered
+}
+
 /// Decides one request.
 ///
 /// # Errors
@@ -377,16 +570,10 @@ fn operator_verdict(action: &str) -> Verdict {
 pub fn decide<A: Action>(r: Request) -> Result<Permit<A>, Denied> {
     let v = verdict(A::NAME, &r);
     let by_glass = v.by_grant || A::NAME == "break-glass";
-    let purpose = match (&r.subject, A::NAME) {
-        _ if by_glass => Purpose::BreakGlass,
-        (_, "read-audit" | "review-break-glass") => Purpose::Compliance,
-        (_, "hold-record" | "request-destruction" | "approve-destruction" | "destroy-record") => {
-            Purpose::Compliance
-        }
-        (_, "run-drill") => Purpose::Operations,
-        (Subject::User { .. } | Subject::Client { .. }, _) => Purpose::Treatment,
-        _ => Purpose::Operations,
-    };
+    let usual = || r.purpose.unwrap_or_else(|| usual_purpose(A::NAME, &r.subject));
+    let purpose = if by_glass { Purpose::BreakGlass } else { usual() };
+    let clearance = clearance_of(A::NAME, &r);
+    let offered = v.break_glass_offered || (v.allow && breaking_helps(A::NAME, &r));
     let actor = match r.subject {
         Subject::User { user, .. } => Actor::User(user),
         Subject::Device { .. } => match &r.device {
@@ -406,17 +593,61 @@ pub fn decide<A: Action>(r: Request) -> Result<Permit<A>, Denied> {
         grant: if v.by_grant { r.grant.map(|g| g.id) } else { None },
         patient: r.patient.map(|p| p.patient),
         notes: BTreeMap::new(),
+        clearance,
+        breaking_helps: offered,
         _act: PhantomData,
     };
     if v.allow {
         return Ok(permit);
     }
+    Err(refusal(&permit, v.rule, v.text, v.break_glass_offered))
+}
+
+/// A refusal with its audit row.
+pub(crate) fn refusal<A: Action>(
+    permit: &Permit<A>,
+    rule: &'static str,
+    text: &'static str,
+    break_glass_offered: bool,
+) -> Denied {
     let mut entry = permit.entry(Disclosure::default());
     entry.decision = Decision::Deny;
-    Err(Denied {
-        rule: v.rule,
-        text: v.text,
-        break_glass_offered: v.break_glass_offered,
+    rule.clone_into(&mut entry.rule);
+    Denied {
+        rule,
+        text,
+        break_glass_offered,
         entry: Box::new(entry),
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scope_names_the_level_it_lets_see_and_no_wider_one_is_given() {
+        let v = "system/*.rs?_security=http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V";
+        assert_eq!(scope_sees("system/*.rs"), Confidentiality::Normal);
+        assert_eq!(scope_sees("system/*.rs?_security=R"), Confidentiality::Restricted);
+        assert_eq!(scope_sees(v), Confidentiality::VeryRestricted);
+        assert!(scope_covers(v, Some("Observation"), "r") && !scope_covers(v, None, "c"));
+        assert!(!scope_covers(
+            "system/*.rs?category=laboratory",
+            Some("Observation"),
+            "r"
+        ));
+        for (asked, registered, within) in [
+            ("system/*.rs", "system/*.cruds", true),
+            ("system/Patient.r", "system/*.read", true),
+            ("system/*.rs", "system/Patient.rs", false),
+            (v, "system/*.cruds", false),
+            ("system/*.rs?_security=R", v, true),
+            (v, "system/*.rs?_security=R", false),
+            ("system/*.rs?category=x", "system/*.cruds", false),
+            ("system/*.", "system/*.cruds", false),
+        ] {
+            assert_eq!(scope_within(asked, registered), within, "{asked} in {registered}");
+        }
+    }
 }

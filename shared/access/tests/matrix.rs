@@ -1,8 +1,10 @@
 //! The policy as a table: a change of policy is a visible change of `tests/policy_matrix.golden` at the root.
 
-use vitrine_access::{matrix, policy};
+use vitrine_access::{action, matrix, policy};
+use vitrine_clinical::label::{Confidentiality, Label};
 
 const GOLDEN: &str = include_str!("../../../tests/policy_matrix.golden");
+const SENSITIVITY: &str = include_str!("../../../tests/sensitivity_matrix.golden");
 
 #[test]
 fn the_policy_is_the_golden_matrix() {
@@ -16,6 +18,84 @@ fn the_policy_is_the_golden_matrix() {
         difference, None,
         "VITRINE_BLESS=1 rewrites tests/policy_matrix.golden"
     );
+}
+
+#[test]
+fn who_sees_a_label_for_which_purpose_is_the_golden_matrix() {
+    let (now, cells) = matrix::render_sensitivity(policy::verdict).expect("fixed ids are well formed");
+    assert!(cells > 15_000, "{cells}");
+    if std::env::var_os("VITRINE_BLESS").is_some() {
+        std::fs::write("../../tests/sensitivity_matrix.golden", &now).expect("write");
+        return;
+    }
+    let difference = matrix::first_difference(&now, SENSITIVITY);
+    assert_eq!(
+        difference, None,
+        "VITRINE_BLESS=1 rewrites tests/sensitivity_matrix.golden"
+    );
+}
+
+#[test]
+fn a_permit_lets_see_what_the_policy_would_have_allowed_to_ask_for() {
+    let mut permits = 0;
+    let (_, cells) = matrix::render_sensitivity(|act, asked: &policy::Request| {
+        let decided = match act {
+            "read-card" => policy::decide::<action::ReadCard>(asked.clone()).map(|p| seen(&p)),
+            "read-chart" => policy::decide::<action::ReadChart>(asked.clone()).map(|p| seen(&p)),
+            "read-resource" => policy::decide::<action::ReadResource>(asked.clone()).map(|p| seen(&p)),
+            _ => return policy::verdict(act, asked),
+        };
+        if let Ok((seen, helps)) = decided {
+            permits += 1;
+            for (level, seen) in Confidentiality::ALL.into_iter().zip(seen) {
+                let mut about = asked.clone();
+                let p = about.patient.as_mut().expect("a patient");
+                p.label = p.label.and(Label::of(level));
+                let v = policy::verdict(act, &about);
+                assert_eq!(seen, v.allow, "{act} {asked:?} {level:?}");
+                assert!(helps || seen || !v.break_glass_offered, "{act} {asked:?}");
+            }
+        }
+        policy::verdict(act, asked)
+    })
+    .expect("fixed ids are well formed");
+    assert!(permits > 500 && permits < cells, "{permits} of {cells}");
+}
+
+fn seen<A: vitrine_access::Action>(permit: &vitrine_access::Permit<A>) -> ([bool; 3], bool) {
+    let seen = Confidentiality::ALL.map(|level| permit.sees(Label::of(level)));
+    (seen, permit.breaking_helps())
+}
+
+#[test]
+fn an_emergency_sees_everything_and_no_purpose_widens_anything() {
+    // A broken glass reads whatever the label, for who says nothing of a purpose and for who says what it is.
+    for line in SENSITIVITY.lines().filter(|l| l.contains("glass broken")) {
+        let clinician = ["nurse", "physician", "charge-nurse"]
+            .iter()
+            .any(|r| line.starts_with(&format!("{r} |")));
+        let reads = ["| read-card |", "| read-chart |", "| read-resource |"]
+            .iter()
+            .any(|a| line.contains(a));
+        if clinician && reads {
+            assert!(
+                line.contains("unstated TREAT BTG: ALLOW") || line.contains("BTG: ALLOW, break-glass-grant"),
+                "{line}"
+            );
+        }
+    }
+    let _ = matrix::render_sensitivity(|act, asked: &policy::Request| {
+        let stated = policy::verdict(act, asked);
+        let plain = policy::verdict(
+            act,
+            &policy::Request {
+                purpose: None,
+                ..asked.clone()
+            },
+        );
+        assert!(plain.allow || !stated.allow, "{act} {asked:?}");
+        stated
+    });
 }
 
 #[test]

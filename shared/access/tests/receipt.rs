@@ -1,6 +1,7 @@
 //! A receipt opens its own access and no other.
 
 use vitrine_access::{AccessId, Disclosure, Receipt, Sealed, action::ReadCard, policy};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, UserId, UtcMs, WardId};
 
 fn permit(n: u128) -> vitrine_access::Permit<ReadCard> {
@@ -17,10 +18,12 @@ fn permit(n: u128) -> vitrine_access::Permit<ReadCard> {
         patient: Some(policy::PatientFacts {
             patient: PatientId::new("p1").expect("id"),
             ward: Some(ward),
+            label: Label::NONE,
         }),
         ward: None,
         kind: None,
         grant: None,
+        purpose: None,
     })
     .expect("own ward")
 }

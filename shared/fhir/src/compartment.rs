@@ -106,6 +106,12 @@ pub fn compartment(kind: &str, bytes: &[u8]) -> Option<String> {
     compartment_of(kind, &parse(bytes).ok()?)
 }
 
+/// Whether a resource of this type can belong to a patient.
+#[must_use]
+pub fn is_of_a_patient(kind: &str) -> bool {
+    kind == "Patient" || OWNERS.iter().any(|(k, _)| *k == kind)
+}
+
 pub(crate) fn compartment_of(kind: &str, root: &Json) -> Option<String> {
     if kind == "Patient" {
         return root.text("id").map(|id| format!("Patient/{id}"));

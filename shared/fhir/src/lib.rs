@@ -38,7 +38,7 @@ mod scan;
 mod validate;
 
 pub use bindings::RESOURCE_TYPES;
-pub use compartment::{compartment, identifiers};
+pub use compartment::{compartment, identifiers, is_of_a_patient};
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{NoteContent, deps, note, read, read_with_deps};
 pub use revision::revision;

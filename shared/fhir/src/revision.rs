@@ -7,13 +7,14 @@ use serde_json::json;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use vitrine_clinical::format::civil::instant_utc;
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{FhirId, PatientId, ResourceKey, UtcMs};
 
 /// The id of the resource inside.
 const BEFORE: &str = "before";
 
 /// A Provenance (JSON) that says what `of` said in its version `version`: `before`, with its own digits, without what it
-/// contained itself, its narrative and its metadata; `why` in the words of what took its place. It belongs to the patient's record.
+/// contained itself, its narrative and its metadata; it is as confidential as `label`, which is theirs; `why` in the words of what took its place. It belongs to the patient's record.
 ///
 /// # Errors
 /// [`FhirError`] when `before` is not a JSON object.
@@ -24,6 +25,7 @@ pub fn revision(
     (version, before): (u64, &[u8]),
     at: UtcMs,
     why: &[String],
+    label: Label,
 ) -> Result<Vec<u8>, FhirError> {
     let fault = |e: &serde_json::Error| {
         let text = format!("not a JSON object at line {}, column {}", e.line(), e.column());
@@ -52,6 +54,13 @@ pub fn revision(
     if let Some(members) = around.as_object_mut().filter(|_| !why.is_empty()) {
         let reasons = why.iter().map(|text| json!({"text": text})).collect();
         members.insert("reason".to_owned(), reasons);
+    }
+    let security: Vec<_> = label
+        .codings()
+        .map(|(system, code)| json!({"system": system, "code": code}))
+        .collect();
+    if let Some(members) = around.as_object_mut().filter(|_| !security.is_empty()) {
+        members.insert("meta".to_owned(), json!({"security": security}));
     }
     let around = around.to_string();
     // The last brace makes room for the resource inside, which keeps its digits.

@@ -16,6 +16,7 @@ use uuid::Uuid;
 use vitrine_access::action::{ApproveDestruction, DestroyRecord, HoldRecord, RequestDestruction};
 use vitrine_access::policy::{PatientFacts, Request, Subject, verdict};
 use vitrine_access::{Action, Actor, AuditEntry, Disclosure, Permit};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, ResourceKey, UserId, UtcMs};
 
 /// So many people other than the one who asked must approve.
@@ -401,10 +402,12 @@ impl ArchiveOrder {
             patient: Some(PatientFacts {
                 patient: self.patient.clone(),
                 ward: None,
+                label: Label::NONE,
             }),
             ward: None,
             kind: None,
             grant: None,
+            purpose: None,
         };
         if verdict(ApproveDestruction::NAME, &request).allow {
             Ok(())

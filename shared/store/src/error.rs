@@ -11,6 +11,9 @@ pub enum StoreError {
     /// The permit is about another patient than the data asked for.
     #[error("the permit is for another patient than {0}")]
     WrongPatient(String),
+    /// It is too confidential for the permit: nothing of it is given. Carries the refusal, whose row is to be written.
+    #[error("it is withheld: {}", .0.text)]
+    Withheld(Box<vitrine_access::policy::Denied>),
     /// A precondition (If-Match, create-only) does not hold.
     #[error("{key}: expected version {expected:?}, the store has {found:?}")]
     VersionConflict {

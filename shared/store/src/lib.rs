@@ -23,6 +23,7 @@ pub mod faulty;
 pub mod held;
 pub mod identities;
 pub mod imaging;
+pub mod labels;
 pub mod meaning;
 pub mod memory;
 mod model;

@@ -133,8 +133,10 @@ pub struct HistoryPage {
     pub next: Option<String>,
     /// Those of this page whose bodies lie in the archive: they are there, and must be recalled to be read.
     pub archived: Vec<ArchivedResource>,
-    /// All resources of the patient (not only of this page).
+    /// All resources of the patient (not only of this page), those withheld too.
     pub total: u64,
+    /// Resources of this page that are left out: the permit does not let see them.
+    pub withheld: u64,
 }
 
 /// A resource whose body lies in the archive.

@@ -8,10 +8,12 @@
 //! searches the patient's notes, and before a body moves into a pack. What is kept counts for that very version and no
 //! other; any other note is read and compared on the spot. So an answer never rests on how far an index has come.
 
+use crate::labels;
 use crate::search::content_words;
 use crate::{ArchivedResource, Projector, StoreError, StoredResource};
 use bytes::Bytes;
 use std::collections::BTreeSet;
+use vitrine_clinical::label::Confidentiality;
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
 
 /// The types whose words are searched.
@@ -56,8 +58,10 @@ pub struct NoteHits {
     pub partial: u64,
     /// Notes with every word, those not given because of the limit too.
     pub total: u64,
-    /// Notes of that type that the patient has.
+    /// Notes of that type that the patient has, without those withheld.
     pub of: u64,
+    /// Notes of that type that the permit does not let see, whether they match or not.
+    pub withheld: u64,
 }
 
 /// What is kept of a note at its present version.
@@ -108,10 +112,21 @@ pub struct Collecting {
     hits: NoteHits,
     fresh: Vec<Fresh>,
     kept: usize,
+    clearance: Confidentiality,
 }
 
 impl Collecting {
-    /// Begins a search. Without words nothing matches, and every note's words are made.
+    /// The same search for whoever sees up to this level alone.
+    #[must_use]
+    pub fn seen_with(self, clearance: Confidentiality) -> Self {
+        Self { clearance, ..self }
+    }
+    /// Whether the body of every note is asked for, because its label decides.
+    #[must_use]
+    pub fn reads_all(&self) -> bool {
+        self.clearance < Confidentiality::VeryRestricted
+    }
+    /// Begins a search for whoever may see everything. Without words nothing matches, and every note's words are made.
     #[must_use]
     pub fn new(text: &str, limit: usize) -> Self {
         Self {
@@ -121,6 +136,7 @@ impl Collecting {
             hits: NoteHits::default(),
             fresh: Vec::new(),
             kept: 0,
+            clearance: Confidentiality::VeryRestricted,
         }
     }
 
@@ -135,6 +151,13 @@ impl Collecting {
     /// # Errors
     /// A body that cannot be read, unless it lies in the archive.
     pub fn row(&mut self, row: NoteRow, of: &PatientId, projector: &dyn Projector) -> Result<(), StoreError> {
+        if self.reads_all()
+            && let Ok(body) = &row.body
+            && labels::of_body(body).level() > self.clearance
+        {
+            self.hits.withheld += 1;
+            return Ok(());
+        }
         self.hits.of += 1;
         if let Some(known) = row.known {
             self.hits.partial += u64::from(!known.whole);

@@ -4,6 +4,7 @@
 //! reading itself. Called by every backend.
 
 use crate::disclosure::Collect;
+use crate::labels;
 use crate::notes::NoteHits;
 use crate::scope::{ChartToken, Scope};
 use crate::{
@@ -14,6 +15,7 @@ use vitrine_access::action::{
     ReadCard, ReadChart, ReadResource, ReviewBreakGlass, SearchPatients, SyncScope,
 };
 use vitrine_access::{Action, Permit, Sealed};
+use vitrine_clinical::label::Confidentiality;
 use vitrine_clinical::{PatientId, ResourceKey};
 
 fn refused(e: impl std::fmt::Display) -> StoreError {
@@ -58,20 +60,31 @@ fn virtual_key(kind: &str, patient: &PatientId) -> Result<ResourceKey, StoreErro
 }
 
 /// Seals a resource.
+///
+/// # Errors
+/// [`StoreError::Withheld`] for one that the permit does not let see.
 pub fn resource(
     permit: &Permit<ReadResource>,
     found: Option<StoredResource>,
-) -> Sealed<Option<StoredResource>> {
+) -> Result<Sealed<Option<StoredResource>>, StoreError> {
+    if found.as_ref().is_some_and(|r| !permit.sees(labels::of(r))) {
+        return Err(StoreError::Withheld(Box::new(permit.withheld())));
+    }
     let mut said = Collect::default();
     if let Some(r) = &found {
         r.patient.iter().for_each(|p| said.patient(p));
         said.resource(&r.key, r.version);
     }
-    Sealed::seal(permit, found, said.finish())
+    Ok(Sealed::seal(permit, found, said.finish()))
 }
 
-/// Seals a page of the chart of the permit's patient.
-pub fn chart(permit: &Permit<ReadChart>, found: HistoryPage) -> Sealed<HistoryPage> {
+/// Seals a page of the chart of the permit's patient: what the permit does not let see is taken out and counted.
+pub fn chart(permit: &Permit<ReadChart>, mut found: HistoryPage) -> Sealed<HistoryPage> {
+    if permit.clearance() < Confidentiality::VeryRestricted {
+        let all = found.resources.len();
+        found.resources.retain(|r| permit.sees(labels::of(r)));
+        found.withheld = (all - found.resources.len()) as u64;
+    }
     let mut said = Collect::default();
     permit.patient().into_iter().for_each(|p| said.patient(p));
     for r in &found.resources {
@@ -90,7 +103,7 @@ pub fn notes(permit: &Permit<ReadChart>, found: NoteHits) -> Sealed<NoteHits> {
     Sealed::seal(permit, found, said.finish())
 }
 
-/// Seals a card.
+/// Seals a card as the permit lets see it.
 ///
 /// # Errors
 /// [`StoreError::Refused`] for a patient id that is no FHIR id.
@@ -98,6 +111,11 @@ pub fn card(
     permit: &Permit<ReadCard>,
     found: Option<StoredCard>,
 ) -> Result<Sealed<Option<StoredCard>>, StoreError> {
+    let seen = |c: StoredCard| {
+        let body = labels::card(c.body, permit.clearance())?;
+        Ok::<_, StoreError>(StoredCard { body, ..c })
+    };
+    let found = found.map(seen).transpose()?;
     let mut said = Collect::default();
     if let Some(c) = &found {
         said.patient(&c.patient);

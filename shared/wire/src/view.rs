@@ -606,6 +606,9 @@ pub struct EmergencyCardView {
     pub entries: Vec<EntryView>,
     /// True when the grant also opens the full chart on this workstation.
     pub full_chart_available: bool,
+    /// Says that entries are left out because they are too confidential for this person, how many, and what shows them;
+    /// absent when nothing is.
+    pub withheld_text: Option<String>,
 }
 
 /// One row of the patient search or of the board.
@@ -768,6 +771,9 @@ pub struct ChartView {
     pub resources: u32,
     /// Set while the full record is still arriving: "Still loading — 1,200 of 3,400".
     pub loading_text: Option<String>,
+    /// Says that entries are left out because they are too confidential for this person, how many, and what shows them;
+    /// absent when nothing is.
+    pub withheld_text: Option<String>,
 }
 
 /// What breaking the glass asks for.

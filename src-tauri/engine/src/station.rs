@@ -25,6 +25,7 @@ use tokio::sync::broadcast;
 use vitrine_access::Grant;
 use vitrine_access::grant::{EndedBy, GrantId};
 use vitrine_access::policy::{PatientFacts, Request, Subject};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId, say, word};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::Key;
@@ -430,15 +431,17 @@ impl Station {
             ward,
             kind: None,
             grant,
+            purpose: None,
         })
     }
 
     /// A request about a patient: where the patient is by what is here, and a grant of this person at this workstation
     /// that covers the patient now.
     pub(crate) fn request_about(&self, person: &Person, patient: &PatientId) -> Result<Request, EngineError> {
-        let ward = match self.essentials.whereabouts(patient, false) {
-            Ok(found) => found.flatten(),
-            Err(StoreError::Damaged(_)) => None,
+        let (ward, label) = match self.essentials.standing(patient, false) {
+            Ok(found) => found.unwrap_or_default(),
+            // Nobody has a relationship to a patient who is nowhere.
+            Err(StoreError::Damaged(_)) => (None, Label::UNREADABLE),
             Err(e) => return Err(e.into()),
         };
         let now = self.clock.now();
@@ -448,6 +451,7 @@ impl Station {
         let facts = PatientFacts {
             patient: patient.clone(),
             ward,
+            label,
         };
         self.request(person.subject(), Some(facts), None, grant)
     }
@@ -459,9 +463,11 @@ impl Station {
             (device.ward.clone(), device.site)
         };
         let ward = WardId::new(ward).map_err(|_| EngineError::Internal("the workstation's ward"))?;
+        let (ward_of, label) = self.essentials.standing(patient, false)?.unwrap_or_default();
         let facts = PatientFacts {
-            ward: self.essentials.whereabouts(patient, false)?.flatten(),
+            ward: ward_of,
             patient: patient.clone(),
+            label,
         };
         let request = self.request(Subject::Device { ward, site }, Some(facts), None, None)?;
         Ok(Request {

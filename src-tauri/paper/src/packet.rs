@@ -262,6 +262,9 @@ fn sheet_pages(setter: &mut Setter, sheet: &Sheet, part: &str) -> Vec<Page> {
     flow.framed(2.0, |flow| allergies(flow, card));
     flow.gap(4.0);
     flow.head_ends();
+    if let Some(withheld) = &card.withheld_text {
+        flow.text(&[strong(withheld.as_str())], TEXT, 0.0);
+    }
     entries(&mut flow, &card.entries);
     medicines(
         &mut flow,
@@ -724,6 +727,7 @@ mod tests {
                     may_settle: false,
                 }],
                 full_chart_available: false,
+                withheld_text: None,
             },
         }
     }

@@ -114,4 +114,9 @@ resources: number,
 /**
  * Set while the full record is still arriving: "Still loading — 1,200 of 3,400".
  */
-loading_text: string | null, };
+loading_text: string | null, 
+/**
+ * Says that entries are left out because they are too confidential for this person, how many, and what shows them;
+ * absent when nothing is.
+ */
+withheld_text: string | null, };

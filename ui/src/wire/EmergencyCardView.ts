@@ -97,4 +97,9 @@ entries: Array<EntryView>,
 /**
  * True when the grant also opens the full chart on this workstation.
  */
-full_chart_available: boolean, };
+full_chart_available: boolean, 
+/**
+ * Says that entries are left out because they are too confidential for this person, how many, and what shows them;
+ * absent when nothing is.
+ */
+withheld_text: string | null, };

@@ -23,6 +23,7 @@ use crate::imaging::copies::Absent;
 use axum::http::{HeaderMap, StatusCode};
 use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
+use vitrine_access::policy::Subject;
 use vitrine_clinical::PatientId;
 use vitrine_store::StoreError;
 use vitrine_store::imaging::StudyRow;
@@ -83,8 +84,12 @@ pub(crate) async fn permit(
 ) -> Result<(Permit<ReadChart>, PatientId), Refused> {
     let owner = app.store.study_owner(uid(study)?).await?.ok_or_else(not_found)?;
     let request = app.request(caller, Some(KIND), Some(&owner)).await?;
-    let permit = app.decide::<ReadChart>(request).await?;
-    Ok((permit, owner))
+    let client = matches!(request.subject, Subject::Client { .. });
+    match app.decide::<ReadChart>(request).await {
+        // A program that may not see the record is not told that it has images.
+        Err(NoAccess::Denied(d)) if client && d.by_label() => Err(not_found()),
+        decided => Ok((decided?, owner)),
+    }
 }
 
 /// A study, written down and opened.

@@ -15,12 +15,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use vitrine_access::Permit;
-use vitrine_access::action::WriteClinical;
+use vitrine_access::action::{ReadResource, WriteClinical};
+use vitrine_access::policy::{self, Subject};
+use vitrine_access::{Action as _, Permit};
 use vitrine_clinical::{ResourceKey, UtcMs};
 use vitrine_fhir::bundle::{Action, Bundle, BundleType, Step, questions};
 use vitrine_fhir::{Issue, IssueCode, edit};
-use vitrine_store::{AppliedChange, ChangeKind, ChangeOp};
+use vitrine_store::{AppliedChange, ChangeKind, ChangeOp, labels};
 
 /// What became of one entry.
 #[derive(Debug, Clone)]
@@ -134,7 +135,7 @@ pub async fn transaction(
         }
     }
     let mut changes = apply::changes(plan.steps.iter().enumerate());
-    check_reads(app, &plan.steps, &changes.ops).await?;
+    check_reads(app, caller, &plan.steps, &changes.ops).await?;
     let mut done: Vec<Option<Done>> = vec![None; bundle.entries.len()];
     if !changes.ops.is_empty() {
         let permit = authorise(app, caller, &changes.ops).await?;
@@ -174,7 +175,16 @@ pub async fn transaction(
 }
 
 /// A read of something that will not be there fails the whole transaction before anything is written.
-async fn check_reads(app: &App, steps: &[Step], ops: &[ChangeOp]) -> Result<(), FhirRefusal> {
+///
+/// What is there and may not be seen is answered like what is not: by the entry's refusal to a person, who is told how an
+/// emergency opens it, and by this failure to a program.
+async fn check_reads(
+    app: &App,
+    caller: &Caller,
+    steps: &[Step],
+    ops: &[ChangeOp],
+) -> Result<(), FhirRefusal> {
+    let person = matches!(caller.subject, Subject::User { .. });
     for step in steps {
         let Action::Read { url } = &step.action else {
             continue;
@@ -183,7 +193,10 @@ async fn check_reads(app: &App, steps: &[Step], ops: &[ChangeOp]) -> Result<(), 
         let written = ops
             .iter()
             .any(|o| o.key == key && matches!(o.kind, ChangeKind::Put(_)));
-        if !written && app.store.owner(&key).await?.is_none() {
+        if person && vitrine_fhir::is_of_a_patient(key.kind.as_str()) {
+            continue;
+        }
+        if !written && !seen(app, caller, &key).await? {
             let expression = format!("Bundle.entry[{}].request.url", step.entry);
             return Err(FhirRefusal::new(
                 StatusCode::NOT_FOUND,
@@ -194,6 +207,22 @@ async fn check_reads(app: &App, steps: &[Step], ops: &[ChangeOp]) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Whether a resource is there for this caller.
+async fn seen(app: &App, caller: &Caller, key: &ResourceKey) -> Result<bool, FhirRefusal> {
+    let Some(owner) = app.store.owner(key).await? else {
+        return Ok(false);
+    };
+    let mut request = app
+        .request(caller, Some(key.kind.as_str()), owner.as_ref())
+        .await?;
+    if let Some(p) = &mut request.patient
+        && let Ok(Some((_, body))) = app.store.lookup(key).await
+    {
+        p.label = p.label.and(labels::of_resource(key.kind.as_str(), &body));
+    }
+    Ok(policy::verdict(ReadResource::NAME, &request).allow)
 }
 
 /// Leave to write these changes: for every type, and for the one patient they are about. Changes of several patients,

@@ -2,9 +2,9 @@
 
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
-use super::away;
 use super::read::shown;
 use super::{Wanted, answer, path_kind};
+use super::{away, seen};
 use crate::app::App;
 use crate::clock;
 use axum::extract::{Path, State};
@@ -15,6 +15,7 @@ use std::sync::Arc;
 use vitrine_access::action::ReadChart;
 use vitrine_access::policy::Subject;
 use vitrine_clinical::PatientId;
+use vitrine_clinical::label::Confidentiality;
 use vitrine_fhir::IssueCode;
 use vitrine_store::{HistoryPage, Page};
 
@@ -59,25 +60,52 @@ pub async fn everything(
         after: wanted.query.get("_page").map(str::to_owned),
         limit,
     };
-    let sealed = app.store.everything(&permit, page).await?;
-    let page = app.open(&permit, sealed).await?;
-    if is_client && page.total == 0 && app.store.whereabouts(&patient).await?.is_none() {
+    let page = if permit.clearance() < Confidentiality::VeryRestricted {
+        seen::page(&app, &permit, page).await?
+    } else {
+        let sealed = app.store.everything(&permit, page).await?;
+        app.open(&permit, sealed).await?
+    };
+    if is_client && page.total == 0 && page.withheld == 0 && app.store.whereabouts(&patient).await?.is_none()
+    {
         return Err(FhirRefusal::not_found());
     }
-    let away = match page.archived.as_slice() {
-        [] => None,
-        archived => Some(away::entry(archived, &away::asked_back(&app, &permit).await?)),
-    };
+    let mut told = Vec::new();
+    if page.withheld > 0 {
+        told.push(withheld(page.withheld, permit.breaking_helps()));
+    }
+    match page.archived.as_slice() {
+        [] => {}
+        archived => told.push(away::entry(archived, &away::asked_back(&app, &permit).await?)),
+    }
     Ok(answer(
         StatusCode::OK,
         None,
-        bundle(&page, away.as_ref(), &wanted.base, &patient, limit)?,
+        bundle(&page, &told, &wanted.base, &patient, limit)?,
     ))
+}
+
+/// The entry that says how many are left out, so that nobody takes a part for the whole. It says nothing else of them.
+#[must_use]
+pub fn withheld(n: u64, breaking_helps: bool) -> serde_json::Value {
+    let entries = if n == 1 { "entry is" } else { "entries are" };
+    let opens = if breaking_helps {
+        "; breaking the glass opens them for four hours: POST /auth/break-glass"
+    } else {
+        ""
+    };
+    let mut details =
+        serde_json::json!({"text": format!("{n} {entries} withheld by confidentiality{opens}")});
+    if let (true, Some(fields)) = (breaking_helps, details.as_object_mut()) {
+        fields.insert("coding".to_owned(), super::super::refusal::etreat());
+    }
+    serde_json::json!({"resource": {"resourceType": "OperationOutcome", "issue": [
+        {"severity": "warning", "code": "suppressed", "details": details}]}, "search": {"mode": "outcome"}})
 }
 
 fn bundle(
     page: &HistoryPage,
-    away: Option<&serde_json::Value>,
+    told: &[serde_json::Value],
     base: &str,
     patient: &PatientId,
     limit: usize,
@@ -103,9 +131,11 @@ fn bundle(
     let mut out = out.into_bytes();
     let live = page.resources.iter().filter(|r| !r.deleted);
     let mut first = true;
-    if let Some(away) = away {
-        out.extend_from_slice(away.to_string().as_bytes());
-        first = false;
+    for entry in told {
+        if !std::mem::take(&mut first) {
+            out.push(b',');
+        }
+        out.extend_from_slice(entry.to_string().as_bytes());
     }
     for found in live {
         if !std::mem::take(&mut first) {

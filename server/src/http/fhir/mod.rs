@@ -13,7 +13,10 @@ pub mod last_known;
 pub mod metadata;
 pub mod read;
 pub mod search;
+mod seen;
 pub mod write;
+
+pub use seen::Counts;
 
 use super::refusal::{FHIR_JSON, FhirRefusal};
 use crate::clock;

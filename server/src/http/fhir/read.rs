@@ -5,7 +5,7 @@ use super::super::refusal::FhirRefusal;
 use super::last_known::{not_answered, put_age};
 use super::{Wanted, answer, path_key, put_version, version_of};
 use super::{audit_event, away, endpoint};
-use crate::app::App;
+use crate::app::{App, NoAccess};
 use crate::clock;
 use crate::identity::sessions::Caller;
 use axum::extract::{Path, State};
@@ -13,10 +13,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 use vitrine_access::action::ReadResource;
+use vitrine_access::policy::{Denied, Subject};
 use vitrine_access::{Disclosed, Disclosure, Permit};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
 use vitrine_fhir::{IssueCode, edit};
-use vitrine_store::{StoreError, StoredResource};
+use vitrine_store::{StoreError, StoredResource, labels};
 
 /// Reads the current version.
 ///
@@ -97,15 +98,49 @@ pub async fn fetch(
     let permit = permit(app, caller, key).await?;
     let read = match version {
         None => app.store.read(&permit, key).await,
-        Some(v) => app.store.vread(&permit, key, v).await,
+        Some(v) => match app.store.vread(&permit, key, v).await {
+            // A version from before the label is as confidential as the one that bears it.
+            Ok(old) => match app.store.read(&permit, key).await {
+                Err(e @ StoreError::Withheld(_)) => Err(e),
+                _ => Ok(old),
+            },
+            failed => failed,
+        },
     };
     let sealed = match read {
         Err(StoreError::Archived { .. }) => {
             return Err(away::refusal(app, &permit, &said(key, version)).await);
         }
+        Err(StoreError::Withheld(denied)) => return Err(withheld(app, caller, &denied).await),
         read => read?,
     };
-    present(app.open(&permit, sealed).await?)
+    let found = app.open(&permit, sealed).await?;
+    if found.is_none() {
+        return Err(not_there(caller, key));
+    }
+    present(found)
+}
+
+/// What is too confidential is refused like what is not there: a person is told how an emergency opens it, a program
+/// that there is nothing here for it.
+async fn withheld(app: &App, caller: &Caller, denied: &Denied) -> FhirRefusal {
+    if let Err(e) = app.store.append(denied.entry()).await {
+        return e.into();
+    }
+    app.metrics.denied();
+    match caller.subject {
+        Subject::User { .. } => FhirRefusal::denied(denied),
+        _ => FhirRefusal::not_found(),
+    }
+}
+
+/// What is not there. Of a resource that would be a patient's, a person without leave is not told whether it is there:
+/// the answer is the one for another ward's, so that ids cannot be tried.
+fn not_there(caller: &Caller, key: &ResourceKey) -> FhirRefusal {
+    match caller.subject {
+        Subject::User { .. } if vitrine_fhir::is_of_a_patient(key.kind.as_str()) => FhirRefusal::suppressed(),
+        _ => FhirRefusal::not_found(),
+    }
 }
 
 /// The current version; the last one shown where the store does not answer and the type lets it be shown old.
@@ -114,16 +149,21 @@ async fn fetch_or_last(app: &App, caller: &Caller, key: &ResourceKey) -> Result<
     let told = app.last_known.told();
     let failed = match app.store.read(&permit, key).await {
         Ok(sealed) => {
-            let found = present(app.open(&permit, sealed).await?)?;
+            let found = app.open(&permit, sealed).await?;
+            if found.is_none() {
+                return Err(not_there(caller, key));
+            }
+            let found = present(found)?;
             app.last_known.note(&found, told, clock::now());
             return Ok(Read { found, as_of: None });
         }
         Err(StoreError::Archived { .. }) => return Err(away::refusal(app, &permit, &said(key, None)).await),
+        Err(StoreError::Withheld(denied)) => return Err(withheld(app, caller, &denied).await),
         Err(e) => e,
     };
     let last = app.last_known.get(key).filter(|(r, _)| {
         // The permit is for the owner as the store knows it now.
-        not_answered(&failed) && r.patient.as_ref() == permit.patient()
+        not_answered(&failed) && r.patient.as_ref() == permit.patient() && permit.sees(labels::of(r))
     });
     let Some((found, as_of)) = last else {
         return Err(failed.into());
@@ -176,7 +216,14 @@ async fn permit(app: &App, caller: &Caller, key: &ResourceKey) -> Result<Permit<
     let request = app
         .request(caller, Some(key.kind.as_str()), owner.as_ref())
         .await?;
-    let permit = app.decide::<ReadResource>(request).await?;
+    let client = matches!(request.subject, Subject::Client { .. });
+    let permit = match app.decide::<ReadResource>(request).await {
+        // That a patient is known is no secret, what lies in a confidential record is.
+        Err(NoAccess::Denied(d)) if client && d.by_label() && key.kind.as_str() != "Patient" => {
+            return Err(FhirRefusal::not_found());
+        }
+        decided => decided?,
+    };
     Ok(permit.noted("asked", key.to_string()))
 }
 

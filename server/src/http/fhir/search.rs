@@ -5,8 +5,9 @@
 
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
+use super::everything::withheld;
 use super::read::shown;
-use super::{Query, Wanted, answer, audit_event, away, endpoint, path_kind};
+use super::{Query, Wanted, answer, audit_event, away, endpoint, path_kind, seen};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -257,10 +258,15 @@ async fn notes(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Resul
         .noted("by", format!("{kind} _content"));
     let sealed = app.store.notes(&permit, &query).await?;
     let found = app.open(&permit, sealed).await?;
-    if is_client && found.of == 0 && app.store.whereabouts(&patient).await?.is_none() {
+    if is_client && found.of + found.withheld == 0 && app.store.whereabouts(&patient).await?.is_none() {
         return Err(FhirRefusal::not_found());
     }
     let mut told = Vec::new();
+    // Of the whole record: how many of them are notes is not told.
+    let left_out = seen::left_out(app, &permit).await?;
+    if left_out > 0 {
+        told.push(withheld(left_out, permit.breaking_helps()));
+    }
     let lie_away: Vec<_> = found.archived.iter().chain(&found.unsearched).cloned().collect();
     if !lie_away.is_empty() {
         told.push(away::entry(&lie_away, &away::asked_back(app, &permit).await?));

@@ -146,6 +146,10 @@ const fn purposes(purpose: Purpose) -> &'static [(&'static str, &'static str)] {
         Purpose::BreakGlass => &[("BTG", "break the glass"), ("ETREAT", "Emergency Treatment")],
         Purpose::Operations => &[("HSYSADMIN", "health system administration")],
         Purpose::Compliance => &[("HCOMPL", "health compliance")],
+        Purpose::Payment => &[("HPAYMT", "healthcare payment")],
+        Purpose::HealthcareOperations => &[("HOPERAT", "healthcare operations")],
+        Purpose::Research => &[("HRESCH", "healthcare research")],
+        Purpose::PatientRequest => &[("PATRQT", "patient requested")],
     }
 }
 

@@ -6,6 +6,7 @@ use super::{
     statement,
 };
 use crate::chart::Resource;
+use crate::label::Label;
 use crate::{PatientId, ResourceKey, UtcMs, news2};
 use allergy::Said;
 use condition::Stand;
@@ -267,6 +268,9 @@ pub fn emergency_card(patient: &PatientId, facts: &[CardFact]) -> EmergencyCard 
         contacts: block(contacts, contacts_as_of),
         critical: Some(critical::results(&facts)),
         news2: Some(news2::basis(&facts).newest(3)),
+        label: Label::NONE,
+        withheld: false,
+        reduced: Vec::new(),
     }
 }
 

@@ -19,11 +19,13 @@ mod negation;
 pub(crate) mod place;
 pub mod shown;
 mod statement;
+mod withheld;
 pub(crate) use allergy::allergen_says;
 pub use allergy::is_lethal;
 pub use critical::{CriticalItem, CriticalMark, Taken};
 pub use derive::{CardFact, CardSlot, card_slot, emergency_card};
 pub use dispute::AllergyChange;
+pub use withheld::{Reduced, labelled_card};
 
 /// Whether a block of the card has something to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -359,4 +361,13 @@ pub struct EmergencyCard {
     /// What NEWS2 needs; absent from a card that was derived before it held that, and where this version cannot read it.
     #[serde(default, deserialize_with = "crate::news2::lenient")]
     pub news2: Option<crate::news2::Basis>,
+    /// How confidential the whole record is, by its Patient.
+    #[serde(default, skip_serializing_if = "crate::label::Label::is_none")]
+    pub label: crate::label::Label,
+    /// Entries of the record that the card rests on are left out, because they are too confidential for who reads it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub withheld: bool,
+    /// The card for whoever may see less than everything; absent where that is the same card.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reduced: Vec<Reduced>,
 }

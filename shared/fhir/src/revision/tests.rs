@@ -1,5 +1,6 @@
 use super::revision;
 use vitrine_clinical::chart::{Provenance, Resource};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{FhirId, PatientId, ResourceKey, UtcMs};
 
 fn of(before: &str) -> Result<Vec<u8>, crate::FhirError> {
@@ -10,6 +11,7 @@ fn of(before: &str) -> Result<Vec<u8>, crate::FhirError> {
         (3, before.as_bytes()),
         UtcMs(1_795_235_460_123),
         &["sample \"haemolysed\"".to_owned()],
+        Label::NONE,
     )
 }
 

@@ -137,6 +137,7 @@ fn chart_page(
             next: None,
             archived: Vec::new(),
             total: 0,
+            withheld: 0,
         });
     };
     let sql = "SELECT version, updated, deleted, body, kind, id, rid FROM resource
@@ -189,6 +190,7 @@ fn chart_page(
         next: last.filter(|_| more).map(|t| t.to_string()),
         archived,
         total,
+        withheld: 0,
     })
 }
 
@@ -433,7 +435,7 @@ impl ChartStore for SqlcipherStore {
         let found = self
             .read_job(move |conn| resource(conn, &packs, &key, None, owner.as_ref()))
             .await?;
-        Ok(seal::resource(permit, found))
+        seal::resource(permit, found)
     }
 
     async fn vread(
@@ -446,7 +448,7 @@ impl ChartStore for SqlcipherStore {
         let found = self
             .read_job(move |conn| resource(conn, &packs, &key, Some(version), owner.as_ref()))
             .await?;
-        Ok(seal::resource(permit, found))
+        seal::resource(permit, found)
     }
 
     async fn everything(
@@ -485,7 +487,10 @@ impl ChartStore for SqlcipherStore {
         query: &NoteQuery,
     ) -> Result<Sealed<NoteHits>, StoreError> {
         let patient = seal::patient_of(permit)?;
-        Ok(seal::notes(permit, self.find_notes(&patient, query).await?))
+        Ok(seal::notes(
+            permit,
+            self.find_notes(&patient, query, permit.clearance()).await?,
+        ))
     }
 
     async fn whereabouts(&self, patient: &PatientId) -> Result<Option<Option<WardId>>, StoreError> {

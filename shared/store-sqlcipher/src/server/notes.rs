@@ -7,6 +7,7 @@ use super::{SqlcipherStore, body};
 use bytes::Bytes;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
+use vitrine_clinical::label::Confidentiality;
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
 use vitrine_store::notes::{Collecting, Fresh, Known, NOTE_KINDS, NoteHits, NoteQuery, NoteRow, STRETCH};
 use vitrine_store::pack::Packs;
@@ -17,13 +18,13 @@ const KEEPING: &str = "keeping the words of notes";
 /// Turns in which all words of a record are kept before its bodies move: each keeps a limited number.
 const ROUNDS: usize = 50;
 
-/// A stretch of a patient's notes with what is kept of each; a body where it is needed. One statement, so that version,
+/// A stretch of a patient's notes with what is kept of each; a body where it is needed, or all of them. One statement, so that version,
 /// words and body are of one moment. `?1` patient, `?2` type, `?3` the id before, `?4` how many words, then the words.
-fn sql(words: usize) -> String {
+fn sql(words: usize, all: bool) -> String {
     let marks: Vec<String> = (0..words).map(|n| format!("?{}", n + 5)).collect();
     format!(
         "SELECT q.rid, q.id, q.version, q.updated, q.whole, q.matches,
-                CASE WHEN q.whole IS NULL OR q.matches THEN (SELECT b.body FROM resource b WHERE b.rid = q.rid) END
+                CASE WHEN {} OR q.whole IS NULL OR q.matches THEN (SELECT b.body FROM resource b WHERE b.rid = q.rid) END
            FROM (SELECT r.rid, r.id, r.version, r.updated, n.whole,
                         ?4 > 0 AND (SELECT count(*) FROM note_word w
                                      WHERE w.pid = r.pid AND w.word IN ({}) AND w.rid = r.rid) = ?4 AS matches
@@ -31,6 +32,7 @@ fn sql(words: usize) -> String {
                    LEFT JOIN note n ON n.rid = r.rid AND n.pid = r.pid AND n.version = r.version
                   WHERE r.pid = ?1 AND r.kind = ?2 AND r.id > ?3 AND r.deleted = 0 AND r.pid IS NOT NULL
                   ORDER BY r.id LIMIT {STRETCH}) q ORDER BY q.id",
+        i32::from(all),
         marks.join(", ")
     )
 }
@@ -45,7 +47,7 @@ fn look(
     found: &mut Collecting,
 ) -> Result<(), StoreError> {
     let words: Vec<String> = found.words().iter().cloned().collect();
-    let sql = sql(words.len());
+    let sql = sql(words.len(), found.reads_all());
     let mut after = String::new();
     loop {
         let fixed = [
@@ -154,8 +156,9 @@ impl SqlcipherStore {
         &self,
         patient: &PatientId,
         query: &NoteQuery,
+        clearance: Confidentiality,
     ) -> Result<NoteHits, StoreError> {
-        let found = Collecting::new(&query.text, query.limit);
+        let found = Collecting::new(&query.text, query.limit).seen_with(clearance);
         self.look_at_notes(patient, vec![query.kind.clone()], found)
             .await
             .map(|(hits, _)| hits)

@@ -11,8 +11,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use vitrine_access::action::{ReadCard, ReadChart, SearchPatients};
 use vitrine_access::{Action, Disclosed, Disclosure, Permit, Sealed};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, ResourceKey, WardId};
-use vitrine_store::StoreError;
+use vitrine_store::{StoreError, labels};
 
 /// "VtEs".
 const APPLICATION: i32 = 0x5674_4573;
@@ -139,7 +140,7 @@ impl Essentials {
         let card = match row {
             None => None,
             Some(c) => {
-                let body = self.db.whole(&c.body)?;
+                let body = labels::card(self.db.whole(&c.body)?.into(), permit.clearance())?.into();
                 disclosure.patients.push(patient.clone());
                 disclosure
                     .resources
@@ -273,6 +274,18 @@ impl Essentials {
         patient: &PatientId,
         reserved: bool,
     ) -> Result<Option<Option<WardId>>, StoreError> {
+        Ok(self.standing(patient, reserved)?.map(|(ward, _)| ward))
+    }
+
+    /// Where a patient is and how confidential the whole record is: for the policy, not for showing.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`].
+    pub fn standing(
+        &self,
+        patient: &PatientId,
+        reserved: bool,
+    ) -> Result<Option<(Option<WardId>, Label)>, StoreError> {
         #[derive(serde::Deserialize)]
         struct Place {
             ward: Option<WardId>,
@@ -280,6 +293,8 @@ impl Essentials {
         #[derive(serde::Deserialize)]
         struct Card {
             place: Option<Place>,
+            #[serde(default)]
+            label: Label,
         }
         let row = if reserved {
             self.db
@@ -293,7 +308,7 @@ impl Essentials {
         let Some(row) = row else { return Ok(None) };
         let card: Card = serde_json::from_slice(&self.db.whole(&row.body)?)
             .map_err(|_| StoreError::Damaged(self.db.lines.path().display().to_string()))?;
-        Ok(Some(card.place.and_then(|p| p.ward)))
+        Ok(Some((card.place.and_then(|p| p.ward), card.label)))
     }
 
     /// Patients with exactly this folded number, at most two: for reading an MRN that was given, not for showing.

@@ -11,7 +11,8 @@ use std::path::Path;
 use vitrine_access::action::ReadChart;
 use vitrine_access::{Disclosed, Disclosure, Permit, Sealed};
 use vitrine_clinical::ResourceKey;
-use vitrine_store::StoreError;
+use vitrine_clinical::label::Confidentiality;
+use vitrine_store::{StoreError, labels};
 
 /// "VtRe".
 const APPLICATION: i32 = 0x5674_5265;
@@ -42,6 +43,8 @@ pub struct CachedRecord {
     pub rows: Vec<RecordRow>,
     /// Types of which at least one resource could not be read.
     pub unreadable: Vec<String>,
+    /// Resources left out, because the permit does not let see them.
+    pub withheld: u64,
 }
 
 /// One user's cached records.
@@ -112,6 +115,7 @@ impl Records {
                 Err(e) => return Err(e),
             }
         }
+        let withheld = withhold(permit, &mut rows);
         let disclosure = disclosure(permit, &rows);
         Ok(Sealed::seal(
             permit,
@@ -119,6 +123,7 @@ impl Records {
                 state,
                 rows,
                 unreadable,
+                withheld,
             }),
             disclosure,
         ))
@@ -144,6 +149,7 @@ impl Records {
         for kind in kinds {
             rows.extend(self.of_kind(&scope, kind)?);
         }
+        withhold(permit, &mut rows);
         let disclosure = disclosure(permit, &rows);
         Ok(Sealed::seal(permit, Some(rows), disclosure))
     }
@@ -231,6 +237,16 @@ impl Records {
         }
         Ok(gone)
     }
+}
+
+/// Takes out what the permit does not let see; gives how many that are.
+fn withhold(permit: &Permit<ReadChart>, rows: &mut Vec<RecordRow>) -> u64 {
+    if permit.clearance() == Confidentiality::VeryRestricted {
+        return 0;
+    }
+    let all = rows.len();
+    rows.retain(|r| permit.sees(labels::of_resource(r.key.kind.as_str(), &r.body)));
+    (all - rows.len()) as u64
 }
 
 fn disclosure(permit: &Permit<ReadChart>, rows: &[RecordRow]) -> Disclosure {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use uuid::Uuid;
 use vitrine_access::policy::{PatientFacts, Request, Subject, decide};
 use vitrine_access::{AccessId, Action, AuditEntry, Permit, Receipt, Sealed};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UserId, UtcMs, WardId};
 
 /// What the suite's resources say, as JSON.
@@ -40,6 +41,9 @@ pub struct Note {
     pub ward: Option<String>,
     /// Further wards, in the slot `place`.
     pub also: Vec<String>,
+    /// As FHIR has it: the security label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meta: Option<serde_json::Value>,
 }
 
 impl Note {
@@ -269,10 +273,12 @@ impl Hospital {
             patient: patient.map(|p| PatientFacts {
                 patient: pat(p),
                 ward: None,
+                label: Label::NONE,
             }),
             ward: ward.map(|w| WardId::new(w).expect("a ward")),
             kind: None,
             grant: None,
+            purpose: None,
         }
     }
 
@@ -281,6 +287,15 @@ impl Hospital {
         let subject = Subject::Client {
             id: "suite".to_owned(),
             scopes: vec!["system/*.cruds".to_owned()],
+        };
+        decide(self.request(subject, patient, None)).expect("a client may")
+    }
+
+    /// A permit for a program with one scope.
+    pub fn client_with<A: Action>(&self, scope: &str, patient: Option<&str>) -> Permit<A> {
+        let subject = Subject::Client {
+            id: "suite".to_owned(),
+            scopes: vec![scope.to_owned()],
         };
         decide(self.request(subject, patient, None)).expect("a client may")
     }

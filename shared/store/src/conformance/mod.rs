@@ -14,6 +14,7 @@ mod finds;
 pub mod hospital;
 mod identities;
 mod imaging;
+mod labels;
 mod looks;
 mod notes;
 mod reviews;
@@ -76,6 +77,7 @@ cases! {
     finds::works_off_what_was_not_taken;
     notes::finds_notes_by_their_words;
     notes::looks_at_every_note_of_many;
+    labels::withholds_what_a_permit_does_not_let_see;
     imaging::files_images;
     imaging::refuses_images_that_contradict_what_is_there;
     imaging::finds_studies;

@@ -107,10 +107,10 @@ impl ChartStore for MemoryStore {
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let t = self.tables();
         let Some(r) = t.resources.get(key) else {
-            return Ok(seal::resource(permit, None));
+            return seal::resource(permit, None);
         };
         may_read(permit, key, r.patient.as_ref())?;
-        Ok(seal::resource(permit, Some(stored(&t, key, r, &r.current)?)))
+        seal::resource(permit, Some(stored(&t, key, r, &r.current)?))
     }
 
     async fn vread(
@@ -121,12 +121,12 @@ impl ChartStore for MemoryStore {
     ) -> Result<Sealed<Option<StoredResource>>, StoreError> {
         let t = self.tables();
         let Some(r) = t.resources.get(key) else {
-            return Ok(seal::resource(permit, None));
+            return seal::resource(permit, None);
         };
         may_read(permit, key, r.patient.as_ref())?;
         let found = r.older.iter().chain([&r.current]).find(|v| v.version == version);
         let found = found.map(|v| stored(&t, key, r, v)).transpose()?;
-        Ok(seal::resource(permit, found))
+        seal::resource(permit, found)
     }
 
     async fn everything(
@@ -173,6 +173,7 @@ impl ChartStore for MemoryStore {
             next,
             archived,
             total,
+            withheld: 0,
         };
         Ok(seal::chart(permit, found))
     }
@@ -226,7 +227,7 @@ impl ChartStore for MemoryStore {
     ) -> Result<Sealed<NoteHits>, StoreError> {
         let patient = seal::patient_of(permit)?;
         let t = self.tables();
-        let mut found = Collecting::new(&query.text, query.limit);
+        let mut found = Collecting::new(&query.text, query.limit).seen_with(permit.clearance());
         for (_, key) in t
             .chart_keys
             .keys()

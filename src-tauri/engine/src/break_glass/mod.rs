@@ -29,6 +29,7 @@ use vitrine_access::grant::{GRANT_MS, Reason};
 use vitrine_access::policy::{PatientFacts, decide};
 use vitrine_access::{Disclosure, Grant, Kind};
 use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, UserId, WardId, format, say, word};
 use vitrine_store::StoreError;
 use vitrine_store_sqlcipher::workstation::{Attempt, CachedCard, ThrottleRule};
@@ -274,6 +275,7 @@ fn record_grant(
     let facts = PatientFacts {
         patient: patient.clone(),
         ward: ward.cloned(),
+        label: Label::NONE,
     };
     let request = station.request(person.subject(), Some(facts), None, None)?;
     let mut permit = decide::<BreakGlassAct>(request)
@@ -317,6 +319,7 @@ fn read_card(
     let facts = PatientFacts {
         patient: patient.clone(),
         ward,
+        label: Label::NONE,
     };
     let request = station.request(person.subject(), Some(facts), None, Some(grant.clone()))?;
     let permit = decide::<ReadCard>(request).map_err(|d| refused(&station.outbox, &d))?;

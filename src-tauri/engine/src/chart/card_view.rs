@@ -4,7 +4,7 @@ use super::blocks::Words;
 use super::news2::Marks;
 use crate::entry::{self, Pending};
 use vitrine_clinical::card::EmergencyCard;
-use vitrine_clinical::word;
+use vitrine_clinical::{say, word};
 use vitrine_wire::view::{BrokenGlassView, EmergencyCardView, SectionAge};
 
 /// What is looked through for a card.
@@ -13,6 +13,37 @@ pub(super) fn essentials() -> &'static str {
         "essentials on this workstation",
         "Notfalldaten an diesem Arbeitsplatz"
     )
+}
+
+/// Says that entries are left out, so that nobody takes a part for the whole: how many, where the whole record was looked
+/// through. `None` when none are.
+pub(crate) fn withheld_text(n: Option<u64>, on_card: bool, breaking_helps: bool) -> Option<String> {
+    let said = match n {
+        Some(1) => word!(
+            "1 entry is withheld by confidentiality.",
+            "1 Eintrag wird wegen Vertraulichkeit nicht gezeigt."
+        )
+        .to_owned(),
+        Some(n) if n > 0 => say!(
+            "{n} entries are withheld by confidentiality.",
+            "{n} Einträge werden wegen Vertraulichkeit nicht gezeigt."
+        ),
+        _ if on_card => word!(
+            "Entries are withheld by confidentiality.",
+            "Einträge werden wegen Vertraulichkeit nicht gezeigt."
+        )
+        .to_owned(),
+        _ => return None,
+    };
+    let opens = word!(
+        "Emergency access (Ctrl+F12) shows them.",
+        "Der Notfallzugriff (Strg+F12) zeigt sie."
+    );
+    Some(if breaking_helps {
+        format!("{said} {opens}")
+    } else {
+        said
+    })
 }
 
 /// What stands around the card.
@@ -72,6 +103,7 @@ fn recorded(w: &Words<'_>, card: Option<&EmergencyCard>, frame: Frame) -> Emerge
         contacts: w.of_block(&c.contacts, looked_at, |m| w.contact(m)),
         entries: Vec::new(),
         full_chart_available: frame.full_chart,
+        withheld_text: withheld_text(None, c.withheld, true),
     }
 }
 
@@ -98,5 +130,6 @@ fn unreadable(w: &Words<'_>, frame: Frame) -> EmergencyCardView {
         contacts: w.unavailable(),
         entries: Vec::new(),
         full_chart_available: frame.full_chart,
+        withheld_text: None,
     }
 }

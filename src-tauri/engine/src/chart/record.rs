@@ -197,6 +197,7 @@ pub(crate) fn chart_view(
         record_refused_text: frame.may_record.1,
         resources: record.map_or(0, |r| u32::try_from(r.rows.len()).unwrap_or(u32::MAX)),
         loading_text: frame.loading_text,
+        withheld_text: None,
     };
     // Who it is comes from the essentials: without them nobody is scored.
     if let Some(card) = card {

@@ -277,6 +277,7 @@ fn whatever_a_card_a_chart_and_a_board_say_is_in_the_spoken_language() {
         },
         rows: rows(&clock),
         unreadable: Vec::new(),
+        withheld: 0,
     };
     let made = emergency_card(&patient, &facts(&record.rows, &mut Vec::new()));
     speaking(Language::Pseudo, || {

@@ -75,6 +75,11 @@ pub(crate) fn denied_text(rule: &str, english: &str) -> String {
             "Der Notfallzugriff ist nur zum Lesen; das Team des Patienten um den Eintrag bitten."
         }
         "no-relationship" => "Sie sind der Station dieses Patienten nicht zugeordnet.",
+        "very-restricted" => "Dies ist streng vertraulich: Ihre Rolle öffnet es nur im Notfall.",
+        "withheld-by-label" => "Dies ist vertraulich: Ihr Zugriff umfasst es nicht.",
+        "purpose-does-not-fit" => "Für den angegebenen Zweck ist dies nicht vorgesehen.",
+        "purpose-needs-a-grant" => "Lesen zur Notfallbehandlung beginnt mit dem Notfallzugriff.",
+        "labelled-images" => "Bilder einer vertraulichen Akte werden nicht im Voraus geladen.",
         "other-ward-scope" => "Dieser Arbeitsplatz ist für diesen Bereich nicht registriert.",
         "other-ward-images" => {
             "Dieser Arbeitsplatz lädt Bilder nur für die Patienten seiner Station im Voraus."
@@ -107,6 +112,7 @@ mod tests {
     use super::*;
     use vitrine_access::action;
     use vitrine_access::policy::{PatientFacts, Request, Role, Subject, verdict};
+    use vitrine_clinical::label::Label;
     use vitrine_clinical::language::speaking;
     use vitrine_clinical::{DeviceId, PatientId, UserId, UtcMs, WardId};
 
@@ -125,6 +131,7 @@ mod tests {
         let facts = |w: &str| PatientFacts {
             patient: PatientId::new("p").unwrap(),
             ward: Some(ward(w)),
+            label: Label::NONE,
         };
         let mut rules = std::collections::BTreeSet::new();
         for subject in subjects {
@@ -144,6 +151,7 @@ mod tests {
                         ward: Some(ward("ICU")),
                         kind,
                         grant: None,
+                        purpose: None,
                     };
                     let v = verdict(act, &asked);
                     if v.allow {

@@ -6,6 +6,7 @@
 use crate::EngineError;
 use crate::break_glass;
 use crate::chart::blocks::{Words, unavailable};
+use crate::chart::card_view::withheld_text;
 use crate::chart::record::{Frame, chart_view};
 use crate::critical;
 use crate::entry;
@@ -19,6 +20,7 @@ use vitrine_access::action::ReadChart;
 use vitrine_access::policy::{PatientFacts, decide, verdict};
 use vitrine_access::{Disclosure, Grant};
 use vitrine_clinical::card::EmergencyCard;
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, WardId, say, word};
 use vitrine_wire::view::{ChartView, DataAge, SectionAge};
 
@@ -29,9 +31,12 @@ pub(super) fn may_open(
     patient: &PatientId,
     ward: Option<WardId>,
 ) -> bool {
+    // What cannot be read is marked as what may not be opened; opening it says why.
+    let standing = station.essentials.standing(patient, false).ok().flatten();
     let facts = PatientFacts {
         patient: patient.clone(),
         ward,
+        label: standing.map_or(Label::NONE, |(_, label)| label),
     };
     let allowed = |grant: Option<Grant>| {
         station
@@ -157,7 +162,10 @@ pub(super) fn chart(station: &Arc<Station>, text: &str) -> Result<ChartView, Eng
         drafts: super::entries::drafts(station, &person.user, &words),
         may_record,
     };
-    let chart = chart_view(&words, parsed.as_ref(), record.as_ref(), frame);
+    let mut chart = chart_view(&words, parsed.as_ref(), record.as_ref(), frame);
+    let n = record.as_ref().map(|r| r.withheld);
+    let on_card = parsed.as_ref().is_some_and(|c| c.withheld);
+    chart.view.withheld_text = withheld_text(n, on_card, permit.breaking_helps());
     if let Some(session) = station
         .session_mut()
         .as_mut()

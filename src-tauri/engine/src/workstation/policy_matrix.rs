@@ -27,11 +27,13 @@ use vitrine_access::matrix::{self, Answer};
 use vitrine_access::policy::{Request, Subject, decide};
 use vitrine_access::{Action, AuditEntry, Decision, Disclosure, Grant};
 use vitrine_clinical::card::{Place, emergency_card};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, WardId};
 use vitrine_store_sqlcipher::workstation::{Essentials, Incoming, Prepared};
 use vitrine_wire::http::DirUser;
 
 const GOLDEN: &str = include_str!("../../../../tests/policy_matrix.golden");
+const SENSITIVITY: &str = include_str!("../../../../tests/sensitivity_matrix.golden");
 
 /// The matrix leaves the patient of "no patient named" unnamed; one is here all the same.
 const PATIENT: &str = "p1";
@@ -62,6 +64,71 @@ fn the_offline_workstation_answers_as_the_golden_matrix() {
     );
 }
 
+#[test]
+fn the_offline_workstation_answers_as_the_golden_matrix_of_sensitivity_and_purpose() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut worlds: BTreeMap<String, (World, Label, Option<Request>)> = BTreeMap::new();
+    let now = matrix::render_sensitivity(|act, situation| {
+        let mut plain = situation.clone();
+        plain.purpose = None;
+        let wanted = plain.label();
+        if let Some(p) = &mut plain.patient {
+            p.label = Label::NONE;
+        }
+        let world = worlds
+            .entry(format!("{plain:?}"))
+            .or_insert_with(|| (set_up(&plain, runtime.handle()), Label::NONE, None));
+        let station = world.0.ws.station().unwrap();
+        if world.1 != wanted {
+            stage(&station.essentials, "ess:ED", PATIENT, &card_of(&plain, wanted));
+            (world.1, world.2) = (wanted, None);
+        }
+        // One request for each label: it asks for nothing that act or purpose changes.
+        let request = world.2.get_or_insert_with(|| {
+            let request = match &situation.subject {
+                Subject::User { .. } => {
+                    station.request_about(&station.person().unwrap(), &PatientId::new(PATIENT).unwrap())
+                }
+                // A workstation serves no client: only the policy inside this program is asked.
+                other => station.request(other.clone(), situation.patient.clone(), None, None),
+            };
+            request.unwrap()
+        });
+        let request = Request {
+            purpose: situation.purpose,
+            kind: situation.kind.clone(),
+            ..request.clone()
+        };
+        decided(act, request)
+    });
+    let difference = matrix::first_difference(&now.unwrap().0, SENSITIVITY);
+    assert_eq!(
+        difference, None,
+        "the workstation does not answer as tests/sensitivity_matrix.golden"
+    );
+}
+
+/// The card of the patient where the situation has them, with a label.
+fn card_of(situation: &Request, label: Label) -> Vec<u8> {
+    let mut card = emergency_card(&PatientId::new(PATIENT).unwrap(), &[]);
+    card.label = label;
+    card.place = Some(Place {
+        ward: situation.patient.as_ref().and_then(|p| p.ward.clone()),
+        ward_name: None,
+        bed: None,
+        class: None,
+        reason: None,
+        since: None,
+        encounter: None,
+        acuity: None,
+    });
+    serde_json::to_vec(&card).unwrap()
+}
+
 fn set_up(situation: &Request, runtime: &tokio::runtime::Handle) -> World {
     let dir = tempfile::tempdir().unwrap();
     let profile = Profile::at(dir.path()).unwrap();
@@ -82,19 +149,7 @@ fn set_up(situation: &Request, runtime: &tokio::runtime::Handle) -> World {
     profile.write_device(&device).unwrap();
 
     let e = Essentials::open(&profile.essentials(), &db_key(&deks.essentials), cache::open_fold).unwrap();
-    let ward = situation.patient.as_ref().and_then(|p| p.ward.clone());
-    let mut card = emergency_card(&PatientId::new(PATIENT).unwrap(), &[]);
-    card.place = Some(Place {
-        ward,
-        ward_name: None,
-        bed: None,
-        class: None,
-        reason: None,
-        since: None,
-        encounter: None,
-        acuity: None,
-    });
-    stage(&e, "ess:ED", PATIENT, &serde_json::to_vec(&card).unwrap());
+    stage(&e, "ess:ED", PATIENT, &card_of(situation, Label::NONE));
     stage(&e, "board:ED", "", b"");
     if let Subject::User { user, role, wards } = &situation.subject {
         let staff = DirUser {

@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use vitrine_clinical::PatientId;
-use vitrine_clinical::card::{CardFact, CriticalItem, EmergencyCard, Place, emergency_card};
+use vitrine_clinical::card::{CardFact, CriticalItem, EmergencyCard, Place, labelled_card};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{ResourceKey, UtcMs, WardId};
 use vitrine_engine::clock::Clock;
 use vitrine_engine::keys::{Dek, DeviceKey, FileSealer, SlotKind, Slots, hash_pin};
 use vitrine_engine::profile::{DeviceFile, PROFILE_VERSION, Profile};
 use vitrine_engine::{Options, Workstation, cache};
+use vitrine_store::labels;
 use vitrine_store_sqlcipher::Key;
 use vitrine_store_sqlcipher::workstation::{Essentials, Incoming, Prepared, Records};
 use vitrine_wire::http::{BoardItem, DirUser, LoginResponse};
@@ -114,21 +116,25 @@ impl Planted {
     }
 
     pub fn card(&self) -> EmergencyCard {
-        let facts: Vec<CardFact> = self
+        let facts: Vec<(CardFact, Label)> = self
             .resources()
             .into_iter()
             .map(|(key, body)| {
                 let key = ResourceKey::parse(&key).unwrap();
                 let resource = vitrine_fhir::read(key.kind.as_str(), body.as_bytes(), &mut |_| None).unwrap();
-                CardFact {
+                let fact = CardFact {
                     key,
                     version: 1,
                     resource,
-                }
+                };
+                (fact, labels::of_body(body.as_bytes()))
             })
             .collect();
-        let mut card = emergency_card(&PatientId::new(self.id.as_str()).unwrap(), &facts);
+        let mut card = labelled_card(&PatientId::new(self.id.as_str()).unwrap(), facts);
         card.place = self.ward.as_deref().map(place);
+        for less in &mut card.reduced {
+            less.card.place.clone_from(&card.place);
+        }
         card
     }
 }

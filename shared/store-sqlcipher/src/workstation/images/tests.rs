@@ -4,6 +4,7 @@ use super::{Images, IndexPiece, NewPack, NewSegment, OpenSeries, PROVEN};
 use crate::Key;
 use std::collections::BTreeSet;
 use vitrine_access::{AccessId, Permit, Receipt, action::ReadChart, policy};
+use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, UserId, UtcMs, WardId};
 use zeroize::Zeroizing;
 
@@ -21,10 +22,12 @@ fn permit(patient: &str) -> Permit<ReadChart> {
         patient: Some(policy::PatientFacts {
             patient: PatientId::new(patient).unwrap(),
             ward: Some(ward),
+            label: Label::NONE,
         }),
         ward: None,
         kind: None,
         grant: None,
+        purpose: None,
     })
     .expect("own ward")
 }

@@ -47,6 +47,7 @@ fn views(rows: Vec<RecordRow>) -> (ChartView, ChartView, EmergencyCardView) {
         },
         rows,
         unreadable: Vec::new(),
+        withheld: 0,
     };
     let card = emergency_card(&patient, &facts(&record.rows, &mut Vec::new()));
     let chart = |record: Option<&CachedRecord>| {
