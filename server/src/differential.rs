@@ -196,6 +196,7 @@ async fn world(dir: &Path) -> World {
             wards: vec![WardId::new(ward).unwrap()],
             password_phc: String::new(),
             pin_phc: None,
+            badges: Vec::new(),
             disabled: false,
             version: 0,
         };

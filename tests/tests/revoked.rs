@@ -73,6 +73,7 @@ impl World {
             identity: Identity::UserSecret {
                 user: self.nurse.user.clone(),
                 secret: self.nurse.pin.clone().into(),
+                badge: None,
             },
         };
         let card = self.workstation.break_glass(asked).await?;

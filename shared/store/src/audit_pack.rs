@@ -228,6 +228,8 @@ const NOTES: u8 = 1 << 3;
 const SAME_DEVICE: u8 = 1 << 4;
 const PATIENTS: u8 = 1 << 5;
 const RESOURCES: u8 = 1 << 6;
+/// The purpose is one of those a caller states, beyond the four of our own.
+const STATED: u8 = 1 << 7;
 
 const fn zigzag(n: i64) -> u64 {
     ((n << 1) ^ (n >> 63)).cast_unsigned()
@@ -449,6 +451,10 @@ impl Packer<'_> {
             Purpose::BreakGlass => 1,
             Purpose::Operations => 2,
             Purpose::Compliance => 3,
+            Purpose::Payment => 4,
+            Purpose::HealthcareOperations => 5,
+            Purpose::Research => 6,
+            Purpose::PatientRequest => 7,
         };
         let flag = |on: bool, bit: u8| if on { bit } else { 0 };
         let said = &e.disclosure;
@@ -456,7 +462,7 @@ impl Packer<'_> {
         let one_patient = matches!((&e.patient, said.patients.as_slice()), (Some(p), [only]) if p == only);
         self.out.push(
             actor
-                | purpose << 2
+                | (purpose & 3) << 2
                 | flag(e.decision == Decision::Deny, DENY)
                 | flag(e.device.is_some() && !same_device, DEVICE)
                 | flag(e.grant.is_some(), GRANT)
@@ -467,6 +473,7 @@ impl Packer<'_> {
                 | flag(said.total != said.resources.len() as u64, TOTAL)
                 | flag(one_patient, ONE_PATIENT)
                 | flag(!e.notes.is_empty(), NOTES)
+                | flag(purpose > 3, STATED)
                 | flag(same_device, SAME_DEVICE)
                 | flag(!said.patients.is_empty() && !one_patient, PATIENTS)
                 | flag(!said.resources.is_empty(), RESOURCES),
@@ -647,7 +654,7 @@ impl Unpacker<'_, '_> {
     fn entry(&mut self) -> Option<AuditEntry> {
         let (a, b) = (self.r.byte()?, self.r.byte()?);
         let has = |flags: u8, bit: u8| flags & bit != 0;
-        if has(b, 1 << 7) || (has(b, ONE_PATIENT) && !has(a, PATIENT)) {
+        if has(b, ONE_PATIENT) && !has(a, PATIENT) {
             return None;
         }
         let access_id = AccessId(self.id()?);
@@ -659,11 +666,15 @@ impl Unpacker<'_, '_> {
             2 => Actor::Client(name),
             _ => Actor::Operator(name),
         };
-        let purpose = match a >> 2 & 3 {
-            0 => Purpose::Treatment,
-            1 => Purpose::BreakGlass,
-            2 => Purpose::Operations,
-            _ => Purpose::Compliance,
+        let purpose = match (has(b, STATED), a >> 2 & 3) {
+            (false, 0) => Purpose::Treatment,
+            (false, 1) => Purpose::BreakGlass,
+            (false, 2) => Purpose::Operations,
+            (false, _) => Purpose::Compliance,
+            (true, 0) => Purpose::Payment,
+            (true, 1) => Purpose::HealthcareOperations,
+            (true, 2) => Purpose::Research,
+            (true, _) => Purpose::PatientRequest,
         };
         let device = match (has(a, DEVICE), has(b, SAME_DEVICE), &actor) {
             (true, false, _) => Some(DeviceId::new(self.text()?).ok()?),

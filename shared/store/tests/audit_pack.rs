@@ -208,7 +208,7 @@ fn some_id() -> impl Strategy<Value = String> {
 prop_compose! {
     fn some_entry()(
         ids in any::<(u128, i64, u128)>(), kind in 0_u8..4, name in some_id(), device in proptest::option::of(some_id()),
-        same in any::<bool>(), texts in (some_text(), some_text()), purpose in 0_u8..4, deny in any::<bool>(),
+        same in any::<bool>(), texts in (some_text(), some_text()), purpose in 0_u8..8, deny in any::<bool>(),
         grant in any::<bool>(), patient in proptest::option::of(some_id()),
         patients in proptest::collection::vec(some_id(), 0..6),
         resources in proptest::collection::vec(("[A-Z][a-z]{2,8}", some_id(), any::<u64>(), 0_usize..9), 0..9),
@@ -232,7 +232,7 @@ prop_compose! {
             actor,
             device,
             action: texts.0,
-            purpose: [Purpose::Treatment, Purpose::BreakGlass, Purpose::Operations, Purpose::Compliance][usize::from(purpose)],
+            purpose: Purpose::ALL[usize::from(purpose)],
             decision: if deny { Decision::Deny } else { Decision::Permit },
             rule: texts.1,
             grant: grant.then_some(AccessId(Uuid::from_u128(ids.2))),
