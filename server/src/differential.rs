@@ -528,14 +528,23 @@ fn what_is_withheld_is_said_opens_in_an_emergency_and_the_purpose_is_written_dow
 
         let (status, body, seen) = stated(&w, &w.nurse, all, None).await;
         assert_eq!(status, 200);
-        assert!(body.contains("1 entry is withheld by confidentiality") && body.contains("ETREAT"), "{body}");
+        assert!(
+            body.contains("1 entry is withheld by confidentiality") && body.contains("ETREAT"),
+            "{body}"
+        );
         assert!(!body.contains("Opioid"), "{body}");
         assert!(body.contains("\"total\":17"), "{body}");
-        assert_eq!((&seen["purpose"], &seen["rule"]), (&json!("TREAT"), &json!("own-ward-patient")));
+        assert_eq!(
+            (&seen["purpose"], &seen["rule"]),
+            (&json!("TREAT"), &json!("own-ward-patient"))
+        );
         assert!(!seen.to_string().contains("secret"), "{seen}");
         let (status, body, denied) = stated(&w, &w.nurse, "/fhir/Condition/secret", None).await;
         assert_eq!((status, &denied["rule"]), (403, &json!("withheld-by-label")));
-        assert!(body.contains("\"suppressed\"") && body.contains("ETREAT"), "{body}");
+        assert!(
+            body.contains("\"suppressed\"") && body.contains("ETREAT"),
+            "{body}"
+        );
         assert_eq!(denied["decision"], "deny");
         assert_eq!(stated(&w, &w.client, "/fhir/Condition/secret", None).await.0, 404);
 
@@ -570,8 +579,14 @@ fn what_is_withheld_is_said_opens_in_an_emergency_and_the_purpose_is_written_dow
         };
         w.app.note_grant(vitrine_store::GrantRow::new(grant, now));
         let (status, body, row) = stated(&w, &w.nurse, all, None).await;
-        assert!(status == 200 && body.contains("Opioid overdose") && !body.contains("withheld"), "{body}");
-        assert_eq!((&row["purpose"], &row["rule"]), (&json!("BTG"), &json!("break-glass-grant")));
+        assert!(
+            status == 200 && body.contains("Opioid overdose") && !body.contains("withheld"),
+            "{body}"
+        );
+        assert_eq!(
+            (&row["purpose"], &row["rule"]),
+            (&json!("BTG"), &json!("break-glass-grant"))
+        );
         assert_eq!(stated(&w, &w.nurse, one, Some("ETREAT")).await.0, 200);
     });
 }

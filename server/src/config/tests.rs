@@ -82,7 +82,12 @@ fn every_key_is_described_in_the_document() {
                 _ => None,
             } {
                 value
-            } else if *k == "redo.keep" || *k == "redo.verify" || *k == "archive.run" || *k == "dimse.tls" || *k == "oidc.require" {
+            } else if *k == "redo.keep"
+                || *k == "redo.verify"
+                || *k == "archive.run"
+                || *k == "dimse.tls"
+                || *k == "oidc.require"
+            {
                 "true"
             } else if ["url", "node", "replica_url"].contains(&key) {
                 "\"postgres://v@127.0.0.1/v\""
