@@ -621,7 +621,12 @@ async fn broken_glass_is_reviewed_at_the_console() {
     assert_eq!((seen.len(), &shown["seen_more"]), (2, &json!(false)), "{seen:?}");
     assert_eq!(
         hows(&shown),
-        [("ask", true), ("appropriate", true), ("suspect", true)]
+        [
+            ("ask", true),
+            ("appropriate", true),
+            ("suspect", true),
+            ("revoke", true)
+        ]
     );
     let weighs: Vec<&str> = shown["evidence"]
         .as_array()
@@ -702,7 +707,8 @@ async fn broken_glass_is_reviewed_at_the_console() {
     let (_, closed) = does(&pia, fresh, "appropriate").await;
     assert_eq!(
         (&closed["review"]["state"], hows(&closed)),
-        (&json!("appropriate"), vec![])
+        (&json!("appropriate"), vec![("revoke", true)]),
+        "what is in force can be ended"
     );
     let did: Vec<&str> = closed["history"]
         .as_array()

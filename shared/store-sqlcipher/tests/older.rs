@@ -20,7 +20,8 @@ async fn to_schema_11(h: &Hospital, path: &std::path::Path, key: Key) {
     }
     let conn = cipher::open(path, &key, &OpenOptions::default()).unwrap();
     conn.execute_batch(
-        "DROP TRIGGER resource_keeps_its_number; DROP TRIGGER patient_keeps_its_number; DROP TRIGGER patient_no_delete;
+        "DROP TRIGGER account_update_elsewhere; ALTER TABLE account DROP COLUMN badges;
+         DROP TRIGGER resource_keeps_its_number; DROP TRIGGER patient_keeps_its_number; DROP TRIGGER patient_no_delete;
          DROP TRIGGER audit_no_update; DROP TABLE device_audit;
          CREATE TABLE device_audit (device TEXT NOT NULL, seq INTEGER NOT NULL, hash BLOB NOT NULL, body BLOB NOT NULL, PRIMARY KEY (device, seq));
          CREATE TABLE old_find (term INTEGER NOT NULL, at INTEGER NOT NULL, place INTEGER NOT NULL, PRIMARY KEY (term, at, place)) WITHOUT ROWID;",
@@ -135,7 +136,7 @@ async fn people_of_an_older_program_are_found_by_sound_or_nobody_is() {
     drop(h);
     {
         let conn = cipher::open(&path, &key(), &OpenOptions::default()).unwrap();
-        conn.execute_batch("DROP TABLE sound; DROP TABLE sound_due; DROP TABLE note; DROP TABLE note_word; DROP TABLE imaging_study; DROP TABLE imaging_series; DROP TABLE imaging_instance; DROP TABLE imaging_pack; DROP TABLE imaging_copy; DROP TABLE imaging_target; DROP INDEX break_glass_grant_look; ALTER TABLE break_glass_grant DROP COLUMN next_look; DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; DROP TRIGGER account_update_elsewhere; ALTER TABLE account DROP COLUMN badges; PRAGMA user_version = 3;")
+        conn.execute_batch("DROP TABLE sound; DROP TABLE sound_due; DROP TABLE note; DROP TABLE note_word; DROP TABLE imaging_study; DROP TABLE imaging_series; DROP TABLE imaging_instance; DROP TABLE imaging_pack; DROP TABLE imaging_copy; DROP TABLE imaging_target; DROP INDEX break_glass_grant_look; ALTER TABLE break_glass_grant DROP COLUMN next_look; DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; PRAGMA user_version = 3;")
             .unwrap();
     }
     let h = Hospital::new(open(), first);
@@ -197,7 +198,7 @@ async fn audit_rows_of_an_older_program_are_found_or_nothing_is() {
     {
         let conn = cipher::open(&path, &key(), &OpenOptions::default()).unwrap();
         conn.execute_batch(
-            "DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; DROP TRIGGER account_update_elsewhere; ALTER TABLE account DROP COLUMN badges; PRAGMA user_version = 9;",
+            "DROP TABLE identity; DROP TABLE used_once; ALTER TABLE session DROP COLUMN issuer; ALTER TABLE session DROP COLUMN subject; ALTER TABLE session DROP COLUMN sid; DROP TABLE audit_find; DROP TABLE audit_chain; DROP TABLE audit_action; PRAGMA user_version = 9;",
         )
         .unwrap();
     }
