@@ -167,9 +167,11 @@ impl Station {
             gone: tokio::sync::watch::channel(()).0,
         };
         station.recall_clock();
-        let running = station.outbox.grants_in_force(station.clock.now())?;
-        *station.running.lock().unwrap_or_else(PoisonError::into_inner) =
-            running.into_iter().map(|g| (g.id, g.until)).collect();
+        // Where they cannot be read an emergency is opened all the same; only the end of those before is not said.
+        match station.outbox.grants_in_force(station.clock.now()) {
+            Ok(grants) => grants.iter().for_each(|g| after::runs(&station, g)),
+            Err(e) => tracing::warn!(error = %e, "the emergency accesses in force are not known"),
+        }
         layouts::recall(&station);
         station.settle_reserve();
         let _ = station.ballast.keep(station.options.ballast_bytes);

@@ -185,8 +185,11 @@ impl Desktop {
     pub async fn fill(&self, testid: &str, text: &str) -> Result<()> {
         let field = self.find(testid).await?;
         field.clear().await?;
-        // The driver refuses to type nothing.
-        if !text.is_empty() {
+        // The driver refuses to type nothing, and its own emptying tells the page nothing: what was there would come back.
+        if text.is_empty() {
+            let tell = "document.querySelector(`[data-testid=\"TESTID\"]`)?.dispatchEvent(new Event('input', { bubbles: true })); done(true)";
+            self.ask(&tell.replace("TESTID", testid)).await?;
+        } else {
             field.send_keys(text).await?;
         }
         tokio::time::sleep(HELD).await;
