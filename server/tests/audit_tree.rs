@@ -475,7 +475,8 @@ async fn a_power_cut_at_any_byte_is_healed_and_what_was_signed_is_never_given_up
             b[..=cut].to_vec()
         }),
         ("checkpoint", |b| {
-            b.iter().map(|c| if *c == b'1' { b'2' } else { *c }).collect()
+            let next = |c: &u8| if (b'0'..b'9').contains(c) { c + 1 } else { *c };
+            b.iter().map(next).collect()
         }),
     ];
     for (name, crime) in crimes {

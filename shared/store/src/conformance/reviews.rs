@@ -278,13 +278,18 @@ pub(super) async fn a_grant_is_taken_back_while_it_is_in_force(h: Hospital) {
     let refused =
         |r: Result<GrantRow, StoreError>| assert!(matches!(r, Err(StoreError::Refused(_))), "{r:?}");
     let back = |text: &str| Did::Revoked(said(text));
+    // The permits of this hospital are of this time.
+    const NOW: i64 = 1_750_000_000_000;
+    let made = |n| row(n, NOW, NOW + 1);
     for n in 1..=3 {
-        h.keep(row(n, 10, 11)).await;
+        h.keep(made(n)).await;
     }
+    h.keep(row(4, 10, 11)).await;
     let rows = h.last_row().await;
     refused(h.reviewed("ann", 1, back("mine")).await);
     refused(h.reviewed("bea", 1, back(" ")).await);
     refused(h.reviewed("bea", 9, back("whose?")).await);
+    refused(h.reviewed("bea", 4, back("over for years")).await);
     assert_eq!(h.last_row().await, rows, "what is refused leaves no trace");
 
     let taken = h
@@ -296,7 +301,7 @@ pub(super) async fn a_grant_is_taken_back_while_it_is_in_force(h: Hospital) {
         (ended.by, taken.review().state()),
         (EndedBy::Revoked, State::Open)
     );
-    assert!(!taken.in_force(UtcMs(20)) && taken.next_look() == row(1, 10, 11).next_look());
+    assert!(!taken.in_force(UtcMs(NOW + 20)) && taken.next_look() == made(1).next_look());
     assert_eq!(h.store.grant(id(1)).await.expect("grant"), Some(taken.clone()));
     assert_eq!(h.last_row().await, rows + 1);
     refused(h.reviewed("cid", 1, back("again")).await);
