@@ -29,6 +29,11 @@ fn flip(path: &Path, page: usize) {
     std::fs::write(path, bytes).unwrap();
 }
 
+/// Closes it, with what it still does in the background: a file that is exchanged beneath that would be written over.
+fn closed(ws: Workstation) {
+    assert!(ws.close(std::time::Duration::from_secs(10)));
+}
+
 #[test]
 fn one_flipped_bit_costs_no_more_than_what_its_page_holds() {
     let dir = tempfile::tempdir().unwrap();
@@ -166,9 +171,9 @@ fn a_wrong_key_is_refused_and_the_file_untouched() {
     let dir = tempfile::tempdir().unwrap();
     let a = plant(&dir.path().join("a"), &people());
     let b = plant(&dir.path().join("b"), &people());
-    drop(open(&b));
+    closed(open(&b));
     for name in ["essentials.db", "outbox.db"] {
-        drop(open(&a));
+        closed(open(&a));
         let kept = std::fs::read(a.dir.join(name)).unwrap();
         for ending in ["-wal", "-shm"] {
             let _ = std::fs::remove_file(a.dir.join(format!("{name}{ending}")));
@@ -196,7 +201,7 @@ fn a_wrong_key_is_refused_and_the_file_untouched() {
 fn a_plain_database_in_its_place_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let p = plant(dir.path(), &people());
-    drop(open(&p));
+    closed(open(&p));
     let mut plain = b"SQLite format 3\0".to_vec();
     plain.resize(8192, 0);
     for name in ["essentials.db", "outbox.db"] {
@@ -217,7 +222,7 @@ fn a_plain_database_in_its_place_is_refused() {
 fn a_damaged_audit_log_fails_closed_but_for_emergencies() {
     let dir = tempfile::tempdir().unwrap();
     let p = plant(dir.path(), &people());
-    drop(open(&p));
+    closed(open(&p));
     let path = p.dir.join("outbox.db");
     settle(&path, &p, "outbox");
     let mut bytes = std::fs::read(&path).unwrap();
