@@ -475,7 +475,7 @@ async fn a_power_cut_at_any_byte_is_healed_and_what_was_signed_is_never_given_up
             b[..=cut].to_vec()
         }),
         ("checkpoint", |b| {
-            let next = |c: &u8| if (b'0'..b'9').contains(c) { c + 1 } else { *c };
+            let next = |c: &u8| if matches!(c, b'0'..=b'8') { c + 1 } else { *c };
             b.iter().map(next).collect()
         }),
     ];
