@@ -169,7 +169,7 @@ fn when_its_time_is_over_the_screen_is_told_and_nothing_is_open_under_it() {
     let dir = tempfile::tempdir().unwrap();
     let p = plant(dir.path(), &people());
     let o = vitrine_engine::Options {
-        emergency_access: Duration::from_secs(3),
+        emergency_access: Duration::from_secs(6),
         ..options()
     };
     let ws = Workstation::open(&p.dir, o.clone()).unwrap();
@@ -183,7 +183,7 @@ fn when_its_time_is_over_the_screen_is_told_and_nothing_is_open_under_it() {
                     }
                 }
             };
-            tokio::time::timeout(Duration::from_secs(10), told).await
+            tokio::time::timeout(Duration::from_secs(30), told).await
         })
         .expect("nobody was told")
     };
