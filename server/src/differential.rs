@@ -576,6 +576,7 @@ fn what_is_withheld_is_said_opens_in_an_emergency_and_the_purpose_is_written_dow
             at: now.plus_ms(-1_000),
             until: now.plus_ms(vitrine_access::grant::GRANT_MS),
             offline: false,
+            declared: None,
         };
         w.app.note_grant(vitrine_store::GrantRow::new(grant, now));
         let (status, body, row) = stated(&w, &w.nurse, all, None).await;

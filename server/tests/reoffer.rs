@@ -133,6 +133,7 @@ impl World {
             at: self.now,
             until: self.now.plus_ms(GRANT_MS),
             offline: true,
+            declared: None,
         }
     }
 

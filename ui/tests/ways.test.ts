@@ -86,11 +86,68 @@ describe('a badge', () => {
     expect([dialog.user, app.ways.badge]).toEqual(['aokafor', null]);
     dialog.secret = '482915';
     await dialog.identify();
-    expect(asked.at(-1)).toEqual(['emergencyIdentify', 'aokafor', '482915', 'held']);
+    expect(asked.at(-1)).toEqual(['emergencyIdentify', 'aokafor', '482915', 'held', null]);
     dialog.user = 'prao';
     dialog.secret = '482915';
     await dialog.identify();
-    expect(asked.at(-1)).toEqual(['emergencyIdentify', 'prao', '482915', null]);
+    expect(asked.at(-1)).toEqual(['emergencyIdentify', 'prao', '482915', null, null]);
+  });
+});
+
+describe('an emergency account', () => {
+  const opened = async (): Promise<{ app: App; fake: Fake; asked: unknown[][] }> => {
+    const all = await locked();
+    all.app.emergency.openHere();
+    const { dialog } = all.app;
+    if (dialog === null) throw new Error('no dialog');
+    await settled();
+    dialog.chooseDigit(1);
+    dialog.user = 'emergency-003';
+    dialog.secret = '48219356';
+    return all;
+  };
+
+  test('asks who is there, and its code is not typed twice', async () => {
+    const { app, asked } = await opened();
+    const { dialog } = app;
+    if (dialog === null) throw new Error('no dialog');
+    expect([dialog.nameNeeded, dialog.step]).toEqual([false, 'patient']);
+    await dialog.enter();
+    expect([dialog.nameNeeded, dialog.step, dialog.secret, dialog.token, dialog.error]).toEqual([true, 'declared', '48219356', null, null]);
+    await dialog.enter();
+    expect(asked.filter(([name]) => name === 'emergencyIdentify')).toHaveLength(1);
+    dialog.declared = '  Jo Smith, agency ';
+    await dialog.enter();
+    expect(asked.at(-1)).toEqual(['emergencyIdentify', 'emergency-003', '48219356', null, 'Jo Smith, agency']);
+    expect([dialog.token, dialog.secret, dialog.step, dialog.error]).toEqual(['token', '', 'patient', null]);
+  });
+
+  test('says whose name is on it, and that nobody has checked it', async () => {
+    const app = await screen('glass-declared');
+    await settled();
+    const field = one('glass-declared') as HTMLInputElement;
+    expect(document.activeElement).toBe(field);
+    field.value = 'Jo Smith, agency';
+    field.dispatchEvent(new InputEvent('input', { bubbles: true }));
+    await app.dialog?.enter();
+    await settled();
+    expect(words(one('identified'))).toContain('Jo Smith, agency — declared, not verified (emergency-003)');
+  });
+
+  test('a name that is none is asked for again, with the code kept; another user name is nobody\'s account', async () => {
+    const { app, fake } = await opened();
+    const { dialog } = app;
+    if (dialog === null) throw new Error('no dialog');
+    await dialog.enter();
+    fake.world.identify = failure('bad-request', 'Type your name and where you are from.');
+    dialog.declared = 'x';
+    await dialog.enter();
+    expect([dialog.secret, dialog.nameNeeded, dialog.error?.code]).toEqual(['48219356', true, 'bad-request']);
+    dialog.user = 'dlee';
+    expect(dialog.nameNeeded).toBe(false);
+    fake.world.identify = failure('wrong-secret', 'Name and PIN do not match.');
+    await dialog.identify();
+    expect([dialog.secret, dialog.error?.code]).toEqual(['', 'wrong-secret']);
   });
 });
 

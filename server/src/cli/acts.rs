@@ -53,6 +53,8 @@ pub enum Act {
     BadgesGone {
         name: String,
     },
+    /// Accounts for sealed envelopes.
+    EmergencyAccount(crate::ops::emergency_accounts::Asked),
     ClientAdd {
         name: String,
         scopes: Vec<String>,
@@ -282,6 +284,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
                 ..Given::done(json!({"user": user, "disabled": true}))
             })
         }
+        Act::EmergencyAccount(asked) => crate::ops::emergency_accounts::perform(ground, asked).await,
         Act::UserUnbind { name } => {
             let user = user_id(&name)?;
             let permit = ground
@@ -473,6 +476,11 @@ async fn user_add(
     let role: Role = role
         .parse()
         .map_err(|e: policy::UnknownRole| Fault::usage(format!("--role: {e}")))?;
+    if role.declares_a_name() {
+        return Err(Fault::usage(
+            "--role: 'vitrine-server emergency-account make' makes emergency accounts, with their codes",
+        ));
+    }
     let wards = wards.iter().map(|w| ward_id(w)).collect::<Result<Vec<_>, _>>()?;
     if ground.store.account(&user).await?.is_some() {
         return Err(Fault::usage(format!(

@@ -67,6 +67,9 @@ enum Command {
     /// Add, list or disable people.
     #[command(subcommand)]
     User(UserCommand),
+    /// Accounts for sealed envelopes: emergency cards for whoever nobody here knows, while nobody answers.
+    #[command(subcommand)]
+    EmergencyAccount(EmergencyAccountCommand),
     /// Add a program that may use the API.
     #[command(subcommand)]
     Client(ClientCommand),
@@ -164,6 +167,31 @@ enum UserCommand {
         name: String,
         #[command(flatten)]
         data: Data,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum EmergencyAccountCommand {
+    /// Make some; their codes are printed once, for the envelopes.
+    Make {
+        #[command(flatten)]
+        data: Data,
+        /// How many.
+        #[arg(long, default_value_t = 10)]
+        count: u32,
+    },
+    /// List them: sealed, opened by whom and where, withdrawn.
+    List(Data),
+    /// Take one back, or with --all every sealed one; workstations learn of it.
+    Withdraw {
+        /// Its name, as `list` shows it.
+        #[arg(required_unless_present = "all")]
+        name: Option<String>,
+        #[command(flatten)]
+        data: Data,
+        /// Every sealed one: envelopes were lost.
+        #[arg(long, conflicts_with = "name")]
+        all: bool,
     },
 }
 
@@ -385,6 +413,7 @@ fn finish(json: bool, outcome: Result<Outcome, Fault>) -> u8 {
 }
 
 async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> {
+    use crate::ops::emergency_accounts::Asked as Envelopes;
     use acts::Act;
     match command {
         Command::Serve(args) => serve::serve(context, args).await,
@@ -461,6 +490,14 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         }
         Command::User(UserCommand::Unbind { name, data }) => {
             admin::act(context, &data, Act::UserUnbind { name }).await
+        }
+        Command::EmergencyAccount(command) => {
+            let (data, asked) = match command {
+                EmergencyAccountCommand::Make { data, count } => (data, Envelopes::Make { count }),
+                EmergencyAccountCommand::List(data) => (data, Envelopes::List),
+                EmergencyAccountCommand::Withdraw { name, data, .. } => (data, Envelopes::Withdraw { name }),
+            };
+            admin::act(context, &data, Act::EmergencyAccount(asked)).await
         }
         Command::Client(ClientCommand::Add { name, data, scope }) => {
             admin::act(context, &data, Act::ClientAdd { name, scopes: scope }).await

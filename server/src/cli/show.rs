@@ -2,6 +2,7 @@
 
 use super::acts::Act;
 use crate::ops::archive::Asked;
+use crate::ops::emergency_accounts::Asked as Envelopes;
 use crate::ops::images::Asked as Pictures;
 use crate::ops::look::Asked as Looks;
 use crate::ops::reviews::Asked as Reviews;
@@ -49,6 +50,11 @@ pub fn kind(act: &Act) -> Kind {
             "users",
             &["user", "role", "wards", "disabled", "badges", "display"],
         ),
+        Act::EmergencyAccount(Envelopes::Make { .. }) => Kind::Table("emergency_accounts", &["user", "code"]),
+        Act::EmergencyAccount(Envelopes::List) => Kind::Table(
+            "emergency_accounts",
+            &["user", "state", "opened", "declared", "workstations", "broken_glass"],
+        ),
         Act::DeviceList => Kind::Table("devices", &["id", "name", "ward", "site", "state", "last_seen"]),
         Act::Images(Pictures::List { .. }) => Kind::Table(
             "quarantined",
@@ -86,6 +92,7 @@ pub fn kind(act: &Act) -> Kind {
             &[
                 "id",
                 "user",
+                "declared",
                 "patient",
                 "at",
                 "reason",

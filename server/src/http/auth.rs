@@ -189,6 +189,13 @@ pub async fn login(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Logi
         Some(u) => app.store.account(u).await?,
         None => None,
     };
+    if account.as_ref().is_some_and(|a| !a.role.signs_in()) {
+        let actor = user.map_or_else(|| Actor::Device(device.clone()), Actor::User);
+        let row = sign_in_row(actor, Some(device), Kind::SignIn, "emergency-account", false);
+        app.store.append(row).await?;
+        let text = "An emergency account signs nobody in: it opens emergency access alone, at a workstation.";
+        return Err(Refused::new(StatusCode::FORBIDDEN, ErrorCode::Disabled, text));
+    }
     // Before the secret is looked at: who is to take the provider learns nothing of a PIN here, and nothing is counted.
     let found = found(&app, account.as_ref()).await?;
     let because = match ways::decide(Way::Pin, found) {

@@ -79,6 +79,7 @@ pub async fn break_glass(
         at,
         until,
         offline: false,
+        declared: None,
     };
     let mut entry = permit.entry(Disclosure::default());
     entry.grant = Some(grant.id);

@@ -97,7 +97,7 @@ pub(super) async fn admit(
         return Err(NotIn::Fault(Fault::NoAccount, named));
     };
     let refused = |fault| Err(NotIn::Fault(fault, Some(account.user.clone())));
-    if account.disabled {
+    if account.disabled || !account.role.signs_in() {
         return refused(Fault::Disabled);
     }
     let of = &vouched.of;

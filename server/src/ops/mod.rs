@@ -12,6 +12,7 @@ pub mod breaker;
 pub mod container;
 pub mod copies;
 pub mod doctor;
+pub mod emergency_accounts;
 pub mod drain;
 pub mod forms;
 pub mod guarded;

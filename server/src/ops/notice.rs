@@ -201,6 +201,12 @@ fn words(about: &About<'_>, german: bool, url: &str) -> (String, String) {
             )
         },
     );
+    let who = g.declared.as_ref().map_or(who, |name| {
+        say(
+            &format!("{name}: declared, not verified ({})", g.user),
+            &format!("{name}: eigene Angabe, nicht geprüft ({})", g.user),
+        )
+    });
     let at = about
         .device
         .map_or_else(unknown, |d| format!("{}, {}", d.name, d.ward));

@@ -247,11 +247,12 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
     match asked {
         Asked::List { all, by } => {
             let permit = person::<ReviewBreakGlass>(ground, by, None).await?;
-            let rows = if all {
+            let mut rows = if all {
                 ground.store.grants(MOST).await?
             } else {
                 ground.store.open_reviews(MOST).await?
             };
+            first_of_all(&mut rows);
             told(ground, &permit.noted("use", "list"), &rows).await?;
             let now = clock::now();
             let rows: Vec<Value> = rows.iter().map(|r| listed(r, now)).collect();
@@ -315,6 +316,11 @@ pub fn own_row(user: UserId, rule: &str) -> AuditEntry {
     sign_in_row(Actor::User(user), None, Kind::ExplainBreakGlass, rule, true)
 }
 
+/// Puts before all others what nobody has vouched for: the glass that was broken under a declared name.
+pub fn first_of_all(rows: &mut [GrantRow]) {
+    rows.sort_by_key(|r| r.grant.declared.is_none());
+}
+
 /// Writes down whose broken glass somebody is shown; nothing is shown before.
 async fn told(ground: &Ground, permit: &Permit<ReviewBreakGlass>, rows: &[GrantRow]) -> Result<(), Fault> {
     let patients: BTreeSet<_> = rows.iter().map(|r| r.grant.patient.clone()).collect();
@@ -340,7 +346,7 @@ fn listed(row: &GrantRow, now: UtcMs) -> Value {
     let (g, s) = (&row.grant, Standing::of(row, now));
     json!({"id": g.id, "user": g.user, "patient": g.patient, "device": g.device, "at": clock::instant(g.at),
         "until": clock::instant(row.until()), "ended": row.ended.map(|e| json!({"at": clock::instant(e.at), "by": e.by.code()})),
-        "reason": g.reason.code(), "words": g.words,
+        "reason": g.reason.code(), "words": g.words, "declared": g.declared,
         "words_later": row.words.as_ref().map(|w| json!({"at": clock::instant(w.at), "text": w.text})), "offline": g.offline,
         "received": clock::instant(row.received), "due": clock::instant(row.review_due), "state": s.state.name(),
         "late": row.late, "overdue": s.overdue, "level": s.level, "owes_words": s.owes_words, "refused": row.refused,

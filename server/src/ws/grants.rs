@@ -7,9 +7,10 @@ use super::work::{Served, alarm};
 use crate::app::App;
 use crate::clock;
 use crate::http::auth::sign_in_row;
+use crate::ops::emergency_accounts;
 use std::collections::BTreeMap;
 use vitrine_access::action::BreakGlass;
-use vitrine_access::grant::{Ended, EndedBy, GRANT_MS, LaterWords};
+use vitrine_access::grant::{DECLARED_GRANT_MS, DECLARED_NAME, Ended, EndedBy, GRANT_MS, LaterWords};
 use vitrine_access::policy::{self, PatientFacts, Request, Subject};
 use vitrine_access::{Action, Actor, Grant, Kind};
 use vitrine_clinical::label::Label;
@@ -67,6 +68,9 @@ pub(super) async fn store(
             match row {
                 Ok(row) => {
                     if new {
+                        if let Err(e) = emergency_accounts::opened(app, &row).await {
+                            tracing::error!(error = %e, "an opened emergency account could not be closed yet");
+                        }
                         app.owes_notice(row.grant.id);
                     }
                     app.note_grant(row);
@@ -187,6 +191,9 @@ async fn kept_grant(app: &App, device: &DeviceId, grant: Grant) -> Result<(Grant
         ("late".to_owned(), row.late.to_string()),
         ("review_due".to_owned(), clock::instant(row.review_due)),
     ]);
+    if let Some(name) = &grant.declared {
+        entry.notes.insert("declared".to_owned(), name.clone());
+    }
     if let Some(why) = &row.refused {
         entry.notes.insert("refused".to_owned(), why.clone());
     }
@@ -207,7 +214,20 @@ async fn unsound(app: &App, row: &GrantRow) -> Result<Option<String>, StoreError
     let Some(account) = app.store.account(&g.user).await? else {
         return Ok(Some(format!("{} has no account", g.user)));
     };
-    if account.disabled {
+    if account.role.declares_a_name() {
+        // Its account ends with the first word of it here: that says nothing against what was opened before.
+        if g.declared.is_none() {
+            return Ok(Some("an emergency account was used under no name".to_owned()));
+        }
+        if g.until.0 > g.at.0.saturating_add(DECLARED_GRANT_MS) {
+            return Ok(Some("it ends later than one of an emergency account may".to_owned()));
+        }
+        if g.declared.as_ref().is_some_and(|n| n.chars().count() > *DECLARED_NAME.end()) {
+            return Ok(Some("the name it was opened under is too long to be one".to_owned()));
+        }
+    } else if g.declared.is_some() {
+        return Ok(Some(format!("{} has a name of their own", g.user)));
+    } else if account.disabled {
         return Ok(Some(format!("the account of {} is not in use any more", g.user)));
     }
     let request = Request {

@@ -147,6 +147,7 @@ impl Inside {
             at: now.plus_ms(-1_000),
             until: now.plus_ms(3_600_000),
             offline: false,
+            declared: None,
         };
         self.app.note_grant(GrantRow::new(grant, now));
     }

@@ -133,6 +133,7 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
             at: UtcMs(at.0 + n),
             until: UtcMs(at.0 + 1000),
             offline: true,
+            declared: None,
         };
         let entry = received(&grant, at);
         store.keep_grant(GrantRow::new(grant, at), entry).await.unwrap();

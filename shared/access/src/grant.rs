@@ -10,6 +10,15 @@ pub type GrantId = AccessId;
 /// Default life of a grant, four hours in ms (product.md).
 pub const GRANT_MS: i64 = 4 * 3_600_000;
 
+/// Life of a grant of an emergency account, 30 minutes in ms (capabilities.md E7).
+pub const DECLARED_GRANT_MS: i64 = 30 * 60_000;
+
+/// An emergency account is one person's for so long after its envelope was opened, in ms (a shift, 12 h).
+pub const ENVELOPE_MS: i64 = 12 * 3_600_000;
+
+/// Fewest and most characters of a declared name.
+pub const DECLARED_NAME: std::ops::RangeInclusive<usize> = 5..=120;
+
 /// Review is due this long after the event, in ms (24 h; product.md).
 pub const REVIEW_DUE_MS: i64 = 24 * 3_600_000;
 
@@ -180,6 +189,9 @@ pub struct Grant {
     pub until: UtcMs,
     /// Made without the server.
     pub offline: bool,
+    /// Who somebody said they were who used an emergency account (ADR 49): nobody has checked it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declared: Option<String>,
 }
 
 impl Grant {

@@ -283,6 +283,7 @@ fn person(role: Role, situation: Situation) -> Result<Request, IdError> {
         at: AT.plus_ms(-60_000),
         until: AT.plus_ms(GRANT_MS),
         offline: true,
+        declared: None,
     };
     r.grant = match situation {
         Situation::OwnWard | Situation::OtherWard | Situation::NoPatient => None,

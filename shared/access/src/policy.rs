@@ -28,15 +28,17 @@ enum Kind {
     PrivacyOfficer,
     ClinicalIt,
     Integrator,
+    EmergencyAccount,
 }
 
-const ROLES: [(Kind, &str, &str); 6] = [
+const ROLES: [(Kind, &str, &str); 7] = [
     (Kind::Nurse, "nurse", "Nurse"),
     (Kind::Physician, "physician", "Physician"),
     (Kind::ChargeNurse, "charge-nurse", "Charge nurse"),
     (Kind::PrivacyOfficer, "privacy-officer", "Privacy officer"),
     (Kind::ClinicalIt, "clinical-it", "Clinical IT"),
     (Kind::Integrator, "integrator", "Integrator"),
+    (Kind::EmergencyAccount, "emergency-account", "Emergency account"),
 ];
 
 /// The text is no role.
@@ -48,6 +50,21 @@ impl Role {
     /// All roles, in the order of the golden matrix.
     pub fn all() -> impl Iterator<Item = Self> {
         ROLES.iter().map(|(k, _, _)| Self(*k))
+    }
+    /// That of an emergency account (ADR 49): made beforehand, of no person until somebody opens its envelope.
+    #[must_use]
+    pub const fn of_emergency_accounts() -> Self {
+        Self(Kind::EmergencyAccount)
+    }
+    /// Whether whoever uses such an account has to say who they are: the account does not.
+    #[must_use]
+    pub const fn declares_a_name(self) -> bool {
+        matches!(self.0, Kind::EmergencyAccount)
+    }
+    /// Whether such an account signs in: one that does not opens emergency access alone.
+    #[must_use]
+    pub const fn signs_in(self) -> bool {
+        !matches!(self.0, Kind::EmergencyAccount)
     }
     /// Its name, e.g. `charge-nurse`.
     #[must_use]
@@ -278,6 +295,9 @@ fn purpose_verdict(action: &str, r: &Request) -> Option<Verdict> {
 }
 
 fn user_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[WardId]) -> Verdict {
+    if role == Kind::EmergencyAccount {
+        return emergency_account_verdict(action, r, user);
+    }
     let clinician = matches!(role, Kind::Nurse | Kind::Physician | Kind::ChargeNurse);
     match action {
         "break-glass" if clinician => allow("clinician-breaks-glass"),
@@ -318,6 +338,32 @@ fn user_verdict(action: &str, r: &Request, user: &UserId, role: Kind, wards: &[W
         }
         "import-data" if matches!(role, Kind::Integrator) => allow("integrator-imports"),
         _ => deny("role-has-no-such-act", "Your role does not include this."),
+    }
+}
+
+/// An emergency account finds a patient, breaks the glass and reads the card it broke it for. There is nothing else that it may.
+fn emergency_account_verdict(action: &str, r: &Request, user: &UserId) -> Verdict {
+    let granted = |p: &PatientFacts| {
+        let grant = r.grant.as_ref();
+        grant.is_some_and(|g| g.covers(user, r.device.as_ref(), &p.patient, r.at))
+    };
+    match action {
+        "break-glass" | "search-patients" => allow("emergency-account"),
+        "read-card" if r.patient.as_ref().is_some_and(granted) => Verdict {
+            by_grant: true,
+            ..allow("break-glass-grant")
+        },
+        "read-card" => Verdict {
+            break_glass_offered: true,
+            ..deny(
+                "emergency-account-needs-a-grant",
+                "An emergency account reads a card by breaking the glass alone.",
+            )
+        },
+        _ => deny(
+            "emergency-account-opens-cards-alone",
+            "An emergency account opens emergency cards and nothing else.",
+        ),
     }
 }
 

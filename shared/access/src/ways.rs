@@ -5,7 +5,9 @@
 //!
 //! A place may say that the hospital's identity provider is the way in. Then every lower way is refused while the provider
 //! answers, but for whoever it vouched for lately (an unlock is no other sign-in); it is open while the provider, or the server
-//! that would know, does not answer (capabilities.md E7). Breaking the glass does not come here: it asks nobody.
+//! that would know, does not answer (capabilities.md E7). Breaking the glass does not come here: it asks nobody. The lowest way, a
+//! declared name (ADR 49), signs nobody in: it proves nothing but that somebody was handed an envelope, and is asked about here
+//! before the glass can be broken by it.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,11 +23,19 @@ pub enum Way {
     BadgePin,
     /// A PIN alone.
     Pin,
+    /// A name that somebody says is theirs, with the code of an emergency account.
+    Declared,
 }
 
 impl Way {
     /// All of them, the strongest first.
-    pub const ALL: [Self; 4] = [Self::Provider, Self::Password, Self::BadgePin, Self::Pin];
+    pub const ALL: [Self; 5] = [
+        Self::Provider,
+        Self::Password,
+        Self::BadgePin,
+        Self::Pin,
+        Self::Declared,
+    ];
 
     /// As in the audit row.
     #[must_use]
@@ -35,11 +45,13 @@ impl Way {
             Self::Password => "password",
             Self::BadgePin => "badge+pin",
             Self::Pin => "pin",
+            Self::Declared => "declared",
         }
     }
 }
 
-/// What is known of the provider at the moment of a sign-in.
+/// What is known of the provider at the moment of a sign-in. Where a place asks for no provider, its server stands for it: whoever
+/// answers there can give somebody an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reach {
@@ -107,6 +119,9 @@ pub const REFUSED: &str = "provider-answers";
 pub const fn decide(way: Way, found: Found) -> Result<Because, TakeProvider> {
     match (way, found.required, found.vouched, found.reach) {
         (Way::Provider, ..) => Ok(Because::Provider),
+        (Way::Declared, _, _, Reach::Up) => Err(TakeProvider),
+        (Way::Declared, _, _, Reach::Down) => Ok(Because::ProviderDown),
+        (Way::Declared, _, _, Reach::ServerAway) => Ok(Because::ServerAway),
         (_, false, ..) => Ok(Because::Free),
         (_, true, true, _) => Ok(Because::Vouched),
         (_, true, false, Reach::Down) => Ok(Because::ProviderDown),
@@ -149,7 +164,12 @@ mod tests {
         fn a_lower_way_is_refused_exactly_while_the_required_provider_answers_for_somebody_it_did_not_vouch_for(
             way in ways(), f in found()
         ) {
-            let refused = way != Way::Provider && f.required && f.reach == Reach::Up && !f.vouched;
+            let refused = f.reach == Reach::Up && match way {
+                Way::Provider => false,
+                // Nobody is vouched for by a name that they say is theirs.
+                Way::Declared => true,
+                _ => f.required && !f.vouched,
+            };
             prop_assert_eq!(decide(way, f).is_err(), refused);
         }
 
@@ -167,9 +187,9 @@ mod tests {
                 Ok(Because::Provider) => prop_assert_eq!(way, Way::Provider),
                 Ok(Because::Free) => prop_assert!(!f.required),
                 Ok(Because::Vouched) => prop_assert!(f.required && f.vouched),
-                Ok(Because::ProviderDown) => prop_assert!(f.required && f.reach == Reach::Down),
-                Ok(Because::ServerAway) => prop_assert!(f.required && f.reach == Reach::ServerAway),
-                Err(TakeProvider) => prop_assert!(f.required),
+                Ok(Because::ProviderDown) => prop_assert!((f.required || way == Way::Declared) && f.reach == Reach::Down),
+                Ok(Because::ServerAway) => prop_assert!((f.required || way == Way::Declared) && f.reach == Reach::ServerAway),
+                Err(TakeProvider) => prop_assert!(f.required || way == Way::Declared),
             }
         }
     }

@@ -39,6 +39,8 @@ pub enum ErrorCode {
     AuditFailed,
     /// The hospital's identity provider answers: it is the way in here.
     UseProvider,
+    /// An emergency account is nobody's: say who you are.
+    NameNeeded,
     /// The badge is nobody's here (any more).
     UnknownBadge,
     /// The server is too busy.

@@ -9,6 +9,42 @@ use vitrine_store::StoreError;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::view::ErrorView;
 
+/// Why an emergency account does not open anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Envelope {
+    /// It opens emergency access alone: nobody signs in with it.
+    SignsNobodyIn,
+    /// The server answers, and the provider where one is the way in: whoever works here can be given an account.
+    Answered,
+    /// It was used here under another name.
+    OfSomebodyElse,
+    /// The shift for which it was opened is over.
+    Over,
+}
+
+impl Envelope {
+    fn text(self) -> &'static str {
+        match self {
+            Self::SignsNobodyIn => word!(
+                "An emergency account signs nobody in: press Ctrl+F12 for emergency access.",
+                "Mit einem Notfallkonto meldet man sich nicht an: Strg+F12 für den Notfallzugriff drücken."
+            ),
+            Self::Answered => word!(
+                "An emergency account is for when the server does not answer, and it answers: sign in as yourself, have a colleague break the glass, or ask IT for an account.",
+                "Ein Notfallkonto ist für den Fall, dass der Server nicht antwortet, und er antwortet: unter eigenem Namen anmelden, den Notfallzugriff durch Kollegen öffnen lassen oder die Klinik-IT um ein Konto bitten."
+            ),
+            Self::OfSomebodyElse => word!(
+                "This emergency account was used under another name: it is one person's. Ask the shift lead for another envelope.",
+                "Dieses Notfallkonto wurde unter einem anderen Namen benutzt: es gehört einer Person. Die Schichtleitung um einen anderen Umschlag bitten."
+            ),
+            Self::Over => word!(
+                "This emergency account was opened more than 12 hours ago: ask the shift lead for another envelope.",
+                "Dieses Notfallkonto wurde vor mehr als 12 Stunden geöffnet: die Schichtleitung um einen anderen Umschlag bitten."
+            ),
+        }
+    }
+}
+
 /// A failure of the workstation.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -42,6 +78,10 @@ pub enum EngineError {
         /// As people call it.
         name: String,
     },
+    /// An emergency account is nobody's: whoever opens its envelope says who they are.
+    NameNeeded,
+    /// An emergency account does not open anything here now.
+    Envelope(Envelope),
     /// The badge is nobody's here.
     UnknownBadge,
     /// What was held to the reader is no badge, or was too long ago.
@@ -146,6 +186,11 @@ impl std::fmt::Display for EngineError {
                 "Sign in with {name}: it answers, and is the way in here. After that a PIN is enough, with or without a badge.",
                 "Mit {name} anmelden: Der Anbieter ist erreichbar und hier der vorgesehene Weg. Danach genügt die PIN, mit oder ohne Ausweis."
             ),
+            Self::NameNeeded => say!(
+                "This is an emergency account, of no person: type your name and where you are from.",
+                "Dies ist ein Notfallkonto, es gehört niemandem: Ihren Namen und Ihre Herkunft (Klinik, Agentur) eingeben."
+            ),
+            Self::Envelope(why) => return f.write_str(why.text()),
             Self::UnknownBadge => say!(
                 "This badge is not known here: sign in by name, and have IT enrol the badge.",
                 "Dieser Ausweis ist hier nicht bekannt: mit Namen anmelden und den Ausweis von der Klinik-IT eintragen lassen."
@@ -159,8 +204,8 @@ impl std::fmt::Display for EngineError {
                 "Dieses Benutzerkonto ist deaktiviert: an die Klinik-IT wenden."
             ),
             Self::UnknownUser(name) => say!(
-                "'{name}' is not known at this workstation: check the name, or sign in while the server can be reached.",
-                "„{name}“ ist an diesem Arbeitsplatz nicht bekannt: Namen prüfen oder anmelden, wenn der Server erreichbar ist."
+                "'{name}' is not known at this workstation: check the name, or sign in while the server can be reached. In an emergency a colleague breaks the glass, or the shift lead hands out an emergency account.",
+                "„{name}“ ist an diesem Arbeitsplatz nicht bekannt: Namen prüfen oder anmelden, wenn der Server erreichbar ist. Im Notfall öffnen Kollegen den Notfallzugriff, oder die Schichtleitung gibt ein Notfallkonto aus."
             ),
             Self::Denied {
                 text,
@@ -292,6 +337,9 @@ impl EngineError {
             Self::WrongSecret { .. } | Self::UnknownUser(_) => ErrorCode::WrongSecret,
             Self::Throttled { .. } => ErrorCode::Throttled,
             Self::UseProvider { .. } => ErrorCode::UseProvider,
+            Self::NameNeeded => ErrorCode::NameNeeded,
+            Self::Envelope(Envelope::Answered) => ErrorCode::UseProvider,
+            Self::Envelope(_) => ErrorCode::Disabled,
             Self::UnknownBadge => ErrorCode::UnknownBadge,
             Self::SlotRemoved | Self::Disabled => ErrorCode::Disabled,
             Self::Denied { .. } => ErrorCode::Denied,
@@ -334,7 +382,11 @@ impl EngineError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::NotEnrolled | Self::Usage(_) | Self::NoBadge(_) | Self::UnknownUser(_) => 2,
+            Self::NotEnrolled
+            | Self::Usage(_)
+            | Self::NoBadge(_)
+            | Self::NameNeeded
+            | Self::UnknownUser(_) => 2,
             Self::Unsafe(_) | Self::KeysMissing(_) => 3,
             Self::NotOnThisWorkstation { .. } => 4,
             Self::Denied { .. } => 5,
@@ -346,6 +398,7 @@ impl EngineError {
             | Self::Throttled { .. }
             | Self::UseProvider { .. }
             | Self::UnknownBadge
+            | Self::Envelope(_)
             | Self::SlotRemoved
             | Self::Disabled => 6,
             Self::Refused { code, .. } => match code {

@@ -36,11 +36,11 @@ mod status;
 mod workstation;
 
 pub use break_glass::{BreakGlass, Identity};
-pub use error::EngineError;
+pub use error::{EngineError, Envelope};
 pub use images::Pixels;
 pub use link::{Enrolment, enrol};
 pub use profile::DeviceFile;
 pub use selftest::{Check, SelfTest};
 pub use session::Reader;
 pub use vitrine_clinical::{language, say, word};
-pub use workstation::{IdentityToken, Options, Packet, SEARCH_ROWS, Workstation};
+pub use workstation::{Beside, IdentityToken, Options, Packet, SEARCH_ROWS, Workstation};

@@ -13,10 +13,17 @@ use support::{
 };
 use vitrine_engine::clock::Clock;
 use vitrine_engine::keys::SlotKind;
-use vitrine_engine::{EngineError, Identity, Workstation};
+use vitrine_engine::{Beside, EngineError, Identity, Workstation};
 
 fn badge_of(user: &str) -> &'static str {
     BADGES.iter().find(|(u, _)| *u == user).unwrap().1
+}
+
+fn held(badge: &str) -> Beside {
+    Beside {
+        badge: Some(badge.to_owned()),
+        ..Beside::default()
+    }
 }
 
 /// Rule, decision and notes of the last row of this act.
@@ -314,7 +321,7 @@ fn an_emergency_by_badge_says_so_and_somebody_elses_badge_hinders_nobody() {
         (other.as_str(), "pin"),
         ("unknown", "pin"),
     ] {
-        let token = block(ws.identify_with("lee", pin("lee"), Some(badge))).unwrap();
+        let token = block(ws.identify_with("lee", pin("lee"), held(badge))).unwrap();
         let mut request = with_pin("lee", pin("lee"), "p2");
         request.identity = Identity::Token(token.as_str().to_owned());
         block(ws.break_glass(request)).unwrap();

@@ -102,7 +102,7 @@ export interface Backend {
   chartClose(patient: string): Promise<void>;
   reasons(): Promise<ReasonsView>;
   /** Proves who is asking, without a session; the token serves the emergency search and the breaking of the glass. */
-  emergencyIdentify(user: string, secret: string, badge: string | null): Promise<string>;
+  emergencyIdentify(user: string, secret: string, badge: string | null, declared: string | null): Promise<string>;
   emergencySearch(token: string, query: string): Promise<SearchView>;
   emergencyScan(token: string, text: string): Promise<ScanView>;
   breakGlass(request: BreakGlass): Promise<EmergencyCardView>;

@@ -10,7 +10,7 @@ import { imagesOf } from './fixtures/images';
 import { recorderOf, withRecorded, withTakenUp } from './fixtures/recorder';
 import { scenarioOf } from './fixtures/scenarios';
 import { drills } from './fixtures/sync';
-import { calm, type Answer, type World } from './fixtures/world';
+import { calm, failure, type Answer, type World } from './fixtures/world';
 
 /** The small pictures of the strip, one file a series. */
 const THUMBS = import.meta.glob<string>('./fixtures/thumbs/*.png', { eager: true, query: '?url', import: 'default' });
@@ -25,6 +25,8 @@ export interface Fake extends Backend {
   told: EngineEvent[];
   tell(...events: EngineEvent[]): void;
 }
+
+const NAME_NEEDED = failure('name-needed', 'This is an emergency account, of no person: type your name and where you are from.');
 
 async function answer<T>(given: Answer<T>): Promise<T> {
   if (given === 'never') return new Promise(() => {});
@@ -71,7 +73,7 @@ export function fakeOf(world: World): Fake {
     chartOpen: (patient) => answer(withTakenUp(withRecorded(world.charts[patient] ?? world.chart, world.recorded), world.takenUp)),
     chartClose: async () => {},
     reasons: () => answer({ ok: { reasons: world.reasons, secret_needed: false } }),
-    emergencyIdentify: () => answer(world.identify),
+    emergencyIdentify: (user, _secret, _badge, declared) => answer(user.startsWith('emergency-') && declared === null ? NAME_NEEDED : world.identify),
     emergencySearch: () => answer(world.search),
     emergencyScan: () => answer(world.scan),
     breakGlass: () => answer(withRecorded(world.card, world.recorded)),

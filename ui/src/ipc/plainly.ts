@@ -40,7 +40,7 @@ export function plainly<T extends Backend>(backend: T): T {
     printPacket: (ward) => of(backend.printPacket(ward)),
     chartOpen: (patient) => of(backend.chartOpen(patient)),
     reasons: () => of(backend.reasons()),
-    emergencyIdentify: (user, secret, badge) => of(backend.emergencyIdentify(user, secret, badge)),
+    emergencyIdentify: (user, secret, badge, declared) => of(backend.emergencyIdentify(user, secret, badge, declared)),
     emergencySearch: (token, query) => of(backend.emergencySearch(token, query)),
     emergencyScan: (token, text) => of(backend.emergencyScan(token, text)),
     breakGlass: (request) => of(backend.breakGlass(request)),

@@ -67,7 +67,7 @@ export function tauriBackend(): Backend {
     chartOpen: (patient) => invoke('chart_open', { patient }),
     chartClose: (patient) => invoke('chart_close', { patient }),
     reasons: () => invoke('reasons'),
-    emergencyIdentify: (user, secret, badge) => invoke('emergency_identify', { user, secret, badge }),
+    emergencyIdentify: (user, secret, badge, declared) => invoke('emergency_identify', { user, secret, badge, declared }),
     emergencySearch: (token, query) => invoke('emergency_search', { token, query }),
     emergencyScan: (token, text) => invoke('emergency_scan', { token, text }),
     breakGlass: (request) => invoke('break_glass_open', { request }),

@@ -18,7 +18,7 @@ import type { SearchView } from '../wire/SearchView';
 import { PatientList } from './list.svelte';
 
 /** What is still missing, in the order in which the focus walks. */
-export type Step = 'reason' | 'words' | 'user' | 'secret' | 'patient' | 'ready';
+export type Step = 'reason' | 'words' | 'user' | 'secret' | 'declared' | 'patient' | 'ready';
 
 /** One opening of the dialog. */
 export class BreakGlassDialog {
@@ -27,6 +27,10 @@ export class BreakGlassDialog {
   words = $state('');
   user = $state('');
   secret = $state('');
+  /** With an emergency account: who somebody says they are, and where they are from. */
+  declared = $state('');
+  /** The emergency account that was typed: the engine has said that it is one. */
+  #account = $state.raw<string | null>(null);
   /** Set once the person was identified without a session. */
   token = $state<string | null>(null);
   patient = $state.raw<Who | null>(null);
@@ -64,9 +68,15 @@ export class BreakGlassDialog {
     if (this.token === null && this.secretNeeded) {
       if (this.user.trim() === '') return 'user';
       if (this.secret === '') return 'secret';
+      if (this.nameNeeded && this.declared.trim() === '') return 'declared';
     }
     if (this.patient === null) return 'patient';
     return 'ready';
+  }
+
+  /** Whether what stands in the field for the user name is an emergency account: it is nobody's until somebody says who they are. */
+  get nameNeeded(): boolean {
+    return this.#account !== null && this.#account === this.user.trim();
   }
 
   /** Whether the search may be used: somebody has been identified. */
@@ -106,7 +116,8 @@ export class BreakGlassDialog {
   async enter(): Promise<boolean> {
     if (this.busy) return false;
     this.error = null;
-    if (this.patient === null && this.token === null && this.user.trim() !== '' && this.secret !== '') {
+    const proves = this.token === null && this.user.trim() !== '' && this.secret !== '';
+    if (proves && (this.nameNeeded ? this.declared.trim() !== '' : this.patient === null)) {
       await this.identify();
       return false;
     }
@@ -126,8 +137,10 @@ export class BreakGlassDialog {
 
   async identify(): Promise<void> {
     this.busy = true;
+    this.error = null;
+    const declared = this.nameNeeded ? this.declared.trim() : '';
     try {
-      this.token = await this.#backend.emergencyIdentify(this.user.trim(), this.secret, this.#held);
+      this.token = await this.#backend.emergencyIdentify(this.user.trim(), this.secret, this.#held, declared === '' ? null : declared);
       this.secret = '';
     } catch (thrown) {
       this.fail(thrown);
@@ -212,6 +225,14 @@ export class BreakGlassDialog {
 
   private fail(thrown: unknown): void {
     this.error = errorOf(thrown, WORDS.notAnswered);
+    // Nothing is wrong: there is one question more.
+    if (this.error.code === 'name-needed') {
+      this.#account = this.user.trim();
+      this.error = null;
+      return;
+    }
+    // The code was right, and is not typed twice for a name that is none.
+    if (this.error.code === 'bad-request' && this.nameNeeded) return;
     this.secret = '';
     if (this.error.code === 'not-signed-in') {
       this.token = null;

@@ -3,4 +3,4 @@
 /**
  * What went wrong, for a program. The UI switches on this, never on text.
  */
-export type ErrorCode = "bad-request" | "not-signed-in" | "wrong-secret" | "throttled" | "disabled" | "denied" | "device-revoked" | "not-enrolled" | "not-on-this-workstation" | "not-found" | "offline" | "conflict" | "protocol-mismatch" | "damaged" | "audit-failed" | "use-provider" | "unknown-badge" | "overloaded" | "internal";
+export type ErrorCode = "bad-request" | "not-signed-in" | "wrong-secret" | "throttled" | "disabled" | "denied" | "device-revoked" | "not-enrolled" | "not-on-this-workstation" | "not-found" | "offline" | "conflict" | "protocol-mismatch" | "damaged" | "audit-failed" | "use-provider" | "name-needed" | "unknown-badge" | "overloaded" | "internal";

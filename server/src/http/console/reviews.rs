@@ -11,7 +11,7 @@ use super::seen::{self, Seen};
 use super::{Names, No, body};
 use crate::app::App;
 use crate::clock;
-use crate::ops::reviews::{Evidence, How, MOST, Standing, Stats, carry_out, own_row};
+use crate::ops::reviews::{Evidence, How, MOST, Standing, Stats, carry_out, first_of_all, own_row};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -61,7 +61,7 @@ pub async fn list(
     if reader.may::<ReviewBreakGlass>(&app).await? {
         let permit = reader.permit::<ReviewBreakGlass>(&app).await?;
         rows = if open_only {
-            app.store.open_reviews(SHOWN + 1).await?
+            app.store.open_reviews(MOST).await?
         } else {
             app.store.grants(SHOWN + 1).await?
         };
@@ -84,6 +84,9 @@ pub async fn list(
         row.notes.insert("use".to_owned(), "list".to_owned());
         row.notes.insert("door".to_owned(), "console".to_owned());
         app.store.append(row).await?;
+    }
+    if open_only {
+        first_of_all(&mut rows);
     }
     let more = rows.len() > SHOWN;
     rows.truncate(SHOWN);
@@ -330,7 +333,10 @@ fn shown(row: &GrantRow, reader: &Reader, names: &Names, now: UtcMs) -> ConsoleR
         state: s.state.name().to_owned(),
         state_text: words(s.state).to_owned(),
         user: g.user.as_str().to_owned(),
-        user_name: names.person(&g.user),
+        user_name: g.declared.as_ref().map_or_else(
+            || names.person(&g.user),
+            |name| format!("{name} (declared, not verified)"),
+        ),
         at_ms: g.at.0,
         received_ms: row.received.0,
         due_ms: row.review_due.0,
@@ -359,6 +365,12 @@ fn evidence(row: &GrantRow, known: &Evidence, now: UtcMs) -> Vec<ConsoleEvidence
             text,
         });
     };
+    if let Some(name) = &row.grant.declared {
+        say(
+            "against",
+            format!("Opened with an emergency account by somebody who said to be {name}: nobody has checked it."),
+        );
+    }
     match (&known.account, &known.patient_ward) {
         (None, _) => say("against", "There is no account of this name any more.".to_owned()),
         (Some(a), _) if a.disabled => say(

@@ -27,6 +27,7 @@ fn row(n: u128, at: i64, received: i64) -> GrantRow {
         at: UtcMs(at),
         until: UtcMs(at + GRANT_MS),
         offline: true,
+        declared: None,
     };
     GrantRow::new(grant, UtcMs(received))
 }

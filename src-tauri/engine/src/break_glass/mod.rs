@@ -7,7 +7,7 @@
 //! ```
 //! Never here: the network in any form, a key derivation beyond the PIN, a lock that a search or a snapshot holds.
 //! When the disk is full the rows go to the reserve and the card still opens, with an alarm that stays.
-//! Left out: the "declared identity" of a person unknown to this workstation; without a PIN nobody opens a card.
+//! An emergency account (ADR 49) comes with a token alone: `session::declared` has asked who stands here.
 //! Called by the facade, on the emergency thread. How a grant ends, and its words, are in [`after`].
 
 pub(crate) mod after;
@@ -20,12 +20,12 @@ use crate::entry::{self, Pending};
 use crate::horizon;
 use crate::keys::verify_pin;
 use crate::outbox::{disclose_emergency, refused};
-use crate::session::{Assurance, FRESH_SECRET, Person, dir_user, rows};
+use crate::session::{Assurance, FRESH_SECRET, Person, declared, dir_user, rows};
 use crate::station::Station;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use vitrine_access::action::{BreakGlass as BreakGlassAct, ReadCard};
-use vitrine_access::grant::{GRANT_MS, Reason};
+use vitrine_access::grant::{DECLARED_GRANT_MS, GRANT_MS, Reason};
 use vitrine_access::policy::{PatientFacts, decide};
 use vitrine_access::{Disclosure, Grant, Kind};
 use vitrine_clinical::card::EmergencyCard;
@@ -207,6 +207,8 @@ fn who(station: &Station, identity: &Identity) -> Result<(Person, Assurance), En
             }
         }
         Identity::Token(token) => station.proofs.find(token, station.clock.elapsed()),
+        // Before the code is tried: what it says nothing of comes first.
+        Identity::UserSecret { user, .. } if declared::is_one(station, user) => Err(EngineError::NameNeeded),
         Identity::UserSecret { user, secret, badge } => identify(station, user, secret, badge.as_deref()),
     }
 }
@@ -288,7 +290,14 @@ fn record_grant(
     if let Some(words) = &words {
         permit = permit.noted("words", words.clone());
     }
-    let lasts = i64::try_from(station.options.emergency_access.as_millis()).unwrap_or(GRANT_MS);
+    let longest = match &person.declared {
+        Some(name) => {
+            permit = permit.noted("declared", name.clone());
+            DECLARED_GRANT_MS
+        }
+        None => GRANT_MS,
+    };
+    let lasts = i64::try_from(station.options.emergency_access.as_millis()).unwrap_or(longest);
     let grant = Grant {
         id: permit.access_id(),
         user: person.user.clone(),
@@ -297,8 +306,9 @@ fn record_grant(
         reason,
         words,
         at: permit.at(),
-        until: permit.at().plus_ms(lasts.min(GRANT_MS)),
+        until: permit.at().plus_ms(lasts.min(longest)),
         offline: station.fresh.feed(None, &station.clock).0 != vitrine_wire::view::DataAge::Live,
+        declared: person.declared.clone(),
     };
     let entry = permit.entry(Disclosure::default());
     let written = station

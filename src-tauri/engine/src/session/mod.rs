@@ -6,6 +6,7 @@
 
 mod badges;
 mod cli_session;
+pub(crate) mod declared;
 mod provider;
 pub(crate) mod rows;
 mod sign_in;
@@ -49,6 +50,8 @@ pub struct Person {
     pub role: Role,
     /// Wards.
     pub wards: Vec<WardId>,
+    /// Who they say they are, where that is all that is known (ADR 49).
+    pub declared: Option<String>,
 }
 
 impl Person {
@@ -72,6 +75,7 @@ impl Person {
                 .map(|w| WardId::new(w.as_str()))
                 .collect::<Result<_, _>>()
                 .map_err(|e| odd(e.to_string()))?,
+            declared: None,
         })
     }
     /// From the staff list.
@@ -137,6 +141,7 @@ pub(crate) fn role_text(role: Role) -> &'static str {
         "privacy-officer" => word!("Privacy officer", "Datenschutzbeauftragte"),
         "clinical-it" => word!("Clinical IT", "Klinik-IT"),
         "integrator" => word!("Integrator", "Integration"),
+        "emergency-account" => word!("Emergency account", "Notfallkonto"),
         _ => role.words(),
     }
 }
@@ -150,6 +155,8 @@ pub enum Assurance {
     BadgePin,
     /// A PIN given for this.
     Pin,
+    /// The code of an emergency account, and a name that nobody has checked.
+    Declared,
 }
 
 impl Assurance {
@@ -160,6 +167,7 @@ impl Assurance {
             Self::Session => "session",
             Self::BadgePin => Way::BadgePin.code(),
             Self::Pin => Way::Pin.code(),
+            Self::Declared => Way::Declared.code(),
         }
     }
 }

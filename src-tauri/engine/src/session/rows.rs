@@ -138,6 +138,22 @@ pub(crate) struct How {
     pub(crate) badge: Option<String>,
 }
 
+/// Somebody says who they are and holds the code of an emergency account. It is an emergency: where the row cannot be written, that of
+/// the broken glass says the same, and goes to the reserve.
+pub(super) fn declared(station: &Station, user: &UserId, name: &str, because: Because) {
+    let written = row(station, user, Kind::Identify, "declared-name", Decision::Permit).and_then(|mut r| {
+        r.notes = BTreeMap::from([
+            ("way".to_owned(), Way::Declared.code().to_owned()),
+            ("because".to_owned(), because.code().to_owned()),
+            ("declared".to_owned(), name.to_owned()),
+        ]);
+        append(station, r)
+    });
+    if let Err(e) = written {
+        tracing::error!(error = %e, "the audit row of a declared name could not be written");
+    }
+}
+
 /// Somebody is refused, which stands also where its row cannot be written.
 pub(crate) fn not_let_in(station: &Station, user: &UserId, action: Kind, rule: &str) {
     let written = row(station, user, action, rule, Decision::Deny).and_then(|r| append(station, r));

@@ -5,8 +5,8 @@
 
 use super::badges::Picked;
 use super::rows::{self, Ended, How, Proved};
-use super::{Person, Session, ways};
-use crate::error::store_words;
+use super::{Person, Session, declared, ways};
+use crate::error::{Envelope, store_words};
 use crate::horizon;
 use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
 use crate::layouts;
@@ -69,6 +69,10 @@ pub(crate) async fn sign_in(
 ) -> Result<SessionView, EngineError> {
     let user = UserId::new(user.trim()).map_err(|e| EngineError::Usage(e.to_string()))?;
     let badge = picked.as_ref().map(|p| p.badge.as_str());
+    if declared::is_one(station, user.as_str()) {
+        rows::not_let_in(station, &user, Kind::SignIn, "emergency-account");
+        return Err(EngineError::Envelope(Envelope::SignsNobodyIn));
+    }
     // Before anything is tried or counted: whoever is to take the provider learns nothing of a secret here.
     let because = ways::open(station, &user).await?;
     // Past the offline horizon nothing is tried here, so nothing is counted here: the server is asked.

@@ -28,7 +28,7 @@ use crate::link;
 use crate::memory;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
-use crate::session::{self, Ended};
+use crate::session::{self, Ended, declared};
 use crate::station::Station;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -48,6 +48,15 @@ use vitrine_wire::view::{
 };
 use vitrine_wire::wall_view::{WallTrendsView, WallView};
 use zeroize::Zeroizing;
+
+/// What is given beside name and PIN where somebody identifies themself without a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// The token of a badge that was held to the reader, for the row of what follows.
+    pub badge: Option<String>,
+    /// With an emergency account: who they say they are and where they are from.
+    pub declared: Option<String>,
+}
 
 /// Proof of identity without a session, good for five minutes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -310,25 +319,37 @@ impl Workstation {
     /// Proves who somebody is by name and PIN, without a session.
     ///
     /// # Errors
-    /// [`EngineError::WrongSecret`], [`EngineError::Throttled`], [`EngineError::UnknownUser`], [`EngineError::Disabled`].
+    /// [`EngineError::WrongSecret`], [`EngineError::Throttled`], [`EngineError::UnknownUser`], [`EngineError::Disabled`];
+    /// [`EngineError::NameNeeded`] for an emergency account.
     pub async fn identify(&self, user: &str, secret: &str) -> Result<IdentityToken, EngineError> {
-        self.identify_with(user, secret, None).await
+        self.identify_with(user, secret, Beside::default()).await
     }
 
-    /// The same; `badge`: the token of a badge that was held to the reader, for the row of what follows.
+    /// The same, with what was given beside name and PIN.
     ///
     /// # Errors
-    /// As [`Self::identify`].
+    /// As [`Self::identify`]; [`EngineError::Envelope`] for an emergency account that opens nothing here now.
     pub async fn identify_with(
         &self,
         user: &str,
         secret: &str,
-        badge: Option<&str>,
+        beside: Beside,
     ) -> Result<IdentityToken, EngineError> {
         let (user, secret) = (user.to_owned(), Zeroizing::new(secret.to_owned()));
-        let badge = badge.map(str::to_owned);
+        let station = self.station()?;
+        // Asked here, before the thread of emergencies is, which never waits for a network.
+        let because = if declared::is_one(&station, &user) {
+            Some(declared::open(&station, &user).await?)
+        } else {
+            None
+        };
         self.at_desk(move |s| {
-            let (person, how) = break_glass::identify(s, &user, &secret, badge.as_deref())?;
+            let (person, how) = match because {
+                Some(because) => {
+                    declared::identify(s, &user, &secret, beside.declared.as_deref(), because)?
+                }
+                None => break_glass::identify(s, &user, &secret, beside.badge.as_deref())?,
+            };
             Ok(IdentityToken(s.proofs.keep(person, how, s.clock.elapsed())?))
         })
         .await

@@ -19,7 +19,7 @@ mod scan;
 mod search;
 mod wall;
 
-pub use acts::IdentityToken;
+pub use acts::{Beside, IdentityToken};
 pub use packet::Packet;
 pub use search::SEARCH_ROWS;
 

@@ -19,11 +19,13 @@ use vitrine_wire::http::{BoardItem, DirUser, LoginResponse};
 use vitrine_wire::message::{ProviderIn, WaysIn};
 
 /// Somebody on the staff list: name, role, ward, PIN.
-pub const STAFF: [(&str, &str, &str, &str); 4] = [
+pub const STAFF: [(&str, &str, &str, &str); 6] = [
     ("lee", "physician", "ED", "482915"),
     ("rao", "nurse", "ICU", "271828"),
     ("quill", "privacy-officer", "", "314159"),
     ("gone", "nurse", "ED", "161803"),
+    ("emergency-001", "emergency-account", "", "48219356"),
+    ("emergency-002", "emergency-account", "", "70315528"),
 ];
 
 /// The key of badges, and whose the badges are here.

@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_engine::clock::Clock;
 use vitrine_engine::profile::write_private;
-use vitrine_engine::{BreakGlass, EngineError, Enrolment, Identity, Options, Workstation};
+use vitrine_engine::{Beside, BreakGlass, EngineError, Enrolment, Identity, Options, Workstation};
 use vitrine_wire::view::{DataAge, EngineEvent};
 use zeroize::Zeroizing;
 
@@ -172,20 +172,33 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             reason,
             words,
             user,
+            declared,
             secret,
         } => {
             let secret = secret::read(&secret, &user)?;
-            let asked = BreakGlass {
-                patient,
-                reason,
-                words,
-                identity: Identity::UserSecret {
+            let ws = open(&profile, false)?;
+            let identity = match declared {
+                None => Identity::UserSecret {
                     user,
                     secret,
                     badge: None,
                 },
+                Some(name) => {
+                    let beside = Beside {
+                        declared: Some(name),
+                        ..Beside::default()
+                    };
+                    let token = ws.identify_with(&user, &secret, beside).await?;
+                    Identity::Token(token.as_str().to_owned())
+                }
             };
-            emergency(&profile, asked, json).await
+            let asked = BreakGlass {
+                patient,
+                reason,
+                words,
+                identity,
+            };
+            emergency(&ws, asked, json).await
         }
         Act::Status => status(&profile, json),
         Act::Audit { act } => audit(&profile, &act, json).await,
@@ -457,8 +470,7 @@ async fn chart(profile: &Path, patient: &str, wait: u64, who: &Who, json: bool) 
     Ok(DONE)
 }
 
-async fn emergency(profile: &Path, asked: BreakGlass, json: bool) -> Result<u8, EngineError> {
-    let ws = open(profile, false)?;
+async fn emergency(ws: &Workstation, asked: BreakGlass, json: bool) -> Result<u8, EngineError> {
     let (v, card, age) = ws.break_glass_card(asked).await?;
     if json {
         print::json(&print::card_json(&v, card.as_ref(), &age, Clock::new().wall().0));

@@ -236,6 +236,9 @@ pub enum Act {
         /// Sign-in name
         #[arg(long, value_name = "NAME")]
         user: String,
+        /// With an emergency account: your name and where you are from
+        #[arg(long, value_name = "TEXT")]
+        declared: Option<String>,
         /// How the PIN is given
         #[command(flatten)]
         secret: Secret,
