@@ -5,23 +5,12 @@
 
 mod support;
 
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
+use support::small_disk::{self, fill};
 use support::{block, open, outbox, people, pin, plant, with_pin};
 use vitrine_engine::EngineError;
 
 const CHILD: &str = "VITRINE_TEST_FULL_CHILD";
-
-fn fill(dir: &std::path::Path) -> PathBuf {
-    let path = dir.join("filler");
-    let mut f = std::fs::File::create(&path).unwrap();
-    for size in [1 << 16, 4096, 512, 1] {
-        let block = vec![7_u8; size];
-        while f.write_all(&block).is_ok() {}
-    }
-    path
-}
 
 /// Not a test of its own: runs inside the small file system.
 #[test]
@@ -92,38 +81,5 @@ fn child() {
 
 #[test]
 fn on_a_full_disk() {
-    if std::env::var(CHILD).is_ok() {
-        return;
-    }
-    let mount = tempfile::tempdir().unwrap();
-    let script =
-        "mount -t tmpfs -o size=8m tmpfs \"$1\" && exec \"$2\" --exact child --nocapture --test-threads=1";
-    let ran = Command::new("unshare")
-        .args(["-m", "sh", "-c", script, "sh"])
-        .arg(mount.path())
-        .arg(std::env::current_exe().unwrap())
-        .env(CHILD, mount.path())
-        .output();
-    let out = match ran {
-        Ok(out) => out,
-        Err(e) => {
-            println!("skipped: unshare cannot be run ({e})");
-            return;
-        }
-    };
-    let (stdout, stderr) = (
-        String::from_utf8_lossy(&out.stdout),
-        String::from_utf8_lossy(&out.stderr),
-    );
-    if stderr.contains("unshare") || stderr.contains("mount:") {
-        println!(
-            "skipped: no file system of its own without root ({})",
-            stderr.lines().next().unwrap_or_default()
-        );
-        return;
-    }
-    assert!(
-        out.status.success() && stdout.contains("FULL-DISK-OK"),
-        "{stdout}\n{stderr}"
-    );
+    small_disk::run(CHILD, "child", "FULL-DISK-OK");
 }

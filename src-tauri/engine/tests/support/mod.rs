@@ -1,6 +1,8 @@
 //! A workstation's profile planted without a server: keys, staff, cards, boards, records.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod small_disk;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
