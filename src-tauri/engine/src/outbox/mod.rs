@@ -70,6 +70,12 @@ pub(crate) fn denied_text(rule: &str, english: &str) -> String {
         "not-a-clinician" => "Nur klinisches Personal kann eine Akte im Notfall öffnen.",
         "other-ward-board" => "Diese Übersicht gehört zu einer Station, der Sie nicht zugeordnet sind.",
         "other-ward-drill" => "Dieser Arbeitsplatz gehört zu einer Station, der Sie nicht zugeordnet sind.",
+        "emergency-account-needs-a-grant" => {
+            "Ein Notfallkonto liest eine Notfallkarte nur durch den Notfallzugriff."
+        }
+        "emergency-account-opens-cards-alone" => {
+            "Ein Notfallkonto öffnet Notfallkarten und sonst nichts."
+        }
         "role-has-no-such-act" => "Ihre Rolle umfasst dies nicht.",
         "grant-is-read-only" => {
             "Der Notfallzugriff ist nur zum Lesen; das Team des Patienten um den Eintrag bitten."
