@@ -2,7 +2,8 @@
  * Every screen in another language: `npm run language [-- [--language TAG] [SCREEN…]]`. Ends with 1 on a finding.
  *
  * In the pseudo-locale, which is the default, every text of the screen itself stands between « and » and is three
- * tenths longer: a word outside of them, that did not come from the engine either, is not translated. In every language, what
+ * tenths longer: a word outside of them, that did not come from the engine either and that nobody typed
+ * (`translate="no"`), is not translated. In every language, what
  * is cut off, runs out of its box or lies over other text at 1280 × 800 and at 200 % is a finding.
  */
 import { DISPLAY_TEXTS, FIELDS, ROOTS, shapes } from './outside.mjs';
@@ -47,7 +48,7 @@ function untranslated({ allowed }) {
   const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
   for (let node = walker.nextNode(); node !== null; node = walker.nextNode()) {
     const el = node.parentElement;
-    if (el === null || el.closest('script, style, kbd, [data-rehearsal]') !== null) continue;
+    if (el === null || el.closest('script, style, kbd, [data-rehearsal], [translate="no"]') !== null) continue;
     look(node.data, `${nameOf(el.parentElement)} > ${nameOf(el)}`);
   }
   for (const el of root.querySelectorAll('*')) {
