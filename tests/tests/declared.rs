@@ -20,7 +20,15 @@ fn act(server: &Server, words: &[&str], secret: Option<&str>) -> Result<Value> {
 /// `vitrine-cli emergency` with an emergency account.
 fn emergency<'a>(user: &'a str, patient: &'a str, name: &'a str) -> Vec<&'a str> {
     vec![
-        "emergency", patient, "--reason", "life-threatening", "--user", user, "--declared", name, "--secret-stdin",
+        "emergency",
+        patient,
+        "--reason",
+        "life-threatening",
+        "--user",
+        user,
+        "--declared",
+        name,
+        "--secret-stdin",
     ]
 }
 
@@ -37,7 +45,14 @@ struct World {
 fn world() -> Result<World> {
     let dir = tempfile::tempdir()?;
     let (server, seed) = Server::demo(&dir.path().join("server"))?;
-    let add = ["user", "add", OFFICER.0, "--role", "privacy-officer", "--secret-stdin"];
+    let add = [
+        "user",
+        "add",
+        OFFICER.0,
+        "--role",
+        "privacy-officer",
+        "--secret-stdin",
+    ];
     act(&server, &add, Some(OFFICER.1))?;
     let made = act(&server, &["emergency-account", "make", "--count", "3"], None)?;
     let accounts: Vec<(String, String)> = serde_json::from_value(json!(
@@ -48,7 +63,8 @@ fn world() -> Result<World> {
             .map(|a| json!([a["user"], a["code"]]))
             .collect::<Vec<_>>()
     ))?;
-    let stations = ["ed-07", "ed-08"].map(|name| Station::enrol(&server, &server.url(), &dir.path().join(name), "ED"));
+    let stations =
+        ["ed-07", "ed-08"].map(|name| Station::enrol(&server, &server.url(), &dir.path().join(name), "ED"));
     let [one, two] = stations;
     let stations = [one?, two?];
     for station in &stations {
@@ -74,7 +90,9 @@ fn accounts(w: &World) -> Result<Vec<Value>> {
 
 fn state(all: &[Value], user: &str) -> String {
     let found = all.iter().find(|a| a["user"] == user);
-    found.map_or_else(String::new, |a| a["state"].as_str().unwrap_or_default().to_owned())
+    found.map_or_else(String::new, |a| {
+        a["state"].as_str().unwrap_or_default().to_owned()
+    })
 }
 
 #[test]
@@ -96,7 +114,10 @@ fn an_envelope_opens_cards_while_the_server_is_gone_and_is_told_first_of_all_whe
     let nurse = w.nurse.clone();
     w.stations[0].emergency(&w.patient, &nurse)?;
     let (exit, words) = w.stations[0].refused(&emergency(&user, &w.patient, "x"), Some(&code))?;
-    ensure!(exit == 2 && words.contains("where you are from"), "{exit} {words}");
+    ensure!(
+        exit == 2 && words.contains("where you are from"),
+        "{exit} {words}"
+    );
     for _ in 0..2 {
         let card = w.stations[0].cli(&ask, Some(&code))?;
         ensure!(card.to_string().contains(NAME), "{card}");
@@ -114,7 +135,10 @@ fn an_envelope_opens_cards_while_the_server_is_gone_and_is_told_first_of_all_whe
         station.sync()?;
     }
     let all = accounts(&w)?;
-    ensure!(state(&all, &user) == "opened" && state(&all, &w.accounts[1].0) == "sealed", "{all:?}");
+    ensure!(
+        state(&all, &user) == "opened" && state(&all, &w.accounts[1].0) == "sealed",
+        "{all:?}"
+    );
     let opened = all.iter().find(|a| a["user"] == user).context("it")?;
     ensure!(
         opened["declared"] == json!(["Al Brown, agency", NAME])
@@ -124,21 +148,37 @@ fn an_envelope_opens_cards_while_the_server_is_gone_and_is_told_first_of_all_whe
     );
     let list = act(&w.server, &["review", "list", "--by", OFFICER.0], Some(OFFICER.1))?;
     let reviews = list["reviews"].as_array().context("reviews")?;
-    let names: Vec<&str> = reviews.iter().map(|r| r["declared"].as_str().unwrap_or("-")).collect();
+    let names: Vec<&str> = reviews
+        .iter()
+        .map(|r| r["declared"].as_str().unwrap_or("-"))
+        .collect();
     ensure!(
         names.len() == 4 && names[3] == "-" && names.iter().filter(|n| **n == NAME).count() == 2,
         "before the nurse, who broke it first: {names:?}"
     );
-    ensure!(reviews.iter().all(|r| r["refused"].is_null()), "each of them gave access: {reviews:?}");
+    ensure!(
+        reviews.iter().all(|r| r["refused"].is_null()),
+        "each of them gave access: {reviews:?}"
+    );
     let shown = act(
         &w.server,
-        &["review", "show", reviews[0]["id"].as_str().context("id")?, "--by", OFFICER.0],
+        &[
+            "review",
+            "show",
+            reviews[0]["id"].as_str().context("id")?,
+            "--by",
+            OFFICER.0,
+        ],
         Some(OFFICER.1),
     )?;
     ensure!(shown["evidence"]["role"] == "emergency-account", "{shown}");
 
     // Once more without it: this envelope is nobody's any more, and one that was withdrawn is not either.
-    act(&w.server, &["emergency-account", "withdraw", &w.accounts[1].0], None)?;
+    act(
+        &w.server,
+        &["emergency-account", "withdraw", &w.accounts[1].0],
+        None,
+    )?;
     for station in &w.stations {
         station.sync()?;
     }
@@ -170,17 +210,38 @@ async fn the_server_lets_nobody_in_with_one() -> Result<()> {
         .await?;
     ensure!(!answer.status().is_success(), "{}", answer.status());
     // As a role of a person it is refused.
-    let add = ["user", "add", "x.y", "--role", "emergency-account", "--data", &text(&w.server.data)];
+    let add = [
+        "user",
+        "add",
+        "x.y",
+        "--role",
+        "emergency-account",
+        "--data",
+        &text(&w.server.data),
+    ];
     let out = run("vitrine-server", &add, None)?;
     let words = String::from_utf8_lossy(&out.stderr);
-    ensure!(out.status.code() == Some(2) && words.contains("emergency-account make"), "{words}");
-    let many = ["emergency-account", "make", "--count", "201", "--data", &text(&w.server.data)];
+    ensure!(
+        out.status.code() == Some(2) && words.contains("emergency-account make"),
+        "{words}"
+    );
+    let many = [
+        "emergency-account",
+        "make",
+        "--count",
+        "201",
+        "--data",
+        &text(&w.server.data),
+    ];
     ensure!(run("vitrine-server", &many, None)?.status.code() == Some(2));
     let Err(e) = act(&w.server, &["emergency-account", "withdraw", "lee"], None) else {
         bail!("lee is a person")
     };
     ensure!(format!("{e:#}").contains("no emergency account"), "{e:#}");
     let gone = act(&w.server, &["emergency-account", "withdraw", "--all"], None)?;
-    ensure!(gone["withdrawn"].as_array().is_some_and(|g| g.len() == 3), "{gone}");
+    ensure!(
+        gone["withdrawn"].as_array().is_some_and(|g| g.len() == 3),
+        "{gone}"
+    );
     Ok(())
 }

@@ -53,7 +53,14 @@ pub fn kind(act: &Act) -> Kind {
         Act::EmergencyAccount(Envelopes::Make { .. }) => Kind::Table("emergency_accounts", &["user", "code"]),
         Act::EmergencyAccount(Envelopes::List) => Kind::Table(
             "emergency_accounts",
-            &["user", "state", "opened", "declared", "workstations", "broken_glass"],
+            &[
+                "user",
+                "state",
+                "opened",
+                "declared",
+                "workstations",
+                "broken_glass",
+            ],
         ),
         Act::DeviceList => Kind::Table("devices", &["id", "name", "ward", "site", "state", "last_seen"]),
         Act::Images(Pictures::List { .. }) => Kind::Table(

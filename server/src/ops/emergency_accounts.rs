@@ -197,7 +197,10 @@ mod tests {
         assert!(codes.len() > 490, "{}", codes.len());
         for code in codes {
             let kinds: std::collections::BTreeSet<char> = code.chars().collect();
-            assert!(code.len() == 8 && code.bytes().all(|b| b.is_ascii_digit()) && kinds.len() > 3, "{code}");
+            assert!(
+                code.len() == 8 && code.bytes().all(|b| b.is_ascii_digit()) && kinds.len() > 3,
+                "{code}"
+            );
         }
     }
 }

@@ -220,10 +220,17 @@ async fn unsound(app: &App, row: &GrantRow) -> Result<Option<String>, StoreError
             return Ok(Some("an emergency account was used under no name".to_owned()));
         }
         if g.until.0 > g.at.0.saturating_add(DECLARED_GRANT_MS) {
-            return Ok(Some("it ends later than one of an emergency account may".to_owned()));
+            return Ok(Some(
+                "it ends later than one of an emergency account may".to_owned(),
+            ));
         }
-        if g.declared.as_ref().is_some_and(|n| n.chars().count() > *DECLARED_NAME.end()) {
-            return Ok(Some("the name it was opened under is too long to be one".to_owned()));
+        if g.declared
+            .as_ref()
+            .is_some_and(|n| n.chars().count() > *DECLARED_NAME.end())
+        {
+            return Ok(Some(
+                "the name it was opened under is too long to be one".to_owned(),
+            ));
         }
     } else if g.declared.is_some() {
         return Ok(Some(format!("{} has a name of their own", g.user)));

@@ -8,7 +8,7 @@ mod support;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use support::{essentials, outbox, people, plant};
+use support::{Dice, essentials, outbox, people, plant};
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Purpose};
 use vitrine_clinical::{DeviceId, UtcMs};
 use vitrine_engine::{cache, entropy};
@@ -97,13 +97,10 @@ fn killed_hundreds_of_times() {
         .and_then(|n| n.parse().ok())
         .unwrap_or(300);
     let (mut acked, mut shown, mut doubled) = (0_u64, 0_u64, 0_u64);
-    let mut seed = u64::from_be_bytes(entropy::bytes().unwrap());
-    println!("SEED={seed}");
+    let mut dice = Dice(u64::from_be_bytes(entropy::bytes().unwrap()));
+    println!("SEED={}", dice.0);
     for cycle in 0..cycles {
-        seed = seed
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        let wait = std::time::Duration::from_micros(500 + (seed >> 33) % 30_000);
+        let wait = std::time::Duration::from_micros(500 + dice.roll(30_000));
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "child", "--nocapture", "--test-threads=1"])
             .env(CHILD, &p.dir)

@@ -47,25 +47,46 @@ fn last(ws: &Workstation, action: &str) -> Value {
 #[test]
 fn while_nobody_answers_a_code_and_a_name_open_cards_for_half_an_hour_and_every_row_says_whose() {
     let (_dir, p, ws) = station();
-    assert!(matches!(identify(&ws, "48219356", None), Err(EngineError::NameNeeded)));
+    assert!(matches!(
+        identify(&ws, "48219356", None),
+        Err(EngineError::NameNeeded)
+    ));
     let token = identify(&ws, "48219356", Some(NAME)).unwrap();
     let row = last(&ws, "identify");
-    assert_eq!((&row["rule"], &row["decision"]), (&json!("declared-name"), &json!("permit")));
-    assert_eq!(row["notes"], json!({"way": "declared", "because": "server-away", "declared": NAME}));
+    assert_eq!(
+        (&row["rule"], &row["decision"]),
+        (&json!("declared-name"), &json!("permit"))
+    );
+    assert_eq!(
+        row["notes"],
+        json!({"way": "declared", "because": "server-away", "declared": NAME})
+    );
 
     let found = block(ws.emergency_search(&token, "li")).unwrap();
-    assert!(!found.rows.is_empty() && found.rows.iter().all(|r| r.restricted), "found, and not open to them");
+    assert!(
+        !found.rows.is_empty() && found.rows.iter().all(|r| r.restricted),
+        "found, and not open to them"
+    );
     let frame = open_as(&ws, &token, "p2").unwrap();
     assert!(frame.contains(NAME) && frame.contains("not verified"), "{frame}");
     let row = last(&ws, "break-glass");
-    assert_eq!((&row["notes"]["assurance"], &row["notes"]["declared"]), (&json!("declared"), &json!(NAME)));
+    assert_eq!(
+        (&row["notes"]["assurance"], &row["notes"]["declared"]),
+        (&json!("declared"), &json!(NAME))
+    );
     assert_eq!(last(&ws, "read-card")["grant"], row["access_id"]);
-    let all: Vec<String> = rows(&ws).iter().map(|r| r["action"].as_str().unwrap().to_owned()).collect();
+    let all: Vec<String> = rows(&ws)
+        .iter()
+        .map(|r| r["action"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(all, ["identify", "search-patients", "break-glass", "read-card"]);
 
     let grants = support::outbox(&p).grants(true).unwrap();
     let grant: Value = serde_json::from_str(&grants[0].body).unwrap();
-    assert_eq!((&grant["user"], &grant["declared"]), (&json!(ACCOUNT), &json!(NAME)));
+    assert_eq!(
+        (&grant["user"], &grant["declared"]),
+        (&json!(ACCOUNT), &json!(NAME))
+    );
     let lasts = grant["until"].as_i64().unwrap() - grant["at"].as_i64().unwrap();
     assert_eq!(lasts, DECLARED_GRANT_MS);
     // The chart behind the card is not theirs, nor is any other.
@@ -83,13 +104,22 @@ fn an_envelope_is_one_persons_and_ends_with_the_shift() {
     open_as(&ws, &token, "p2").unwrap();
     identify(&ws, "48219356", Some("JO  SMITH, agency")).unwrap();
     let e = identify(&ws, "48219356", Some("Al Brown, agency")).unwrap_err();
-    assert!(matches!(e, EngineError::Envelope(Envelope::OfSomebodyElse)), "{e:?}");
-    assert_eq!(last(&ws, "identify")["rule"], "emergency-account-of-somebody-else");
+    assert!(
+        matches!(e, EngineError::Envelope(Envelope::OfSomebodyElse)),
+        "{e:?}"
+    );
+    assert_eq!(
+        last(&ws, "identify")["rule"],
+        "emergency-account-of-somebody-else"
+    );
     drop(ws);
     // Also after the program began anew, and when the shift is over for the same person.
     let ws = open(&p);
     let e = identify(&ws, "48219356", Some("Al Brown, agency")).unwrap_err();
-    assert!(matches!(e, EngineError::Envelope(Envelope::OfSomebodyElse)), "{e:?}");
+    assert!(
+        matches!(e, EngineError::Envelope(Envelope::OfSomebodyElse)),
+        "{e:?}"
+    );
     let mut entry: AuditEntry = serde_json::from_value(last(&ws, "break-glass")).unwrap();
     drop(ws);
     let outbox = support::outbox(&p);
@@ -137,10 +167,16 @@ fn while_the_server_answers_it_opens_nothing_and_the_code_is_not_tried() {
             assert_eq!(last(&ws, "identify")["notes"]["because"], "provider-down");
         } else {
             let e = tried.unwrap_err();
-            assert!(matches!(e, EngineError::Envelope(Envelope::Answered)), "{required} {answers}: {e:?}");
+            assert!(
+                matches!(e, EngineError::Envelope(Envelope::Answered)),
+                "{required} {answers}: {e:?}"
+            );
             assert_eq!(e.view().code, ErrorCode::UseProvider);
             let row = last(&ws, "identify");
-            assert_eq!((&row["rule"], &row["decision"]), (&json!("provider-answers"), &json!("deny")));
+            assert_eq!(
+                (&row["rule"], &row["decision"]),
+                (&json!("provider-answers"), &json!("deny"))
+            );
         }
     }
 }
@@ -150,7 +186,10 @@ fn it_signs_nobody_in_is_no_way_around_the_name_and_wrong_codes_slow_it_alone() 
     let (_dir, _p, ws) = station();
     for secret in ["48219356", "00000000"] {
         let e = block(ws.sign_in(ACCOUNT, secret)).unwrap_err();
-        assert!(matches!(e, EngineError::Envelope(Envelope::SignsNobodyIn)), "{e:?}");
+        assert!(
+            matches!(e, EngineError::Envelope(Envelope::SignsNobodyIn)),
+            "{e:?}"
+        );
         assert!(ws.session().is_none());
     }
     assert_eq!(last(&ws, "sign-in")["rule"], "emergency-account");
@@ -163,10 +202,18 @@ fn it_signs_nobody_in_is_no_way_around_the_name_and_wrong_codes_slow_it_alone() 
         assert!(matches!(e, EngineError::Usage(_)), "{bad}: {e:?}");
     }
     let wrong = (0..8).map(|n| identify(&ws, &format!("1234560{n}"), Some(NAME)).unwrap_err());
-    let throttled = wrong.filter(|e| matches!(e, EngineError::Throttled { .. })).count();
-    assert!(throttled >= 2, "after five wrong codes the next has to wait: {throttled}");
+    let throttled = wrong
+        .filter(|e| matches!(e, EngineError::Throttled { .. }))
+        .count();
+    assert!(
+        throttled >= 2,
+        "after five wrong codes the next has to wait: {throttled}"
+    );
     let e = identify(&ws, "48219356", Some(NAME)).unwrap_err();
-    assert!(matches!(e, EngineError::Throttled { .. }), "the right one too: {e:?}");
+    assert!(
+        matches!(e, EngineError::Throttled { .. }),
+        "the right one too: {e:?}"
+    );
     block(ws.break_glass(with_pin("lee", pin("lee"), "p2"))).unwrap();
     // Whoever is known here is not known better by saying another name.
     let beside = Beside {
@@ -188,6 +235,9 @@ fn past_the_offline_horizon_it_still_opens_a_card_and_a_server_that_is_silent_co
     let ws = open(&p);
     let token = identify(&ws, "48219356", Some(NAME)).unwrap();
     open_as(&ws, &token, "p2").unwrap();
-    assert_eq!(last(&ws, "break-glass")["notes"]["staff-list"], "past-the-offline-horizon");
+    assert_eq!(
+        last(&ws, "break-glass")["notes"]["staff-list"],
+        "past-the-offline-horizon"
+    );
     block(ws.settled(Duration::from_secs(5)));
 }

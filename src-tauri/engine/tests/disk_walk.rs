@@ -7,34 +7,28 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use support::small_disk::{self, fill};
-use support::{block, give_records, open, outbox, people, pin, plant, with_pin};
+use support::{Dice, block, give_records, open, outbox, people, pin, plant, with_pin};
 use vitrine_engine::keys::SlotKind;
 use vitrine_engine::{Beside, BreakGlass, EngineError, Identity, IdentityToken, Workstation};
 
 const CHILD: &str = "VITRINE_TEST_WALK_CHILD";
 const STEPS: u64 = 120;
 
-struct Dice(u64);
-impl Dice {
-    fn roll(&mut self, n: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % n
-    }
-    fn of<'t, T>(&mut self, some: &'t [T]) -> &'t T {
-        &some[usize::try_from(self.roll(some.len() as u64)).unwrap()]
-    }
-}
-
 /// What somebody saw: the act of its row, and whose data.
 type Shown = (String, Option<String>);
 
 /// The rows by which data were given, in their order.
 fn given(bodies: &[String]) -> Vec<Shown> {
-    const LOOKS: [&str; 5] = ["search-patients", "view-board", "read-chart", "read-card", "break-glass"];
-    let rows = bodies.iter().map(|b| serde_json::from_str::<serde_json::Value>(b).unwrap());
+    const LOOKS: [&str; 5] = [
+        "search-patients",
+        "view-board",
+        "read-chart",
+        "read-card",
+        "break-glass",
+    ];
+    let rows = bodies
+        .iter()
+        .map(|b| serde_json::from_str::<serde_json::Value>(b).unwrap());
     let looks = rows.filter(|r| r["decision"] == "permit" && LOOKS.iter().any(|l| r["action"] == *l));
     looks
         .map(|r| {
@@ -91,7 +85,9 @@ impl Walk {
             Err(e) => {
                 let denied = matches!(
                     e,
-                    EngineError::NotSignedIn | EngineError::Denied { .. } | EngineError::NotOnThisWorkstation { .. }
+                    EngineError::NotSignedIn
+                        | EngineError::Denied { .. }
+                        | EngineError::NotOnThisWorkstation { .. }
                 );
                 assert!(denied || self.filler.is_some(), "{saw:?}: {e:?}");
                 self.full.1 += usize::from(matches!(e, EngineError::AuditFailed(_)));
@@ -118,7 +114,10 @@ impl Walk {
                 self.full.0 += usize::from(self.filler.is_some());
             }
             Err(EngineError::NotSignedIn | EngineError::PinNeeded) if needs_secret => {}
-            Err(e) => panic!("an emergency was refused, disk full: {}: {e:?}", self.filler.is_some()),
+            Err(e) => panic!(
+                "an emergency was refused, disk full: {}: {e:?}",
+                self.filler.is_some()
+            ),
         }
     }
 
@@ -154,7 +153,8 @@ impl Walk {
                     declared: Some("Jo Smith, agency".to_owned()),
                     badge: None,
                 };
-                self.token = Some(block(self.ws().identify_with("emergency-001", "48219356", beside)).unwrap());
+                self.token =
+                    Some(block(self.ws().identify_with("emergency-001", "48219356", beside)).unwrap());
             }
             11 => {
                 if let Some(token) = self.token.clone() {
@@ -223,7 +223,13 @@ fn child() {
         // What lay in the reserve is in the chain.
         drop(open(&p));
         let kept = outbox(&p);
-        let bodies: Vec<String> = kept.rows(0, 100_000).unwrap().rows.into_iter().map(|r| r.body).collect();
+        let bodies: Vec<String> = kept
+            .rows(0, 100_000)
+            .unwrap()
+            .rows
+            .into_iter()
+            .map(|r| r.body)
+            .collect();
         let rows = given(&bodies);
         assert_eq!(unwritten(&shown, &rows), None, "walk {seed}");
         kept.verify(None).unwrap();
@@ -232,14 +238,20 @@ fn child() {
             let mut fewer = rows.clone();
             fewer.remove(gone);
             if rows.len() == shown.len() {
-                assert!(unwritten(&shown, &fewer).is_some(), "walk {seed}: row {gone} is not missed");
+                assert!(
+                    unwritten(&shown, &fewer).is_some(),
+                    "walk {seed}: row {gone} is not missed"
+                );
             }
         }
         total = (total.0 + shown.len(), total.1 + full.0, total.2 + full.1);
         drop(kept);
         std::fs::remove_dir_all(&p.dir).unwrap();
     }
-    assert!(total.0 > 20 && total.1 > 0 && total.2 > 0, "the walks saw too little: {total:?}");
+    assert!(
+        total.0 > 20 && total.1 > 0 && total.2 > 0,
+        "the walks saw too little: {total:?}"
+    );
     println!(
         "walks {walks}: {} shown, each with its row; on a full disk {} in emergencies, {} refused",
         total.0, total.1, total.2

@@ -368,7 +368,9 @@ fn evidence(row: &GrantRow, known: &Evidence, now: UtcMs) -> Vec<ConsoleEvidence
     if let Some(name) = &row.grant.declared {
         say(
             "against",
-            format!("Opened with an emergency account by somebody who said to be {name}: nobody has checked it."),
+            format!(
+                "Opened with an emergency account by somebody who said to be {name}: nobody has checked it."
+            ),
         );
     }
     match (&known.account, &known.patient_ward) {

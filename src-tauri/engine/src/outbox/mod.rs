@@ -73,9 +73,7 @@ pub(crate) fn denied_text(rule: &str, english: &str) -> String {
         "emergency-account-needs-a-grant" => {
             "Ein Notfallkonto liest eine Notfallkarte nur durch den Notfallzugriff."
         }
-        "emergency-account-opens-cards-alone" => {
-            "Ein Notfallkonto öffnet Notfallkarten und sonst nichts."
-        }
+        "emergency-account-opens-cards-alone" => "Ein Notfallkonto öffnet Notfallkarten und sonst nichts.",
         "role-has-no-such-act" => "Ihre Rolle umfasst dies nicht.",
         "grant-is-read-only" => {
             "Der Notfallzugriff ist nur zum Lesen; das Team des Patienten um den Eintrag bitten."

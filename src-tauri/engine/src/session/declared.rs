@@ -86,7 +86,9 @@ fn uses(station: &Station, user: &UserId) -> Vec<Grant> {
         tracing::error!(error = %e, "the earlier uses of an emergency account could not be read");
         Vec::new()
     });
-    let grants = kept.iter().filter_map(|g| serde_json::from_str::<Grant>(&g.body).ok());
+    let grants = kept
+        .iter()
+        .filter_map(|g| serde_json::from_str::<Grant>(&g.body).ok());
     grants.filter(|g| g.user == *user).collect()
 }
 
@@ -143,7 +145,10 @@ mod tests {
             declared: None,
             ..used("", 0)
         };
-        assert_eq!(at(&[nameless], "Jo Smith, agency", 1), Err(Envelope::OfSomebodyElse));
+        assert_eq!(
+            at(&[nameless], "Jo Smith, agency", 1),
+            Err(Envelope::OfSomebodyElse)
+        );
     }
 
     #[test]

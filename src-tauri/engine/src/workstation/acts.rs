@@ -345,9 +345,7 @@ impl Workstation {
         };
         self.at_desk(move |s| {
             let (person, how) = match because {
-                Some(because) => {
-                    declared::identify(s, &user, &secret, beside.declared.as_deref(), because)?
-                }
+                Some(because) => declared::identify(s, &user, &secret, beside.declared.as_deref(), because)?,
                 None => break_glass::identify(s, &user, &secret, beside.badge.as_deref())?,
             };
             Ok(IdentityToken(s.proofs.keep(person, how, s.clock.elapsed())?))

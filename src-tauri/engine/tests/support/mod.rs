@@ -506,3 +506,21 @@ pub fn provider(p: &Profiled, required: bool) {
 }
 
 pub type Shared = Arc<Profiled>;
+
+/// Random choices that a seed repeats.
+pub struct Dice(pub u64);
+
+impl Dice {
+    /// One of 0 to `n` − 1.
+    pub fn roll(&mut self, n: u64) -> u64 {
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n
+    }
+    /// One of these.
+    pub fn of<'t, T>(&mut self, some: &'t [T]) -> &'t T {
+        &some[usize::try_from(self.roll(some.len() as u64)).unwrap()]
+    }
+}

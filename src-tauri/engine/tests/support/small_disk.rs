@@ -22,7 +22,8 @@ pub fn run(variable: &str, child: &str, done: &str) {
         return;
     }
     let mount = tempfile::tempdir().unwrap();
-    let script = "mount -t tmpfs -o size=8m tmpfs \"$1\" && exec \"$2\" --exact \"$3\" --nocapture --test-threads=1";
+    let script =
+        "mount -t tmpfs -o size=8m tmpfs \"$1\" && exec \"$2\" --exact \"$3\" --nocapture --test-threads=1";
     let ran = Command::new("unshare")
         .args(["-m", "sh", "-c", script, "sh"])
         .arg(mount.path())
@@ -48,7 +49,10 @@ pub fn run(variable: &str, child: &str, done: &str) {
         );
         return;
     }
-    assert!(out.status.success() && stdout.contains(done), "{stdout}\n{stderr}");
+    assert!(
+        out.status.success() && stdout.contains(done),
+        "{stdout}\n{stderr}"
+    );
     for line in stdout.lines().filter(|l| l.starts_with("walk")) {
         println!("{line}");
     }
