@@ -53,7 +53,7 @@ pub fn run(variable: &str, child: &str, done: &str) {
         out.status.success() && stdout.contains(done),
         "{stdout}\n{stderr}"
     );
-    for line in stdout.lines().filter(|l| l.starts_with("walk")) {
-        println!("{line}");
+    if let Some(at) = stdout.find("walks ") {
+        println!("{}", stdout[at..].lines().next().unwrap_or_default());
     }
 }
