@@ -4,6 +4,7 @@
 //! `VITRINE_ACCESSES`: how many (300 unless it says otherwise). `VITRINE_ACCESS_SEED`: where the dice begin.
 
 mod harness;
+use harness::browser::Browser;
 use harness::command::{add_user, password};
 use harness::images::{Made, RELATED, parts, related};
 use harness::line::Line;
@@ -45,6 +46,7 @@ struct Walk {
     narrow: String,
     nurse: String,
     privacy: String,
+    console: Browser,
     device: Device,
     dice: Dice,
     due: Vec<Due>,
@@ -133,7 +135,7 @@ impl Walk {
         let (patient, ward) = *self.dice.of(&PATIENTS);
         let observed = format!("o{}", self.dice.roll(25));
         let (program, nurse) = (self.program.clone(), self.nurse.clone());
-        let kind = self.dice.roll(18);
+        let kind = self.dice.roll(21);
         let how = match kind {
             0 | 1 => {
                 let (status, r) = self.json(&format!("/fhir/Patient/{patient}"), &program).await;
@@ -370,6 +372,38 @@ impl Walk {
                 self.due("audit log", "read-audit", true, "petra", vec![]);
                 "audit log"
             }
+            17 => {
+                let one = self.dice.of(&self.slices).clone();
+                let path = format!(
+                    "/dicomweb/studies/{}/series/{}/metadata",
+                    one.study,
+                    one.series_uid()
+                );
+                let (status, _, body) = self.ask(&path, &nurse, "application/dicom+json").await;
+                assert_eq!(status, 200);
+                let found: Value = serde_json::from_slice(&body).unwrap();
+                let uid = |i: &Value| i["00080018"]["Value"][0].as_str().unwrap().to_owned();
+                let all = found.as_array().unwrap().iter();
+                let shown: Vec<_> = all.map(|i| (format!("DicomInstance/{}", uid(i)), 1)).collect();
+                assert!(!shown.is_empty(), "{path}: {found}");
+                let of = vec![(format!("DicomStudy/{}", one.study), 1)];
+                self.due("study of the metadata", "read-chart", true, "nina", of);
+                self.due("metadata", "read-chart", true, "nina", shown);
+                "metadata"
+            }
+            18 => {
+                let about = ["", "?user=nina", "?patient=p1"][self.dice.roll(3) as usize];
+                let (status, found) = self.console.get(&format!("/console/api/audit{about}")).await;
+                assert_eq!(status, 200, "{found}");
+                self.due("audit log at the console", "read-audit", true, "petra", vec![]);
+                "audit log at the console"
+            }
+            19 => {
+                let (status, found) = self.console.get("/console/api/reviews").await;
+                assert_eq!(status, 200, "{found}");
+                self.due("reviews", "review-break-glass", true, "petra", vec![]);
+                "reviews"
+            }
             _ => {
                 let asked = self.s.post("/fhir/Observation").bearer_auth(&self.narrow);
                 let body = observation(None, patient, "1");
@@ -430,11 +464,14 @@ async fn hospital(seed: u64) -> (tempfile::TempDir, Walk) {
     assert_eq!(status, 200, "{nurse}");
     let (status, privacy) = s.login(&device, "petra", password("petra").trim()).await;
     assert_eq!(status, 200, "{privacy}");
+    let mut console = Browser::new(harness::client(&data), &s.url(""));
+    console.sign_in("petra", password("petra").trim()).await;
     let walk = Walk {
         program,
         narrow,
         nurse: token(nurse),
         privacy: token(privacy),
+        console,
         device,
         dice: Dice(seed),
         due: Vec::new(),
@@ -533,7 +570,7 @@ async fn what_was_received_equals_the_rows() {
         w.done
     );
     if count >= 300 {
-        assert_eq!(w.done.len(), 16, "{:?}", w.done);
+        assert_eq!(w.done.len(), 19, "{:?}", w.done);
     }
     let reindexed = done(&["audit", "reindex", "--data", w.s.dir()]);
     assert_eq!(reindexed["indexed"], true, "{reindexed}");

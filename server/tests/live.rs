@@ -339,3 +339,83 @@ async fn a_wall_that_says_nothing_sensible_is_cut_off_and_a_silent_one_is_forgot
         .await
         .expect("still open");
 }
+
+/// A patient labelled so, or with no label.
+fn labelled(id: &str, code: Option<&str>) -> String {
+    let mut body = patient(id);
+    if let Some(code) = code {
+        let system = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality";
+        body["meta"] = json!({"security": [{"system": system, "code": code}]});
+    }
+    body.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wall_has_the_monitors_of_those_whose_record_may_be_opened() {
+    let Ward {
+        _folder,
+        data,
+        s,
+        nina,
+        nurse,
+        gateway,
+    } = ward().await;
+    s.patient("pat-v", "ED").await;
+    let writer = s.program("system/*.cruds").await;
+    let label = async |id: &str, code: Option<&str>| {
+        let put = s
+            .http
+            .put(s.url(&format!("/fhir/Patient/{id}")))
+            .bearer_auth(&writer);
+        let put = put
+            .header("content-type", "application/fhir+json")
+            .body(labelled(id, code));
+        put.send().await.unwrap().error_for_status().unwrap();
+    };
+    label("pat-v", Some("V")).await;
+    let mut beat = 60.0;
+    let mut send_both = async || {
+        beat += 1.0;
+        let both = [pulse(of("pat-ed"), beat), pulse(of("pat-v"), beat)];
+        assert_eq!(send(&s, &gateway, "collection", &both).await.0, 200);
+    };
+    send_both().await;
+    let mut wall = Wall::open(&s, &data, "ED", &nurse).await;
+    let shown = |patients: Vec<vitrine_wire::live::LivePatient>| {
+        let of = |p: vitrine_wire::live::LivePatient| (p.patient, !p.signals.is_empty());
+        patients.into_iter().map(of).collect::<Vec<_>>()
+    };
+    let only = |id: &str, values: bool| vec![(id.to_owned(), values)];
+    assert_eq!(shown(wall.now().await.1), only("pat-ed", true));
+    send_both().await;
+    assert_eq!(shown(wall.now().await.1), only("pat-ed", true));
+
+    // The glass is broken: from the next look on the monitor is there.
+    s.grant(&nina, None, "pat-v");
+    let mut both = Vec::new();
+    for _ in 0..40 {
+        send_both().await;
+        both = shown(wall.now().await.1);
+        if both.len() == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    assert_eq!(both, [only("pat-ed", true), only("pat-v", true)].concat());
+
+    // A label is put on a record that is on the wall: its values go, and do not come back.
+    label("pat-ed", Some("V")).await;
+    let mut gone = false;
+    for ask in 1..=40 {
+        send_both().await;
+        wall.ask(ask).await;
+        let now = shown(wall.now().await.1);
+        assert!(!gone || !now.contains(&("pat-ed".to_owned(), true)), "{now:?}");
+        gone |= now.contains(&("pat-ed".to_owned(), false));
+        if gone && ask > 25 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert!(gone, "the values stay");
+}

@@ -3,8 +3,9 @@
 //! Lives here: one connection, when what is sent. Never here: the values (`live`). Called by the router.
 //!
 //! A message is made when the socket has taken the one before, from what is known then: a slow line gets fewer messages, never
-//! older ones. How old it is on arrival, the workstation finds out by its questions. Whether the person may still see the ward is
-//! asked again every few seconds; each connection has its own audit row.
+//! older ones. How old it is on arrival, the workstation finds out by its questions. Whether the person may still see the ward,
+//! and whose record of it they may open, is asked again every few seconds; each connection has its own audit row. The monitor of
+//! who may not be opened (a label of the record, ADR 44) is not sent, and nothing tells that there is one.
 
 use super::session::{Io, begin_send, io};
 use crate::app::{App, NoAccess};
@@ -18,13 +19,14 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::{StatusCode, Uri};
 use axum::response::Response;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use vitrine_access::Disclosure;
-use vitrine_access::action::ViewBoard;
-use vitrine_clinical::WardId;
+use vitrine_access::action::{ReadChart, ViewBoard};
+use vitrine_access::{Action as _, Disclosure, policy};
+use vitrine_clinical::{PatientId, WardId};
 use vitrine_wire::ErrorCode;
-use vitrine_wire::live::{LIVE_STEP_MS, LiveAsk, LiveTold};
+use vitrine_wire::live::{LIVE_STEP_MS, LiveAsk, LivePatient, LiveTold};
 
 /// Longest message taken.
 const ASK_MOST: usize = 256;
@@ -82,6 +84,10 @@ struct Wall {
     answered: Option<Instant>,
     /// Step of the trends that were sent last.
     step: Option<u64>,
+    /// Whether the person may open the record of each patient with a monitor, as last asked.
+    opens: BTreeMap<String, bool>,
+    /// Whose values were sent.
+    told: BTreeSet<String>,
     close: Option<(u16, &'static str)>,
 }
 
@@ -100,6 +106,8 @@ async fn drive(app: Arc<App>, caller: Caller, ward: WardId, mut socket: WebSocke
         asked: None,
         answered: None,
         step: None,
+        opens: BTreeMap::new(),
+        told: BTreeSet::new(),
         close: None,
     };
     if let Err(told) = wall.permitted().await {
@@ -114,7 +122,7 @@ async fn drive(app: Arc<App>, caller: Caller, ward: WardId, mut socket: WebSocke
                 let _ = begin_send(&mut socket, Message::Close(Some(CloseFrame { code, reason }))).await;
                 return;
             }
-            if let Some(message) = wall.next() {
+            if let Some(message) = wall.next().await {
                 if !begin_send(&mut socket, message).await {
                     return;
                 }
@@ -199,8 +207,60 @@ impl Wall {
                 code: ErrorCode::Denied,
                 text: d.text.to_owned(),
             }),
-            _ => None,
+            _ => {
+                let asked: Vec<String> = self.opens.keys().cloned().collect();
+                for patient in asked {
+                    if let Some(opens) = self.may_open(&patient).await {
+                        self.opens.insert(patient, opens);
+                    }
+                }
+                None
+            }
         }
+    }
+
+    /// Whether the person may open this record now; `None` = the store cannot be asked.
+    async fn may_open(&self, patient: &str) -> Option<bool> {
+        let patient = PatientId::new(patient).ok()?;
+        let request = self.app.request(&self.caller, Some("Patient"), Some(&patient));
+        Some(policy::verdict(ReadChart::NAME, &request.await.ok()?).allow)
+    }
+
+    /// The same as last asked; who was not asked about is. What cannot be found out is not shown.
+    async fn opens(&mut self, patient: &str) -> bool {
+        if let Some(opens) = self.opens.get(patient) {
+            return *opens;
+        }
+        let opens = self.may_open(patient).await;
+        if let Some(opens) = opens {
+            self.opens.insert(patient.to_owned(), opens);
+        }
+        opens.unwrap_or(false)
+    }
+
+    /// What of it may be sent. Who was shown, and left or may not be opened any more, is sent without values.
+    async fn shown(&mut self, changed: Vec<LivePatient>) -> Vec<LivePatient> {
+        let mut out = Vec::new();
+        for patient in changed {
+            let shows = !patient.signals.is_empty() && self.opens(&patient.patient).await;
+            if shows {
+                self.told.insert(patient.patient.clone());
+                out.push(patient);
+            } else if patient.signals.is_empty() && self.told.remove(&patient.patient) {
+                self.opens.remove(&patient.patient);
+                out.push(patient);
+            }
+        }
+        let withdrawn = self.told.iter().filter(|p| self.opens.get(*p) == Some(&false));
+        let withdrawn: Vec<String> = withdrawn.cloned().collect();
+        for patient in withdrawn {
+            self.told.remove(&patient);
+            out.push(LivePatient {
+                patient,
+                signals: Vec::new(),
+            });
+        }
+        out
     }
 
     async fn refuse(&self, socket: &mut WebSocket, told: LiveTold) {
@@ -249,11 +309,12 @@ impl Wall {
             .is_none_or(|seen| *self.app.live.changes().borrow() > seen)
     }
 
-    fn next(&mut self) -> Option<Message> {
+    async fn next(&mut self) -> Option<Message> {
         let passed = |at: Option<Instant>, gap| at.is_none_or(|t| t.elapsed() >= gap);
         let answers = self.asked.filter(|_| passed(self.answered, ANSWER));
         if answers.is_some() || self.behind() && passed(self.sent, STEP) {
-            let (patients, seen) = self.app.live.since(&self.ward, self.seen.unwrap_or(0));
+            let (changed, seen) = self.app.live.since(&self.ward, self.seen.unwrap_or(0));
+            let patients = self.shown(changed).await;
             let first = self.seen.replace(seen).is_none();
             let now = clock::steady();
             self.sent = Some(now);
@@ -272,7 +333,11 @@ impl Wall {
         let step = self.app.live.step();
         if self.step != Some(step) {
             self.step = Some(step);
-            let (at, patients) = self.app.live.trends(&self.ward);
+            let (at, mut patients) = self.app.live.trends(&self.ward);
+            for patient in &patients {
+                self.opens(&patient.patient).await;
+            }
+            patients.retain(|t| self.opens.get(&t.patient) == Some(&true));
             let step_ms = vitrine_wire::live::TREND_STEP_MS;
             return text(&LiveTold::Trends {
                 at,
