@@ -8,6 +8,7 @@ pub mod acts;
 pub mod admin;
 mod archive;
 mod audit;
+mod clients;
 mod copies;
 mod demo;
 mod demo_images;
@@ -67,9 +68,9 @@ enum Command {
     /// Add, list or disable people.
     #[command(subcommand)]
     User(UserCommand),
-    /// Add a program that may use the API.
+    /// Add, list, change or remove programs that may use the API.
     #[command(subcommand)]
-    Client(ClientCommand),
+    Client(clients::ClientCommand),
     /// Make a one-time code for a new workstation.
     Enrol {
         #[command(flatten)]
@@ -188,20 +189,6 @@ enum BadgeCommand {
     },
     /// List who has how many.
     List(Data),
-}
-
-#[derive(Debug, Subcommand)]
-enum ClientCommand {
-    /// Add a client; prints client_id and client_secret once.
-    Add {
-        /// Name, part of the client id.
-        name: String,
-        #[command(flatten)]
-        data: Data,
-        /// SMART system scope, e.g. 'system/*.cruds'; give it again for further ones.
-        #[arg(long, required = true)]
-        scope: Vec<String>,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -462,9 +449,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::User(UserCommand::Unbind { name, data }) => {
             admin::act(context, &data, Act::UserUnbind { name }).await
         }
-        Command::Client(ClientCommand::Add { name, data, scope }) => {
-            admin::act(context, &data, Act::ClientAdd { name, scopes: scope }).await
-        }
+        Command::Client(command) => clients::client(context, command).await,
         Command::Enrol {
             data,
             ward,

@@ -120,7 +120,7 @@ async fn audit_rows_of_an_older_program_are_found_or_nothing_is() {
     assert!(there.lines().any(|l| l.trim() == "0"), "{there}");
     let (first, second) = (h.number(), g.number());
     drop((h, g, store, other));
-    let back = "DELETE FROM schema_migration WHERE number >= 10; DROP TABLE identity, used_once; ALTER TABLE session DROP COLUMN issuer, DROP COLUMN subject, DROP COLUMN sid; ALTER TABLE account DROP COLUMN badges; DROP TABLE audit_find, audit_chain, audit_action;";
+    let back = "DELETE FROM schema_migration WHERE number >= 10; DROP TABLE identity, used_once; ALTER TABLE session DROP COLUMN issuer, DROP COLUMN subject, DROP COLUMN sid; ALTER TABLE account DROP COLUMN badges; ALTER TABLE client DROP COLUMN keys, DROP COLUMN redirects, ALTER COLUMN secret SET NOT NULL; DROP TABLE audit_find, audit_chain, audit_action;";
     pg.psql(name(&url), back).expect("psql");
     let (store, other) = (open(&url).await, node(&url, "second").await);
     let (h, g) = (hospital(store.clone(), first), hospital(other, second));
