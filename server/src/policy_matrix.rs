@@ -11,6 +11,7 @@ use crate::cli::acts::operator_request;
 use crate::clock;
 use crate::config::Config;
 use crate::data_dir::DataDir;
+use crate::identity::apps::{self, AppGrant};
 use crate::identity::devices::code_hash;
 use crate::identity::sessions::{self, Caller};
 use crate::ingest::project::FhirProjector;
@@ -28,8 +29,8 @@ use vitrine_access::{Action, Grant, Permit};
 use vitrine_clinical::label::Label;
 use vitrine_clinical::{DeviceId, ResourceKey, WardId};
 use vitrine_store::{
-    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, MemoryStore, NewDevice,
-    Precondition, Store,
+    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, ClientRow, EnrolCode, GrantRow, MemoryStore,
+    NewDevice, Precondition, Store,
 };
 
 const GOLDEN: &str = include_str!("../../tests/policy_matrix.golden");
@@ -140,7 +141,21 @@ async fn set_up(dir: &Path, situation: &Request) -> Arc<App> {
         let hash = code_hash(device.id.as_str());
         app.store.enrol(hash, device, clock::now()).await.unwrap();
     }
-    if let Subject::User { user, role, wards } = &situation.subject {
+    if let Subject::App { id, scopes, .. } = &situation.subject {
+        let client = ClientRow {
+            id: id.clone(),
+            secret: None,
+            keys: None,
+            scopes: scopes.clone(),
+            redirects: vec!["https://growth.example/back".to_owned()],
+        };
+        app.store.put_client(&permit(), client).await.unwrap();
+    }
+    if let Subject::User { user, role, wards }
+    | Subject::App {
+        user, role, wards, ..
+    } = &situation.subject
+    {
         let account = Account {
             user: user.clone(),
             display: "A. Person".to_owned(),
@@ -231,6 +246,26 @@ async fn ask(app: &App, act: &str, situation: &Request) -> Answer {
                 ward: situation.ward.clone(),
                 ..request.unwrap()
             }
+        }
+        Subject::App {
+            id,
+            user,
+            scopes,
+            patient: own,
+            ..
+        } => {
+            let account = app.store.account(user).await.unwrap().unwrap();
+            let grant = AppGrant {
+                client: id.clone(),
+                patient: own.clone(),
+                scopes: scopes.clone(),
+            };
+            let opened = apps::open(app, &account, &grant, None, None).await;
+            let caller = Caller {
+                purpose: situation.purpose,
+                ..caller(app, &opened.unwrap().0).await
+            };
+            app.request(&caller, kind, patient).await.unwrap()
         }
         Subject::Client { id, scopes } => {
             let (token, _) = sessions::open_for_client(app, id, scopes.clone()).await.unwrap();

@@ -71,6 +71,7 @@ fn of_nobody(kind: Kind) -> bool {
             | Kind::RunDrill
             | Kind::EndDrill
             | Kind::ClaimLane
+            | Kind::IntrospectToken
             | Kind::SendLive
     )
 }

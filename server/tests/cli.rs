@@ -117,8 +117,25 @@ fn bad_arguments_end_with_two_and_a_sentence() {
         (vec!["user", "disable", "nobody", "--data", &d], "no user"),
         (vec!["client", "add", "x", "--data", &d], "--scope"),
         (
-            vec!["client", "add", "x", "--data", &d, "--scope", "patient/*.r"],
+            vec!["client", "add", "x", "--data", &d, "--scope", "client/*.r"],
             "system/",
+        ),
+        (
+            vec!["client", "add", "x", "--data", &d, "--scope", "patient/*.r"],
+            "--redirect",
+        ),
+        (
+            vec![
+                "client",
+                "add",
+                "x",
+                "--data",
+                &d,
+                "--scope",
+                "system/*.r",
+                "--public",
+            ],
+            "--redirect",
         ),
         (
             vec!["client", "add", "x", "--data", &d, "--scope", "system/Nothing.r"],

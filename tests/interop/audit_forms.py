@@ -86,6 +86,7 @@ EXPECTED = {
     "sign-in": ((LOGIN, "110122"), "E"), "identify": ((LOGIN, "110122"), "E"), "sign-out": ((LOGIN, "110123"), "E"),
     "enrol": ((ALERT, "110129"), "C"), "wiped": ((ALERT, "110129"), "D"), "alarm": ((ALERT, None), "E"),
     "self-test": (("self-test", None), "E"), "claim-lane": ((ALERT, "110132"), "E"),
+    "introspect-token": (("introspect-token", None), "R"), "authorize-app": ((ALERT, "110137"), "E"),
 }
 REASONS = {"TREAT": ["TREAT"], "BTG": ["BTG", "ETREAT"], "HSYSADMIN": ["HSYSADMIN"], "HCOMPL": ["HCOMPL"]}
 MEANING = {code: text for said in concepts["DCM"].values() for code, (text, _) in said.items()}

@@ -1,7 +1,7 @@
 //! What the commands do to the store, the same whether the server runs (then it does them itself, asked through the
 //! admin socket) or not.
 //!
-//! Lives here: users, clients, codes, workstations, audit, quarantine, doctor. Never here: finding the server, printing.
+//! Lives here: users, codes, workstations, audit, quarantine, doctor. Never here: finding the server, printing.
 //! Called by `admin`.
 
 use crate::clock;
@@ -10,11 +10,10 @@ use crate::error::{Exit, Fault};
 use crate::identity::{devices, secrets};
 use crate::imaging::copies::Copier;
 use crate::imaging::filing::Filer;
-use crate::keys::{Keys, hex};
+use crate::keys::Keys;
 use crate::ops;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -55,10 +54,8 @@ pub enum Act {
     },
     /// Accounts for sealed envelopes.
     EmergencyAccount(crate::ops::emergency_accounts::Asked),
-    ClientAdd {
-        name: String,
-        scopes: Vec<String>,
-    },
+    /// Programs that may use the API.
+    Client(ops::clients::Asked),
     Enrol {
         ward: String,
         site: bool,
@@ -130,7 +127,9 @@ pub struct Given {
 }
 
 impl Given {
-    fn done(json: Value) -> Self {
+    /// Everything was done, and nothing changed that a connection rests on.
+    #[must_use]
+    pub fn done(json: Value) -> Self {
         Self {
             exit: Exit::Done as u8,
             json,
@@ -299,7 +298,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         }
         Act::Badge { name, number, add } => badge(ground, &name, &number, add).await,
         Act::BadgesGone { name } => badges_gone(ground, &name).await,
-        Act::ClientAdd { name, scopes } => client_add(ground, &name, scopes).await,
+        Act::Client(asked) => ops::clients::act(ground, asked).await,
         Act::Enrol { ward, site } => enrol(ground, &ward, site).await,
         Act::DeviceList => {
             let all = ground.store.devices().await?;
@@ -620,80 +619,6 @@ pub fn badge_from_stdin() -> Result<String, Fault> {
     })
 }
 
-async fn client_add(ground: &Ground, name: &str, scopes: Vec<String>) -> Result<Given, Fault> {
-    if name.is_empty()
-        || name.len() > 32
-        || !name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    {
-        return Err(Fault::usage(format!(
-            "'{name}' cannot be a client name: use 1 to 32 letters, digits, - or _"
-        )));
-    }
-    let scopes: Vec<String> = scopes
-        .iter()
-        .flat_map(|s| s.split_whitespace())
-        .map(str::to_owned)
-        .collect();
-    for scope in &scopes {
-        check_scope(scope)?;
-    }
-    if scopes.is_empty() {
-        return Err(Fault::usage(
-            "--scope: name at least one scope, e.g. 'system/*.cruds'",
-        ));
-    }
-    let id = format!("{name}-{}", hex(&clock::random::<4>()));
-    let secret = hex(&clock::random::<32>());
-    let permit = ground
-        .permit::<action::ManageUsers>()?
-        .noted("client", id.as_str())
-        .noted("scopes", scopes.join(" "));
-    let hash = Sha256::digest(secret.as_bytes()).into();
-    ground
-        .store
-        .put_client(&permit, &id, hash, scopes.clone())
-        .await?;
-    Ok(Given::done(
-        json!({"client_id": id, "client_secret": secret, "scope": scopes.join(" ")}),
-    ))
-}
-
-fn check_scope(scope: &str) -> Result<(), Fault> {
-    let wrong = |why: &str| {
-        Err(Fault::usage(format!(
-            "--scope '{scope}': {why}, e.g. 'system/*.cruds' or 'system/Patient.rs'"
-        )))
-    };
-    let Some((kind, letters)) = scope.strip_prefix("system/").and_then(|r| r.split_once('.')) else {
-        return wrong("must have the form system/Type.letters");
-    };
-    if kind != "*" && !vitrine_fhir::is_resource_type(kind) {
-        return wrong("its type is not a FHIR R4 resource type");
-    }
-    let (letters, narrowed) = match letters.split_once('?') {
-        Some((letters, search)) => (letters, Some(search)),
-        None => (letters, None),
-    };
-    if let Some(search) = narrowed {
-        let named = search
-            .strip_prefix("_security=")
-            .map(|n| n.rsplit('|').next().unwrap_or(n));
-        if !matches!(named, Some("R" | "V")) {
-            return wrong("the one parameter it may have is _security=R or _security=V");
-        }
-    }
-    if ["read", "write", "*"].contains(&letters) {
-        return Ok(());
-    }
-    let mut rest = "cruds".chars();
-    if letters.is_empty() || !letters.chars().all(|l| rest.any(|r| r == l)) {
-        return wrong("its letters must be some of c r u d s in this order");
-    }
-    Ok(())
-}
-
 async fn enrol(ground: &Ground, ward: &str, site: bool) -> Result<Given, Fault> {
     let ward = ward_id(ward)?;
     let code = devices::new_code();
@@ -718,28 +643,6 @@ async fn enrol(ground: &Ground, ward: &str, site: bool) -> Result<Given, Fault> 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn scopes_are_checked_letter_by_letter() {
-        for ok in [
-            "system/*.cruds",
-            "system/Patient.rs",
-            "system/Observation.read",
-            "system/*.*",
-        ] {
-            assert!(check_scope(ok).is_ok(), "{ok}");
-        }
-        for bad in [
-            "system/*.sr",
-            "user/*.r",
-            "system/Nothing.r",
-            "system/Patient.",
-            "system/Patient",
-            "x",
-        ] {
-            assert!(check_scope(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn weak_secrets_are_refused() {

@@ -8,6 +8,7 @@ pub mod acts;
 pub mod admin;
 mod archive;
 mod audit;
+mod clients;
 mod copies;
 mod demo;
 mod demo_images;
@@ -70,9 +71,9 @@ enum Command {
     /// Accounts for sealed envelopes: emergency cards for whoever nobody here knows, while nobody answers.
     #[command(subcommand)]
     EmergencyAccount(EmergencyAccountCommand),
-    /// Add a program that may use the API.
+    /// Add, list, change or remove programs that may use the API.
     #[command(subcommand)]
-    Client(ClientCommand),
+    Client(clients::ClientCommand),
     /// Make a one-time code for a new workstation.
     Enrol {
         #[command(flatten)]
@@ -216,20 +217,6 @@ enum BadgeCommand {
     },
     /// List who has how many.
     List(Data),
-}
-
-#[derive(Debug, Subcommand)]
-enum ClientCommand {
-    /// Add a client; prints client_id and client_secret once.
-    Add {
-        /// Name, part of the client id.
-        name: String,
-        #[command(flatten)]
-        data: Data,
-        /// SMART system scope, e.g. 'system/*.cruds'; give it again for further ones.
-        #[arg(long, required = true)]
-        scope: Vec<String>,
-    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -499,9 +486,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
             };
             admin::act(context, &data, Act::EmergencyAccount(asked)).await
         }
-        Command::Client(ClientCommand::Add { name, data, scope }) => {
-            admin::act(context, &data, Act::ClientAdd { name, scopes: scope }).await
-        }
+        Command::Client(command) => clients::client(context, command).await,
         Command::Enrol {
             data,
             ward,

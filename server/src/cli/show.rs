@@ -3,6 +3,7 @@
 use super::acts::Act;
 use crate::ops::archive::Asked;
 use crate::ops::emergency_accounts::Asked as Envelopes;
+use crate::ops::clients::Asked as Clients;
 use crate::ops::images::Asked as Pictures;
 use crate::ops::look::Asked as Looks;
 use crate::ops::reviews::Asked as Reviews;
@@ -62,6 +63,7 @@ pub fn kind(act: &Act) -> Kind {
                 "broken_glass",
             ],
         ),
+        Act::Client(Clients::List) => Kind::Table("clients", &["client_id", "by", "keys", "scope"]),
         Act::DeviceList => Kind::Table("devices", &["id", "name", "ward", "site", "state", "last_seen"]),
         Act::Images(Pictures::List { .. }) => Kind::Table(
             "quarantined",

@@ -1,10 +1,9 @@
-//! `POST /auth/token`, `POST /auth/login`, `POST /auth/way`, `POST /auth/logout`.
+//! `POST /auth/login`, `POST /auth/way`, `POST /auth/logout`.
 //!
-//! Lives here: proving a client's or a person's secret and opening a session, each with its audit row. Never here:
-//! what they may do then. Called by the router.
+//! Lives here: proving a person's secret and opening a session, each with its audit row. Never here: what they may do
+//! then; programs (`oauth`). Called by the router.
 
 use super::bearer::Signed;
-use super::fhir::Query;
 use super::refusal::Refused;
 use crate::app::App;
 use crate::clock;
@@ -15,12 +14,10 @@ use crate::lanes::{self, Class};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
-use sha2::{Digest as _, Sha256};
+use axum::http::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vitrine_access::policy;
+use vitrine_access::policy::Subject;
 use vitrine_access::ways::{self, Because, Found, Reach, TakeProvider, Way};
 use vitrine_access::{Actor, AuditEntry, Decision, Disclosure, Kind, Purpose};
 use vitrine_clinical::{DeviceId, UserId, WardId};
@@ -50,118 +47,6 @@ pub(crate) fn sign_in_row(
         disclosure: Disclosure::default(),
         notes: BTreeMap::new(),
     }
-}
-
-fn oauth_error(status: StatusCode, error: &str, text: &str) -> Response {
-    let mut out = (
-        status,
-        Json(serde_json::json!({"error": error, "error_description": text})),
-    )
-        .into_response();
-    if status == StatusCode::UNAUTHORIZED {
-        out.headers_mut().insert(
-            header::WWW_AUTHENTICATE,
-            header::HeaderValue::from_static("Basic realm=\"vitrine\""),
-        );
-    }
-    out
-}
-
-/// OAuth 2.0 client credentials (RFC 6749 §4.4) with `client_secret_basic` or `client_secret_post`.
-pub async fn token(State(app): State<Arc<App>>, headers: HeaderMap, body: Bytes) -> Response {
-    match issue(&app, &headers, &body).await {
-        Ok(answer) | Err(answer) => answer,
-    }
-}
-
-async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, Response> {
-    let form = Query::parse(std::str::from_utf8(body).unwrap_or_default());
-    if form.get("grant_type") != Some("client_credentials") {
-        let text = "only grant_type=client_credentials is supported";
-        return Err(oauth_error(
-            StatusCode::BAD_REQUEST,
-            "unsupported_grant_type",
-            text,
-        ));
-    }
-    let wrong = || {
-        oauth_error(
-            StatusCode::UNAUTHORIZED,
-            "invalid_client",
-            "client id or secret is wrong",
-        )
-    };
-    let (id, secret) = basic(headers)
-        .or_else(|| {
-            Some((
-                form.get("client_id")?.to_owned(),
-                form.get("client_secret")?.to_owned(),
-            ))
-        })
-        .filter(|(id, _)| !id.is_empty() && id.len() <= 64)
-        .ok_or_else(wrong)?;
-    let failed = |e: StoreError| Refused::from(e).into_response();
-    let now = clock::now();
-    if let Some(s) = app.throttle.wait_s(&id, "client", now) {
-        return Err(Refused::throttled(s).into_response());
-    }
-    let hash: [u8; 32] = Sha256::digest(secret.as_bytes()).into();
-    let known = app.store.client(&id).await.map_err(failed)?;
-    let registered = match known {
-        Some((kept, scopes)) if secrets::same(&kept, &hash) => scopes,
-        _ => {
-            app.throttle.wrong(&id, "client", now);
-            let row = sign_in_row(Actor::Client(id), None, Kind::SignIn, "wrong-secret", false);
-            app.store.append(row).await.map_err(failed)?;
-            return Err(wrong());
-        }
-    };
-    app.throttle.right(&id, "client");
-    let granted = match form.get("scope").map(str::trim).filter(|s| !s.is_empty()) {
-        None => registered,
-        Some(asked) => asked
-            .split_whitespace()
-            .filter(|s| covered(s, &registered))
-            .map(str::to_owned)
-            .collect(),
-    };
-    if granted.is_empty() {
-        let text = "none of the scopes asked for is registered for this client";
-        return Err(oauth_error(StatusCode::BAD_REQUEST, "invalid_scope", text));
-    }
-    let row = sign_in_row(
-        Actor::Client(id.clone()),
-        None,
-        Kind::SignIn,
-        "client-secret",
-        true,
-    );
-    app.store.append(row).await.map_err(failed)?;
-    let (token, expires_in) = sessions::open_for_client(app, &id, granted.clone())
-        .await
-        .map_err(failed)?;
-    Ok(Json(serde_json::json!({
-        "access_token": token, "token_type": "Bearer", "expires_in": expires_in, "scope": granted.join(" ")
-    }))
-    .into_response())
-}
-
-/// `Authorization: Basic`, id and secret form-encoded within (RFC 6749 §2.3.1).
-fn basic(headers: &HeaderMap) -> Option<(String, String)> {
-    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
-    let (scheme, rest) = value.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let plain = String::from_utf8(secrets::unb64(rest.trim())?).ok()?;
-    let (id, secret) = plain.split_once(':')?;
-    let pair = Query::parse(&format!("{id}={secret}"));
-    pair.0.into_iter().next()
-}
-
-/// Whether a scope asked for lies within one that is registered.
-fn covered(asked: &str, registered: &[String]) -> bool {
-    registered.iter().any(|r| policy::scope_within(asked, r))
 }
 
 /// A person signs in at an enrolled workstation, with password or PIN.
@@ -402,7 +287,11 @@ pub(super) async fn check_secret(
 pub async fn logout(State(app): State<Arc<App>>, Signed(caller): Signed) -> Result<StatusCode, Refused> {
     app.store.end_session(&caller.session).await?;
     app.session_ended(&caller.session);
-    if let Some(user) = caller.user() {
+    let through = match &caller.subject {
+        Subject::App { user, .. } => Some(user),
+        _ => caller.user(),
+    };
+    if let Some(user) = through {
         let row = sign_in_row(
             Actor::User(user.clone()),
             caller.device.clone(),
@@ -413,37 +302,4 @@ pub async fn logout(State(app): State<Arc<App>>, Signed(caller): Signed) -> Resu
         app.store.append(row).await?;
     }
     Ok(StatusCode::NO_CONTENT)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_client_gets_no_more_than_it_is_registered_for() {
-        let registered = vec!["system/*.rs".to_owned(), "system/Observation.cruds".to_owned()];
-        for (asked, ok) in [
-            ("system/Patient.r", true),
-            ("system/Patient.read", true),
-            ("system/Patient.cruds", false),
-            ("system/Observation.cud", true),
-            ("system/*.rs", true),
-            ("system/*.cruds", false),
-            ("user/Patient.r", false),
-            ("system/Patient.", false),
-            ("nonsense", false),
-        ] {
-            assert_eq!(covered(asked, &registered), ok, "{asked}");
-        }
-    }
-
-    #[test]
-    fn basic_credentials_are_form_encoded_within() {
-        let mut h = HeaderMap::new();
-        h.insert(
-            header::AUTHORIZATION,
-            header::HeaderValue::from_static("Basic YSU0MGI6YytkJTNE"),
-        );
-        assert_eq!(basic(&h), Some(("a@b".to_owned(), "c d=".to_owned())));
-    }
 }

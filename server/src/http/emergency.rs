@@ -12,6 +12,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 use vitrine_access::action::ReadCard;
+use vitrine_access::policy::Subject;
 use vitrine_clinical::PatientId;
 use vitrine_wire::ErrorCode;
 
@@ -29,7 +30,12 @@ pub async fn card(
         Refused::new(StatusCode::BAD_REQUEST, ErrorCode::BadRequest, text)
     };
     let patient = PatientId::new(patient).map_err(|_| bad())?;
-    let request = app.request(&caller, Some("Patient"), Some(&patient)).await?;
+    // The card is made of many types: a program that somebody signed in through needs a scope for all of them.
+    let kind = match caller.subject {
+        Subject::App { .. } => "*",
+        _ => "Patient",
+    };
+    let request = app.request(&caller, Some(kind), Some(&patient)).await?;
     let permit = app.decide::<ReadCard>(request).await?;
     let sealed = app.store.card(&permit).await?;
     let found = app.open(&permit, sealed).await?.ok_or_else(|| {

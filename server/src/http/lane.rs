@@ -251,7 +251,7 @@ async fn claimed(app: &Arc<App>, session: Option<[u8; 32]>, caller: Option<&Call
     let (key, who) = match caller {
         Some(c) => {
             let actor = match &c.subject {
-                Subject::User { user, .. } => Actor::User(user.clone()),
+                Subject::User { user, .. } | Subject::App { user, .. } => Actor::User(user.clone()),
                 Subject::Client { id, .. } => Actor::Client(id.clone()),
                 _ => Actor::Client("unknown".to_owned()),
             };

@@ -14,6 +14,7 @@ pub mod fhir;
 pub mod health;
 pub mod import;
 pub mod lane;
+pub mod oauth;
 pub mod oidc;
 pub mod refusal;
 pub mod seat;
@@ -160,11 +161,99 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "POST",
-        path: "/auth/token",
+        path: oauth::TOKEN,
+        door: Door::Secret,
+        interaction: None,
+        body: Some(32768),
+        mount: || post(oauth::token::token),
+    },
+    Route {
+        method: "POST",
+        path: oauth::discovery::INTROSPECT,
+        door: Door::Secret,
+        interaction: None,
+        body: Some(32768),
+        mount: || post(oauth::introspect::introspect),
+    },
+    Route {
+        method: "POST",
+        path: oauth::discovery::REVOKE,
+        door: Door::Secret,
+        interaction: None,
+        body: Some(32768),
+        mount: || post(oauth::revoke::revoke),
+    },
+    Route {
+        method: "GET",
+        path: oauth::authorize::AUTHORIZE,
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(oauth::authorize::begin),
+    },
+    Route {
+        method: "POST",
+        path: oauth::authorize::AUTHORIZE,
+        door: Door::Public,
+        interaction: None,
+        body: Some(32768),
+        mount: || post(oauth::authorize::begin_posted),
+    },
+    Route {
+        method: "GET",
+        path: oauth::authorize::ASK,
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(oauth::authorize::ask),
+    },
+    Route {
+        method: "POST",
+        path: oauth::authorize::SIGN_IN,
         door: Door::Secret,
         interaction: None,
         body: Some(8192),
-        mount: || post(auth::token),
+        mount: || post(oauth::authorize::sign_in),
+    },
+    Route {
+        method: "POST",
+        path: oauth::authorize::FIND,
+        door: Door::Secret,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(oauth::authorize::find),
+    },
+    Route {
+        method: "POST",
+        path: oauth::authorize::ANSWER,
+        door: Door::Secret,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(oauth::authorize::answer),
+    },
+    Route {
+        method: "POST",
+        path: oauth::launch::LAUNCH,
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(oauth::launch::launch),
+    },
+    Route {
+        method: "GET",
+        path: "/.well-known/smart-configuration",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(oauth::discovery::configuration),
+    },
+    Route {
+        method: "GET",
+        path: "/fhir/.well-known/smart-configuration",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(oauth::discovery::configuration),
     },
     Route {
         method: "POST",

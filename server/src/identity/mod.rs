@@ -3,6 +3,8 @@
 //! Lives here: proving who somebody is. Never here: what they may do (that is `vitrine_access::policy`).
 //! Called by `http` and `ws`.
 
+pub mod apps;
+pub mod clients;
 pub mod demo;
 pub mod devices;
 pub mod known;

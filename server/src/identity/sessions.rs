@@ -8,6 +8,7 @@
 //! account; its token opens nothing else, and no other token opens the console: what is kept of it is another hash, and
 //! its row says what it is for.
 
+use super::apps;
 use crate::app::App;
 use crate::clock;
 use crate::keys::hex;
@@ -18,6 +19,8 @@ use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::identities::ProviderSession;
 use vitrine_store::{Account, DeviceState, SessionRow, StoreError};
 
+/// The longest text that is looked up as a token, bytes.
+pub(super) const TOKEN_MOST: usize = 256;
 /// A session is written anew at most so often while it is used, ms.
 const TOUCH_MS: i64 = 60_000;
 /// A session of the console ends after so long in any case, ms (8 h), or earlier where `sessions.longest_hours` says so.
@@ -56,9 +59,13 @@ impl Caller {
     }
 }
 
-/// SHA-256 of a token.
+/// What is kept of a token: SHA-256. Of a token of [`apps`] another one, so that a server that does not know the
+/// kind finds nothing under it.
 #[must_use]
 pub fn token_hash(token: &str) -> [u8; 32] {
+    if token.starts_with(apps::APP_TOKEN) {
+        return Sha256::digest([b"vitrine-app\0", token.as_bytes()].concat()).into();
+    }
     Sha256::digest(token.as_bytes()).into()
 }
 
@@ -129,6 +136,68 @@ pub async fn open_for_client(app: &App, id: &str, scopes: Vec<String>) -> Result
     Ok((open(app, row).await?, life_s))
 }
 
+/// A token of a program that is in force.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Hash of the token.
+    pub session: [u8; 32],
+    /// The program it was given to.
+    pub client: String,
+    /// The person who signed in through it.
+    pub user: Option<String>,
+    /// The patient of the launch.
+    pub patient: Option<String>,
+    /// What it was granted.
+    pub scopes: Vec<String>,
+    /// Since when.
+    pub at: UtcMs,
+    /// Until when.
+    pub until: UtcMs,
+}
+
+/// What a program holds by a token; `None` when it is over, never was, or is a person's session.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn of_program(app: &App, token: &str) -> Result<Option<Held>, StoreError> {
+    if token.is_empty() || token.len() > TOKEN_MOST {
+        return Ok(None);
+    }
+    let session = token_hash(token);
+    let Some(row) = app.store.session(&session).await? else {
+        return Ok(None);
+    };
+    let held = |row: SessionRow| Held {
+        session,
+        client: row.holder,
+        user: None,
+        patient: None,
+        scopes: row.scopes,
+        at: row.at,
+        until: row.until,
+    };
+    if row.client {
+        return Ok(Some(row).filter(|r| r.until > clock::now()).map(held));
+    }
+    let caller = caller_of(app, session, false).await?;
+    Ok(caller.and_then(|c| match c.subject {
+        Subject::App {
+            id,
+            user,
+            scopes,
+            patient,
+            ..
+        } => Some(Held {
+            client: id,
+            user: Some(user.to_string()),
+            patient: patient.map(|p| p.to_string()),
+            scopes,
+            ..held(row)
+        }),
+        _ => None,
+    }))
+}
+
 async fn open(app: &App, row: impl FnOnce([u8; 32], UtcMs) -> SessionRow) -> Result<String, StoreError> {
     let token = hex(&clock::random::<32>());
     app.store
@@ -142,7 +211,7 @@ async fn open(app: &App, row: impl FnOnce([u8; 32], UtcMs) -> SessionRow) -> Res
 /// # Errors
 /// [`StoreError`].
 pub async fn caller(app: &App, token: &str) -> Result<Option<Caller>, StoreError> {
-    if token.is_empty() || token.len() > 256 {
+    if token.is_empty() || token.len() > TOKEN_MOST {
         return Ok(None);
     }
     caller_of(app, token_hash(token), true).await
@@ -170,8 +239,11 @@ async fn proven(app: &App, hash: [u8; 32], touch: bool) -> Result<Option<Caller>
         app.store.end_session(&hash).await?;
         return Ok(None);
     }
-    if is_console(&row) || is_vouched(&row) {
+    if is_console(&row) || is_vouched(&row) || apps::opens_nothing(&row) {
         return Ok(None);
+    }
+    if apps::is_token(&row) {
+        return apps::caller(app, hash, &row).await;
     }
     if row.client {
         let subject = Subject::Client {
@@ -303,6 +375,8 @@ pub struct AtConsole {
     pub account: Account,
     /// When the session ends in any case.
     pub ends: UtcMs,
+    /// What it rests on, where the provider vouched for the person.
+    pub provider: Option<ProviderSession>,
 }
 
 /// What is kept of a token of the console: not the hash of a bearer token of the same text.
@@ -392,5 +466,6 @@ pub async fn at_console(app: &App, token: &str) -> Result<Option<AtConsole>, Sto
         caller,
         account,
         ends,
+        provider: row.provider,
     }))
 }

@@ -51,7 +51,11 @@ impl Ask {
         match (method, parts.as_slice()) {
             (
                 "GET",
-                ["healthz" | "readyz"] | ["fhir", "metadata"] | ["ws", "sync" | "images" | "live", ..],
+                ["healthz" | "readyz"]
+                | ["fhir", "metadata"]
+                | [".well-known", "smart-configuration"]
+                | ["fhir", ".well-known", "smart-configuration"]
+                | ["ws", "sync" | "images" | "live", ..],
             ) => Self::Control,
             ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
             ("GET", ["fhir", "Patient", id, "$everything"]) => patient(id).map_or(Self::Other, Self::Chart),
@@ -65,12 +69,20 @@ impl Ask {
             ("GET", ["dicomweb", "studies", ..]) => Self::Images,
             ("POST", ["live", "vitals"]) => Self::Live,
             ("POST", ["auth", "break-glass"]) => Self::BreakGlass,
-            ("POST", ["auth", "login" | "way" | "token" | "oidc"] | ["console", "api", "sign-in"])
+            (
+                "POST",
+                [
+                    "auth",
+                    "login" | "way" | "token" | "introspect" | "revoke" | "launch" | "oidc",
+                ]
+                | ["auth", "authorize", "sign-in"]
+                | ["console", "api", "sign-in"],
+            )
             | (
                 "GET",
                 ["auth", "oidc"] | ["console", "api", "oidc", "start"] | ["console", "oidc", "callback"],
             ) => Self::SignIn,
-            (_, ["enrol", ..] | ["console", ..] | ["auth", "oidc", ..]) => Self::Admin,
+            (_, ["enrol", ..] | ["console", ..] | ["auth", "oidc" | "authorize", ..]) => Self::Admin,
             _ => Self::Other,
         }
     }
@@ -205,6 +217,17 @@ mod tests {
             ("POST", "/auth/login", SignIn, SignIn),
             ("POST", "/auth/way", SignIn, SignIn),
             ("POST", "/auth/token", SignIn, SignIn),
+            ("POST", "/auth/introspect", SignIn, SignIn),
+            ("POST", "/auth/revoke", SignIn, SignIn),
+            ("POST", "/auth/launch", SignIn, SignIn),
+            ("GET", "/auth/authorize", Admin, Admin),
+            ("POST", "/auth/authorize", Admin, Admin),
+            ("GET", "/auth/authorize/ask", Admin, Admin),
+            ("POST", "/auth/authorize/sign-in", SignIn, SignIn),
+            ("POST", "/auth/authorize/find", Admin, Admin),
+            ("POST", "/auth/authorize/answer", Admin, Admin),
+            ("GET", "/.well-known/smart-configuration", Control, Control),
+            ("GET", "/fhir/.well-known/smart-configuration", Control, Control),
             ("POST", "/auth/logout", Clinical, Clinical),
             ("GET", "/auth/oidc", SignIn, SignIn),
             ("POST", "/auth/oidc", SignIn, SignIn),

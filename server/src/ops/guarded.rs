@@ -39,9 +39,9 @@ use vitrine_store::reviews::{ReviewOrder, Reviews};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
-    Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
-    PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow,
-    Stall, Store, StoreError, StoreMode, StoredCard, StoredResource, Tiers, is_urgent,
+    ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice,
+    Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
+    SessionRow, Stall, Store, StoreError, StoreMode, StoredCard, StoredResource, Tiers, is_urgent,
 };
 
 /// Times a read is tried again.
@@ -543,14 +543,18 @@ impl Accounts for Guarded {
     async fn put_client(
         &self,
         permit: &Permit<ManageUsers>,
-        id: &str,
-        secret_hash: [u8; 32],
-        scopes: Vec<String>,
+        client: ClientRow,
     ) -> Result<Receipt, StoreError> {
-        write!(self, put_client(permit, id, secret_hash, scopes))
+        write!(self, put_client(permit, client))
     }
-    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+    async fn remove_client(&self, permit: &Permit<ManageUsers>, id: &str) -> Result<Receipt, StoreError> {
+        write!(self, remove_client(permit, id))
+    }
+    async fn client(&self, id: &str) -> Result<Option<ClientRow>, StoreError> {
         read!(self, client(id))
+    }
+    async fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
+        read!(self, clients())
     }
 }
 

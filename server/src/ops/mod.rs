@@ -9,6 +9,7 @@ pub mod audit;
 pub mod audit_tree;
 pub mod backup;
 pub mod breaker;
+pub mod clients;
 pub mod container;
 pub mod copies;
 pub mod doctor;

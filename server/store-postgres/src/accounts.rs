@@ -10,7 +10,8 @@ use vitrine_access::{Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::identities::ProviderSession;
 use vitrine_store::{
-    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
+    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow,
+    StoreError,
 };
 
 const DEVICES: &str = "keeping devices";
@@ -68,6 +69,19 @@ pub(crate) fn session(r: &Row) -> Result<SessionRow, Fault> {
             .map(|(issuer, subject)| ProviderSession { issuer, subject, sid }),
         at: UtcMs(col(r, 5, SESSIONS)?),
         until: UtcMs(col(r, 6, SESSIONS)?),
+    })
+}
+
+const CLIENT: &str = "SELECT id, secret, scopes, keys, redirects FROM client";
+
+fn client(r: &Row) -> Result<ClientRow, Fault> {
+    let (scopes, redirects): (&str, &str) = (col(r, 2, SESSIONS)?, col(r, 4, SESSIONS)?);
+    Ok(ClientRow {
+        id: col(r, 0, SESSIONS)?,
+        secret: col::<Option<&[u8]>>(r, 1, SESSIONS)?.map(hash32),
+        scopes: parsed(serde_json::from_str(scopes), SESSIONS)?,
+        keys: col(r, 3, SESSIONS)?,
+        redirects: parsed(serde_json::from_str(redirects), SESSIONS)?,
     })
 }
 
@@ -174,24 +188,26 @@ impl Accounts for PostgresStore {
     async fn put_client(
         &self,
         permit: &Permit<ManageUsers>,
-        id: &str,
-        secret_hash: [u8; 32],
-        scopes: Vec<String>,
+        client: ClientRow,
     ) -> Result<Receipt, StoreError> {
         let entry = permit.entry(Disclosure::default());
-        let act = Act::PutClient(id.to_owned(), secret_hash, scopes);
-        receipt(self.act(act, Some(entry)).await?)
+        receipt(self.act(Act::PutClient(client), Some(entry)).await?)
     }
 
-    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
-        let sql = "SELECT secret, scopes FROM client WHERE id = $1";
-        let Some(row) = one(&self.reader().await?, SESSIONS, sql, &[&id]).await? else {
-            return Ok(None);
-        };
-        let scopes: &str = col(&row, 1, SESSIONS)?;
-        Ok(Some((
-            hash32(col(&row, 0, SESSIONS)?),
-            parsed(serde_json::from_str(scopes), SESSIONS)?,
-        )))
+    async fn remove_client(&self, permit: &Permit<ManageUsers>, id: &str) -> Result<Receipt, StoreError> {
+        let entry = permit.entry(Disclosure::default());
+        receipt(self.act(Act::RemoveClient(id.to_owned()), Some(entry)).await?)
+    }
+
+    async fn client(&self, id: &str) -> Result<Option<ClientRow>, StoreError> {
+        let sql = format!("{CLIENT} WHERE id = $1");
+        let row = one(&self.reader().await?, SESSIONS, &sql, &[&id]).await?;
+        Ok(row.as_ref().map(client).transpose()?)
+    }
+
+    async fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
+        let sql = format!("{CLIENT} ORDER BY id");
+        let rows = all(&self.reader().await?, SESSIONS, &sql, &[]).await?;
+        Ok(rows.iter().map(client).collect::<Result<_, _>>()?)
     }
 }

@@ -24,13 +24,15 @@ use vitrine_store::archive::{ArchiveOrder, Archived};
 use vitrine_store::held::HeldChange;
 use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{
-    Account, AccountChange, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice, QuarantineItem,
-    SessionRow, StoreError, badge_taken, badges_after, device_chain,
+    Account, AccountChange, ClientRow, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice,
+    QuarantineItem, SessionRow, StoreError, badge_taken, badges_after, device_chain, none_registered,
 };
 
 const USERS: &str = "keeping accounts";
 const DEVICES: &str = "keeping devices";
 const SESSIONS: &str = "keeping sessions";
+/// Ends what a program opened itself.
+const OF_CLIENT: &str = "DELETE FROM session WHERE holder = $1 AND client";
 const ROWS: &str = "keeping a device's audit rows";
 const PRUNING: &str = "pruning the feed";
 
@@ -46,7 +48,8 @@ pub(crate) enum Act {
     EndSession([u8; 32]),
     ProlongSession([u8; 32], UtcMs),
     Identity(IdentityAct),
-    PutClient(String, [u8; 32], Vec<String>),
+    PutClient(ClientRow),
+    RemoveClient(String),
     /// Both write their own audit row, where one is due.
     KeepGrant(Box<GrantRow>, Box<AuditEntry>),
     Review(Box<ReviewOrder>),
@@ -193,10 +196,27 @@ impl Group<'_> {
                 run(self.tx, SESSIONS, sql, &[&&hash[..], &until.0]).await?;
             }
             Act::Identity(act) => identity = Some(self.identity(act).await?),
-            Act::PutClient(id, secret, scopes) => {
-                let sql = "INSERT INTO client (id, secret, scopes) VALUES ($1, $2, $3)
-                           ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, scopes = excluded.scopes";
-                run(self.tx, USERS, sql, &[id, &&secret[..], &json(scopes)?]).await?;
+            Act::PutClient(c) => {
+                let sql =
+                    "INSERT INTO client (id, secret, scopes, keys, redirects) VALUES ($1, $2, $3, $4, $5)
+                           ON CONFLICT (id) DO UPDATE SET secret = excluded.secret, scopes = excluded.scopes,
+                             keys = excluded.keys, redirects = excluded.redirects";
+                let secret = c.secret.as_ref().map(|s| &s[..]);
+                let (scopes, redirects) = (json(&c.scopes)?, json(&c.redirects)?);
+                run(
+                    self.tx,
+                    USERS,
+                    sql,
+                    &[&c.id, &secret, &scopes, &c.keys, &redirects],
+                )
+                .await?;
+                run(self.tx, SESSIONS, OF_CLIENT, &[&c.id]).await?;
+            }
+            Act::RemoveClient(id) => {
+                if run(self.tx, USERS, "DELETE FROM client WHERE id = $1", &[id]).await? == 0 && !self.again {
+                    return Err(none_registered(id).into());
+                }
+                run(self.tx, SESSIONS, OF_CLIENT, &[id]).await?;
             }
             Act::KeepGrant(row, entry) => {
                 let (row, receipt) = self.keep_grant(row, entry).await?;

@@ -78,10 +78,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "badges",
         sql: include_str!("../migrations/0013_badges.sql"),
     },
+    Migration {
+        number: 14,
+        name: "clients",
+        sql: include_str!("../migrations/0014_clients.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 13;
+pub const SCHEMA: u32 = 14;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

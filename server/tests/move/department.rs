@@ -12,8 +12,8 @@ use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
 use vitrine_store::identities::{Bound, ProviderSession};
 use vitrine_store::imaging::{Blob, InstanceRow, NewInstance, StudyQuery, StudyRow};
 use vitrine_store::{
-    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, EnrolCode, GrantRow, NewDevice, Page,
-    Precondition, QuarantineItem, SearchBy, SearchQuery, SessionRow, StoredResource,
+    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, ClientRow, EnrolCode, GrantRow, NewDevice,
+    Page, Precondition, QuarantineItem, SearchBy, SearchQuery, SessionRow, StoredResource,
 };
 
 pub fn put(body: &Value) -> ChangeOp {
@@ -155,11 +155,19 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
         .unwrap();
     let later = UtcMs(at.0 + 1_000_000);
     assert!(store.once([4; 32], at, later).await.unwrap());
-    let scopes = vec!["system/*.r".to_owned()];
-    store
-        .put_client(&h.operator(), "ris", [8; 32], scopes)
-        .await
-        .unwrap();
+    for (id, secret, keys) in [
+        ("ris", Some([8; 32]), None),
+        ("pacs", None, Some("{\"keys\":[]}")),
+    ] {
+        let client = ClientRow {
+            id: id.to_owned(),
+            secret,
+            keys: keys.map(str::to_owned),
+            scopes: vec!["system/*.r".to_owned()],
+            redirects: Vec::new(),
+        };
+        store.put_client(&h.operator(), client).await.unwrap();
+    }
     let hold = ArchiveAct::Hold(&h.operator_of("mv1"), "a claim".to_owned());
     store.archive(hold).await.unwrap();
     let person = Account {
@@ -343,7 +351,7 @@ pub async fn see(h: &Hospital) -> Seen {
         s.grants(10).await.unwrap(),
         s.quarantined(10).await.unwrap(),
         s.session(&session().hash).await.unwrap(),
-        s.client("ris").await.unwrap(),
+        s.clients().await.unwrap(),
         s.enrol_codes(UtcMs(0)).await.unwrap(),
     );
     let nurse = UserId::new("a.nurse").unwrap();

@@ -125,6 +125,10 @@ actions! {
     ExplainBreakGlass = "explain-break-glass";
     /// A request claims the lane of emergencies without being entitled to it.
     ClaimLane = "claim-lane";
+    /// A program asks what a token of its own is good for.
+    IntrospectToken = "introspect-token";
+    /// A person lets a program in, or does not; or starts it on a patient.
+    AuthorizeApp = "authorize-app";
 }
 
 #[cfg(test)]
@@ -136,7 +140,7 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::parse(kind.name()), Some(*kind));
         }
-        assert_eq!(Kind::ALL.len(), NAMES.len() + 12);
+        assert_eq!(Kind::ALL.len(), NAMES.len() + 14);
         assert!(Kind::ALL.iter().zip(NAMES).all(|(k, n)| k.name() == *n));
         assert_eq!(Kind::parse("other"), None);
         assert_eq!(<ReadCard as Action>::KIND, Kind::ReadCard);

@@ -18,6 +18,7 @@ pub mod matrix;
 mod permit;
 pub mod policy;
 pub mod review;
+pub mod scopes;
 pub mod tree;
 pub mod ways;
 

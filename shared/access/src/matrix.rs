@@ -363,10 +363,110 @@ fn others() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
         r.patient = Some(patient.clone());
         out.push(("(client)", words, r));
     }
+    out.extend(apps()?);
     let mut r = base(Subject::Operator {
         account: "root".to_owned(),
     });
     r.patient = Some(patient);
     out.push(("(operator)", "on the server's own machine", r));
+    Ok(out)
+}
+
+/// Programs that a person of the ward ED signed in through.
+fn apps() -> Result<Vec<(&'static str, &'static str, Request)>, IdError> {
+    let mut out = Vec::new();
+    for (words, role, scope, own, ward, kind) in [
+        (
+            "patient/*.rs of a nurse, its patient",
+            "nurse",
+            "patient/*.rs",
+            "p1",
+            "ED",
+            "Observation",
+        ),
+        (
+            "patient/*.rs of a nurse, another patient",
+            "nurse",
+            "patient/*.rs",
+            "p2",
+            "ED",
+            "Observation",
+        ),
+        (
+            "patient/*.rs of a nurse, its patient in another ward",
+            "nurse",
+            "patient/*.rs",
+            "p1",
+            "ICU",
+            "Observation",
+        ),
+        (
+            "patient/Observation.rs of a nurse on Condition",
+            "nurse",
+            "patient/Observation.rs",
+            "p1",
+            "ED",
+            "Condition",
+        ),
+        (
+            "patient/*.sr of a nurse, its patient",
+            "nurse",
+            "patient/*.sr",
+            "p1",
+            "ED",
+            "Observation",
+        ),
+        (
+            "user/*.cruds of a physician, own ward",
+            "physician",
+            "user/*.cruds",
+            "",
+            "ED",
+            "Observation",
+        ),
+        (
+            "user/*.cruds of a physician, other ward",
+            "physician",
+            "user/*.cruds",
+            "",
+            "ICU",
+            "Observation",
+        ),
+        (
+            "user/*.rs of a privacy officer",
+            "privacy-officer",
+            "user/*.rs",
+            "",
+            "ED",
+            "Observation",
+        ),
+        (
+            "system/*.cruds of a physician",
+            "physician",
+            "system/*.cruds",
+            "",
+            "ED",
+            "Observation",
+        ),
+    ] {
+        let Some(role) = Role::all().find(|r| r.name() == role) else {
+            continue;
+        };
+        let mut r = base(Subject::App {
+            id: "growth".to_owned(),
+            user: UserId::new("a.person")?,
+            role,
+            wards: vec![WardId::new("ED")?],
+            scopes: vec![scope.to_owned()],
+            patient: (!own.is_empty()).then(|| PatientId::new(own)).transpose()?,
+        });
+        r.kind = Some(kind.to_owned());
+        r.patient = Some(PatientFacts {
+            patient: PatientId::new("p1")?,
+            ward: Some(WardId::new(ward)?),
+            label: Label::NONE,
+        });
+        out.push(("(app)", words, r));
+    }
     Ok(out)
 }

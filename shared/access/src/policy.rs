@@ -8,6 +8,7 @@
 //! the request. What lies in the record is judged when it is read, by the clearance of the permit: the highest level
 //! for which the same rules would have allowed the same act.
 
+use crate::scopes::{PATIENT, SYSTEM, covers as scope_covers, sees as scope_sees};
 use crate::{AccessId, Action, Actor, AuditEntry, Decision, Disclosure, Grant, Permit, Purpose};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -131,6 +132,21 @@ pub enum Subject {
         /// Scopes, e.g. `system/*.cruds`, `system/Patient.rs`.
         scopes: Vec<String>,
     },
+    /// A program that a person signed in through (SMART App Launch): what the person may, as far as they granted it.
+    App {
+        /// Client id.
+        id: String,
+        /// Sign-in name of the person.
+        user: UserId,
+        /// Their role.
+        role: Role,
+        /// Their wards.
+        wards: Vec<WardId>,
+        /// What they granted, e.g. `patient/*.rs`, `user/Observation.rs`.
+        scopes: Vec<String>,
+        /// The patient of its launch; `patient/…` scopes reach this one alone.
+        patient: Option<PatientId>,
+    },
     /// Whoever runs a command on the server's own machine.
     Operator {
         /// Operating-system account.
@@ -253,6 +269,16 @@ pub fn verdict(action: &str, r: &Request) -> Verdict {
         Subject::User { user, role, wards } => user_verdict(action, r, user, role.0, wards),
         Subject::Device { ward, site } => device_verdict(action, r, ward, *site),
         Subject::Client { scopes, .. } => client_verdict(action, r, scopes),
+        Subject::App {
+            user,
+            role,
+            wards,
+            scopes,
+            patient,
+            ..
+        } => app_verdict(action, r, scopes, patient.as_ref(), |r| {
+            user_verdict(action, r, user, role.0, wards)
+        }),
         Subject::Operator { .. } => operator_verdict(action),
     }
 }
@@ -268,7 +294,7 @@ fn usual_purpose(action: &str, subject: &Subject) -> Purpose {
             Purpose::Compliance
         }
         (_, "run-drill") => Purpose::Operations,
-        (Subject::User { .. } | Subject::Client { .. }, _) => Purpose::Treatment,
+        (Subject::User { .. } | Subject::Client { .. } | Subject::App { .. }, _) => Purpose::Treatment,
         _ => Purpose::Operations,
     }
 }
@@ -473,7 +499,10 @@ fn client_verdict(action: &str, r: &Request, scopes: &[String]) -> Verdict {
     let kind = r.kind.as_deref();
     let level = r.label().level();
     let seen = |s: &String| action == "write-clinical" || scope_sees(s) >= level;
-    let covering = || scopes.iter().filter(|s| scope_covers(s, kind, letters));
+    let covering = || {
+        let ours = scopes.iter().filter(|s| s.starts_with(SYSTEM));
+        ours.filter(|s| scope_covers(s, kind, letters))
+    };
     if covering().next().is_none() {
         return deny("scope-missing", "The client's scopes do not cover this.");
     }
@@ -493,70 +522,70 @@ fn client_verdict(action: &str, r: &Request, scopes: &[String]) -> Verdict {
     allow("client-scope")
 }
 
-/// Whether a SMART v2 system scope (`system/Type.cruds`) covers a type and any of `letters` (SMART App Launch 2.2,
-/// scopes: `.cruds` letters in that order; v1 `.read` = `rs`, `.write` = `cud`, `.*` = all).
-fn scope_covers(scope: &str, kind: Option<&str>, letters: &str) -> bool {
-    let Some((type_part, granted, search)) = scope_parts(scope) else {
-        return false;
+/// Types that are no patient's and that a `patient/…` scope reaches beside the patient's own: what a record refers to.
+const REFERRED_TO: [&str; 6] = [
+    "Practitioner",
+    "PractitionerRole",
+    "Organization",
+    "Location",
+    "Medication",
+    "Endpoint",
+];
+
+/// What a person granted to a program, and of that what the person may (`theirs`). It reads and does nothing else, and no
+/// glass is broken through it.
+fn app_verdict(
+    action: &str,
+    r: &Request,
+    scopes: &[String],
+    own: Option<&PatientId>,
+    theirs: impl Fn(&Request) -> Verdict,
+) -> Verdict {
+    let letters = match action {
+        "read-resource" | "read-chart" | "read-card" => "r",
+        "search-patients" => "s",
+        _ => {
+            return deny(
+                "app-only-reads",
+                "A program that somebody signed in through may read and do nothing else.",
+            );
+        }
     };
-    if search.is_some_and(|s| !s.starts_with(SECURITY)) {
-        return false;
-    }
-    if type_part != "*" && kind != Some(type_part) {
-        return false;
-    }
-    let granted = letters_of(granted);
-    letters.chars().any(|l| granted.contains(l))
-}
-
-/// The letters of a scope; those of SMART v1 in the words of v2.
-fn letters_of(granted: &str) -> &str {
-    match granted {
-        "read" => "rs",
-        "write" => "cud",
-        "*" => "cruds",
-        other => other,
-    }
-}
-
-/// Whether a scope lies within another: its type, every one of its letters, and no higher a level.
-#[must_use]
-pub fn scope_within(asked: &str, registered: &str) -> bool {
-    let (Some((kind, letters, narrowed)), Some((k, l, _))) = (scope_parts(asked), scope_parts(registered))
-    else {
-        return false;
+    let kind = r.kind.as_deref();
+    let covering = || {
+        let granted = scopes.iter().filter(|s| !s.starts_with(SYSTEM));
+        granted.filter(|s| scope_covers(s, kind, letters))
     };
-    let (letters, l) = (letters_of(letters), letters_of(l));
-    !letters.is_empty()
-        && (k == "*" || k == kind)
-        && letters.chars().all(|c| l.contains(c))
-        && narrowed.is_none_or(|n| n.starts_with(SECURITY))
-        && scope_sees(asked) <= scope_sees(registered)
-}
-
-/// The search parameter that names a level.
-const SECURITY: &str = "_security=";
-
-/// Type, letters and search parameters of a system scope.
-fn scope_parts(scope: &str) -> Option<(&str, &str, Option<&str>)> {
-    let rest = scope.strip_prefix("system/")?;
-    let (rest, search) = match rest.split_once('?') {
-        Some((rest, search)) => (rest, Some(search)),
-        None => (rest, None),
+    if covering().next().is_none() {
+        return deny("scope-missing", "The program was not granted this.");
+    }
+    // Whose a search is for is asked of the policy again, for each patient of it; people are searched by `user/…` alone.
+    let bound = match (&r.patient, own) {
+        (Some(asked), Some(own)) => asked.patient == *own,
+        (None, Some(_)) if action == "search-patients" => kind.is_some_and(|k| k != "Patient"),
+        (None, Some(_)) => kind.is_some_and(|k| REFERRED_TO.contains(&k)),
+        (_, None) => false,
     };
-    let (kind, letters) = rest.split_once('.')?;
-    Some((kind, letters, search))
-}
-
-/// Up to which level a scope lets see: `system/*.rs?_security=R` names it (SMART App Launch 2.2, finer-grained resource
-/// constraints using search parameters; the system of the code may stand before it, `system|R`). A scope with any other
-/// search parameter covers nothing: what it narrows to is not known here.
-fn scope_sees(scope: &str) -> Confidentiality {
-    let named = scope_parts(scope).and_then(|(_, _, search)| search?.strip_prefix(SECURITY));
-    match named.map(|n| n.rsplit('|').next().unwrap_or(n)) {
-        Some("V") => Confidentiality::VeryRestricted,
-        Some("R") => Confidentiality::Restricted,
-        _ => Confidentiality::Normal,
+    let reaching = || covering().filter(|s| !s.starts_with(PATIENT) || bound);
+    if reaching().next().is_none() {
+        return deny(
+            "other-patient-than-the-launch",
+            "The program was granted the record of one patient, and this is not theirs.",
+        );
+    }
+    let level = r.label().level();
+    if !reaching().any(|s| scope_sees(s) >= level) {
+        return deny(
+            "label-not-in-scope",
+            "This is confidential, and nothing that the program was granted names that.",
+        );
+    }
+    let mut plain = r.clone();
+    plain.grant = None;
+    Verdict {
+        break_glass_offered: false,
+        by_grant: false,
+        ..theirs(&plain)
     }
 }
 
@@ -620,8 +649,12 @@ pub fn decide<A: Action>(r: Request) -> Result<Permit<A>, Denied> {
     let purpose = if by_glass { Purpose::BreakGlass } else { usual() };
     let clearance = clearance_of(A::NAME, &r);
     let offered = v.break_glass_offered || (v.allow && breaking_helps(A::NAME, &r));
+    let mut notes = BTreeMap::new();
+    if let Subject::App { id, .. } = &r.subject {
+        notes.insert("app".to_owned(), id.clone());
+    }
     let actor = match r.subject {
-        Subject::User { user, .. } => Actor::User(user),
+        Subject::User { user, .. } | Subject::App { user, .. } => Actor::User(user),
         Subject::Device { .. } => match &r.device {
             Some(d) => Actor::Device(d.clone()),
             None => Actor::Operator("unnamed device".to_owned()),
@@ -638,7 +671,7 @@ pub fn decide<A: Action>(r: Request) -> Result<Permit<A>, Denied> {
         rule: v.rule,
         grant: if v.by_grant { r.grant.map(|g| g.id) } else { None },
         patient: r.patient.map(|p| p.patient),
-        notes: BTreeMap::new(),
+        notes,
         clearance,
         breaking_helps: offered,
         _act: PhantomData,
@@ -664,36 +697,5 @@ pub(crate) fn refusal<A: Action>(
         text,
         break_glass_offered,
         entry: Box::new(entry),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_scope_names_the_level_it_lets_see_and_no_wider_one_is_given() {
-        let v = "system/*.rs?_security=http://terminology.hl7.org/CodeSystem/v3-Confidentiality|V";
-        assert_eq!(scope_sees("system/*.rs"), Confidentiality::Normal);
-        assert_eq!(scope_sees("system/*.rs?_security=R"), Confidentiality::Restricted);
-        assert_eq!(scope_sees(v), Confidentiality::VeryRestricted);
-        assert!(scope_covers(v, Some("Observation"), "r") && !scope_covers(v, None, "c"));
-        assert!(!scope_covers(
-            "system/*.rs?category=laboratory",
-            Some("Observation"),
-            "r"
-        ));
-        for (asked, registered, within) in [
-            ("system/*.rs", "system/*.cruds", true),
-            ("system/Patient.r", "system/*.read", true),
-            ("system/*.rs", "system/Patient.rs", false),
-            (v, "system/*.cruds", false),
-            ("system/*.rs?_security=R", v, true),
-            (v, "system/*.rs?_security=R", false),
-            ("system/*.rs?category=x", "system/*.cruds", false),
-            ("system/*.", "system/*.cruds", false),
-        ] {
-            assert_eq!(scope_within(asked, registered), within, "{asked} in {registered}");
-        }
     }
 }

@@ -125,3 +125,57 @@ fn nobody_outside_the_clinic_reads_a_chart() {
         assert!(!(reads && outside.iter().any(|r| line.starts_with(r))), "{line}");
     }
 }
+
+#[test]
+fn a_program_may_no_more_than_the_person_who_signed_in_through_it() {
+    let (mut allowed, mut narrower) = (0, 0);
+    for (scope, own) in [
+        ("user/*.rs", None),
+        ("user/*.rs?_security=V", None),
+        ("patient/*.rs", Some("p1")),
+        ("patient/*.rs", Some("p9")),
+        ("patient/*.rs", None),
+        ("patient/Observation.rs", Some("p1")),
+        ("user/*.cruds", None),
+        ("user/*.dus", None),
+    ] {
+        let mut check = |act: &str, asked: &policy::Request| {
+            let theirs = policy::verdict(act, asked);
+            let policy::Subject::User { user, role, wards } = asked.subject.clone() else {
+                return theirs;
+            };
+            let mut through = asked.clone();
+            through.kind = Some("Observation".to_owned());
+            through.subject = policy::Subject::App {
+                id: "growth".to_owned(),
+                user,
+                role,
+                wards,
+                scopes: vec![scope.to_owned()],
+                patient: own.map(|p| vitrine_clinical::PatientId::new(p).expect("an id")),
+            };
+            let v = policy::verdict(act, &through);
+            assert!(!v.break_glass_offered && !v.by_grant, "{scope} {act}");
+            if v.allow {
+                let mut plain = asked.clone();
+                plain.grant = None;
+                assert!(policy::verdict(act, &plain).allow, "{scope} {act} {asked:?}");
+                let reads = ["read-card", "read-chart", "read-resource", "search-patients"];
+                assert!(reads.contains(&act), "{scope} {act}");
+                let same = asked.patient.as_ref().map(|p| p.patient.as_str()) == own;
+                assert!(
+                    scope.starts_with("user/") || same || act == "search-patients",
+                    "{scope} {act}"
+                );
+                assert_ne!(scope, "user/*.dus");
+                allowed += 1;
+            } else if theirs.allow {
+                narrower += 1;
+            }
+            theirs
+        };
+        matrix::render(&mut check).expect("fixed ids are well formed");
+        matrix::render_sensitivity(&mut check).expect("fixed ids are well formed");
+    }
+    assert!(allowed > 500 && narrower > allowed, "{allowed} {narrower}");
+}

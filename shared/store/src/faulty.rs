@@ -17,9 +17,9 @@ use crate::reviews::{ReviewOrder, Reviews};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
-    Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice, Page,
-    PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery, SessionRow,
-    Stall, Store, StoreError, StoredCard, StoredResource, Tiers,
+    ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice,
+    Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
+    SessionRow, Stall, Store, StoreError, StoredCard, StoredResource, Tiers,
 };
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -546,14 +546,18 @@ impl Accounts for FaultyStore {
     async fn put_client(
         &self,
         permit: &Permit<ManageUsers>,
-        id: &str,
-        secret_hash: [u8; 32],
-        scopes: Vec<String>,
+        client: ClientRow,
     ) -> Result<Receipt, StoreError> {
-        through!(self, put_client(permit, id, secret_hash, scopes))
+        through!(self, put_client(permit, client))
     }
-    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+    async fn remove_client(&self, permit: &Permit<ManageUsers>, id: &str) -> Result<Receipt, StoreError> {
+        through!(self, remove_client(permit, id))
+    }
+    async fn client(&self, id: &str) -> Result<Option<ClientRow>, StoreError> {
         through!(self, client(id))
+    }
+    async fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
+        through!(self, clients())
     }
 }
 

@@ -14,6 +14,7 @@ pub mod audit_find;
 pub mod audit_pack;
 pub mod batch;
 mod checked;
+mod clients;
 pub mod conformance;
 pub mod copies;
 pub mod device_chain;
@@ -41,6 +42,7 @@ pub mod transfer;
 mod urgent;
 
 pub use checked::{Contents, LogMark, RowCheck};
+pub use clients::{ClientRow, none_registered};
 pub use error::StoreError;
 pub use memory::MemoryStore;
 pub use model::{

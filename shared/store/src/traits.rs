@@ -10,9 +10,9 @@ use crate::pixels::Pixels;
 use crate::reviews::Reviews;
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
 use crate::{
-    Account, AccountChange, Applied, AuditChainRow, ChangeBatch, Counts, DeviceRow, EnrolCode, FeedBatch,
-    HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits,
-    SearchQuery, SessionRow, StoreError, StoredCard, StoredResource,
+    Account, AccountChange, Applied, AuditChainRow, ChangeBatch, ClientRow, Counts, DeviceRow, EnrolCode,
+    FeedBatch, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
+    SearchHits, SearchQuery, SessionRow, StoreError, StoredCard, StoredResource,
 };
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -245,16 +245,18 @@ pub trait Accounts: Send + Sync {
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError>;
     /// Ends a session.
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
-    /// Adds a SMART backend client: id, SHA-256 of its secret, scopes.
+    /// Registers a program, or replaces what is registered under its id. Sessions that it opened itself end with that.
     async fn put_client(
         &self,
         permit: &Permit<ManageUsers>,
-        id: &str,
-        secret_hash: [u8; 32],
-        scopes: Vec<String>,
+        client: ClientRow,
     ) -> Result<Receipt, StoreError>;
-    /// A client's secret hash and scopes.
-    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError>;
+    /// Removes a program; sessions that it opened itself end with that. [`StoreError::Refused`] when there is none.
+    async fn remove_client(&self, permit: &Permit<ManageUsers>, id: &str) -> Result<Receipt, StoreError>;
+    /// A registered program.
+    async fn client(&self, id: &str) -> Result<Option<ClientRow>, StoreError>;
+    /// All of them, by id.
+    async fn clients(&self) -> Result<Vec<ClientRow>, StoreError>;
 }
 
 /// Legal holds, and the destruction of records.

@@ -132,7 +132,7 @@ fn csrf_refused(text: &str) -> No {
 }
 
 /// A browser that says where a request was made must say: on our own page, or by the person.
-pub(super) fn fetched_here(headers: &HeaderMap) -> Result<(), No> {
+pub(in crate::http) fn fetched_here(headers: &HeaderMap) -> Result<(), No> {
     match headers
         .get("sec-fetch-site")
         .map(axum::http::HeaderValue::as_bytes)
@@ -166,7 +166,7 @@ fn own_page(headers: &HeaderMap, uri: &Uri) -> Result<(), No> {
 }
 
 /// Whether `Origin` is the address that was asked (HTTP/2 has it in the request line, HTTP/1 in `Host`), over TLS.
-fn is_own(headers: &HeaderMap, uri: &Uri) -> bool {
+pub(in crate::http) fn is_own(headers: &HeaderMap, uri: &Uri) -> bool {
     let asked = match uri.authority() {
         Some(a) => Some(a.as_str()),
         None => headers.get(header::HOST).and_then(|h| h.to_str().ok()),
@@ -184,7 +184,7 @@ fn is_own(headers: &HeaderMap, uri: &Uri) -> bool {
 }
 
 /// The token of the cookie; none where the name stands twice, or it is not what this server gives out.
-pub(super) fn cookie(headers: &HeaderMap) -> Option<String> {
+pub(in crate::http) fn cookie(headers: &HeaderMap) -> Option<String> {
     one_cookie(headers, COOKIE)
 }
 
@@ -206,7 +206,7 @@ pub(super) fn one_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
 
 /// The CSRF token that belongs to a session's token: who has the cookie alone (a browser) cannot say it, and it does not give
 /// the cookie away.
-pub(super) fn csrf_of(token: &str) -> String {
+pub(in crate::http) fn csrf_of(token: &str) -> String {
     hex(&Sha256::digest(
         [b"vitrine-console-csrf\0", token.as_bytes()].concat(),
     ))

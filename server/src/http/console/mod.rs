@@ -61,6 +61,16 @@ impl No {
             retry_after_s: None,
         }
     }
+    /// Its status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.status
+    }
+    /// Its sentence.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
     fn bad(text: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "bad-request", text)
     }

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use vitrine_access::action::{ManageDevices, ManageUsers, ReadAudit, ReviewBreakGlass};
 use vitrine_access::{Actor, AuditEntry, Kind};
 use vitrine_clinical::UserId;
+use vitrine_store::Account;
 use vitrine_wire::console::{ConsoleMay, ConsoleSession, ConsoleSignIn};
 
 /// Where wrong secrets are counted that were given here.
@@ -43,7 +44,27 @@ pub async fn sign_in(
     bytes: Bytes,
 ) -> Result<Response, No> {
     let asked: ConsoleSignIn = body(&bytes)?;
-    let name = asked.user.trim().to_lowercase();
+    let (_, token) = by_password(&app, &headers, &asked.user, &asked.secret).await?;
+    let at = sessions::at_console(&app, &token)
+        .await?
+        .ok_or_else(No::not_signed_in)?;
+    let csrf = door::csrf_of(&token);
+    let session = about(&app, &Reader { at, csrf }).await?;
+    Ok(([(header::SET_COOKIE, set(&token, "")?)], Json(session)).into_response())
+}
+
+/// Opens a session of the console for a name and a password, with everything that belongs to it: counting wrong ones, the
+/// rows, the end of the session that the browser had. Gives the session's token.
+///
+/// # Errors
+/// [`No`].
+pub(in crate::http) async fn by_password(
+    app: &App,
+    headers: &HeaderMap,
+    user: &str,
+    secret: &str,
+) -> Result<(Account, String), No> {
+    let name = user.trim().to_lowercase();
     let user = UserId::new(name.clone()).ok();
     // What is no name at all is counted too, all of it in one place: its text may be anything.
     let counted = user.as_ref().map_or("", UserId::as_str).to_owned();
@@ -59,8 +80,8 @@ pub async fn sign_in(
         Some(u) => app.store.account(u).await?,
         None => None,
     };
-    let mut rule = check_secret(&app, account.as_ref(), &asked.secret, false).await?;
-    if rule.is_some() && !app.dir.is_demo() && demo::is_published(&name, &asked.secret) {
+    let mut rule = check_secret(app, account.as_ref(), secret, false).await?;
+    if rule.is_some() && !app.dir.is_demo() && demo::is_published(&name, secret) {
         tracing::warn!("a credential of the demonstration was used outside it and refused");
         rule = None;
     }
@@ -81,15 +102,10 @@ pub async fn sign_in(
         let text = "This account is disabled: ask clinical IT.";
         return Err(No::new(StatusCode::FORBIDDEN, "disabled", text));
     }
-    signed_out_before(&app, &headers).await?;
+    signed_out_before(app, headers).await?;
     app.store.append(row(actor, Kind::SignIn, rule, true)).await?;
-    let token = sessions::open_for_console(&app, &account, None).await?;
-    let at = sessions::at_console(&app, &token)
-        .await?
-        .ok_or_else(No::not_signed_in)?;
-    let csrf = door::csrf_of(&token);
-    let session = about(&app, &Reader { at, csrf }).await?;
-    Ok(([(header::SET_COOKIE, set(&token, "")?)], Json(session)).into_response())
+    let token = sessions::open_for_console(app, &account, None).await?;
+    Ok((account, token))
 }
 
 /// Whatever session came with a sign-in ends; a token that somebody brought is never taken on.
@@ -106,7 +122,7 @@ pub(super) async fn signed_out_before(app: &App, headers: &HeaderMap) -> Result<
     Ok(())
 }
 
-pub(super) fn set(token: &str, more: &str) -> Result<HeaderValue, No> {
+pub(in crate::http) fn set(token: &str, more: &str) -> Result<HeaderValue, No> {
     let cookie = format!(
         "{}={token}; Path=/; Secure; HttpOnly; SameSite=Strict{more}",
         door::COOKIE

@@ -85,9 +85,12 @@ pub(crate) async fn permit(
     let owner = app.store.study_owner(uid(study)?).await?.ok_or_else(not_found)?;
     let request = app.request(caller, Some(KIND), Some(&owner)).await?;
     let client = matches!(request.subject, Subject::Client { .. });
+    let through_app = matches!(request.subject, Subject::App { .. });
     match app.decide::<ReadChart>(request).await {
         // A program that may not see the record is not told that it has images.
         Err(NoAccess::Denied(d)) if client && d.by_label() => Err(not_found()),
+        // Nor is one that somebody signed in through told that another patient has any.
+        Err(NoAccess::Denied(_)) if through_app => Err(not_found()),
         decided => Ok((decided?, owner)),
     }
 }

@@ -19,7 +19,7 @@ use vitrine_access::action::{ReadResource, WriteClinical};
 use vitrine_access::policy::{self, Subject};
 use vitrine_access::{Action as _, Permit};
 use vitrine_clinical::{ResourceKey, UtcMs};
-use vitrine_fhir::bundle::{Action, Bundle, BundleType, Step, questions};
+use vitrine_fhir::bundle::{Action, Bundle, BundleType, Entry, Method, Step, questions};
 use vitrine_fhir::{Issue, IssueCode, edit};
 use vitrine_store::{AppliedChange, ChangeKind, ChangeOp, labels};
 
@@ -121,6 +121,7 @@ pub async fn transaction(
     op_id: uuid::Uuid,
     source: &str,
 ) -> Result<Vec<Done>, FhirRefusal> {
+    may_write(app, caller, bundle).await?;
     let conditional = !questions(bundle).is_empty();
     let _one_at_a_time = if conditional {
         Some(app.conditions.lock().await)
@@ -295,6 +296,17 @@ async fn read_entry(app: &App, caller: &Caller, key: &ResourceKey) -> Done {
     }
 }
 
+/// Refuses a Bundle that is more than reads to a program that somebody signed in through, before a condition is looked up for
+/// it: that something is there already is an answer too.
+async fn may_write(app: &App, caller: &Caller, bundle: &Bundle<'_>) -> Result<(), FhirRefusal> {
+    let writes = |e: &Entry<'_>| e.request.as_ref().is_none_or(|r| r.method != Method::Get);
+    if matches!(caller.subject, Subject::App { .. }) && bundle.entries.iter().any(writes) {
+        let request = app.request(caller, None, None).await?;
+        app.decide::<WriteClinical>(request).await?;
+    }
+    Ok(())
+}
+
 /// Carries out each entry for itself, in the order FHIR gives; answers in the order of the entries.
 async fn batch(
     app: &App,
@@ -302,6 +314,7 @@ async fn batch(
     bundle: &Bundle<'_>,
     op_id: uuid::Uuid,
 ) -> Result<Vec<Done>, FhirRefusal> {
+    may_write(app, caller, bundle).await?;
     let conditional = !questions(bundle).is_empty();
     let _one_at_a_time = if conditional {
         Some(app.conditions.lock().await)

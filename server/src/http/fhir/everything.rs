@@ -53,7 +53,12 @@ pub async fn everything(
         Some(Ok(n)) if n > 0 => n.min(MOST),
         Some(_) => return bad(IssueCode::Value, "_count must be a number from 1"),
     };
-    let request = app.request(&caller, Some("Patient"), Some(&patient)).await?;
+    // The whole record takes a scope for all of it of a program that somebody signed in through.
+    let kind = match caller.subject {
+        Subject::App { .. } => "*",
+        _ => "Patient",
+    };
+    let request = app.request(&caller, Some(kind), Some(&patient)).await?;
     let is_client = matches!(request.subject, Subject::Client { .. });
     let permit = app.decide::<ReadChart>(request).await?;
     let page = Page {

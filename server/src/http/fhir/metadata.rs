@@ -1,13 +1,16 @@
 //! `GET /fhir/metadata`: what the server does, made from the route table, so that it tells the truth.
 
 use super::super::ROUTES;
+use super::super::oauth::authorize::AUTHORIZE;
+use super::super::oauth::discovery::{INTROSPECT, REVOKE};
+use super::super::oauth::{self, TOKEN};
 use super::super::refusal::FhirRefusal;
 use super::search::OFFERED;
 use super::{Wanted, answer};
 use crate::app::App;
 use crate::clock;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -16,13 +19,22 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// 406 for anything but JSON.
-pub async fn capabilities(State(_): State<Arc<App>>, _: Wanted) -> Result<Response, FhirRefusal> {
-    Ok(answer(StatusCode::OK, None, statement().to_string().into_bytes()))
+pub async fn capabilities(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    _: Wanted,
+) -> Result<Response, FhirRefusal> {
+    let said = statement(&oauth::root(&app, &headers, &uri));
+    Ok(answer(StatusCode::OK, None, said.to_string().into_bytes()))
 }
 
-/// The statement.
+/// Where the addresses of OAuth stand in `rest.security` (SMART App Launch 1, kept for programs that know no discovery).
+const OAUTH_URIS: &str = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris";
+
+/// The statement; `root`: where this server is.
 #[must_use]
-pub fn statement() -> Value {
+pub fn statement(root: &str) -> Value {
     let codes: Vec<&str> = ROUTES
         .iter()
         .filter_map(|r| r.interaction)
@@ -89,9 +101,15 @@ pub fn statement() -> Value {
             "security": {
                 "service": [{"coding": [{
                     "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",
-                    "code": "OAuth"
+                    "code": "SMART-on-FHIR"
                 }]}],
-                "description": "Bearer token of POST /auth/token (client_credentials) or of a session."
+                "extension": [{"url": OAUTH_URIS, "extension": [
+                    {"url": "authorize", "valueUri": format!("{root}{AUTHORIZE}")},
+                    {"url": "token", "valueUri": format!("{root}{TOKEN}")},
+                    {"url": "introspect", "valueUri": format!("{root}{INTROSPECT}")},
+                    {"url": "revoke", "valueUri": format!("{root}{REVOKE}")},
+                ]}],
+                "description": "SMART App Launch 2.2: GET /fhir/.well-known/smart-configuration says what is offered."
             },
             "interaction": of_system,
             "resource": resources,

@@ -217,9 +217,16 @@ async fn permit(app: &App, caller: &Caller, key: &ResourceKey) -> Result<Permit<
         .request(caller, Some(key.kind.as_str()), owner.as_ref())
         .await?;
     let client = matches!(request.subject, Subject::Client { .. });
+    let app_asks = matches!(request.subject, Subject::App { .. });
     let permit = match app.decide::<ReadResource>(request).await {
         // That a patient is known is no secret, what lies in a confidential record is.
         Err(NoAccess::Denied(d)) if client && d.by_label() && key.kind.as_str() != "Patient" => {
+            return Err(FhirRefusal::not_found());
+        }
+        // A program that somebody signed in through tries no ids: another patient's is not there.
+        Err(NoAccess::Denied(d))
+            if app_asks && d.rule != "scope-missing" && vitrine_fhir::is_of_a_patient(key.kind.as_str()) =>
+        {
             return Err(FhirRefusal::not_found());
         }
         decided => decided?,

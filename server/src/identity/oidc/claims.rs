@@ -58,7 +58,7 @@ pub struct Ends {
 }
 
 /// A `NumericDate` (RFC 7519 §2) in ms.
-fn date(claims: &Map<String, Value>, name: &str) -> Option<Result<i64, ()>> {
+pub(crate) fn date(claims: &Map<String, Value>, name: &str) -> Option<Result<i64, ()>> {
     let value = claims.get(name)?;
     let seconds = value.as_f64().filter(|s| (0.0..1e11).contains(s));
     #[expect(clippy::cast_possible_truncation, reason = "below 1e14, a whole number of ms")]

@@ -1,7 +1,7 @@
 //! Signed tokens (RFC 7515, compact form): their parts, the provider's keys (RFC 7517), the signature.
 //!
-//! Lives here: reading a token strictly and proving that the provider signed it, by the rules of RFC 8725. Never here:
-//! what the claims mean (`claims`), where keys come from (`super`). Called by [`super`].
+//! Lives here: reading a token strictly and proving who signed it, by the rules of RFC 8725. Never here:
+//! what the claims mean (`claims`), where keys come from (`super`). Called by [`super`] and by `identity::clients`.
 //! The signature itself is ring's, like everything of TLS and of workstations here: no library of RSA comes in for it.
 //! Nothing the token says chooses the key's kind: the algorithm must be one that the key, as published, is for.
 
@@ -104,7 +104,7 @@ struct Published {
 }
 
 /// Strict base64url without padding.
-pub(super) fn unb64url(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn unb64url(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
@@ -196,7 +196,7 @@ impl Key {
 }
 
 /// A JSON object in which no name stands twice.
-pub(super) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
+pub(crate) fn object(bytes: &[u8]) -> Option<Map<String, Value>> {
     struct Once;
     impl<'de> Visitor<'de> for Once {
         type Value = Map<String, Value>;

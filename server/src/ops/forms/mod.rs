@@ -232,6 +232,12 @@ fn shape(kind: Kind, e: &AuditEntry) -> Shape {
             &[],
         ),
         Kind::ClaimLane => plain("E", ALERT, &[RESTRICTED]),
+        Kind::IntrospectToken => plain(
+            "R",
+            Code(System::Act, "introspect-token", "Introspection of a token"),
+            &[],
+        ),
+        Kind::AuthorizeApp => plain("E", ALERT, &[ATTRIBUTES]),
     }
 }
 

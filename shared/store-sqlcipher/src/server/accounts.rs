@@ -12,8 +12,8 @@ use vitrine_access::{Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::identities::ProviderSession;
 use vitrine_store::{
-    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
-    badge_taken, badges_after,
+    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow,
+    StoreError, badge_taken, badges_after, none_registered,
 };
 
 const USERS: &str = "keeping accounts";
@@ -206,6 +206,20 @@ pub(super) fn session(r: &Row<'_>) -> rusqlite::Result<SessionRow> {
     })
 }
 
+const CLIENT: &str = "SELECT id, secret, scopes, keys, redirects FROM client";
+/// Ends what a program opened itself.
+const OF_CLIENT: &str = "DELETE FROM session WHERE holder = ?1 AND client = 1";
+
+fn client(r: &Row<'_>) -> rusqlite::Result<ClientRow> {
+    Ok(ClientRow {
+        id: r.get(0)?,
+        secret: r.get(1)?,
+        scopes: of_json(r, 2)?,
+        keys: r.get(3)?,
+        redirects: of_json(r, 4)?,
+    })
+}
+
 #[async_trait]
 impl Accounts for SqlcipherStore {
     async fn change_account(
@@ -380,25 +394,40 @@ impl Accounts for SqlcipherStore {
     async fn put_client(
         &self,
         permit: &Permit<ManageUsers>,
-        id: &str,
-        secret_hash: [u8; 32],
-        scopes: Vec<String>,
+        client: ClientRow,
     ) -> Result<Receipt, StoreError> {
-        let (id, entry) = (id.to_owned(), permit.entry(Disclosure::default()));
+        let entry = permit.entry(Disclosure::default());
         self.write(1, move |conn, group| {
-            let sql = "INSERT OR REPLACE INTO client (id, secret, scopes) VALUES (?1, ?2, ?3)";
-            run(conn, sql, params![id, &secret_hash[..], json(&scopes)?]).during(USERS)?;
+            let sql = "INSERT OR REPLACE INTO client (id, secret, scopes, keys, redirects) VALUES (?1, ?2, ?3, ?4, ?5)";
+            let secret = client.secret.as_ref().map(|s| &s[..]);
+            let (scopes, redirects) = (json(&client.scopes)?, json(&client.redirects)?);
+            run(conn, sql, params![client.id, secret, scopes, client.keys, redirects]).during(USERS)?;
+            run(conn, OF_CLIENT, [&client.id]).during(SESSIONS)?;
             group.record(conn, &entry)
         })
         .await
     }
 
-    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
-        let id = id.to_owned();
-        self.read_job(move |conn| {
-            let sql = "SELECT secret, scopes FROM client WHERE id = ?1";
-            one(conn, sql, [id], |r| Ok((r.get(0)?, of_json(r, 1)?))).during(USERS)
+    async fn remove_client(&self, permit: &Permit<ManageUsers>, id: &str) -> Result<Receipt, StoreError> {
+        let (id, entry) = (id.to_owned(), permit.entry(Disclosure::default()));
+        self.write(1, move |conn, group| {
+            if run(conn, "DELETE FROM client WHERE id = ?1", [&id]).during(USERS)? == 0 {
+                return Err(none_registered(&id));
+            }
+            run(conn, OF_CLIENT, [&id]).during(SESSIONS)?;
+            group.record(conn, &entry)
         })
         .await
+    }
+
+    async fn client(&self, id: &str) -> Result<Option<ClientRow>, StoreError> {
+        let id = id.to_owned();
+        self.read_job(move |conn| one(conn, &format!("{CLIENT} WHERE id = ?1"), [id], client).during(USERS))
+            .await
+    }
+
+    async fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
+        self.read_job(|conn| all(conn, &format!("{CLIENT} ORDER BY id"), [], client).during(USERS))
+            .await
     }
 }

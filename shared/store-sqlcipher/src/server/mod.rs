@@ -125,6 +125,11 @@ const MIGRATIONS: &[Migration] = &[
         name: "badges",
         sql: include_str!("../../migrations/server/0013_badges.sql"),
     },
+    Migration {
+        number: 14,
+        name: "clients",
+        sql: include_str!("../../migrations/server/0014_clients.sql"),
+    },
 ];
 
 /// How the server's store is opened.

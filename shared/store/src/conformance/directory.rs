@@ -1,7 +1,9 @@
 //! Cases about accounts, devices and sessions.
 
 use super::hospital::Hospital;
-use crate::{Account, AccountChange, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError, batch};
+use crate::{
+    Account, AccountChange, ClientRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError, batch,
+};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 
 fn code(n: u8, until: i64) -> EnrolCode {
@@ -116,16 +118,7 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
         .expect("too late is fine");
     h.store.end_session(&[1; 32]).await.expect("ended twice is fine");
     assert_eq!(h.store.session(&[1; 32]).await.expect("session"), None);
-    let scopes = vec!["system/*.cruds".to_owned()];
-    h.store
-        .put_client(&h.operator(), "lab", [5; 32], scopes.clone())
-        .await
-        .expect("kept");
-    assert_eq!(
-        h.store.client("lab").await.expect("client"),
-        Some(([5; 32], scopes))
-    );
-    assert_eq!(h.store.client("none").await.expect("client"), None);
+    clients(&h).await;
     assert!(
         h.store
             .account(&UserId::new("ann").expect("a user"))
@@ -134,6 +127,68 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
             .is_none()
     );
     assert!(h.store.accounts().await.expect("accounts").is_empty());
+}
+
+/// By secret, by key, and without either; what a program opened ends when it is changed or goes.
+async fn clients(h: &Hospital) {
+    let row = |id: &str, secret: Option<u8>, keys: Option<&str>| ClientRow {
+        id: id.to_owned(),
+        secret: secret.map(|b| [b; 32]),
+        keys: keys.map(str::to_owned),
+        scopes: vec!["system/*.cruds".to_owned(), "openid".to_owned()],
+        redirects: vec!["https://app.example/back".to_owned(); usize::from(secret.is_none())],
+    };
+    let session = |n: u8, holder: &str, client: bool| SessionRow {
+        hash: [n; 32],
+        holder: holder.to_owned(),
+        client,
+        device: None,
+        scopes: Vec::new(),
+        provider: None,
+        at: UtcMs(1),
+        until: UtcMs(2),
+    };
+    let there = async |n: u8| h.store.session(&[n; 32]).await.expect("session").is_some();
+    let (lab, ris, app) = (
+        row("lab", Some(5), None),
+        row("ris", None, Some("{\"keys\":[]}")),
+        row("app", None, None),
+    );
+    for one in [&lab, &ris, &app] {
+        h.store
+            .put_client(&h.operator(), one.clone())
+            .await
+            .expect("kept");
+        let kept = h.store.client(&one.id).await.expect("client");
+        assert_eq!(kept.as_ref(), Some(one));
+    }
+    // A person may be called as a program is.
+    for (n, holder, client) in [
+        (21, "lab", true),
+        (22, "lab", false),
+        (23, "ris", true),
+        (24, "app", true),
+    ] {
+        h.store
+            .put_session(session(n, holder, client))
+            .await
+            .expect("kept");
+    }
+    let other = row("lab", Some(6), Some("{\"keys\":[1]}"));
+    h.store
+        .put_client(&h.operator(), other.clone())
+        .await
+        .expect("replaced");
+    assert!(!there(21).await && there(22).await && there(23).await);
+    h.store
+        .remove_client(&h.operator(), "ris")
+        .await
+        .expect("removed");
+    assert!(!there(23).await && there(24).await && there(22).await);
+    assert_eq!(h.store.clients().await.expect("clients"), [app, other]);
+    assert_eq!(h.store.client("ris").await.expect("client"), None);
+    let refused = h.store.remove_client(&h.operator(), "ris").await;
+    assert!(matches!(refused.map(|_| ()), Err(StoreError::Refused(_))));
 }
 
 pub(super) async fn a_badge_is_of_one_person(h: Hospital) {

@@ -3,8 +3,8 @@
 use super::{MemoryStore, record};
 use crate::scope::Scope;
 use crate::{
-    Account, AccountChange, Accounts, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError,
-    badge_taken, badges_after, batch,
+    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow,
+    StoreError, badge_taken, badges_after, batch, none_registered,
 };
 use async_trait::async_trait;
 use vitrine_access::action::{ManageDevices, ManageUsers};
@@ -189,16 +189,28 @@ impl Accounts for MemoryStore {
     async fn put_client(
         &self,
         permit: &Permit<ManageUsers>,
-        id: &str,
-        secret_hash: [u8; 32],
-        scopes: Vec<String>,
+        client: ClientRow,
     ) -> Result<Receipt, StoreError> {
         let mut t = self.tables();
-        t.clients.insert(id.to_owned(), (secret_hash, scopes));
+        t.sessions.retain(|_, s| !(s.client && s.holder == client.id));
+        t.clients.insert(client.id.clone(), client);
         record(&mut t, &permit.entry(Disclosure::default()))
     }
 
-    async fn client(&self, id: &str) -> Result<Option<([u8; 32], Vec<String>)>, StoreError> {
+    async fn remove_client(&self, permit: &Permit<ManageUsers>, id: &str) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        if t.clients.remove(id).is_none() {
+            return Err(none_registered(id));
+        }
+        t.sessions.retain(|_, s| !(s.client && s.holder == id));
+        record(&mut t, &permit.entry(Disclosure::default()))
+    }
+
+    async fn client(&self, id: &str) -> Result<Option<ClientRow>, StoreError> {
         Ok(self.tables().clients.get(id).cloned())
+    }
+
+    async fn clients(&self) -> Result<Vec<ClientRow>, StoreError> {
+        Ok(self.tables().clients.values().cloned().collect())
     }
 }

@@ -8,7 +8,8 @@ use crate::pixels::PixelPack;
 use crate::search::PersonWords;
 use crate::tiers::PackRow;
 use crate::{
-    Account, DeviceRow, EnrolCode, Extract, FeedRow, GrantRow, SessionRow, StoredCard, scope::Scope,
+    Account, ClientRow, DeviceRow, EnrolCode, Extract, FeedRow, GrantRow, SessionRow, StoredCard,
+    scope::Scope,
 };
 use bytes::Bytes;
 use std::cmp::Reverse;
@@ -168,7 +169,7 @@ pub(super) struct Tables {
     pub identities: BTreeMap<(String, String), UserId>,
     /// What was used once, and until when that is remembered.
     pub used_once: BTreeMap<[u8; 32], i64>,
-    pub clients: BTreeMap<String, ([u8; 32], Vec<String>)>,
+    pub clients: BTreeMap<String, ClientRow>,
     pub grants: BTreeMap<Uuid, GrantRow>,
     pub holds: BTreeMap<PatientId, Hold>,
     pub destructions: BTreeMap<Uuid, Destruction>,

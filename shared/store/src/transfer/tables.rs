@@ -174,7 +174,7 @@ tables! {
     /// What counts once and was used.
     Once "used_once" 1 [hash Bytes, until Number];
     /// Programs that may use the API.
-    Client "client" 1 [id Text, secret Bytes, scopes Text];
+    Client "client" 1 [id Text, secret Bytes, scopes Text, keys Text, redirects Text];
     /// Break-glass grants.
     Grant "break_glass_grant" 1 [id Id, at Number, body Body];
     /// Legal holds.
