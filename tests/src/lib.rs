@@ -12,6 +12,8 @@ pub mod scan;
 pub mod server;
 pub mod station;
 pub mod thin;
+#[cfg(target_os = "linux")]
+pub mod tpm;
 
 use std::path::PathBuf;
 

@@ -38,6 +38,10 @@ const BUILD: &[Need] = &[
         present: || file_under(&PC_DIRS, "libpcsclite.pc"),
         packages: &["libpcsclite-dev"],
     },
+    Need {
+        present: || file_under(&PC_DIRS, "tss2-esys.pc"),
+        packages: &["libtss2-dev"],
+    },
 ];
 
 /// To show it without a display, and to test it.
@@ -64,6 +68,12 @@ const CARDS: &[Need] = &[Need {
             && has("ip")
     },
     packages: &["pcscd", "vsmartcard-vpcd", "iproute2"],
+}];
+
+/// To test the keys that a TPM keeps: a TPM 2.0 in software.
+const TPM: &[Need] = &[Need {
+    present: || has("swtpm"),
+    packages: &["swtpm"],
 }];
 
 /// To test the alert rules with what reads them in earnest.
@@ -202,11 +212,17 @@ const SERVICES: [&str; 9] = [
     "rsyslog",
 ];
 
-/// Makes sure of what the cluster needs, the tests of the alert rules, those of modalities, of the audit repository and of
-/// what is left in memory. Services of packages that this installs are neither started nor enabled; one that was there
+/// Makes sure of what the cluster needs, the tests of the alert rules, those of modalities, of the audit repository, of
+/// what is left in memory and of the TPM. Services of packages that this installs are neither started nor enabled; one that was there
 /// before is left as it is.
 pub fn ensure_cluster() -> Result<()> {
-    let tests = WATCH.iter().chain(IMAGES).chain(LOGS).chain(SECRETS).chain(CARDS);
+    let tests = WATCH
+        .iter()
+        .chain(IMAGES)
+        .chain(LOGS)
+        .chain(SECRETS)
+        .chain(CARDS)
+        .chain(TPM);
     unstarted(missing(CLUSTER.iter().chain(tests)).as_slice())
 }
 

@@ -54,6 +54,8 @@ pub enum EngineError {
     Revoked,
     /// The keys cannot be opened.
     KeysMissing(String),
+    /// The machine's TPM was asked for and cannot keep the keys.
+    NoTpm(String),
     /// Nobody is signed in.
     NotSignedIn,
     /// The secret was given more than five minutes ago.
@@ -165,6 +167,10 @@ impl std::fmt::Display for EngineError {
             Self::KeysMissing(why) => say!(
                 "Stored data cannot be opened: {why}",
                 "Gespeicherte Daten lassen sich nicht öffnen: {why}"
+            ),
+            Self::NoTpm(why) => say!(
+                "The keys cannot be kept by this machine's TPM: {why}. Or leave them to a file, labelled weak: `--sealer file`.",
+                "Das TPM dieses Rechners kann die Schlüssel nicht bewahren: {why}. Oder sie einer Datei überlassen, als schwach gekennzeichnet: `--sealer file`."
             ),
             Self::NotSignedIn => say!("Sign in first.", "Zuerst anmelden."),
             Self::PinNeeded => say!(
@@ -348,7 +354,7 @@ impl EngineError {
             Self::Refused { code, .. } => *code,
             Self::Protocol(_) => ErrorCode::ProtocolMismatch,
             Self::AuditFailed(_) | Self::NotKept(_) => ErrorCode::AuditFailed,
-            Self::Usage(_) | Self::NoBadge(_) => ErrorCode::BadRequest,
+            Self::Usage(_) | Self::NoBadge(_) | Self::NoTpm(_) => ErrorCode::BadRequest,
             Self::Store(_) | Self::Io { .. } | Self::Internal(_) | Self::Paper(_) | Self::Printer(_) => {
                 ErrorCode::Internal
             }
@@ -386,6 +392,7 @@ impl EngineError {
             | Self::Usage(_)
             | Self::NoBadge(_)
             | Self::NameNeeded
+            | Self::NoTpm(_)
             | Self::UnknownUser(_) => 2,
             Self::Unsafe(_) | Self::KeysMissing(_) => 3,
             Self::NotOnThisWorkstation { .. } => 4,

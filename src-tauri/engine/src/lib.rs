@@ -38,7 +38,7 @@ mod workstation;
 pub use break_glass::{BreakGlass, Identity};
 pub use error::{EngineError, Envelope};
 pub use images::Pixels;
-pub use link::{Enrolment, enrol};
+pub use link::{Enrolled, Enrolment, enrol};
 pub use profile::DeviceFile;
 pub use selftest::{Check, SelfTest};
 pub use session::Reader;

@@ -4,6 +4,7 @@
 //! ```text
 //! device.json    who this workstation is (no secret)      ca.pem        the server's CA
 //! sealer.key     key of the file sealer (0600)            device.key    DK and signing key, sealed
+//! sealer.tpm     what the TPM sealer needs of the disk
 //! slots.json     wrapped data keys                        essentials.db cards, boards, staff list
 //! records-*.db   one record cache per user slot           outbox.db     audit chain, grants, counters
 //! audit.head     signed head of the audit chain           ballast.bin   reserve for a full disk
@@ -277,7 +278,13 @@ impl Profile {
     /// # Errors
     /// The first [`EngineError::Io`], after trying all files.
     pub fn destroy(&self) -> Result<(), EngineError> {
-        let keys = ["sealer.key", "device.key", "slots.json", "session.bin"];
+        let keys = [
+            "sealer.key",
+            "sealer.tpm",
+            "device.key",
+            "slots.json",
+            "session.bin",
+        ];
         let mut first: Result<(), EngineError> = Ok(());
         for name in keys {
             let done = shred(&self.file(name));

@@ -4,7 +4,7 @@
 
 use crate::clock::Stopwatch;
 use crate::error::store_words;
-use crate::keys::{hash_pin, verify_pin};
+use crate::keys::{self, hash_pin, verify_pin};
 use crate::outbox::{not_ours, read_head};
 use crate::station::Station;
 use crate::{EngineError, entropy};
@@ -115,12 +115,15 @@ fn check(name: &'static str, run: impl FnOnce() -> Result<Both, Fault>) -> Check
 pub(crate) fn run(station: &Station) -> SelfTest {
     let mut checks = vec![
         check("keys", || {
+            let fault = keys::tpm_fault(station.sealer.kind(), &station.options.tpm);
             Ok(Both::of(|| {
                 say!(
-                    "opened by the {kind} sealer: {note}",
-                    "geöffnet mit {kind}: {note}",
+                    "opened by the {kind} sealer in {ms:.0} ms when the workstation was opened: {note}{why}",
+                    "geöffnet mit {kind} in {ms:.0} ms beim Öffnen des Arbeitsplatzes: {note}{why}",
                     kind = station.sealer.kind().text(),
-                    note = station.sealer.properties().note
+                    ms = station.unsealed_ms,
+                    note = station.sealer.properties().note,
+                    why = keys::why_not_tpm(station.sealer.kind(), fault.as_ref())
                 )
             }))
         }),

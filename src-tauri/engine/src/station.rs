@@ -6,13 +6,13 @@
 
 use crate::break_glass::after;
 use crate::cache::{self, Freshness};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
 use crate::desk::Desk;
 use crate::drill::Drill;
 use crate::horizon::Horizon;
 use crate::images::Imaging;
 use crate::integrity::Integrity;
-use crate::keys::{Dek, DeviceDeks, DeviceKey, FileSealer, Sealer, Slots};
+use crate::keys::{self, Dek, DeviceDeks, DeviceKey, Sealer, Slots};
 use crate::layouts;
 use crate::live::Live;
 use crate::outbox::{self, Alarm, Alarms, Ballast};
@@ -43,6 +43,8 @@ pub(crate) struct Station {
     pub(crate) device_id: DeviceId,
     pub(crate) key: DeviceKey,
     pub(crate) sealer: Arc<dyn Sealer>,
+    /// How long the sealer took to give the device's keys, ms.
+    pub(crate) unsealed_ms: f64,
     pub(crate) slots: Mutex<Slots>,
     pub(crate) essentials: Essentials,
     pub(crate) outbox: Outbox,
@@ -101,8 +103,11 @@ impl Station {
         events: broadcast::Sender<EngineEvent>,
         options: Options,
     ) -> Result<Self, EngineError> {
-        let sealer: Arc<dyn Sealer> = Arc::new(FileSealer::new(profile.dir()));
+        let watch = Stopwatch::start();
+        let sealer = keys::sealer_of(&profile, &options.tpm);
         let key = DeviceKey::open(&profile.device_key(), sealer.as_ref())?;
+        let unsealed_ms = watch.ms();
+        keys::settle(&profile, sealer.kind(), &options.tpm);
         let (slots, deks) = Slots::open(&profile.slots(), &device.device, key.dk())?;
         let alarms = Alarms::default();
         let essentials = open_essentials(&profile, &deks, &alarms, &clock)?;
@@ -135,6 +140,7 @@ impl Station {
             device_id,
             key,
             sealer,
+            unsealed_ms,
             slots: Mutex::new(slots),
             essentials,
             outbox,

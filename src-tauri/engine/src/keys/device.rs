@@ -1,6 +1,6 @@
 //! The device's own secret (DK) and its signing key, sealed in `device.key`.
 
-use super::sealer::{SealedBlob, Sealer};
+use super::sealer::{SealedBlob, Sealer, SealerKind};
 use super::wrap::Dek;
 use crate::EngineError;
 use ring::rand::SystemRandom;
@@ -14,6 +14,17 @@ use vitrine_clinical::say;
 struct KeyFile {
     dk: SealedBlob,
     signing: SealedBlob,
+}
+
+/// Purposes the two are sealed for.
+const DK: &str = "vitrine-dk";
+const SIGNING: &str = "vitrine-signing";
+
+fn damaged() -> EngineError {
+    EngineError::KeysMissing(say!(
+        "device.key is damaged: enrol this workstation again",
+        "device.key ist beschädigt: diesen Arbeitsplatz neu registrieren"
+    ))
 }
 
 /// DK: 32 random bytes that every slot of this device is mixed with.
@@ -41,8 +52,8 @@ impl DeviceKey {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
             .map_err(|_| EngineError::Internal("making a signing key"))?;
         let file = KeyFile {
-            dk: sealer.seal("vitrine-dk", dk.bytes())?,
-            signing: sealer.seal("vitrine-signing", pkcs8.as_ref())?,
+            dk: sealer.seal(DK, dk.bytes())?,
+            signing: sealer.seal(SIGNING, pkcs8.as_ref())?,
         };
         let json =
             serde_json::to_vec_pretty(&file).map_err(|_| EngineError::Internal("writing device.key"))?;
@@ -50,30 +61,55 @@ impl DeviceKey {
         Self::parts(dk, pkcs8.as_ref())
     }
 
-    /// Opens `path`.
+    /// Which kind of sealer opens `path`.
     ///
     /// # Errors
-    /// [`EngineError::KeysMissing`] when it is missing, damaged, or not of this sealer; nothing is made anew.
-    pub fn open(path: &Path, sealer: &dyn Sealer) -> Result<Self, EngineError> {
+    /// [`EngineError::KeysMissing`] when it is missing or damaged.
+    pub fn kind(path: &Path) -> Result<SealerKind, EngineError> {
+        let file = Self::read(path)?;
+        if file.dk.kind == file.signing.kind {
+            Ok(file.dk.kind)
+        } else {
+            Err(damaged())
+        }
+    }
+
+    fn read(path: &Path) -> Result<KeyFile, EngineError> {
         let bytes = std::fs::read(path).map_err(|e| {
             EngineError::KeysMissing(say!(
                 "device.key: {e}: enrol this workstation again",
                 "device.key: {e}: diesen Arbeitsplatz neu registrieren"
             ))
         })?;
-        let file: KeyFile = serde_json::from_slice(&bytes).map_err(|_| {
-            EngineError::KeysMissing(say!(
-                "device.key is damaged: enrol this workstation again",
-                "device.key ist beschädigt: diesen Arbeitsplatz neu registrieren"
-            ))
-        })?;
-        let dk = Dek::from_bytes(&sealer.unseal("vitrine-dk", &file.dk)?).ok_or_else(|| {
+        serde_json::from_slice(&bytes).map_err(|_| damaged())
+    }
+
+    /// What `path` is to hold so that another sealer opens the same keys; writes nothing.
+    ///
+    /// # Errors
+    /// [`EngineError::KeysMissing`] of either sealer.
+    pub(super) fn sealed_by(path: &Path, from: &dyn Sealer, to: &dyn Sealer) -> Result<Vec<u8>, EngineError> {
+        let file = Self::read(path)?;
+        let moved = KeyFile {
+            dk: to.seal(DK, &from.unseal(DK, &file.dk)?)?,
+            signing: to.seal(SIGNING, &from.unseal(SIGNING, &file.signing)?)?,
+        };
+        serde_json::to_vec_pretty(&moved).map_err(|_| EngineError::Internal("writing device.key"))
+    }
+
+    /// Opens `path`.
+    ///
+    /// # Errors
+    /// [`EngineError::KeysMissing`] when it is missing, damaged, or not of this sealer; nothing is made anew.
+    pub fn open(path: &Path, sealer: &dyn Sealer) -> Result<Self, EngineError> {
+        let file = Self::read(path)?;
+        let dk = Dek::from_bytes(&sealer.unseal(DK, &file.dk)?).ok_or_else(|| {
             EngineError::KeysMissing(say!(
                 "device.key holds no device secret: enrol again",
                 "device.key enthält kein Gerätegeheimnis: neu registrieren"
             ))
         })?;
-        Self::parts(dk, &sealer.unseal("vitrine-signing", &file.signing)?)
+        Self::parts(dk, &sealer.unseal(SIGNING, &file.signing)?)
     }
 
     fn parts(dk: Dek, pkcs8: &[u8]) -> Result<Self, EngineError> {

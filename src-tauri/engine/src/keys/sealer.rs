@@ -1,5 +1,5 @@
-//! What protects the device's secret while the machine is off: today a file that only the service account can read,
-//! labelled weak; a TPM, DPAPI or Secure Enclave sealer implements the same trait.
+//! What protects the device's secret while the machine is off: the trait, and the labelled file that only the service account can
+//! read. The TPM's sealer is `tpm`; which one a profile has is `choice`.
 
 use super::wrap::{Dek, open_with, seal_with};
 use crate::EngineError;
@@ -13,6 +13,8 @@ use vitrine_clinical::{say, word};
 pub enum SealerKind {
     /// A key file of mode 0600 beside the data.
     File,
+    /// A TPM 2.0.
+    Tpm,
 }
 
 impl SealerKind {
@@ -21,6 +23,7 @@ impl SealerKind {
     pub fn text(self) -> &'static str {
         match self {
             Self::File => word!("file (weak)", "Datei (schwach)"),
+            Self::Tpm => "TPM 2.0",
         }
     }
 }
@@ -75,12 +78,20 @@ pub struct FileSealer {
 }
 
 impl FileSealer {
+    const FILE: &'static str = "sealer.key";
+
     /// The sealer of a profile folder; makes no file until something is sealed.
     #[must_use]
     pub fn new(profile: &Path) -> Self {
         Self {
-            path: profile.join("sealer.key"),
+            path: profile.join(Self::FILE),
         }
+    }
+
+    /// Whether the profile has a key file.
+    #[must_use]
+    pub fn left_in(profile: &Path) -> bool {
+        profile.join(Self::FILE).exists()
     }
 
     fn key(&self, create: bool) -> Result<Dek, EngineError> {
@@ -121,7 +132,7 @@ fn file_name(path: &Path) -> String {
 
 /// Refuses a secret file that others can read.
 #[cfg(unix)]
-fn check_private(path: &Path) -> Result<(), EngineError> {
+pub(super) fn check_private(path: &Path) -> Result<(), EngineError> {
     use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::metadata(path)
         .map_err(EngineError::io("reading a key file"))?
@@ -139,7 +150,7 @@ fn check_private(path: &Path) -> Result<(), EngineError> {
 }
 
 #[cfg(not(unix))]
-fn check_private(_path: &Path) -> Result<(), EngineError> {
+pub(super) fn check_private(_path: &Path) -> Result<(), EngineError> {
     Ok(())
 }
 
@@ -152,16 +163,19 @@ impl Sealer for FileSealer {
         })
     }
     fn unseal(&self, purpose: &str, blob: &SealedBlob) -> Result<zeroize::Zeroizing<Vec<u8>>, EngineError> {
-        let SealerKind::File = blob.kind;
+        let foreign = || {
+            EngineError::KeysMissing(say!(
+                "device.key does not belong to this profile's sealer.key: enrol this workstation again",
+                "device.key gehört nicht zu sealer.key dieses Profils: diesen Arbeitsplatz neu registrieren"
+            ))
+        };
+        if blob.kind != SealerKind::File {
+            return Err(foreign());
+        }
         let key = self.key(false)?;
         crate::entropy::unhex(&blob.sealed)
             .and_then(|b| open_with(&key, purpose.as_bytes(), &b))
-            .ok_or_else(|| {
-                EngineError::KeysMissing(say!(
-                    "device.key does not belong to this profile's sealer.key: enrol this workstation again",
-                    "device.key gehört nicht zu sealer.key dieses Profils: diesen Arbeitsplatz neu registrieren"
-                ))
-            })
+            .ok_or_else(foreign)
     }
     fn kind(&self) -> SealerKind {
         SealerKind::File

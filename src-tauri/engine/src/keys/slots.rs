@@ -92,7 +92,8 @@ fn dk_kek(dk: &Dek, info: &str) -> Result<Dek, EngineError> {
     hkdf(&[dk.bytes()], b"vitrine-device-slot", info)
 }
 
-fn hkdf(secret: &[&[u8]], salt: &[u8], info: &str) -> Result<Dek, EngineError> {
+/// HKDF-SHA256 of the parts of a secret, one after another, for what `info` names.
+pub(super) fn hkdf(secret: &[&[u8]], salt: &[u8], info: &str) -> Result<Dek, EngineError> {
     struct Len;
     impl ring::hkdf::KeyType for Len {
         fn len(&self) -> usize {

@@ -4,7 +4,7 @@
 //! only then, over a connection verified by that CA, the code is sent.
 
 use super::{http, tls};
-use crate::keys::{DeviceKey, FileSealer, Sealer, Slots};
+use crate::keys::{self, Chosen, DeviceKey, Sealer, SealerChoice, SealerKind, Slots};
 use crate::profile::{DeviceFile, PROFILE_VERSION, Profile, write_private};
 use crate::{EngineError, entropy};
 use ring::{digest, hmac};
@@ -22,14 +22,30 @@ pub struct Enrolment {
     pub fingerprint: Option<String>,
     /// Name of this workstation as shown.
     pub name: String,
+    /// What is to keep the device's keys.
+    pub sealer: SealerChoice,
+    /// Where the TPM is: a TCTI string, see [`keys::tpm_here`].
+    pub tpm: String,
+}
+
+/// A machine that was enrolled.
+#[derive(Debug, Clone)]
+pub struct Enrolled {
+    /// Who it is.
+    pub device: DeviceFile,
+    /// What keeps its keys.
+    pub keys: SealerKind,
+    /// Why no TPM does, where one was not to be had and nobody asked for a file.
+    pub why_not_tpm: Option<String>,
 }
 
 /// Enrols this machine and makes the profile.
 ///
 /// # Errors
 /// [`EngineError::Usage`] when a value is malformed or the profile is in use already; [`EngineError::Protocol`] when
-/// the server cannot prove itself: the code was not sent then; [`EngineError::Refused`] with the server's words.
-pub async fn enrol(dir: &Path, asked: &Enrolment) -> Result<DeviceFile, EngineError> {
+/// the server cannot prove itself: the code was not sent then; [`EngineError::NoTpm`] when the TPM was insisted on: nor then;
+/// [`EngineError::Refused`] with the server's words.
+pub async fn enrol(dir: &Path, asked: &Enrolment) -> Result<Enrolled, EngineError> {
     let server = server_url(&asked.server)?;
     let profile = Profile::at(dir)?;
     if profile.read_device()?.is_some_and(|d| !d.revoked) {
@@ -39,11 +55,12 @@ pub async fn enrol(dir: &Path, asked: &Enrolment) -> Result<DeviceFile, EngineEr
         ));
     }
     let ca_pem = hello(&server, asked).await?;
-    let sealer = FileSealer::new(profile.dir());
-    let answer = match send_code(&profile, &sealer, &server, asked, &ca_pem).await {
+    let Chosen { sealer, why_not_tpm } = keys::choose(&profile, asked.sealer, &asked.tpm)?;
+    let answer = match send_code(&profile, sealer.as_ref(), &server, asked, &ca_pem).await {
         Ok(answer) => answer,
         Err(e) => {
             // Nothing half enrolled stays behind.
+            let _ = sealer.destroy();
             let _ = profile.destroy();
             return Err(e);
         }
@@ -59,11 +76,15 @@ pub async fn enrol(dir: &Path, asked: &Enrolment) -> Result<DeviceFile, EngineEr
         demo: answer.demo,
         revoked: false,
     };
-    let key = DeviceKey::open(&profile.device_key(), &sealer)?;
+    let key = DeviceKey::open(&profile.device_key(), sealer.as_ref())?;
     Slots::create(&profile.slots(), &device.device, key.dk())?;
     write_private(&profile.ca(), ca_pem.as_bytes())?;
     profile.write_device(&device)?;
-    Ok(device)
+    Ok(Enrolled {
+        device,
+        keys: sealer.kind(),
+        why_not_tpm,
+    })
 }
 
 /// `https://host:port` without path.

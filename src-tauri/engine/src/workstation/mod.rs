@@ -29,6 +29,7 @@ use crate::cache;
 use crate::clock::Clock;
 use crate::drill;
 use crate::horizon;
+use crate::keys;
 use crate::link::{self, Started};
 use crate::profile::Profile;
 use crate::reliance;
@@ -62,6 +63,8 @@ pub struct Options {
     pub records_kept: usize,
     /// Most bytes of images beyond previews kept on the disk; the studies least recently looked at go first.
     pub images_bytes: u64,
+    /// Where the TPM is that may keep the device's keys: a TCTI string, see [`keys::tpm_here`].
+    pub tpm: String,
 }
 
 impl Default for Options {
@@ -74,6 +77,7 @@ impl Default for Options {
             runtime: None,
             records_kept: 200,
             images_bytes: 20 << 30,
+            tpm: keys::tpm_here(),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use vitrine_engine::clock::Clock;
-use vitrine_engine::profile::write_private;
+use vitrine_engine::keys::{self, SealerChoice, SealerKind};
+use vitrine_engine::profile::{Profile, write_private};
 use vitrine_engine::{Beside, BreakGlass, EngineError, Enrolment, Identity, Options, Workstation};
 use vitrine_wire::view::{DataAge, EngineEvent};
 use zeroize::Zeroizing;
@@ -38,7 +39,13 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
             code,
             fingerprint,
             name,
+            sealer,
         } => {
+            let sealer = match sealer {
+                None => SealerChoice::Best,
+                Some(SealerKind::Tpm) => SealerChoice::Tpm,
+                Some(SealerKind::File) => SealerChoice::File,
+            };
             enrol(
                 &profile,
                 Enrolment {
@@ -46,11 +53,14 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
                     code,
                     fingerprint,
                     name: name.unwrap_or_else(machine_name),
+                    sealer,
+                    tpm: keys::tpm_here(),
                 },
                 json,
             )
             .await
         }
+        Act::Reseal { sealer } => reseal(&profile, sealer, json),
         Act::Login {
             user: Some(user),
             secret,
@@ -263,19 +273,38 @@ fn machine_name() -> String {
 }
 
 async fn enrol(profile: &Path, asked: Enrolment, json: bool) -> Result<u8, EngineError> {
-    let d = vitrine_engine::enrol(profile, &asked).await?;
+    let enrolled = vitrine_engine::enrol(profile, &asked).await?;
+    let (d, kept) = (enrolled.device, enrolled.keys.text());
     if json {
         print::json(&json!({
             "device": d.device, "workstation": d.name, "ward": d.ward, "site": d.site, "server": d.server, "demo": d.demo,
-            "key_protection": "file (weak)",
+            "key_protection": kept, "why_not_tpm": enrolled.why_not_tpm,
         }));
     } else {
         say!(
-            "Enrolled as {} in {} (device {}). Keys: file (weak).",
+            "Enrolled as {} in {} (device {}). Keys: {kept}.",
             d.name,
             d.ward,
             d.device
         );
+        if let Some(why) = enrolled.why_not_tpm {
+            say!("No TPM keeps them: {why}.");
+        }
+    }
+    Ok(DONE)
+}
+
+fn reseal(profile: &Path, to: SealerKind, json: bool) -> Result<u8, EngineError> {
+    if !profile.is_dir() {
+        return Err(EngineError::NotEnrolled);
+    }
+    let from = keys::reseal(&Profile::at(profile)?, to, &keys::tpm_here(), &mut |_| {})?;
+    if json {
+        print::json(&json!({"key_protection": to.text(), "before": from.text(), "moved": from != to}));
+    } else if from == to {
+        say!("Nothing to do. Keys: {}.", to.text());
+    } else {
+        say!("Moved. Keys: {}; before: {}.", to.text(), from.text());
     }
     Ok(DONE)
 }

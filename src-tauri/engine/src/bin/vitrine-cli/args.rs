@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
+use vitrine_engine::keys::SealerKind;
 use vitrine_engine::language::Language;
 
 /// The workstation without a window: for IT, for drills, for tests.
@@ -21,6 +22,14 @@ pub struct Cli {
     /// What to do
     #[command(subcommand)]
     pub act: Act,
+}
+
+fn sealer(word: &str) -> Result<SealerKind, String> {
+    match word {
+        "tpm" => Ok(SealerKind::Tpm),
+        "file" => Ok(SealerKind::File),
+        _ => Err("write tpm or file".to_owned()),
+    }
 }
 
 fn language(tag: &str) -> Result<Language, String> {
@@ -63,6 +72,15 @@ pub enum Act {
         /// Name of this workstation as shown; the machine's name when left out
         #[arg(long, value_name = "NAME")]
         name: Option<String>,
+        /// What keeps the device's keys: tpm, file (labelled weak); the TPM where one works, else the file, when left out
+        #[arg(long, value_name = "KIND", value_parser = sealer)]
+        sealer: Option<SealerKind>,
+    },
+    /// Move the device's keys to another sealer. Close the program first; what is stored here stays as it is
+    Reseal {
+        /// What is to keep them: tpm, file (labelled weak)
+        #[arg(long, value_name = "KIND", value_parser = sealer, default_value = "tpm")]
+        sealer: SealerKind,
     },
     /// Sign in and keep the session for fifteen minutes
     Login {
