@@ -117,7 +117,7 @@ impl FhirRefusal {
                 "coding": etreat(),
                 "text": "Breaking the glass opens this record for four hours: POST /auth/break-glass"
             },
-            "diagnostics": "Your access does not include this, or there is nothing here."
+            "diagnostics": NOT_INCLUDED
         }]});
         Self {
             status: StatusCode::FORBIDDEN,
@@ -348,12 +348,22 @@ impl From<StoreError> for Refused {
     }
 }
 
+/// Another ward's, too confidential, or not there.
+const NOT_INCLUDED: &str = "Your access does not include this, or there is nothing here.";
+
 impl From<NoAccess> for Refused {
     fn from(e: NoAccess) -> Self {
         match e {
             NoAccess::Store(e) => e.into(),
             NoAccess::Denied(d) => {
-                let mut out = Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, d.text);
+                // What an emergency would open is refused in the same words whatever is in the way: that somebody's record is
+                // confidential is not told (ADR 44).
+                let text = if d.break_glass_offered {
+                    NOT_INCLUDED
+                } else {
+                    d.text
+                };
+                let mut out = Self::new(StatusCode::FORBIDDEN, ErrorCode::Denied, text);
                 out.refusal.break_glass_offered = d.break_glass_offered;
                 out
             }
