@@ -2,8 +2,8 @@
 
 use super::acts::Act;
 use crate::ops::archive::Asked;
-use crate::ops::emergency_accounts::Asked as Envelopes;
 use crate::ops::clients::Asked as Clients;
+use crate::ops::emergency_accounts::Asked as Envelopes;
 use crate::ops::images::Asked as Pictures;
 use crate::ops::look::Asked as Looks;
 use crate::ops::reviews::Asked as Reviews;
