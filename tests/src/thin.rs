@@ -29,6 +29,14 @@ pub struct Cache {
     staged: BTreeMap<String, (Staged, Items)>,
 }
 
+impl Cache {
+    /// Version of an item that is held.
+    #[must_use]
+    pub fn item(&self, scope: &str, key: &str) -> Option<u64> {
+        self.version(scope, key)
+    }
+}
+
 impl CacheView for Cache {
     fn scopes(&self) -> Vec<String> {
         let mut all: Vec<String> = self.scopes.keys().chain(self.staged.keys()).cloned().collect();
