@@ -14,6 +14,7 @@ mod fanout;
 mod imaging;
 mod import;
 mod lanes;
+mod leaks;
 mod looks;
 mod million;
 mod packet;
@@ -56,6 +57,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("search", emergency::search),
     ("audit", emergency::audit),
     ("looks", looks::looks),
+    ("leaks", leaks::leaks),
     ("million", million::million),
     ("chart", big_chart::chart),
     ("import", import::import),
