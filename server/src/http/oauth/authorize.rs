@@ -89,24 +89,28 @@ async fn at(app: &App, headers: &HeaderMap) -> Result<Option<(AtConsole, String)
     Ok(at.map(|at| (at, csrf_of(&token))))
 }
 
+/// It was sent from another page than ours.
+struct NotOurs;
+
+impl From<NotOurs> for Response {
+    fn from(_: NotOurs) -> Self {
+        let text = "The request does not come from this server's own page.";
+        refusal(StatusCode::FORBIDDEN, text)
+    }
+}
+
 /// A form of one of these pages: it was sent from here.
-fn own_form(headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Result<Query, Response> {
-    let other = || {
-        refusal(
-            StatusCode::FORBIDDEN,
-            "The request does not come from this server's own page.",
-        )
-    };
+fn own_form(headers: &HeaderMap, uri: &Uri, body: &[u8]) -> Result<Query, NotOurs> {
     if fetched_here(headers).is_err() || !is_own(headers, uri) {
-        return Err(other());
+        return Err(NotOurs);
     }
     let form = headers
         .get(header::CONTENT_TYPE)
         .is_some_and(|t| t.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     if !form {
-        return Err(other());
+        return Err(NotOurs);
     }
-    let text = std::str::from_utf8(body).map_err(|_| other())?;
+    let text = std::str::from_utf8(body).map_err(|_| NotOurs)?;
     Ok(Query::parse(text))
 }
 

@@ -79,15 +79,25 @@ pub(super) fn failed(e: StoreError) -> Response {
     Refused::from(e).into_response()
 }
 
+/// A request that is not well formed, and why: answered with 400 `invalid_request`.
+#[derive(Debug)]
+pub(super) struct Malformed(&'static str);
+
+impl From<Malformed> for Response {
+    fn from(why: Malformed) -> Self {
+        invalid_request(why.0)
+    }
+}
+
 /// Reads a form in which no parameter stands twice (RFC 6749 §3.1, §3.2).
-pub(super) fn form(text: &[u8]) -> Result<Query, Response> {
-    let text = std::str::from_utf8(text).map_err(|_| invalid_request("the form is no text"))?;
+pub(super) fn form(text: &[u8]) -> Result<Query, Malformed> {
+    let text = std::str::from_utf8(text).map_err(|_| Malformed("the form is no text"))?;
     let form = Query::parse(text);
     let names: BTreeSet<&str> = form.0.iter().map(|(name, _)| name.as_str()).collect();
     if names.len() == form.0.len() {
         Ok(form)
     } else {
-        Err(invalid_request("a parameter stands twice"))
+        Err(Malformed("a parameter stands twice"))
     }
 }
 
@@ -111,13 +121,13 @@ enum Shown {
 }
 
 /// The one proof that a request brings (RFC 6749 §2.3: never two).
-fn shown(headers: &HeaderMap, form: &Query) -> Result<Option<Shown>, Response> {
+fn shown(headers: &HeaderMap, form: &Query) -> Result<Option<Shown>, Malformed> {
     let told = form.get("client_id").unwrap_or_default();
     let mut all = Vec::new();
     if headers.contains_key(header::AUTHORIZATION) {
         let (id, secret) = basic(headers).unwrap_or_default();
         if !told.is_empty() && told != id {
-            return Err(invalid_request("client_id is another than that of the header"));
+            return Err(Malformed("client_id is another than that of the header"));
         }
         all.push(Shown::Secret(id, secret));
     }
@@ -126,21 +136,18 @@ fn shown(headers: &HeaderMap, form: &Query) -> Result<Option<Shown>, Response> {
     }
     if let Some(text) = form.get("client_assertion") {
         if form.get("client_assertion_type") != Some(assertion::TYPE) {
-            return Err(invalid_request(&format!(
-                "client_assertion_type must be {}",
-                assertion::TYPE
-            )));
+            return Err(Malformed(
+                "client_assertion_type must be urn:ietf:params:oauth:client-assertion-type:jwt-bearer",
+            ));
         }
         let id = assertion::claimed(text).unwrap_or_else(|| told.to_owned());
         if !told.is_empty() && told != id {
-            return Err(invalid_request(
-                "client_id is another than iss of the client assertion",
-            ));
+            return Err(Malformed("client_id is another than iss of the client assertion"));
         }
         all.push(Shown::Assertion(id, text.to_owned()));
     }
     if all.len() > 1 {
-        return Err(invalid_request("a program proves itself by one thing at a time"));
+        return Err(Malformed("a program proves itself by one thing at a time"));
     }
     Ok(all.pop())
 }

@@ -5,10 +5,8 @@
 
 use super::{authenticate, authenticate_or_public, failed, form, oauth_error};
 use crate::app::App;
-use crate::clock;
 use crate::http::auth::sign_in_row;
 use crate::http::fhir::Query;
-use crate::http::refusal::Refused;
 use crate::identity::oidc::{challenge, is_secret};
 use crate::identity::secrets::same;
 use crate::identity::{apps, sessions};
@@ -42,13 +40,9 @@ async fn issue(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<Response, 
 }
 
 /// A token for the code that a person's grant gave (RFC 6749 §4.1.3, RFC 7636 §4.5). A code that is shown is used up, whatever
-/// comes with it.
+/// comes with it; wrong ones make nobody wait: they cannot be guessed, and anybody may name a public program.
 async fn code(app: &App, headers: &HeaderMap, form: &Query) -> Result<Response, Response> {
     let (client, _) = authenticate_or_public(app, headers, form).await?;
-    let now = clock::now();
-    if let Some(s) = app.throttle.wait_s(&client.id, CODE, now) {
-        return Err(Refused::throttled(s).into_response());
-    }
     let shown = form.get("code").unwrap_or_default();
     let redeemed = apps::redeem(app, shown, &client.id).await.map_err(failed)?;
     let found = match redeemed {
@@ -71,14 +65,12 @@ async fn code(app: &App, headers: &HeaderMap, form: &Query) -> Result<Response, 
     let (account, grant, provider) = match found {
         Ok(found) => found,
         Err(rule) => {
-            app.throttle.wrong(&client.id, CODE, now);
             let row = sign_in_row(Actor::Client(client.id), None, Kind::SignIn, rule, false);
             app.store.append(row).await.map_err(failed)?;
             let text = "the code is not for this: unknown, over, used, or not with this redirect_uri and code_verifier";
             return Err(oauth_error(StatusCode::BAD_REQUEST, "invalid_grant", text));
         }
     };
-    app.throttle.right(&client.id, CODE);
     let mut row = sign_in_row(
         Actor::User(account.user.clone()),
         None,
@@ -99,9 +91,6 @@ async fn code(app: &App, headers: &HeaderMap, form: &Query) -> Result<Response, 
     }
     Ok(Json(said).into_response())
 }
-
-/// Where codes are counted that are not what they should be.
-const CODE: &str = "code";
 
 async fn credentials(app: &App, headers: &HeaderMap, form: &Query) -> Result<Response, Response> {
     let (client, rule) = authenticate(app, headers, form).await?;
