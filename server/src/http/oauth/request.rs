@@ -80,6 +80,10 @@ fn back(redirect: &str, state: &str, with: &[(&str, &str)]) -> Response {
 ///
 /// # Errors
 /// The answer: a page, or the way back with an error of RFC 6749 §4.1.2.1.
+#[expect(
+    clippy::result_large_err,
+    reason = "the error is the answer, made once for a request"
+)]
 pub async fn read(app: &App, query: &Query) -> Result<Asked, Response> {
     let stop = |text: &str| Err(refusal(StatusCode::BAD_REQUEST, text));
     let root = app.config.listen.public_url.trim_end_matches('/');
