@@ -349,7 +349,7 @@ impl From<StoreError> for Refused {
 }
 
 /// Another ward's, too confidential, or not there.
-const NOT_INCLUDED: &str = "Your access does not include this, or there is nothing here.";
+pub(super) const NOT_INCLUDED: &str = "Your access does not include this, or there is nothing here.";
 
 impl From<NoAccess> for Refused {
     fn from(e: NoAccess) -> Self {

@@ -15,6 +15,7 @@ use crate::http::auth::sign_in_row;
 use crate::http::console::door::{cookie, csrf_of, fetched_here, is_own};
 use crate::http::console::session::{by_password, set};
 use crate::http::fhir::Query;
+use crate::http::refusal::NOT_INCLUDED;
 use crate::identity::apps::{self, AppGrant, Bound};
 use crate::identity::secrets::same;
 use crate::identity::sessions::{self, AtConsole};
@@ -318,7 +319,13 @@ async fn answering(app: &App, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> Re
         match app.decide::<ReadChart>(request).await {
             Ok(_) => {}
             Err(NoAccess::Denied(d)) => {
-                return consent_page(app, &asked, &at, &csrf, wrong(d.text)).await;
+                // That a record of the own ward is confidential is not told (ADR 44).
+                let words = if d.break_glass_offered {
+                    NOT_INCLUDED
+                } else {
+                    d.text
+                };
+                return consent_page(app, &asked, &at, &csrf, wrong(words)).await;
             }
             Err(e) => return Err(no_access(e)),
         }
