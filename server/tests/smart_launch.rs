@@ -361,8 +361,8 @@ async fn a_person_lets_a_program_in_for_one_patient() {
     let answer = on.replace("/ask?", "/answer?");
     for (patient, part) in [
         ("", "Choose a patient"),
-        ("pat-icu", "not assigned"),
-        ("nobody", "not assigned"),
+        ("pat-icu", "Your access does not include this"),
+        ("nobody", "Your access does not include this"),
         ("a b", "Choose"),
     ] {
         let fields = [("csrf", csrf.as_str()), ("answer", "allow"), ("patient", patient)];
