@@ -157,6 +157,10 @@ fn an_envelope_opens_cards_while_the_server_is_gone_and_is_told_first_of_all_whe
         "before the nurse, who broke it first: {names:?}"
     );
     ensure!(
+        reviews.iter().take(3).all(|r| r["owes_words"] == false),
+        "nobody could add any: {reviews:?}"
+    );
+    ensure!(
         reviews.iter().all(|r| r["refused"].is_null()),
         "each of them gave access: {reviews:?}"
     );

@@ -142,14 +142,16 @@ describe('times', () => {
 });
 
 describe('order and filter', () => {
-  test('overdue first, then by the time left, decided ones last', () => {
-    expect(inOrder(reviews(), NOW).map(({ id }) => id)).toEqual(['d4', 'a1', 'b2', 'e5', 'c3', 'f6']);
+  test('declared names first, then what is overdue, then by the time left, decided ones last', () => {
+    expect(inOrder(reviews(), NOW).map(({ id }) => id)).toEqual(['k9', 'd4', 'a1', 'b2', 'e5', 'c3', 'f6']);
     const closed = reviews().map((each) => (each.id === 'd4' ? { ...each, closed_ms: NOW - 1 } : each.id === 'a1' ? { ...each, closed_ms: NOW - 2 } : each));
-    expect(inOrder(closed, NOW).map(({ id }) => id)).toEqual(['b2', 'e5', 'c3', 'f6', 'd4', 'a1']);
+    expect(inOrder(closed, NOW).map(({ id }) => id)).toEqual(['k9', 'b2', 'e5', 'c3', 'f6', 'd4', 'a1']);
+    const decided = reviews().map((each) => (each.declared ? { ...each, closed_ms: NOW - 9 } : each));
+    expect(inOrder(decided, NOW).map(({ id }) => id).at(-1)).toBe('k9');
   });
   test('what becomes overdue while it is shown goes up', () => {
     const later = NOW + 4 * HOUR;
-    expect(inOrder(reviews(), later).map(({ id }) => id).slice(0, 3)).toEqual(['d4', 'a1', 'b2']);
+    expect(inOrder(reviews(), later).map(({ id }) => id).slice(0, 4)).toEqual(['k9', 'd4', 'a1', 'b2']);
     expect(overdueBy(reviews()[0] ?? never(), later)).toBe(true);
     expect(overdueBy({ ...(reviews()[0] ?? never()), closed_ms: NOW }, later)).toBe(false);
   });

@@ -97,9 +97,10 @@ test('the queue names no patient and no record is opened until a person opens it
   const { app, known } = await show('reviews');
   expect(document.body.textContent).not.toContain('JONES');
   expect(known.asked.some((each) => each.startsWith('GET reviews/'))).toBe(false);
-  expect(all('review-row').map((row) => row.dataset.review)).toEqual(['d4', 'a1', 'b2', 'e5', 'c3', 'f6']);
-  expect(words(all('review-row')[1])).toMatch(/overdue by 40 min.*level 3 of 3/u);
-  all('review-row')[1]?.querySelector<HTMLElement>('[data-row]')?.click();
+  expect(all('review-row').map((row) => row.dataset.review)).toEqual(['k9', 'd4', 'a1', 'b2', 'e5', 'c3', 'f6']);
+  expect(words(all('review-row')[0])).toMatch(/Declared name, not verified/u);
+  expect(words(all('review-row')[2])).toMatch(/overdue by 40 min.*level 3 of 3/u);
+  all('review-row')[2]?.querySelector<HTMLElement>('[data-row]')?.click();
   await settle();
   expect(words(one('patient'))).toMatch(/JONES, Mary.*opened this is recorded/u);
   expect(known.asked.filter((each) => each.startsWith('GET reviews/'))).toEqual(['GET reviews/a1']);
@@ -260,10 +261,10 @@ test('somebody else signed in in another window of this browser: nothing more is
 
 test('a filter counts what it holds back, and takes nothing from the list itself (S5, S6)', async () => {
   await show('reviews-filtered');
-  expect(words(one('filtered'))).toBe('1 of 6 shown.');
+  expect(words(one('filtered'))).toBe('1 of 7 shown.');
   expect(all('review-row').map((row) => row.dataset.review)).toEqual(['e5']);
   await click('filter-off');
-  expect(all('review-row')).toHaveLength(6);
+  expect(all('review-row')).toHaveLength(7);
   await leave();
   await show('reviews-more');
   expect(words(one('more'))).toContain('there are more');

@@ -86,11 +86,13 @@ impl Standing {
     pub fn of(row: &GrantRow, now: UtcMs) -> Self {
         let review = row.review();
         let state = review.state();
+        // Whoever used an emergency account cannot sign in to say more: the review asks them.
+        let (said, nobody_can) = (row.grant.words.is_some(), row.grant.declared.is_some());
         Self {
             state,
             overdue: !state.closed() && now > row.review_due,
             level: review.level(),
-            owes_words: review.owes_words(row.grant.words.is_some(), now),
+            owes_words: review.owes_words(said || nobody_can, now),
             closed: review.closed_at(),
         }
     }

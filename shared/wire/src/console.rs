@@ -74,6 +74,8 @@ pub struct ConsoleReview {
     pub user: String,
     /// Their name as shown.
     pub user_name: String,
+    /// The name is the one that they said is theirs, with an emergency account: nobody has checked it.
+    pub declared: bool,
     /// When.
     #[ts(type = "number")]
     pub at_ms: i64,

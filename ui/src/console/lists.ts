@@ -8,9 +8,12 @@ import type { ConsoleReview } from '../wire/ConsoleReview';
 /** Whether it is overdue by now: also where it became so since it was read. */
 export const overdueBy = (review: ConsoleReview, now_ms: number): boolean => review.closed_ms === null && (review.overdue || now_ms > review.due_ms);
 
-/** Overdue first, then by the time a decision is due; what is decided comes last, the newest first. */
+/**
+ * What was opened under a declared name first, for nobody has vouched for it; then what is overdue, then by the time a decision is due;
+ * what is decided comes last, the newest first.
+ */
 export function inOrder(reviews: readonly ConsoleReview[], now_ms: number): ConsoleReview[] {
-  const rank = (each: ConsoleReview) => (each.closed_ms !== null ? 2 : overdueBy(each, now_ms) ? 0 : 1);
+  const rank = (each: ConsoleReview) => (each.closed_ms !== null ? 3 : each.declared ? 0 : overdueBy(each, now_ms) ? 1 : 2);
   return [...reviews].sort((a, b) => rank(a) - rank(b) || (a.closed_ms !== null && b.closed_ms !== null ? b.closed_ms - a.closed_ms : a.due_ms - b.due_ms) || (a.id < b.id ? -1 : 1));
 }
 

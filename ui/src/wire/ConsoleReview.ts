@@ -25,6 +25,10 @@ user: string,
  */
 user_name: string, 
 /**
+ * The name is the one that they said is theirs, with an emergency account: nobody has checked it.
+ */
+declared: boolean, 
+/**
  * When.
  */
 at_ms: number, 

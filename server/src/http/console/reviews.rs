@@ -333,10 +333,11 @@ fn shown(row: &GrantRow, reader: &Reader, names: &Names, now: UtcMs) -> ConsoleR
         state: s.state.name().to_owned(),
         state_text: words(s.state).to_owned(),
         user: g.user.as_str().to_owned(),
-        user_name: g.declared.as_ref().map_or_else(
-            || names.person(&g.user),
-            |name| format!("{name} (declared, not verified)"),
-        ),
+        user_name: g
+            .declared
+            .as_ref()
+            .map_or_else(|| names.person(&g.user), Clone::clone),
+        declared: g.declared.is_some(),
         at_ms: g.at.0,
         received_ms: row.received.0,
         due_ms: row.review_due.0,

@@ -399,7 +399,8 @@ fn shown(
             station,
             grant.id,
             grant.at,
-            grant.words.is_none(),
+            // Whoever used an emergency account cannot sign in to add any.
+            grant.words.is_none() && grant.declared.is_none(),
         )),
         age: age.clone(),
         full_chart: station.records().is_some(),

@@ -21,7 +21,7 @@ export const session = (): ConsoleSession => ({
 });
 
 const review = (id: string, of: Partial<ConsoleReview> & { at_ms: number }): ConsoleReview => ({
-  id, state: 'open', state_text: 'Waits for a decision', user: 'lee', user_name: 'Dr LEE', received_ms: of.at_ms, due_ms: of.at_ms + DAY,
+  id, state: 'open', state_text: 'Waits for a decision', user: 'lee', user_name: 'Dr LEE', declared: false, received_ms: of.at_ms, due_ms: of.at_ms + DAY,
   reason: 'Life-threatening emergency', words: 'Found collapsed at the entrance, no time to ask.', device: 'ED-07', offline: false, late: false, overdue: false, level: 0, owes_words: false,
   own: false, closed_ms: null, ...of,
 });
@@ -33,6 +33,7 @@ export const reviews = (): ConsoleReview[] => [
   review('c3', { at_ms: NOW - 2 * HOUR, device: 'ICU-02', offline: true, words: 'Unconscious on arrival; relatives not reachable. Allergies and anticoagulants had to be known before the scan.', state: 'asked', state_text: 'Asked: waits for an answer', reason: 'Unconscious / cannot consent' }),
   review('d4', { at_ms: NOW - 3 * DAY, received_ms: NOW - 5 * HOUR, late: true, overdue: true, level: 1, device: null, user: 'okafor', user_name: 'Dr OKAFOR-VAN DER MERWE, Adaeze', reason: 'Other', words: 'x', offline: true }),
   review('e5', { at_ms: NOW - 9 * HOUR, state: 'suspected', state_text: 'Misuse suspected: a second reviewer decides', user: 'rao', user_name: 'Dr RAO', words: 'Wanted to look something up.' }),
+  review('k9', { at_ms: NOW - 4 * HOUR, offline: true, user: 'emergency-003', user_name: 'Dr Jo Smith, agency Northcare', declared: true, words: null }),
   review('f6', { at_ms: NOW - 30 * MIN, own: true, user: 'privacy', user_name: 'Dr OFFICER, Pat', words: null, owes_words: true }),
 ];
 export const decided = (): ConsoleReview[] => [
