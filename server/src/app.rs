@@ -306,6 +306,16 @@ impl App {
             .map(|(g, _)| g.clone())
     }
 
+    /// A grant in force for this user and patient, at whatever workstation: to be told of, not to decide on.
+    #[must_use]
+    pub fn broken_by(&self, user: &UserId, patient: &PatientId, at: UtcMs) -> Option<Grant> {
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants
+            .iter()
+            .find(|(g, ended)| ended.is_none() && g.covers(user, g.device.as_ref(), patient, at))
+            .map(|(g, _)| g.clone())
+    }
+
     /// Whether this user holds any grant in force at this workstation.
     #[must_use]
     pub fn has_grant(&self, user: &UserId, device: Option<&DeviceId>, at: UtcMs) -> bool {

@@ -79,7 +79,7 @@ async fn a_session_begins_with_a_password_and_ends_where_it_must() {
         ..pia.clone()
     };
     assert!(!fixed.is_in().await);
-    let may = json!({"reviews": true, "audit": true, "devices": false, "people": false});
+    let may = json!({"reviews": true, "audit": true, "devices": false, "people": false, "policy": true});
     assert_eq!(
         (
             &session["user"],

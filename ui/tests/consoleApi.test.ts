@@ -88,7 +88,7 @@ describe('which failure is which', () => {
   });
 
   test('what is no answer, or half of one, is a failure and never an empty list (S1)', async () => {
-    const calls: ((api: Api) => Promise<unknown>)[] = [(api) => api.session(), (api) => api.reviews('open'), (api) => api.review('a1'), (api) => api.stats(), (api) => api.audit({}), (api) => api.chains(), (api) => api.devices(), (api) => api.people()];
+    const calls: ((api: Api) => Promise<unknown>)[] = [(api) => api.session(), (api) => api.reviews('open'), (api) => api.review('a1'), (api) => api.stats(), (api) => api.audit({}), (api) => api.chains(), (api) => api.devices(), (api) => api.people(), (api) => api.policy('N', ''), (api) => api.why({ user: 'a', patient: 'p', purpose: '' })];
     for (const body of ['', 'not json', 'null', '[]', '{}', '7', '{"now_ms": 1}', '{"now_ms": 1, "rows": null, "people": {}}']) {
       for (const call of calls) expect((await failing(call(answering(200, body).api))).kind).toBe('unreadable');
     }
@@ -162,8 +162,8 @@ describe('order and filter', () => {
 });
 
 test('pages are those the account may see; an address names a page and a review, or the first page', () => {
-  expect(pagesOf({ reviews: false, audit: false, devices: false, people: false }).map(({ page }) => page)).toEqual(['reviews']);
-  expect(pagesOf({ reviews: true, audit: true, devices: false, people: true }).map(({ page }) => page)).toEqual(['reviews', 'numbers', 'audit', 'people']);
+  expect(pagesOf({ reviews: false, audit: false, devices: false, people: false, policy: false }).map(({ page }) => page)).toEqual(['reviews']);
+  expect(pagesOf({ reviews: true, audit: true, devices: false, people: true, policy: true }).map(({ page }) => page)).toEqual(['reviews', 'numbers', 'audit', 'people', 'policy']);
   expect(placeOf('#audit')).toEqual({ page: 'audit', review: null });
   expect(placeOf('#reviews/a%2F1')).toEqual({ page: 'reviews', review: 'a/1' });
   for (const strange of ['', '#', '#constructor', '#reviews/%', '#javascript:x']) expect(placeOf(strange)).toEqual({ page: 'reviews', review: null });

@@ -53,14 +53,16 @@ afterEach(async () => {
 });
 
 test('an empty list is never shown for what is on its way, failed or refused (S1); each says what it is', async () => {
-  for (const page of ['reviews', 'numbers', 'audit', 'devices', 'people']) {
+  for (const page of ['reviews', 'numbers', 'audit', 'devices', 'people', 'policy']) {
     for (const state of ['loading', 'unreached', 'denied']) {
       await show(`${page}-${state}`);
-      expect([page, state, all('empty').length, all('queue').length, all('audit-row').length, all('device-row').length, all('person-row').length]).toEqual([page, state, 0, 0, 0, 0, 0]);
+      expect([page, state, all('empty').length, all('queue').length, all('audit-row').length, all('device-row').length, all('person-row').length, all('policy-row').length]).toEqual([page, state, 0, 0, 0, 0, 0, 0]);
       if (state === 'loading') expect(all('loading').length).toBeGreaterThan(0);
       else expect(words(one(`${page}-error`))).toContain(state === 'denied' ? 'A privacy officer reads this' : 'did not answer');
       await leave();
     }
+    // There is always a policy.
+    if (page === 'policy') continue;
     await show(`${page}-empty`);
     expect(words(one('empty'))).toMatch(/Looked at:/u);
     await leave();
@@ -126,7 +128,7 @@ test('pages are those of the account; with own reviews alone it says so', async 
   expect(all('review-row').map((row) => row.dataset.review)).toEqual(['f6']);
   await leave();
   const { app } = await show('reviews-it');
-  expect([...document.querySelectorAll('nav a')].map(words)).toEqual(['Reviews', 'Workstations', 'People']);
+  expect([...document.querySelectorAll('nav a')].map(words)).toEqual(['Reviews', 'Workstations', 'People', 'Policy']);
   app.go('audit');
   expect(app.page).toBe('reviews');
 });
@@ -333,10 +335,57 @@ test('a link does not open a review: its row has the cursor', async () => {
 
 test('text from outside stays text (S28), on every page', async () => {
   const hostile = '<img src=x onerror=alert(1)><script>alert(2)</script>';
-  for (const id of ['reviews-all', 'review', 'review-suspected', 'review-sure', 'numbers', 'audit-open', 'audit-checked', 'devices-open', 'devices-revoke', 'people', 'reviews-denied']) {
+  for (const id of ['reviews-all', 'review', 'review-suspected', 'review-sure', 'numbers', 'audit-open', 'audit-checked', 'devices-open', 'devices-revoke', 'people', 'policy-open', 'policy-why', 'reviews-denied']) {
     const skip = new Set(['id', 'how', 'csrf', 'weighs', 'next', 'state']);
     await show(id, (known) => (known.text = (field, text) => (skip.has(field) || text === '' ? text : hostile)));
     expect([id, document.querySelectorAll('img, script').length, document.body.textContent?.includes(hostile)]).toEqual([id, 0, true]);
     await leave();
   }
+});
+
+test('the policy says what each role may; a row shows its rules, by keys too', async () => {
+  await show('policy');
+  expect(all('policy-row')).toHaveLength(5);
+  expect(words(all('policy-row')[1])).toMatch(/Read the chart patient of another ward.*Nurse: with glass.*Privacy officer: no/u);
+  expect(all('policy-more')).toHaveLength(0);
+  const row = all('policy-row')[1]?.querySelector<HTMLElement>('[data-row]');
+  row?.focus();
+  row?.click();
+  await settle();
+  expect(words(one('policy-more'))).toMatch(/Nurse denied; emergency access would allow it no-relationship You are not assigned/u);
+  await key('Escape');
+  expect(all('policy-more')).toHaveLength(0);
+});
+
+test('the table is asked for anew with another record or purpose, and only the newest answer is shown', async () => {
+  const { known } = await show('policy-confidential');
+  expect(known.asked.filter((each) => each.startsWith('GET policy'))).toEqual(['GET policy?level=N', 'GET policy?level=V']);
+  expect(words(all('policy-row')[0])).toMatch(/Nurse: with glass\s*Physician: yes/u);
+  await leave();
+});
+
+test('why somebody may see a record is asked for a person and a patient by name, never in an address', async () => {
+  const { known } = await show('policy-why');
+  expect(known.asked.filter((each) => each.includes('why'))).toEqual(['POST policy/why']);
+  expect(known.sent.at(-1)).toEqual({ user: 'lee', patient: 'p-1002', purpose: '' });
+  expect(words(one('why'))).toMatch(/Dr LEE.*in Ward 3.*restricted \(R\).*PSY/u);
+  expect(words(one('why-glass').parentElement)).toMatch(/ED-07 alone/u);
+  expect(all('why-row').map((row) => [row.dataset.act, row.dataset.allow])).toEqual([['read-card', 'true'], ['read-chart', 'true'], ['write-clinical', 'false'], ['break-glass', 'true'], ['hold-record', 'false']]);
+  expect(location.hash).toBe('#policy');
+  await click('why-audit');
+  expect(known.asked.at(-2)).toMatch(/^GET audit\?(?=.*patient=p-1002)(?=.*user=lee)/u);
+  await leave();
+  await show('policy-why-unnamed');
+  expect(all('why-row')).toHaveLength(0);
+  expect(words(document.querySelector('.asked .wrong'))).toBe('Name the patient.');
+  await leave();
+  await show('policy-why-unknown');
+  expect(words(one('why-error'))).toContain('No patient here has this number');
+  await leave();
+  await show('policy-why-plain');
+  expect(words(one('why'))).toMatch(/in no ward now.*not in use/u);
+  await leave();
+  await show('policy-it');
+  expect([all('why-user').length, all('policy-row').length]).toEqual([0, 5]);
+  await leave();
 });

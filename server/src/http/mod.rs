@@ -6,6 +6,7 @@
 pub mod auth;
 pub mod bearer;
 pub mod break_glass;
+mod beat;
 pub mod console;
 pub mod dicomweb;
 pub mod emergency;
@@ -695,6 +696,22 @@ pub const ROUTES: &[Route] = &[
         body: Some(0),
         mount: || get(console::people::list),
     },
+    Route {
+        method: "GET",
+        path: "/console/api/policy",
+        door: Door::Console,
+        interaction: None,
+        body: Some(0),
+        mount: || get(console::policy::table),
+    },
+    Route {
+        method: "POST",
+        path: "/console/api/policy/why",
+        door: Door::Console,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(console::policy::why),
+    },
 ];
 
 /// The router, made from [`ROUTES`].
@@ -740,15 +757,17 @@ async fn in_time(longest: Duration, request: Request, next: Next) -> Response {
 
 /// Every request: its lane, the headers that every answer has, counting.
 async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let is_fhir = request.uri().path().starts_with("/fhir");
-    let console = Some(request.uri().path())
-        .filter(|p| console::is_here(p))
-        .map(str::to_owned);
+    let path = request.uri().path().to_owned();
+    let is_fhir = path.starts_with("/fhir");
+    let console = Some(&path).filter(|p| console::is_here(p)).cloned();
     let version = request.version();
     let id = request.headers().get(&X_REQUEST_ID).cloned();
     let began = crate::clock::steady();
     let mut answer = lane::through(&app, request, next).await;
     app.metrics.answered(answer.status().as_u16(), began.elapsed());
+    if beat::is_due(&path, answer.status()) {
+        tokio::time::sleep(beat::from(began.elapsed())).await;
+    }
     if is_fhir && answer.status() == StatusCode::PAYLOAD_TOO_LARGE && !is_fhir_json(&answer) {
         answer = refusal::FhirRefusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,

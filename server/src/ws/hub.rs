@@ -378,6 +378,7 @@ pub async fn frames(app: &App, rows: &fanout::ScopeRows) -> Result<Vec<Arc<Scope
         .map(|i| Item {
             key: i.key,
             ver: i.ver,
+            version: i.version,
             body: i.body,
         })
         .collect();

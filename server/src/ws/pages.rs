@@ -103,6 +103,7 @@ pub(super) async fn page(
         .map(|i| Item {
             key: i.key,
             ver: i.ver,
+            version: i.version,
             body: i.body,
         })
         .collect();
@@ -224,6 +225,7 @@ mod tests {
         let one = |(k, n): (usize, &usize)| Item {
             key: format!("Observation/{k}"),
             ver: 1,
+            version: None,
             body: body(*n),
         };
         sizes.iter().enumerate().map(one).collect()

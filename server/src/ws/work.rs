@@ -167,6 +167,7 @@ pub async fn effect(app: &App, served: &Served, effect: Effect) -> Option<Event>
                         .map(|i| Item {
                             key: i.key,
                             ver: i.ver,
+                            version: i.version,
                             body: i.body,
                         })
                         .collect();

@@ -130,6 +130,7 @@ async fn changes<C: GenericClient>(
 struct Raw {
     key: String,
     ver: u64,
+    version: Option<u64>,
     hash: Option<[u8; 16]>,
     body: Vec<u8>,
 }
@@ -140,6 +141,7 @@ impl Raw {
         ScopeItem {
             key: self.key,
             ver: self.ver,
+            version: self.version,
             hash,
             body: Bytes::from(self.body),
         }
@@ -163,7 +165,7 @@ impl Kept {
     }
 }
 
-/// `key, ver, hash, number, body`.
+/// `key, ver, hash, number, body`, and of a resource its own version.
 fn raw(vault: &Vault, kept: Kept, r: &Row) -> Result<Raw, Fault> {
     let sealed: Option<&[u8]> = col(r, 4, SCOPE)?;
     let body = match sealed {
@@ -173,6 +175,10 @@ fn raw(vault: &Vault, kept: Kept, r: &Row) -> Result<Raw, Fault> {
     Ok(Raw {
         key: col(r, 0, SCOPE)?,
         ver: uint(col(r, 1, SCOPE)?),
+        version: match kept {
+            Kept::Resource => Some(uint(col(r, 5, SCOPE)?)),
+            Kept::Card | Kept::Board => None,
+        },
         hash: hash16(col(r, 2, SCOPE)?),
         body,
     })
@@ -214,7 +220,7 @@ pub(crate) async fn stretch<C: GenericClient>(
                 return Ok(Vec::new());
             };
             let (kind, id) = after.split_once('/').unwrap_or(("", ""));
-            let sql = "SELECT kind || '/' || id, rev, hash, rid, body FROM resource
+            let sql = "SELECT kind || '/' || id, rev, hash, rid, body, version FROM resource
                         WHERE pid = $4 AND NOT deleted AND pid IS NOT NULL AND (kind, id) > ($1, $3)
                         ORDER BY kind, id LIMIT $2";
             let with: Params<'_> = &[&kind, &limit, &id, &pid];
@@ -239,6 +245,7 @@ fn directory(a: &vitrine_store::Account) -> ScopeItem {
     ScopeItem {
         key: batch::dir_key(a.user.as_str()),
         ver: a.version,
+        version: None,
         hash: batch::body_hash(&body),
         body: Bytes::from(body),
     }
@@ -269,7 +276,7 @@ async fn some_items<C: GenericClient>(
         Scope::Patient(p) => {
             let split: Vec<(&str, &str)> = keys.iter().filter_map(|k| k.split_once('/')).collect();
             let (kinds, ids): (Vec<&str>, Vec<&str>) = split.into_iter().unzip();
-            let sql = "SELECT r.kind || '/' || r.id, r.rev, r.hash, r.rid, r.body
+            let sql = "SELECT r.kind || '/' || r.id, r.rev, r.hash, r.rid, r.body, r.version
                          FROM unnest($1::text[], $2::text[]) k(kind, id) JOIN resource r USING (kind, id)
                          JOIN patient p USING (pid) WHERE p.id = $3 AND NOT r.deleted";
             let with: Params<'_> = &[&kinds, &ids, &p.as_str()];

@@ -280,6 +280,12 @@ const NOTHING: &[(&str, &str, &str)] = &[
     ("GET", "/console/api/devices", "names workstations"),
     ("POST", "/console/api/devices/{id}/revoke", "names a workstation"),
     ("GET", "/console/api/people", "names the staff"),
+    ("GET", "/console/api/policy", "names nobody"),
+    (
+        "POST",
+        "/console/api/policy/why",
+        "says to whoever reads the audit log how confidential a record is; nothing that lies in it",
+    ),
 ];
 
 /// Images of a record that is labelled. To a program they are not there. A person is offered to break the glass, as for

@@ -622,7 +622,8 @@ impl Request {
 }
 
 /// The highest level for which the same rules allow the same act.
-fn clearance_of(action: &str, r: &Request) -> Confidentiality {
+#[must_use]
+pub fn clearance_of(action: &str, r: &Request) -> Confidentiality {
     if r.patient.is_none() {
         return Confidentiality::Normal;
     }

@@ -230,6 +230,8 @@ pub struct ScopeItem {
     pub key: String,
     /// Version.
     pub ver: u64,
+    /// In a `pat:` scope the resource's own version, its `meta.versionId`: `ver` is the record's revision there. `None` elsewhere.
+    pub version: Option<u64>,
     /// First 16 bytes of BLAKE3 over the JSON bytes.
     pub hash: [u8; 16],
     /// JSON, uncompressed.

@@ -43,6 +43,8 @@ pub struct Item {
     pub key: String,
     /// Version.
     pub ver: u64,
+    /// In a `pat:` scope the resource's own version (see [`Change::version`]).
+    pub version: Option<u64>,
     /// JSON.
     pub body: Bytes,
 }
@@ -279,9 +281,9 @@ impl<'a> Stretch<'a> {
         let mut changes = Vec::with_capacity(self.keys.len());
         for (key, (prev, last)) in self.keys {
             let item = if last.tomb { None } else { items.get(key) };
-            let (ver, body) = match item {
-                Some(item) => (item.ver, Some(raw(scope, item)?)),
-                None => (last.ver, None),
+            let (ver, version, body) = match item {
+                Some(item) => (item.ver, item.version, Some(raw(scope, item)?)),
+                None => (last.ver, None, None),
             };
             // An item that seems older than its own row can only be told when it is asked for.
             if prev < ver {
@@ -289,6 +291,7 @@ impl<'a> Stretch<'a> {
                     key: key.to_owned(),
                     prev,
                     ver,
+                    version,
                     body,
                 });
             }
@@ -338,6 +341,7 @@ pub fn chunk(scope: &str, items: &[Item], next_after: Option<&str>) -> Result<Ar
                 key: i.key.clone(),
                 prev: 0,
                 ver: i.ver,
+                version: i.version,
                 body: Some(raw(scope, i)?),
             })
         })

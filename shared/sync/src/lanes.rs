@@ -465,6 +465,7 @@ impl Merged {
                     key,
                     prev,
                     ver: c.ver,
+                    version: c.version,
                     body: c.body.clone(),
                 });
             }

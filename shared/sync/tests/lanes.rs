@@ -24,6 +24,7 @@ fn item(key: &str, ver: u64, size: usize) -> Item {
     Item {
         key: key.into(),
         ver,
+        version: None,
         body: Bytes::from(format!("\"{}\"", "x".repeat(size))),
     }
 }
@@ -181,6 +182,7 @@ fn purging_leaves_nothing_of_a_scope_but_a_frame_half_sent() {
     let big = Item {
         key: "Binary/1".into(),
         ver: 1,
+        version: None,
         body: Bytes::from(format!("\"{noise}\"")),
     };
     let f = build(&rows, &[big]).unwrap().remove(0);

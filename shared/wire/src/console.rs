@@ -34,6 +34,8 @@ pub struct ConsoleMay {
     pub devices: bool,
     /// See accounts.
     pub people: bool,
+    /// See what the policy lets each role do. Why somebody may see a record or may not goes with `audit`.
+    pub policy: bool,
 }
 
 /// Who is signed in.
@@ -497,6 +499,132 @@ pub struct ConsolePeople {
     pub now_ms: i64,
     /// The accounts by name.
     pub people: Vec<ConsolePerson>,
+}
+
+/// `GET /console/api/policy?level=N&purpose=TREAT`: what each role may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsolePolicy {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// How confidential the record is that is asked about: `N`, `R` or `V`.
+    pub level: String,
+    /// The purpose that was stated, as a code of HL7 v3 ActReason; none = the usual one.
+    pub purpose: Option<String>,
+    /// The roles in words, in the order of the cells.
+    pub roles: Vec<String>,
+    /// Acts, each in the situations that the policy tells apart.
+    pub rows: Vec<ConsolePolicyRow>,
+}
+
+/// An act in a situation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsolePolicyRow {
+    /// The act as the audit log names it.
+    pub act: String,
+    /// In words.
+    pub act_text: String,
+    /// Where somebody stands to what they ask for, in words; empty = it makes no difference.
+    pub about_text: String,
+    /// What the policy answers each role.
+    pub cells: Vec<ConsolePolicyCell>,
+}
+
+/// An answer of the policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsolePolicyCell {
+    /// Allowed.
+    pub allow: bool,
+    /// The rule that says so.
+    pub rule: String,
+    /// What is missing, where it is denied; else empty.
+    pub text: String,
+    /// It rests on broken glass.
+    pub by_grant: bool,
+    /// Breaking the glass would allow it.
+    pub break_glass_offered: bool,
+}
+
+/// `POST /console/api/policy/why`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleWhyAsked {
+    /// Sign-in name.
+    pub user: String,
+    /// Id of the record, or a number of the patient.
+    pub patient: String,
+    /// The purpose to be stated, as a code of HL7 v3 ActReason; empty = none.
+    pub purpose: String,
+}
+
+/// What somebody may do with a patient's record now, and by which rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleWhy {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// Sign-in name.
+    pub user: String,
+    /// Name as shown.
+    pub user_name: String,
+    /// Role in words.
+    pub role: String,
+    /// Their wards.
+    pub wards: Vec<String>,
+    /// The account can be used.
+    pub in_use: bool,
+    /// Id of the record.
+    pub patient: String,
+    /// The ward the patient is in; none = in none.
+    pub ward: Option<String>,
+    /// How confidential the whole record is: `N`, `R` or `V`.
+    pub level: String,
+    /// Its sensitivity codes of HL7 v3 ActCode.
+    pub codes: Vec<String>,
+    /// The glass they broke on this patient, in force now.
+    pub glass: Option<ConsoleWhyGlass>,
+    /// What the policy answers.
+    pub acts: Vec<ConsoleWhyAct>,
+}
+
+/// Broken glass in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleWhyGlass {
+    /// From.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+    /// Until.
+    #[ts(type = "number")]
+    pub until_ms: i64,
+    /// Name of the workstation where alone it is good; none = at the server's own API.
+    pub device: Option<String>,
+}
+
+/// An act, and what the policy answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleWhyAct {
+    /// The act as the audit log names it.
+    pub act: String,
+    /// In words.
+    pub act_text: String,
+    /// Allowed.
+    pub allow: bool,
+    /// The rule that says so.
+    pub rule: String,
+    /// What is missing, where it is denied; else empty.
+    pub text: String,
+    /// It rests on broken glass.
+    pub by_grant: bool,
+    /// Breaking the glass would allow it.
+    pub break_glass_offered: bool,
+    /// Up to which level of confidentiality what lies in the record is seen, where it is read: `N`, `R` or `V`.
+    pub sees: Option<String>,
 }
 
 /// Any refusal under `/console/api`.

@@ -20,6 +20,10 @@ pub struct Change {
     pub prev: u64,
     /// Version after.
     pub ver: u64,
+    /// In a `pat:` scope the resource's own version, its `meta.versionId`: `ver` is the revision of the record there. Absent in other
+    /// scopes, of what left the scope, and from servers that do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u64>,
     /// Body; absent = the item left the scope.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<Box<RawValue>>,

@@ -75,7 +75,7 @@ proptest! {
         // A FHIR decimal and odd spacing inside a body must come out as they went in.
         let json = format!("{{\"v\" :  {digits},\n\"t\":{}}}", serde_json::to_string(&text).unwrap());
         let body = serde_json::value::RawValue::from_string(json.clone()).unwrap();
-        let change = vitrine_wire::message::Change { key: "k".into(), prev: 0, ver: 1, body: Some(body) };
+        let change = vitrine_wire::message::Change { key: "k".into(), prev: 0, ver: 1, version: None, body: Some(body) };
         let m = vitrine_wire::message::Delta { scope: "dir".into(), pos: 1, changes: vec![change] };
         let frame = travel(&ServerMessage::from(m).frame().unwrap());
         let ServerMessage::Delta(d) = ServerMessage::read(&frame).unwrap() else { panic!("another kind") };

@@ -198,6 +198,7 @@ fn main() {
                     Prepared::new(&Incoming {
                         key,
                         ver: 1,
+                        version: None,
                         body: Some(body.as_bytes()),
                         terms: &terms,
                     })

@@ -70,6 +70,7 @@ fn child() {
                     Prepared::new(&Incoming {
                         key,
                         ver: g,
+                        version: None,
                         body: Some(body.as_bytes()),
                         terms: "",
                     })

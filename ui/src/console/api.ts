@@ -12,11 +12,14 @@ import type { ConsoleChains } from '../wire/ConsoleChains';
 import type { ConsoleDecision } from '../wire/ConsoleDecision';
 import type { ConsoleDevices } from '../wire/ConsoleDevices';
 import type { ConsolePeople } from '../wire/ConsolePeople';
+import type { ConsolePolicy } from '../wire/ConsolePolicy';
 import type { ConsoleReviews } from '../wire/ConsoleReviews';
 import type { ConsoleReviewShown } from '../wire/ConsoleReviewShown';
 import type { ConsoleReviewStats } from '../wire/ConsoleReviewStats';
 import type { ConsoleSession } from '../wire/ConsoleSession';
 import type { ConsoleWays } from '../wire/ConsoleWays';
+import type { ConsoleWhy } from '../wire/ConsoleWhy';
+import type { ConsoleWhyAsked } from '../wire/ConsoleWhyAsked';
 
 /** How a question failed. */
 export type FailureKind =
@@ -81,6 +84,8 @@ export interface Api {
   devices: () => Promise<ConsoleDevices>;
   revoke: (id: string, reason: string) => Promise<ConsoleDevices>;
   people: () => Promise<ConsolePeople>;
+  policy: (level: string, purpose: string) => Promise<ConsolePolicy>;
+  why: (question: ConsoleWhyAsked) => Promise<ConsoleWhy>;
 }
 
 const AT = '/console/api/';
@@ -199,6 +204,8 @@ export function openApi(carry: Carry = (path, init) => fetch(path, init), asked:
     devices: () => of(DEVICES, 'GET', 'devices'),
     revoke: (of_, reason) => of(DEVICES, 'POST', `devices/${id(of_)}/revoke`, { reason }),
     people: () => of({ now_ms: 'number', people: 'list' }, 'GET', 'people'),
+    policy: (level, purpose) => of({ now_ms: 'number', level: 'text', roles: 'list', rows: 'list' }, 'GET', `policy?${new URLSearchParams({ level, ...(purpose === '' ? {} : { purpose }) }).toString()}`),
+    why: (question) => of({ now_ms: 'number', user: 'text', patient: 'text', level: 'text', in_use: 'yes-no', acts: 'list' }, 'POST', 'policy/why', question),
   };
 }
 

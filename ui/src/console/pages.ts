@@ -2,7 +2,7 @@
 import { say } from '../i18n/language';
 import type { ConsoleMay } from '../wire/ConsoleMay';
 
-export type Page = 'reviews' | 'numbers' | 'audit' | 'devices' | 'people';
+export type Page = 'reviews' | 'numbers' | 'audit' | 'devices' | 'people' | 'policy';
 
 /** Everybody has the reviews: those of the glass they broke themselves. */
 const PAGES: readonly { page: Page; may: keyof ConsoleMay | null; name: string }[] = [
@@ -11,6 +11,7 @@ const PAGES: readonly { page: Page; may: keyof ConsoleMay | null; name: string }
   { page: 'audit', may: 'audit', name: say('Audit', 'Audit') },
   { page: 'devices', may: 'devices', name: say('Workstations', 'Arbeitsplätze') },
   { page: 'people', may: 'people', name: say('People', 'Personen') },
+  { page: 'policy', may: 'policy', name: say('Policy', 'Regeln') },
 ];
 
 /** The pages an account has. */

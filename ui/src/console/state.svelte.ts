@@ -17,6 +17,7 @@ import { failureOf, openApi, REPLACED, type Api, type Carry, type Failure } from
 import { AuditExplorer, NO_FILTER, type AuditFilter } from './audit.svelte';
 import { Loaded } from './loaded.svelte';
 import { pagesOf, type Page } from './pages';
+import { PolicyViewer } from './policy.svelte';
 import { OpenReview } from './review.svelte';
 
 /** The last part of a session without a key or a movement is announced, ms. */
@@ -61,6 +62,7 @@ export class Console {
   readonly chains: Loaded<ConsoleChains>;
   readonly devices: Loaded<ConsoleDevices>;
   readonly people: Loaded<ConsolePeople>;
+  readonly policy: PolicyViewer;
   /** The workstation that is about to be revoked. */
   revoking = $state.raw<ConsoleDevice | null>(null);
   /** Whose drafts are kept. */
@@ -78,6 +80,7 @@ export class Console {
     this.devices = new Loaded(failed);
     this.people = new Loaded(failed);
     this.audit = new AuditExplorer(this.api, failed);
+    this.policy = new PolicyViewer(this.api, failed);
     this.review = new OpenReview({ api: this.api, failed, say: (text) => this.say(text), changed: () => void this.readReviews() });
   }
 
@@ -152,7 +155,7 @@ export class Console {
     this.#began = null;
     this.#asked = null;
     this.review.close();
-    for (const each of [this.reviews, this.stats, this.chains, this.devices, this.people, this.audit]) each.clear();
+    for (const each of [this.reviews, this.stats, this.chains, this.devices, this.people, this.audit, this.policy]) each.clear();
     void this.#ways();
   }
 
@@ -204,6 +207,7 @@ export class Console {
       void this.audit.look();
       void this.chains.load(() => this.api.chains());
     } else if (this.page === 'devices') void this.devices.load(() => this.api.devices());
+    else if (this.page === 'policy') void this.policy.read();
     else void this.people.load(() => this.api.people());
   }
 

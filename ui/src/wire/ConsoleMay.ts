@@ -19,4 +19,8 @@ devices: boolean,
 /**
  * See accounts.
  */
-people: boolean, };
+people: boolean, 
+/**
+ * See what the policy lets each role do. Why somebody may see a record or may not goes with `audit`.
+ */
+policy: boolean, };

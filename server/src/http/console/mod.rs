@@ -12,6 +12,7 @@ pub mod door;
 pub mod oidc;
 pub mod page;
 pub mod people;
+pub mod policy;
 pub mod reviews;
 mod seen;
 pub mod session;

@@ -139,6 +139,8 @@ pub(in crate::http) fn set(token: &str, more: &str) -> Result<HeaderValue, No> {
 
 async fn about(app: &App, reader: &Reader) -> Result<ConsoleSession, No> {
     let account = &reader.at.account;
+    let audit = reader.may::<ReadAudit>(app).await?;
+    let people = reader.may::<ManageUsers>(app).await?;
     Ok(ConsoleSession {
         user: account.user.as_str().to_owned(),
         name: account.display.clone(),
@@ -149,9 +151,10 @@ async fn about(app: &App, reader: &Reader) -> Result<ConsoleSession, No> {
         now_ms: clock::now().0,
         may: ConsoleMay {
             reviews: reader.may::<ReviewBreakGlass>(app).await?,
-            audit: reader.may::<ReadAudit>(app).await?,
+            audit,
             devices: reader.may::<ManageDevices>(app).await?,
-            people: reader.may::<ManageUsers>(app).await?,
+            people,
+            policy: audit || people,
         },
     })
 }

@@ -130,6 +130,7 @@ fn changes(
 struct Raw {
     key: String,
     ver: u64,
+    version: Option<u64>,
     hash: Option<[u8; 16]>,
     packed: Vec<u8>,
 }
@@ -138,8 +139,17 @@ fn raw(key: String, r: &Row<'_>) -> rusqlite::Result<Raw> {
     Ok(Raw {
         key,
         ver: uint(r.get(1)?),
+        version: None,
         hash: r.get(2)?,
         packed: bytes_of(r.get_ref(3)?),
+    })
+}
+
+/// A resource: its own version stands in the fifth column.
+fn resource(key: String, r: &Row<'_>) -> rusqlite::Result<Raw> {
+    Ok(Raw {
+        version: Some(uint(r.get(4)?)),
+        ..raw(key, r)?
     })
 }
 
@@ -159,6 +169,7 @@ impl Raw {
         Ok(ScopeItem {
             key: self.key,
             ver: self.ver,
+            version: self.version,
             hash,
             body: Bytes::from(body),
         })
@@ -196,12 +207,12 @@ fn walk(
         Scope::Patient(p) => {
             let Some(pid) = pid(conn, p)? else { return Ok(()) };
             let (kind, id) = after.split_once('/').unwrap_or(("", ""));
-            let sql = "SELECT id, rev, hash, body, kind FROM resource
+            let sql = "SELECT id, rev, hash, body, version, kind FROM resource
                         WHERE pid = ?1 AND deleted = 0 AND pid IS NOT NULL AND (kind, id) > (?2, ?3)
                         ORDER BY kind, id";
             let read = |r: &Row<'_>| {
-                raw(
-                    format!("{}/{}", r.get_ref(4)?.as_str()?, r.get_ref(0)?.as_str()?),
+                resource(
+                    format!("{}/{}", r.get_ref(5)?.as_str()?, r.get_ref(0)?.as_str()?),
                     r,
                 )
             };
@@ -217,6 +228,7 @@ fn walk(
                 let item = Raw {
                     key: batch::dir_key(a.user.as_str()),
                     ver: a.version,
+                    version: None,
                     hash: None,
                     packed,
                 };
@@ -271,9 +283,9 @@ fn one_item(
         }
         Scope::Patient(p) => {
             let (kind, id) = key.split_once('/').unwrap_or(("", ""));
-            let sql = "SELECT r.id, r.rev, r.hash, r.body FROM resource r JOIN patient p USING (pid)
+            let sql = "SELECT r.id, r.rev, r.hash, r.body, r.version FROM resource r JOIN patient p USING (pid)
                         WHERE r.kind = ?1 AND r.id = ?2 AND p.id = ?3 AND r.deleted = 0";
-            one(conn, sql, [kind, id, p.as_str()], |r| raw(key.to_owned(), r))
+            one(conn, sql, [kind, id, p.as_str()], |r| resource(key.to_owned(), r))
         }
         Scope::Dir => {
             let user = key.strip_prefix("user/").unwrap_or("");
@@ -283,6 +295,7 @@ fn one_item(
                 ScopeItem {
                     key: key.to_owned(),
                     ver: a.version,
+                    version: None,
                     hash: batch::body_hash(&body),
                     body: Bytes::from(body),
                 }

@@ -4,7 +4,7 @@
 //! Never here: lists of many patients (`lists`), how a query or a name is folded into words; that is the caller's.
 
 use super::lines::Lines;
-use super::scopes::{INDEX, ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, u, unpack};
+use super::scopes::{INDEX, ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, VERSIONS, u, unpack};
 use crate::cipher::{Key, Migration, Synchronous};
 use rusqlite::{Connection, OptionalExtension, params_from_iter};
 use std::collections::BTreeSet;
@@ -83,11 +83,18 @@ impl Essentials {
     /// As `cipher::open` and `cipher::migrate`: a plain file, a wrong key or a newer schema are refused, untouched.
     pub fn open(path: &Path, key: &Key, fold: OpenFold) -> Result<Self, StoreError> {
         let sql: &'static str = const_format_tables();
-        let migrations = [Migration {
-            number: 1,
-            name: "first",
-            sql,
-        }];
+        let migrations = [
+            Migration {
+                number: 1,
+                name: "first",
+                sql,
+            },
+            Migration {
+                number: 2,
+                name: "versions",
+                sql: VERSIONS,
+            },
+        ];
         let lines = Lines::open(
             path,
             key,
@@ -663,6 +670,7 @@ mod tests {
                 Prepared::new(&Incoming {
                     key,
                     ver: 1,
+                    version: None,
                     body: body.map(str::as_bytes),
                     terms: "",
                 })
@@ -710,6 +718,7 @@ mod tests {
         let card = Incoming {
             key: "a",
             ver: 1,
+            version: None,
             body: Some(br#"{"bed": "ED-07"}"#),
             terms: "nmary",
         };

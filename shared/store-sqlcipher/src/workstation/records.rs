@@ -4,7 +4,7 @@
 
 use super::essentials::synchronised;
 use super::lines::Lines;
-use super::scopes::{ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, u};
+use super::scopes::{ItemRefRow, OpenFold, Prepared, ScopeState, Scopes, TABLES, VERSIONS, u};
 use crate::cipher::{Key, Migration, Synchronous};
 use rusqlite::params;
 use std::path::Path;
@@ -28,7 +28,7 @@ const SHARE: usize = 4_000;
 pub struct RecordRow {
     /// `Type/id`.
     pub key: ResourceKey,
-    /// Patient revision at which it last changed.
+    /// Its own version, its `meta.versionId`; 0 where it came with a server, or to a program, that did not tell it.
     pub version: u64,
     /// JSON as the server sent it.
     pub body: Vec<u8>,
@@ -60,11 +60,18 @@ impl Records {
     /// # Errors
     /// As `cipher::open` and `cipher::migrate`.
     pub fn open(path: &Path, key: &Key, fold: OpenFold) -> Result<Self, StoreError> {
-        let migrations = [Migration {
-            number: 1,
-            name: "first",
-            sql: TABLES,
-        }];
+        let migrations = [
+            Migration {
+                number: 1,
+                name: "first",
+                sql: TABLES,
+            },
+            Migration {
+                number: 2,
+                name: "versions",
+                sql: VERSIONS,
+            },
+        ];
         let lines = Lines::open(
             path,
             key,
@@ -116,7 +123,7 @@ impl Records {
             }
         }
         let withheld = withhold(permit, &mut rows);
-        let disclosure = disclosure(permit, &rows);
+        let disclosure = disclosure(permit, named(&rows));
         Ok(Sealed::seal(
             permit,
             Some(CachedRecord {
@@ -150,7 +157,7 @@ impl Records {
             rows.extend(self.of_kind(&scope, kind)?);
         }
         withhold(permit, &mut rows);
-        let disclosure = disclosure(permit, &rows);
+        let disclosure = disclosure(permit, named(&rows));
         Ok(Sealed::seal(permit, Some(rows), disclosure))
     }
 
@@ -178,7 +185,7 @@ impl Records {
     fn of_kind(&self, scope: &str, kind: &str) -> Result<Vec<RecordRow>, StoreError> {
         let stored = self.db.lines.read("reading a record", |c| {
             let mut s = c.prepare_cached(
-                "SELECT i.key, i.ver, i.body FROM scope s JOIN item i ON i.content = s.live
+                "SELECT i.key, coalesce(i.version, 0), i.body FROM scope s JOIN item i ON i.content = s.live
                  WHERE s.name = ?1 AND i.key >= ?2 AND i.key < ?3 ORDER BY i.key",
             )?;
             let rows = s.query_map(params![scope, format!("{kind}/"), format!("{kind}0")], |r| {
@@ -249,22 +256,90 @@ fn withhold(permit: &Permit<ReadChart>, rows: &mut Vec<RecordRow>) -> u64 {
     (all - rows.len()) as u64
 }
 
-fn disclosure(permit: &Permit<ReadChart>, rows: &[RecordRow]) -> Disclosure {
+fn named(rows: &[RecordRow]) -> Vec<Disclosed> {
     let named = |r: &RecordRow| Disclosed {
         key: r.key.clone(),
         version: r.version,
     };
-    let digest = (rows.len() > NAMED).then(|| {
+    rows.iter().map(named).collect()
+}
+
+/// What an access to this much of the permit's patient discloses: past [`NAMED`] the rest is in the count and the digest.
+pub(super) fn disclosure(permit: &Permit<ReadChart>, mut resources: Vec<Disclosed>) -> Disclosure {
+    let digest = (resources.len() > NAMED).then(|| {
         let mut h = blake3::Hasher::new();
-        for r in rows {
+        for r in &resources {
             h.update(format!("{}@{}\n", r.key, r.version).as_bytes());
         }
         h.finalize().to_hex().to_string()
     });
+    let total = resources.len() as u64;
+    resources.truncate(NAMED);
     Disclosure {
         patients: permit.patient().cloned().into_iter().collect(),
-        resources: rows.iter().take(NAMED).map(named).collect(),
-        total: rows.len() as u64,
+        resources,
+        total,
         digest,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NoFold;
+    impl super::super::scopes::Fold for NoFold {
+        fn add(&mut self, _: &str, _: u64, _: &[u8; 16]) {}
+        fn remove(&mut self, _: &str, _: u64, _: &[u8; 16]) {}
+        fn to_bytes(&self) -> Vec<u8> {
+            Vec::new()
+        }
+    }
+
+    #[test]
+    fn a_record_of_an_older_program_stays_is_asked_for_anew_and_claims_no_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, key) = (dir.path().join("records.db"), Key::new([7; 32].into()));
+        let first = [Migration {
+            number: 1,
+            name: "first",
+            sql: TABLES,
+        }];
+        let lines = Lines::open(&path, &key, APPLICATION, &first, Synchronous::Normal, 16 * 1024).unwrap();
+        let body = super::super::scopes::pack(br#"{"resourceType":"Flag"}"#);
+        let doing = "making an older record";
+        lines
+            .write(doing, |t| {
+                t.execute_batch(
+                    "INSERT INTO content (id, items) VALUES (1, 1);
+                     INSERT INTO scope (name, live, epoch, pos, rev, as_of) VALUES ('pat:p1', 1, 'e', 7, 10, 99);",
+                )
+                .and_then(|()| {
+                    t.execute(
+                        "INSERT INTO item (content, key, ver, hash, found, body) VALUES (1, 'Flag/f', 9, zeroblob(16), 0, ?1)",
+                        [&body],
+                    )
+                })
+                .map_err(lines.fault(doing))
+            })
+            .unwrap();
+        drop(lines);
+        let records = Records::open(&path, &key, |_| Box::new(NoFold)).unwrap();
+        let scope = records.scope("pat:p1").unwrap().unwrap();
+        assert!(scope.complete, "it can be read as before");
+        assert_eq!((scope.epoch.as_str(), scope.as_of), ("", Some(99)));
+        let rows = records.of_kind("pat:p1", "Flag").unwrap();
+        assert_eq!((rows.len(), rows[0].version), (1, 0), "not the revision 9");
+        records.begin("pat:p1", "e", 8, 11).unwrap();
+        let flag = super::super::scopes::Incoming {
+            key: "Flag/f",
+            ver: 11,
+            version: Some(3),
+            body: Some(b"{}"),
+            terms: "",
+        };
+        records.stage("pat:p1", &[Prepared::new(&flag)]).unwrap();
+        records.finish("pat:p1", "e", 8, 11).unwrap();
+        assert_eq!(records.of_kind("pat:p1", "Flag").unwrap()[0].version, 3);
     }
 }

@@ -32,6 +32,8 @@ pub struct Incoming<'a> {
     pub key: &'a str,
     /// Its version.
     pub ver: u64,
+    /// A resource's own version, its `meta.versionId`, where the server says it: `ver` is the record's revision there.
+    pub version: Option<u64>,
     /// JSON; `None` = the item left the scope.
     pub body: Option<&'a [u8]>,
     /// Words that find it, separated by blanks; "" = cannot be searched.
@@ -43,6 +45,7 @@ pub struct Incoming<'a> {
 pub struct Prepared {
     key: String,
     ver: u64,
+    version: Option<u64>,
     body: Option<([u8; 16], Vec<u8>)>,
     terms: String,
 }
@@ -54,6 +57,7 @@ impl Prepared {
         Self {
             key: item.key.to_owned(),
             ver: item.ver,
+            version: item.version,
             body: item.body.map(|b| (hash16(b), pack(b))),
             terms: item.terms.to_owned(),
         }
@@ -136,6 +140,13 @@ CREATE UNIQUE INDEX item_key ON item(content, key);
 CREATE TABLE note(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID, STRICT;
 ";
 
+/// What came before resources told their own version: it stays on the screen, and is asked for anew with the next connection, since its
+/// epoch is nobody's.
+pub(super) const VERSIONS: &str = "
+ALTER TABLE item ADD COLUMN version INTEGER;
+UPDATE scope SET epoch = '', s_epoch = '' WHERE name >= 'pat:' AND name < 'pat;';
+";
+
 /// The index of words that find an item.
 pub(super) const INDEX: &str = "
 CREATE VIRTUAL TABLE find USING fts5(terms, content='', contentless_delete=1, tokenize='ascii', detail=none, prefix='3');
@@ -171,7 +182,7 @@ pub fn forget() {
     UNPACKER.with_borrow_mut(|kept| kept.as_mut().map(Unpacker::rinse));
 }
 
-fn pack(body: &[u8]) -> Vec<u8> {
+pub(super) fn pack(body: &[u8]) -> Vec<u8> {
     if body.len() < 128 {
         return body.to_vec();
     }
@@ -528,15 +539,15 @@ impl Scopes {
         let found = self.searchable && !item.terms.is_empty();
         let id = match here {
             Some((id, ..)) => {
-                t.prepare_cached("UPDATE item SET ver = ?2, hash = ?3, found = ?4, body = ?5 WHERE id = ?1")?
-                    .execute(params![id, i(item.ver), hash, found, body])?;
+                t.prepare_cached("UPDATE item SET ver = ?2, version = ?6, hash = ?3, found = ?4, body = ?5 WHERE id = ?1")?
+                    .execute(params![id, i(item.ver), hash, found, body, item.version.map(i)])?;
                 id
             }
             None => {
                 t.prepare_cached(
-                    "INSERT INTO item(content, key, ver, hash, found, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                    "INSERT INTO item(content, key, ver, version, hash, found, body) VALUES (?1, ?2, ?3, ?7, ?4, ?5, ?6)",
                 )?
-                .execute(params![run.id, item.key, i(item.ver), hash, found, body])?;
+                .execute(params![run.id, item.key, i(item.ver), hash, found, body, item.version.map(i)])?;
                 t.last_insert_rowid()
             }
         };

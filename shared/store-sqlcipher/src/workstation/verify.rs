@@ -247,6 +247,7 @@ mod tests {
                     Prepared::new(&Incoming {
                         key: &key,
                         ver: i + 1,
+                        version: None,
                         body: Some(body.as_bytes()),
                         terms: if scope == "dir" { "" } else { "nsmith" },
                     })
@@ -274,6 +275,7 @@ mod tests {
         let change = Prepared::new(&Incoming {
             key: "p001",
             ver: 9,
+            version: None,
             body: None,
             terms: "",
         });

@@ -281,6 +281,12 @@ pub(super) async fn gives_scopes_in_key_order(h: Hospital) {
         }
     }
     h.apply(ops).await;
+    // Written twice: its own version is 2, and the record's revision the newest.
+    let again = Note {
+        slot: None,
+        ..note("p00", "", "y")
+    };
+    h.apply(vec![put("Condition/x-0.3", &again)]).await;
     for (scope, count) in [
         ("ess:site", 20),
         ("ess:ED", 20),
@@ -293,10 +299,15 @@ pub(super) async fn gives_scopes_in_key_order(h: Hospital) {
         loop {
             let p = page(&h, scope, after.as_deref(), 300).await;
             assert_eq!(p.total, count, "{scope}");
-            assert_eq!(p.rev, if scope == "pat:p00" { 26 } else { 0 });
+            assert_eq!(p.rev, if scope == "pat:p00" { 27 } else { 0 });
             assert_eq!(p.pos, *h.store.watch().borrow());
             assert!(p.items.len() <= 1 || p.items.iter().map(|i| i.body.len()).sum::<usize>() <= 300);
             assert!(p.items.iter().all(|i| i.hash == batch::body_hash(&i.body)));
+            for i in &p.items {
+                let written = if i.key == "Condition/x-0.3" { 2 } else { 1 };
+                let own = scope.starts_with("pat:").then_some(written);
+                assert_eq!(i.version, own, "{scope} {}", i.key);
+            }
             seen.extend(p.items);
             after = p.next_after;
             if after.is_none() {

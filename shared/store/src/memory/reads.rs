@@ -324,6 +324,7 @@ fn scope_items(t: &Tables, scope: &Scope, after: Option<&str>) -> Result<Vec<Sco
     let item = |key: String, ver: u64, body: &[u8]| ScopeItem {
         key,
         ver,
+        version: None,
         hash: batch::body_hash(body),
         body: Bytes::copy_from_slice(body),
     };
@@ -356,9 +357,10 @@ fn scope_items(t: &Tables, scope: &Scope, after: Option<&str>) -> Result<Vec<Sco
             .keys()
             .filter(|(p, _)| p == id)
             .filter_map(|(_, key)| {
-                t.resources
-                    .get(key)
-                    .map(|r| item(key.to_string(), r.rev, &r.current.body))
+                t.resources.get(key).map(|r| ScopeItem {
+                    version: Some(r.current.version),
+                    ..item(key.to_string(), r.rev, &r.current.body)
+                })
             })
             .collect(),
         Scope::Dir => t

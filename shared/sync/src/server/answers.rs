@@ -277,6 +277,7 @@ impl Session {
                         key,
                         prev: 0,
                         ver: item.ver,
+                        version: item.version,
                         body: Some(body),
                     },
                     Err(_) => return self.withdraw(scope, ErrorCode::Damaged, out),
@@ -285,6 +286,7 @@ impl Session {
                     key,
                     prev: 0,
                     ver: 0,
+                    version: None,
                     body: None,
                 },
             };

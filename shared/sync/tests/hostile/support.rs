@@ -125,6 +125,7 @@ pub fn change(key: &str, prev: u64, ver: u64, body: bool) -> Change {
         key: key.into(),
         prev,
         ver,
+        version: None,
         body,
     }
 }

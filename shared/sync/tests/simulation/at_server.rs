@@ -252,6 +252,7 @@ impl World {
             .map(|(k, (ver, body))| fanout::Item {
                 key: k.clone(),
                 ver: *ver,
+                version: None,
                 body: body.clone(),
             })
             .collect();

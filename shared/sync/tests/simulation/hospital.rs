@@ -264,6 +264,7 @@ impl Hospital {
                 items.get(k).map(|(ver, body)| Item {
                     key: k.clone(),
                     ver: *ver,
+                    version: None,
                     body: body.clone(),
                 })
             })

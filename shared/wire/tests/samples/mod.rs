@@ -25,12 +25,14 @@ fn changes(s: &mut impl Source) -> Vec<Change> {
         key: s.text(),
         prev: s.num(),
         ver: s.num(),
+        version: None,
         body: None,
     };
     let there = Change {
         key: s.text(),
         prev: s.num(),
         ver: s.num(),
+        version: Some(s.num()),
         body: Some(raw(s)),
     };
     vec![gone, there]

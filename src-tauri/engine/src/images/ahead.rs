@@ -24,7 +24,7 @@ use vitrine_clinical::PatientId;
 use vitrine_pixels::Colour;
 use vitrine_pixels::pack::{self, Frame, read_piece};
 use vitrine_store::StoreError;
-use vitrine_store_sqlcipher::workstation::{OpenPatient, OpenSeries};
+use vitrine_store_sqlcipher::workstation::{Images, OpenPatient, OpenSeries};
 use vitrine_sync::proof;
 use vitrine_wire::images::{AHEAD, Ask, ListedStudy, PROTOCOL, PackRef, Piece, Told, WANT_MOST, Wanted};
 
@@ -211,8 +211,8 @@ async fn wait_idle(shared: &Shared) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Leave to keep a patient's images, with its audit row.
-fn allow(station: &Station, patient: &str) -> Result<OpenPatient, EngineError> {
+/// Leave to keep these studies of a patient, with its audit row.
+fn allow(station: &Station, patient: &str, studies: &[&str]) -> Result<OpenPatient, EngineError> {
     let patient = PatientId::new(patient).map_err(|_| EngineError::Internal("the board's patient"))?;
     let request = station.request_of_device(&patient, "ImagingStudy")?;
     let permit = decide::<ReadChart>(request)
@@ -224,7 +224,7 @@ fn allow(station: &Station, patient: &str) -> Result<OpenPatient, EngineError> {
         .patient(&permit)?;
     let receipt = station
         .outbox
-        .append(&[permit.entry(leave.disclosure().clone())], None)
+        .append(&[permit.entry(Images::naming(&permit, studies))], None)
         .map_err(|e| EngineError::AuditFailed(e.to_string()))?
         .into_iter()
         .next()
@@ -246,8 +246,8 @@ async fn fetch(
     let body = serde_json::to_vec(studies).map_err(|_| "a list")?;
     let uids: Vec<String> = studies.iter().map(|s| s.uid.clone()).collect();
     let leave = tokio::task::spawn_blocking(move || {
-        let leave = allow(&inside, &of)?;
         let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
+        let leave = allow(&inside, &of, &uids)?;
         let store = inside.imaging.shared.store();
         store
             .ok_or(EngineError::Internal("reading stored images"))?

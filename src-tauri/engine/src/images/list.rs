@@ -11,10 +11,11 @@ use crate::station::Station;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
 use vitrine_access::policy::decide;
 use vitrine_clinical::{PatientId, say, word};
-use vitrine_store_sqlcipher::workstation::{CachedList, OpenPatient, SeriesHeld};
+use vitrine_store_sqlcipher::workstation::{CachedList, Images, OpenPatient, SeriesHeld};
 use vitrine_wire::image_view::{ImagesView, SeriesState, SeriesView, StudyView};
 use vitrine_wire::images::{Ask, ListedSeries, ListedStudy};
 use vitrine_wire::view::{DataAge, SectionAge};
@@ -24,6 +25,13 @@ const WAIT: (Duration, Duration) = (Duration::from_millis(700), Duration::from_s
 /// A list told longer ago than this is old, ms.
 const OLD_MS: i64 = 4 * 3_600_000;
 
+/// Who may see the list of whom.
+struct Asked {
+    patient: PatientId,
+    permit: Permit<ReadChart>,
+    store: Images,
+}
+
 struct Allowed {
     patient: PatientId,
     leave: OpenPatient,
@@ -31,7 +39,7 @@ struct Allowed {
     reports: Reports,
 }
 
-fn allow(station: &Arc<Station>, patient: &str) -> Result<Allowed, EngineError> {
+fn asked(station: &Station, patient: &str) -> Result<Asked, EngineError> {
     let person = station.person()?;
     let patient = station.resolve(patient)?;
     let request = station.request_about(&person, &patient)?;
@@ -43,9 +51,36 @@ fn allow(station: &Arc<Station>, patient: &str) -> Result<Allowed, EngineError> 
         .shared
         .store()
         .ok_or(EngineError::Internal("reading stored images"))?;
-    let leave = store.patient(&permit)?;
+    Ok(Asked {
+        patient,
+        permit,
+        store,
+    })
+}
+
+/// Writes the row that names what is going to be shown: the studies that the server told just now, else those of the list that is here,
+/// and the reports beside them.
+fn allow(
+    station: &Station,
+    asked: Asked,
+    told: Option<&[ListedStudy]>,
+) -> Result<Allowed, EngineError> {
+    let Asked {
+        patient,
+        permit,
+        store,
+    } = asked;
+    // Who left while the server was asked sees nothing more.
+    station.person()?;
+    let listed = store.listed(&permit)?;
     let found = reports(station, &permit);
-    let mut disclosure = leave.disclosure().clone();
+    let mut disclosure = match told {
+        Some(studies) => {
+            let uids: Vec<&str> = studies.iter().map(|s| s.uid.as_str()).collect();
+            Images::naming(&permit, &uids)
+        }
+        None => listed.disclosure().clone(),
+    };
     if let Some(f) = &found {
         disclosure
             .resources
@@ -60,13 +95,9 @@ fn allow(station: &Arc<Station>, patient: &str) -> Result<Allowed, EngineError> 
         .next()
         .ok_or(EngineError::Internal("writing the audit row"))?;
     let wrong = |_| EngineError::Internal("opening with the receipt");
-    let leave = leave.open(&receipt).map_err(wrong)?;
+    let (leave, cached) = listed.open(&receipt).map_err(wrong)?;
     let reports = found.map(|f| f.open(&receipt)).transpose().map_err(wrong)?;
     station.command(link::Command::OutboxChanged);
-    let cached = leave.list().unwrap_or_else(|e| {
-        tracing::warn!(error = %e, "the stored list of images cannot be read");
-        None
-    });
     Ok(Allowed {
         patient,
         leave,
@@ -77,13 +108,30 @@ fn allow(station: &Arc<Station>, patient: &str) -> Result<Allowed, EngineError> 
 
 /// The studies of a patient, newest first.
 pub(crate) async fn list(station: Arc<Station>, patient: String) -> Result<ImagesView, EngineError> {
+    const READING: EngineError = EngineError::Internal("reading stored images");
     let inside = Arc::clone(&station);
-    let allowed = tokio::task::spawn_blocking(move || allow(&inside, &patient))
-        .await
-        .map_err(|_| EngineError::Internal("reading stored images"))??;
-    let told = ask(&station, &allowed).await;
+    let (asked, here) = tokio::task::spawn_blocking(move || {
+        let asked = asked(&inside, &patient)?;
+        let here = asked.store.has_list(&asked.permit)?;
+        Ok::<_, EngineError>((asked, here))
+    })
+    .await
+    .map_err(|_| READING)??;
+    let told = ask(&station, &asked.patient, here).await;
+    let inside = Arc::clone(&station);
+    let (allowed, told, now) = tokio::task::spawn_blocking(move || {
+        let now = inside.clock.now().0;
+        let live = told.as_ref().and_then(|t| t.as_ref().ok());
+        if let Some(studies) = live {
+            keep(&asked, studies, now);
+        }
+        let allowed = allow(&inside, asked, live.map(Vec::as_slice))?;
+        Ok::<_, EngineError>((allowed, told, now))
+    })
+    .await
+    .map_err(|_| READING)??;
     let (studies, as_of, live) = match told {
-        Some(Ok(studies)) => (studies, station.clock.now().0, true),
+        Some(Ok(studies)) => (studies, now, true),
         other => {
             let kept = allowed
                 .cached
@@ -102,32 +150,26 @@ pub(crate) async fn list(station: Arc<Station>, patient: String) -> Result<Image
             }
         }
     };
-    if live {
-        let store = station.imaging.shared.store();
-        let (patient, body) = (
-            allowed.patient.clone(),
-            serde_json::to_vec(&studies).unwrap_or_default(),
-        );
-        let uids: Vec<String> = studies.iter().map(|s| s.uid.clone()).collect();
-        let kept = tokio::task::spawn_blocking(move || {
-            let uids: Vec<&str> = uids.iter().map(String::as_str).collect();
-            store.map(|s| s.put_list(&patient, &body, &uids, as_of))
-        });
-        if let Ok(Some(Err(e))) = kept.await {
-            tracing::warn!(error = %e, "the list of images could not be kept");
-        }
-    }
     view(&station, allowed, &studies, as_of, live)
 }
 
-/// Asks the server; `None` when it does not answer.
-async fn ask(station: &Arc<Station>, allowed: &Allowed) -> Option<super::ListTold> {
+/// Keeps what the server told for when it does not answer.
+fn keep(asked: &Asked, studies: &[ListedStudy], as_of: i64) {
+    let uids: Vec<&str> = studies.iter().map(|s| s.uid.as_str()).collect();
+    let kept = serde_json::to_vec(studies).map(|body| asked.store.put_list(&asked.patient, &body, &uids, as_of));
+    if let Ok(Err(e)) = kept {
+        tracing::warn!(error = %e, "the list of images could not be kept");
+    }
+}
+
+/// Asks the server, for less long where a list is here; `None` when it does not answer.
+async fn ask(station: &Arc<Station>, patient: &PatientId, here: bool) -> Option<super::ListTold> {
     let shared = &station.imaging.shared;
     let (tell, told) = tokio::sync::oneshot::channel();
     {
         let mut core = shared.core();
         station.session().as_ref()?.token.as_ref()?;
-        let patient = allowed.patient.to_string();
+        let patient = patient.to_string();
         let waits = core.told.entry(patient.clone()).or_default();
         // Who gave up waits no more.
         waits.retain(|w| !w.is_closed());
@@ -138,7 +180,7 @@ async fn ask(station: &Arc<Station>, allowed: &Allowed) -> Option<super::ListTol
         }
     }
     socket::wake(station);
-    let wait = if allowed.cached.is_some() { WAIT.0 } else { WAIT.1 };
+    let wait = if here { WAIT.0 } else { WAIT.1 };
     tokio::time::timeout(wait, told).await.ok()?.ok()
 }
 

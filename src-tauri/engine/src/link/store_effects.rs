@@ -361,6 +361,7 @@ fn prepare_one(searchable: bool, change: &Change) -> Prepared {
     Prepared::new(&Incoming {
         key: &change.key,
         ver: change.ver,
+        version: change.version,
         body,
         terms: &terms,
     })

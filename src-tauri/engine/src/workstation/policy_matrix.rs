@@ -204,6 +204,7 @@ fn stage(e: &Essentials, scope: &str, key: &str, body: &[u8]) {
         let item = Prepared::new(&Incoming {
             key,
             ver: 1,
+            version: None,
             body: Some(body),
             terms: "",
         });

@@ -291,6 +291,7 @@ pub fn stage(e: &Essentials, scope: &str, items: &[(String, Vec<u8>)], searchabl
                 Prepared::new(&Incoming {
                     key,
                     ver: 3,
+                    version: None,
                     body: Some(body),
                     terms: &terms,
                 })
@@ -344,6 +345,7 @@ pub fn give_records(p: &Profiled, user: &str, secret: &str, kind: SlotKind, peop
                 Prepared::new(&Incoming {
                     key: k,
                     ver: 10,
+                    version: Some(2),
                     body: Some(b.as_bytes()),
                     terms: "",
                 })
@@ -370,6 +372,7 @@ pub fn give_resources(p: &Profiled, user: &str, secret: &str, patient: &str, res
                 Prepared::new(&Incoming {
                     key: k,
                     ver: 10,
+                    version: Some(2),
                     body: Some(b.as_bytes()),
                     terms: "",
                 })

@@ -4,10 +4,13 @@ import type { ConsoleAuditRow } from '../../wire/ConsoleAuditRow';
 import type { ConsoleChains } from '../../wire/ConsoleChains';
 import type { ConsoleDevices } from '../../wire/ConsoleDevices';
 import type { ConsolePeople } from '../../wire/ConsolePeople';
+import type { ConsolePolicy } from '../../wire/ConsolePolicy';
+import type { ConsolePolicyCell } from '../../wire/ConsolePolicyCell';
 import type { ConsoleReview } from '../../wire/ConsoleReview';
 import type { ConsoleReviewShown } from '../../wire/ConsoleReviewShown';
 import type { ConsoleReviewStats } from '../../wire/ConsoleReviewStats';
 import type { ConsoleSession } from '../../wire/ConsoleSession';
+import type { ConsoleWhy } from '../../wire/ConsoleWhy';
 
 const MIN = 60_000;
 const HOUR = 60 * MIN;
@@ -17,7 +20,7 @@ export const NOW = Date.UTC(2026, 10, 29, 4, 31);
 
 export const session = (): ConsoleSession => ({
   user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', csrf: '5f2e9a', idle_s: 900, ends_ms: NOW + 8 * HOUR, now_ms: NOW,
-  may: { reviews: true, audit: true, devices: true, people: true },
+  may: { reviews: true, audit: true, devices: true, people: true, policy: true },
 });
 
 const review = (id: string, of: Partial<ConsoleReview> & { at_ms: number }): ConsoleReview => ({
@@ -137,5 +140,48 @@ export const people = (): ConsolePeople => ({
     { user: 'lee', name: 'Dr LEE', role: 'doctor', wards: ['ED'], in_use: true },
     { user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', wards: [], in_use: true },
     { user: 'rao', name: 'Dr RAO', role: 'doctor', wards: ['Ward 3 (Surgery and Orthopaedics)'], in_use: false },
+  ],
+});
+
+const yes = (rule: string): ConsolePolicyCell => ({ allow: true, rule, text: '', by_grant: false, break_glass_offered: false });
+const no = (rule: string, text: string): ConsolePolicyCell => ({ allow: false, rule, text, by_grant: false, break_glass_offered: false });
+const NO_ACT = no('role-has-no-such-act', 'Your role does not include this.');
+const HELPS: ConsolePolicyCell = { ...no('no-relationship', 'You are not assigned to this patient’s ward.'), break_glass_offered: true };
+const GLASS: ConsolePolicyCell = { ...yes('break-glass-grant'), by_grant: true };
+const CARES = [NO_ACT, NO_ACT, NO_ACT];
+const SEALED = no('emergency-account-opens-cards-alone', 'An emergency account opens emergency cards and nothing else.');
+
+export const policy = (level: string, purpose: string | null): ConsolePolicy => ({
+  now_ms: NOW,
+  level,
+  purpose,
+  roles: ['Nurse', 'Physician', 'Charge nurse', 'Privacy officer', 'Clinical IT', 'Integrator', 'Emergency account'],
+  rows: [
+    { act: 'read-chart', act_text: 'Read the chart', about_text: 'patient of an own ward', cells: [...(level === 'V' ? [{ ...no('very-restricted', 'This is very confidential: your role opens it in an emergency alone.'), break_glass_offered: true }, yes('own-ward-patient'), { ...no('very-restricted', 'This is very confidential: your role opens it in an emergency alone.'), break_glass_offered: true }] : [yes('own-ward-patient'), yes('own-ward-patient'), yes('own-ward-patient')]), ...CARES, SEALED] },
+    { act: 'read-chart', act_text: 'Read the chart', about_text: 'patient of another ward', cells: [HELPS, HELPS, HELPS, ...CARES, SEALED] },
+    { act: 'read-chart', act_text: 'Read the chart', about_text: 'patient of another ward, glass broken', cells: [GLASS, GLASS, GLASS, ...CARES, SEALED] },
+    { act: 'read-audit', act_text: 'Read the audit log', about_text: '', cells: [NO_ACT, NO_ACT, NO_ACT, yes('privacy-officer'), NO_ACT, NO_ACT, SEALED] },
+    { act: 'manage-users', act_text: 'Manage accounts', about_text: '', cells: [NO_ACT, NO_ACT, NO_ACT, NO_ACT, yes('clinical-it'), NO_ACT, SEALED] },
+  ],
+});
+
+export const why = (): ConsoleWhy => ({
+  now_ms: NOW,
+  user: 'lee',
+  user_name: 'Dr LEE',
+  role: 'Physician',
+  wards: ['ED'],
+  in_use: true,
+  patient: 'p-1002',
+  ward: 'Ward 3 (Surgery and Orthopaedics)',
+  level: 'R',
+  codes: ['PSY'],
+  glass: { at_ms: NOW - HOUR, until_ms: NOW + 3 * HOUR, device: 'ED-07' },
+  acts: [
+    { act: 'read-card', act_text: 'Read the emergency card', sees: 'V', ...GLASS },
+    { act: 'read-chart', act_text: 'Read the chart', sees: 'V', ...GLASS },
+    { act: 'write-clinical', act_text: 'Record and change', sees: null, ...no('grant-is-read-only', 'Emergency access is for reading; ask the patient’s team to write.') },
+    { act: 'break-glass', act_text: 'Break the glass', sees: null, ...yes('clinician-breaks-glass') },
+    { act: 'hold-record', act_text: 'Hold a record', sees: null, ...NO_ACT },
   ],
 });

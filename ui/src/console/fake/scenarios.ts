@@ -31,9 +31,14 @@ const openRow = (at: number) => async () => {
   document.querySelectorAll<HTMLElement>('[data-row]')[at]?.click();
   await settled();
 };
+const asks = (user: string, patient: string) => async (app: Console) => {
+  await settled();
+  Object.assign(app.policy.question, { user, patient });
+  await app.policy.ask();
+};
 const act = (app: Console, how: string) => app.review.acts.find((each) => each.how === how);
 
-const ASKED: Record<Page, string> = { reviews: 'reviews', numbers: 'review-stats', audit: 'audit', devices: 'devices', people: 'people' };
+const ASKED: Record<Page, string> = { reviews: 'reviews', numbers: 'review-stats', audit: 'audit', devices: 'devices', people: 'people', policy: 'policy' };
 const PAGES = Object.keys(ASKED) as Page[];
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -52,8 +57,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ]),
   { id: 'reviews-empty', set: (world) => (world.reviews = []) },
   { id: 'reviews-all', drive: async (app) => { app.choose('all'); await settled(); } },
-  { id: 'reviews-own', set: (world) => (world.session.may = { reviews: false, audit: false, devices: false, people: false }) },
-  { id: 'reviews-it', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true }) },
+  { id: 'reviews-own', set: (world) => (world.session.may = { reviews: false, audit: false, devices: false, people: false, policy: false }) },
+  { id: 'reviews-it', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true, policy: true }) },
   { id: 'reviews-filtered', drive: async () => { await settled(); const field = document.querySelector<HTMLInputElement>('[data-filter]'); if (field !== null) { field.value = 'rao'; field.dispatchEvent(new Event('input', { bubbles: true })); } } },
   { id: 'reviews-more', set: (world) => (world.ill['GET reviews'] = { status: 200, body: { now_ms: NOW, open_only: true, rows: world.reviews.slice(0, 2), more: true, waiting: 240, overdue: 90 } }) },
   { id: 'reviews-ends', drive: (app) => void (app.endsIn = 42) },
@@ -85,6 +90,14 @@ export const SCENARIOS: readonly Scenario[] = [
   { id: 'devices-open', page: 'devices', drive: openRow(2) },
   { id: 'devices-revoke', page: 'devices', drive: async (app) => { await openRow(0)(); app.revoking = app.devices.value?.devices[0] ?? null; } },
   { id: 'people-empty', page: 'people', set: (world) => (world.people = { ...world.people, people: [] }) },
+  { id: 'policy-open', page: 'policy', drive: openRow(1) },
+  { id: 'policy-it', page: 'policy', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true, policy: true }) },
+  { id: 'policy-confidential', page: 'policy', drive: async (app) => { await settled(); app.policy.level = 'V'; await app.policy.read(); } },
+  { id: 'policy-why', page: 'policy', drive: asks('lee', 'p-1002') },
+  { id: 'policy-why-plain', page: 'policy', set: (world) => (world.why = { ...world.why, glass: null, ward: null, codes: [], level: 'N', wards: [], in_use: false, acts: world.why.acts.map((each) => ({ ...each, allow: false, by_grant: false, sees: null, rule: 'account-not-in-use', text: 'The account is not in use: nobody can sign in with it.' })) }), drive: asks('rao', '4711') },
+  { id: 'policy-why-unknown', page: 'policy', drive: asks('lee', '0815') },
+  { id: 'policy-why-unnamed', page: 'policy', drive: asks('lee', '') },
+  { id: 'policy-why-lost', page: 'policy', set: (world) => (world.ill['POST policy/why'] = OFF), drive: asks('lee', 'p-1002') },
 ];
 
 function never(): never {

@@ -7,10 +7,12 @@ import type { ConsoleAuditRow } from '../../wire/ConsoleAuditRow';
 import type { ConsoleChains } from '../../wire/ConsoleChains';
 import type { ConsoleDevices } from '../../wire/ConsoleDevices';
 import type { ConsolePeople } from '../../wire/ConsolePeople';
+import type { ConsolePolicy } from '../../wire/ConsolePolicy';
 import type { ConsoleReview } from '../../wire/ConsoleReview';
 import type { ConsoleReviewShown } from '../../wire/ConsoleReviewShown';
 import type { ConsoleReviewStats } from '../../wire/ConsoleReviewStats';
 import type { ConsoleSession } from '../../wire/ConsoleSession';
+import type { ConsoleWhy } from '../../wire/ConsoleWhy';
 import type { Carry } from '../api';
 import * as fixtures from './fixtures';
 
@@ -34,6 +36,8 @@ export interface World {
   checked: ConsoleChains;
   devices: ConsoleDevices;
   people: ConsolePeople;
+  policy: (level: string, purpose: string | null) => ConsolePolicy;
+  why: ConsoleWhy;
   /** By "GET reviews", "POST devices": the method and the first part of the path. */
   ill: Record<string, Ill>;
   /** Every text of an answer passes it. */
@@ -59,6 +63,8 @@ export const world = (): World => ({
   checked: fixtures.brokenChains(),
   devices: fixtures.devices(),
   people: fixtures.people(),
+  policy: fixtures.policy,
+  why: fixtures.why(),
   ill: {},
   text: (_, text) => text,
   asked: [],
@@ -142,6 +148,8 @@ function answer(world: World, method: string, path: string, query: URLSearchPara
   }
   if (what === 'devices') return ok(world.devices);
   if (what === 'people') return ok(world.people);
+  if (what === 'policy' && id === 'why') return body.patient === world.why.patient || body.patient === '4711' ? ok({ ...world.why, user: body.user }) : refusal(404, 'not-found', 'No patient here has this number or id.');
+  if (what === 'policy') return ok(world.policy(query.get('level') ?? 'N', query.get('purpose')));
   return refusal(404, 'not-found', 'There is no such thing.');
 }
 

@@ -40,21 +40,21 @@ impl OpenPatient {
             series: series.to_owned(),
         }
     }
-    /// The list, if one was ever told.
-    ///
-    /// # Errors
-    /// [`StoreError::Damaged`], [`StoreError::Backend`].
-    pub fn list(&self) -> Result<Option<CachedList>, StoreError> {
+    /// The list with the studies that it names, if one was ever told.
+    pub(super) fn list(&self) -> Result<Option<(CachedList, Vec<String>)>, StoreError> {
         self.inner.lines.read("reading the list of images", |c| {
             let list = c
-                .prepare_cached("SELECT body, as_of FROM list WHERE patient = ?1")?
-                .query_row([self.patient.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))
+                .prepare_cached("SELECT body, as_of, studies FROM list WHERE patient = ?1")?
+                .query_row([self.patient.as_str()], |r| {
+                    Ok((r.get(0)?, r.get(1)?, r.get::<_, String>(2)?))
+                })
                 .optional()?;
-            let Some((body, as_of)) = list else {
+            let Some((body, as_of, studies)) = list else {
                 return Ok(None);
             };
             let held = rows::held(c, &self.patient)?;
-            Ok(Some(CachedList { body, as_of, held }))
+            let studies = studies.lines().map(str::to_owned).collect();
+            Ok(Some((CachedList { body, as_of, held }, studies)))
         })
     }
 }

@@ -21,6 +21,7 @@ pub use leave::{OpenPatient, OpenSeries};
 pub use rows::{CachedList, CachedSeries, HeldPack, IndexPiece, NewPack, NewSegment, PROVEN, SeriesHeld};
 
 use super::lines::Lines;
+use super::records;
 use crate::cipher::{Key, Migration, Synchronous, io_fault};
 use files::{StudyKey, seal};
 use rusqlite::{Transaction, params};
@@ -38,11 +39,22 @@ const APPLICATION: i32 = 0x5674_496d;
 /// Layers below this one are kept in the database.
 const IN_FILES: u8 = 1;
 
-const MIGRATIONS: [Migration; 1] = [Migration {
-    number: 1,
-    name: "first",
-    sql: TABLES,
-}];
+const MIGRATIONS: [Migration; 2] = [
+    Migration {
+        number: 1,
+        name: "first",
+        sql: TABLES,
+    },
+    Migration {
+        number: 2,
+        name: "studies of a list",
+        sql: STUDIES,
+    },
+];
+
+/// The studies that a list names, one a line: a row of the audit names them before the list is read. A list of an older program says
+/// nothing of it until it is told anew.
+const STUDIES: &str = "ALTER TABLE list ADD COLUMN studies TEXT NOT NULL DEFAULT '';";
 
 const TABLES: &str = "
 CREATE TABLE list (patient TEXT PRIMARY KEY, body BLOB NOT NULL, as_of INTEGER NOT NULL) WITHOUT ROWID;
@@ -131,11 +143,60 @@ impl Images {
     /// # Errors
     /// [`StoreError::WrongPatient`] for a permit of no patient.
     pub fn patient(&self, permit: &Permit<ReadChart>) -> Result<Sealed<OpenPatient>, StoreError> {
-        let leave = OpenPatient {
+        Ok(Sealed::seal(
+            permit,
+            self.leave(permit)?,
+            records::disclosure(permit, Vec::new()),
+        ))
+    }
+
+    fn leave(&self, permit: &Permit<ReadChart>) -> Result<OpenPatient, StoreError> {
+        Ok(OpenPatient {
             inner: Arc::clone(&self.inner),
             patient: subject(permit)?.clone(),
+        })
+    }
+
+    /// The same with the list that is here, if one was ever told; its studies are what is disclosed.
+    ///
+    /// # Errors
+    /// As [`Self::patient`]. A list that cannot be read counts as none.
+    pub fn listed(
+        &self,
+        permit: &Permit<ReadChart>,
+    ) -> Result<Sealed<(OpenPatient, Option<CachedList>)>, StoreError> {
+        let leave = self.leave(permit)?;
+        let (list, studies) = match leave.list() {
+            Ok(Some((list, studies))) => (Some(list), studies),
+            Ok(None) => (None, Vec::new()),
+            Err(e) => {
+                tracing::warn!(error = %e, "the stored list of images cannot be read");
+                (None, Vec::new())
+            }
         };
-        Ok(Sealed::seal(permit, leave, shown(permit, None)?))
+        let studies: Vec<&str> = studies.iter().map(String::as_str).collect();
+        Ok(Sealed::seal(permit, (leave, list), Self::naming(permit, &studies)))
+    }
+
+    /// Whether a list of the permit's patient is here; nothing of it is told.
+    ///
+    /// # Errors
+    /// As [`Self::patient`].
+    pub fn has_list(&self, permit: &Permit<ReadChart>) -> Result<bool, StoreError> {
+        Ok(self
+            .leave(permit)?
+            .list()
+            .is_ok_and(|list| list.is_some()))
+    }
+
+    /// What an access to these studies of the permit's patient discloses, as `ImagingStudy/<Study Instance UID>`, which has no versions.
+    #[must_use]
+    pub fn naming(permit: &Permit<ReadChart>, studies: &[&str]) -> Disclosure {
+        let named = |uid: &&str| {
+            let key = ResourceKey::new("ImagingStudy", uid).ok()?;
+            Some(Disclosed { key, version: 0 })
+        };
+        records::disclosure(permit, studies.iter().filter_map(named).collect())
     }
 
     /// Leave to read a series of the permit's patient.
@@ -154,7 +215,7 @@ impl Images {
             study: study.to_owned(),
             series: series.to_owned(),
         };
-        Ok(Sealed::seal(permit, leave, shown(permit, Some(study))?))
+        Ok(Sealed::seal(permit, leave, Self::naming(permit, &[study])))
     }
 
     /// Keeps a list, and drops the patient's studies that it does not name any more.
@@ -171,10 +232,10 @@ impl Images {
         let gone = self.inner.lines.write("keeping the list of images", |t| {
             let run = self.inner.lines.fault("keeping the list of images");
             t.prepare_cached(
-                "INSERT INTO list (patient, body, as_of) VALUES (?1, ?2, ?3)
-                 ON CONFLICT (patient) DO UPDATE SET body = ?2, as_of = ?3",
+                "INSERT INTO list (patient, body, as_of, studies) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT (patient) DO UPDATE SET body = ?2, as_of = ?3, studies = ?4",
             )
-            .and_then(|mut s| s.execute(params![patient.as_str(), body, as_of]))
+            .and_then(|mut s| s.execute(params![patient.as_str(), body, as_of, studies.join("\n")]))
             .map_err(&run)?;
             let kept: BTreeSet<&str> = studies.iter().copied().collect();
             let held = rows::studies_of(t, patient).map_err(&run)?;
@@ -427,19 +488,4 @@ fn subject(permit: &Permit<ReadChart>) -> Result<&PatientId, StoreError> {
     permit
         .patient()
         .ok_or_else(|| StoreError::WrongPatient("no patient".to_owned()))
-}
-
-/// What an access discloses: the patient, and the study when it is about one.
-fn shown(permit: &Permit<ReadChart>, study: Option<&str>) -> Result<Disclosure, StoreError> {
-    let study = study.and_then(|uid| ResourceKey::new("ImagingStudy", uid).ok());
-    let resources: Vec<Disclosed> = study
-        .map(|key| Disclosed { key, version: 0 })
-        .into_iter()
-        .collect();
-    Ok(Disclosure {
-        patients: permit.patient().cloned().into_iter().collect(),
-        total: resources.len() as u64,
-        resources,
-        digest: None,
-    })
 }
