@@ -196,13 +196,15 @@ impl Walk {
             .iter();
         let reports =
             reports.filter(|(k, _)| k.starts_with("DiagnosticReport/") || k.starts_with("ImagingStudy/"));
-        let mut shown: Shown = reports.cloned().collect();
         let list = self.truth.rt.block_on(w.images(&patient))?;
+        let study = list.studies.first().context("a study")?;
+        // Where the record is not here, the list says so of the reports, and shows none.
+        let known = study.report_text != "report not known here";
+        let mut shown: Shown = reports.filter(|_| known).cloned().collect();
         // A DICOM study has no versions.
         shown.extend(list.studies.iter().map(|s| (format!("ImagingStudy/{}", s.uid), 0)));
         let due = self.due("read-chart", true, Some(&patient), shown);
         due.notes.insert("section", "images".to_owned());
-        let study = list.studies.first().context("a study")?;
         let series = study.series.first().context("a series")?;
         // The small picture belongs to the list: it is shown by its leave, and has no row of its own.
         let path = series.thumbnail.as_deref().context("a small picture")?;
