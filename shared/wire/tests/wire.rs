@@ -350,3 +350,18 @@ fn frames_of_this_version_stay_readable() {
         (71, Lane::Essentials, body.as_bytes())
     );
 }
+
+#[test]
+fn a_change_says_its_own_version_where_the_server_says_it() {
+    for (text, version) in [
+        (r#"{"key":"Flag/f","prev":4,"ver":9,"body":{}}"#, None),
+        (
+            r#"{"key":"Flag/f","prev":4,"ver":9,"version":3,"body":{}}"#,
+            Some(3),
+        ),
+    ] {
+        let change: vitrine_wire::message::Change = serde_json::from_str(text).unwrap();
+        assert_eq!(change.version, version);
+        assert_eq!(serde_json::to_string(&change).unwrap(), text);
+    }
+}

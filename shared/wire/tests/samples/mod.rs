@@ -32,7 +32,7 @@ fn changes(s: &mut impl Source) -> Vec<Change> {
         key: s.text(),
         prev: s.num(),
         ver: s.num(),
-        version: Some(s.num()),
+        version: None,
         body: Some(raw(s)),
     };
     vec![gone, there]
