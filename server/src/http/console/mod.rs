@@ -15,6 +15,7 @@ pub mod people;
 pub mod reviews;
 mod seen;
 pub mod session;
+pub mod totp;
 
 use super::refusal::Refused;
 use crate::app::NoAccess;
@@ -42,6 +43,9 @@ pub struct Kept {
     checking: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// The code of a refusal where nobody is signed in.
+pub(super) const NOT_SIGNED_IN: &str = "not-signed-in";
+
 /// A refusal under `/console/api`.
 #[derive(Debug, Clone)]
 pub struct No {
@@ -66,6 +70,11 @@ impl No {
     pub const fn status(&self) -> StatusCode {
         self.status
     }
+    /// Whether it says that nobody is signed in.
+    #[must_use]
+    pub fn is_not_signed_in(&self) -> bool {
+        self.error == NOT_SIGNED_IN
+    }
     /// Its sentence.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -83,7 +92,7 @@ impl No {
     /// Nobody is signed in.
     #[must_use]
     pub fn not_signed_in() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Sign in first.")
+        Self::new(StatusCode::UNAUTHORIZED, NOT_SIGNED_IN, "Sign in first.")
     }
 }
 
