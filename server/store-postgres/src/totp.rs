@@ -96,11 +96,10 @@ impl Group<'_> {
         let before = kept(self.tx, user).await?;
         // Done already, and only the answer was lost.
         let done = match (change, &before) {
-            (TotpChange::Begin { .. }, _) => false,
             (TotpChange::Confirm { sealed, at, .. }, Some(t)) => {
                 t.sealed == *sealed && t.confirmed == Some(*at)
             }
-            (TotpChange::Confirm { .. }, None) => false,
+            (TotpChange::Begin { .. }, _) | (TotpChange::Confirm { .. }, None) => false,
             (TotpChange::Remove(_), before) => before.is_none(),
         };
         if self.again && done {
