@@ -350,7 +350,8 @@ async fn whoever_has_a_second_factor_types_its_code_on_the_way() {
     let rows = g.s.audited("sign-in").await;
     let rows: Vec<&Value> = rows.iter().filter(|r| r["actor"]["User"] == "nina").collect();
     let rules: Vec<&str> = rows.iter().filter_map(|r| r["rule"].as_str()).collect();
-    assert_eq!(rules, ["wrong-code", "wrong-code", "wrong-code", "password"]);
+    let want = ["wrong-code", "wrong-code", "wrong-code", "password", "app-code"];
+    assert_eq!(rules, want);
     assert_eq!(rows[3]["notes"]["amr"], "pwd+otp");
     // A reset ends what the program holds, too.
     let (_, said) = g
