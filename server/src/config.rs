@@ -152,6 +152,21 @@ pub struct Sessions {
     pub client_minutes: u32,
     /// Days without contact after which a workstation signs nobody in by what it holds.
     pub offline_days: u32,
+    /// The second factor of local accounts.
+    pub totp: TotpUse,
+}
+
+/// Who has a second factor (TOTP) for signing in with a password at the console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TotpUse {
+    /// Nobody enrols one. Who has one is still asked for it.
+    Off,
+    /// Who wants to.
+    #[default]
+    Offered,
+    /// Who wants to; and whoever may do more at the console than look at their own is not let in without.
+    RequiredForConsole,
 }
 
 /// `[feed]`
@@ -362,6 +377,7 @@ impl Default for Sessions {
             longest_hours: 12,
             client_minutes: 60,
             offline_days: 14,
+            totp: TotpUse::default(),
         }
     }
 }

@@ -104,15 +104,38 @@ impl Keys {
         })
     }
 
-    /// The key under which badges are kept (`vitrine_wire::digest::badge`). It follows from the key of the database: it is the same
-    /// on every server of a cluster and after a restore.
+    /// The key under which badges are kept (`vitrine_wire::digest::badge`).
     #[must_use]
     pub fn badge_key(&self) -> Zeroizing<[u8; 32]> {
+        self.derived(b"badges 1\x01")
+    }
+
+    /// The key under which secrets of second factors are sealed.
+    #[must_use]
+    pub fn totp_key(&self) -> Zeroizing<[u8; 32]> {
+        self.derived(b"totp secrets 1\x01")
+    }
+
+    /// The key under which recovery codes are kept as hashes.
+    #[must_use]
+    pub fn recovery_key(&self) -> Zeroizing<[u8; 32]> {
+        self.derived(b"totp recovery codes 1\x01")
+    }
+
+    /// The key that says for five minutes whose password was right.
+    #[must_use]
+    pub fn proof_key(&self) -> Zeroizing<[u8; 32]> {
+        self.derived(b"password proofs 1\x01")
+    }
+
+    /// A key that follows from the key of the database: it is the same on every server of a cluster, after a restore and after a
+    /// move into PostgreSQL. `label` ends with the number of the block, 1.
+    fn derived(&self, label: &[u8]) -> Zeroizing<[u8; 32]> {
         use ring::hmac::{HMAC_SHA256, Key, sign};
         // HKDF-SHA256 of one block (RFC 5869): extract, then expand. Written out because it cannot fail so: a key of zeros would open
-        // every badge.
+        // everything.
         let extracted = sign(&Key::new(HMAC_SHA256, b"vitrine"), &*self.database);
-        let expanded = sign(&Key::new(HMAC_SHA256, extracted.as_ref()), b"badges 1\x01");
+        let expanded = sign(&Key::new(HMAC_SHA256, extracted.as_ref()), label);
         let mut out = Zeroizing::new([0; 32]);
         out.copy_from_slice(expanded.as_ref());
         out

@@ -72,6 +72,7 @@ fn of_nobody(kind: Kind) -> bool {
             | Kind::EndDrill
             | Kind::ClaimLane
             | Kind::IntrospectToken
+            | Kind::SecondFactor
             | Kind::SendLive
     )
 }

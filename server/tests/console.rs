@@ -261,7 +261,7 @@ async fn no_other_page_and_no_other_token_comes_through_the_door() {
     let pia = at_console(&s, "pia").await;
     let (mut asked, mut changing) = (0, 0);
     // What somebody who is not signed in yet asks for: nothing of a patient, nothing of the staff.
-    let before = ["sign-in", "ways", "oidc/start"].map(|p| format!("/console/api/{p}"));
+    let before = ["sign-in", "sign-in/code", "ways", "oidc/start"].map(|p| format!("/console/api/{p}"));
     for route in ROUTES.iter().filter(|r| r.path.starts_with("/console/api/")) {
         assert!(
             route.door == Door::Console || before.iter().any(|p| p == route.path),

@@ -212,7 +212,7 @@ impl Ground {
     async fn signed_in(&self, name: &str) -> Browser {
         let user = UserId::new(name).unwrap();
         let account = self.s.app.store.account(&user).await.unwrap().unwrap();
-        let token = sessions::open_for_console(&self.s.app, &account, None)
+        let token = sessions::open_for_console(&self.s.app, &account, sessions::BY_PASSWORD, None)
             .await
             .unwrap();
         Browser {
@@ -291,6 +291,90 @@ impl Ground {
             .map(|r| r["rule"].as_str().unwrap().to_owned())
             .collect()
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_a_second_factor_types_its_code_on_the_way() {
+    use vitrine_server::identity::{second_factor, totp};
+    let g = Ground::new().await;
+    let (store, keys) = (&*g.s.app.store, &g.s.app.keys);
+    let nina = UserId::new("nina").unwrap();
+    let entry = || permit().entry(vitrine_access::Disclosure::default());
+    let begun = second_factor::begin(store, keys, entry(), &nina).await.unwrap();
+    while now_ms() % 30_000 > 20_000 {
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let now = totp::step_at(vitrine_clinical::UtcMs(now_ms()));
+    let code = {
+        let shown = begun.uri.split("secret=").nth(1).unwrap();
+        let text = shown.split('&').next().unwrap().to_owned();
+        move |step| totp::code(&base32(&text), step).to_string()
+    };
+    let codes = second_factor::confirm(store, keys, entry(), &nina, &code(now - 1))
+        .await
+        .unwrap();
+    assert_eq!(codes.unwrap().len(), 10);
+
+    let launch = Launch::new("launch/patient patient/*.rs");
+    let at = |path: &str| format!("/auth/authorize/{path}?{}", launch.query());
+    let mut browser = Browser::default();
+    let asked = [("user", "nina"), ("secret", PASSWORD)];
+    let page = g.form(&browser, &at("sign-in"), &asked).await;
+    assert_eq!((page.status, page.location.as_str()), (200, ""));
+    assert!(
+        page.text.contains("name=\"code\"") && !page.text.contains(PASSWORD),
+        "{page:?}"
+    );
+    assert!(page.cookie.starts_with("__Host-vitrine-code="), "{}", page.cookie);
+    browser.cookie = page.cookie.clone();
+    let ask = g.page(&browser, &at("ask")).await;
+    assert!(ask.text.contains("type=\"password\""), "the proof is no session");
+    for wrong in ["000000", &code(now - 1), ""] {
+        let again = g.form(&browser, &at("code"), &[("code", wrong)]).await;
+        assert_eq!((again.status, again.cookie.as_str()), (401, ""), "{wrong}");
+        assert!(again.text.contains("name=\"code\"") && again.text.contains("wait for the next one"));
+    }
+    let none = g
+        .form(&Browser::default(), &at("code"), &[("code", &code(now))])
+        .await;
+    assert!(
+        none.status == 401 && none.text.contains("type=\"password\""),
+        "{none:?}"
+    );
+    let right = g.form(&browser, &at("code"), &[("code", &code(now))]).await;
+    assert_eq!(right.status, 303, "{right:?}");
+    assert!(right.cookie.starts_with(COOKIE) && right.location.starts_with("/auth/authorize/ask?"));
+    browser.cookie = right.cookie.clone();
+    let token = g.code(&browser, &launch, "pat-ed").await;
+    assert_eq!(g.exchange(&launch, &token).await.0, 200);
+    let rows = g.s.audited("sign-in").await;
+    let rows: Vec<&Value> = rows.iter().filter(|r| r["actor"]["User"] == "nina").collect();
+    let rules: Vec<&str> = rows.iter().filter_map(|r| r["rule"].as_str()).collect();
+    let want = ["wrong-code", "wrong-code", "wrong-code", "password", "app-code"];
+    assert_eq!(rules, want);
+    assert_eq!(rows[3]["notes"]["amr"], "pwd+otp");
+    // A reset ends what the program holds, too.
+    let (_, said) = g
+        .exchange(&launch, &g.code(&browser, &launch, "pat-ed").await)
+        .await;
+    let token = said["access_token"].as_str().unwrap();
+    assert_eq!(g.works(token).await, 200);
+    let change = vitrine_store::totp::TotpChange::Remove(nina);
+    store.change_totp(entry(), change).await.unwrap();
+    assert_eq!(g.works(token).await, 401);
+}
+
+/// RFC 4648 6, read.
+fn base32(text: &str) -> Vec<u8> {
+    let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+    let bits = text.bytes().flat_map(|c| {
+        let v = letters.iter().position(|l| *l == c).unwrap();
+        (0..5).rev().map(move |i| u8::try_from(v >> i & 1).unwrap())
+    });
+    let bits: Vec<u8> = bits.collect();
+    bits.chunks_exact(8)
+        .map(|b| b.iter().fold(0, |n, bit| n << 1 | bit))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,6 +66,34 @@ describe('which failure is which', () => {
     expect([failure.kind, failure.message]).toEqual([kind, 'A sentence.']);
   });
 
+  test('a right password is asked for its code; a wrong one of code and password leaves whoever typed it where they are', async () => {
+    const needed = await failing(answering(401, { error: 'code-needed', text: 'Type the code.' }).api.signIn('a', 'b'));
+    expect([needed.kind, needed.message]).toEqual(['code-needed', 'Type the code.']);
+    const wrong = { error: 'wrong-secret', text: 'Not right.' };
+    expect((await failing(answering(401, wrong).api.signIn('a', 'b'))).kind).toBe('signed-out');
+    expect((await failing(answering(401, wrong).api.signInCode('123456'))).kind).toBe('refused');
+    expect((await failing(answering(401, wrong).api.enrol('b'))).kind).toBe('refused');
+    const over = { error: 'not-signed-in', text: 'The password was too long ago.' };
+    expect((await failing(answering(401, over).api.signInCode('123456'))).kind).toBe('signed-out');
+  });
+
+  test('an enrolment without its parts is none, and what is sent next bears the token of the new session', async () => {
+    for (const body of [{}, { uri: 'otpauth://x', key: 'A', qr: '1' }, { key: 'A', qr: [] }]) expect((await failing(answering(200, body).api.enrol('b'))).kind).toBe('unreadable');
+    for (const body of [{ codes: [] }, { codes: ['x'], session: { user: 'a' } }]) expect((await failing(answering(200, body).api.confirmEnrolment('123456'))).kind).toBe('unreadable');
+    const known = world();
+    const sent: string[] = [];
+    const api = openApi((path, init) => {
+      sent.push((init.headers as Record<string, string>)['x-vitrine-csrf'] ?? '');
+      return carryTo(known)(path, init);
+    });
+    await api.signIn('privacy', known.secret);
+    await api.enrol(known.secret);
+    const { codes, session } = await api.confirmEnrolment(known.firstCode);
+    expect([codes.length, session.by]).toEqual([10, 'pwd+otp']);
+    await api.decide('a1', { how: 'ask', text: 'Why?' });
+    expect(sent).toEqual(['', '5f2e9a', '5f2e9a', 'a71c03']);
+  });
+
   test('a refusal without words, or of somebody else, has ours', async () => {
     for (const body of ['', '<html>502</html>', '{"text": 7}', '{"text": " "}', 'null']) {
       const failure = await failing(answering(502, body).api.people());

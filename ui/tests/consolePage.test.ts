@@ -389,3 +389,88 @@ test('why somebody may see a record is asked for a person and a patient by name,
   expect([all('why-user').length, all('policy-row').length]).toEqual([0, 5]);
   await leave();
 });
+
+const type = async (testid: string, text: string) => {
+  const field = one(testid) as HTMLInputElement;
+  field.value = text;
+  field.dispatchEvent(new Event('input', { bubbles: true }));
+  await settle();
+};
+const enter = async () => {
+  document.querySelector('form')?.dispatchEvent(new Event('submit', { bubbles: true, cancelable: true }));
+  await settle();
+};
+
+test('whoever has a second factor is asked for its code after the password, and goes back where that is over', async () => {
+  const { app, known } = await show('sign-in-code');
+  expect([all('secret').length, document.activeElement?.id]).toEqual([0, 'code']);
+  expect(words(one('code-for'))).toContain('The password is right');
+  await enter();
+  expect(known.asked.filter((each) => each.includes('sign-in'))).toEqual(['POST sign-in']);
+  await type('code', '000000');
+  await enter();
+  expect(words(one('sign-in-error'))).toMatch(/not right, or was used/u);
+  expect([(one('code') as HTMLInputElement).value, document.activeElement?.id]).toEqual(['', 'code']);
+  await type('code', ' 287082 ');
+  await enter();
+  expect([app.phase, app.coding, app.session?.by]).toEqual(['in', false, 'pwd+otp']);
+  expect(known.sent.at(-1)).toEqual({ code: '287082' });
+  expect(words(one('factor-state'))).toContain('10 of 10');
+  expect(all('factor')).toHaveLength(0);
+  await leave();
+  const { known: later } = await show('sign-in-code');
+  later.proven = false;
+  await type('code', '287082');
+  await enter();
+  expect(words(one('sign-in-error'))).toContain('too long ago');
+  expect(all('code')).toHaveLength(0);
+  await leave();
+  await show('sign-in-code');
+  await click('another');
+  expect([all('code').length, all('secret').length]).toEqual([0, 1]);
+});
+
+test('a second factor is enrolled with the password, a code, and recovery codes that stay until they are written down', async () => {
+  const { app, known } = await show('reviews');
+  await click('factor');
+  await type('factor-secret', 'not this');
+  await enter();
+  expect(words(one('factor-error'))).toMatch(/wrong/u);
+  expect([app.phase, (one('factor-secret') as HTMLInputElement).value]).toEqual(['in', '']);
+  await type('factor-secret', known.secret);
+  await enter();
+  expect(words(one('factor-key'))).toBe('GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ');
+  const squares = one('qr').querySelector('.dark')?.getAttribute('d') ?? '';
+  expect(squares.match(/M/gu)?.length).toBe(app.factor.enrolment?.qr.join('').replaceAll('0', '').length);
+  expect(one('qr').getAttribute('viewBox')).toBe('-4 -4 49 49');
+  await type('factor-code', '000000');
+  await enter();
+  expect(words(one('factor-error'))).toMatch(/not the code of the new key/u);
+  await type('factor-code', known.firstCode);
+  await enter();
+  expect(one('recovery-codes').querySelectorAll('li')).toHaveLength(10);
+  await key('Escape');
+  expect(all('recovery-codes')).toHaveLength(1);
+  expect((one('factor-done') as HTMLButtonElement).disabled).toBe(true);
+  one('codes-kept').click();
+  await settle();
+  await click('factor-done');
+  expect([all('factor-dialog').length, app.factor.codes.length, app.factor.enrolment, app.session?.csrf]).toEqual([0, 0, null, 'a71c03']);
+  expect(words(one('factor-state'))).toContain('on, 10 of 10');
+  await app.signOut();
+  await settle();
+  expect(app.phase).toBe('out');
+});
+
+test('nothing of an enrolment stays on the page when the session ends or it is left', async () => {
+  const { app } = await show('factor-key');
+  await key('Escape');
+  expect([app.factor.step, app.factor.enrolment]).toEqual(['closed', null]);
+  await leave();
+  const { app: other, known } = await show('factor-codes');
+  known.signedIn = false;
+  await other.readReviews();
+  await settle();
+  expect([other.phase, other.factor.step, other.factor.codes.length]).toEqual(['out', 'closed', 0]);
+  expect(document.body.textContent).not.toContain('ACDE-FGHJ');
+});

@@ -54,6 +54,8 @@ pub enum Act {
     },
     /// Accounts for sealed envelopes.
     EmergencyAccount(crate::ops::emergency_accounts::Asked),
+    /// Second factors of local accounts.
+    Totp(ops::totp::Asked),
     /// Programs that may use the API.
     Client(ops::clients::Asked),
     Enrol {
@@ -163,6 +165,8 @@ pub struct Ground {
     pub archive: crate::config::Archive,
     /// When accesses are unusual.
     pub audit: crate::config::Audit,
+    /// Who enrols a second factor.
+    pub totp: crate::config::TotpUse,
     /// The hospital's mail server, where somebody is to be told of broken glass.
     pub mailer: Option<Arc<ops::notice::Mailer>>,
     /// Name of this server among those that share the database; may be empty.
@@ -298,6 +302,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         }
         Act::Badge { name, number, add } => badge(ground, &name, &number, add).await,
         Act::BadgesGone { name } => badges_gone(ground, &name).await,
+        Act::Totp(asked) => ops::totp::perform(ground, asked).await,
         Act::Client(asked) => ops::clients::act(ground, asked).await,
         Act::Enrol { ward, site } => enrol(ground, &ward, site).await,
         Act::DeviceList => {
@@ -396,7 +401,11 @@ pub fn given(exit: Exit, json: Value) -> Given {
     }
 }
 
-fn user_id(name: &str) -> Result<UserId, Fault> {
+/// Reads a sign-in name.
+///
+/// # Errors
+/// [`Fault`].
+pub fn user_id(name: &str) -> Result<UserId, Fault> {
     let lower = name.to_lowercase();
     UserId::new(lower).map_err(|e| Fault::usage(format!("'{name}' cannot be a sign-in name: {e}")))
 }

@@ -17,6 +17,7 @@ mod import;
 mod reviews;
 mod serve;
 mod show;
+mod totp;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -71,6 +72,9 @@ enum Command {
     /// Accounts for sealed envelopes: emergency cards for whoever nobody here knows, while nobody answers.
     #[command(subcommand)]
     EmergencyAccount(EmergencyAccountCommand),
+    /// Second factors of local accounts: enrol, confirm, take away, list.
+    #[command(subcommand)]
+    Totp(totp::TotpCommand),
     /// Add, list, change or remove programs that may use the API.
     #[command(subcommand)]
     Client(clients::ClientCommand),
@@ -486,6 +490,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
             };
             admin::act(context, &data, Act::EmergencyAccount(asked)).await
         }
+        Command::Totp(command) => totp::totp(context, command).await,
         Command::Client(command) => clients::client(context, command).await,
         Command::Enrol {
             data,

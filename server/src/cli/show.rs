@@ -7,6 +7,7 @@ use crate::ops::emergency_accounts::Asked as Envelopes;
 use crate::ops::images::Asked as Pictures;
 use crate::ops::look::Asked as Looks;
 use crate::ops::reviews::Asked as Reviews;
+use crate::ops::totp::Asked as Totps;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -62,6 +63,10 @@ pub fn kind(act: &Act) -> Kind {
                 "workstations",
                 "broken_glass",
             ],
+        ),
+        Act::Totp(Totps::List) => Kind::Table(
+            "second_factors",
+            &["user", "state", "made", "confirmed", "recovery_codes"],
         ),
         Act::Client(Clients::List) => Kind::Table("clients", &["client_id", "by", "keys", "scope"]),
         Act::DeviceList => Kind::Table("devices", &["id", "name", "ward", "site", "state", "last_seen"]),

@@ -27,6 +27,7 @@ fn a_wrong_key_is_named_with_its_file_and_line() {
             "listen.public_url must begin with https://",
         ),
         ("[log]\nlevel = \"loud\"", "log.level must be"),
+        ("[sessions]\ntotp = \"required\"", "`required-for-console`"),
         (
             "[[layout]]\nname = \"ICU\"\nsummary = [\"banner\"]",
             "unknown variant `banner`",
@@ -79,6 +80,7 @@ fn every_key_is_described_in_the_document() {
                 "notice.from" => Some("\"v@example.org\""),
                 "notice.to" => Some("[\"p@example.org\"]"),
                 "notice.language" => Some("\"de\""),
+                "sessions.totp" => Some("\"required-for-console\""),
                 _ => None,
             } {
                 value
@@ -143,7 +145,7 @@ fn every_key_is_described_in_the_document() {
     Config::parse(&all, "all").unwrap();
 }
 
-const KEYS: [&str; 96] = [
+const KEYS: [&str; 97] = [
     "listen.address",
     "listen.metrics",
     "listen.agent",
@@ -176,6 +178,7 @@ const KEYS: [&str; 96] = [
     "sessions.longest_hours",
     "sessions.client_minutes",
     "sessions.offline_days",
+    "sessions.totp",
     "feed.keep_rows",
     "redo.keep",
     "redo.folder",

@@ -9,6 +9,8 @@ pub mod demo;
 pub mod devices;
 pub mod known;
 pub mod oidc;
+pub mod second_factor;
 pub mod secrets;
 pub mod sessions;
 pub mod throttle;
+pub mod totp;

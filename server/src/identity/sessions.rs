@@ -8,7 +8,7 @@
 //! account; its token opens nothing else, and no other token opens the console: what is kept of it is another hash, and
 //! its row says what it is for.
 
-use super::apps;
+use super::{apps, second_factor};
 use crate::app::App;
 use crate::clock;
 use crate::keys::hex;
@@ -25,8 +25,11 @@ pub(super) const TOKEN_MOST: usize = 256;
 const TOUCH_MS: i64 = 60_000;
 /// A session of the console ends after so long in any case, ms (8 h), or earlier where `sessions.longest_hours` says so.
 const CONSOLE_MS: i64 = 8 * 3_600_000;
-/// The first scope of the row of a session of the console; the second is the version of its account.
+/// The first scope of the row of a session of the console; the second is the version of its account, the third what the session
+/// rests on ([`AtConsole::by`]).
 const CONSOLE: &str = "console";
+/// What a session rests on that a password alone opened, after the methods of RFC 8176.
+pub const BY_PASSWORD: &str = "pwd";
 /// The first scope of the row that says that the provider vouched for somebody; the second is the version of their account. It
 /// is no session: no token opens it.
 const VOUCHED: &str = "vouched";
@@ -377,6 +380,8 @@ pub struct AtConsole {
     pub ends: UtcMs,
     /// What it rests on, where the provider vouched for the person.
     pub provider: Option<ProviderSession>,
+    /// What it rests on: `pwd`, `pwd+otp`, `pwd+recovery`, or `provider`.
+    pub by: String,
 }
 
 /// What is kept of a token of the console: not the hash of a bearer token of the same text.
@@ -395,14 +400,15 @@ pub fn console_idle_s(app: &App) -> u32 {
     app.config.sessions.idle_minutes * 60
 }
 
-/// Opens a session of the console; gives its token, 32 random bytes as hex. `provider`: who vouched for the person, where no
-/// password was given.
+/// Opens a session of the console; gives its token, 32 random bytes as hex. `by`: what it rests on; `provider`: who vouched for
+/// the person, where no password was given.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn open_for_console(
     app: &App,
     account: &Account,
+    by: &str,
     provider: Option<ProviderSession>,
 ) -> Result<String, StoreError> {
     let token = hex(&clock::random::<32>());
@@ -413,7 +419,7 @@ pub async fn open_for_console(
         holder: account.user.as_str().to_owned(),
         client: false,
         device: None,
-        scopes: vec![CONSOLE.to_owned(), account.version.to_string()],
+        scopes: vec![CONSOLE.to_owned(), account.version.to_string(), by.to_owned()],
         provider,
         at,
         until: at.plus_ms(idle.min(console_ms(app))),
@@ -423,7 +429,7 @@ pub async fn open_for_console(
 }
 
 /// Who a token of the console speaks for, prolonging the session; `None` when it speaks for nobody (any more): it is over,
-/// or the account is not what it was at the sign-in (disabled, another role, another password).
+/// or the account is not what it was at the sign-in (disabled, another role, another password or second factor).
 ///
 /// # Errors
 /// [`StoreError`].
@@ -438,8 +444,17 @@ pub async fn at_console(app: &App, token: &str) -> Result<Option<AtConsole>, Sto
         Ok(user) => app.store.account(&user).await?,
         Err(_) => None,
     };
+    // One of before sessions said what they rest on.
+    let by = row.scopes.get(2).map_or(BY_PASSWORD, String::as_str).to_owned();
+    let by = if row.provider.is_some() {
+        "provider".to_owned()
+    } else {
+        by
+    };
     let same = |a: &Account| !a.disabled && row.scopes.get(1).is_some_and(|v| *v == a.version.to_string());
-    let Some(account) = account.filter(|a| row.until > now && ends > now && same(a)) else {
+    // Also one that was opened before the configuration said so.
+    let enough = |a: &Account| by != BY_PASSWORD || !second_factor::must_have(app.config.sessions.totp, a);
+    let Some(account) = account.filter(|a| row.until > now && ends > now && same(a) && enough(a)) else {
         app.store.end_session(&hash).await?;
         return Ok(None);
     };
@@ -467,5 +482,6 @@ pub async fn at_console(app: &App, token: &str) -> Result<Option<AtConsole>, Sto
         account,
         ends,
         provider: row.provider,
+        by,
     }))
 }

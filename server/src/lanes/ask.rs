@@ -75,8 +75,8 @@ impl Ask {
                     "auth",
                     "login" | "way" | "token" | "introspect" | "revoke" | "launch" | "oidc",
                 ]
-                | ["auth", "authorize", "sign-in"]
-                | ["console", "api", "sign-in"],
+                | ["auth", "authorize", "sign-in" | "code"]
+                | ["console", "api", "sign-in" | "totp", ..],
             )
             | (
                 "GET",
@@ -224,6 +224,7 @@ mod tests {
             ("POST", "/auth/authorize", Admin, Admin),
             ("GET", "/auth/authorize/ask", Admin, Admin),
             ("POST", "/auth/authorize/sign-in", SignIn, SignIn),
+            ("POST", "/auth/authorize/code", SignIn, SignIn),
             ("POST", "/auth/authorize/find", Admin, Admin),
             ("POST", "/auth/authorize/answer", Admin, Admin),
             ("GET", "/.well-known/smart-configuration", Control, Control),
@@ -236,6 +237,9 @@ mod tests {
             ("GET", "/console/oidc/callback", SignIn, SignIn),
             ("GET", "/console/api/ways", Admin, Admin),
             ("POST", "/console/api/sign-in", SignIn, SignIn),
+            ("POST", "/console/api/sign-in/code", SignIn, SignIn),
+            ("POST", "/console/api/totp", SignIn, SignIn),
+            ("POST", "/console/api/totp/confirm", SignIn, SignIn),
             ("POST", "/console/api/chains", Admin, Admin),
             ("GET", "/console", Admin, Admin),
             ("GET", "/console/assets/a.js", Admin, Admin),

@@ -37,6 +37,7 @@ use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use vitrine_store::reviews::{ReviewOrder, Reviews};
 use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
+use vitrine_store::totp::{SecondFactors, Totp, TotpChange};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice,
@@ -617,6 +618,25 @@ impl Identities for Guarded {
     }
     async fn once(&self, hash: [u8; 32], at: UtcMs, until: UtcMs) -> Result<bool, StoreError> {
         write!(self, once(hash, at, until))
+    }
+}
+
+#[async_trait]
+impl SecondFactors for Guarded {
+    async fn totp(&self, user: &UserId) -> Result<Option<Totp>, StoreError> {
+        read!(self, totp(user))
+    }
+    async fn totps(&self) -> Result<Vec<Totp>, StoreError> {
+        read!(self, totps())
+    }
+    async fn change_totp(&self, entry: AuditEntry, change: TotpChange) -> Result<Receipt, StoreError> {
+        write!(self, change_totp(entry, change))
+    }
+    async fn use_totp(&self, user: &UserId, step: u64) -> Result<bool, StoreError> {
+        write!(self, use_totp(user, step))
+    }
+    async fn use_recovery(&self, user: &UserId, hash: [u8; 32]) -> Result<Option<usize>, StoreError> {
+        write!(self, use_recovery(user, hash))
     }
 }
 

@@ -27,4 +27,5 @@ pub mod repository;
 pub mod reviews;
 pub mod sections;
 pub mod tiers;
+pub mod totp;
 pub mod verify;

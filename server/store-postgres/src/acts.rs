@@ -15,6 +15,7 @@ use crate::pixels::{PixelAct, PixelsActed};
 use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};
 use crate::state::FeedOut;
 use crate::tiers::{TierAct, Tiered};
+use crate::totp::{TotpAct, TotpActed};
 use crate::vault::Place;
 use serde::Serialize;
 use vitrine_access::chain::{GENESIS, Head, Row as ChainRow};
@@ -48,6 +49,7 @@ pub(crate) enum Act {
     EndSession([u8; 32]),
     ProlongSession([u8; 32], UtcMs),
     Identity(IdentityAct),
+    Totp(TotpAct),
     PutClient(ClientRow),
     RemoveClient(String),
     /// Both write their own audit row, where one is due.
@@ -86,6 +88,8 @@ pub(crate) struct Acted {
     pub grant: Option<GrantRow>,
     /// Of identities at the provider.
     pub identity: Option<IdentityActed>,
+    /// Of second factors.
+    pub totp: Option<TotpActed>,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -112,7 +116,7 @@ impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
         let (mut device, mut seq, mut pixels, mut copies, mut told) = (None, 0, None, None, true);
-        let (mut grant, mut own, mut identity) = (None, None, None);
+        let (mut grant, mut own, mut identity, mut totp) = (None, None, None, None);
         if let Act::Archive(order) = act {
             let (archived, receipt) = self.archive(order).await?;
             return Ok(Acted {
@@ -125,6 +129,7 @@ impl Group<'_> {
                 copies: None,
                 grant: None,
                 identity: None,
+                totp: None,
             });
         }
         if let Act::Tier(tier) = act {
@@ -139,6 +144,7 @@ impl Group<'_> {
                 copies: None,
                 grant: None,
                 identity: None,
+                totp: None,
             });
         }
         match act {
@@ -196,6 +202,7 @@ impl Group<'_> {
                 run(self.tx, SESSIONS, sql, &[&&hash[..], &until.0]).await?;
             }
             Act::Identity(act) => identity = Some(self.identity(act).await?),
+            Act::Totp(act) => totp = Some(self.totp(act).await?),
             Act::PutClient(c) => {
                 let sql =
                     "INSERT INTO client (id, secret, scopes, keys, redirects) VALUES ($1, $2, $3, $4, $5)
@@ -245,6 +252,7 @@ impl Group<'_> {
             copies,
             grant,
             identity,
+            totp,
         })
     }
 
@@ -330,7 +338,7 @@ impl Group<'_> {
     }
 
     /// An account's row of the feed: the scope of the directory.
-    fn tell_account(&mut self, row: Option<tokio_postgres::Row>) -> Result<(), Fault> {
+    pub(crate) fn tell_account(&mut self, row: Option<tokio_postgres::Row>) -> Result<(), Fault> {
         let Some(row) = row else { return Ok(()) };
         let (no, ver): (i64, i64) = (col(&row, 0, USERS)?, col(&row, 1, USERS)?);
         self.state.feed.push(FeedOut {

@@ -36,6 +36,7 @@ mod rotate;
 mod sql;
 mod state;
 mod tiers;
+mod totp;
 mod upkeep;
 mod vault;
 

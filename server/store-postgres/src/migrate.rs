@@ -83,10 +83,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "clients",
         sql: include_str!("../migrations/0014_clients.sql"),
     },
+    Migration {
+        number: 15,
+        name: "totp",
+        sql: include_str!("../migrations/0015_totp.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 14;
+pub const SCHEMA: u32 = 15;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

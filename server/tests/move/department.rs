@@ -4,6 +4,8 @@ use crate::harness::*;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use vitrine_access::Disclosure;
+use vitrine_access::action::ManageUsers;
 use vitrine_access::chain::{Head, Row};
 use vitrine_access::grant::{Grant, Reason};
 use vitrine_clinical::{DeviceId, ResourceKey, UserId, UtcMs, WardId};
@@ -11,6 +13,7 @@ use vitrine_store::archive::{ArchiveAct, ArchiveList};
 use vitrine_store::conformance::hospital::{Hospital, delete, key, pat};
 use vitrine_store::identities::{Bound, ProviderSession};
 use vitrine_store::imaging::{Blob, InstanceRow, NewInstance, StudyQuery, StudyRow};
+use vitrine_store::totp::TotpChange;
 use vitrine_store::{
     Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, ClientRow, EnrolCode, GrantRow, NewDevice,
     Page, Precondition, QuarantineItem, SearchBy, SearchQuery, SessionRow, StoredResource,
@@ -183,6 +186,24 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
     };
     let change = AccountChange::Put(person);
     store.change_account(&h.operator(), change).await.unwrap();
+    let keeper = UserId::new("p.keeper").unwrap();
+    let begun = TotpChange::Begin {
+        user: keeper.clone(),
+        sealed: vec![9; 60],
+        at,
+    };
+    let confirmed = TotpChange::Confirm {
+        user: keeper.clone(),
+        sealed: vec![9; 60],
+        at,
+        step: 59_000_000,
+        codes: vec![[1; 32], [2; 32]],
+    };
+    for change in [begun, confirmed] {
+        let permit = h.operator::<ManageUsers>().noted("user", keeper.as_str());
+        let entry = permit.entry(Disclosure::default());
+        store.change_totp(entry, change).await.unwrap();
+    }
     let id = vitrine_server::clock::new_uuid();
     let permit = h.keeper("p.keeper", "mv2");
     let request = ArchiveAct::Request(&permit, id, "its time is over".to_owned());
@@ -345,7 +366,7 @@ pub async fn see(h: &Hospital) -> Seen {
     let mut counts = s.counts().await.unwrap();
     counts.audit_rows = 0;
     let people = format!(
-        "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+        "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         s.accounts().await.unwrap(),
         s.devices().await.unwrap(),
         s.grants(10).await.unwrap(),
@@ -353,6 +374,7 @@ pub async fn see(h: &Hospital) -> Seen {
         s.session(&session().hash).await.unwrap(),
         s.clients().await.unwrap(),
         s.enrol_codes(UtcMs(0)).await.unwrap(),
+        s.totps().await.unwrap(),
     );
     let nurse = UserId::new("a.nurse").unwrap();
     let bound = s.bind_identity("https://idp.example", "s-1", &nurse, UtcMs(1));

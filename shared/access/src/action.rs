@@ -129,6 +129,8 @@ actions! {
     IntrospectToken = "introspect-token";
     /// A person lets a program in, or does not; or starts it on a patient.
     AuthorizeApp = "authorize-app";
+    /// Somebody makes, or confirms, a second factor of their own.
+    SecondFactor = "second-factor";
 }
 
 #[cfg(test)]
@@ -140,7 +142,7 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::parse(kind.name()), Some(*kind));
         }
-        assert_eq!(Kind::ALL.len(), NAMES.len() + 14);
+        assert_eq!(Kind::ALL.len(), NAMES.len() + 15);
         assert!(Kind::ALL.iter().zip(NAMES).all(|(k, n)| k.name() == *n));
         assert_eq!(Kind::parse("other"), None);
         assert_eq!(<ReadCard as Action>::KIND, Kind::ReadCard);

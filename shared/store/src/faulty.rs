@@ -15,6 +15,7 @@ use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use crate::reviews::{ReviewOrder, Reviews};
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
+use crate::totp::{SecondFactors, Totp, TotpChange};
 use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice,
@@ -620,6 +621,25 @@ impl Identities for FaultyStore {
     }
     async fn once(&self, hash: [u8; 32], at: UtcMs, until: UtcMs) -> Result<bool, StoreError> {
         through!(self, once(hash, at, until))
+    }
+}
+
+#[async_trait]
+impl SecondFactors for FaultyStore {
+    async fn totp(&self, user: &UserId) -> Result<Option<Totp>, StoreError> {
+        through!(self, totp(user))
+    }
+    async fn totps(&self) -> Result<Vec<Totp>, StoreError> {
+        through!(self, totps())
+    }
+    async fn change_totp(&self, entry: AuditEntry, change: TotpChange) -> Result<Receipt, StoreError> {
+        through!(self, change_totp(entry, change))
+    }
+    async fn use_totp(&self, user: &UserId, step: u64) -> Result<bool, StoreError> {
+        through!(self, use_totp(user, step))
+    }
+    async fn use_recovery(&self, user: &UserId, hash: [u8; 32]) -> Result<Option<usize>, StoreError> {
+        through!(self, use_recovery(user, hash))
     }
 }
 

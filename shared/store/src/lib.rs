@@ -37,6 +37,7 @@ pub mod scope;
 pub mod seal;
 pub mod search;
 pub mod tiers;
+pub mod totp;
 mod traits;
 pub mod transfer;
 mod urgent;

@@ -9,6 +9,7 @@ use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::Pixels;
 use crate::reviews::Reviews;
 use crate::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, TierReport, TierRule};
+use crate::totp::SecondFactors;
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, ClientRow, Counts, DeviceRow, EnrolCode,
     FeedBatch, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
@@ -327,6 +328,7 @@ pub trait Store:
     + Copies
     + Held
     + Reviews
+    + SecondFactors
 {
 }
 impl<
@@ -341,7 +343,8 @@ impl<
         + Pixels
         + Copies
         + Held
-        + Reviews,
+        + Reviews
+        + SecondFactors,
 > Store for T
 {
 }

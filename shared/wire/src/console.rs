@@ -14,6 +14,44 @@ pub struct ConsoleSignIn {
     pub secret: String,
 }
 
+/// `POST /console/api/sign-in/code`, after a sign-in that was answered with `code-needed`; `POST /console/api/totp/confirm`.
+#[derive(Clone, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleSecondStep {
+    /// Six digits of the authenticator, or at a sign-in a recovery code.
+    pub code: String,
+}
+
+/// `POST /console/api/totp`: makes a second factor of the reader's own.
+#[derive(Clone, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleEnrol {
+    /// Their password, once more.
+    pub secret: String,
+}
+
+/// A second factor that waits for its first code. Shown once, kept by nobody.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleEnrolment {
+    /// The address for the authenticator (`otpauth://…`).
+    pub uri: String,
+    /// The key for who types it, in groups of four.
+    pub key: String,
+    /// The QR code of the address: rows from top to bottom, a module each, `1` dark and `0` light, without the quiet zone.
+    pub qr: Vec<String>,
+}
+
+/// `POST /console/api/totp/confirm`: it counts from now on. Every other session of the reader at the console has ended.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleEnrolled {
+    /// Recovery codes, each for one sign-in. Shown once, kept by nobody.
+    pub codes: Vec<String>,
+    /// The session that goes on.
+    pub session: ConsoleSession,
+}
+
 /// `GET /console/api/ways`: how somebody can sign in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
@@ -60,6 +98,22 @@ pub struct ConsoleSession {
     pub now_ms: i64,
     /// What the policy lets them do.
     pub may: ConsoleMay,
+    /// What the session rests on, after the methods of RFC 8176: `pwd`, `pwd+otp`, `pwd+recovery`, or `provider`.
+    pub by: String,
+    /// How the reader's second factor stands.
+    pub totp: ConsoleTotp,
+}
+
+/// How somebody's second factor stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleTotp {
+    /// They have one.
+    pub on: bool,
+    /// They may enrol one here.
+    pub offered: bool,
+    /// Recovery codes that are left.
+    pub recovery: u8,
 }
 
 /// One broken glass and how its review stands. Names no patient.
@@ -631,7 +685,7 @@ pub struct ConsoleWhyAct {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
 #[ts(export)]
 pub struct ConsoleRefusal {
-    /// `not-signed-in`, `wrong-secret`, `disabled`, `denied`, `csrf`, `refused`, `throttled`, `not-found`, `bad-request`,
+    /// `not-signed-in`, `wrong-secret`, `code-needed`, `second-factor-needed`, `disabled`, `denied`, `csrf`, `refused`, `throttled`, `not-found`, `bad-request`,
     /// `overloaded`, `internal`.
     pub error: String,
     /// A sentence that says what to do; nothing of a patient.

@@ -11,6 +11,8 @@ import type { ConsoleAudit } from '../wire/ConsoleAudit';
 import type { ConsoleChains } from '../wire/ConsoleChains';
 import type { ConsoleDecision } from '../wire/ConsoleDecision';
 import type { ConsoleDevices } from '../wire/ConsoleDevices';
+import type { ConsoleEnrolled } from '../wire/ConsoleEnrolled';
+import type { ConsoleEnrolment } from '../wire/ConsoleEnrolment';
 import type { ConsolePeople } from '../wire/ConsolePeople';
 import type { ConsolePolicy } from '../wire/ConsolePolicy';
 import type { ConsoleReviews } from '../wire/ConsoleReviews';
@@ -25,6 +27,8 @@ import type { ConsoleWhyAsked } from '../wire/ConsoleWhyAsked';
 export type FailureKind =
   /** Nobody is signed in, or no longer. */
   | 'signed-out'
+  /** The password is right, and a code is asked for. */
+  | 'code-needed'
   /** Not for this account; or the request did not come from this page. */
   | 'denied'
   | 'not-found'
@@ -71,6 +75,11 @@ export type Carry = (path: string, init: RequestInit) => Promise<Response>;
 /** All that can be asked. Every one throws a `Failure` alone. */
 export interface Api {
   signIn: (user: string, secret: string) => Promise<ConsoleSession>;
+  /** After a failure `code-needed` of `signIn`; a wrong code is `refused`. */
+  signInCode: (code: string) => Promise<ConsoleSession>;
+  /** Makes a second factor, which counts with `confirmEnrolment`. */
+  enrol: (secret: string) => Promise<ConsoleEnrolment>;
+  confirmEnrolment: (code: string) => Promise<ConsoleEnrolled>;
   session: () => Promise<ConsoleSession>;
   ways: () => Promise<ConsoleWays>;
   signOut: () => Promise<void>;
@@ -105,6 +114,7 @@ export const REPLACED = say('Somebody signed in in another window of this browse
 const KINDS: Record<number, FailureKind> = { 401: 'signed-out', 403: 'denied', 404: 'not-found', 409: 'refused', 429: 'throttled', 503: 'unavailable' };
 const OWN_WORDS: Record<FailureKind, string> = {
   'signed-out': say('You are not signed in any more.', 'Sie sind nicht mehr angemeldet.'),
+  'code-needed': say('A code is asked for.', 'Ein Code wird verlangt.'),
   denied: say('Your account may not see this.', 'Ihr Konto darf das nicht sehen.'),
   'not-found': say('The server knows nothing by this id.', 'Der Server kennt nichts unter dieser Kennung.'),
   refused: say('The server refuses this now.', 'Der Server lehnt das jetzt ab.'),
@@ -132,7 +142,7 @@ function hold<T>(answer: unknown, fields: Record<string, Is>): T {
   return answer as T;
 }
 
-const SESSION = { user: 'text', name: 'text', role: 'text', csrf: 'text', idle_s: 'number', ends_ms: 'number', now_ms: 'number', may: 'object' } as const;
+const SESSION = { user: 'text', name: 'text', role: 'text', csrf: 'text', idle_s: 'number', ends_ms: 'number', now_ms: 'number', may: 'object', by: 'text', totp: 'object' } as const;
 const SHOWN = { review: 'object', patient: 'object', history: 'list', evidence: 'list', seen: 'list', seen_more: 'yes-no', acts: 'list' } as const;
 const CHAINS = { now_ms: 'number', chains: 'list' } as const;
 const DEVICES = { now_ms: 'number', devices: 'list', codes: 'list' } as const;
@@ -188,6 +198,16 @@ export function openApi(carry: Carry = (path, init) => fetch(path, init), asked:
       csrf = '';
       return begun(await of<ConsoleSession>(SESSION, 'POST', 'sign-in', { user, secret }));
     },
+    async signInCode(code) {
+      csrf = '';
+      return begun(await of<ConsoleSession>(SESSION, 'POST', 'sign-in/code', { code }));
+    },
+    enrol: (secret) => of<ConsoleEnrolment>({ uri: 'text', key: 'text', qr: 'list' }, 'POST', 'totp', { secret }),
+    async confirmEnrolment(code) {
+      const enrolled = await of<ConsoleEnrolled>({ codes: 'list', session: 'object' }, 'POST', 'totp/confirm', { code });
+      begun(hold<ConsoleSession>(enrolled.session, SESSION));
+      return enrolled;
+    },
     ways: () => of({ provider: 'yes-no' }, 'GET', 'ways'),
     session: async () => begun(await of<ConsoleSession>(SESSION, 'GET', 'session')),
     async signOut() {
@@ -224,8 +244,11 @@ function refusalOf(status: number, body: string, path: string): Failure {
   try {
     const refusal = plain(JSON.parse(body) as { error?: unknown; text?: unknown } | null);
     // The cookie is that of a later sign-in in another window, perhaps of somebody else: nothing is sent in that name.
-    if (status === 403 && refusal?.error === 'csrf' && path !== 'sign-in') return new Failure('signed-out', REPLACED);
+    if (status === 403 && refusal?.error === 'csrf' && !path.startsWith('sign-in')) return new Failure('signed-out', REPLACED);
     if (typeof refusal?.text === 'string') text = refusal.text.trim();
+    if (status === 401 && refusal?.error === 'code-needed') return new Failure('code-needed', text);
+    // A wrong code, or a wrong password given once more: who typed it is where they were.
+    if (status === 401 && refusal?.error === 'wrong-secret' && path !== 'sign-in') return new Failure('refused', text);
   } catch {
     // A page of a proxy is no refusal of ours.
   }

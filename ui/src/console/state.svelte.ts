@@ -15,6 +15,7 @@ import type { ConsoleReviewStats } from '../wire/ConsoleReviewStats';
 import type { ConsoleSession } from '../wire/ConsoleSession';
 import { failureOf, openApi, REPLACED, type Api, type Carry, type Failure } from './api';
 import { AuditExplorer, NO_FILTER, type AuditFilter } from './audit.svelte';
+import { Factor } from './factor.svelte';
 import { Loaded } from './loaded.svelte';
 import { pagesOf, type Page } from './pages';
 import { PolicyViewer } from './policy.svelte';
@@ -36,6 +37,8 @@ export class Console {
   why = $state('');
   signInError = $state('');
   signingIn = $state(false);
+  /** The password was right, and the code of the second factor is asked for. */
+  coding = $state(false);
   /** The hospital's identity provider signs people in too. */
   provider = $state(false);
   /** Why it is not known whether somebody is signed in. */
@@ -63,6 +66,8 @@ export class Console {
   readonly devices: Loaded<ConsoleDevices>;
   readonly people: Loaded<ConsolePeople>;
   readonly policy: PolicyViewer;
+  /** A second factor of one's own that is being enrolled. */
+  readonly factor: Factor;
   /** The workstation that is about to be revoked. */
   revoking = $state.raw<ConsoleDevice | null>(null);
   /** Whose drafts are kept. */
@@ -81,6 +86,7 @@ export class Console {
     this.people = new Loaded(failed);
     this.audit = new AuditExplorer(this.api, failed);
     this.policy = new PolicyViewer(this.api, failed);
+    this.factor = new Factor({ api: this.api, failed, renewed: (session) => this.#renewed(session) });
     this.review = new OpenReview({ api: this.api, failed, say: (text) => this.say(text), changed: () => void this.readReviews() });
   }
 
@@ -123,10 +129,39 @@ export class Console {
       this.#enter(await this.api.signIn(user, secret));
     } catch (thrown) {
       const failure = failureOf(thrown);
-      this.signInError = failure.kind === 'signed-out' ? WRONG : failure.message;
+      this.coding = failure.kind === 'code-needed';
+      if (!this.coding) this.signInError = failure.kind === 'signed-out' ? WRONG : failure.message;
     } finally {
       this.signingIn = false;
     }
+  }
+
+  async signInCode(code: string): Promise<void> {
+    if (this.signingIn) return;
+    this.signingIn = true;
+    this.signInError = '';
+    try {
+      this.#enter(await this.api.signInCode(code));
+    } catch (thrown) {
+      const failure = failureOf(thrown);
+      // The password was too long ago: it is asked for again.
+      if (failure.kind === 'signed-out') this.coding = false;
+      this.signInError = failure.message;
+    } finally {
+      this.signingIn = false;
+    }
+  }
+
+  /** Back to name and password. */
+  another(): void {
+    this.coding = false;
+    this.signInError = '';
+  }
+
+  /** The same person goes on in another session. */
+  #renewed(session: ConsoleSession): void {
+    this.session = session;
+    this.#began = new Elapsed();
   }
 
   #enter(session: ConsoleSession): void {
@@ -137,6 +172,7 @@ export class Console {
     this.#began = new Elapsed();
     this.why = '';
     this.signInError = '';
+    this.coding = false;
     this.endsIn = null;
     this.phase = 'in';
     if (!pagesOf(session.may).some(({ page }) => page === this.page)) this.page = 'reviews';
@@ -155,6 +191,7 @@ export class Console {
     this.#began = null;
     this.#asked = null;
     this.review.close();
+    this.factor.close();
     for (const each of [this.reviews, this.stats, this.chains, this.devices, this.people, this.audit, this.policy]) each.clear();
     void this.#ways();
   }

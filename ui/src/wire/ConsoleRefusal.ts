@@ -5,7 +5,7 @@
  */
 export type ConsoleRefusal = { 
 /**
- * `not-signed-in`, `wrong-secret`, `disabled`, `denied`, `csrf`, `refused`, `throttled`, `not-found`, `bad-request`,
+ * `not-signed-in`, `wrong-secret`, `code-needed`, `second-factor-needed`, `disabled`, `denied`, `csrf`, `refused`, `throttled`, `not-found`, `bad-request`,
  * `overloaded`, `internal`.
  */
 error: string, 

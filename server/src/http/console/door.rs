@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use vitrine_access::policy;
 use vitrine_access::{Action, Permit};
@@ -190,6 +191,11 @@ pub(in crate::http) fn cookie(headers: &HeaderMap) -> Option<String> {
 
 /// The same of a cookie of this name.
 pub(super) fn one_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    hex_cookie(headers, name, TOKEN..=TOKEN)
+}
+
+/// The same of one whose value has so many characters.
+pub(super) fn hex_cookie(headers: &HeaderMap, name: &str, long: RangeInclusive<usize>) -> Option<String> {
     let all = headers
         .get_all(header::COOKIE)
         .iter()
@@ -200,7 +206,7 @@ pub(super) fn one_cookie(headers: &HeaderMap, name: &str) -> Option<String> {
         .filter(|(n, _)| *n == name)
         .map(|(_, token)| token);
     let token = ours.next()?;
-    let fits = token.len() == TOKEN && token.bytes().all(|b| b.is_ascii_hexdigit());
+    let fits = long.contains(&token.len()) && token.bytes().all(|b| b.is_ascii_hexdigit());
     (fits && ours.next().is_none()).then(|| token.to_owned())
 }
 

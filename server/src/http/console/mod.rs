@@ -16,6 +16,7 @@ pub mod policy;
 pub mod reviews;
 mod seen;
 pub mod session;
+pub mod totp;
 
 use super::refusal::Refused;
 use crate::app::NoAccess;
@@ -43,6 +44,9 @@ pub struct Kept {
     checking: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// The code of a refusal where nobody is signed in.
+pub(super) const NOT_SIGNED_IN: &str = "not-signed-in";
+
 /// A refusal under `/console/api`.
 #[derive(Debug, Clone)]
 pub struct No {
@@ -67,6 +71,11 @@ impl No {
     pub const fn status(&self) -> StatusCode {
         self.status
     }
+    /// Whether it says that nobody is signed in.
+    #[must_use]
+    pub fn is_not_signed_in(&self) -> bool {
+        self.error == NOT_SIGNED_IN
+    }
     /// Its sentence.
     #[must_use]
     pub fn text(&self) -> &str {
@@ -84,7 +93,7 @@ impl No {
     /// Nobody is signed in.
     #[must_use]
     pub fn not_signed_in() -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, "not-signed-in", "Sign in first.")
+        Self::new(StatusCode::UNAUTHORIZED, NOT_SIGNED_IN, "Sign in first.")
     }
 }
 

@@ -118,7 +118,7 @@ pub async fn back(State(app): State<Arc<App>>, headers: HeaderMap, uri: Uri) -> 
     let mut entry = oidc::let_in(&account, None, &vouched);
     entry.notes.insert("door".to_owned(), "console".to_owned());
     app.store.append(entry).await?;
-    let token = sessions::open_for_console(&app, &account, Some(vouched.of)).await?;
+    let token = sessions::open_for_console(&app, &account, "provider", Some(vouched.of)).await?;
     let mut answer = StatusCode::SEE_OTHER.into_response();
     let out = answer.headers_mut();
     out.insert(header::LOCATION, HeaderValue::from_static("/console/"));

@@ -12,8 +12,9 @@ use super::request::{self, Asked};
 use super::{failed, launch};
 use crate::app::{App, NoAccess};
 use crate::http::auth::sign_in_row;
+use crate::http::console::No;
 use crate::http::console::door::{cookie, csrf_of, fetched_here, is_own};
-use crate::http::console::session::{by_password, set};
+use crate::http::console::session::{After, by_code, by_password, proof_gone, set};
 use crate::http::fhir::Query;
 use crate::http::refusal::NOT_INCLUDED;
 use crate::identity::apps::{self, AppGrant, Bound};
@@ -36,6 +37,8 @@ pub const AUTHORIZE: &str = "/auth/authorize";
 pub const ASK: &str = "/auth/authorize/ask";
 /// Signing in.
 pub const SIGN_IN: &str = "/auth/authorize/sign-in";
+/// The code of a second factor, after the password.
+pub const CODE: &str = "/auth/authorize/code";
 /// Looking for a patient.
 pub const FIND: &str = "/auth/authorize/find";
 /// Allowing or refusing.
@@ -190,18 +193,57 @@ async fn signing_in(app: &App, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> R
     let asked = request::read(app, &query(uri)).await?;
     let text = |name: &str| form.get(name).unwrap_or_default();
     match by_password(app, headers, text("user"), text("secret")).await {
-        Ok((_, token)) => {
-            let mut on = see_other(&format!("{ASK}?{}", asked.query));
-            let cookie = set(&token, "").map_err(axum::response::IntoResponse::into_response)?;
-            on.headers_mut().insert(header::SET_COOKIE, cookie);
-            Ok(on)
+        Ok(After::In(token)) => go_on(&asked, &token),
+        Ok(After::Code(cookie)) => {
+            let mut next = consent::code(&asked, None);
+            next.headers_mut().insert(header::SET_COOKIE, cookie);
+            Ok(next)
         }
         Err(no) => {
-            let (status, words) = (no.status(), no.text().to_owned());
-            let mut again = consent::sign_in(app, &asked, Some(&words));
-            *again.status_mut() = status;
-            Ok(again)
+            let words = no.text().to_owned();
+            Ok(again(consent::sign_in(app, &asked, Some(&words)), &no))
         }
+    }
+}
+
+/// To what is to be granted, with the session's cookie.
+fn go_on(asked: &Asked, token: &str) -> Result<Response, Response> {
+    let mut on = see_other(&format!("{ASK}?{}", asked.query));
+    let cookie = set(token, "").map_err(axum::response::IntoResponse::into_response)?;
+    on.headers_mut().insert(header::SET_COOKIE, cookie);
+    Ok(on)
+}
+
+fn again(mut page: Response, no: &No) -> Response {
+    *page.status_mut() = no.status();
+    page
+}
+
+/// Signs a person in by the code of their second factor, after their password.
+pub async fn code(State(app): State<Arc<App>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    either(by_second_factor(&app, &uri, &headers, &body).await)
+}
+
+async fn by_second_factor(
+    app: &App,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Response> {
+    let form = own_form(headers, uri, body)?;
+    let asked = request::read(app, &query(uri)).await?;
+    match by_code(app, headers, form.get("code").unwrap_or_default()).await {
+        Ok(token) => {
+            let mut on = go_on(&asked, &token)?;
+            on.headers_mut().append(header::SET_COOKIE, proof_gone());
+            Ok(on)
+        }
+        // The password is to be given again.
+        Err(no) if no.is_not_signed_in() => {
+            let words = no.text().to_owned();
+            Ok(again(consent::sign_in(app, &asked, Some(&words)), &no))
+        }
+        Err(no) => Ok(again(consent::code(&asked, Some(no.text())), &no)),
     }
 }
 

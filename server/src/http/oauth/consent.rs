@@ -2,10 +2,11 @@
 //!
 //! Lives here: their HTML. Everything that came from somewhere else goes through [`escaped`].
 
-use super::authorize::{ANSWER, FIND, SIGN_IN};
+use super::authorize::{ANSWER, CODE, FIND, SIGN_IN};
 use super::page::{escaped, page};
 use super::request::{Asked, LAUNCH, LAUNCH_PATIENT};
 use crate::app::App;
+use crate::http::console::session::CODE_NEEDED;
 use axum::http::StatusCode;
 use axum::response::Response;
 use std::fmt::Write as _;
@@ -67,6 +68,20 @@ pub fn sign_in(app: &App, asked: &Asked, why: Option<&str>) -> Response {
         escaped(&asked.client.id),
         wrong(why),
         escaped_href(SIGN_IN, asked),
+    );
+    page(StatusCode::OK, "Sign in", "", &body, Some(&asked.redirect))
+}
+
+/// The page on which the code of a second factor is typed, on the way of [`sign_in`].
+#[must_use]
+pub fn code(asked: &Asked, why: Option<&str>) -> Response {
+    let body = format!(
+        "<p>The program <b>{}</b> asks to be let in. {CODE_NEEDED}</p>{}\
+         <form method=\"post\" action=\"{}\"><label>Code <input type=\"text\" name=\"code\" autocomplete=\"one-time-code\" autocapitalize=\"characters\" spellcheck=\"false\" required autofocus></label>\
+         <button>Sign in</button></form>",
+        escaped(&asked.client.id),
+        wrong(why),
+        escaped_href(CODE, asked),
     );
     page(StatusCode::OK, "Sign in", "", &body, Some(&asked.redirect))
 }

@@ -238,6 +238,7 @@ fn shape(kind: Kind, e: &AuditEntry) -> Shape {
             &[],
         ),
         Kind::AuthorizeApp => plain("E", ALERT, &[ATTRIBUTES]),
+        Kind::SecondFactor => plain("U", ALERT, &[ATTRIBUTES]),
     }
 }
 

@@ -34,6 +34,7 @@ mod project;
 mod reviews;
 mod sql;
 mod tiers;
+mod totp;
 
 use crate::cipher::{self, Key, Migration, OpenOptions};
 use crate::readers::{OpenReader, Readers};
@@ -129,6 +130,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 14,
         name: "clients",
         sql: include_str!("../../migrations/server/0014_clients.sql"),
+    },
+    Migration {
+        number: 15,
+        name: "totp",
+        sql: include_str!("../../migrations/server/0015_totp.sql"),
     },
 ];
 

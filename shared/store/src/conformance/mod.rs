@@ -19,6 +19,7 @@ mod looks;
 mod notes;
 mod reviews;
 mod tiers;
+mod totp;
 
 use crate::{Projector, Store};
 use async_trait::async_trait;
@@ -104,6 +105,8 @@ cases! {
     identities::binds_one_identity_to_one_account;
     identities::ends_the_sessions_of_an_identity;
     identities::what_counts_once_counts_once;
+    totp::a_second_factor_is_confirmed_once_and_goes_whole;
+    totp::a_code_counts_once;
     reviews::keeps_grants_once;
     reviews::names_whose_glass_was_broken;
     reviews::a_review_is_decided_by_others;

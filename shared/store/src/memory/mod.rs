@@ -13,6 +13,7 @@ mod reads;
 mod reviews;
 mod state;
 mod tiers;
+mod totp;
 
 use crate::tiers::{day_of, used_by};
 use crate::{Applied, ChangeBatch, Projector, StoreError};

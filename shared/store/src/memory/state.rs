@@ -169,6 +169,7 @@ pub(super) struct Tables {
     pub identities: BTreeMap<(String, String), UserId>,
     /// What was used once, and until when that is remembered.
     pub used_once: BTreeMap<[u8; 32], i64>,
+    pub totp: BTreeMap<UserId, crate::totp::Totp>,
     pub clients: BTreeMap<String, ClientRow>,
     pub grants: BTreeMap<Uuid, GrantRow>,
     pub holds: BTreeMap<PatientId, Hold>,

@@ -173,6 +173,10 @@ tables! {
     Identity "identity" 2 [issuer Text, subject Text, holder Text, at Number];
     /// What counts once and was used.
     Once "used_once" 1 [hash Bytes, until Number];
+    /// Second factors of accounts.
+    Totp "totp" 1 [holder Text, sealed Bytes, made Number, confirmed Number, step Number];
+    /// Recovery codes that are left.
+    TotpCode "totp_code" 2 [holder Text, hash Bytes];
     /// Programs that may use the API.
     Client "client" 1 [id Text, secret Bytes, scopes Text, keys Text, redirects Text];
     /// Break-glass grants.

@@ -3,6 +3,7 @@ import type { ConsoleAct } from '../../wire/ConsoleAct';
 import type { ConsoleAuditRow } from '../../wire/ConsoleAuditRow';
 import type { ConsoleChains } from '../../wire/ConsoleChains';
 import type { ConsoleDevices } from '../../wire/ConsoleDevices';
+import type { ConsoleEnrolment } from '../../wire/ConsoleEnrolment';
 import type { ConsolePeople } from '../../wire/ConsolePeople';
 import type { ConsolePolicy } from '../../wire/ConsolePolicy';
 import type { ConsolePolicyCell } from '../../wire/ConsolePolicyCell';
@@ -21,7 +22,16 @@ export const NOW = Date.UTC(2026, 10, 29, 4, 31);
 export const session = (): ConsoleSession => ({
   user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', csrf: '5f2e9a', idle_s: 900, ends_ms: NOW + 8 * HOUR, now_ms: NOW,
   may: { reviews: true, audit: true, devices: true, people: true, policy: true },
+  by: 'pwd', totp: { on: false, offered: true, recovery: 0 },
 });
+
+/** Somebody's second factor, with a square in place of a real QR code: nothing is scanned here. */
+export const enrolment = (): ConsoleEnrolment => ({
+  uri: 'otpauth://totp/Vitrine:privacy?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ&issuer=Vitrine&algorithm=SHA1&digits=6&period=30',
+  key: 'GEZD GNBV GY3T QOJQ GEZD GNBV GY3T QOJQ',
+  qr: Array.from({ length: 41 }, (_, y) => Array.from({ length: 41 }, (_, x) => ((x * 7 + y * 13 + x * y) % 3 === 0 ? '1' : '0')).join('')),
+});
+export const CODES = ['ACDE-FGHJ-KMNP', 'QRTW-XY34-679A', 'CDEF-GHJK-MNPQ', 'RTWX-Y346-79AC', 'DEFG-HJKM-NPQR', 'TWXY-3467-9ACD', 'EFGH-JKMN-PQRT', 'WXY3-4679-ACDE', 'FGHJ-KMNP-QRTW', 'XY34-679A-CDEF'];
 
 const review = (id: string, of: Partial<ConsoleReview> & { at_ms: number }): ConsoleReview => ({
   id, state: 'open', state_text: 'Waits for a decision', user: 'lee', user_name: 'Dr LEE', declared: false, received_ms: of.at_ms, due_ms: of.at_ms + DAY,

@@ -26,6 +26,12 @@ export interface World {
   /** There is an identity provider. */
   provider: boolean;
   secret: string;
+  /** The reader's second factor: the code that is right now; null where there is none. */
+  code: string | null;
+  /** The password was right, and the code is asked for. */
+  proven: boolean;
+  /** What the first code of a new second factor is. */
+  firstCode: string;
   reviews: ConsoleReview[];
   shown: (of: ConsoleReview, mine?: boolean) => ConsoleReviewShown;
   /** Reviews in which this reader suspects misuse. */
@@ -54,6 +60,9 @@ export const world = (): World => ({
   signedIn: true,
   provider: false,
   secret: 'correct horse',
+  code: null,
+  proven: false,
+  firstCode: '755224',
   reviews: [...fixtures.reviews(), ...fixtures.decided()],
   shown: fixtures.shown,
   mine: new Set(),
@@ -114,8 +123,20 @@ function decide(world: World, id: string, body: { how: string; text: string }): 
 function answer(world: World, method: string, path: string, query: URLSearchParams, headers: Headers, body: Record<string, string>): Answer {
   const [what, id = '', act] = path.split('/').map(decodeURIComponent);
   if (method === 'POST' && headers.get('content-type') !== 'application/json') return refusal(400, 'wrong', 'Send JSON.');
+  if (what === 'sign-in' && id === 'code') {
+    if (!world.proven) return refusal(401, 'not-signed-in', 'The password was too long ago: begin with name and password.');
+    if (body.code !== world.code) return refusal(401, 'wrong-secret', 'The code is not right, or was used already: wait for the next one.');
+    world.proven = false;
+    world.signedIn = true;
+    world.session = { ...world.session, by: 'pwd+otp', totp: { on: true, offered: false, recovery: 10 } };
+    return ok(world.session);
+  }
   if (what === 'sign-in') {
     if (body.secret !== world.secret) return refusal(401, 'not-signed-in', 'User name or password is wrong.');
+    if (world.code !== null) {
+      world.proven = true;
+      return refusal(401, 'code-needed', 'Type the code that your authenticator shows, or one of your recovery codes.');
+    }
     world.signedIn = true;
     return ok({ ...world.session, user: body.user === undefined || body.user === '' ? world.session.user : body.user });
   }
@@ -123,6 +144,12 @@ function answer(world: World, method: string, path: string, query: URLSearchPara
   if (!world.signedIn) return refusal(401, 'not-signed-in', 'Your sign-in has ended. Sign in again.');
   if (method === 'POST' && headers.get('x-vitrine-csrf') !== world.session.csrf) return refusal(403, 'csrf', 'This did not come from the console.');
   if (what === 'session') return ok(world.session);
+  if (what === 'totp' && id === 'confirm') {
+    if (body.code !== world.firstCode) return refusal(409, 'refused', 'This is not the code of the new key: see that the clock of your device is right, then type the next one.');
+    world.session = { ...world.session, csrf: 'a71c03', by: 'pwd+otp', totp: { on: true, offered: false, recovery: 10 } };
+    return ok({ codes: fixtures.CODES, session: world.session });
+  }
+  if (what === 'totp') return body.secret === world.secret ? ok(fixtures.enrolment()) : refusal(401, 'wrong-secret', 'Name or secret is wrong.');
   if (what === 'sign-out') {
     world.signedIn = false;
     return { status: 204, body: null };
