@@ -103,7 +103,10 @@ async fn the_table_says_what_each_role_may_and_who_may_see_it_sees_it() {
     assert_eq!(cell(&strict, "read-chart", own, "Physician")["allow"], true);
     let (_, research) = pia.get("/console/api/policy?purpose=HRESCH").await;
     let cell = cell(&research, "read-chart", own, "Physician");
-    assert_eq!((&cell["allow"], &cell["rule"]), (&json!(false), &json!("purpose-does-not-fit")));
+    assert_eq!(
+        (&cell["allow"], &cell["rule"]),
+        (&json!(false), &json!("purpose-does-not-fit"))
+    );
     for wrong in ["level=X", "purpose=CURIOUS"] {
         let (status, said) = pia.get(&format!("/console/api/policy?{wrong}")).await;
         assert_eq!((status, &said["error"]), (400, &json!("bad-request")), "{said}");
@@ -119,7 +122,12 @@ async fn asked(pia: &Browser, patient: &str) -> Value {
 }
 
 fn act<'v>(why: &'v Value, act: &str) -> &'v Value {
-    why["acts"].as_array().unwrap().iter().find(|a| a["act"] == act).unwrap()
+    why["acts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|a| a["act"] == act)
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -175,7 +183,11 @@ async fn why_somebody_may_or_may_not_is_what_the_server_does() {
     let why = asked(&pia, "p-own").await;
     assert_eq!(why["in_use"], false);
     let acts = why["acts"].as_array().unwrap();
-    assert!(acts.iter().all(|a| a["allow"] == false && a["rule"] == "account-not-in-use"), "{why}");
+    assert!(
+        acts.iter()
+            .all(|a| a["allow"] == false && a["rule"] == "account-not-in-use"),
+        "{why}"
+    );
 
     for (user, patient, purpose, want) in [
         ("nobody", "p-own", "", 404),
@@ -193,7 +205,12 @@ async fn why_somebody_may_or_may_not_is_what_the_server_does() {
     let asked: Vec<(&str, &str)> = rows
         .iter()
         .filter(|r| r["action"] == "read-audit" && r["notes"]["use"] == "why")
-        .map(|r| (r["patient"].as_str().unwrap(), r["notes"]["user"].as_str().unwrap()))
+        .map(|r| {
+            (
+                r["patient"].as_str().unwrap(),
+                r["notes"]["user"].as_str().unwrap(),
+            )
+        })
         .collect();
     assert_eq!(
         asked,

@@ -202,7 +202,11 @@ impl Walk {
         let known = study.report_text != "report not known here";
         let mut shown: Shown = reports.filter(|_| known).cloned().collect();
         // A DICOM study has no versions.
-        shown.extend(list.studies.iter().map(|s| (format!("ImagingStudy/{}", s.uid), 0)));
+        shown.extend(
+            list.studies
+                .iter()
+                .map(|s| (format!("ImagingStudy/{}", s.uid), 0)),
+        );
         let due = self.due("read-chart", true, Some(&patient), shown);
         due.notes.insert("section", "images".to_owned());
         let series = study.series.first().context("a series")?;

@@ -5,8 +5,8 @@
 
 pub mod auth;
 pub mod bearer;
-pub mod break_glass;
 mod beat;
+pub mod break_glass;
 pub mod console;
 pub mod dicomweb;
 pub mod emergency;

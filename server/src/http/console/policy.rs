@@ -15,8 +15,8 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use std::sync::Arc;
 use vitrine_access::action::{ManageUsers, ReadAudit};
-use vitrine_access::policy::{self, PatientFacts, Request, Role, Subject};
 use vitrine_access::grant::Reason;
+use vitrine_access::policy::{self, PatientFacts, Request, Role, Subject};
 use vitrine_access::{Disclosure, Grant, Purpose};
 use vitrine_clinical::label::{Confidentiality, Label};
 use vitrine_clinical::{PatientId, UserId, WardId};
@@ -130,10 +130,7 @@ pub async fn table(
     if !reader.may::<ManageUsers>(&app).await? {
         reader.permit::<ReadAudit>(&app).await?;
     }
-    let (level, purpose) = (
-        level(asked.level.as_deref())?,
-        purpose(asked.purpose.as_deref())?,
-    );
+    let (level, purpose) = (level(asked.level.as_deref())?, purpose(asked.purpose.as_deref())?);
     let mut rows = Vec::new();
     for (act, words, about) in ACTS {
         for stands in Stands::all(about) {
@@ -229,15 +226,12 @@ fn supposed(
 ///
 /// # Errors
 /// [`No`].
-pub async fn why(
-    State(app): State<Arc<App>>,
-    reader: Reader,
-    bytes: Bytes,
-) -> Result<Json<ConsoleWhy>, No> {
+pub async fn why(State(app): State<Arc<App>>, reader: Reader, bytes: Bytes) -> Result<Json<ConsoleWhy>, No> {
     let asked: ConsoleWhyAsked = body(&bytes)?;
     let permit = reader.permit::<ReadAudit>(&app).await?;
     let purpose = purpose(Some(&asked.purpose))?;
-    let unknown = || No::not_found("There is no such account. Type the sign-in name as the people's page has it.");
+    let unknown =
+        || No::not_found("There is no such account. Type the sign-in name as the people's page has it.");
     let user = UserId::new(asked.user.trim()).map_err(|_| unknown())?;
     let account = app.store.account(&user).await?.ok_or_else(unknown)?;
     let patient = patient_of(&app, asked.patient.trim()).await?;
@@ -254,7 +248,9 @@ pub async fn why(
 async fn patient_of(app: &App, text: &str) -> Result<PatientId, No> {
     let unknown = || No::not_found("No patient here has this number or id.");
     if text.is_empty() {
-        return Err(No::bad("Name the patient: the id of the record, or a number as on the wristband."));
+        return Err(No::bad(
+            "Name the patient: the id of the record, or a number as on the wristband.",
+        ));
     }
     if let Ok(id) = PatientId::new(text)
         && app.store.whereabouts(&id).await?.is_some()

@@ -193,7 +193,7 @@ async fn signing_in(app: &App, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> R
     let asked = request::read(app, &query(uri)).await?;
     let text = |name: &str| form.get(name).unwrap_or_default();
     match by_password(app, headers, text("user"), text("secret")).await {
-        Ok(After::In(token)) => go_on(&asked, &token),
+        Ok(After::In(token)) => go_on(&asked, &token).map_err(No::into_response),
         Ok(After::Code(cookie)) => {
             let mut next = consent::code(&asked, None);
             next.headers_mut().insert(header::SET_COOKIE, cookie);
@@ -207,9 +207,9 @@ async fn signing_in(app: &App, uri: &Uri, headers: &HeaderMap, body: &[u8]) -> R
 }
 
 /// To what is to be granted, with the session's cookie.
-fn go_on(asked: &Asked, token: &str) -> Result<Response, Response> {
+fn go_on(asked: &Asked, token: &str) -> Result<Response, No> {
     let mut on = see_other(&format!("{ASK}?{}", asked.query));
-    let cookie = set(token, "").map_err(axum::response::IntoResponse::into_response)?;
+    let cookie = set(token, "")?;
     on.headers_mut().insert(header::SET_COOKIE, cookie);
     Ok(on)
 }
@@ -234,7 +234,7 @@ async fn by_second_factor(
     let asked = request::read(app, &query(uri)).await?;
     match by_code(app, headers, form.get("code").unwrap_or_default()).await {
         Ok(token) => {
-            let mut on = go_on(&asked, &token)?;
+            let mut on = go_on(&asked, &token).map_err(No::into_response)?;
             on.headers_mut().append(header::SET_COOKIE, proof_gone());
             Ok(on)
         }

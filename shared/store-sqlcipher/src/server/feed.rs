@@ -283,7 +283,8 @@ fn one_item(
         }
         Scope::Patient(p) => {
             let (kind, id) = key.split_once('/').unwrap_or(("", ""));
-            let sql = "SELECT r.id, r.rev, r.hash, r.body, r.version FROM resource r JOIN patient p USING (pid)
+            let sql =
+                "SELECT r.id, r.rev, r.hash, r.body, r.version FROM resource r JOIN patient p USING (pid)
                         WHERE r.kind = ?1 AND r.id = ?2 AND p.id = ?3 AND r.deleted = 0";
             one(conn, sql, [kind, id, p.as_str()], |r| resource(key.to_owned(), r))
         }

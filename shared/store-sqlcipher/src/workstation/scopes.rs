@@ -539,8 +539,17 @@ impl Scopes {
         let found = self.searchable && !item.terms.is_empty();
         let id = match here {
             Some((id, ..)) => {
-                t.prepare_cached("UPDATE item SET ver = ?2, version = ?6, hash = ?3, found = ?4, body = ?5 WHERE id = ?1")?
-                    .execute(params![id, i(item.ver), hash, found, body, item.version.map(i)])?;
+                t.prepare_cached(
+                    "UPDATE item SET ver = ?2, version = ?6, hash = ?3, found = ?4, body = ?5 WHERE id = ?1",
+                )?
+                .execute(params![
+                    id,
+                    i(item.ver),
+                    hash,
+                    found,
+                    body,
+                    item.version.map(i)
+                ])?;
                 id
             }
             None => {

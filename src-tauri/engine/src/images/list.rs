@@ -60,11 +60,7 @@ fn asked(station: &Station, patient: &str) -> Result<Asked, EngineError> {
 
 /// Writes the row that names what is going to be shown: the studies that the server told just now, else those of the list that is here,
 /// and the reports beside them.
-fn allow(
-    station: &Station,
-    asked: Asked,
-    told: Option<&[ListedStudy]>,
-) -> Result<Allowed, EngineError> {
+fn allow(station: &Station, asked: Asked, told: Option<&[ListedStudy]>) -> Result<Allowed, EngineError> {
     let Asked {
         patient,
         permit,
@@ -156,7 +152,8 @@ pub(crate) async fn list(station: Arc<Station>, patient: String) -> Result<Image
 /// Keeps what the server told for when it does not answer.
 fn keep(asked: &Asked, studies: &[ListedStudy], as_of: i64) {
     let uids: Vec<&str> = studies.iter().map(|s| s.uid.as_str()).collect();
-    let kept = serde_json::to_vec(studies).map(|body| asked.store.put_list(&asked.patient, &body, &uids, as_of));
+    let kept =
+        serde_json::to_vec(studies).map(|body| asked.store.put_list(&asked.patient, &body, &uids, as_of));
     if let Ok(Err(e)) = kept {
         tracing::warn!(error = %e, "the list of images could not be kept");
     }

@@ -175,7 +175,11 @@ impl Images {
             }
         };
         let studies: Vec<&str> = studies.iter().map(String::as_str).collect();
-        Ok(Sealed::seal(permit, (leave, list), Self::naming(permit, &studies)))
+        Ok(Sealed::seal(
+            permit,
+            (leave, list),
+            Self::naming(permit, &studies),
+        ))
     }
 
     /// Whether a list of the permit's patient is here; nothing of it is told.
@@ -183,10 +187,7 @@ impl Images {
     /// # Errors
     /// As [`Self::patient`].
     pub fn has_list(&self, permit: &Permit<ReadChart>) -> Result<bool, StoreError> {
-        Ok(self
-            .leave(permit)?
-            .list()
-            .is_ok_and(|list| list.is_some()))
+        Ok(self.leave(permit)?.list().is_ok_and(|list| list.is_some()))
     }
 
     /// What an access to these studies of the permit's patient discloses, as `ImagingStudy/<Study Instance UID>`, which has no versions.
