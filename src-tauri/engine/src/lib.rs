@@ -33,6 +33,7 @@ mod selftest;
 mod session;
 mod station;
 mod status;
+mod swap;
 mod workstation;
 
 pub use break_glass::{BreakGlass, Identity};
