@@ -163,7 +163,7 @@ export const CONSOLE_FIELDS = {
   id: 'engine', user: 'text', secret: 'engine', name: 'text', role: 'text', csrf: 'engine', state: 'text', state_text: 'text', user_name: 'text', reason: 'text', words: 'text', device: 'text',
   identity: 'text', by: 'text', by_name: 'text', did: 'text', text: 'text', weighs: 'engine', action: 'text', what: 'text', how: 'engine', label: 'text', why_not: 'text', chain: 'text',
   actor: 'text', actor_name: 'text', purpose: 'text', rule: 'text', patient: 'text', grant: 'text', value: 'text', next: 'engine', looked: 'text', head: 'text', fault: 'text', root: 'text',
-  ward: 'text', version: 'text', report: 'text', wards: 'text', error: 'engine', level: 'engine', roles: 'text', act: 'text', act_text: 'text', about_text: 'text', codes: 'text', sees: 'engine',
+  ward: 'text', version: 'text', report: 'text', wards: 'text', error: 'engine', level: 'engine', roles: 'text', act: 'engine', act_text: 'text', about_text: 'text', codes: 'text', sees: 'engine',
   code: 'engine', uri: 'engine', key: 'text', qr: 'engine',
 };
 
