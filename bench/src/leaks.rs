@@ -15,6 +15,8 @@ use vitrine_tests::thin::Device;
 
 /// Ids asked for in turn.
 const IDS: usize = 200;
+/// Questions of one batch.
+const BATCH: usize = 10;
 /// Entries withheld in a record that is open otherwise.
 const WITHHELD: usize = 40;
 
@@ -25,6 +27,8 @@ struct Pair {
     secret: &'static str,
     other: &'static str,
     status: u16,
+    /// Asked so often at once, in a batch; 0 = by itself.
+    batch: usize,
 }
 
 fn put(resource: Value) -> Value {
@@ -120,8 +124,17 @@ fn auc_pct(a: &[f64], b: &[f64]) -> f64 {
 }
 
 async fn timed(http: &reqwest::Client, url: &str, pair: &Pair, path: &str, n: usize) -> Result<f64> {
-    let path = path.replace("{}", &(n % IDS).to_string());
-    let asked = http.get(format!("{url}{path}")).bearer_auth(&pair.token);
+    let of = |n: usize| path.replace("{}", &(n % IDS).to_string());
+    let asked = if pair.batch == 0 {
+        http.get(format!("{url}{}", of(n)))
+    } else {
+        let read = |n| json!({"request": {"method": "GET", "url": of(n).trim_start_matches("/fhir/")}});
+        let entries: Vec<Value> = (n..n + pair.batch).map(read).collect();
+        http.post(format!("{url}/fhir"))
+            .header("content-type", "application/fhir+json")
+            .body(json!({"resourceType": "Bundle", "type": "batch", "entry": entries}).to_string())
+    };
+    let asked = asked.bearer_auth(&pair.token);
     let from = Instant::now();
     let answer = asked.send().await?;
     let status = answer.status().as_u16();
@@ -158,6 +171,7 @@ pub fn leaks(report: &mut Report, quick: bool) -> Result<()> {
         secret,
         other,
         status,
+        batch: 0,
     };
     let (said, unsaid) = (
         "/fhir/DocumentReference?patient=timed-said&_content=overdose",
@@ -217,6 +231,16 @@ pub fn leaks(report: &mut Report, quick: bool) -> Result<()> {
             "/fhir/Observation/timed-v-{}",
             "/fhir/Observation/timed-0-{}",
         ),
+        Pair {
+            batch: BATCH,
+            ..by(
+                "labelled_batch",
+                &nurse,
+                200,
+                "/fhir/Observation/timed-v-{}",
+                "/fhir/Observation/timed-0-{}",
+            )
+        },
         by("withheld_words", &nurse, 200, said, unsaid),
         by("withheld_place", &nurse, 200, early, late),
     ];

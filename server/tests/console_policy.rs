@@ -207,7 +207,7 @@ async fn why_somebody_may_or_may_not_is_what_the_server_does() {
         .filter(|r| r["action"] == "read-audit" && r["notes"]["use"] == "why")
         .map(|r| {
             (
-                r["patient"].as_str().unwrap(),
+                r["patient"].as_str().unwrap_or("nobody"),
                 r["notes"]["user"].as_str().unwrap(),
             )
         })
@@ -219,7 +219,9 @@ async fn why_somebody_may_or_may_not_is_what_the_server_does() {
             ("p-vip", "nina"),
             ("p-other", "nina"),
             ("p-other", "nina"),
-            ("p-own", "nina")
+            ("p-own", "nina"),
+            ("nobody", "nina"),
+            ("nobody", "nina")
         ]
     );
 }

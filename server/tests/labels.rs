@@ -2,6 +2,8 @@
 //! there, or says how many are withheld, and no word of it is in body or headers. A route without a case, or a reason why
 //! none is possible, fails the build.
 
+#![allow(clippy::disallowed_methods)] // a test waits by the clock
+
 mod harness;
 
 #[path = "labels/cases.rs"]
@@ -18,6 +20,7 @@ use hospital::{CANARIES, Hospital, hospital};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::panic::AssertUnwindSafe;
+use std::time::{Duration, Instant};
 use vitrine_server::http::ROUTES;
 
 /// Status, headers and body, without what is of the moment.
@@ -174,4 +177,35 @@ fn no_route_is_without_a_labelled_case() {
         );
     }
     assert!(of.is_empty(), "no such routes: {of:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refusals_about_records_leave_on_the_beat_also_in_a_batch() {
+    const BEAT: Duration = Duration::from_millis(10);
+    let h = hospital().await;
+    let at_least = async |ask: reqwest::RequestBuilder, beats: u32| {
+        let from = Instant::now();
+        let answer = ask.bearer_auth(&h.nurse).send().await.unwrap();
+        // What it took more is load; less would be the time of what was looked up.
+        assert!(from.elapsed() >= BEAT * beats, "{}", answer.status());
+        answer
+    };
+    for path in [
+        "/fhir/Patient/pat-v",
+        "/fhir/Patient/pat-none",
+        "/emergency/pat-v",
+    ] {
+        let answer = at_least(h.server.get(path), 1).await;
+        assert_eq!(answer.status(), 403, "{path}");
+    }
+    let read = |n| serde_json::json!({"request": {"method": "GET", "url": format!("Observation/none-{n}")}});
+    let entries: Vec<serde_json::Value> = (0..7).map(read).collect();
+    let batch = serde_json::json!({"resourceType": "Bundle", "type": "batch", "entry": entries});
+    let ask = h
+        .server
+        .post("/fhir")
+        .header("content-type", "application/fhir+json");
+    let answer = at_least(ask.body(batch.to_string()), 7).await;
+    let said = answer.text().await.unwrap();
+    assert_eq!(said.matches("\"status\":\"403").count(), 7, "{said}");
 }

@@ -797,9 +797,7 @@ async fn around(State(app): State<Arc<App>>, request: Request, next: Next) -> Re
     let began = crate::clock::steady();
     let mut answer = lane::through(&app, request, next).await;
     app.metrics.answered(answer.status().as_u16(), began.elapsed());
-    if beat::is_due(&path, answer.status()) {
-        tokio::time::sleep(beat::from(began.elapsed())).await;
-    }
+    beat::hold(&path, answer.status(), began).await;
     if is_fhir && answer.status() == StatusCode::PAYLOAD_TOO_LARGE && !is_fhir_json(&answer) {
         answer = refusal::FhirRefusal::new(
             StatusCode::PAYLOAD_TOO_LARGE,

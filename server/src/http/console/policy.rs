@@ -234,13 +234,15 @@ pub async fn why(State(app): State<Arc<App>>, reader: Reader, bytes: Bytes) -> R
         || No::not_found("There is no such account. Type the sign-in name as the people's page has it.");
     let user = UserId::new(asked.user.trim()).map_err(|_| unknown())?;
     let account = app.store.account(&user).await?.ok_or_else(unknown)?;
-    let patient = patient_of(&app, asked.patient.trim()).await?;
+    let patient = patient_of(&app, asked.patient.trim()).await;
     let mut entry = permit
         .noted("use", "why")
         .noted("user", user.as_str())
         .entry(Disclosure::default());
-    entry.patient = Some(patient.clone());
+    // That nobody has a number is an answer too.
+    entry.patient = patient.as_ref().ok().cloned();
     app.store.append(entry).await?;
+    let patient = patient?;
     Ok(Json(answered(&app, &account, &patient, purpose).await?))
 }
 

@@ -1,6 +1,7 @@
 //! `POST /fhir`: a transaction (all or nothing) or a batch (each entry for itself).
 
 use super::super::bearer::FhirCaller;
+use super::super::beat;
 use super::super::refusal::FhirRefusal;
 use super::read::fetch;
 use super::{Returns, Wanted, answer, must_be_json, operation};
@@ -324,10 +325,12 @@ async fn batch(
     let plan = apply::plan(&*app.store, bundle, op_id).await.map_err(refused)?;
     let mut done: Vec<Done> = vec![Done::status(StatusCode::OK); bundle.entries.len()];
     for (i, step) in plan.steps.iter().enumerate() {
+        let began = clock::steady();
         let outcome = match entry(app, caller, i, step, op_id).await {
             Ok(d) => d,
             Err(refusal) => Done::refused(refusal),
         };
+        beat::hold_entry(outcome.status, began).await;
         if let Some(slot) = done.get_mut(step.entry) {
             *slot = outcome;
         }
