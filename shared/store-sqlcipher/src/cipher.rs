@@ -203,17 +203,25 @@ fn create_private(path: &Path) -> std::io::Result<()> {
 
 /// Sets SQLCipher up before the first connection of this process. SQLite calls itself initialised before SQLCipher's
 /// part of it has run (`SQLITE_EXTRA_INIT` comes after `isInit`), so two threads must not be the first together: the
-/// second would find no cipher.
+/// second would find no cipher. Somebody else may have begun (a test's VFS that registers itself); then it is waited for.
 #[allow(
     clippy::disallowed_methods,
     reason = "a connection to nothing, for its side effect"
 )]
 fn begin_library() -> rusqlite::Result<()> {
+    /// A millisecond each; SQLCipher's part takes less than one.
+    const SETUP_TRIES: u32 = 5_000;
     static BEGUN: Mutex<bool> = Mutex::new(false);
     let mut begun = BEGUN.lock().unwrap_or_else(PoisonError::into_inner);
-    if !*begun {
-        Connection::open_in_memory()?;
-        *begun = true;
+    let mut tries = 0;
+    while !*begun {
+        // The function comes with the last step of SQLCipher's part.
+        match Connection::open_in_memory()?.prepare("SELECT sqlcipher_export('main')") {
+            Ok(_) => *begun = true,
+            Err(error) if tries == SETUP_TRIES => return Err(error),
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+        tries += 1;
     }
     Ok(())
 }

@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The entries no disk uses at the moment.
 static FREE: Mutex<Vec<&'static Slot>> = Mutex::new(Vec::new());
 static REGISTERED: AtomicU64 = AtomicU64::new(0);
+/// Held while SQLite is set up: it calls itself initialised before SQLCipher's part has run (`SQLITE_EXTRA_INIT` comes
+/// after `isInit`), and a thread that came second in that moment would find no cipher.
+static SETUP: Mutex<()> = Mutex::new(());
 
 /// One entry in SQLite's list of VFSs and the disk that has it, if any.
 #[derive(Debug)]
@@ -42,8 +45,10 @@ impl Slot {
     }
 
     fn register() -> Result<&'static Self, VfsError> {
-        // SAFETY: no preconditions; initialisation is idempotent and thread-safe.
+        let setup = SETUP.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: no preconditions; initialisation is idempotent, and one thread at a time is here.
         let code = unsafe { ffi::sqlite3_initialize() };
+        drop(setup);
         if code != ffi::SQLITE_OK {
             return Err(VfsError::Register(code));
         }
