@@ -25,12 +25,6 @@ fn browser(s: &Server) -> Browser {
     Browser::new(client(&s.data), &s.url(""))
 }
 
-async fn at_console(s: &Server, user: &str) -> Browser {
-    let mut b = browser(s);
-    b.sign_in(user, command::password(user).trim()).await;
-    b
-}
-
 /// A server with one of each.
 fn staffed() -> (tempfile::TempDir, Server) {
     let (t, data) = folder();
@@ -152,7 +146,7 @@ async fn a_session_begins_with_a_password_and_ends_where_it_must() {
     );
 
     // A disabled account ends its session at once.
-    let ida = at_console(&s, "ida").await;
+    let ida = Browser::at(&s, "ida").await;
     assert!(ida.is_in().await);
     done(&["user", "disable", "ida", "--data", s.dir()]);
     assert!(!ida.is_in().await);
@@ -258,7 +252,7 @@ async fn no_other_page_and_no_other_token_comes_through_the_door() {
     let ed = s.enrol("ED", &[]).await;
     let (_, login) = s.login(&ed, "pia", "pia-long-password").await;
     let bearer = login["token"].as_str().unwrap();
-    let pia = at_console(&s, "pia").await;
+    let pia = Browser::at(&s, "pia").await;
     let (mut asked, mut changing) = (0, 0);
     // What somebody who is not signed in yet asks for: nothing of a patient, nothing of the staff.
     let before = ["sign-in", "sign-in/code", "ways", "oidc/start"].map(|p| format!("/console/api/{p}"));
@@ -497,7 +491,7 @@ async fn how_it_ended_and_words_that_came_later_stand_in_its_review() {
         }),
     };
     let id = broken_and(&mut line, &ed, "nina", 3, Some(after)).await;
-    let pia = at_console(&s, "pia").await;
+    let pia = Browser::at(&s, "pia").await;
     let (status, shown) = pia.get(&format!("/console/api/reviews/{id}")).await;
     assert_eq!(status, 200, "{shown}");
     let review = &shown["review"];
@@ -545,9 +539,9 @@ async fn broken_glass_is_reviewed_at_the_console() {
     let own = broken(&mut line, &ed, "pia", 1).await;
 
     let [pia, paul, nina] = [
-        at_console(&s, "pia").await,
-        at_console(&s, "paul").await,
-        at_console(&s, "nina").await,
+        Browser::at(&s, "pia").await,
+        Browser::at(&s, "paul").await,
+        Browser::at(&s, "nina").await,
     ];
     let at = |id: &str| format!("/console/api/reviews/{id}");
     let does = async |b: &Browser, id: &str, how: &str| {
@@ -843,9 +837,9 @@ async fn chains_workstations_and_people_are_for_whom_the_policy_says() {
     let ed = s.enrol("ED", &[]).await;
     let code = done(&["enrol", "--ward", "ICU", "--data", s.dir()]);
     let [pia, ida, nina] = [
-        at_console(&s, "pia").await,
-        at_console(&s, "ida").await,
-        at_console(&s, "nina").await,
+        Browser::at(&s, "pia").await,
+        Browser::at(&s, "ida").await,
+        Browser::at(&s, "nina").await,
     ];
     for (path, pia_may, ida_may) in [
         ("/console/api/chains", true, false),

@@ -7,12 +7,6 @@ use harness::browser::{Browser, read};
 use harness::*;
 use serde_json::{Value, json};
 
-async fn at_console(s: &Server, user: &str) -> Browser {
-    let mut b = Browser::new(client(&s.data), &s.url(""));
-    b.sign_in(user, command::password(user).trim()).await;
-    b
-}
-
 /// One of each role at a hospital with two patients of the ED, one of them very confidential, and one of the ICU.
 async fn hospital() -> (tempfile::TempDir, Server) {
     let (t, data) = folder();
@@ -60,9 +54,9 @@ fn cell<'v>(table: &'v Value, act: &str, about: &str, role: &str) -> &'v Value {
 async fn the_table_says_what_each_role_may_and_who_may_see_it_sees_it() {
     let (_t, s) = hospital().await;
     let [pia, ida, nina] = [
-        at_console(&s, "pia").await,
-        at_console(&s, "ida").await,
-        at_console(&s, "nina").await,
+        Browser::at(&s, "pia").await,
+        Browser::at(&s, "ida").await,
+        Browser::at(&s, "nina").await,
     ];
     for (who, may, audits) in [(&pia, true, true), (&ida, true, false), (&nina, false, false)] {
         let (status, said) = who.get("/console/api/policy").await;
@@ -133,7 +127,7 @@ fn act<'v>(why: &'v Value, act: &str) -> &'v Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn why_somebody_may_or_may_not_is_what_the_server_does() {
     let (_t, s) = hospital().await;
-    let pia = at_console(&s, "pia").await;
+    let pia = Browser::at(&s, "pia").await;
     let ed = s.enrol("ED", &[]).await;
     let (_, login) = s.login(&ed, "nina", "193746").await;
     let token = login["token"].as_str().unwrap();

@@ -1,6 +1,7 @@
 //! A browser at the web console: its cookie, its CSRF token, its origin.
 #![allow(dead_code, reason = "each test file uses its part")]
 
+use super::{Server, client, command};
 use serde_json::{Value, json};
 
 /// Name of the cookie.
@@ -24,6 +25,13 @@ impl Browser {
             cookie: String::new(),
             csrf: String::new(),
         }
+    }
+
+    /// Somebody made by `command::add_user`, signed in.
+    pub async fn at(s: &Server, user: &str) -> Self {
+        let mut browser = Self::new(client(&s.data), &s.url(""));
+        browser.sign_in(user, command::password(user).trim()).await;
+        browser
     }
 
     /// The answer to a sign-in; a cookie that the browser has goes with it.
