@@ -229,6 +229,41 @@ fn what_is_here_opens_without_a_server_and_a_lock_empties_it() {
     });
 }
 
+/// A list that was asked for by somebody who has left is for nobody: not for who sits there now, and no row says that it was seen.
+#[test]
+fn a_list_that_comes_after_its_reader_left_is_not_shown() {
+    let Site { _dir, p, server, .. } = site(4);
+    let rows = || {
+        let rows = support::outbox(&p).rows(0, 1_000).unwrap().rows;
+        rows.iter().filter(|r| r.body.contains("\"images\"")).count()
+    };
+    run(async {
+        let ws = signed_in(&p).await;
+        ws.images("p1").await.unwrap();
+        assert_eq!(rows(), 1);
+        server.with(|st| {
+            st.silent = true;
+            st.asked.clear();
+        });
+        let next = async {
+            let since = Since::now();
+            while !server.with(|st| {
+                st.asked
+                    .iter()
+                    .any(|a| matches!(a, vitrine_wire::images::Ask::List { .. }))
+            }) {
+                assert!(since.elapsed() < LIMIT);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            ws.lock();
+            ws.sign_in("rao", pin("rao")).await.unwrap();
+        };
+        let (list, ()) = tokio::join!(ws.images("p1"), next);
+        assert!(matches!(list, Err(EngineError::NotSignedIn)), "{list:?}");
+        assert_eq!(rows(), 1);
+    });
+}
+
 #[test]
 fn a_flipped_bit_on_the_wire_or_on_the_disk_is_caught_and_fetched_again() {
     let s = site(8);

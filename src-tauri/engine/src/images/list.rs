@@ -14,7 +14,7 @@ use std::time::Duration;
 use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
 use vitrine_access::policy::decide;
-use vitrine_clinical::{PatientId, say, word};
+use vitrine_clinical::{PatientId, UserId, say, word};
 use vitrine_store_sqlcipher::workstation::{CachedList, Images, OpenPatient, SeriesHeld};
 use vitrine_wire::image_view::{ImagesView, SeriesState, SeriesView, StudyView};
 use vitrine_wire::images::{Ask, ListedSeries, ListedStudy};
@@ -27,6 +27,7 @@ const OLD_MS: i64 = 4 * 3_600_000;
 
 /// Who may see the list of whom.
 struct Asked {
+    user: UserId,
     patient: PatientId,
     permit: Permit<ReadChart>,
     store: Images,
@@ -52,6 +53,7 @@ fn asked(station: &Station, patient: &str) -> Result<Asked, EngineError> {
         .store()
         .ok_or(EngineError::Internal("reading stored images"))?;
     Ok(Asked {
+        user: person.user,
         patient,
         permit,
         store,
@@ -60,14 +62,18 @@ fn asked(station: &Station, patient: &str) -> Result<Asked, EngineError> {
 
 /// Writes the row that names what is going to be shown: the studies that the server told just now, else those of the list that is here,
 /// and the reports beside them.
-fn allow(station: &Station, asked: Asked, told: Option<&[ListedStudy]>) -> Result<Allowed, EngineError> {
+fn allow(station: &Station, before: &Asked, told: Option<&[ListedStudy]>) -> Result<Allowed, EngineError> {
+    // The server was asked meanwhile, for up to seconds: what was allowed then may be over, and somebody else may be signed in, with
+    // records of their own.
     let Asked {
+        user,
         patient,
         permit,
         store,
-    } = asked;
-    // Who left while the server was asked sees nothing more.
-    station.person()?;
+    } = asked(station, before.patient.as_str())?;
+    if user != before.user {
+        return Err(EngineError::NotSignedIn);
+    }
     let listed = store.listed(&permit)?;
     let found = reports(station, &permit);
     let mut disclosure = match told {
@@ -121,7 +127,7 @@ pub(crate) async fn list(station: Arc<Station>, patient: String) -> Result<Image
         if let Some(studies) = live {
             keep(&asked, studies, now);
         }
-        let allowed = allow(&inside, asked, live.map(Vec::as_slice))?;
+        let allowed = allow(&inside, &asked, live.map(Vec::as_slice))?;
         Ok::<_, EngineError>((allowed, told, now))
     })
     .await

@@ -128,6 +128,8 @@ pub struct State {
     pub connections: u32,
     /// Nobody is let in.
     pub closed: bool,
+    /// No list is told.
+    pub silent: bool,
 }
 
 pub struct Server {
@@ -295,6 +297,7 @@ async fn session(mut ws: WebSocketStream<Tls>, state: Arc<Mutex<State>>) {
         let ask: Ask = serde_json::from_str(text.as_str()).unwrap();
         state.lock().unwrap().asked.push(ask.clone());
         match ask {
+            Ask::List { .. } if state.lock().unwrap().silent => {}
             Ask::List { patient } => {
                 let told = Told::List {
                     patient,
