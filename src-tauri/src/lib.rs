@@ -15,6 +15,7 @@ mod preferences;
 mod recover;
 mod scheme;
 mod shell;
+mod standby;
 mod window;
 
 pub use arguments::{Arguments, Start};

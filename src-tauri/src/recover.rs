@@ -7,7 +7,7 @@ use crate::shell::Shell;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tauri::{AppHandle, Manager, WebviewWindow};
-use webkit2gtk::WebViewExt;
+use webkit2gtk::{WebProcessTerminationReason, WebViewExt};
 
 /// So many within [`CALM`] of each other, and the next start waits.
 const AT_ONCE: u32 = 5;
@@ -25,9 +25,19 @@ pub fn watch(window: &WebviewWindow) -> tauri::Result<()> {
     let many = std::sync::Arc::new(AtomicU32::new(0));
     window.with_webview(move |view| {
         view.inner().connect_web_process_terminated(move |_, why| {
+            let shell = app.state::<Shell>();
+            if why == WebProcessTerminationReason::TerminatedByApi {
+                // It was exchanged for the other page (standby.rs).
+                return;
+            }
+            if shell.standby.is_behind(&label) {
+                tracing::warn!(?why, "the process of the page behind ended: it is made anew");
+                shell.standby.forget();
+                return;
+            }
             let before = many.fetch_add(1, Ordering::Relaxed);
             tracing::error!(?why, "the web view's process ended: locked, and started again");
-            if let Some(engine) = app.state::<Shell>().opened() {
+            if let Some(engine) = shell.opened() {
                 engine.lock();
             }
             let (app, label, many) = (app.clone(), label.clone(), many.clone());

@@ -1,6 +1,7 @@
 //! What the commands share: the engine, opened on a thread while the window starts, and the paint marks.
 
 use crate::marks::Marks;
+use crate::standby::Standby;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -19,6 +20,8 @@ pub struct Shell {
     opened: watch::Sender<Option<Opened>>,
     /// When things were painted.
     pub marks: Marks,
+    /// The page that is seen, and the one behind it.
+    pub standby: Standby,
 }
 
 impl Shell {
@@ -29,6 +32,7 @@ impl Shell {
             profile,
             opened,
             marks: Marks::new(),
+            standby: Standby::new(),
         };
         shell.begin();
         shell

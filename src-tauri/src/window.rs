@@ -7,11 +7,12 @@ use crate::preferences;
 use crate::shell::Shell;
 use tauri::webview::{DownloadEvent, NewWindowResponse};
 use tauri::window::Color;
-use tauri::{App, AppHandle, Manager, Url, WebviewUrl, WebviewWindowBuilder, WindowEvent};
+use tauri::{App, AppHandle, Manager, Url, WebviewUrl, WebviewWindowBuilder, WindowEvent, Wry};
+use vitrine_engine::language::Language;
 use vitrine_engine::profile::Profile;
 
-/// The label that capabilities/main.json names.
-const LABEL: &str = "main";
+/// The window that is seen.
+const LABEL: &str = crate::standby::LABELS[0];
 /// All that any list of windows shows.
 const TITLE: &str = "Vitrine";
 
@@ -37,27 +38,19 @@ pub fn open(app: &App, hidden: bool) -> tauri::Result<()> {
     } else {
         Color(0xf1, 0xf4, 0xf7, 0xff)
     };
-    // The screen reads its language from its own address, before its first text (ui/src/i18n/language.ts).
-    let page = format!("index.html?language={}", kept.language.tag());
-    let window = WebviewWindowBuilder::new(app, LABEL, WebviewUrl::App(page.into()))
+    let window = page(app, LABEL, kept.language)
         .title(title(training))
         .inner_size(1280.0, 800.0)
         .min_inner_size(1024.0, 700.0)
         .visible(!hidden)
         .background_color(ground)
-        // Automation and an ephemeral context exclude each other in the web view's library.
-        .incognito(!cfg!(feature = "automation"))
-        .devtools(false)
-        .zoom_hotkeys_enabled(false)
-        .general_autofill_enabled(false)
-        .disable_drag_drop_handler()
-        .on_navigation(may_be_shown)
-        .on_new_window(|_, _| NewWindowResponse::Deny)
-        .on_download(|_, event| !matches!(event, DownloadEvent::Requested { .. }))
         .build()?;
     window.set_zoom(kept.zoom())?;
     #[cfg(target_os = "linux")]
-    crate::recover::watch(&window)?;
+    {
+        crate::standby::hold(&window)?;
+        crate::recover::watch(&window)?;
+    }
     let resident = window.clone();
     window.on_window_event(move |event| {
         if let WindowEvent::CloseRequested { api, .. } = event {
@@ -73,6 +66,26 @@ pub fn open(app: &App, hidden: bool) -> tauri::Result<()> {
         }
     });
     Ok(())
+}
+
+/// A page and what it may not do.
+pub fn page<'a, M: Manager<Wry>>(
+    app: &'a M,
+    label: &str,
+    language: Language,
+) -> WebviewWindowBuilder<'a, Wry, M> {
+    // The screen reads its language from its own address, before its first text (ui/src/i18n/language.ts).
+    let address = format!("index.html?language={}", language.tag());
+    WebviewWindowBuilder::new(app, label, WebviewUrl::App(address.into()))
+        // Automation and an ephemeral context exclude each other in the web view's library.
+        .incognito(!cfg!(feature = "automation"))
+        .devtools(false)
+        .zoom_hotkeys_enabled(false)
+        .general_autofill_enabled(false)
+        .disable_drag_drop_handler()
+        .on_navigation(may_be_shown)
+        .on_new_window(|_, _| NewWindowResponse::Deny)
+        .on_download(|_, event| !matches!(event, DownloadEvent::Requested { .. }))
 }
 
 /// Brings the window to the front.

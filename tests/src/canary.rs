@@ -171,6 +171,22 @@ impl Finder {
         })
     }
 
+    /// Looks into bytes that begin at `at` of what `file` names; each canary in each form is told once for each `seen`.
+    pub fn bytes(&self, bytes: &[u8], file: &Path, at: u64, seen: &mut BTreeSet<usize>, found: &mut Found) {
+        for m in self.automaton.find_overlapping_iter(bytes) {
+            let pattern = m.pattern().as_usize();
+            if seen.insert(pattern) {
+                let (canary, form) = &self.patterns[pattern];
+                found.hits.push(Hit {
+                    canary: canary.clone(),
+                    form: form.clone(),
+                    file: file.to_owned(),
+                    at: at + m.start() as u64,
+                });
+            }
+        }
+    }
+
     /// Looks into a file to its last byte.
     ///
     /// # Errors
@@ -186,18 +202,7 @@ impl Finder {
             found.bytes += got as u64;
             let part = &buffer[..kept + got];
             if *part != nothing[..part.len()] {
-                for m in self.automaton.find_overlapping_iter(part) {
-                    let pattern = m.pattern().as_usize();
-                    if seen.insert(pattern) {
-                        let (canary, form) = &self.patterns[pattern];
-                        found.hits.push(Hit {
-                            canary: canary.clone(),
-                            form: form.clone(),
-                            file: path.to_owned(),
-                            at: begins + m.start() as u64,
-                        });
-                    }
-                }
+                self.bytes(part, path, begins, &mut seen, found);
             }
             if kept + got < buffer.len() {
                 break;

@@ -5,8 +5,11 @@
 
 pub mod canary;
 pub mod lab;
+#[cfg(target_os = "linux")]
+pub mod memory;
 pub mod monitor;
 pub mod oidc;
+pub mod planted;
 pub mod proxy;
 pub mod scan;
 pub mod server;

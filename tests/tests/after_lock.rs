@@ -19,6 +19,7 @@ use vitrine_engine::keys::{DeviceKey, FileSealer, Slots};
 use vitrine_engine::profile::Profile;
 use vitrine_engine::{Options, Workstation};
 use vitrine_tests::canary::{Finder, Found, Hit, draw};
+use vitrine_tests::planted;
 use vitrine_tests::server::{Server, run_json, text};
 use vitrine_tests::station::Station;
 use vitrine_wire::entry_view::DraftKind;
@@ -227,7 +228,8 @@ fn after_the_lock_no_key_of_a_person_and_nothing_of_a_record_is_in_memory() -> R
         "--json",
     ];
     run_json("vitrine-server", &add, Some(&format!("{password}\n482915\n")))?;
-    plant(&server, &patient, record, essential)?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    runtime.block_on(planted::plant(&server, &patient, record, essential))?;
     let station = Station::enrol(&server, &server.url(), &dir.path().join("ed-07"), "ED")?;
     station.sync()?;
 
@@ -343,67 +345,5 @@ fn after_the_lock_no_key_of_a_person_and_nothing_of_a_record_is_in_memory() -> R
         "half of the locks took {} ms or more",
         times[LOCKS / 2]
     );
-    Ok(())
-}
-
-/// Puts canaries into the record of a patient of the ward: a hundred that only a chart shows, twenty that a card shows too.
-fn plant(server: &Server, patient: &str, record: &[String], essential: &[String]) -> Result<()> {
-    use base64::Engine as _;
-    let subject = json!({"reference": format!("Patient/{patient}")});
-    let mut entries = Vec::new();
-    let mut put = |kind: &str, id: String, mut body: serde_json::Value| {
-        body["resourceType"] = kind.into();
-        body["id"] = id.clone().into();
-        entries.push(json!({"request": {"method": "PUT", "url": format!("{kind}/{id}")}, "resource": body}));
-    };
-    for (n, words) in record.chunks(10).enumerate() {
-        let data = base64::engine::general_purpose::STANDARD
-            .encode(format!("Seen. {}.\nThen {}.", words[0], words[1]));
-        put(
-            "DocumentReference",
-            format!("note-{n}"),
-            json!({"status": "current", "docStatus": "final", "subject": subject, "date": "2026-11-20T08:00:00Z",
-                "type": {"coding": [{"system": "http://loinc.org", "code": "11506-3"}], "text": words[2]},
-                "author": [{"display": words[3]}],
-                "content": [{"attachment": {"contentType": "text/plain; charset=utf-8", "data": data, "title": words[4]}}]}),
-        );
-        for (i, pair) in words[5..9].chunks(2).enumerate() {
-            put(
-                "Observation",
-                format!("lab-{n}-{i}"),
-                json!({"status": "final", "subject": subject, "effectiveDateTime": "2026-11-20T08:00:00Z",
-                    "category": [{"coding": [{"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "laboratory"}]}],
-                    "code": {"text": pair[0]}, "valueString": pair[1]}),
-            );
-        }
-        put(
-            "Procedure",
-            format!("proc-{n}"),
-            json!({"status": "completed", "subject": subject, "performedDateTime": "2026-11-19T08:00:00Z", "code": {"text": words[9]}}),
-        );
-    }
-    for (n, words) in essential.chunks(2).enumerate() {
-        put(
-            "AllergyIntolerance",
-            format!("allergy-{n}"),
-            json!({"patient": subject, "code": {"text": words[0]}, "reaction": [{"manifestation": [{"text": words[1]}]}],
-                "clinicalStatus": {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical", "code": "active"}]}}),
-        );
-    }
-    let bundle = json!({"resourceType": "Bundle", "type": "transaction", "entry": entries}).to_string();
-    let runtime = tokio::runtime::Runtime::new()?;
-    let (status, said) = runtime.block_on(async {
-        let http = server.http()?;
-        let token = server.token(&http).await?;
-        let answer = http
-            .post(format!("{}/fhir", server.url()))
-            .bearer_auth(&token)
-            .header("content-type", "application/fhir+json")
-            .body(bundle)
-            .send()
-            .await?;
-        Ok::<_, anyhow::Error>((answer.status(), answer.text().await?))
-    })?;
-    ensure!(status.is_success(), "{status}: {said}");
     Ok(())
 }

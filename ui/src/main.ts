@@ -6,6 +6,7 @@ import { openBackend } from './ipc';
 import { App } from './state/app.svelte';
 import { rehearse } from './state/rehearse';
 import { listenForScans } from './state/scanner';
+import { listenForPresses } from './state/standby';
 import './styles/tokens.css';
 import './styles/base.css';
 
@@ -16,6 +17,7 @@ document.documentElement.lang = LANGUAGE === 'de' ? 'de' : 'en';
 const target = document.getElementById('app');
 if (target !== null) {
   const app = new App(await openBackend());
+  listenForPresses(app.standby);
   // Before the frame listens: a code is told from keys first.
   // On the lock screen it can only be a badge, in a session and for an emergency only a band. A secret is never held.
   const listening = () => app.scans.listening || (app.ways.listening && !inSecret());

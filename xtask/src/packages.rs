@@ -51,6 +51,10 @@ const SHOW: &[Need] = &[
         packages: &["xvfb"],
     },
     Need {
+        present: || has("xdotool"),
+        packages: &["xdotool"],
+    },
+    Need {
         present: || has("WebKitWebDriver"),
         packages: &["webkit2gtk-driver"],
     },

@@ -96,7 +96,7 @@ impl Packer {
     ///
     /// Where the literals of a text of n bytes stand depends on n: between 2n and 3n from the end of the buffers, below room for n/4
     /// sequences of 8 bytes (`ZSTD_resetCCtx_internal`; n/3 where matches of three bytes count). So texts of each size up to more than the longest
-    /// go through, each half as long again as the one before, which leaves no gap.
+    /// go through, each by a third longer than the one before: they overlap.
     pub fn rinse(&mut self) {
         let longest = std::mem::take(&mut self.longest);
         if longest == 0 {
@@ -112,7 +112,7 @@ impl Packer {
             if size > longest + longest / 2 || size == BLOCK {
                 break;
             }
-            size = (size + size / 2).min(BLOCK);
+            size = (size + size / 3).min(BLOCK);
         }
     }
 }

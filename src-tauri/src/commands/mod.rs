@@ -47,6 +47,10 @@ mod scan;
 mod search;
 mod set_entry_draft;
 mod sign_in;
+mod standby_behind;
+mod standby_exchange;
+mod standby_prepare;
+mod standby_ready;
 mod status;
 mod sync_view;
 mod verify_stored;
@@ -111,6 +115,10 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         search::search,
         set_entry_draft::set_entry_draft,
         sign_in::sign_in,
+        standby_behind::standby_behind,
+        standby_exchange::standby_exchange,
+        standby_prepare::standby_prepare,
+        standby_ready::standby_ready,
         status::status,
         sync_view::sync_view,
         verify_stored::verify_stored,

@@ -10,6 +10,8 @@ pub async fn preferences_set(shell: Held<'_>, window: WebviewWindow, preferences
     if let Err(error) = window.set_zoom(preferences.zoom()) {
         tracing::warn!(%error, "the size of the window's content was not changed");
     }
+    // What was loaded behind looks otherwise, and is made anew.
+    shell.standby.forget();
     // The screen opens anew by itself, and reads everything again.
     vitrine_engine::language::speak(preferences.language);
     let profile = shell.profile().to_owned();

@@ -1,7 +1,8 @@
-//! The window without a driver: for what ends a driver's session too, such as the death of the web view's process.
+//! The window without a driver: for what ends a driver's session too, such as the end of the web view's process. Keys come to it as
+//! from a keyboard.
 
 use crate::display::{Display, Kids};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -16,8 +17,8 @@ pub struct Bare {
     log: PathBuf,
     // Order matters: the application ends before its display and its folder go.
     kids: Kids,
-    _display: Display,
-    _home: tempfile::TempDir,
+    display: Display,
+    home: tempfile::TempDir,
 }
 
 impl Bare {
@@ -41,8 +42,8 @@ impl Bare {
             app,
             log,
             kids,
-            _display: display,
-            _home: home,
+            display,
+            home,
         })
     }
 
@@ -51,11 +52,34 @@ impl Bare {
     /// # Errors
     /// When the log cannot be read.
     pub fn marked(&self, mark: &str) -> Result<usize> {
-        let log = std::fs::read_to_string(&self.log)?;
+        let log = self.log()?;
         Ok(log
             .lines()
             .filter(|line| line.contains(&format!("mark=\"{mark}\"")))
             .count())
+    }
+
+    /// What the application has logged.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub fn log(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    /// Whether a mark is set more than `before` times within that time.
+    ///
+    /// # Errors
+    /// As [`Self::marked`].
+    pub fn marked_within(&self, mark: &str, before: usize, time: Duration) -> Result<bool> {
+        let from = Instant::now();
+        while from.elapsed() < time {
+            if self.marked(mark)? > before {
+                return Ok(true);
+            }
+            std::thread::sleep(LOOK_EVERY);
+        }
+        Ok(false)
     }
 
     /// Waits until a mark was set more than `before` times; gives how long that took.
@@ -76,6 +100,75 @@ impl Bare {
         Ok(from.elapsed())
     }
 
+    /// Gives the keys to the window, as a window manager would.
+    ///
+    /// # Errors
+    /// When there is no window.
+    pub fn take_keys(&self) -> Result<()> {
+        let search = ["search", "--sync", "--onlyvisible", "--name", "Vitrine"];
+        self.type_with(&[&search[..], &["windowfocus", "--sync"]].concat())
+    }
+
+    /// Presses a key with what is held, by X's names: `ctrl+F12`, `Tab`.
+    ///
+    /// # Errors
+    /// When xdotool is missing or refuses.
+    pub fn press(&self, key: &str) -> Result<()> {
+        self.type_with(&["key", "--delay", "30", key])
+    }
+
+    /// Types a text, slower than a reader does.
+    ///
+    /// # Errors
+    /// As [`Self::press`].
+    pub fn type_text(&self, text: &str) -> Result<()> {
+        self.type_with(&["type", "--delay", "60", "--", text])
+    }
+
+    fn type_with(&self, words: &[&str]) -> Result<()> {
+        let mut command = Command::new("xdotool");
+        let out = command.args(words).env("DISPLAY", &self.display.name).output();
+        let out = out.context("starting xdotool: is it installed?")?;
+        ensure!(
+            out.status.success(),
+            "xdotool: {}",
+            String::from_utf8_lossy(&out.stderr)
+        );
+        Ok(())
+    }
+
+    /// Presses a key once a second until a mark was set more than `before` times.
+    ///
+    /// # Errors
+    /// As [`Self::marks`].
+    pub fn press_until(&mut self, key: &str, mark: &str, before: usize) -> Result<()> {
+        let from = Instant::now();
+        while from.elapsed() < WAIT {
+            std::thread::sleep(Duration::from_secs(1));
+            if self.marked(mark)? > before {
+                return Ok(());
+            }
+            self.press(key)?;
+        }
+        self.marks(mark, before).map(|_| ())
+    }
+
+    /// Everything the window writes outside its profile lies below here: data, cache, configuration, temporary files, its log.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
+    /// The window's processes with their names: the application and those that it started.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub fn processes(&self) -> Result<Vec<(u32, String)>> {
+        let mut all = below(self.app)?;
+        all.push((self.app, "vitrine".to_owned()));
+        Ok(all)
+    }
+
     /// The process that runs the page.
     ///
     /// # Errors
@@ -85,11 +178,23 @@ impl Bare {
     }
 }
 
-/// The web view's process that descends from `app`.
+/// The web view's process that descends from `app`: the one of the page that is seen, where another lies behind it, is the older.
 ///
 /// # Errors
 /// When there is none.
 pub fn web_process_of(app: u32) -> Result<u32> {
+    below(app)?
+        .into_iter()
+        .find(|(_, name)| name.starts_with("WebKitWebProc"))
+        .map(|(pid, _)| pid)
+        .context("there is no process of a web view")
+}
+
+/// The processes that descend from one, each with its name (the first 15 letters), by their number.
+///
+/// # Errors
+/// When `/proc` cannot be read.
+pub fn below(ancestor: u32) -> Result<Vec<(u32, String)>> {
     let mut all = Vec::new();
     for entry in std::fs::read_dir("/proc")?.flatten() {
         let pid = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok());
@@ -112,19 +217,22 @@ pub fn web_process_of(app: u32) -> Result<u32> {
         }
     }
     let parent_of = |pid: u32| all.iter().find(|(p, ..)| *p == pid).map(|(_, parent, _)| *parent);
-    let below = |mut pid: u32| {
+    let descends = |mut pid: u32| {
         while let Some(parent) = parent_of(pid) {
-            if parent == app {
+            if parent == ancestor {
                 return true;
             }
             pid = parent;
         }
         false
     };
-    all.iter()
-        .find(|(pid, _, name)| name.starts_with("WebKitWebProc") && below(*pid))
-        .map(|(pid, ..)| *pid)
-        .context("there is no process of a web view")
+    let mut found: Vec<_> = all
+        .iter()
+        .filter(|(pid, ..)| descends(*pid))
+        .map(|(pid, _, name)| (*pid, name.clone()))
+        .collect();
+    found.sort_unstable();
+    Ok(found)
 }
 
 /// Ends a process as a crash would.

@@ -20,7 +20,7 @@ mod display;
 mod driver;
 mod keys;
 
-pub use bare::{Bare, kill, web_process_of};
+pub use bare::{Bare, below, kill, web_process_of};
 pub use display::Display;
 pub use driver::Desktop;
 pub use keys::{CTRL, DOWN, ENTER, ESCAPE, F1, F11, F12, Press, SHIFT};

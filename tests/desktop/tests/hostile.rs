@@ -108,6 +108,11 @@ fn commands() -> Vec<(&'static str, For, Value)> {
             json!({"patient": "nobody", "kind": "note", "fields": {"text": "x"}}),
         ),
         ("sign_in", Signed, json!({"user": "nobody", "secret": "0000"})),
+        ("standby_behind", Anybody, json!({})),
+        // None lies behind, or the page that asks would be gone: what is of the right form exchanges nothing here.
+        ("standby_exchange", Anybody, json!({"pressedMs": 0.0})),
+        ("standby_prepare", Anybody, json!({})),
+        ("standby_ready", Anybody, json!({"front": "__CHANNEL__:1"})),
         ("status", Anybody, json!({})),
         ("sync_view", Anybody, json!({})),
         ("verify_stored", Anybody, json!({})),

@@ -151,6 +151,17 @@ export interface Backend {
   /** Told two animation frames after something was painted; `sinceKeyMs` counts from the key that asked for it. */
   painted(mark: string, sinceKeyMs: number | null): Promise<void>;
   listen(hear: (events: EngineEvent[]) => void): Promise<void>;
+  /** Whether this page lies behind the one that is seen: it is to take its place after a lock. */
+  standbyBehind(): Promise<boolean>;
+  /** Loads the lock screen behind this page, in a process of its own; does nothing where one is there. */
+  standbyPrepare(): Promise<void>;
+  /** This page behind is painted; `front` is called when it is put in front. False: nobody waits for it. */
+  standbyReady(front: () => void): Promise<boolean>;
+  /**
+   * Puts the page behind in front of this one, whose process ends: then no answer comes. `pressedMs` is how long ago a key or
+   * button last went down here. False: none is ready, or a key is on its way; nothing changed.
+   */
+  standbyExchange(pressedMs: number): Promise<boolean>;
 }
 
 /** Makes an `ErrorView` of whatever was thrown. */

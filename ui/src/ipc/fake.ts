@@ -104,6 +104,10 @@ export function fakeOf(world: World): Fake {
         given(events);
       };
     },
+    standbyBehind: async () => false,
+    standbyPrepare: async () => {},
+    standbyReady: async () => false,
+    standbyExchange: async () => false,
   };
 }
 

@@ -96,5 +96,13 @@ export function tauriBackend(): Backend {
       channel.onmessage = hear;
       return invoke('listen', { channel });
     },
+    standbyBehind: () => invoke('standby_behind'),
+    standbyPrepare: () => invoke('standby_prepare'),
+    standbyReady: (heard) => {
+      const front = new Channel<boolean>();
+      front.onmessage = heard;
+      return invoke('standby_ready', { front });
+    },
+    standbyExchange: (pressedMs) => invoke('standby_exchange', { pressedMs }),
   };
 }

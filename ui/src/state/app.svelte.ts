@@ -43,6 +43,7 @@ import { Recording } from './recording.svelte';
 import { Results } from './results.svelte';
 import { Scans } from './scans.svelte';
 import type { ChartSection } from './sections';
+import { Standby } from './standby';
 import { SyncStatus } from './sync.svelte';
 import { Timeline } from './timeline.svelte';
 import { Wall } from './wall.svelte';
@@ -138,6 +139,8 @@ export class App {
   readonly scans = new Scans(this);
   /** The ways in besides name and secret. */
   readonly ways = new Ways(this);
+  /** The page that takes this one's place after a lock. */
+  readonly standby = new Standby(this);
   /** The images of each open chart: measurements stay until it is closed. */
   readonly #shelf = new Map<string, Images>();
   readonly #noImages: Images;
@@ -200,10 +203,19 @@ export class App {
   // ---- start and what the engine tells ----
 
   async start(): Promise<void> {
-    await this.quietly(async () => this.usePreferences(await this.backend.preferences()));
+    await Promise.all([this.standby.begin(), this.quietly(async () => this.usePreferences(await this.backend.preferences()))]);
+    // A page behind another one hears nothing of anybody.
+    if (!this.standby.behind) await this.#listen();
+    await Promise.all([this.readStatus(), this.readLock()]);
+    if (!this.standby.behind) this.mark('first-screen', null);
+  }
+
+  /** This page was behind another one and is put in front. */
+  async comeToFront(): Promise<void> {
+    this.touched(performance.now());
+    this.mark('in-front', null);
     await this.#listen();
     await Promise.all([this.readStatus(), this.readLock()]);
-    this.mark('first-screen', null);
   }
 
   #listen(): Promise<void> {
@@ -268,9 +280,11 @@ export class App {
    */
   async #locked(): Promise<void> {
     const stale = this.session === null;
-    if (!stale) this.hideEverything();
+    const kept = stale ? null : this.hideEverything();
     await this.readLock();
     if (stale && this.lockInfo?.device_state !== 'enrolled') this.hideEverything();
+    if (kept !== null) await keptOrLate(kept);
+    this.standby.locked();
   }
 
   useStatus(status: StatusView): void {
@@ -304,6 +318,7 @@ export class App {
     void this.readStatus();
     this.results.tick(now, this.view === 'results');
     this.sync?.tick(now);
+    this.standby.tick(now);
     if (now - this.#lastAnswer > SILENT_AFTER_MS) this.silent = true;
     const open = this.session !== null || this.card !== null || this.dialog !== null || this.open.length > 0;
     const left = (this.card === null ? IDLE_LOCK_MS : IDLE_LOCK_CARD_MS) - (now - this.#lastInput);
@@ -363,6 +378,7 @@ export class App {
 
   /** Somebody is in: what their screens begin with. */
   begun(session: SessionView): void {
+    this.standby.use();
     this.session = this.#asTold(session);
     this.ways.clear();
     this.view = 'search';
@@ -388,10 +404,14 @@ export class App {
   /** S18: the screen is clear before the engine is even told. `idle`: nobody did it, so that emergency access outlasts it. */
   lock(idle = false): void {
     const kept = this.hideEverything();
-    const locked = () => this.quietly(() => this.backend.lock(idle)).then(() => this.readLock());
+    const locked = async () => {
+      await this.quietly(() => this.backend.lock(idle));
+      await this.readLock();
+      this.standby.locked();
+    };
     // What was typed of a note is kept first: afterwards nobody is signed in whose draft it could be.
     if (kept === null) void locked();
-    else void Promise.race([kept, new Promise((late) => setTimeout(late, DRAFT_WAIT_MS))]).then(locked);
+    else void keptOrLate(kept).then(locked);
   }
 
   /** Clears the screen at once; what is to be waited for before the session ends, or null. */
@@ -737,6 +757,9 @@ export class App {
     }
   }
 }
+
+/** A draft that is being kept, or as long as a lock waits for it. */
+const keptOrLate = (kept: Promise<void>) => Promise.race([kept, new Promise((late) => setTimeout(late, DRAFT_WAIT_MS))]);
 
 /** What the lists beside the screens are read again for: numbers, and no minute that goes by, because each reading is written down. */
 const countsOf = ({ unsent, rejected, critical }: StatusView) => `${unsent} ${rejected} ${critical}`;

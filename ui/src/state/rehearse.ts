@@ -10,13 +10,24 @@ import Rehearsal from '../views/Rehearsal.svelte';
 import type { App } from './app.svelte';
 import { afterPaint } from './paint';
 
+/** A page behind that is not painted, because the window is hidden, is taken as it is. */
+const UNPAINTED_MS = 5_000;
+
 export function rehearse(app: App): void {
+  let done = false;
+  const rehearsed = () => {
+    if (done) return;
+    done = true;
+    if (app.standby.behind) app.standby.painted();
+    else app.mark('rehearsed', null);
+  };
+  if (app.standby.behind) setTimeout(rehearsed, UNPAINTED_MS);
   afterPaint(() => {
     const rehearsal = mount(Rehearsal, { target: document.body, props: { backend: app.backend } });
     afterPaint(() =>
       afterPaint(() => {
         void unmount(rehearsal);
-        app.mark('rehearsed', null);
+        rehearsed();
       }),
     );
   });

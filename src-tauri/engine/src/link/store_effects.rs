@@ -5,6 +5,7 @@
 
 use super::cacheview::View;
 use crate::cache::{ScopeFresh, card_words};
+use crate::memory;
 use crate::session;
 use crate::station::Station;
 use std::collections::{BTreeMap, BTreeSet};
@@ -374,7 +375,12 @@ fn prepare(scope: &str, changes: &[Change]) -> Vec<Prepared> {
     }
     let (a, b) = changes.split_at(changes.len() / 2);
     std::thread::scope(|s| {
-        let second = s.spawn(|| b.iter().map(|c| prepare_one(searchable, c)).collect::<Vec<_>>());
+        let second = s.spawn(|| {
+            let done: Vec<Prepared> = b.iter().map(|c| prepare_one(searchable, c)).collect();
+            // What packed them goes with this thread, as it is.
+            memory::forget();
+            done
+        });
         let mut all: Vec<Prepared> = a.iter().map(|c| prepare_one(searchable, c)).collect();
         match second.join() {
             Ok(rest) => all.extend(rest),
