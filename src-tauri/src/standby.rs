@@ -226,10 +226,11 @@ pub async fn exchange(page: &WebviewWindow, page_ms: f64) -> tauri::Result<bool>
             // Keys come to this very thread: none can come between the look and the exchange.
             let shell = app.state::<crate::shell::Shell>();
             let standby = &shell.standby;
-            let taken = standby.take(&label, page_ms);
+            let other = pages::other(&view.inner());
+            let taken = other.and_then(|other| Some((other, standby.take(&label, page_ms)?)));
             let exchanged = taken.is_some();
-            if let Some(front) = taken {
-                pages::put_behind(&view.inner());
+            if let Some((other, front)) = taken {
+                pages::put_behind(&view.inner(), &other);
                 standby.silence(&label);
                 if let Err(error) = front.send(true) {
                     tracing::error!(%error, "the lock screen was not told that it is in front");

@@ -51,8 +51,8 @@ const SHOW: &[Need] = &[
         packages: &["xvfb"],
     },
     Need {
-        present: || has("xdotool"),
-        packages: &["xdotool"],
+        present: || has("xdotool") && has("xclip"),
+        packages: &["xdotool", "xclip"],
     },
     Need {
         present: || has("WebKitWebDriver"),

@@ -12,7 +12,11 @@ thread_local! {
     static PAGES: RefCell<Option<gtk::Overlay>> = const { RefCell::new(None) };
 }
 
-fn note_keys(view: &WebView, app: &AppHandle) {
+/// What every page begins with: its keys are noted, and what was left is not kept to come back to.
+fn begin(view: &WebView, app: &AppHandle) {
+    if let Some(settings) = WebViewExt::settings(view) {
+        settings.set_enable_page_cache(false);
+    }
     let noted = app.clone();
     let note = move || noted.state::<Shell>().standby.press();
     let press = note.clone();
@@ -31,11 +35,7 @@ pub fn hold(window: &WebviewWindow) -> tauri::Result<()> {
     let app = window.app_handle().clone();
     window.with_webview(move |view| {
         let view = view.inner();
-        note_keys(&view, &app);
-        if let Some(settings) = WebViewExt::settings(&view) {
-            // A page that was left is not kept to come back to.
-            settings.set_enable_page_cache(false);
-        }
+        begin(&view, &app);
         let Some(parent) = view.parent().and_downcast::<gtk::Box>() else {
             tracing::error!("the page is not where it was looked for: it is never exchanged");
             return;
@@ -55,12 +55,9 @@ pub fn lay_behind(page: &WebviewWindow) -> tauri::Result<()> {
     let app = page.app_handle().clone();
     page.with_webview(move |view| {
         let view = view.inner();
-        note_keys(&view, &app);
-        if let Some(settings) = WebViewExt::settings(&view) {
-            // A page that was left is not kept to come back to.
-            settings.set_enable_page_cache(false);
-        }
+        begin(&view, &app);
         let Some(pages) = PAGES.with_borrow(Clone::clone) else {
+            tracing::error!("there is nothing to lay a page behind");
             return;
         };
         if let Some(parent) = view.parent().and_downcast::<gtk::Container>() {
@@ -72,22 +69,21 @@ pub fn lay_behind(page: &WebviewWindow) -> tauri::Result<()> {
     })
 }
 
-/// Lays the page that is seen behind the other, which gets the keys, and ends its process.
-pub fn put_behind(seen: &WebView) {
-    let other = PAGES.with_borrow(|pages| {
-        let pages = pages.as_ref()?;
-        let other = pages.children().into_iter().find(|child| child != seen)?;
-        pages.reorder_overlay(&other, -1);
-        Some(other)
-    });
-    match other {
-        Some(other) => {
-            other.grab_focus();
-            seen.terminate_web_process();
-            let_go_of_what_was_copied();
+/// The page that lies behind the one that is seen.
+pub fn other(seen: &WebView) -> Option<gtk::Widget> {
+    PAGES.with_borrow(|pages| pages.as_ref()?.children().into_iter().find(|child| child != seen))
+}
+
+/// Puts `other` in front of the page that is seen, gives it the keys, and ends the other's process.
+pub fn put_behind(seen: &WebView, other: &gtk::Widget) {
+    PAGES.with_borrow(|pages| {
+        if let Some(pages) = pages {
+            pages.reorder_overlay(other, -1);
         }
-        None => tracing::error!("there is no other page"),
-    }
+    });
+    other.grab_focus();
+    seen.terminate_web_process();
+    let_go_of_what_was_copied();
 }
 
 /// What was selected or copied in a page that is gone is offered to nobody any more. What another program offers stays.

@@ -117,6 +117,28 @@ impl Bare {
         self.type_with(&["key", "--delay", "30", key])
     }
 
+    /// The same in an instant; returns as soon as the keys are up again.
+    ///
+    /// # Errors
+    /// As [`Self::press`].
+    pub fn strike(&self, key: &str) -> Result<()> {
+        self.type_with(&["key", "--delay", "0", key])
+    }
+
+    /// What the window offers by X's selection (`primary`) or its clipboard (`clipboard`); none where nobody offers anything.
+    ///
+    /// # Errors
+    /// When xclip is missing.
+    pub fn offered(&self, selection: &str) -> Result<Option<String>> {
+        let mut command = Command::new("xclip");
+        let asked = command
+            .args(["-o", "-selection", selection])
+            .env("DISPLAY", &self.display.name);
+        let out = asked.output().context("starting xclip: is it installed?")?;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        Ok((out.status.success() && !text.is_empty()).then_some(text))
+    }
+
     /// Types a text, slower than a reader does.
     ///
     /// # Errors

@@ -9,7 +9,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use vitrine_desktop_tests::{Bare, shipped_bin};
+use vitrine_desktop_tests::{Bare, kill, shipped_bin};
 use vitrine_tests::canary::{Finder, Found, draw};
 use vitrine_tests::server::{Server, run_json, text};
 use vitrine_tests::station::{Person, Station};
@@ -20,6 +20,8 @@ const RECORD: usize = 100;
 const ESSENTIAL: usize = 20;
 /// Longest wait for the record to come, or for a page to go.
 const WAIT: Duration = Duration::from_secs(60);
+/// What X calls what is selected, and what is copied.
+const SELECTIONS: [&str; 2] = ["primary", "clipboard"];
 /// Tries of what a busy machine can spoil, and how long each is waited for.
 const TRIES: usize = 3;
 const SOON: Duration = Duration::from_secs(10);
@@ -276,6 +278,19 @@ impl World {
         Ok(with)
     }
 
+    /// Ends the process of the page in which somebody works, as a crash would.
+    fn sign_out_by_death(&self, window: &mut Bare) -> Result<()> {
+        window.press("ctrl+1")?;
+        let worked = self.worked(window)?;
+        let before = window.marked("first-screen")?;
+        for pid in &worked {
+            kill(*pid)?;
+        }
+        ensure!(worked.len() == 1, "one page worked: {worked:?}");
+        window.marks("first-screen", before)?;
+        self.sign_in(window, &self.by_pin)
+    }
+
     /// Nothing was found in the processes that draw. What the C library's allocator keeps in the application is told (ADR 53).
     fn nothing(&self, when: &str, look: &Look) -> Result<()> {
         self.told(when, look);
@@ -348,8 +363,26 @@ fn nothing_that_was_shown_is_left_after_the_lock() -> Result<()> {
     behind(&window)?;
     let worked = w.worked(&window)?;
     ensure!(worked.len() == 1, "one page worked: {worked:?}");
-    window.press("ctrl+l")?;
+    // Whatever is copied of the screen goes too.
+    window.press("ctrl+f")?;
+    window.type_text(&w.mrn)?;
+    window.press("ctrl+a")?;
+    window.press("ctrl+c")?;
+    for selection in SELECTIONS {
+        let offered = window.offered(selection)?;
+        ensure!(
+            offered.as_deref() == Some(w.mrn.as_str()),
+            "{selection}: {offered:?}"
+        );
+    }
+    window.strike("ctrl+l")?;
     let took = w.exchanged(&mut window, &worked, 0)?;
+    for selection in SELECTIONS {
+        ensure!(
+            window.offered(selection)?.is_none(),
+            "{selection} is still offered"
+        );
+    }
     eprintln!(
         "the page's process was gone {} ms after the key of the lock",
         took.as_millis()
@@ -378,7 +411,10 @@ fn nothing_that_was_shown_is_left_after_the_lock() -> Result<()> {
     window.type_text(&w.mrn)?;
     window.press_until("Return", "chart", 1)?;
     ensure!(window.marked("in-front")? == 2, "nobody's page was exchanged");
-    Ok(())
+
+    // The page that came dies as the first one would: it is locked, and back.
+    behind(&window)?;
+    w.sign_out_by_death(&mut window)
 }
 
 /// Whenever the key comes after the lock, the dialog for the emergency is there: from the page that was, or from the one that comes.

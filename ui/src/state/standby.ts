@@ -10,8 +10,8 @@
  */
 import type { App } from './app.svelte';
 
-/** After a lock it is waited so long for another key: longer than one may be held as a part of a code. */
-export const SETTLED_MS = 150;
+/** After a lock it is waited so long for another key: longer than one is held as a part of a code (scanner.ts, `GAP_MS` and `LATE_MS`). */
+export const SETTLED_MS = 60;
 /** Nobody is typing. */
 export const QUIET_MS = 2_000;
 /** What the lock screen says of a refusal has been read. */
