@@ -5,6 +5,7 @@
 mod cluster;
 mod demo;
 mod packages;
+mod programs;
 mod python;
 mod run;
 mod test;

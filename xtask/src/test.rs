@@ -1,7 +1,7 @@
 //! `test`, `ci` and `bench`.
 
 use crate::run::{FEATURES, build_programs, cargo, output, root, run};
-use crate::{packages, tidy, ui};
+use crate::{packages, programs, tidy, ui};
 use anyhow::{Context, Result, bail};
 use std::path::Path;
 
@@ -18,19 +18,19 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     let bin = build_programs(false)?;
     let app = bin.join(format!("vitrine{}", std::env::consts::EXE_SUFFIX));
     no_leaked_symbols(&app)?;
-    let mut args = vec!["test", "--workspace", "--features", FEATURES, "--no-fail-fast"];
-    if !with_ui {
-        args.extend(["--exclude", "vitrine-desktop-tests"]);
-    }
-    args.extend(filter);
-    let mut c = cargo(&args);
-    c.env("VITRINE_BIN_DIR", &bin)
-        .env("VITRINE_PYTHON", crate::python::python()?);
+    let mut env = vec![
+        ("VITRINE_BIN_DIR".to_owned(), bin.to_string_lossy().into_owned()),
+        (
+            "VITRINE_PYTHON".to_owned(),
+            crate::python::python()?.to_string_lossy().into_owned(),
+        ),
+    ];
     if let Some(programs) = ui::newer_postgres()? {
-        c.env("VITRINE_PG18", programs);
+        env.push(("VITRINE_PG18".to_owned(), programs.to_string_lossy().into_owned()));
     }
     ui::provider()?;
-    run(c)?;
+    let left_out: &[&str] = if with_ui { &[] } else { &["vitrine-desktop-tests"] };
+    programs::run_all(filter, left_out, &env)?;
     if with_ui && filter.is_none() {
         // Every screen for who cannot see it and in the other language; what is hostile on every layout (`npm run names` and
         // `npm run payloads` take all of both).
