@@ -24,7 +24,7 @@ const WAIT: Duration = Duration::from_secs(60);
 /// What X calls what is selected, and what is copied.
 const SELECTIONS: [&str; 2] = ["primary", "clipboard"];
 /// Tries of what a busy machine can spoil, and how long each is waited for: the first sign-in of a person derives four keys, and
-/// whoever types while it is checked types into the screen that comes.
+/// whoever types while it is checked types into the screen that comes (seen: more than ten seconds).
 const TRIES: usize = 3;
 const SOON: Duration = Duration::from_secs(45);
 /// What is typed by keys takes turns: two windows with their servers take a machine of two processors for themselves.
@@ -197,8 +197,8 @@ impl World {
         Ok(())
     }
 
-    /// Signs in at the lock screen, on which a name may stand already. On a busy machine keys can come as close together as a reader's,
-    /// and are taken for a badge's: then they are typed again.
+    /// Signs in at the lock screen, on which a name may stand already. What comes between, such as a display that
+    /// stood still and hands keys on all at once, as a reader does, is met by typing again.
     fn sign_in(&self, window: &mut Bare, who: &Person) -> Result<()> {
         let before = window.marked("signed-in")?;
         for _ in 0..TRIES {
