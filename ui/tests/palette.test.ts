@@ -27,7 +27,7 @@ describe('what signs, orders, stops or acknowledges is never in it', () => {
     'next-match', 'previous-match', 'next-item', 'previous-item', 'next-chart', 'previous-chart', 'close-chart',
     // They open a form: what signs it has no line here.
     'record-vitals', 'add-allergy', 'write-note', 'change-allergy', 'review-conflict', 'mark-wrong', 'entries', 'results',
-    'sync-status', 'live-vitals', 'drill', 'end-drill'];
+    'sync-status', 'live-vitals', 'drill', 'end-drill', 'own-secret'];
   for (const id of ['lock', 'search-found', 'board', 'chart', 'chart-glass', 'chart-denied', 'charts-two', 'notes-find', 'entries', 'results', 'wall', 'timeline-filter', 'viewer-measure', 'card', 'help', 'chart-disputed']) {
     test(id, async () => {
       const app = await screen(id);

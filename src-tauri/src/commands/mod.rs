@@ -13,6 +13,7 @@ mod break_glass_open;
 mod break_glass_owed;
 mod break_glass_words;
 mod card_close;
+mod change_secret;
 mod chart_close;
 mod chart_open;
 mod drill_end;
@@ -81,6 +82,7 @@ pub fn handler() -> impl Fn(tauri::ipc::Invoke<Wry>) -> bool + Send + Sync + 'st
         break_glass_owed::break_glass_owed,
         break_glass_words::break_glass_words,
         card_close::card_close,
+        change_secret::change_secret,
         chart_close::chart_close,
         chart_open::chart_open,
         drill_end::drill_end,

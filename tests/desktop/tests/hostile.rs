@@ -87,6 +87,11 @@ fn commands() -> Vec<(&'static str, For, Value)> {
         ("lock", Anybody, json!({})),
         ("lock_view", Anybody, json!({})),
         ("marks", Anybody, json!({})),
+        (
+            "change_secret",
+            Signed,
+            json!({"now": "x", "which": "pin", "fresh": "802461"}),
+        ),
         ("packet_print", Signed, json!({"ward": "ICU"})),
         ("painted", Lenient, json!({"mark": "x", "sinceKeyMs": null})),
         ("preferences", Anybody, json!({})),

@@ -57,6 +57,9 @@ export interface Preferences {
   language: Spoken;
 }
 
+/** What a person can give themselves anew. */
+export type OwnSecret = 'pin' | 'password';
+
 /** The acts. */
 export interface Backend {
   status(): Promise<StatusView>;
@@ -70,6 +73,8 @@ export interface Backend {
   providerSignIn(pin: string | null): Promise<SessionView>;
   /** Ends a sign-in that waits for the browser. */
   providerCancel(): Promise<void>;
+  /** Gives the person who is signed in a new PIN or password; `now` is the password as it is. Everything of theirs is locked by it. */
+  changeSecret(now: string, which: OwnSecret, fresh: string): Promise<void>;
   /** `idle`: nobody did anything for a while; without it a person locked, which ends their emergency access. */
   lock(idle: boolean): Promise<void>;
   /** Somebody touched a key or the mouse: the engine's idle lock waits anew. */

@@ -70,6 +70,7 @@ export function fakeOf(world: World): Fake {
     wallTrends: () => answer(world.wallTrends),
     wallClose: async () => {},
     printPacket: () => answer(world.packet),
+    changeSecret: () => answer(world.changed),
     chartOpen: (patient) => answer(withTakenUp(withRecorded(world.charts[patient] ?? world.chart, world.recorded), world.takenUp)),
     chartClose: async () => {},
     reasons: () => answer({ ok: { reasons: world.reasons, secret_needed: false } }),

@@ -26,6 +26,7 @@ export function plainly<T extends Backend>(backend: T): T {
     badgeSignIn: (token, secret) => of(backend.badgeSignIn(token, secret)),
     providerSignIn: (pin) => of(backend.providerSignIn(pin)),
     providerCancel: () => of(backend.providerCancel()),
+    changeSecret: (now, which, fresh) => of(backend.changeSecret(now, which, fresh)),
     syncView: () => of(backend.syncView()),
     verifyStored: () => of(backend.verifyStored()),
     drillStart: (minutes) => of(backend.drillStart(minutes)),

@@ -48,6 +48,7 @@ export function tauriBackend(): Backend {
     badgeSignIn: (token, secret) => invoke('badge_sign_in', { token, secret }),
     providerSignIn: (pin) => invoke('provider_sign_in', { pin }),
     providerCancel: () => invoke('provider_cancel'),
+    changeSecret: (now, which, fresh) => invoke('change_secret', { now, which, fresh }),
     lock: (idle) => invoke('lock', { idle }),
     active: () => invoke('active'),
     askServer: () => invoke('ask_server'),

@@ -76,6 +76,9 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
     case 'drill':
       openDrill(app);
       return true;
+    case 'own-secret':
+      app.askOwnSecret();
+      return true;
     case 'end-drill':
       app.palette = null;
       void endDrill(app);
@@ -151,6 +154,10 @@ export function perform(app: App, act: Act, focus: Focus, at: number): boolean {
     if (act === 'refresh') return done(() => app.askServer());
     return act === 'escape' && done(() => (app.sync = null));
   }
+  if (app.own !== null) {
+    if (act === 'escape') return done(() => app.closeOwnSecret());
+    return typeof act === 'string' && act !== 'open';
+  }
   if (app.packet !== null) {
     if (act === 'escape') return done(() => app.closePacket());
     return typeof act !== 'string' || act !== 'refresh';
@@ -213,7 +220,7 @@ export function openEntry(app: App, entry: Entry): void {
 
 /** Not over the emergency dialog, nor over an entry: nothing may stand between their steps. */
 export function togglePalette(app: App): void {
-  const asked = app.palette === null && app.dialog === null && app.fifth === null && app.packet === null && app.afterwards.asking === null && app.layers.between === null;
+  const asked = app.palette === null && app.dialog === null && app.fifth === null && app.own === null && app.packet === null && app.afterwards.asking === null && app.layers.between === null;
   app.help = false;
   if (asked) app.sync = null;
   app.palette = asked ? new Palette(app) : null;

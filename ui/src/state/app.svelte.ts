@@ -36,6 +36,7 @@ import type { Focus, Key } from './keys';
 import { Layers } from './layers';
 import { PatientList } from './list.svelte';
 import { NotesReader } from './notes.svelte';
+import { OwnSecretDialog } from './ownSecret.svelte';
 import { PacketDialog } from './packet.svelte';
 import { afterPaint } from './paint';
 import type { Palette } from './palette.svelte';
@@ -106,6 +107,10 @@ export class App {
   fifth = $state.raw<{ patient: string; who: Who | null; from: ViewName; section: ChartSection | undefined } | null>(null);
   /** The downtime packet of the ward on the board. */
   packet = $state.raw<PacketDialog | null>(null);
+  /** Somebody gives themselves a new PIN or password. */
+  own = $state.raw<OwnSecretDialog | null>(null);
+  /** What the lock screen says that went well; until somebody signs in. */
+  said = $state<string | null>(null);
   section = $state<ChartSection>('summary');
   /** Reading and searching the notes of the open chart. */
   notes = $state.raw(this.#reader());
@@ -380,6 +385,7 @@ export class App {
   begun(session: SessionView): void {
     this.standby.use();
     this.session = this.#asTold(session);
+    this.said = null;
     this.ways.clear();
     this.view = 'search';
     this.courses.usual = hoursOf(this.layout, USUAL_HOURS);
@@ -440,6 +446,7 @@ export class App {
     this.front = null;
     this.fifth = null;
     this.packet = null;
+    this.closeOwnSecret();
     this.notes = this.#reader();
     this.timeline = this.#line();
     this.section = 'summary';
@@ -525,6 +532,25 @@ export class App {
 
   closePacket(): void {
     this.packet = null;
+  }
+
+  /** By name alone, from the palette. */
+  askOwnSecret(): void {
+    this.palette = null;
+    if (this.layers.uncovered) this.own = new OwnSecretDialog(this.backend);
+  }
+
+  closeOwnSecret(): void {
+    this.own?.forget();
+    this.own = null;
+  }
+
+  /** Once it is changed, the engine has locked: the lock screen says what to sign in with. */
+  async changeOwnSecret(): Promise<void> {
+    const { own } = this;
+    if (own === null || !(await own.change())) return;
+    this.said = own.changedText;
+    if (this.session !== null) this.lock();
   }
 
   /** Enter in the search: never a row of an answer to something typed before. */

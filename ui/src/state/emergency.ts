@@ -33,6 +33,7 @@ export class Emergency {
     app.palette = null;
     app.fifth = null;
     app.packet = null;
+    app.closeOwnSecret();
     const { badge } = app.ways;
     app.ways.clear();
     app.dialog = new BreakGlassDialog(app.backend, app.session?.user ?? null, patient, app.session === null ? badge : null);

@@ -13,6 +13,7 @@ export type Act =
   | 'help'
   | 'sync-status'
   | 'drill'
+  | 'own-secret'
   | 'end-drill'
   | 'palette'
   | 'search'

@@ -20,8 +20,8 @@ export class Layers {
   }
 
   get #overlaid(): boolean {
-    const { afterwards, dialog, card, cardError, fifth, packet, recording, scans } = this.#app;
-    return afterwards.asking !== null || dialog !== null || card !== null || cardError !== null || fifth !== null || packet !== null || scans.notice !== null || recording.list.settling !== null;
+    const { afterwards, dialog, card, cardError, fifth, own, packet, recording, scans } = this.#app;
+    return afterwards.asking !== null || dialog !== null || card !== null || cardError !== null || fifth !== null || own !== null || packet !== null || scans.notice !== null || recording.list.settling !== null;
   }
 
   /** Neither an entry nor anything else lies over a screen of somebody signed in, except the palette, which gives way. */

@@ -31,7 +31,7 @@ function withDrill(offers: Offer[], drill: Offer[]): Offer[] {
 
 /** Everything possible now, in groups; emergency access is always the last. */
 export function offersOf(app: App): Offer[] {
-  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheAllergies(app), ...ofTheVitals(app), ...withDrill(ofTheTable(app), ofTheDrill(app))];
+  return [...ofTheCard(app), ...ofTheViewer(app), ...ofTheChart(app), ...ofTheAllergies(app), ...ofTheVitals(app), ...withDrill(ofTheTable(app), [...ofTheDrill(app), ...ofThePerson(app)])];
 }
 
 function ofTheCard(app: App): Offer[] {
@@ -78,6 +78,12 @@ function ofTheDrill(app: App): Offer[] {
   if (app.status?.drill_text != null) return [{ group, text: say('End the downtime drill', 'Ausfallübung beenden'), keys: [], act: 'end-drill', also: say('connect server stop', 'verbinden Server stoppen') }];
   if (app.session === null || covered(app)) return [];
   return [{ group, text: say('Start a downtime drill…', 'Ausfallübung beginnen…'), keys: [], act: 'drill', also: say('begin exercise practice offline readiness', 'starten üben Übung offline Bereitschaft') }];
+}
+
+/** No key of its own: it is done once in months. */
+function ofThePerson(app: App): Offer[] {
+  if (app.session === null || covered(app)) return [];
+  return [{ group: WORKSTATION_GROUP, text: say('Change my PIN or password…', 'Meine PIN oder mein Kennwort ändern…'), keys: [], act: 'own-secret', also: say('secret new own code account', 'neu eigene Geheimzahl Passwort Konto') }];
 }
 
 function ofTheTable(app: App): Offer[] {

@@ -115,7 +115,7 @@ export class Scans {
       }
       return dialog.token === null ? { kind: 'closed', text: WORDS.scan.identify } : { kind: 'emergency', dialog, token: dialog.token };
     }
-    if (app.cardError !== null || app.packet !== null || app.fifth !== null || recording.list.settling !== null) return { kind: 'closed', text: WORDS.scan.closeFirst };
+    if (app.cardError !== null || app.own !== null || app.packet !== null || app.fifth !== null || recording.list.settling !== null) return { kind: 'closed', text: WORDS.scan.closeFirst };
     const entry = recording.shown;
     if (entry?.critical != null) return { kind: 'closed', text: WORDS.scan.closeFirst };
     const front = app.view === 'chart' ? (app.chart?.view ?? null) : null;

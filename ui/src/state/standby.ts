@@ -89,8 +89,8 @@ export class Standby {
 
   /** A lock screen on which nobody does anything, and which has nothing more to say than another one would. */
   #still(now: number): boolean {
-    const { dialog, layers, lockError, open, session, signInError, signingIn, view, ways } = this.#app;
-    const said = (signInError ?? ways.error ?? lockError) !== null && now - this.#pressed < SAID_MS;
+    const { dialog, layers, lockError, open, said: done, session, signInError, signingIn, view, ways } = this.#app;
+    const said = (signInError ?? ways.error ?? lockError ?? done) !== null && now - this.#pressed < SAID_MS;
     const waits = signingIn || ways.browsing || ways.badge !== null || said;
     return view === 'lock' && session === null && dialog === null && open.length === 0 && !layers.covered && !waits && !this.#typed();
   }
