@@ -73,6 +73,7 @@ fn of_nobody(kind: Kind) -> bool {
             | Kind::ClaimLane
             | Kind::IntrospectToken
             | Kind::SecondFactor
+            | Kind::ChangeSecret
             | Kind::SendLive
     )
 }

@@ -118,6 +118,7 @@ fn cases() -> Vec<Case> {
             503
         }
     };
+    let secret = |password: &str| Some(json!({"password": password, "new_pin": "802461"}).to_string());
     let glass = |p: &str| Some(json!({"patient": p, "reason": "covering"}).to_string());
     vec![
         ("GET", "/healthz", "/healthz", None, "nobody", 200),
@@ -228,6 +229,10 @@ fn cases() -> Vec<Case> {
         ("POST", "/auth/login", "/auth/login", Some(json!({"user": "nina", "secret": "193746", "device": "nobody", "at_ms": 0, "signature": "00"}).to_string()), "nobody", 401),
         ("POST", "/auth/way", "/auth/way", Some("{}".into()), "nobody", 400),
         ("POST", "/auth/way", "/auth/way", Some(json!({"user": "nina", "device": "nobody", "at_ms": 0, "signature": "00"}).to_string()), "nobody", 401),
+        ("POST", "/auth/secret", "/auth/secret", secret("a wrong password"), "nobody", 401),
+        ("POST", "/auth/secret", "/auth/secret", secret("a wrong password"), "client", 403),
+        ("POST", "/auth/secret", "/auth/secret", secret("a wrong password"), "nurse", 401),
+        ("POST", "/auth/secret", "/auth/secret", Some("{\"password\":\"x\"}".into()), "nurse", 400),
         ("POST", "/auth/logout", "/auth/logout", None, "nobody", 401),
         // Without a provider in the configuration; with one: oidc_attacks.rs
         ("GET", "/auth/oidc", "/auth/oidc", None, "nobody", 404),

@@ -88,6 +88,7 @@ EXPECTED = {
     "self-test": (("self-test", None), "E"), "claim-lane": ((ALERT, "110132"), "E"),
     "introspect-token": (("introspect-token", None), "R"), "authorize-app": ((ALERT, "110137"), "E"),
     "second-factor": ((ALERT, "110137"), "U"),
+    "change-secret": ((ALERT, "110137"), "U"),
 }
 REASONS = {"TREAT": ["TREAT"], "BTG": ["BTG", "ETREAT"], "HSYSADMIN": ["HSYSADMIN"], "HCOMPL": ["HCOMPL"]}
 MEANING = {code: text for said in concepts["DCM"].values() for code, (text, _) in said.items()}

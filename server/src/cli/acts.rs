@@ -1,13 +1,14 @@
 //! What the commands do to the store, the same whether the server runs (then it does them itself, asked through the
 //! admin socket) or not.
 //!
-//! Lives here: users, codes, workstations, audit, quarantine, doctor. Never here: finding the server, printing.
+//! Lives here: disabling users and their badges, codes, workstations, audit, quarantine, doctor. Never here: finding the server, printing.
 //! Called by `admin`.
 
+use super::users;
 use crate::clock;
 use crate::data_dir::DataDir;
 use crate::error::{Exit, Fault};
-use crate::identity::{devices, secrets};
+use crate::identity::devices;
 use crate::imaging::copies::Copier;
 use crate::imaging::filing::Filer;
 use crate::keys::Keys;
@@ -17,10 +18,10 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
-use vitrine_access::policy::{self, Request, Role, Subject};
+use vitrine_access::policy::{self, Request, Subject};
 use vitrine_access::{Action, Disclosure, Permit, action};
 use vitrine_clinical::{DeviceId, PatientId, UserId, WardId, scan};
-use vitrine_store::{Account, AccountChange, EnrolCode, Store, StoreError};
+use vitrine_store::{AccountChange, EnrolCode, Store, StoreError};
 
 /// A command on the store.
 #[derive(Serialize, Deserialize)]
@@ -39,6 +40,8 @@ pub enum Act {
     UserDisable {
         name: String,
     },
+    /// Give a person new secrets, and let them in again.
+    UserSecrets(users::NewSecrets),
     UserUnbind {
         name: String,
     },
@@ -254,7 +257,8 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
             display,
             password,
             pin,
-        } => user_add(ground, name, &role, wards, display, password, pin).await,
+        } => users::add(ground, name, &role, wards, display, password, pin).await,
+        Act::UserSecrets(asked) => users::secrets(ground, asked).await,
         Act::UserList => {
             let all = ground.store.accounts().await?;
             let users: Vec<Value> = all
@@ -471,152 +475,6 @@ async fn change_badge(ground: &Ground, user: &UserId, badge: String, add: bool) 
     }
 }
 
-async fn user_add(
-    ground: &Ground,
-    name: String,
-    role: &str,
-    wards: Vec<String>,
-    display: Option<String>,
-    password: Option<String>,
-    pin: Option<String>,
-) -> Result<Given, Fault> {
-    let user = user_id(&name)?;
-    let role: Role = role
-        .parse()
-        .map_err(|e: policy::UnknownRole| Fault::usage(format!("--role: {e}")))?;
-    if role.declares_a_name() {
-        return Err(Fault::usage(
-            "--role: 'vitrine-server emergency-account make' makes emergency accounts, with their codes",
-        ));
-    }
-    let wards = wards.iter().map(|w| ward_id(w)).collect::<Result<Vec<_>, _>>()?;
-    if ground.store.account(&user).await?.is_some() {
-        return Err(Fault::usage(format!(
-            "user {user} exists already: choose another name, or disable that one first"
-        )));
-    }
-    let made = password.is_none();
-    let password = password.unwrap_or_else(new_password);
-    let pin = if made { Some(new_pin()) } else { pin };
-    check_secrets(&password, pin.as_deref())?;
-    put_user(
-        ground,
-        &user,
-        display.unwrap_or(name),
-        role,
-        wards,
-        &password,
-        pin.as_deref(),
-    )
-    .await?;
-    let mut json = json!({"user": user, "role": role.name()});
-    if made && let Some(o) = json.as_object_mut() {
-        o.insert("password".into(), password.into());
-        o.insert("pin".into(), pin.into());
-    }
-    Ok(Given {
-        access_changed: true,
-        ..Given::done(json)
-    })
-}
-
-/// Keeps an account; hashing takes a third of a second and is done aside.
-///
-/// # Errors
-/// [`Fault`].
-pub async fn put_user(
-    ground: &Ground,
-    user: &UserId,
-    display: String,
-    role: Role,
-    wards: Vec<WardId>,
-    password: &str,
-    pin: Option<&str>,
-) -> Result<(), Fault> {
-    let (password, pin) = (password.to_owned(), pin.map(str::to_owned));
-    let hashed = tokio::task::spawn_blocking(move || {
-        (
-            secrets::phc(&password, secrets::PASSWORD),
-            pin.map(|p| secrets::phc(&p, secrets::PIN)),
-        )
-    });
-    let (password_phc, pin_phc) = hashed
-        .await
-        .map_err(|e| Fault::failed(format!("hashing the secrets: {e}")))?;
-    let account = Account {
-        user: user.clone(),
-        display,
-        role,
-        wards,
-        password_phc,
-        pin_phc,
-        disabled: false,
-        badges: Vec::new(),
-        version: 0,
-    };
-    let permit = ground
-        .permit::<action::ManageUsers>()?
-        .noted("user", user.as_str())
-        .noted("change", "put");
-    ground
-        .store
-        .change_account(&permit, AccountChange::Put(account))
-        .await?;
-    Ok(())
-}
-
-fn check_secrets(password: &str, pin: Option<&str>) -> Result<(), Fault> {
-    if password.chars().count() < 12 || password.len() > secrets::LONGEST {
-        return Err(Fault::usage(
-            "the password needs at least 12 and at most 256 characters",
-        ));
-    }
-    if password.bytes().all(|b| b.is_ascii_digit()) {
-        return Err(Fault::usage("the password needs more than digits"));
-    }
-    match pin {
-        Some(p) if p.len() < 6 || p.len() > 12 || !p.bytes().all(|b| b.is_ascii_digit()) => {
-            Err(Fault::usage("the PIN needs 6 to 12 digits"))
-        }
-        Some(p) if is_weak_pin(p) => Err(Fault::usage(
-            "the PIN is a row or a run of digits: choose another",
-        )),
-        _ => Ok(()),
-    }
-}
-
-fn is_weak_pin(pin: &str) -> bool {
-    let b = pin.as_bytes();
-    let step = |d: i16| b.windows(2).all(|w| i16::from(w[1]) - i16::from(w[0]) == d);
-    step(0) || step(1) || step(-1)
-}
-
-fn new_password() -> String {
-    devices::new_code().to_lowercase()
-}
-
-fn new_pin() -> String {
-    loop {
-        let n = u64::from_be_bytes(clock::random::<8>()) % 1_000_000;
-        let pin = format!("{n:06}");
-        if !is_weak_pin(&pin) {
-            return pin;
-        }
-    }
-}
-
-/// Password and PIN from stdin, one per line.
-///
-/// # Errors
-/// [`Fault`] when there is no password.
-pub fn secrets_from_stdin() -> Result<(Option<String>, Option<String>), Fault> {
-    let mut lines = std::io::stdin().lines().map_while(Result::ok);
-    let password = lines.next().filter(|l| !l.is_empty());
-    let password = password
-        .ok_or_else(|| Fault::usage("--secret-stdin: the first line of stdin must hold the password"))?;
-    Ok((Some(password), lines.next().filter(|l| !l.is_empty())))
-}
-
 /// The number of a badge, as a reader types it into stdin; no argument, so that no list of processes shows it.
 ///
 /// # Errors
@@ -647,25 +505,4 @@ async fn enrol(ground: &Ground, ward: &str, site: bool) -> Result<Given, Fault> 
         "code": code, "ward": ward, "site": site, "expires": clock::instant(until),
         "fingerprint": ground.ca_fingerprint, "certificate_fingerprint": ground.certificate_fingerprint,
     })))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn weak_secrets_are_refused() {
-        assert!(check_secrets("long enough secret", Some("193746")).is_ok());
-        for (password, pin) in [
-            ("short", None),
-            ("123456789012", None),
-            ("long enough secret", Some("123456")),
-            ("long enough secret", Some("777777")),
-            ("long enough secret", Some("12a456")),
-            ("long enough secret", Some("9371")),
-        ] {
-            assert!(check_secrets(password, pin).is_err(), "{password} {pin:?}");
-        }
-        assert!((0..200).all(|_| check_secrets(&new_password(), Some(&new_pin())).is_ok()));
-    }
 }

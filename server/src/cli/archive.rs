@@ -1,6 +1,7 @@
 //! `archive …`: legal hold, destruction and tiers; the work is in `ops::archive` and `ops::tiers`.
 
-use super::acts::{Act, secrets_from_stdin};
+use super::acts::Act;
+use super::users::secrets_from_stdin;
 use super::{Context, Data, Outcome, admin};
 use crate::error::Fault;
 use crate::ops::archive::{Asked, Proven};

@@ -5,7 +5,7 @@
 
 use super::acts::{self, Ground};
 use super::import::importer;
-use super::{Context, Data, Outcome, admin};
+use super::{Context, Data, Outcome, admin, users};
 use crate::clock;
 use crate::data_dir::DataDir;
 use crate::error::Fault;
@@ -173,7 +173,7 @@ async fn staff(ground: &Ground, hospital: Hospital) -> Result<Vec<Value>, Fault>
         };
         let ground = ground.clone();
         making.spawn(async move {
-            acts::put_user(&ground, &user, s.display, role, wards, &s.password, Some(&s.pin)).await
+            users::put_user(&ground, &user, s.display, role, wards, &s.password, Some(&s.pin)).await
         });
         if making.len() >= 2
             && let Some(done) = making.join_next().await

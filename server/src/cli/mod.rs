@@ -18,6 +18,7 @@ mod reviews;
 mod serve;
 mod show;
 mod totp;
+pub mod users;
 
 use crate::config::Config;
 use crate::data_dir::DataDir;
@@ -162,6 +163,30 @@ enum UserCommand {
         name: String,
         #[command(flatten)]
         data: Data,
+    },
+    /// Let a disabled person in again, with a new password and PIN; printed once unless given on stdin.
+    Enable {
+        /// Sign-in name.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+        /// Read the password from the first line of stdin, the PIN from the second.
+        #[arg(long)]
+        secret_stdin: bool,
+    },
+    /// Give a person a new password and PIN, printed once unless given on stdin: forgotten, or known to somebody else. Sessions end,
+    /// and workstations let go of what the old ones opened.
+    Secret {
+        /// Sign-in name.
+        name: String,
+        #[command(flatten)]
+        data: Data,
+        /// Only this one; the other stays.
+        #[arg(long, value_enum)]
+        only: Option<users::Which>,
+        /// Read the password from the first line of stdin, the PIN from the second; with --only, that one from the first.
+        #[arg(long)]
+        secret_stdin: bool,
     },
     /// Badges that pick a person at a workstation; their PIN opens.
     #[command(subcommand)]
@@ -419,7 +444,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
             secret_stdin,
         }) => {
             let (password, pin) = if secret_stdin {
-                acts::secrets_from_stdin()?
+                users::secrets_from_stdin()?
             } else {
                 (None, None)
             };
@@ -440,6 +465,23 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
         Command::User(UserCommand::List(data)) => admin::act(context, &data, Act::UserList).await,
         Command::User(UserCommand::Disable { name, data }) => {
             admin::act(context, &data, Act::UserDisable { name }).await
+        }
+        Command::User(UserCommand::Enable {
+            name,
+            data,
+            secret_stdin,
+        }) => {
+            let asked = users::NewSecrets::read(name, None, true, secret_stdin)?;
+            admin::act(context, &data, Act::UserSecrets(asked)).await
+        }
+        Command::User(UserCommand::Secret {
+            name,
+            data,
+            only,
+            secret_stdin,
+        }) => {
+            let asked = users::NewSecrets::read(name, only, false, secret_stdin)?;
+            admin::act(context, &data, Act::UserSecrets(asked)).await
         }
         Command::User(UserCommand::Badge(BadgeCommand::List(data))) => {
             admin::act(context, &data, Act::UserList).await

@@ -17,6 +17,7 @@ pub mod import;
 pub mod lane;
 pub mod oauth;
 pub mod oidc;
+mod own_secret;
 pub mod refusal;
 mod routes;
 pub mod seat;

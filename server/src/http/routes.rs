@@ -2,7 +2,9 @@
 //!
 //! Never here: what a route does (one file each), layers (the parent). Called by the router.
 
-use super::{auth, break_glass, console, dicomweb, emergency, enrol, fhir, health, import, oauth, oidc};
+use super::{
+    auth, break_glass, console, dicomweb, emergency, enrol, fhir, health, import, oauth, oidc, own_secret,
+};
 use crate::app::App;
 use axum::routing::{MethodRouter, get, post, put};
 use std::sync::Arc;
@@ -255,6 +257,14 @@ pub const ROUTES: &[Route] = &[
         interaction: None,
         body: Some(2048),
         mount: || post(auth::way),
+    },
+    Route {
+        method: "POST",
+        path: "/auth/secret",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(2048),
+        mount: || post(own_secret::change),
     },
     Route {
         method: "POST",

@@ -7,6 +7,8 @@
 use crate::clock;
 use argon2::{Algorithm, Argon2, Params, Version};
 use std::fmt::Write as _;
+use vitrine_access::secrets::LONGEST;
+use zeroize::Zeroizing;
 
 /// What a secret costs to check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +29,6 @@ pub const PIN: Cost = Cost {
     memory_kib: 19 * 1024,
     passes: 2,
 };
-/// Longest secret taken, in bytes.
-pub const LONGEST: usize = 256;
 /// Most memory a stored string may ask for, in KiB.
 const MAX_KIB: u32 = 256 * 1024;
 
@@ -90,6 +90,18 @@ pub fn phc(secret: &str, cost: Cost) -> String {
         b64(&hash)
     );
     out
+}
+
+/// The PHC strings of a new password and a new PIN; none where none is given. Each takes a third of a second, and is made aside.
+///
+/// # Errors
+/// When the thread that made them ended.
+pub async fn hashed(
+    password: Option<Zeroizing<String>>,
+    pin: Option<Zeroizing<String>>,
+) -> Result<(Option<String>, Option<String>), tokio::task::JoinError> {
+    tokio::task::spawn_blocking(move || (password.map(|p| phc(&p, PASSWORD)), pin.map(|p| phc(&p, PIN))))
+        .await
 }
 
 /// Whether `secret` is the one of a PHC string. A string that cannot be read answers no.

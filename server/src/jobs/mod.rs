@@ -1,6 +1,6 @@
 //! Work that comes round by itself.
 //!
-//! Lives here: letting go of old feed rows, hearing of what other servers of the hospital were told, the search index,
+//! Lives here: letting go of old feed rows and of sessions that are long over, hearing of what other servers of the hospital were told, the search index,
 //! reviews that nobody decides, who is told of them, whether the identity provider answers, the audit log's tree and repository, backups for the redo log, the archive's rules and recalls. Never here:
 //! work a request waits for. Called by `cli::serve`.
 
@@ -14,6 +14,7 @@ pub mod tiers;
 pub mod tree;
 
 use crate::app::App;
+use crate::clock;
 use std::sync::Arc;
 use std::time::Duration;
 use vitrine_store::DeviceState;
@@ -30,6 +31,9 @@ const LATER: Duration = Duration::from_secs(30);
 const OTHERS: Duration = Duration::from_secs(2);
 /// Grants looked at each time, newest first.
 const GRANTS: usize = 500;
+/// A session is kept so long after its end, so that whoever comes back with it is told that it has ended, and removed at so many at once.
+const OVER: i64 = 24 * 3_600_000;
+const SESSIONS: u32 = 500;
 
 /// Starts the jobs.
 pub fn start(app: &Arc<App>) {
@@ -52,6 +56,20 @@ pub fn start(app: &Arc<App>) {
                 && let Err(e) = app.store.prune(up_to).await
             {
                 tracing::warn!(error = %e, "old feed rows stay");
+            }
+            loop {
+                match app
+                    .store
+                    .forget_sessions(clock::now().plus_ms(-OVER), SESSIONS)
+                    .await
+                {
+                    Ok(SESSIONS) => tokio::time::sleep(BREATH).await,
+                    Ok(_) => break,
+                    Err(e) => {
+                        tracing::warn!(error = %e, "sessions that are long over stay");
+                        break;
+                    }
+                }
             }
         }
     });

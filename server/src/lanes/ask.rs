@@ -73,7 +73,7 @@ impl Ask {
                 "POST",
                 [
                     "auth",
-                    "login" | "way" | "token" | "introspect" | "revoke" | "launch" | "oidc",
+                    "login" | "way" | "secret" | "token" | "introspect" | "revoke" | "launch" | "oidc",
                 ]
                 | ["auth", "authorize", "sign-in" | "code"]
                 | ["console", "api", "sign-in" | "totp", ..],
@@ -230,6 +230,7 @@ mod tests {
             ("GET", "/.well-known/smart-configuration", Control, Control),
             ("GET", "/fhir/.well-known/smart-configuration", Control, Control),
             ("POST", "/auth/logout", Clinical, Clinical),
+            ("POST", "/auth/secret", SignIn, SignIn),
             ("GET", "/auth/oidc", SignIn, SignIn),
             ("POST", "/auth/oidc", SignIn, SignIn),
             ("POST", "/auth/oidc/backchannel-logout", Admin, Admin),

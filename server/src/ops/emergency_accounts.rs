@@ -9,7 +9,8 @@
 
 use super::reviews::MOST;
 use crate::app::App;
-use crate::cli::acts::{Given, Ground, given, operator, operator_request, put_user};
+use crate::cli::acts::{Given, Ground, given, operator, operator_request};
+use crate::cli::users::put_user;
 use crate::clock;
 use crate::error::{Exit, Fault};
 use serde::{Deserialize, Serialize};

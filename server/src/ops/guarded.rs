@@ -42,7 +42,8 @@ use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice,
     Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    SessionRow, Stall, Store, StoreError, StoreMode, StoredCard, StoredResource, Tiers, is_urgent,
+    SecretsChange, SessionRow, Stall, Store, StoreError, StoreMode, StoredCard, StoredResource, Tiers,
+    is_urgent,
 };
 
 /// Times a read is tried again.
@@ -529,6 +530,9 @@ impl Accounts for Guarded {
     async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
         write!(self, device_seen(id, at, report))
     }
+    async fn change_secrets(&self, entry: AuditEntry, change: SecretsChange) -> Result<Receipt, StoreError> {
+        write!(self, change_secrets(entry, change))
+    }
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         write!(self, put_session(session))
     }
@@ -540,6 +544,9 @@ impl Accounts for Guarded {
     }
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         write!(self, end_session(hash))
+    }
+    async fn forget_sessions(&self, before: UtcMs, most: u32) -> Result<u32, StoreError> {
+        write!(self, forget_sessions(before, most))
     }
     async fn put_client(
         &self,

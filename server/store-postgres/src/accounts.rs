@@ -6,12 +6,12 @@ use crate::sql::{Fault, all, col, hash32, one, parsed, uint};
 use async_trait::async_trait;
 use tokio_postgres::Row;
 use vitrine_access::action::{ManageDevices, ManageUsers};
-use vitrine_access::{Disclosure, Permit, Receipt};
+use vitrine_access::{AuditEntry, Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::identities::ProviderSession;
 use vitrine_store::{
-    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow,
-    StoreError,
+    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SecretsChange,
+    SessionRow, StoreError,
 };
 
 const DEVICES: &str = "keeping devices";
@@ -165,6 +165,10 @@ impl Accounts for PostgresStore {
             .map(|_| ())
     }
 
+    async fn change_secrets(&self, entry: AuditEntry, change: SecretsChange) -> Result<Receipt, StoreError> {
+        receipt(self.act(Act::Secrets(change), Some(entry)).await?)
+    }
+
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         self.act(Act::PutSession(session), None).await.map(|_| ())
     }
@@ -183,6 +187,11 @@ impl Accounts for PostgresStore {
 
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         self.act(Act::EndSession(*hash), None).await.map(|_| ())
+    }
+
+    async fn forget_sessions(&self, before: UtcMs, most: u32) -> Result<u32, StoreError> {
+        let answer = self.act(Act::ForgetSessions(before, most), None).await?;
+        Ok(answer.forgotten)
     }
 
     async fn put_client(

@@ -26,7 +26,8 @@ use vitrine_store::held::HeldChange;
 use vitrine_store::reviews::ReviewOrder;
 use vitrine_store::{
     Account, AccountChange, ClientRow, DeviceRow, DeviceState, EnrolCode, GrantRow, NewDevice,
-    QuarantineItem, SessionRow, StoreError, badge_taken, badges_after, device_chain, none_registered,
+    QuarantineItem, SecretsChange, SessionRow, StoreError, badge_taken, badges_after, device_chain,
+    none_registered,
 };
 
 const USERS: &str = "keeping accounts";
@@ -41,6 +42,7 @@ const PRUNING: &str = "pruning the feed";
 pub(crate) enum Act {
     Quarantine(UtcMs, Vec<QuarantineItem>),
     Account(AccountChange),
+    Secrets(SecretsChange),
     PutCode(EnrolCode),
     Enrol([u8; 32], NewDevice, UtcMs),
     Revoke(DeviceId),
@@ -48,6 +50,7 @@ pub(crate) enum Act {
     PutSession(SessionRow),
     EndSession([u8; 32]),
     ProlongSession([u8; 32], UtcMs),
+    ForgetSessions(UtcMs, u32),
     Identity(IdentityAct),
     Totp(TotpAct),
     PutClient(ClientRow),
@@ -90,6 +93,8 @@ pub(crate) struct Acted {
     pub identity: Option<IdentityActed>,
     /// Of second factors.
     pub totp: Option<TotpActed>,
+    /// Sessions that were removed.
+    pub forgotten: u32,
 }
 
 /// What the quarantine says of an item, sealed: a file's name may name a person.
@@ -116,7 +121,7 @@ impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
         let (mut device, mut seq, mut pixels, mut copies, mut told) = (None, 0, None, None, true);
-        let (mut grant, mut own, mut identity, mut totp) = (None, None, None, None);
+        let (mut grant, mut own, mut identity, mut totp, mut forgotten) = (None, None, None, None, 0);
         if let Act::Archive(order) = act {
             let (archived, receipt) = self.archive(order).await?;
             return Ok(Acted {
@@ -130,6 +135,7 @@ impl Group<'_> {
                 grant: None,
                 identity: None,
                 totp: None,
+                forgotten: 0,
             });
         }
         if let Act::Tier(tier) = act {
@@ -145,12 +151,14 @@ impl Group<'_> {
                 grant: None,
                 identity: None,
                 totp: None,
+                forgotten: 0,
             });
         }
         match act {
             Act::Quarantine(at, items) => self.quarantine(*at, items).await?,
             Act::Account(AccountChange::Put(account)) => self.put_account(account).await?,
             Act::Account(AccountChange::Disable(user)) => self.disable(user).await?,
+            Act::Secrets(new) => self.new_secrets(new).await?,
             Act::Account(AccountChange::AddBadge(user, badge)) => self.badge(user, badge, true).await?,
             Act::Account(AccountChange::RemoveBadge(user, badge)) => self.badge(user, badge, false).await?,
             Act::PutCode(code) => {
@@ -200,6 +208,12 @@ impl Group<'_> {
             Act::ProlongSession(hash, until) => {
                 let sql = "UPDATE session SET until = $2 WHERE hash = $1";
                 run(self.tx, SESSIONS, sql, &[&&hash[..], &until.0]).await?;
+            }
+            Act::ForgetSessions(before, most) => {
+                let sql =
+                    "DELETE FROM session WHERE hash IN (SELECT hash FROM session WHERE until < $1 LIMIT $2)";
+                let gone = run(self.tx, SESSIONS, sql, &[&before.0, &i64::from(*most)]).await?;
+                forgotten = u32::try_from(gone).unwrap_or(u32::MAX);
             }
             Act::Identity(act) => identity = Some(self.identity(act).await?),
             Act::Totp(act) => totp = Some(self.totp(act).await?),
@@ -253,6 +267,7 @@ impl Group<'_> {
             grant,
             identity,
             totp,
+            forgotten,
         })
     }
 
@@ -333,6 +348,17 @@ impl Group<'_> {
         let row = one(self.tx, USERS, sql, &[&user.as_str()]).await?;
         if row.is_none() {
             return Err(refused(format!("there is no user {user}")));
+        }
+        self.tell_account(row)
+    }
+
+    async fn new_secrets(&mut self, new: &SecretsChange) -> Result<(), Fault> {
+        let sql = "UPDATE account SET password_phc = coalesce($2, password_phc), pin_phc = coalesce($3, pin_phc),
+                     disabled = disabled AND NOT $4, version = version + 1 WHERE name = $1 RETURNING no, version";
+        let with: sql::Params<'_> = &[&new.user.as_str(), &new.password_phc, &new.pin_phc, &new.enable];
+        let row = one(self.tx, USERS, sql, with).await?;
+        if row.is_none() {
+            return Err(refused(format!("there is no user {}", new.user)));
         }
         self.tell_account(row)
     }

@@ -253,6 +253,7 @@ const NOTHING: &[(&str, &str, &str)] = &[
     ("POST", "/auth/login", "gives a session"),
     ("POST", "/auth/way", "gives a way of signing in"),
     ("POST", "/auth/logout", "gives nothing"),
+    ("POST", "/auth/secret", "gives nothing"),
     ("GET", "/auth/oidc", "gives a way of signing in"),
     ("POST", "/auth/oidc", "gives a session"),
     ("POST", "/auth/oidc/backchannel-logout", "gives nothing"),

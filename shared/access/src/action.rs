@@ -131,6 +131,8 @@ actions! {
     AuthorizeApp = "authorize-app";
     /// Somebody makes, or confirms, a second factor of their own.
     SecondFactor = "second-factor";
+    /// Somebody gives themselves a new password or PIN.
+    ChangeSecret = "change-secret";
 }
 
 #[cfg(test)]
@@ -142,7 +144,7 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(Kind::parse(kind.name()), Some(*kind));
         }
-        assert_eq!(Kind::ALL.len(), NAMES.len() + 15);
+        assert_eq!(Kind::ALL.len(), NAMES.len() + 16);
         assert!(Kind::ALL.iter().zip(NAMES).all(|(k, n)| k.name() == *n));
         assert_eq!(Kind::parse("other"), None);
         assert_eq!(<ReadCard as Action>::KIND, Kind::ReadCard);

@@ -19,6 +19,7 @@ mod permit;
 pub mod policy;
 pub mod review;
 pub mod scopes;
+pub mod secrets;
 pub mod tree;
 pub mod ways;
 

@@ -61,6 +61,7 @@ pub fn dir_body(account: &Account) -> Vec<u8> {
         disabled: bool,
         #[serde(skip_serializing_if = "<[String]>::is_empty")]
         badges: &'a [String],
+        password_mark: String,
     }
     let dir = Dir {
         user: account.user.as_str(),
@@ -74,9 +75,18 @@ pub fn dir_body(account: &Account) -> Vec<u8> {
         pin_phc: account.pin_phc.as_deref(),
         disabled: account.disabled,
         badges: &account.badges,
+        password_mark: password_mark(&account.password_phc),
     };
     // Strings, a list and a flag: there is nothing in it that JSON cannot say.
     serde_json::to_vec(&dir).unwrap_or_default()
+}
+
+/// What changes when a password does, and says nothing of it: 8 bytes of BLAKE3 over its PHC string, whose salt of 16 random bytes no
+/// workstation ever has. Hex.
+fn password_mark(phc: &str) -> String {
+    let hash = blake3::derive_key("vitrine mark of a password v1", phc.as_bytes());
+    let first = u64::from_be_bytes(std::array::from_fn(|i| hash[i]));
+    format!("{first:016x}")
 }
 
 /// The key of an account in the `dir` scope.

@@ -20,7 +20,7 @@ use crate::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
     ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice,
     Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    SessionRow, Stall, Store, StoreError, StoredCard, StoredResource, Tiers,
+    SecretsChange, SessionRow, Stall, Store, StoreError, StoredCard, StoredResource, Tiers,
 };
 use async_trait::async_trait;
 use std::collections::HashMap;
@@ -532,6 +532,9 @@ impl Accounts for FaultyStore {
     async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError> {
         through!(self, device_seen(id, at, report))
     }
+    async fn change_secrets(&self, entry: AuditEntry, change: SecretsChange) -> Result<Receipt, StoreError> {
+        through!(self, change_secrets(entry, change))
+    }
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         through!(self, put_session(session))
     }
@@ -543,6 +546,9 @@ impl Accounts for FaultyStore {
     }
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         through!(self, end_session(hash))
+    }
+    async fn forget_sessions(&self, before: UtcMs, most: u32) -> Result<u32, StoreError> {
+        through!(self, forget_sessions(before, most))
     }
     async fn put_client(
         &self,

@@ -50,7 +50,8 @@ pub use model::{
     Account, AccountChange, Applied, AppliedChange, ArchivedResource, AuditChainRow, ChangeBatch, ChangeKind,
     ChangeOp, Counts, DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef,
     NewDevice, Page, PatientHit, Precondition, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchBy,
-    SearchHits, SearchQuery, SessionRow, StoredCard, StoredResource, badge_taken, badges_after,
+    SearchHits, SearchQuery, SecretsChange, SessionRow, StoredCard, StoredResource, badge_taken,
+    badges_after,
 };
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,

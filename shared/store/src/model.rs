@@ -300,6 +300,19 @@ pub enum AccountChange {
     RemoveBadge(UserId, String),
 }
 
+/// New secrets of an account: whatever was opened under the old ones ends, for the account's version grows.
+#[derive(Debug, Clone)]
+pub struct SecretsChange {
+    /// Whose.
+    pub user: UserId,
+    /// Argon2id PHC string of the new password; none: it stays.
+    pub password_phc: Option<String>,
+    /// Argon2id PHC string of the new PIN; none: it stays.
+    pub pin_phc: Option<String>,
+    /// A disabled account may sign in again.
+    pub enable: bool,
+}
+
 /// The badges of an account after a change of them.
 ///
 /// # Errors

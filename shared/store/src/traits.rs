@@ -13,7 +13,7 @@ use crate::totp::SecondFactors;
 use crate::{
     Account, AccountChange, Applied, AuditChainRow, ChangeBatch, ClientRow, Counts, DeviceRow, EnrolCode,
     FeedBatch, HistoryPage, ItemRef, NewDevice, Page, QuarantineItem, QuarantineRow, ScopeItem, ScopePage,
-    SearchHits, SearchQuery, SessionRow, StoreError, StoredCard, StoredResource,
+    SearchHits, SearchQuery, SecretsChange, SessionRow, StoreError, StoredCard, StoredResource,
 };
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -238,6 +238,9 @@ pub trait Accounts: Send + Sync {
     ) -> Result<Receipt, StoreError>;
     /// Notes that a device was seen and what it reports.
     async fn device_seen(&self, id: &DeviceId, at: UtcMs, report: Option<String>) -> Result<(), StoreError>;
+    /// Gives an account new secrets, with the row of who did it: its owner, or whoever runs commands. [`StoreError::Refused`] when there is
+    /// no such account.
+    async fn change_secrets(&self, entry: AuditEntry, change: SecretsChange) -> Result<Receipt, StoreError>;
     /// Keeps a session.
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError>;
     /// Moves a session's end. Nothing happens to one that has ended meanwhile: it stays ended.
@@ -246,6 +249,8 @@ pub trait Accounts: Send + Sync {
     async fn session(&self, hash: &[u8; 32]) -> Result<Option<SessionRow>, StoreError>;
     /// Ends a session.
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError>;
+    /// Removes sessions whose end came before `before`, at most `most` of them; gives how many.
+    async fn forget_sessions(&self, before: UtcMs, most: u32) -> Result<u32, StoreError>;
     /// Registers a program, or replaces what is registered under its id. Sessions that it opened itself end with that.
     async fn put_client(
         &self,

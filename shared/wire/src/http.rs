@@ -64,6 +64,26 @@ pub struct LoginRequest {
     pub badge: Option<String>,
 }
 
+/// `POST /auth/secret`, with the token of a session at a workstation: its owner gives themselves a new password or PIN.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SecretRequest {
+    /// The password as it is now, whichever is changed.
+    pub password: String,
+    /// The new password; absent = it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_password: Option<String>,
+    /// The new PIN; absent = it stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub new_pin: Option<String>,
+}
+
+/// It is changed: every session under the old ones has ended, the one that asked too.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SecretResponse {
+    /// `password`, `pin`.
+    pub changed: Vec<String>,
+}
+
 /// `POST /auth/way`: whether a person may sign in at an enrolled workstation by less than the hospital's identity provider now.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct WayRequest {
@@ -152,6 +172,9 @@ pub struct DirUser {
     /// Their badges, as [`crate::digest::badge`] has them; absent from a server that knows of none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub badges: Vec<String>,
+    /// Changes when the password does, so that what the old one opens on a workstation goes; absent from an older server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password_mark: Option<String>,
 }
 
 /// Body of an item in a `board:` scope, key = patient id.

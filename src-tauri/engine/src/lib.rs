@@ -42,6 +42,6 @@ pub use images::Pixels;
 pub use link::{Enrolled, Enrolment, enrol};
 pub use profile::DeviceFile;
 pub use selftest::{Check, SelfTest};
-pub use session::Reader;
+pub use session::{NewSecret, Reader};
 pub use vitrine_clinical::{language, say, word};
 pub use workstation::{Beside, IdentityToken, Options, Packet, SEARCH_ROWS, Workstation};

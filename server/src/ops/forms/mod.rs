@@ -238,7 +238,7 @@ fn shape(kind: Kind, e: &AuditEntry) -> Shape {
             &[],
         ),
         Kind::AuthorizeApp => plain("E", ALERT, &[ATTRIBUTES]),
-        Kind::SecondFactor => plain("U", ALERT, &[ATTRIBUTES]),
+        Kind::SecondFactor | Kind::ChangeSecret => plain("U", ALERT, &[ATTRIBUTES]),
     }
 }
 

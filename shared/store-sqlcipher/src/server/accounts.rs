@@ -8,12 +8,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use vitrine_access::action::{ManageDevices, ManageUsers};
 use vitrine_access::chain::GENESIS;
-use vitrine_access::{Disclosure, Permit, Receipt};
+use vitrine_access::{AuditEntry, Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 use vitrine_store::identities::ProviderSession;
 use vitrine_store::{
-    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow,
-    StoreError, badge_taken, badges_after, none_registered,
+    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SecretsChange,
+    SessionRow, StoreError, badge_taken, badges_after, none_registered,
 };
 
 const USERS: &str = "keeping accounts";
@@ -335,6 +335,19 @@ impl Accounts for SqlcipherStore {
         .await
     }
 
+    async fn change_secrets(&self, entry: AuditEntry, new: SecretsChange) -> Result<Receipt, StoreError> {
+        self.write(1, move |conn, group| {
+            let sql = "UPDATE account SET password_phc = coalesce(?2, password_phc), pin_phc = coalesce(?3, pin_phc),
+                         disabled = disabled AND NOT ?4, version = version + 1 WHERE user = ?1";
+            let with = params![new.user.as_str(), new.password_phc, new.pin_phc, new.enable];
+            if run(conn, sql, with).during(USERS)? == 0 {
+                return Err(StoreError::Refused(format!("there is no user {}", new.user)));
+            }
+            group.record(conn, &entry)
+        })
+        .await
+    }
+
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         self.write(1, move |conn, _| {
             let sql = "INSERT OR REPLACE INTO session
@@ -387,6 +400,16 @@ impl Accounts for SqlcipherStore {
             run(conn, "DELETE FROM session WHERE hash = ?1", [&hash[..]])
                 .during(SESSIONS)
                 .map(|_| ())
+        })
+        .await
+    }
+
+    async fn forget_sessions(&self, before: UtcMs, most: u32) -> Result<u32, StoreError> {
+        self.write(1, move |conn, _| {
+            let sql =
+                "DELETE FROM session WHERE hash IN (SELECT hash FROM session WHERE until < ?1 LIMIT ?2)";
+            let gone = run(conn, sql, params![before.0, most]).during(SESSIONS)?;
+            Ok(u32::try_from(gone).unwrap_or(u32::MAX))
         })
         .await
     }

@@ -2,8 +2,11 @@
 
 use super::hospital::Hospital;
 use crate::{
-    Account, AccountChange, ClientRow, DeviceState, EnrolCode, NewDevice, SessionRow, StoreError, batch,
+    Account, AccountChange, ClientRow, DeviceState, EnrolCode, NewDevice, SecretsChange, SessionRow,
+    StoreError, batch,
 };
+use vitrine_access::Disclosure;
+use vitrine_access::action::ManageUsers;
 use vitrine_clinical::{DeviceId, UserId, UtcMs, WardId};
 
 fn code(n: u8, until: i64) -> EnrolCode {
@@ -129,6 +132,48 @@ pub(super) async fn keeps_accounts_sessions_clients(h: Hospital) {
     assert!(h.store.accounts().await.expect("accounts").is_empty());
 }
 
+pub(super) async fn sessions_that_are_over_are_forgotten(h: Hospital) {
+    for n in 1..=5_u8 {
+        let row = SessionRow {
+            hash: [n; 32],
+            holder: "ann".to_owned(),
+            client: false,
+            device: None,
+            scopes: Vec::new(),
+            provider: None,
+            at: UtcMs(1),
+            until: UtcMs(i64::from(n)),
+        };
+        h.store.put_session(row).await.expect("kept");
+    }
+    let forget = async |before: i64, most: u32| {
+        let gone = h.store.forget_sessions(UtcMs(before), most).await;
+        gone.expect("forgotten")
+    };
+    let left = async || {
+        let mut left = Vec::new();
+        for n in 1..=5_u8 {
+            if h.store.session(&[n; 32]).await.expect("session").is_some() {
+                left.push(n);
+            }
+        }
+        left
+    };
+    assert_eq!((forget(1, 10).await, left().await), (0, vec![1, 2, 3, 4, 5]));
+    assert_eq!(
+        (forget(5, 3).await, left().await.len()),
+        (3, 2),
+        "no more than were asked for"
+    );
+    assert_eq!(
+        (forget(5, 3).await, left().await),
+        (1, vec![5]),
+        "whose end came before"
+    );
+    assert_eq!((forget(6, 0).await, left().await), (0, vec![5]));
+    assert_eq!((forget(6, 3).await, left().await), (1, vec![]));
+}
+
 /// By secret, by key, and without either; what a program opened ends when it is changed or goes.
 async fn clients(h: &Hospital) {
     let row = |id: &str, secret: Option<u8>, keys: Option<&str>| ClientRow {
@@ -189,6 +234,74 @@ async fn clients(h: &Hospital) {
     assert_eq!(h.store.client("ris").await.expect("client"), None);
     let refused = h.store.remove_client(&h.operator(), "ris").await;
     assert!(matches!(refused.map(|_| ()), Err(StoreError::Refused(_))));
+}
+
+pub(super) async fn new_secrets_change_what_is_new_and_nothing_else(h: Hospital) {
+    let user = UserId::new("ann").expect("a user");
+    let change = async |c: AccountChange| h.store.change_account(&h.operator(), c).await.map(|_| ());
+    let secrets = async |password: Option<&str>, pin: Option<&str>, enable: bool| {
+        let new = SecretsChange {
+            user: user.clone(),
+            password_phc: password.map(str::to_owned),
+            pin_phc: pin.map(str::to_owned),
+            enable,
+        };
+        let entry = h.operator::<ManageUsers>().entry(Disclosure::default());
+        h.store.change_secrets(entry, new).await.map(|_| ())
+    };
+    let nobody = secrets(Some("p"), None, true).await;
+    assert!(matches!(nobody, Err(StoreError::Refused(_))));
+    let mut expected = Account {
+        user: user.clone(),
+        display: "Ann".to_owned(),
+        role: "nurse".parse().expect("a role"),
+        wards: vec![WardId::new("ED").expect("a ward")],
+        password_phc: "p1".to_owned(),
+        pin_phc: None,
+        disabled: false,
+        badges: vec!["b".to_owned()],
+        version: 1,
+    };
+    change(AccountChange::Put(expected.clone())).await.expect("kept");
+    let mark = |a: &Account| {
+        let dir: serde_json::Value = serde_json::from_slice(&batch::dir_body(a)).expect("JSON");
+        dir["password_mark"].as_str().expect("a mark").to_owned()
+    };
+    let mut marks = vec![mark(&expected)];
+    // password, pin, enable; what they are then, and whether the account is disabled.
+    let steps = [
+        (Some("p2"), None, false, "p2", None, false),
+        (None, Some("n1"), false, "p2", Some("n1"), false),
+        (None, None, true, "p2", Some("n1"), false),
+        (Some("p3"), Some("n2"), false, "p3", Some("n2"), true),
+        (Some("p4"), Some("n3"), true, "p4", Some("n3"), false),
+    ];
+    for (password, pin, enable, is_password, is_pin, disabled) in steps {
+        if disabled {
+            change(AccountChange::Disable(user.clone()))
+                .await
+                .expect("disabled");
+            expected.version += 1;
+        }
+        secrets(password, pin, enable).await.expect("changed");
+        expected = Account {
+            password_phc: is_password.to_owned(),
+            pin_phc: is_pin.map(str::to_owned),
+            disabled,
+            version: expected.version + 1,
+            ..expected
+        };
+        let kept = h.store.account(&user).await.expect("account").expect("there");
+        assert_eq!(kept, expected);
+        marks.push(mark(&kept));
+    }
+    // The mark is another one with each password, and with nothing else.
+    assert_eq!(marks[1], marks[2]);
+    assert_eq!(marks[2], marks[3]);
+    marks.dedup();
+    assert_eq!(marks.len(), 4, "{marks:?}");
+    // Workstations are told of each change.
+    super::feeds::replay(&h, "dir").await;
 }
 
 pub(super) async fn a_badge_is_of_one_person(h: Hospital) {

@@ -101,7 +101,9 @@ cases! {
     looks::refuses_what_cannot_be_asked;
     directory::enrols_once;
     directory::keeps_accounts_sessions_clients;
+    directory::sessions_that_are_over_are_forgotten;
     directory::a_badge_is_of_one_person;
+    directory::new_secrets_change_what_is_new_and_nothing_else;
     identities::binds_one_identity_to_one_account;
     identities::ends_the_sessions_of_an_identity;
     identities::what_counts_once_counts_once;

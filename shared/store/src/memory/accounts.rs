@@ -1,15 +1,32 @@
 //! Accounts, devices and sessions of the memory store.
 
-use super::{MemoryStore, record};
+use super::{MemoryStore, Tables, record};
 use crate::scope::Scope;
 use crate::{
-    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SessionRow,
-    StoreError, badge_taken, badges_after, batch, none_registered,
+    Account, AccountChange, Accounts, ClientRow, DeviceRow, DeviceState, EnrolCode, NewDevice, SecretsChange,
+    SessionRow, StoreError, badge_taken, badges_after, batch, none_registered,
 };
 use async_trait::async_trait;
 use vitrine_access::action::{ManageDevices, ManageUsers};
-use vitrine_access::{Disclosure, Permit, Receipt};
+use vitrine_access::{AuditEntry, Disclosure, Permit, Receipt};
 use vitrine_clinical::{DeviceId, UserId, UtcMs};
+
+/// Keeps an account in its next version, and tells workstations.
+fn keep(t: &mut Tables, account: Account) {
+    let prev = t.accounts.get(&account.user).map_or(0, |a| a.version);
+    let account = Account {
+        version: prev + 1,
+        ..account
+    };
+    t.feed_row(
+        &Scope::Dir,
+        batch::dir_key(account.user.as_str()),
+        prev,
+        account.version,
+        false,
+    );
+    t.accounts.insert(account.user.clone(), account);
+}
 
 #[async_trait]
 impl Accounts for MemoryStore {
@@ -51,19 +68,7 @@ impl Accounts for MemoryStore {
                 ..there(&user)?
             },
         };
-        let prev = t.accounts.get(&account.user).map_or(0, |a| a.version);
-        let account = Account {
-            version: prev + 1,
-            ..account
-        };
-        t.feed_row(
-            &Scope::Dir,
-            batch::dir_key(account.user.as_str()),
-            prev,
-            account.version,
-            false,
-        );
-        t.accounts.insert(account.user.clone(), account);
+        keep(&mut t, account);
         let receipt = record(&mut t, &permit.entry(Disclosure::default()))?;
         self.committed(&t);
         Ok(receipt)
@@ -165,6 +170,23 @@ impl Accounts for MemoryStore {
         Ok(())
     }
 
+    async fn change_secrets(&self, entry: AuditEntry, new: SecretsChange) -> Result<Receipt, StoreError> {
+        let mut t = self.tables();
+        let Some(account) = t.accounts.get(&new.user).cloned() else {
+            return Err(StoreError::Refused(format!("there is no user {}", new.user)));
+        };
+        let account = Account {
+            password_phc: new.password_phc.unwrap_or(account.password_phc),
+            pin_phc: new.pin_phc.or(account.pin_phc),
+            disabled: account.disabled && !new.enable,
+            ..account
+        };
+        keep(&mut t, account);
+        let receipt = record(&mut t, &entry)?;
+        self.committed(&t);
+        Ok(receipt)
+    }
+
     async fn put_session(&self, session: SessionRow) -> Result<(), StoreError> {
         self.tables().sessions.insert(session.hash, session);
         Ok(())
@@ -184,6 +206,16 @@ impl Accounts for MemoryStore {
     async fn end_session(&self, hash: &[u8; 32]) -> Result<(), StoreError> {
         self.tables().sessions.remove(hash);
         Ok(())
+    }
+
+    async fn forget_sessions(&self, before: UtcMs, most: u32) -> Result<u32, StoreError> {
+        let mut left = most;
+        self.tables().sessions.retain(|_, s| {
+            let goes = left > 0 && s.until < before;
+            left -= u32::from(goes);
+            !goes
+        });
+        Ok(most - left)
     }
 
     async fn put_client(

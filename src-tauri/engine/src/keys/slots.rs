@@ -54,6 +54,9 @@ pub struct UserSlot {
     wrapped: String,
     /// File name of the records this key opens.
     pub records: String,
+    /// What the staff list said of the secret when this was made, so that a slot of a secret that was changed since is known as one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<String>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -231,6 +234,7 @@ impl Slots {
         kind: SlotKind,
         secret: &str,
         dk: &Dek,
+        mark: Option<String>,
     ) -> Result<(Dek, UserSlot, Option<String>), EngineError> {
         let old = self
             .file
@@ -250,11 +254,46 @@ impl Slots {
             salt: entropy::hex(&salt),
             wrapped: entropy::hex(&wrapped),
             records: format!("records-{}.db", entropy::hex(&entropy::bytes::<8>()?)),
+            mark,
         };
         self.file.users.retain(|s| !(s.user == user && s.kind == kind));
         self.file.users.push(slot.clone());
         self.write()?;
         Ok((dek, slot, old.map(|s| s.records)))
+    }
+
+    /// Keeps up with what the staff list says of a user's secrets: a slot of a secret that was changed since is removed, one that
+    /// was made before the list said anything takes the mark. Returns the record files that no key opens any more.
+    ///
+    /// # Errors
+    /// [`EngineError::Io`] of the file.
+    pub fn keep_up(
+        &mut self,
+        user: &str,
+        mark: impl Fn(SlotKind) -> Option<String>,
+    ) -> Result<Vec<String>, EngineError> {
+        let (mut gone, mut changed) = (Vec::new(), false);
+        self.file.users.retain_mut(|slot| {
+            let Some(now) = (slot.user == user).then(|| mark(slot.kind)).flatten() else {
+                return true;
+            };
+            match &slot.mark {
+                Some(then) if *then == now => true,
+                Some(_) => {
+                    gone.push(slot.records.clone());
+                    false
+                }
+                None => {
+                    slot.mark = Some(now);
+                    changed = true;
+                    true
+                }
+            }
+        });
+        if changed || !gone.is_empty() {
+            self.write()?;
+        }
+        Ok(gone)
     }
 
     /// Removes a user's slots; returns the record files that no key opens any more.
@@ -389,7 +428,7 @@ mod tests {
     #[test]
     fn a_file_of_version_1_opens_and_its_names_are_sealed() {
         let (dir, mut s, deks, dk) = slots();
-        let (dek, slot, _) = s.enrol_user("lee", SlotKind::Pin, "482915", &dk).unwrap();
+        let (dek, slot, _) = s.enrol_user("lee", SlotKind::Pin, "482915", &dk, None).unwrap();
         let path = dir.path().join("slots.json");
         assert!(!std::fs::read_to_string(&path).unwrap().contains("lee"));
         let old = serde_json::json!({"version": 1, "essentials": s.file.essentials, "outbox": s.file.outbox, "users": [slot]});
@@ -418,7 +457,7 @@ mod tests {
     #[test]
     fn a_user_slot_needs_the_secret_and_dk() {
         let (dir, mut s, _, dk) = slots();
-        let (dek, slot, old) = s.enrol_user("lee", SlotKind::Pin, "482915", &dk).unwrap();
+        let (dek, slot, old) = s.enrol_user("lee", SlotKind::Pin, "482915", &dk, None).unwrap();
         assert!(old.is_none());
         assert_eq!(
             s.unlock(&slot, "482915", &dk).unwrap().unwrap().bytes(),
@@ -432,17 +471,50 @@ mod tests {
             "a copy of the file elsewhere"
         );
 
-        let (dek2, slot2, old) = s.enrol_user("lee", SlotKind::Pin, "111222", &dk).unwrap();
+        let (dek2, slot2, old) = s.enrol_user("lee", SlotKind::Pin, "111222", &dk, None).unwrap();
         assert_eq!(old.as_deref(), Some(slot.records.as_str()));
         assert_ne!(dek.bytes(), dek2.bytes());
         assert!(s.unlock(&slot2, "482915", &dk).unwrap().is_none());
         assert_eq!(s.of("lee").count(), 1);
 
-        s.enrol_user("rao", SlotKind::Password, "long words", &dk)
+        s.enrol_user("rao", SlotKind::Password, "long words", &dk, None)
             .unwrap();
         let (again, _) = Slots::open(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
         assert_eq!(again.users().collect::<Vec<_>>(), ["lee", "rao"]);
         assert_eq!(s.remove("lee").unwrap(), [slot2.records]);
         assert_eq!(s.of("lee").count(), 0);
+    }
+
+    #[test]
+    fn a_slot_of_a_secret_that_was_changed_is_removed_and_one_without_a_mark_takes_it() {
+        let (dir, mut s, _, dk) = slots();
+        let mark = |pin: &'static str, password: &'static str| {
+            move |kind| {
+                let of = match kind {
+                    SlotKind::Pin => pin,
+                    SlotKind::Password => password,
+                };
+                (!of.is_empty()).then(|| of.to_owned())
+            }
+        };
+        let (_, pin, _) = s
+            .enrol_user("lee", SlotKind::Pin, "482915", &dk, Some("n1".to_owned()))
+            .unwrap();
+        let (_, password, _) = s
+            .enrol_user("lee", SlotKind::Password, "long words", &dk, None)
+            .unwrap();
+        s.enrol_user("rao", SlotKind::Pin, "739128", &dk, Some("n1".to_owned()))
+            .unwrap();
+        assert!(
+            s.keep_up("lee", mark("n1", "")).unwrap().is_empty(),
+            "an older server"
+        );
+        assert!(s.keep_up("lee", mark("n1", "p1")).unwrap().is_empty(), "taken");
+        assert!(s.keep_up("lee", mark("n1", "p1")).unwrap().is_empty(), "the same");
+        let (mut s, _) = Slots::open(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
+        assert_eq!(s.keep_up("lee", mark("n1", "p2")).unwrap(), [password.records]);
+        assert_eq!(s.keep_up("lee", mark("n2", "p2")).unwrap(), [pin.records]);
+        let (s, _) = Slots::open(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
+        assert_eq!((s.of("lee").count(), s.of("rao").count()), (0, 1));
     }
 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 use vitrine_clinical::say;
 use vitrine_wire::ErrorCode;
 use vitrine_wire::http::{
-    LoginRequest, LoginResponse, OidcLoginRequest, OidcLoginResponse, OidcOffer, Refusal, WayAnswer,
-    WayRequest,
+    LoginRequest, LoginResponse, OidcLoginRequest, OidcLoginResponse, OidcOffer, Refusal, SecretRequest,
+    SecretResponse, WayAnswer, WayRequest,
 };
 
 /// Longest wait for a connection.
@@ -148,6 +148,22 @@ pub(crate) async fn login_by_provider(
     let answer: OidcLoginResponse = post(&client, &format!("{server}/auth/oidc"), &request).await?;
     station.clock.learn(answer.login.server_time_ms);
     Ok(answer)
+}
+
+/// Gives the person whose session this is a new password or PIN.
+pub(crate) async fn change_secret(
+    station: &Station,
+    token: &str,
+    request: &SecretRequest,
+) -> Result<SecretResponse, EngineError> {
+    let (client, server, _) = reach(station)?;
+    read(
+        client
+            .post(format!("{server}/auth/secret"))
+            .bearer_auth(token)
+            .json(request),
+    )
+    .await
 }
 
 /// Asks the server whether a person may sign in by less than the provider now.

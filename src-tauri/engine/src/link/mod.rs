@@ -16,5 +16,5 @@ mod tls;
 pub(crate) use connection::{Socket, dial};
 pub(crate) use driver::{Command, Started, start};
 pub use enrol::{Enrolled, Enrolment, enrol};
-pub(crate) use http::{Redeemed, login, login_by_provider, provider, way};
+pub(crate) use http::{Redeemed, change_secret, login, login_by_provider, provider, way};
 pub(crate) use tls::ends;

@@ -191,7 +191,7 @@ impl<'a> Stores<'a> {
         for (scope, keys) in std::mem::take(&mut self.changed) {
             let event = match scope.split_once(':') {
                 None if scope == "dir" => {
-                    session::drop_leavers(self.station);
+                    session::heed_staff_list(self.station);
                     continue;
                 }
                 Some(("board", ward)) => EngineEvent::BoardChanged(ward.to_owned()),

@@ -7,6 +7,7 @@
 mod badges;
 mod cli_session;
 pub(crate) mod declared;
+mod own_secret;
 mod provider;
 pub(crate) mod rows;
 mod sign_in;
@@ -16,9 +17,11 @@ pub(crate) mod ways;
 pub use badges::Reader;
 pub(crate) use badges::{Badges, is_somebodys, present};
 pub(crate) use cli_session::{forget_saved, restore, save_current};
+pub use own_secret::NewSecret;
+pub(crate) use own_secret::change_secret;
 pub(crate) use provider::{open_browser, sign_in_by_provider};
 pub(crate) use rows::Ended;
-pub(crate) use sign_in::{dir_user, drop_leavers, recent_users, sign_in};
+pub(crate) use sign_in::{dir_user, heed_staff_list, recent_users, sign_in};
 pub(crate) use waits::Waits;
 
 use crate::EngineError;

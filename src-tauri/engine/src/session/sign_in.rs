@@ -245,23 +245,55 @@ pub(crate) fn drop_slots(station: &Station, user: &str) {
     }
 }
 
-/// The staff list changed: the keys and records of whoever's account is disabled go, and their session with them.
-pub(crate) fn drop_leavers(station: &Station) {
+/// What the staff list says of a secret: something else once it is another one.
+fn mark(dir: &DirUser, kind: SlotKind) -> Option<String> {
+    match kind {
+        SlotKind::Password => dir.password_mark.clone(),
+        SlotKind::Pin => dir
+            .pin_phc
+            .as_ref()
+            .map(|phc| crate::entropy::hex(&vitrine_wire::digest::body_hash(phc.as_bytes()))),
+    }
+}
+
+/// The staff list changed: the keys and records of whoever's account is disabled go, and their session with them; so do those that
+/// a secret opened which was changed since, and a session that nobody but this workstation let in.
+pub(crate) fn heed_staff_list(station: &Station) {
     let mut users: Vec<String> = station.slots().users().map(str::to_owned).collect();
     users.dedup();
     for user in users {
-        if !matches!(dir_user(station, &user), Ok(Some(d)) if d.disabled) {
+        let Ok(Some(dir)) = dir_user(station, &user) else {
+            continue;
+        };
+        let here = |alone: bool| {
+            let session = station.session();
+            session
+                .as_ref()
+                .is_some_and(|s| s.person.user.as_str() == user && (s.offline || !alone))
+        };
+        if dir.disabled {
+            tracing::info!("the keys of a disabled account are removed");
+            if here(false) {
+                station.lock(Ended::Server);
+            }
+            drop_slots(station, &user);
             continue;
         }
-        tracing::info!("the keys of a disabled account are removed");
-        let here = station
-            .session()
-            .as_ref()
-            .is_some_and(|s| s.person.user.as_str() == user);
-        if here {
+        let gone = station.slots().keep_up(&user, |kind| mark(&dir, kind));
+        let gone = gone.unwrap_or_else(|error| {
+            tracing::error!(%error, "the keys of a secret that was changed cannot be removed");
+            Vec::new()
+        });
+        if gone.is_empty() {
+            continue;
+        }
+        tracing::info!("the keys of a secret that was changed are removed");
+        if here(true) {
             station.lock(Ended::Server);
         }
-        drop_slots(station, &user);
+        for name in gone {
+            drop_records(station, &name);
+        }
     }
 }
 
@@ -383,14 +415,21 @@ pub(super) fn make_slot(
     user: &str,
     secret: &str,
 ) -> Result<Option<Arc<Records>>, EngineError> {
-    let kind = kind_of_secret(dir_user(station, user)?.as_ref(), secret);
+    let dir = dir_user(station, user)?;
+    let kind = kind_of_secret(dir.as_ref(), secret);
     let existing: Option<UserSlot> = station.slots().of(user).find(|s| s.kind == kind).cloned();
     if let Some(slot) = existing
         && let Some(dek) = station.slots().unlock(&slot, secret, station.key.dk())?
     {
         return Ok(open_records(station, &dek, &slot));
     }
-    let (dek, slot, old) = station.slots().enrol_user(user, kind, secret, station.key.dk())?;
+    let (dek, slot, old) = station.slots().enrol_user(
+        user,
+        kind,
+        secret,
+        station.key.dk(),
+        dir.and_then(|d| mark(&d, kind)),
+    )?;
     if let Some(old) = old {
         drop_records(station, &old);
     }

@@ -28,7 +28,7 @@ use crate::link;
 use crate::memory;
 use crate::outbox::read_head;
 use crate::selftest::{self, SelfTest};
-use crate::session::{self, Ended, declared};
+use crate::session::{self, Ended, NewSecret, declared};
 use crate::station::Station;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -91,6 +91,21 @@ impl Workstation {
             .spawn(async move { session::sign_in(&station, &user, secret, None).await })
             .await
             .map_err(|_| EngineError::Internal("signing in"))?
+    }
+
+    /// Gives the person who is signed in a new password or PIN; `now` is the password as it is. The screen is locked by it.
+    ///
+    /// # Errors
+    /// [`EngineError::Usage`] for a secret that is too easily guessed, [`EngineError::WrongSecret`] for the password, [`EngineError::Offline`],
+    /// [`EngineError::NotSignedIn`], [`EngineError::Throttled`].
+    pub async fn change_secret(&self, now: &str, new: NewSecret) -> Result<(), EngineError> {
+        let station = self.station()?;
+        let now = Zeroizing::new(now.to_owned());
+        self.inner
+            .handle
+            .spawn(async move { session::change_secret(&station, &now, new).await })
+            .await
+            .map_err(|_| EngineError::Internal("changing a secret"))?
     }
 
     /// Whom a badge picks: `text` as the reader sent it. Nobody is let in by it.

@@ -160,6 +160,7 @@ fn set_up(situation: &Request, runtime: &tokio::runtime::Handle) -> World {
             pin_phc: None,
             disabled: false,
             badges: Vec::new(),
+            password_mark: None,
         };
         stage(
             &e,

@@ -241,6 +241,7 @@ pub fn plant_at(dir: &Path, people: &[Planted], now: i64) -> Profiled {
                 pin_phc: Some(hash_pin(pin, b"0123456789abcdef").unwrap()),
                 disabled: *user == "gone",
                 badges: badges(user),
+                password_mark: None,
             };
             (format!("user/{user}"), serde_json::to_vec(&d).unwrap())
         })
@@ -330,7 +331,7 @@ pub fn outbox(p: &Profiled) -> vitrine_store_sqlcipher::workstation::Outbox {
 /// Gives a user a slot with records of these patients.
 pub fn give_records(p: &Profiled, user: &str, secret: &str, kind: SlotKind, people: &[Planted]) -> PathBuf {
     let (key, mut slots, _) = keys(p);
-    let (dek, slot, _) = slots.enrol_user(user, kind, secret, key.dk()).unwrap();
+    let (dek, slot, _) = slots.enrol_user(user, kind, secret, key.dk(), None).unwrap();
     let path = p.dir.join(&slot.records);
     let r = Records::open(&path, &db_key(&dek), cache::open_fold).unwrap();
     let now = Clock::new().wall().0;
@@ -361,7 +362,9 @@ pub fn give_records(p: &Profiled, user: &str, secret: &str, kind: SlotKind, peop
 /// Gives a user a slot with these resources as one patient's record.
 pub fn give_resources(p: &Profiled, user: &str, secret: &str, patient: &str, resources: &[(String, String)]) {
     let (key, mut slots, _) = keys(p);
-    let (dek, slot, _) = slots.enrol_user(user, SlotKind::Pin, secret, key.dk()).unwrap();
+    let (dek, slot, _) = slots
+        .enrol_user(user, SlotKind::Pin, secret, key.dk(), None)
+        .unwrap();
     let r = Records::open(&p.dir.join(&slot.records), &db_key(&dek), cache::open_fold).unwrap();
     let scope = format!("pat:{patient}");
     r.begin(&scope, "epoch-1", 7, 10).unwrap();

@@ -1,6 +1,6 @@
 //! Running the acts.
 
-use crate::args::{Act, AuditAct, CacheAct, Cli, Who};
+use crate::args::{Act, AuditAct, CacheAct, Cli, Which, Who};
 use crate::{bench, drill, entries, images, print, secret, wall};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use vitrine_engine::clock::Clock;
 use vitrine_engine::keys::{self, SealerChoice, SealerKind};
 use vitrine_engine::profile::{Profile, write_private};
-use vitrine_engine::{Beside, BreakGlass, EngineError, Enrolment, Identity, Options, Workstation};
+use vitrine_engine::{Beside, BreakGlass, EngineError, Enrolment, Identity, NewSecret, Options, Workstation};
 use vitrine_wire::view::{DataAge, EngineEvent};
 use zeroize::Zeroizing;
 
@@ -88,6 +88,22 @@ pub async fn run(cli: Cli) -> Result<u8, EngineError> {
                 None
             };
             login_by_provider(&profile, pin, print, json).await
+        }
+        Act::ChangeSecret { user, which } => {
+            let (now, new) = secret::now_and_new()?;
+            let ws = open(&profile, false)?;
+            ws.sign_in(&user, &now).await?;
+            let (new, name) = match which {
+                Which::Password => (NewSecret::Password(new), "password"),
+                Which::Pin => (NewSecret::Pin(new), "pin"),
+            };
+            ws.change_secret(&now, new).await?;
+            if json {
+                print::json(&json!({"user": user, "changed": [name]}));
+            } else {
+                say!("Changed. Sign in with the new one from now on.");
+            }
+            Ok(DONE)
         }
         Act::Lock => lock(&profile, json),
         Act::Sync {

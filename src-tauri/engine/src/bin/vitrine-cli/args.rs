@@ -5,6 +5,15 @@ use std::path::PathBuf;
 use vitrine_engine::keys::SealerKind;
 use vitrine_engine::language::Language;
 
+/// A secret of a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Which {
+    /// The password
+    Password,
+    /// The PIN
+    Pin,
+}
+
 /// The workstation without a window: for IT, for drills, for tests.
 #[derive(Debug, Parser)]
 #[command(name = "vitrine-cli", version, about, disable_help_subcommand = true)]
@@ -99,6 +108,15 @@ pub enum Act {
         /// How the secret is given
         #[command(flatten)]
         secret: Secret,
+    },
+    /// Give yourself a new password or PIN: the password as it is now on the first line of stdin, the new one on the second
+    ChangeSecret {
+        /// Sign-in name
+        #[arg(long)]
+        user: String,
+        /// Which of them is changed
+        #[arg(value_enum)]
+        which: Which,
     },
     /// End the kept session
     Lock,

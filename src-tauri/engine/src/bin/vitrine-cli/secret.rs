@@ -37,6 +37,11 @@ pub fn badge() -> Result<Zeroizing<String>, EngineError> {
     line()
 }
 
+/// The password as it is now, and what is to be instead of it or of the PIN: two lines of stdin.
+pub fn now_and_new() -> Result<(Zeroizing<String>, Zeroizing<String>), EngineError> {
+    Ok((line()?, line()?))
+}
+
 fn line() -> Result<Zeroizing<String>, EngineError> {
     let mut text = Zeroizing::new(String::new());
     std::io::stdin()

@@ -25,7 +25,7 @@ fn stolen(dir: &Path, cost: (u32, u32)) -> (Slots, UserSlot, Dek, Dek) {
     let dk = Dek::random().unwrap();
     let (mut slots, _) = Slots::create(&dir.join("slots.json"), "dev1", &dk).unwrap();
     slots.cost = cost;
-    let (dek, slot, _) = slots.enrol_user("lee", SlotKind::Pin, PIN, &dk).unwrap();
+    let (dek, slot, _) = slots.enrol_user("lee", SlotKind::Pin, PIN, &dk, None).unwrap();
     (slots, slot, dk, dek)
 }
 
