@@ -46,7 +46,8 @@ pub async fn change(
         ("pin", asked.new_pin.is_some()),
     ]
     .into_iter()
-    .filter_map(|(name, there)| there.then(|| name.to_owned()))
+    .filter(|(_, there)| *there)
+    .map(|(name, _)| name.to_owned())
     .collect();
     if changed.is_empty() {
         return Err(bad("Neither a new password nor a new PIN is given."));
