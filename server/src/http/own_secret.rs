@@ -52,6 +52,12 @@ pub async fn change(
     if changed.is_empty() {
         return Err(bad("Neither a new password nor a new PIN is given."));
     }
+    // Before the password is looked at: a right one must leave a row, whatever is to come instead of it.
+    let password = asked.new_password.as_deref().map_or(Ok(()), rule::password);
+    let pin = asked.new_pin.as_deref().map_or(Ok(()), rule::pin);
+    if let Err(unfit) = password.and(pin) {
+        return Err(bad(&format!("Not changed: {}.", unfit.text())));
+    }
     let now = clock::now();
     if let Some(s) = app.throttle.wait_s(user.as_str(), HERE, now) {
         return Err(Refused::throttled(s));
@@ -72,11 +78,6 @@ pub async fn change(
         return Err(wait.map_or_else(Refused::wrong_secret, Refused::throttled));
     }
     app.throttle.right(user.as_str(), HERE);
-    let password = asked.new_password.as_deref().map_or(Ok(()), rule::password);
-    let pin = asked.new_pin.as_deref().map_or(Ok(()), rule::pin);
-    if let Err(unfit) = password.and(pin) {
-        return Err(bad(&format!("Not changed: {}.", unfit.text())));
-    }
     let busy = || {
         let text = "The server is busy: try again in a second.";
         Refused::new(StatusCode::SERVICE_UNAVAILABLE, ErrorCode::Overloaded, text)

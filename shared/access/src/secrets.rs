@@ -5,7 +5,7 @@
 
 use vitrine_clinical::say;
 
-/// Most characters of a secret, bytes.
+/// Longest secret, bytes.
 pub const LONGEST: usize = 256;
 /// Least characters of a password.
 pub const PASSWORD_LEAST: usize = 12;
