@@ -33,6 +33,9 @@ use vitrine_store::identities::{Bound, Identities, ProviderEnd};
 use vitrine_store::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
+use vitrine_store::messages::{
+    Keeping, KeptMessage, MessageCount, MessageOutcome, MessageQuery, MessageRow, Messages, NewMessage,
+};
 use vitrine_store::notes::{NoteHits, NoteQuery};
 use vitrine_store::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use vitrine_store::reviews::{ReviewOrder, Reviews};
@@ -361,6 +364,40 @@ impl Held for Guarded {
         change: HeldChange,
     ) -> Result<bool, StoreError> {
         write!(self, change_held(permit, id, change))
+    }
+}
+
+#[async_trait]
+impl Messages for Guarded {
+    async fn keep_message(&self, m: NewMessage) -> Result<Keeping, StoreError> {
+        write!(self, keep_message(m))
+    }
+    async fn settle_message(&self, id: u64, at: UtcMs, outcome: MessageOutcome) -> Result<bool, StoreError> {
+        write!(self, settle_message(id, at, outcome))
+    }
+    async fn decide_message(
+        &self,
+        permit: &Permit<ImportData>,
+        id: u64,
+        at: UtcMs,
+        outcome: MessageOutcome,
+    ) -> Result<bool, StoreError> {
+        write!(self, decide_message(permit, id, at, outcome))
+    }
+    async fn message(&self, id: u64) -> Result<Option<KeptMessage>, StoreError> {
+        upkeep!(self, message(id))
+    }
+    async fn messages(&self, query: &MessageQuery) -> Result<Vec<MessageRow>, StoreError> {
+        upkeep!(self, messages(query))
+    }
+    async fn unsettled_messages(&self, after: u64, limit: usize) -> Result<Vec<KeptMessage>, StoreError> {
+        upkeep!(self, unsettled_messages(after, limit))
+    }
+    async fn message_counts(&self, since: UtcMs) -> Result<Vec<MessageCount>, StoreError> {
+        upkeep!(self, message_counts(since))
+    }
+    async fn forget_messages(&self, before: UtcMs, most: usize) -> Result<u64, StoreError> {
+        write!(self, forget_messages(before, most))
     }
 }
 

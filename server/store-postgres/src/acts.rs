@@ -11,6 +11,7 @@ use crate::audit_find::{self, Entries};
 use crate::copies::{CopiesActed, CopyAct};
 use crate::group::Group;
 use crate::identities::{IdentityAct, IdentityActed};
+use crate::messages::{MessageAct, MessageActed};
 use crate::pixels::{PixelAct, PixelsActed};
 use crate::sql::{self, Fault, all, col, hash32, int, one, parsed, run, uint};
 use crate::state::FeedOut;
@@ -68,6 +69,7 @@ pub(crate) enum Act {
     Pixels(Box<PixelAct>),
     ChangeHeld(u64, HeldChange),
     Copies(Box<CopyAct>),
+    Message(Box<MessageAct>),
 }
 
 /// What became of it.
@@ -93,6 +95,8 @@ pub(crate) struct Acted {
     pub identity: Option<IdentityActed>,
     /// Of second factors.
     pub totp: Option<TotpActed>,
+    /// Of messages of other systems.
+    pub message: Option<MessageActed>,
     /// Sessions that were removed.
     pub forgotten: u32,
 }
@@ -121,7 +125,8 @@ impl Group<'_> {
     /// Carries an act out, with its audit row where it has one.
     pub(crate) async fn act(&mut self, act: &Act, entry: Option<&AuditEntry>) -> Result<Acted, Fault> {
         let (mut device, mut seq, mut pixels, mut copies, mut told) = (None, 0, None, None, true);
-        let (mut grant, mut own, mut identity, mut totp, mut forgotten) = (None, None, None, None, 0);
+        let (mut grant, mut own, mut identity, mut totp, mut message) = (None, None, None, None, None);
+        let mut forgotten = 0;
         if let Act::Archive(order) = act {
             let (archived, receipt) = self.archive(order).await?;
             return Ok(Acted {
@@ -135,6 +140,7 @@ impl Group<'_> {
                 grant: None,
                 identity: None,
                 totp: None,
+                message: None,
                 forgotten: 0,
             });
         }
@@ -151,6 +157,7 @@ impl Group<'_> {
                 grant: None,
                 identity: None,
                 totp: None,
+                message: None,
                 forgotten: 0,
             });
         }
@@ -253,6 +260,11 @@ impl Group<'_> {
             Act::Pixels(act) => pixels = Some(self.pixels(act).await?),
             Act::ChangeHeld(id, change) => told = self.change_held(*id, change).await?,
             Act::Copies(act) => copies = Some(self.copies(act).await?),
+            Act::Message(act) => {
+                let done = self.message(act).await?;
+                told = !matches!(done, MessageActed::Settled(false));
+                message = Some(done);
+            }
             Act::Archive(_) | Act::Tier(_) => {}
         }
         let receipt = entry.filter(|_| told).map(|e| self.record(e)).transpose()?;
@@ -267,6 +279,7 @@ impl Group<'_> {
             grant,
             identity,
             totp,
+            message,
             forgotten,
         })
     }

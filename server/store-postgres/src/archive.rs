@@ -138,6 +138,9 @@ impl Group<'_> {
         for (uid, sha256) in crate::imaging::of(self.tx, self.vault, pid).await? {
             manifest.image(&uid, sha256)?;
         }
+        for (id, bytes) in crate::messages::of(self.tx, self.vault, &order.patient).await? {
+            manifest.message(id, &bytes)?;
+        }
         let d = order.destroyed(d, manifest)?;
         let batch = order.deletion(d.id, live);
         let prepared = Prepared {

@@ -104,6 +104,7 @@ impl Group<'_> {
         let patients = "UPDATE patient SET destroyed = true WHERE pid = ANY($1)";
         run(self.tx, doing, patients, &[&self.purge]).await?;
         crate::imaging::forget(self.tx, &self.purge).await?;
+        crate::messages::forget(self.tx, &self.purge).await?;
         // After the patient's row: who kept words before it was locked has committed them by now.
         for table in ["note_word", "note"] {
             let words = format!(

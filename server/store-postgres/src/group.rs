@@ -7,6 +7,7 @@
 //! the same patient go one after the other.
 
 use crate::audit_find::Entries;
+use crate::messages::MessagesDone;
 use crate::prepare::Prepared;
 use crate::sql::{self, Fault, Params, all, col, hash16, one, parsed, uint};
 use crate::state::{BoardRow, CardRow, FactAt, FactIn, Pat, Res, Slot, State};
@@ -67,6 +68,8 @@ pub(crate) struct Group<'g> {
     pub purge: Vec<i64>,
     /// Day on which records were used.
     pub used: BTreeMap<PatientId, i64>,
+    /// What became of the group's messages, in their order.
+    pub messages: MessagesDone,
     rids: VecDeque<i64>,
 }
 
@@ -113,6 +116,7 @@ impl<'g> Group<'g> {
             again: false,
             purge: Vec::new(),
             used: BTreeMap::new(),
+            messages: MessagesDone::default(),
             rids: VecDeque::new(),
         })
     }

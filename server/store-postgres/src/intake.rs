@@ -35,7 +35,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 
 /// Every table that holds something of a record.
 const TABLES: &str = "patient, note, note_word, resource, resource_version, fact, ident, dependency, person, ward, card, ess_member, board,
-    op, quarantine, audit, audit_head, audit_find, audit_action, device, device_audit, enrol_code, account, session, identity, used_once, totp, totp_code, client, break_glass_grant, legal_hold,
+    op, quarantine, message, message_body, audit, audit_head, audit_find, audit_action, device, device_audit, enrol_code, account, session, identity, used_once, totp, totp_code, client, break_glass_grant, legal_hold,
     destruction, imaging_study, imaging_series, imaging_instance, imaging_pack, imaging_copy, imaging_target,
     change_log, tally";
 
@@ -152,6 +152,7 @@ impl Intake {
             ("pg_get_serial_sequence('ward', 'no')", "ward", "no"),
             ("pg_get_serial_sequence('account', 'no')", "account", "no"),
             ("pg_get_serial_sequence('quarantine', 'id')", "quarantine", "id"),
+            ("pg_get_serial_sequence('message', 'id')", "message", "id"),
         ] {
             let sql = format!(
                 "SELECT setval({sequence}, coalesce(max({column}), 1), max({column}) IS NOT NULL) FROM {table}"

@@ -9,6 +9,7 @@
 
 use crate::acts::{Act, Acted};
 use crate::group::Group;
+use crate::messages::MessageAct;
 use crate::prepare::Prepared;
 use crate::sql::{self, During, Fault, col, int};
 use crate::vault::Vault;
@@ -322,6 +323,17 @@ impl Writer {
             })
             .collect();
         group.load(&batches).await?;
+        let messages: Vec<&MessageAct> = jobs
+            .iter()
+            .filter_map(|j| match j {
+                Job::Act(act, _) => match &**act {
+                    Act::Message(act) => Some(&**act),
+                    _ => None,
+                },
+                _ => None,
+            })
+            .collect();
+        group.load_messages(&messages).await?;
         let mut outcomes = Vec::with_capacity(jobs.len());
         for job in jobs {
             let outcome = match job {

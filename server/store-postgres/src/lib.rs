@@ -26,6 +26,7 @@ mod identities;
 mod imaging;
 mod intake;
 mod lane;
+mod messages;
 mod migrate;
 mod notes;
 mod pixels;

@@ -88,10 +88,15 @@ const MIGRATIONS: &[Migration] = &[
         name: "totp",
         sql: include_str!("../migrations/0015_totp.sql"),
     },
+    Migration {
+        number: 16,
+        name: "messages",
+        sql: include_str!("../migrations/0016_messages.sql"),
+    },
 ];
 
 /// The newest schema this program knows.
-pub const SCHEMA: u32 = 15;
+pub const SCHEMA: u32 = 16;
 
 /// Brings the schema up to date. Two servers that start at once go one after the other.
 ///

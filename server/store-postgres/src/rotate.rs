@@ -12,10 +12,11 @@ const DOING: &str = "sealing bodies with the newest key";
 /// Rows looked at in one transaction.
 const STRETCH: i64 = 500;
 
-/// A table whose bodies can be sealed again: name, its number, what a body is bound to.
+/// A table whose bodies can be sealed again: name, its number, the column of the body, what a body is bound to.
 struct Table {
     name: &'static str,
     number: &'static str,
+    body: &'static str,
     place: fn(i64) -> Place<'static>,
 }
 
@@ -23,42 +24,68 @@ const TABLES: &[Table] = &[
     Table {
         name: "resource",
         number: "rid",
+        body: "body",
         place: Place::Resource,
     },
     Table {
         name: "fact",
         number: "rid",
+        body: "body",
         place: Place::Fact,
     },
     Table {
         name: "card",
         number: "pid",
+        body: "body",
         place: Place::Card,
     },
     Table {
         name: "board",
         number: "pid",
+        body: "body",
         place: Place::Board,
     },
     Table {
         name: "imaging_study",
         number: "no",
+        body: "body",
         place: Place::Study,
     },
     Table {
         name: "imaging_series",
         number: "no",
+        body: "body",
         place: Place::Series,
     },
     Table {
         name: "imaging_instance",
         number: "no",
+        body: "body",
         place: Place::Instance,
     },
     Table {
         name: "imaging_pack",
         number: "no",
+        body: "body",
         place: Place::Pack,
+    },
+    Table {
+        name: "message",
+        number: "id",
+        body: "about",
+        place: Place::Message,
+    },
+    Table {
+        name: "message",
+        number: "id",
+        body: "said",
+        place: Place::MessageSaid,
+    },
+    Table {
+        name: "message_body",
+        number: "id",
+        body: "body",
+        place: Place::MessageBody,
     },
 ];
 
@@ -96,17 +123,22 @@ async fn stretch(
         &[],
     )
     .await?;
-    let Table { name, number, place } = table;
+    let Table {
+        name,
+        number,
+        body,
+        place,
+    } = table;
     let sql = format!(
-        "SELECT {number}, body FROM {name} WHERE {number} > $1 ORDER BY {number} LIMIT $2 FOR UPDATE"
+        "SELECT {number}, {body} FROM {name} WHERE {number} > $1 ORDER BY {number} LIMIT $2 FOR UPDATE"
     );
     let rows = all(&tx, DOING, &sql, &[&after, &STRETCH]).await?;
     let (mut numbers, mut bodies, mut last) = (Vec::new(), Vec::new(), None);
     for row in &rows {
         let n: i64 = col(row, 0, DOING)?;
         last = Some(n);
-        let body: Option<&[u8]> = col(row, 1, DOING)?;
-        if let Some(body) = body.filter(|b| key_of(b) != vault.newest() && referenced(b).is_none()) {
+        let sealed: Option<&[u8]> = col(row, 1, DOING)?;
+        if let Some(body) = sealed.filter(|b| key_of(b) != vault.newest() && referenced(b).is_none()) {
             let packed = vault.unseal(place(n), body)?;
             numbers.push(n);
             bodies.push(vault.seal(place(n), &packed)?);
@@ -116,7 +148,7 @@ async fn stretch(
     let mut count = 0;
     if !numbers.is_empty() {
         let sql = format!(
-            "UPDATE {name} t SET body = u.body FROM unnest($1::bigint[], $2::bytea[]) u(n, body) WHERE t.{number} = u.n"
+            "UPDATE {name} t SET {body} = u.body FROM unnest($1::bigint[], $2::bytea[]) u(n, body) WHERE t.{number} = u.n"
         );
         count = run(&tx, DOING, &sql, &[&numbers, &bodies]).await?;
     }

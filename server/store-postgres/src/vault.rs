@@ -46,6 +46,10 @@ pub(crate) enum Place<'p> {
     /// A hold by its patient, a request by its id.
     Archive(&'p [u8]),
     Quarantine,
+    /// What the row of a message says: of its header, of what became of it; its bytes.
+    Message(i64),
+    MessageSaid(i64),
+    MessageBody(i64),
     DataKey(i32),
 }
 
@@ -65,6 +69,9 @@ impl Place<'_> {
             Self::Grant(id) => [&[b'g'][..], id].concat(),
             Self::Archive(id) => [&[b'h'][..], id].concat(),
             Self::Quarantine => vec![b'q'],
+            Self::Message(id) => numbered(b'm', id),
+            Self::MessageSaid(id) => numbered(b'o', id),
+            Self::MessageBody(id) => numbered(b'y', id),
             Self::DataKey(no) => numbered(b'k', i64::from(no)),
         }
     }
@@ -245,6 +252,16 @@ impl Vault {
         let mut context = hmac::Context::with_key(&self.index);
         context.update(b"u");
         context.update(uid.as_bytes());
+        let mut first = [0; 16];
+        first.copy_from_slice(&context.sign().as_ref()[..16]);
+        first
+    }
+
+    /// Token of a message's digest: of what it is the same as another by, or of its bytes.
+    pub fn message_token(&self, digest: &[u8]) -> [u8; 16] {
+        let mut context = hmac::Context::with_key(&self.index);
+        context.update(b"m");
+        context.update(digest);
         let mut first = [0; 16];
         first.copy_from_slice(&context.sign().as_ref()[..16]);
         first

@@ -155,7 +155,7 @@ async fn a_newer_schema_and_another_kind_are_refused() {
     let before = contents(folder.path());
     assert!(matches!(
         open_store(&path, 1),
-        Err(StoreError::NewerSchema { found: 99, known: 15 })
+        Err(StoreError::NewerSchema { found: 99, known: 16 })
     ));
     assert_eq!(contents(folder.path()), before);
     let conn = cipher::open(&path, &the_key(1), &OpenOptions::default()).unwrap();

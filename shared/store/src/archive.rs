@@ -489,6 +489,9 @@ impl ArchiveOrder {
     }
 }
 
+/// How a message of another system is called in the list.
+pub const MESSAGE: &str = "Hl7v2Message";
+
 /// The list of what goes: every version of every resource, with the SHA-256 of its bytes.
 #[derive(Debug, Default)]
 pub struct Manifest {
@@ -508,6 +511,19 @@ impl Manifest {
     /// [`StoreError::Refused`] for a UID that is none.
     pub fn image(&mut self, uid: &str, sha256: [u8; 32]) -> Result<(), StoreError> {
         self.lines.push((imaging::instance_key(uid)?, 1, sha256));
+        Ok(())
+    }
+
+    /// Adds a message that another system sent, by its number; its bytes go, its row stays.
+    ///
+    /// # Errors
+    /// None that occur: a number is an id.
+    pub fn message(&mut self, id: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let key = ResourceKey::new(MESSAGE, &id.to_string()).map_err(|e| StoreError::Backend {
+            doing: "listing what is destroyed",
+            cause: e.to_string(),
+        })?;
+        self.add(&key, 1, bytes);
         Ok(())
     }
 

@@ -11,6 +11,9 @@ use crate::identities::{Bound, Identities, ProviderEnd};
 use crate::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
+use crate::messages::{
+    Keeping, KeptMessage, MessageCount, MessageOutcome, MessageQuery, MessageRow, Messages, NewMessage,
+};
 use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::{Pixels, PixelsDone, SeriesPixels, Unpacked};
 use crate::reviews::{ReviewOrder, Reviews};
@@ -370,6 +373,40 @@ impl Held for FaultyStore {
         change: HeldChange,
     ) -> Result<bool, StoreError> {
         through!(self, change_held(permit, id, change))
+    }
+}
+
+#[async_trait]
+impl Messages for FaultyStore {
+    async fn keep_message(&self, m: NewMessage) -> Result<Keeping, StoreError> {
+        through!(self, keep_message(m))
+    }
+    async fn settle_message(&self, id: u64, at: UtcMs, outcome: MessageOutcome) -> Result<bool, StoreError> {
+        through!(self, settle_message(id, at, outcome))
+    }
+    async fn decide_message(
+        &self,
+        permit: &Permit<ImportData>,
+        id: u64,
+        at: UtcMs,
+        outcome: MessageOutcome,
+    ) -> Result<bool, StoreError> {
+        through!(self, decide_message(permit, id, at, outcome))
+    }
+    async fn message(&self, id: u64) -> Result<Option<KeptMessage>, StoreError> {
+        through!(self, message(id))
+    }
+    async fn messages(&self, query: &MessageQuery) -> Result<Vec<MessageRow>, StoreError> {
+        through!(self, messages(query))
+    }
+    async fn unsettled_messages(&self, after: u64, limit: usize) -> Result<Vec<KeptMessage>, StoreError> {
+        through!(self, unsettled_messages(after, limit))
+    }
+    async fn message_counts(&self, since: UtcMs) -> Result<Vec<MessageCount>, StoreError> {
+        through!(self, message_counts(since))
+    }
+    async fn forget_messages(&self, before: UtcMs, most: usize) -> Result<u64, StoreError> {
+        through!(self, forget_messages(before, most))
     }
 }
 

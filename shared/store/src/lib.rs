@@ -27,6 +27,7 @@ pub mod imaging;
 pub mod labels;
 pub mod meaning;
 pub mod memory;
+pub mod messages;
 mod model;
 pub mod notes;
 pub mod pack;
@@ -46,6 +47,10 @@ pub use checked::{Contents, LogMark, RowCheck};
 pub use clients::{ClientRow, none_registered};
 pub use error::StoreError;
 pub use memory::MemoryStore;
+pub use messages::{
+    Keeping, KeptMessage, MessageCount, MessageOutcome, MessageQuery, MessageRow, MessageState, Messages,
+    NewMessage,
+};
 pub use model::{
     Account, AccountChange, Applied, AppliedChange, ArchivedResource, AuditChainRow, ChangeBatch, ChangeKind,
     ChangeOp, Counts, DeviceRow, DeviceState, EnrolCode, FeedBatch, FeedRow, GrantRow, HistoryPage, ItemRef,

@@ -5,6 +5,7 @@ use crate::copies::Copies;
 use crate::held::Held;
 use crate::identities::Identities;
 use crate::imaging::Imaging;
+use crate::messages::Messages;
 use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::Pixels;
 use crate::reviews::Reviews;
@@ -334,6 +335,7 @@ pub trait Store:
     + Held
     + Reviews
     + SecondFactors
+    + Messages
 {
 }
 impl<
@@ -349,7 +351,8 @@ impl<
         + Copies
         + Held
         + Reviews
-        + SecondFactors,
+        + SecondFactors
+        + Messages,
 > Store for T
 {
 }

@@ -11,6 +11,10 @@ use vitrine_store::search::PersonWords;
 use vitrine_store::transfer::{Cell, Column, Form, Row, Table};
 use vitrine_store::{PersonRow, StoreError};
 
+/// Where the row of a message has its two digests, and what its header says.
+const MESSAGE_SAME: usize = 13;
+const MESSAGE_ABOUT: usize = 15;
+
 /// The chain and the counts of the server that moved.
 const CHAIN: &str = "server";
 
@@ -123,6 +127,8 @@ fn place(table: Table, row: &[Cell]) -> Place<'_> {
         (Table::Hold, Some(Cell::Text(patient))) => Place::Archive(patient.as_bytes()),
         (Table::Destruction, Some(Cell::Bytes(id))) => Place::Archive(id),
         (Table::Quarantine, _) => Place::Quarantine,
+        (Table::Message, _) => Place::MessageSaid(number(row, 0)),
+        (Table::MessageBody, _) => Place::MessageBody(number(row, 0)),
         _ => Place::Resource(number(row, 0)),
     }
 }
@@ -153,8 +159,21 @@ fn packed_pairs(mut pairs: Vec<[i64; 2]>) -> Cell {
     packed(pairs.as_flattened())
 }
 
+/// What messages are looked for by, as tokens.
+fn tokens_of_message(vault: &Vault, row: &mut Row) {
+    for cell in row.iter_mut().skip(MESSAGE_SAME).take(2) {
+        if let Cell::Bytes(digest) = cell {
+            *cell = Cell::Bytes(Bytes::copy_from_slice(&vault.message_token(digest)));
+        }
+    }
+}
+
 /// Words become the tokens by which they are found here.
 pub(super) fn kept(vault: &Vault, table: Table, mut rows: Vec<Row>) -> Result<Vec<Row>, StoreError> {
+    if table == Table::Message {
+        rows.iter_mut().for_each(|row| tokens_of_message(vault, row));
+        return Ok(rows);
+    }
     for row in &mut rows {
         let Some(words) = row.last_mut() else { continue };
         match (table, &*words) {
@@ -222,10 +241,19 @@ pub(super) fn bare(vault: &Vault, table: Table, row: Row, to: &mut Vec<Vec<Out>>
     } else {
         None
     };
+    let header = match row.get(MESSAGE_ABOUT) {
+        Some(Cell::Bytes(said)) if table == Table::Message => {
+            Some(vault.put(Place::Message(number(&row, 0)), said)?)
+        }
+        _ => None,
+    };
     let tokens = image_tokens(vault, table, &row)?;
     let mut out: Vec<Out> = row.into_iter().map(Out::Cell).collect();
     if let (Some(sealed), Some(last)) = (sealed, out.last_mut()) {
         *last = Out::Sealed(sealed);
+    }
+    if let (Some(said), Some(cell)) = (header, out.get_mut(MESSAGE_ABOUT)) {
+        *cell = Out::Sealed(said);
     }
     out.extend(tokens);
     match (table, about) {
@@ -356,6 +384,9 @@ pub(super) fn given_back(
                 let mut row = Vec::with_capacity(table.columns().len());
                 for (n, column) in table.columns().iter().enumerate() {
                     let cell = match column.form {
+                        Form::Body if table == Table::Message && n == MESSAGE_ABOUT => {
+                            opened(vault, Place::Message(number(&row, 0)), col(r, n, doing)?)
+                        }
                         Form::Body => opened(vault, place(table, &row), col(r, n, doing)?),
                         form => cell(r, n, form, doing)?,
                     };

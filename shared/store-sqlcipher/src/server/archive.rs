@@ -3,7 +3,7 @@
 use super::apply::apply;
 use super::prepare::prepare;
 use super::sql::{During, all, one, run, uint};
-use super::{ServerGroup, SqlcipherStore, accounts, body, imaging, notes, tiers};
+use super::{ServerGroup, SqlcipherStore, accounts, body, imaging, messages, notes, tiers};
 use async_trait::async_trait;
 use rusqlite::{Connection, Row, params};
 use serde::de::DeserializeOwned;
@@ -147,6 +147,9 @@ fn destroy(
     for (uid, sha256) in imaging::of(conn, pid)? {
         manifest.image(&uid, sha256)?;
     }
+    for (id, bytes) in messages::of(conn, &order.patient)? {
+        manifest.message(id, &bytes)?;
+    }
     let d = order.destroyed(d, manifest)?;
     let live = resources.iter().filter(|r| r.2).map(|r| r.1.clone());
     let packs = group.packs.clone();
@@ -160,6 +163,7 @@ fn destroy(
     run(conn, "UPDATE patient SET destroyed = 1 WHERE pid = ?1", [pid]).during(DESTROYING)?;
     notes::forget(conn, pid)?;
     imaging::forget(conn, pid)?;
+    messages::forget(conn, &order.patient)?;
     group.destroyed_packs.extend(tiers::forget(conn, pid)?);
     group.purge_persons();
     Ok((Step::Destroy(d).into(), receipt))

@@ -231,6 +231,7 @@ const fn is_packed(table: Table) -> bool {
             | Table::Card
             | Table::Board
             | Table::Quarantine
+            | Table::MessageBody
             | Table::Study
             | Table::Series
             | Table::Instance

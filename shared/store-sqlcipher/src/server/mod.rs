@@ -25,6 +25,7 @@ mod held;
 mod identities;
 mod imaging;
 mod meaning;
+mod messages;
 mod notes;
 mod operate;
 mod persons;
@@ -135,6 +136,11 @@ const MIGRATIONS: &[Migration] = &[
         number: 15,
         name: "totp",
         sql: include_str!("../../migrations/server/0015_totp.sql"),
+    },
+    Migration {
+        number: 16,
+        name: "messages",
+        sql: include_str!("../../migrations/server/0016_messages.sql"),
     },
 ];
 

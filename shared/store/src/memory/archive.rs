@@ -45,6 +45,9 @@ fn destroy(
     for (uid, sha256) in super::imaging::of(t, &order.patient) {
         manifest.image(&uid, sha256)?;
     }
+    for (id, body) in super::messages::of(t, &order.patient) {
+        manifest.message(id, body)?;
+    }
     let d = order.destroyed(d, manifest)?;
     let (_, disclosure) = apply::apply(t, projector, Some(&order.patient), &order.deletion(d.id, live))?;
     for key in &all {
@@ -84,6 +87,7 @@ impl Archive for MemoryStore {
                     }
                 }
                 super::imaging::forget(&mut t, &order.patient);
+                super::messages::forget(&mut t, &order.patient);
                 Step::Destroy(d)
             }
             other => other,

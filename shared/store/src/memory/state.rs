@@ -159,6 +159,8 @@ pub(super) struct Tables {
     pub quarantine: Vec<HeldItem>,
     /// Number of the last item that came into quarantine.
     pub quarantine_last: u64,
+    /// By number.
+    pub messages: BTreeMap<u64, super::messages::Message>,
     pub audit: Vec<Row>,
     pub device_audit: BTreeMap<DeviceId, Vec<Row>>,
     pub accounts: BTreeMap<UserId, Account>,

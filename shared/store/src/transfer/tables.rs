@@ -154,6 +154,12 @@ tables! {
     /// What could not be taken.
     Quarantine "quarantine" 1 [id Number, at Number, location Text, kind Text, reason Text, expression Text,
         bytes Number, body Body];
+    /// Messages of other systems; their numbers are kept. `same` and `sum` are looked for: a backend may keep tokens of them.
+    Message "message" 1 [id Number, at Number, feed Text, kind Text, corrects Number, bytes Number, times Number,
+        settled Number, state Text, code Number, patient Text, wrote Number, kept Flag, same Bytes, sum Bytes, about Body,
+        said Body];
+    /// Their bytes.
+    MessageBody "message_body" 1 [id Number, body Body];
     /// The server's audit chain.
     Audit "audit" 1 [seq Number, at Number, hash Bytes, body Body];
     /// Workstations.
