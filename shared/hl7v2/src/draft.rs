@@ -3,6 +3,7 @@
 use crate::fault::Place;
 use crate::json::{Json, object, text};
 use crate::time::Stamp;
+use vitrine_clinical::label::Label;
 
 /// A business identifier that something is known by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +53,12 @@ pub struct Draft {
     pub dated: Option<Stamp>,
     /// The resource, `resourceType` first, without `id` and `meta`; references to other drafts by [`draft_reference`].
     pub body: Json,
+    /// What the resource is made with where nothing is recorded yet, an object or [`Json::Null`]: members that a message of
+    /// this kind does not tell, and that are never put over what is recorded (the status of a visit in an A08, the clinical
+    /// status of an allergy in an AL1).
+    pub made_with: Json,
+    /// What the resource has to be labelled with (`meta.security`); added to what it is labelled with, never taken away.
+    pub label: Label,
     /// Where in the message it comes from.
     pub place: Place,
 }

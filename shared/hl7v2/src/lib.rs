@@ -31,6 +31,7 @@ mod fault;
 pub mod frame;
 pub mod json;
 pub mod map;
+pub mod merge;
 mod message;
 pub mod time;
 pub mod types;

@@ -86,6 +86,18 @@ impl Stamp {
         })
     }
 
+    /// Reads one back from FHIR's text.
+    #[must_use]
+    pub fn of_fhir(text: &str) -> Option<Self> {
+        let (date, time) = text.split_once('T').unwrap_or((text, ""));
+        let hl7: String = date
+            .chars()
+            .filter(|c| *c != '-')
+            .chain(time.replace('Z', "+0000").chars().filter(|c| *c != ':'))
+            .collect();
+        Self::read(&hl7, &|_, _, _, _, _| 0)
+    }
+
     fn day_only(fhir: String, year: i64, month: u32, day: u32) -> Self {
         Self {
             fhir,

@@ -12,6 +12,8 @@ use crate::message::{Message, Seg};
 use crate::time::{Stamp, Zone};
 use std::collections::BTreeMap;
 
+mod adt;
+
 /// What is set for a feed, as far as its messages' meaning goes.
 #[derive(Clone, Copy)]
 pub struct Feed<'a> {
@@ -94,6 +96,7 @@ fn find<'a>(map: Option<&'a BTreeMap<String, String>>, name: &str) -> Option<&'a
 pub fn map(message: &Message, feed: &Feed<'_>) -> Result<Mapped, Fault> {
     let header = message.header();
     match (header.kind.as_str(), header.event.as_str()) {
+        ("ADT", event) => adt::map(message, feed, event),
         (kind, _) => Err(Fault::at(
             if kind.is_empty() {
                 Code::RequiredField
