@@ -64,6 +64,7 @@ pub use audit_find::FIND_SQL;
 pub use charts::{CARD_SQL, CHART_SQL, DUE_SQL, search_sql};
 pub use feed::feed_sql;
 pub use intake::{Intake, Progress};
+pub use messages::{SETTLE_SQL, UNSETTLED_SQL, messages_sql};
 pub use migrate::SCHEMA;
 pub use notes::NOTES_SQL;
 

@@ -49,8 +49,15 @@ const KEEP: &str = "INSERT INTO message AS m (id, at, feed, kind, corrects, byte
                      ELSE m.times + excluded.times END
   RETURNING m.id, m.same, m.sum, m.corrects, m.at, m.state, m.code, m.patient, m.wrote, m.said";
 
+/// Those that were received and not settled, after a number: `$1`; at most so many: `$2`.
+pub const UNSETTLED_SQL: &str =
+    "SELECT m.id, m.at, m.feed, m.kind, m.corrects, m.bytes, m.times, m.settled, m.kept, m.about,
+       m.state, m.code, m.patient, m.wrote, m.said, b.body
+  FROM message m LEFT JOIN message_body b ON b.id = m.id
+ WHERE m.state = 'received' AND m.id > $1 ORDER BY m.id LIMIT $2";
+
 /// Settles them; gives which there are, and whether their bytes may stay.
-const SETTLE: &str = "UPDATE message m
+pub const SETTLE_SQL: &str = "UPDATE message m
    SET settled = u.settled, state = u.state, code = u.code, patient = u.patient, wrote = u.wrote, said = u.said,
        kept = m.kept AND NOT (u.state IN ('applied', 'known')
                               AND EXISTS (SELECT 1 FROM patient p WHERE p.id = u.patient AND p.destroyed))
@@ -392,7 +399,7 @@ impl Group<'_> {
         }
         let with: sql::Params<'_> = &[&ids, &settled, &states, &codes, &patients, &wrote, &said];
         let mut there: HashMap<i64, bool> = HashMap::new();
-        for r in all(self.tx, SETTLING, SETTLE, with).await? {
+        for r in all(self.tx, SETTLING, SETTLE_SQL, with).await? {
             there.insert(col(&r, 0, SETTLING)?, col(&r, 1, SETTLING)?);
         }
         let gone: Vec<i64> = there
@@ -550,11 +557,13 @@ impl Messages for PostgresStore {
 
     async fn unsettled_messages(&self, after: u64, limit: usize) -> Result<Vec<KeptMessage>, StoreError> {
         let most = i64::try_from(limit).unwrap_or(i64::MAX);
-        let sql = format!(
-            "SELECT {ROW}, b.body FROM message m LEFT JOIN message_body b ON b.id = m.id
-              WHERE m.state = 'received' AND m.id > $1 ORDER BY m.id LIMIT $2"
-        );
-        let rows = all(&self.reader().await?, READING, &sql, &[&int(after), &most]).await?;
+        let rows = all(
+            &self.reader().await?,
+            READING,
+            UNSETTLED_SQL,
+            &[&int(after), &most],
+        )
+        .await?;
         let rows = rows.iter().map(|r| kept(self.vault(), r));
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use support::{hospital, name, node, open, replay};
+use vitrine_clinical::UtcMs;
 use vitrine_store::conformance::hospital::{Hospital, note, person, place, put};
-use vitrine_store::{ChangeBatch, Feed};
+use vitrine_store::{ChangeBatch, Feed, Keeping, Messages, NewMessage};
 use vitrine_store_postgres::PostgresStore;
 use vitrine_testpg::TestPg;
 
@@ -224,10 +225,27 @@ async fn a_new_data_key_reaches_every_body_and_nothing_changes() {
         ])
         .await;
     }
+    let message = |n: i64| NewMessage {
+        at: UtcMs(n),
+        feed: "adt".to_owned(),
+        sender: "LAB^HOSP".to_owned(),
+        control: n.to_string(),
+        dated: String::new(),
+        kind: "ADT^A01".to_owned(),
+        of: None,
+        body: format!("MSH|{n}").into(),
+    };
+    for n in 0..40 {
+        let kept = store.keep_message(message(n)).await.expect("kept");
+        assert!(matches!(kept, Keeping::New(_)), "{kept:?}");
+    }
+    let messages = store.unsettled_messages(0, 100).await.expect("messages");
+    assert_eq!(messages.len(), 40);
     let before = store.scope_refs("ess:ED").await.expect("refs");
     let keys = "SELECT DISTINCT encode(substr(body, 2, 4), 'hex') FROM
                  (SELECT body FROM resource UNION ALL SELECT body FROM fact UNION ALL SELECT body FROM card
-                  UNION ALL SELECT body FROM board) x";
+                  UNION ALL SELECT body FROM board UNION ALL SELECT body FROM message_body
+                  UNION ALL SELECT about FROM message UNION ALL SELECT said FROM message) x";
     assert_eq!(pg.psql(name(&url), keys).expect("psql").trim(), "00000001");
     assert_eq!(store.rotate_data_key().await.expect("rotated"), 2);
     let writing = tokio::spawn({
@@ -248,6 +266,12 @@ async fn a_new_data_key_reaches_every_body_and_nothing_changes() {
     assert_eq!(pg.psql(name(&url), keys).expect("psql").trim(), "00000002");
     let after = store.scope_refs("ess:ED").await.expect("refs");
     assert_eq!(before.0.len(), after.0.len());
+    assert_eq!(
+        store.unsettled_messages(0, 100).await.expect("messages"),
+        messages
+    );
+    let again = store.keep_message(message(7)).await.expect("kept");
+    assert!(matches!(again, Keeping::Again { .. }), "still known: {again:?}");
     for p in 0..40 {
         let facts = h.card(&format!("p{p}")).await.expect("a card");
         assert_eq!(facts, ["Ann Lee", "place", "x"]);

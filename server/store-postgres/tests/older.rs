@@ -42,7 +42,7 @@ async fn people_of_an_older_program_are_found_by_sound_or_nobody_is() {
     let first = h.number();
     drop((h, store));
     let back = "ALTER TABLE person DROP COLUMN form; UPDATE person SET tokens = '{}';
-                DELETE FROM schema_migration WHERE number >= 4; DROP TABLE identity, used_once, totp, totp_code; ALTER TABLE session DROP COLUMN issuer, DROP COLUMN subject, DROP COLUMN sid; ALTER TABLE account DROP COLUMN badges; ALTER TABLE client DROP COLUMN keys, DROP COLUMN redirects, ALTER COLUMN secret SET NOT NULL; DROP TABLE IF EXISTS note, note_word, imaging_study, imaging_series, imaging_instance, imaging_pack, imaging_copy, imaging_target; DROP SEQUENCE imaging_no; ALTER TABLE break_glass_grant DROP COLUMN next_look; DROP TABLE audit_find, audit_chain, audit_action;";
+                DELETE FROM schema_migration WHERE number >= 4; DROP TABLE identity, used_once, totp, totp_code, message, message_body; ALTER TABLE session DROP COLUMN issuer, DROP COLUMN subject, DROP COLUMN sid; ALTER TABLE account DROP COLUMN badges; ALTER TABLE client DROP COLUMN keys, DROP COLUMN redirects, ALTER COLUMN secret SET NOT NULL; DROP TABLE IF EXISTS note, note_word, imaging_study, imaging_series, imaging_instance, imaging_pack, imaging_copy, imaging_target; DROP SEQUENCE imaging_no; ALTER TABLE break_glass_grant DROP COLUMN next_look; DROP TABLE audit_find, audit_chain, audit_action;";
     pg.psql(name(&url), back).expect("psql");
     let store = open(&url).await;
     let h = hospital(store.clone(), first);
@@ -120,7 +120,7 @@ async fn audit_rows_of_an_older_program_are_found_or_nothing_is() {
     assert!(there.lines().any(|l| l.trim() == "0"), "{there}");
     let (first, second) = (h.number(), g.number());
     drop((h, g, store, other));
-    let back = "DELETE FROM schema_migration WHERE number >= 10; DROP TABLE identity, used_once, totp, totp_code; ALTER TABLE session DROP COLUMN issuer, DROP COLUMN subject, DROP COLUMN sid; ALTER TABLE account DROP COLUMN badges; ALTER TABLE client DROP COLUMN keys, DROP COLUMN redirects, ALTER COLUMN secret SET NOT NULL; DROP TABLE audit_find, audit_chain, audit_action;";
+    let back = "DELETE FROM schema_migration WHERE number >= 10; DROP TABLE identity, used_once, totp, totp_code, message, message_body; ALTER TABLE session DROP COLUMN issuer, DROP COLUMN subject, DROP COLUMN sid; ALTER TABLE account DROP COLUMN badges; ALTER TABLE client DROP COLUMN keys, DROP COLUMN redirects, ALTER COLUMN secret SET NOT NULL; DROP TABLE audit_find, audit_chain, audit_action;";
     pg.psql(name(&url), back).expect("psql");
     let (store, other) = (open(&url).await, node(&url, "second").await);
     let (h, g) = (hospital(store.clone(), first), hospital(other, second));

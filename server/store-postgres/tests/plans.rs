@@ -5,7 +5,11 @@ mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use support::{name, open};
-use vitrine_store_postgres::{CARD_SQL, CHART_SQL, DUE_SQL, FIND_SQL, NOTES_SQL, feed_sql, search_sql};
+use vitrine_store::messages::{MessageQuery, MessageState};
+use vitrine_store_postgres::{
+    CARD_SQL, CHART_SQL, DUE_SQL, FIND_SQL, NOTES_SQL, SETTLE_SQL, UNSETTLED_SQL, feed_sql, messages_sql,
+    search_sql,
+};
 use vitrine_testpg::TestPg;
 
 /// A record of 20,000 patients, made in place: what the planner sees is numbers, not bodies.
@@ -31,6 +35,13 @@ const FILL: &str = "
   INSERT INTO audit_find (term, at, place)
     SELECT CASE k WHEN 0 THEN 1 + n % 7 WHEN 1 THEN 1000 + n % 300 ELSE 10000 + n % 20000 END, 1795000000000 + n, n
       FROM generate_series(1, 50000) n CROSS JOIN generate_series(0, 2) k;
+  INSERT INTO message (at, feed, kind, bytes, times, settled, state, code, patient, wrote, kept, same, sum, about, said)
+    SELECT 1795000000000 + n, 'feed' || n % 4, 'ADT^A0' || n % 9, 900, 1, CASE WHEN n % 5000 > 0 THEN n END,
+           CASE WHEN n % 5000 = 0 THEN 'received' WHEN n % 1000 = 1 THEN 'held' WHEN n % 1000 = 2 THEN 'dropped' ELSE 'applied' END,
+           0, 'p' || lpad((1 + n % 20000)::text, 6, '0'), 1, true, decode(md5(n::text), 'hex'), decode(md5('b' || n), 'hex'),
+           decode(repeat('ab', 60), 'hex'), decode(repeat('ab', 40), 'hex')
+      FROM generate_series(1, 50000) n;
+  INSERT INTO message_body (id, body) SELECT id, decode(repeat('ab', 300), 'hex') FROM message;
   ANALYZE;";
 
 fn explain(pg: &TestPg, db: &str, sql: &str) -> String {
@@ -57,7 +68,42 @@ async fn what_the_screens_ask_reads_ranges() {
     let store = open(&url).await;
     pg.psql(name(&url), FILL).expect("filled");
     let max = "9223372036854775807";
+    let messages = |feed: Option<&str>, state: Option<MessageState>, patient: Option<&str>| {
+        let query = MessageQuery {
+            feed: feed.map(str::to_owned),
+            state,
+            patient: patient.map(vitrine_store::conformance::hospital::pat),
+            before: None,
+            limit: 50,
+        };
+        let said = |v: Option<&str>| v.map_or("NULL".to_owned(), |v| format!("'{v}'"));
+        with(
+            &messages_sql(&query),
+            &["50", &said(feed), &said(patient), "NULL"],
+        )
+    };
     let asked: &[(&str, String)] = &[
+        ("the newest messages", messages(None, None, None)),
+        ("the newest messages of a feed", messages(Some("feed3"), None, None)),
+        ("the messages that are held", messages(None, Some(MessageState::Held), None)),
+        ("those of a feed", messages(Some("feed1"), Some(MessageState::Held), None)),
+        ("the messages of a patient", messages(None, None, Some("p000777"))),
+        ("messages that wait", with(UNSETTLED_SQL, &["0", "100"])),
+        (
+            "a message that is settled",
+            with(
+                SETTLE_SQL,
+                &["'{77, 78}'", "'{1, 1}'", "'{applied, applied}'", "'{0, 0}'", "'{p000777, p000778}'", "'{1, 1}'", "'{a, b}'"],
+            ),
+        ),
+        (
+            "the counts of a day",
+            "SELECT feed, count(*) FROM message WHERE at >= 1795000045000 GROUP BY feed".to_owned(),
+        ),
+        (
+            "a message that is known",
+            "SELECT id FROM message WHERE same = decode(md5('77'), 'hex') AND corrects IS NULL ORDER BY id LIMIT 1".to_owned(),
+        ),
         ("a card", with(CARD_SQL, &["'p000777'"])),
         ("the first page of a chart", with(CHART_SQL, &["777", "1", max, "201"])),
         ("its later pages", with(CHART_SQL, &["777", "1", "15535", "201"])),
@@ -123,6 +169,7 @@ async fn what_the_screens_ask_reads_ranges() {
         "audit",
         "ess_member",
         "note",
+        "message",
     ];
     for (what, sql) in asked {
         let plan = explain(&pg, name(&url), sql);

@@ -3,8 +3,11 @@
 mod support;
 
 use support::{hospital, name, open, try_open};
+use vitrine_clinical::UtcMs;
 use vitrine_store::conformance::hospital::{note, put};
-use vitrine_store::{ChartStore, StoreError};
+use vitrine_store::{
+    ChartStore, Keeping, MessageOutcome, MessageState, Messages as _, NewMessage, StoreError,
+};
 use vitrine_store_postgres::PostgresOptions;
 use vitrine_testpg::TestPg;
 
@@ -102,4 +105,68 @@ async fn a_migration_that_was_cut_off_leaves_nothing() {
     let store = open(&url).await;
     assert_eq!(store.check().await.expect("checked"), Vec::<String>::new());
     assert_eq!(store.counts().await.expect("counts").patients, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decision_on_a_message_is_not_taken_without_its_audit_row() {
+    let pg = TestPg::start().expect("PostgreSQL");
+    let url = pg.database().expect("a database");
+    let store = open(&url).await;
+    let h = hospital(store.clone(), 0);
+    let new = NewMessage {
+        at: UtcMs(1),
+        feed: "adt".to_owned(),
+        sender: "KIS".to_owned(),
+        control: "1".to_owned(),
+        dated: "20261201".to_owned(),
+        kind: "ADT^A01".to_owned(),
+        of: None,
+        body: "MSH|Ada Marin".into(),
+    };
+    let kept = store.keep_message(new).await.expect("kept");
+    let Keeping::New(id) = kept else {
+        panic!("{kept:?}")
+    };
+    let outcome = |state| MessageOutcome {
+        state,
+        reason: Some("a reason".to_owned()),
+        ..MessageOutcome::default()
+    };
+    let (held, dropped) = (outcome(MessageState::Held), outcome(MessageState::Dropped));
+    let settled = store.settle_message(id, UtcMs(2), held.clone()).await;
+    assert!(settled.expect("settled"));
+    let state = async || {
+        let row = store.message(id).await.expect("read").expect("there").row;
+        (row.outcome, row.settled)
+    };
+    let rows = store.counts().await.expect("counts").audit_rows;
+    let refuse =
+        "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+                  CREATE TRIGGER refused BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION refused()";
+    pg.psql(name(&url), refuse).expect("psql");
+    let permit = h.operator();
+    let failed = store.decide_message(&permit, id, UtcMs(3), dropped.clone()).await;
+    assert!(matches!(failed, Err(StoreError::Backend { .. })), "{failed:?}");
+    assert_eq!(state().await, (held, Some(UtcMs(2))), "nothing of it is there");
+    pg.psql(name(&url), "DROP TRIGGER refused ON audit")
+        .expect("psql");
+    let done = store.decide_message(&permit, id, UtcMs(3), dropped.clone()).await;
+    assert!(done.expect("decided"));
+    assert_eq!(state().await, (dropped, Some(UtcMs(3))));
+    assert_eq!(store.counts().await.expect("counts").audit_rows, rows + 1);
+
+    // What the database has of a message: nothing of what is in it, nor who sent it, nor why.
+    let seen = "SELECT row_to_json(m)::text || encode(about, 'escape') || encode(said, 'escape') || encode(body, 'escape')
+                  FROM message m JOIN message_body b USING (id)";
+    let seen = pg.psql(name(&url), seen).expect("psql");
+    assert!(seen.contains("ADT^A01"), "{seen}");
+    for word in ["Marin", "KIS", "20261201", "a reason"] {
+        assert!(!seen.contains(word), "{word} in {seen}");
+    }
+    let sum = "SELECT count(*) FROM message WHERE sum = substr(sha256('MSH|Ada Marin'), 1, 16) OR sum = sha256('MSH|Ada Marin')";
+    assert_eq!(
+        pg.psql(name(&url), sum).expect("psql").trim(),
+        "0",
+        "its digest is keyed"
+    );
 }

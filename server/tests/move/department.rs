@@ -15,8 +15,9 @@ use vitrine_store::identities::{Bound, ProviderSession};
 use vitrine_store::imaging::{Blob, InstanceRow, NewInstance, StudyQuery, StudyRow};
 use vitrine_store::totp::TotpChange;
 use vitrine_store::{
-    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, ClientRow, EnrolCode, GrantRow, NewDevice,
-    Page, Precondition, QuarantineItem, SearchBy, SearchQuery, SessionRow, StoredResource,
+    Account, AccountChange, ChangeBatch, ChangeKind, ChangeOp, ClientRow, EnrolCode, GrantRow, Keeping,
+    KeptMessage, MessageCount, MessageOutcome, MessageQuery, MessageState, NewDevice, NewMessage, Page,
+    Precondition, QuarantineItem, SearchBy, SearchQuery, SessionRow, StoredResource,
 };
 
 pub fn put(body: &Value) -> ChangeOp {
@@ -150,6 +151,7 @@ pub async fn live(h: &Hospital) -> ChangeBatch {
     };
     let items = vec![bad(0, None), bad(1, Some("Patient"))];
     store.quarantine(&h.operator(), at, items).await.unwrap();
+    messages(h, at).await;
     store.put_session(session()).await.unwrap();
     let nurse = UserId::new("a.nurse").unwrap();
     store
@@ -246,8 +248,96 @@ pub struct Seen {
     people: String,
     counts: vitrine_store::Counts,
     archived: ArchiveList,
+    messages: Vec<KeptMessage>,
+    known: Vec<Keeping>,
+    message_counts: Vec<MessageCount>,
     studies: Vec<StudyRow>,
     images: Vec<InstanceRow>,
+}
+
+/// Two that call themselves the same.
+fn message(body: &str) -> NewMessage {
+    NewMessage {
+        at: UtcMs(1_795_000_000_000),
+        feed: "adt".to_owned(),
+        sender: "KIS^Ä".to_owned(),
+        control: "4711".to_owned(),
+        dated: "20261201".to_owned(),
+        kind: "ADT^A08".to_owned(),
+        of: None,
+        body: Bytes::copy_from_slice(body.as_bytes()),
+    }
+}
+
+/// Messages of other systems: waiting, sent twice, held with all there is to say, done with and their bytes forgotten, corrected.
+async fn messages(h: &Hospital, at: UtcMs) {
+    let (store, long) = (&h.store, "MSH|^~\\&|KIS".repeat(300));
+    let first = store.keep_message(message(&long)).await.unwrap();
+    let Keeping::New(first) = first else {
+        panic!("{first:?}")
+    };
+    let other = store.keep_message(message("other")).await.unwrap();
+    let Keeping::Other { id: other, .. } = other else {
+        panic!("{other:?}")
+    };
+    store.keep_message(message("other")).await.unwrap();
+    let copy = NewMessage {
+        of: Some(other),
+        ..message("corrected")
+    };
+    let copy = store.keep_message(copy).await.unwrap();
+    let Keeping::New(copy) = copy else {
+        panic!("{copy:?}")
+    };
+    let outcome = |state| MessageOutcome {
+        state,
+        patient: Some(pat("mv1")),
+        wrote: 3,
+        ..MessageOutcome::default()
+    };
+    let held = MessageOutcome {
+        code: 204,
+        place: Some("PID^1^3".to_owned()),
+        reason: Some("whose it is cannot be told".to_owned()),
+        notes: vec!["ZPI".to_owned()],
+        ..MessageOutcome::default()
+    };
+    let held = MessageOutcome {
+        state: MessageState::Held,
+        ..held
+    };
+    assert!(store.settle_message(other, at, held).await.unwrap());
+    let applied = outcome(MessageState::Applied);
+    assert!(store.settle_message(copy, UtcMs(1), applied).await.unwrap());
+    assert_eq!(store.forget_messages(UtcMs(2), 10).await.unwrap(), 1);
+    assert!(first < other && other < copy);
+}
+
+/// Every message with its bytes, and what is found when they are sent again.
+async fn kept_messages(h: &Hospital) -> (Vec<KeptMessage>, Vec<Keeping>) {
+    let query = MessageQuery {
+        limit: 100,
+        ..MessageQuery::default()
+    };
+    let (mut kept, mut known) = (Vec::new(), Vec::new());
+    for row in h.store.messages(&query).await.unwrap() {
+        let mut found = h.store.message(row.id).await.unwrap().unwrap();
+        assert_eq!(found.row, row);
+        // It counts up as it is looked at here.
+        found.row.times = 0;
+        if row.of.is_none() {
+            let body = found.body.clone().unwrap();
+            let again = NewMessage { body, ..message("") };
+            known.push(h.store.keep_message(again).await.unwrap());
+        }
+        kept.push(found);
+    }
+    assert_eq!(kept.iter().filter(|m| m.body.is_none()).count(), 1);
+    assert!(
+        known.len() == 2 && known.iter().all(|k| matches!(k, Keeping::Again { .. })),
+        "{known:?}"
+    );
+    (kept, known)
 }
 
 /// The studies that a search by accession number finds, and every instance of theirs.
@@ -353,6 +443,7 @@ pub async fn see(h: &Hospital) -> Seen {
         scopes.insert(scope.to_owned(), s.scope_refs(scope).await.unwrap().0);
     }
     let (studies, images) = pictures(h).await;
+    let (kept, known) = kept_messages(h).await;
     let mut owners = Vec::new();
     for (system, value) in [
         (Some("urn:test:mrn"), "MV-1"),
@@ -393,6 +484,9 @@ pub async fn see(h: &Hospital) -> Seen {
         people,
         counts,
         archived: s.archived().await.unwrap(),
+        messages: kept,
+        known,
+        message_counts: s.message_counts(UtcMs(0)).await.unwrap(),
         studies,
         images,
     }

@@ -20,7 +20,7 @@ async fn to_schema_11(h: &Hospital, path: &std::path::Path, key: Key) {
     }
     let conn = cipher::open(path, &key, &OpenOptions::default()).unwrap();
     conn.execute_batch(
-        "DROP TABLE totp; DROP TABLE totp_code;
+        "DROP TABLE message; DROP TABLE message_body; DROP TABLE totp; DROP TABLE totp_code;
          DROP TRIGGER account_update_elsewhere; ALTER TABLE account DROP COLUMN badges;
          DROP TABLE client; CREATE TABLE client (id TEXT PRIMARY KEY, secret BLOB NOT NULL, scopes TEXT NOT NULL) WITHOUT ROWID;
          DROP TRIGGER resource_keeps_its_number; DROP TRIGGER patient_keeps_its_number; DROP TRIGGER patient_no_delete;

@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use vitrine_access::action::ReadResource;
+use vitrine_clinical::UtcMs;
 use vitrine_store::conformance::hospital::{Hospital, Note, NoteProjector, key, note, put};
-use vitrine_store::{Store, StoreError};
+use vitrine_store::{
+    ChartStore as _, Keeping, MessageOutcome, MessageState, Messages as _, NewMessage, Store, StoreError,
+};
 use vitrine_store_sqlcipher::cipher::{self, Migration, OpenedAs, migrate, open_on_full_disk};
 use vitrine_store_sqlcipher::{Key, OpenOptions, SqlcipherStore, StoreOptions};
 use zeroize::Zeroizing;
@@ -448,4 +451,63 @@ fn an_immutable_file_is_read_as_it_lies() {
         1
     );
     assert_eq!(contents(folder.path()), before, "not even a -shm");
+}
+
+/// A message that is held.
+async fn held_message(store: &SqlcipherStore) -> (u64, MessageOutcome) {
+    let new = NewMessage {
+        at: UtcMs(1),
+        feed: "adt".to_owned(),
+        sender: "KIS".to_owned(),
+        control: "1".to_owned(),
+        dated: "20261201".to_owned(),
+        kind: "ADT^A01".to_owned(),
+        of: None,
+        body: bytes::Bytes::from_static(b"MSH|"),
+    };
+    let kept = store.keep_message(new).await.unwrap();
+    let Keeping::New(id) = kept else {
+        panic!("{kept:?}")
+    };
+    let held = MessageOutcome {
+        state: MessageState::Held,
+        code: 204,
+        ..MessageOutcome::default()
+    };
+    assert!(store.settle_message(id, UtcMs(2), held.clone()).await.unwrap());
+    (id, held)
+}
+
+#[tokio::test]
+async fn a_decision_on_a_message_is_not_taken_without_its_audit_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vitrine.db");
+    let store = open_store(&path, 1).unwrap();
+    let h = Hospital::new(store.clone(), 0);
+    let (id, held) = held_message(&store).await;
+    let state = async || {
+        let row = store.message(id).await.unwrap().unwrap().row;
+        (row.outcome, row.settled)
+    };
+    let rows = store.counts().await.unwrap().audit_rows;
+    let dropped = MessageOutcome {
+        state: MessageState::Dropped,
+        ..MessageOutcome::default()
+    };
+    let other = cipher::open(&path, &the_key(1), &OpenOptions::default()).unwrap();
+    let refuse = "CREATE TRIGGER refused BEFORE INSERT ON audit BEGIN SELECT raise(ABORT, 'no'); END";
+    other.execute_batch(refuse).unwrap();
+    let permit = h.operator();
+    let failed = store.decide_message(&permit, id, UtcMs(3), dropped.clone()).await;
+    assert!(matches!(failed, Err(StoreError::Backend { .. })), "{failed:?}");
+    assert_eq!(state().await, (held, Some(UtcMs(2))), "nothing of it is there");
+    other.execute_batch("DROP TRIGGER refused").unwrap();
+    assert!(
+        store
+            .decide_message(&permit, id, UtcMs(3), dropped.clone())
+            .await
+            .unwrap()
+    );
+    assert_eq!(state().await, (dropped, Some(UtcMs(3))));
+    assert_eq!(store.counts().await.unwrap().audit_rows, rows + 1);
 }
