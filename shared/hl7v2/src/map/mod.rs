@@ -5,6 +5,15 @@
 //! A message that is not understood as a whole is a [`Fault`]; a segment or value that is not understood is a
 //! [`Note`](crate::Note), and stays in the message that is kept.
 
+mod attachment;
+mod observation;
+mod parts;
+mod patient;
+mod quantity;
+mod results;
+mod value;
+mod vital;
+
 use crate::charset::Charset;
 use crate::draft::Mapped;
 use crate::fault::{Code, Fault, Place};
@@ -97,6 +106,9 @@ pub fn map(message: &Message, feed: &Feed<'_>) -> Result<Mapped, Fault> {
     let header = message.header();
     match (header.kind.as_str(), header.event.as_str()) {
         ("ADT", event) => adt::map(message, feed, event),
+        ("ORU", "R01" | "R30" | "R31" | "R32") | ("OUL", "R21" | "R22" | "R23" | "R24") => {
+            results::map(message, feed)
+        }
         (kind, _) => Err(Fault::at(
             if kind.is_empty() {
                 Code::RequiredField
