@@ -5,11 +5,13 @@
 
 mod audit;
 mod copies;
+mod mllp;
 mod notice;
 mod oidc;
 
 pub use audit::{Anomalies, Audit, Repository, Witness};
 pub use copies::{CopyTarget, Place};
+pub use mllp::{FeedRules, Mllp, NewPatients};
 pub use notice::{Notice, WardNotice};
 pub use oidc::Oidc;
 pub(crate) use oidc::may_be_asked;
@@ -48,6 +50,8 @@ pub struct Config {
     pub images: Images,
     /// Modalities.
     pub dimse: Dimse,
+    /// Feeds of HL7 v2.
+    pub mllp: Mllp,
     /// Witnesses of the audit log, and when accesses are unusual.
     pub audit: Audit,
     /// Who is told of broken glass by mail.
@@ -493,6 +497,9 @@ impl Config {
                 "listen.public_url",
                 "must begin with https:// and name a host, e.g. \"https://vitrine.hospital.example\"",
             );
+        }
+        if let Some((key, fix)) = self.mllp.fault() {
+            return wrong(key, &fix);
         }
         if self.dimse.address != "off" && self.dimse.address.parse::<SocketAddr>().is_err() {
             return wrong("dimse.address", "must be an address with port or \"off\"");

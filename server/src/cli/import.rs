@@ -5,6 +5,7 @@ use super::{Context, Outcome as Done, admin, show};
 use crate::clock;
 use crate::error::{Exit, Fault};
 use crate::imaging::filing::Outcome;
+use crate::ingest::hl7::Intake;
 use crate::ingest::import::{Counts, Importer, Permits, run};
 use crate::ingest::source;
 use async_trait::async_trait;
@@ -38,7 +39,7 @@ pub(super) struct ImportArgs {
     /// CA certificate of the server (ca.pem of its data folder) for --server.
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
-    /// FHIR files (.json .ndjson, also .gz .zst), DICOM files, and folders.
+    /// FHIR files (.json .ndjson, also .gz .zst), HL7 v2 (.hl7), DICOM files, and folders.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
 }
@@ -68,11 +69,13 @@ pub fn importer(ground: &Ground) -> Arc<Importer> {
 /// # Errors
 /// [`Fault`].
 pub async fn into(ground: &Ground, paths: Vec<PathBuf>) -> Result<Given, Fault> {
-    let (images, files) = source::files(&paths)?
+    let (images, files): (Vec<PathBuf>, Vec<PathBuf>) = source::files(&paths)?
         .into_iter()
         .partition(|f| source::is_dicom(f));
+    let (messages, files): (Vec<PathBuf>, Vec<PathBuf>) = files.into_iter().partition(|f| source::is_hl7(f));
     // First whose they are.
     let mut counts = run(importer(ground), files).await?;
+    counts.add(messages_into(ground, messages).await?);
     counts.add(images_into(ground, images).await?);
     Ok(outcome(counts))
 }
@@ -89,6 +92,21 @@ async fn images_into(ground: &Ground, files: Vec<PathBuf>) -> Result<Counts, Fau
         ));
     }
     ground.images.settle(&permits, &studies).await;
+    counts.seconds = began.elapsed().as_secs_f64();
+    Ok(counts)
+}
+
+async fn messages_into(ground: &Ground, files: Vec<PathBuf>) -> Result<Counts, Fault> {
+    let began = clock::steady();
+    let intake = Intake::new(
+        ground.store.clone(),
+        Arc::new(OfOperator(ground.operator.clone())),
+    );
+    let mut counts = Counts::default();
+    for file in files {
+        let bytes = std::fs::read(&file).map_err(|e| Fault::io("cannot read", &file, &e))?;
+        counts.add(intake.file(&ground.mllp.feed, &bytes).await?);
+    }
     counts.seconds = began.elapsed().as_secs_f64();
     Ok(counts)
 }
@@ -118,7 +136,7 @@ pub(super) async fn import(context: &Context, args: ImportArgs) -> Result<Done, 
     for p in &args.paths {
         paths.push(std::path::absolute(p).map_err(|e| Fault::io("cannot use", p, &e))?);
     }
-    // Said before anything is opened: a wrong path, HL7 v2.
+    // Said before anything is opened: a wrong path.
     let files = source::files(&paths)?;
     if let Some(data) = args.data {
         return admin::act(context, &super::Data { data }, Act::Import { paths }).await;

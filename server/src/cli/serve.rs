@@ -29,7 +29,7 @@ pub(super) struct ServeArgs {
     /// Address of the metrics listener, or "off" (default 127.0.0.1:9464).
     #[arg(long, value_name = "ADDR")]
     metrics: Option<String>,
-    /// HL7 v2 listener: comes with a later version.
+    /// Address at which HL7 v2 comes in over MLLP, or "off" (default off). Who may send is in mllp.feed.
     #[arg(long, value_name = "ADDR")]
     mllp: Option<String>,
     /// Address at which modalities send images by C-STORE, or "off" (default off). Who may is in dimse.peers.
@@ -44,9 +44,6 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome, Fault> {
-    if args.mllp.is_some() {
-        return Err(Fault::usage("--mllp comes with a later version: leave it out"));
-    }
     let dir = DataDir::open(&args.data, true)?;
     let mut config = context.config(&dir)?;
     let address = match args.listen {
@@ -72,6 +69,12 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
             )));
         }
         config.dimse.address = d;
+    }
+    if let Some(m) = args.mllp {
+        config.mllp.address = m;
+        if let Some((key, fix)) = config.mllp.fault() {
+            return Err(Fault::usage(format!("--mllp: {key} {fix}")));
+        }
     }
     if args.insecure_loopback && !address.ip().is_loopback() {
         return Err(Fault::usage(format!(
@@ -116,10 +119,11 @@ pub(super) async fn serve(context: &Context, args: ServeArgs) -> Result<Outcome,
     }
     http::health::serve_agent(&app).await?;
     let dimse = crate::ingest::dimse::start(&app).await?;
+    let mllp = crate::ingest::mllp::start(&app).await?;
     announce(
         &app,
         &listener,
-        [metrics.as_ref().map(|m| m.0), dimse],
+        [metrics.as_ref().map(|m| m.0), dimse, mllp],
         !args.insecure_loopback,
     )
     .await?;
@@ -220,7 +224,7 @@ fn serve_metrics(app: Arc<App>, listener: Arc<std::sync::Mutex<Option<std::net::
 async fn announce(
     app: &App,
     listener: &TcpListener,
-    [metrics, dimse]: [Option<SocketAddr>; 2],
+    [metrics, dimse, mllp]: [Option<SocketAddr>; 3],
     tls: bool,
 ) -> Result<(), Fault> {
     use std::io::Write as _;
@@ -236,6 +240,7 @@ async fn announce(
         "ca": app.dir.ca_pem().display().to_string(),
         "metrics": metrics.map(|m| m.to_string()),
         "dimse": dimse.map(|d| d.to_string()),
+        "mllp": mllp.map(|m| m.to_string()),
         "epoch": app.store.epoch().await?,
         "demo": app.dir.is_demo(),
         "version": env!("CARGO_PKG_VERSION"),

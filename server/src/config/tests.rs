@@ -67,6 +67,7 @@ fn every_key_is_described_in_the_document() {
                 "copies",
                 "witness",
                 "ward",
+                "feed",
                 "acr",
                 "amr",
             ]
@@ -80,6 +81,9 @@ fn every_key_is_described_in_the_document() {
                 "notice.from" => Some("\"v@example.org\""),
                 "notice.to" => Some("[\"p@example.org\"]"),
                 "notice.language" => Some("\"de\""),
+                "mllp.tls" => Some("\"on\""),
+                "mllp.client_ca" => Some("\"\""),
+                "mllp.plain_network" => Some("true"),
                 "sessions.totp" => Some("\"required-for-console\""),
                 _ => None,
             } {
@@ -145,7 +149,7 @@ fn every_key_is_described_in_the_document() {
     Config::parse(&all, "all").unwrap();
 }
 
-const KEYS: [&str; 97] = [
+const KEYS: [&str; 105] = [
     "listen.address",
     "listen.metrics",
     "listen.agent",
@@ -204,6 +208,14 @@ const KEYS: [&str; 97] = [
     "images.scrub_days",
     "images.scrub_mb_s",
     "images.local_days",
+    "mllp.address",
+    "mllp.tls",
+    "mllp.client_ca",
+    "mllp.plain_network",
+    "mllp.connections",
+    "mllp.message_mib",
+    "mllp.keep_days",
+    "mllp.feed",
     "dimse.address",
     "dimse.title",
     "dimse.peers",

@@ -4,6 +4,7 @@ use super::bearer::FhirCaller;
 use super::refusal::FhirRefusal;
 use crate::app::{App, NoAccess};
 use crate::identity::sessions::Caller;
+use crate::ingest::hl7::Intake;
 use crate::ingest::import::{Importer, Permits};
 use crate::ingest::source;
 use async_trait::async_trait;
@@ -55,13 +56,15 @@ pub async fn import(
         .into_iter()
         .next()
         .map_or_else(|| "body.json".to_owned(), |(n, _)| n);
-    let importer = Importer::new(
-        app.store.clone(),
-        Arc::new(OfCaller {
-            app: app.clone(),
-            caller,
-        }),
-    );
+    let permits = Arc::new(OfCaller {
+        app: app.clone(),
+        caller,
+    });
+    if source::are_hl7(&name, &body) {
+        let intake = Intake::new(app.store.clone(), permits);
+        return Ok(Json(intake.file(&app.config.mllp.feed, &body).await?));
+    }
+    let importer = Importer::new(app.store.clone(), permits);
     let mut all = Vec::new();
     let unpacked = tokio::task::block_in_place(|| source::units_of(&name, &body, |units| all.push(units)));
     let mut counts = crate::ingest::import::Counts::default();

@@ -110,7 +110,7 @@ pub async fn serve(
 /// way the system's own resending decides): a workstation that lost its power or its network
 /// would otherwise be looked after for hours.
 #[cfg(target_os = "linux")]
-fn noticed_when_gone(stream: &TcpStream) {
+pub(crate) fn noticed_when_gone(stream: &TcpStream) {
     use rustix::net::sockopt;
     let asked = sockopt::set_socket_keepalive(stream, true)
         .and_then(|()| sockopt::set_tcp_keepidle(stream, QUIET))
@@ -122,7 +122,7 @@ fn noticed_when_gone(stream: &TcpStream) {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn noticed_when_gone(_: &TcpStream) {}
+pub(crate) fn noticed_when_gone(_: &TcpStream) {}
 
 /// When a connection is to end.
 pub(super) struct End {

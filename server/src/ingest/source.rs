@@ -25,19 +25,11 @@ pub struct Unit {
 /// All files under the given paths, in a stable order.
 ///
 /// # Errors
-/// [`Fault`] for a path that is not there, and for HL7 v2, which this version does not take.
+/// [`Fault`] for a path that is not there.
 pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
     let mut out = Vec::new();
     for path in paths {
         walk(path, &mut out)?;
-    }
-    for file in &out {
-        if format(file) == Some(Format::Hl7v2) {
-            return Err(Fault::usage(format!(
-                "{} is HL7 v2: this version imports FHIR (.json, .ndjson, also .gz and .zst) and DICOM; HL7 v2 comes with a later version; nothing was imported",
-                file.display()
-            )));
-        }
     }
     Ok(out)
 }
@@ -45,7 +37,7 @@ pub fn files(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Fault> {
 fn walk(path: &Path, out: &mut Vec<PathBuf>) -> Result<(), Fault> {
     let meta = std::fs::metadata(path).map_err(|e| {
         Fault::usage(format!(
-            "{} cannot be read ({e}): name files or folders with FHIR JSON",
+            "{} cannot be read ({e}): name files or folders with FHIR JSON, HL7 v2 or DICOM",
             path.display()
         ))
     })?;
@@ -74,6 +66,23 @@ enum Format {
     Dicom,
 }
 
+/// Whether a file holds HL7 v2, by its name or its beginning.
+#[must_use]
+pub fn is_hl7(path: &Path) -> bool {
+    format(path) == Some(Format::Hl7v2)
+}
+
+/// Whether bytes that came under a name are HL7 v2.
+#[must_use]
+pub fn are_hl7(name: &str, bytes: &[u8]) -> bool {
+    let begins = |with: &[u8]| bytes.starts_with(with);
+    name.to_ascii_lowercase().ends_with(".hl7")
+        || begins(b"MSH|")
+        || begins(b"\x0bMSH|")
+        || begins(b"FHS|")
+        || begins(b"BHS|")
+}
+
 /// Whether a file is an image, by its name or its beginning.
 #[must_use]
 pub fn is_dicom(path: &Path) -> bool {
@@ -93,7 +102,7 @@ fn format(path: &Path) -> Option<Format> {
     let n = file.read(&mut head).ok()?;
     match head.get(..n)? {
         h if h.get(128..132) == Some(b"DICM") => Some(Format::Dicom),
-        h if h.starts_with(b"MSH|") || h.starts_with(b"\x0bMSH|") => Some(Format::Hl7v2),
+        h if are_hl7("", h) => Some(Format::Hl7v2),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! Work that comes round by itself.
 //!
-//! Lives here: letting go of old feed rows and of sessions that are long over, hearing of what other servers of the hospital were told, the search index,
+//! Lives here: letting go of old feed rows, of sessions that are long over and of the bytes of old messages, hearing of what other servers of the hospital were told, the search index,
 //! reviews that nobody decides, who is told of them, whether the identity provider answers, the audit log's tree and repository, backups for the redo log, the archive's rules and recalls. Never here:
 //! work a request waits for. Called by `cli::serve`.
 
@@ -34,6 +34,9 @@ const GRANTS: usize = 500;
 /// A session is kept so long after its end, so that whoever comes back with it is told that it has ended, and removed at so many at once.
 const OVER: i64 = 24 * 3_600_000;
 const SESSIONS: u32 = 500;
+/// Bytes of so many messages are let go of at once.
+const MESSAGES: u64 = 500;
+const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Starts the jobs.
 pub fn start(app: &Arc<App>) {
@@ -71,8 +74,25 @@ pub fn start(app: &Arc<App>) {
                     }
                 }
             }
+            forget_messages(&app).await;
         }
     });
+}
+
+/// Lets go of the bytes of messages that were applied long ago; their rows stay.
+async fn forget_messages(app: &App) {
+    let days = i64::try_from(app.config.mllp.keep_days).unwrap_or(i64::MAX / DAY_MS);
+    let before = clock::now().plus_ms(-days.saturating_mul(DAY_MS));
+    loop {
+        match app.store.forget_messages(before, MESSAGES as usize).await {
+            Ok(MESSAGES) => tokio::time::sleep(BREATH).await,
+            Ok(_) => return,
+            Err(e) => {
+                tracing::warn!(error = %e, "the bytes of old messages stay");
+                return;
+            }
+        }
+    }
 }
 
 /// Takes whoever an older program wrote into the search index, and its audit rows into theirs: at the start, and whenever an older server beside this

@@ -135,6 +135,35 @@ pub const FAMILIES: &[Family] = &[
         &["why=\"full\"", "why=\"query\""],
     ),
     (
+        "vitrine_hl7_messages_total",
+        "counter",
+        "HL7 v2 messages by what became of them: applied, known (nothing new), held, again (sent before)",
+        &[
+            "state=\"applied\"",
+            "state=\"known\"",
+            "state=\"held\"",
+            "state=\"again\"",
+        ],
+    ),
+    (
+        "vitrine_hl7_refused_total",
+        "counter",
+        "Refused over MLLP: unknown addresses, beyond mllp.connections, handshakes, too long, no block",
+        &[
+            "why=\"unknown\"",
+            "why=\"full\"",
+            "why=\"tls\"",
+            "why=\"long\"",
+            "why=\"block\"",
+        ],
+    ),
+    (
+        "vitrine_hl7_seconds",
+        "histogram",
+        "From the last byte of an HL7 v2 message to its answer; a failed one counts as slower than every bound",
+        NONE,
+    ),
+    (
         "vitrine_image_copied_total",
         "counter",
         "Originals of images copied to a target and read back",
