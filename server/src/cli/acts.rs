@@ -59,6 +59,8 @@ pub enum Act {
     EmergencyAccount(crate::ops::emergency_accounts::Asked),
     /// Second factors of local accounts.
     Totp(ops::totp::Asked),
+    /// HL7 v2 messages.
+    Message(ops::messages::Asked),
     /// Programs that may use the API.
     Client(ops::clients::Asked),
     Enrol {
@@ -168,6 +170,8 @@ pub struct Ground {
     pub archive: crate::config::Archive,
     /// When accesses are unusual.
     pub audit: crate::config::Audit,
+    /// The feeds of HL7 v2.
+    pub mllp: crate::config::Mllp,
     /// Who enrols a second factor.
     pub totp: crate::config::TotpUse,
     /// The hospital's mail server, where somebody is to be told of broken glass.
@@ -307,6 +311,7 @@ pub async fn perform(ground: &Ground, act: Act) -> Result<Given, Fault> {
         Act::Badge { name, number, add } => badge(ground, &name, &number, add).await,
         Act::BadgesGone { name } => badges_gone(ground, &name).await,
         Act::Totp(asked) => ops::totp::perform(ground, asked).await,
+        Act::Message(asked) => ops::messages::perform(ground, asked).await,
         Act::Client(asked) => ops::clients::act(ground, asked).await,
         Act::Enrol { ward, site } => enrol(ground, &ward, site).await,
         Act::DeviceList => {

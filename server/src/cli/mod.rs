@@ -14,6 +14,7 @@ mod demo;
 mod demo_images;
 mod images;
 mod import;
+mod messages;
 mod reviews;
 mod serve;
 mod show;
@@ -65,7 +66,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Seed the synthetic hospital (again changes nothing) and print its staff.
     Demo(demo::DemoArgs),
-    /// Bring in FHIR files or folders.
+    /// Bring in FHIR, HL7 v2 and DICOM files or folders.
     Import(import::ImportArgs),
     /// Add, list or disable people.
     #[command(subcommand)]
@@ -102,6 +103,9 @@ enum Command {
     /// List what an import could not take.
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// HL7 v2 messages: what became of each, and working off what is held.
+    #[command(subcommand)]
+    Message(messages::MessageCommand),
     /// Work off images that could not be filed; have images looked at again; how their copies stand.
     #[command(subcommand)]
     Images(images::ImagesCommand),
@@ -533,6 +537,7 @@ async fn command(context: &Context, command: Command) -> Result<Outcome, Fault> 
             admin::act(context, &data, Act::EmergencyAccount(asked)).await
         }
         Command::Totp(command) => totp::totp(context, command).await,
+        Command::Message(command) => messages::message(context, command).await,
         Command::Client(command) => clients::client(context, command).await,
         Command::Enrol {
             data,

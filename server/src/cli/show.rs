@@ -6,6 +6,7 @@ use crate::ops::clients::Asked as Clients;
 use crate::ops::emergency_accounts::Asked as Envelopes;
 use crate::ops::images::Asked as Pictures;
 use crate::ops::look::Asked as Looks;
+use crate::ops::messages::Asked as Messages;
 use crate::ops::reviews::Asked as Reviews;
 use crate::ops::totp::Asked as Totps;
 use serde_json::Value;
@@ -26,6 +27,10 @@ pub enum Kind {
     Import,
     /// What became of images that were filed again.
     Refiled,
+    /// A message beside what is made of it.
+    Message,
+    /// What became of messages that were decided again.
+    Replayed,
     /// Holds and requests.
     Archive,
     /// What lies in which tier.
@@ -75,6 +80,22 @@ pub fn kind(act: &Act) -> Kind {
             &["id", "code", "repeats", "last", "location", "reason"],
         ),
         Act::Images(Pictures::Refile { .. } | Pictures::RefileAll { .. }) => Kind::Refiled,
+        Act::Message(Messages::List { .. }) => Kind::Table(
+            "messages",
+            &[
+                "id", "at", "feed", "kind", "control", "state", "code", "place", "reason",
+            ],
+        ),
+        Act::Message(Messages::Counts { .. }) => Kind::Table(
+            "days",
+            &[
+                "feed", "day", "kind", "messages", "applied", "known", "held", "dropped",
+            ],
+        ),
+        Act::Message(Messages::Show { .. }) => Kind::Message,
+        Act::Message(Messages::Replay { .. } | Messages::ReplayHeld { .. } | Messages::Fix { .. }) => {
+            Kind::Replayed
+        }
         Act::QuarantineList { .. } => Kind::Table("quarantined", &["id", "location", "expression", "reason"]),
         Act::AuditVerify { .. } => Kind::Audit,
         Act::AuditCheckpoint => Kind::Checkpoint,
@@ -133,6 +154,8 @@ pub fn words(kind: Kind, json: &Value) -> String {
         Kind::Import => import(json),
         Kind::Lines => lines(json),
         Kind::Refiled => refiled(json),
+        Kind::Message => message(json),
+        Kind::Replayed => replayed(json),
         Kind::Archive => archive(json),
         Kind::Tiers => tiers(json),
         Kind::Recalls => recalls(json),
@@ -313,6 +336,54 @@ fn refiled(json: &Value) -> String {
     }
     if !stays.is_empty() {
         out.push_str(&table(stays, &["id", "code", "reason"]));
+    }
+    out
+}
+
+fn replayed(json: &Value) -> String {
+    let rows = |member: &str| json[member].as_array().map_or(&[][..], Vec::as_slice);
+    let (applied, stays) = (rows("applied"), rows("stays"));
+    let mut out = format!("{} decided, {} stay held\n", applied.len(), stays.len());
+    if !applied.is_empty() {
+        out.push_str(&table(applied, &["id", "state", "wrote"]));
+    }
+    if !stays.is_empty() {
+        out.push_str(&table(stays, &["id", "code", "place", "reason"]));
+    }
+    out
+}
+
+/// The message, then what is made of it, each resource under the place that it comes from.
+fn message(json: &Value) -> String {
+    let mut head = json.clone();
+    if let Some(members) = head.as_object_mut() {
+        members.remove("text");
+        members.remove("understood");
+        members.retain(|_, v| !v.is_null());
+    }
+    let mut out = lines(&head);
+    out.push_str("\nas it came:\n");
+    out.push_str(json["text"].as_str().unwrap_or("its bytes are no longer kept\n"));
+    out.push_str("\nas it is understood now:\n");
+    let understood = &json["understood"];
+    let fault = &understood["fault"];
+    if fault.is_object() {
+        let word = |key: &str| fault[key].as_str().unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "{} {}: {} ({})",
+            fault["code"],
+            word("words"),
+            word("text"),
+            word("place")
+        );
+    }
+    for made in understood["resources"].as_array().into_iter().flatten() {
+        let place = made["from"].as_str().unwrap_or_default();
+        let _ = writeln!(out, "{place}: {:#}", made["resource"]);
+    }
+    for note in understood["not_understood"].as_array().into_iter().flatten() {
+        let _ = writeln!(out, "not understood: {}", note.as_str().unwrap_or_default());
     }
     out
 }

@@ -20,6 +20,7 @@ pub mod guarded;
 pub mod images;
 pub mod log;
 pub mod look;
+pub mod messages;
 pub mod metrics;
 pub mod moving;
 pub mod notice;
