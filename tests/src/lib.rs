@@ -7,6 +7,7 @@ pub mod canary;
 pub mod lab;
 #[cfg(target_os = "linux")]
 pub mod memory;
+pub mod mllp;
 pub mod monitor;
 pub mod oidc;
 pub mod planted;

@@ -29,6 +29,7 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
         env.push(("VITRINE_PG18".to_owned(), programs.to_string_lossy().into_owned()));
     }
     ui::provider()?;
+    ui::hl7_client()?;
     let left_out: &[&str] = if with_ui { &[] } else { &["vitrine-desktop-tests"] };
     programs::run_all(filter, left_out, &env)?;
     if with_ui && filter.is_none() {

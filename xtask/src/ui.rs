@@ -60,6 +60,11 @@ pub fn provider() -> Result<()> {
     clean_install("tests/oidc", |_| Ok(()))
 }
 
+/// The sender of HL7 v2 of `server/tests/mllp`.
+pub fn hl7_client() -> Result<()> {
+    clean_install("tests/hl7", |_| Ok(()))
+}
+
 /// npm in `ui/`.
 pub fn npm(args: &[&str]) -> std::process::Command {
     let mut c = command("npm", args);
