@@ -11,6 +11,7 @@ mod crowd;
 mod emergency;
 mod failover;
 mod fanout;
+mod hl7;
 mod imaging;
 mod import;
 mod lanes;
@@ -56,6 +57,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("unlock", unlock::unlock),
     ("search", emergency::search),
     ("audit", emergency::audit),
+    ("hl7", hl7::hl7),
     ("looks", looks::looks),
     ("leaks", leaks::leaks),
     ("million", million::million),

@@ -1,0 +1,183 @@
+//! HL7 v2 over MLLP and TLS: how many results a second, how long until the answer, how long until a workstation has it.
+
+use crate::report::Report;
+use crate::world::{SETUP, World};
+use anyhow::{Context, Result, ensure};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use vitrine_tests::mllp::{FEED, Sender, adt, oru};
+use vitrine_wire::view::EngineEvent;
+
+/// Senders at once.
+const SENDERS: usize = 16;
+/// Patients of the results.
+const PATIENTS: usize = 200;
+
+pub fn hl7(report: &mut Report, quick: bool) -> Result<()> {
+    let world = World::with(60, None, FEED)?;
+    let station = world.station("ed-07", &world.server.url())?;
+    let (seconds, arrivals) = if quick { (8, 30) } else { (60, 400) };
+    let setup = format!(
+        "{SETUP}; MLLP over TLS, each message kept, mapped (4 results and their report), applied with its audit row, settled, before its answer; senders on the server's own two cores"
+    );
+    let mut each = world.runtime.block_on(async {
+        let mut one = Sender::connect(&world.server).await?;
+        for n in 0..PATIENTS {
+            one.accepted(&adt(
+                "A01",
+                &format!("A{n}"),
+                &format!("9{n:05}"),
+                &format!("{n}"),
+            ))
+            .await?;
+        }
+        crowd(&world, Duration::from_secs(seconds)).await
+    })?;
+    #[allow(clippy::cast_precision_loss)]
+    let rate = each.len() as f64 / seconds as f64;
+    report.add(
+        "hl7",
+        "oru_per_s",
+        rate,
+        "1/s",
+        each.len(),
+        &format!("{setup}; {SENDERS} senders, one message in flight each"),
+    );
+    report.add_ms(
+        "hl7",
+        "commit",
+        &mut each,
+        &format!("{setup}; {SENDERS} senders as fast as they can, from the first byte to the answer"),
+    );
+    let mut paced = world
+        .runtime
+        .block_on(paced(&world, if quick { 8 } else { 120 }))?;
+    report.add_ms(
+        "hl7",
+        "commit_100_per_s",
+        &mut paced,
+        &format!("{setup}; 100 messages a second, from when each was due to its answer"),
+    );
+    let mut samples = world.runtime.block_on(async {
+        let mut one = Sender::connect(&world.server).await?;
+        let mut samples = Vec::new();
+        for n in 0..arrivals {
+            let mut events = station.events();
+            let waiting = tokio::spawn(async move {
+                loop {
+                    match events.recv().await {
+                        Ok(EngineEvent::PatientsChanged(_)) => return Some(Instant::now()),
+                        Ok(_) => {}
+                        Err(_) => return None,
+                    }
+                }
+            });
+            let message = oru(
+                &format!("E{n}"),
+                &format!("9{:05}", n % PATIENTS),
+                &format!("E{n}"),
+                &clock(n),
+                &value(n),
+            );
+            let from = Instant::now();
+            one.accepted(&message).await?;
+            let arrived = tokio::time::timeout(Duration::from_secs(30), waiting)
+                .await
+                .context("a result did not arrive within 30 s")??
+                .context("the workstation's events ended")?;
+            samples.push((arrived - from).as_secs_f64() * 1000.0);
+        }
+        anyhow::Ok(samples)
+    })?;
+    report.add_ms(
+        "hl7",
+        "byte_to_engine",
+        &mut samples,
+        &format!("{setup}; one real engine of the ward with its encrypted cache, idle server"),
+    );
+    Ok(())
+}
+
+/// A moment later than every other of the run.
+fn clock(n: usize) -> String {
+    format!(
+        "202612{:02}{:02}{:02}{:02}",
+        1 + n / 86_400 % 28,
+        n / 3600 % 24,
+        n / 60 % 60,
+        n % 60
+    )
+}
+
+fn value(n: usize) -> String {
+    format!("{}.{}", 3 + n % 3, n % 10)
+}
+
+/// Senders that send as soon as they are answered; how long each message took, ms.
+async fn crowd(world: &World, lasts: Duration) -> Result<Vec<f64>> {
+    let (over, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+    let mut tasks = Vec::new();
+    for _ in 0..SENDERS {
+        let mut sender = Sender::connect(&world.server).await?;
+        let (over, next) = (over.clone(), next.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut took = Vec::new();
+            while !over.load(SeqCst) {
+                let n = usize::try_from(next.fetch_add(1, SeqCst))?;
+                let message = oru(
+                    &format!("C{n}"),
+                    &format!("9{:05}", n % PATIENTS),
+                    &format!("C{n}"),
+                    &clock(n),
+                    &value(n),
+                );
+                let from = Instant::now();
+                sender.accepted(&message).await?;
+                took.push(from.elapsed().as_secs_f64() * 1000.0);
+            }
+            anyhow::Ok(took)
+        }));
+    }
+    tokio::time::sleep(lasts).await;
+    over.store(true, SeqCst);
+    let mut all = Vec::new();
+    for task in tasks {
+        all.append(&mut task.await??);
+    }
+    Ok(all)
+}
+
+/// 100 messages a second over ten senders; how long after it was due each was answered, ms.
+async fn paced(world: &World, seconds: usize) -> Result<Vec<f64>> {
+    const EACH: usize = 10;
+    let began = Instant::now() + Duration::from_millis(100);
+    let mut tasks = Vec::new();
+    for s in 0..EACH {
+        let mut sender = Sender::connect(&world.server).await?;
+        tasks.push(tokio::spawn(async move {
+            let mut took = Vec::new();
+            for k in 0..seconds * 100 / EACH {
+                let n = k * EACH + s;
+                let due = began + Duration::from_millis(10) * u32::try_from(n)?;
+                tokio::time::sleep_until(due.into()).await;
+                let message = oru(
+                    &format!("D{n}"),
+                    &format!("9{:05}", n % PATIENTS),
+                    &format!("D{n}"),
+                    &clock(n),
+                    &value(n),
+                );
+                sender.accepted(&message).await?;
+                took.push(due.elapsed().as_secs_f64() * 1000.0);
+            }
+            anyhow::Ok(took)
+        }));
+    }
+    let mut all = Vec::new();
+    for task in tasks {
+        all.append(&mut task.await??);
+    }
+    ensure!(all.len() == seconds * 100, "some were not answered");
+    Ok(all)
+}
