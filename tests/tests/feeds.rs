@@ -28,7 +28,8 @@ async fn until<F: Future<Output = Result<Value>>>(
 
 fn row<'v>(board: &'v Value, family: &str) -> Option<&'v Value> {
     let rows = board["rows"].as_array()?;
-    rows.iter().find(|r| r.to_string().contains(family))
+    rows.iter()
+        .find(|r| r["name"].to_string().contains(&family.to_uppercase()))
 }
 
 #[tokio::test(flavor = "multi_thread")]
