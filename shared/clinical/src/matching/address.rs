@@ -24,9 +24,6 @@ const STREETS: &[(&str, &str)] = &[
     ("pde", "parade"),
     ("sq", "square"),
     ("apt", "apartment"),
-    ("n", "north"),
-    ("s", "south"),
-    ("w", "west"),
 ];
 
 /// What is written for somebody who lives nowhere, or nobody knows where.

@@ -41,7 +41,7 @@ pub use block::{BlockKey, Pass, keys};
 pub use compare::{Field, Level, Normalised};
 pub use score::{AUTO_LINK, Doubt, FieldScore, Grade, REVIEW, Score, score};
 pub use sound::{fold, sounds};
-pub use weights::Bits;
+pub use weights::{Bits, WEIGHTS, Weight};
 
 use crate::chart::PartialDate;
 

@@ -231,8 +231,8 @@ impl Name {
             return Level::Exact;
         }
         let by_words = match self.words.len().cmp(&other.words.len()) {
-            std::cmp::Ordering::Less => within(&self.words, &other.words).max(Level::Part),
-            std::cmp::Ordering::Greater => within(&other.words, &self.words).max(Level::Part),
+            std::cmp::Ordering::Less => some(within(&self.words, &other.words)),
+            std::cmp::Ordering::Greater => some(within(&other.words, &self.words)),
             std::cmp::Ordering::Equal => {
                 within(&self.words, &other.words).max(within(&other.words, &self.words))
             }
@@ -246,6 +246,15 @@ impl Name {
 
 fn spellings<const N: usize>(of: [String; N]) -> Vec<String> {
     of.into_iter().filter(|s| s.len() > 1).collect()
+}
+
+/// The level where one name has more words than the other: one that is in part the same, and there not to the letter, is no
+/// more than near (`Jack`, `Lachlan John`).
+fn some(found: Level) -> Level {
+    match found {
+        Level::Exact => Level::Part,
+        other => other.max(Level::Near),
+    }
 }
 
 /// How the words of one name are found in another that has as many or more: as the weakest of them is; `Mixed` where

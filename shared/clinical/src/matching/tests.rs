@@ -179,6 +179,9 @@ const PAIRS: &[(&str, &str, &str, Grade, &[Doubt])] = &[
      "Silva; Maria; 1998-05-11; female; 5550103; Rua Nova 1", Possible, &[D::BirthDiffers, D::NameUnknown]),
     ("nickname",
      "Moore; Robert; 1958-01-19; male; 5550114; Oak Rd 10", "Moore; Bob; 1958-01-19; male; 5550114; Oak Rd 10", Certain, &[]),
+    ("nickname of one of two",
+     "Moore; Jack; 1958-01-19; male; 5550114; Oak Rd 10",
+     "Moore; Lachlan, John; 1958-01-19; male; 5550114; Oak Rd 10", Probable, &[D::GivenUnsure]),
     ("initial",
      "Moore; R; 1958-01-19; male; 5550114; Oak Rd 10",
      "Moore; Robert; 1958-01-19; male; 5550114; Oak Rd 10", Probable, &[D::GivenUnsure]),
@@ -396,7 +399,7 @@ proptest! {
     }
 
     #[test]
-    fn a_field_more_that_agrees_never_lowers_the_score(a in anybody(), b in anybody(), field in 0..8) {
+    fn a_field_more_that_agrees_never_lowers_the_score(a in anybody(), b in anybody(), field in 0..9) {
         // What one record has not, and then has as the other has it.
         let (mut without, mut with) = (b.clone(), b);
         match field {
@@ -406,7 +409,8 @@ proptest! {
             3 => (without.gender, with.gender) = (None, a.gender.clone()),
             4 => (without.postcode, with.postcode) = (None, a.postcode.clone()),
             5 => (without.city, with.city) = (None, a.city.clone()),
-            6 => { without.phones = Vec::new(); with.phones = a.phones.clone(); }
+            6 => (without.street, with.street) = (None, a.street.clone()),
+            7 => { without.phones = Vec::new(); with.phones = a.phones.clone(); }
             _ => { without.identifiers = Vec::new(); with.identifiers = a.identifiers.clone(); }
         }
         let (less, more) = (score(&a, &without).total, score(&a, &with).total);

@@ -21,19 +21,25 @@ impl fmt::Display for Bits {
     }
 }
 
-pub(super) struct Row {
-    pub(super) field: Field,
-    pub(super) level: Level,
-    /// For 100,000 pairs of records of one person.
-    pub(super) m: u32,
-    /// For 100,000 pairs of records of two people.
-    pub(super) u: u32,
-    pub(super) weight: Bits,
-    pub(super) fitted: bool,
+/// What a level of a field weighs, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weight {
+    /// The field.
+    pub field: Field,
+    /// How far it agrees.
+    pub level: Level,
+    /// Seen in so many of 100,000 pairs of records of one person.
+    pub m: u32,
+    /// Seen in so many of 100,000 pairs of records of two people.
+    pub u: u32,
+    /// log2(m/u), or less.
+    pub weight: Bits,
+    /// Measured; otherwise our judgement.
+    pub fitted: bool,
 }
 
-const fn row(field: Field, level: Level, m: u32, u: u32, weight: i32, fitted: bool) -> Row {
-    Row {
+const fn row(field: Field, level: Level, m: u32, u: u32, weight: i32, fitted: bool) -> Weight {
+    Weight {
         field,
         level,
         m,
@@ -43,17 +49,17 @@ const fn row(field: Field, level: Level, m: u32, u: u32, weight: i32, fitted: bo
     }
 }
 
-const fn fitted(field: Field, level: Level, m: u32, u: u32, weight: i32) -> Row {
+const fn fitted(field: Field, level: Level, m: u32, u: u32, weight: i32) -> Weight {
     row(field, level, m, u, weight, true)
 }
 
-const fn judged(field: Field, level: Level, m: u32, u: u32, weight: i32) -> Row {
+const fn judged(field: Field, level: Level, m: u32, u: u32, weight: i32) -> Weight {
     row(field, level, m, u, weight, false)
 }
 
 /// The table. Of the fitted levels of a field none weighs more than the one before it, whatever m/u says: FEBRL makes
 /// more errors than people do, and a name with an error in it must not say more than the name.
-pub(super) const TABLE: &[Row] = &[
+pub const WEIGHTS: &[Weight] = &[
     fitted(Field::National, Level::Exact, 84371, 1, 1636),
     fitted(Field::National, Level::Near, 8687, 2, 1208),
     fitted(Field::National, Level::Differs, 6942, 99998, -385),
@@ -65,10 +71,10 @@ pub(super) const TABLE: &[Row] = &[
     judged(Field::Other, Level::Exact, 64000, 62, 1001),
     judged(Field::Other, Level::Near, 100_000, 100_000, 0),
     judged(Field::Other, Level::Differs, 100_000, 100_000, 0),
-    fitted(Field::Birth, Level::Exact, 90413, 1, 1646),
-    fitted(Field::Birth, Level::Near, 3162, 104, 493),
+    fitted(Field::Birth, Level::Exact, 91895, 1, 1649),
+    fitted(Field::Birth, Level::Near, 1677, 104, 401),
     fitted(Field::Birth, Level::Swapped, 13, 1, 370),
-    fitted(Field::Birth, Level::Differs, 6412, 99894, -396),
+    fitted(Field::Birth, Level::Differs, 6415, 99894, -396),
     // One of 1,080 months and of 90 years.
     judged(Field::Birth, Level::Month, 90000, 93, 992),
     judged(Field::Birth, Level::Year, 90000, 1111, 634),
@@ -116,7 +122,7 @@ pub(super) const PLACE: std::ops::RangeInclusive<i32> = -509..=955;
 
 /// The weight of a level; nothing where the table has none ([`Level::Unknown`]).
 pub(super) fn weight(field: Field, level: Level) -> Bits {
-    TABLE
+    WEIGHTS
         .iter()
         .find(|r| r.field == field && r.level == level)
         .map_or(Bits(0), |r| r.weight)
@@ -131,7 +137,7 @@ mod tests {
     fn every_weight_is_what_its_m_and_u_say() {
         let mut seen = HashSet::new();
         let mut before: HashMap<Field, i32> = HashMap::new();
-        for r in TABLE {
+        for r in WEIGHTS {
             assert!(
                 seen.insert((r.field, r.level)),
                 "{:?} {:?} twice",
@@ -174,8 +180,8 @@ mod tests {
             Field::Postcode,
             Field::City,
         ] {
-            for part in [|r: &Row| r.m, |r: &Row| r.u] {
-                let sum: u32 = TABLE
+            for part in [|r: &Weight| r.m, |r: &Weight| r.u] {
+                let sum: u32 = WEIGHTS
                     .iter()
                     .filter(|r| r.fitted && r.field == field)
                     .map(part)
@@ -184,7 +190,7 @@ mod tests {
             }
         }
         let most = |fields: &[Field], of: fn(i32, i32) -> i32| {
-            TABLE
+            WEIGHTS
                 .iter()
                 .filter(|r| fields.contains(&r.field))
                 .map(|r| r.weight.0)
