@@ -2,8 +2,8 @@
 //!
 //! Lives here: ids, time as an argument, typed views of the FHIR resources we show ([`chart`]), the formatters
 //! ([`format`]), the emergency card ([`card`]) and the chart ([`summary`]), pure functions of those views, and what is
-//! recorded at a workstation ([`entry`]), the signals of a bedside monitor ([`monitor`]), what a barcode reader sends ([`scan`]) and how confidential
-//! something is ([`label`]).
+//! recorded at a workstation ([`entry`]), whether two records are of one person ([`matching`]), the signals of a bedside
+//! monitor ([`monitor`]), what a barcode reader sends ([`scan`]) and how confidential something is ([`label`]).
 //! Never here: bytes of a format (that is `fhir`), a clock, a random number, I/O.
 //! Called by every other crate.
 
@@ -31,6 +31,7 @@ pub mod format;
 mod ids;
 pub mod label;
 pub mod language;
+pub mod matching;
 pub mod monitor;
 pub mod news2;
 pub mod scan;
