@@ -7,12 +7,13 @@
 use crate::ingest::apply::content_op;
 use bytes::Bytes;
 use std::collections::HashMap;
+use vitrine_clinical::chart::PartialDate;
+use vitrine_clinical::matching::{Doubt, Person, score};
 use vitrine_clinical::{FhirId, PatientId, ResourceKey};
 use vitrine_hl7v2::json::{Json, at};
 use vitrine_hl7v2::merge::{self, Meeting};
 use vitrine_hl7v2::time::Stamp;
 use vitrine_hl7v2::{Code, Draft, Fault, How, Key, Mapped, Place, referred};
-use vitrine_store::search::fold;
 use vitrine_store::{ChangeKind, ChangeOp, Precondition, Store, StoreError};
 
 /// The system of keys whose value is a ward's id itself.
@@ -303,22 +304,35 @@ async fn recorded(
     }))
 }
 
-/// Whether two Patients with one identifier are two persons: neither family name nor birth date is the same.
+/// Whether two Patients with one identifier are two persons: their birth dates differ by more than a slip, and so do their family
+/// names (`clinical::matching`). Either alone is a correction, or a marriage.
 fn is_somebody_else(recorded: &Json, said: &Json) -> bool {
-    let birth = |p: &Json| at(p, &["birthDate"]).and_then(Json::as_str).map(str::to_owned);
-    let families = |p: &Json| -> Vec<String> {
-        let Some(Json::Array(names)) = p.get("name") else {
-            return Vec::new();
+    let doubts = score(&person(recorded), &person(said)).doubts;
+    doubts.contains(&Doubt::BirthDiffers) && doubts.contains(&Doubt::FamilyDiffers)
+}
+
+/// Name and birth date of a Patient. Its identifiers are left out: that one agrees is why it is asked.
+fn person(patient: &Json) -> Person {
+    let texts = |node: &Json, key: &str| -> Vec<String> {
+        let items = match node.get(key) {
+            Some(Json::Array(items)) => items.as_slice(),
+            Some(one) => std::slice::from_ref(one),
+            None => &[],
         };
-        let family = names.iter().filter_map(|n| n.get("family")?.as_str());
-        family.map(fold).filter(|f| !f.is_empty()).collect()
+        items.iter().filter_map(Json::as_str).map(str::to_owned).collect()
     };
-    let differ = match (birth(recorded), birth(said)) {
-        (Some(a), Some(b)) => !a.starts_with(&b) && !b.starts_with(&a),
-        _ => return false,
+    let names = match patient.get("name") {
+        Some(Json::Array(names)) => names.as_slice(),
+        _ => &[],
     };
-    let (a, b) = (families(recorded), families(said));
-    differ && !a.is_empty() && !b.is_empty() && !a.iter().any(|n| b.contains(n))
+    let mut families = names.iter().flat_map(|n| texts(n, "family"));
+    Person {
+        family: families.next(),
+        former: families.collect(),
+        given: names.first().map(|n| texts(n, "given")).unwrap_or_default(),
+        birth_date: at(patient, &["birthDate"]).and_then(Json::as_str).map(PartialDate::new),
+        ..Person::default()
+    }
 }
 
 /// A draft's references as those of the record.
@@ -374,8 +388,10 @@ mod tests {
             ("Larsen", "1950-02-03", false),
             ("Ödegård", "1951-02-03", false),
             ("Larsen", "1950-02", false),
-            ("Larsen", "1951-02-03", true),
-            ("", "1951-02-03", false),
+            ("Larsen", "1950-03-02", false),
+            ("Oedegaard", "1971-11-20", false),
+            ("Larsen", "1971-11-20", true),
+            ("", "1971-11-20", false),
         ];
         for (family, birth, somebody_else) in cases {
             assert_eq!(
