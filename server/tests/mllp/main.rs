@@ -98,8 +98,11 @@ async fn two_lines_write_one_record_and_neither_is_lost() {
         let mut line = w.line().await;
         tasks.push(tokio::spawn(async move {
             for k in 0..15 {
+                // Each changes the patient too, so that they meet there.
+                let phone = format!("19600203|F|||||555 01{n}{k:02}");
                 let text = admit(&format!("R{n}-{k}"), "70003", "Saffron", "ED")
                     .replace("ADT^A01", "ADT^A08")
+                    .replace("19600203|F", &phone)
                     .replace("PV1|1", &format!("AL1|1|DA|^Allergen {n}-{k}|MO\rPV1|1"));
                 let answer = line.send(&text).await;
                 assert_eq!(answer.code, "AA", "{answer:?}");
