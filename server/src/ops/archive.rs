@@ -488,6 +488,10 @@ impl Certifier {
         );
         add("what came in and was kept in quarantine", "it is removed there");
         add(
+            "messages of other systems that were not found to be this patient's",
+            "nothing removes them: they stay in the list of messages",
+        );
+        add(
             "old versions of resources that belong to another patient now",
             "that patient's record is destroyed",
         );
