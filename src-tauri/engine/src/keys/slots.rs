@@ -263,15 +263,13 @@ impl Slots {
     }
 
     /// Keeps up with what the staff list says of a user's secrets: a slot of a secret that was changed since is removed, one that
-    /// was made before the list said anything takes the mark. Returns the record files that no key opens any more.
-    ///
-    /// # Errors
-    /// [`EngineError::Io`] of the file.
+    /// was made before the list said anything takes the mark. Returns the record files that no key opens any more; and, where the file
+    /// could not be written, why: what it holds from before comes back when it is read again, and goes again.
     pub fn keep_up(
         &mut self,
         user: &str,
         mark: impl Fn(SlotKind) -> Option<String>,
-    ) -> Result<Vec<String>, EngineError> {
+    ) -> (Vec<String>, Result<(), EngineError>) {
         let (mut gone, mut changed) = (Vec::new(), false);
         self.file.users.retain_mut(|slot| {
             let Some(now) = (slot.user == user).then(|| mark(slot.kind)).flatten() else {
@@ -290,10 +288,12 @@ impl Slots {
                 }
             }
         });
-        if changed || !gone.is_empty() {
-            self.write()?;
-        }
-        Ok(gone)
+        let written = if changed || !gone.is_empty() {
+            self.write()
+        } else {
+            Ok(())
+        };
+        (gone, written)
     }
 
     /// Removes a user's slots; returns the record files that no key opens any more.
@@ -505,15 +505,24 @@ mod tests {
             .unwrap();
         s.enrol_user("rao", SlotKind::Pin, "739128", &dk, Some("n1".to_owned()))
             .unwrap();
-        assert!(
-            s.keep_up("lee", mark("n1", "")).unwrap().is_empty(),
-            "an older server"
-        );
-        assert!(s.keep_up("lee", mark("n1", "p1")).unwrap().is_empty(), "taken");
-        assert!(s.keep_up("lee", mark("n1", "p1")).unwrap().is_empty(), "the same");
+        let keep_up = |s: &mut Slots, pin, password| {
+            let (gone, written) = s.keep_up("lee", mark(pin, password));
+            written.unwrap();
+            gone
+        };
+        assert_eq!(keep_up(&mut s, "n1", ""), [""; 0], "an older server");
+        assert_eq!(keep_up(&mut s, "n1", "p1"), [""; 0], "taken");
+        assert_eq!(keep_up(&mut s, "n1", "p1"), [""; 0], "the same");
         let (mut s, _) = Slots::open(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
-        assert_eq!(s.keep_up("lee", mark("n1", "p2")).unwrap(), [password.records]);
-        assert_eq!(s.keep_up("lee", mark("n2", "p2")).unwrap(), [pin.records]);
+        assert_eq!(keep_up(&mut s, "n1", "p2"), [password.records]);
+        // Where the file cannot be written it opens nothing all the same, and its records go.
+        let path = std::mem::replace(&mut s.path, dir.path().join("no folder/slots.json"));
+        let (gone, written) = s.keep_up("lee", mark("n2", "p2"));
+        assert_eq!((&gone, s.of("lee").count()), (&vec![pin.records.clone()], 0));
+        assert!(written.is_err());
+        s.path = path;
+        s.refresh().unwrap();
+        assert_eq!(keep_up(&mut s, "n2", "p2"), [pin.records]);
         let (s, _) = Slots::open(&dir.path().join("slots.json"), "dev1", &dk).unwrap();
         assert_eq!((s.of("lee").count(), s.of("rao").count()), (0, 1));
     }

@@ -3,7 +3,8 @@
 //! It holds what the window keeps in memory: who, the server's token, the key of the user's records. It is as strong
 //! as DK is kept; `lock` destroys it.
 
-use super::{Person, Session};
+use super::own_keys::dir_user;
+use super::{Heard, Person, Session};
 use crate::clock::Clock;
 use crate::keys::{DeviceKey, UserSlot, open_with, seal_with};
 use crate::profile::{Profile, shred, write_private};
@@ -11,6 +12,7 @@ use crate::station::Station;
 use crate::{EngineError, cache};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
+use vitrine_clinical::UserId;
 use vitrine_store_sqlcipher::Key;
 use vitrine_store_sqlcipher::workstation::Records;
 use zeroize::{Zeroize, Zeroizing};
@@ -25,6 +27,8 @@ struct Saved {
     role: String,
     wards: Vec<String>,
     offline: bool,
+    #[serde(default)]
+    heard: Option<Heard>,
     token: Option<String>,
     records: Option<(String, [u8; 32])>,
     at_ms: i64,
@@ -47,6 +51,7 @@ pub(crate) fn save_current(station: &Station, secret: &str) -> Result<(), Engine
             role: s.person.role.name().to_owned(),
             wards: s.person.wards.iter().map(ToString::to_string).collect(),
             offline: s.offline,
+            heard: s.heard.clone(),
             token: s.token.as_ref().map(|t| t.to_string()),
             records: None,
             at_ms: station.clock.wall().0,
@@ -71,11 +76,8 @@ pub(crate) fn save_current(station: &Station, secret: &str) -> Result<(), Engine
     )
 }
 
-/// The session kept by an earlier run, while it is fresh; a stale or damaged one is destroyed.
-///
-/// # Errors
-/// [`EngineError::NotSignedIn`] when there is none.
-pub(crate) fn restore(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Result<Session, EngineError> {
+/// What an earlier run kept, while it is fresh; what is stale or damaged is destroyed.
+fn kept(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Result<Saved, EngineError> {
     let sealed = std::fs::read(profile.session()).map_err(|_| EngineError::NotSignedIn)?;
     let saved =
         open_with(key.dk(), PURPOSE, &sealed).and_then(|json| serde_json::from_slice::<Saved>(&json).ok());
@@ -84,6 +86,37 @@ pub(crate) fn restore(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Resu
         shred(&profile.session())?;
         return Err(EngineError::NotSignedIn);
     };
+    Ok(saved)
+}
+
+/// Whose session is kept.
+///
+/// # Errors
+/// [`EngineError::NotSignedIn`] when there is none.
+pub(crate) fn kept_of(station: &Station) -> Result<UserId, EngineError> {
+    let saved = kept(&station.profile, &station.key, &station.clock)?;
+    UserId::new(saved.user.as_str()).map_err(|_| EngineError::NotSignedIn)
+}
+
+/// The session kept by an earlier run. One whose account was disabled since, whose secret was changed or whose key was removed is destroyed.
+///
+/// # Errors
+/// [`EngineError::NotSignedIn`] when there is none.
+pub(crate) fn restore(station: &Station) -> Result<Session, EngineError> {
+    let (profile, clock) = (&station.profile, &station.clock);
+    let saved = kept(profile, &station.key, clock)?;
+    let dir = dir_user(station, &saved.user)?;
+    let over = dir.is_some_and(|dir| {
+        dir.disabled || saved.offline && saved.heard.as_ref().is_some_and(|heard| heard.over(&dir))
+    });
+    let removed = |(name, _): &(String, [u8; 32])| {
+        let slots = station.slots();
+        !slots.of(&saved.user).any(|s| s.records == *name)
+    };
+    if over || saved.records.as_ref().is_some_and(removed) {
+        shred(&profile.session())?;
+        return Err(EngineError::NotSignedIn);
+    }
     let records = saved.records.map(|(name, bytes)| {
         let key = Key::new(Zeroizing::new(bytes));
         Records::open(&profile.file(&name), &key, cache::open_fold).map(Arc::new)
@@ -91,6 +124,7 @@ pub(crate) fn restore(profile: &Profile, key: &DeviceKey, clock: &Clock) -> Resu
     Ok(Session {
         person: Person::new(&saved.user, &saved.display, &saved.role, &saved.wards)?,
         offline: saved.offline,
+        heard: saved.heard,
         token: saved.token.map(Zeroizing::new),
         records: records.transpose()?,
         // A kept session is not a secret just given: breaking the glass asks for the PIN.

@@ -7,6 +7,7 @@
 mod badges;
 mod cli_session;
 pub(crate) mod declared;
+mod own_keys;
 mod own_secret;
 mod provider;
 pub(crate) mod rows;
@@ -16,12 +17,13 @@ pub(crate) mod ways;
 
 pub use badges::Reader;
 pub(crate) use badges::{Badges, is_somebodys, present};
-pub(crate) use cli_session::{forget_saved, restore, save_current};
+pub(crate) use cli_session::{forget_saved, kept_of, restore, save_current};
+pub(crate) use own_keys::{Heard, dir_user, heed_staff_list};
 pub use own_secret::NewSecret;
 pub(crate) use own_secret::change_secret;
 pub(crate) use provider::{open_browser, sign_in_by_provider};
 pub(crate) use rows::Ended;
-pub(crate) use sign_in::{dir_user, heed_staff_list, recent_users, sign_in};
+pub(crate) use sign_in::{recent_users, sign_in};
 pub(crate) use waits::Waits;
 
 use crate::EngineError;
@@ -105,6 +107,8 @@ pub struct Session {
     pub person: Person,
     /// Signed in without the server.
     pub offline: bool,
+    /// What the staff list said of their secret, where this workstation let them in.
+    pub(crate) heard: Option<Heard>,
     /// The server's token, when it gave one.
     pub token: Option<Zeroizing<String>>,
     /// Opened with the user's key; dropping the last handle closes the file and wipes the key.

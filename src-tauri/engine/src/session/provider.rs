@@ -5,9 +5,9 @@
 //! Called by the facade. Without the server nobody signs in this way: the PIN and the own key stay as they are.
 
 use super::Person;
+use super::own_keys::{Heard, dir_user, make_slot};
 use super::rows::{self, How, Proved};
-use super::sign_in::{begin, count_try, dir_user, kind_of_secret, make_slot, right, wrong};
-use crate::keys::SlotKind;
+use super::sign_in::{LetIn, begin, count_try, right, wrong};
 use crate::link;
 use crate::station::Station;
 use crate::{EngineError, entropy};
@@ -140,7 +140,7 @@ pub(crate) async fn sign_in_by_provider(
         badge: None,
     };
     rows::signed_in(station, &user, Proved::Provider, &how)?;
-    Ok(begin(station, person, records, Some(&login)))
+    Ok(begin(station, person, records, LetIn::Server(&login)))
 }
 
 /// A workstation is shared: whoever sat here before may still be signed in at the provider, whatever the server asks for. So the
@@ -160,11 +160,11 @@ async fn own_key(
     let made = {
         let (station, user) = (Arc::clone(station), user.clone());
         tokio::task::spawn_blocking(move || {
-            let dir = dir_user(&station, user.as_str())?;
-            if kind_of_secret(dir.as_ref(), &pin) != SlotKind::Pin {
+            let heard = Heard::of(dir_user(&station, user.as_str())?.as_ref(), &pin);
+            if !heard.pin {
                 return Ok(None);
             }
-            make_slot(&station, user.as_str(), &pin).map(Some)
+            make_slot(&station, user.as_str(), &pin, &heard).map(Some)
         })
         .await
         .map_err(|_| EngineError::Internal("making the user's key"))??

@@ -4,23 +4,24 @@
 //! may only take back (a disabled account, a changed secret). So a dead network delays nobody who has a slot.
 
 use super::badges::Picked;
+use super::own_keys::{Heard, Here, dir_user, drop_slots, heed, make_slot, open_here, open_records};
 use super::rows::{self, Ended, How, Proved};
 use super::{Person, Session, declared, ways};
+use crate::EngineError;
 use crate::error::{Envelope, store_words};
 use crate::horizon;
-use crate::keys::{Dek, SlotKind, UserSlot, verify_pin};
+use crate::keys::SlotKind;
 use crate::layouts;
 use crate::link::{self, Command};
 use crate::outbox::Alarm;
-use crate::station::{Station, db_key};
-use crate::{EngineError, cache};
+use crate::station::Station;
 use std::sync::Arc;
 use vitrine_access::Kind;
 use vitrine_access::ways::{Because, REFUSED, Way};
-use vitrine_clinical::{UserId, say};
+use vitrine_clinical::UserId;
 use vitrine_store_sqlcipher::workstation::{Attempt, Records, ThrottleRule};
 use vitrine_wire::ErrorCode;
-use vitrine_wire::http::{DirUser, LoginResponse};
+use vitrine_wire::http::LoginResponse;
 use vitrine_wire::view::{EngineEvent, SessionView};
 use zeroize::Zeroizing;
 
@@ -34,31 +35,6 @@ const RULE: ThrottleRule = ThrottleRule {
 
 /// After so many wrong secrets the user's slots are removed until the next sign-in with the server.
 const SLOT_GOES_AT: u32 = 10;
-
-/// What a secret opened here.
-struct Opened {
-    kind: SlotKind,
-    dek: Option<(Dek, UserSlot)>,
-}
-
-pub(crate) fn dir_user(station: &Station, user: &str) -> Result<Option<DirUser>, EngineError> {
-    let Some(json) = station.essentials.staff(user)? else {
-        return Ok(None);
-    };
-    serde_json::from_slice(&json)
-        .map(Some)
-        .map_err(|_| EngineError::Damaged {
-            what: say!("The staff list", "die Personalliste"),
-        })
-}
-
-/// Which slot a secret belongs to: the PIN of the staff list, or anything else.
-pub(crate) fn kind_of_secret(dir: Option<&DirUser>, secret: &str) -> SlotKind {
-    let pin = dir
-        .and_then(|d| d.pin_phc.as_deref())
-        .is_some_and(|phc| verify_pin(secret, phc) == Ok(true));
-    if pin { SlotKind::Pin } else { SlotKind::Password }
-}
 
 /// Signs a person in.
 pub(crate) async fn sign_in(
@@ -93,8 +69,8 @@ pub(crate) async fn sign_in(
     if matches!(local, Err(EngineError::Disabled)) {
         rows::not_let_in(station, &user, Kind::SignIn, "account-disabled");
     }
-    let local = local?;
-    if let Some((person, opened)) = local {
+    let Here { heard, opened } = local?;
+    if let Some(opened) = opened {
         let records = opened
             .dek
             .as_ref()
@@ -103,19 +79,19 @@ pub(crate) async fn sign_in(
             Some(_) => Proved::OwnKey,
             None => Proved::StaffListPin,
         };
-        rows::signed_in(
-            station,
-            &user,
-            proved,
-            &how(opened.kind, picked.as_ref(), because),
-        )?;
-        let view = begin(station, person, records, None);
+        rows::signed_in(station, &user, proved, &how(heard.kind, picked.as_ref(), because))?;
+        let view = begin(station, opened.person, records, LetIn::Here(heard.clone()));
         right(station, user.as_str());
+        // A list that came while the key was derived was heeded before there was this session.
+        if heed(station, user.as_str()) {
+            return Err(EngineError::WrongSecret { retry_after_s: 0 });
+        }
         let (station, dek) = (Arc::clone(station), opened.dek);
         station.asking.send_modify(|n| *n += 1);
         tokio::spawn(async move {
             let badge = picked.map(|p| p.badge);
-            let asked = confirm(&station, &user, &secret, badge.as_deref(), dek.is_some());
+            let has_slot = dek.is_some();
+            let asked = confirm(&station, &user, &secret, badge.as_deref(), heard, has_slot);
             station.until_closing(asked).await;
             station.asking.send_modify(|n| *n -= 1);
         });
@@ -123,7 +99,7 @@ pub(crate) async fn sign_in(
     }
     match link::login(station, user.as_str(), &secret, badge).await {
         Ok(answer) => {
-            let view = admit(station, &user, &secret, answer, picked.as_ref(), because).await?;
+            let view = admit(station, &user, &secret, answer, heard, picked.as_ref(), because).await?;
             right(station, user.as_str());
             Ok(view)
         }
@@ -238,134 +214,31 @@ pub(super) fn wrong(station: &Station, user: &UserId, (fails, wait_ms): (u32, i6
     }
 }
 
-pub(crate) fn drop_slots(station: &Station, user: &str) {
-    let gone = station.slots().remove(user).unwrap_or_default();
-    for name in gone {
-        drop_records(station, &name);
-    }
-}
-
-/// What the staff list says of a secret: something else once it is another one.
-fn mark(dir: &DirUser, kind: SlotKind) -> Option<String> {
-    match kind {
-        SlotKind::Password => dir.password_mark.clone(),
-        SlotKind::Pin => dir
-            .pin_phc
-            .as_ref()
-            .map(|phc| crate::entropy::hex(&vitrine_wire::digest::body_hash(phc.as_bytes()))),
-    }
-}
-
-/// The staff list changed: the keys and records of whoever's account is disabled go, and their session with them; so do those that
-/// a secret opened which was changed since, and a session that nobody but this workstation let in.
-pub(crate) fn heed_staff_list(station: &Station) {
-    let mut users: Vec<String> = station.slots().users().map(str::to_owned).collect();
-    users.dedup();
-    for user in users {
-        let Ok(Some(dir)) = dir_user(station, &user) else {
-            continue;
-        };
-        let here = |alone: bool| {
-            let session = station.session();
-            session
-                .as_ref()
-                .is_some_and(|s| s.person.user.as_str() == user && (s.offline || !alone))
-        };
-        if dir.disabled {
-            tracing::info!("the keys of a disabled account are removed");
-            if here(false) {
-                station.lock(Ended::Server);
-            }
-            drop_slots(station, &user);
-            continue;
-        }
-        let gone = station.slots().keep_up(&user, |kind| mark(&dir, kind));
-        let gone = gone.unwrap_or_else(|error| {
-            tracing::error!(%error, "the keys of a secret that was changed cannot be removed");
-            Vec::new()
-        });
-        if gone.is_empty() {
-            continue;
-        }
-        tracing::info!("the keys of a secret that was changed are removed");
-        if here(true) {
-            station.lock(Ended::Server);
-        }
-        for name in gone {
-            drop_records(station, &name);
-        }
-    }
-}
-
-fn drop_records(station: &Station, name: &str) {
-    for ending in ["", "-wal", "-shm"] {
-        let _ = std::fs::remove_file(station.profile.file(&format!("{name}{ending}")));
-    }
-}
-
-/// Tries the secret on what is here: the user's slots, else the PIN of the staff list. Nothing is tried past the offline horizon.
-fn open_here(
-    station: &Station,
-    user: &str,
-    secret: &str,
-    past_horizon: bool,
-) -> Result<Option<(Person, Opened)>, EngineError> {
-    let dir = dir_user(station, user)?;
-    if dir.as_ref().is_some_and(|d| d.disabled) {
-        drop_slots(station, user);
-        return Err(EngineError::Disabled);
-    }
-    let Some(dir) = dir.filter(|_| !past_horizon) else {
-        return Ok(None);
-    };
-    let slots: Vec<UserSlot> = station.slots().of(user).cloned().collect();
-    let kind = kind_of_secret(Some(&dir), secret);
-    for slot in slots.into_iter().filter(|s| s.kind == kind) {
-        let dek = station.slots().unlock(&slot, secret, station.key.dk())?;
-        if let Some(dek) = dek {
-            return Ok(Some((
-                Person::of_dir(&dir)?,
-                Opened {
-                    kind,
-                    dek: Some((dek, slot)),
-                },
-            )));
-        }
-    }
-    // No slot yet: the PIN proves who it is, and opens the essentials alone.
-    Ok(match kind {
-        SlotKind::Pin => Some((Person::of_dir(&dir)?, Opened { kind, dek: None })),
-        SlotKind::Password => None,
-    })
-}
-
-fn open_records(station: &Station, dek: &Dek, slot: &UserSlot) -> Option<Arc<Records>> {
-    match Records::open(
-        &station.profile.file(&slot.records),
-        &db_key(dek),
-        cache::open_fold,
-    ) {
-        Ok(r) => Some(Arc::new(r)),
-        Err(e) => {
-            tracing::error!(error = %e, "the user's records cannot be opened");
-            None
-        }
-    }
+/// Who let a person in.
+pub(super) enum LetIn<'a> {
+    /// This workstation, as the staff list spoke of their secret.
+    Here(Heard),
+    /// The server.
+    Server(&'a LoginResponse),
 }
 
 pub(super) fn begin(
     station: &Arc<Station>,
     person: Person,
     records: Option<Arc<Records>>,
-    online: Option<&LoginResponse>,
+    by: LetIn<'_>,
 ) -> SessionView {
     // Whoever comes first: a sign-in that waits for the browser must not take this session later.
     station.browsing.send_modify(|n| *n += 1);
     let now = station.clock.elapsed();
-    let token = online.map(|a| Zeroizing::new(a.token.clone()));
+    let (heard, token) = match by {
+        LetIn::Here(heard) => (Some(heard), None),
+        LetIn::Server(answer) => (None, Some(Zeroizing::new(answer.token.clone()))),
+    };
     let session = Session {
         person,
-        offline: online.is_none(),
+        offline: token.is_none(),
+        heard,
         token: token.clone(),
         records,
         proven: now,
@@ -393,47 +266,20 @@ async fn admit(
     user: &UserId,
     secret: &Zeroizing<String>,
     answer: LoginResponse,
+    heard: Heard,
     picked: Option<&Picked>,
     because: Because,
 ) -> Result<SessionView, EngineError> {
     let person = Person::new(user.as_str(), &answer.display, &answer.role, &answer.wards)?;
-    let (kind, records) = {
+    let kind = heard.kind;
+    let records = {
         let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
-        tokio::task::spawn_blocking(move || {
-            let kind = kind_of_secret(dir_user(&station, user.as_str())?.as_ref(), &secret);
-            Ok::<_, EngineError>((kind, make_slot(&station, user.as_str(), &secret)?))
-        })
-        .await
-        .map_err(|_| EngineError::Internal("making the user's key"))??
+        tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret, &heard))
+            .await
+            .map_err(|_| EngineError::Internal("making the user's key"))??
     };
     rows::signed_in(station, user, Proved::Server, &how(kind, picked, because))?;
-    Ok(begin(station, person, records, Some(&answer)))
-}
-
-pub(super) fn make_slot(
-    station: &Station,
-    user: &str,
-    secret: &str,
-) -> Result<Option<Arc<Records>>, EngineError> {
-    let dir = dir_user(station, user)?;
-    let kind = kind_of_secret(dir.as_ref(), secret);
-    let existing: Option<UserSlot> = station.slots().of(user).find(|s| s.kind == kind).cloned();
-    if let Some(slot) = existing
-        && let Some(dek) = station.slots().unlock(&slot, secret, station.key.dk())?
-    {
-        return Ok(open_records(station, &dek, &slot));
-    }
-    let (dek, slot, old) = station.slots().enrol_user(
-        user,
-        kind,
-        secret,
-        station.key.dk(),
-        dir.and_then(|d| mark(&d, kind)),
-    )?;
-    if let Some(old) = old {
-        drop_records(station, &old);
-    }
-    Ok(open_records(station, &dek, &slot))
+    Ok(begin(station, person, records, LetIn::Server(&answer)))
 }
 
 /// Asks the server about a person who was let in here.
@@ -442,6 +288,7 @@ async fn confirm(
     user: &UserId,
     secret: &Zeroizing<String>,
     badge: Option<&str>,
+    heard: Heard,
     has_slot: bool,
 ) {
     let same = |s: &Option<Session>| s.as_ref().is_some_and(|s| s.person.user == *user);
@@ -451,7 +298,7 @@ async fn confirm(
                 None
             } else {
                 let (station, user, secret) = (Arc::clone(station), user.clone(), secret.clone());
-                tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret))
+                tokio::task::spawn_blocking(move || make_slot(&station, user.as_str(), &secret, &heard))
                     .await
                     .ok()
                     .and_then(Result::ok)

@@ -716,7 +716,7 @@ impl Workstation {
             session::forget_saved(&station.profile)?;
             return Err(EngineError::HorizonPassed { days: past.days });
         }
-        let kept = session::restore(&station.profile, &station.key, &station.clock)?;
+        let kept = session::restore(&station)?;
         let view = kept.view(layouts::view(&station, &kept.person));
         if let Some(token) = &kept.token {
             station.command(link::Command::SignedIn {
@@ -734,9 +734,9 @@ impl Workstation {
     pub fn forget_session(&self) -> Result<(), EngineError> {
         let station = self.station()?;
         if station.session().is_none()
-            && let Ok(kept) = session::restore(&station.profile, &station.key, &station.clock)
+            && let Ok(user) = session::kept_of(&station)
         {
-            break_glass::after::session_over(&station, &kept.person.user, Ended::Person);
+            break_glass::after::session_over(&station, &user, Ended::Person);
         }
         station.lock(Ended::Person);
         session::forget_saved(&station.profile)

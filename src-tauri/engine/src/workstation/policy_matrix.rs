@@ -184,6 +184,7 @@ fn set_up(situation: &Request, runtime: &tokio::runtime::Handle) -> World {
         *station.session_mut() = Some(Session {
             person: Person::of_dir(&known).unwrap(),
             offline: true,
+            heard: None,
             token: None,
             records: None,
             proven: station.clock.elapsed().max(Duration::from_nanos(1)),

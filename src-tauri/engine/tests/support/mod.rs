@@ -168,6 +168,7 @@ pub fn people() -> Vec<Planted> {
 }
 
 /// A planted profile.
+#[derive(Clone)]
 pub struct Profiled {
     pub dir: PathBuf,
     pub device: String,
@@ -439,6 +440,15 @@ pub fn answering(
     p: &Profiled,
     answers: Vec<(&'static str, u16, serde_json::Value)>,
 ) -> std::thread::JoinHandle<Vec<serde_json::Value>> {
+    answering_after(p, answers, || ())
+}
+
+/// The same; each time, this happens after it was asked and before it answers.
+pub fn answering_after(
+    p: &Profiled,
+    answers: Vec<(&'static str, u16, serde_json::Value)>,
+    meanwhile: impl Fn() + Send + 'static,
+) -> std::thread::JoinHandle<Vec<serde_json::Value>> {
     use std::io::{Read as _, Write as _};
     let made = rcgen::generate_simple_self_signed(vec!["127.0.0.1".to_owned()]).unwrap();
     let key = rustls_pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
@@ -474,6 +484,7 @@ pub fn answering(
             assert!(asked.starts_with(format!("POST {path} ").as_bytes()));
             let begins = asked.windows(4).position(|w| w == b"\r\n\r\n").unwrap() + 4;
             heard.push(serde_json::from_slice(&asked[begins..]).unwrap());
+            meanwhile();
             let body = serde_json::to_vec(&body).unwrap();
             let head = format!(
                 "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
