@@ -149,7 +149,7 @@ fn links_are_right_and_few_pairs_are_missed() {
             .map(|&(a, b)| ((a, b), records[a].seen.score(&records[b].seen)))
             .collect();
         let took = start.elapsed();
-        let unseen = |who: u32| who % 2 == 1;
+        let unseen = |who: u32| !who.is_multiple_of(2);
         let parts: &[(&str, &dyn Fn(u32) -> bool)] = match *set {
             "2" | "3" => &[("all", &|_| true), ("not fitted on", &unseen)],
             _ => &[("all, not fitted on", &|_| true)],
@@ -210,7 +210,7 @@ fn levels_are_seen_as_often_as_when_they_were_fitted() {
     let mut seen: HashMap<(Field, Level), usize> = HashMap::new();
     for (_, files) in SETS.iter().filter(|(set, _)| matches!(*set, "2" | "3")) {
         let records = records(&folder, files);
-        for (a, b) in truth(&records, |who| who % 2 == 0) {
+        for (a, b) in truth(&records, |who| who.is_multiple_of(2)) {
             for f in records[a].seen.score(&records[b].seen).fields {
                 *seen.entry((f.field, f.level)).or_default() += 1;
             }

@@ -124,7 +124,7 @@ mod tests {
                 );
             }
         }
-        let prime = |n: usize| (2..n).all(|d| n % d != 0);
+        let prime = |n: usize| (2..n).all(|d| !n.is_multiple_of(d));
         assert!(prime(FIRST.len()) && prime(SECOND.len()) && FIRST.len() != SECOND.len());
     }
 

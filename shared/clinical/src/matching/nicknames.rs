@@ -123,7 +123,7 @@ mod tests {
     use crate::matching::sound::fold;
 
     #[test]
-    fn the_table_is_folded_sorted_in_parts_and_says_nothing_twice() {
+    fn the_table_is_folded_and_says_nothing_twice() {
         let mut seen = std::collections::HashSet::new();
         for (full, short) in TABLE {
             assert!(seen.insert(full), "{full} twice");
