@@ -3,7 +3,9 @@
 use rusqlite::Connection;
 use std::path::Path;
 use std::sync::Arc;
+use vitrine_clinical::UtcMs;
 use vitrine_store::conformance::hospital::{Hospital, NoteProjector, note, put};
+use vitrine_store::{MessageOutcome, MessageState, Messages as _, NewMessage};
 use vitrine_store_sqlcipher::{Key, OpenOptions, SqlcipherStore, StoreOptions, cipher};
 use zeroize::Zeroizing;
 
@@ -25,11 +27,31 @@ async fn filled(store: &Arc<SqlcipherStore>) {
         )])
         .await;
     }
+    for n in 0..3 {
+        let kept = store.keep_message(NewMessage {
+            at: UtcMs(1),
+            feed: "adt".to_owned(),
+            sender: "KIS".to_owned(),
+            control: n.to_string(),
+            dated: "20261201".to_owned(),
+            kind: "ADT^A01".to_owned(),
+            of: None,
+            body: format!("MSH|{n}|{}", "field|".repeat(100)).into(),
+        });
+        kept.await.unwrap();
+    }
+    // One whose bytes are gone by right.
+    let applied = MessageOutcome {
+        state: MessageState::Applied,
+        ..MessageOutcome::default()
+    };
+    assert!(store.settle_message(3, UtcMs(1), applied).await.unwrap());
+    assert_eq!(store.forget_messages(UtcMs(2), 10).await.unwrap(), 1);
 }
 
 #[tokio::test]
 async fn a_body_changed_behind_the_store_is_found_whatever_is_still_in_order() {
-    let cases: [(&str, &str); 4] = [
+    let cases: [(&str, &str); 7] = [
         (
             "UPDATE resource SET body = (SELECT body FROM resource WHERE rid = 2) WHERE rid = 1",
             "Flag/0: its bytes are not those of its hash",
@@ -46,6 +68,18 @@ async fn a_body_changed_behind_the_store_is_found_whatever_is_still_in_order() {
             "UPDATE resource_version SET body = x'07' WHERE rid = 4",
             "Flag/3 version 1: its bytes cannot be unpacked",
         ),
+        (
+            "UPDATE message_body SET body = (SELECT body FROM message_body WHERE id = 2) WHERE id = 1",
+            "message 1: its bytes are not those of its hash",
+        ),
+        (
+            "UPDATE message_body SET body = x'01ffff' WHERE id = 2",
+            "message 2: its bytes cannot be unpacked",
+        ),
+        (
+            "DELETE FROM message_body WHERE id = 1",
+            "message 1: its bytes are missing",
+        ),
     ];
     for (sql, words) in cases {
         let folder = tempfile::tempdir().unwrap();
@@ -54,8 +88,14 @@ async fn a_body_changed_behind_the_store_is_found_whatever_is_still_in_order() {
         filled(&store).await;
         let before = store.check_rows().await.unwrap();
         assert_eq!(
-            (before.resources, before.versions, before.cards, before.bad),
-            (20, 20, 4, 0)
+            (
+                before.resources,
+                before.versions,
+                before.cards,
+                before.messages,
+                before.bad
+            ),
+            (20, 20, 4, 2, 0)
         );
         drop(store);
         let conn: Connection = cipher::open(&path, &the_key(), &OpenOptions::default()).unwrap();

@@ -66,6 +66,9 @@ pub struct RowCheck {
     pub cards: u64,
     /// Board rows.
     pub boards: u64,
+    /// Messages of other systems whose bytes are here.
+    #[serde(default)]
+    pub messages: u64,
     /// Bodies that lie in packs of the archive: the packs are checked, not each body.
     #[serde(default)]
     pub archived: u64,

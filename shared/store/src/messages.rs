@@ -109,7 +109,7 @@ impl NewMessage {
     /// SHA-256 of its bytes.
     #[must_use]
     pub fn sum(&self) -> [u8; 32] {
-        Sha256::digest(&self.body).into()
+        message_sum(&self.body)
     }
 
     /// What its row says of it besides what is looked for.
@@ -305,6 +305,12 @@ pub struct MessageCount {
     pub code: u16,
     /// So many.
     pub n: u64,
+}
+
+/// SHA-256 of a message's bytes.
+#[must_use]
+pub fn message_sum(body: &[u8]) -> [u8; 32] {
+    Sha256::digest(body).into()
 }
 
 /// The day of a moment: days since 1970-01-01 UTC.

@@ -5,6 +5,7 @@ use super::sql::{During, all, one, uint};
 use super::{SqlcipherStore, body};
 use rusqlite::Connection;
 use vitrine_store::batch::body_hash;
+use vitrine_store::messages::message_sum;
 use vitrine_store::pack::Packs;
 use vitrine_store::{Contents, RowCheck, StoreError};
 
@@ -86,6 +87,28 @@ fn one_body(said: Said, packs: &Packs, check: &mut RowCheck) {
     }
 }
 
+/// Reads every message whose bytes are to be here against their SHA-256.
+fn messages(conn: &Connection, check: &mut RowCheck) -> Result<(), StoreError> {
+    let sql = "SELECT m.id, m.sum, b.body FROM message m LEFT JOIN message_body b ON b.id = m.id WHERE m.kept = 1 ORDER BY m.id";
+    let mut statement = conn.prepare(sql).during(CHECKING)?;
+    let mut rows = statement.query([]).during(CHECKING)?;
+    while let Some(r) = rows.next().during(CHECKING)? {
+        let (id, sum): (i64, Vec<u8>) = (r.get(0).during(CHECKING)?, r.get(1).during(CHECKING)?);
+        let packed: Option<Vec<u8>> = r.get(2).during(CHECKING)?;
+        check.messages += 1;
+        let raw = packed.map(|p| body::unpack(&p));
+        match raw {
+            None => check.fault(|| format!("message {id}: its bytes are missing")),
+            Some(Err(_)) => check.fault(|| format!("message {id}: its bytes cannot be unpacked")),
+            Some(Ok(raw)) if message_sum(&raw)[..] != sum[..] => {
+                check.fault(|| format!("message {id}: its bytes are not those of its hash"));
+            }
+            Some(Ok(_)) => {}
+        }
+    }
+    Ok(())
+}
+
 fn rows(conn: &Connection, packs: &Packs) -> Result<RowCheck, StoreError> {
     let mut check = RowCheck::default();
     bodies(
@@ -120,6 +143,7 @@ fn rows(conn: &Connection, packs: &Packs) -> Result<RowCheck, StoreError> {
         |c| c.versions += 1,
     )?;
     check.unhashed = unhashed;
+    messages(conn, &mut check)?;
     Ok(check)
 }
 
