@@ -79,6 +79,12 @@ impl Level {
     }
 }
 
+/// Numbers, phones and former names of a person that are looked at: nobody has more, and a record that says otherwise
+/// must not cost more time than others.
+const NUMBERS: usize = 32;
+const PHONES: usize = 16;
+const FORMER: usize = 8;
+
 /// A person as compared: folded, split, coded. Made once, compared often.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Normalised {
@@ -106,12 +112,14 @@ impl Normalised {
         let mut numbers: Vec<Number> = person.identifiers.iter().filter_map(Number::of).collect();
         numbers.sort();
         numbers.dedup();
+        numbers.truncate(NUMBERS);
         Self {
             family: named.then(|| Name::family(&family)).flatten(),
             former: person
                 .former
                 .iter()
                 .filter(|_| named)
+                .take(FORMER)
                 .filter_map(|f| Name::family(&words(f)))
                 .collect(),
             given: named.then(|| Name::given(&given, &family)).flatten(),
@@ -128,7 +136,12 @@ impl Normalised {
                 .filter(|p| p.chars().any(|c| c.is_ascii_digit() && c != '0')),
             city: person.city.as_deref().and_then(city),
             street: person.street.as_deref().and_then(Street::read),
-            phones: person.phones.iter().filter_map(|p| phone(p)).collect(),
+            phones: person
+                .phones
+                .iter()
+                .filter_map(|p| phone(p))
+                .take(PHONES)
+                .collect(),
             numbers,
             deceased: person.deceased,
             multiple_birth: person.multiple_birth,

@@ -328,6 +328,34 @@ fn people_who_are_one_share_a_key() {
     assert_eq!(keys(&person("Ng; ; 1990-02-03"))[0].to_string(), "ny:NK|1990");
 }
 
+#[test]
+fn what_is_far_too_long_is_cut_and_compared() {
+    let many = |what: &str| (0..10_000).map(|n| format!("{what}{n}")).collect::<Vec<_>>();
+    let long = Person {
+        family: Some("berg ".repeat(100_000)),
+        former: many("former"),
+        given: many("given"),
+        street: Some("x".repeat(1_000_000)),
+        city: Some("é".repeat(1_000_000)),
+        phones: many("0301234"),
+        identifiers: many("4711")
+            .into_iter()
+            .map(|value| Identifier {
+                kind: IdentifierKind::National,
+                system: "nat".into(),
+                value,
+            })
+            .collect(),
+        ..Person::default()
+    };
+    let s = score(&long, &long);
+    assert!(
+        s.fields.iter().filter(|f| f.level == Level::Exact).count() >= 6,
+        "{s:?}"
+    );
+    assert!(keys(&long).len() < 2000);
+}
+
 fn text() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
