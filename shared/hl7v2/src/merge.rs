@@ -5,8 +5,11 @@
 //! a member that a message does not tell stays, byte for byte in its values; what a later message has told is not told anew by
 //! an earlier one; identifiers and labels are never lost; and where nothing but `meta` would change, nothing is written.
 
+mod allergy;
 mod encounter;
 mod meta;
+#[cfg(test)]
+mod tests;
 
 use crate::draft::{Draft, How};
 use crate::json::{Json, array, object};
@@ -84,6 +87,7 @@ pub fn over(recorded: Option<&Json>, draft: &Draft, source: &Source<'_>) -> Meet
             match (draft.kind, key) {
                 (_, "resourceType") => {}
                 (_, "identifier") => identifiers(&mut made, value),
+                ("AllergyIntolerance", _) => allergy::add(&mut made, key, value),
                 ("Encounter", "participant") => encounter::participants(&mut made, value),
                 ("Encounter", "diagnosis") => encounter::diagnoses(&mut made, value),
                 ("Encounter", "location") => {}

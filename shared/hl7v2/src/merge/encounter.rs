@@ -6,17 +6,22 @@ use crate::json::{Json, at as within, object};
 use crate::time::Stamp;
 
 /// What a message that is earlier than what is recorded may still tell: the status of a visit whose status nobody told yet (an
-/// A08 came before its A01), and its beginning.
+/// A08 came before its A01), and its beginning and end.
 pub(super) fn filled_in(recorded: &Json, draft: &Draft) -> Option<Json> {
     let unknown = draft.kind == "Encounter" && status(recorded) == Some("unknown");
     let told = draft.body.get("status").filter(|_| unknown)?;
     let mut made = recorded.clone();
     put(&mut made, "status", told.clone());
-    let start =
-        within(&draft.body, &["period", "start"]).or_else(|| within(&draft.made_with, &["period", "start"]));
-    if let Some(start) = start.filter(|_| within(recorded, &["period", "start"]).is_none()) {
-        let mut period = recorded.get("period").cloned().unwrap_or_else(|| object([]));
-        put(&mut period, "start", start.clone());
+    let mut period = recorded.get("period").cloned().unwrap_or_else(|| object([]));
+    for source in [&draft.body, &draft.made_with] {
+        for part in ["start", "end"] {
+            let told = within(source, &["period", part]).filter(|t| **t != Json::Null);
+            if let (None, Some(told)) = (period.get(part), told) {
+                put(&mut period, part, told.clone());
+            }
+        }
+    }
+    if super::members(&period).next().is_some() {
         put(&mut made, "period", period);
     }
     let places = items(recorded.get("location")).to_vec();

@@ -1,5 +1,7 @@
 //! Messages written by hand, about nobody.
 
+mod record;
+
 use crate::charset::Charset;
 use crate::fault::{Code, Fault};
 use crate::json::{Json, at};
