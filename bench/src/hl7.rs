@@ -6,6 +6,8 @@ use anyhow::{Context, Result, ensure};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::{Duration, Instant};
+use vitrine_hl7v2::charset::Charset;
+use vitrine_hl7v2::{Feed, Message, map};
 use vitrine_tests::mllp::{FEED, Sender, adt, oru};
 use vitrine_wire::view::EngineEvent;
 
@@ -21,6 +23,7 @@ pub fn hl7(report: &mut Report, quick: bool) -> Result<()> {
     let setup = format!(
         "{SETUP}; MLLP over TLS, each message kept, mapped (4 results and their report), applied with its audit row, settled, before its answer; senders on the server's own two cores"
     );
+    mutants(report, if quick { 30_000 } else { 1_000_000 });
     let mut each = world.runtime.block_on(async {
         let mut one = Sender::connect(&world.server).await?;
         for n in 0..PATIENTS {
@@ -97,6 +100,70 @@ pub fn hl7(report: &mut Report, quick: bool) -> Result<()> {
         &format!("{setup}; one real engine of the ward with its encrypted cache, idle server"),
     );
     Ok(())
+}
+
+/// Messages with bytes changed, taken out and put in: read and mapped, or refused; never a panic.
+fn mutants(report: &mut Report, count: u64) {
+    let bases = [
+        adt("A01", "1", "900001", "7"),
+        adt("A08", "2", "900001", "7").replace("\rPV1", "\rAL1|1|DA^Drug^HL70127|^Saffronicillin~X|SV|Rash~Cough|2020\rDG1|1||J18.9^Pneumonia^I10|||A\rPV1"),
+        oru("3", "900001", "O1", "20260301100000+0100", "<4.10"),
+        oru("4", "900001", "O2", "2026", "1\\S\\2").replace("|NM|2823-3", "|SN|2823-3").replace("|139|", "|>^139|"),
+    ];
+    let (mut seed, mut panics, mut taken) = (0x9E37_79B9_7F4A_7C15_u64, 0_u64, 0_u64);
+    let mut next = move || {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        seed
+    };
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    for _ in 0..count {
+        let pick = |n: u64, of: usize| usize::try_from(n % of.max(1) as u64).unwrap_or(0);
+        let mut bytes = bases[pick(next(), bases.len())].clone().into_bytes();
+        for _ in 0..1 + next() % 6 {
+            let at = pick(next(), bytes.len());
+            let special = b"|^~\\&\r\n\"\x0b\x1c\0\xff\xc3 .-+09X";
+            let with = if next() % 2 == 0 {
+                special[pick(next(), special.len())]
+            } else {
+                (next() % 256) as u8
+            };
+            match next() % 4 {
+                0 => bytes[at] = with,
+                1 => bytes.insert(at, with),
+                2 => drop(bytes.remove(at)),
+                _ => {
+                    let to = (at + pick(next(), 40)).min(bytes.len());
+                    let part = bytes[at..to].to_vec();
+                    let back = pick(next(), bytes.len());
+                    bytes.splice(back..back, part);
+                }
+            }
+            if bytes.is_empty() {
+                bytes.push(with);
+            }
+        }
+        let read = std::panic::catch_unwind(|| {
+            let feed = Feed::new("bench", &|_, _, _, _, _| 0);
+            Message::read(&bytes, Charset::UTF_8)
+                .and_then(|m| map(&m, &feed))
+                .is_ok()
+        });
+        match read {
+            Ok(ok) => taken += u64::from(ok),
+            Err(_) => panics += 1,
+        }
+    }
+    std::panic::set_hook(hook);
+    #[allow(clippy::cast_precision_loss)]
+    let part = taken as f64 * 100.0 / count as f64;
+    let n = usize::try_from(count).unwrap_or(usize::MAX);
+    let setup = "in process: read and mapped, one to six mutations each";
+    #[allow(clippy::cast_precision_loss)]
+    report.add("hl7", "mutant_panics", panics as f64, "", n, setup);
+    report.add("hl7", "mutants_understood_pct", part, "%", n, setup);
 }
 
 /// A moment later than every other of the run.

@@ -1,5 +1,6 @@
 //! HL7 v2 over MLLP: a real server, real sockets, TLS on; what is acknowledged is on disk, what is not taken is held.
 
+mod corpus;
 mod faults;
 #[path = "../harness/mod.rs"]
 mod harness;

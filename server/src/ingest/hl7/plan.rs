@@ -330,7 +330,9 @@ fn person(patient: &Json) -> Person {
         family: families.next(),
         former: families.collect(),
         given: names.first().map(|n| texts(n, "given")).unwrap_or_default(),
-        birth_date: at(patient, &["birthDate"]).and_then(Json::as_str).map(PartialDate::new),
+        birth_date: at(patient, &["birthDate"])
+            .and_then(Json::as_str)
+            .map(PartialDate::new),
         ..Person::default()
     }
 }
