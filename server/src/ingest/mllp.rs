@@ -48,6 +48,14 @@ pub struct OfFeed {
     name: String,
 }
 
+impl OfFeed {
+    /// Those of a feed of this name.
+    #[must_use]
+    pub fn new(app: Arc<App>, name: String) -> Self {
+        Self { app, name }
+    }
+}
+
 #[async_trait]
 impl Permits for OfFeed {
     async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
@@ -132,10 +140,7 @@ pub async fn start(app: &Arc<App>) -> Result<Option<SocketAddr>, Fault> {
             certificate: (!rules.certificate.is_empty()).then(|| rules.certificate.to_ascii_lowercase()),
             intake: Intake::new(
                 app.store.clone(),
-                Arc::new(OfFeed {
-                    app: app.clone(),
-                    name: rules.name.clone(),
-                }),
+                Arc::new(OfFeed::new(app.clone(), rules.name.clone())),
             ),
             pace: Mutex::new(Pace {
                 next: clock::steady(),

@@ -1,17 +1,17 @@
 //! HL7 v2 messages by hand: what was held and why, seen beside what was understood, decided again, corrected, dropped; counts.
 //!
-//! Lives here: what a command asks for, the checks before it, what it says. Never here: what becomes of a message (`ingest::hl7`).
-//! Called by `cli::acts`.
+//! Lives here: what a command asks for and what it says. Never here: the acts themselves ([`work`]), what becomes of a message
+//! (`ingest::hl7`). Called by `cli::acts`.
 
+pub mod work;
+
+use self::work::{Cannot, Work};
 use super::archive::worded;
 use crate::cli::acts::{Given, Ground, given, operator_request};
 use crate::clock;
-use crate::config::FeedRules;
 use crate::error::{Exit, Fault};
-use crate::ingest::hl7::{Intake, Known};
 use crate::ingest::import::Permits;
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -58,26 +58,35 @@ pub enum Asked {
     },
 }
 
-/// Permits for whoever works messages off, with what the audit row says beside it.
-struct Decided {
-    operator: String,
-    notes: Vec<(&'static str, String)>,
-}
+/// Permits for whoever runs commands on this machine.
+struct OfOperator(String);
 
 #[async_trait]
-impl Permits for Decided {
+impl Permits for OfOperator {
     async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        let permit = policy::decide::<ImportData>(operator_request(&self.operator))
-            .map_err(|d| StoreError::Refused(d.text.to_owned()))?;
-        let notes = self.notes.iter();
-        Ok(notes.fold(permit, |permit, (key, value)| permit.noted(key, value.as_str())))
+        policy::decide::<ImportData>(operator_request(&self.0))
+            .map_err(|d| StoreError::Refused(d.text.to_owned()))
     }
 }
 
-fn decided(ground: &Ground, act: &str, id: u64) -> Decided {
-    Decided {
-        operator: ground.operator.clone(),
-        notes: vec![("act", act.to_owned()), ("message", id.to_string())],
+fn work(ground: &Ground) -> Work<'_> {
+    Work {
+        store: ground.store.clone(),
+        feeds: &ground.mllp.feed,
+        permits: Arc::new(OfOperator(ground.operator.clone())),
+        by: &ground.operator,
+    }
+}
+
+impl From<Cannot> for Fault {
+    fn from(cannot: Cannot) -> Self {
+        match cannot {
+            Cannot::Unknown(id) => Self::usage(format!(
+                "there is no message {id}: 'vitrine-server message list' shows them"
+            )),
+            Cannot::Store(e) => e.into(),
+            other => Self::usage(other.to_string()),
+        }
     }
 }
 
@@ -103,7 +112,7 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
             let mut all = Vec::new();
             // A wrong number is said before anything is done.
             for id in ids {
-                all.push(settled_by_hand(ground, id, "decided again").await?);
+                all.push(work::waiting(&*ground.store, id, "decided again").await?);
             }
             replay(ground, all).await
         }
@@ -111,7 +120,7 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
             let held = all_held(ground, feed).await?;
             replay(ground, held).await
         }
-        Asked::Fix { id, text, reason } => fix(ground, id, text, reason).await,
+        Asked::Fix { id, text, reason } => fix(ground, id, &text, reason).await,
         Asked::Drop { id, reason } => drop_one(ground, id, reason).await,
         Asked::Counts { days } => counts(ground, days).await,
     }
@@ -123,28 +132,6 @@ fn listed(row: &MessageRow) -> Value {
         "control": row.control, "times": row.times, "bytes": row.bytes, "state": out.state.as_str(),
         "code": (out.code != 0).then_some(out.code), "place": out.place, "reason": out.reason,
         "wrote": out.wrote, "of": row.of, "by": out.by})
-}
-
-fn unknown(id: u64) -> Fault {
-    Fault::usage(format!(
-        "there is no message {id}: 'vitrine-server message list' shows them"
-    ))
-}
-
-async fn kept(ground: &Ground, id: u64) -> Result<KeptMessage, Fault> {
-    ground.store.message(id).await?.ok_or_else(|| unknown(id))
-}
-
-/// One that may be decided by hand: what was applied or dropped stays so.
-async fn settled_by_hand(ground: &Ground, id: u64, what: &str) -> Result<KeptMessage, Fault> {
-    let found = kept(ground, id).await?;
-    match found.row.outcome.state {
-        MessageState::Held | MessageState::Received => Ok(found),
-        state => Err(Fault::usage(format!(
-            "message {id} is {}: only what is held can be {what}",
-            state.as_str()
-        ))),
-    }
 }
 
 async fn all_held(ground: &Ground, feed: Option<String>) -> Result<Vec<KeptMessage>, Fault> {
@@ -161,7 +148,7 @@ async fn all_held(ground: &Ground, feed: Option<String>) -> Result<Vec<KeptMessa
         let Some(last) = rows.last() else { break };
         before = Some(last.id);
         for row in rows {
-            out.push(kept(ground, row.id).await?);
+            out.push(work::kept(&*ground.store, row.id).await?);
         }
     }
     // In the order in which they came.
@@ -169,22 +156,9 @@ async fn all_held(ground: &Ground, feed: Option<String>) -> Result<Vec<KeptMessa
     Ok(out)
 }
 
-/// The feed of a message by its present settings.
-fn feed_of(ground: &Ground, name: &str) -> Result<Known, Fault> {
-    if name == Known::of_files().rules.name {
-        return Ok(Known::of_files());
-    }
-    let rules: Option<&FeedRules> = ground.mllp.feed.iter().find(|f| f.name == name);
-    rules.map(|r| Known::new(r.clone())).ok_or_else(|| {
-        Fault::usage(format!(
-            "the feed {name} is no longer in mllp.feed: its messages cannot be read without its settings"
-        ))
-    })
-}
-
 /// The message, line by line, and beside it what is made of it now; written into the audit log.
 async fn show(ground: &Ground, id: u64) -> Result<Given, Fault> {
-    let KeptMessage { row, body } = kept(ground, id).await?;
+    let KeptMessage { row, body } = work::kept(&*ground.store, id).await?;
     let disclosure = Disclosure {
         patients: row.outcome.patient.iter().cloned().collect(),
         ..Disclosure::default()
@@ -202,7 +176,7 @@ async fn show(ground: &Ground, id: u64) -> Result<Given, Fault> {
             members.insert("text".to_owned(), Value::Null);
             return Ok(given(Exit::Done, out));
         };
-        let feed = feed_of(ground, &row.feed)?;
+        let feed = work::feed_of(&ground.mllp.feed, &row.feed)?;
         let (text, understood) = feed.understood(&body);
         members.insert("text".to_owned(), json!(text));
         members.insert("understood".to_owned(), understood);
@@ -213,15 +187,8 @@ async fn show(ground: &Ground, id: u64) -> Result<Given, Fault> {
 async fn replay(ground: &Ground, all: Vec<KeptMessage>) -> Result<Given, Fault> {
     let (mut done, mut stays) = (Vec::new(), Vec::new());
     for message in all {
-        let id = message.row.id;
-        let feed = feed_of(ground, &message.row.feed)?;
-        let permits = Arc::new(decided(ground, "message-replay", id));
-        let intake = Intake::new(ground.store.clone(), permits.clone());
-        let permit = permits.permit().await?;
-        let outcome = intake
-            .again_by(&feed, &message, &permit, &ground.operator)
-            .await?;
-        told(id, &outcome, &mut done, &mut stays);
+        let outcome = work(ground).replay(&message).await?;
+        told(message.row.id, &outcome, &mut done, &mut stays);
     }
     let exit = if stays.is_empty() { Exit::Done } else { Exit::Some };
     Ok(given(exit, json!({"applied": done, "stays": stays})))
@@ -235,60 +202,21 @@ fn told(id: u64, outcome: &MessageOutcome, done: &mut Vec<Value>, stays: &mut Ve
     }
 }
 
-/// A corrected copy: kept beside the first, which is dropped when the copy is applied.
-async fn fix(ground: &Ground, id: u64, text: Vec<u8>, reason: String) -> Result<Given, Fault> {
+/// A corrected copy in place of a held one.
+async fn fix(ground: &Ground, id: u64, text: &[u8], reason: String) -> Result<Given, Fault> {
     let reason = worded(reason)?;
-    let first = settled_by_hand(ground, id, "corrected").await?;
-    let feed = feed_of(ground, &first.row.feed)?;
-    let mut copies = crate::ingest::hl7::files::messages(&text);
-    let (Some(copy), true) = (copies.pop(), copies.is_empty()) else {
-        return Err(Fault::usage(
-            "the file has to hold exactly one HL7 v2 message, beginning with MSH",
-        ));
-    };
-    let mut permits = decided(ground, "message-fix", id);
-    permits.notes.push(("reason", reason.clone()));
-    let permits = Arc::new(permits);
-    let intake = Intake::new(ground.store.clone(), permits.clone());
-    let taken = intake.corrected(&feed, Bytes::from(copy), id).await?;
+    let first = work::waiting(&*ground.store, id, "corrected").await?;
+    let copy = work(ground).fix(first, text, &reason).await?;
     let (mut done, mut stays) = (Vec::new(), Vec::new());
-    told(taken.id, &taken.outcome, &mut done, &mut stays);
-    if stays.is_empty() {
-        let outcome = MessageOutcome {
-            state: MessageState::Dropped,
-            reason: Some(format!("corrected by message {}: {reason}", taken.id)),
-            by: Some(ground.operator.clone()),
-            ..first.row.outcome
-        };
-        let permit = permits.permit().await?;
-        ground
-            .store
-            .decide_message(&permit, id, clock::now(), outcome)
-            .await?;
-    }
+    told(copy.id, &copy.outcome, &mut done, &mut stays);
     let exit = if stays.is_empty() { Exit::Done } else { Exit::Some };
     Ok(given(exit, json!({"applied": done, "stays": stays, "of": id})))
 }
 
 async fn drop_one(ground: &Ground, id: u64, reason: String) -> Result<Given, Fault> {
     let reason = worded(reason)?;
-    let first = settled_by_hand(ground, id, "dropped").await?;
-    let mut permits = decided(ground, "message-drop", id);
-    permits.notes.push(("reason", reason.clone()));
-    let permit = permits.permit().await?;
-    let outcome = MessageOutcome {
-        state: MessageState::Dropped,
-        reason: Some(reason.clone()),
-        by: Some(ground.operator.clone()),
-        ..first.row.outcome
-    };
-    if !ground
-        .store
-        .decide_message(&permit, id, clock::now(), outcome)
-        .await?
-    {
-        return Err(unknown(id));
-    }
+    let first = work::waiting(&*ground.store, id, "dropped").await?;
+    work(ground).drop_one(first, &reason).await?;
     Ok(given(
         Exit::Done,
         json!({"id": id, "dropped": true, "reason": reason}),
@@ -297,8 +225,7 @@ async fn drop_one(ground: &Ground, id: u64, reason: String) -> Result<Given, Fau
 
 /// By feed, day and kind: how many came, and what became of them.
 async fn counts(ground: &Ground, days: u32) -> Result<Given, Fault> {
-    let now = clock::now();
-    let since = UtcMs((now.0.div_euclid(DAY_MS) - i64::from(days.saturating_sub(1))) * DAY_MS);
+    let since = work::since(clock::now(), days);
     let mut by: BTreeMap<(String, i32, String), BTreeMap<String, u64>> = BTreeMap::new();
     for count in ground.store.message_counts(since).await? {
         let of = by.entry((count.feed, count.day, count.kind)).or_default();

@@ -9,6 +9,7 @@
 
 pub mod files;
 mod plan;
+pub mod text;
 
 use crate::clock;
 use crate::config::{FeedRules, NewPatients};
@@ -64,9 +65,7 @@ impl Known {
     /// from, and what was not understood; or why nothing is made of it.
     #[must_use]
     pub fn understood(&self, bytes: &[u8]) -> (String, serde_json::Value) {
-        let text = String::from_utf8_lossy(bytes)
-            .replace("\r\n", "\n")
-            .replace('\r', "\n");
+        let (text, _) = self.text_of(bytes);
         let zone = |y, m, d, h, min| self.offset(y, m, d, h, min);
         let mapped = Message::read(bytes, self.rules.default_charset())
             .and_then(|m| vitrine_hl7v2::map(&m, &self.view(&zone)));
@@ -254,25 +253,25 @@ impl Intake {
                 let Some(feed) = feeds.iter().find(|f| f.rules.name == kept.row.feed) else {
                     continue;
                 };
-                self.again(feed, &kept).await?;
+                self.again(feed, &kept, None).await?;
                 n += 1;
             }
         }
     }
 
-    /// Decides a kept message anew, by what is recorded and configured now.
+    /// Decides a kept message anew, by what is recorded and configured now. `by` is who asked for it, where somebody did.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub async fn again(&self, feed: &Known, kept: &KeptMessage) -> Result<MessageOutcome, StoreError> {
-        let Some(body) = &kept.body else {
+    pub async fn again(
+        &self,
+        feed: &Known,
+        kept: &KeptMessage,
+        by: Option<&str>,
+    ) -> Result<MessageOutcome, StoreError> {
+        let Some(outcome) = self.anew(feed, kept, by).await? else {
             return Ok(kept.row.outcome.clone());
         };
-        let decided = match Message::read(body, feed.rules.default_charset()) {
-            Ok(message) => self.decide(feed, &message, kept.row.id).await?,
-            Err(fault) => Err(fault),
-        };
-        let (outcome, _) = settled(decided);
         self.store
             .settle_message(kept.row.id, clock::now(), outcome.clone())
             .await?;
@@ -290,22 +289,34 @@ impl Intake {
         permit: &Permit<ImportData>,
         by: &str,
     ) -> Result<MessageOutcome, StoreError> {
-        let Some(body) = &kept.body else {
+        let Some(outcome) = self.anew(feed, kept, Some(by)).await? else {
             return Ok(kept.row.outcome.clone());
+        };
+        self.store
+            .decide_message(permit, kept.row.id, clock::now(), outcome.clone())
+            .await?;
+        Ok(outcome)
+    }
+
+    /// `None` where the bytes are gone.
+    async fn anew(
+        &self,
+        feed: &Known,
+        kept: &KeptMessage,
+        by: Option<&str>,
+    ) -> Result<Option<MessageOutcome>, StoreError> {
+        let Some(body) = &kept.body else {
+            return Ok(None);
         };
         let decided = match Message::read(body, feed.rules.default_charset()) {
             Ok(message) => self.decide(feed, &message, kept.row.id).await?,
             Err(fault) => Err(fault),
         };
         let (outcome, _) = settled(decided);
-        let outcome = MessageOutcome {
-            by: Some(by.to_owned()),
+        Ok(Some(MessageOutcome {
+            by: by.map(str::to_owned),
             ..outcome
-        };
-        self.store
-            .decide_message(permit, kept.row.id, clock::now(), outcome.clone())
-            .await?;
-        Ok(outcome)
+        }))
     }
 
     /// Takes a corrected copy of a held message.
