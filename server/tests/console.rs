@@ -73,7 +73,8 @@ async fn a_session_begins_with_a_password_and_ends_where_it_must() {
         ..pia.clone()
     };
     assert!(!fixed.is_in().await);
-    let may = json!({"reviews": true, "audit": true, "devices": false, "people": false, "policy": true});
+    let may = json!({"reviews": true, "audit": true, "devices": false, "people": false, "policy": true,
+        "messages": false, "message_texts": false});
     assert_eq!(
         (
             &session["user"],

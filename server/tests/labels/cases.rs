@@ -287,6 +287,31 @@ const NOTHING: &[(&str, &str, &str)] = &[
     ("GET", "/console/api/people", "names the staff"),
     ("GET", "/console/api/policy", "names nobody"),
     (
+        "GET",
+        "/console/api/messages",
+        "says what became of messages, nothing of what they say",
+    ),
+    (
+        "GET",
+        "/console/api/messages/{id}",
+        "gives a message as its sender wrote it, to whoever may bring it in: a label is of the record, which is not read",
+    ),
+    (
+        "POST",
+        "/console/api/messages/{id}/replay",
+        "says what became of a message",
+    ),
+    (
+        "POST",
+        "/console/api/messages/{id}/fix",
+        "says what became of a message",
+    ),
+    (
+        "POST",
+        "/console/api/messages/{id}/drop",
+        "says what became of a message",
+    ),
+    (
         "POST",
         "/console/api/policy/why",
         "says to whoever reads the audit log how confidential a record is; nothing that lies in it",

@@ -74,6 +74,10 @@ pub struct ConsoleMay {
     pub people: bool,
     /// See what the policy lets each role do. Why somebody may see a record or may not goes with `audit`.
     pub policy: bool,
+    /// See what the interfaces bring in, and have what is held decided again.
+    pub messages: bool,
+    /// See what a message says, correct and drop it.
+    pub message_texts: bool,
 }
 
 /// Who is signed in.
@@ -679,6 +683,206 @@ pub struct ConsoleWhyAct {
     pub break_glass_offered: bool,
     /// Up to which level of confidentiality what lies in the record is seen, where it is read: `N`, `R` or `V`.
     pub sees: Option<String>,
+}
+
+/// `GET /console/api/messages`: HL7 v2 messages that came in. Nothing of it is what a message says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessages {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// Every feed that is configured or that messages came from in the last 7 days, by name; empty on a page after the first.
+    pub feeds: Vec<ConsoleFeed>,
+    /// The messages asked for, newest first.
+    pub rows: Vec<ConsoleMessage>,
+    /// For the page after this one, as `before`; none = these are all.
+    #[ts(type = "number | null")]
+    pub next: Option<u64>,
+}
+
+/// A feed, and what came of its messages. Days are those of UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleFeed {
+    /// As configured.
+    pub feed: String,
+    /// It is in the configuration now. `import` is that of files, and always there.
+    pub configured: bool,
+    /// Today.
+    pub today: ConsoleFeedCount,
+    /// Of the last 7 days, today being one of them.
+    pub week: ConsoleFeedCount,
+}
+
+/// How many messages came, and what became of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleFeedCount {
+    /// All of them.
+    #[ts(type = "number")]
+    pub messages: u64,
+    /// Changed the record.
+    #[ts(type = "number")]
+    pub applied: u64,
+    /// Said nothing new.
+    #[ts(type = "number")]
+    pub known: u64,
+    /// Wait for somebody.
+    #[ts(type = "number")]
+    pub held: u64,
+    /// Somebody decided that they are not applied.
+    #[ts(type = "number")]
+    pub dropped: u64,
+    /// Not decided yet.
+    #[ts(type = "number")]
+    pub received: u64,
+    /// Why most of the held ones are, in the words of HL7 table 0357; none where nothing is held.
+    pub held_why: Option<String>,
+    /// So many of them are for that.
+    #[ts(type = "number")]
+    pub held_for_that: u64,
+}
+
+/// A message as listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessage {
+    /// Its number.
+    #[ts(type = "number")]
+    pub id: u64,
+    /// When it first came.
+    #[ts(type = "number")]
+    pub at_ms: i64,
+    /// By which feed.
+    pub feed: String,
+    /// `MSH-3|MSH-4`.
+    pub sender: String,
+    /// Its type and event, `ADT^A01`.
+    pub kind: String,
+    /// MSH-10.
+    pub control: String,
+    /// How often it was sent.
+    pub times: u32,
+    /// Its size, also once the bytes are gone.
+    #[ts(type = "number")]
+    pub bytes: u64,
+    /// `received`, `applied`, `known`, `held` or `dropped`.
+    pub state: String,
+    /// Of HL7 table 0357; none where nothing is at fault.
+    pub code: Option<u16>,
+    /// The words of that table.
+    pub code_text: Option<String>,
+    /// Where the fault is, as ERR-2: segment, which of that name, field, repetition, component.
+    pub place: Option<String>,
+    /// Why, in words; nothing of a patient.
+    pub reason: Option<String>,
+    /// Resources written.
+    pub wrote: u32,
+    /// The message that it is a corrected copy of.
+    #[ts(type = "number | null")]
+    pub of: Option<u64>,
+    /// Who decided, where a person did.
+    pub by: Option<String>,
+    /// When it was settled.
+    #[ts(type = "number | null")]
+    pub settled_ms: Option<i64>,
+}
+
+/// `GET /console/api/messages/{id}`: what a message says, and what is made of it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessageShown {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// As listed.
+    pub message: ConsoleMessage,
+    /// Whose it is, by the id of the record.
+    pub patient: Option<String>,
+    /// What was not understood when it was applied, each with its place.
+    pub notes: Vec<String>,
+    /// Its segments; none where they are not shown, which `unshown` then says.
+    pub lines: Option<Vec<ConsoleMessageLine>>,
+    /// Every byte was of its character set; else `U+FFFD` stands for what could not be read.
+    pub exact: bool,
+    /// Why the text is not shown, or why nothing can be made of it.
+    pub unshown: Option<String>,
+    /// What it becomes, by where in the message each comes from.
+    pub made: Vec<ConsoleMade>,
+    /// What would not be understood, each with its place.
+    pub not_understood: Vec<String>,
+    /// Why nothing would be made of it.
+    pub fault: Option<ConsoleMessageFault>,
+}
+
+/// A segment. Its parts in a row are the line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessageLine {
+    /// All of it, or what comes before the place of the fault.
+    pub before: String,
+    /// What stands at that place, possibly nothing; none = it is not in this segment.
+    pub marked: Option<String>,
+    /// What comes after it.
+    pub after: String,
+}
+
+/// A resource that a message becomes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMade {
+    /// Where in the message it comes from, as ERR-2.
+    pub from: String,
+    /// Its type.
+    pub kind: String,
+    /// Itself, as JSON for a reader.
+    pub json: String,
+}
+
+/// Why a message is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessageFault {
+    /// Of HL7 table 0357.
+    pub code: u16,
+    /// The words of that table.
+    pub code_text: String,
+    /// Where, as ERR-2.
+    pub place: Option<String>,
+    /// What is wrong.
+    pub text: String,
+}
+
+/// `POST /console/api/messages/{id}/fix`.
+#[derive(Clone, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessageFix {
+    /// The whole message, a line for each segment.
+    pub text: String,
+    /// Why; at most 500 characters.
+    pub reason: String,
+}
+
+/// `POST /console/api/messages/{id}/drop`.
+#[derive(Debug, Clone, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessageDrop {
+    /// Why; at most 500 characters.
+    pub reason: String,
+}
+
+/// What an act on a message came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[ts(export)]
+pub struct ConsoleMessageDone {
+    /// The server's clock.
+    #[ts(type = "number")]
+    pub now_ms: i64,
+    /// The message as it is now.
+    pub message: ConsoleMessage,
+    /// The corrected copy of it, as it is now.
+    pub copy: Option<ConsoleMessage>,
 }
 
 /// Any refusal under `/console/api`.

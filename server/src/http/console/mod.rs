@@ -1,4 +1,5 @@
-//! The web console: its page, its session and its own API, for reviews, the audit log, workstations and accounts.
+//! The web console: its page, its session and its own API, for reviews, the audit log, workstations, accounts
+//! and HL7 v2 messages.
 //!
 //! Lives here: what all its routes share: how it refuses, who has which name, what is kept in memory. Never here: who is let
 //! in (`door`), rules (the policy, `ops`). Called by the router.
@@ -9,6 +10,7 @@ pub mod audit;
 pub mod chains;
 pub mod devices;
 pub mod door;
+pub mod messages;
 pub mod oidc;
 pub mod page;
 pub mod people;

@@ -55,7 +55,7 @@ const ACTS: [(&str, &str, About); 17] = [
     ("manage-users", "Manage accounts", About::Nothing),
     ("manage-devices", "Manage workstations", About::Nothing),
     ("operate-server", "Operate the server", About::Nothing),
-    ("import-data", "Import files", About::Nothing),
+    ("import-data", "Import files, work messages off", About::Nothing),
 ];
 
 /// Acts that look into or change a record: a purpose is stated for these.

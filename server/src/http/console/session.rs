@@ -21,7 +21,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
-use vitrine_access::action::{ManageDevices, ManageUsers, ReadAudit, ReviewBreakGlass};
+use vitrine_access::action::{
+    ImportData, ManageDevices, ManageUsers, OperateServer, ReadAudit, ReviewBreakGlass,
+};
 use vitrine_access::{Actor, AuditEntry, Kind};
 use vitrine_clinical::UserId;
 use vitrine_wire::console::{ConsoleMay, ConsoleSecondStep, ConsoleSession, ConsoleSignIn, ConsoleTotp};
@@ -265,6 +267,7 @@ async fn about(app: &App, reader: &Reader) -> Result<ConsoleSession, No> {
     let account = &reader.at.account;
     let audit = reader.may::<ReadAudit>(app).await?;
     let people = reader.may::<ManageUsers>(app).await?;
+    let texts = reader.may::<ImportData>(app).await?;
     let kept = second_factor::of(&*app.store, &account.user).await?;
     let left = kept.as_ref().map_or(0, |t| t.codes.len());
     Ok(ConsoleSession {
@@ -281,6 +284,8 @@ async fn about(app: &App, reader: &Reader) -> Result<ConsoleSession, No> {
             devices: reader.may::<ManageDevices>(app).await?,
             people,
             policy: audit || people,
+            messages: texts || reader.may::<OperateServer>(app).await?,
+            message_texts: texts,
         },
         by: reader.at.by.clone(),
         totp: ConsoleTotp {

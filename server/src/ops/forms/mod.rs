@@ -217,6 +217,9 @@ fn shape(kind: Kind, e: &AuditEntry) -> Shape {
         Kind::ReviewBreakGlass => plain("U", ALERT, &[]),
         Kind::ReadAudit => plain("R", AUDIT_USED, &[]),
         Kind::SendLive => plain("E", IMPORT, &[]),
+        // Messages of interfaces that somebody looks at.
+        Kind::ImportData if noted("use") == Some("message-list") => rest(Pattern::Query),
+        Kind::ImportData if noted("use") == Some("message-show") => rest(Pattern::Plain),
         Kind::ImportData => plain("C", IMPORT, &[]),
         Kind::RunDrill | Kind::EndDrill => plain("E", ALERT, &[NETWORK]),
         Kind::OperateServer => plain("E", ALERT, &[SERVICE]),
