@@ -181,7 +181,7 @@ async function shippedBuild() {
   const where = 'the shipped build';
   const asked = [];
   const now = Date.now();
-  const session = { user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', csrf: 'c5f', idle_s: 900, ends_ms: now + 3.6e6, now_ms: now, may: { reviews: true, audit: false, devices: false, people: false, policy: true }, by: 'pwd', totp: { on: false, offered: true, recovery: 0 } };
+  const session = { user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', csrf: 'c5f', idle_s: 900, ends_ms: now + 3.6e6, now_ms: now, may: { reviews: true, audit: false, devices: false, people: false, policy: true, messages: false, message_texts: false }, by: 'pwd', totp: { on: false, offered: true, recovery: 0 } };
   const answers = {
     'GET ways': [200, { provider: false }], 'GET session': [401, { error: 'not-signed-in', text: 'Sign in.' }], 'POST sign-in': [200, session], 'POST sign-out': [204, null],
     'GET reviews': [200, { now_ms: now, open_only: true, rows: [], more: false, waiting: 0, overdue: 0 }],

@@ -164,7 +164,8 @@ export const CONSOLE_FIELDS = {
   identity: 'text', by: 'text', by_name: 'text', did: 'text', text: 'text', weighs: 'engine', action: 'text', what: 'text', how: 'engine', label: 'text', why_not: 'text', chain: 'text',
   actor: 'text', actor_name: 'text', purpose: 'text', rule: 'text', patient: 'text', grant: 'text', value: 'text', next: 'engine', looked: 'text', head: 'text', fault: 'text', root: 'text',
   ward: 'text', version: 'text', report: 'text', wards: 'text', error: 'engine', level: 'engine', roles: 'text', act: 'engine', act_text: 'text', about_text: 'text', codes: 'text', sees: 'engine',
-  code: 'engine', uri: 'engine', key: 'text', qr: 'engine',
+  code: 'engine', uri: 'engine', key: 'text', qr: 'engine', feed: 'text', sender: 'text', kind: 'text', control: 'text', code_text: 'text', place: 'text', held_why: 'text', notes: 'text', unshown: 'text',
+  not_understood: 'text', before: 'text', marked: 'text', after: 'text', from: 'text', json: 'text',
 };
 
 /** `CONSOLE_FIELDS`, once every field with text of `src/wire/Console*.ts` is in it; throws where one is missing or too many. */

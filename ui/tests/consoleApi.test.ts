@@ -190,8 +190,8 @@ describe('order and filter', () => {
 });
 
 test('pages are those the account may see; an address names a page and a review, or the first page', () => {
-  expect(pagesOf({ reviews: false, audit: false, devices: false, people: false, policy: false }).map(({ page }) => page)).toEqual(['reviews']);
-  expect(pagesOf({ reviews: true, audit: true, devices: false, people: true, policy: true }).map(({ page }) => page)).toEqual(['reviews', 'numbers', 'audit', 'people', 'policy']);
+  expect(pagesOf({ reviews: false, audit: false, devices: false, people: false, policy: false, messages: false, message_texts: false }).map(({ page }) => page)).toEqual(['reviews']);
+  expect(pagesOf({ reviews: true, audit: true, devices: false, people: true, policy: true, messages: true, message_texts: false }).map(({ page }) => page)).toEqual(['reviews', 'numbers', 'audit', 'people', 'policy', 'interfaces']);
   expect(placeOf('#audit')).toEqual({ page: 'audit', review: null });
   expect(placeOf('#reviews/a%2F1')).toEqual({ page: 'reviews', review: 'a/1' });
   for (const strange of ['', '#', '#constructor', '#reviews/%', '#javascript:x']) expect(placeOf(strange)).toEqual({ page: 'reviews', review: null });

@@ -53,10 +53,10 @@ afterEach(async () => {
 });
 
 test('an empty list is never shown for what is on its way, failed or refused (S1); each says what it is', async () => {
-  for (const page of ['reviews', 'numbers', 'audit', 'devices', 'people', 'policy']) {
+  for (const page of ['reviews', 'numbers', 'audit', 'devices', 'people', 'policy', 'interfaces']) {
     for (const state of ['loading', 'unreached', 'denied']) {
       await show(`${page}-${state}`);
-      expect([page, state, all('empty').length, all('queue').length, all('audit-row').length, all('device-row').length, all('person-row').length, all('policy-row').length]).toEqual([page, state, 0, 0, 0, 0, 0, 0]);
+      expect([page, state, all('empty').length, all('queue').length, all('audit-row').length, all('device-row').length, all('person-row').length, all('policy-row').length, all('message-row').length]).toEqual([page, state, 0, 0, 0, 0, 0, 0, 0]);
       if (state === 'loading') expect(all('loading').length).toBeGreaterThan(0);
       else expect(words(one(`${page}-error`))).toContain(state === 'denied' ? 'A privacy officer reads this' : 'did not answer');
       await leave();
@@ -128,7 +128,7 @@ test('pages are those of the account; with own reviews alone it says so', async 
   expect(all('review-row').map((row) => row.dataset.review)).toEqual(['f6']);
   await leave();
   const { app } = await show('reviews-it');
-  expect([...document.querySelectorAll('nav a')].map(words)).toEqual(['Reviews', 'Workstations', 'People', 'Policy']);
+  expect([...document.querySelectorAll('nav a')].map(words)).toEqual(['Reviews', 'Workstations', 'People', 'Policy', 'Interfaces']);
   app.go('audit');
   expect(app.page).toBe('reviews');
 });

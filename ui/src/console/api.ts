@@ -13,6 +13,9 @@ import type { ConsoleDecision } from '../wire/ConsoleDecision';
 import type { ConsoleDevices } from '../wire/ConsoleDevices';
 import type { ConsoleEnrolled } from '../wire/ConsoleEnrolled';
 import type { ConsoleEnrolment } from '../wire/ConsoleEnrolment';
+import type { ConsoleMessageDone } from '../wire/ConsoleMessageDone';
+import type { ConsoleMessages } from '../wire/ConsoleMessages';
+import type { ConsoleMessageShown } from '../wire/ConsoleMessageShown';
 import type { ConsolePeople } from '../wire/ConsolePeople';
 import type { ConsolePolicy } from '../wire/ConsolePolicy';
 import type { ConsoleReviews } from '../wire/ConsoleReviews';
@@ -69,6 +72,13 @@ export interface AuditQuestion {
   before?: string;
 }
 
+/** Which messages are asked for; what is empty asks for nothing. */
+export interface MessageQuestion {
+  feed?: string;
+  state?: string;
+  before?: string;
+}
+
 /** What carries a request: `fetch`, or the fake twin of the server. */
 export type Carry = (path: string, init: RequestInit) => Promise<Response>;
 
@@ -95,6 +105,11 @@ export interface Api {
   people: () => Promise<ConsolePeople>;
   policy: (level: string, purpose: string) => Promise<ConsolePolicy>;
   why: (question: ConsoleWhyAsked) => Promise<ConsoleWhy>;
+  messages: (question: MessageQuestion) => Promise<ConsoleMessages>;
+  message: (id: number) => Promise<ConsoleMessageShown>;
+  replayMessage: (id: number) => Promise<ConsoleMessageDone>;
+  fixMessage: (id: number, text: string, reason: string) => Promise<ConsoleMessageDone>;
+  dropMessage: (id: number, reason: string) => Promise<ConsoleMessageDone>;
 }
 
 const AT = '/console/api/';
@@ -145,6 +160,7 @@ function hold<T>(answer: unknown, fields: Record<string, Is>): T {
 const SESSION = { user: 'text', name: 'text', role: 'text', csrf: 'text', idle_s: 'number', ends_ms: 'number', now_ms: 'number', may: 'object', by: 'text', totp: 'object' } as const;
 const SHOWN = { review: 'object', patient: 'object', history: 'list', evidence: 'list', seen: 'list', seen_more: 'yes-no', acts: 'list' } as const;
 const CHAINS = { now_ms: 'number', chains: 'list' } as const;
+const MESSAGE_DONE = { now_ms: 'number', message: 'object' } as const;
 const DEVICES = { now_ms: 'number', devices: 'list', codes: 'list' } as const;
 
 /** The questions, carried by `carry`. `asked` is told of each that was answered: it keeps a session alive. */
@@ -226,11 +242,16 @@ export function openApi(carry: Carry = (path, init) => fetch(path, init), asked:
     people: () => of({ now_ms: 'number', people: 'list' }, 'GET', 'people'),
     policy: (level, purpose) => of({ now_ms: 'number', level: 'text', roles: 'list', rows: 'list' }, 'GET', `policy?${new URLSearchParams({ level, ...(purpose === '' ? {} : { purpose }) }).toString()}`),
     why: (question) => of({ now_ms: 'number', user: 'text', patient: 'text', level: 'text', in_use: 'yes-no', acts: 'list' }, 'POST', 'policy/why', question),
+    messages: (question) => of({ now_ms: 'number', feeds: 'list', rows: 'list' }, 'GET', `messages${queryOf(question)}`),
+    message: (of_) => of({ now_ms: 'number', message: 'object', notes: 'list', exact: 'yes-no', made: 'list', not_understood: 'list' }, 'GET', `messages/${of_}`),
+    replayMessage: (of_) => of(MESSAGE_DONE, 'POST', `messages/${of_}/replay`),
+    fixMessage: (of_, text, reason) => of(MESSAGE_DONE, 'POST', `messages/${of_}/fix`, { text, reason }),
+    dropMessage: (of_, reason) => of(MESSAGE_DONE, 'POST', `messages/${of_}/drop`, { reason }),
   };
 }
 
 /** "?user=lee&from=1"; "" where nothing is asked for. */
-export function queryOf(question: AuditQuestion): string {
+export function queryOf(question: AuditQuestion | MessageQuestion): string {
   const found = new URLSearchParams();
   for (const [name, value] of Object.entries(question)) if (value !== undefined && value !== '') found.set(name, String(value));
   const text = found.toString();

@@ -2,7 +2,7 @@
 import { say } from '../i18n/language';
 import type { ConsoleMay } from '../wire/ConsoleMay';
 
-export type Page = 'reviews' | 'numbers' | 'audit' | 'devices' | 'people' | 'policy';
+export type Page = 'reviews' | 'numbers' | 'audit' | 'devices' | 'people' | 'policy' | 'interfaces';
 
 /** Everybody has the reviews: those of the glass they broke themselves. */
 const PAGES: readonly { page: Page; may: keyof ConsoleMay | null; name: string }[] = [
@@ -12,6 +12,7 @@ const PAGES: readonly { page: Page; may: keyof ConsoleMay | null; name: string }
   { page: 'devices', may: 'devices', name: say('Workstations', 'Arbeitsplätze') },
   { page: 'people', may: 'people', name: say('People', 'Personen') },
   { page: 'policy', may: 'policy', name: say('Policy', 'Regeln') },
+  { page: 'interfaces', may: 'messages', name: say('Interfaces', 'Schnittstellen') },
 ];
 
 /** The pages an account has. */

@@ -2,7 +2,7 @@
  * What is on the page: who is signed in, which page, what was read for it, and the end of the session that clears all of it.
  *
  * Lives here: sign-in and its ends, the pages, the live region's words. Never here: requests (`api.ts`), one review
- * (`review.svelte.ts`), the audit (`audit.svelte.ts`), markup. Called by `Console.svelte`.
+ * (`review.svelte.ts`), the audit (`audit.svelte.ts`), messages of interfaces (`messages.svelte.ts`), markup. Called by `Console.svelte`.
  */
 import { say } from '../i18n/language';
 import { Elapsed } from '../state/elapsed';
@@ -17,6 +17,7 @@ import { failureOf, openApi, REPLACED, type Api, type Carry, type Failure } from
 import { AuditExplorer, NO_FILTER, type AuditFilter } from './audit.svelte';
 import { Factor } from './factor.svelte';
 import { Loaded } from './loaded.svelte';
+import { Interfaces } from './messages.svelte';
 import { pagesOf, type Page } from './pages';
 import { PolicyViewer } from './policy.svelte';
 import { OpenReview } from './review.svelte';
@@ -66,6 +67,7 @@ export class Console {
   readonly devices: Loaded<ConsoleDevices>;
   readonly people: Loaded<ConsolePeople>;
   readonly policy: PolicyViewer;
+  readonly interfaces: Interfaces;
   /** A second factor of one's own that is being enrolled. */
   readonly factor: Factor;
   /** The workstation that is about to be revoked. */
@@ -86,6 +88,7 @@ export class Console {
     this.people = new Loaded(failed);
     this.audit = new AuditExplorer(this.api, failed);
     this.policy = new PolicyViewer(this.api, failed);
+    this.interfaces = new Interfaces({ api: this.api, failed, say: (text) => this.say(text) });
     this.factor = new Factor({ api: this.api, failed, renewed: (session) => this.#renewed(session) });
     this.review = new OpenReview({ api: this.api, failed, say: (text) => this.say(text), changed: () => void this.readReviews() });
   }
@@ -166,7 +169,7 @@ export class Console {
 
   #enter(session: ConsoleSession): void {
     // What somebody else typed is not theirs.
-    if (this.#author !== session.user) this.review.drafts = {};
+    if (this.#author !== session.user) this.#forget();
     this.#author = session.user;
     this.session = session;
     this.#began = new Elapsed();
@@ -177,6 +180,16 @@ export class Console {
     this.phase = 'in';
     if (!pagesOf(session.may).some(({ page }) => page === this.page)) this.page = 'reviews';
     this.go(this.page);
+  }
+
+  /** What is typed and not sent, of reviews and of messages. */
+  get unsent(): number {
+    return this.review.unsent + this.interfaces.unsent;
+  }
+
+  #forget(): void {
+    this.review.drafts = {};
+    this.interfaces.drafts = {};
   }
 
   /** Ends what is shown at once; what is typed stays for its author. */
@@ -192,7 +205,7 @@ export class Console {
     this.#asked = null;
     this.review.close();
     this.factor.close();
-    for (const each of [this.reviews, this.stats, this.chains, this.devices, this.people, this.audit, this.policy]) each.clear();
+    for (const each of [this.reviews, this.stats, this.chains, this.devices, this.people, this.audit, this.policy, this.interfaces]) each.clear();
     void this.#ways();
   }
 
@@ -203,11 +216,11 @@ export class Console {
 
   /** Signs out; with `anyway` also where something is typed and not sent: that is gone then. */
   async signOut(anyway = false): Promise<void> {
-    if (this.review.unsent > 0 && !anyway) {
+    if (this.unsent > 0 && !anyway) {
       this.leaving = true;
       return;
     }
-    this.review.drafts = {};
+    this.#forget();
     this.pointed = null;
     let ended = true;
     try {
@@ -245,6 +258,7 @@ export class Console {
       void this.chains.load(() => this.api.chains());
     } else if (this.page === 'devices') void this.devices.load(() => this.api.devices());
     else if (this.page === 'policy') void this.policy.read();
+    else if (this.page === 'interfaces') void this.interfaces.read();
     else void this.people.load(() => this.api.people());
   }
 

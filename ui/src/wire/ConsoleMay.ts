@@ -23,4 +23,12 @@ people: boolean,
 /**
  * See what the policy lets each role do. Why somebody may see a record or may not goes with `audit`.
  */
-policy: boolean, };
+policy: boolean, 
+/**
+ * See what the interfaces bring in, and have what is held decided again.
+ */
+messages: boolean, 
+/**
+ * See what a message says, correct and drop it.
+ */
+message_texts: boolean, };

@@ -4,6 +4,10 @@ import type { ConsoleAuditRow } from '../../wire/ConsoleAuditRow';
 import type { ConsoleChains } from '../../wire/ConsoleChains';
 import type { ConsoleDevices } from '../../wire/ConsoleDevices';
 import type { ConsoleEnrolment } from '../../wire/ConsoleEnrolment';
+import type { ConsoleFeed } from '../../wire/ConsoleFeed';
+import type { ConsoleFeedCount } from '../../wire/ConsoleFeedCount';
+import type { ConsoleMessage } from '../../wire/ConsoleMessage';
+import type { ConsoleMessageShown } from '../../wire/ConsoleMessageShown';
 import type { ConsolePeople } from '../../wire/ConsolePeople';
 import type { ConsolePolicy } from '../../wire/ConsolePolicy';
 import type { ConsolePolicyCell } from '../../wire/ConsolePolicyCell';
@@ -21,7 +25,7 @@ export const NOW = Date.UTC(2026, 10, 29, 4, 31);
 
 export const session = (): ConsoleSession => ({
   user: 'privacy', name: 'Dr OFFICER, Pat', role: 'privacy officer', csrf: '5f2e9a', idle_s: 900, ends_ms: NOW + 8 * HOUR, now_ms: NOW,
-  may: { reviews: true, audit: true, devices: true, people: true, policy: true },
+  may: { reviews: true, audit: true, devices: true, people: true, policy: true, messages: true, message_texts: true },
   by: 'pwd', totp: { on: false, offered: true, recovery: 0 },
 });
 
@@ -194,4 +198,59 @@ export const why = (): ConsoleWhy => ({
     { act: 'break-glass', act_text: 'Break the glass', sees: null, ...yes('clinician-breaks-glass') },
     { act: 'hold-record', act_text: 'Hold a record', sees: null, ...NO_ACT },
   ],
+});
+
+const count = (of: Partial<ConsoleFeedCount>): ConsoleFeedCount => ({ messages: 0, applied: 0, known: 0, held: 0, dropped: 0, received: 0, held_why: null, held_for_that: 0, ...of });
+
+export const feeds = (): ConsoleFeed[] => [
+  { feed: 'adt', configured: true, today: count({ messages: 211, applied: 180, known: 31 }), week: count({ messages: 9_418, applied: 8_022, known: 1_390, held: 1, dropped: 5, held_why: 'Duplicate key identifier', held_for_that: 1 }) },
+  { feed: 'lab', configured: true, today: count({ messages: 84, applied: 79, held: 4, received: 1, held_why: 'Unknown key identifier', held_for_that: 3 }), week: count({ messages: 1_203, applied: 1_190, known: 3, held: 7, dropped: 2, received: 1, held_why: 'Unknown key identifier', held_for_that: 5 }) },
+  { feed: 'old-radiology', configured: false, today: count({}), week: count({ messages: 2, held: 2, held_why: 'Unsupported message type', held_for_that: 2 }) },
+];
+
+const message = (id: number, of: Partial<ConsoleMessage>): ConsoleMessage => ({
+  id, at_ms: NOW - (1000 - id) * 7 * MIN, feed: 'lab', sender: 'LAB|NORTH', kind: 'ORU^R01', control: `LAB-${20_600_000 + id}`, times: 1, bytes: 612, state: 'held', code: 204, code_text: 'Unknown key identifier', place: 'PID^1^3',
+  reason: 'no patient here has one of these identifiers: their registration (ADT) has to come first', wrote: 0, of: null, by: null, settled_ms: NOW - (1000 - id) * 7 * MIN + 40, ...of,
+});
+const fine = { code: null, code_text: null, place: null, reason: null } as const;
+
+/** The newest first. */
+export const messages = (): ConsoleMessage[] => [
+  message(999, { state: 'received', ...fine, settled_ms: null }),
+  message(998, { times: 14 }),
+  message(997, { code: 101, code_text: 'Required field missing', place: 'OBR^2^4', reason: 'the test that was ordered is not named' }),
+  message(996, { feed: 'adt', sender: 'ADT|NORTH', kind: 'ADT^A01', control: 'ADT000000000000000000000000000000077121', code: 205, code_text: 'Duplicate key identifier', reason: 'its identifiers belong to more than one patient here: they have to be told apart or joined first' }),
+  message(995, { state: 'applied', wrote: 5, ...fine, of: 990, by: 'integ' }),
+  message(994, { feed: 'adt', sender: 'ADT|NORTH', kind: 'ADT^A08', control: 'ADT77102', state: 'known', ...fine }),
+  message(990, { state: 'dropped', reason: 'corrected by message 995: letter O for zero', by: 'integ' }),
+  message(989, { feed: 'old-radiology', sender: '|', kind: 'SIU^S12', control: '', bytes: 48_211, code: 200, code_text: 'Unsupported message type', place: 'MSH^1^9', reason: 'messages of this type are not taken' }),
+  ...Array.from({ length: 55 }, (_, n) => message(900 - n, { state: 'applied', wrote: 3, ...fine })),
+];
+
+const line = (before: string, marked: string | null = null, after = '') => ({ before, marked, after });
+const observation = { resourceType: 'Observation', status: 'final', code: { coding: [{ code: '2823-3', display: 'Potassium' }] }, valueQuantity: { value: 4.3, unit: 'mmol/L' } };
+
+/** What message 998 says, and what is made of it. */
+export const shownMessage = (of: ConsoleMessage): ConsoleMessageShown => ({
+  now_ms: NOW,
+  message: of,
+  patient: of.state === 'applied' ? 'p-jones' : null,
+  notes: of.state === 'applied' ? ['ZBE^1: this segment is not read'] : [],
+  lines: [
+    line(`MSH|^~\\&|LAB|NORTH|VITRINE|NORTH|20261129041500||${of.kind}|${of.control}|P|2.5.1||||||UNICODE UTF-8`),
+    of.state === 'held' ? line('PID|1||', '7O031^^^MRN^MR', '||JONES^Mary^^^Ms||19580204|F') : line('PID|1||70031^^^MRN^MR||JONES^Mary^^^Ms||19580204|F'),
+    line('ORC|RE|P70031|F70031'),
+    line('OBR|1|P70031|F70031|K^Potassium panel^L|||20261129033000|||||||||||||||20261129041500||CH|F'),
+    line('OBX|1|NM|2823-3^Potassium^LN||4.3|mmol/L^^UCUM|3.5-5.1|||||F|||20261129033000'),
+    line('OBX|2|ED|18842-5^Discharge summary^LN||LAB^application^pdf^Base64^JVBERi0xLjQKJcOkw7zDtsOfCjIgMCBvYmoKPDwvTGVuZ3RoIDMgMCBSL0ZpbHRlci9GbGF0ZURlY29kZT4+CnN0cmVhbQp4nDPQM1Qo5ypUMABCM0MLBUMLhRQu||||||F'),
+  ],
+  exact: true,
+  unshown: null,
+  made: [
+    { from: 'PID^1', kind: 'Patient', json: JSON.stringify({ resourceType: 'Patient', identifier: [{ value: '7O031' }], name: [{ family: 'Jones', given: ['Mary'] }] }, null, 2) },
+    { from: 'OBR^1', kind: 'DiagnosticReport', json: JSON.stringify({ resourceType: 'DiagnosticReport', status: 'final' }, null, 2) },
+    { from: 'OBX^1', kind: 'Observation', json: JSON.stringify(observation, null, 2) },
+  ],
+  not_understood: ['OBX^2^5: an encapsulated document in an Observation is not read'],
+  fault: null,
 });

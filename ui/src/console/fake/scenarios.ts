@@ -36,9 +36,22 @@ const asks = (user: string, patient: string) => async (app: Console) => {
   Object.assign(app.policy.question, { user, patient });
   await app.policy.ask();
 };
+/** Opens a message, and does something with it. */
+const message = (id: number, then?: (app: Console) => Promise<unknown> | void) => async (app: Console) => {
+  await settled();
+  await app.interfaces.show(id, app.session?.may.message_texts === true);
+  await then?.(app);
+  await settled();
+};
+const types = (of: { text?: string; reason?: string; dropping?: string }, then: (app: Console) => Promise<unknown> | void) => (app: Console) => {
+  app.interfaces.begin(of.dropping === undefined ? 'correct' : 'drop');
+  Object.assign(app.interfaces.draft ?? {}, of);
+  return then(app);
+};
+const TEXT = 'MSH|^~\\&|LAB|NORTH|VITRINE|NORTH|20261129041500||ORU^R01|LAB-20600998|P|2.5.1\nPID|1||70031^^^MRN^MR||JONES^Mary^^^Ms||19580204|F\nOBR|1|P70031|F70031|K^Potassium panel^L';
 const act = (app: Console, how: string) => app.review.acts.find((each) => each.how === how);
 
-const ASKED: Record<Page, string> = { reviews: 'reviews', numbers: 'review-stats', audit: 'audit', devices: 'devices', people: 'people', policy: 'policy' };
+const ASKED: Record<Page, string> = { reviews: 'reviews', numbers: 'review-stats', audit: 'audit', devices: 'devices', people: 'people', policy: 'policy', interfaces: 'messages' };
 const PAGES = Object.keys(ASKED) as Page[];
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -65,8 +78,8 @@ export const SCENARIOS: readonly Scenario[] = [
   ]),
   { id: 'reviews-empty', set: (world) => (world.reviews = []) },
   { id: 'reviews-all', drive: async (app) => { app.choose('all'); await settled(); } },
-  { id: 'reviews-own', set: (world) => (world.session.may = { reviews: false, audit: false, devices: false, people: false, policy: false }) },
-  { id: 'reviews-it', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true, policy: true }) },
+  { id: 'reviews-own', set: (world) => (world.session.may = { reviews: false, audit: false, devices: false, people: false, policy: false, messages: false, message_texts: false }) },
+  { id: 'reviews-it', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true, policy: true, messages: true, message_texts: false }) },
   { id: 'reviews-filtered', drive: async () => { await settled(); const field = document.querySelector<HTMLInputElement>('[data-filter]'); if (field !== null) { field.value = 'rao'; field.dispatchEvent(new Event('input', { bubbles: true })); } } },
   { id: 'reviews-more', set: (world) => (world.ill['GET reviews'] = { status: 200, body: { now_ms: NOW, open_only: true, rows: world.reviews.slice(0, 2), more: true, waiting: 240, overdue: 90 } }) },
   { id: 'reviews-ends', drive: (app) => void (app.endsIn = 42) },
@@ -99,13 +112,33 @@ export const SCENARIOS: readonly Scenario[] = [
   { id: 'devices-revoke', page: 'devices', drive: async (app) => { await openRow(0)(); app.revoking = app.devices.value?.devices[0] ?? null; } },
   { id: 'people-empty', page: 'people', set: (world) => (world.people = { ...world.people, people: [] }) },
   { id: 'policy-open', page: 'policy', drive: openRow(1) },
-  { id: 'policy-it', page: 'policy', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true, policy: true }) },
+  { id: 'policy-it', page: 'policy', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true, policy: true, messages: true, message_texts: false }) },
   { id: 'policy-confidential', page: 'policy', drive: async (app) => { await settled(); app.policy.level = 'V'; await app.policy.read(); } },
   { id: 'policy-why', page: 'policy', drive: asks('lee', 'p-1002') },
   { id: 'policy-why-plain', page: 'policy', set: (world) => (world.why = { ...world.why, glass: null, ward: null, codes: [], level: 'N', wards: [], in_use: false, acts: world.why.acts.map((each) => ({ ...each, allow: false, by_grant: false, sees: null, rule: 'account-not-in-use', text: 'The account is not in use: nobody can sign in with it.' })) }), drive: asks('rao', '4711') },
   { id: 'policy-why-unknown', page: 'policy', drive: asks('lee', '0815') },
   { id: 'policy-why-unnamed', page: 'policy', drive: asks('lee', '') },
   { id: 'policy-why-lost', page: 'policy', set: (world) => (world.ill['POST policy/why'] = OFF), drive: asks('lee', 'p-1002') },
+  { id: 'interfaces-empty', page: 'interfaces', set: (world) => (world.messages = world.messages.filter((each) => each.state === 'applied')) },
+  { id: 'interfaces-none', page: 'interfaces', set: (world) => { world.messages = []; world.feeds = []; } },
+  { id: 'interfaces-all', page: 'interfaces', drive: async (app) => { await settled(); await app.interfaces.filter({ state: '' }); } },
+  { id: 'interfaces-filtering', page: 'interfaces', drive: async (app, world) => { await settled(); world.ill['GET messages'] = 'never'; void app.interfaces.filter({ feed: 'lab' }); } , waits: true },
+  { id: 'interfaces-older-lost', page: 'interfaces', drive: async (app, world) => { await settled(); await app.interfaces.filter({ state: '' }); world.ill['GET messages'] = OFF; await app.interfaces.older(); } },
+  { id: 'interfaces-it', page: 'interfaces', set: (world) => (world.session.may = { reviews: false, audit: false, devices: true, people: true, policy: true, messages: true, message_texts: false }), drive: message(998) },
+  { id: 'message', page: 'interfaces', drive: message(998) },
+  { id: 'message-applied', page: 'interfaces', drive: async (app) => { await settled(); await app.interfaces.filter({ state: '' }); await message(995)(app); } },
+  { id: 'message-fault', page: 'interfaces', set: (world) => { const was = world.message; world.message = (of) => ({ ...was(of), exact: false, made: [], not_understood: [], lines: [{ before: 'MSH|^~\\&|RAD|NORTH|VITRINE|NORTH|20261129041500||', marked: 'SIU^S12', after: '||P|2.5.1' }, { before: 'PID|1||', marked: '', after: '' }, { before: 'SCH|1||M\ufffdller', marked: null, after: '' }], fault: { code: 200, code_text: 'Unsupported message type', place: 'MSH^1^9', text: 'messages of this type are not taken' } }); }, drive: message(989) },
+  { id: 'message-forgotten', page: 'interfaces', set: (world) => { const was = world.message; world.message = (of) => ({ ...was(of), lines: null, made: [], not_understood: [], unshown: 'The bytes of this message are no longer kept: it was applied long ago, or the record of its patient was destroyed.' }); }, drive: message(997) },
+  { id: 'message-waiting', page: 'interfaces', set: (world) => (world.ill['GET messages/998'] = 'never'), drive: async (app) => { await settled(); void app.interfaces.show(998, true); }, waits: true },
+  { id: 'message-unreached', page: 'interfaces', set: (world) => (world.ill['GET messages/998'] = OFF), drive: message(998) },
+  { id: 'message-correct', page: 'interfaces', drive: message(998, types({ reason: 'Letter O for zero; asked the laboratory.', text: TEXT }, () => {})) },
+  { id: 'message-correct-wrong', page: 'interfaces', drive: message(998, types({}, (app) => app.interfaces.correct())) },
+  { id: 'message-corrected', page: 'interfaces', drive: message(998, types({ reason: 'Letter O for zero.', text: TEXT }, (app) => app.interfaces.correct())) },
+  { id: 'message-drop', page: 'interfaces', drive: message(998, types({ dropping: 'A test of the laboratory.' }, () => {})) },
+  { id: 'message-dropped', page: 'interfaces', drive: message(998, types({ dropping: 'A test of the laboratory.' }, (app) => app.interfaces.drop())) },
+  { id: 'message-stays', page: 'interfaces', set: (world) => (world.becomes = {}), drive: message(998, (app) => app.interfaces.replay()) },
+  { id: 'message-refused', page: 'interfaces', set: (world) => (world.ill['POST messages'] = { status: 409, body: { error: 'refused', text: 'Message 998 is applied: only what is held can be decided again.' } }), drive: message(998, (app) => app.interfaces.replay()) },
+  { id: 'message-leave', page: 'interfaces', drive: message(998, types({ text: TEXT }, (app) => app.signOut())) },
 ];
 
 function never(): never {

@@ -6,6 +6,9 @@ import type { ConsoleAudit } from '../../wire/ConsoleAudit';
 import type { ConsoleAuditRow } from '../../wire/ConsoleAuditRow';
 import type { ConsoleChains } from '../../wire/ConsoleChains';
 import type { ConsoleDevices } from '../../wire/ConsoleDevices';
+import type { ConsoleFeed } from '../../wire/ConsoleFeed';
+import type { ConsoleMessage } from '../../wire/ConsoleMessage';
+import type { ConsoleMessageShown } from '../../wire/ConsoleMessageShown';
 import type { ConsolePeople } from '../../wire/ConsolePeople';
 import type { ConsolePolicy } from '../../wire/ConsolePolicy';
 import type { ConsoleReview } from '../../wire/ConsoleReview';
@@ -44,6 +47,11 @@ export interface World {
   people: ConsolePeople;
   policy: (level: string, purpose: string | null) => ConsolePolicy;
   why: ConsoleWhy;
+  feeds: ConsoleFeed[];
+  messages: ConsoleMessage[];
+  message: (of: ConsoleMessage) => ConsoleMessageShown;
+  /** What a message that is decided again, or its corrected copy, becomes. */
+  becomes: Partial<ConsoleMessage>;
   /** By "GET reviews", "POST devices": the method and the first part of the path. */
   ill: Record<string, Ill>;
   /** Every text of an answer passes it. */
@@ -74,6 +82,10 @@ export const world = (): World => ({
   people: fixtures.people(),
   policy: fixtures.policy,
   why: fixtures.why(),
+  feeds: fixtures.feeds(),
+  messages: fixtures.messages(),
+  message: fixtures.shownMessage,
+  becomes: { state: 'applied', wrote: 4, code: null, code_text: null, place: null, reason: null },
   ill: {},
   text: (_, text) => text,
   asked: [],
@@ -118,6 +130,30 @@ function decide(world: World, id: string, body: { how: string; text: string }): 
   Object.assign(review, become[body.how]);
   if (body.how === 'suspect') world.mine.add(id);
   return ok(world.shown(review, world.mine.has(id)));
+}
+
+const MESSAGES = 50;
+function messagesOf(world: World, query: URLSearchParams): Answer {
+  const is = (name: string, value: string) => (query.get(name) ?? '') === '' || query.get(name) === value;
+  const before = Number(query.get('before') ?? Infinity);
+  const found = world.messages.filter((each) => is('feed', each.feed) && is('state', each.state) && each.id < before);
+  const rows = found.slice(0, MESSAGES);
+  return ok({ now_ms: world.now, feeds: before === Infinity ? world.feeds : [], rows, next: found.length > MESSAGES ? rows.at(-1)?.id : null });
+}
+
+function workOff(world: World, of: ConsoleMessage, act: string, body: Record<string, string>): Answer {
+  if (of.state !== 'held' && of.state !== 'received') return refusal(409, 'refused', `Message ${of.id} is ${of.state}: only what is held can be decided.`);
+  if (act !== 'replay' && (body.reason ?? '') === '') return refusal(400, 'bad-request', 'Say why, in 1 to 500 characters.');
+  const become = (change: Partial<ConsoleMessage>): ConsoleMessage => ({ ...of, settled_ms: world.now, by: world.session.user, ...change });
+  let copy: ConsoleMessage | null = null;
+  let message = become(world.becomes);
+  if (act === 'drop') message = become({ state: 'dropped', reason: body.reason ?? '' });
+  if (act === 'fix') {
+    copy = { ...become(world.becomes), id: (world.messages[0]?.id ?? 0) + 1, at_ms: world.now, of: of.id };
+    message = copy.state === 'held' ? of : become({ state: 'dropped', reason: `corrected by message ${copy.id}: ${body.reason}` });
+  }
+  world.messages = [...(copy === null ? [] : [copy]), ...world.messages.map((each) => (each.id === of.id ? message : each))];
+  return ok({ now_ms: world.now, message, copy });
 }
 
 function answer(world: World, method: string, path: string, query: URLSearchParams, headers: Headers, body: Record<string, string>): Answer {
@@ -175,6 +211,12 @@ function answer(world: World, method: string, path: string, query: URLSearchPara
   }
   if (what === 'devices') return ok(world.devices);
   if (what === 'people') return ok(world.people);
+  if (what === 'messages' && id === '') return messagesOf(world, query);
+  if (what === 'messages') {
+    const found = world.messages.find((each) => String(each.id) === id);
+    if (found === undefined) return refusal(404, 'not-found', `There is no message ${id}.`);
+    return act === undefined ? ok(world.message(found)) : workOff(world, found, act, body);
+  }
   if (what === 'policy' && id === 'why') return body.patient === world.why.patient || body.patient === '4711' ? ok({ ...world.why, user: body.user }) : refusal(404, 'not-found', 'No patient here has this number or id.');
   if (what === 'policy') return ok(world.policy(query.get('level') ?? 'N', query.get('purpose')));
   return refusal(404, 'not-found', 'There is no such thing.');
