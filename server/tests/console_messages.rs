@@ -100,7 +100,7 @@ async fn held(who: &Browser) -> Vec<u64> {
 async fn rows(inside: &Inside, action: &str, key: &str, value: &str) -> Vec<(String, String)> {
     let all = inside.audited(action).await.into_iter();
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
-    all.filter(|r| r["notes"][key] == value && r["decision"] == "Permit")
+    all.filter(|r| r["notes"][key] == value && r["decision"] == "permit")
         .map(|r| {
             assert_eq!(r["notes"]["door"], "console", "{r}");
             (text(&r["actor"]["User"]), text(&r["notes"]["message"]))
@@ -145,7 +145,7 @@ async fn each_role_sees_and_does_its_part_alone() {
     }
     // A refusal has its row, and so has each look at the list and at a message.
     let refused = inside.audited("import-data").await;
-    let refused = refused.iter().filter(|r| r["decision"] == "Deny");
+    let refused = refused.iter().filter(|r| r["decision"] == "deny");
     let mut by: Vec<&str> = refused.map(|r| r["actor"]["User"].as_str().unwrap()).collect();
     by.sort_unstable();
     let five = |who| [who; 5];
@@ -258,10 +258,14 @@ async fn a_held_message_is_shown_decided_again_corrected_and_dropped() {
         (right.as_str(), " ", "Say why"),
         ("PID|1\n", "why", "exactly one"),
         ("", "why", "exactly one"),
-        (&two, "why", "exactly one"),
-        (&right.replace("Ada", "Ada\u{fffd}"), "why", "could not be read"),
-        (&right.replace("Ada", "Ωda"), "why", "windows-1252"),
-        (&right.replace("8859/1", "EBCDIC"), "why", "MSH-18"),
+        (two.as_str(), "why", "exactly one"),
+        (
+            right.replace("Ada", "Ada\u{fffd}").as_str(),
+            "why",
+            "could not be read",
+        ),
+        (right.replace("Ada", "Ωda").as_str(), "why", "windows-1252"),
+        (right.replace("8859/1", "EBCDIC").as_str(), "why", "MSH-18"),
     ] {
         let asked = json!({"text": text, "reason": reason});
         let (status, said) = ina.post("/console/api/messages/1/fix", asked).await;

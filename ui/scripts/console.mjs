@@ -1,7 +1,7 @@
 /**
  * The web console in Chromium, under the very Content-Security-Policy that the server sends, below `/console/`:
  * `npm run console [-- --out DIR] [SCREEN…]`. Every state × size × theme is opened and pictured; axe finds nothing, nothing is
- * wider than its room, nothing is cut; a whole review, and the revocation of a workstation, are walked by keys alone; and
+ * wider than its room, nothing is cut; a whole review, the revocation of a workstation, and dropping a message, are walked by keys alone; and
  * hostile texts stand in every field of every answer, of which none may run, ask for anything, or become an element (S28). The
  * builds themselves are looked at: nothing inline, and of workstation and console neither in the other. Ends with 1 on a finding.
  */
@@ -363,6 +363,28 @@ async function byKeys(size) {
     await press('Enter');
     expect(where, 'it is revoked', await text('device-row'), /revoked/);
     expect(where, 'and heard', await page.locator('[data-testid=said]').textContent(), /ED-07 is revoked/);
+    // On to the interfaces, to drop a held message.
+    await page.evaluate(() => document.querySelector('h1')?.focus());
+    for (let n = 0; n < 12 && !/page-interfaces/.test(await focus(page)); n++) await page.keyboard.press('Shift+Tab');
+    await press('Enter');
+    expect(where, 'the interfaces are read from their heading', await focus(page), /^h1\|\|Interfaces/);
+    await press('/');
+    expect(where, 'the filter is a feed', await focus(page), /\|filter-feed\|/);
+    await press('Escape', 'j', 'Enter');
+    await page.locator('[data-testid=message-lines]').waitFor();
+    await tabTo(page, 'message-drop', where);
+    await press('Enter');
+    expect(where, 'the reason comes first', await focus(page), /\|drop-reason\|/);
+    await page.keyboard.type('A test of the laboratory: jk/');
+    await press('Escape', 'Escape');
+    expect(where, 'Esc leaves the field, then the form', String(await page.locator('[data-testid=drop-reason]').count()), '0');
+    await tabTo(page, 'message-drop', where);
+    await press('Enter');
+    expect(where, 'what was typed is kept', await page.locator('[data-testid=drop-reason]').inputValue(), 'A test of the laboratory: jk/');
+    await tabTo(page, 'drop-send', where);
+    await press('Enter');
+    expect(where, 'it is dropped', await text('message-done'), /Dropped/);
+    expect(where, 'and heard', await page.locator('[data-testid=said]').textContent(), /Dropped/);
   } catch (error) {
     finding(where, String(error).split('\n')[0]);
     await page.screenshot({ path: join(out, `keys.${size.name}.png`) });

@@ -10,8 +10,8 @@ use crate::ingest::import::Permits;
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::sync::Arc;
-use vitrine_access::Permit;
 use vitrine_access::action::ImportData;
+use vitrine_access::{Disclosure, Permit};
 use vitrine_clinical::UtcMs;
 use vitrine_store::{KeptMessage, MessageOutcome, MessageState, Store, StoreError};
 
@@ -118,12 +118,15 @@ impl Work<'_> {
         let permits = self.noted("message-fix", id, Some(reason));
         let intake = Intake::new(self.store.clone(), permits.clone());
         let taken = intake.corrected(&feed, Bytes::from(copy), id).await?;
-        if !stays(&taken.outcome) {
+        let permit = permits.permit().await?.noted("copy", taken.id.to_string());
+        if stays(&taken.outcome) {
+            // The copy is kept: who made it is in the audit log, whatever became of it.
+            self.store.append(permit.entry(Disclosure::default())).await?;
+        } else {
             let outcome = MessageOutcome {
                 reason: Some(format!("corrected by message {}: {reason}", taken.id)),
                 ..self.dropped(first.row.outcome)
             };
-            let permit = permits.permit().await?;
             self.store
                 .decide_message(&permit, id, clock::now(), outcome)
                 .await?;
