@@ -5,12 +5,17 @@
 //! A message that is not understood as a whole is a [`Fault`]; a segment or value that is not understood is a
 //! [`Note`](crate::Note), and stays in the message that is kept.
 
+mod appointments;
 mod attachment;
+mod documents;
+mod medicines;
 mod observation;
+mod orders;
 mod parts;
 mod patient;
 mod quantity;
 mod results;
+mod timing;
 mod value;
 mod vital;
 
@@ -109,6 +114,17 @@ pub fn map(message: &Message, feed: &Feed<'_>) -> Result<Mapped, Fault> {
         ("ORU", "R01" | "R30" | "R31" | "R32") | ("OUL", "R21" | "R22" | "R23" | "R24") => {
             results::map(message, feed)
         }
+        ("ORM", "O01") | ("OMG", "O19") | ("OML", "O21" | "O33" | "O35") => orders::map(message, feed),
+        ("RDE", "O11" | "O25") | ("OMP", "O09") | ("RDS", "O13") => medicines::map(message, feed),
+        ("MDM", "T01" | "T02" | "T03" | "T04" | "T05" | "T06" | "T07" | "T08" | "T09" | "T10" | "T11") => {
+            documents::map(message, feed)
+        }
+        ("SIU", "S12" | "S13" | "S14" | "S15" | "S16" | "S17" | "S26") => appointments::map(message, feed),
+        ("ORU" | "OUL" | "ORM" | "OMG" | "OML" | "RDE" | "OMP" | "RDS" | "MDM" | "SIU", _) => Err(Fault::at(
+            Code::UnsupportedEvent,
+            Place::field("MSH", 9),
+            "this event is not taken: see docs/HL7.md for those that are",
+        )),
         (kind, _) => Err(Fault::at(
             if kind.is_empty() {
                 Code::RequiredField
