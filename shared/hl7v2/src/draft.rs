@@ -55,7 +55,7 @@ pub struct Draft {
     pub body: Json,
     /// What the resource is made with where nothing is recorded yet, an object or [`Json::Null`]: members that a message of
     /// this kind does not tell, and that are never put over what is recorded (the status of a visit in an A08, the clinical
-    /// status of an allergy in an AL1).
+    /// status of an allergy in an AL1). Alone the beginning of a visit (`period.start`) is also given to a recorded one that has none.
     pub made_with: Json,
     /// What the resource has to be labelled with (`meta.security`); added to what it is labelled with, never taken away.
     pub label: Label,

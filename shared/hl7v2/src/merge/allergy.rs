@@ -23,11 +23,7 @@ pub(super) fn add(made: &mut Json, key: &str, told: &Json) {
             );
             put(made, key, Json::Array(all));
         }
-        ("criticality", Some(there)) => {
-            if rank(there) < rank(told) {
-                put(made, key, told.clone());
-            }
-        }
+        ("criticality", Some(there)) if rank(there) < rank(told) => put(made, key, told.clone()),
         ("reaction", Some(there)) => {
             let mut all = items(Some(there)).to_vec();
             for one in items(Some(told)) {

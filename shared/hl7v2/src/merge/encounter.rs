@@ -39,6 +39,7 @@ pub(super) fn settle(made: &mut Json, draft: &Draft, recorded: Option<&Json>, at
     if draft.kind != "Encounter" {
         return;
     }
+    begin(made, draft);
     let was = recorded.and_then(status);
     let mut places = items(recorded.and_then(|r| r.get("location"))).to_vec();
     let all_told = items(draft.body.get("location"));
@@ -82,6 +83,16 @@ pub(super) fn settle(made: &mut Json, draft: &Draft, recorded: Option<&Json>, at
         }
     }
     put_places(made, places, at);
+}
+
+/// An admission begins a visit that was only expected: its date is the beginning where none is told or recorded.
+fn begin(made: &mut Json, draft: &Draft) {
+    let start = within(&draft.made_with, &["period", "start"]);
+    if let Some(start) = start.filter(|_| within(made, &["period", "start"]).is_none()) {
+        let mut period = made.get("period").cloned().unwrap_or_else(|| object([]));
+        put(&mut period, "start", start.clone());
+        put(made, "period", period);
+    }
 }
 
 /// Whether the patient is here by a status.

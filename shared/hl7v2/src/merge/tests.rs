@@ -291,10 +291,11 @@ fn what_is_made_new_is_completed_and_what_is_recorded_is_not() {
         outcome(meet(None, &told)),
         r#"{"period":{"end":"2026-03-02","start":"2026-03-01"},"status":"unknown"}"#
     );
+    // But for the beginning, where none is recorded: an admission begins what was only expected.
     let was = recorded("Encounter", r#""status":"arrived""#);
     assert_eq!(
         outcome(meet(Some(&was), &told)),
-        r#"{"status":"arrived","period":{"end":"2026-03-02"}}"#
+        r#"{"status":"arrived","period":{"end":"2026-03-02","start":"2026-03-01"}}"#
     );
     // An allergy that was refuted, or is over, does not come back.
     let mut again = draft(
