@@ -32,7 +32,7 @@ async fn every_fault_has_its_code_and_place() {
             lab(
                 "F8",
                 "PID|1||70010^^^MRN^MR||",
-                "PID|1||70010^^^MRN^MR||Nobody^Nil||20010101|M",
+                "PID|1||70010^^^MRN^MR||Nobody^Nil||20010517|M",
             ),
             "AE",
             "204",

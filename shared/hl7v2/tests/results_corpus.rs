@@ -140,9 +140,46 @@ fn every_message_becomes_valid_resources_or_says_why_not() {
     assert_eq!(kinds, numbers(KINDS), "drafts, by kind");
 }
 
-const TAKEN: &[(&str, usize)] = &[];
-const REFUSED: &[(&str, usize)] = &[];
-const KINDS: &[(&str, usize)] = &[];
+const TAKEN: &[(&str, usize)] = &[
+    ("MDM", 14),
+    ("OMG", 2),
+    ("OML", 35),
+    ("ORM", 33),
+    ("ORU", 411),
+    ("OUL", 6),
+    ("RDE", 4),
+    ("RDS", 2),
+    ("SIU", 26),
+];
+const REFUSED: &[(&str, usize)] = &[
+    (" 100 ", 2),
+    (" 101 MSH^1^9", 1),
+    (" 102 MSH^1^2", 2),
+    ("ACK 200 MSH^1^9", 1),
+    ("ADT 100 PV1^1", 1),
+    ("BAR 200 MSH^1^9", 6),
+    ("DFT 200 MSH^1^9", 5),
+    ("MDM 101 TXA^1^12", 1),
+    ("OML 100 OBR^1", 1),
+    ("ORM 100 ORC^1", 5),
+    ("ORM 100 PID^1", 8),
+    ("ORM 101 PID^1^3", 1),
+    ("ORU 101 PID^1^3", 1),
+    ("PPR 200 MSH^1^9", 3),
+    ("REF 200 MSH^1^9", 4),
+    ("VXU 200 MSH^1^9", 4),
+];
+const KINDS: &[(&str, usize)] = &[
+    ("Appointment", 26),
+    ("DiagnosticReport", 977),
+    ("DocumentReference", 45),
+    ("Encounter", 277),
+    ("MedicationDispense", 3),
+    ("MedicationRequest", 7),
+    ("Observation", 7106),
+    ("Patient", 533),
+    ("ServiceRequest", 80),
+];
 
 /// One message of each family, for breaking.
 const SEEDS: &[&str] = &[

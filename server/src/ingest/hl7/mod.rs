@@ -29,6 +29,8 @@ use vitrine_store::{Keeping, KeptMessage, MessageOutcome, MessageState, NewMessa
 
 /// Tries to apply a message whose record changes under its hands.
 const TRIES: usize = 8;
+/// Held by messages that met somebody else's change: tried beside each other they would meet again.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 /// Notes kept with a message at most.
 const NOTES: usize = 50;
 
@@ -363,6 +365,7 @@ impl Intake {
             .take(NOTES)
             .map(|n| format!("{}: {}", n.place, n.text))
             .collect();
+        let mut turn = None;
         for _ in 0..TRIES {
             let planned = match plan::plan(&*self.store, &mapped, &source).await? {
                 Ok(planned) => planned,
@@ -370,7 +373,9 @@ impl Intake {
             };
             match self.write(op, &rules.name, &planned).await {
                 Ok(wrote) => return Ok(Ok(outcome_of(wrote, planned.patient, notes))),
-                // Somebody else wrote the same record in between: what is recorded is read anew.
+                // Somebody else wrote the same record in between: what is recorded is read anew, and those that met go one
+                // after the other.
+                Err(StoreError::VersionConflict { .. }) if turn.is_none() => turn = Some(TURN.lock().await),
                 Err(StoreError::VersionConflict { .. }) => {}
                 // This very message was applied before a stop.
                 Err(StoreError::OpReused(_)) => {
@@ -383,10 +388,11 @@ impl Intake {
                 },
             }
         }
-        Ok(Err(Fault::whole(
-            Code::Locked,
-            "others keep changing what it is about: send it again",
-        )))
+        // It is kept and not settled: whoever sends it again finds it where it was left.
+        Err(StoreError::Backend {
+            doing: "applying a message",
+            cause: "others keep changing what it is about".to_owned(),
+        })
     }
 
     async fn write(&self, op: uuid::Uuid, feed: &str, planned: &plan::Planned) -> Result<u32, StoreError> {
@@ -480,8 +486,26 @@ fn header_of_unreadable(bytes: &[u8]) -> Header {
             let fields: Vec<&[u8]> = line.split(|b| *b == b'|').take(17).collect();
             Message::read(&fields.join(&b'|'), vitrine_hl7v2::charset::Charset::Ascii)
         })
-        .map(|m| m.header())
-        .unwrap_or_default()
+        .map_or_else(|_| header_of_fields(&line), |m| m.header())
+}
+
+/// The fields of MSH by its field separator alone, where the other delimiters cannot be told.
+fn header_of_fields(line: &[u8]) -> Header {
+    let (true, Some(separator)) = (line.starts_with(b"MSH"), line.get(3)) else {
+        return Header::default();
+    };
+    let fields: Vec<String> = line
+        .split(|b| b == separator)
+        .map(|f| String::from_utf8_lossy(f).trim().to_owned())
+        .collect();
+    let field = |n: usize| fields.get(n - 1).cloned().unwrap_or_default();
+    Header {
+        application: field(3),
+        facility: field(4),
+        dated: field(7),
+        control: field(10),
+        ..Header::default()
+    }
 }
 
 fn other_content(first: u64) -> Fault {
@@ -604,6 +628,8 @@ mod tests {
         let header = header_of_unreadable(b"MSH|^~\\&|LAB|N|||2026||ORU^R01|C7|P|2.5||||||EBCDIC\rPID|\xff");
         assert_eq!((header.control.as_str(), header.kind.as_str()), ("C7", "ORU"));
         let header = header_of_unreadable(b"MSH|^~\\&|L\xe9|N|||2026||ORU^R01|C7|P|2.5\rno segment");
+        assert_eq!(header.control, "C7");
+        let header = header_of_unreadable(b"MSH||LAB|N|||2026||ORU^R01|C7|P|2.5\rPID|1");
         assert_eq!(header.control, "C7");
         assert_eq!(header_of_unreadable(b"nothing"), Header::default());
     }
