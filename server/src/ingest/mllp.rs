@@ -337,7 +337,7 @@ impl<'s> Line<'s> {
         let mut bytes = vec![0; READ];
         let mut draining = self.shared.app.draining.subscribe();
         loop {
-            let message = match frames.next() {
+            let message = match frames.message() {
                 Ok(Some(message)) => message,
                 Ok(None) => {
                     let reading = stream.read(&mut bytes);

@@ -116,7 +116,7 @@ impl Line {
         let mut bytes = [0; 4096];
         loop {
             // What is no block (an alert of TLS, in the clear) is no answer.
-            if let Some(message) = self.frames.next().ok()? {
+            if let Some(message) = self.frames.message().ok()? {
                 return Some(read(&message));
             }
             let n = tokio::time::timeout(Duration::from_secs(60), self.stream.read(&mut bytes))

@@ -60,7 +60,7 @@ impl Frames {
     ///
     /// # Errors
     /// [`FrameFault`].
-    pub fn next(&mut self) -> Result<Option<Vec<u8>>, FrameFault> {
+    pub fn message(&mut self) -> Result<Option<Vec<u8>>, FrameFault> {
         let blank = self
             .held
             .iter()
@@ -75,13 +75,12 @@ impl Frames {
             Some(_) => return Err(FrameFault::Outside),
         }
         let mut from = self.looked.max(1);
-        loop {
-            let Some(rest) = self.held.get(from..) else {
-                break;
-            };
-            let Some(end) = memchr(END, rest).map(|n| from + n) else {
-                break;
-            };
+        while let Some(end) = self
+            .held
+            .get(from..)
+            .and_then(|rest| memchr(END, rest))
+            .map(|n| from + n)
+        {
             match self.held.get(end + 1) {
                 Some(&RETURN) => return self.cut(end, end + 2),
                 // The sender forgot the carriage return; the next block shows it.
@@ -138,7 +137,7 @@ mod tests {
         for part in bytes.chunks(step.max(1)) {
             frames.take(part);
             loop {
-                match frames.next() {
+                match frames.message() {
                     Ok(Some(m)) => out.push(m),
                     Ok(None) => break,
                     Err(e) => return (out, Some(e)),
@@ -150,7 +149,8 @@ mod tests {
 
     #[test]
     fn blocks_come_out_whole_however_they_arrive() {
-        let cases: &[(&[u8], &[&[u8]], Option<FrameFault>)] = &[
+        type Case = (&'static [u8], &'static [&'static [u8]], Option<FrameFault>);
+        let cases: &[Case] = &[
             (b"\x0bMSH|a\r\x1c\r", &[b"MSH|a\r"], None),
             (b"\x0ba\x1c\r\x0bb\x1c\r", &[b"a", b"b"], None),
             (b"\r\n\x0ba\x1c\r\n\x0bb\x1c\r\n", &[b"a", b"b"], None),
@@ -176,7 +176,7 @@ mod tests {
     fn a_message_in_its_block_is_read_back() {
         let mut frames = Frames::new(16);
         frames.take(&block(b"MSH|"));
-        assert_eq!(frames.next(), Ok(Some(b"MSH|".to_vec())));
+        assert_eq!(frames.message(), Ok(Some(b"MSH|".to_vec())));
         assert!(!frames.is_within());
     }
 }

@@ -116,7 +116,6 @@ fn several_services_under_one_number_are_several_orders() {
     assert_ne!(found[0].keys, found[1].keys);
     refused(&[(
         text.replace("2345-7^Glucose", "718-7^Hb")
-            .replace("OBR|2|P1", "OBR|2|P1")
             .replace("PV1|1|O", "OBR|3|P1||718-7^Hb^LN"),
         205,
         "OBR^3^4",

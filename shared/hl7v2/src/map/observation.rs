@@ -162,21 +162,22 @@ pub(super) fn push(
         }),
     };
     let code = code.unwrap_or_else(unnamed);
-    if matches!(kind.as_str(), "ED" | "RP") && sent != "U" {
-        if let Some(content) = contents(work, obx, &kind)? {
-            document(
-                work,
-                above,
-                line,
-                key,
-                dated,
-                status,
-                code,
-                content,
-                effective.as_ref(),
-            );
-            return Ok(None);
-        }
+    if matches!(kind.as_str(), "ED" | "RP")
+        && sent != "U"
+        && let Some(content) = contents(work, obx, &kind)?
+    {
+        document(
+            work,
+            above,
+            line,
+            key,
+            dated,
+            status,
+            code,
+            content,
+            effective.as_ref(),
+        );
+        return Ok(None);
     }
     let head = |status: &str| {
         object([
