@@ -413,7 +413,7 @@ impl<'s> Line<'s> {
         metrics.count("vitrine_hl7_messages_total", state, 1);
         metrics.took("vitrine_hl7_seconds", "", Some(took));
         if let (false, Some(fault)) = (taken.again, &taken.fault) {
-            tracing::warn!(id = taken.id, feed = self.feeds.first().map(|f| f.known.rules.name.as_str()), %fault, "a message is held");
+            tracing::warn!(id = taken.id, %fault, "a message is held");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! AL1, IAM: allergies.
 //!
-//! What is recorded is never weakened: nothing here removes, refutes or ends an allergy, and what says so is held for a person
+//! What is recorded is never weakened: nothing here removes, refutes or ends an allergy, and what says so is left to a person
 //! in a note. Nor is it made stronger by repetition: clinical and verification status are for a new allergy alone, so that one
 //! that was refuted or is over does not come back because a feed repeats its list.
 
@@ -36,7 +36,7 @@ impl Adt<'_> {
             if al1.is_null(3) {
                 self.out.note(
                     al1.place_of(3),
-                    "allergies are to be removed: held for a person, nothing is removed by a message",
+                    "allergies are to be removed: nothing is removed by a message, a person has to decide",
                 );
                 continue;
             }
@@ -46,14 +46,17 @@ impl Adt<'_> {
             let held = match (iam.text(6).as_str(), iam.text(17).as_str()) {
                 ("D", _) => Some((
                     6,
-                    "an allergy is to be removed: held for a person, it stays as recorded",
+                    "an allergy is to be removed: it stays as recorded, a person has to decide",
                 )),
                 (_, "E") => Some((
                     17,
-                    "an allergy is said to be recorded in error: held for a person",
+                    "an allergy is said to be recorded in error: it stays, a person has to decide",
                 )),
                 ("" | "A" | "U" | "X", _) => None,
-                _ => Some((6, "an action that is not in table 0206: held for a person")),
+                _ => Some((
+                    6,
+                    "an action that is not in table 0206: nothing is done, a person has to decide",
+                )),
             };
             if let Some((field, text)) = held {
                 self.out.note(iam.place_of(field), text);

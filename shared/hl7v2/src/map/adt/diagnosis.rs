@@ -16,7 +16,7 @@ impl Adt<'_> {
             if dg1.text(21) == "D" || dg1.is_null(3) {
                 self.out.note(
                     dg1.place(),
-                    "a diagnosis is to be removed: held for a person, it stays as recorded",
+                    "a diagnosis is to be removed: it stays as recorded, a person has to decide",
                 );
                 continue;
             }
