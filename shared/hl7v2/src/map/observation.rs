@@ -294,6 +294,10 @@ fn said(
         }
         return (text(words).map(|t| ("valueString", t)), None);
     }
+    if kind == "ED" {
+        // A content without data; one with data is a document.
+        return (None, None);
+    }
     let reps: Vec<_> = line.obx.reps(5).collect();
     let mut values: Vec<Value> = reps
         .iter()
