@@ -234,24 +234,22 @@ mod tests {
     }
 
     #[test]
-    fn hl7_is_refused_and_images_are_known_by_name_and_by_content() {
+    fn messages_and_images_are_known_by_name_and_by_content() {
         let t = tempfile::tempdir().unwrap();
-        for (name, bytes, taken) in [
-            ("a.hl7", &b"MSH|"[..], false),
-            ("b", b"MSH|^~\\&|", false),
-            ("c.dcm", b"x", true),
-            ("d", &[&[0_u8; 128][..], b"DICM"].concat(), true),
+        for (name, bytes, hl7, image) in [
+            ("a.hl7", &b"MSH|"[..], true, false),
+            ("b", b"MSH|^~\\&|", true, false),
+            ("e", b"\x0bMSH|^~\\&|", true, false),
+            ("f", b"FHS|^~\\&|", true, false),
+            ("c.dcm", b"x", false, true),
+            ("d", &[&[0_u8; 128][..], b"DICM"].concat(), false, true),
+            ("g.json", b"{}", false, false),
+            ("h", b"{}", false, false),
         ] {
             let path = t.path().join(name);
             std::fs::write(&path, bytes).unwrap();
-            match files(&[path]) {
-                Ok(found) => assert!(taken && is_dicom(&found[0]), "{name}"),
-                Err(fault) => {
-                    assert!(!taken, "{name}");
-                    assert_eq!(fault.exit, crate::error::Exit::Usage);
-                    assert!(fault.text.contains("comes with a later version"));
-                }
-            }
+            let found = files(&[path]).unwrap();
+            assert_eq!((is_hl7(&found[0]), is_dicom(&found[0])), (hl7, image), "{name}");
         }
         assert!(files(&[t.path().join("nowhere")]).is_err());
     }
