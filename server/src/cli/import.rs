@@ -1,14 +1,14 @@
 //! `import`: files into the store, or into a running server over the network.
 
-use super::acts::{Act, Given, Ground, given, operator_request};
+use super::acts::{Act, Given, Ground, given};
 use super::{Context, Outcome as Done, admin, show};
 use crate::clock;
 use crate::error::{Exit, Fault};
 use crate::imaging::filing::Outcome;
 use crate::ingest::hl7::Intake;
-use crate::ingest::import::{Counts, Importer, Permits, run};
+use crate::ingest::import::{Counts, Importer, run};
+use crate::ingest::permits::OfOperator;
 use crate::ingest::source;
-use async_trait::async_trait;
 use clap::Args;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};
 use std::collections::BTreeSet;
@@ -16,9 +16,6 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use vitrine_access::action::ImportData;
-use vitrine_access::{Permit, policy};
-use vitrine_store::StoreError;
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -42,17 +39,6 @@ pub(super) struct ImportArgs {
     /// FHIR files (.json .ndjson, also .gz .zst), HL7 v2 (.hl7), DICOM files, and folders.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
-}
-
-/// Permits for whoever runs commands on this machine.
-pub(super) struct OfOperator(pub(super) String);
-
-#[async_trait]
-impl Permits for OfOperator {
-    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        policy::decide::<ImportData>(operator_request(&self.0))
-            .map_err(|d| StoreError::Refused(d.text.to_owned()))
-    }
 }
 
 /// An importer on behalf of the operator.

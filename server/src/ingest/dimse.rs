@@ -8,15 +8,13 @@
 
 use super::command::{C_CANCEL, C_ECHO, C_FIND, C_STORE, Command, DATA, NO_DATA};
 use super::find;
-use super::import::Permits;
 use super::peers::{Allowed, Peer};
-use crate::app::{App, NoAccess};
-use crate::clock;
+use super::permits::OfProgram;
+use crate::app::App;
 use crate::config;
 use crate::error::Fault;
 use crate::imaging::blobs::Incoming;
 use crate::imaging::filing::{Filer, Outcome};
-use async_trait::async_trait;
 use dicom_ul::association::Association as _;
 use dicom_ul::association::server::{AsyncServerAssociation, ServerAssociationOptions};
 use dicom_ul::pdu::{PDataValue, PDataValueType, Pdu, PresentationContextResultReason};
@@ -28,9 +26,6 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use vitrine_access::Permit;
-use vitrine_access::action::ImportData;
-use vitrine_access::policy::{Request, Subject};
 use vitrine_dicom::{syntax, write};
 use vitrine_store::StoreError;
 
@@ -58,36 +53,6 @@ const STORAGE: &str = "1.2.840.10008.5.1.4.1.1.";
 /// Storage classes with another beginning: hanging protocols, colour palettes, generic implants, inventories.
 const OTHER_STORAGE: &[&str] = &["1.2.840.10008.5.1.4.38.1", "1.2.840.10008.5.1.4.39.1"];
 const VERIFICATION: &str = "1.2.840.10008.1.1";
-
-/// Permits for a peer: it may bring data in and read nothing.
-struct OfPeer {
-    app: Arc<App>,
-    title: String,
-}
-
-#[async_trait]
-impl Permits for OfPeer {
-    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        let request = Request {
-            access_id: clock::new_access(),
-            at: clock::now(),
-            subject: Subject::Client {
-                id: format!("AE {}", self.title),
-                scopes: vec!["system/*.cruds".to_owned()],
-            },
-            device: None,
-            patient: None,
-            ward: None,
-            kind: None,
-            grant: None,
-            purpose: None,
-        };
-        self.app.decide::<ImportData>(request).await.map_err(|e| match e {
-            NoAccess::Store(e) => e,
-            NoAccess::Denied(d) => StoreError::Refused(d.text.to_owned()),
-        })
-    }
-}
 
 /// Listens, when the configuration says where; gives the address.
 ///
@@ -291,7 +256,9 @@ enum Coming {
 struct Line<S> {
     association: AsyncServerAssociation<S>,
     filer: Arc<Filer>,
-    permits: OfPeer,
+    app: Arc<App>,
+    title: String,
+    permits: OfProgram,
     /// Studies it sent something of, not counted yet.
     studies: BTreeSet<String>,
     /// It is in `dimse.query`.
@@ -307,10 +274,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             quick,
             may_ask,
             filer: shared.app.images.clone(),
-            permits: OfPeer {
-                app: shared.app.clone(),
-                title,
-            },
+            permits: OfProgram::peer(shared.app.clone(), &title),
+            app: shared.app.clone(),
+            title,
             studies: BTreeSet::new(),
             association,
         }
@@ -431,7 +397,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
                     return Ok(Coming::Find(command, syntax, Vec::new()));
                 }
                 tracing::warn!("a C-FIND of a peer that is not in dimse.query: refused");
-                let metrics = &self.permits.app.metrics;
+                let metrics = &self.app.metrics;
                 metrics.count("vitrine_dimse_refused_total", "why=\"query\"", 1);
                 find::NOT_AUTHORIZED
             }
@@ -454,7 +420,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             syntax,
             &command.class,
             &command.instance,
-            Some(&self.permits.title),
+            Some(&self.title),
         )?;
         let mut incoming = self.filer.blobs().receive()?;
         incoming.write(&head)?;
@@ -471,7 +437,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
             Ok(Err(e)) => return not_written(&e),
             Err(_) => return (FAILED, "its file could not be written: send it again".to_owned()),
         };
-        let source = format!("C-STORE of {}", self.permits.title);
+        let source = format!("C-STORE of {}", self.title);
         match self.filer.take(&self.permits, received, &source, None).await {
             Ok(Outcome::Quarantined(held)) => (held.fault.code(), held.told().to_owned()),
             Ok(stored) => {
@@ -494,7 +460,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Line<S> {
         syntax: &str,
         identifier: &[u8],
     ) -> Result<Coming, String> {
-        let found = find::find(&self.permits.app, &self.permits.title, identifier, syntax).await;
+        let found = find::find(&self.app, &self.title, identifier, syntax).await;
         let found = match found {
             Ok(found) => found,
             Err((status, why)) => return self.answer(context, to, status, &why).await,

@@ -7,16 +7,16 @@
 //! When the store cannot be written to, the connection is closed without an answer: a sender that has none sends again.
 
 use super::hl7::{Intake, Known, Taken};
-use super::import::Permits;
-use crate::app::{App, NoAccess};
+use super::permits::OfProgram;
+use crate::app::App;
 use crate::clock;
 use crate::config::Mllp;
 use crate::error::Fault;
-use async_trait::async_trait;
 use bytes::Bytes;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -27,9 +27,6 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Mutex;
 use tokio_rustls::TlsAcceptor;
-use vitrine_access::Permit;
-use vitrine_access::action::ImportData;
-use vitrine_access::policy::{Request, Subject};
 use vitrine_hl7v2::frame::{FrameFault, Frames, block};
 use vitrine_store::{MessageState, StoreError};
 
@@ -41,44 +38,6 @@ const MESSAGE: Duration = Duration::from_secs(60);
 const ANSWER: Duration = Duration::from_secs(30);
 /// Bytes read at once.
 const READ: usize = 64 << 10;
-
-/// Permits for a feed: it may bring data in and read nothing.
-pub struct OfFeed {
-    app: Arc<App>,
-    name: String,
-}
-
-impl OfFeed {
-    /// Those of a feed of this name.
-    #[must_use]
-    pub fn new(app: Arc<App>, name: String) -> Self {
-        Self { app, name }
-    }
-}
-
-#[async_trait]
-impl Permits for OfFeed {
-    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        let request = Request {
-            access_id: clock::new_access(),
-            at: clock::now(),
-            subject: Subject::Client {
-                id: format!("feed {}", self.name),
-                scopes: vec!["system/*.cruds".to_owned()],
-            },
-            device: None,
-            patient: None,
-            ward: None,
-            kind: None,
-            grant: None,
-            purpose: None,
-        };
-        self.app.decide::<ImportData>(request).await.map_err(|e| match e {
-            NoAccess::Store(e) => e,
-            NoAccess::Denied(d) => StoreError::Refused(d.text.to_owned()),
-        })
-    }
-}
 
 /// A feed of this server.
 struct Fed {
@@ -140,7 +99,7 @@ pub async fn start(app: &Arc<App>) -> Result<Option<SocketAddr>, Fault> {
             certificate: (!rules.certificate.is_empty()).then(|| rules.certificate.to_ascii_lowercase()),
             intake: Intake::new(
                 app.store.clone(),
-                Arc::new(OfFeed::new(app.clone(), rules.name.clone())),
+                Arc::new(OfProgram::feed(app.clone(), &rules.name)),
             ),
             pace: Mutex::new(Pace {
                 next: clock::steady(),
@@ -178,25 +137,39 @@ pub async fn start(app: &Arc<App>) -> Result<Option<SocketAddr>, Fault> {
     Ok(Some(at))
 }
 
-/// What was kept and not settled before a stop: its senders may have given up, and it is ours now.
+/// What was kept and not settled before a stop: its senders may have given up, and it is ours now. In the order in which it came,
+/// whatever its feed.
 async fn go_on(shared: Arc<Shared>) {
-    let known: Vec<Arc<Known>> = shared.feeds.iter().map(|f| f.known.clone()).collect();
-    for fed in &shared.feeds {
-        let own: Vec<Arc<Known>> = known
-            .iter()
-            .filter(|k| k.rules.name == fed.known.rules.name)
-            .cloned()
-            .collect();
-        match fed.intake.go_on(&own).await {
-            Ok(0) => {}
-            Ok(n) => tracing::info!(
-                feed = fed.known.rules.name,
-                n,
-                "messages of before the stop are settled"
-            ),
-            Err(e) => tracing::warn!(error = %e, "messages of before the stop wait for the next start"),
+    match go_on_with(&shared).await {
+        Ok(0) => {}
+        Ok(n) => tracing::info!(n, "messages of before the stop are settled"),
+        Err(e) => tracing::warn!(error = %e, "messages of before the stop wait for the next start"),
+    }
+}
+
+async fn go_on_with(shared: &Shared) -> Result<u64, StoreError> {
+    let (mut after, mut n, mut gone) = (0, 0, BTreeSet::new());
+    loop {
+        let some = shared.app.store.unsettled_messages(after, 100).await?;
+        let Some(last) = some.last() else { break };
+        after = last.row.id;
+        for kept in some {
+            match shared.feeds.iter().find(|f| f.known.rules.name == kept.row.feed) {
+                Some(fed) => {
+                    fed.intake.again(&fed.known, &kept, None).await?;
+                    n += 1;
+                }
+                None => _ = gone.insert(kept.row.feed),
+            }
         }
     }
+    for feed in gone {
+        tracing::warn!(
+            feed,
+            "messages of a feed that is no longer in mllp.feed are not settled: configure it, or 'vitrine-server message drop' them"
+        );
+    }
+    Ok(n)
 }
 
 fn acceptor(app: &App) -> Result<Option<TlsAcceptor>, Fault> {

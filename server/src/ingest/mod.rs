@@ -12,5 +12,6 @@ pub mod import;
 mod items;
 pub mod mllp;
 pub mod peers;
+pub mod permits;
 pub mod project;
 pub mod source;

@@ -43,10 +43,10 @@ use vitrine_store::tiers::{Due, Moved, PackRow, PacksOf, Recall, TierCount, Tier
 use vitrine_store::totp::{SecondFactors, Totp, TotpChange};
 use vitrine_store::{
     Account, AccountChange, Accounts, Applied, Archive, AuditChainRow, AuditLog, ChangeBatch, ChartStore,
-    ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, NewDevice,
-    Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits, SearchQuery,
-    SecretsChange, SessionRow, Stall, Store, StoreError, StoreMode, StoredCard, StoredResource, Tiers,
-    is_urgent,
+    ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, KindPage,
+    Kinds, NewDevice, Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits,
+    SearchQuery, SecretsChange, SessionRow, Stall, Store, StoreError, StoreMode, StoredCard, StoredResource,
+    Tiers, is_urgent,
 };
 
 /// Times a read is tried again.
@@ -364,6 +364,28 @@ impl Held for Guarded {
         change: HeldChange,
     ) -> Result<bool, StoreError> {
         write!(self, change_held(permit, id, change))
+    }
+}
+
+#[async_trait]
+impl Kinds for Guarded {
+    async fn of_kind(
+        &self,
+        permit: &Permit<ReadChart>,
+        kind: &str,
+        below: u64,
+        limit: usize,
+    ) -> Result<Sealed<KindPage>, StoreError> {
+        read!(self, history, of_kind(permit, kind, below, limit))
+    }
+    async fn of_nobody(
+        &self,
+        permit: &Permit<ReadResource>,
+        kind: &str,
+        below: u64,
+        limit: usize,
+    ) -> Result<Sealed<KindPage>, StoreError> {
+        read!(self, history, of_nobody(permit, kind, below, limit))
     }
 }
 

@@ -4,18 +4,18 @@
 //! (`imaging`). Called by `cli::acts`.
 
 use super::archive::worded;
-use crate::cli::acts::{Given, Ground, given, operator_request};
+use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
 use crate::imaging::filing::{Fault as NotFiled, Outcome};
 use crate::imaging::held::{Examined, Item};
-use crate::ingest::import::Permits;
-use async_trait::async_trait;
+use crate::ingest::permits::{Noted, OfOperator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use vitrine_access::action::{ImportData, OperateServer};
-use vitrine_access::{Disclosure, Permit, policy};
+use std::sync::Arc;
+use vitrine_access::Disclosure;
+use vitrine_access::action::OperateServer;
 use vitrine_clinical::PatientId;
 use vitrine_dicom::class;
 use vitrine_store::StoreError;
@@ -61,34 +61,10 @@ pub struct Named {
     pub reason: String,
 }
 
-/// Permits for whoever runs commands on this machine, with what the audit row says beside it.
-struct Decided {
-    operator: String,
-    notes: Vec<(&'static str, String)>,
-}
-
-#[async_trait]
-impl Permits for Decided {
-    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        let permit = policy::decide::<ImportData>(operator_request(&self.operator))
-            .map_err(|d| StoreError::Refused(d.text.to_owned()))?;
-        let notes = self.notes.iter();
-        Ok(notes.fold(permit, |permit, (key, value)| permit.noted(key, value.as_str())))
-    }
-}
-
-impl Decided {
-    fn of(ground: &Ground, act: &str) -> Self {
-        Self {
-            operator: ground.operator.clone(),
-            notes: vec![("act", act.to_owned())],
-        }
-    }
-
-    fn noted(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.notes.push((key, value.into()));
-        self
-    }
+/// Permits for whoever runs commands on this machine, with the act in the audit row.
+fn noted(ground: &Ground, act: &str) -> Noted {
+    let operator = Arc::new(OfOperator(ground.operator.clone()));
+    Noted::new(operator, vec![("act", act.to_owned())])
 }
 
 /// Carries it out.
@@ -228,7 +204,7 @@ impl Told {
     async fn one(
         &mut self,
         ground: &Ground,
-        permits: &Decided,
+        permits: &Noted,
         id: u64,
         named: Option<&PatientId>,
     ) -> Result<(), Fault> {
@@ -254,7 +230,7 @@ impl Told {
         Ok(())
     }
 
-    async fn settled(self, ground: &Ground, permits: &Decided) -> Given {
+    async fn settled(self, ground: &Ground, permits: &Noted) -> Given {
         ground.images.settle(permits, &self.studies).await;
         let exit = if self.stays.is_empty() {
             Exit::Done
@@ -266,7 +242,7 @@ impl Told {
 }
 
 async fn refile(ground: &Ground, ids: Vec<u64>, named: Option<Named>) -> Result<Given, Fault> {
-    let mut permits = Decided::of(ground, "images-quarantine-refile");
+    let mut permits = noted(ground, "images-quarantine-refile");
     let mut whose = None;
     if let Some(Named { patient: of, reason }) = named {
         let of = patient(ground, &of).await?;
@@ -294,7 +270,7 @@ async fn refile_all(ground: &Ground, code: &str) -> Result<Given, Fault> {
             "--all-of {code}: C000 is what is not understood, C001 whose cannot be told, C002 what contradicts what is there"
         ))
     })?;
-    let permits = Decided::of(ground, "images-quarantine-refile");
+    let permits = noted(ground, "images-quarantine-refile");
     let mut told = Told::default();
     for item in all(ground).await?.into_iter().filter(|i| i.fault == Some(fault)) {
         told.one(ground, &permits, item.id, None).await?;
@@ -352,7 +328,7 @@ async fn discard(ground: &Ground, id: u64, reason: String) -> Result<Given, Faul
 }
 
 async fn discarded(ground: &Ground, item: &Item, reason: String) -> Result<Given, Fault> {
-    let permits = Decided::of(ground, "images-quarantine-discard").noted("reason", reason.as_str());
+    let permits = noted(ground, "images-quarantine-discard").noted("reason", reason.as_str());
     if !ground.images.discard(&permits, item).await? {
         return Err(unknown(item.id));
     }

@@ -7,19 +7,18 @@ pub mod work;
 
 use self::work::{Cannot, Work};
 use super::archive::worded;
-use crate::cli::acts::{Given, Ground, given, operator_request};
+use crate::cli::acts::{Given, Ground, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
-use crate::ingest::import::Permits;
-use async_trait::async_trait;
+use crate::ingest::permits::OfOperator;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use vitrine_access::action::{ImportData, OperateServer};
-use vitrine_access::{Disclosure, Permit, policy};
+use vitrine_access::Disclosure;
+use vitrine_access::action::OperateServer;
 use vitrine_clinical::UtcMs;
-use vitrine_store::{KeptMessage, MessageOutcome, MessageQuery, MessageRow, MessageState, StoreError};
+use vitrine_store::{KeptMessage, MessageOutcome, MessageQuery, MessageRow, MessageState};
 
 const DAY_MS: i64 = 86_400_000;
 
@@ -56,17 +55,6 @@ pub enum Asked {
     Counts {
         days: u32,
     },
-}
-
-/// Permits for whoever runs commands on this machine.
-struct OfOperator(String);
-
-#[async_trait]
-impl Permits for OfOperator {
-    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        policy::decide::<ImportData>(operator_request(&self.0))
-            .map_err(|d| StoreError::Refused(d.text.to_owned()))
-    }
 }
 
 fn work(ground: &Ground) -> Work<'_> {
@@ -109,12 +97,11 @@ pub async fn perform(ground: &Ground, asked: Asked) -> Result<Given, Fault> {
         }
         Asked::Show { id } => show(ground, id).await,
         Asked::Replay { ids } => {
-            let mut all = Vec::new();
             // A wrong number is said before anything is done.
-            for id in ids {
-                all.push(work::waiting(&*ground.store, id, "decided again").await?);
+            for id in &ids {
+                work::waiting(&*ground.store, *id, "decided again").await?;
             }
-            replay(ground, all).await
+            replay(ground, ids).await
         }
         Asked::ReplayHeld { feed } => {
             let held = all_held(ground, feed).await?;
@@ -134,7 +121,8 @@ fn listed(row: &MessageRow) -> Value {
         "wrote": out.wrote, "of": row.of, "by": out.by})
 }
 
-async fn all_held(ground: &Ground, feed: Option<String>) -> Result<Vec<KeptMessage>, Fault> {
+/// Their numbers alone: a body may have megabytes.
+async fn all_held(ground: &Ground, feed: Option<String>) -> Result<Vec<u64>, Fault> {
     let (mut out, mut before) = (Vec::new(), None);
     loop {
         let query = MessageQuery {
@@ -147,9 +135,7 @@ async fn all_held(ground: &Ground, feed: Option<String>) -> Result<Vec<KeptMessa
         let rows = ground.store.messages(&query).await?;
         let Some(last) = rows.last() else { break };
         before = Some(last.id);
-        for row in rows {
-            out.push(work::kept(&*ground.store, row.id).await?);
-        }
+        out.extend(rows.iter().map(|row| row.id));
     }
     // In the order in which they came.
     out.reverse();
@@ -184,11 +170,17 @@ async fn show(ground: &Ground, id: u64) -> Result<Given, Fault> {
     Ok(given(Exit::Done, out))
 }
 
-async fn replay(ground: &Ground, all: Vec<KeptMessage>) -> Result<Given, Fault> {
+async fn replay(ground: &Ground, ids: Vec<u64>) -> Result<Given, Fault> {
     let (mut done, mut stays) = (Vec::new(), Vec::new());
-    for message in all {
-        let outcome = work(ground).replay(&message).await?;
-        told(message.row.id, &outcome, &mut done, &mut stays);
+    for id in ids {
+        let message = work::kept(&*ground.store, id).await?;
+        // One that somebody else has settled meanwhile is told as it is now.
+        let outcome = if work::stays(&message.row.outcome) {
+            work(ground).replay(&message).await?
+        } else {
+            message.row.outcome
+        };
+        told(id, &outcome, &mut done, &mut stays);
     }
     let exit = if stays.is_empty() { Exit::Done } else { Exit::Some };
     Ok(given(exit, json!({"applied": done, "stays": stays})))

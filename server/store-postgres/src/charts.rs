@@ -25,7 +25,7 @@ use vitrine_store::{
 
 /// Audit rows that are taken into their index in the time of one person.
 const ROWS_FOR_ONE: usize = 20;
-const READING: &str = "reading the record";
+pub(crate) const READING: &str = "reading the record";
 const CARD: &str = "reading an emergency card";
 const SEARCHING: &str = "searching patients";
 
@@ -47,7 +47,7 @@ impl PostgresStore {
     }
 }
 
-fn bytes(vault: &Vault, place: Place<'_>, sealed: Option<&[u8]>) -> Result<Bytes, StoreError> {
+pub(crate) fn bytes(vault: &Vault, place: Place<'_>, sealed: Option<&[u8]>) -> Result<Bytes, StoreError> {
     Ok(match sealed {
         Some(sealed) => Bytes::from(vault.get(place, sealed)?),
         None => Bytes::new(),

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use support::{name, open};
 use vitrine_store::messages::{MessageQuery, MessageState};
 use vitrine_store_postgres::{
-    CARD_SQL, CHART_SQL, DUE_SQL, FIND_SQL, NOTES_SQL, SETTLE_SQL, UNSETTLED_SQL, feed_sql, messages_sql,
-    search_sql,
+    CARD_SQL, CHART_SQL, DUE_SQL, FIND_SQL, KIND_SQL, NOBODY_SQL, NOTES_SQL, SETTLE_SQL, UNSETTLED_SQL,
+    feed_sql, messages_sql, search_sql,
 };
 use vitrine_testpg::TestPg;
 
@@ -107,6 +107,8 @@ async fn what_the_screens_ask_reads_ranges() {
         ("a card", with(CARD_SQL, &["'p000777'"])),
         ("the first page of a chart", with(CHART_SQL, &["777", "1", max, "201"])),
         ("its later pages", with(CHART_SQL, &["777", "1", "15535", "201"])),
+        ("a type of a record", with(KIND_SQL, &["777", "'Condition'", max, "201"])),
+        ("a type that is nobody's", with(NOBODY_SQL, &["'Practitioner'", max, "201"])),
         ("a search of two words", with(&search_sql(2), &["51", "'{5, 1004005}'", "'{5, 7}'"])),
         (
             "a search by sound: three codes of one word, two of another",

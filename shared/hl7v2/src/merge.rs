@@ -14,6 +14,7 @@ mod tests;
 use crate::draft::{Draft, How};
 use crate::json::{Json, array, object};
 use crate::time::Stamp;
+use meta::Dates;
 
 /// Which message a draft comes from.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +57,7 @@ pub fn over(recorded: Option<&Json>, draft: &Draft, source: &Source<'_>) -> Meet
             complete(&mut made, key, value);
         }
         encounter::settle(&mut made, draft, None, at);
-        return Meeting::Write(meta::marked(made, None, draft, source, at));
+        return Meeting::Write(meta::marked(made, None, draft, source, Dates::of(draft, at)));
     };
     let earlier = meta::is_earlier(at, recorded);
     match draft.how {
@@ -67,10 +68,15 @@ pub fn over(recorded: Option<&Json>, draft: &Draft, source: &Source<'_>) -> Meet
             }
         }
         How::Update if earlier => {
-            let Some(filled) = encounter::filled_in(recorded, draft) else {
+            let late = encounter::filled_in(recorded, draft).or_else(|| encounter::late(recorded, draft, at));
+            let Some(made) = late else {
                 return Meeting::Older;
             };
-            return changed(recorded, filled, draft, source, None);
+            let dates = Dates {
+                told: None,
+                status: at,
+            };
+            return changed(recorded, made, draft, source, dates);
         }
         How::Update => {}
     }
@@ -96,11 +102,11 @@ pub fn over(recorded: Option<&Json>, draft: &Draft, source: &Source<'_>) -> Meet
         }
         encounter::settle(&mut made, draft, Some(recorded), at);
     }
-    changed(recorded, made, draft, source, at)
+    changed(recorded, made, draft, source, Dates::of(draft, at))
 }
 
 /// Writes where something but `meta` changed, or a label came to it.
-fn changed(recorded: &Json, made: Json, draft: &Draft, source: &Source<'_>, at: Option<&Stamp>) -> Meeting {
+fn changed(recorded: &Json, made: Json, draft: &Draft, source: &Source<'_>, dates: Dates<'_>) -> Meeting {
     let bare = |node: &Json| {
         let rest = members(node).filter(|(k, _)| !matches!(*k, "meta" | "id"));
         Json::Object(rest.map(|(k, v)| (k.to_owned(), v.clone())).collect())
@@ -108,7 +114,7 @@ fn changed(recorded: &Json, made: Json, draft: &Draft, source: &Source<'_>, at: 
     if bare(recorded).same_as(&bare(&made)) && !meta::adds_label(recorded, draft) {
         return Meeting::Same;
     }
-    Meeting::Write(meta::marked(made, Some(recorded), draft, source, at))
+    Meeting::Write(meta::marked(made, Some(recorded), draft, source, dates))
 }
 
 fn members(node: &Json) -> impl Iterator<Item = (&str, &Json)> {

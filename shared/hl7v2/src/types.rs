@@ -9,6 +9,31 @@ use crate::message::{Rep, Seg};
 /// Prefix of HL7's code systems of v2 tables and v3.
 pub const HL7: &str = "http://terminology.hl7.org/CodeSystem/";
 
+/// HL7 table 0001 as `administrative-gender`, as the guide maps it, in either case.
+#[must_use]
+pub fn gender(code: &str) -> Option<&'static str> {
+    Some(match code.to_ascii_uppercase().as_str() {
+        "F" => "female",
+        "M" => "male",
+        "O" | "A" | "N" => "other",
+        "U" => "unknown",
+        _ => return None,
+    })
+}
+
+/// HL7 table 0004 as v3 ActCode, as far as the guide maps it, in either case: a Coding.
+#[must_use]
+pub fn act_class(code: &str) -> Option<Json> {
+    let (code, display) = match code.to_ascii_uppercase().as_str() {
+        "E" => ("EMER", "emergency"),
+        "I" => ("IMP", "inpatient encounter"),
+        "O" => ("AMB", "ambulatory"),
+        "P" => ("PRENC", "pre-admission"),
+        _ => return None,
+    };
+    Some(crate::json::coding(&format!("{HL7}v3-ActCode"), code, display))
+}
+
 /// HD, or a component of it: the URI of who gives identifiers. An OID or UUID is used as such; a name is looked up among the
 /// feed's `systems`, else it is a name of this feed alone.
 #[must_use]

@@ -237,6 +237,26 @@ fn what_changes_nothing_does_not_move_the_date() {
 }
 
 #[test]
+fn a_discharge_that_comes_late_ends_the_visit_whatever_was_told_of_it_since() {
+    let mut record = Record::default();
+    record.apply(&mapped(&message("A01", "0700", "I", "ED^R2^B1", "")));
+    // Dated after the discharge, and it changes the visit: another bed.
+    record.apply(&mapped(&message("A08", "0900", "I", "ED^R3^B1", "")));
+    assert!(record.card().place.is_some());
+    record.apply(&mapped(&message("A03", "0830", "I", "ED^R2^B1", "")));
+    assert!(record.card().place.is_none(), "gone from the board");
+    // What was told of the status later stands against what comes later still from before it.
+    assert_eq!(
+        record.apply(&mapped(&message("A02", "0810", "I", "ED^R3^B1", ""))),
+        0
+    );
+    assert!(record.card().place.is_none());
+    // Discharged by mistake, dated after it: here again, where the patient was last.
+    record.apply(&mapped(&message("A13", "0845", "I", "ED^R3^B1", "")));
+    assert_eq!(place(&record.card()), "ED R3-B1 IMP Fall from a ladder 7");
+}
+
+#[test]
 fn no_known_allergies_are_none_known_until_one_is_told() {
     let mut record = Record::default();
     record.apply(&mapped(&message(

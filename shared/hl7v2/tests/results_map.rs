@@ -259,6 +259,11 @@ fn statuses_are_those_of_table_0085() {
         (o.how, member(o, "status"), member(o, "dataAbsentReason")),
         (How::Update, "final".into(), String::new())
     );
+    // Where nothing is recorded there is no value to keep, and that is said.
+    assert_eq!(
+        o.made_with.to_compact(),
+        r#"{"dataAbsentReason":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/data-absent-reason","code":"unknown"}]}}"#
+    );
     let m = checked(&oru("OBX|1||2345-7^Glucose^LN||||||||O\nOBX|2||||||||||F"));
     assert!(of(&m, "Observation").is_empty() && m.notes.len() == 2);
 }

@@ -11,6 +11,7 @@ use crate::identities::{Bound, Identities, ProviderEnd};
 use crate::imaging::{
     Blob, Imaging, InstanceAfter, InstancePage, InstanceRow, Standing, StudyHits, StudyQuery, StudyRow,
 };
+use crate::kinds::{KindPage, Kinds};
 use crate::messages::{
     Keeping, KeptMessage, MessageCount, MessageOutcome, MessageQuery, MessageRow, Messages, NewMessage,
 };
@@ -373,6 +374,28 @@ impl Held for FaultyStore {
         change: HeldChange,
     ) -> Result<bool, StoreError> {
         through!(self, change_held(permit, id, change))
+    }
+}
+
+#[async_trait]
+impl Kinds for FaultyStore {
+    async fn of_kind(
+        &self,
+        permit: &Permit<ReadChart>,
+        kind: &str,
+        below: u64,
+        limit: usize,
+    ) -> Result<Sealed<KindPage>, StoreError> {
+        through!(self, of_kind(permit, kind, below, limit))
+    }
+    async fn of_nobody(
+        &self,
+        permit: &Permit<ReadResource>,
+        kind: &str,
+        below: u64,
+        limit: usize,
+    ) -> Result<Sealed<KindPage>, StoreError> {
+        through!(self, of_nobody(permit, kind, below, limit))
     }
 }
 

@@ -24,6 +24,7 @@ pub mod faulty;
 pub mod held;
 pub mod identities;
 pub mod imaging;
+pub mod kinds;
 pub mod labels;
 pub mod meaning;
 pub mod memory;
@@ -46,6 +47,7 @@ mod urgent;
 pub use checked::{Contents, LogMark, RowCheck};
 pub use clients::{ClientRow, none_registered};
 pub use error::StoreError;
+pub use kinds::{KindPage, Kinds};
 pub use memory::MemoryStore;
 pub use messages::{
     Keeping, KeptMessage, MessageCount, MessageOutcome, MessageQuery, MessageRow, MessageState, Messages,

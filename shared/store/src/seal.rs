@@ -4,6 +4,7 @@
 //! reading itself. Called by every backend.
 
 use crate::disclosure::Collect;
+use crate::kinds::KindPage;
 use crate::labels;
 use crate::notes::NoteHits;
 use crate::scope::{ChartToken, Scope};
@@ -88,6 +89,19 @@ pub fn chart(permit: &Permit<ReadChart>, mut found: HistoryPage) -> Sealed<Histo
     let mut said = Collect::default();
     permit.patient().into_iter().for_each(|p| said.patient(p));
     for r in &found.resources {
+        said.resource(&r.key, r.version);
+    }
+    Sealed::seal(permit, found, said.finish())
+}
+
+/// Seals a stretch of the resources of one type: what the permit does not let see is taken out and counted.
+pub fn kind<A: Action>(permit: &Permit<A>, mut found: KindPage) -> Sealed<KindPage> {
+    let all = found.resources.len();
+    found.resources.retain(|(_, r)| permit.sees(labels::of(r)));
+    found.withheld = (all - found.resources.len()) as u64;
+    let mut said = Collect::default();
+    permit.patient().into_iter().for_each(|p| said.patient(p));
+    for (_, r) in &found.resources {
         said.resource(&r.key, r.version);
     }
     Sealed::seal(permit, found, said.finish())

@@ -5,6 +5,7 @@ use crate::copies::Copies;
 use crate::held::Held;
 use crate::identities::Identities;
 use crate::imaging::Imaging;
+use crate::kinds::Kinds;
 use crate::messages::Messages;
 use crate::notes::{NoteHits, NoteQuery};
 use crate::pixels::Pixels;
@@ -323,6 +324,7 @@ pub trait Tiers: Send + Sync {
 /// A whole backend.
 pub trait Store:
     ChartStore
+    + Kinds
     + Feed
     + AuditLog
     + Accounts
@@ -340,6 +342,7 @@ pub trait Store:
 }
 impl<
     T: ChartStore
+        + Kinds
         + Feed
         + AuditLog
         + Accounts

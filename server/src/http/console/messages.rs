@@ -12,8 +12,8 @@ use crate::app::App;
 use crate::clock;
 use crate::http::import::OfCaller;
 use crate::ingest::hl7::{Intake, Known, text};
-use crate::ingest::mllp::OfFeed;
-use crate::ops::messages::work::{self, Cannot, Noted, Work};
+use crate::ingest::permits::{Noted, OfProgram};
+use crate::ops::messages::work::{self, Cannot, Work};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::{Path, Query, State};
@@ -236,7 +236,7 @@ pub async fn replay(
             .noted("message", id.to_string());
         app.store.append(permit.entry(Disclosure::default())).await?;
         // What it changes is what the feed sent: the feed's leave, and the feed's row.
-        let permits = Arc::new(OfFeed::new(app.clone(), message.row.feed.clone()));
+        let permits = Arc::new(OfProgram::feed(app.clone(), &message.row.feed));
         let intake = Intake::new(app.store.clone(), permits);
         intake
             .again(&feed, &message, Some(reader.user().as_str()))

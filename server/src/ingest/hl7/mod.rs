@@ -175,7 +175,7 @@ impl Intake {
         let read = tokio::task::block_in_place(|| Message::read(&bytes, feed.rules.default_charset()));
         let header = match &read {
             Ok(message) => message.header(),
-            Err(_) => header_of_unreadable(&bytes),
+            Err(_) => header_of(&bytes),
         };
         let kept = self.store.keep_message(kept_as(feed, &header, bytes, of)).await?;
         let (id, fault) = match kept {
@@ -239,26 +239,6 @@ impl Intake {
             });
         }
         Ok(counts)
-    }
-
-    /// Goes on with what a stop of the server left behind, oldest first. Gives how many.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub async fn go_on(&self, feeds: &[Arc<Known>]) -> Result<u64, StoreError> {
-        let (mut after, mut n) = (0, 0);
-        loop {
-            let some = self.store.unsettled_messages(after, 100).await?;
-            let Some(last) = some.last() else { return Ok(n) };
-            after = last.row.id;
-            for kept in some {
-                let Some(feed) = feeds.iter().find(|f| f.rules.name == kept.row.feed) else {
-                    continue;
-                };
-                self.again(feed, &kept, None).await?;
-                n += 1;
-            }
-        }
     }
 
     /// Decides a kept message anew, by what is recorded and configured now. `by` is who asked for it, where somebody did.
@@ -464,13 +444,8 @@ fn allowed(rules: &FeedRules, header: &Header) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What a message says of itself, whether it can be read or not.
+/// What a message says of itself, whether it can be read or not, so that it can be answered and found again.
 pub(super) fn header_of(bytes: &[u8]) -> Header {
-    header_of_unreadable(bytes)
-}
-
-/// What can be said of a message that cannot be read, so that it can be answered and found again.
-fn header_of_unreadable(bytes: &[u8]) -> Header {
     let end = bytes.iter().position(|b| *b == b'\r' || *b == b'\n');
     let line = bytes
         .get(..end.unwrap_or(bytes.len()).min(2000))
@@ -625,13 +600,13 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_can_still_be_answered() {
-        let header = header_of_unreadable(b"MSH|^~\\&|LAB|N|||2026||ORU^R01|C7|P|2.5||||||EBCDIC\rPID|\xff");
+        let header = header_of(b"MSH|^~\\&|LAB|N|||2026||ORU^R01|C7|P|2.5||||||EBCDIC\rPID|\xff");
         assert_eq!((header.control.as_str(), header.kind.as_str()), ("C7", "ORU"));
-        let header = header_of_unreadable(b"MSH|^~\\&|L\xe9|N|||2026||ORU^R01|C7|P|2.5\rno segment");
+        let header = header_of(b"MSH|^~\\&|L\xe9|N|||2026||ORU^R01|C7|P|2.5\rno segment");
         assert_eq!(header.control, "C7");
-        let header = header_of_unreadable(b"MSH||LAB|N|||2026||ORU^R01|C7|P|2.5\rPID|1");
+        let header = header_of(b"MSH||LAB|N|||2026||ORU^R01|C7|P|2.5\rPID|1");
         assert_eq!(header.control, "C7");
-        assert_eq!(header_of_unreadable(b"nothing"), Header::default());
+        assert_eq!(header_of(b"nothing"), Header::default());
     }
 
     #[test]

@@ -7,11 +7,10 @@ use crate::clock;
 use crate::config::FeedRules;
 use crate::ingest::hl7::{Intake, Known, files};
 use crate::ingest::import::Permits;
-use async_trait::async_trait;
+use crate::ingest::permits::Noted;
 use bytes::Bytes;
 use std::sync::Arc;
-use vitrine_access::action::ImportData;
-use vitrine_access::{Disclosure, Permit};
+use vitrine_access::Disclosure;
 use vitrine_clinical::UtcMs;
 use vitrine_store::{KeptMessage, MessageOutcome, MessageState, Store, StoreError};
 
@@ -38,29 +37,6 @@ pub enum Cannot {
     /// The store failed, or the policy refused.
     #[error(transparent)]
     Store(#[from] StoreError),
-}
-
-/// Permits of somebody, with what their audit rows say beside.
-pub struct Noted {
-    of: Arc<dyn Permits>,
-    notes: Vec<(&'static str, String)>,
-}
-
-impl Noted {
-    /// Those of `of` with these notes.
-    #[must_use]
-    pub fn new(of: Arc<dyn Permits>, notes: Vec<(&'static str, String)>) -> Self {
-        Self { of, notes }
-    }
-}
-
-#[async_trait]
-impl Permits for Noted {
-    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        let permit = self.of.permit().await?;
-        let notes = self.notes.iter();
-        Ok(notes.fold(permit, |permit, (key, value)| permit.noted(key, value.as_str())))
-    }
 }
 
 /// What a corrected copy came to.

@@ -191,14 +191,12 @@ pub(super) fn push(
         let mut body = head(status);
         set(&mut body, "code", code);
         set(&mut body, "subject", crate::draft_reference(work.patient));
-        return Ok(Some(work.push(
-            "Observation",
-            vec![key],
-            How::Update,
-            dated,
-            obx.place(),
-            body,
-        )));
+        let at = work.push("Observation", vec![key], How::Update, dated, obx.place(), body);
+        // Where none is recorded there is none, and that is said.
+        if let Some(draft) = work.mapped.drafts.get_mut(at) {
+            draft.made_with = object([("dataAbsentReason", Some(concept(ABSENT, "unknown", "")))]);
+        }
+        return Ok(Some(at));
     }
     let unit = Unit::of(&obx.rep(6), work.feed);
     let (members, parted) = said(work, line, &kind, &code, &unit);

@@ -4,12 +4,11 @@
 use super::Feed;
 use crate::draft::{Draft, How, Key, Mapped};
 use crate::fault::{Code, Fault, Place};
-use crate::json::{Json, array, coding, object, text};
+use crate::json::{Json, array, object, text};
 use crate::message::{Message, Seg};
 use crate::types;
 
 /// v3 ActCode.
-const ACT: &str = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
 
 /// The patient of PID as a draft that has to be known: identifiers (PID-3, 2, 4), names, date of birth and sex for the check.
 /// Gives its place among the drafts.
@@ -74,22 +73,17 @@ pub(super) fn known_patient(message: &Message, feed: &Feed<'_>, mapped: &mut Map
     Ok(at)
 }
 
-/// PID-8 (table 0001).
+/// PID-8.
 fn gender(pid: &Seg<'_>, mapped: &mut Mapped) -> Option<&'static str> {
-    Some(match pid.text(8).to_ascii_uppercase().as_str() {
-        "F" => "female",
-        "M" => "male",
-        "O" | "A" => "other",
-        "U" => "unknown",
-        "" => return None,
-        _ => {
-            mapped.note(
-                pid.place_of(8),
-                "the sex is not in table 0001: it is not compared",
-            );
-            return None;
-        }
-    })
+    let sent = pid.text(8);
+    let known = types::gender(&sent);
+    if known.is_none() && !sent.is_empty() {
+        mapped.note(
+            pid.place_of(8),
+            "the sex is not in table 0001: it is not compared",
+        );
+    }
+    known
 }
 
 /// The visit of PV1-19, for what happened during it; made where it is not recorded. None where PV1 gives no number, and where
@@ -102,18 +96,12 @@ pub(super) fn visit(
 ) -> Option<usize> {
     let pv1 = message.first("PV1")?;
     let key = types::cx_key(&pv1.rep(19), feed)?;
-    let class = match pv1.text(2).to_ascii_uppercase().as_str() {
-        "E" => coding(ACT, "EMER", "emergency"),
-        "I" => coding(ACT, "IMP", "inpatient encounter"),
-        "O" => coding(ACT, "AMB", "ambulatory"),
-        "P" => coding(ACT, "PRENC", "pre-admission"),
-        _ => {
-            mapped.note(
-                pv1.place_of(2),
-                "the patient class is none of E, I, O, P: the visit is left out",
-            );
-            return None;
-        }
+    let Some(class) = types::act_class(&pv1.text(2)) else {
+        mapped.note(
+            pv1.place_of(2),
+            "the patient class is none of E, I, O, P: the visit is left out",
+        );
+        return None;
     };
     let body = object([
         ("resourceType", text("Encounter")),

@@ -29,6 +29,29 @@ pub(super) fn filled_in(recorded: &Json, draft: &Draft) -> Option<Json> {
     Some(made)
 }
 
+/// What a message still tells that is earlier than what is recorded, and later than what told the status: that status, and when the
+/// visit began or ended. A discharge that comes late ends the visit, whatever an A08 told of it meanwhile; where the patient lies
+/// stays as the later message has it.
+pub(super) fn late(recorded: &Json, draft: &Draft, at: Option<&Stamp>) -> Option<Json> {
+    if draft.kind != "Encounter" || !super::meta::is_later_status(at, recorded) {
+        return None;
+    }
+    let told = draft.body.get("status")?;
+    let bare = Draft {
+        body: object([
+            ("status", Some(told.clone())),
+            ("period", draft.body.get("period").cloned()),
+        ]),
+        ..draft.clone()
+    };
+    let mut made = recorded.clone();
+    for (key, value) in super::members(&bare.body) {
+        super::tell(&mut made, key, value);
+    }
+    settle(&mut made, &bare, Some(recorded), at);
+    Some(made)
+}
+
 fn status(node: &Json) -> Option<&str> {
     node.get("status").and_then(Json::as_str)
 }

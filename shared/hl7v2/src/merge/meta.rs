@@ -7,26 +7,50 @@ use crate::time::Stamp;
 
 /// The extension of `meta` with the date of the message that told last, as valueDateTime.
 pub const TOLD: &str = "urn:vitrine:message-time";
+/// The extension of `meta` with the date of the message that told a visit's status last, as valueDateTime: what else a later
+/// message told of the visit (an A08) does not make a discharge that comes late untrue.
+pub const STATUS: &str = "urn:vitrine:status-time";
 
-/// The resource with its `meta`: that of what is recorded, with the source, the message's date where it is later, and the
-/// draft's labels.
+/// The dates that a message leaves in `meta`; none where it leaves what is there.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Dates<'a> {
+    /// From when what is told is.
+    pub(super) told: Option<&'a Stamp>,
+    /// From when the status of a visit is.
+    pub(super) status: Option<&'a Stamp>,
+}
+
+impl<'a> Dates<'a> {
+    /// Those of a draft from a moment.
+    pub(super) fn of(draft: &Draft, at: Option<&'a Stamp>) -> Self {
+        let tells = draft.kind == "Encounter" && draft.body.get("status").is_some();
+        Self {
+            told: at,
+            status: at.filter(|_| tells),
+        }
+    }
+}
+
+/// The resource with its `meta`: that of what is recorded, with the source, the message's date where it is later, that of the status
+/// where the message tells one, and the draft's labels.
 pub(super) fn marked(
     made: Json,
     recorded: Option<&Json>,
     draft: &Draft,
     source: &Source<'_>,
-    at: Option<&Stamp>,
+    dates: Dates<'_>,
 ) -> Json {
     let mut meta = recorded
         .and_then(|r| r.get("meta"))
         .cloned()
         .unwrap_or_else(|| object([]));
     put(&mut meta, "source", Json::String(uri(source)));
-    if let Some(at) = at {
+    for (url, at) in [(TOLD, dates.told), (STATUS, dates.status)] {
+        let Some(at) = at else { continue };
         let mut extensions: Vec<Json> = items(meta.get("extension")).to_vec();
-        extensions.retain(|e| e.get("url").and_then(Json::as_str) != Some(TOLD));
+        extensions.retain(|e| e.get("url").and_then(Json::as_str) != Some(url));
         extensions.push(object([
-            ("url", text(TOLD)),
+            ("url", text(url)),
             ("valueDateTime", Some(at.date_time())),
         ]));
         put(&mut meta, "extension", Json::Array(extensions));
@@ -76,30 +100,34 @@ pub(super) fn adds_label(recorded: &Json, draft: &Draft) -> bool {
     !missing_labels(Some(recorded), draft).is_empty()
 }
 
-/// From when the recorded resource is, as FHIR text; none where no message told it.
-fn told(recorded: &Json) -> Option<&str> {
+/// A date of the recorded resource, as FHIR text; none where no message told it.
+fn dated<'j>(recorded: &'j Json, url: &str) -> Option<&'j str> {
     let extensions = items(within(recorded, &["meta", "extension"]));
     let ours = extensions
         .iter()
-        .find(|e| e.get("url").and_then(Json::as_str) == Some(TOLD));
+        .find(|e| e.get("url").and_then(Json::as_str) == Some(url));
     ours?.get("valueDateTime")?.as_str()
 }
 
 /// Whether a message is from before the one that told what is recorded. A date without a time of day is compared as far as
 /// both are precise, so that it is never earlier than something of the same day.
 pub(super) fn is_earlier(at: Option<&Stamp>, recorded: &Json) -> bool {
-    order(at, recorded) == Some(std::cmp::Ordering::Less)
+    order(at, dated(recorded, TOLD)) == Some(std::cmp::Ordering::Less)
 }
 
 /// Whether it is from after it.
 pub(super) fn is_later(at: Option<&Stamp>, recorded: &Json) -> bool {
-    order(at, recorded) == Some(std::cmp::Ordering::Greater)
+    order(at, dated(recorded, TOLD)) == Some(std::cmp::Ordering::Greater)
 }
 
-fn order(at: Option<&Stamp>, recorded: &Json) -> Option<std::cmp::Ordering> {
+/// Whether it is from after the one that told the status of a visit.
+pub(super) fn is_later_status(at: Option<&Stamp>, recorded: &Json) -> bool {
+    order(at, dated(recorded, STATUS)) == Some(std::cmp::Ordering::Greater)
+}
+
+fn order(at: Option<&Stamp>, was: Option<&str>) -> Option<std::cmp::Ordering> {
     let at = at?;
-    let was = told(recorded)?;
-    let then = Stamp::of_fhir(was)?;
+    let then = Stamp::of_fhir(was?)?;
     if at.has_clock() && then.has_clock() {
         return Some(at.at_ms().cmp(&then.at_ms()));
     }

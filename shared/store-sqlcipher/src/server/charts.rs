@@ -23,7 +23,7 @@ use vitrine_store::{
 
 /// Audit rows that are taken into their index in the time of one person.
 const ROWS_FOR_ONE: usize = 20;
-const READING: &str = "reading the record";
+pub(super) const READING: &str = "reading the record";
 
 impl SqlcipherStore {
     async fn apply_as<A: Action>(
@@ -46,12 +46,12 @@ impl SqlcipherStore {
     }
 }
 
-struct Stored {
+pub(super) struct Stored {
     resource: StoredResource,
     packed: Option<Vec<u8>>,
 }
 
-fn stored(key: &ResourceKey, patient: Option<PatientId>, r: &Row<'_>) -> rusqlite::Result<Stored> {
+pub(super) fn stored(key: &ResourceKey, patient: Option<PatientId>, r: &Row<'_>) -> rusqlite::Result<Stored> {
     let resource = StoredResource {
         key: key.clone(),
         version: uint(r.get(0)?),
@@ -67,7 +67,13 @@ fn stored(key: &ResourceKey, patient: Option<PatientId>, r: &Row<'_>) -> rusqlit
 }
 
 impl Stored {
-    fn unpacked(self, packs: &Packs) -> Result<StoredResource, StoreError> {
+    /// Key, version and when that was made.
+    pub(super) fn is(&self) -> (ResourceKey, u64, UtcMs) {
+        let r = &self.resource;
+        (r.key.clone(), r.version, r.updated)
+    }
+
+    pub(super) fn unpacked(self, packs: &Packs) -> Result<StoredResource, StoreError> {
         let body = match self.packed {
             Some(packed) => Bytes::from(body::open(Some(packs), &packed)?),
             None => Bytes::new(),
@@ -164,11 +170,7 @@ fn chart_page(
                 more = true;
                 break;
             }
-            let (key, version, updated) = (
-                row.resource.key.clone(),
-                row.resource.version,
-                row.resource.updated,
-            );
+            let (key, version, updated) = row.is();
             match row.unpacked(packs) {
                 Ok(found) => resources.push(found),
                 Err(StoreError::Archived { pack, .. }) => archived.push(ArchivedResource {

@@ -24,6 +24,7 @@ mod head_file;
 mod held;
 mod identities;
 mod imaging;
+mod kinds;
 mod meaning;
 mod messages;
 mod notes;

@@ -6,7 +6,7 @@ use crate::search::{PersonWords, matches_names, matches_phonetic, terms};
 use crate::{Page, PersonRow, QuarantineItem, SearchBy, SearchQuery, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeSet;
-use vitrine_access::action::{ReadChart, SearchPatients};
+use vitrine_access::action::{ReadChart, ReadResource, SearchPatients};
 use vitrine_clinical::ResourceKey;
 
 pub(super) async fn pages_everything_completely(h: Hospital) {
@@ -103,6 +103,95 @@ pub(super) async fn pages_everything_completely(h: Hospital) {
         .expect("page");
     let none = h.open(&permit, none).await;
     assert!(none.resources.is_empty() && none.next.is_none() && none.total == 0);
+}
+
+pub(super) async fn reads_by_type(h: Hospital) {
+    let mut ops = vec![person("p1", "ann", "1980", "1"), person("p2", "ben", "1981", "2")];
+    for n in 0..30 {
+        let kind = ["Observation", "Condition"][n % 2];
+        let of = if n % 5 == 0 { "p2" } else { "p1" };
+        ops.push(put(
+            &format!("{kind}/{n}"),
+            &Note {
+                slot: None,
+                ..note(of, "", &n.to_string())
+            },
+        ));
+        ops.push(put(&format!("Practitioner/{n}"), &Note::default()));
+    }
+    h.apply(ops).await;
+    h.apply(vec![delete("Observation/6"), delete("Practitioner/9")])
+        .await;
+    let mut seen: Vec<u32> = Vec::new();
+    let mut below = u64::MAX;
+    loop {
+        let permit = h.client::<ReadChart>(Some("p1"));
+        let sealed = h
+            .store
+            .of_kind(&permit, "Observation", below, 4)
+            .await
+            .expect("a stretch");
+        let shown = sealed.disclosure().clone();
+        let page = h.open(&permit, sealed).await;
+        assert_eq!(shown.resources.len(), page.resources.len());
+        for (number, r) in &page.resources {
+            assert!(*number < below, "numbers fall");
+            below = *number;
+            assert_eq!(
+                r.patient.as_ref().map(vitrine_clinical::PatientId::as_str),
+                Some("p1")
+            );
+            seen.push(r.key.id.as_str().parse().expect("a number"));
+        }
+        if seen.len() == 4 {
+            // What is changed keeps its place, what comes new comes before all of them.
+            let changed = Note {
+                slot: None,
+                ..note("p1", "", "changed")
+            };
+            h.apply(vec![
+                put("Observation/2", &changed),
+                put("Observation/99", &changed),
+            ])
+            .await;
+        }
+        match page.next {
+            Some(next) => assert_eq!(next, below),
+            None => break,
+        }
+    }
+    let expected: Vec<u32> = (0..30)
+        .rev()
+        .filter(|n| n % 2 == 0 && n % 5 != 0 && *n != 6)
+        .collect();
+    assert_eq!(seen, expected, "newest first, nothing twice, nothing of others");
+    let permit = h.client::<ReadResource>(None);
+    let sealed = h
+        .store
+        .of_nobody(&permit, "Practitioner", u64::MAX, 100)
+        .await
+        .expect("a stretch");
+    let page = h.open(&permit, sealed).await;
+    assert_eq!((page.resources.len(), page.next), (29, None));
+    // What is a patient's is nobody else's.
+    for kind in ["Observation", "Patient"] {
+        let permit = h.client::<ReadResource>(None);
+        let sealed = h
+            .store
+            .of_nobody(&permit, kind, u64::MAX, 100)
+            .await
+            .expect("a stretch");
+        assert!(h.open(&permit, sealed).await.resources.is_empty());
+    }
+    for (who, kind) in [("nobody", "Observation"), ("p1", "Encounter")] {
+        let permit = h.client::<ReadChart>(Some(who));
+        let sealed = h
+            .store
+            .of_kind(&permit, kind, u64::MAX, 5)
+            .await
+            .expect("a stretch");
+        assert_eq!(h.open(&permit, sealed).await, crate::KindPage::default());
+    }
 }
 
 pub(super) async fn finds_identifiers(h: Hospital) {

@@ -72,6 +72,7 @@ cases! {
     charts::removes_the_card_with_the_last_resource;
     charts::moves_a_resource_to_another_patient;
     finds::pages_everything_completely;
+    finds::reads_by_type;
     finds::finds_identifiers;
     finds::finds_patients;
     finds::finds_names_by_their_sound;

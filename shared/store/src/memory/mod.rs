@@ -8,6 +8,7 @@ mod copies;
 mod held;
 mod identities;
 mod imaging;
+mod kinds;
 mod messages;
 mod pixels;
 mod reads;

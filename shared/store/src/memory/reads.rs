@@ -24,7 +24,12 @@ use vitrine_clinical::{DeviceId, PatientId, ResourceKey, UtcMs, WardId};
 /// Whether a person fits the terms of a query.
 type Fits = fn(&search::PersonWords, &[search::Term]) -> bool;
 
-fn stored(t: &Tables, key: &ResourceKey, r: &Resource, v: &Version) -> Result<StoredResource, StoreError> {
+pub(super) fn stored(
+    t: &Tables,
+    key: &ResourceKey,
+    r: &Resource,
+    v: &Version,
+) -> Result<StoredResource, StoreError> {
     Ok(StoredResource {
         key: key.clone(),
         version: v.version,

@@ -117,7 +117,7 @@ impl Adt<'_> {
         let telecom = array(homes).or_else(|| (pid.is_null(13) && pid.is_null(14)).then_some(Json::Null));
         put("telecom", telecom);
         let sex = pid.text(8);
-        put("gender", gender(&sex).and_then(text));
+        put("gender", types::gender(&sex).and_then(text));
         if let Some(born) = self.moment(pid, 7)? {
             put("birthDate", Some(born.date()));
             let time = born.instant().map(|_| {
@@ -154,7 +154,7 @@ impl Adt<'_> {
         put("contact", self.contacts());
         put("communication", language(&pid.rep(15), feed));
         put("generalPractitioner", self.practice());
-        if !sex.is_empty() && gender(&sex).is_none() {
+        if !sex.is_empty() && types::gender(&sex).is_none() {
             self.out.note(
                 pid.place_of(8),
                 "an administrative sex that is not in table 0001: not taken",
@@ -229,7 +229,11 @@ impl Adt<'_> {
                         .into_iter()
                         .filter_map(|(k, v)| v.map(|v| (k.to_owned(), v))),
                 );
-                members.extend(gender(&nk1.text(15)).and_then(text).map(|g| ("gender".into(), g)));
+                members.extend(
+                    types::gender(&nk1.text(15))
+                        .and_then(text)
+                        .map(|g| ("gender".into(), g)),
+                );
                 let date = |field: usize| feed.time(&nk1.text(field)).map(|s| s.date_time());
                 let period = filled(object([("start", date(8)), ("end", date(9))]));
                 members.extend(period.map(|p| ("period".into(), p)));
@@ -276,17 +280,6 @@ impl Adt<'_> {
 
 fn null(seg: &Seg<'_>, field: usize) -> Option<Json> {
     seg.is_null(field).then_some(Json::Null)
-}
-
-/// HL7 table 0001 as `administrative-gender`, as the guide maps it.
-fn gender(code: &str) -> Option<&'static str> {
-    match code {
-        "F" => Some("female"),
-        "M" => Some("male"),
-        "O" | "A" | "N" => Some("other"),
-        "U" => Some("unknown"),
-        _ => None,
-    }
 }
 
 /// PID-15. A code of two letters is of ISO 639-1, which BCP 47 takes as it is.

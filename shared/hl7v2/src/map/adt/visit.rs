@@ -154,15 +154,12 @@ impl Adt<'_> {
     fn class(&mut self, pv1: &Seg<'_>) -> Option<Json> {
         let rep = pv1.rep(2);
         let sent = rep.text(1);
-        let known = match sent.as_str() {
-            "" => return None,
-            "E" => ("EMER", "emergency"),
-            "I" => ("IMP", "inpatient encounter"),
-            "O" => ("AMB", "ambulatory"),
-            "P" => ("PRENC", "pre-admission"),
-            "R" | "B" | "C" | "N" | "U" => {
-                return Some(coding(&format!("{HL7}v2-0004"), &sent, &rep.text(2)));
-            }
+        if let Some(known) = types::act_class(&sent) {
+            return Some(known);
+        }
+        match sent.as_str() {
+            "" => None,
+            "R" | "B" | "C" | "N" | "U" => Some(coding(&format!("{HL7}v2-0004"), &sent, &rep.text(2))),
             _ => {
                 self.out.note(
                     pv1.place_of(2),
@@ -170,10 +167,9 @@ impl Adt<'_> {
                 );
                 let system = types::code_system(&rep.text(3), self.feed)
                     .unwrap_or_else(|| self.feed.own("codes", "class"));
-                return Some(coding(&system, &sent, &rep.text(2)));
+                Some(coding(&system, &sent, &rep.text(2)))
             }
-        };
-        Some(coding(ACT_CODE, known.0, known.1))
+        }
     }
 
     /// When the visit began and ended. What an open visit is said to end at is not taken; a discharge ends it.
