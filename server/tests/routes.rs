@@ -1073,7 +1073,7 @@ async fn the_capability_statement_tells_the_truth() {
         BTreeSet::from(["create", "read", "search-type", "update", "vread"])
     );
     for (method, path, stated) in [
-        ("GET", "/fhir/Patient?name=x", false),
+        ("GET", "/fhir/Basic?code=x", false),
         ("DELETE", "/fhir/Patient/pat-ed", false),
         ("PATCH", "/fhir/Patient/pat-ed", false),
         ("GET", "/fhir/Patient/pat-ed/_history", false),

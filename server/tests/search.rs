@@ -159,23 +159,35 @@ async fn the_capability_statement_lists_the_searches_there_are() {
             ));
         }
     }
-    assert_eq!(
-        listed,
-        [
-            "AuditEvent?patient",
-            "AuditEvent?date",
-            "AuditEvent?agent",
-            "AuditEvent?subtype",
-            "DiagnosticReport?patient",
-            "DiagnosticReport?_content",
-            "DocumentReference?patient",
-            "DocumentReference?_content",
-            "Endpoint?_id",
-            "Endpoint?connection-type",
-            "Endpoint?status",
-            "Patient?phonetic",
-        ]
-    );
+    let of = |kind: &str| -> Vec<&str> {
+        let own = listed
+            .iter()
+            .filter_map(|l| l.strip_prefix(kind)?.strip_prefix('?'));
+        own.collect()
+    };
+    assert_eq!(of("AuditEvent"), ["patient", "date", "agent", "subtype"]);
+    assert_eq!(of("Endpoint"), ["_id", "connection-type", "status"]);
+    let some: &[(&str, &[&str])] = &[
+        ("Patient", &["phonetic", "name", "identifier", "birthdate", "_id"]),
+        (
+            "DocumentReference",
+            &["patient", "_content", "category", "type", "date"],
+        ),
+        ("DiagnosticReport", &["patient", "_content", "code"]),
+        (
+            "Observation",
+            &["patient", "category", "code", "date", "_lastUpdated"],
+        ),
+        ("Practitioner", &["name", "identifier"]),
+    ];
+    for (kind, names) in some {
+        assert!(
+            names.iter().all(|n| of(kind).contains(n)),
+            "{kind}: {:?}",
+            of(kind)
+        );
+    }
+    assert!(!of("Patient").contains(&"_lastUpdated") && of("Bundle").is_empty() && of("Basic").is_empty());
 }
 
 fn base64(text: &str) -> String {
@@ -305,7 +317,7 @@ async fn notes_are_found_by_their_words_within_one_record() {
             400,
             "add patient=",
         ),
-        ("DocumentReference?patient=p1", 400, "give _content="),
+        ("DocumentReference?patient=p1&_content=", 400, "give _content="),
         ("DocumentReference?patient=p1&_content=a", 400, "two letters"),
         ("DocumentReference?patient=p1&_content=pneu*", 400, "whole words"),
         (
@@ -328,7 +340,11 @@ async fn notes_are_found_by_their_words_within_one_record() {
             404,
             "no such resource",
         ),
-        ("Observation?patient=p1&_content=pneumonie", 400, "not searched"),
+        (
+            "Observation?patient=p1&_content=pneumonie",
+            400,
+            "no parameter of Observation",
+        ),
     ] {
         let (got, outcome) = get(&s, &client, &format!("/fhir/{asked}")).await;
         assert_eq!(got, status, "{asked}: {outcome}");

@@ -1,7 +1,7 @@
 //! FHIR R4 JSON to clinical views and back, byte for byte.
 //!
 //! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]),
-//! byte-exact edits ([`edit`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome ([`outcome`]).
+//! byte-exact edits ([`edit`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome ([`outcome`]), searches ([`search`]).
 //! The bytes a client sent are what we keep: nothing here ever writes a resource anew. What staff record at a workstation is
 //! written here, once ([`entry`]), and the Provenance of a correction ([`revision`]).
 //! Never here: I/O, a clock, ids made up (they are arguments), a decimal in a float, a decision about access.
@@ -35,10 +35,12 @@ pub mod outcome;
 mod read;
 mod revision;
 mod scan;
+pub mod search;
 mod validate;
 
 pub use bindings::RESOURCE_TYPES;
 pub use compartment::{compartment, identifiers, is_of_a_patient};
+pub use fhirkit::Json;
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{NoteContent, deps, note, read, read_with_deps};
 pub use revision::revision;

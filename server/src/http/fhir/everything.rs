@@ -156,7 +156,7 @@ fn bundle(
 }
 
 /// Percent-encodes what is not unreserved (RFC 3986).
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.bytes().fold(String::with_capacity(text.len()), |mut s, b| {
         if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
             s.push(char::from(b));

@@ -5,7 +5,7 @@ use super::super::oauth::authorize::AUTHORIZE;
 use super::super::oauth::discovery::{INTROSPECT, REVOKE};
 use super::super::oauth::{self, TOKEN};
 use super::super::refusal::FhirRefusal;
-use super::search::OFFERED;
+use super::search::offered;
 use super::{Wanted, answer};
 use crate::app::App;
 use crate::clock;
@@ -67,14 +67,18 @@ pub fn statement(root: &str) -> Value {
                 "conditionalDelete": "not-supported",
                 "referencePolicy": ["literal", "logical", "resolves", "local"],
             });
-            let offered = OFFERED.iter().find(|o| o.kind == *t);
-            if let Some(offered) = offered.filter(|_| codes.contains(&"search-type")) {
+            if let Some(parameters) = offered(t).filter(|_| codes.contains(&"search-type")) {
                 let mut interactions = of_type.clone();
                 interactions.push(json!({"code": "search-type"}));
                 one["interaction"] = interactions.into();
-                let parameters = offered.parameters.iter();
-                let listed = parameters.map(|(n, t, d)| json!({"name": n, "type": t, "documentation": d}));
+                let listed = parameters
+                    .iter()
+                    .map(|(n, t, d)| json!({"name": n, "type": t, "documentation": d}));
                 one["searchParam"] = listed.collect::<Vec<_>>().into();
+                if !["AuditEvent", "Endpoint"].contains(t) {
+                    one["searchInclude"] = json!(["*"]);
+                    one["searchRevInclude"] = json!(["Provenance:target"]);
+                }
             }
             if *t == "Patient" && everything {
                 one["operation"] = json!([{

@@ -76,6 +76,8 @@ pub struct Wanted {
     pub query: Query,
     /// `Prefer: return=…`.
     pub returns: Returns,
+    /// `Prefer: handling=lenient`: what is not supported of a search is left out, and the answer says so.
+    pub lenient: bool,
     /// Where this server's FHIR is, as the client called it: `https://host:port/fhir`.
     pub base: String,
 }
@@ -116,6 +118,7 @@ impl<S: Sync> FromRequestParts<S> for Wanted {
         Ok(Self {
             query,
             returns: returns(&parts.headers),
+            lenient: prefers(&parts.headers, "handling=") == Some("lenient"),
             base,
         })
     }
@@ -149,12 +152,16 @@ fn accepts_json(headers: &HeaderMap) -> bool {
     !any
 }
 
-fn returns(headers: &HeaderMap) -> Returns {
+/// What a `Prefer` says behind `name=`.
+fn prefers<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let values = headers.get_all("prefer").iter().filter_map(|v| v.to_str().ok());
-    let wish = values
+    values
         .flat_map(|v| v.split([',', ';']))
-        .find_map(|p| p.trim().strip_prefix("return="));
-    match wish {
+        .find_map(|p| p.trim().strip_prefix(name))
+}
+
+fn returns(headers: &HeaderMap) -> Returns {
+    match prefers(headers, "return=") {
         Some("minimal") => Returns::Minimal,
         Some("OperationOutcome") => Returns::Outcome,
         _ => Returns::Representation,

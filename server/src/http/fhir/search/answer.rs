@@ -1,0 +1,192 @@
+//! The answer of a search: a Bundle of type searchset.
+//!
+//! Lives here: entries, links, what is told beside them. Never here: reading (`walk`). Called by [`super::searched`].
+
+use super::super::everything::{escaped, withheld};
+use super::super::read::shown;
+use super::super::{away, seen};
+use super::walk::Walked;
+use super::{FhirRefusal, Page};
+use crate::app::App;
+use crate::clock;
+use serde_json::{Value, json};
+use vitrine_access::Permit;
+use vitrine_access::action::ReadChart;
+use vitrine_clinical::ResourceKey;
+use vitrine_fhir::search::Search;
+use vitrine_fhir::{IssueCode, Json, search};
+use vitrine_store::{ArchivedResource, StoredResource};
+
+/// A resource as it goes out.
+pub(super) struct Shown {
+    key: ResourceKey,
+    body: Vec<u8>,
+}
+
+/// What is answered.
+pub(super) struct Answer {
+    matches: Vec<Shown>,
+    included: Vec<Shown>,
+    told: Vec<Value>,
+    /// What was found as it is stored.
+    found: Vec<StoredResource>,
+    /// The same of patients, whose entries are made already.
+    patients: Vec<StoredResource>,
+    archived: Vec<ArchivedResource>,
+    total: Option<u64>,
+    next: Option<String>,
+}
+
+impl Answer {
+    /// Of what a walk found.
+    pub(super) fn of(search: &Search, page: &Page, walked: Walked) -> Self {
+        let mut answer = Self {
+            matches: Vec::new(),
+            included: Vec::new(),
+            told: Vec::new(),
+            found: walked.hits,
+            patients: Vec::new(),
+            archived: walked.archived,
+            total: walked.total,
+            next: walked.next.filter(|_| page.limit > 0).map(|t| t.to_string()),
+        };
+        if !search.ignored.is_empty() {
+            answer.tell(
+                IssueCode::NotSupported,
+                &format!(
+                    "not supported, and left out as you asked: {}",
+                    search.ignored.join(", ")
+                ),
+            );
+        }
+        answer
+    }
+
+    /// Of patients.
+    pub(super) fn of_patients(
+        matches: Vec<(ResourceKey, Vec<u8>)>,
+        total: u64,
+        next: Option<String>,
+    ) -> Self {
+        Self {
+            matches: matches
+                .into_iter()
+                .map(|(key, body)| Shown { key, body })
+                .collect(),
+            included: Vec::new(),
+            told: Vec::new(),
+            found: Vec::new(),
+            patients: Vec::new(),
+            archived: Vec::new(),
+            total: Some(total),
+            next,
+        }
+    }
+
+    /// Patients whose records were read, for what is included beside them.
+    pub(super) fn whole_patients(&mut self, found: Vec<StoredResource>) {
+        self.patients = found;
+    }
+
+    /// What was found as it is stored, for what is included beside it.
+    pub(super) fn stored(&self) -> Vec<StoredResource> {
+        self.found.iter().chain(&self.patients).cloned().collect()
+    }
+
+    /// Says something beside the entries.
+    pub(super) fn tell(&mut self, code: IssueCode, text: &str) {
+        let issue = json!({"severity": "warning", "code": code.as_str(), "details": {"text": text}});
+        self.told.push(json!({"resource": {"resourceType": "OperationOutcome", "issue": [issue]}, "search": {"mode": "outcome"}}));
+    }
+
+    /// Says what of a record is withheld, and what of it could not be looked at because it lies in the archive.
+    pub(super) async fn tell_of_record(
+        &mut self,
+        app: &App,
+        permit: &Permit<ReadChart>,
+    ) -> Result<(), FhirRefusal> {
+        let left_out = seen::left_out(app, permit).await?;
+        if left_out > 0 {
+            self.told.push(withheld(left_out, permit.breaking_helps()));
+        }
+        let archived = std::mem::take(&mut self.archived);
+        if !archived.is_empty() {
+            self.told
+                .push(away::entry(&archived, &away::asked_back(app, permit).await?));
+            // Whether they match is not known: neither is how many do.
+            self.total = None;
+        }
+        Ok(())
+    }
+
+    /// Adds what is included beside what was found.
+    pub(super) fn include(&mut self, found: &StoredResource) -> Result<(), FhirRefusal> {
+        self.included.push(Shown {
+            key: found.key.clone(),
+            body: shown(found)?,
+        });
+        Ok(())
+    }
+
+    /// The Bundle.
+    pub(super) fn bundle(mut self, search: &Search, page: &Page) -> Result<Vec<u8>, FhirRefusal> {
+        for found in &self.found {
+            let body = shown(found)?;
+            self.matches.push(Shown {
+                key: found.key.clone(),
+                body: subset(search, body),
+            });
+        }
+        let said = search.said();
+        let link = |token: Option<&str>| {
+            let pairs = said.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+            let query: Vec<String> = pairs
+                .chain(token.map(|t| ("_page", t)))
+                .map(|(k, v)| format!("{}={}", escaped(k), escaped(v)))
+                .collect();
+            let mark = if query.is_empty() { "" } else { "?" };
+            format!("{}/{}{mark}{}", page.base, search.kind, query.join("&"))
+        };
+        let mut links = vec![json!({"relation": "self", "url": link(search.page.as_deref())})];
+        links.extend(
+            self.next
+                .as_deref()
+                .map(|t| json!({"relation": "next", "url": link(Some(t))})),
+        );
+        let mut out = format!(
+            "{{\"resourceType\":\"Bundle\",\"type\":\"searchset\",\"timestamp\":\"{}\"",
+            clock::instant(clock::now())
+        )
+        .into_bytes();
+        if let Some(total) = self.total {
+            out.extend_from_slice(format!(",\"total\":{total}").as_bytes());
+        }
+        out.extend_from_slice(format!(",\"link\":{}", Value::from(links)).as_bytes());
+        let told = self.told.iter().map(|t| t.to_string().into_bytes());
+        let mut entries: Vec<Vec<u8>> = Vec::new();
+        for (list, mode) in [(&self.matches, "match"), (&self.included, "include")] {
+            for one in list {
+                let url = json!(format!("{}/{}", page.base, one.key));
+                let mut entry = format!("{{\"fullUrl\":{url},\"resource\":").into_bytes();
+                entry.extend_from_slice(&one.body);
+                entry.extend_from_slice(format!(",\"search\":{{\"mode\":\"{mode}\"}}}}").as_bytes());
+                entries.push(entry);
+            }
+        }
+        entries.extend(told);
+        if !entries.is_empty() {
+            out.extend_from_slice(b",\"entry\":[");
+            out.extend_from_slice(&entries.join(&b","[..]));
+            out.push(b']');
+        }
+        out.push(b'}');
+        Ok(out)
+    }
+}
+
+/// What `_summary` and `_elements` leave of a body; the body itself where they ask for all of it.
+pub(super) fn subset(search: &Search, body: Vec<u8>) -> Vec<u8> {
+    let read = std::str::from_utf8(&body).ok().and_then(|t| Json::parse(t).ok());
+    let part = read.and_then(|json| search::subset(search, &search.kind, &json));
+    part.map_or(body, |part| part.to_compact().into_bytes())
+}

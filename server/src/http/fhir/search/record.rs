@@ -1,0 +1,164 @@
+//! Searches within records: resources of one type of one patient, or of a few who are named.
+//!
+//! Lives here: whose records, the leave for each. Never here: the walk (`walk`), what matches (`vitrine_fhir::search`). Called by
+//! [`super::searched`].
+
+use super::answer::Answer;
+use super::resolving::Resolving;
+use super::walk::{Leave, Walk, peek};
+use super::{FhirRefusal, KEPT, Page, bad, patients};
+use crate::app::App;
+use crate::identity::sessions::Caller;
+use std::collections::{BTreeSet, HashSet};
+use vitrine_access::Permit;
+use vitrine_access::action::ReadChart;
+use vitrine_access::policy::Subject;
+use vitrine_clinical::{PatientId, ResourceKey};
+use vitrine_fhir::IssueCode;
+use vitrine_fhir::search::{Has, Search};
+
+/// Records of one search.
+const RECORDS: usize = 20;
+
+/// Leave to search a type of a record; its row says what was asked.
+///
+/// # Errors
+/// [`FhirRefusal`].
+pub(super) async fn leave(
+    app: &App,
+    caller: &Caller,
+    kind: &str,
+    patient: &PatientId,
+    asked: &str,
+) -> Result<Permit<ReadChart>, FhirRefusal> {
+    super::may_search(app, caller, kind).await?;
+    let request = app.request(caller, Some(kind), Some(patient)).await?;
+    let permit = app.decide::<ReadChart>(request).await?;
+    Ok(permit
+        .noted("query", asked.chars().take(KEPT).collect::<String>())
+        .noted("by", format!("{kind} search")))
+}
+
+/// Searches a type that belongs to patients.
+///
+/// # Errors
+/// [`FhirRefusal`].
+pub(super) async fn search(
+    app: &App,
+    caller: &Caller,
+    search: &Search,
+    page: &Page,
+) -> Result<Answer, FhirRefusal> {
+    let mut whose = Vec::new();
+    for patient in owners(app, caller, search).await? {
+        if !whose.contains(&patient) {
+            whose.push(patient);
+        }
+    }
+    if whose.len() > RECORDS {
+        return Err(bad(
+            IssueCode::TooLong,
+            format!("these are {} records: ask for {RECORDS} at most", whose.len()),
+        ));
+    }
+    let mut of = Vec::new();
+    for patient in &whose {
+        of.push(Leave::Record(
+            leave(app, caller, &search.kind, patient, &page.asked).await?,
+        ));
+    }
+    let referred = referred(app, caller, search, &whose, &page.asked).await?;
+    let walk = Walk {
+        app,
+        search,
+        of: &of,
+        referred: &referred,
+        limit: page.limit,
+        after: page.after.as_ref(),
+    };
+    let walked = walk.make(&mut Resolving::new(caller)).await?;
+    let mut answer = Answer::of(search, page, walked);
+    for leave in &of {
+        let Leave::Record(permit) = leave else { continue };
+        answer.tell_of_record(app, permit).await?;
+        // A program is told that a record is not there; to a person it is one of another ward's.
+        if matches!(caller.subject, Subject::Client { .. })
+            && let Some(patient) = permit.patient()
+            && app.store.whereabouts(patient).await?.is_none()
+        {
+            answer.tell(
+                IssueCode::NotFound,
+                &format!("there is no record of Patient/{patient} here"),
+            );
+        }
+    }
+    Ok(answer)
+}
+
+/// Whose records are searched: those of the patients named, of the patients a chain finds, or of the resources named by `_id`.
+async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<PatientId>, FhirRefusal> {
+    if let Some(named) = search.patients() {
+        return Ok(named);
+    }
+    if let Some(chain) = search.patient_chain() {
+        return patients::ids(app, caller, &chain, RECORDS + 1).await;
+    }
+    if let Some(ids) = search.ids() {
+        let mut owners = BTreeSet::new();
+        for id in ids.iter().take(RECORDS * 10) {
+            let Ok(key) = ResourceKey::new(&search.kind, id) else {
+                continue;
+            };
+            owners.extend(app.store.owner(&key).await?.flatten());
+        }
+        return Ok(owners.into_iter().collect());
+    }
+    Err(bad(
+        IssueCode::Required,
+        format!(
+            "{} is searched within records: add patient=<id>, patient.identifier=<system>|<value>, or _id=<id>",
+            search.kind
+        ),
+    ))
+}
+
+/// For each `_has`, whom the resources that pass it refer to.
+async fn referred(
+    app: &App,
+    caller: &Caller,
+    search: &Search,
+    whose: &[PatientId],
+    asked: &str,
+) -> Result<Vec<HashSet<ResourceKey>>, FhirRefusal> {
+    let mut all = Vec::new();
+    for has in &search.has {
+        let mut keys = HashSet::new();
+        for patient in whose {
+            let leave = Leave::Record(leave(app, caller, &has.kind, patient, asked).await?);
+            keys.extend(passing(app, caller, has, &leave).await?);
+        }
+        all.push(keys);
+    }
+    Ok(all)
+}
+
+async fn passing(
+    app: &App,
+    caller: &Caller,
+    has: &Has,
+    leave: &Leave,
+) -> Result<HashSet<ResourceKey>, FhirRefusal> {
+    let mut resolving = Resolving::new(caller);
+    loop {
+        let mut keys = HashSet::new();
+        peek(app, leave, &has.kind, |r, body| {
+            keys.extend(has.referred(&super::walk::candidate(r, body), &mut |key| {
+                resolving.resolve(key)
+            }));
+        })
+        .await?;
+        if !resolving.fetch(app, leave).await? {
+            return Ok(keys);
+        }
+    }
+}
