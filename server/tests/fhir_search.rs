@@ -39,7 +39,7 @@ fn of_mode(bundle: &Value, mode: &str) -> Vec<String> {
             format!(
                 "{}/{}",
                 e["resource"]["resourceType"].as_str().unwrap(),
-                e["resource"]["id"].as_str().unwrap()
+                e["resource"]["id"].as_str().unwrap_or_default()
             )
         })
         .collect()

@@ -30,6 +30,7 @@ pub fn test(filter: Option<&str>, with_ui: bool) -> Result<()> {
     }
     ui::provider()?;
     ui::hl7_client()?;
+    ui::fhir_clients()?;
     let left_out: &[&str] = if with_ui { &[] } else { &["vitrine-desktop-tests"] };
     programs::run_all(filter, left_out, &env)?;
     if with_ui && filter.is_none() {

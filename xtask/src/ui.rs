@@ -65,6 +65,11 @@ pub fn hl7_client() -> Result<()> {
     clean_install("tests/hl7", |_| Ok(()))
 }
 
+/// The clients and definitions of `tests/tests/fhir_strangers.rs`.
+pub fn fhir_clients() -> Result<()> {
+    clean_install("tests/fhir", |_| Ok(()))
+}
+
 /// npm in `ui/`.
 pub fn npm(args: &[&str]) -> std::process::Command {
     let mut c = command("npm", args);

@@ -3,8 +3,10 @@
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
 use super::bundle::{Done, transaction};
+use super::read::fetch;
 use super::{Returns, Wanted, answer, must_be_json, operation, path_key, path_kind, put_version};
 use crate::app::App;
+use crate::identity::sessions::Caller;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -42,7 +44,32 @@ pub async fn create(
     let done = transaction(&app, &caller, &bundle, op_id, "POST /fhir create")
         .await
         .map_err(|e| unwrapped(e, &kind))?;
-    single(done, &wanted)
+    single(found_too(&app, &caller, done, &wanted).await?, &wanted)
+}
+
+/// What was there already is given like what was made, to whoever may read it.
+async fn found_too(
+    app: &App,
+    caller: &Caller,
+    mut done: Vec<Done>,
+    wanted: &Wanted,
+) -> Result<Vec<Done>, FhirRefusal> {
+    if let [one] = done.as_mut_slice()
+        && one.status == StatusCode::OK
+        && one.body.is_none()
+        && wanted.returns == Returns::Representation
+        && let Some(key) = one.key.clone()
+    {
+        match fetch(app, caller, &key, None).await {
+            Ok(found) => {
+                (one.version, one.updated) = (Some(found.version), Some(found.updated));
+                one.body = Some(found.body);
+            }
+            Err(no) if no.status == StatusCode::FORBIDDEN || no.status == StatusCode::NOT_FOUND => {}
+            Err(no) => return Err(no),
+        }
+    }
+    Ok(done)
 }
 
 /// Creates or replaces a resource under its id.

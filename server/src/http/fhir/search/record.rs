@@ -9,6 +9,7 @@ use super::walk::{Leave, Walk, peek};
 use super::{FhirRefusal, KEPT, Page, bad, patients};
 use crate::app::App;
 use crate::identity::sessions::Caller;
+use axum::http::StatusCode;
 use std::collections::{BTreeSet, HashSet};
 use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
@@ -104,14 +105,7 @@ async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<Patie
         return patients::ids(app, caller, &chain, RECORDS + 1).await;
     }
     if let Some(ids) = search.ids() {
-        let mut owners = BTreeSet::new();
-        for id in ids.iter().take(RECORDS * 10) {
-            let Ok(key) = ResourceKey::new(&search.kind, id) else {
-                continue;
-            };
-            owners.extend(app.store.owner(&key).await?.flatten());
-        }
-        return Ok(owners.into_iter().collect());
+        return of_ids(app, caller, &search.kind, &ids).await;
     }
     Err(bad(
         IssueCode::Required,
@@ -120,6 +114,30 @@ async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<Patie
             search.kind
         ),
     ))
+}
+
+/// The owners of resources that are named by their ids. Ids cannot be tried: what is not there is answered like what is another's, to a
+/// person by the refusal of a record that is not theirs, to a program that somebody let in by nothing.
+async fn of_ids(app: &App, caller: &Caller, kind: &str, ids: &[&str]) -> Result<Vec<PatientId>, FhirRefusal> {
+    let mut owners = BTreeSet::new();
+    for id in ids.iter().take(RECORDS * 10) {
+        let key = ResourceKey::new(kind, id).ok();
+        let owner = match &key {
+            Some(key) => app.store.owner(key).await?.flatten(),
+            None => None,
+        };
+        match (owner, &caller.subject) {
+            (None, Subject::User { .. }) => return Err(FhirRefusal::suppressed()),
+            (None, _) => {}
+            (Some(owner), Subject::App { .. }) => match leave(app, caller, kind, &owner, "_id").await {
+                Ok(_) => _ = owners.insert(owner),
+                Err(no) if no.status == StatusCode::FORBIDDEN => {}
+                Err(no) => return Err(no),
+            },
+            (Some(owner), _) => _ = owners.insert(owner),
+        }
+    }
+    Ok(owners.into_iter().collect())
 }
 
 /// For each `_has`, whom the resources that pass it refer to.

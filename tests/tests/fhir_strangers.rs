@@ -1,0 +1,191 @@
+//! Other people's FHIR clients, unchanged, against the FHIR API: `@medplum/core` and `fhirpy`; what searches find against HL7's own
+//! definitions of the parameters, on both stores.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use vitrine_testpg::TestPg;
+use vitrine_tests::server::{Server, free_port};
+
+/// The folder of the records; `None` (after saying so) where it is absent outside CI.
+fn corpus() -> Option<PathBuf> {
+    let start = std::env::current_dir().expect("the folder of the package");
+    let found = start
+        .ancestors()
+        .map(|dir| dir.join("../shared/data/fhir/synthea-2019/plain"))
+        .find(|dir| dir.is_dir());
+    if found.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "the corpora (../shared/data) must be there in CI"
+        );
+        eprintln!("skipped: no ../shared/data beside the repository");
+    }
+    found
+}
+
+fn clients() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fhir");
+    assert!(
+        folder.join("node_modules/@medplum/core").is_dir(),
+        "npm ci in tests/fhir: `cargo xtask test` does it"
+    );
+    folder
+}
+
+/// What a program says, with this on its standard input.
+fn told(mut command: Command, sent: &[u8]) -> Result<Value> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("{command:?}"))?;
+    child.stdin.take().context("its input")?.write_all(sent)?;
+    let out = child.wait_with_output()?;
+    ensure!(
+        out.status.success(),
+        "{command:?}: {} {}",
+        out.status,
+        String::from_utf8_lossy(&out.stdout)
+    );
+    Ok(serde_json::from_slice(&out.stdout)?)
+}
+
+fn node(server: &Server, script: &str, token: &str) -> Command {
+    let mut c = Command::new("node");
+    c.arg(clients().join(script))
+        .arg(format!("{}/", server.url()))
+        .arg(token)
+        .env("NODE_EXTRA_CA_CERTS", server.data.join("ca.pem"));
+    c
+}
+
+/// Brings a Bundle of the corpus in, and gives the whole record of its patient as the server has it.
+async fn record(server: &Server, token: &str, folder: &Path, names: &[&str]) -> Result<Vec<Value>> {
+    let http = server.http()?;
+    let mut patient = String::new();
+    for name in names {
+        let found = std::fs::read_dir(folder)?
+            .filter_map(|e| Some(e.ok()?.path()))
+            .find(|p| {
+                p.file_name()
+                    .is_some_and(|f| f.to_string_lossy().starts_with(name))
+            })
+            .with_context(|| format!("no {name} in the corpus"))?;
+        let answer = http
+            .post(format!("{}/fhir", server.url()))
+            .bearer_auth(token)
+            .header("content-type", "application/fhir+json")
+            .body(std::fs::read(found)?)
+            .send()
+            .await?;
+        let status = answer.status();
+        let text = answer.text().await?;
+        ensure!(status.is_success(), "{name}: {status} {text}");
+        let bundle: Value = serde_json::from_str(&text)?;
+        let made = bundle["entry"].as_array().context("entries")?;
+        let at = made.iter().filter_map(|e| e["response"]["location"].as_str());
+        if let Some(at) = at.into_iter().find(|l| l.starts_with("Patient/")) {
+            at.split('/').nth(1).context("an id")?.clone_into(&mut patient);
+        }
+    }
+    let mut next = Some(format!(
+        "{}/fhir/Patient/{patient}/$everything?_count=1000",
+        server.url()
+    ));
+    let mut all = Vec::new();
+    while let Some(url) = next {
+        let page: Value =
+            serde_json::from_slice(&http.get(url).bearer_auth(token).send().await?.bytes().await?)?;
+        let entries = page["entry"].as_array().context("entries")?;
+        all.extend(entries.iter().map(|e| e["resource"].clone()));
+        let links = page["link"].as_array().context("links")?;
+        next = links
+            .iter()
+            .find(|l| l["relation"] == "next")
+            .and_then(|l| Some(l["url"].as_str()?.to_owned()));
+    }
+    Ok(all)
+}
+
+/// Where we and HL7's expression differ, and why that is right: the query's beginning, the reason.
+const DIFFER: &[(&str, &str)] = &[];
+
+async fn like_the_definitions(server: &Server, name: &str, least: u64) -> Result<()> {
+    let Some(folder) = corpus() else { return Ok(()) };
+    let token = server.token(&server.http()?).await?;
+    let all = record(
+        server,
+        &token,
+        &folder,
+        &["hospitalInformation", "practitionerInformation", name],
+    )
+    .await?;
+    let command = node(server, "oracle.mjs", &token);
+    let sent = serde_json::to_vec(&all)?;
+    let said = tokio::task::spawn_blocking(move || told(command, &sent)).await??;
+    let differences = said["differences"].as_array().context("differences")?;
+    let unknown: Vec<&Value> = differences
+        .iter()
+        .filter(|d| {
+            let query = d["query"].as_str().unwrap_or_default();
+            !DIFFER.iter().any(|(start, _)| query.starts_with(start))
+        })
+        .collect();
+    let asked = said["asked"].as_u64().unwrap_or_default();
+    eprintln!(
+        "{asked} questions, {} differences; not asked: {}",
+        differences.len(),
+        said["left"]
+    );
+    ensure!(
+        unknown.is_empty(),
+        "{} of {asked}: {}",
+        unknown.len(),
+        serde_json::to_string_pretty(&unknown)?
+    );
+    ensure!(asked >= least, "{asked} questions only");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_another_servers_works() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("server"), free_port()?)?;
+    let token = server.token(&server.http()?).await?;
+    let command = node(&server, "client.mjs", &token);
+    tokio::task::spawn_blocking(move || told(command, b"")).await??;
+    let python = std::env::var_os("VITRINE_PYTHON").context("VITRINE_PYTHON: `cargo xtask test` makes it")?;
+    let mut command = Command::new(python);
+    command
+        .arg(clients().join("client.py"))
+        .arg(format!("{}/fhir", server.url()))
+        .arg(&token)
+        .arg(server.data.join("ca.pem"));
+    tokio::task::spawn_blocking(move || told(command, b"")).await??;
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn searches_find_what_the_definitions_say() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let server = Server::start(&dir.path().join("server"), free_port()?)?;
+    like_the_definitions(&server, "Lonnie_Von", 500).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn and_on_postgresql_too() -> Result<()> {
+    let pg = TestPg::start()?;
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("server");
+    std::fs::create_dir_all(&data)?;
+    std::fs::set_permissions(&data, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
+    std::fs::write(
+        data.join("vitrine.toml"),
+        format!("[database]\nurl = \"{}\"\nnode = \"server-a\"\n", pg.database()?),
+    )?;
+    let server = Server::start(&data, free_port()?)?;
+    like_the_definitions(&server, "Marcos_Delagarza", 500).await
+}
