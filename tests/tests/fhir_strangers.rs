@@ -1,5 +1,5 @@
 //! Other people's FHIR clients, unchanged, against the FHIR API: `@medplum/core` and `fhirpy`; what searches find against HL7's own
-//! definitions of the parameters, on both stores.
+//! definitions of the parameters, on both stores; what we emit before the validator of the npm package `fhir`.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use vitrine_testpg::TestPg;
+use vitrine_tests::mllp::{FEED, Sender, adt, minutes_ago, oru};
 use vitrine_tests::server::{Server, free_port};
 
 /// The folder of the records; `None` (after saying so) where it is absent outside CI.
@@ -188,4 +189,68 @@ async fn and_on_postgresql_too() -> Result<()> {
     )?;
     let server = Server::start(&data, free_port()?)?;
     like_the_definitions(&server, "Marcos_Delagarza", 500).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_we_emit_is_valid_to_anothers_validator() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let data = dir.path().join("server");
+    drop(Server::start(&data, free_port()?)?);
+    std::fs::write(data.join("vitrine.toml"), FEED)?;
+    let server = Server::start(&data, free_port()?)?;
+    let token = server.token(&server.http()?).await?;
+    // What is made of messages: a visit, a panel, its correction with the Provenance of what it was.
+    let mut sender = Sender::connect(&server).await?;
+    sender.accepted(&adt("A01", "1", "880001", "Z9")).await?;
+    sender
+        .accepted(&oru("2", "880001", "K1", &minutes_ago(30), "6.9"))
+        .await?;
+    sender
+        .accepted(&oru("3", "880001", "K1", &minutes_ago(20), "4.9").replace("|F|||", "|C|||"))
+        .await?;
+    let http = server.http()?;
+    let get = async |at: &str| -> Result<Value> {
+        let sent = http
+            .get(format!("{}{at}", server.url()))
+            .bearer_auth(&token)
+            .send();
+        Ok(serde_json::from_slice(&sent.await?.bytes().await?)?)
+    };
+    let patients = get("/fhir/Patient?identifier=880001").await?;
+    let id = patients["entry"][0]["resource"]["id"]
+        .as_str()
+        .context("the patient")?;
+    let whole = get(&format!("/fhir/Patient/{id}/$everything")).await?;
+    let entries = whole["entry"].as_array().context("entries")?;
+    let mut all: Vec<Value> = entries.iter().map(|e| e["resource"].clone()).collect();
+    ensure!(all.len() >= 8, "the record: {}", all.len());
+    for kind in ["Encounter", "DiagnosticReport", "Observation", "Provenance"] {
+        ensure!(all.iter().any(|r| r["resourceType"] == kind), "no {kind}");
+    }
+    all.push(whole.clone());
+    all.push(patients.clone());
+    for at in [
+        "/fhir/metadata",
+        "/fhir/Patient?phonetic=Lantern",
+        "/fhir/Observation/nothing",
+        "/fhir/Observation?colour=red",
+    ] {
+        all.push(get(at).await?);
+    }
+    all.push(
+        get(&format!(
+            "/fhir/Observation?patient={id}&_count=1&_include=Observation:encounter"
+        ))
+        .await?,
+    );
+    let mut command = Command::new("node");
+    command.arg(clients().join("validate.mjs"));
+    let sent = serde_json::to_vec(&all)?;
+    let said = tokio::task::spawn_blocking(move || told(command, &sent)).await??;
+    ensure!(
+        said["found"] == serde_json::json!([]),
+        "{}",
+        serde_json::to_string_pretty(&said)?
+    );
+    Ok(())
 }
