@@ -426,3 +426,114 @@ async fn a_search_shows_what_its_caller_may_read_and_writes_it_down() {
     let (status, _) = get(&s, &token, "/fhir/Observation?patient.name=lantern").await;
     assert_eq!(status, 403);
 }
+
+/// Every byte as `%XX`.
+fn encoded(text: &str) -> String {
+    text.bytes().map(|b| format!("%{b:02X}")).collect()
+}
+
+/// Texts that mean something to a database, a shell, a template, a path or a page.
+const HOSTILE: &[&str] = &[
+    "' OR '1'='1",
+    "'; DROP TABLE resource; --",
+    "\" OR \"\"=\"",
+    "1) UNION SELECT body FROM resource --",
+    "%' AND 1=randomblob(1000000000) AND '%",
+    "$(reboot)",
+    "`id`",
+    "{{7*7}}",
+    "${7*7}",
+    "../../../../etc/passwd",
+    "..%2f..%2f",
+    "\u{0}",
+    "\u{202e}abc",
+    "\u{feff}",
+    "<script>alert(1)</script>",
+    "a\r\nSet-Cookie: x=y",
+    "\\",
+    "\\,\\|\\$",
+    "|||||",
+    ",,,,",
+    "$$$$",
+    "ge",
+    "99999999999999999999999999",
+    "-1e-400",
+    "9999-99-99T99:99:99Z",
+    "Patient/../Patient/p1",
+    "https://example.invalid/fhir/Patient/p1",
+    "p1/_history/1",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hostile_values_have_no_effect_on_any_parameter() {
+    let (_folder, s, client) = server().await;
+    let (_, statement) = get(&s, &client, "/fhir/metadata").await;
+    let before = get(&s, &client, "/fhir/Observation?patient=p1&_total=accurate")
+        .await
+        .1["total"]
+        .clone();
+    let mut asked = 0;
+    for kind in ["Observation", "Patient", "Practitioner", "Condition"] {
+        let resources = statement["rest"][0]["resource"].as_array().unwrap();
+        let own = resources.iter().find(|r| r["type"] == kind).unwrap();
+        let names = own["searchParam"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|p| p["name"].as_str().unwrap());
+        let more = [
+            "_sort",
+            "_include",
+            "_revinclude",
+            "_elements",
+            "_page",
+            "_count",
+            "_total",
+            "_summary",
+            "_has:Observation:patient:code",
+        ];
+        for name in names.chain(more) {
+            for (n, text) in HOSTILE.iter().enumerate() {
+                // Every parameter gets every third; all of them get all.
+                if (n + asked) % 3 != 0 && name.len() % 3 != n % 3 {
+                    continue;
+                }
+                let scope = if kind == "Patient" || kind == "Practitioner" {
+                    ""
+                } else {
+                    "patient=p1"
+                };
+                let answer = s
+                    .get(&format!("/fhir/{kind}?{scope}&{name}={}", encoded(text)))
+                    .bearer_auth(&client)
+                    .send()
+                    .await
+                    .unwrap();
+                let status = answer.status().as_u16();
+                let header = answer.headers().contains_key("set-cookie");
+                let body = json_of(answer).await;
+                assert!(
+                    [200, 400].contains(&status),
+                    "{kind}?{name}={text:?}: {status} {body}"
+                );
+                assert!(
+                    !header && !body.to_string().contains("root:x:"),
+                    "{kind}?{name}={text:?}"
+                );
+                if status == 200 && kind == "Observation" {
+                    assert!(
+                        !ids(&body).contains(&"q0".to_owned()),
+                        "another's: {name}={text:?}"
+                    );
+                }
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 1000, "{asked}");
+    let after = get(&s, &client, "/fhir/Observation?patient=p1&_total=accurate")
+        .await
+        .1["total"]
+        .clone();
+    assert_eq!((before, after), (json!(5), json!(5)));
+}

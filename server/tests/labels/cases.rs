@@ -119,6 +119,37 @@ pub fn cases() -> Vec<Case> {
         let ask = with(who, "/fhir/DocumentReference/_search", form);
         case("POST", posted, Holds::Same(ask, "Kanarienvogel", "Zaunkoenigin."));
     }
+    for who in people {
+        let ask = asked(who, "/fhir/Observation?patient=pat-ed&_sort=date&_total=accurate");
+        case("GET", search, Holds::Bare(ask, 200));
+        let ask = asked(who, "/fhir/Observation?patient=pat-ed&_count=1");
+        case(
+            "GET",
+            search,
+            Holds::Says(ask, 200, "3 entries are withheld by confidentiality"),
+        );
+        // By its id, alone and within its record, and what refers to it.
+        for path in [
+            "Observation?_id=lab-v",
+            "Observation?patient=pat-ed&_id=lab-v",
+            "Provenance?patient=pat-ed&target=Observation/lab-v",
+            "Observation?patient=pat-ed&has-member=lab-v",
+            "Observation?patient=pat-ed&has-member:Observation.status=final&_id:not=lab-v",
+        ] {
+            let ask = asked(who, &format!("/fhir/{path}"));
+            case("GET", search, Holds::Same(ask, "lab-v", "lab-0"));
+        }
+        let form = "_id=lab-v".to_owned();
+        let ask = with(who, "/fhir/Observation/_search", form);
+        case("POST", posted, Holds::Same(ask, "lab-v", "lab-0"));
+    }
+    for (who, status) in [("nurse", 403), ("program", 403)] {
+        let ask = asked(who, "/fhir/Observation?patient=pat-v");
+        case("GET", search, Holds::Bare(ask, status));
+    }
+    // Found by identity, shown as identity; by anything else of a closed record not at all.
+    let ask = asked("nurse", "/fhir/Patient?name=Testperson");
+    case("GET", search, Holds::Bare(ask, 200));
     let ask = asked(
         "nurse",
         "/fhir/DocumentReference?patient=pat-v&_content=Kanarienvogel",

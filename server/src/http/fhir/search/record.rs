@@ -17,6 +17,7 @@ use vitrine_access::policy::Subject;
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_fhir::IssueCode;
 use vitrine_fhir::search::{Has, Search};
+use vitrine_store::{StoreError, labels};
 
 /// Records of one search.
 const RECORDS: usize = 20;
@@ -116,28 +117,45 @@ async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<Patie
     ))
 }
 
-/// The owners of resources that are named by their ids. Ids cannot be tried: what is not there is answered like what is another's, to a
-/// person by the refusal of a record that is not theirs, to a program that somebody let in by nothing.
+/// The owners of resources that are named by their ids. Ids cannot be tried: what is not there is answered like what is another's or
+/// too confidential, to a person by the refusal of a record that is not theirs, to a program by nothing.
 async fn of_ids(app: &App, caller: &Caller, kind: &str, ids: &[&str]) -> Result<Vec<PatientId>, FhirRefusal> {
+    super::may_search(app, caller, kind).await?;
     let mut owners = BTreeSet::new();
     for id in ids.iter().take(RECORDS * 10) {
-        let key = ResourceKey::new(kind, id).ok();
-        let owner = match &key {
-            Some(key) => app.store.owner(key).await?.flatten(),
-            None => None,
-        };
-        match (owner, &caller.subject) {
-            (None, Subject::User { .. }) => return Err(FhirRefusal::suppressed()),
-            (None, _) => {}
-            (Some(owner), Subject::App { .. }) => match leave(app, caller, kind, &owner, "_id").await {
-                Ok(_) => _ = owners.insert(owner),
-                Err(no) if no.status == StatusCode::FORBIDDEN => {}
-                Err(no) => return Err(no),
-            },
-            (Some(owner), _) => _ = owners.insert(owner),
+        match of_id(app, caller, kind, id).await {
+            Ok(Some(owner)) => _ = owners.insert(owner),
+            Ok(None) if caller.user().is_some() => return Err(FhirRefusal::suppressed()),
+            Ok(None) => {}
+            Err(no) if no.status == StatusCode::FORBIDDEN && caller.user().is_none() => {}
+            Err(no) => return Err(no),
         }
     }
     Ok(owners.into_iter().collect())
+}
+
+/// Whose a resource is, where the caller sees it.
+async fn of_id(app: &App, caller: &Caller, kind: &str, id: &str) -> Result<Option<PatientId>, FhirRefusal> {
+    let Ok(key) = ResourceKey::new(kind, id) else {
+        return Ok(None);
+    };
+    let Some(owner) = app.store.owner(&key).await?.flatten() else {
+        return Ok(None);
+    };
+    let permit = leave(app, caller, kind, &owner, &format!("_id={id}")).await?;
+    let label = match app.store.lookup(&key).await {
+        Ok(Some((_, body))) => labels::of_resource(kind, &body),
+        Ok(None) => return Ok(None),
+        // What lies in the archive is told by the walk.
+        Err(StoreError::Archived { .. }) => return Ok(Some(owner)),
+        Err(e) => return Err(e.into()),
+    };
+    if permit.sees(label) {
+        return Ok(Some(owner));
+    }
+    app.store.append(permit.withheld().entry()).await?;
+    app.metrics.denied();
+    Ok(None)
 }
 
 /// For each `_has`, whom the resources that pass it refer to.
