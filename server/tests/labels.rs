@@ -41,6 +41,8 @@ async fn answer(h: &Hospital, method: &str, ask: &Asked) -> (u16, String) {
     if let Some(body) = &ask.body {
         let media = if ask.path.ends_with("/_search") {
             "application/x-www-form-urlencoded"
+        } else if method == "PATCH" {
+            "application/json-patch+json"
         } else if ask.path.starts_with("/fhir") {
             "application/fhir+json"
         } else {

@@ -174,6 +174,51 @@ fn cases() -> Vec<Case> {
         ("PUT", "/fhir/{kind}/{id}", "/fhir/Observation/o1", put_obs(), "privacy", 403),
         ("PUT", "/fhir/{kind}/{id}", "/fhir/Observation/o1", put_obs(), "nurse", 201),
         ("PUT", "/fhir/{kind}/{id}", "/fhir/Observation/o1", Some(observation(Some("o1"), "pat-icu", "5.0")), "nurse", 403),
+        ("PUT", "/fhir/{kind}", "/fhir/Observation?identifier=urn:test:lab%7C1", obs(), "nobody", 401),
+        ("PUT", "/fhir/{kind}", "/fhir/Observation?identifier=urn:test:lab%7C1", obs(), "reader", 403),
+        ("PUT", "/fhir/{kind}", "/fhir/Observation?identifier=urn:test:lab%7C1", obs(), "privacy", 403),
+        ("PUT", "/fhir/{kind}", "/fhir/Observation?identifier=urn:test:lab%7C1", obs_icu(), "nurse", 403),
+        ("PUT", "/fhir/{kind}", "/fhir/Observation?identifier=urn:test:lab%7C1", obs(), "nurse", 201),
+        ("PUT", "/fhir/{kind}", "/fhir/Observation", obs(), "client", 400),
+        // Patch
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Observation/o1", Some("[]".into()), "nobody", 401),
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Observation/o1", Some("[]".into()), "liar", 401),
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Observation/o1", Some("[]".into()), "reader", 403),
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Observation/o1", Some("[]".into()), "privacy", 403),
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Observation/o1", Some("[]".into()), "nurse", 200),
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Encounter/pat-icu-enc", Some("[]".into()), "nurse", 403),
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Observation/none", Some("[]".into()), "nurse", 403),
+        ("PATCH", "/fhir/{kind}/{id}", "/fhir/Observation/none", Some("[]".into()), "client", 404),
+        // Delete
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/o1", None, "nobody", 401),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/o1", None, "liar", 401),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/o1", None, "reader", 403),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/o1", None, "privacy", 403),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Encounter/pat-icu-enc", None, "nurse", 403),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/none", None, "nurse", 403),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Location/ED", None, "nurse", 403),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/none", None, "client", 404),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Patient/pat-icu", None, "client", 409),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/o1", None, "nurse", 204),
+        ("DELETE", "/fhir/{kind}/{id}", "/fhir/Observation/o1", None, "nurse", 204),
+        ("DELETE", "/fhir/{kind}", "/fhir/Observation?identifier=a%7Cb", None, "nobody", 401),
+        ("DELETE", "/fhir/{kind}", "/fhir/Observation?identifier=a%7Cb", None, "client", 400),
+        // Checks
+        ("POST", "/fhir/{kind}/$validate", "/fhir/Observation/$validate", obs(), "nobody", 401),
+        ("POST", "/fhir/{kind}/$validate", "/fhir/Observation/$validate", obs(), "liar", 401),
+        ("POST", "/fhir/{kind}/$validate", "/fhir/Observation/$validate", obs(), "nurse", 200),
+        ("POST", "/fhir/{kind}/$validate", "/fhir/Nothing/$validate", obs(), "client", 404),
+        ("POST", "/fhir/{kind}/{id}/$validate", "/fhir/Observation/o1/$validate", put_obs(), "nobody", 401),
+        ("POST", "/fhir/{kind}/{id}/$validate", "/fhir/Observation/o1/$validate", put_obs(), "nurse", 200),
+        // History
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/pat-ed/_history", None, "nobody", 401),
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/pat-ed/_history", None, "privacy", 403),
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/pat-ed/_history", None, "reader", 403),
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/pat-ed/_history", None, "nurse", 200),
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/pat-icu/_history", None, "nurse", 403),
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/nobody-knows/_history", None, "nurse", 403),
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/nobody-knows/_history", None, "client", 404),
+        ("GET", "/fhir/{kind}/{id}/_history", "/fhir/Patient/pat-ed/_history?_count=0", None, "client", 400),
         // Read
         ("GET", "/fhir/{kind}/{id}", "/fhir/Patient/pat-ed", None, "nobody", 401),
         ("GET", "/fhir/{kind}/{id}", "/fhir/Patient/pat-ed", None, "nurse", 200),
@@ -461,11 +506,10 @@ fn cases() -> Vec<Case> {
 async fn every_route_lets_in_whom_it_should_and_nobody_else() {
     let h = hospital().await;
     for (method, _, path, body, caller, want) in cases() {
-        let mut request = match method {
-            "GET" => h.server.get(path),
-            "PUT" => h.server.put(path),
-            _ => h.server.post(path),
-        };
+        let mut request = h
+            .server
+            .http()
+            .request(method.parse().unwrap(), h.server.url(path));
         request = match caller {
             "client" => request.bearer_auth(&h.client),
             "reader" => request.bearer_auth(&h.reader),
@@ -486,6 +530,8 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             let form = path == "/auth/token" || path.ends_with("/_search");
             let kind = if form {
                 "application/x-www-form-urlencoded"
+            } else if method == "PATCH" {
+                "application/json-patch+json"
             } else {
                 "application/json"
             };
@@ -1070,13 +1116,23 @@ async fn the_capability_statement_tells_the_truth() {
         .collect();
     assert_eq!(
         codes,
-        BTreeSet::from(["create", "read", "search-type", "update", "vread"])
+        BTreeSet::from([
+            "create",
+            "delete",
+            "history-instance",
+            "patch",
+            "read",
+            "search-type",
+            "update",
+            "vread"
+        ])
     );
     for (method, path, stated) in [
         ("GET", "/fhir/Basic?code=x", false),
-        ("DELETE", "/fhir/Patient/pat-ed", false),
-        ("PATCH", "/fhir/Patient/pat-ed", false),
-        ("GET", "/fhir/Patient/pat-ed/_history", false),
+        ("DELETE", "/fhir/Patient?identifier=a%7Cb", false),
+        ("PATCH", "/fhir/Patient?identifier=a%7Cb", false),
+        ("GET", "/fhir/Patient/_history", false),
+        ("GET", "/fhir/_history", false),
     ] {
         let method: reqwest::Method = method.parse().unwrap();
         let answer = h

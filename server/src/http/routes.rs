@@ -6,7 +6,7 @@ use super::{
     auth, break_glass, console, dicomweb, emergency, enrol, fhir, health, import, oauth, oidc, own_secret,
 };
 use crate::app::App;
-use axum::routing::{MethodRouter, get, post, put};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use std::sync::Arc;
 
 /// Who may come through a route before the policy is asked.
@@ -121,6 +121,62 @@ pub const ROUTES: &[Route] = &[
         interaction: Some("update"),
         body: None,
         mount: || put(fhir::write::update),
+    },
+    Route {
+        method: "PUT",
+        path: "/fhir/{kind}",
+        door: Door::Bearer,
+        interaction: None,
+        body: None,
+        mount: || put(fhir::write::update_where),
+    },
+    Route {
+        method: "PATCH",
+        path: "/fhir/{kind}/{id}",
+        door: Door::Bearer,
+        interaction: Some("patch"),
+        body: None,
+        mount: || patch(fhir::patch::patch),
+    },
+    Route {
+        method: "DELETE",
+        path: "/fhir/{kind}/{id}",
+        door: Door::Bearer,
+        interaction: Some("delete"),
+        body: Some(0),
+        mount: || delete(fhir::remove::remove),
+    },
+    Route {
+        method: "DELETE",
+        path: "/fhir/{kind}",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(0),
+        mount: || delete(fhir::remove::by_condition),
+    },
+    Route {
+        method: "GET",
+        path: "/fhir/{kind}/{id}/_history",
+        door: Door::Bearer,
+        interaction: Some("history-instance"),
+        body: Some(0),
+        mount: || get(fhir::history::history),
+    },
+    Route {
+        method: "POST",
+        path: "/fhir/{kind}/$validate",
+        door: Door::Bearer,
+        interaction: Some("$validate"),
+        body: None,
+        mount: || post(fhir::validate::of_type),
+    },
+    Route {
+        method: "POST",
+        path: "/fhir/{kind}/{id}/$validate",
+        door: Door::Bearer,
+        interaction: None,
+        body: None,
+        mount: || post(fhir::validate::of_instance),
     },
     Route {
         method: "GET",

@@ -219,7 +219,10 @@ pub fn changes<'s>(steps: impl Iterator<Item = (usize, &'s Step)>) -> Changes {
         let Some(key) = step.key.clone() else { continue };
         let put = || ChangeKind::Put(Bytes::from(step.body.clone().unwrap_or_default()));
         let (kind, precondition) = match &step.action {
-            Action::Delete => (ChangeKind::Delete, Precondition::Any),
+            Action::Delete { if_match } => (
+                ChangeKind::Delete,
+                if_match.map_or(Precondition::Any, Precondition::Version),
+            ),
             Action::Create => (put(), Precondition::Absent),
             Action::Update { if_match } => (put(), if_match.map_or(Precondition::Any, Precondition::Version)),
             _ => continue,
@@ -420,7 +423,9 @@ pub fn batch(op_id: uuid::Uuid, at: UtcMs, ops: Vec<ChangeOp>, source: &str) -> 
 pub fn not_done(action: &Action) -> Option<Issue> {
     let refuse = |text: &str| Some(Issue::new(IssueCode::NotSupported, "request", text));
     match action {
-        Action::Patch { .. } => refuse("PATCH is not supported: PUT the whole resource"),
+        Action::Patch { .. } => refuse(
+            "PATCH is not supported inside a Bundle: PATCH Type/id by itself, or PUT the whole resource",
+        ),
         Action::Read { url } if read_key(url).is_none() => {
             refuse("only reads of the form Type/id are supported inside a Bundle")
         }

@@ -59,9 +59,10 @@ impl Ask {
             ) => Self::Control,
             ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
             ("GET", ["fhir", "Patient", id, "$everything"]) => patient(id).map_or(Self::Other, Self::Chart),
-            ("GET", ["fhir", kind, id] | ["fhir", kind, id, "_history", _]) => {
-                ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource)
-            }
+            (
+                "GET",
+                ["fhir", kind, id] | ["fhir", kind, id, "_history"] | ["fhir", kind, id, "_history", _],
+            ) => ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource),
             ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
             ("GET", ["fhir", _]) | ("POST", ["fhir", _, "_search"]) => Self::Search,
             ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
@@ -207,6 +208,11 @@ mod tests {
             ("POST", "/fhir/", Write, Bulk),
             ("POST", "/fhir/Observation", Write, Write),
             ("PUT", "/fhir/Observation/1", Write, Write),
+            ("PATCH", "/fhir/Observation/1", Write, Write),
+            ("DELETE", "/fhir/Observation/1", Write, Write),
+            ("PUT", "/fhir/Observation", Write, Write),
+            ("POST", "/fhir/Observation/$validate", Write, Write),
+            ("GET", "/fhir/Observation/1/_history", Clinical, Clinical),
             ("GET", "/fhir/Observation/1", Clinical, Clinical),
             ("GET", "/fhir/Observation/1/_history/2", Clinical, Clinical),
             ("GET", "/fhir/Patient/1/$everything", Clinical, Bulk),

@@ -82,6 +82,32 @@ pub fn cases() -> Vec<Case> {
             }
         }
     }
+    let history = "/fhir/{kind}/{id}/_history";
+    for who in people {
+        for (there, absent) in [("lab-v", "lab-0"), ("of-v", "of-0")] {
+            let path = format!("/fhir/Observation/{there}");
+            for query in ["", "?_count=1", "?_since=2020-01-01T00:00:00Z", "?_page=2"] {
+                let ask = asked(who, &format!("{path}/_history{query}"));
+                case("GET", history, Holds::Same(ask, there, absent));
+            }
+            // What may not be seen is neither deleted nor patched, and no test of a patch tells what is there.
+            for tag in [None, Some("W/\"1\""), Some("W/\"9\"")] {
+                let mut ask = asked(who, &path);
+                ask.headers.extend(tag.map(|t| ("if-match", t.to_owned())));
+                case("DELETE", read, Holds::Same(ask.clone(), there, absent));
+                let ops = json!([{"op": "test", "path": "/status", "value": "final"}]).to_string();
+                ask.body = Some(ops);
+                case("PATCH", read, Holds::Same(ask, there, absent));
+            }
+        }
+        case(
+            "DELETE",
+            read,
+            Holds::Same(asked(who, "/fhir/Patient/pat-v"), "pat-v", "pat-0"),
+        );
+    }
+    let patient = asked("nurse", "/fhir/Patient/pat-v/_history");
+    case("GET", history, Holds::Same(patient, "pat-v", "pat-0"));
     // That a patient is known is no secret to a program (ADR 44): it gets the refusal of that record.
     let patient = asked("nurse", "/fhir/Patient/pat-v");
     case("GET", read, Holds::Same(patient, "pat-v", "pat-0"));
@@ -184,6 +210,13 @@ pub fn cases() -> Vec<Case> {
     );
     ask.headers.push(("if-match", "W/\"9\"".to_owned()));
     case("PUT", read, Holds::Bare(ask, 412));
+    let mut ask = with(
+        "nurse",
+        "/fhir/Observation?identifier=urn:test:lab%7Clab-v",
+        lab("lab-v", "pat-ed", "new").to_string(),
+    );
+    ask.headers.push(("if-match", "W/\"9\"".to_owned()));
+    case("PUT", "/fhir/{kind}", Holds::Bare(ask, 412));
     let import = with("program", "/import", lab("lab-new", "pat-v", "new").to_string());
     case("POST", "/import", Holds::Bare(import, 200));
 
@@ -253,6 +286,17 @@ const NOTHING: &[(&str, &str, &str)] = &[
     ("GET", "/healthz", "names no patient"),
     ("GET", "/readyz", "names no patient"),
     ("GET", "/fhir/metadata", "names no patient"),
+    ("DELETE", "/fhir/{kind}", "is refused, and looks nothing up"),
+    (
+        "POST",
+        "/fhir/{kind}/$validate",
+        "checks what was sent, and looks nothing up",
+    ),
+    (
+        "POST",
+        "/fhir/{kind}/{id}/$validate",
+        "checks what was sent, and looks nothing up",
+    ),
     ("POST", "/auth/token", "gives a token"),
     ("GET", "/.well-known/smart-configuration", "names no patient"),
     ("GET", "/fhir/.well-known/smart-configuration", "names no patient"),

@@ -1,7 +1,8 @@
 //! FHIR R4 JSON to clinical views and back, byte for byte.
 //!
 //! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]),
-//! byte-exact edits ([`edit`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome ([`outcome`]), searches ([`search`]).
+//! byte-exact edits ([`edit`]), JSON Patch ([`patch`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome
+//! ([`outcome`]), searches ([`search`]).
 //! The bytes a client sent are what we keep: nothing here ever writes a resource anew. What staff record at a workstation is
 //! written here, once ([`entry`]), and the Provenance of a correction ([`revision`]).
 //! Never here: I/O, a clock, ids made up (they are arguments), a decimal in a float, a decision about access.
@@ -32,6 +33,7 @@ pub mod entry;
 mod issue;
 mod json;
 pub mod outcome;
+pub mod patch;
 mod read;
 mod revision;
 mod scan;

@@ -4,6 +4,7 @@ use super::super::bearer::FhirCaller;
 use super::super::beat;
 use super::super::refusal::FhirRefusal;
 use super::read::fetch;
+use super::remove;
 use super::{Returns, Wanted, answer, must_be_json, operation};
 use crate::app::{App, NoAccess};
 use crate::clock;
@@ -140,7 +141,9 @@ pub async fn transaction(
     check_reads(app, caller, &plan.steps, &changes.ops).await?;
     let mut done: Vec<Option<Done>> = vec![None; bundle.entries.len()];
     if !changes.ops.is_empty() {
+        may_delete(app, caller, &changes.ops).await?;
         let permit = authorise(app, caller, &changes.ops).await?;
+        remove::keeps_records(app, &changes.ops).await?;
         let at = clock::now();
         let bodies: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
         apply::complete(&*app.store, &FhirProjector, &mut changes.ops, at).await?;
@@ -308,6 +311,18 @@ async fn may_write(app: &App, caller: &Caller, bundle: &Bundle<'_>) -> Result<()
     Ok(())
 }
 
+/// A person deletes what they may see and write, and learns nothing of the rest. Programs may name in a Bundle what is not
+/// there.
+async fn may_delete(app: &App, caller: &Caller, ops: &[ChangeOp]) -> Result<(), FhirRefusal> {
+    if !matches!(caller.subject, Subject::User { .. }) {
+        return Ok(());
+    }
+    for op in ops.iter().filter(|op| matches!(op.kind, ChangeKind::Delete)) {
+        remove::allowed(app, caller, &op.key).await?;
+    }
+    Ok(())
+}
+
 /// Carries out each entry for itself, in the order FHIR gives; answers in the order of the entries.
 async fn batch(
     app: &App,
@@ -361,7 +376,9 @@ async fn entry(
         _ => {}
     }
     let mut changes = apply::changes(std::iter::once((i, step)));
+    may_delete(app, caller, &changes.ops).await?;
     let permit = authorise(app, caller, &changes.ops).await?;
+    remove::keeps_records(app, &changes.ops).await?;
     let at = clock::now();
     let kinds: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
     apply::complete(&*app.store, &FhirProjector, &mut changes.ops, at).await?;

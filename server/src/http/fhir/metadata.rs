@@ -40,17 +40,26 @@ pub fn statement(root: &str) -> Value {
         .filter_map(|r| r.interaction)
         .flat_map(|i| i.split(','))
         .collect();
-    let of_type: Vec<Value> = ["read", "vread", "update", "create"]
-        .iter()
-        .filter(|c| codes.contains(*c))
-        .map(|c| json!({"code": c}))
-        .collect();
+    let of_type: Vec<Value> = [
+        "read",
+        "vread",
+        "update",
+        "patch",
+        "delete",
+        "history-instance",
+        "create",
+    ]
+    .iter()
+    .filter(|c| codes.contains(*c))
+    .map(|c| json!({"code": c}))
+    .collect();
     let of_system: Vec<Value> = ["transaction", "batch"]
         .iter()
         .filter(|c| codes.contains(*c))
         .map(|c| json!({"code": c}))
         .collect();
     let everything = codes.contains(&"$everything");
+    let validates = codes.contains(&"$validate");
     let resources: Vec<Value> = vitrine_fhir::RESOURCE_TYPES
         .iter()
         .filter(|t| !["Parameters"].contains(*t))
@@ -63,7 +72,7 @@ pub fn statement(root: &str) -> Value {
                 "updateCreate": true,
                 "conditionalCreate": true,
                 "conditionalRead": "full-support",
-                "conditionalUpdate": false,
+                "conditionalUpdate": true,
                 "conditionalDelete": "not-supported",
                 "referencePolicy": ["literal", "logical", "resolves", "local"],
             });
@@ -80,13 +89,22 @@ pub fn statement(root: &str) -> Value {
                     one["searchRevInclude"] = json!(["Provenance:target"]);
                 }
             }
+            let mut operations = Vec::new();
+            if validates {
+                operations.push(json!({
+                    "name": "validate",
+                    "definition": "http://hl7.org/fhir/OperationDefinition/Resource-validate",
+                    "documentation": "As for a write: structure and required bindings of R4; no profiles."
+                }));
+            }
             if *t == "Patient" && everything {
-                one["operation"] = json!([{
+                operations.push(json!({
                     "name": "everything",
                     "definition": "http://hl7.org/fhir/OperationDefinition/Patient-everything",
                     "documentation": "_count and the next link; start, end, _since and _type are refused."
-                }]);
+                }));
             }
+            one["operation"] = operations.into();
             one
         })
         .collect();
@@ -99,9 +117,10 @@ pub fn statement(root: &str) -> Value {
         "implementation": {"description": "Vitrine server"},
         "fhirVersion": "4.0.1",
         "format": ["json"],
+        "patchFormat": ["application/json-patch+json"],
         "rest": [{
             "mode": "server",
-            "documentation": "Conditions take identifier=system|value or _id. Idempotency-Key (a UUID) makes a POST or PUT safe to send again. No other search than those listed, and no PATCH or DELETE is offered; DELETE is taken inside a Bundle.",
+            "documentation": "Conditions take identifier=system|value or _id. Idempotency-Key (a UUID) makes a POST, PUT or DELETE safe to send again. PATCH takes application/json-patch+json, and not inside a Bundle. DELETE by condition is taken inside a Bundle alone. No other search than those listed.",
             "security": {
                 "service": [{"coding": [{
                     "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",

@@ -9,11 +9,15 @@ pub mod away;
 pub mod bundle;
 pub mod endpoint;
 pub mod everything;
+pub mod history;
 pub mod last_known;
 pub mod metadata;
+pub mod patch;
 pub mod read;
+pub mod remove;
 pub mod search;
 mod seen;
+pub mod validate;
 pub mod write;
 
 pub use seen::Counts;

@@ -123,7 +123,7 @@ pub async fn fetch(
 
 /// What is too confidential is refused like what is not there: a person is told how an emergency opens it, a program
 /// that there is nothing here for it.
-async fn withheld(app: &App, caller: &Caller, denied: &Denied) -> FhirRefusal {
+pub(super) async fn withheld(app: &App, caller: &Caller, denied: &Denied) -> FhirRefusal {
     if let Err(e) = app.store.append(denied.entry()).await {
         return e.into();
     }
@@ -136,7 +136,7 @@ async fn withheld(app: &App, caller: &Caller, denied: &Denied) -> FhirRefusal {
 
 /// What is not there. Of a resource that would be a patient's, a person without leave is not told whether it is there:
 /// the answer is the one for another ward's, so that ids cannot be tried.
-fn not_there(caller: &Caller, key: &ResourceKey) -> FhirRefusal {
+pub(super) fn not_there(caller: &Caller, key: &ResourceKey) -> FhirRefusal {
     match caller.subject {
         Subject::User { .. } if vitrine_fhir::is_of_a_patient(key.kind.as_str()) => FhirRefusal::suppressed(),
         _ => FhirRefusal::not_found(),
@@ -203,7 +203,12 @@ fn present(found: Option<StoredResource>) -> Result<StoredResource, FhirRefusal>
     Ok(found)
 }
 
-async fn permit(app: &App, caller: &Caller, key: &ResourceKey) -> Result<Permit<ReadResource>, FhirRefusal> {
+/// Leave to read a resource, decided by whose it is.
+pub(super) async fn permit(
+    app: &App,
+    caller: &Caller,
+    key: &ResourceKey,
+) -> Result<Permit<ReadResource>, FhirRefusal> {
     let owner = app.store.owner(key).await?.flatten();
     // A Patient that is not there is treated like one of another ward: the answer tells nobody which it is.
     let owner = owner.or_else(|| {

@@ -1,4 +1,4 @@
-//! `POST /fhir/{type}` and `PUT /fhir/{type}/{id}`: each is a transaction of one entry.
+//! `POST /fhir/{type}`, `PUT /fhir/{type}/{id}` and `PUT /fhir/{type}?identifier=…`: each is a transaction of one entry.
 
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::identity::sessions::Caller;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -87,14 +87,11 @@ pub async fn update(
     let key = path_key(&kind, &id)?;
     must_be_json(&headers)?;
     let op_id = operation(&headers)?;
-    let if_match = headers
-        .get(header::IF_MATCH)
-        .map(|v| v.to_str().unwrap_or_default().to_owned());
     let request = Request {
         method: Method::Put,
         url: Cow::Owned(key.to_string()),
         if_none_exist: None,
-        if_match: if_match.map(Cow::Owned),
+        if_match: if_match(&headers).map(Cow::Owned),
     };
     let bundle = of_one(&body, request)?;
     let done = transaction(&app, &caller, &bundle, op_id, "POST /fhir update")
@@ -103,8 +100,56 @@ pub async fn update(
     single(done, &wanted)
 }
 
+/// Replaces the one resource that bears an identifier, or creates it where none does.
+///
+/// # Errors
+/// [`FhirRefusal`]: 412 when more than one bears it, 400 without a condition, 422 for another condition than one
+/// `identifier` or `_id`.
+pub async fn update_where(
+    State(app): State<Arc<App>>,
+    FhirCaller(caller): FhirCaller,
+    wanted: Wanted,
+    Path(kind): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, FhirRefusal> {
+    path_kind(&kind)?;
+    must_be_json(&headers)?;
+    let op_id = operation(&headers)?;
+    let asked = uri.query().unwrap_or_default().split('&');
+    let condition: Vec<&str> = asked
+        .filter(|p| !p.is_empty() && !p.starts_with("_format=") && !p.starts_with("_pretty="))
+        .collect();
+    if condition.is_empty() {
+        return Err(FhirRefusal::new(
+            StatusCode::BAD_REQUEST,
+            IssueCode::Required,
+            "",
+            "PUT Type/id, or PUT Type?identifier=system|value",
+        ));
+    }
+    let request = Request {
+        method: Method::Put,
+        url: Cow::Owned(format!("{kind}?{}", condition.join("&"))),
+        if_none_exist: None,
+        if_match: if_match(&headers).map(Cow::Owned),
+    };
+    let bundle = of_one(&body, request)?;
+    let done = transaction(&app, &caller, &bundle, op_id, "POST /fhir update")
+        .await
+        .map_err(|e| unwrapped(e, &kind))?;
+    single(done, &wanted)
+}
+
+/// The text of `If-Match`.
+pub(super) fn if_match(headers: &HeaderMap) -> Option<String> {
+    let given = headers.get(header::IF_MATCH)?;
+    Some(given.to_str().unwrap_or_default().to_owned())
+}
+
 /// A resource seen as a transaction of one entry.
-fn of_one<'a>(body: &'a [u8], request: Request<'a>) -> Result<Bundle<'a>, FhirRefusal> {
+pub(super) fn of_one<'a>(body: &'a [u8], request: Request<'a>) -> Result<Bundle<'a>, FhirRefusal> {
     let text = |name: &str| -> Result<Option<Cow<'a, str>>, FhirRefusal> {
         let member = edit::member(body, name).map_err(|e| FhirRefusal::content(&[e.0]))?;
         Ok(member
@@ -127,7 +172,7 @@ fn of_one<'a>(body: &'a [u8], request: Request<'a>) -> Result<Bundle<'a>, FhirRe
 }
 
 /// Expressions as the sender of a single resource knows them.
-fn unwrapped(mut refusal: FhirRefusal, kind: &str) -> FhirRefusal {
+pub(super) fn unwrapped(mut refusal: FhirRefusal, kind: &str) -> FhirRefusal {
     if let Ok(text) = std::str::from_utf8(&refusal.body) {
         let text = text
             .replace("Bundle.entry[0].resource.", &format!("{kind}."))
@@ -140,7 +185,8 @@ fn unwrapped(mut refusal: FhirRefusal, kind: &str) -> FhirRefusal {
     refusal
 }
 
-fn single(mut done: Vec<Done>, wanted: &Wanted) -> Result<Response, FhirRefusal> {
+/// The answer to a write of one resource.
+pub(super) fn single(mut done: Vec<Done>, wanted: &Wanted) -> Result<Response, FhirRefusal> {
     let Some(done) = done.pop() else {
         return Err(FhirRefusal::new(
             StatusCode::INTERNAL_SERVER_ERROR,

@@ -23,8 +23,11 @@ pub struct EntryIssue {
 /// What to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
-    /// Delete the resource; nothing happens when it is not there.
-    Delete,
+    /// Delete the resource; nothing happens when it is not there, unless a version is named.
+    Delete {
+        /// The version that must be current.
+        if_match: Option<u64>,
+    },
     /// A conditional delete that matched nothing.
     DeleteNothing,
     /// Store a new resource under the key.
@@ -191,7 +194,7 @@ pub fn plan(bundle: &Bundle<'_>, answers: &Answers, new_id: NewId<'_>) -> Result
 
 const fn rank(action: &Action) -> u8 {
     match action {
-        Action::Delete | Action::DeleteNothing => 0,
+        Action::Delete { .. } | Action::DeleteNothing => 0,
         Action::Create | Action::Exists => 1,
         Action::Update { .. } | Action::Patch { .. } => 2,
         Action::Read { .. } => 3,
@@ -241,13 +244,16 @@ fn target(entry: &Entry<'_>, answers: &Answers, new_id: NewId<'_>) -> Result<Tar
                 None => done(Action::Create, Some(key(at, kind, &new_id(entry))?)),
             }
         }
-        Method::Delete => match &condition {
-            Some(c) => match matched {
-                Some(id) => done(Action::Delete, Some(key(at, &c.kind, id)?)),
-                None => done(Action::DeleteNothing, None),
-            },
-            None => done(Action::Delete, Some(url_key(at, &request.url)?)),
-        },
+        Method::Delete => {
+            let delete = Action::Delete {
+                if_match: version(at, request)?,
+            };
+            match (&condition, matched) {
+                (Some(c), Some(id)) => done(delete, Some(key(at, &c.kind, id)?)),
+                (Some(_), None) => done(Action::DeleteNothing, None),
+                (None, _) => done(delete, Some(url_key(at, &request.url)?)),
+            }
+        }
         Method::Put => {
             let key = put_key(entry, request, condition.as_ref(), matched, new_id)?;
             done(

@@ -58,8 +58,19 @@ fn the_order_is_delete_create_update_read() {
         plan.steps.iter().map(|s| s.entry).collect::<Vec<_>>(),
         [3, 2, 1, 0]
     );
+    assert_eq!(plan.steps[0].action, Action::Delete { if_match: None });
     assert_eq!(plan.steps[2].action, Action::Update { if_match: Some(3) });
     assert_eq!(plan.steps[2].key.as_ref().unwrap().to_string(), "Patient/5");
+}
+
+#[test]
+fn a_delete_is_of_the_version_it_names() {
+    let delete =
+        |tag: &str| format!(r#"{{"request":{{"method":"DELETE","url":"Observation/2","ifMatch":"{tag}"}}}}"#);
+    let plan = planned(&transaction(&[&delete(r#"W/\"3\""#)]), &Answers::new()).unwrap();
+    assert_eq!(plan.steps[0].action, Action::Delete { if_match: Some(3) });
+    let refused = planned(&transaction(&[&delete("x")]), &Answers::new()).unwrap_err();
+    assert_eq!(codes(&refused), [(0, IssueCode::Conflict)]);
 }
 
 #[test]
