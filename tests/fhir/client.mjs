@@ -36,6 +36,19 @@ assert.equal(one.id, patient.id);
 const bundle = await client.search("Observation", `patient=${patient.id}&_include=Observation:patient`);
 assert.deepEqual(bundle.entry.map((e) => e.search.mode), ["match", "include"]);
 
+const patched = await client.patchResource("Observation", observation.id, [
+  { op: "test", path: "/status", value: "final" },
+  { op: "replace", path: "/status", value: "amended" },
+]);
+assert.deepEqual([patched.status, patched.meta.versionId], ["amended", "3"]);
+const history = await client.readHistory("Observation", observation.id);
+assert.deepEqual(history.entry.map((e) => e.resource.status), ["amended", "final", "preliminary"]);
+const checked = await client.validateResource({ ...final, status: "nothing of R4" });
+assert.ok(checked.issue.some((i) => i.severity === "error"), JSON.stringify(checked));
+const short = await client.createResource({ ...final, id: undefined, meta: undefined, effectiveDateTime: "2026-02-01" });
+await client.deleteResource("Observation", short.id);
+await assert.rejects(client.readResource("Observation", short.id), /gone|deleted/i);
+
 const batch = await client.executeBatch({
   resourceType: "Bundle",
   type: "transaction",
