@@ -63,7 +63,7 @@ impl Ask {
                 ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource)
             }
             ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
-            ("GET", ["fhir", _]) | ("POST", ["fhir", _, "_search"]) => Self::Search,
+            ("GET", ["fhir", _]) | ("POST", ["fhir", _, "_search" | "$match"]) => Self::Search,
             ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
             (_, ["import", ..]) | ("POST", ["dicomweb", ..]) => Self::Import,
             ("GET", ["dicomweb", "studies", ..]) => Self::Images,
@@ -212,6 +212,7 @@ mod tests {
             ("GET", "/fhir/Patient/1/$everything", Clinical, Bulk),
             ("GET", "/fhir/Patient", Clinical, Clinical),
             ("POST", "/fhir/Patient/_search", Clinical, Clinical),
+            ("POST", "/fhir/Patient/$match", Clinical, Clinical),
             ("GET", "/emergency/1", Clinical, Clinical),
             ("POST", "/auth/break-glass", Clinical, Clinical),
             ("POST", "/auth/login", SignIn, SignIn),

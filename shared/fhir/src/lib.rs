@@ -1,6 +1,7 @@
 //! FHIR R4 JSON to clinical views and back, byte for byte.
 //!
-//! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]),
+//! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]), a Patient
+//! as it is compared ([`demographics()`]),
 //! byte-exact edits ([`edit`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome ([`outcome`]).
 //! The bytes a client sent are what we keep: nothing here ever writes a resource anew. What staff record at a workstation is
 //! written here, once ([`entry`]), and the Provenance of a correction ([`revision`]).
@@ -27,6 +28,7 @@
 mod bindings;
 pub mod bundle;
 mod compartment;
+mod demographics;
 pub mod edit;
 pub mod entry;
 mod issue;
@@ -39,6 +41,7 @@ mod validate;
 
 pub use bindings::RESOURCE_TYPES;
 pub use compartment::{compartment, identifiers, is_of_a_patient};
+pub use demographics::demographics;
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{NoteContent, deps, note, read, read_with_deps};
 pub use revision::revision;

@@ -83,6 +83,15 @@ pub fn statement(root: &str) -> Value {
                     "documentation": "_count and the next link; start, end, _since and _type are refused."
                 }]);
             }
+            if *t == "Patient" && codes.contains(&"$match") {
+                let operations = one["operation"].as_array().cloned().unwrap_or_default();
+                let matching = json!({
+                    "name": "match",
+                    "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match",
+                    "documentation": "resource, onlyCertainMatches, count (at most 50). Entries show identity alone (SUBSETTED)."
+                });
+                one["operation"] = operations.into_iter().chain([matching]).collect();
+            }
             one
         })
         .collect();

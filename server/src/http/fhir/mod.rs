@@ -10,6 +10,7 @@ pub mod bundle;
 pub mod endpoint;
 pub mod everything;
 pub mod last_known;
+pub mod matching;
 pub mod metadata;
 pub mod read;
 pub mod search;

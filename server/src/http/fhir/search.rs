@@ -388,7 +388,7 @@ fn bundle(found: &SearchHits, base: &str) -> Result<Value, FhirRefusal> {
 }
 
 /// What a search may show of a patient: identity, from the card; a subset of the Patient, and marked as one.
-fn subset(hit: &PatientHit) -> Result<Value, FhirRefusal> {
+pub(super) fn subset(hit: &PatientHit) -> Result<Value, FhirRefusal> {
     let card: EmergencyCard = serde_json::from_slice(&hit.card)
         .map_err(|_| StoreError::Damaged(format!("the card of patient {}", hit.patient)))?;
     let mut out = json!({
