@@ -119,6 +119,12 @@ fn cases() -> Vec<Case> {
         }
     };
     let secret = |password: &str| Some(json!({"password": password, "new_pin": "802461"}).to_string());
+    let matching = |name: Value| {
+        let who = json!({"resourceType": "Patient", "name": [name], "birthDate": "1970-03-01"});
+        let resource = json!({"name": "resource", "resource": who});
+        Some(json!({"resourceType": "Parameters", "parameter": [resource]}).to_string())
+    };
+    let testperson = || matching(json!({"family": "Testperson", "given": ["Una"]}));
     let glass = |p: &str| Some(json!({"patient": p, "reason": "covering"}).to_string());
     vec![
         ("GET", "/healthz", "/healthz", None, "nobody", 200),
@@ -168,6 +174,15 @@ fn cases() -> Vec<Case> {
         ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "reader", 403),
         ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "nurse", 200),
         ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=".into()), "client", 400),
+        // Who is meant
+        ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "nobody", 401),
+        ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "liar", 401),
+        ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "privacy", 403),
+        ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "reader", 403),
+        ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "nurse", 200),
+        ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "client", 200),
+        ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", matching(json!({"family": 7})), "client", 422),
+        ("POST", "/fhir/{kind}/$match", "/fhir/Observation/$match", testperson(), "client", 400),
         // Update
         ("PUT", "/fhir/{kind}/{id}", "/fhir/Observation/o1", put_obs(), "nobody", 401),
         ("PUT", "/fhir/{kind}/{id}", "/fhir/Observation/o1", put_obs(), "reader", 403),

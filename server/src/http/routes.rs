@@ -107,6 +107,14 @@ pub const ROUTES: &[Route] = &[
         mount: || post(fhir::search::posted),
     },
     Route {
+        method: "POST",
+        path: "/fhir/{kind}/$match",
+        door: Door::Bearer,
+        interaction: Some("$match"),
+        body: Some(65536),
+        mount: || post(fhir::matching::matching),
+    },
+    Route {
         method: "GET",
         path: "/fhir/{kind}/{id}",
         door: Door::Bearer,

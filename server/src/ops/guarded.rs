@@ -248,6 +248,13 @@ impl ChartStore for Guarded {
     ) -> Result<Sealed<SearchHits>, StoreError> {
         read!(self, search, search(permit, query))
     }
+    async fn identities(
+        &self,
+        permit: &Permit<SearchPatients>,
+        patients: &[PatientId],
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        read!(self, search, identities(permit, patients))
+    }
     async fn notes(
         &self,
         permit: &Permit<ReadChart>,

@@ -446,6 +446,19 @@ impl ChartStore for PostgresStore {
         seal::hits(permit, found)
     }
 
+    async fn identities(
+        &self,
+        permit: &Permit<SearchPatients>,
+        patients: &[PatientId],
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        let reader = self.reader_of_old().await?;
+        let mut found = Vec::with_capacity(patients.len());
+        for patient in patients {
+            found.extend(card(&reader, self.vault(), patient).await?);
+        }
+        seal::identities(permit, found)
+    }
+
     async fn notes(
         &self,
         permit: &Permit<ReadChart>,

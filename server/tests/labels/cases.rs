@@ -194,6 +194,13 @@ pub fn cases() -> Vec<Case> {
         Holds::Bare(with("nurse", "/fhir/Patient/_search", form), 200),
     );
 
+    // The same of who may be meant: identity, and compared by identity alone.
+    let whom = json!({"resourceType": "Patient", "name": [{"family": "Testperson", "given": ["Una"]}]});
+    for who in people {
+        let ask = with(who, "/fhir/Patient/$match", whom.to_string());
+        case("POST", "/fhir/{kind}/$match", Holds::Bare(ask, 200));
+    }
+
     // Writing is not narrowed by a label. That an identifier is in use is told (ADR 44), what lies there is not.
     let mut ask = with(
         "nurse",

@@ -1,8 +1,8 @@
 //! FHIR R4 JSON to clinical views and back, byte for byte.
 //!
-//! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]),
-//! byte-exact edits ([`edit`]), JSON Patch ([`patch`]), Bundles and the plan of a transaction ([`bundle`]), OperationOutcome
-//! ([`outcome`]), searches ([`search`]).
+//! Lives here: checking ([`validate`]), the typed views ([`read`]), whose a resource is ([`compartment`]), a Patient
+//! as it is compared ([`demographics()`]), byte-exact edits ([`edit`]), JSON Patch ([`patch`]), Bundles and the plan of a
+//! transaction ([`bundle`]), OperationOutcome ([`outcome`]), searches ([`search`]).
 //! The bytes a client sent are what we keep: nothing here ever writes a resource anew. What staff record at a workstation is
 //! written here, once ([`entry`]), and the Provenance of a correction ([`revision`]).
 //! Never here: I/O, a clock, ids made up (they are arguments), a decimal in a float, a decision about access.
@@ -28,6 +28,7 @@
 mod bindings;
 pub mod bundle;
 mod compartment;
+mod demographics;
 pub mod edit;
 pub mod entry;
 mod issue;
@@ -42,6 +43,7 @@ mod validate;
 
 pub use bindings::RESOURCE_TYPES;
 pub use compartment::{compartment, identifiers, is_of_a_patient};
+pub use demographics::demographics;
 pub use fhirkit::Json;
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{NoteContent, deps, note, read, read_with_deps};

@@ -258,6 +258,13 @@ impl ChartStore for FaultyStore {
     ) -> Result<Sealed<SearchHits>, StoreError> {
         through!(self, search(permit, query))
     }
+    async fn identities(
+        &self,
+        permit: &Permit<SearchPatients>,
+        patients: &[PatientId],
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        through!(self, identities(permit, patients))
+    }
     async fn notes(
         &self,
         permit: &Permit<ReadChart>,

@@ -151,6 +151,31 @@ pub fn hits(permit: &Permit<SearchPatients>, found: SearchHits) -> Result<Sealed
     Ok(Sealed::seal(permit, found, said.finish()))
 }
 
+/// Seals patients that were asked for by their ids, as a search shows them.
+///
+/// # Errors
+/// As [`card`].
+pub fn identities(
+    permit: &Permit<SearchPatients>,
+    found: Vec<StoredCard>,
+) -> Result<Sealed<SearchHits>, StoreError> {
+    let of = found.len() as u64;
+    let hit = |c: StoredCard| PatientHit {
+        patient: c.patient,
+        version: c.version,
+        card: c.body,
+    };
+    let hits = found.into_iter().map(hit).collect();
+    self::hits(
+        permit,
+        SearchHits {
+            hits,
+            more: false,
+            of,
+        },
+    )
+}
+
 /// Seals whose glass was broken: `patient` is of the grant, where there is one.
 ///
 /// # Errors

@@ -103,6 +103,14 @@ pub trait ChartStore: Send + Sync {
         query: &SearchQuery,
     ) -> Result<Sealed<SearchHits>, StoreError>;
 
+    /// Patients as [`Self::search`] shows them, by their ids and in that order: whoever is not there is left out. For
+    /// those who are shown of many that a search was asked about: the disclosure names these alone.
+    async fn identities(
+        &self,
+        permit: &Permit<SearchPatients>,
+        patients: &[PatientId],
+    ) -> Result<Sealed<SearchHits>, StoreError>;
+
     /// Finds notes of the permit's patient by their words.
     async fn notes(
         &self,

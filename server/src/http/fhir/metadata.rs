@@ -104,6 +104,13 @@ pub fn statement(root: &str) -> Value {
                     "documentation": "_count and the next link; start, end, _since and _type are refused."
                 }));
             }
+            if *t == "Patient" && codes.contains(&"$match") {
+                operations.push(json!({
+                    "name": "match",
+                    "definition": "http://hl7.org/fhir/OperationDefinition/Patient-match",
+                    "documentation": "resource, onlyCertainMatches, count (at most 50). Entries show identity alone (SUBSETTED)."
+                }));
+            }
             one["operation"] = operations.into();
             one
         })

@@ -11,6 +11,7 @@ pub mod endpoint;
 pub mod everything;
 pub mod history;
 pub mod last_known;
+pub mod matching;
 pub mod metadata;
 pub mod patch;
 pub mod read;

@@ -24,6 +24,7 @@
 mod address;
 mod alias;
 mod block;
+mod codes;
 mod compare;
 mod dates;
 mod names;
@@ -39,7 +40,7 @@ mod weights;
 pub use alias::{Alias, alias};
 pub use block::{BlockKey, Pass, keys};
 pub use compare::{Field, Level, Normalised};
-pub use score::{AUTO_LINK, Doubt, FieldScore, Grade, REVIEW, Score, score};
+pub use score::{AUTO_LINK, Doubt, FieldScore, Grade, REGISTER, REVIEW, Score, score};
 pub use sound::{fold, sounds};
 pub use weights::{Bits, WEIGHTS, Weight};
 

@@ -25,6 +25,21 @@ pub enum Grade {
     CertainlyNot,
 }
 
+/// People of the register that the thresholds are for: before anything is compared, the odds that two records are of one
+/// person are one to so many.
+pub const REGISTER: f64 = 1_000_000.0;
+
+impl Score {
+    /// How probable it is that the two are one person, 0 to 1: odds are 2 to the power of `total` in bits, divided by
+    /// [`REGISTER`], and the probability is odds / (1 + odds). It is of the weights alone: a [`Doubt`] lowers the
+    /// grade and not this.
+    #[must_use]
+    pub fn probability(&self) -> f64 {
+        let odds = (f64::from(self.total.0) / 100.0).exp2() / REGISTER;
+        odds / (1.0 + odds)
+    }
+}
+
 impl Grade {
     /// The code of <http://terminology.hl7.org/CodeSystem/match-grade>.
     #[must_use]

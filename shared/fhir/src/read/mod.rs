@@ -17,7 +17,7 @@ mod encounter;
 mod html;
 mod medication;
 mod observation;
-mod person;
+pub(crate) mod person;
 mod provenance;
 mod reference;
 

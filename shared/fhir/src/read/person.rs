@@ -9,7 +9,7 @@ use vitrine_clinical::chart::{
     RelatedPerson,
 };
 
-pub(super) fn human_name(node: &Json) -> HumanName {
+pub(crate) fn human_name(node: &Json) -> HumanName {
     let usage = text(node, "use");
     let ended = usage.as_deref() == Some("old") || node.at(&["period", "end"]).is_some();
     HumanName {

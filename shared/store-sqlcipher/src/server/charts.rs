@@ -483,6 +483,21 @@ impl ChartStore for SqlcipherStore {
         seal::hits(permit, found)
     }
 
+    async fn identities(
+        &self,
+        permit: &Permit<SearchPatients>,
+        patients: &[PatientId],
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        let patients = patients.to_vec();
+        let found = self
+            .read_job(move |conn| {
+                let cards = patients.iter().filter_map(|p| card(conn, p).transpose());
+                cards.collect::<Result<Vec<StoredCard>, StoreError>>()
+            })
+            .await?;
+        seal::identities(permit, found)
+    }
+
     async fn notes(
         &self,
         permit: &Permit<ReadChart>,

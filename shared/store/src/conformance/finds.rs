@@ -7,7 +7,7 @@ use crate::{Page, PersonRow, QuarantineItem, SearchBy, SearchQuery, StoreError};
 use bytes::Bytes;
 use std::collections::BTreeSet;
 use vitrine_access::action::{ReadChart, ReadResource, SearchPatients};
-use vitrine_clinical::ResourceKey;
+use vitrine_clinical::{PatientId, ResourceKey};
 
 pub(super) async fn pages_everything_completely(h: Hospital) {
     let mut ops = vec![person("p1", "ann", "1980", "1")];
@@ -338,6 +338,16 @@ pub(super) async fn finds_patients(h: Hospital) {
     assert_eq!(search("ren", 10).await.0, ["p1"]);
     assert_eq!(search("ng", 10).await.0, ["p4"]);
     assert!(search("duc", 10).await.0.is_empty());
+    // By their ids, in the order asked for: whoever is not there is left out.
+    let asked = ["p4", "nobody", "p1"].map(|p| PatientId::new(p).expect("an id"));
+    let permit = h.client::<SearchPatients>(None);
+    let sealed = h.store.identities(&permit, &asked).await.expect("identities");
+    let shown = sealed.disclosure().patients.clone();
+    let hits = h.open(&permit, sealed).await;
+    let ids: Vec<String> = hits.hits.iter().map(|x| x.patient.to_string()).collect();
+    assert_eq!(ids, ["p4", "p1"]);
+    assert_eq!(shown.len(), 2, "the row names whom it shows and nobody else");
+    assert!(!hits.more && hits.hits.iter().all(|x| x.version >= 1 && !x.card.is_empty()));
 }
 
 /// People of many languages; every name is asked for, as it is and as it may be heard.

@@ -225,6 +225,16 @@ impl ChartStore for MemoryStore {
         seal::hits(permit, SearchHits { hits, more, of })
     }
 
+    async fn identities(
+        &self,
+        permit: &Permit<SearchPatients>,
+        patients: &[PatientId],
+    ) -> Result<Sealed<SearchHits>, StoreError> {
+        let t = self.tables();
+        let card = |p: &PatientId| t.patients.get(p).and_then(|p| p.card.clone());
+        seal::identities(permit, patients.iter().filter_map(card).collect())
+    }
+
     async fn notes(
         &self,
         permit: &Permit<ReadChart>,
