@@ -80,7 +80,7 @@ pub async fn matching(
         .noted("query", asked.names().chars().take(KEPT).collect::<String>())
         .noted("by", "match");
     let candidates = candidates(&app, &permit, &asked.person).await?;
-    let mut found = compared(&app, &caller, &asked.person, candidates.patients).await?;
+    let (mut found, unread) = compared(&app, &caller, &asked.person, candidates.patients).await?;
     found.sort_by(|a, b| {
         (b.score.total, a.score.grade, &a.patient).cmp(&(a.score.total, b.score.grade, &b.patient))
     });
@@ -90,6 +90,10 @@ pub async fn matching(
             "incomplete",
             "more patients share a name, a birth date or a number with this one than are compared: give more of what is known",
         ));
+    }
+    if unread > 0 {
+        let text = format!("{unread} records could not be read and were not compared");
+        told.push(warning("incomplete", &text));
     }
     if asked.only_certain {
         found.retain(|f| f.score.grade == Grade::Certain);
@@ -340,28 +344,31 @@ struct Found {
     whole: bool,
 }
 
-/// Those worth a person's look. Whether the caller may read a record is decided for everybody who is compared, so that the time
-/// of an answer does not tell for whom it made a difference; a grant of a broken glass does not count here.
+/// Those worth a person's look, and how many records could not be read. Whether the caller may read a record is decided for
+/// everybody who is compared, so that the time of an answer does not tell for whom it made a difference; a grant of a broken glass does
+/// not count here.
 async fn compared(
     app: &App,
     caller: &Caller,
     person: &Person,
     patients: Vec<PatientId>,
-) -> Result<Vec<Found>, StoreError> {
+) -> Result<(Vec<Found>, usize), StoreError> {
     let asked = Normalised::of(person);
-    let mut out = Vec::new();
+    let (mut out, mut unread) = (Vec::new(), 0);
     for patient in patients {
         let mut request = app.request(caller, Some("Patient"), Some(&patient)).await?;
         request.grant = None;
         let whole = policy::verdict("read-resource", &request).allow;
-        let key =
-            ResourceKey::new("Patient", patient.as_str()).map_err(|e| StoreError::Damaged(e.to_string()))?;
-        let Some((_, body)) = app.store.lookup(&key).await? else {
-            continue;
+        let recorded = match recorded(app, &patient).await {
+            Ok(Some(recorded)) if whole => recorded,
+            Ok(Some(recorded)) => as_searched(recorded),
+            Ok(None) => continue,
+            Err(StoreError::Archived { .. } | StoreError::Damaged(_)) => {
+                unread += 1;
+                continue;
+            }
+            Err(e) => return Err(e),
         };
-        let recorded = vitrine_fhir::demographics(&body)
-            .map_err(|_| StoreError::Damaged(format!("the body of {key}")))?;
-        let recorded = if whole { recorded } else { as_searched(recorded) };
         let score = asked.score(&Normalised::of(&recorded));
         if score.grade != Grade::CertainlyNot {
             out.push(Found {
@@ -371,7 +378,18 @@ async fn compared(
             });
         }
     }
-    Ok(out)
+    Ok((out, unread))
+}
+
+/// A patient as recorded; `None` for one who is gone since they were found.
+async fn recorded(app: &App, patient: &PatientId) -> Result<Option<Person>, StoreError> {
+    let damaged = |e: String| StoreError::Damaged(format!("Patient/{patient}: {e}"));
+    let key = ResourceKey::new("Patient", patient.as_str()).map_err(|e| damaged(e.to_string()))?;
+    let Some((_, body)) = app.store.lookup(&key).await? else {
+        return Ok(None);
+    };
+    let person = vitrine_fhir::demographics(&body).map_err(|e| damaged(e.to_string()))?;
+    Ok(Some(person))
 }
 
 /// What a search of names shows of somebody, or finds them by.
