@@ -8,8 +8,6 @@ use crate::json::{Json, array, object, text};
 use crate::message::{Message, Seg};
 use crate::types;
 
-/// v3 ActCode.
-
 /// The patient of PID as a draft that has to be known: identifiers (PID-3, 2, 4), names, date of birth and sex for the check.
 /// Gives its place among the drafts.
 ///

@@ -310,7 +310,7 @@ fn refuse_what_the_index_has_not(search: &Search) -> Result<(), FhirRefusal> {
 fn asked(search: &Search) -> Result<Vec<String>, FhirRefusal> {
     let (mut every, mut either): (Vec<String>, Option<Vec<String>>) = (Vec::new(), None);
     for (name, value) in search.said() {
-        let (base, modifier) = name.split_once(':').unwrap_or((&name, ""));
+        let (base, modifier) = name.split_once(':').unwrap_or((name, ""));
         let text: fn(&str) -> Option<String> = match (base, modifier) {
             ("name" | "family" | "given", "" | "exact") => |v| Some(v.to_owned()),
             ("identifier", "") => |v| Some(v.rsplit('|').next().unwrap_or_default().to_owned()),
@@ -321,7 +321,7 @@ fn asked(search: &Search) -> Result<Vec<String>, FhirRefusal> {
             },
             _ => continue,
         };
-        let texts: Option<Vec<String>> = alternatives(&value).iter().map(|v| text(v)).collect();
+        let texts: Option<Vec<String>> = alternatives(value).iter().map(|v| text(v)).collect();
         let Some(texts) = texts.filter(|t| t.iter().all(|t| t.chars().any(char::is_alphanumeric))) else {
             continue;
         };
