@@ -81,6 +81,7 @@ fn world() -> Vec<Value> {
             "identifier": [{"system": "urn:npi", "value": "77"}]}),
         json!({"resourceType": "Practitioner", "id": "other", "name": [{"family": "Webb"}]}),
         json!({"resourceType": "Organization", "id": "lab", "name": "Northern Laboratory", "address": [{"city": "Leeds"}]}),
+        json!({"resourceType": "Device", "id": "pump", "deviceName": [{"name": "Pump", "type": "user-friendly-name"}]}),
         json!({"resourceType": "Medication", "id": "m1", "code": {"text": "Furosemide 40 mg"}}),
         patient("p1", "Lantern", "Ada", "1950-03-01"),
         patient("p2", "Lantern", "Bea", "1961-07-02"),
@@ -186,6 +187,7 @@ async fn a_record_is_searched_by_what_its_resources_say() {
             &["p1", "p2"],
         ),
         ("Practitioner?name=we", &["other", "gp"]),
+        ("Device?_id=pump,nothing", &["pump"]),
         ("Practitioner?identifier=urn:npi|77", &["gp"]),
         ("Organization?address=leeds", &["lab"]),
     ];

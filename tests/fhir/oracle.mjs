@@ -18,6 +18,14 @@ const resources = JSON.parse(readFileSync(0, "utf8"));
 const patient = resources.find((r) => r.resourceType === "Patient").id;
 const offered = await client.get(`${process.argv[2]}fhir/metadata`);
 
+// What the server says it searches by and R4 does not know so.
+const defined = readJson("fhir/r4/search-parameters.json").entry.map((e) => e.resource);
+const strange = offered.rest[0].resource.flatMap((r) =>
+  (r.searchParam ?? [])
+    .filter(({ name, type }) => !defined.some((p) => p.code === name && p.type === type && [r.type, "Resource", "DomainResource"].some((b) => p.base.includes(b))))
+    .map(({ name, type }) => `${r.type}?${name} (${type})`),
+);
+
 // A member of a union of expressions that is of another type says nothing of this one.
 function expression(p, kind) {
   const parts = p.expression.split(/\s\|\s/).filter((part) => part.replace(/^\(+/, "").startsWith(`${kind}.`) || part.startsWith("Resource."));
@@ -158,4 +166,4 @@ for (const kind of kinds) {
     }
   }
 }
-console.log(JSON.stringify({ asked, differences, left }));
+console.log(JSON.stringify({ asked, differences, left, strange }));

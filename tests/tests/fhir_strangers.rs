@@ -148,6 +148,18 @@ async fn like_the_definitions(server: &Server, name: &str, least: u64) -> Result
         serde_json::to_string_pretty(&unknown)?
     );
     ensure!(asked >= least, "{asked} questions only");
+    // Of US Core alone.
+    let known = [
+        "CareTeam?role (token)",
+        "Condition?asserted-date (date)",
+        "Encounter?discharge-disposition (token)",
+        "Goal?description (token)",
+    ];
+    ensure!(
+        said["strange"] == serde_json::json!(known),
+        "no parameters of R4: {}",
+        said["strange"]
+    );
     Ok(())
 }
 

@@ -27,7 +27,7 @@ use vitrine_access::Permit;
 use vitrine_access::action::SearchPatients;
 use vitrine_access::policy;
 use vitrine_clinical::chart::PartialDate;
-use vitrine_clinical::matching::{Grade, Level, Normalised, Pass, Person, Score, keys};
+use vitrine_clinical::matching::{Grade, Level, Normalised, Pass, Person, Score, is_particle, keys};
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_fhir::IssueCode;
 use vitrine_store::search::{name_words, number_word};
@@ -234,9 +234,14 @@ fn words<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
         word.len() > 1 && !keys(&person).is_empty()
     };
     let mut out: Vec<String> = Vec::new();
-    for word in names.flat_map(|n| name_words(n)).filter(|w| says(w)) {
-        if !out.contains(&word) {
-            out.push(word);
+    for name in names {
+        let every = name_words(name);
+        // Where a name is nothing but a particle it is the name.
+        let only = every.iter().all(|w| is_particle(w));
+        for word in every.into_iter().filter(|w| says(w) && (only || !is_particle(w))) {
+            if !out.contains(&word) {
+                out.push(word);
+            }
         }
     }
     out
@@ -494,6 +499,7 @@ mod tests {
             asked("van Dam", "Jo", "1950-03-02"),
             ["19500302", "19500203", "dam jo", "dam 1950", "jo 1950"]
         );
+        assert_eq!(asked("Le", "Jo", "1950"), ["le jo", "le 1950", "jo 1950"]);
         assert_eq!(asked("Dam", "J", "1950"), ["dam 1950"]);
         assert_eq!(asked("Dam", "Jo", "1900-01-01"), ["dam jo", "dam"]);
         for (family, given, born) in [("", "", ""), ("UNKNOWN", "", "1900-01-01"), ("Dam", "", "")] {

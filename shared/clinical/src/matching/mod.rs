@@ -40,6 +40,7 @@ mod weights;
 pub use alias::{Alias, alias};
 pub use block::{BlockKey, Pass, keys};
 pub use compare::{Field, Level, Normalised};
+pub use names::is_particle;
 pub use score::{AUTO_LINK, Doubt, FieldScore, Grade, REGISTER, REVIEW, Score, score};
 pub use sound::{fold, sounds};
 pub use weights::{Bits, WEIGHTS, Weight};

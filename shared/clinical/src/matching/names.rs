@@ -17,6 +17,12 @@ const PARTICLES: &[&str] = &[
     "vom", "von", "y", "zu", "zum", "zur", "ap",
 ];
 
+/// Whether a folded word is a small word before a family name. Where a name has no other word it is the name: `Le`, `Al`.
+#[must_use]
+pub fn is_particle(word: &str) -> bool {
+    PARTICLES.contains(&word)
+}
+
 /// What is written where nobody knows a name.
 const NOBODY: &[&str] = &[
     "anon",
@@ -182,11 +188,7 @@ impl Name {
             return None;
         }
         let every: Vec<&String> = every.iter().take(WORDS).collect();
-        let mut core: Vec<&String> = every
-            .iter()
-            .copied()
-            .filter(|w| !PARTICLES.contains(&w.as_str()))
-            .collect();
+        let mut core: Vec<&String> = every.iter().copied().filter(|w| !is_particle(w)).collect();
         if core.is_empty() {
             core.clone_from(&every);
         }

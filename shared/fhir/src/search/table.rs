@@ -3,7 +3,7 @@
 //! Source: the search parameters of each type at hl7.org/fhir/R4, and those that US Core 6.1.0 adds. A path is a list of member names;
 //! arrays are walked; `[system=phone]` keeps what has that member; what a path leads to is read by its shape (a Coding, a
 //! CodeableConcept, an Identifier, a Period …). Left out: what needs more of the resource than this (`Observation.code` of
-//! members, near, filters by FHIRPath).
+//! members, `near`, `relationship` of DocumentReference).
 
 /// The type of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,6 +168,7 @@ static APPOINTMENT: &[P] = &[
     r("reason-reference", &["reasonReference"], ANY),
     r("based-on", &["basedOn"], ANY),
     r("slot", &["slot"], ANY),
+    r("supporting-info", &["supportingInformation"], ANY),
     t("identifier", &["identifier"]),
 ];
 static CARE_PLAN: &[P] = &[
@@ -186,6 +187,16 @@ static CARE_PLAN: &[P] = &[
     r("replaces", &["replaces"], ANY),
     r("activity-reference", &["activity.reference"], ANY),
     t("activity-code", &["activity.detail.code"]),
+    d(
+        "activity-date",
+        &[
+            "activity.detail.scheduledTiming",
+            "activity.detail.scheduledPeriod",
+        ],
+    ),
+    r("performer", &["activity.detail.performer"], ANY),
+    u("instantiates-uri", &["instantiatesUri"]),
+    r("instantiates-canonical", &["instantiatesCanonical"], ANY),
     t("identifier", &["identifier"]),
 ];
 static CARE_TEAM: &[P] = &[
@@ -212,6 +223,8 @@ static COMMUNICATION: &[P] = &[
     r("sender", &["sender"], ANY),
     r("based-on", &["basedOn"], ANY),
     r("part-of", &["partOf"], ANY),
+    u("instantiates-uri", &["instantiatesUri"]),
+    r("instantiates-canonical", &["instantiatesCanonical"], ANY),
     t("identifier", &["identifier"]),
 ];
 static COMPOSITION: &[P] = &[
@@ -229,6 +242,9 @@ static COMPOSITION: &[P] = &[
     r("author", &["author"], ANY),
     r("attester", &["attester.party"], ANY),
     r("entry", &["section.entry"], ANY),
+    t("context", &["event.code"]),
+    t("related-id", &["relatesTo.targetIdentifier"]),
+    r("related-ref", &["relatesTo.targetReference"], &["Composition"]),
     t("identifier", &["identifier"]),
 ];
 static CONDITION: &[P] = &[
@@ -708,6 +724,8 @@ static PROCEDURE: &[P] = &[
     r("location", &["location"], &["Location"]),
     r("based-on", &["basedOn"], ANY),
     r("part-of", &["partOf"], ANY),
+    u("instantiates-uri", &["instantiatesUri"]),
+    r("instantiates-canonical", &["instantiatesCanonical"], ANY),
     t("identifier", &["identifier"]),
 ];
 static PROVENANCE: &[P] = &[
@@ -727,7 +745,7 @@ static QUESTIONNAIRE_RESPONSE: &[P] = &[
     r("subject", &["subject"], ANY),
     d("authored", &["authored"]),
     t("status", &["status"]),
-    u("questionnaire", &["questionnaire"]),
+    r("questionnaire", &["questionnaire"], ANY),
     r("author", &["author"], ANY),
     r("source", &["source"], ANY),
     r("encounter", &["encounter"], &["Encounter"]),
@@ -775,6 +793,9 @@ static SERVICE_REQUEST: &[P] = &[
     r("specimen", &["specimen"], &["Specimen"]),
     r("based-on", &["basedOn"], ANY),
     r("replaces", &["replaces"], &["ServiceRequest"]),
+    t("order-detail", &["orderDetail"]),
+    u("instantiates-uri", &["instantiatesUri"]),
+    r("instantiates-canonical", &["instantiatesCanonical"], ANY),
     t("identifier", &["identifier"]),
 ];
 static SPECIMEN: &[P] = &[

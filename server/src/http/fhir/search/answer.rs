@@ -32,7 +32,7 @@ pub(super) struct Answer {
     found: Vec<StoredResource>,
     /// The same of patients, whose entries are made already.
     patients: Vec<StoredResource>,
-    archived: Vec<ArchivedResource>,
+    archived: Vec<(usize, ArchivedResource)>,
     total: Option<u64>,
     next: Option<String>,
 }
@@ -99,17 +99,20 @@ impl Answer {
         self.told.push(json!({"resource": {"resourceType": "OperationOutcome", "issue": [issue]}, "search": {"mode": "outcome"}}));
     }
 
-    /// Says what of a record is withheld, and what of it could not be looked at because it lies in the archive.
+    /// Says what of a record is withheld, and what of it could not be looked at because it lies in the archive. `of` is its place among
+    /// those searched.
     pub(super) async fn tell_of_record(
         &mut self,
         app: &App,
+        of: usize,
         permit: &Permit<ReadChart>,
     ) -> Result<(), FhirRefusal> {
         let left_out = seen::left_out(app, permit).await?;
         if left_out > 0 {
             self.told.push(withheld(left_out, permit.breaking_helps()));
         }
-        let archived = std::mem::take(&mut self.archived);
+        let own = self.archived.iter().filter(|(n, _)| *n == of);
+        let archived: Vec<ArchivedResource> = own.map(|(_, a)| a.clone()).collect();
         if !archived.is_empty() {
             self.told
                 .push(away::entry(&archived, &away::asked_back(app, permit).await?));

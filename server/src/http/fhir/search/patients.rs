@@ -200,7 +200,8 @@ async fn meant(
             ));
         }
     }
-    let identity = names(search).iter().all(|n| IDENTITY.contains(&n.as_str()));
+    let identity = names(search).iter().all(|n| IDENTITY.contains(&n.as_str()))
+        && search.sort.iter().all(|by| IDENTITY.contains(&by.parameter.name));
     let mut meant = Vec::new();
     for patient in who {
         let Ok(key) = ResourceKey::new("Patient", patient.as_str()) else {

@@ -6,7 +6,7 @@
 use super::answer::Answer;
 use super::resolving::Resolving;
 use super::walk::{Leave, Walk, peek};
-use super::{FhirRefusal, KEPT, Page, bad, patients};
+use super::{FhirRefusal, KEPT, Page, bad, common, patients};
 use crate::app::App;
 use crate::identity::sessions::Caller;
 use axum::http::StatusCode;
@@ -51,10 +51,12 @@ pub(super) async fn search(
     search: &Search,
     page: &Page,
 ) -> Result<Answer, FhirRefusal> {
-    let mut whose = Vec::new();
-    for patient in owners(app, caller, search).await? {
-        if !whose.contains(&patient) {
-            whose.push(patient);
+    let (mut whose, mut nobodys) = (Vec::new(), false);
+    for owner in owners(app, caller, search).await? {
+        match owner {
+            Some(patient) if !whose.contains(&patient) => whose.push(patient),
+            Some(_) => {}
+            None => nobodys = true,
         }
     }
     if whose.len() > RECORDS {
@@ -69,6 +71,11 @@ pub(super) async fn search(
             leave(app, caller, &search.kind, patient, &page.asked).await?,
         ));
     }
+    if nobodys {
+        of.push(Leave::Nobody(
+            common::leave(app, caller, &search.kind, &page.asked).await?,
+        ));
+    }
     let referred = referred(app, caller, search, &whose, &page.asked).await?;
     let walk = Walk {
         app,
@@ -80,9 +87,9 @@ pub(super) async fn search(
     };
     let walked = walk.make(&mut Resolving::new(caller)).await?;
     let mut answer = Answer::of(search, page, walked);
-    for leave in &of {
+    for (n, leave) in of.iter().enumerate() {
         let Leave::Record(permit) = leave else { continue };
-        answer.tell_of_record(app, permit).await?;
+        answer.tell_of_record(app, n, permit).await?;
         // A program is told that a record is not there; to a person it is one of another ward's.
         if matches!(caller.subject, Subject::Client { .. })
             && let Some(patient) = permit.patient()
@@ -97,13 +104,15 @@ pub(super) async fn search(
     Ok(answer)
 }
 
-/// Whose records are searched: those of the patients named, of the patients a chain finds, or of the resources named by `_id`.
-async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<PatientId>, FhirRefusal> {
+/// Whose records are searched: those of the patients named, of the patients a chain finds, or of the resources named by `_id`; `None` =
+/// what is nobody's.
+async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<Option<PatientId>>, FhirRefusal> {
     if let Some(named) = search.patients() {
-        return Ok(named);
+        return Ok(named.into_iter().map(Some).collect());
     }
     if let Some(chain) = search.patient_chain() {
-        return patients::ids(app, caller, &chain, RECORDS + 1).await;
+        let found = patients::ids(app, caller, &chain, RECORDS + 1).await?;
+        return Ok(found.into_iter().map(Some).collect());
     }
     if let Some(ids) = search.ids() {
         return of_ids(app, caller, &search.kind, &ids).await;
@@ -119,7 +128,12 @@ async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<Patie
 
 /// The owners of resources that are named by their ids. Ids cannot be tried: what is not there is answered like what is another's or
 /// too confidential, to a person by the refusal of a record that is not theirs, to a program by nothing.
-async fn of_ids(app: &App, caller: &Caller, kind: &str, ids: &[&str]) -> Result<Vec<PatientId>, FhirRefusal> {
+async fn of_ids(
+    app: &App,
+    caller: &Caller,
+    kind: &str,
+    ids: &[&str],
+) -> Result<Vec<Option<PatientId>>, FhirRefusal> {
     super::may_search(app, caller, kind).await?;
     let mut owners = BTreeSet::new();
     for id in ids.iter().take(RECORDS * 10) {
@@ -134,24 +148,32 @@ async fn of_ids(app: &App, caller: &Caller, kind: &str, ids: &[&str]) -> Result<
     Ok(owners.into_iter().collect())
 }
 
-/// Whose a resource is, where the caller sees it.
-async fn of_id(app: &App, caller: &Caller, kind: &str, id: &str) -> Result<Option<PatientId>, FhirRefusal> {
+/// Whose a resource is, where the caller sees it: `Some(None)` = nobody's.
+async fn of_id(
+    app: &App,
+    caller: &Caller,
+    kind: &str,
+    id: &str,
+) -> Result<Option<Option<PatientId>>, FhirRefusal> {
     let Ok(key) = ResourceKey::new(kind, id) else {
         return Ok(None);
     };
-    let Some(owner) = app.store.owner(&key).await?.flatten() else {
-        return Ok(None);
+    let owner = match app.store.owner(&key).await? {
+        Some(Some(owner)) => owner,
+        // The leave for what is nobody's is asked for with the search.
+        Some(None) => return Ok(Some(None)),
+        None => return Ok(None),
     };
     let permit = leave(app, caller, kind, &owner, &format!("_id={id}")).await?;
     let label = match app.store.lookup(&key).await {
         Ok(Some((_, body))) => labels::of_resource(kind, &body),
         Ok(None) => return Ok(None),
         // What lies in the archive is told by the walk.
-        Err(StoreError::Archived { .. }) => return Ok(Some(owner)),
+        Err(StoreError::Archived { .. }) => return Ok(Some(Some(owner))),
         Err(e) => return Err(e.into()),
     };
     if permit.sees(label) {
-        return Ok(Some(owner));
+        return Ok(Some(Some(owner)));
     }
     app.store.append(permit.withheld().entry()).await?;
     app.metrics.denied();

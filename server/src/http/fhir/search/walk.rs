@@ -82,8 +82,8 @@ pub(super) struct Walk<'a> {
 #[derive(Default)]
 pub(super) struct Walked {
     pub(super) hits: Vec<StoredResource>,
-    /// They lie in the archive: whether they match is not known.
-    pub(super) archived: Vec<ArchivedResource>,
+    /// They lie in the archive, of which record by its place: whether they match is not known.
+    pub(super) archived: Vec<(usize, ArchivedResource)>,
     /// All that match, where they were counted.
     pub(super) total: Option<u64>,
     pub(super) next: Option<Token>,
@@ -180,19 +180,22 @@ impl Walk<'_> {
         let mut part = part;
         loop {
             let (mut new, mut archived, mut next) = (Vec::new(), Vec::new(), None);
-            part = part.map(|page| {
-                for (number, r) in &page.resources {
-                    if let Some(sort) = self.matches(r, resolving) {
-                        new.push(Match {
-                            sort,
-                            place: Place { of, number: *number },
-                            key: r.key.clone(),
-                        });
+            // A thousand bodies are read: not on a thread that others wait for.
+            part = tokio::task::block_in_place(|| {
+                part.map(|page| {
+                    for (number, r) in &page.resources {
+                        if let Some(sort) = self.matches(r, resolving) {
+                            new.push(Match {
+                                sort,
+                                place: Place { of, number: *number },
+                                key: r.key.clone(),
+                            });
+                        }
                     }
-                }
-                archived.extend(page.archived.iter().map(|(_, a)| a.clone()));
-                next = page.next;
-                page
+                    archived.extend(page.archived.iter().map(|(_, a)| (of, a.clone())));
+                    next = page.next;
+                    page
+                })
             });
             // What a chain leads to is fetched, and the stretch looked through again.
             if resolving.fetch(self.app, leave).await? {
