@@ -66,6 +66,12 @@ fn patient(id: &str, family: &str, given: &str, born: &str) -> Value {
         "identifier": [{"system": "urn:mrn", "value": format!("N-{id}")}]})
 }
 
+fn with_numbers(mut patient: Value, numbers: &[&str]) -> Value {
+    let own = patient["identifier"].as_array_mut().unwrap();
+    own.extend(numbers.iter().map(|n| json!({"system": "urn:mrn", "value": n})));
+    patient
+}
+
 fn lab(id: &str, of: &str, code: &str, at: &str, value: &str) -> Value {
     let value: serde_json::Number = serde_json::from_str(value).unwrap();
     json!({"resourceType": "Observation", "id": id, "status": "final", "subject": {"reference": format!("Patient/{of}")},
@@ -84,7 +90,12 @@ fn world() -> Vec<Value> {
         json!({"resourceType": "Device", "id": "pump", "deviceName": [{"name": "Pump", "type": "user-friendly-name"}]}),
         json!({"resourceType": "Medication", "id": "m1", "code": {"text": "Furosemide 40 mg"}}),
         patient("p1", "Lantern", "Ada", "1950-03-01"),
-        patient("p2", "Lantern", "Bea", "1961-07-02"),
+        with_numbers(
+            patient("p2", "Lantern", "Bea", "1961-07-02"),
+            &["3.5.1949", "A|1"],
+        ),
+        json!({"resourceType": "PractitionerRole", "id": "surgeon", "practitioner": {"reference": "Practitioner/gp"},
+            "code": [{"coding": [{"code": "surgeon"}]}]}),
         patient("p3", "O'Brien", "Cora", "1950-03-01"),
     ];
     for p in ["p1", "p2"] {
@@ -179,6 +190,8 @@ async fn a_record_is_searched_by_what_its_resources_say() {
         ("Patient?birthdate=1950-03-01&gender=male", &[]),
         ("Patient?identifier=urn:mrn|N-p3", &["p3"]),
         ("Patient?identifier=urn:other|N-p3", &[]),
+        ("Patient?identifier=urn:mrn|3.5.1949", &["p2"]),
+        ("Patient?identifier=A%5C%7C1", &["p2"]),
         ("Patient?name=o%27br", &["p3"]),
         ("Patient?family:exact=Lantern&_sort=-birthdate", &["p2", "p1"]),
         ("Patient?_id=p1,p3", &["p1", "p3"]),
@@ -187,6 +200,10 @@ async fn a_record_is_searched_by_what_its_resources_say() {
             &["p1", "p2"],
         ),
         ("Practitioner?name=we", &["other", "gp"]),
+        (
+            "Practitioner?_has:PractitionerRole:practitioner:role=surgeon",
+            &["gp"],
+        ),
         ("Device?_id=pump,nothing", &["pump"]),
         ("Practitioner?identifier=urn:npi|77", &["gp"]),
         ("Organization?address=leeds", &["lab"]),
@@ -220,6 +237,10 @@ async fn a_record_is_searched_by_what_its_resources_say() {
         ("Observation?patient=p1&colour=red", 400),
         ("Observation?patient=p1&date=yesterday", 400),
         ("Observation?patient=p1&_page=1-2", 400),
+        ("Observation?patient=p1&_page=p2~9", 400),
+        ("Observation?patient=p1&_page=p1~x", 400),
+        ("Practitioner?_has:Observation:performer:code=x", 400),
+        ("Encounter?patient=p1&_has:PractitionerRole:location:role=x", 400),
         ("Observation?patient=p1&code:in=x", 400),
         ("Patient?gender=female", 400),
         ("Patient?_lastUpdated=gt2020&name=x", 400),
@@ -348,6 +369,10 @@ async fn what_belongs_to_it_comes_along() {
             "Patient?family=lantern&_revinclude=MedicationRequest:patient",
             &["MedicationRequest/r1"],
         ),
+        (
+            "Practitioner?_id=gp&_revinclude=PractitionerRole:practitioner",
+            &["PractitionerRole/surgeon"],
+        ),
     ];
     for (asked, expected) in cases {
         let (status, bundle) = get(&s, &client, &format!("/fhir/{asked}")).await;
@@ -390,6 +415,17 @@ async fn a_search_shows_what_its_caller_may_read_and_writes_it_down() {
     assert!(!shown("o0") && !shown("o3"), "what was only looked at: {text}");
     assert_eq!(row["notes"]["by"], "Observation search");
     assert!(row["notes"]["query"].as_str().unwrap().contains("code=2823-3"));
+    // A chain that finds patients has its row, and names them; so has a question that nothing is looked at for.
+    get(&s, &client, "/fhir/Observation?patient.name=lantern&code=2823-3").await;
+    let chain = rows_of("search-patients").pop().unwrap();
+    assert_eq!(chain["disclosure"]["patients"], json!(["p1", "p2"]), "{chain}");
+    for asked in ["Observation?patient.name=nobody", "Observation?_id=nothing"] {
+        let before = rows_of("search-patients").len();
+        let (status, bundle) = get(&s, &client, &format!("/fhir/{asked}")).await;
+        assert_eq!((status, &bundle["total"]), (200, &json!(0)), "{asked}");
+        assert!(rows_of("search-patients").len() > before, "{asked}");
+    }
+    let rows = rows_of("read-chart");
     // Of several records a row each.
     let before = rows.len();
     get(&s, &client, "/fhir/Observation?patient=p1,p2&code=2823-3").await;

@@ -11,8 +11,10 @@ use crate::error::{Exit, Fault};
 use crate::identity::devices;
 use crate::imaging::copies::Copier;
 use crate::imaging::filing::Filer;
+use crate::ingest::import::Permits;
 use crate::keys::Keys;
 use crate::ops;
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -234,6 +236,17 @@ pub fn operator_request(account: &str) -> Request {
         kind: None,
         grant: None,
         purpose: None,
+    }
+}
+
+/// Permits for whoever runs commands on this machine, by the name that the audit log gives them.
+pub struct OfOperator(pub String);
+
+#[async_trait]
+impl Permits for OfOperator {
+    async fn permit(&self) -> Result<Permit<action::ImportData>, StoreError> {
+        policy::decide::<action::ImportData>(operator_request(&self.0))
+            .map_err(|d| StoreError::Refused(d.text.to_owned()))
     }
 }
 

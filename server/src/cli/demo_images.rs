@@ -1,10 +1,9 @@
 //! `demo --images`: the product's own phantoms as images of some patients of the synthetic hospital.
 
-use super::acts::Ground;
+use super::acts::{Ground, OfOperator};
 use crate::error::Fault;
 use crate::imaging::blobs::Incoming;
 use crate::imaging::filing::{Filer, Outcome};
-use crate::ingest::permits::OfOperator;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use vitrine_clinical::format::civil::{DAY_MS, date_from_days};

@@ -1,13 +1,12 @@
 //! `import`: files into the store, or into a running server over the network.
 
-use super::acts::{Act, Given, Ground, given};
+use super::acts::{Act, Given, Ground, OfOperator, given};
 use super::{Context, Outcome as Done, admin, show};
 use crate::clock;
 use crate::error::{Exit, Fault};
 use crate::imaging::filing::Outcome;
 use crate::ingest::hl7::Intake;
 use crate::ingest::import::{Counts, Importer, run};
-use crate::ingest::permits::OfOperator;
 use crate::ingest::source;
 use clap::Args;
 use rustls_pki_types::{CertificateDer, pem::PemObject as _};

@@ -1,17 +1,16 @@
 //! Leave to bring data in, for whoever does it.
 //!
 //! Lives here: who asks, as the audit log names them. Never here: what they may (the policy). Called by `ingest::dimse`,
-//! `ingest::mllp`, the commands and the console.
+//! `ingest::mllp`, the commands (whose own leave is `cli::acts::OfOperator`) and the console.
 
 use super::import::Permits;
 use crate::app::{App, NoAccess};
-use crate::cli::acts::operator_request;
 use crate::clock;
 use async_trait::async_trait;
 use std::sync::Arc;
 use vitrine_access::Permit;
 use vitrine_access::action::ImportData;
-use vitrine_access::policy::{self, Request, Subject};
+use vitrine_access::policy::{Request, Subject};
 use vitrine_store::StoreError;
 
 /// Permits for a program that the configuration knows: it may bring data in and read nothing.
@@ -61,17 +60,6 @@ impl Permits for OfProgram {
             NoAccess::Store(e) => e,
             NoAccess::Denied(d) => StoreError::Refused(d.text.to_owned()),
         })
-    }
-}
-
-/// Permits for whoever runs commands on this machine, by the name that the audit log gives them.
-pub struct OfOperator(pub String);
-
-#[async_trait]
-impl Permits for OfOperator {
-    async fn permit(&self) -> Result<Permit<ImportData>, StoreError> {
-        policy::decide::<ImportData>(operator_request(&self.0))
-            .map_err(|d| StoreError::Refused(d.text.to_owned()))
     }
 }
 

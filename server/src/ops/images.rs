@@ -4,12 +4,12 @@
 //! (`imaging`). Called by `cli::acts`.
 
 use super::archive::worded;
-use crate::cli::acts::{Given, Ground, given};
+use crate::cli::acts::{Given, Ground, OfOperator, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
 use crate::imaging::filing::{Fault as NotFiled, Outcome};
 use crate::imaging::held::{Examined, Item};
-use crate::ingest::permits::{Noted, OfOperator};
+use crate::ingest::permits::Noted;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

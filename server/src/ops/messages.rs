@@ -7,10 +7,9 @@ pub mod work;
 
 use self::work::{Cannot, Work};
 use super::archive::worded;
-use crate::cli::acts::{Given, Ground, given};
+use crate::cli::acts::{Given, Ground, OfOperator, given};
 use crate::clock;
 use crate::error::{Exit, Fault};
-use crate::ingest::permits::OfOperator;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

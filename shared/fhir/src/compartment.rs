@@ -80,7 +80,11 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("VisionPrescription", &["patient"]),
 ];
 
-pub(crate) fn parse(bytes: &[u8]) -> Result<Json, FhirError> {
+/// A resource's bytes as JSON that keeps numbers as they are written.
+///
+/// # Errors
+/// [`FhirError`] for what is no UTF-8 or no JSON, with its place.
+pub fn parse(bytes: &[u8]) -> Result<Json, FhirError> {
     let text = std::str::from_utf8(bytes).map_err(|e| {
         FhirError::new(
             IssueCode::Structure,

@@ -42,7 +42,7 @@ pub mod search;
 mod validate;
 
 pub use bindings::RESOURCE_TYPES;
-pub use compartment::{compartment, identifiers, is_of_a_patient};
+pub use compartment::{compartment, identifiers, is_of_a_patient, parse};
 pub use demographics::demographics;
 pub use fhirkit::Json;
 pub use issue::{FhirError, Issue, IssueCode};

@@ -18,8 +18,6 @@ pub struct KindPage {
     pub archived: Vec<(u64, ArchivedResource)>,
     /// Below which number the next stretch begins; `None` at the end.
     pub next: Option<u64>,
-    /// Resources of this stretch that are left out: the permit does not let see them.
-    pub withheld: u64,
 }
 
 /// Reading by type.

@@ -94,11 +94,9 @@ pub fn chart(permit: &Permit<ReadChart>, mut found: HistoryPage) -> Sealed<Histo
     Sealed::seal(permit, found, said.finish())
 }
 
-/// Seals a stretch of the resources of one type: what the permit does not let see is taken out and counted.
+/// Seals a stretch of the resources of one type: what the permit does not let see is taken out.
 pub fn kind<A: Action>(permit: &Permit<A>, mut found: KindPage) -> Sealed<KindPage> {
-    let all = found.resources.len();
     found.resources.retain(|(_, r)| permit.sees(labels::of(r)));
-    found.withheld = (all - found.resources.len()) as u64;
     let mut said = Collect::default();
     permit.patient().into_iter().for_each(|p| said.patient(p));
     for (_, r) in &found.resources {

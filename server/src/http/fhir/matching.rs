@@ -12,7 +12,7 @@
 use super::super::bearer::FhirCaller;
 use super::super::refusal::FhirRefusal;
 use super::search::sound::subset;
-use super::{Query, Wanted, answer, must_be_json, path_kind};
+use super::{Query, Wanted, answer, must_be_json, path_kind, told};
 use crate::app::App;
 use crate::clock;
 use crate::identity::sessions::Caller;
@@ -84,22 +84,22 @@ pub async fn matching(
     found.sort_by(|a, b| {
         (b.score.total, a.score.grade, &a.patient).cmp(&(a.score.total, b.score.grade, &b.patient))
     });
-    let mut told = Vec::new();
+    let mut beside = Vec::new();
     if candidates.more {
-        told.push(warning(
+        beside.push(told(
             "incomplete",
             "more patients share a name, a birth date or a number with this one than are compared: give more of what is known",
         ));
     }
     if unread > 0 {
         let text = format!("{unread} records could not be read and were not compared");
-        told.push(warning("incomplete", &text));
+        beside.push(told("incomplete", &text));
     }
     if asked.only_certain {
         found.retain(|f| f.score.grade == Grade::Certain);
         if found.len() > 1 {
             found.clear();
-            told.push(warning(
+            beside.push(told(
                 "multiple-matches",
                 "more than one patient matches with certainty: ask without onlyCertainMatches, and have somebody look at them",
             ));
@@ -108,7 +108,7 @@ pub async fn matching(
     let total = found.len();
     if total > asked.count {
         found.truncate(asked.count);
-        told.push(warning(
+        beside.push(told(
             "incomplete",
             &format!(
                 "{} patients that match less well are not shown",
@@ -119,7 +119,7 @@ pub async fn matching(
     let shown: Vec<PatientId> = found.iter().map(|f| f.patient.clone()).collect();
     let sealed = app.store.identities(&permit, &shown).await?;
     let hits = app.open(&permit, sealed).await?;
-    let bundle = bundle(&found, &hits, told, total, &wanted.base)?;
+    let bundle = bundle(&found, &hits, beside, total, &wanted.base)?;
     Ok(answer(StatusCode::OK, None, bundle.to_string().into_bytes()))
 }
 
@@ -410,11 +410,6 @@ fn as_searched(p: Person) -> Person {
     }
 }
 
-fn warning(code: &str, text: &str) -> Value {
-    let issue = json!({"severity": "warning", "code": code, "details": {"text": text}});
-    json!({"resource": {"resourceType": "OperationOutcome", "issue": [issue]}, "search": {"mode": "outcome"}})
-}
-
 /// A probability with six digits, never rounded up to 1.
 fn digits(probability: f64) -> f64 {
     (probability * 1e6).floor() / 1e6
@@ -446,11 +441,11 @@ fn extensions(found: &Found) -> Value {
 fn bundle(
     found: &[Found],
     hits: &SearchHits,
-    told: Vec<Value>,
+    beside: Vec<Value>,
     total: usize,
     base: &str,
 ) -> Result<Value, FhirRefusal> {
-    let mut entries = Vec::with_capacity(found.len() + told.len());
+    let mut entries = Vec::with_capacity(found.len() + beside.len());
     for one in found {
         // Gone since it was found: it is not shown, and the row does not name it.
         let Some(hit) = hits.hits.iter().find(|h| h.patient == one.patient) else {
@@ -472,7 +467,7 @@ fn bundle(
         "timestamp": clock::instant(clock::now()),
         "total": total,
     });
-    entries.extend(told);
+    entries.extend(beside);
     if !entries.is_empty() {
         bundle["entry"] = entries.into();
     }

@@ -16,9 +16,9 @@ use axum::response::{IntoResponse as _, Response};
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
-use vitrine_access::Action as _;
 use vitrine_access::action::{ReadResource, WriteClinical};
 use vitrine_access::policy::{self, Subject};
+use vitrine_access::{Action as _, Disclosure};
 use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_fhir::bundle::{Bundle, BundleType, Entry, Method, Request};
@@ -116,11 +116,14 @@ pub(super) async fn allowed(app: &App, caller: &Caller, key: &ResourceKey) -> Re
         None => None,
     };
     let request = app.request(caller, Some(kind), owner.as_ref()).await?;
-    match app.decide::<WriteClinical>(request).await {
+    let permit = match app.decide::<WriteClinical>(request).await {
         Err(NoAccess::Denied(_)) if hides => return Err(hidden()),
-        decided => decided.map(drop)?,
-    }
+        decided => decided?,
+    };
     if !there {
+        // That somebody tried is written down, as for a read.
+        let permit = permit.noted("asked", key.to_string());
+        app.store.append(permit.entry(Disclosure::default())).await?;
         return Err(hidden());
     }
     let label = match app.store.lookup(key).await {

@@ -143,7 +143,6 @@ impl Filter {
             let Some(found) = resolve(&key) else { continue };
             let candidate = Candidate {
                 key: &key,
-                version: 0,
                 updated: vitrine_clinical::UtcMs(0),
                 body: &found,
             };

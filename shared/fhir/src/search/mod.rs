@@ -88,6 +88,8 @@ pub struct Filter {
     how: How,
     /// Alternatives.
     values: Vec<Value>,
+    /// The same as they were written, without escapes.
+    texts: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -158,9 +160,7 @@ pub struct Include {
 pub struct Candidate<'a> {
     /// Which.
     pub key: &'a ResourceKey,
-    /// Its version.
-    pub version: u64,
-    /// When that was made: what `_lastUpdated` means.
+    /// When its version was made: what `_lastUpdated` means.
     pub updated: UtcMs,
     /// The resource.
     pub body: &'a Json,
@@ -200,28 +200,16 @@ impl Search {
     #[must_use]
     pub fn patient_chain(&self) -> Option<Self> {
         let chains = self.filters.iter().filter(|f| f.is_of_patient());
-        let (said, filters): (Vec<_>, Vec<_>) = chains
+        let filters: Vec<Filter> = chains
             .filter_map(|f| match &f.how {
-                How::Chain(kind, inner) if kind == "Patient" => Some((f, (**inner).clone())),
+                How::Chain(kind, inner) if kind == "Patient" => Some((**inner).clone()),
                 _ => None,
             })
-            .map(|(f, inner)| (self.said_of(f), inner))
-            .unzip();
+            .collect();
         (!filters.is_empty()).then(|| Self {
             filters,
-            said: said.into_iter().flatten().collect(),
             ..Self::of("Patient")
         })
-    }
-
-    /// The pairs of a chain, without what leads to it.
-    fn said_of(&self, filter: &Filter) -> Vec<(String, String)> {
-        let own = self.said.iter().filter_map(|(name, value)| {
-            let (before, after) = name.split_once('.')?;
-            let base = before.split(':').next()?;
-            (base == filter.parameter.name).then(|| (after.to_owned(), value.clone()))
-        });
-        own.collect()
     }
 
     /// The ids of `_id`.
@@ -248,6 +236,12 @@ impl Search {
     #[must_use]
     pub fn counts_only(&self) -> bool {
         self.summary == Summary::Count || self.count == Some(0)
+    }
+
+    /// Whether resources are asked for as they are.
+    #[must_use]
+    pub const fn wants_whole(&self) -> bool {
+        matches!(self.summary, Summary::False | Summary::Count) && self.elements.is_empty()
     }
 
     /// What was understood, as it was said; without `_format`, `_pretty` and `_page`.
@@ -277,6 +271,25 @@ impl Search {
 }
 
 impl Filter {
+    /// What an index of words may be asked for, an alternative each: of a string its text, of a token its code, of a date without a prefix
+    /// the date. Whoever passes the filter has one of these words; `None` where that cannot be said (modifiers but `:exact`, prefixes).
+    #[must_use]
+    pub fn words(&self) -> Option<Vec<&str>> {
+        if !matches!(self.how, How::Plain | How::Exact) {
+            return None;
+        }
+        self.values
+            .iter()
+            .zip(&self.texts)
+            .map(|(value, text)| match value {
+                Value::Text(text) => Some(text.as_str()),
+                Value::Token(_, Some(code)) => Some(code.as_str()),
+                Value::Date(Prefix::Eq, _) => Some(text.strip_prefix("eq").unwrap_or(text)),
+                _ => None,
+            })
+            .collect()
+    }
+
     fn is_of_patient(&self) -> bool {
         let p = self.parameter;
         p.kind == ParamKind::Reference && ["patient", "subject", "beneficiary"].contains(&p.name)

@@ -190,17 +190,19 @@ fn filter(kind: &str, name: &str, value: &str) -> Read<Filter> {
         return chain(parameter, name, modifier, chained, value);
     }
     let how = how(parameter, modifier, value)?;
+    let texts = split(value, ',');
     let values = match how {
         How::Missing(_) => vec![Value::None],
         _ => {
             let read = |text: &String| read_value(parameter, &how, modifier, text);
-            split(value, ',').iter().map(read).collect::<Read<_>>()?
+            texts.iter().map(read).collect::<Read<_>>()?
         }
     };
     Ok(Filter {
         parameter,
         how,
         values,
+        texts: texts.iter().map(|t| unescaped(t)).collect(),
     })
 }
 
@@ -250,6 +252,7 @@ fn chain(
         parameter,
         how: How::Chain(target, Box::new(inner)),
         values: Vec::new(),
+        texts: Vec::new(),
     })
 }
 

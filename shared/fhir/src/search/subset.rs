@@ -22,7 +22,6 @@ const REQUIRED: [&str; 9] = [
 #[must_use]
 pub fn subset(search: &Search, kind: &str, body: &Json) -> Option<Json> {
     let Json::Object(members) = body else { return None };
-    let of_type = kind == search.kind;
     let wanted = |name: &str| {
         search
             .elements
@@ -39,11 +38,9 @@ pub fn subset(search: &Search, kind: &str, body: &Json) -> Option<Json> {
                 }
             }
     };
-    let asks = match search.summary {
-        Summary::Text | Summary::Data => true,
-        Summary::False | Summary::Count => of_type && !search.elements.is_empty(),
-    };
-    if !asks {
+    // `_elements` names members of the type searched.
+    let by_name = matches!(search.summary, Summary::False | Summary::Count);
+    if search.wants_whole() || (by_name && kind != search.kind) {
         return None;
     }
     let kept = members.iter().filter(|(name, _)| keep(name)).cloned();

@@ -654,7 +654,8 @@ static ORGANIZATION: &[P] = &[
     t("identifier", &["identifier"]),
 ];
 static PATIENT_TABLE: &[P] = &[
-    s("name", &["name"]),
+    // Patients are found by an index of these parts: titles are no part of it.
+    s("name", &["name.family", "name.given", "name.text"]),
     s("family", &["name.family"]),
     s("given", &["name.given"]),
     t("identifier", &["identifier"]),

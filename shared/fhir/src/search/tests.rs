@@ -21,7 +21,6 @@ fn fits(kind: &str, query: &str, body: &str) -> bool {
     let (body, key) = (json(body), ResourceKey::new(kind, "r1").unwrap());
     let candidate = Candidate {
         key: &key,
-        version: 1,
         updated: UtcMs(1_772_323_200_000),
         body: &body,
     };
@@ -121,7 +120,7 @@ fn observations() {
 
 #[test]
 fn people() {
-    let body = r#"{"resourceType":"Patient","name":[{"use":"official","family":"O'Brien","given":["Zoë","May"]},{"text":"Née Łącka"}],"gender":"female",
+    let body = r#"{"resourceType":"Patient","name":[{"use":"official","prefix":["Dr"],"family":"O'Brien","given":["Zoë","May"]},{"text":"Née Łącka"}],"gender":"female",
       "birthDate":"1950-03","active":true,"deceasedDateTime":"2026-03-01","telecom":[{"system":"phone","value":"555"},{"system":"email","value":"z@x"}],
       "address":[{"use":"home","line":["1 High Street","Flat 2"],"city":"Leeds"}],"generalPractitioner":[{"reference":"Practitioner/g"}]}"#;
     let cases = [
@@ -132,6 +131,7 @@ fn people() {
         ("name:exact=Zoë", true),
         ("name:exact=zoë", false),
         ("name=official", false),
+        ("name=dr", false),
         ("family=zoe", false),
         ("given=may", true),
         ("birthdate=1950", true),
@@ -405,13 +405,33 @@ fn whose_records_are_meant() {
     .unwrap();
     let chain = chain.patient_chain().unwrap();
     assert_eq!((chain.kind.as_str(), chain.filters.len()), ("Patient", 2));
+    let words: Vec<_> = chain
+        .filters
+        .iter()
+        .map(|f| (f.parameter.name, f.words()))
+        .collect();
     assert_eq!(
-        chain.said(),
-        [
-            ("family".to_owned(), "x".to_owned()),
-            ("identifier".to_owned(), "a|b".to_owned())
-        ]
+        words,
+        [("family", Some(vec!["x"])), ("identifier", Some(vec!["b"]))]
     );
+    let words = |query: &str| -> Option<Vec<String>> {
+        let search = asked("Patient", query).unwrap();
+        let words = search.filters[0].words()?;
+        Some(words.iter().map(|w| (*w).to_owned()).collect())
+    };
+    assert_eq!(words("name=a\\,b,c"), all(&["a,b", "c"]));
+    assert_eq!(words("name:exact=a"), all(&["a"]));
+    assert_eq!(words("identifier=s|A\\|1"), all(&["A|1"]));
+    assert_eq!(words("birthdate=eq1950-03"), all(&["1950-03"]));
+    for none in [
+        "name:contains=a",
+        "birthdate=gt1950",
+        "birthdate=1950,lt1940",
+        "identifier=s|",
+        "gender:not=male",
+    ] {
+        assert_eq!(words(none), None, "{none}");
+    }
 }
 
 #[test]
@@ -420,7 +440,6 @@ fn the_order_and_its_key_as_text() {
         let (key, body) = (ResourceKey::new("Observation", "r1").unwrap(), json(body));
         let candidate = Candidate {
             key: &key,
-            version: 1,
             updated: UtcMs(5),
             body: &body,
         };
@@ -513,7 +532,7 @@ proptest! {
         for strict in [true, false] {
             if let Ok(search) = Search::parse("Observation", &pairs, strict) {
                 let (body, key) = (json(OBSERVATION), ResourceKey::new("Observation", "r1").unwrap());
-                let candidate = Candidate { key: &key, version: 1, updated: UtcMs(0), body: &body };
+                let candidate = Candidate { key: &key, updated: UtcMs(0), body: &body };
                 let _ = search.matches(&candidate, &mut |_| None);
                 let key = search.sort_key(&candidate);
                 prop_assert_eq!(SortKey::parse(&key.to_text()), Some(key));

@@ -4,7 +4,7 @@
 
 use super::super::everything::{escaped, withheld};
 use super::super::read::shown;
-use super::super::{away, seen};
+use super::super::{away, seen, told};
 use super::walk::Walked;
 use super::{FhirRefusal, Page};
 use crate::app::App;
@@ -14,8 +14,8 @@ use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
 use vitrine_clinical::ResourceKey;
 use vitrine_fhir::search::Search;
-use vitrine_fhir::{IssueCode, Json, search};
-use vitrine_store::{ArchivedResource, StoredResource};
+use vitrine_fhir::{IssueCode, search};
+use vitrine_store::{ArchivedResource, StoreError, StoredResource};
 
 /// A resource as it goes out.
 pub(super) struct Shown {
@@ -62,9 +62,10 @@ impl Answer {
         answer
     }
 
-    /// Of patients.
+    /// Of patients: their entries as they go out, and of those whose records were read these, for what is included beside them.
     pub(super) fn of_patients(
         matches: Vec<(ResourceKey, Vec<u8>)>,
+        patients: Vec<StoredResource>,
         total: u64,
         next: Option<String>,
     ) -> Self {
@@ -76,16 +77,11 @@ impl Answer {
             included: Vec::new(),
             told: Vec::new(),
             found: Vec::new(),
-            patients: Vec::new(),
+            patients,
             archived: Vec::new(),
             total: Some(total),
             next,
         }
-    }
-
-    /// Patients whose records were read, for what is included beside them.
-    pub(super) fn whole_patients(&mut self, found: Vec<StoredResource>) {
-        self.patients = found;
     }
 
     /// What was found as it is stored, for what is included beside it.
@@ -95,8 +91,7 @@ impl Answer {
 
     /// Says something beside the entries.
     pub(super) fn tell(&mut self, code: IssueCode, text: &str) {
-        let issue = json!({"severity": "warning", "code": code.as_str(), "details": {"text": text}});
-        self.told.push(json!({"resource": {"resourceType": "OperationOutcome", "issue": [issue]}, "search": {"mode": "outcome"}}));
+        self.told.push(told(code.as_str(), text));
     }
 
     /// Says what of a record is withheld, and what of it could not be looked at because it lies in the archive. `of` is its place among
@@ -137,7 +132,7 @@ impl Answer {
             let body = shown(found)?;
             self.matches.push(Shown {
                 key: found.key.clone(),
-                body: subset(search, body),
+                body: subset(search, body)?,
             });
         }
         let said = search.said();
@@ -188,8 +183,14 @@ impl Answer {
 }
 
 /// What `_summary` and `_elements` leave of a body; the body itself where they ask for all of it.
-pub(super) fn subset(search: &Search, body: Vec<u8>) -> Vec<u8> {
-    let read = std::str::from_utf8(&body).ok().and_then(|t| Json::parse(t).ok());
-    let part = read.and_then(|json| search::subset(search, &search.kind, &json));
-    part.map_or(body, |part| part.to_compact().into_bytes())
+///
+/// # Errors
+/// [`FhirRefusal`] for a body that cannot be read.
+pub(super) fn subset(search: &Search, body: Vec<u8>) -> Result<Vec<u8>, FhirRefusal> {
+    if search.wants_whole() {
+        return Ok(body);
+    }
+    let json = vitrine_fhir::parse(&body).map_err(|e| StoreError::Damaged(e.to_string()))?;
+    let part = search::subset(search, &search.kind, &json);
+    Ok(part.map_or(body, |part| part.to_compact().into_bytes()))
 }

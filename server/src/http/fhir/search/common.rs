@@ -3,15 +3,17 @@
 //! Lives here: the leave. Never here: the walk (`walk`), what matches (`vitrine_fhir::search`). Called by [`super::searched`].
 
 use super::answer::Answer;
+use super::record::passing;
 use super::resolving::Resolving;
-use super::walk::{Leave, Walk, peek};
-use super::{FhirRefusal, KEPT, Page};
+use super::walk::{Leave, Walk, after};
+use super::{FhirRefusal, KEPT, Page, bad};
 use crate::app::App;
 use crate::identity::sessions::Caller;
 use std::collections::HashSet;
 use vitrine_access::Permit;
 use vitrine_access::action::ReadResource;
 use vitrine_clinical::ResourceKey;
+use vitrine_fhir::IssueCode;
 use vitrine_fhir::search::Search;
 
 /// Leave to search a type that is nobody's; its row says what was asked.
@@ -47,24 +49,26 @@ pub(super) async fn search(
     )];
     let mut referred: Vec<HashSet<ResourceKey>> = Vec::new();
     for has in &search.has {
-        let mut keys = HashSet::new();
-        // Of what is nobody's only: whoever lies in a record is not counted here.
-        if !vitrine_fhir::is_of_a_patient(&has.kind) {
-            let leave = Leave::Nobody(leave(app, caller, &has.kind, &page.asked).await?);
-            peek(app, &leave, &has.kind, |r, body| {
-                keys.extend(has.referred(&super::walk::candidate(r, body), &mut |_| None));
-            })
-            .await?;
+        if vitrine_fhir::is_of_a_patient(&has.kind) {
+            return Err(bad(
+                IssueCode::NotSupported,
+                format!(
+                    "_has:{}: what belongs to patients is searched within records",
+                    has.kind
+                ),
+            ));
         }
-        referred.push(keys);
+        let leave = Leave::Nobody(leave(app, caller, &has.kind, &page.asked).await?);
+        referred.push(passing(app, caller, has, &leave).await?);
     }
+    let after = after(page, &of)?;
     let walk = Walk {
         app,
         search,
         of: &of,
         referred: &referred,
         limit: page.limit,
-        after: page.after.as_ref(),
+        after,
     };
     Ok(Answer::of(
         search,

@@ -5,16 +5,16 @@
 
 use super::super::read::fetch;
 use super::answer::Answer;
-use super::walk::{Leave, picked};
+use super::walk::{Leave, body, picked};
 use super::{FhirRefusal, Page, common, record};
 use crate::app::App;
 use crate::identity::sessions::Caller;
 use axum::http::StatusCode;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use vitrine_clinical::{PatientId, ResourceKey};
+use vitrine_fhir::IssueCode;
 use vitrine_fhir::search::{Include, Search};
-use vitrine_fhir::{IssueCode, Json};
-use vitrine_store::StoredResource;
+use vitrine_store::{StoreError, StoredResource};
 
 /// Resources included in one answer.
 const MOST: usize = 500;
@@ -37,18 +37,20 @@ pub(super) async fn add(
     }
     let found = answer.stored();
     let mut have: HashSet<ResourceKey> = found.iter().map(|r| r.key.clone()).collect();
-    let (mut left_out, mut too_many) = (0_usize, false);
+    let matches = have.len();
+    let (mut left_out, mut elsewhere, mut too_many, mut n) = (0_usize, false, false, 0);
     let mut last = found;
     for depth in 0..=DEEP {
         let mut new = Vec::new();
-        for key in followed(&search.includes, &last, depth) {
+        for key in followed(&search.includes, &last, depth)? {
             if !have.insert(key.clone()) {
                 continue;
             }
-            if have.len() > MOST {
+            if n >= MOST {
                 too_many = true;
                 break;
             }
+            n += 1;
             match fetch(app, caller, &key, None).await {
                 Ok(found) => new.push(found),
                 // Not there, deleted, or not for this caller: the same in every word.
@@ -57,9 +59,11 @@ pub(super) async fn add(
             }
         }
         for include in search.revincludes.iter().filter(|i| depth == 0 || i.iterate) {
-            let (found, more) = referring(app, caller, include, &last, MOST, &page.asked).await?;
-            too_many |= more;
-            new.extend(found.into_iter().filter(|r| have.insert(r.key.clone())));
+            let found = referring(app, caller, include, &last, MOST.saturating_sub(n), &page.asked).await?;
+            too_many |= found.more;
+            elsewhere |= found.elsewhere;
+            new.extend(found.resources.into_iter().filter(|r| have.insert(r.key.clone())));
+            n = have.len().saturating_sub(matches);
         }
         if new.is_empty() {
             break;
@@ -75,6 +79,12 @@ pub(super) async fn add(
             &format!("{left_out} of the resources to include are not here or not for you"),
         );
     }
+    if elsewhere {
+        answer.tell(
+            IssueCode::NotSupported,
+            "what refers to it from within patients' records is not looked for",
+        );
+    }
     if too_many {
         answer.tell(
             IssueCode::TooLong,
@@ -87,22 +97,32 @@ pub(super) async fn add(
 const fn is_about_it(status: StatusCode) -> bool {
     matches!(
         status,
-        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::SERVICE_UNAVAILABLE
+        StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::GONE
     )
 }
 
-fn followed(includes: &[Include], found: &[StoredResource], depth: usize) -> BTreeSet<ResourceKey> {
+fn followed(
+    includes: &[Include],
+    found: &[StoredResource],
+    depth: usize,
+) -> Result<BTreeSet<ResourceKey>, StoreError> {
     let mut keys = BTreeSet::new();
     for r in found {
-        let body = std::str::from_utf8(&r.body)
-            .ok()
-            .and_then(|t| Json::parse(t).ok());
-        let Some(body) = body else { continue };
+        let body = body(r)?;
         for include in includes.iter().filter(|i| depth == 0 || i.iterate) {
             keys.extend(include.follow(r.key.kind.as_str(), &body));
         }
     }
-    keys
+    Ok(keys)
+}
+
+/// What refers to something.
+struct Referring {
+    resources: Vec<StoredResource>,
+    /// There are more.
+    more: bool,
+    /// Something of this type may refer to it from within a record.
+    elsewhere: bool,
 }
 
 /// What refers to what was found, in the records that it was found in, or among what is nobody's.
@@ -113,25 +133,28 @@ async fn referring(
     found: &[StoredResource],
     most: usize,
     asked: &str,
-) -> Result<(Vec<StoredResource>, bool), FhirRefusal> {
+) -> Result<Referring, FhirRefusal> {
     let mut by: BTreeMap<Option<&PatientId>, HashSet<&ResourceKey>> = BTreeMap::new();
     for r in found {
         by.entry(r.patient.as_ref()).or_default().insert(&r.key);
     }
-    let (mut all, mut too_many) = (Vec::new(), false);
+    let mut all = Referring {
+        resources: Vec::new(),
+        more: false,
+        elsewhere: by.contains_key(&None) && vitrine_fhir::is_of_a_patient(&include.source),
+    };
     for (patient, keys) in by {
         let leave = match patient {
             Some(patient) => {
                 Leave::Record(record::leave(app, caller, &include.source, patient, asked).await?)
             }
-            None if vitrine_fhir::is_of_a_patient(&include.source) => continue,
             None => Leave::Nobody(common::leave(app, caller, &include.source, asked).await?),
         };
         let (some, more) = picked(
             app,
             &leave,
             &include.source,
-            most.saturating_sub(all.len()),
+            most.saturating_sub(all.resources.len()),
             |body| {
                 include
                     .follow(&include.source, body)
@@ -140,8 +163,8 @@ async fn referring(
             },
         )
         .await?;
-        all.extend(some);
-        too_many |= more;
+        all.resources.extend(some);
+        all.more |= more;
     }
-    Ok((all, too_many))
+    Ok(all)
 }

@@ -24,6 +24,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use std::sync::Arc;
 use token::Token;
+use vitrine_access::Permit;
 use vitrine_access::action::SearchPatients;
 use vitrine_access::policy::Subject;
 use vitrine_fhir::IssueCode;
@@ -204,12 +205,16 @@ async fn searched(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Re
 
 /// Refuses a program that was not granted the search of a type (the `s` of its scopes). Whose record it is about is asked of the policy
 /// for each record; a person searches what that person reads.
-async fn may_search(app: &App, caller: &Caller, kind: &str) -> Result<(), FhirRefusal> {
-    if !matches!(caller.subject, Subject::User { .. }) {
-        let request = app.request(caller, Some(kind), None).await?;
-        app.decide::<SearchPatients>(request).await?;
+async fn may_search(
+    app: &App,
+    caller: &Caller,
+    kind: &str,
+) -> Result<Option<Permit<SearchPatients>>, FhirRefusal> {
+    if matches!(caller.subject, Subject::User { .. }) {
+        return Ok(None);
     }
-    Ok(())
+    let request = app.request(caller, Some(kind), None).await?;
+    Ok(Some(app.decide::<SearchPatients>(request).await?))
 }
 
 impl Page {

@@ -1,35 +1,35 @@
 //! Searches of patients: by number, name, birth date and what else a Patient says of a person.
 //!
 //! Lives here: finding who may be meant, who of them is, what of each is shown. Never here: what matches
-//! (`vitrine_fhir::search`), the index of names and numbers (`vitrine_store::search`). Called by [`super::searched`].
+//! (`vitrine_fhir::search`), the index of names and numbers (`vitrine_store::search`). Called by [`super::searched`] and by `record`.
 //!
 //! The index knows beginnings of names, numbers and dates: it gives everybody who may be meant, and each of them is compared with the
 //! whole question. The audit row names those who are shown. Whose record the caller may read is shown whole, with a row of its own;
 //! of everybody else identity alone, marked as a subset.
 
-use super::super::read::fetch;
+use super::super::read::{fetch, shown};
 use super::answer::{Answer, subset as part_of};
 use super::sound::subset;
+use super::walk::{body, candidate};
 use super::{FhirRefusal, KEPT, Page, bad};
 use crate::app::App;
 use crate::identity::sessions::Caller;
 use axum::http::StatusCode;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use vitrine_access::Permit;
 use vitrine_access::action::{ReadResource, SearchPatients};
-use vitrine_access::{Action as _, policy};
+use vitrine_access::{Action as _, Disclosure, policy};
 use vitrine_clinical::{PatientId, ResourceKey, UtcMs};
 use vitrine_fhir::search::{Candidate, Search, SortKey};
-use vitrine_fhir::{IssueCode, Json};
-use vitrine_store::disclosure::Collect;
-use vitrine_store::{PatientHit, SearchBy, SearchQuery, StoreError};
+use vitrine_fhir::{IssueCode, parse};
+use vitrine_store::search::number_word;
+use vitrine_store::{SearchBy, SearchQuery, StoreError, StoredResource};
 
 /// Patients that are compared with one question.
 const COMPARED: usize = 1000;
 /// Alternatives of one question that are looked up each for itself.
 const ALTERNATIVES: usize = 20;
-
-/// What a search shows of everybody, and may be found by.
+/// What a search shows of everybody, and may be found and ordered by.
 const IDENTITY: [&str; 8] = [
     "identifier",
     "name",
@@ -40,36 +40,13 @@ const IDENTITY: [&str; 8] = [
     "active",
     "_id",
 ];
+/// Parameters whose words the index has: whoever matches is among those it gives for them.
+const INDEXED: [&str; 5] = ["identifier", "name", "family", "given", "birthdate"];
 
 /// Somebody who matches.
 struct Meant {
     sort: Option<SortKey>,
     patient: PatientId,
-}
-
-/// The ids of those who match, for a search of their records: at most so many.
-///
-/// # Errors
-/// [`FhirRefusal`].
-pub(super) async fn ids(
-    app: &App,
-    caller: &Caller,
-    search: &Search,
-    most: usize,
-) -> Result<Vec<PatientId>, FhirRefusal> {
-    let permit = leave(app, caller, "").await?;
-    refuse_what_the_index_has_not(search)?;
-    if let Some(ids) = search.ids() {
-        return Ok(ids
-            .iter()
-            .filter_map(|id| PatientId::new(*id).ok())
-            .take(most)
-            .collect());
-    }
-    let (meant, sealed) = meant(app, caller, &permit, search).await?;
-    // Nobody is shown: who was meant is in the rows of their records.
-    drop(sealed);
-    Ok(meant.into_iter().map(|m| m.patient).take(most).collect())
 }
 
 async fn leave(app: &App, caller: &Caller, asked: &str) -> Result<Permit<SearchPatients>, FhirRefusal> {
@@ -78,6 +55,40 @@ async fn leave(app: &App, caller: &Caller, asked: &str) -> Result<Permit<SearchP
     Ok(permit
         .noted("query", asked.chars().take(KEPT).collect::<String>())
         .noted("by", "Patient search"))
+}
+
+/// The ids of those whom a chain means, for a search of their records: at most so many. The audit row names everybody who was found.
+///
+/// # Errors
+/// [`FhirRefusal`].
+pub(super) async fn ids(
+    app: &App,
+    caller: &Caller,
+    chain: &Search,
+    asked: &str,
+    most: usize,
+) -> Result<Vec<PatientId>, FhirRefusal> {
+    refuse_what_the_index_has_not(chain)?;
+    if let Some(ids) = chain.ids() {
+        // The leave for each record is asked for with its search.
+        return Ok(ids
+            .iter()
+            .filter_map(|id| PatientId::new(*id).ok())
+            .take(most)
+            .collect());
+    }
+    let permit = leave(app, caller, asked).await?;
+    let found: Vec<PatientId> = meant(app, caller, &permit, chain)
+        .await?
+        .into_iter()
+        .map(|m| m.patient)
+        .collect();
+    let said = Disclosure {
+        patients: found.clone(),
+        ..Disclosure::default()
+    };
+    app.store.append(permit.entry(said)).await?;
+    Ok(found.into_iter().take(most).collect())
 }
 
 /// Searches patients.
@@ -95,7 +106,7 @@ pub(super) async fn search(
         return named(app, caller, search, page, &ids).await;
     }
     let permit = leave(app, caller, &page.asked).await?;
-    let (meant, sealed) = meant(app, caller, &permit, search).await?;
+    let meant = meant(app, caller, &permit, search).await?;
     let total = meant.len() as u64;
     let behind = |m: &Meant| match &page.after_patient {
         None => true,
@@ -104,133 +115,103 @@ pub(super) async fn search(
     let mut rest: Vec<Meant> = meant.into_iter().filter(behind).collect();
     let more = rest.len() > page.limit;
     rest.truncate(page.limit);
-    let next = rest.last().filter(|_| more && page.limit > 0).map(token);
-    // What is shown is written down: of everybody on this page, and of nobody else who was looked at.
-    let place: BTreeMap<&PatientId, usize> = rest.iter().enumerate().map(|(n, m)| (&m.patient, n)).collect();
-    let mut said = Collect::default();
-    let mut parts = Vec::new();
-    for part in sealed {
-        parts.push(part.map(|mut hits| {
-            hits.hits.retain(|h| place.contains_key(&h.patient));
-            for hit in &hits.hits {
-                said.patient(&hit.patient);
-                if let Ok(key) = ResourceKey::new("Patient", hit.patient.as_str()) {
-                    said.resource(&key, hit.version);
-                }
-            }
-            hits
-        }));
-    }
-    let receipt = app.store.append(permit.entry(said.finish())).await?;
-    let mut hits: BTreeMap<usize, PatientHit> = BTreeMap::new();
-    for part in parts {
-        let found = part.open(&receipt).map_err(|e| StoreError::Backend {
-            doing: "opening what was read",
-            cause: e.to_string(),
-        })?;
-        hits.extend(
-            found
-                .hits
-                .into_iter()
-                .filter_map(|h| Some((*place.get(&h.patient)?, h))),
-        );
-    }
+    let next = rest.last().filter(|_| more).map(token);
+    let ids: Vec<PatientId> = rest.into_iter().map(|m| m.patient).collect();
+    // Everybody on this page is written down, and nobody else who was looked at.
+    let sealed = app.store.identities(&permit, &ids).await?;
     let (mut matches, mut found) = (Vec::new(), Vec::new());
-    for hit in hits.into_values() {
-        let Ok(key) = ResourceKey::new("Patient", hit.patient.as_str()) else {
-            continue;
-        };
-        let request = app.request(caller, Some("Patient"), Some(&hit.patient)).await?;
-        // Asked only: somebody who is merely found is no refused access to a record.
-        let whole = if policy::verdict(ReadResource::NAME, &request).allow {
-            match fetch(app, caller, &key, None).await {
-                Ok(read) => Some(read),
-                Err(no) if no.status == StatusCode::NOT_FOUND || no.status == StatusCode::GONE => continue,
-                Err(no) if no.status == StatusCode::FORBIDDEN => None,
-                Err(no) => return Err(no),
-            }
-        } else {
-            None
-        };
-        match whole {
+    for hit in app.open(&permit, sealed).await?.hits {
+        let key = key_of(&hit.patient)?;
+        match whole(app, caller, &hit.patient, &key).await? {
             Some(read) => {
-                matches.push((key, part_of(search, super::super::read::shown(&read)?)));
+                matches.push((key, part_of(search, shown(&read)?)?));
                 found.push(read);
             }
             None => matches.push((key, subset(&hit)?.to_string().into_bytes())),
         }
     }
-    let mut answer = Answer::of_patients(matches, total, next);
-    answer.whole_patients(found);
-    Ok(answer)
+    Ok(Answer::of_patients(matches, found, total, next))
 }
 
-type Hits = vitrine_access::Sealed<vitrine_store::SearchHits>;
+/// The Patient itself, where the caller may read it. Somebody who is merely found is no refused access to a record: it is asked of the policy
+/// first.
+async fn whole(
+    app: &App,
+    caller: &Caller,
+    patient: &PatientId,
+    key: &ResourceKey,
+) -> Result<Option<StoredResource>, FhirRefusal> {
+    let request = app.request(caller, Some("Patient"), Some(patient)).await?;
+    if !policy::verdict(ReadResource::NAME, &request).allow {
+        return Ok(None);
+    }
+    match fetch(app, caller, key, None).await {
+        Ok(read) => Ok(Some(read)),
+        // Withheld, or gone since it was found.
+        Err(no) if [StatusCode::FORBIDDEN, StatusCode::NOT_FOUND, StatusCode::GONE].contains(&no.status) => {
+            Ok(None)
+        }
+        Err(no) => Err(no),
+    }
+}
 
-/// Everybody who matches, in the order of the answer, and the hits they are among, still sealed.
+fn key_of(patient: &PatientId) -> Result<ResourceKey, StoreError> {
+    ResourceKey::new("Patient", patient.as_str()).map_err(|e| StoreError::Damaged(e.to_string()))
+}
+
+/// Everybody who matches, in the order of the answer.
 async fn meant(
     app: &App,
     caller: &Caller,
     permit: &Permit<SearchPatients>,
     search: &Search,
-) -> Result<(Vec<Meant>, Vec<Hits>), FhirRefusal> {
-    let mut sealed = Vec::new();
+) -> Result<Vec<Meant>, FhirRefusal> {
     let mut who: BTreeSet<PatientId> = BTreeSet::new();
     for text in asked(search)? {
         let query = SearchQuery {
             text,
             by: SearchBy::Words,
-            limit: COMPARED,
+            limit: COMPARED + 1,
         };
-        let mut more = false;
-        let mut fresh = Vec::new();
-        let part = app.store.search(permit, &query).await?.map(|mut hits| {
-            more = hits.more;
-            // Somebody found twice is shown once.
-            hits.hits.retain(|h| !who.contains(&h.patient));
-            fresh.extend(hits.hits.iter().map(|h| h.patient.clone()));
-            hits
-        });
-        who.extend(fresh);
-        sealed.push(part);
-        if more || who.len() > COMPARED {
+        let sealed = app.store.search(permit, &query).await?;
+        who.extend(sealed.disclosure().patients.iter().cloned());
+        if who.len() > COMPARED {
             return Err(bad(
                 IssueCode::TooLong,
                 format!("more than {COMPARED} patients may be meant: add a name, a birth date or a number"),
             ));
         }
     }
-    let identity = names(search).iter().all(|n| IDENTITY.contains(&n.as_str()))
-        && search.sort.iter().all(|by| IDENTITY.contains(&by.parameter.name));
+    let by_identity = |name: &str| IDENTITY.contains(&name);
+    let identity = search.filters.iter().all(|f| by_identity(f.parameter.name))
+        && search.sort.iter().all(|by| by_identity(by.parameter.name));
     let mut meant = Vec::new();
     for patient in who {
-        let Ok(key) = ResourceKey::new("Patient", patient.as_str()) else {
+        let key = key_of(&patient)?;
+        // Whose record is closed to the caller is found by identity alone: the rest of it is not told by being found.
+        if !identity {
+            let request = app.request(caller, Some("Patient"), Some(&patient)).await?;
+            if !policy::verdict(ReadResource::NAME, &request).allow {
+                continue;
+            }
+        }
+        let Some((_, bytes)) = app.store.lookup(&key).await? else {
             continue;
         };
-        let Some((version, bytes)) = app.store.lookup(&key).await? else {
-            continue;
-        };
-        let body = std::str::from_utf8(&bytes).ok().and_then(|t| Json::parse(t).ok());
-        let Some(body) = body else { continue };
+        let body = parse(&bytes).map_err(|e| StoreError::Damaged(format!("the body of {key}: {e}")))?;
         let candidate = Candidate {
             key: &key,
-            version,
             // Not asked for: `_lastUpdated` is refused.
             updated: UtcMs(0),
             body: &body,
         };
-        // Whose record is closed to the caller is found by identity alone: the rest of it is not told by being found.
-        let open = identity || {
-            let request = app.request(caller, Some("Patient"), Some(&patient)).await?;
-            policy::verdict(ReadResource::NAME, &request).allow
-        };
-        if open && search.matches(&candidate, &mut |_| None) {
+        if search.matches(&candidate, &mut |_| None) {
             let sort = (!search.sort.is_empty()).then(|| search.sort_key(&candidate));
             meant.push(Meant { sort, patient });
         }
     }
     meant.sort_by(|a, b| (&a.sort, a.patient.as_str()).cmp(&(&b.sort, b.patient.as_str())));
-    Ok((meant, sealed))
+    Ok(meant)
 }
 
 /// Patients named by their ids, and read like each of them by itself.
@@ -243,7 +224,7 @@ async fn named(
 ) -> Result<Answer, FhirRefusal> {
     let (mut matches, mut found, mut total) = (Vec::new(), Vec::new(), 0);
     let wanted: BTreeSet<&str> = ids.iter().copied().collect();
-    for id in wanted.into_iter().take(COMPARED) {
+    for id in wanted {
         let Ok(key) = ResourceKey::new("Patient", id) else {
             continue;
         };
@@ -252,50 +233,23 @@ async fn named(
             Err(no) if no.status == StatusCode::NOT_FOUND || no.status == StatusCode::GONE => continue,
             Err(no) => return Err(no),
         };
-        let body = std::str::from_utf8(&read.body)
-            .ok()
-            .and_then(|t| Json::parse(t).ok());
-        let Some(body) = body else { continue };
-        if !search.matches(&super::walk::candidate(&read, &body), &mut |_| None) {
+        if !search.matches(&candidate(&read, &body(&read)?), &mut |_| None) {
             continue;
         }
         total += 1;
         if page.limit > 0 {
-            matches.push((key, part_of(search, super::super::read::shown(&read)?)));
+            matches.push((key, part_of(search, shown(&read)?)?));
             found.push(read);
         }
     }
-    let mut answer = Answer::of_patients(matches, total, None);
-    answer.whole_patients(found);
-    Ok(answer)
+    Ok(Answer::of_patients(matches, found, total, None))
 }
-
-/// The names of the parameters that narrow a search, without modifiers.
-fn names(search: &Search) -> Vec<String> {
-    search
-        .said()
-        .iter()
-        .map(|(name, _)| name.split([':', '.']).next().unwrap_or_default().to_owned())
-        .filter(|n| !RESULT.contains(&n.as_str()))
-        .collect()
-}
-
-/// Parameters about the answer.
-const RESULT: [&str; 9] = [
-    "_count",
-    "_sort",
-    "_total",
-    "_summary",
-    "_elements",
-    "_include",
-    "_revinclude",
-    "_page",
-    "_format",
-];
 
 fn refuse_what_the_index_has_not(search: &Search) -> Result<(), FhirRefusal> {
     let no = |text: &str| Err(bad(IssueCode::NotSupported, text));
-    if names(search).iter().any(|n| n == "_lastUpdated") {
+    let filters = search.filters.iter().map(|f| f.parameter.name);
+    let sorts = search.sort.iter().map(|by| by.parameter.name);
+    if filters.chain(sorts).any(|name| name == "_lastUpdated") {
         return no(
             "patients are not searched by _lastUpdated: GET /fhir/Patient/<id>/$everything gives one record",
         );
@@ -310,25 +264,29 @@ fn refuse_what_the_index_has_not(search: &Search) -> Result<(), FhirRefusal> {
 /// alternative.
 fn asked(search: &Search) -> Result<Vec<String>, FhirRefusal> {
     let (mut every, mut either): (Vec<String>, Option<Vec<String>>) = (Vec::new(), None);
-    for (name, value) in search.said() {
-        let (base, modifier) = name.split_once(':').unwrap_or((name, ""));
-        let text: fn(&str) -> Option<String> = match (base, modifier) {
-            ("name" | "family" | "given", "" | "exact") => |v| Some(v.to_owned()),
-            ("identifier", "") => |v| Some(v.rsplit('|').next().unwrap_or_default().to_owned()),
-            ("birthdate", "") => |v| {
-                let date = v.strip_prefix("eq").unwrap_or(v);
-                let plain = date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
-                plain.then(|| date.replace('-', ""))
-            },
-            _ => continue,
+    for filter in search
+        .filters
+        .iter()
+        .filter(|f| INDEXED.contains(&f.parameter.name))
+    {
+        let words = filter.words().unwrap_or_default();
+        let fit = match filter.parameter.name {
+            // A date with a time of day is in no index.
+            "birthdate" => |w: &str| w.bytes().all(|b| b.is_ascii_digit() || b == b'-'),
+            _ => |w: &str| w.chars().any(char::is_alphanumeric),
         };
-        let texts: Option<Vec<String>> = alternatives(value).iter().map(|v| text(v)).collect();
-        let Some(texts) = texts.filter(|t| t.iter().all(|t| t.chars().any(char::is_alphanumeric))) else {
+        if words.is_empty() || !words.iter().all(|w| fit(w)) {
             continue;
-        };
-        match texts.as_slice() {
-            [one] => every.push(one.clone()),
-            _ if either.is_none() => either = Some(texts),
+        }
+        let texts = words.iter().map(|w| match filter.parameter.name {
+            "birthdate" => w.replace('-', ""),
+            // As the index has numbers: one word, however it is written.
+            "identifier" => number_word(w),
+            _ => (*w).to_owned(),
+        });
+        match texts.collect::<Vec<String>>() {
+            one if one.len() == 1 => every.extend(one),
+            several if either.is_none() => either = Some(several),
             _ => {}
         }
     }
@@ -344,28 +302,6 @@ fn asked(search: &Search) -> Result<Vec<String>, FhirRefusal> {
             "patients are searched by identifier, name, family, given, birthdate (a day, month or year) or _id: add one of them",
         )),
     }
-}
-
-/// The alternatives of a value, their escapes undone.
-fn alternatives(value: &str) -> Vec<String> {
-    let mut all = vec![String::new()];
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            ',' => all.push(String::new()),
-            other => {
-                let c = if other == '\\' {
-                    chars.next().unwrap_or(other)
-                } else {
-                    other
-                };
-                if let Some(last) = all.last_mut() {
-                    last.push(c);
-                }
-            }
-        }
-    }
-    all
 }
 
 /// Where the next page of patients begins: the last one's id, and the key of its order.

@@ -3,17 +3,18 @@
 //! Lives here: whose records, the leave for each. Never here: the walk (`walk`), what matches (`vitrine_fhir::search`). Called by
 //! [`super::searched`].
 
+use super::super::read::fetch;
 use super::answer::Answer;
 use super::resolving::Resolving;
-use super::walk::{Leave, Walk, peek};
+use super::walk::{Leave, Walk, after, peek};
 use super::{FhirRefusal, KEPT, Page, bad, common, patients};
 use crate::app::App;
 use crate::identity::sessions::Caller;
 use axum::http::StatusCode;
 use std::collections::{BTreeSet, HashSet};
-use vitrine_access::Permit;
 use vitrine_access::action::ReadChart;
 use vitrine_access::policy::Subject;
+use vitrine_access::{Disclosure, Permit};
 use vitrine_clinical::{PatientId, ResourceKey};
 use vitrine_fhir::IssueCode;
 use vitrine_fhir::search::{Has, Search};
@@ -52,7 +53,7 @@ pub(super) async fn search(
     page: &Page,
 ) -> Result<Answer, FhirRefusal> {
     let (mut whose, mut nobodys) = (Vec::new(), false);
-    for owner in owners(app, caller, search).await? {
+    for owner in owners(app, caller, search, page).await? {
         match owner {
             Some(patient) if !whose.contains(&patient) => whose.push(patient),
             Some(_) => {}
@@ -77,13 +78,18 @@ pub(super) async fn search(
         ));
     }
     let referred = referred(app, caller, search, &whose, &page.asked).await?;
+    if of.is_empty() {
+        // Nothing is looked at; that somebody asked is written down all the same.
+        written_down(app, caller, search, page).await?;
+    }
+    let after = after(page, &of)?;
     let walk = Walk {
         app,
         search,
         of: &of,
         referred: &referred,
         limit: page.limit,
-        after: page.after.as_ref(),
+        after,
     };
     let walked = walk.make(&mut Resolving::new(caller)).await?;
     let mut answer = Answer::of(search, page, walked);
@@ -106,12 +112,17 @@ pub(super) async fn search(
 
 /// Whose records are searched: those of the patients named, of the patients a chain finds, or of the resources named by `_id`; `None` =
 /// what is nobody's.
-async fn owners(app: &App, caller: &Caller, search: &Search) -> Result<Vec<Option<PatientId>>, FhirRefusal> {
+async fn owners(
+    app: &App,
+    caller: &Caller,
+    search: &Search,
+    page: &Page,
+) -> Result<Vec<Option<PatientId>>, FhirRefusal> {
     if let Some(named) = search.patients() {
         return Ok(named.into_iter().map(Some).collect());
     }
     if let Some(chain) = search.patient_chain() {
-        let found = patients::ids(app, caller, &chain, RECORDS + 1).await?;
+        let found = patients::ids(app, caller, &chain, &page.asked, RECORDS + 1).await?;
         return Ok(found.into_iter().map(Some).collect());
     }
     if let Some(ids) = search.ids() {
@@ -136,10 +147,10 @@ async fn of_ids(
 ) -> Result<Vec<Option<PatientId>>, FhirRefusal> {
     super::may_search(app, caller, kind).await?;
     let mut owners = BTreeSet::new();
-    for id in ids.iter().take(RECORDS * 10) {
+    for id in ids {
         match of_id(app, caller, kind, id).await {
             Ok(Some(owner)) => _ = owners.insert(owner),
-            Ok(None) if caller.user().is_some() => return Err(FhirRefusal::suppressed()),
+            Ok(None) if caller.user().is_some() => return Err(refused(app, caller, kind, id).await),
             Ok(None) => {}
             Err(no) if no.status == StatusCode::FORBIDDEN && caller.user().is_none() => {}
             Err(no) => return Err(no),
@@ -175,9 +186,34 @@ async fn of_id(
     if permit.sees(label) {
         return Ok(Some(Some(owner)));
     }
-    app.store.append(permit.withheld().entry()).await?;
-    app.metrics.denied();
+    if caller.user().is_none() {
+        app.store.append(permit.withheld().entry()).await?;
+        app.metrics.denied();
+    }
     Ok(None)
+}
+
+/// What a person is told who reads what is not there or too confidential, with the row of that read.
+async fn refused(app: &App, caller: &Caller, kind: &str, id: &str) -> FhirRefusal {
+    let Ok(key) = ResourceKey::new(kind, id) else {
+        return FhirRefusal::suppressed();
+    };
+    match fetch(app, caller, &key, None).await {
+        Err(no) => no,
+        // It has come meanwhile.
+        Ok(_) => FhirRefusal::suppressed(),
+    }
+}
+
+/// A row about a question for which no record is looked at.
+async fn written_down(app: &App, caller: &Caller, search: &Search, page: &Page) -> Result<(), FhirRefusal> {
+    if let Some(permit) = super::may_search(app, caller, &search.kind).await? {
+        let permit = permit
+            .noted("query", page.asked.chars().take(KEPT).collect::<String>())
+            .noted("by", format!("{} search", search.kind));
+        app.store.append(permit.entry(Disclosure::default())).await?;
+    }
+    Ok(())
 }
 
 /// For each `_has`, whom the resources that pass it refer to.
@@ -190,6 +226,15 @@ async fn referred(
 ) -> Result<Vec<HashSet<ResourceKey>>, FhirRefusal> {
     let mut all = Vec::new();
     for has in &search.has {
+        if !vitrine_fhir::is_of_a_patient(&has.kind) {
+            return Err(bad(
+                IssueCode::NotSupported,
+                format!(
+                    "_has:{}: within a record only what belongs to patients is looked at",
+                    has.kind
+                ),
+            ));
+        }
         let mut keys = HashSet::new();
         for patient in whose {
             let leave = Leave::Record(leave(app, caller, &has.kind, patient, asked).await?);
@@ -200,7 +245,8 @@ async fn referred(
     Ok(all)
 }
 
-async fn passing(
+/// Whom the resources refer to that pass a `_has`.
+pub(super) async fn passing(
     app: &App,
     caller: &Caller,
     has: &Has,

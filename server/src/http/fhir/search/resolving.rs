@@ -13,7 +13,7 @@ use vitrine_access::Action as _;
 use vitrine_access::action::{ReadChart, ReadResource};
 use vitrine_access::policy;
 use vitrine_clinical::ResourceKey;
-use vitrine_fhir::Json;
+use vitrine_fhir::parse;
 use vitrine_store::{StoreError, labels};
 
 /// What was looked up, and what is still wanted.
@@ -86,9 +86,10 @@ impl<'a> Resolving<'a> {
             Err(StoreError::Archived { .. }) => None,
             Err(e) => return Err(e.into()),
         };
-        Ok(body
-            .filter(|b| leave.sees(labels::of_resource(key.kind.as_str(), b)))
-            .and_then(|b| Json::parse(std::str::from_utf8(&b).ok()?).ok())
-            .map(Arc::new))
+        let Some(body) = body.filter(|b| leave.sees(labels::of_resource(key.kind.as_str(), b))) else {
+            return Ok(None);
+        };
+        let json = parse(&body).map_err(|e| StoreError::Damaged(format!("the body of {key}: {e}")))?;
+        Ok(Some(Arc::new(json)))
     }
 }

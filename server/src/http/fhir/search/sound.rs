@@ -3,7 +3,7 @@
 //! Lives here: the parameters, the Bundle, the subset. Never here: what matches (`vitrine_store::search`). Called by
 //! [`super::found`] and [`super::patients`].
 
-use super::super::{Wanted, answer};
+use super::super::{Wanted, answer, told};
 use super::{FhirRefusal, KEPT, MOST, ROWS, count, only, words};
 use crate::app::App;
 use crate::clock;
@@ -56,11 +56,7 @@ fn bundle(found: &SearchHits, base: &str) -> Result<Value, FhirRefusal> {
             "more than {} patients match: add a word of the name",
             found.hits.len()
         );
-        let issue = json!({"severity": "warning", "code": "incomplete", "details": {"text": text}});
-        entries.push(json!({
-            "resource": {"resourceType": "OperationOutcome", "issue": [issue]},
-            "search": {"mode": "outcome"},
-        }));
+        entries.push(told("incomplete", &text));
     } else {
         bundle["total"] = found.hits.len().into();
     }

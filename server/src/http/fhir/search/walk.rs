@@ -5,9 +5,9 @@
 //!
 //! What does not match is dropped unseen, and the audit row names what is given and nothing that was only looked at.
 
-use super::FhirRefusal;
 use super::resolving::Resolving;
-use super::token::{Place, Token};
+use super::token::{End, Place, Token};
+use super::{FhirRefusal, Page, bad};
 use crate::app::App;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use vitrine_access::action::{ReadChart, ReadResource};
 use vitrine_access::{AuditEntry, Disclosure, Permit, Sealed};
 use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, ResourceKey};
-use vitrine_fhir::Json;
 use vitrine_fhir::search::{Candidate, Search, SortKey};
+use vitrine_fhir::{IssueCode, Json, parse};
 use vitrine_store::disclosure::Collect;
 use vitrine_store::{ArchivedResource, KindPage, StoreError, StoredResource};
 
@@ -74,8 +74,23 @@ pub(super) struct Walk<'a> {
     pub(super) referred: &'a [HashSet<ResourceKey>],
     /// Resources of a page.
     pub(super) limit: usize,
-    /// After which place the page begins.
-    pub(super) after: Option<&'a Token>,
+    /// Behind what the page begins.
+    pub(super) after: Option<End>,
+}
+
+/// Behind what a page begins, among these records.
+///
+/// # Errors
+/// 400 for a token of another search.
+pub(super) fn after(page: &Page, of: &[Leave]) -> Result<Option<End>, FhirRefusal> {
+    let Some(token) = &page.after else { return Ok(None) };
+    match token.among(of) {
+        Some(end) => Ok(Some(end)),
+        None => Err(bad(
+            IssueCode::Value,
+            "_page is of another search: take the next link as it is",
+        )),
+    }
 }
 
 /// What a walk came to.
@@ -106,7 +121,7 @@ impl Walk<'_> {
         let mut found: Vec<Match> = Vec::new();
         let (mut walked, mut parts, mut count) = (Walked::default(), Vec::new(), 0_u64);
         'of: for (n, leave) in self.of.iter().enumerate() {
-            let start = self.after.filter(|_| !all).map(|t| t.place);
+            let start = self.after.as_ref().filter(|_| !all).map(|end| end.place);
             if start.is_some_and(|s| n < s.of) {
                 continue;
             }
@@ -137,7 +152,10 @@ impl Walk<'_> {
         let more = found.len() > self.limit;
         found.truncate(self.limit);
         if more {
-            walked.next = found.last().map(|m| Token::after(m.sort.as_ref(), m.place));
+            walked.next = found.last().map(|m| {
+                let whose = self.of.get(m.place.of).and_then(Leave::patient);
+                Token::after(whose, m.place.number, m.sort.as_ref())
+            });
         }
         // Without a next page and begun at the beginning, what is given is all there is.
         let whole = self.after.is_none() && !more;
@@ -151,12 +169,14 @@ impl Walk<'_> {
 
     /// Whether it comes behind the page before.
     fn is_behind(&self, m: &Match) -> bool {
-        self.after.is_none_or(|t| t.is_before(m.sort.as_ref(), m.place))
+        self.after
+            .as_ref()
+            .is_none_or(|end| end.is_before(m.sort.as_ref(), m.place))
     }
 
     /// Drops what lies beyond a page already, where only its number matters; gives how many.
     fn passed(&self, found: &mut Vec<Match>) -> u64 {
-        let keep = match self.after {
+        let keep = match &self.after {
             // What comes before the page is dropped at the end.
             Some(_) => return 0,
             None => self.limit + 1,
@@ -179,17 +199,19 @@ impl Walk<'_> {
         let keep = self.search.sort.is_empty();
         let mut part = part;
         loop {
-            let (mut new, mut archived, mut next) = (Vec::new(), Vec::new(), None);
+            let (mut new, mut archived, mut next, mut damaged) = (Vec::new(), Vec::new(), None, None);
             // A thousand bodies are read: not on a thread that others wait for.
             part = tokio::task::block_in_place(|| {
                 part.map(|page| {
                     for (number, r) in &page.resources {
-                        if let Some(sort) = self.matches(r, resolving) {
-                            new.push(Match {
+                        match self.matches(r, resolving) {
+                            Ok(None) => {}
+                            Ok(Some(sort)) => new.push(Match {
                                 sort,
                                 place: Place { of, number: *number },
                                 key: r.key.clone(),
-                            });
+                            }),
+                            Err(e) => damaged = Some(e),
                         }
                     }
                     archived.extend(page.archived.iter().map(|(_, a)| (of, a.clone())));
@@ -197,6 +219,10 @@ impl Walk<'_> {
                     page
                 })
             });
+            // What cannot be read may be what was asked for.
+            if let Some(e) = damaged {
+                return Err(e.into());
+            }
             // What a chain leads to is fetched, and the stretch looked through again.
             if resolving.fetch(self.app, leave).await? {
                 continue;
@@ -219,12 +245,16 @@ impl Walk<'_> {
     }
 
     /// `Some` with the key of the order where it matches.
-    fn matches(&self, r: &StoredResource, resolving: &mut Resolving<'_>) -> Option<Option<SortKey>> {
-        let body = Json::parse(std::str::from_utf8(&r.body).ok()?).ok()?;
+    fn matches(
+        &self,
+        r: &StoredResource,
+        resolving: &mut Resolving<'_>,
+    ) -> Result<Option<Option<SortKey>>, StoreError> {
+        let body = body(r)?;
         let candidate = candidate(r, &body);
         let fits = self.referred.iter().all(|keys| keys.contains(&r.key))
             && self.search.matches(&candidate, &mut |key| resolving.resolve(key));
-        fits.then(|| (!self.search.sort.is_empty()).then(|| self.search.sort_key(&candidate)))
+        Ok(fits.then(|| (!self.search.sort.is_empty()).then(|| self.search.sort_key(&candidate))))
     }
 
     /// The bodies of what was chosen by its order.
@@ -284,11 +314,18 @@ impl Walk<'_> {
     }
 }
 
+/// A body as a search reads it.
+///
+/// # Errors
+/// [`StoreError::Damaged`]: what is stored was read when it came.
+pub(super) fn body(r: &StoredResource) -> Result<Json, StoreError> {
+    parse(&r.body).map_err(|e| StoreError::Damaged(format!("the body of {}: {e}", r.key)))
+}
+
 /// What a search looks at.
 pub(super) fn candidate<'a>(r: &'a StoredResource, body: &'a Json) -> Candidate<'a> {
     Candidate {
         key: &r.key,
-        version: r.version,
         updated: r.updated,
         body,
     }
@@ -304,22 +341,22 @@ pub(super) async fn peek(
     kind: &str,
     mut look: impl FnMut(&StoredResource, &Json),
 ) -> Result<(), StoreError> {
-    let mut below = Some(u64::MAX);
+    let (mut below, mut read) = (Some(u64::MAX), Ok(()));
     while let Some(number) = below {
         let part = leave.stretch(app, kind, number, STRETCH).await?;
-        let _ = part.map(|page| {
-            for (_, r) in &page.resources {
-                let body = std::str::from_utf8(&r.body)
-                    .ok()
-                    .and_then(|t| Json::parse(t).ok());
-                if let Some(body) = body {
-                    look(r, &body);
+        tokio::task::block_in_place(|| {
+            let _ = part.map(|page| {
+                for (_, r) in &page.resources {
+                    match body(r) {
+                        Ok(json) => look(r, &json),
+                        Err(e) => read = Err(e),
+                    }
                 }
-            }
-            below = page.next;
+                below = page.next;
+            });
         });
     }
-    Ok(())
+    read
 }
 
 /// Those of a type that `wanted` picks, at most so many, written down and opened; and whether there were more.
@@ -335,15 +372,16 @@ pub(super) async fn picked(
 ) -> Result<(Vec<StoredResource>, bool), StoreError> {
     let (mut parts, mut said, mut have, mut more) = (Vec::new(), Collect::default(), 0, false);
     leave.patient().into_iter().for_each(|p| said.patient(p));
-    let mut below = Some(u64::MAX);
+    let (mut below, mut damaged) = (Some(u64::MAX), None);
     while let Some(number) = below {
         let part = leave.stretch(app, kind, number, STRETCH).await?;
-        parts.push(part.map(|mut page| {
-            page.resources.retain(|(_, r)| {
-                let body = std::str::from_utf8(&r.body)
-                    .ok()
-                    .and_then(|t| Json::parse(t).ok());
-                body.is_some_and(|b| wanted(&b))
+        let look = |mut page: KindPage| {
+            page.resources.retain(|(_, r)| match body(r) {
+                Ok(json) => wanted(&json),
+                Err(e) => {
+                    damaged = Some(e);
+                    false
+                }
             });
             if have + page.resources.len() > most {
                 more = true;
@@ -355,7 +393,11 @@ pub(super) async fn picked(
                 .for_each(|(_, r)| said.resource(&r.key, r.version));
             below = page.next;
             page
-        }));
+        };
+        parts.push(tokio::task::block_in_place(|| part.map(look)));
+        if let Some(e) = damaged {
+            return Err(e);
+        }
         if more {
             break;
         }
