@@ -1,8 +1,7 @@
 //! SIGKILL between receiving and answering: the sender sends again, and there is one result.
 
 use super::harness::*;
-use super::line::{Line, Ward, admit, result};
-use std::time::Duration;
+use super::line::{Ward, admit, result};
 
 /// Kills; `VITRINE_KILLS` sets another number.
 const KILLS: u64 = 12;
@@ -33,10 +32,15 @@ async fn killed_before_the_answer_it_is_sent_again_and_is_there_once() {
         .replace("F70020", &format!("F{n}"))
     };
     let (mut next, mut answered) = (0_u64, Vec::new());
+    let begun = std::time::Instant::now();
+    assert_eq!(w.line().await.send(&text(next)).await.code, "AA");
+    // What one answer takes on this machine, with a connection: the moments of the kills are parts and multiples of it.
+    let one = begun.elapsed();
+    answered.push(next);
+    next += 1;
     for kill in 0..kills {
-        let (data, port) = (w.data(), w.port());
+        let mut line = w.line().await;
         let sending = tokio::spawn(async move {
-            let mut line = Line::tls(&data, port, None).await;
             let mut done = Vec::new();
             for n in next.. {
                 match line.try_send(&text(n)).await {
@@ -50,7 +54,7 @@ async fn killed_before_the_answer_it_is_sent_again_and_is_there_once() {
             done
         });
         // A moment that differs from kill to kill, some of them within the first message.
-        tokio::time::sleep(Duration::from_millis(20 + (kill * 37) % 260)).await;
+        tokio::time::sleep(one * (10 + (kill * 37) % 260) as u32 / 50).await;
         w.server.kill();
         let done = sending.await.unwrap();
         next = done.last().map_or(next, |n| n + 1);
@@ -61,7 +65,7 @@ async fn killed_before_the_answer_it_is_sent_again_and_is_there_once() {
     assert_eq!(w.line().await.send(&text(next)).await.code, "AA");
     answered.push(next);
     assert!(
-        answered.len() as u64 >= kills,
+        answered.len() as u64 > kills / 2,
         "{} in {kills} kills",
         answered.len()
     );
