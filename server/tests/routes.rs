@@ -130,6 +130,7 @@ fn cases() -> Vec<Case> {
         ("GET", "/healthz", "/healthz", None, "nobody", 200),
         ("GET", "/readyz", "/readyz", None, "nobody", 200),
         ("GET", "/fhir/metadata", "/fhir/metadata", None, "nobody", 200),
+        ("GET", "/fhir/openapi.json", "/fhir/openapi.json", None, "nobody", 200),
         // A bundle
         ("POST", "/fhir", "/fhir", empty(), "nobody", 401),
         ("POST", "/fhir", "/fhir", empty(), "liar", 401),

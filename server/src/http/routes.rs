@@ -67,6 +67,14 @@ pub const ROUTES: &[Route] = &[
         mount: || get(fhir::metadata::capabilities),
     },
     Route {
+        method: "GET",
+        path: "/fhir/openapi.json",
+        door: Door::Public,
+        interaction: None,
+        body: Some(0),
+        mount: || get(fhir::openapi::document),
+    },
+    Route {
         method: "POST",
         path: "/fhir",
         door: Door::Bearer,

@@ -57,6 +57,7 @@ impl Ask {
                 | ["fhir", ".well-known", "smart-configuration"]
                 | ["ws", "sync" | "images" | "live", ..],
             ) => Self::Control,
+            ("GET", ["fhir", "openapi.json"]) => Self::Admin,
             ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
             ("GET", ["fhir", "Patient", id, "$everything"]) => patient(id).map_or(Self::Other, Self::Chart),
             (
@@ -204,6 +205,7 @@ mod tests {
             ("GET", "/ws/live", Control, Control),
             ("POST", "/live/vitals", Clinical, Clinical),
             ("GET", "/fhir/metadata", Control, Control),
+            ("GET", "/fhir/openapi.json", Admin, Admin),
             ("POST", "/fhir", Write, Bulk),
             ("POST", "/fhir/", Write, Bulk),
             ("POST", "/fhir/Observation", Write, Write),

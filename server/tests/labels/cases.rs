@@ -293,6 +293,7 @@ const NOTHING: &[(&str, &str, &str)] = &[
     ("GET", "/healthz", "names no patient"),
     ("GET", "/readyz", "names no patient"),
     ("GET", "/fhir/metadata", "names no patient"),
+    ("GET", "/fhir/openapi.json", "names no patient"),
     ("DELETE", "/fhir/{kind}", "is refused, and looks nothing up"),
     (
         "POST",

@@ -13,6 +13,7 @@ pub mod history;
 pub mod last_known;
 pub mod matching;
 pub mod metadata;
+pub mod openapi;
 pub mod patch;
 pub mod read;
 pub mod remove;
@@ -250,6 +251,12 @@ pub fn path_kind(kind: &str) -> Result<(), FhirRefusal> {
         "",
         "not a FHIR R4 (4.0.1) resource type",
     ))
+}
+
+/// An entry that says something beside what was found.
+pub(super) fn told(code: &str, text: &str) -> serde_json::Value {
+    let issue = serde_json::json!({"severity": "warning", "code": code, "details": {"text": text}});
+    serde_json::json!({"resource": {"resourceType": "OperationOutcome", "issue": [issue]}, "search": {"mode": "outcome"}})
 }
 
 /// An answer with a FHIR body.
