@@ -89,7 +89,6 @@ const BUNDLE: Gives = &[("200", Some("Bundle"))];
 const OUTCOME: Gives = &[("200", Some("OperationOutcome"))];
 const WRITTEN: Gives = &[("200", Some("Resource")), ("201", Some("Resource"))];
 const GONE: Gives = &[("200", Some("OperationOutcome")), ("204", None)];
-const PAGES: &[&str] = &["_count", "_page"];
 const SEARCH: &[&str] = &[
     "handling",
     "_count",
@@ -508,21 +507,28 @@ fn schemas() -> Value {
     })
 }
 
+fn example_of(mut parameter: Value, value: &str) -> Value {
+    parameter["examples"] = json!({"one": {"value": value}});
+    parameter
+}
+
 fn parameters() -> Value {
     let id = json!({"type": "string", "pattern": "^[A-Za-z0-9\\-.]{1,64}$"});
     let text = json!({"type": "string"});
-    let path = |name: &str, schema: &Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
-    let query =
-        |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "query", "schema": schema, "description": doc});
-    let header =
-        |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "header", "schema": schema, "description": doc});
+    let path =
+        |name: &str, schema: &Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
+    let query = |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "query", "schema": schema, "description": doc});
+    let header = |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "header", "schema": schema, "description": doc});
     let tag = json!({"type": "string", "pattern": "^W/\"[0-9]{1,18}\"$"});
     let mut all = Map::new();
     let types = json!({"type": "string", "enum": &vitrine_fhir::RESOURCE_TYPES[..]});
     for (name, one) in [
-        ("type", path("type", &types)),
-        ("id", path("id", &id)),
-        ("vid", path("vid", &json!({"type": "string", "pattern": "^[0-9]{1,18}$"}))),
+        ("type", example_of(path("type", &types), "Patient")),
+        ("id", example_of(path("id", &id), "example")),
+        (
+            "vid",
+            path("vid", &json!({"type": "string", "pattern": "^[0-9]{1,18}$"})),
+        ),
         (
             "returns",
             header(
@@ -539,7 +545,10 @@ fn parameters() -> Value {
                 "Lenient: what is not supported is left out, and told.",
             ),
         ),
-        ("if-match", header("If-Match", tag, "The version that is to be replaced.")),
+        (
+            "if-match",
+            header("If-Match", tag, "The version that is to be replaced."),
+        ),
         (
             "if-none-exist",
             header("If-None-Exist", text.clone(), "identifier=system|value"),
@@ -558,29 +567,76 @@ fn parameters() -> Value {
         ),
         (
             "mode",
-            query("mode", json!({"type": "string", "enum": ["create", "update", "delete"]}), "What is to be checked."),
+            query(
+                "mode",
+                json!({"type": "string", "enum": ["create", "update", "delete"]}),
+                "What is to be checked.",
+            ),
         ),
         (
             "_count",
-            query("_count", json!({"type": "integer", "minimum": 1, "maximum": 1000}), "Resources of a page."),
+            query(
+                "_count",
+                json!({"type": "integer", "minimum": 1, "maximum": 1000}),
+                "Resources of a page.",
+            ),
         ),
-        ("_page", query("_page", text.clone(), "Of a next link; never made up.")),
+        (
+            "_page",
+            query("_page", text.clone(), "Of a next link; never made up."),
+        ),
         (
             "_since",
-            query("_since", json!({"type": "string", "format": "date-time"}), "Versions since then."),
+            query(
+                "_since",
+                json!({"type": "string", "format": "date-time"}),
+                "Versions since then.",
+            ),
         ),
-        ("_sort", query("_sort", text.clone(), "Parameters in order; - before one for the reverse.")),
+        (
+            "_sort",
+            query(
+                "_sort",
+                text.clone(),
+                "Parameters in order; - before one for the reverse.",
+            ),
+        ),
         (
             "_total",
-            query("_total", json!({"type": "string", "enum": ["none", "estimate", "accurate"]}), "Whether all are counted."),
+            query(
+                "_total",
+                json!({"type": "string", "enum": ["none", "estimate", "accurate"]}),
+                "Whether all are counted.",
+            ),
         ),
         (
             "_summary",
-            query("_summary", json!({"type": "string", "enum": ["count", "text", "data", "false"]}), "A part of each resource."),
+            query(
+                "_summary",
+                json!({"type": "string", "enum": ["count", "text", "data", "false"]}),
+                "A part of each resource.",
+            ),
         ),
-        ("_elements", query("_elements", text.clone(), "Elements of each resource, with commas between.")),
-        ("_include", query("_include", text.clone(), "Type:parameter, whose resources come along.")),
-        ("_revinclude", query("_revinclude", text, "Type:parameter, of what refers to a match.")),
+        (
+            "_elements",
+            query(
+                "_elements",
+                text.clone(),
+                "Elements of each resource, with commas between.",
+            ),
+        ),
+        (
+            "_include",
+            query(
+                "_include",
+                text.clone(),
+                "Type:parameter, whose resources come along.",
+            ),
+        ),
+        (
+            "_revinclude",
+            query("_revinclude", text, "Type:parameter, of what refers to a match."),
+        ),
     ] {
         all.insert(name.to_owned(), one);
     }
@@ -626,6 +682,9 @@ mod tests {
             .iter()
             .filter_map(|p| p["name"].as_str())
             .collect();
-        assert!(names.contains(&"code") && names.contains(&"_lastUpdated"), "{names:?}");
+        assert!(
+            names.contains(&"code") && names.contains(&"_lastUpdated"),
+            "{names:?}"
+        );
     }
 }
