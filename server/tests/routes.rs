@@ -791,10 +791,11 @@ async fn bundles_are_all_or_nothing_and_names_inside_resolve() {
         .collect();
     assert_eq!(
         statuses.iter().map(|s| &s[..3]).collect::<Vec<_>>(),
-        ["422", "201", "200", "501", "404", "204"],
+        ["422", "201", "200", "200", "404", "204"],
         "{answer}"
     );
     assert_eq!(answer["entry"][2]["resource"]["id"], "pat-ed");
+    assert_eq!(answer["entry"][3]["resource"]["type"], "searchset");
 
     let names = json!({"resourceType": "Bundle", "type": "transaction", "entry": [
         {"fullUrl": "urn:uuid:05efabf0-4be2-4561-91ce-51548425acb9", "resource": {"resourceType": "Patient",

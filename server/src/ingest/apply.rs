@@ -423,12 +423,7 @@ pub fn batch(op_id: uuid::Uuid, at: UtcMs, ops: Vec<ChangeOp>, source: &str) -> 
 pub fn not_done(action: &Action) -> Option<Issue> {
     let refuse = |text: &str| Some(Issue::new(IssueCode::NotSupported, "request", text));
     match action {
-        Action::Patch { .. } => refuse(
-            "PATCH is not supported inside a Bundle: PATCH Type/id by itself, or PUT the whole resource",
-        ),
-        Action::Read { url } if read_key(url).is_none() => {
-            refuse("only reads of the form Type/id are supported inside a Bundle")
-        }
+        Action::Patch { .. } => refuse("a patch is of one resource: PATCH Type/id"),
         _ => None,
     }
 }

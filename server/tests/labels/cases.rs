@@ -47,8 +47,16 @@ pub fn with(who: &'static str, path: &str, body: String) -> Asked {
 }
 
 /// One question in a batch and in a transaction.
-fn reads(kind: &str, id: &str) -> String {
-    let entry = json!({"request": {"method": "GET", "url": format!("Observation/{id}")}});
+fn reads(kind: &str, url: &str) -> String {
+    let entry = json!({"request": {"method": "GET", "url": url}});
+    json!({"resourceType": "Bundle", "type": kind, "entry": [entry]}).to_string()
+}
+
+/// One patch in a batch and in a transaction: `[{"op":"test","path":"/status","value":"final"}]`.
+fn patches(kind: &str, url: &str) -> String {
+    let data = "W3sib3AiOiJ0ZXN0IiwicGF0aCI6Ii9zdGF0dXMiLCJ2YWx1ZSI6ImZpbmFsIn1d";
+    let patch = json!({"resourceType": "Binary", "contentType": "application/json-patch+json", "data": data});
+    let entry = json!({"resource": patch, "request": {"method": "PATCH", "url": url}});
     json!({"resourceType": "Bundle", "type": kind, "entry": [entry]}).to_string()
 }
 
@@ -60,7 +68,13 @@ pub fn cases() -> Vec<Case> {
     for route in ["/fhir", "/fhir/"] {
         for who in people {
             for kind in ["batch", "transaction"] {
-                let ask = with(who, route, reads(kind, "lab-v"));
+                for url in ["", "/_history", "/_history/1", "/_history/2"] {
+                    let ask = with(who, route, reads(kind, &format!("Observation/lab-v{url}")));
+                    case("POST", route, Holds::Same(ask, "lab-v", "lab-0"));
+                }
+                let ask = with(who, route, reads(kind, "Observation?_id=lab-v"));
+                case("POST", route, Holds::Same(ask, "lab-v", "lab-0"));
+                let ask = with(who, route, patches(kind, "Observation/lab-v"));
                 case("POST", route, Holds::Same(ask, "lab-v", "lab-0"));
             }
         }

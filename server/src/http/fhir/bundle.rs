@@ -3,7 +3,7 @@
 use super::super::bearer::FhirCaller;
 use super::super::beat;
 use super::super::refusal::FhirRefusal;
-use super::read::fetch;
+use super::entries::{self, Patches};
 use super::remove;
 use super::{Returns, Wanted, answer, must_be_json, operation};
 use crate::app::{App, NoAccess};
@@ -43,7 +43,7 @@ pub struct Done {
 }
 
 impl Done {
-    const fn status(status: StatusCode) -> Self {
+    pub(super) const fn status(status: StatusCode) -> Self {
         Self {
             status,
             key: None,
@@ -53,7 +53,7 @@ impl Done {
             outcome: None,
         }
     }
-    fn refused(refusal: FhirRefusal) -> Self {
+    pub(super) fn refused(refusal: FhirRefusal) -> Self {
         Self {
             outcome: Some(refusal.body),
             ..Self::status(refusal.status)
@@ -92,13 +92,10 @@ pub async fn submit(
 ) -> Result<Response, FhirRefusal> {
     must_be_json(&headers)?;
     let op_id = operation(&headers)?;
-    let bundle = Bundle::parse(&body).map_err(|e| FhirRefusal::content(&[e.0]))?;
-    let (kind, done) = match bundle.kind {
-        BundleType::Transaction => (
-            "transaction-response",
-            transaction(&app, &caller, &bundle, op_id, "POST /fhir transaction").await?,
-        ),
-        BundleType::Batch => ("batch-response", batch(&app, &caller, &bundle, op_id).await?),
+    let sent = Bundle::parse(&body).map_err(|e| FhirRefusal::content(&[e.0]))?;
+    let kind = match sent.kind {
+        BundleType::Transaction => "transaction-response",
+        BundleType::Batch => "batch-response",
         _ => {
             return Err(FhirRefusal::new(
                 StatusCode::UNPROCESSABLE_ENTITY,
@@ -108,11 +105,38 @@ pub async fn submit(
             ));
         }
     };
+    may_write(&app, &caller, &sent).await?;
+    let patches = Patches::of(&app, &caller, &sent).await?;
+    let bundle = patches.within(&sent);
+    let mut done = if bundle.kind == BundleType::Transaction {
+        reads_understood(&bundle, &wanted)?;
+        transaction(&app, &caller, &bundle, op_id, "POST /fhir transaction").await?
+    } else {
+        batch(&app, &caller, &bundle, op_id).await?
+    };
+    for (entry, refusal) in patches.refused {
+        if let Some(slot) = done.get_mut(entry) {
+            *slot = Done::refused(refusal);
+        }
+    }
+    entries::reads(&app, &caller, &wanted, &sent, &mut done).await;
     let explicit = headers.contains_key("prefer") && wanted.returns == Returns::Representation;
     Ok(answer(StatusCode::OK, None, response(kind, &done, explicit)?))
 }
 
-/// Carries out all entries or none; `source` says by which way they came.
+/// Refuses a transaction with a read that nothing answers, before it writes.
+fn reads_understood(bundle: &Bundle<'_>, wanted: &Wanted) -> Result<(), FhirRefusal> {
+    for entry in &bundle.entries {
+        if let Some(request) = &entry.request
+            && matches!(request.method, Method::Get | Method::Head)
+        {
+            entries::understood(&request.url, wanted).map_err(|e| entries::of_entry(e, entry.index))?;
+        }
+    }
+    Ok(())
+}
+
+/// Carries out all writes or none; `source` says by which way they came. Reads are left to [`entries::reads`].
 ///
 /// # Errors
 /// [`FhirRefusal`].
@@ -163,10 +187,6 @@ pub async fn transaction(
         let outcome = match &step.action {
             Action::Exists => existing(app, step).await?,
             Action::DeleteNothing => Done::status(StatusCode::NO_CONTENT),
-            Action::Read { url } => match apply::read_key(url) {
-                Some(key) => read_entry(app, caller, &key).await,
-                None => continue,
-            },
             _ => continue,
         };
         if let Some(slot) = done.get_mut(step.entry) {
@@ -287,19 +307,6 @@ async fn existing(app: &App, step: &Step) -> Result<Done, FhirRefusal> {
     })
 }
 
-async fn read_entry(app: &App, caller: &Caller, key: &ResourceKey) -> Done {
-    match fetch(app, caller, key, None).await {
-        Err(refusal) => Done::refused(refusal),
-        Ok(found) => Done {
-            key: Some(found.key),
-            version: Some(found.version),
-            updated: Some(found.updated),
-            body: Some(found.body),
-            ..Done::status(StatusCode::OK)
-        },
-    }
-}
-
 /// Refuses a Bundle that is more than reads to a program that somebody signed in through, before a condition is looked up for
 /// it: that something is there already is an answer too.
 async fn may_write(app: &App, caller: &Caller, bundle: &Bundle<'_>) -> Result<(), FhirRefusal> {
@@ -323,7 +330,7 @@ async fn may_delete(app: &App, caller: &Caller, ops: &[ChangeOp]) -> Result<(), 
     Ok(())
 }
 
-/// Carries out each entry for itself, in the order FHIR gives; answers in the order of the entries.
+/// Carries out each write for itself, in the order FHIR gives; answers in the order of the entries. Reads are left to [`entries::reads`].
 async fn batch(
     app: &App,
     caller: &Caller,
@@ -340,6 +347,9 @@ async fn batch(
     let plan = apply::plan(&*app.store, bundle, op_id).await.map_err(refused)?;
     let mut done: Vec<Done> = vec![Done::status(StatusCode::OK); bundle.entries.len()];
     for (i, step) in plan.steps.iter().enumerate() {
+        if matches!(step.action, Action::Read { .. }) {
+            continue;
+        }
         let began = clock::steady();
         let outcome = match entry(app, caller, i, step, op_id).await {
             Ok(d) => d,
@@ -369,10 +379,6 @@ async fn entry(
     match &step.action {
         Action::Exists => return existing(app, step).await,
         Action::DeleteNothing => return Ok(Done::status(StatusCode::NO_CONTENT)),
-        Action::Read { url } => {
-            let key = apply::read_key(url).ok_or_else(FhirRefusal::not_found)?;
-            return Ok(read_entry(app, caller, &key).await);
-        }
         _ => {}
     }
     let mut changes = apply::changes(std::iter::once((i, step)));
@@ -412,7 +418,8 @@ fn response(kind: &str, done: &[Done], with_resources: bool) -> Result<Vec<u8>, 
             out.push(b',');
         }
         out.push(b'{');
-        let was_read = d.status == StatusCode::OK && d.body.is_some() && d.updated.is_some();
+        let was_read =
+            d.status == StatusCode::OK && d.body.is_some() && (d.key.is_none() || d.updated.is_some());
         if let Some(body) = d.shown()?.filter(|_| with_resources || was_read) {
             out.extend_from_slice(b"\"resource\":");
             out.extend_from_slice(&body);

@@ -127,7 +127,7 @@ pub fn statement(root: &str) -> Value {
         "patchFormat": ["application/json-patch+json"],
         "rest": [{
             "mode": "server",
-            "documentation": "Conditions take identifier=system|value or _id. Idempotency-Key (a UUID) makes a POST, PUT or DELETE safe to send again. PATCH takes application/json-patch+json, and not inside a Bundle. DELETE by condition is taken inside a Bundle alone. Types of patients are searched within records: patient, a chain to patients, or _id. What is not supported is refused, or with Prefer: handling=lenient left out and told.",
+            "documentation": "Conditions take identifier=system|value or _id. Idempotency-Key (a UUID) makes a POST, PUT or DELETE safe to send again. PATCH takes application/json-patch+json, in a Bundle as a Binary. DELETE by condition is taken inside a Bundle alone. Types of patients are searched within records: patient, a chain to patients, or _id. What is not supported is refused, or with Prefer: handling=lenient left out and told.",
             "security": {
                 "service": [{"coding": [{
                     "system": "http://terminology.hl7.org/CodeSystem/restful-security-service",

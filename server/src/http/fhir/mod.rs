@@ -8,6 +8,7 @@ pub mod audit_event;
 pub mod away;
 pub mod bundle;
 pub mod endpoint;
+mod entries;
 pub mod everything;
 pub mod history;
 pub mod last_known;

@@ -7,6 +7,7 @@ use super::read::{fetch, shown};
 use super::write::{if_match, of_one, single, unwrapped};
 use super::{Wanted, operation, path_key, version_of};
 use crate::app::App;
+use crate::identity::sessions::Caller;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode, header};
@@ -14,6 +15,7 @@ use axum::response::Response;
 use std::borrow::Cow;
 use std::sync::Arc;
 use tokio::sync::Mutex;
+use vitrine_clinical::ResourceKey;
 use vitrine_fhir::bundle::{Method, Request};
 use vitrine_fhir::{IssueCode, patch::Patch};
 
@@ -48,37 +50,14 @@ pub async fn patch(
         tokio::task::block_in_place(|| Patch::read(&body)).map_err(|e| FhirRefusal::content(&[e.0]))?;
     let mut turn = None;
     for _ in 0..TRIES {
-        let found = fetch(&app, &caller, &key, None).await?;
-        if only
-            .as_deref()
-            .is_some_and(|tag| version_of(tag) != Some(found.version))
-        {
-            return Err(FhirRefusal::new(
-                StatusCode::PRECONDITION_FAILED,
-                IssueCode::Conflict,
-                "http.If-Match",
-                format!(
-                    "the current version is W/\"{}\": read it and try again",
-                    found.version
-                ),
-            ));
-        }
-        let as_seen = shown(&found)?;
-        let patched = tokio::task::block_in_place(|| patch.apply(&as_seen))
-            .map_err(|e| FhirRefusal::content(&[e.0]))?;
-        // What the patch leaves as it was is written as it was: it makes no version.
-        let body = if patched == as_seen {
-            found.body.to_vec()
-        } else {
-            patched
-        };
+        let made = patched(&app, &caller, &key, &patch, only.as_deref()).await?;
         let request = Request {
             method: Method::Put,
             url: Cow::Owned(key.to_string()),
             if_none_exist: None,
-            if_match: Some(Cow::Owned(format!("W/\"{}\"", found.version))),
+            if_match: Some(Cow::Owned(format!("W/\"{}\"", made.version))),
         };
-        let bundle = of_one(&body, request)?;
+        let bundle = of_one(&made.body, request)?;
         match transaction(&app, &caller, &bundle, op_id, "PATCH /fhir").await {
             Ok(done) => return single(done, &wanted),
             Err(e) if e.status == StatusCode::PRECONDITION_FAILED && only.is_none() => {
@@ -95,6 +74,52 @@ pub async fn patch(
         "",
         "others keep changing this resource: send the patch again",
     ))
+}
+
+/// A resource as a patch makes it, and the version it was made of.
+pub(super) struct Patched {
+    /// What is to be written over that version.
+    pub(super) body: Vec<u8>,
+    /// That version.
+    pub(super) version: u64,
+}
+
+/// Applies a patch to the current version; `only`: the entity tag of the version that must be current.
+///
+/// # Errors
+/// As [`patch()`], before anything is written.
+pub(super) async fn patched(
+    app: &App,
+    caller: &Caller,
+    key: &ResourceKey,
+    patch: &Patch,
+    only: Option<&str>,
+) -> Result<Patched, FhirRefusal> {
+    let found = fetch(app, caller, key, None).await?;
+    if only.is_some_and(|tag| version_of(tag) != Some(found.version)) {
+        return Err(FhirRefusal::new(
+            StatusCode::PRECONDITION_FAILED,
+            IssueCode::Conflict,
+            "http.If-Match",
+            format!(
+                "the current version is W/\"{}\": read it and try again",
+                found.version
+            ),
+        ));
+    }
+    let as_seen = shown(&found)?;
+    let patched =
+        tokio::task::block_in_place(|| patch.apply(&as_seen)).map_err(|e| FhirRefusal::content(&[e.0]))?;
+    // What the patch leaves as it was is written as it was: it makes no version.
+    let body = if patched == as_seen {
+        found.body.to_vec()
+    } else {
+        patched
+    };
+    Ok(Patched {
+        body,
+        version: found.version,
+    })
 }
 
 fn must_be_patch(headers: &HeaderMap) -> Result<(), FhirRefusal> {

@@ -180,12 +180,39 @@ async fn found(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Resul
         "DocumentReference" | "DiagnosticReport" if asks("_content") => {
             notes::notes(app, caller, kind, wanted).await
         }
-        _ if parameters(kind).is_empty() => Err(bad(
-            IssueCode::NotSupported,
-            "this type is not searched: GET /fhir/metadata lists what is",
-        )),
+        _ if parameters(kind).is_empty() => Err(not_searched()),
         _ => searched(app, caller, kind, wanted).await,
     }
+}
+
+/// Refuses a search that asks for what is not offered; nothing is looked up.
+///
+/// # Errors
+/// [`FhirRefusal`] as the search itself.
+pub(super) fn understood(kind: &str, query: &Query, lenient: bool) -> Result<(), FhirRefusal> {
+    let asks = |name: &str| query.get(name).is_some();
+    let by_itself = match kind {
+        "AuditEvent" | "Endpoint" => true,
+        "Patient" => asks("phonetic"),
+        "DocumentReference" | "DiagnosticReport" => asks("_content"),
+        _ => false,
+    };
+    if by_itself {
+        return Ok(());
+    }
+    if parameters(kind).is_empty() {
+        return Err(not_searched());
+    }
+    Search::parse(kind, &query.0, !lenient)
+        .map(drop)
+        .map_err(|issues| FhirRefusal::issues(StatusCode::BAD_REQUEST, &issues))
+}
+
+fn not_searched() -> FhirRefusal {
+    bad(
+        IssueCode::NotSupported,
+        "this type is not searched: GET /fhir/metadata lists what is",
+    )
 }
 
 async fn searched(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Result<Response, FhirRefusal> {
