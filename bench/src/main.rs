@@ -11,6 +11,7 @@ mod crowd;
 mod emergency;
 mod failover;
 mod fanout;
+mod fhir;
 mod hl7;
 mod imaging;
 mod import;
@@ -58,6 +59,7 @@ const BENCHES: &[(&str, Bench)] = &[
     ("search", emergency::search),
     ("audit", emergency::audit),
     ("hl7", hl7::hl7),
+    ("fhir", fhir::fhir),
     ("looks", looks::looks),
     ("leaks", leaks::leaks),
     ("million", million::million),

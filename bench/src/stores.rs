@@ -13,7 +13,8 @@ use vitrine_testpg::TestPg;
 use vitrine_tests::server::{Server, free_port, run_json, text};
 use vitrine_tests::thin::{Cache, Device, Thin, Told, trusting};
 
-const SETUP: &str = "release, loopback TLS 1.3, token, policy and audit row per access, bodies encrypted";
+pub(super) const SETUP: &str =
+    "release, loopback TLS 1.3, token, policy and audit row per access, bodies encrypted";
 const WRITERS: u64 = 48;
 const PEOPLE: u64 = 500;
 /// In the large hospital so many patients have a whole record; they are those whose charts are opened.
@@ -22,17 +23,18 @@ const WHOLE: u64 = 2_000;
 const BETWEEN_MS: u64 = 20_000;
 
 /// A seeded server on one of the stores.
-struct Hospital {
-    server: Server,
-    http: reqwest::Client,
-    token: String,
+pub(super) struct Hospital {
+    pub(super) server: Server,
+    pub(super) http: reqwest::Client,
+    pub(super) token: String,
     /// What the seeding said.
     seed: Value,
     _dir: tempfile::TempDir,
     _pg: Option<TestPg>,
 }
 
-fn hospital(runtime: &tokio::runtime::Runtime, postgres: bool, patients: u64) -> Result<Hospital> {
+/// Seeds so many patients into one of the stores, and starts a server on it.
+pub(super) fn hospital(runtime: &tokio::runtime::Runtime, postgres: bool, patients: u64) -> Result<Hospital> {
     let dir = tempfile::tempdir()?;
     let data = dir.path().join("server");
     let pg = if postgres {
