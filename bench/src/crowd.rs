@@ -14,11 +14,13 @@ use vitrine_tests::thin::{Cache, Device, Thin, Told, trusting};
 const DEVICES: u64 = 40;
 /// Workstations that connect at the same time when the crowd is gathered.
 const AT_ONCE: usize = 16;
-const THIN: &str = "protocol machines with caches in memory in one process, on the server's own two cores";
+pub(super) const THIN: &str =
+    "protocol machines with caches in memory in one process, on the server's own two cores";
 
 type Running = JoinHandle<Result<Thin>>;
 
-struct Crowd {
+/// Workstations that stay connected.
+pub(super) struct Crowd {
     running: Vec<Running>,
     stop: watch::Sender<bool>,
     told: mpsc::UnboundedReceiver<(usize, Told)>,
@@ -28,7 +30,7 @@ struct Crowd {
 
 impl Crowd {
     /// Connects so many, a few at a time, and waits until each is current.
-    fn gather(world: &World, n: usize) -> Result<Self> {
+    pub(super) fn gather(world: &World, n: usize) -> Result<Self> {
         let http = world.server.http()?;
         let mut devices = Vec::new();
         for _ in 0..DEVICES {
@@ -97,7 +99,7 @@ impl Crowd {
     }
 
     /// Cuts every line; gives the workstations with what they hold.
-    fn cut(&mut self, world: &World) -> Result<Vec<Thin>> {
+    pub(super) fn cut(&mut self, world: &World) -> Result<Vec<Thin>> {
         self.stop.send_replace(true);
         let mut all = Vec::new();
         for running in self.running.drain(..) {

@@ -1,5 +1,6 @@
 //! HL7 v2 over MLLP and TLS: how many results a second, how long until the answer, how long until a workstation has it.
 
+use crate::crowd::{Crowd, THIN};
 use crate::report::Report;
 use crate::world::{SETUP, World};
 use anyhow::{Context, Result, ensure};
@@ -9,10 +10,15 @@ use std::time::{Duration, Instant};
 use vitrine_hl7v2::charset::Charset;
 use vitrine_hl7v2::{Feed, Message, map};
 use vitrine_tests::mllp::{FEED, Sender, adt, oru};
+use vitrine_tests::server::{run_json, text};
 use vitrine_wire::view::EngineEvent;
 
 /// Senders at once.
-const SENDERS: usize = 16;
+const SENDERS: [usize; 2] = [16, 64];
+/// Workstations that are connected while messages come at a steady rate.
+const WORKSTATIONS: usize = 500;
+/// Every so many results of a steady rate one is critical, and goes to the workstations of the ward.
+const CRITICAL: usize = 20;
 /// More results than come before those whose arrival is waited for.
 const EARLIER: usize = 1_000_000;
 /// Patients of the results.
@@ -26,7 +32,7 @@ pub fn hl7(report: &mut Report, quick: bool) -> Result<()> {
         "{SETUP}; MLLP over TLS, each message kept, mapped (4 results and their report), applied with its audit row, settled, before its answer; senders on the server's own two cores"
     );
     mutants(report, if quick { 30_000 } else { 1_000_000 });
-    let mut each = world.runtime.block_on(async {
+    world.runtime.block_on(async {
         let mut one = Sender::connect(&world.server).await?;
         for n in 0..PATIENTS {
             one.accepted(&adt(
@@ -37,33 +43,26 @@ pub fn hl7(report: &mut Report, quick: bool) -> Result<()> {
             ))
             .await?;
         }
-        crowd(&world, Duration::from_secs(seconds)).await
+        anyhow::Ok(())
     })?;
-    #[allow(clippy::cast_precision_loss)]
-    let rate = each.len() as f64 / seconds as f64;
-    report.add(
-        "hl7",
-        "oru_per_s",
-        rate,
-        "1/s",
-        each.len(),
-        &format!("{setup}; {SENDERS} senders, one message in flight each"),
-    );
-    report.add_ms(
-        "hl7",
-        "commit",
-        &mut each,
-        &format!("{setup}; {SENDERS} senders as fast as they can, from the first byte to the answer"),
-    );
-    let mut paced = world
-        .runtime
-        .block_on(paced(&world, if quick { 8 } else { 120 }))?;
-    report.add_ms(
-        "hl7",
-        "commit_100_per_s",
-        &mut paced,
-        &format!("{setup}; 100 messages a second, from when each was due to its answer"),
-    );
+    for senders in SENDERS {
+        let time = Duration::from_secs(seconds);
+        let mut each = world.runtime.block_on(crowd(&world, senders, time))?;
+        #[allow(clippy::cast_precision_loss)]
+        let rate = each.len() as f64 / seconds as f64;
+        let setup = format!("{setup}; {senders} senders, one message in flight each");
+        report.add(
+            "hl7",
+            &format!("oru_{senders}_per_s"),
+            rate,
+            "1/s",
+            each.len(),
+            &setup,
+        );
+        let setup = format!("{setup}, as fast as they can, from the first byte to the answer");
+        report.add_ms("hl7", &format!("commit_{senders}"), &mut each, &setup);
+    }
+    steady(report, &world, quick, &setup)?;
     let mut samples = world.runtime.block_on(async {
         let mut one = Sender::connect(&world.server).await?;
         let mut samples = Vec::new();
@@ -105,6 +104,35 @@ pub fn hl7(report: &mut Report, quick: bool) -> Result<()> {
         &format!(
             "{setup}; critical results; one real engine of the ward with its encrypted cache, idle server"
         ),
+    );
+    Ok(())
+}
+
+/// 100 messages a second for ten minutes while 500 workstations of the ward are connected.
+fn steady(report: &mut Report, world: &World, quick: bool, setup: &str) -> Result<()> {
+    let (workstations, seconds) = if quick { (50, 8) } else { (WORKSTATIONS, 600) };
+    let _entered = world.runtime.enter();
+    let mut live = Crowd::gather(world, workstations)?;
+    let mut paced = world.runtime.block_on(paced(world, seconds))?;
+    let data = text(&world.server.data);
+    let left = run_json(
+        "vitrine-server",
+        &[
+            "message", "list", "--state", "received", "--data", &data, "--json",
+        ],
+        None,
+    )?;
+    let setup = format!(
+        "{setup}; 100 messages a second for {seconds} s, one in {CRITICAL} critical, from when each was due to its answer; {workstations} {THIN}"
+    );
+    let n = paced.len();
+    report.add_ms("hl7", "commit_100_per_s", &mut paced, &setup);
+    let waiting = left["messages"].as_array().context("messages")?.len();
+    #[allow(clippy::cast_precision_loss)]
+    report.add("hl7", "backlog", waiting as f64, "", n, &setup);
+    ensure!(
+        live.cut(world)?.len() == workstations,
+        "a workstation's line ended"
     );
     Ok(())
 }
@@ -189,10 +217,10 @@ fn value(n: usize) -> String {
 }
 
 /// Senders that send as soon as they are answered; how long each message took, ms.
-async fn crowd(world: &World, lasts: Duration) -> Result<Vec<f64>> {
+async fn crowd(world: &World, senders: usize, lasts: Duration) -> Result<Vec<f64>> {
     let (over, next) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
     let mut tasks = Vec::new();
-    for _ in 0..SENDERS {
+    for _ in 0..senders {
         let mut sender = Sender::connect(&world.server).await?;
         let (over, next) = (over.clone(), next.clone());
         tasks.push(tokio::spawn(async move {
@@ -200,9 +228,9 @@ async fn crowd(world: &World, lasts: Duration) -> Result<Vec<f64>> {
             while !over.load(SeqCst) {
                 let n = usize::try_from(next.fetch_add(1, SeqCst))?;
                 let message = oru(
-                    &format!("C{n}"),
+                    &format!("C{senders}-{n}"),
                     &format!("9{:05}", n % PATIENTS),
-                    &format!("C{n}"),
+                    &format!("C{senders}-{n}"),
                     &clock(n),
                     &value(n),
                 );
@@ -242,6 +270,11 @@ async fn paced(world: &World, seconds: usize) -> Result<Vec<f64>> {
                     &clock(n),
                     &value(n),
                 );
+                let message = if n % CRITICAL == 0 {
+                    message.replacen("|3.5-5.1|", "|3.5-5.1|HH", 1)
+                } else {
+                    message
+                };
                 sender.accepted(&message).await?;
                 took.push(due.elapsed().as_secs_f64() * 1000.0);
             }
