@@ -49,6 +49,16 @@ impl FhirRefusal {
             retry_after_s: None,
         }
     }
+    /// A Patient is not deleted while something is in the record.
+    #[must_use]
+    pub fn record_not_empty() -> Self {
+        Self::new(
+            StatusCode::CONFLICT,
+            IssueCode::Conflict,
+            "",
+            "the record of this patient is not empty: a record is destroyed as a whole and by its own way, vitrine-server archive destroy request (docs/RUNBOOK.md)",
+        )
+    }
     /// Not there.
     #[must_use]
     pub fn not_found() -> Self {
@@ -181,6 +191,7 @@ impl From<StoreError> for FhirRefusal {
                 "",
                 "this record was destroyed: nothing is stored under its id again",
             ),
+            StoreError::NotEmpty { .. } => Self::record_not_empty(),
             StoreError::Refused(text) => Self::new(StatusCode::CONFLICT, IssueCode::Processing, "", text),
             StoreError::Archived { .. } => Self {
                 retry_after_s: Some(60),

@@ -400,6 +400,14 @@ fn content_fault(e: &StoreError) -> Option<(usize, Issue)> {
                 "the patient's record was destroyed: nothing is stored under its id again",
             ),
         )),
+        StoreError::NotEmpty { index, .. } => Some((
+            *index,
+            Issue::new(
+                IssueCode::Conflict,
+                "",
+                "the record of this patient is not empty: a Patient is deleted alone, or with all that is there",
+            ),
+        )),
         _ => None,
     }
 }

@@ -63,6 +63,9 @@ impl Group<'_> {
         for (index, op) in batch.ops.iter().enumerate() {
             changes.push(self.one(&mut turn, index, op).await?);
         }
+        batch::leaves_no_record(batch.ops.iter().map(|op| op.put.is_none()), &changes, |p| {
+            self.state.patients.get(p).is_some_and(|p| p.live > 0)
+        })?;
         self.extract_anew(&mut turn).await?;
         turn.touched.sort();
         turn.touched.dedup();

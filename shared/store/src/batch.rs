@@ -1,8 +1,8 @@
 //! Facts about batches and directory entries that every backend must compute alike.
 
-use crate::{Account, AppliedChange, ChangeBatch, ChangeKind, Precondition};
+use crate::{Account, AppliedChange, ChangeBatch, ChangeKind, Precondition, StoreError};
 use serde::Serialize;
-use vitrine_clinical::ResourceKey;
+use vitrine_clinical::{PatientId, ResourceKey};
 
 /// First 16 bytes of BLAKE3 over a body without white space around it: it travels to workstations as a JSON value,
 /// and both ends must compute alike (`vitrine_wire::digest::body_hash`).
@@ -15,6 +15,29 @@ fn first16(hash: &blake3::Hash) -> [u8; 16] {
     let mut out = [0; 16];
     out.copy_from_slice(&hash.as_bytes()[..16]);
     out
+}
+
+/// Refuses a batch that takes a Patient away and leaves something in the record: nobody would find it again. `deletes`: for each change
+/// whether it is a deletion; `live`: the resources of a record that are left after all changes.
+///
+/// # Errors
+/// [`StoreError::NotEmpty`].
+pub fn leaves_no_record(
+    deletes: impl Iterator<Item = bool>,
+    changes: &[AppliedChange],
+    live: impl Fn(&PatientId) -> bool,
+) -> Result<(), StoreError> {
+    for (index, (deletes, change)) in deletes.zip(changes).enumerate() {
+        if !deletes || change.unchanged || change.key.kind.as_str() != "Patient" {
+            continue;
+        }
+        if let Ok(patient) = PatientId::new(change.key.id.as_str())
+            && live(&patient)
+        {
+            return Err(StoreError::NotEmpty { index, patient });
+        }
+    }
+    Ok(())
 }
 
 /// What makes two batches with the same operation id the same: the resources, what is done to them, and under which

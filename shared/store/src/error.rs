@@ -89,6 +89,16 @@ pub enum StoreError {
         /// Whose record it was.
         patient: PatientId,
     },
+    /// A batch takes a Patient away and leaves something in the record.
+    #[error(
+        "the record of patient {patient} is not empty: a Patient is deleted alone, or with all that is there"
+    )]
+    NotEmpty {
+        /// Index of the change that deletes the Patient, from 0.
+        index: usize,
+        /// Whose record it is.
+        patient: PatientId,
+    },
     /// The body lies in a pack of the archive: it can be read once the pack is recalled.
     #[error("it lies in the archive (pack {pack}, {bytes} bytes): it must be recalled first")]
     Archived {

@@ -146,7 +146,8 @@ pub(super) async fn allowed(app: &App, caller: &Caller, key: &ResourceKey) -> Re
     }
 }
 
-/// Refuses changes that take a Patient away and leave something in the record.
+/// Refuses changes that take a Patient away and leave something in the record. Looked at before anything is made of them; what comes in
+/// between, the store refuses alike ([`vitrine_store::StoreError::NotEmpty`]).
 ///
 /// # Errors
 /// 409, naming the way a record is destroyed.
@@ -166,12 +167,7 @@ pub(super) async fn keeps_records(app: &App, ops: &[ChangeOp]) -> Result<(), Fhi
             .iter()
             .any(|r| r.key.contains('/') && !deleted.contains(&r.key))
         {
-            return Err(FhirRefusal::new(
-                StatusCode::CONFLICT,
-                IssueCode::Conflict,
-                "",
-                "the record of this patient is not empty: a record is destroyed as a whole and by its own way, vitrine-server archive destroy request (docs/RUNBOOK.md)",
-            ));
+            return Err(FhirRefusal::record_not_empty());
         }
     }
     Ok(())

@@ -149,6 +149,9 @@ impl<'w> Work<'w> {
         for (index, op) in batch.ops.iter().enumerate() {
             changes.push(self.one(index, op)?);
         }
+        batch::leaves_no_record(batch.ops.iter().map(|op| op.put.is_none()), &changes, |p| {
+            self.patients.get(p).is_some_and(|p| p.live > 0)
+        })?;
         self.extract_anew(batch)?;
         for (index, image) in batch.images.iter().enumerate() {
             self.image(index, image)?;

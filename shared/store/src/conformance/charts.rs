@@ -472,6 +472,48 @@ pub(super) async fn projects_dependents_again(h: Hospital) {
     assert_eq!(h.card("p1").await.expect("card"), ["take again"]);
 }
 
+pub(super) async fn a_patient_is_not_deleted_from_a_record(h: Hospital) {
+    let refused = |r: Result<_, StoreError>, at: usize| match r {
+        Err(StoreError::NotEmpty { index, patient }) => assert_eq!((index, patient), (at, pat("p1"))),
+        other => panic!("{other:?}"),
+    };
+    h.apply(vec![
+        person("p1", "ann", "1980", "1"),
+        put("AllergyIntolerance/a", &note("p1", "allergy", "latex")),
+        put("Flag/f", &note("p1", "flag", "falls")),
+    ])
+    .await;
+    refused(h.try_apply(vec![delete("Patient/p1")]).await, 0);
+    // With a part of it; and beside what comes in the same batch.
+    refused(h.try_apply(vec![delete("Flag/f"), delete("Patient/p1")]).await, 1);
+    let comes = put("Flag/g", &note("p1", "flag", "new"));
+    let all = ["Patient/p1", "AllergyIntolerance/a", "Flag/f"].map(delete);
+    let mut with_more = all.to_vec();
+    with_more.push(comes);
+    refused(h.try_apply(with_more).await, 0);
+    // Nothing of these was done.
+    for at in ["Patient/p1", "AllergyIntolerance/a", "Flag/f"] {
+        assert!(!read(&h, at, Some("p1")).await.expect("there").deleted, "{at}");
+    }
+    assert!(read(&h, "Flag/g", Some("p1")).await.is_none());
+    assert!(h.card("p1").await.is_some());
+    // What is there already at the moment of the deletion counts, whoever looked before.
+    let (deleted, written) = tokio::join!(
+        h.try_apply(all.to_vec()),
+        h.try_apply(vec![put("Flag/late", &note("p1", "flag", "late"))])
+    );
+    written.expect("it is written, before or after");
+    let gone = read(&h, "Patient/p1", Some("p1")).await.expect("known").deleted;
+    assert_eq!(deleted.is_ok(), gone);
+    // Again is no fault.
+    if gone {
+        h.apply(vec![delete("Patient/p1")]).await;
+    }
+    // Somebody with nothing in the record.
+    h.apply(vec![person("p2", "bob", "1981", "2")]).await;
+    h.apply(vec![delete("Patient/p2")]).await;
+}
+
 pub(super) async fn removes_the_card_with_the_last_resource(h: Hospital) {
     h.apply(vec![
         person("p1", "ann", "1980", "1"),

@@ -140,13 +140,13 @@ fn spawn(task: impl Future<Output = ()> + Send + 'static) -> tokio::task::JoinHa
 
 pub(super) async fn chains_revisions(h: Hospital) {
     h.apply(vec![
-        person("p1", "ann", "1980", "1"),
+        put("Flag/z", &note("p1", "flag", "z")),
         put("Flag/a", &note("p1", "flag", "a")),
     ])
     .await;
     h.apply(vec![
         put("Flag/a", &note("p1", "flag", "b")),
-        delete("Patient/p1"),
+        delete("Flag/z"),
     ])
     .await;
     let seen: Vec<_> = rows(&h, Some("pat:p1"))
@@ -155,17 +155,17 @@ pub(super) async fn chains_revisions(h: Hospital) {
         .map(|r| (r.key, r.prev, r.ver, r.tomb))
         .collect();
     let expected = [
-        ("Patient/p1", 0, 1, false),
+        ("Flag/z", 0, 1, false),
         ("Flag/a", 1, 2, false),
         ("Flag/a", 2, 3, false),
-        ("Patient/p1", 3, 4, true),
+        ("Flag/z", 3, 4, true),
     ];
     assert_eq!(seen, expected.map(|(k, p, v, t)| (k.to_owned(), p, v, t)));
     assert_eq!(h.store.revision(&pat("p1")).await.expect("revision"), 4);
     assert_eq!(h.store.revision(&pat("nobody")).await.expect("revision"), 0);
     let items = h
         .store
-        .items("pat:p1", &["Flag/a".to_owned(), "Patient/p1".to_owned()])
+        .items("pat:p1", &["Flag/a".to_owned(), "Flag/z".to_owned()])
         .await
         .expect("items");
     assert_eq!(items.len(), 1, "what is gone has no body");

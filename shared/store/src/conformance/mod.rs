@@ -70,6 +70,7 @@ cases! {
     charts::keeps_the_newest_facts_of_a_slot;
     charts::projects_dependents_again;
     charts::removes_the_card_with_the_last_resource;
+    charts::a_patient_is_not_deleted_from_a_record;
     charts::moves_a_resource_to_another_patient;
     finds::pages_everything_completely;
     finds::reads_by_type;

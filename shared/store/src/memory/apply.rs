@@ -47,6 +47,10 @@ pub(super) fn apply(
     for (index, op) in batch.ops.iter().enumerate() {
         changes.push(run.one(index, op)?);
     }
+    let deletes = batch.ops.iter().map(|op| matches!(op.kind, ChangeKind::Delete));
+    crate::batch::leaves_no_record(deletes, &changes, |p| {
+        run.txn.t.patients.get(p).is_some_and(|p| p.live > 0)
+    })?;
     run.extract_anew()?;
     run.project()?;
     for (index, image) in batch.images.iter().enumerate() {
