@@ -23,7 +23,7 @@ use vitrine_access::{Action as _, Permit};
 use vitrine_clinical::{ResourceKey, UtcMs};
 use vitrine_fhir::bundle::{Action, Bundle, BundleType, Entry, Method, Step, questions};
 use vitrine_fhir::{Issue, IssueCode, edit};
-use vitrine_store::{AppliedChange, ChangeKind, ChangeOp, labels};
+use vitrine_store::{AppliedChange, ChangeKind, ChangeOp, StoreError, labels};
 
 /// What became of one entry.
 #[derive(Debug, Clone)]
@@ -148,7 +148,8 @@ pub async fn transaction(
         let bodies: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
         apply::complete(&*app.store, &FhirProjector, &mut changes.ops, at).await?;
         let batch = apply::batch(op_id, at, changes.ops, source);
-        let (applied, _receipt) = app.store.apply(&permit, batch).await?;
+        let applied = app.store.apply(&permit, batch).await;
+        let (applied, _receipt) = applied.map_err(|e| of_store(e, &plan.steps))?;
         let fresh = (!applied.duplicate).then_some(at);
         for ((change, step), kind) in applied.changes.iter().zip(&changes.steps).zip(&bodies) {
             let Some(step) = plan.steps.get(*step) else {
@@ -388,11 +389,28 @@ async fn entry(
         changes.ops,
         "POST /fhir batch",
     );
-    let (applied, _receipt) = app.store.apply(&permit, batch).await?;
+    let applied = app.store.apply(&permit, batch).await;
+    let (applied, _receipt) = applied.map_err(|e| of_store(e, std::slice::from_ref(step)))?;
     let fresh = (!applied.duplicate).then_some(at);
     match (applied.changes.first(), kinds.first()) {
         (Some(change), Some(kind)) => Ok(written(change, kind, fresh)),
         _ => Ok(Done::status(StatusCode::OK)),
+    }
+}
+
+/// What the store refuses; another version than was expected is said at the entry that expects it.
+fn of_store(e: StoreError, steps: &[Step]) -> FhirRefusal {
+    let place = match &e {
+        StoreError::VersionConflict { key, expected, .. } => steps
+            .iter()
+            .find(|s| s.key.as_ref() == Some(key))
+            .map(|s| (s.entry, if expected.is_some() { "ifMatch" } else { "url" })),
+        _ => None,
+    };
+    let refusal = FhirRefusal::from(e);
+    match place {
+        Some((entry, element)) => refusal.at(&format!("Bundle.entry[{entry}].request.{element}")),
+        None => refusal,
     }
 }
 
