@@ -25,6 +25,11 @@ use vitrine_fhir::bundle::{Action, Bundle, BundleType, Entry, Method, Step, ques
 use vitrine_fhir::{Issue, IssueCode, edit};
 use vitrine_store::{AppliedChange, ChangeKind, ChangeOp, StoreError, labels};
 
+/// Most entries of a batch or transaction: it waits for the store and others wait for it.
+pub const MAX_ENTRIES: usize = 10_000;
+/// No resource is so deep: what is, is not taken apart. Each entry has its own bound, which names its place.
+const DEEPEST: usize = 4 * vitrine_fhir::MAX_DEPTH;
+
 /// What became of one entry.
 #[derive(Debug, Clone)]
 pub struct Done {
@@ -92,7 +97,7 @@ pub async fn submit(
 ) -> Result<Response, FhirRefusal> {
     must_be_json(&headers)?;
     let op_id = operation(&headers)?;
-    let bundle = Bundle::parse(&body).map_err(|e| FhirRefusal::content(&[e.0]))?;
+    let bundle = capped(&body)?;
     let (kind, done) = match bundle.kind {
         BundleType::Transaction => (
             "transaction-response",
@@ -110,6 +115,31 @@ pub async fn submit(
     };
     let explicit = headers.contains_key("prefer") && wanted.returns == Returns::Representation;
     Ok(answer(StatusCode::OK, None, response(kind, &done, explicit)?))
+}
+
+/// Takes a body apart that has no more than is taken.
+fn capped(body: &[u8]) -> Result<Bundle<'_>, FhirRefusal> {
+    if vitrine_fhir::nests_deeper(body, DEEPEST) {
+        let text = format!("nested deeper than the {DEEPEST} levels that are taken of a Bundle");
+        return Err(FhirRefusal::content(&[Issue::new(
+            IssueCode::TooMany,
+            "Bundle",
+            text,
+        )]));
+    }
+    let bundle = Bundle::parse(body).map_err(|e| FhirRefusal::content(&[e.0]))?;
+    if bundle.entries.len() > MAX_ENTRIES {
+        let text = format!(
+            "{} entries: at most {MAX_ENTRIES} are taken, send several Bundles",
+            bundle.entries.len()
+        );
+        return Err(FhirRefusal::content(&[Issue::new(
+            IssueCode::TooMany,
+            "Bundle.entry",
+            text,
+        )]));
+    }
+    Ok(bundle)
 }
 
 /// Carries out all entries or none; `source` says by which way they came.

@@ -152,7 +152,10 @@ pub(super) fn if_match(headers: &HeaderMap) -> Option<String> {
 pub(super) fn of_one<'a>(body: &'a [u8], request: Request<'a>) -> Result<Bundle<'a>, FhirRefusal> {
     let body = without_bom(body);
     let text = |name: &str| -> Result<Option<Cow<'a, str>>, FhirRefusal> {
-        let member = edit::member(body, name).map_err(|e| FhirRefusal::content(&[e.0]))?;
+        let member = edit::member(body, name).map_err(|e| {
+            let issues = vitrine_fhir::validate(body).err().unwrap_or_else(|| vec![e.0]);
+            FhirRefusal::content(&issues)
+        })?;
         Ok(member
             .and_then(|m| serde_json::from_slice::<String>(m).ok())
             .map(Cow::Owned))
