@@ -7,10 +7,12 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use vitrine_server::http::ROUTES;
+use vitrine_testpg::TestPg;
 
 const JSON_PATCH: &str = "application/json-patch+json";
-/// So many at once.
+/// So many at once in one race.
 const RACERS: usize = 200;
 
 struct Answer {
@@ -634,6 +636,53 @@ async fn validate_tells_every_fault_and_stores_nothing() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_byte_order_mark_is_passed_over_and_a_lost_version_is_named_where_it_was_expected() {
+    let (_folder, s, t) = department().await;
+    let (put_to, of_type) = ("/fhir/Observation/o1", "/fhir/Observation");
+    let marked = |id: Option<&str>| format!("\u{feff}{}", observation(id, "pat-ed", "4.10"));
+    for (method, path, body) in [
+        ("POST", of_type, marked(None)),
+        ("PUT", put_to, marked(Some("o1"))),
+    ] {
+        let done = ask(&s, &t, method, path, Some(&body), &[]).await;
+        assert_eq!(done.status, 201, "{method}: {}", done.text);
+        assert!(done.text.starts_with('{'), "{method}: the mark is kept");
+    }
+    let told = ask(
+        &s,
+        &t,
+        "POST",
+        "/fhir/Observation/$validate",
+        Some(&marked(None)),
+        &[],
+    )
+    .await;
+    assert!(!told.text.contains("\"error\""), "{}", told.text);
+    // The version that was expected is said where the sender said it.
+    let body = observation(Some("o1"), "pat-ed", "5");
+    let lost = [("if-match", "W/\"7\"")];
+    let alone = ask(&s, &t, "PUT", put_to, Some(&body), &lost).await;
+    let resource: Value = serde_json::from_str(&body).unwrap();
+    let entry = json!({"resource": resource, "request": {"method": "PUT", "url": "Observation/o1", "ifMatch": "W/\"7\""}});
+    let bundle = |kind: &str| json!({"resourceType": "Bundle", "type": kind, "entry": [entry]}).to_string();
+    let (whole, transaction) = s.fhir(&t, "/fhir", bundle("transaction")).await;
+    let (_, batch) = s.fhir(&t, "/fhir", bundle("batch")).await;
+    assert_eq!((alone.status, whole), (412, 412), "{transaction}");
+    assert_eq!(alone.json()["issue"][0]["expression"][0], "http.If-Match");
+    let at = "Bundle.entry[0].request.ifMatch";
+    assert_eq!(transaction["issue"][0]["expression"][0], at);
+    assert_eq!(
+        batch["entry"][0]["response"]["outcome"]["issue"][0]["expression"][0],
+        at
+    );
+}
+
+/// Contenders of the conditional creates and of the updates with `If-Match`, all together; `VITRINE_RACES` says how many.
+fn contenders() -> usize {
+    std::env::var("VITRINE_RACES").map_or(2 * RACERS, |n| n.parse().expect("VITRINE_RACES is a number"))
+}
+
 /// Does the same many times at once and counts the statuses.
 async fn race<F: Future<Output = u16> + Send + 'static>(one: impl Fn(usize) -> F) -> BTreeMap<u16, usize> {
     let tasks: Vec<_> = (0..RACERS).map(|n| tokio::spawn(one(n))).collect();
@@ -651,8 +700,85 @@ async fn settled(s: &Server, t: &str, method: &str, path: &str, body: &str, more
         if answer.status != 503 {
             return answer.status;
         }
+        assert_eq!(
+            answer.json()["issue"][0]["code"],
+            "throttled",
+            "a fault, not load: {}",
+            answer.text
+        );
+        TURNED_AWAY.fetch_add(1, Ordering::Relaxed);
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
+}
+
+/// Answers that said "too much to do, later".
+static TURNED_AWAY: AtomicUsize = AtomicUsize::new(0);
+
+/// Many create the one resource with a number at once: one does, all others are told that it is there. Then many update it over the
+/// version there is: one does, all others are told to read it again. Each contender goes to one server of `all`, in turn.
+async fn raced(all: &[Arc<Server>], t: &str, round: usize) -> (BTreeMap<u16, usize>, BTreeMap<u16, usize>) {
+    let number = format!("raced-{round}");
+    let s = all[0].clone();
+    let (servers, token, value) = (all.to_vec(), t.to_owned(), number.clone());
+    let created = race(move |n| {
+        let (s, t) = (servers[n % servers.len()].clone(), token.clone());
+        let mut one: Value = serde_json::from_str(&observation(None, "pat-ed", &format!("{n}.5"))).unwrap();
+        one["identifier"] = json!([{"system": "urn:test:lab", "value": value}]);
+        let condition = format!("identifier=urn:test:lab|{value}");
+        async move {
+            let condition = [("if-none-exist", condition.as_str())];
+            settled(&s, &t, "POST", "/fhir/Observation", &one.to_string(), &condition).await
+        }
+    })
+    .await;
+    let found = ask(
+        &s,
+        t,
+        "GET",
+        &format!("/fhir/Observation?patient=pat-ed&identifier=urn:test:lab%7C{number}"),
+        None,
+        &[],
+    )
+    .await;
+    let found = found.json();
+    assert_eq!(found["total"], 1, "{found}");
+    let id = found["entry"][0]["resource"]["id"].as_str().unwrap().to_owned();
+    let (servers, token, at) = (all.to_vec(), t.to_owned(), id.clone());
+    let updated = race(move |n| {
+        let (s, t) = (servers[n % servers.len()].clone(), token.clone());
+        let body = observation(Some(&at), "pat-ed", &format!("{n}.25"));
+        let path = format!("/fhir/Observation/{at}");
+        async move { settled(&s, &t, "PUT", &path, &body, &[("if-match", "W/\"1\"")]).await }
+    })
+    .await;
+    let now = ask(&s, t, "GET", &format!("/fhir/Observation/{id}"), None, &[]).await;
+    assert_eq!(now.etag.as_deref(), Some("W/\"2\""), "{}", now.text);
+    (created, updated)
+}
+
+/// Rounds of races until all contenders had theirs.
+async fn races(all: &[Arc<Server>], t: &str, store: &str) {
+    let (began, mut of) = (std::time::Instant::now(), 0);
+    let rounds = contenders().div_ceil(2 * RACERS);
+    for round in 0..rounds {
+        let (created, updated) = raced(all, t, round).await;
+        assert_eq!(
+            created,
+            BTreeMap::from([(200, RACERS - 1), (201, 1)]),
+            "round {round}"
+        );
+        assert_eq!(
+            updated,
+            BTreeMap::from([(200, 1), (412, RACERS - 1)]),
+            "round {round}"
+        );
+        of += 2 * RACERS;
+    }
+    println!(
+        "{store}: {of} contenders, {rounds} winners of a create and {rounds} of an update in {:?}; turned away for load and sent again: {}",
+        began.elapsed(),
+        TURNED_AWAY.load(Ordering::Relaxed)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -660,35 +786,7 @@ async fn of_many_at_once_one_alone_wins_and_no_patch_is_lost() {
     let (_folder, s, t) = department().await;
     assert_eq!(put(&s, &t, "o1", "1.0").await.status, 201);
     let s = Arc::new(s);
-    let (server, token) = (s.clone(), t.clone());
-    let created = race(move |n| {
-        let (s, t) = (server.clone(), token.clone());
-        async move {
-            let mut one: Value =
-                serde_json::from_str(&observation(None, "pat-ed", &format!("{n}.5"))).unwrap();
-            one["identifier"] = json!([{"system": "urn:test:lab", "value": "raced"}]);
-            let condition = [("if-none-exist", "identifier=urn:test:lab|raced")];
-            settled(&s, &t, "POST", "/fhir/Observation", &one.to_string(), &condition).await
-        }
-    });
-    assert_eq!(created.await, BTreeMap::from([(200, RACERS - 1), (201, 1)]));
-    let (server, token) = (s.clone(), t.clone());
-    let updated = race(move |n| {
-        let (s, t) = (server.clone(), token.clone());
-        async move {
-            let body = observation(Some("o1"), "pat-ed", &format!("{n}.25"));
-            settled(
-                &s,
-                &t,
-                "PUT",
-                "/fhir/Observation/o1",
-                &body,
-                &[("if-match", "W/\"1\"")],
-            )
-            .await
-        }
-    });
-    assert_eq!(updated.await, BTreeMap::from([(200, 1), (412, RACERS - 1)]));
+    races(&[s.clone()], &t, "embedded").await;
     // Without If-Match each patch is done on what the one before it left.
     let (server, token) = (s.clone(), t.clone());
     let first = ask(
@@ -724,6 +822,32 @@ async fn of_many_at_once_one_alone_wins_and_no_patch_is_lost() {
         (RACERS + 1, RACERS + 1),
         "a patch was lost"
     );
+}
+
+/// A server on a database.
+fn on_database(root: &std::path::Path, name: &str, url: &str) -> Server {
+    let data = root.join(name);
+    std::fs::create_dir_all(data.join("keys")).unwrap();
+    for folder in [data.clone(), data.join("keys")] {
+        std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    let text = format!("[database]\nurl = {url:?}\nnode = {name:?}\n");
+    let config = root.join(format!("{name}.toml"));
+    std::fs::write(&config, &text).unwrap();
+    std::fs::write(data.join("vitrine.toml"), text).unwrap();
+    Server::start_with(&data, &["--config", config.to_str().unwrap()])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_one_alone_wins_on_postgresql() {
+    let pg = TestPg::start().expect("PostgreSQL");
+    let url = pg.database().expect("a database");
+    let (folder, _) = folder();
+    let s = on_database(folder.path(), "one", &url);
+    let t = s.client_token("system/*.cruds").await;
+    let (status, answer) = s.fhir(&t, "/fhir", placed("pat-ed", "ED").to_string()).await;
+    assert_eq!(status, 200, "{answer}");
+    races(&[Arc::new(s)], &t, "PostgreSQL").await;
 }
 
 #[test]

@@ -185,7 +185,7 @@ async fn what_cannot_be_placed_is_named_and_shown_nowhere_and_takes_nothing_with
     for (kind, all, want) in [
         ("batch", 1, 422),
         ("collection", 0, 422),
-        ("collection", 2_001, 413),
+        ("collection", 2_001, 422),
     ] {
         let all = vec![pulse(of("pat-ed"), 60.0); all];
         let (status, outcome) = send(&s, &gateway, kind, &all).await;

@@ -1074,7 +1074,7 @@ async fn hostile_bodies_are_refused_without_echo() {
         (b"[]".to_vec(), &[400, 422]),
         (b"{\"resourceType\":\"Observation\"}".to_vec(), &[422]),
         (
-            b"\xef\xbb\xbf{\"resourceType\":\"Patient\"}".to_vec(),
+            b"\xef\xbb\xbf\xef\xbb\xbf{\"resourceType\":\"Patient\"}".to_vec(),
             &[400, 422],
         ),
         (
@@ -1097,7 +1097,7 @@ async fn hostile_bodies_are_refused_without_echo() {
             b"{\"resourceType\":\"Patient\",\"name\":[{\"family\":\"\\ud800\"}]}".to_vec(),
             &[400, 422],
         ),
-        (deep.into_bytes(), &[400, 413, 422]),
+        (deep.into_bytes(), &[422]),
         (vec![b' '; 65 * 1024 * 1024], &[413]),
     ];
     for (i, (body, want)) in cases.into_iter().enumerate() {

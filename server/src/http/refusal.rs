@@ -59,6 +59,21 @@ impl FhirRefusal {
             "the record of this patient is not empty: a record is destroyed as a whole and by its own way, vitrine-server archive destroy request (docs/RUNBOOK.md)",
         )
     }
+    /// The same with the place it is about, where it names none.
+    #[must_use]
+    pub fn at(mut self, expression: &str) -> Self {
+        let read = serde_json::from_slice::<serde_json::Value>(&self.body);
+        if let Ok(mut outcome) = read
+            && let Some(issue) = outcome
+                .pointer_mut("/issue/0")
+                .and_then(serde_json::Value::as_object_mut)
+            && !issue.contains_key("expression")
+        {
+            issue.insert("expression".to_owned(), serde_json::json!([expression]));
+            self.body = outcome.to_string().into_bytes();
+        }
+        self
+    }
     /// Not there.
     #[must_use]
     pub fn not_found() -> Self {

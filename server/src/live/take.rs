@@ -191,7 +191,7 @@ fn read_all(body: &[u8]) -> Result<(Said, Vec<Issue>), FhirRefusal> {
     if bundle.entries.len() > ENTRIES_MOST {
         let text = format!("at most {ENTRIES_MOST} Observations in one message");
         return Err(FhirRefusal::content(&[Issue::new(
-            IssueCode::TooLong,
+            IssueCode::TooMany,
             "Bundle.entry",
             text,
         )]));

@@ -15,8 +15,10 @@ pub enum IssueCode {
     CodeInvalid,
     /// A rule between elements is broken.
     Invariant,
-    /// Larger or deeper than we take.
+    /// Larger than we take: too many bytes.
     TooLong,
+    /// Deeper than we take, or more of something: small enough, and still too much.
+    TooMany,
     /// The same thing twice.
     Duplicate,
     /// Nothing is known by that reference.
@@ -53,7 +55,7 @@ impl IssueCode {
             Self::Value => "value",
             Self::CodeInvalid => "code-invalid",
             Self::Invariant => "invariant",
-            Self::TooLong => "too-long",
+            Self::TooLong | Self::TooMany => "too-long",
             Self::Duplicate => "duplicate",
             Self::NotFound => "not-found",
             Self::MultipleMatches => "multiple-matches",

@@ -48,4 +48,5 @@ pub use fhirkit::Json;
 pub use issue::{FhirError, Issue, IssueCode};
 pub use read::{NoteContent, deps, note, read, read_with_deps};
 pub use revision::revision;
+pub use scan::nests_deeper;
 pub use validate::{Envelope, MAX_DEPTH, MAX_RESOURCE_BYTES, is_resource_type, validate, without_bom};

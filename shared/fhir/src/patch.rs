@@ -8,6 +8,7 @@
 use crate::compartment::parse;
 use crate::issue::{FhirError, IssueCode};
 use crate::json::Node as _;
+use crate::scan::nests_deeper;
 use crate::validate::{MAX_DEPTH, MAX_RESOURCE_BYTES};
 use fhirkit::Json;
 use std::cmp::Ordering;
@@ -112,12 +113,17 @@ impl Patch {
     /// [`FhirError`] with an empty expression and code `structure` when it is no JSON Patch, `too-long` with more than
     /// [`MAX_OPERATIONS`] operations.
     pub fn read(bytes: &[u8]) -> Result<Self, FhirError> {
+        // The array and the object of the operation are around the value.
+        if nests_deeper(bytes, MAX_DEPTH + 2) {
+            let text = format!("nested deeper than the {MAX_DEPTH} levels that are taken");
+            return Err(FhirError::new(IssueCode::TooMany, "", text));
+        }
         let Json::Array(items) = parse(bytes)? else {
             return Err(malformed("a JSON Patch is an array of operations (RFC 6902)"));
         };
         if items.len() > MAX_OPERATIONS {
             let text = format!("{} operations; at most {MAX_OPERATIONS} are taken", items.len());
-            return Err(FhirError::new(IssueCode::TooLong, "", text));
+            return Err(FhirError::new(IssueCode::TooMany, "", text));
         }
         let read = items.into_iter().enumerate().map(|(i, item)| operation(i, item));
         read.collect::<Result<_, _>>().map(Self)
@@ -292,7 +298,7 @@ fn put(root: &mut Json, path: &Pointer, value: Json, added: &mut usize, insert: 
     *added += size(&value);
     if depth > MAX_DEPTH || *added > MAX_RESOURCE_BYTES {
         let text = "the resource would become larger or deeper than is taken";
-        return Err(fault(IssueCode::TooLong, text));
+        return Err(fault(IssueCode::TooMany, text));
     }
     let Some((last, parents)) = path.0.split_last() else {
         *root = value;

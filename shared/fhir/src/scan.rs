@@ -6,6 +6,9 @@ use crate::issue::{FhirError, IssueCode, clean_key};
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// Most codings of one CodeableConcept: every one is looked at by every search and every list of codes.
+pub(crate) const MAX_CODINGS: usize = 1_000;
+
 /// A member of the outermost object.
 #[derive(Debug, Clone)]
 pub(crate) struct Member<'a> {
@@ -26,6 +29,8 @@ pub(crate) struct Scan<'a> {
     pub references: Vec<Range<usize>>,
     /// Paths of keys that come more than once in their object.
     pub duplicates: Vec<String>,
+    /// The first CodeableConcept with more than [`MAX_CODINGS`] codings: their path.
+    pub crowded: Option<String>,
 }
 
 impl Scan<'_> {
@@ -52,6 +57,29 @@ struct Scanner<'a> {
     found: Scan<'a>,
 }
 
+/// Whether brackets nest deeper than that, whatever is between them; for what is not scanned as a resource is.
+#[must_use]
+pub fn nests_deeper(bytes: &[u8], most: usize) -> bool {
+    let (mut depth, mut quoted, mut escaped) = (0_usize, false, false);
+    for byte in bytes {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ if quoted => {}
+            b'[' | b'{' => {
+                depth += 1;
+                if depth > most {
+                    return true;
+                }
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
 /// Scans a document whose outermost value is an object.
 pub(crate) fn scan(bytes: &[u8], max_depth: usize) -> Result<Scan<'_>, FhirError> {
     if bytes.starts_with(b"\xef\xbb\xbf") {
@@ -73,6 +101,7 @@ pub(crate) fn scan(bytes: &[u8], max_depth: usize) -> Result<Scan<'_>, FhirError
         open: 0,
         references: Vec::new(),
         duplicates: Vec::new(),
+        crowded: None,
     };
     let mut s = Scanner {
         text,
@@ -140,7 +169,7 @@ impl<'a> Scanner<'a> {
     fn value(&mut self, depth: usize) -> Result<(), FhirError> {
         if depth > self.max_depth {
             return Err(FhirError::new(
-                IssueCode::TooLong,
+                IssueCode::TooMany,
                 self.path(),
                 format!("nested deeper than the {} levels we take", self.max_depth),
             ));
@@ -238,6 +267,9 @@ impl<'a> Scanner<'a> {
         }
         for index in 0.. {
             self.space();
+            if index == MAX_CODINGS && self.found.crowded.is_none() && self.is_coding() {
+                self.found.crowded = Some(self.path());
+            }
             self.path.push(Step::Index(index));
             self.value(depth + 1)?;
             self.path.pop();
@@ -251,6 +283,10 @@ impl<'a> Scanner<'a> {
         } else {
             Err(self.error("a comma or ] was expected"))
         }
+    }
+
+    fn is_coding(&self) -> bool {
+        matches!(self.path.last(), Some(Step::Key(key)) if key == "coding")
     }
 
     fn number(&mut self) -> Result<(), FhirError> {

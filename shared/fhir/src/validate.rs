@@ -5,7 +5,7 @@
 use crate::bindings;
 use crate::compartment::{compartment_of, identifiers_of};
 use crate::issue::{Issue, IssueCode, clean_key};
-use crate::scan::scan;
+use crate::scan::{MAX_CODINGS, scan};
 use fhirkit::{Json, r4};
 use vitrine_clinical::{FhirId, PatientId, ResourceType};
 
@@ -40,6 +40,21 @@ pub fn without_bom(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
+/// A path within a resource as FHIRPath has it: from the type on, or from `Resource` where that is not known.
+fn of_resource(bytes: &[u8], path: &str) -> String {
+    #[derive(serde::Deserialize)]
+    struct Type {
+        #[serde(rename = "resourceType")]
+        kind: Option<String>,
+    }
+    if path.is_empty() {
+        return String::new();
+    }
+    let kind = serde_json::from_slice::<Type>(bytes).ok().and_then(|t| t.kind);
+    let kind = kind.filter(|k| is_resource_type(k));
+    format!("{}.{path}", kind.as_deref().unwrap_or("Resource"))
+}
+
 fn refuse(code: IssueCode, expression: &str, text: impl Into<String>) -> Vec<Issue> {
     vec![Issue::new(code, expression, text)]
 }
@@ -53,16 +68,23 @@ pub fn validate(bytes: &[u8]) -> Result<Envelope, Vec<Issue>> {
         let text = format!("{} bytes; we take at most {MAX_RESOURCE_BYTES}", bytes.len());
         return Err(refuse(IssueCode::TooLong, "", text));
     }
-    let scanned = scan(bytes, MAX_DEPTH).map_err(|e| vec![e.0])?;
+    let scanned = scan(bytes, MAX_DEPTH).map_err(|mut e| {
+        e.0.expression = of_resource(bytes, &e.0.expression);
+        vec![e.0]
+    })?;
     if !scanned.duplicates.is_empty() {
         let twice = |p: &String| {
             Issue::new(
                 IssueCode::Structure,
-                p.clone(),
+                of_resource(bytes, p),
                 "the key comes twice in its object",
             )
         };
         return Err(scanned.duplicates.iter().take(MAX_ISSUES).map(twice).collect());
+    }
+    if let Some(place) = &scanned.crowded {
+        let text = format!("more than the {MAX_CODINGS} codings we take of one concept");
+        return Err(refuse(IssueCode::TooMany, &of_resource(bytes, place), text));
     }
     let root = crate::compartment::parse(bytes).map_err(|e| vec![e.0])?;
     let kind = resource_type(&root)?;

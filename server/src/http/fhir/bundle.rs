@@ -23,7 +23,12 @@ use vitrine_access::{Action as _, Permit};
 use vitrine_clinical::{ResourceKey, UtcMs};
 use vitrine_fhir::bundle::{Action, Bundle, BundleType, Entry, Method, Step, questions};
 use vitrine_fhir::{Issue, IssueCode, edit};
-use vitrine_store::{AppliedChange, ChangeKind, ChangeOp, labels};
+use vitrine_store::{AppliedChange, ChangeKind, ChangeOp, StoreError, labels};
+
+/// Most entries of a batch or transaction: it waits for the store and others wait for it.
+pub const MAX_ENTRIES: usize = 10_000;
+/// No resource is so deep: what is, is not taken apart. Each entry has its own bound, which names its place.
+const DEEPEST: usize = 4 * vitrine_fhir::MAX_DEPTH;
 
 /// What became of one entry.
 #[derive(Debug, Clone)]
@@ -92,7 +97,7 @@ pub async fn submit(
 ) -> Result<Response, FhirRefusal> {
     must_be_json(&headers)?;
     let op_id = operation(&headers)?;
-    let sent = Bundle::parse(&body).map_err(|e| FhirRefusal::content(&[e.0]))?;
+    let sent = capped(&body)?;
     let kind = match sent.kind {
         BundleType::Transaction => "transaction-response",
         BundleType::Batch => "batch-response",
@@ -122,6 +127,31 @@ pub async fn submit(
     entries::reads(&app, &caller, &wanted, &sent, &mut done).await;
     let explicit = headers.contains_key("prefer") && wanted.returns == Returns::Representation;
     Ok(answer(StatusCode::OK, None, response(kind, &done, explicit)?))
+}
+
+/// Takes a body apart that has no more than is taken.
+fn capped(body: &[u8]) -> Result<Bundle<'_>, FhirRefusal> {
+    if vitrine_fhir::nests_deeper(body, DEEPEST) {
+        let text = format!("nested deeper than the {DEEPEST} levels that are taken of a Bundle");
+        return Err(FhirRefusal::content(&[Issue::new(
+            IssueCode::TooMany,
+            "Bundle",
+            text,
+        )]));
+    }
+    let bundle = Bundle::parse(body).map_err(|e| FhirRefusal::content(&[e.0]))?;
+    if bundle.entries.len() > MAX_ENTRIES {
+        let text = format!(
+            "{} entries: at most {MAX_ENTRIES} are taken, send several Bundles",
+            bundle.entries.len()
+        );
+        return Err(FhirRefusal::content(&[Issue::new(
+            IssueCode::TooMany,
+            "Bundle.entry",
+            text,
+        )]));
+    }
+    Ok(bundle)
 }
 
 /// Refuses a transaction with a read that nothing answers, before it writes.
@@ -172,7 +202,8 @@ pub async fn transaction(
         let bodies: Vec<ChangeKind> = changes.ops.iter().map(|o| o.kind.clone()).collect();
         apply::complete(&*app.store, &FhirProjector, &mut changes.ops, at).await?;
         let batch = apply::batch(op_id, at, changes.ops, source);
-        let (applied, _receipt) = app.store.apply(&permit, batch).await?;
+        let applied = app.store.apply(&permit, batch).await;
+        let (applied, _receipt) = applied.map_err(|e| of_store(e, &plan.steps))?;
         let fresh = (!applied.duplicate).then_some(at);
         for ((change, step), kind) in applied.changes.iter().zip(&changes.steps).zip(&bodies) {
             let Some(step) = plan.steps.get(*step) else {
@@ -394,11 +425,28 @@ async fn entry(
         changes.ops,
         "POST /fhir batch",
     );
-    let (applied, _receipt) = app.store.apply(&permit, batch).await?;
+    let applied = app.store.apply(&permit, batch).await;
+    let (applied, _receipt) = applied.map_err(|e| of_store(e, std::slice::from_ref(step)))?;
     let fresh = (!applied.duplicate).then_some(at);
     match (applied.changes.first(), kinds.first()) {
         (Some(change), Some(kind)) => Ok(written(change, kind, fresh)),
         _ => Ok(Done::status(StatusCode::OK)),
+    }
+}
+
+/// What the store refuses; another version than was expected is said at the entry that expects it.
+fn of_store(e: StoreError, steps: &[Step]) -> FhirRefusal {
+    let place = match &e {
+        StoreError::VersionConflict { key, expected, .. } => steps
+            .iter()
+            .find(|s| s.key.as_ref() == Some(key))
+            .map(|s| (s.entry, if expected.is_some() { "ifMatch" } else { "url" })),
+        _ => None,
+    };
+    let refusal = FhirRefusal::from(e);
+    match place {
+        Some((entry, element)) => refusal.at(&format!("Bundle.entry[{entry}].request.{element}")),
+        None => refusal,
     }
 }
 

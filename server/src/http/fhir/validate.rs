@@ -81,7 +81,7 @@ fn checked(
     body: &[u8],
 ) -> Result<Response, FhirRefusal> {
     must_be_json(headers)?;
-    let mut asked = asked(kind, body)?;
+    let mut asked = asked(kind, vitrine_fhir::without_bom(body))?;
     asked.mode = asked.mode.or_else(|| wanted.query.get("mode").map(str::to_owned));
     asked.profile |= wanted.query.get("profile").is_some();
     let mode = asked.mode.as_deref().unwrap_or("create");

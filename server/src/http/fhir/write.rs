@@ -14,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use std::borrow::Cow;
 use std::sync::Arc;
 use vitrine_fhir::bundle::{Bundle, BundleType, Entry, Method, Request};
-use vitrine_fhir::{IssueCode, edit, outcome};
+use vitrine_fhir::{IssueCode, edit, outcome, without_bom};
 
 /// Creates a resource, or with `If-None-Exist` finds the one that is there.
 ///
@@ -148,10 +148,14 @@ pub(super) fn if_match(headers: &HeaderMap) -> Option<String> {
     Some(given.to_str().unwrap_or_default().to_owned())
 }
 
-/// A resource seen as a transaction of one entry.
+/// A resource seen as a transaction of one entry. A byte order mark before it is passed over, as before a Bundle.
 pub(super) fn of_one<'a>(body: &'a [u8], request: Request<'a>) -> Result<Bundle<'a>, FhirRefusal> {
+    let body = without_bom(body);
     let text = |name: &str| -> Result<Option<Cow<'a, str>>, FhirRefusal> {
-        let member = edit::member(body, name).map_err(|e| FhirRefusal::content(&[e.0]))?;
+        let member = edit::member(body, name).map_err(|e| {
+            let issues = vitrine_fhir::validate(body).err().unwrap_or_else(|| vec![e.0]);
+            FhirRefusal::content(&issues)
+        })?;
         Ok(member
             .and_then(|m| serde_json::from_slice::<String>(m).ok())
             .map(Cow::Owned))

@@ -94,7 +94,7 @@ fn what_is_not_json_or_says_a_key_twice_is_refused() {
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(5000), "]".repeat(5000));
     assert_eq!(
         with_id(deep.as_bytes(), &id("x")).unwrap_err().0.code,
-        IssueCode::TooLong
+        IssueCode::TooMany
     );
 }
 

@@ -138,7 +138,7 @@ fn the_cases_of_the_rfc_come_out_as_it_says() {
 
 #[test]
 fn what_cannot_be_done_is_refused_with_its_index_and_pointer() {
-    use IssueCode::{Invalid, NotFound, Structure, TooLong};
+    use IssueCode::{Invalid, NotFound, Structure, TooMany};
     for (name, before, patch, code, words) in [
         (
             "A.9",
@@ -312,7 +312,7 @@ fn what_cannot_be_done_is_refused_with_its_index_and_pointer() {
         "[{}]",
         vec![r#"{"op":"test","path":"","value":{}}"#; MAX_OPERATIONS + 1].join(",")
     );
-    assert_eq!(Patch::read(many.as_bytes()).unwrap_err().0.code, TooLong);
+    assert_eq!(Patch::read(many.as_bytes()).unwrap_err().0.code, TooMany);
     let most = format!(
         "[{}]",
         vec![r#"{"op":"test","path":"","value":{}}"#; MAX_OPERATIONS].join(",")
@@ -327,14 +327,14 @@ fn copies_of_copies_end() {
     let nested = vec![r#"{"op":"copy","from":"/o","path":"/o/o"}"#; 1_000].join(",");
     for (before, ops) in [(r#"{"a":["0123456789"]}"#, wide), (r#"{"o":{"x":1}}"#, nested)] {
         let e = patched(before, &format!("[{ops}]")).unwrap_err().0;
-        assert_eq!(e.code, IssueCode::TooLong, "{e}");
+        assert_eq!(e.code, IssueCode::TooMany, "{e}");
     }
     let text = format!(r#"{{"op":"add","path":"/t","value":"{}"}}"#, "x".repeat(100_000));
     let copies = vec![r#"{"op":"copy","from":"/t","path":"/a/-"}"#; 900].join(",");
     let e = patched(r#"{"a":[]}"#, &format!("[{text},{copies}]"))
         .unwrap_err()
         .0;
-    assert_eq!(e.code, IssueCode::TooLong, "{e}");
+    assert_eq!(e.code, IssueCode::TooMany, "{e}");
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn wrong_resources_are_refused_with_place_and_kind() {
     );
     assert_eq!(
         swap("\"K\"", "\"K\",\"text\":\"Na\""),
-        one(IssueCode::Structure, "code.text")
+        one(IssueCode::Structure, "Observation.code.text")
     );
     assert_eq!(
         swap("\"id\":\"o\",", "\"__proto__\":{},")[0].0,
@@ -125,7 +125,36 @@ fn size_and_depth_are_capped() {
         "[".repeat(100_000),
         "]".repeat(100_000)
     );
-    assert_eq!(issues(&deep)[0].0, IssueCode::TooLong);
+    assert_eq!(issues(&deep)[0].0, IssueCode::TooMany);
+    let coded = |n: usize| {
+        let all = vec![r#"{"code":"a"}"#; n].join(",");
+        format!(r#"{{"resourceType":"Basic","code":{{"coding":[{all}]}}}}"#)
+    };
+    assert!(validate(coded(1_000).as_bytes()).is_ok());
+    let too_many = (IssueCode::TooMany, "Basic.code.coding".to_owned());
+    assert_eq!(issues(&coded(1_001))[0], too_many);
+}
+
+#[test]
+fn what_is_found_before_it_is_read_has_its_place_too() {
+    let twice = r#"{"name":[{"family":"a","family":"b"}],"resourceType":"Patient"}"#;
+    assert_eq!(issues(twice)[0].1, "Patient.name[0].family");
+    let no_type = r#"{"name":[{"family":"a","family":"b"}],"resourceType":"Pat"}"#;
+    assert_eq!(issues(no_type)[0].1, "Resource.name[0].family");
+    let deep = format!(
+        "{{\"resourceType\":\"Basic\",\"code\":{{\"x\":{}{}}}}}",
+        "[".repeat(80),
+        "]".repeat(80)
+    );
+    assert!(issues(&deep)[0].1.starts_with("Basic.code.x[0]"), "{deep}");
+}
+
+#[test]
+fn brackets_are_counted_outside_of_texts() {
+    use crate::nests_deeper;
+    assert!(!nests_deeper(br#"[{"a":[]}]"#, 3) && nests_deeper(br#"[{"a":[]}]"#, 2));
+    assert!(!nests_deeper(br#"["[[[[\"[[[[","\\",[]]"#, 2) && nests_deeper(br#"["\\",[[]]]"#, 2));
+    assert!(!nests_deeper(br"[][][]]]]", 1));
 }
 
 #[test]

@@ -144,11 +144,8 @@ pub(super) async fn chains_revisions(h: Hospital) {
         put("Flag/a", &note("p1", "flag", "a")),
     ])
     .await;
-    h.apply(vec![
-        put("Flag/a", &note("p1", "flag", "b")),
-        delete("Flag/z"),
-    ])
-    .await;
+    h.apply(vec![put("Flag/a", &note("p1", "flag", "b")), delete("Flag/z")])
+        .await;
     let seen: Vec<_> = rows(&h, Some("pat:p1"))
         .await
         .into_iter()

@@ -27,8 +27,8 @@ use token::Token;
 use vitrine_access::Permit;
 use vitrine_access::action::SearchPatients;
 use vitrine_access::policy::Subject;
-use vitrine_fhir::IssueCode;
 use vitrine_fhir::search::{GENERAL, ParamKind, Search, SortKey, parameters};
+use vitrine_fhir::{Issue, IssueCode};
 
 /// Resources of an answer when `_count` says nothing.
 const ROWS: usize = 50;
@@ -126,7 +126,17 @@ struct Page {
 }
 
 fn bad(code: IssueCode, text: impl Into<String>) -> FhirRefusal {
-    FhirRefusal::new(StatusCode::BAD_REQUEST, code, "", text)
+    let issue = Issue::new(code, "", text);
+    FhirRefusal::issues(status_of(std::slice::from_ref(&issue)), &[issue])
+}
+
+/// A question that asks too much was understood and is not taken (422); any other fault is one of the question (400).
+fn status_of(issues: &[Issue]) -> StatusCode {
+    if issues.iter().any(|i| i.code == IssueCode::TooLong) {
+        StatusCode::UNPROCESSABLE_ENTITY
+    } else {
+        StatusCode::BAD_REQUEST
+    }
 }
 
 /// Searches a type.
@@ -205,7 +215,7 @@ pub(super) fn understood(kind: &str, query: &Query, lenient: bool) -> Result<(),
     }
     Search::parse(kind, &query.0, !lenient)
         .map(drop)
-        .map_err(|issues| FhirRefusal::issues(StatusCode::BAD_REQUEST, &issues))
+        .map_err(|issues| FhirRefusal::issues(status_of(&issues), &issues))
 }
 
 fn not_searched() -> FhirRefusal {
@@ -217,7 +227,7 @@ fn not_searched() -> FhirRefusal {
 
 async fn searched(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Result<Response, FhirRefusal> {
     let search = Search::parse(kind, &wanted.query.0, !wanted.lenient)
-        .map_err(|issues| FhirRefusal::issues(StatusCode::BAD_REQUEST, &issues))?;
+        .map_err(|issues| FhirRefusal::issues(status_of(&issues), &issues))?;
     let page = Page::of(&search, wanted)?;
     let mut found = if kind == "Patient" {
         patients::search(app, caller, &search, &page).await?
