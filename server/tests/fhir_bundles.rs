@@ -171,6 +171,50 @@ fn amended_back() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_patch_of_a_batch_has_its_turn() {
+    let (_folder, s, t) = records().await;
+    // Of what an entry before it writes, and of the same resource twice, beside another writer who never rests.
+    let put = json!({"resource": patient("new", "Mill"), "request": {"method": "PUT", "url": "Patient/new"}});
+    let female = json!([{"op": "add", "path": "/gender", "value": "female"}]);
+    let named = json!([{"op": "test", "path": "/gender", "value": "female"},
+        {"op": "add", "path": "/generalPractitioner", "value": [{"reference": "Patient?identifier=urn:mrn|N-two"}]}]);
+    let entries = [
+        patching("Patient/new", &female),
+        put,
+        patching("Patient/new", &named),
+    ];
+    let (status, answer) = send(&s, &t, "batch", &entries).await;
+    assert_eq!(status, 200);
+    // The first comes before the second: updates and patches go in the order of the entries.
+    assert_eq!(statuses(&answer), ["404", "201", "422"], "{answer}");
+    let (_, answer) = send(&s, &t, "batch", &[entries[0].clone(), entries[2].clone()]).await;
+    assert_eq!(statuses(&answer), ["200", "200"], "{answer}");
+    let (_, now) = text(&s, &t, "/fhir/Patient/new").await;
+    assert!(now.contains("\"reference\":\"Patient/two\""), "{now}");
+    let writers: Vec<_> = (0..8)
+        .map(|n| {
+            let body = bundle(
+                "batch",
+                &[patching(
+                    "Observation/k2",
+                    &json!([{"op": "add", "path": "/note", "value": [{"text": format!("{n}")}]}]),
+                )],
+            );
+            let sent = s.post("/fhir").bearer_auth(&t);
+            sent.header("content-type", "application/fhir+json")
+                .body(body)
+                .send()
+        })
+        .collect();
+    for answer in futures_util::future::join_all(writers).await {
+        let answer = json_of(answer.unwrap()).await;
+        assert_eq!(statuses(&answer), ["200"], "{answer}");
+    }
+    let (_, now) = text(&s, &t, "/fhir/Observation/k2").await;
+    assert!(now.contains("\"versionId\":\"9\""), "{now}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn reads_of_a_bundle_are_answered_as_by_themselves() {
     let (_folder, s, t) = records().await;
     let asked = [
@@ -198,7 +242,7 @@ async fn reads_of_a_bundle_are_answered_as_by_themselves() {
         let alone: Value = serde_json::from_str(&alone).unwrap();
         let given = each["response"]["status"].as_str().unwrap();
         if *at == "Patient/one/$fly" {
-            assert!(given.starts_with("400"), "{at}: {each}");
+            assert!(given.starts_with("422"), "{at}: {each}");
             continue;
         }
         assert!(given.starts_with(&status.to_string()), "{at}: {status}, {each}");
@@ -229,7 +273,7 @@ async fn reads_of_a_bundle_are_answered_as_by_themselves() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!(answer["entry"][0]["resource"]["total"], 2, "{answer}");
     // What nothing answers refuses the whole before it writes.
-    for (url, want) in [("Observation?colour=red", 400), ("Patient/one/$fly", 400)] {
+    for (url, want) in [("Observation?colour=red", 400), ("Patient/one/$fly", 422)] {
         let (status, answer) = send(&s, &t, "transaction", &[entry("GET", url), post.clone()]).await;
         assert_eq!(status, want, "{url}: {answer}");
         let expression = answer["issue"][0]["expression"][0].as_str().unwrap_or_default();

@@ -110,20 +110,15 @@ pub async fn submit(
             ));
         }
     };
-    may_write(&app, &caller, &sent).await?;
-    let patches = Patches::of(&app, &caller, &sent).await?;
-    let bundle = patches.within(&sent);
-    let mut done = if bundle.kind == BundleType::Transaction {
-        reads_understood(&bundle, &wanted)?;
+    let mut done = if sent.kind == BundleType::Transaction {
+        may_write(&app, &caller, &sent).await?;
+        reads_understood(&sent, &wanted)?;
+        let patches = Patches::of(&app, &caller, &sent).await?;
+        let bundle = patches.within(&sent);
         transaction(&app, &caller, &bundle, op_id, "POST /fhir transaction").await?
     } else {
-        batch(&app, &caller, &bundle, op_id).await?
+        batch(&app, &caller, &sent, op_id).await?
     };
-    for (entry, refusal) in patches.refused {
-        if let Some(slot) = done.get_mut(entry) {
-            *slot = Done::refused(refusal);
-        }
-    }
     entries::reads(&app, &caller, &wanted, &sent, &mut done).await;
     let explicit = headers.contains_key("prefer") && wanted.returns == Returns::Representation;
     Ok(answer(StatusCode::OK, None, response(kind, &done, explicit)?))
@@ -184,6 +179,20 @@ pub async fn transaction(
     } else {
         None
     };
+    planned(app, caller, bundle, op_id, source).await
+}
+
+/// The same for whoever sees to it that conditions are answered one at a time.
+///
+/// # Errors
+/// [`FhirRefusal`].
+pub(super) async fn planned(
+    app: &App,
+    caller: &Caller,
+    bundle: &Bundle<'_>,
+    op_id: uuid::Uuid,
+    source: &str,
+) -> Result<Vec<Done>, FhirRefusal> {
     let plan = apply::plan(&*app.store, bundle, op_id).await.map_err(refused)?;
     for step in &plan.steps {
         if let Some(issue) = apply::not_done(&step.action) {
@@ -369,7 +378,9 @@ async fn batch(
     op_id: uuid::Uuid,
 ) -> Result<Vec<Done>, FhirRefusal> {
     may_write(app, caller, bundle).await?;
-    let conditional = !questions(bundle).is_empty();
+    // What a patch makes may name others by a condition.
+    let patches = |e: &Entry<'_>| e.request.as_ref().is_some_and(|r| r.method == Method::Patch);
+    let conditional = !questions(bundle).is_empty() || bundle.entries.iter().any(patches);
     let _one_at_a_time = if conditional {
         Some(app.conditions.lock().await)
     } else {
@@ -382,7 +393,12 @@ async fn batch(
             continue;
         }
         let began = clock::steady();
-        let outcome = match entry(app, caller, i, step, op_id).await {
+        let patch = matches!(step.action, Action::Patch { .. });
+        let outcome = match bundle.entries.get(step.entry).filter(|e| patch && is_of_one(e)) {
+            Some(entry) => entries::patch(app, caller, entry, apply::entry_op(op_id, step.entry)).await,
+            None => entry(app, caller, i, step, op_id).await,
+        };
+        let outcome = match outcome {
             Ok(d) => d,
             Err(refusal) => Done::refused(refusal),
         };
@@ -392,6 +408,11 @@ async fn batch(
         }
     }
     Ok(done)
+}
+
+/// Whether a request names its resource, and not by a condition.
+fn is_of_one(entry: &Entry<'_>) -> bool {
+    entry.request.as_ref().is_some_and(|r| !r.url.contains('?'))
 }
 
 async fn entry(

@@ -1,4 +1,5 @@
-//! What entries of a Bundle ask beside plain writes: patches, each made an update of the version it was made for; reads and searches, each
+//! What entries of a Bundle ask beside plain writes: patches, each made an update of the version it was made for (of a transaction before it
+//! is planned, of a batch in its turn); reads and searches, each
 //! answered as by itself once the writes are done.
 //!
 //! Lives here: what the address of a GET means, and which of the API's own ways answers it. Never here: those ways (one file each), the order
@@ -7,9 +8,10 @@
 use super::super::bearer::FhirCaller;
 use super::super::beat;
 use super::super::refusal::FhirRefusal;
-use super::bundle::Done;
+use super::bundle::{Done, planned};
 use super::patch::{JSON_PATCH, patched};
 use super::read::fetch;
+use super::write::of_one;
 use super::{Query, Wanted, audit_event, endpoint, everything, history, path_key, path_kind, search};
 use crate::app::App;
 use crate::clock;
@@ -25,10 +27,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use vitrine_clinical::ResourceKey;
-use vitrine_fhir::bundle::{Bundle, BundleType, Entry, Method, Request};
+use vitrine_fhir::bundle::{Bundle, Entry, Method, Request};
 use vitrine_fhir::patch::Patch;
 use vitrine_fhir::{Issue, IssueCode};
 
+/// So often a patch is made anew because somebody else wrote the resource in between.
+const TRIES: usize = 8;
 /// Bytes that the reads of one Bundle may give; what comes behind them is asked for by itself.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -40,19 +44,15 @@ struct Made {
     id: String,
 }
 
-/// The updates that the patches of a Bundle came to, and why others came to none.
+/// The updates that the patches of a transaction came to, by entry.
 #[derive(Default)]
-pub(super) struct Patches {
-    made: BTreeMap<usize, Made>,
-    /// By entry; of a batch alone.
-    pub(super) refused: BTreeMap<usize, FhirRefusal>,
-}
+pub(super) struct Patches(BTreeMap<usize, Made>);
 
 impl Patches {
     /// Makes them, each of the version that is current now. `PATCH Type?condition` is left to the plan, which says that it is not taken.
     ///
     /// # Errors
-    /// [`FhirRefusal`] of a transaction, naming the entry.
+    /// [`FhirRefusal`], naming the entry.
     pub(super) async fn of(app: &App, caller: &Caller, bundle: &Bundle<'_>) -> Result<Self, FhirRefusal> {
         let mut all = Self::default();
         for entry in &bundle.entries {
@@ -62,20 +62,9 @@ impl Patches {
             if request.method != Method::Patch || request.url.contains('?') {
                 continue;
             }
-            let began = clock::steady();
-            match made(app, caller, entry, request).await {
-                Ok(update) => {
-                    all.made.insert(entry.index, update);
-                }
-                Err(refusal) => {
-                    let refusal = of_entry(refusal, entry.index);
-                    if bundle.kind == BundleType::Transaction {
-                        return Err(refusal);
-                    }
-                    beat::hold_entry(refusal.status, began).await;
-                    all.refused.insert(entry.index, refusal);
-                }
-            }
+            let update = made(app, caller, entry, request).await;
+            all.0
+                .insert(entry.index, update.map_err(|e| of_entry(e, entry.index))?);
         }
         Ok(all)
     }
@@ -84,7 +73,7 @@ impl Patches {
     pub(super) fn within<'a>(&'a self, bundle: &Bundle<'a>) -> Bundle<'a> {
         let mut bundle = bundle.clone();
         for entry in &mut bundle.entries {
-            let Some(made) = self.made.get(&entry.index) else {
+            let Some(made) = self.0.get(&entry.index) else {
                 continue;
             };
             entry.resource = Some(&made.body);
@@ -97,6 +86,44 @@ impl Patches {
         }
         bundle
     }
+}
+
+/// Carries out the patch of an entry of a batch, in its turn: what entries before it wrote is there.
+///
+/// # Errors
+/// [`FhirRefusal`], naming the entry.
+pub(super) async fn patch(
+    app: &App,
+    caller: &Caller,
+    entry: &Entry<'_>,
+    op_id: uuid::Uuid,
+) -> Result<Done, FhirRefusal> {
+    let Some(request) = entry.request.as_ref() else {
+        return Err(FhirRefusal::not_found());
+    };
+    let named = |e| of_entry(e, entry.index);
+    for last in (0..TRIES).rev() {
+        let made = made(app, caller, entry, request).await.map_err(named)?;
+        let put = Request {
+            method: Method::Put,
+            if_match: Some(Cow::Borrowed(&made.if_match)),
+            ..request.clone()
+        };
+        let alone = of_one(&made.body, put).map_err(named)?;
+        match planned(app, caller, &alone, op_id, "POST /fhir batch").await {
+            Ok(mut done) => return done.pop().ok_or_else(FhirRefusal::not_found),
+            // Another writer was in between, and no version was asked for.
+            Err(e)
+                if e.status == StatusCode::PRECONDITION_FAILED && request.if_match.is_none() && last > 0 => {}
+            Err(mut e) => {
+                let at = format!("Bundle.entry[{}]", entry.index);
+                let text = String::from_utf8_lossy(&e.body).replace("Bundle.entry[0]", &at);
+                e.body = text.into_bytes();
+                return Err(e);
+            }
+        }
+    }
+    Err(named(FhirRefusal::not_found()))
 }
 
 /// A Binary as it carries a patch (R4, http.html#patch, "Patch using FHIRPath Patch or JSON Patch in a Bundle").
@@ -217,6 +244,7 @@ impl<'a> Asked<'a> {
     fn of(path: &'a str) -> Option<Self> {
         let parts: Vec<&str> = path.split('/').collect();
         Some(match parts.as_slice() {
+            [""] => return None,
             [kind] => Self::Search(kind),
             [kind, id] => Self::Read(kind, id),
             [kind, id, "_history"] => Self::History(kind, id),
@@ -228,6 +256,7 @@ impl<'a> Asked<'a> {
 }
 
 fn parts(url: &str) -> (&str, &str) {
+    let url = url.strip_prefix('/').unwrap_or(url);
     url.split_once('?').unwrap_or((url, ""))
 }
 
@@ -254,7 +283,7 @@ pub(super) fn understood(url: &str, wanted: &Wanted) -> Result<(), FhirRefusal> 
 
 fn unknown() -> FhirRefusal {
     FhirRefusal::new(
-        StatusCode::BAD_REQUEST,
+        StatusCode::UNPROCESSABLE_ENTITY,
         IssueCode::NotSupported,
         "request.url",
         "a GET in a Bundle is Type?parameters, Type/id, Type/id/_history, Type/id/_history/version or Patient/id/$everything",
@@ -338,6 +367,8 @@ mod tests {
             ("Patient/1/_history/2", true),
             ("Patient/1/$everything", true),
             ("Patient?name=Mill", true),
+            ("/Patient?name=Mill", true),
+            ("?_type=Patient", false),
             ("Observation?patient=1&code=a|b", true),
             ("Endpoint?status=active", true),
             ("Observation?colour=red", false),
