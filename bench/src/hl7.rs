@@ -270,7 +270,7 @@ async fn paced(world: &World, seconds: usize) -> Result<Vec<f64>> {
                     &clock(n),
                     &value(n),
                 );
-                let message = if n % CRITICAL == 0 {
+                let message = if n.is_multiple_of(CRITICAL) {
                     message.replacen("|3.5-5.1|", "|3.5-5.1|HH", 1)
                 } else {
                     message

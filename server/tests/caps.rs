@@ -1,5 +1,6 @@
 //! What is too deep, too long or too much, at every door of the FHIR API: refused with the status that says which, as an
 //! OperationOutcome, soon, in little memory, and by a server that goes on.
+#![allow(clippy::disallowed_methods)] // a test says how long it took
 
 mod harness;
 use flate2::Compression;
@@ -439,7 +440,7 @@ async fn searches_that_ask_too_much_are_refused() {
         "nine includes",
         &[422],
         "too-long",
-        get(vec!["_include=Observation:patient"; 9].join("&")),
+        get(["_include=Observation:patient"; 9].join("&")),
     )
     .await;
     // The clients do not send such heads: by hand.

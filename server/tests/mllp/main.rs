@@ -1,4 +1,5 @@
 //! HL7 v2 over MLLP: a real server, real sockets, TLS on; what is acknowledged is on disk, what is not taken is held.
+#![allow(clippy::disallowed_methods)] // a test says how long it took
 
 mod corpus;
 mod faults;

@@ -104,6 +104,12 @@ pub(super) struct Walked {
     pub(super) next: Option<Token>,
 }
 
+/// What is remembered of a body that matches.
+struct Fits {
+    sort: Option<SortKey>,
+    codes: Option<Codes>,
+}
+
 /// Something that matches, while its body is still sealed.
 struct Match {
     sort: Option<SortKey>,
@@ -213,7 +219,7 @@ impl Walk<'_> {
                     for (number, r) in &page.resources {
                         match self.matches(r, resolving) {
                             Ok(None) => {}
-                            Ok(Some((sort, codes))) => new.push(Match {
+                            Ok(Some(Fits { sort, codes })) => new.push(Match {
                                 sort,
                                 codes,
                                 place: Place { of, number: *number },
@@ -253,18 +259,17 @@ impl Walk<'_> {
     }
 
     /// `Some` where it matches, with the key of the order and for `$lastn` its codes.
-    fn matches(
-        &self,
-        r: &StoredResource,
-        resolving: &mut Resolving<'_>,
-    ) -> Result<Option<(Option<SortKey>, Option<Codes>)>, StoreError> {
+    fn matches(&self, r: &StoredResource, resolving: &mut Resolving<'_>) -> Result<Option<Fits>, StoreError> {
         let body = body(r)?;
         let candidate = candidate(r, &body);
         let fits = self.referred.iter().all(|keys| keys.contains(&r.key))
             && self.search.matches(&candidate, &mut |key| resolving.resolve(key));
         Ok(fits.then(|| {
             let sort = (!self.search.sort.is_empty()).then(|| self.search.sort_key(&candidate));
-            (sort, self.search.last.map(|_| search::codes_of(&body)))
+            Fits {
+                sort,
+                codes: self.search.last.map(|_| search::codes_of(&body)),
+            }
         }))
     }
 
