@@ -825,12 +825,21 @@ async fn of_many_at_once_one_alone_wins_and_no_patch_is_lost() {
     );
 }
 
-/// A server on a database.
-fn on_database(root: &std::path::Path, name: &str, url: &str) -> Server {
+/// A server on a database; with the keys of another one of the same hospital.
+fn on_database(root: &std::path::Path, name: &str, url: &str, like: Option<&Server>) -> Server {
     let data = root.join(name);
     std::fs::create_dir_all(data.join("keys")).unwrap();
     for folder in [data.clone(), data.join("keys")] {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    }
+    if let Some(like) = like {
+        for file in ["ca.pem", "tls.pem", "store"] {
+            std::fs::copy(like.data.join(file), data.join(file)).unwrap();
+        }
+        for key in std::fs::read_dir(like.data.join("keys")).unwrap() {
+            let key = key.unwrap();
+            std::fs::copy(key.path(), data.join("keys").join(key.file_name())).unwrap();
+        }
     }
     let text = format!("[database]\nurl = {url:?}\nnode = {name:?}\n");
     let config = root.join(format!("{name}.toml"));
@@ -844,11 +853,24 @@ async fn of_many_at_once_one_alone_wins_on_postgresql() {
     let pg = TestPg::start().expect("PostgreSQL");
     let url = pg.database().expect("a database");
     let (folder, _) = folder();
-    let s = on_database(folder.path(), "one", &url);
+    let s = on_database(folder.path(), "one", &url, None);
     let t = s.client_token("system/*.cruds").await;
     let (status, answer) = s.fhir(&t, "/fhir", placed("pat-ed", "ED").to_string()).await;
     assert_eq!(status, 200, "{answer}");
     races(&[Arc::new(s)], &t, "PostgreSQL").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_one_alone_wins_on_two_servers_of_one_database() {
+    let pg = TestPg::start().expect("PostgreSQL");
+    let url = pg.database().expect("a database");
+    let (folder, _) = folder();
+    let one = on_database(folder.path(), "one", &url, None);
+    let two = on_database(folder.path(), "two", &url, Some(&one));
+    let t = one.client_token("system/*.cruds").await;
+    let (status, answer) = one.fhir(&t, "/fhir", placed("pat-ed", "ED").to_string()).await;
+    assert_eq!(status, 200, "{answer}");
+    races(&[Arc::new(one), Arc::new(two)], &t, "two servers").await;
 }
 
 #[test]
