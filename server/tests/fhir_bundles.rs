@@ -257,6 +257,12 @@ async fn reads_of_a_bundle_are_answered_as_by_themselves() {
         }
     }
     assert!(answered >= 8, "{answer}");
+    // HEAD is the same without what was read.
+    let heads = [entry("HEAD", "Observation/k1"), entry("HEAD", "Observation?patient=one")];
+    let (_, answer) = send(&s, &t, "batch", &heads).await;
+    assert_eq!(statuses(&answer), ["200", "200"], "{answer}");
+    assert_eq!(answer["entry"][0]["response"]["etag"], "W/\"1\"");
+    assert!(answer["entry"][0]["resource"].is_null() && answer["entry"][1]["resource"].is_null());
     // After the writes: what a transaction writes its reads find.
     let post = json!({"resource": serde_json::from_str::<Value>(&lab("x", "two", "6.1")).unwrap(),
         "request": {"method": "POST", "url": "Observation"}});

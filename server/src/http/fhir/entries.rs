@@ -222,7 +222,10 @@ pub(super) async fn reads(
         } else {
             get(app, caller, wanted, &request.url).await
         };
-        let answer = answer.unwrap_or_else(|e| Done::refused(of_entry(e, entry.index)));
+        let mut answer = answer.unwrap_or_else(|e| Done::refused(of_entry(e, entry.index)));
+        if request.method == Method::Head {
+            answer.body = None;
+        }
         given += answer.body.as_ref().map_or(0, Bytes::len);
         beat::hold_entry(answer.status, began).await;
         if let Some(slot) = done.get_mut(entry.index) {
