@@ -156,7 +156,7 @@ pub async fn transaction(
     may_write(app, caller, bundle).await?;
     let conditional = !questions(bundle).is_empty();
     let _one_at_a_time = if conditional {
-        Some(app.conditions.lock().await)
+        Some(app.store.turn().await?)
     } else {
         None
     };
@@ -364,7 +364,7 @@ async fn batch(
     may_write(app, caller, bundle).await?;
     let conditional = !questions(bundle).is_empty();
     let _one_at_a_time = if conditional {
-        Some(app.conditions.lock().await)
+        Some(app.store.turn().await?)
     } else {
         None
     };
