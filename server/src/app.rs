@@ -65,8 +65,6 @@ pub struct App {
     pub breakers: Vec<Arc<Breaker>>,
     /// Leave to read a record ahead of what a workstation has taken: each holds up to half a MiB.
     pub read_ahead: Arc<Semaphore>,
-    /// Held while a condition is looked up and acted upon, so that two conditional creates make one resource.
-    pub conditions: tokio::sync::Mutex<()>,
     /// The tree over all audit chains.
     pub tree: Arc<Tree>,
     /// Where its rows go beside, if anywhere.
@@ -200,7 +198,6 @@ impl App {
             last_known: crate::http::fhir::last_known::LastKnown::default(),
             breakers,
             read_ahead: Arc::new(Semaphore::new(READ_AHEAD)),
-            conditions: tokio::sync::Mutex::new(()),
             tree,
             repository,
             metrics,

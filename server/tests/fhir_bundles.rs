@@ -258,7 +258,10 @@ async fn reads_of_a_bundle_are_answered_as_by_themselves() {
     }
     assert!(answered >= 8, "{answer}");
     // HEAD is the same without what was read.
-    let heads = [entry("HEAD", "Observation/k1"), entry("HEAD", "Observation?patient=one")];
+    let heads = [
+        entry("HEAD", "Observation/k1"),
+        entry("HEAD", "Observation?patient=one"),
+    ];
     let (_, answer) = send(&s, &t, "batch", &heads).await;
     assert_eq!(statuses(&answer), ["200", "200"], "{answer}");
     assert_eq!(answer["entry"][0]["response"]["etag"], "W/\"1\"");

@@ -90,7 +90,7 @@ pub trait Permits: Send + Sync {
 pub struct Importer {
     store: Arc<dyn Store>,
     permits: Arc<dyn Permits>,
-    /// Held while a condition is looked up and acted upon.
+    /// Held while a condition is looked up and acted upon, where nothing around the store keeps the order.
     conditions: tokio::sync::Mutex<()>,
     later: Mutex<Vec<Unit>>,
 }
@@ -172,7 +172,7 @@ impl Importer {
         let op_id = apply::content_op(b"import", &unit.bytes);
         let conditional = !questions(&bundle).is_empty();
         let _one_at_a_time = if conditional {
-            Some(self.conditions.lock().await)
+            Some((self.store.turn().await?, self.conditions.lock().await))
         } else {
             None
         };
@@ -302,7 +302,7 @@ impl Importer {
         };
         let conditional = !questions(&bundle).is_empty();
         let _one_at_a_time = if conditional {
-            Some(self.conditions.lock().await)
+            Some((self.store.turn().await?, self.conditions.lock().await))
         } else {
             None
         };

@@ -46,7 +46,7 @@ use vitrine_store::{
     ClientRow, Counts, DeviceRow, EnrolCode, Feed, FeedBatch, GrantRow, HistoryPage, ItemRef, KindPage,
     Kinds, NewDevice, Page, PatientHit, QuarantineItem, QuarantineRow, ScopeItem, ScopePage, SearchHits,
     SearchQuery, SecretsChange, SessionRow, Stall, Store, StoreError, StoreMode, StoredCard, StoredResource,
-    Tiers, is_urgent,
+    Tiers, Turn, is_urgent,
 };
 
 /// Times a read is tried again.
@@ -65,6 +65,8 @@ pub struct Guarded {
     sections: Sections,
     metrics: Arc<Metrics>,
     began: Instant,
+    /// Whose turn it is in this process; whoever has it waits for the other servers.
+    turns: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Guarded {
@@ -76,6 +78,7 @@ impl Guarded {
             sections,
             metrics,
             began: clock::steady(),
+            turns: Arc::default(),
         }
     }
 
@@ -278,6 +281,12 @@ impl ChartStore for Guarded {
     }
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
         read!(self, lookup(key))
+    }
+    async fn turn(&self) -> Result<Turn, StoreError> {
+        let here = self.turns.clone().lock_owned().await;
+        let everywhere = write!(self, turn())?;
+        // In the order in which they are given back.
+        Ok(Turn::of((everywhere, here)))
     }
     async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
         upkeep!(self, catch_up(most))

@@ -20,7 +20,7 @@ use vitrine_store::scope::ChartToken;
 use vitrine_store::{
     Applied, ArchivedResource, ChangeBatch, ChartStore, Counts, HistoryPage, Page, PatientHit, Projector,
     QuarantineItem, QuarantineRow, SearchBy, SearchHits, SearchQuery, Stall, StoreError, StoreMode,
-    StoredCard, StoredResource, seal, search,
+    StoredCard, StoredResource, Turn, seal, search,
 };
 
 /// Audit rows that are taken into their index in the time of one person.
@@ -301,6 +301,7 @@ async fn search_hits<C: GenericClient>(
     Ok(SearchHits { hits, more, of })
 }
 
+const TURN: &str = "waiting for the turn of a condition";
 const CATCHING_UP: &str = "taking people into the search index";
 
 /// A Patient is current where it is read and its person's row is held: whoever writes it meanwhile waits, and then
@@ -358,6 +359,28 @@ async fn counts<C: GenericClient>(c: &C) -> Result<Counts, Fault> {
     }
     out.patients = tally(c, "cards").await?;
     Ok(out)
+}
+
+/// A connection whose session has the lock of turns, or waits for it. Dropped at any moment it gives the lock back, behind the
+/// question that may still be on its way; a connection that cannot is closed, and the lock goes with it.
+struct Taken(Option<Object>);
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let Some(client) = self.0.take() else { return };
+        let Ok(here) = tokio::runtime::Handle::try_current() else {
+            drop(Object::take(client));
+            return;
+        };
+        here.spawn(async move {
+            if all(&client, TURN, "SELECT pg_advisory_unlock(7373)", &[])
+                .await
+                .is_err()
+            {
+                drop(Object::take(client));
+            }
+        });
+    }
 }
 
 #[async_trait]
@@ -527,6 +550,14 @@ impl ChartStore for PostgresStore {
         Ok(found
             .remove(key)
             .and_then(|c| Some((c.version, Bytes::from(c.body?)))))
+    }
+
+    async fn turn(&self) -> Result<Turn, StoreError> {
+        let held = Taken(Some(self.turns.get().await.during(TURN)?));
+        if let Some(client) = &held.0 {
+            all(client, TURN, "SELECT pg_advisory_lock(7373)", &[]).await?;
+        }
+        Ok(Turn::of(held))
     }
 
     async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {

@@ -125,6 +125,7 @@ pub struct PostgresStore {
     readers: Pool,
     reserved: Pool,
     keeping: Pool,
+    turns: Pool,
     replica: Option<(Pool, Arc<dyn AuditLog>)>,
     chain: String,
     patience: Duration,
@@ -182,6 +183,8 @@ impl PostgresStore {
             None => None,
         };
         // One connection at a time: the lane is one transaction after the other.
+        // One has the turn, one waits.
+        let turns = target.pool(2, "-c statement_timeout=60s -c lock_timeout=30s")?;
         let writing = target.pool(1, "-c statement_timeout=60s -c lock_timeout=15s")?;
         let lane = Lane::start(
             writing,
@@ -207,6 +210,7 @@ impl PostgresStore {
             readers,
             reserved,
             keeping,
+            turns,
             replica,
             chain: options.chain,
             patience: options.patience,

@@ -289,6 +289,9 @@ impl ChartStore for FaultyStore {
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError> {
         through!(self, lookup(key))
     }
+    async fn turn(&self) -> Result<crate::Turn, StoreError> {
+        through!(self, turn())
+    }
     async fn catch_up(&self, most: usize) -> Result<u64, StoreError> {
         through!(self, catch_up(most))
     }

@@ -63,5 +63,5 @@ pub use model::{
 pub use project::{
     Extract, FactOut, FactRow, Lookup, PersonRow, ProjectError, Projection, Projector, Resolved,
 };
-pub use traits::{Accounts, Archive, AuditLog, ChartStore, Feed, Stall, Store, StoreMode, Tiers};
+pub use traits::{Accounts, Archive, AuditLog, ChartStore, Feed, Stall, Store, StoreMode, Tiers, Turn};
 pub use urgent::{is_urgent, read_here, reads_here, urgent};

@@ -51,6 +51,24 @@ pub struct Stall {
     pub age_s: f64,
 }
 
+/// Held while a condition is looked up and acted upon; the next one's turn comes when it is dropped.
+#[must_use]
+#[derive(Default)]
+pub struct Turn(Option<Box<dyn Send>>);
+
+impl Turn {
+    /// A turn that ends with what is held.
+    pub fn of(held: impl Send + 'static) -> Self {
+        Self(Some(Box::new(held)))
+    }
+}
+
+impl std::fmt::Debug for Turn {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Turn").field(&self.0.is_some()).finish()
+    }
+}
+
 /// The record.
 #[async_trait]
 pub trait ChartStore: Send + Sync {
@@ -131,6 +149,11 @@ pub trait ChartStore: Send + Sync {
     ) -> Result<Vec<ResourceKey>, StoreError>;
     /// Bytes of a resource for extracting what refers to it; not for showing.
     async fn lookup(&self, key: &ResourceKey) -> Result<Option<(u64, bytes::Bytes)>, StoreError>;
+    /// Waits until no other server of this store is between looking a condition up and acting upon it: two conditional creates
+    /// at two servers make one resource. Who has the store alone waits for nobody; the order within a process is its own.
+    async fn turn(&self) -> Result<Turn, StoreError> {
+        Ok(Turn::default())
+    }
     /// Counts.
     async fn counts(&self) -> Result<Counts, StoreError>;
     /// Takes patients into the search index whose words an older program wrote, at most so many, and audit rows into

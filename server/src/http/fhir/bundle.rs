@@ -175,7 +175,7 @@ pub async fn transaction(
     may_write(app, caller, bundle).await?;
     let conditional = !questions(bundle).is_empty();
     let _one_at_a_time = if conditional {
-        Some(app.conditions.lock().await)
+        Some(app.store.turn().await?)
     } else {
         None
     };
@@ -382,7 +382,7 @@ async fn batch(
     let patches = |e: &Entry<'_>| e.request.as_ref().is_some_and(|r| r.method == Method::Patch);
     let conditional = !questions(bundle).is_empty() || bundle.entries.iter().any(patches);
     let _one_at_a_time = if conditional {
-        Some(app.conditions.lock().await)
+        Some(app.store.turn().await?)
     } else {
         None
     };
