@@ -39,7 +39,7 @@ async fn answer(h: &Hospital, method: &str, ask: &Asked) -> (u16, String) {
         request = request.header(*name, value);
     }
     if let Some(body) = &ask.body {
-        let media = if ["/_search", "/$lastn"].iter().any(|end| ask.path.ends_with(end)) {
+        let media = if ask.path.ends_with("/_search") {
             "application/x-www-form-urlencoded"
         } else if method == "PATCH" {
             "application/json-patch+json"

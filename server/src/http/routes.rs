@@ -124,22 +124,6 @@ pub const ROUTES: &[Route] = &[
     },
     Route {
         method: "GET",
-        path: "/fhir/{kind}/$lastn",
-        door: Door::Bearer,
-        interaction: Some("$lastn"),
-        body: Some(0),
-        mount: || get(fhir::search::last),
-    },
-    Route {
-        method: "POST",
-        path: "/fhir/{kind}/$lastn",
-        door: Door::Bearer,
-        interaction: None,
-        body: Some(8192),
-        mount: || post(fhir::search::last_posted),
-    },
-    Route {
-        method: "GET",
         path: "/fhir/{kind}/{id}",
         door: Door::Bearer,
         interaction: Some("read"),

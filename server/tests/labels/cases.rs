@@ -162,12 +162,6 @@ pub fn cases() -> Vec<Case> {
     for who in people {
         let ask = asked(who, "/fhir/Observation?patient=pat-ed&_sort=date&_total=accurate");
         case("GET", search, Holds::Bare(ask, 200));
-        // The latest of a code is the latest that is seen, and that more is there is said.
-        let last = "patient=pat-ed&status=final&category:missing=true&code:missing=false&max=9";
-        let ask = asked(who, &format!("/fhir/Observation/$lastn?{last}"));
-        case("GET", "/fhir/{kind}/$lastn", Holds::Bare(ask, 200));
-        let ask = with(who, "/fhir/Observation/$lastn", last.to_owned());
-        case("POST", "/fhir/{kind}/$lastn", Holds::Bare(ask, 200));
         let ask = asked(who, "/fhir/Observation?patient=pat-ed&_count=1");
         case(
             "GET",

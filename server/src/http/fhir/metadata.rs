@@ -111,13 +111,6 @@ pub fn statement(root: &str) -> Value {
                     "documentation": "resource, onlyCertainMatches, count (at most 50). Entries show identity alone (SUBSETTED)."
                 }));
             }
-            if *t == "Observation" && codes.contains(&"$lastn") {
-                operations.push(json!({
-                    "name": "lastn",
-                    "definition": "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
-                    "documentation": "max (1, at most 100), one patient, category or code, and what else a search takes; what is entered in error is left out unless status is given."
-                }));
-            }
             one["operation"] = operations.into();
             one
         })

@@ -34,8 +34,6 @@ enum Of {
     Searched,
     /// Patient.
     Patient,
-    /// Observation.
-    Observation,
 }
 
 /// What a request carries.
@@ -156,24 +154,6 @@ const SAID: &[Said] = &[
         "search-post",
         Of::Searched,
         "The same, with the parameters as a form in the body, which keeps names out of addresses.",
-        &["handling"],
-        Body::Form,
-        BUNDLE,
-    ),
-    said(
-        ("GET", "/fhir/{kind}/$lastn"),
-        "lastn",
-        Of::Observation,
-        "The latest observations of each code of one patient, the latest first.",
-        &["handling", "max", "_count", "_page"],
-        Body::None,
-        BUNDLE,
-    ),
-    said(
-        ("POST", "/fhir/{kind}/$lastn"),
-        "lastn-post",
-        Of::Observation,
-        "The same, with the parameters as a form in the body.",
         &["handling"],
         Body::Form,
         BUNDLE,
@@ -312,7 +292,6 @@ pub fn described(root: &str) -> Value {
         let types: Vec<Option<&str>> = match said.of {
             Of::System | Of::Every => vec![None],
             Of::Patient => vec![Some("Patient")],
-            Of::Observation => vec![Some("Observation")],
             Of::Searched => vitrine_fhir::RESOURCE_TYPES
                 .iter()
                 .filter(|t| offered(t).is_some())
@@ -363,8 +342,7 @@ fn operation(said: &Said, route: &Route, of: Option<&str>) -> Value {
             .filter(|n| said.path.contains(&format!("{{{n}}}")))
             .map(component),
     );
-    let searches = matches!(said.of, Of::Searched | Of::Observation);
-    let own = of.filter(|_| searches).and_then(offered);
+    let own = of.filter(|_| said.of == Of::Searched).and_then(offered);
     let own = own.unwrap_or_default();
     if said.body != Body::Form {
         for (name, kind, doc) in &own {
@@ -601,14 +579,6 @@ fn parameters() -> Value {
                 "_count",
                 json!({"type": "integer", "minimum": 1, "maximum": 1000}),
                 "Resources of a page.",
-            ),
-        ),
-        (
-            "max",
-            query(
-                "max",
-                json!({"type": "integer", "minimum": 1, "maximum": 100}),
-                "So many of each code.",
             ),
         ),
         (

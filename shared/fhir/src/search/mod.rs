@@ -7,7 +7,6 @@
 //! Nothing is left out silently: what is not supported is an issue that names the parameter, unless the caller asked for leniency; then
 //! its name is in [`Search::ignored`]. Units are not converted: a quantity is compared within its own unit.
 
-mod lastn;
 mod matching;
 mod parse;
 mod shape;
@@ -18,7 +17,6 @@ mod table;
 mod tests;
 mod value;
 
-pub use lastn::{Codes, codes_of, latest};
 pub use sort::{SortBy, SortKey};
 pub use subset::subset;
 pub use table::{GENERAL, ParamKind, Parameter, Part, parameter, parameters};
@@ -51,8 +49,6 @@ pub struct Search {
     pub summary: Summary,
     /// `_elements`.
     pub elements: Vec<String>,
-    /// Of `$lastn`: so many of each code.
-    pub last: Option<usize>,
     /// `_page`: the server's own word for where a page begins.
     pub page: Option<String>,
     /// Names of parameters that were left out, where the caller asked for leniency.
@@ -267,7 +263,6 @@ impl Search {
             total: Total::None,
             summary: Summary::False,
             elements: Vec::new(),
-            last: None,
             page: None,
             ignored: Vec::new(),
             said: Vec::new(),
@@ -293,17 +288,6 @@ impl Filter {
                 _ => None,
             })
             .collect()
-    }
-
-    /// `status:not=entered-in-error`.
-    fn not_in_error(status: &'static Parameter) -> Self {
-        let code = "entered-in-error".to_owned();
-        Self {
-            parameter: status,
-            how: How::Not,
-            values: vec![Value::Token(System::Any, Some(code.clone()))],
-            texts: vec![code],
-        }
     }
 
     fn is_of_patient(&self) -> bool {

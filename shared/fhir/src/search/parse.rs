@@ -19,7 +19,7 @@ const KEYS: usize = 4;
 
 type Read<T> = Result<T, Issue>;
 
-pub(super) fn no<T>(code: IssueCode, text: impl Into<String>) -> Read<T> {
+fn no<T>(code: IssueCode, text: impl Into<String>) -> Read<T> {
     Err(Issue::new(code, "", text))
 }
 

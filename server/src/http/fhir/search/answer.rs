@@ -143,13 +143,7 @@ impl Answer {
                 .map(|(k, v)| format!("{}={}", escaped(k), escaped(v)))
                 .collect();
             let mark = if query.is_empty() { "" } else { "?" };
-            let operation = if search.last.is_some() { "/$lastn" } else { "" };
-            format!(
-                "{}/{}{operation}{mark}{}",
-                page.base,
-                search.kind,
-                query.join("&")
-            )
+            format!("{}/{}{mark}{}", page.base, search.kind, query.join("&"))
         };
         let mut links = vec![json!({"relation": "self", "url": link(search.page.as_deref())})];
         links.extend(

@@ -164,57 +164,6 @@ pub async fn posted(
     headers: HeaderMap,
     body: String,
 ) -> Result<Response, FhirRefusal> {
-    form_of(&headers, body, &mut wanted)?;
-    found(&app, &caller, &kind, &wanted).await
-}
-
-/// `$lastn`: the latest observations of each code of one patient.
-///
-/// # Errors
-/// [`FhirRefusal`].
-pub async fn last(
-    State(app): State<Arc<App>>,
-    FhirCaller(caller): FhirCaller,
-    wanted: Wanted,
-    Path(kind): Path<String>,
-) -> Result<Response, FhirRefusal> {
-    path_kind(&kind)?;
-    let search = last_of(&kind, &wanted.query, wanted.lenient)?;
-    answered(&app, &caller, &wanted, &search).await
-}
-
-/// The same, with the parameters in the body.
-///
-/// # Errors
-/// [`FhirRefusal`].
-pub async fn last_posted(
-    state: State<Arc<App>>,
-    caller: FhirCaller,
-    mut wanted: Wanted,
-    kind: Path<String>,
-    headers: HeaderMap,
-    body: String,
-) -> Result<Response, FhirRefusal> {
-    form_of(&headers, body, &mut wanted)?;
-    last(state, caller, wanted, kind).await
-}
-
-/// The question of `$lastn`.
-///
-/// # Errors
-/// [`FhirRefusal`]; nothing is looked up.
-pub(super) fn last_of(kind: &str, query: &Query, lenient: bool) -> Result<Search, FhirRefusal> {
-    if kind != "Observation" {
-        return Err(bad(
-            IssueCode::NotSupported,
-            "$lastn is an operation of Observation",
-        ));
-    }
-    Search::last(&query.0, !lenient).map_err(|issues| FhirRefusal::issues(status_of(&issues), &issues))
-}
-
-/// Takes the parameters of a form.
-fn form_of(headers: &HeaderMap, body: String, wanted: &mut Wanted) -> Result<(), FhirRefusal> {
     let form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|t| t.to_str().ok())
@@ -228,7 +177,7 @@ fn form_of(headers: &HeaderMap, body: String, wanted: &mut Wanted) -> Result<(),
         ));
     }
     wanted.query.0.extend(Query::parse(&body).0);
-    Ok(())
+    found(&app, &caller, &kind, &wanted).await
 }
 
 async fn found(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Result<Response, FhirRefusal> {
@@ -279,25 +228,16 @@ fn not_searched() -> FhirRefusal {
 async fn searched(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Result<Response, FhirRefusal> {
     let search = Search::parse(kind, &wanted.query.0, !wanted.lenient)
         .map_err(|issues| FhirRefusal::issues(status_of(&issues), &issues))?;
-    answered(app, caller, wanted, &search).await
-}
-
-async fn answered(
-    app: &App,
-    caller: &Caller,
-    wanted: &Wanted,
-    search: &Search,
-) -> Result<Response, FhirRefusal> {
-    let page = Page::of(search, wanted)?;
-    let mut found = if search.kind == "Patient" {
-        patients::search(app, caller, search, &page).await?
-    } else if vitrine_fhir::is_of_a_patient(&search.kind) {
-        record::search(app, caller, search, &page).await?
+    let page = Page::of(&search, wanted)?;
+    let mut found = if kind == "Patient" {
+        patients::search(app, caller, &search, &page).await?
+    } else if vitrine_fhir::is_of_a_patient(kind) {
+        record::search(app, caller, &search, &page).await?
     } else {
-        common::search(app, caller, search, &page).await?
+        common::search(app, caller, &search, &page).await?
     };
-    include::add(app, caller, search, &page, &mut found).await?;
-    Ok(answer(StatusCode::OK, None, found.bundle(search, &page)?))
+    include::add(app, caller, &search, &page, &mut found).await?;
+    Ok(answer(StatusCode::OK, None, found.bundle(&search, &page)?))
 }
 
 /// Refuses a program that was not granted the search of a type (the `s` of its scopes). Whose record it is about is asked of the policy
@@ -321,8 +261,7 @@ impl Page {
         let limit = if search.counts_only() {
             0
         } else {
-            let usual = if search.last.is_some() { LONG } else { ROWS };
-            search.count.unwrap_or(usual).min(most)
+            search.count.unwrap_or(ROWS).min(most)
         };
         let odd = || {
             bad(

@@ -15,8 +15,8 @@ use vitrine_access::action::{ReadChart, ReadResource};
 use vitrine_access::{AuditEntry, Disclosure, Permit, Sealed};
 use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, ResourceKey};
-use vitrine_fhir::search::{Candidate, Codes, Search, SortKey};
-use vitrine_fhir::{IssueCode, Json, parse, search};
+use vitrine_fhir::search::{Candidate, Search, SortKey};
+use vitrine_fhir::{IssueCode, Json, parse};
 use vitrine_store::disclosure::Collect;
 use vitrine_store::{ArchivedResource, KindPage, StoreError, StoredResource};
 
@@ -104,17 +104,9 @@ pub(super) struct Walked {
     pub(super) next: Option<Token>,
 }
 
-/// What is remembered of a body that matches.
-struct Fits {
-    sort: Option<SortKey>,
-    codes: Option<Codes>,
-}
-
 /// Something that matches, while its body is still sealed.
 struct Match {
     sort: Option<SortKey>,
-    /// Of `$lastn`.
-    codes: Option<Codes>,
     place: Place,
     key: ResourceKey,
 }
@@ -152,15 +144,10 @@ impl Walk<'_> {
                 }
             }
         }
+        count += found.len() as u64;
         if sorted {
             found.sort_by(|a, b| (&a.sort, a.place).cmp(&(&b.sort, b.place)));
         }
-        if let Some(most) = self.search.last {
-            let codes: Vec<Codes> = found.iter_mut().filter_map(|m| m.codes.take()).collect();
-            let mut latest = search::latest(&codes, most).into_iter();
-            found.retain(|_| latest.next().unwrap_or(false));
-        }
-        count += found.len() as u64;
         found.retain(|m| self.is_behind(m));
         let more = found.len() > self.limit;
         found.truncate(self.limit);
@@ -219,9 +206,8 @@ impl Walk<'_> {
                     for (number, r) in &page.resources {
                         match self.matches(r, resolving) {
                             Ok(None) => {}
-                            Ok(Some(Fits { sort, codes })) => new.push(Match {
+                            Ok(Some(sort)) => new.push(Match {
                                 sort,
-                                codes,
                                 place: Place { of, number: *number },
                                 key: r.key.clone(),
                             }),
@@ -258,19 +244,17 @@ impl Walk<'_> {
         }
     }
 
-    /// `Some` where it matches, with the key of the order and for `$lastn` its codes.
-    fn matches(&self, r: &StoredResource, resolving: &mut Resolving<'_>) -> Result<Option<Fits>, StoreError> {
+    /// `Some` with the key of the order where it matches.
+    fn matches(
+        &self,
+        r: &StoredResource,
+        resolving: &mut Resolving<'_>,
+    ) -> Result<Option<Option<SortKey>>, StoreError> {
         let body = body(r)?;
         let candidate = candidate(r, &body);
         let fits = self.referred.iter().all(|keys| keys.contains(&r.key))
             && self.search.matches(&candidate, &mut |key| resolving.resolve(key));
-        Ok(fits.then(|| {
-            let sort = (!self.search.sort.is_empty()).then(|| self.search.sort_key(&candidate));
-            Fits {
-                sort,
-                codes: self.search.last.map(|_| search::codes_of(&body)),
-            }
-        }))
+        Ok(fits.then(|| (!self.search.sort.is_empty()).then(|| self.search.sort_key(&candidate))))
     }
 
     /// The bodies of what was chosen by its order.
