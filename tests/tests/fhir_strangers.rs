@@ -286,9 +286,27 @@ async fn cases_made_of_the_openapi_document_meet_what_it_says() -> Result<()> {
     let mut command = Command::new(python);
     command
         .current_dir(dir.path())
-        .args(["-m", "schemathesis.cli", "run", "--no-color", "--continue-on-failure"])
-        .args(["--generation-deterministic", "--generation-database", "none", "--no-shrink"])
-        .args(["--suppress-health-check", "all", "--workers", "2", "--warnings", "off"])
+        .args([
+            "-m",
+            "schemathesis.cli",
+            "run",
+            "--no-color",
+            "--continue-on-failure",
+        ])
+        .args([
+            "--generation-deterministic",
+            "--generation-database",
+            "none",
+            "--no-shrink",
+        ])
+        .args([
+            "--suppress-health-check",
+            "all",
+            "--workers",
+            "2",
+            "--warnings",
+            "off",
+        ])
         .args(["--max-examples", &cases, "--checks", CHECKS, "--report", "json"])
         .arg("--report-json-path")
         .arg(&report)
@@ -298,7 +316,11 @@ async fn cases_made_of_the_openapi_document_meet_what_it_says() -> Result<()> {
         .arg(format!("{}/fhir/openapi.json", server.url()));
     let out = tokio::task::spawn_blocking(move || command.output()).await??;
     let said = String::from_utf8_lossy(&out.stdout);
-    ensure!(out.status.success(), "{said}\n{}", String::from_utf8_lossy(&out.stderr));
+    ensure!(
+        out.status.success(),
+        "{said}\n{}",
+        String::from_utf8_lossy(&out.stderr)
+    );
     let report: Value = serde_json::from_slice(&std::fs::read(&report)?)?;
     eprintln!("{}", report["summary"]);
     Ok(())

@@ -34,6 +34,8 @@ enum Of {
     Searched,
     /// Patient.
     Patient,
+    /// Observation, with its search parameters.
+    Observation,
 }
 
 /// What a request carries.
@@ -101,6 +103,14 @@ const SEARCH: &[&str] = &[
     "_revinclude",
     "_page",
 ];
+const LASTN: &[&str] = &[
+    "handling",
+    "max",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+];
 
 /// In the order of the document. A route of `/fhir` that is not here fails a test, and what is here without a route too.
 const SAID: &[Said] = &[
@@ -155,6 +165,25 @@ const SAID: &[Said] = &[
         "search-post",
         Of::Searched,
         "The same, with the parameters as a form in the body, which keeps names out of addresses.",
+        &["handling"],
+        Body::Form,
+        BUNDLE,
+    ),
+    said(
+        ("GET", "/fhir/{kind}/$lastn"),
+        "lastn",
+        Of::Observation,
+        "The most recent observations of each code of one patient (`patient` or `subject`), of a `category` or `code`; the other \
+         parameters as a search takes them. What was entered in error is left out and told unless `status` is asked for.",
+        LASTN,
+        Body::None,
+        BUNDLE,
+    ),
+    said(
+        ("POST", "/fhir/{kind}/$lastn"),
+        "lastn-post",
+        Of::Observation,
+        "The same, with the parameters as a form in the body.",
         &["handling"],
         Body::Form,
         BUNDLE,
@@ -293,6 +322,7 @@ pub fn described(root: &str) -> Value {
         let types: Vec<Option<&str>> = match said.of {
             Of::System | Of::Every => vec![None],
             Of::Patient => vec![Some("Patient")],
+            Of::Observation => vec![Some("Observation")],
             Of::Searched => vitrine_fhir::RESOURCE_TYPES
                 .iter()
                 .filter(|t| offered(t).is_some())
@@ -343,7 +373,9 @@ fn operation(said: &Said, route: &Route, of: Option<&str>) -> Value {
             .filter(|n| said.path.contains(&format!("{{{n}}}")))
             .map(component),
     );
-    let own = of.filter(|_| said.of == Of::Searched).and_then(offered);
+    let own = of
+        .filter(|_| matches!(said.of, Of::Searched | Of::Observation))
+        .and_then(offered);
     let own = own.unwrap_or_default();
     if said.body != Body::Form {
         for (name, kind, doc) in &own {
@@ -390,8 +422,14 @@ fn operation(said: &Said, route: &Route, of: Option<&str>) -> Value {
                 .iter()
                 .map(|(name, _, _)| ((*name).to_owned(), json!({"type": "string"})))
                 .collect();
-            for name in ["_count", "_sort", "_include", "_revinclude"] {
-                fields.insert(name.to_owned(), json!({"type": "string"}));
+            // $lastn has an order and an extent of its own.
+            let more: &[&str] = if said.of == Of::Observation {
+                &["max", "_include", "_revinclude"]
+            } else {
+                &["_count", "_sort", "_include", "_revinclude"]
+            };
+            for name in more {
+                fields.insert((*name).to_owned(), json!({"type": "string"}));
             }
             json!({"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}})
         }
@@ -511,18 +549,20 @@ fn schemas() -> Value {
 fn parameters() -> Value {
     let id = json!({"type": "string", "pattern": "^[A-Za-z0-9\\-.]{1,64}$"});
     let text = json!({"type": "string"});
-    let path = |name: &str, schema: &Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
-    let query =
-        |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "query", "schema": schema, "description": doc});
-    let header =
-        |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "header", "schema": schema, "description": doc});
+    let path =
+        |name: &str, schema: &Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
+    let query = |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "query", "schema": schema, "description": doc});
+    let header = |name: &str, schema: Value, doc: &str| json!({"name": name, "in": "header", "schema": schema, "description": doc});
     let tag = json!({"type": "string", "pattern": "^W/\"[0-9]{1,18}\"$"});
     let mut all = Map::new();
     let types = json!({"type": "string", "enum": &vitrine_fhir::RESOURCE_TYPES[..]});
     for (name, one) in [
         ("type", path("type", &types)),
         ("id", path("id", &id)),
-        ("vid", path("vid", &json!({"type": "string", "pattern": "^[0-9]{1,18}$"}))),
+        (
+            "vid",
+            path("vid", &json!({"type": "string", "pattern": "^[0-9]{1,18}$"})),
+        ),
         (
             "returns",
             header(
@@ -539,7 +579,10 @@ fn parameters() -> Value {
                 "Lenient: what is not supported is left out, and told.",
             ),
         ),
-        ("if-match", header("If-Match", tag, "The version that is to be replaced.")),
+        (
+            "if-match",
+            header("If-Match", tag, "The version that is to be replaced."),
+        ),
         (
             "if-none-exist",
             header("If-None-Exist", text.clone(), "identifier=system|value"),
@@ -558,29 +601,84 @@ fn parameters() -> Value {
         ),
         (
             "mode",
-            query("mode", json!({"type": "string", "enum": ["create", "update", "delete"]}), "What is to be checked."),
+            query(
+                "mode",
+                json!({"type": "string", "enum": ["create", "update", "delete"]}),
+                "What is to be checked.",
+            ),
         ),
         (
             "_count",
-            query("_count", json!({"type": "integer", "minimum": 1, "maximum": 1000}), "Resources of a page."),
+            query(
+                "_count",
+                json!({"type": "integer", "minimum": 1, "maximum": 1000}),
+                "Resources of a page.",
+            ),
         ),
-        ("_page", query("_page", text.clone(), "Of a next link; never made up.")),
+        (
+            "max",
+            query(
+                "max",
+                json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 1}),
+                "Observations of each code.",
+            ),
+        ),
+        (
+            "_page",
+            query("_page", text.clone(), "Of a next link; never made up."),
+        ),
         (
             "_since",
-            query("_since", json!({"type": "string", "format": "date-time"}), "Versions since then."),
+            query(
+                "_since",
+                json!({"type": "string", "format": "date-time"}),
+                "Versions since then.",
+            ),
         ),
-        ("_sort", query("_sort", text.clone(), "Parameters in order; - before one for the reverse.")),
+        (
+            "_sort",
+            query(
+                "_sort",
+                text.clone(),
+                "Parameters in order; - before one for the reverse.",
+            ),
+        ),
         (
             "_total",
-            query("_total", json!({"type": "string", "enum": ["none", "estimate", "accurate"]}), "Whether all are counted."),
+            query(
+                "_total",
+                json!({"type": "string", "enum": ["none", "estimate", "accurate"]}),
+                "Whether all are counted.",
+            ),
         ),
         (
             "_summary",
-            query("_summary", json!({"type": "string", "enum": ["count", "text", "data", "false"]}), "A part of each resource."),
+            query(
+                "_summary",
+                json!({"type": "string", "enum": ["count", "text", "data", "false"]}),
+                "A part of each resource.",
+            ),
         ),
-        ("_elements", query("_elements", text.clone(), "Elements of each resource, with commas between.")),
-        ("_include", query("_include", text.clone(), "Type:parameter, whose resources come along.")),
-        ("_revinclude", query("_revinclude", text, "Type:parameter, of what refers to a match.")),
+        (
+            "_elements",
+            query(
+                "_elements",
+                text.clone(),
+                "Elements of each resource, with commas between.",
+            ),
+        ),
+        (
+            "_include",
+            query(
+                "_include",
+                text.clone(),
+                "Type:parameter, whose resources come along.",
+            ),
+        ),
+        (
+            "_revinclude",
+            query("_revinclude", text, "Type:parameter, of what refers to a match."),
+        ),
     ] {
         all.insert(name.to_owned(), one);
     }
@@ -626,6 +724,9 @@ mod tests {
             .iter()
             .filter_map(|p| p["name"].as_str())
             .collect();
-        assert!(names.contains(&"code") && names.contains(&"_lastUpdated"), "{names:?}");
+        assert!(
+            names.contains(&"code") && names.contains(&"_lastUpdated"),
+            "{names:?}"
+        );
     }
 }

@@ -7,6 +7,7 @@
 //! Nothing is left out silently: what is not supported is an issue that names the parameter, unless the caller asked for leniency; then
 //! its name is in [`Search::ignored`]. Units are not converted: a quantity is compared within its own unit.
 
+mod lastn;
 mod matching;
 mod parse;
 mod shape;
@@ -17,6 +18,7 @@ mod table;
 mod tests;
 mod value;
 
+pub use lastn::{Last, LastN, Observed};
 pub use sort::{SortBy, SortKey};
 pub use subset::subset;
 pub use table::{GENERAL, ParamKind, Parameter, Part, parameter, parameters};

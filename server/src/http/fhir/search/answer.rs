@@ -59,6 +59,15 @@ impl Answer {
                 ),
             );
         }
+        if walked.withdrawn > 0 {
+            answer.tell(
+                IssueCode::Processing,
+                &format!(
+                    "{} observations that were entered in error are left out: status=entered-in-error gives them",
+                    walked.withdrawn
+                ),
+            );
+        }
         answer
     }
 
@@ -143,7 +152,13 @@ impl Answer {
                 .map(|(k, v)| format!("{}={}", escaped(k), escaped(v)))
                 .collect();
             let mark = if query.is_empty() { "" } else { "?" };
-            format!("{}/{}{mark}{}", page.base, search.kind, query.join("&"))
+            let operation = if page.last.is_some() { "/$lastn" } else { "" };
+            format!(
+                "{}/{}{operation}{mark}{}",
+                page.base,
+                search.kind,
+                query.join("&")
+            )
         };
         let mut links = vec![json!({"relation": "self", "url": link(search.page.as_deref())})];
         links.extend(
