@@ -60,10 +60,15 @@ impl Answer {
             );
         }
         if walked.withdrawn > 0 {
+            let (s, are) = if walked.withdrawn == 1 {
+                ("", "is")
+            } else {
+                ("s", "are")
+            };
             answer.tell(
                 IssueCode::Processing,
                 &format!(
-                    "{} observations that were entered in error are left out: status=entered-in-error gives them",
+                    "{} observation{s} entered in error {are} left out: ask with status=entered-in-error",
                     walked.withdrawn
                 ),
             );
