@@ -655,7 +655,7 @@ fn parameters() -> Value {
             "_summary",
             query(
                 "_summary",
-                json!({"type": "string", "enum": ["count", "text", "data", "false"]}),
+                json!({"type": "string", "enum": ["true", "count", "text", "data", "false"]}),
                 "A part of each resource.",
             ),
         ),

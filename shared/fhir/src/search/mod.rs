@@ -13,6 +13,7 @@ mod parse;
 mod shape;
 mod sort;
 mod subset;
+mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ mod value;
 pub use lastn::{Last, LastN, Observed};
 pub use sort::{SortBy, SortKey};
 pub use subset::subset;
+pub use summary::summary_elements;
 pub use table::{GENERAL, ParamKind, Parameter, Part, parameter, parameters};
 pub use value::{Decimal, Prefix};
 
@@ -74,6 +76,8 @@ pub enum Summary {
     /// Everything.
     #[default]
     False,
+    /// What R4 marks as the summary of its type.
+    True,
     /// id, meta, text and what every resource of its type has to say.
     Text,
     /// All but text.
