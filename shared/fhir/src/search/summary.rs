@@ -49,6 +49,7 @@ static ELEMENTS: &[(&str, &str)] = &[
 
 /// Names of the elements, and whether every part of a resource has to have it (a modifier, or a minimum of 1); `None` of a type that is not
 /// searched.
+#[must_use]
 pub fn summary_elements(kind: &str) -> Option<impl Iterator<Item = (&'static str, bool)>> {
     let at = ELEMENTS.binary_search_by_key(&kind, |(name, _)| *name).ok()?;
     let names = ELEMENTS.get(at).map(|(_, names)| names.split(' '))?;
