@@ -399,6 +399,55 @@ async fn what_belongs_to_it_comes_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_summary_leaves_what_r4_marks_as_one() {
+    let (_folder, s, client) = server().await;
+    let asked = "Observation?patient=p1&code=2951-2&_summary=true&_include=Observation:patient";
+    let (status, bundle) = get(&s, &client, &format!("/fhir/{asked}")).await;
+    assert_eq!((status, ids(&bundle)), (200, vec!["o1".to_owned()]), "{bundle}");
+    let one = &bundle["entry"][0]["resource"];
+    let names: BTreeSet<&str> = one.as_object().unwrap().keys().map(String::as_str).collect();
+    let kept = [
+        "resourceType",
+        "id",
+        "meta",
+        "status",
+        "code",
+        "subject",
+        "encounter",
+        "effectiveDateTime",
+        "valueQuantity",
+    ];
+    assert_eq!(names, kept.into(), "without category: {one}");
+    assert_eq!(one["meta"]["tag"][0]["code"], "SUBSETTED");
+    assert_eq!(one["meta"]["versionId"], "1");
+    let link = bundle["link"][0]["url"].as_str().unwrap();
+    assert!(link.contains("_summary=true"), "{link}");
+    // What comes along is whole.
+    let included = bundle["entry"].as_array().unwrap().iter();
+    let included: Vec<&Value> = included.filter(|e| e["search"]["mode"] == "include").collect();
+    assert!(
+        included[0]["resource"]["generalPractitioner"].is_array(),
+        "{included:?}"
+    );
+    for (asked, gone, kept) in [
+        ("Patient?family=lantern", "generalPractitioner", "birthDate"),
+        (
+            "Observation/$lastn?patient=p1&code=2951-2",
+            "category",
+            "valueQuantity",
+        ),
+        ("Device?_id=pump", "deviceName", "id"),
+    ] {
+        let (status, bundle) = get(&s, &client, &format!("/fhir/{asked}&_summary=true")).await;
+        let one = &bundle["entry"][0]["resource"];
+        assert!(
+            status == 200 && one[gone].is_null() && !one[kept].is_null(),
+            "{asked}: {bundle}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_search_shows_what_its_caller_may_read_and_writes_it_down() {
     let (_folder, s, client) = server().await;
     let rows_of =

@@ -39,7 +39,7 @@ async fn answer(h: &Hospital, method: &str, ask: &Asked) -> (u16, String) {
         request = request.header(*name, value);
     }
     if let Some(body) = &ask.body {
-        let media = if ask.path.ends_with("/_search") {
+        let media = if ask.path.ends_with("/_search") || ask.path.ends_with("/$lastn") {
             "application/x-www-form-urlencoded"
         } else if method == "PATCH" {
             "application/json-patch+json"

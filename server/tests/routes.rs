@@ -191,6 +191,20 @@ fn cases() -> Vec<Case> {
         ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "reader", 403),
         ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=Testpersson".into()), "nurse", 200),
         ("POST", "/fhir/{kind}/_search", "/fhir/Patient/_search", Some("phonetic=".into()), "client", 400),
+        // The last of each code
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn?patient=pat-ed&code=2823-3", None, "nobody", 401),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn?patient=pat-ed&code=2823-3", None, "privacy", 403),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn?patient=pat-ed&code=2823-3", None, "nurse", 200),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn?patient=pat-icu&code=2823-3", None, "nurse", 403),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn?patient=nobody-knows&code=2823-3", None, "nurse", 403),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn?patient=pat-icu&code=2823-3", None, "reader", 200),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn?code=2823-3", None, "nurse", 400),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Condition/$lastn?patient=pat-ed&code=2823-3", None, "client", 400),
+        ("GET", "/fhir/{kind}/$lastn", "/fhir/Nothing/$lastn?patient=pat-ed&code=2823-3", None, "client", 404),
+        ("POST", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn", Some("patient=pat-ed&code=2823-3".into()), "nobody", 401),
+        ("POST", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn", Some("patient=pat-ed&code=2823-3".into()), "nurse", 200),
+        ("POST", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn", Some("patient=pat-icu&code=2823-3".into()), "nurse", 403),
+        ("POST", "/fhir/{kind}/$lastn", "/fhir/Observation/$lastn", Some("max=0".into()), "client", 400),
         // Who is meant
         ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "nobody", 401),
         ("POST", "/fhir/{kind}/$match", "/fhir/Patient/$match", testperson(), "liar", 401),
@@ -559,7 +573,7 @@ async fn every_route_lets_in_whom_it_should_and_nobody_else() {
             _ => request,
         };
         if let Some(body) = body {
-            let form = path == "/auth/token" || path.ends_with("/_search");
+            let form = path == "/auth/token" || path.ends_with("/_search") || path.ends_with("/$lastn");
             let kind = if form {
                 "application/x-www-form-urlencoded"
             } else if method == "PATCH" {

@@ -220,6 +220,19 @@ async fn whole(database: Option<&str>) {
         types.len() == 2 && types.contains(&"Patient") && types.contains(&"AllergyIntolerance"),
         "{types:?}"
     );
+    // What may be the last value is told, and how many there are is not known.
+    let last = read(s, &token, "/fhir/Observation/$lastn?patient=p1&code=2823-3").await;
+    let bundle: Value = serde_json::from_str(&last.text).unwrap();
+    let entries = bundle["entry"].as_array().unwrap();
+    assert_eq!(
+        (last.status, entries.len(), &bundle["total"]),
+        (200, 1, &Value::Null),
+        "{bundle}"
+    );
+    assert!(
+        entries[0]["search"]["mode"] == "outcome" && last.text.contains("1 Observation"),
+        "{bundle}"
+    );
     for path in [now, first, now] {
         let away = read(s, &token, path).await;
         assert_eq!((away.status, away.retry), (503, Some(8)), "{}", away.text);

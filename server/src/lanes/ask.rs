@@ -60,12 +60,13 @@ impl Ask {
             ("GET", ["fhir", "openapi.json"]) => Self::Admin,
             ("GET", ["emergency", id]) => patient(id).map_or(Self::Other, Self::Card),
             ("GET", ["fhir", "Patient", id, "$everything"]) => patient(id).map_or(Self::Other, Self::Chart),
+            ("GET", ["fhir", _] | ["fhir", _, "$lastn"])
+            | ("POST", ["fhir", _, "_search" | "$lastn" | "$match"]) => Self::Search,
             (
                 "GET",
                 ["fhir", kind, id] | ["fhir", kind, id, "_history"] | ["fhir", kind, id, "_history", _],
             ) => ResourceKey::new(kind, id).map_or(Self::Other, Self::Resource),
             ("POST", ["fhir"] | ["fhir", ""]) => Self::Bundle,
-            ("GET", ["fhir", _]) | ("POST", ["fhir", _, "_search" | "$match"]) => Self::Search,
             ("POST" | "PUT" | "PATCH" | "DELETE", ["fhir", ..]) => Self::Write,
             (_, ["import", ..]) | ("POST", ["dicomweb", ..]) => Self::Import,
             ("GET", ["dicomweb", "studies", ..]) => Self::Images,
@@ -221,6 +222,8 @@ mod tests {
             ("GET", "/fhir/Patient", Clinical, Clinical),
             ("POST", "/fhir/Patient/_search", Clinical, Clinical),
             ("POST", "/fhir/Patient/$match", Clinical, Clinical),
+            ("GET", "/fhir/Observation/$lastn", Clinical, Clinical),
+            ("POST", "/fhir/Observation/$lastn", Clinical, Clinical),
             ("GET", "/emergency/1", Clinical, Clinical),
             ("POST", "/auth/break-glass", Clinical, Clinical),
             ("POST", "/auth/login", SignIn, SignIn),

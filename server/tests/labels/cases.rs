@@ -187,6 +187,22 @@ pub fn cases() -> Vec<Case> {
         let ask = asked(who, "/fhir/Observation?patient=pat-v");
         case("GET", search, Holds::Bare(ask, status));
     }
+    // What is withheld is the last of nothing, by its code and by its text.
+    let lastn = "/fhir/{kind}/$lastn";
+    for who in people {
+        for by in ["code:text=Kanarienvogel", "code:text=open&_id:not=lab-v"] {
+            let ask = asked(who, &format!("/fhir/Observation/$lastn?patient=pat-ed&{by}"));
+            let said = "3 entries are withheld by confidentiality";
+            case("GET", lastn, Holds::Says(ask, 200, said));
+        }
+        let form = "patient=pat-ed&max=100&code:text=Kanarienvogel".to_owned();
+        let ask = with(who, "/fhir/Observation/$lastn", form);
+        case("POST", lastn, Holds::Same(ask, "Kanarienvogel", "Zaunkoenigin."));
+        let ask = asked(who, "/fhir/Observation/$lastn?patient=pat-v&code=x");
+        case("GET", lastn, Holds::Bare(ask, 403));
+    }
+    let ask = asked("nurse", "/fhir/Observation/$lastn?patient=pat-v&code=x");
+    case("GET", lastn, Holds::Same(ask, "pat-v", "pat-0"));
     // Found by identity, shown as identity; by anything else of a closed record not at all.
     let ask = asked("nurse", "/fhir/Patient?name=Testperson");
     case("GET", search, Holds::Bare(ask, 200));

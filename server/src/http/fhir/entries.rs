@@ -237,6 +237,7 @@ pub(super) async fn reads(
 /// What the address of a GET asks.
 enum Asked<'a> {
     Search(&'a str),
+    Last(&'a str),
     Read(&'a str, &'a str),
     History(&'a str, &'a str),
     Version(&'a str, &'a str, &'a str),
@@ -249,6 +250,7 @@ impl<'a> Asked<'a> {
         Some(match parts.as_slice() {
             [""] => return None,
             [kind] => Self::Search(kind),
+            [kind, "$lastn"] => Self::Last(kind),
             [kind, id] => Self::Read(kind, id),
             [kind, id, "_history"] => Self::History(kind, id),
             [kind, id, "_history", version] => Self::Version(kind, id, version),
@@ -275,6 +277,9 @@ pub(super) fn understood(url: &str, wanted: &Wanted) -> Result<(), FhirRefusal> 
             path_kind(kind)?;
             search::understood(kind, &Query::parse(query), wanted.lenient)
         }
+        Some(Asked::Last(kind)) => {
+            search::lastn::understood(kind, &Query::parse(query), wanted.lenient).map(drop)
+        }
         Some(
             Asked::Read(kind, id)
             | Asked::History(kind, id)
@@ -289,7 +294,7 @@ fn unknown() -> FhirRefusal {
         StatusCode::UNPROCESSABLE_ENTITY,
         IssueCode::NotSupported,
         "request.url",
-        "a GET in a Bundle is Type?parameters, Type/id, Type/id/_history, Type/id/_history/version or Patient/id/$everything",
+        "a GET in a Bundle is Type?parameters, Type/id, Type/id/_history, Type/id/_history/version, Patient/id/$everything or Observation/$lastn",
     )
 }
 
@@ -310,6 +315,9 @@ async fn get(app: &Arc<App>, caller: &Caller, wanted: &Wanted, url: &str) -> Res
             read(app, caller, &wanted, &path_key(kind, id)?, Some(version)).await
         }
         Asked::Search(kind) => whole(search::search(state, by, wanted, Path(kind.to_owned())).await?).await,
+        Asked::Last(kind) => {
+            whole(search::lastn::asked(state, by, wanted, Path(kind.to_owned())).await?).await
+        }
         Asked::History(kind, id) => whole(history::history(state, by, wanted, two(kind, id)).await?).await,
         Asked::Everything(kind, id) => {
             whole(everything::everything(state, by, wanted, two(kind, id)).await?).await
@@ -376,6 +384,9 @@ mod tests {
             ("Endpoint?status=active", true),
             ("Observation?colour=red", false),
             ("Colour?name=red", false),
+            ("Observation/$lastn?patient=1&code=a", true),
+            ("Observation/$lastn?patient=1", false),
+            ("Condition/$lastn?patient=1&code=a", false),
             ("Patient/1/$fly", false),
             ("metadata", false),
             ("", false),

@@ -111,6 +111,13 @@ pub fn statement(root: &str) -> Value {
                     "documentation": "resource, onlyCertainMatches, count (at most 50). Entries show identity alone (SUBSETTED)."
                 }));
             }
+            if *t == "Observation" && codes.contains(&"$lastn") {
+                operations.push(json!({
+                    "name": "lastn",
+                    "definition": "http://hl7.org/fhir/OperationDefinition/Observation-lastn",
+                    "documentation": "One patient, a category or code, max (1, at most 100), and the search parameters as filters. entered-in-error is left out and told unless status is asked for."
+                }));
+            }
             one["operation"] = operations.into();
             one
         })

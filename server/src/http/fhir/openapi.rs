@@ -34,6 +34,8 @@ enum Of {
     Searched,
     /// Patient.
     Patient,
+    /// Observation, with its search parameters.
+    Observation,
 }
 
 /// What a request carries.
@@ -100,6 +102,14 @@ const SEARCH: &[&str] = &[
     "_revinclude",
     "_page",
 ];
+const LASTN: &[&str] = &[
+    "handling",
+    "max",
+    "_summary",
+    "_elements",
+    "_include",
+    "_revinclude",
+];
 
 /// In the order of the document. A route of `/fhir` that is not here fails a test, and what is here without a route too.
 const SAID: &[Said] = &[
@@ -154,6 +164,25 @@ const SAID: &[Said] = &[
         "search-post",
         Of::Searched,
         "The same, with the parameters as a form in the body, which keeps names out of addresses.",
+        &["handling"],
+        Body::Form,
+        BUNDLE,
+    ),
+    said(
+        ("GET", "/fhir/{kind}/$lastn"),
+        "lastn",
+        Of::Observation,
+        "The most recent observations of each code of one patient (`patient` or `subject`), of a `category` or `code`; the other \
+         parameters as a search takes them. What was entered in error is left out and told unless `status` is asked for.",
+        LASTN,
+        Body::None,
+        BUNDLE,
+    ),
+    said(
+        ("POST", "/fhir/{kind}/$lastn"),
+        "lastn-post",
+        Of::Observation,
+        "The same, with the parameters as a form in the body.",
         &["handling"],
         Body::Form,
         BUNDLE,
@@ -292,6 +321,7 @@ pub fn described(root: &str) -> Value {
         let types: Vec<Option<&str>> = match said.of {
             Of::System | Of::Every => vec![None],
             Of::Patient => vec![Some("Patient")],
+            Of::Observation => vec![Some("Observation")],
             Of::Searched => vitrine_fhir::RESOURCE_TYPES
                 .iter()
                 .filter(|t| offered(t).is_some())
@@ -342,7 +372,9 @@ fn operation(said: &Said, route: &Route, of: Option<&str>) -> Value {
             .filter(|n| said.path.contains(&format!("{{{n}}}")))
             .map(component),
     );
-    let own = of.filter(|_| said.of == Of::Searched).and_then(offered);
+    let own = of
+        .filter(|_| matches!(said.of, Of::Searched | Of::Observation))
+        .and_then(offered);
     let own = own.unwrap_or_default();
     if said.body != Body::Form {
         for (name, kind, doc) in &own {
@@ -389,8 +421,14 @@ fn operation(said: &Said, route: &Route, of: Option<&str>) -> Value {
                 .iter()
                 .map(|(name, _, _)| ((*name).to_owned(), json!({"type": "string"})))
                 .collect();
-            for name in ["_count", "_sort", "_include", "_revinclude"] {
-                fields.insert(name.to_owned(), json!({"type": "string"}));
+            // $lastn has an order and an extent of its own.
+            let more: &[&str] = if said.of == Of::Observation {
+                &["max", "_include", "_revinclude"]
+            } else {
+                &["_count", "_sort", "_include", "_revinclude"]
+            };
+            for name in more {
+                fields.insert((*name).to_owned(), json!({"type": "string"}));
             }
             json!({"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}})
         }
@@ -582,6 +620,14 @@ fn parameters() -> Value {
             ),
         ),
         (
+            "max",
+            query(
+                "max",
+                json!({"type": "integer", "minimum": 1, "maximum": 100, "default": 1}),
+                "Observations of each code.",
+            ),
+        ),
+        (
             "_page",
             query("_page", text.clone(), "Of a next link; never made up."),
         ),
@@ -613,7 +659,7 @@ fn parameters() -> Value {
             "_summary",
             query(
                 "_summary",
-                json!({"type": "string", "enum": ["count", "text", "data", "false"]}),
+                json!({"type": "string", "enum": ["true", "count", "text", "data", "false"]}),
                 "A part of each resource.",
             ),
         ),

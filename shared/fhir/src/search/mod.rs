@@ -7,18 +7,22 @@
 //! Nothing is left out silently: what is not supported is an issue that names the parameter, unless the caller asked for leniency; then
 //! its name is in [`Search::ignored`]. Units are not converted: a quantity is compared within its own unit.
 
+mod lastn;
 mod matching;
 mod parse;
 mod shape;
 mod sort;
 mod subset;
+mod summary;
 mod table;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use lastn::{Last, LastN, Observed};
 pub use sort::{SortBy, SortKey};
 pub use subset::subset;
+pub use summary::summary_elements;
 pub use table::{GENERAL, ParamKind, Parameter, Part, parameter, parameters};
 pub use value::{Decimal, Prefix};
 
@@ -72,6 +76,8 @@ pub enum Summary {
     /// Everything.
     #[default]
     False,
+    /// What R4 marks as the summary of its type.
+    True,
     /// id, meta, text and what every resource of its type has to say.
     Text,
     /// All but text.

@@ -123,13 +123,8 @@ impl Search {
                 "text" => self.summary = Summary::Text,
                 "data" => self.summary = Summary::Data,
                 "count" => self.summary = Summary::Count,
-                "true" => {
-                    return no(
-                        IssueCode::NotSupported,
-                        "_summary=true is not supported: name what you want with _elements",
-                    );
-                }
-                _ => return no(IssueCode::Value, "_summary is false, text, data or count"),
+                "true" => self.summary = Summary::True,
+                _ => return no(IssueCode::Value, "_summary is true, false, text, data or count"),
             },
             "_elements" => {
                 self.elements = value

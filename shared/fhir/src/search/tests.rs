@@ -355,7 +355,7 @@ fn what_is_not_supported_is_named() {
         ("_sort=a,b,c,d,e", "_sort"),
         ("_count=many", "_count"),
         ("_total=about", "_total"),
-        ("_summary=true", "_summary"),
+        ("_summary=yes", "_summary"),
         ("_include=Observation:code", "_include"),
         ("_include=Basic:code", "_include"),
         ("_include:deep=Observation:patient", "_include"),
@@ -520,6 +520,122 @@ fn what_is_followed_and_what_is_left() {
     );
     assert!(part.to_compact().contains("5.40") && part.to_compact().contains("SUBSETTED"));
     assert!(subset(&asked("Observation", "code=a").unwrap(), "Observation", &body).is_none());
+}
+
+/// The members that a search leaves of a resource.
+fn left(kind: &str, query: &str, body: &str) -> (Vec<String>, Json) {
+    let part = subset(&asked(kind, query).unwrap(), kind, &json(body)).unwrap();
+    let Json::Object(members) = &part else {
+        panic!("an object")
+    };
+    (members.iter().map(|(n, _)| n.clone()).collect(), part)
+}
+
+#[test]
+fn a_summary_is_what_r4_says_and_what_changes_the_meaning() {
+    let patient = r##"{"resourceType":"Patient","id":"p","meta":{"tag":[{"code":"mine"}]},"implicitRules":"http://x","language":"en",
+        "text":{"status":"generated","div":"<div/>"},"extension":[{"url":"http://x"}],"modifierExtension":[{"url":"http://y"}],
+        "name":[{"family":"A"}],"birthDate":"1950","_birthDate":{"extension":[]},"_gender":{"extension":[]},"maritalStatus":{"text":"m"},"_maritalStatus":{},
+        "deceasedDateTime":"2026-01-01","contact":[{"name":{"family":"B"}}],"photo":[{}]}"##;
+    let (names, part) = left("Patient", "_summary=true", patient);
+    assert_eq!(
+        names,
+        [
+            "resourceType",
+            "id",
+            "meta",
+            "implicitRules",
+            "modifierExtension",
+            "name",
+            "birthDate",
+            "_birthDate",
+            "_gender",
+            "deceasedDateTime"
+        ]
+    );
+    let text = part.to_compact();
+    assert!(
+        text.contains("mine") && text.contains("SUBSETTED") && !text.contains("generated"),
+        "{text}"
+    );
+    let (names, part) = left("Observation", "_summary=true", OBSERVATION);
+    assert!(names.iter().any(|n| n == "valueQuantity") && part.to_compact().contains("5.40"));
+    assert!(!names.iter().any(|n| n == "category" || n == "note"), "{names:?}");
+    // One that is included is of another type, and no part is asked of it.
+    assert!(
+        subset(
+            &asked("Observation", "_summary=false").unwrap(),
+            "Observation",
+            &json(OBSERVATION)
+        )
+        .is_none()
+    );
+}
+
+#[test]
+fn no_part_lacks_what_changes_its_meaning() {
+    let order = r#"{"resourceType":"MedicationRequest","id":"r","status":"active","intent":"order","doNotPerform":true,"_status":{"id":"s"},
+        "subject":{"reference":"Patient/p"},"medicationCodeableConcept":{"text":"m"},"note":[{"text":"n"}]}"#;
+    for query in [
+        "_elements=note",
+        "_summary=text",
+        "_summary=true",
+        "_summary=data",
+    ] {
+        let (names, _) = left("MedicationRequest", query, order);
+        for name in [
+            "status",
+            "_status",
+            "intent",
+            "doNotPerform",
+            "subject",
+            "medicationCodeableConcept",
+        ] {
+            assert!(names.iter().any(|n| n == name), "{query}: {name} of {names:?}");
+        }
+    }
+    let allergy = r#"{"resourceType":"AllergyIntolerance","id":"a","patient":{"reference":"Patient/p"},"code":{"text":"c"},
+        "verificationStatus":{"coding":[{"code":"refuted"}]},"recorder":{"reference":"Practitioner/x"}}"#;
+    let (names, _) = left("AllergyIntolerance", "_elements=code", allergy);
+    assert_eq!(
+        names,
+        [
+            "resourceType",
+            "id",
+            "patient",
+            "code",
+            "verificationStatus",
+            "meta"
+        ]
+    );
+}
+
+#[test]
+fn a_part_has_what_it_refers_to_within_itself() {
+    let body = r##"{"resourceType":"MedicationRequest","id":"r","status":"active","intent":"order","subject":{"reference":"Patient/p"},
+        "contained":[{"resourceType":"Medication","id":"m","code":{"text":"Furosemide"},"manufacturer":{"reference":"#maker"}},
+            {"resourceType":"Organization","id":"maker","name":"M"},{"resourceType":"Practitioner","id":"unused"}],
+        "medicationReference":{"reference":"#m"},"recorder":{"reference":"#unused"},"note":[{"text":"n"}]}"##;
+    for query in ["_summary=true", "_elements=medicationReference"] {
+        let (names, part) = left("MedicationRequest", query, body);
+        let text = part.to_compact();
+        assert!(names.iter().any(|n| n == "contained"), "{query}: {names:?}");
+        assert!(
+            text.contains("Furosemide") && text.contains("\"maker\""),
+            "{query}: {text}"
+        );
+        assert!(
+            !text.contains("unused") && !text.contains("\"note\""),
+            "{query}: {text}"
+        );
+    }
+    let unreferred = body
+        .replace("#m\"", "http://elsewhere/m\"")
+        .replace("#unused", "Practitioner/x");
+    let (names, _) = left("MedicationRequest", "_elements=note", &unreferred);
+    assert!(!names.iter().any(|n| n == "contained"), "{names:?}");
+    let (names, _) = left("MedicationRequest", "_summary=data", body);
+    assert_eq!(names.iter().filter(|n| *n == "contained").count(), 1);
 }
 
 proptest! {

@@ -59,6 +59,20 @@ impl Answer {
                 ),
             );
         }
+        if walked.withdrawn > 0 {
+            let (s, are) = if walked.withdrawn == 1 {
+                ("", "is")
+            } else {
+                ("s", "are")
+            };
+            answer.tell(
+                IssueCode::Processing,
+                &format!(
+                    "{} observation{s} entered in error {are} left out: ask with status=entered-in-error",
+                    walked.withdrawn
+                ),
+            );
+        }
         answer
     }
 
@@ -143,7 +157,13 @@ impl Answer {
                 .map(|(k, v)| format!("{}={}", escaped(k), escaped(v)))
                 .collect();
             let mark = if query.is_empty() { "" } else { "?" };
-            format!("{}/{}{mark}{}", page.base, search.kind, query.join("&"))
+            let operation = if page.last.is_some() { "/$lastn" } else { "" };
+            format!(
+                "{}/{}{operation}{mark}{}",
+                page.base,
+                search.kind,
+                query.join("&")
+            )
         };
         let mut links = vec![json!({"relation": "self", "url": link(search.page.as_deref())})];
         links.extend(

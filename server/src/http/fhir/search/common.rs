@@ -69,6 +69,7 @@ pub(super) async fn search(
         referred: &referred,
         limit: page.limit,
         after,
+        last: None,
     };
     Ok(Answer::of(
         search,

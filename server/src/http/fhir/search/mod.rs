@@ -6,6 +6,7 @@
 mod answer;
 mod common;
 mod include;
+pub mod lastn;
 mod notes;
 mod patients;
 mod record;
@@ -123,6 +124,8 @@ struct Page {
     after: Option<Token>,
     /// Of a search of patients: the last one of the page before.
     after_patient: Option<(Option<SortKey>, String)>,
+    /// Of a `$lastn`: so many of each code.
+    last: Option<usize>,
 }
 
 fn bad(code: IssueCode, text: impl Into<String>) -> FhirRefusal {
@@ -164,11 +167,17 @@ pub async fn posted(
     headers: HeaderMap,
     body: String,
 ) -> Result<Response, FhirRefusal> {
-    let form = headers
+    wanted.query.0.extend(form(&headers, &body)?.0);
+    found(&app, &caller, &kind, &wanted).await
+}
+
+/// The parameters of a form.
+fn form(headers: &HeaderMap, body: &str) -> Result<Query, FhirRefusal> {
+    let is_form = headers
         .get(header::CONTENT_TYPE)
         .and_then(|t| t.to_str().ok())
         .is_some_and(|t| t.starts_with("application/x-www-form-urlencoded"));
-    if !form {
+    if !is_form {
         return Err(FhirRefusal::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             IssueCode::NotSupported,
@@ -176,8 +185,7 @@ pub async fn posted(
             "send Content-Type: application/x-www-form-urlencoded",
         ));
     }
-    wanted.query.0.extend(Query::parse(&body).0);
-    found(&app, &caller, &kind, &wanted).await
+    Ok(Query::parse(body))
 }
 
 async fn found(app: &App, caller: &Caller, kind: &str, wanted: &Wanted) -> Result<Response, FhirRefusal> {
@@ -280,6 +288,7 @@ impl Page {
                 .join("&"),
             after: None,
             after_patient: None,
+            last: None,
         };
         match &search.page {
             None => {}

@@ -90,6 +90,7 @@ pub(super) async fn search(
         referred: &referred,
         limit: page.limit,
         after,
+        last: page.last,
     };
     let walked = walk.make(&mut Resolving::new(caller)).await?;
     let mut answer = Answer::of(search, page, walked);

@@ -15,7 +15,7 @@ use vitrine_access::action::{ReadChart, ReadResource};
 use vitrine_access::{AuditEntry, Disclosure, Permit, Sealed};
 use vitrine_clinical::label::Label;
 use vitrine_clinical::{PatientId, ResourceKey};
-use vitrine_fhir::search::{Candidate, Search, SortKey};
+use vitrine_fhir::search::{Candidate, Last, Observed, Search, SortKey};
 use vitrine_fhir::{IssueCode, Json, parse};
 use vitrine_store::disclosure::Collect;
 use vitrine_store::{ArchivedResource, KindPage, StoreError, StoredResource};
@@ -76,6 +76,8 @@ pub(super) struct Walk<'a> {
     pub(super) limit: usize,
     /// Behind what the page begins.
     pub(super) after: Option<End>,
+    /// Of a `$lastn`: so many of each code, in its order.
+    pub(super) last: Option<usize>,
 }
 
 /// Behind what a page begins, among these records.
@@ -102,11 +104,15 @@ pub(super) struct Walked {
     /// All that match, where they were counted.
     pub(super) total: Option<u64>,
     pub(super) next: Option<Token>,
+    /// Those that a `$lastn` left out because they were entered in error.
+    pub(super) withdrawn: u64,
 }
 
 /// Something that matches, while its body is still sealed.
 struct Match {
     sort: Option<SortKey>,
+    /// Of a `$lastn`: its code and time.
+    observed: Option<Observed>,
     place: Place,
     key: ResourceKey,
 }
@@ -115,7 +121,8 @@ impl Walk<'_> {
     /// # Errors
     /// [`FhirRefusal`]: the store's.
     pub(super) async fn make(&self, resolving: &mut Resolving<'_>) -> Result<Walked, FhirRefusal> {
-        let sorted = !self.search.sort.is_empty();
+        let mut last = self.last.map(|max| Last::new(self.search, max));
+        let sorted = self.has_own_order();
         // A page in the order of the store ends where it is full; for an order or a number everything is looked at.
         let all = sorted || self.search.wants_total() || self.limit == 0;
         let mut found: Vec<Match> = Vec::new();
@@ -134,6 +141,14 @@ impl Walk<'_> {
                 if !sorted {
                     parts.push((n, part));
                 }
+                // Of each code the last are remembered and no others.
+                if let Some(last) = &mut last {
+                    for mut m in found.drain(..) {
+                        if let Some(observed) = m.observed.take() {
+                            last.add(observed, m);
+                        }
+                    }
+                }
                 if !all && found.len() > self.limit {
                     break 'of;
                 }
@@ -144,10 +159,14 @@ impl Walk<'_> {
                 }
             }
         }
-        count += found.len() as u64;
-        if sorted {
+        if let Some(last) = last {
+            walked.withdrawn = last.withdrawn();
+            found = last.into_list();
+            self.is_not_too_much(found.len()).await?;
+        } else if sorted {
             found.sort_by(|a, b| (&a.sort, a.place).cmp(&(&b.sort, b.place)));
         }
+        count += found.len() as u64;
         found.retain(|m| self.is_behind(m));
         let more = found.len() > self.limit;
         found.truncate(self.limit);
@@ -165,6 +184,26 @@ impl Walk<'_> {
         }
         walked.hits = self.open(parts, &found).await?;
         Ok(walked)
+    }
+
+    /// Whether the order is another than the store's, so that everything has to be looked at first.
+    const fn has_own_order(&self) -> bool {
+        self.last.is_some() || !self.search.sort.is_empty()
+    }
+
+    /// Refuses what a `$lastn` would give in parts: it has no pages. That it was looked at is written down, with nothing shown.
+    async fn is_not_too_much(&self, found: usize) -> Result<(), FhirRefusal> {
+        if self.limit == 0 || found <= self.limit {
+            return Ok(());
+        }
+        self.open(Vec::new(), &[]).await?;
+        Err(bad(
+            IssueCode::TooLong,
+            format!(
+                "these are {found} observations, and $lastn gives {} at most: ask for fewer codes, a date, or a smaller max",
+                self.limit
+            ),
+        ))
     }
 
     /// Whether it comes behind the page before.
@@ -196,7 +235,7 @@ impl Walk<'_> {
         found: &mut Vec<Match>,
         walked: &mut Walked,
     ) -> Result<(Sealed<KindPage>, Option<u64>), FhirRefusal> {
-        let keep = self.search.sort.is_empty();
+        let keep = !self.has_own_order();
         let mut part = part;
         loop {
             let (mut new, mut archived, mut next, mut damaged) = (Vec::new(), Vec::new(), None, None);
@@ -204,13 +243,9 @@ impl Walk<'_> {
             part = tokio::task::block_in_place(|| {
                 part.map(|page| {
                     for (number, r) in &page.resources {
-                        match self.matches(r, resolving) {
-                            Ok(None) => {}
-                            Ok(Some(sort)) => new.push(Match {
-                                sort,
-                                place: Place { of, number: *number },
-                                key: r.key.clone(),
-                            }),
+                        let place = Place { of, number: *number };
+                        match self.matches(r, place, resolving) {
+                            Ok(found) => new.extend(found),
                             Err(e) => damaged = Some(e),
                         }
                     }
@@ -244,17 +279,23 @@ impl Walk<'_> {
         }
     }
 
-    /// `Some` with the key of the order where it matches.
+    /// `Some` where it matches.
     fn matches(
         &self,
         r: &StoredResource,
+        place: Place,
         resolving: &mut Resolving<'_>,
-    ) -> Result<Option<Option<SortKey>>, StoreError> {
+    ) -> Result<Option<Match>, StoreError> {
         let body = body(r)?;
         let candidate = candidate(r, &body);
         let fits = self.referred.iter().all(|keys| keys.contains(&r.key))
             && self.search.matches(&candidate, &mut |key| resolving.resolve(key));
-        Ok(fits.then(|| (!self.search.sort.is_empty()).then(|| self.search.sort_key(&candidate))))
+        Ok(fits.then(|| Match {
+            sort: (!self.search.sort.is_empty()).then(|| self.search.sort_key(&candidate)),
+            observed: self.last.map(|_| Observed::of(&candidate)),
+            place,
+            key: r.key.clone(),
+        }))
     }
 
     /// The bodies of what was chosen by its order.
