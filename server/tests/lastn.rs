@@ -377,7 +377,7 @@ async fn a_long_record_is_looked_through_whole_and_too_much_is_refused() {
     let (status, outcome) = get(&s, &client, "patient=p1&category=vital-signs&max=50").await;
     assert_eq!(
         (status, &outcome["issue"][0]["code"]),
-        (400, &json!("too-long")),
+        (422, &json!("too-long")),
         "{outcome}"
     );
     assert!(outcome.to_string().contains("1050 observations"), "{outcome}");

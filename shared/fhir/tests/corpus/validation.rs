@@ -186,7 +186,7 @@ const MICROSOFT: &[(&str, &str)] = &[
     // Narrative without div.
     ("microsoft-fhir-server/Normative/WeightInGrams.json", "required Observation.text.div"),
     // Not JSON.
-    ("microsoft-fhir-server/Normative/Bundle-TransactionWithInvalidBundleEntry.json", "structure entry[0].resource.status"),
+    ("microsoft-fhir-server/Normative/Bundle-TransactionWithInvalidBundleEntry.json", "structure Resource.entry[0].resource.status"),
     // Not a resource.
     ("microsoft-fhir-server/Normative/LegacyRawReindexJobRecord.json", "required resourceType"),
     ("microsoft-fhir-server/R4/ResourceWrapperNoVersion.json", "required resourceType"),
