@@ -282,7 +282,17 @@ async fn reads_of_a_bundle_are_answered_as_by_themselves() {
     assert_eq!(status, 200, "{answer}");
     assert_eq!(answer["entry"][0]["resource"]["total"], 2, "{answer}");
     // What nothing answers refuses the whole before it writes.
-    for (url, want) in [("Observation?colour=red", 400), ("Patient/one/$fly", 422)] {
+    let (status, answer) = send(&s, &t, "transaction", &[entry("GET", "Endpoint/dicom-wado-rs")]).await;
+    assert_eq!(
+        (status, statuses(&answer)),
+        (200, vec!["200".to_owned()]),
+        "{answer}"
+    );
+    for (url, want) in [
+        ("/Observation/none", 404),
+        ("Observation?colour=red", 400),
+        ("Patient/one/$fly", 422),
+    ] {
         let (status, answer) = send(&s, &t, "transaction", &[entry("GET", url), post.clone()]).await;
         assert_eq!(status, want, "{url}: {answer}");
         let expression = answer["issue"][0]["expression"][0].as_str().unwrap_or_default();

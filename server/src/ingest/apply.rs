@@ -431,7 +431,7 @@ pub fn not_done(action: &Action) -> Option<Issue> {
 /// The resource a Bundle's GET entry names, when it is a plain read.
 #[must_use]
 pub fn read_key(url: &str) -> Option<ResourceKey> {
-    let key = ResourceKey::parse(url).ok()?;
+    let key = ResourceKey::parse(url.strip_prefix('/').unwrap_or(url)).ok()?;
     vitrine_fhir::is_resource_type(key.kind.as_str()).then_some(key)
 }
 

@@ -1,6 +1,5 @@
 //! What entries of a Bundle ask beside plain writes: patches, each made an update of the version it was made for (of a transaction before it
-//! is planned, of a batch in its turn); reads and searches, each
-//! answered as by itself once the writes are done.
+//! is planned, of a batch in its turn); reads and searches, each answered as by itself once the writes are done.
 //!
 //! Lives here: what the address of a GET means, and which of the API's own ways answers it. Never here: those ways (one file each), the order
 //! of a Bundle (`bundle`). Called by `bundle`.
@@ -33,7 +32,7 @@ use vitrine_fhir::{Issue, IssueCode};
 
 /// So often a patch is made anew because somebody else wrote the resource in between.
 const TRIES: usize = 8;
-/// Bytes that the reads of one Bundle may give; what comes behind them is asked for by itself.
+/// Bytes that the reads of one Bundle may give, and that the patches of a transaction may come to: a short entry can ask for a long resource.
 const MOST_BYTES: usize = 64 << 20;
 
 /// An update that a patch came to.
@@ -54,7 +53,7 @@ impl Patches {
     /// # Errors
     /// [`FhirRefusal`], naming the entry.
     pub(super) async fn of(app: &App, caller: &Caller, bundle: &Bundle<'_>) -> Result<Self, FhirRefusal> {
-        let mut all = Self::default();
+        let (mut all, mut bytes) = (Self::default(), 0);
         for entry in &bundle.entries {
             let Some(request) = entry.request.as_ref() else {
                 continue;
@@ -63,8 +62,14 @@ impl Patches {
                 continue;
             }
             let update = made(app, caller, entry, request).await;
-            all.0
-                .insert(entry.index, update.map_err(|e| of_entry(e, entry.index))?);
+            let update = update.map_err(|e| of_entry(e, entry.index))?;
+            bytes += update.body.len();
+            if bytes > MOST_BYTES {
+                let text = "the patches of this transaction come to more than 64 MiB: send fewer at a time";
+                let refusal = FhirRefusal::content(&[Issue::new(IssueCode::TooMany, "request", text)]);
+                return Err(of_entry(refusal, entry.index));
+            }
+            all.0.insert(entry.index, update);
         }
         Ok(all)
     }
