@@ -171,6 +171,23 @@ fn amended_back() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn patches_that_come_to_too_much_are_refused_before_they_are_held() {
+    let (_folder, s, t) = records().await;
+    let mut long = patient("long", "Mill");
+    long["contact"] = json!([{"name": {"text": "x".repeat(9 << 20)}}]);
+    let put = json!({"resource": long, "request": {"method": "PUT", "url": "Patient/long"}});
+    let (status, answer) = send(&s, &t, "transaction", &[put]).await;
+    assert_eq!(status, 200, "{answer}");
+    let female = json!([{"op": "add", "path": "/gender", "value": "female"}]);
+    let entries: Vec<Value> = (0..9).map(|_| patching("Patient/long", &female)).collect();
+    let (status, answer) = send(&s, &t, "transaction", &entries).await;
+    assert_eq!(status, 422, "{answer}");
+    let issue = &answer["issue"][0];
+    assert_eq!(issue["code"], "too-long", "{answer}");
+    assert_eq!(issue["expression"][0], "Bundle.entry[7].request", "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_patch_of_a_batch_has_its_turn() {
     let (_folder, s, t) = records().await;
     // Of what an entry before it writes, and of the same resource twice, beside another writer who never rests.
